@@ -1,0 +1,223 @@
+// The only code that knows Python: convert, release the GIL, call. Shapes and types are checked by
+// unsup_fast.kernels; the checks here keep a wrong call from touching foreign memory.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <chrono>
+#include <optional>
+
+#include "isa.hpp"
+
+namespace py = pybind11;
+using namespace unsup;
+
+namespace {
+
+template <class T>
+using In = py::array_t<T, py::array::c_style>;
+template <class T>
+using MaybeIn = std::optional<In<T>>;
+
+void require(bool condition, const char* message) {
+    if (!condition) throw std::invalid_argument(message);
+}
+
+// Ctrl-C is looked for ten times a second at most.
+bool interrupted() {
+    static thread_local auto last = std::chrono::steady_clock::time_point();
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last < std::chrono::milliseconds(100)) return false;
+    last = now;
+    py::gil_scoped_acquire gil;
+    return PyErr_CheckSignals() != 0;
+}
+
+template <class F>
+void run_free(int threads, const F& body) {
+    const Run run{threads, interrupted};
+    {
+        py::gil_scoped_release release;
+        body(run);
+    }
+    if (PyErr_Occurred() != nullptr) throw py::error_already_set();
+}
+
+template <class T>
+const T* data_or_null(const MaybeIn<T>& a, py::ssize_t size, const char* message) {
+    if (!a) return nullptr;
+    require(a->size() == size, message);
+    return a->data();
+}
+
+template <class T>
+T* out_or_null(std::optional<In<T>>& a, py::ssize_t size, const char* message) {
+    if (!a) return nullptr;
+    require(a->size() == size, message);
+    return a->mutable_data();
+}
+
+// A CSR matrix whose indices are known to lie inside it.
+template <class T, class I>
+Csr<T> csr(const In<T>& data, const In<I>& indices, const In<I>& indptr, int64_t columns) {
+    require(indptr.size() >= 1 && indices.size() == data.size(), "malformed CSR matrix");
+    const I* p = indptr.data();
+    require(p[0] >= 0 && int64_t(p[indptr.size() - 1]) <= data.size(), "malformed CSR indptr");
+    for (py::ssize_t i = 0; i + 1 < indptr.size(); ++i)
+        require(p[i] <= p[i + 1], "malformed CSR indptr");
+    const I* index = indices.data();
+    for (py::ssize_t i = 0; i < indices.size(); ++i)
+        require(index[i] >= 0 && int64_t(index[i]) < columns, "CSR column index out of range");
+    Csr<T> out{data.data(), nullptr, nullptr, nullptr, nullptr};
+    if constexpr (sizeof(I) == 4) {
+        out.indices32 = index;
+        out.indptr32 = p;
+    } else {
+        out.indices64 = index;
+        out.indptr64 = p;
+    }
+    return out;
+}
+
+template <class T, class F>
+py::tuple assign_with(int64_t n, const T* x, const In<T>& centers, const MaybeIn<T>& weight,
+                      const MaybeIn<T>& shift, In<int32_t>& labels, MaybeIn<double>& sums,
+                      MaybeIn<double>& weights, MaybeIn<T>& distances, int threads, const F& run) {
+    require(centers.ndim() == 2 && centers.shape(0) >= 1, "centers must be a non-empty matrix");
+    require(labels.size() == n, "labels: wrong length");
+    require(sums.has_value() == weights.has_value(), "sums and weights go together");
+    const int64_t k = centers.shape(0), d = centers.shape(1);
+    const AssignIn<T> in{n, d, k, x, centers.data(),
+                         data_or_null(weight, n, "sample_weight: wrong length"),
+                         data_or_null(shift, d, "shift: wrong length")};
+    AssignOut<T> out{labels.mutable_data(), out_or_null(sums, k * d, "sums: wrong size"),
+                     out_or_null(weights, k, "weights: wrong length"),
+                     out_or_null(distances, n, "distances: wrong length"), 0, 0};
+    run_free(threads, [&](const Run& r) { run(in, out, r); });
+    return py::make_tuple(out.inertia, out.n_changed);
+}
+
+template <class T>
+void bind_dense(py::module_& m) {
+    m.def(
+        "assign",
+        [](const In<T>& x, const In<T>& centers, const MaybeIn<T>& weight, const MaybeIn<T>& shift,
+           In<int32_t> labels, MaybeIn<double> sums, MaybeIn<double> weights, MaybeIn<T> distances,
+           int threads) {
+            require(x.ndim() == 2 && centers.ndim() == 2 && x.shape(1) == centers.shape(1),
+                    "X and centers must be matrices with equal numbers of columns");
+            return assign_with<T>(x.shape(0), x.data(), centers, weight, shift, labels, sums,
+                                  weights, distances, threads, ops<T>().assign);
+        },
+        py::arg("X").noconvert(), py::arg("centers").noconvert(),
+        py::arg("sample_weight").noconvert(), py::arg("shift").noconvert(),
+        py::arg("labels").noconvert(), py::arg("sums").noconvert(), py::arg("weights").noconvert(),
+        py::arg("distances").noconvert(), py::arg("n_threads"));
+    m.def(
+        "moments",
+        [](const In<T>& x, In<double> mean, In<double> variance, int threads) {
+            require(x.ndim() == 2 && x.shape(0) >= 1, "X must be a non-empty matrix");
+            require(mean.size() == x.shape(1) && variance.size() == x.shape(1), "wrong length");
+            Moments<T> moments{x.shape(0),          x.shape(1), x.data(), mean.mutable_data(),
+                               variance.mutable_data(), -1};
+            run_free(threads, [&](const Run& r) { ops<T>().moments(moments, r); });
+            return moments.bad;
+        },
+        py::arg("X").noconvert(), py::arg("mean").noconvert(), py::arg("variance").noconvert(),
+        py::arg("n_threads"));
+    m.def(
+        "seed",
+        [](const In<T>& x, const In<T>& candidates, const MaybeIn<T>& closest,
+           const MaybeIn<T>& weight, In<T> distances, In<double> potentials, int threads) {
+            require(x.ndim() == 2 && candidates.ndim() == 2 && x.shape(1) == candidates.shape(1),
+                    "X and candidates must be matrices with equal numbers of columns");
+            const int64_t n = x.shape(0), t = candidates.shape(0);
+            require(distances.size() == t * n && potentials.size() == t, "wrong length");
+            const Seed<T> seed{n,
+                               x.shape(1),
+                               t,
+                               x.data(),
+                               candidates.data(),
+                               data_or_null(closest, n, "closest: wrong length"),
+                               data_or_null(weight, n, "sample_weight: wrong length"),
+                               distances.mutable_data(),
+                               potentials.mutable_data()};
+            run_free(threads, [&](const Run& r) { ops<T>().seed(seed, r); });
+        },
+        py::arg("X").noconvert(), py::arg("candidates").noconvert(), py::arg("closest").noconvert(),
+        py::arg("sample_weight").noconvert(), py::arg("distances").noconvert(),
+        py::arg("potentials").noconvert(), py::arg("n_threads"));
+}
+
+template <class T, class I>
+void bind_csr(py::module_& m) {
+    m.def(
+        "assign_csr",
+        [](const In<T>& data, const In<I>& indices, const In<I>& indptr, const In<T>& centers,
+           const MaybeIn<T>& weight, const MaybeIn<T>& shift, In<int32_t> labels,
+           MaybeIn<double> sums, MaybeIn<double> weights, MaybeIn<T> distances, int threads) {
+            require(centers.ndim() == 2, "centers must be a matrix");
+            const Csr<T> rows = csr<T, I>(data, indices, indptr, centers.shape(1));
+            return assign_with<T>(indptr.size() - 1, nullptr, centers, weight, shift, labels, sums,
+                                  weights, distances, threads,
+                                  [&](const AssignIn<T>& in, AssignOut<T>& out, const Run& run) {
+                                      ops<T>().assign_csr(in, rows, out, run);
+                                  });
+        },
+        py::arg("data").noconvert(), py::arg("indices").noconvert(), py::arg("indptr").noconvert(),
+        py::arg("centers").noconvert(), py::arg("sample_weight").noconvert(),
+        py::arg("shift").noconvert(), py::arg("labels").noconvert(), py::arg("sums").noconvert(),
+        py::arg("weights").noconvert(), py::arg("distances").noconvert(), py::arg("n_threads"));
+    m.def(
+        "seed_csr",
+        [](const In<T>& data, const In<I>& indices, const In<I>& indptr, const In<T>& candidates,
+           const MaybeIn<T>& closest, const MaybeIn<T>& weight, In<T> distances,
+           In<double> potentials, int threads) {
+            require(candidates.ndim() == 2, "candidates must be a matrix");
+            const int64_t n = indptr.size() - 1, t = candidates.shape(0), d = candidates.shape(1);
+            require(distances.size() == t * n && potentials.size() == t, "wrong length");
+            const Csr<T> rows = csr<T, I>(data, indices, indptr, d);
+            const Seed<T> seed{n,
+                               d,
+                               t,
+                               nullptr,
+                               candidates.data(),
+                               data_or_null(closest, n, "closest: wrong length"),
+                               data_or_null(weight, n, "sample_weight: wrong length"),
+                               distances.mutable_data(),
+                               potentials.mutable_data()};
+            run_free(threads, [&](const Run& r) { ops<T>().seed_csr(seed, rows, r); });
+        },
+        py::arg("data").noconvert(), py::arg("indices").noconvert(), py::arg("indptr").noconvert(),
+        py::arg("candidates").noconvert(), py::arg("closest").noconvert(),
+        py::arg("sample_weight").noconvert(), py::arg("distances").noconvert(),
+        py::arg("potentials").noconvert(), py::arg("n_threads"));
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_native, m) {
+    m.doc() = "Compiled operations of unsup_fast.";
+    m.def("simd", [] { return std::string(level().name); });
+    m.def("simd_levels", &available_levels);
+    m.def("max_threads", [] {
+#ifdef _OPENMP
+        return omp_get_max_threads();
+#else
+        return 1;
+#endif
+    });
+    m.def("openmp", [] {
+#ifdef _OPENMP
+        return true;
+#else
+        return false;
+#endif
+    });
+    bind_dense<float>(m);
+    bind_dense<double>(m);
+    bind_csr<float, int32_t>(m);
+    bind_csr<float, int64_t>(m);
+    bind_csr<double, int32_t>(m);
+    bind_csr<double, int64_t>(m);
+}

@@ -1,0 +1,19 @@
+// Every header that the -inl.h bodies need, included before the instruction set is raised.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "buffer.hpp"
+#include "isa.hpp"
+#include "simd.hpp"

@@ -1,0 +1,22 @@
+// The operations of one instruction-set level.
+#include "vector-inl.h"
+#include "pack-inl.h"
+#include "rows-inl.h"
+#include "score-inl.h"
+#include "assign-inl.h"
+#include "csr-inl.h"
+#include "moments-inl.h"
+#include "seed-inl.h"
+
+namespace unsup {
+namespace UNSUP_ISA {
+namespace {
+
+template <class T>
+Ops<T> ops() {
+    return {assign<T>, assign_csr<T>, moments<T>, seed<T>, seed_csr<T>};
+}
+
+}  // namespace
+}  // namespace UNSUP_ISA
+}  // namespace unsup

@@ -1,0 +1,42 @@
+// The table of operations that each instruction-set level fills, and the choice among the levels.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "assign.hpp"
+#include "moments.hpp"
+#include "seed.hpp"
+
+namespace unsup {
+
+template <class T>
+struct Ops {
+    void (*assign)(const AssignIn<T>&, AssignOut<T>&, const Run&);
+    void (*assign_csr)(const AssignIn<T>&, const Csr<T>&, AssignOut<T>&, const Run&);
+    void (*moments)(Moments<T>&, const Run&);
+    void (*seed)(const Seed<T>&, const Run&);
+    void (*seed_csr)(const Seed<T>&, const Csr<T>&, const Run&);
+};
+
+struct Level {
+    const char* name;
+    Ops<float> f32;
+    Ops<double> f64;
+};
+
+Level level_base();
+Level level_v3();
+Level level_v4();
+
+// Names of the levels this machine has, lowest first.
+std::vector<std::string> available_levels();
+
+// The level in use: UNSUP_FAST_SIMD, or the highest that the machine has.
+// Throws std::runtime_error if UNSUP_FAST_SIMD names an unknown or a missing level.
+const Level& level();
+
+template <class T>
+const Ops<T>& ops();
+
+}  // namespace unsup

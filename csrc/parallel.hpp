@@ -1,0 +1,46 @@
+// What every parallel operation is told: how many threads to run and when to give up.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace unsup {
+
+struct Run {
+    int threads;
+    // Called now and then by the thread that called the operation; true asks it to stop.
+    bool (*interrupted)();
+};
+
+// One operation's stop flag. Only thread 0 asks, because only it may talk to the interpreter.
+class Stop {
+  public:
+    explicit Stop(const Run& run) : run_(run) {}
+    bool poll(int thread) {
+        if (thread == 0 && !flag_.load(std::memory_order_relaxed) && run_.interrupted())
+            flag_.store(true, std::memory_order_relaxed);
+        return requested();
+    }
+    bool requested() const { return flag_.load(std::memory_order_relaxed); }
+
+  private:
+    const Run& run_;
+    std::atomic<bool> flag_{false};
+};
+
+// Calls body(thread) once in each of `threads` threads.
+template <class Body>
+void in_parallel(int threads, const Body& body) {
+#ifdef _OPENMP
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    body(omp_get_thread_num());
+#else
+    (void)threads;
+    body(0);
+#endif
+}
+
+}  // namespace unsup

@@ -1,0 +1,208 @@
+// The labels of assign: scores of a block of rows against panels of centroids.
+namespace unsup {
+namespace UNSUP_ISA {
+namespace {
+
+// Sizes in bytes that a core's caches hold beside other things.
+constexpr int64_t kBlockBytes = 192 << 10;  // tiles of a block
+constexpr int64_t kPanelBytes = 256 << 10;  // centroids scored against a block before the next
+constexpr int64_t kDepth = 1024;            // columns multiplied before scores go to memory
+
+// Centroids less the shift, times a power of two, in the two layouts that are needed.
+template <class T>
+struct Centroids {
+    int64_t k, d, groups;
+    T scale;              // power of two
+    Buffer<T> shift;      // [D + lanes]
+    Buffer<T> rows;       // [K, D]
+    Buffer<T> packed;     // [groups][D][kGroup]
+    Buffer<T> half_norm;  // [groups * kGroup]: -|c'|^2 / 2, minus infinity for padding
+
+    explicit Centroids(const AssignIn<T>& in) : k(in.k), d(in.d) {
+        groups = (k + kGroup - 1) / kGroup;
+        shift = buffer<T>(d + 2 * lanes<T>, T(0));
+        if (in.shift != nullptr) std::copy(in.shift, in.shift + d, shift.get());
+        rows = buffer<T>(k * d, T(0));
+        T largest = 0;
+        for (int64_t i = 0; i < k; ++i)
+            for (int64_t j = 0; j < d; ++j) {
+                rows[i * d + j] = in.centers[i * d + j] - shift[j];
+                largest = std::max(largest, std::abs(rows[i * d + j]));
+            }
+        scale = largest > 0 ? std::ldexp(T(1), -std::max(std::ilogb(largest), -120)) : T(1);
+        packed = buffer<T>(groups * kGroup * d, T(0));
+        half_norm = buffer<T>(groups * kGroup, -std::numeric_limits<T>::infinity());
+        for (int64_t i = 0; i < k; ++i) {
+            T* to = packed.get() + i / kGroup * kGroup * d + i % kGroup;
+            double squared = 0;
+            for (int64_t j = 0; j < d; ++j) {
+                const T c = rows[i * d + j] *= scale;
+                to[j * kGroup] = c;
+                squared += double(c) * double(c);
+            }
+            half_norm[i] = T(-squared / 2);
+        }
+    }
+};
+
+// Adds x_j c_j over `depth` columns to the scores of one tile and one group of centroids.
+template <class T>
+UNSUP_INLINE void multiply(const T* x, const T* c, int64_t depth, Vec<T> (&score)[kGroup][kTileVectors]) {
+    constexpr int W = lanes<T>;
+    for (int64_t j = 0; j < depth; ++j) {
+        Vec<T> point[kTileVectors];
+#pragma GCC unroll 8
+        for (int p = 0; p < kTileVectors; ++p) point[p] = load<T, W>(x + p * W);
+#pragma GCC unroll 8
+        for (int g = 0; g < kGroup; ++g) {
+#pragma GCC unroll 8
+            for (int p = 0; p < kTileVectors; ++p) score[g][p] += point[p] * c[g];
+        }
+        x += kTile<T>;
+        c += kGroup;
+    }
+}
+
+// The best score so far of each point of a tile, and whose it is.
+template <class T>
+struct Best {
+    Vec<T> score[kTileVectors];
+    Index<T> index[kTileVectors];
+
+    UNSUP_INLINE_MEMBER void update(const Vec<T> (&candidate)[kGroup][kTileVectors], int64_t first) {
+#pragma GCC unroll 8
+        for (int g = 0; g < kGroup; ++g) {
+            const Index<T> k = Index<T>{} + typename index_of<T>::type(first + g);
+#pragma GCC unroll 8
+            for (int p = 0; p < kTileVectors; ++p) {
+                const auto better = candidate[g][p] > score[p];
+                score[p] = better ? candidate[g][p] : score[p];
+                index[p] = better ? k : index[p];
+            }
+        }
+    }
+};
+
+template <class T>
+UNSUP_INLINE void start(const T* half_norm, Vec<T> (&score)[kGroup][kTileVectors]) {
+#pragma GCC unroll 8
+    for (int g = 0; g < kGroup; ++g)
+#pragma GCC unroll 8
+        for (int p = 0; p < kTileVectors; ++p) score[g][p] = Vec<T>{} + half_norm[g];
+}
+
+// Scores the centroids of groups [g0, g1) against one tile. The tile's scores stay in registers
+// over all columns.
+template <class T>
+void score_tile(const T* tile, const Centroids<T>& c, int64_t g0, int64_t g1, Best<T>& best_io) {
+    Best<T> best = best_io;
+    for (int64_t g = g0; g < g1; ++g) {
+        Vec<T> score[kGroup][kTileVectors];
+        start<T>(c.half_norm.get() + g * kGroup, score);
+        multiply<T>(tile, c.packed.get() + g * kGroup * c.d, c.d, score);
+        best.update(score, g * kGroup);
+    }
+    best_io = best;
+}
+
+// The same for many columns: kDepth of them at a time, so that they stay in cache while the panel's
+// groups pass over them; scores wait in `waiting`, [g1 - g0][kGroup][kTileVectors].
+template <class T>
+void score_deep_tile(const T* tile, const Centroids<T>& c, int64_t g0, int64_t g1, Best<T>& best,
+                     Vec<T>* waiting) {
+    constexpr int kScores = kGroup * kTileVectors;
+    for (int64_t j = 0; j < c.d; j += kDepth) {
+        const int64_t depth = std::min(kDepth, c.d - j);
+        for (int64_t g = g0; g < g1; ++g) {
+            Vec<T> score[kGroup][kTileVectors];
+            Vec<T>* mine = waiting + (g - g0) * kScores;
+            if (j == 0)
+                start<T>(c.half_norm.get() + g * kGroup, score);
+            else
+                __builtin_memcpy(score, mine, sizeof score);
+            multiply<T>(tile + j * kTile<T>, c.packed.get() + (g * c.d + j) * kGroup, depth, score);
+            if (j + depth < c.d)
+                __builtin_memcpy(mine, score, sizeof score);
+            else
+                best.update(score, g * kGroup);
+        }
+    }
+}
+
+// How the work is cut, from N, K and D alone.
+template <class T>
+struct Plan {
+    int64_t tiles;       // of a block
+    int64_t panel;       // groups of a panel
+    int64_t block_rows;  // rows of a block
+    int64_t chunk_rows;  // rows that enter the sums together
+    bool shared_sums;    // one set of sums for all threads, else one a thread
+
+    Plan(int64_t d, int64_t k, int64_t groups) {
+        const int64_t tile_bytes = d * kTile<T> * int64_t(sizeof(T));
+        const int64_t group_bytes = d * kGroup * int64_t(sizeof(T));
+        tiles = std::clamp<int64_t>(kBlockBytes / tile_bytes, 1, 16);
+        panel = std::clamp<int64_t>(kPanelBytes / group_bytes, 1, groups);
+        block_rows = tiles * kTile<T>;
+        shared_sums = k * d * int64_t(sizeof(double)) > (256 << 10);
+        const int64_t wanted = shared_sums ? block_rows : 4096;
+        chunk_rows = (wanted + block_rows - 1) / block_rows * block_rows;
+    }
+};
+
+// Working memory of one thread for labelling.
+template <class T>
+struct Workspace {
+    Buffer<T> tiles;
+    std::unique_ptr<Best<T>[], Free> best;
+    std::unique_ptr<Vec<T>[], Free> waiting;
+
+    Workspace(const Plan<T>& plan, int64_t d)
+        : tiles(allocate<T>(plan.block_rows * d)),
+          best(allocate<Best<T>>(plan.tiles)),
+          waiting(d > kDepth ? allocate<Vec<T>>(plan.panel * kGroup * kTileVectors) : nullptr) {}
+};
+
+// Labels rows [i0, i1), at most a block; returns how many labels changed.
+template <class T>
+int64_t label_block(const AssignIn<T>& in, const Centroids<T>& c, const Plan<T>& plan, int64_t i0,
+                    int64_t i1, Workspace<T>& work, int32_t* labels, Stop& stop, int thread) {
+    const int64_t tiles = (i1 - i0 + kTile<T> - 1) / kTile<T>;
+    for (int64_t t = 0; t < tiles; ++t) {
+        const int64_t i = i0 + t * kTile<T>;
+        pack<T>(in.x + i * c.d, int(std::min<int64_t>(kTile<T>, i1 - i)), c.d, in.x + in.n * c.d,
+                c.shift.get(), c.scale, work.tiles.get() + t * kTile<T> * c.d);
+        for (int p = 0; p < kTileVectors; ++p) {
+            work.best[t].score[p] = Vec<T>{} - std::numeric_limits<T>::infinity();
+            work.best[t].index[p] = Index<T>{};
+        }
+    }
+    for (int64_t g = 0; g < c.groups; g += plan.panel) {
+        if (stop.poll(thread)) return 0;
+        const int64_t end = std::min(c.groups, g + plan.panel);
+        for (int64_t t = 0; t < tiles; ++t) {
+            const T* tile = work.tiles.get() + t * kTile<T> * c.d;
+            if (c.d > kDepth)
+                score_deep_tile<T>(tile, c, g, end, work.best[t], work.waiting.get());
+            else
+                score_tile<T>(tile, c, g, end, work.best[t]);
+        }
+    }
+    int64_t changed = 0;
+    for (int64_t t = 0; t < tiles; ++t) {
+        typename index_of<T>::type found[kTile<T>];
+        __builtin_memcpy(found, work.best[t].index, sizeof found);
+        const int64_t i = i0 + t * kTile<T>;
+        const int rows = int(std::min<int64_t>(kTile<T>, i1 - i));
+        for (int r = 0; r < rows; ++r) {
+            const int32_t label = int32_t(found[r]);
+            changed += label != labels[i + r];
+            labels[i + r] = label;
+        }
+    }
+    return changed;
+}
+
+}  // namespace
+}  // namespace UNSUP_ISA
+}  // namespace unsup

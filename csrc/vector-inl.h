@@ -1,0 +1,54 @@
+// Vectors of this level's width, and how many of them a tile has.
+#include "simd.hpp"
+
+namespace unsup {
+namespace UNSUP_ISA {
+namespace {
+
+template <class T>
+constexpr int lanes = UNSUP_VECTOR_BYTES / int(sizeof(T));
+template <class T>
+using Vec = vec<T, lanes<T>>;
+template <class T>
+using Index = vec<typename index_of<T>::type, lanes<T>>;
+
+// A tile has kTileVectors x lanes points, scored against kGroup centroids at a time:
+// 3 x 8 scores + 3 points + 1 spare of 32 registers, 3 x 4 + 3 + 1 of 16. Without a fused
+// multiply-add (SSE2) the product needs a register too.
+#if UNSUP_REGISTERS == 32
+constexpr int kTileVectors = 3, kGroup = 8;
+#elif UNSUP_VECTOR_BYTES == 32
+constexpr int kTileVectors = 3, kGroup = 4;
+#else
+constexpr int kTileVectors = 2, kGroup = 4;
+#endif
+template <class T>
+constexpr int kTile = kTileVectors * lanes<T>;
+
+template <class T, int N>
+UNSUP_INLINE vec<T, N> load(const T* p) {
+    vec<T, N> v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+
+template <class T, int N>
+UNSUP_INLINE void store(T* p, vec<T, N> v) {
+    __builtin_memcpy(p, &v, sizeof v);
+}
+
+template <class T, int N>
+UNSUP_INLINE vec<double, N> to_double(vec<T, N> v) {
+    return __builtin_convertvector(v, vec<double, N>);
+}
+
+template <int N>
+UNSUP_INLINE double sum(vec<double, N> v) {
+    double total = 0;
+    for (int i = 0; i < N; ++i) total += v[i];
+    return total;
+}
+
+}  // namespace
+}  // namespace UNSUP_ISA
+}  // namespace unsup

@@ -1,0 +1,185 @@
+"""`assign`: the nearest centroid of every row, and the sums that move the centroids.
+
+For rows x_i, centroids c_k, weights w_i and a shift s (one pass, nothing of size N x K)::
+
+    label_i = argmin_k |x_i - c_k|^2          the lowest k among equals
+    sums_k    += sum_{i: label_i = k} w_i (x_i - s)
+    weights_k += sum_{i: label_i = k} w_i
+    inertia    = sum_i w_i |x_i - c_{label_i}|^2
+
+Labels equal those of float64 brute force wherever the two nearest squared distances differ
+by more than `error_bound`. Sums, weights and inertia are accumulated in float64 over fixed
+chunks of rows that are merged in order: results are the same to the bit for any number of
+threads.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from unsup_fast.kernels import _check, threads
+from unsup_fast.kernels._check import Array
+from unsup_fast.kernels._dispatch import choose, native
+
+__all__ = ["Assigned", "assign", "error_bound"]
+
+
+class Assigned(NamedTuple):
+    """What one pass over the rows found."""
+
+    labels: Array
+    """int32 [N]: index of the nearest centroid."""
+    sums: Array | None
+    """float64 [K, D]: weighted sums of rows less the shift; None without `update`."""
+    weights: Array | None
+    """float64 [K]: total weight of each cluster; None without `update`."""
+    inertia: float
+    """Weighted sum of squared distances to the nearest centroid."""
+    n_changed: int
+    """How many labels differ from those that came in."""
+    distances: Array | None
+    """[N], type of X: squared distance to the nearest centroid; None unless asked for."""
+
+
+def _native(
+    X: Any,
+    centers: Array,
+    sample_weight: Array | None,
+    shift: Array | None,
+    labels: Array,
+    sums: Array | None,
+    weights: Array | None,
+    distances: Array | None,
+    n_threads: int,
+) -> tuple[float, int]:
+    module = native()
+    rest = (centers, sample_weight, shift, labels, sums, weights, distances, n_threads)
+    if sp.issparse(X):
+        result = module.assign_csr(X.data, X.indices, X.indptr, *rest)
+    else:
+        result = module.assign(X, *rest)
+    inertia, changed = result
+    return float(inertia), int(changed)
+
+
+def _ref(*arguments: Any) -> tuple[float, int]:
+    from unsup_fast.kernels.assign import ref
+
+    return ref.assign(*arguments)
+
+
+def assign(
+    X: Any,
+    centers: Array,
+    *,
+    sample_weight: Array | None = None,
+    shift: Array | None = None,
+    labels: Array | None = None,
+    update: bool = True,
+    return_distances: bool = False,
+    n_threads: int | None = None,
+    backend: str | None = None,
+) -> Assigned:
+    """Find the nearest centroid of every row and sum the rows of each cluster.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (N, D), float32 or float64
+        The rows; an ndarray must be C-contiguous. Values must be finite.
+    centers : ndarray of shape (K, D), type of X
+        The centroids.
+    sample_weight : ndarray of shape (N,), type of X, optional
+        Weights of the rows; None stands for ones.
+    shift : ndarray of shape (D,), type of X, optional
+        Subtracted from rows and centroids before they are multiplied, which ends the
+        cancellation on data far from the origin, and from the rows in `sums`. None stands
+        for zeros. Not for CSR.
+    labels : int32 ndarray of shape (N,), optional
+        Labels of the pass before; overwritten with the new ones.
+    update : bool, default=True
+        Whether to return sums and weights.
+    return_distances : bool, default=False
+        Whether to return the squared distance of each row to its centroid.
+    n_threads : int, optional
+        Threads to run; None for all (see `kernels.threads.effective`).
+    backend : {"native", "ref"}, optional
+        Implementation; None chooses.
+
+    Returns
+    -------
+    Assigned
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument's type or shape does not fit.
+    KeyboardInterrupt
+        Within a second of Ctrl-C; `labels` then holds a mixture of old and new.
+    """
+    if sp.issparse(X):
+        if X.format != "csr":
+            raise TypeError(f"a sparse X must be CSR, got {X.format}; pass X.tocsr()")
+        if X.dtype not in (np.float32, np.float64):
+            raise TypeError(f"X must be float32 or float64, got {X.dtype}")
+        if X.indices.dtype != X.indptr.dtype:
+            raise TypeError("X.indices and X.indptr must have one integer type")
+        if shift is not None:
+            raise ValueError("shift is for dense rows; a CSR matrix takes none")
+    else:
+        _check.matrix("X", X)
+    n_rows, n_columns = X.shape
+    _check.matrix("centers", centers, X.dtype)
+    if centers.shape[0] == 0 or centers.shape[1] != n_columns:
+        raise ValueError(
+            f"centers has shape {centers.shape}; it must be (K, {n_columns}) with K >= 1"
+        )
+    if sample_weight is not None:
+        _check.vector("sample_weight", sample_weight, n_rows, X.dtype)
+    if shift is not None:
+        _check.vector("shift", shift, n_columns, X.dtype)
+    if labels is None:
+        labels = np.full(n_rows, -1, dtype=np.int32)
+    else:
+        _check.vector("labels", labels, n_rows, np.int32)
+    sums = np.zeros(centers.shape) if update else None  # [K, D] float64
+    weights = np.zeros(len(centers)) if update else None  # [K] float64
+    distances = np.empty(n_rows, dtype=X.dtype) if return_distances else None
+    run = choose("assign", {"native": _native, "ref": _ref}, backend)
+    inertia, changed = run(
+        X,
+        centers,
+        sample_weight,
+        shift,
+        labels,
+        sums,
+        weights,
+        distances,
+        threads.effective(n_threads),
+    )
+    return Assigned(labels, sums, weights, inertia, changed, distances)
+
+
+def error_bound(X: Any, centers: Array, shift: Array | None = None) -> Array:
+    """Bound the error of a difference of two squared distances as `assign` sees it.
+
+    With u the unit roundoff of X's type, x and c less the shift, and C = max_k |c_k|::
+
+        bound_i = 4 (D + 4) u (|x_i| C + C^2)
+
+    from the standard bound on an inner product (Higham, Accuracy and Stability of Numerical
+    Algorithms, 2nd ed., 3.5), one rounding each for the shifted row, the shifted centroid and
+    the halved squared norm, twice because two scores are compared and twice because a squared
+    distance is twice a score.
+
+    Returns
+    -------
+    ndarray of shape (N,), float64
+    """
+    rows = X.toarray() if sp.issparse(X) else X
+    origin = 0.0 if shift is None else shift.astype(np.float64)
+    roundoff = np.finfo(X.dtype).eps / 2
+    x = np.linalg.norm(rows.astype(np.float64) - origin, axis=1)  # [N]
+    largest = np.linalg.norm(centers.astype(np.float64) - origin, axis=1).max()
+    bound: Array = 4 * (rows.shape[1] + 4) * roundoff * (x * largest + largest**2)
+    return bound

@@ -1,0 +1,71 @@
+"""`moments`: mean and variance of every column, and whether all values are finite.
+
+One pass over the rows. Each chunk of rows is summed in float64 about its first row and the
+chunks are merged pairwise in a fixed order (Chan, Golub & LeVeque 1983), so there is no
+cancellation far from the origin and the result is the same to the bit for any number of
+threads. Variances divide by N.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from unsup_fast.kernels import _check, threads
+from unsup_fast.kernels._check import Array
+from unsup_fast.kernels._dispatch import choose, native
+
+__all__ = ["Moments", "moments"]
+
+
+class Moments(NamedTuple):
+    """Column statistics."""
+
+    mean: Array
+    """float64 [D]"""
+    variance: Array
+    """float64 [D], divided by N"""
+    bad: tuple[int, int] | None
+    """Row and column of the first NaN or infinity; None if all values are finite."""
+
+
+def _native(X: Array, mean: Array, variance: Array, n_threads: int) -> int:
+    return int(native().moments(X, mean, variance, n_threads))
+
+
+def _ref(X: Array, mean: Array, variance: Array, n_threads: int) -> int:
+    from unsup_fast.kernels.moments import ref
+
+    return ref.moments(X, mean, variance, n_threads)
+
+
+def moments(X: Array, *, n_threads: int | None = None, backend: str | None = None) -> Moments:
+    """Return mean and variance of every column of X, and its first non-finite value.
+
+    Parameters
+    ----------
+    X : C-contiguous ndarray of shape (N, D), N >= 1, float32 or float64
+    n_threads : int, optional
+        Threads to run; None for all.
+    backend : {"native", "ref"}, optional
+        Implementation; None chooses.
+
+    Returns
+    -------
+    Moments
+        If a value is not finite, mean and variance are NaN.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If X is not such a matrix.
+    """
+    _check.matrix("X", X)
+    n_rows, n_columns = X.shape
+    if n_rows == 0:
+        raise ValueError("X has no rows; moments need at least one")
+    mean = np.full(n_columns, np.nan)
+    variance = np.full(n_columns, np.nan)
+    run = choose("moments", {"native": _native, "ref": _ref}, backend)
+    first = run(X, mean, variance, threads.effective(n_threads))
+    bad = None if first < 0 else divmod(first, n_columns)
+    return Moments(mean, variance, bad)

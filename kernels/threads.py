@@ -1,0 +1,55 @@
+"""How many threads an operation uses."""
+
+import math
+import os
+from numbers import Integral
+from pathlib import Path
+
+from unsup_fast.kernels._dispatch import native
+
+
+def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """CPUs the container may use, rounded up; None where there is no limit."""
+    try:
+        quota, period = (root / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = (root / "cpu/cpu.cfs_quota_us").read_text().strip()
+            period = (root / "cpu/cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return None
+    if quota in ("max", "-1"):
+        return None
+    return max(1, math.ceil(int(quota) / int(period)))
+
+
+def effective(n_threads: int | None = None) -> int:
+    """Return the number of threads to run.
+
+    Parameters
+    ----------
+    n_threads : int >= 1 or None
+        An explicit number is taken as it is. None takes OpenMP's number (so
+        ``OMP_NUM_THREADS`` and threadpoolctl are honoured), no more than the
+        CPUs this process may run on or the container's CPU quota.
+
+    Raises
+    ------
+    ValueError
+        If `n_threads` is not None and below 1.
+    TypeError
+        If `n_threads` is neither None nor an integer.
+    """
+    if n_threads is not None:
+        if not isinstance(n_threads, Integral) or isinstance(n_threads, bool):
+            raise TypeError(f"n_threads={n_threads!r} must be an integer >= 1 or None")
+        if n_threads < 1:
+            raise ValueError(f"n_threads={n_threads} must be at least 1, or None for all cores")
+        return int(n_threads)
+    limits = [int(native().max_threads())]
+    if hasattr(os, "sched_getaffinity"):
+        limits.append(len(os.sched_getaffinity(0)))
+    quota = _cgroup_quota()
+    if quota is not None:
+        limits.append(quota)
+    return max(1, min(limits))
