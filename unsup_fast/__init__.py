@@ -1,0 +1,31 @@
+"""Fast, exact, trustworthy unsupervised learning on one machine.
+
+Importing this package imports nothing heavy: subpackages are loaded at first use (PEP 562).
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unsup_fast import cluster
+
+    __version__: str
+
+__all__ = ["__version__", "cluster"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("unsup-fast")
+    elif name in __all__:
+        value = import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,34 @@
+"""Optional packages: import them, or name the command that installs them."""
+
+from importlib import import_module
+from types import ModuleType
+
+
+def require(module: str, extra: str, purpose: str) -> ModuleType:
+    """Import an optional package.
+
+    Parameters
+    ----------
+    module : str
+        What to import, such as ``"safetensors.numpy"``.
+    extra : str
+        The extra of ``unsup-fast`` that brings it, such as ``"cli"``.
+    purpose : str
+        What needs it, for the error message, such as ``"saving a model"``.
+
+    Raises
+    ------
+    ImportError
+        If the package is missing, with the install command; or if it is there and fails.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        package = module.partition(".")[0]
+        if error.name is None or error.name.partition(".")[0] != package:
+            raise
+        raise ImportError(
+            f"{purpose} needs the package {package!r}, which is not installed; "
+            f"run: pip install 'unsup-fast[{extra}]'",
+            name=package,
+        ) from None

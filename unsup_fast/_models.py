@@ -1,0 +1,225 @@
+"""Model files: one `.safetensors` file with arrays, and JSON in its metadata.
+
+The metadata holds one entry, ``unsup_fast``: JSON with the format's name and version, the
+library's version, the class, its parameters, its state, and a SHA-256 of all that and the
+arrays. Reading never unpickles, and a file that is cut short or altered is refused.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import secrets
+import warnings
+from collections.abc import Mapping
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import unsup_fast
+from unsup_fast import _arrays
+from unsup_fast._extras import require
+
+Array = npt.NDArray[Any]
+
+FORMAT = "unsup_fast model"
+FORMAT_VERSION = 1
+ENTRY = "unsup_fast"
+PARAMETER = "parameter."
+
+
+def write(
+    path: str | os.PathLike[str], estimator: Any, arrays: Mapping[str, Array], state: dict[str, Any]
+) -> None:
+    """Write an estimator's parameters, arrays and state to a file, all or nothing.
+
+    Parameters
+    ----------
+    path : path-like
+        Where to; an existing file is replaced only once the new one is safely on disk.
+    estimator : estimator
+        Whose class and parameters are kept. Array parameters become arrays of the file; what
+        JSON cannot hold is replaced, with a UserWarning: a generator by None, a function by the
+        parameter's default.
+    arrays : mapping of str to ndarray
+        Fitted arrays.
+    state : dict
+        Fitted values that JSON can hold.
+
+    Raises
+    ------
+    OSError
+        If the directory is missing or not writable, or the disk is full.
+    ImportError
+        If safetensors is not installed.
+    """
+    numpy_format = require("safetensors.numpy", "cli", "saving a model")
+    parameters, parameter_arrays = _split_parameters(estimator)
+    tensors = {
+        name: np.ascontiguousarray(array) for name, array in {**arrays, **parameter_arrays}.items()
+    }
+    head = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "library_version": unsup_fast.__version__,
+        "class": type(estimator).__name__,
+        "parameters": parameters,
+        "state": state,
+    }
+    head["sha256"] = _digest(head, tensors)
+    _replace(Path(path), numpy_format.save(tensors, {ENTRY: json.dumps(head, allow_nan=False)}))
+
+
+def read(
+    path: str | os.PathLike[str], class_name: str
+) -> tuple[dict[str, Any], dict[str, Array], dict[str, Any]]:
+    """Read what `write` wrote.
+
+    Returns
+    -------
+    parameters, arrays, state
+        Parameters of the estimator, fitted arrays, fitted values.
+
+    Raises
+    ------
+    ValueError
+        If the file is no model of this class, is damaged, or is of a later format.
+    OSError
+        If it cannot be opened.
+    ImportError
+        If safetensors is not installed.
+    """
+    safetensors = require("safetensors", "cli", "loading a model")
+    path = Path(path)
+    with path.open("rb"):  # a missing file or directory is the system's error, with its name
+        pass
+    try:
+        with safetensors.safe_open(str(path), framework="numpy") as file:
+            entry = (file.metadata() or {}).get(ENTRY)
+            # .copy(): the arrays must not depend on the file once it is closed.
+            tensors = {name: file.get_tensor(name).copy() for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise damaged(path, f"it is no complete .safetensors file: {error}") from None
+    head = _head(path, entry, class_name)
+    if head.pop("sha256", None) != _digest(head, tensors):
+        raise damaged(path, "its checksum does not match its content")
+    parameters = dict(head["parameters"])
+    for name in [name for name in tensors if name.startswith(PARAMETER)]:
+        parameters[name.removeprefix(PARAMETER)] = tensors.pop(name)
+    return parameters, tensors, head["state"]
+
+
+def damaged(path: str | os.PathLike[str], why: str) -> ValueError:
+    """Return the error for a file that holds no usable model."""
+    return ValueError(f"cannot load '{os.fspath(path)}': {why}")
+
+
+def _head(path: Path, entry: str | None, class_name: str) -> dict[str, Any]:
+    if entry is None:
+        raise damaged(path, "it is a .safetensors file, but not one that unsup_fast saved")
+    try:
+        head = json.loads(entry)
+    except ValueError:
+        head = None
+    if not isinstance(head, dict) or head.get("format") != FORMAT:
+        raise damaged(path, f"its metadata do not name the format '{FORMAT}'")
+    version = head.get("format_version")
+    if version != FORMAT_VERSION:
+        raise damaged(
+            path,
+            f"it has format version {version}, but this unsup_fast {unsup_fast.__version__} reads "
+            f"version {FORMAT_VERSION}; it was saved by unsup_fast {head.get('library_version')}",
+        )
+    if head.get("class") != class_name:
+        raise damaged(path, f"it holds a {head.get('class')}, not a {class_name}")
+    for part in ("parameters", "state"):
+        if not isinstance(head.get(part), dict):
+            raise damaged(path, f"its metadata lack '{part}'")
+    return head
+
+
+def _digest(head: dict[str, Any], tensors: Mapping[str, Array]) -> str:
+    digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _split_parameters(estimator: Any) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return the parameters JSON can hold, and those that are arrays."""
+    plain: dict[str, Any] = {}
+    arrays: dict[str, Array] = {}
+    for name, value in estimator.get_params(deep=False).items():
+        if isinstance(value, np.generic):
+            plain[name] = value.item()
+        elif value is None or isinstance(value, (bool, int, float, str)):
+            plain[name] = value
+        elif isinstance(value, (np.random.RandomState, np.random.Generator)):
+            plain[name] = None
+            _warn_replaced(estimator, name, value, None)
+        elif callable(value):
+            plain[name] = signature(type(estimator)).parameters[name].default
+            _warn_replaced(estimator, name, value, plain[name])
+        elif hasattr(value, "__array__") or isinstance(value, (list, tuple)):
+            arrays[PARAMETER + name] = np.asarray(_arrays.to_numpy(value, name))
+        else:
+            plain[name] = str(value)
+    return plain, arrays
+
+
+def _warn_replaced(estimator: Any, name: str, value: Any, kept: Any) -> None:
+    warnings.warn(
+        f"a model file cannot hold {name}={value!r} of {type(estimator).__name__}; it is saved "
+        f"as {kept!r}. What was fitted is saved in full.",
+        UserWarning,
+        stacklevel=5,
+    )
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write `content` beside `path` and move it there; on failure nothing has changed."""
+    path = Path(os.path.realpath(path))  # a symbolic link keeps pointing where it did
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        # Not tempfile: its files are readable by their owner alone, whatever the umask.
+        with draft.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        if isinstance(error, OSError):
+            raise OSError(error.errno, _advice(path, error), os.fspath(path)) from None
+        raise
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    # Best effort: the file is whole either way, and some file systems cannot sync a directory.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _advice(path: Path, error: OSError) -> str:
+    reason = {
+        errno.ENOENT: f"there is no directory '{path.parent}'; create it first",
+        errno.ENOTDIR: f"'{path.parent}' is not a directory",
+        errno.EACCES: f"the directory '{path.parent}' is not writable",
+        errno.EROFS: f"'{path.parent}' is on a read-only file system",
+        errno.EISDIR: "it is a directory; name a file",
+        errno.ENOSPC: "the disk is full; free some space",
+        errno.EDQUOT: "the disk quota is used up; free some space",
+    }.get(error.errno or 0, str(error.strerror or error))
+    return f"cannot save the model, and nothing was changed: {reason}"

@@ -1,0 +1,164 @@
+"""Starting centroids: greedy k-means++, random rows, given ones, or the user's function."""
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils.validation import _check_sample_weight
+
+from unsup_fast import _arrays
+from unsup_fast.kernels.seed import seed
+
+Array = npt.NDArray[Any]
+
+
+def start(
+    X: Any,
+    init: Any,
+    n_clusters: int,
+    random_state: np.random.RandomState,
+    sample_weight: Array | None,
+    n_threads: int | None,
+) -> Array:
+    """Return the starting centroids of one run.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (N, D)
+    init : {"k-means++", "random"}, callable, or validated ndarray of shape (K, D)
+
+    Returns
+    -------
+    ndarray of shape (K, D), type of X
+    """
+    if isinstance(init, np.ndarray):
+        return init
+    if callable(init):
+        made = _arrays.to_numpy(init(X, n_clusters, random_state=random_state), "init")
+        return given(made, X, n_clusters)
+    if init == "random":
+        share = np.ones(X.shape[0], X.dtype) if sample_weight is None else sample_weight
+        chosen = random_state.choice(
+            X.shape[0], size=n_clusters, replace=False, p=share / share.sum()
+        )
+    else:
+        chosen = seed(X, n_clusters, random_state, sample_weight=sample_weight, n_threads=n_threads)
+    return _take(X, chosen)
+
+
+def given(init: Any, X: Any, n_clusters: int) -> Array:
+    """Return the user's centroids as an ndarray of the type of X, or raise ValueError."""
+    centers: Array = check_array(
+        _arrays.to_numpy(init, "init"), dtype=X.dtype, order="C", input_name="init"
+    )
+    for size, wanted, what in (
+        (centers.shape[0], n_clusters, "clusters"),
+        (centers.shape[1], X.shape[1], "features of the data"),
+    ):
+        if size != wanted:
+            raise ValueError(
+                f"The shape of the initial centers {centers.shape} does not match the number of "
+                f"{what} {wanted}. Pass init of shape ({n_clusters}, {X.shape[1]})."
+            )
+    return centers
+
+
+def _take(X: Any, indices: Array) -> Array:
+    chosen = X[indices]
+    return np.ascontiguousarray(chosen.toarray() if sp.issparse(chosen) else chosen)
+
+
+@validate_params(  # type: ignore[misc, unused-ignore]
+    {
+        "X": ["array-like", "sparse matrix"],
+        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "sample_weight": ["array-like", None],
+        "x_squared_norms": ["array-like", None],
+        "random_state": ["random_state"],
+        "n_local_trials": [Interval(Integral, 1, None, closed="left"), None],
+    },
+    prefer_skip_nested_validation=True,
+)
+def kmeans_plusplus(
+    X: Any,
+    n_clusters: int,
+    *,
+    sample_weight: Any = None,
+    x_squared_norms: Any = None,
+    random_state: Any = None,
+    n_local_trials: int | None = None,
+) -> tuple[Any, Any]:
+    """Choose rows that start k-means well: greedy k-means++.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or CPU tensor of shape (N, D)
+        The rows to choose from.
+    n_clusters : int
+        How many rows to choose, at most N.
+    sample_weight : array-like of shape (N,), optional
+        Weights of the rows; None stands for ones.
+    x_squared_norms : array-like of shape (N,), optional
+        Accepted for scikit-learn's sake and not used: distances are computed from differences.
+    random_state : int, RandomState instance or None, default=None
+        Where the draws come from; the order of draws is scikit-learn's.
+    n_local_trials : int, optional
+        Candidates of each round, the best of which is kept; None takes
+        ``2 + int(log(n_clusters))``, 1 gives plain k-means++.
+
+    Returns
+    -------
+    centers : ndarray or tensor of shape (n_clusters, D)
+        The chosen rows.
+    indices : ndarray or tensor of shape (n_clusters,), int64
+        Their indices: ``centers[k] = X[indices[k]]``.
+
+    Raises
+    ------
+    ValueError
+        If X has fewer rows than `n_clusters`, or holds NaN or infinity.
+
+    References
+    ----------
+    Arthur & Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unsup_fast.cluster import kmeans_plusplus
+    >>> X = np.array([[0.0, 1.0], [0.0, 2.0], [9.0, 1.0], [9.0, 2.0]])
+    >>> centers, indices = kmeans_plusplus(X, n_clusters=2, random_state=0)
+    >>> bool((centers == X[indices]).all())
+    True
+    """
+    tensor = _arrays.is_tensor(X)
+    given_rows = _arrays.to_numpy(X, "X")
+    rows = _arrays.rows(given_rows)
+    _arrays.check_finite(rows, "kmeans_plusplus")
+    if sample_weight is not None:
+        sample_weight = _check_sample_weight(
+            _arrays.to_numpy(sample_weight, "sample_weight"), rows, dtype=rows.dtype
+        )
+    if rows.shape[0] < n_clusters:
+        raise ValueError(f"n_samples={rows.shape[0]} should be >= n_clusters={n_clusters}.")
+    if x_squared_norms is not None:
+        norms = check_array(x_squared_norms, dtype=rows.dtype, ensure_2d=False)
+        if norms.shape[0] != rows.shape[0]:
+            raise ValueError(
+                f"The length of x_squared_norms {norms.shape[0]} should be equal to the length "
+                f"of n_samples {rows.shape[0]}."
+            )
+    indices = seed(
+        rows,
+        n_clusters,
+        check_random_state(random_state),
+        sample_weight=sample_weight,
+        n_local_trials=n_local_trials,
+    )
+    # The caller's rows, not the converted ones: integers in, integers out.
+    source = given_rows if isinstance(given_rows, np.ndarray) else rows
+    return _arrays.like(_take(source, indices), tensor), _arrays.like(indices, tensor)

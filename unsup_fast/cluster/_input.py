@@ -1,0 +1,96 @@
+"""What goes into k-means: rows, weights, the device, and a fitted model's centroids."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.utils import gen_batches
+from sklearn.utils.sparsefuncs import mean_variance_axis
+from sklearn.utils.validation import _check_sample_weight
+
+from unsup_fast import _arrays
+from unsup_fast.cluster._lloyd import Problem
+
+Array = npt.NDArray[Any]
+
+BLOCK = 1 << 22  # elements of a block of rows or distances: 16 to 32 MiB
+
+
+def check_device(device: Any) -> None:
+    """Raise ValueError unless `device` is the CPU."""
+    if device is not None and str(device) != "cpu":
+        raise ValueError(
+            f"device={device!r} is not available: this version computes on the CPU; pass "
+            "device='cpu' or None"
+        )
+
+
+def weights(sample_weight: Any, X: Any) -> Array | None:
+    """Return usable weights of the type of X, or None for ones.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit X, are not finite, or sum to zero.
+    """
+    if sample_weight is None:
+        return None
+    sample_weight = _arrays.to_numpy(sample_weight, "sample_weight")
+    checked: Array = _check_sample_weight(sample_weight, X, dtype=X.dtype)
+    total = checked.sum(dtype=np.float64)
+    if total == 0 or not np.isfinite(total):
+        raise ValueError(
+            f"sample_weight sums to {total}; pass finite weights whose sum is not zero"
+        )
+    return checked
+
+
+def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]:
+    """Validate what `fit` is given; return the problem and the mean of the rows.
+
+    The mean is rounded to the type of X, which makes subtracting it repeatable in `predict`.
+    """
+    X = _arrays.rows(X, estimator=estimator, reset=True)
+    moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
+    n_rows = X.shape[0]
+    if n_rows < estimator.n_clusters:
+        raise ValueError(
+            f"n_samples={n_rows} should be >= n_clusters={estimator.n_clusters}. "
+            f"Pass n_clusters <= {n_rows}."
+        )
+    sample_weight = weights(sample_weight, X)
+    if moments is None:
+        mean, variance = mean_variance_axis(X, axis=0)
+    else:
+        mean, variance = moments.mean, moments.variance
+    origin = mean.astype(X.dtype)
+    tol = float(estimator.tol * variance.mean())
+    shift = None if moments is None else origin
+    limits = (estimator.max_iter, tol, estimator.n_threads)
+    return Problem(X, sample_weight, shift, *limits), origin
+
+
+def fitted(estimator: Any, X: Any) -> tuple[Any, Array, Array | None]:
+    """Validate rows for a fitted model; return rows, centroids and shift of one type.
+
+    The wider of the types of X and the centroids is taken, so nothing is rounded.
+    """
+    X = _arrays.rows(X, estimator=estimator)
+    _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
+    centers = _arrays.to_numpy(estimator.cluster_centers_, "cluster_centers_")
+    wide = np.result_type(X.dtype, centers.dtype)
+    shift = None if sp.issparse(X) else estimator._origin.astype(wide)
+    return X.astype(wide, copy=False), np.ascontiguousarray(centers, dtype=wide), shift
+
+
+def distances(X: Any, centers: Array, shift: Array | None) -> Array:
+    """Return the distance [N, K] of each row to each centroid, about the shift."""
+    if shift is None:
+        sparse: Array = euclidean_distances(X, centers)
+        return sparse
+    out = np.empty((len(X), len(centers)), dtype=X.dtype)
+    for block in gen_batches(len(X), max(1, BLOCK // max(out.shape[1], X.shape[1]))):
+        out[block] = euclidean_distances(X[block] - shift, centers - shift)
+    return out

@@ -1,0 +1,245 @@
+"""Lloyd's algorithm: one run from given centroids.
+
+Lloyd, "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28 (1982). One iteration is
+one pass of `kernels.assign`; everything else here is of size K x D.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from unsup_fast.kernels.assign import Assigned, assign
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What stays the same in all runs of one fit."""
+
+    X: Any
+    """[N, D] C-contiguous, or CSR."""
+    sample_weight: Array | None
+    """[N], type of X; None stands for ones."""
+    shift: Array | None
+    """[D], type of X; None for CSR."""
+    max_iter: int
+    tol: float
+    """Absolute: compared with the summed squared movement of the centroids."""
+    n_threads: int | None
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """State after one iteration, as given to the `callback` of `fit`."""
+
+    run: int
+    """Which of the `n_init` runs, from 1."""
+    iteration: int
+    """Iteration of this run, from 1."""
+    max_iter: int
+    inertia: float
+    """Inertia of the centroids that the iteration started from."""
+    n_changed: int
+    """Rows whose label changed in this iteration."""
+    center_shift: float
+    """Sum over the centroids of their squared movement."""
+    tol: float
+    """The run stops when `center_shift` is no more than this."""
+    seconds: float
+    """Time since the run started."""
+    centers: Array
+    """[K, D] centroids after the iteration; read-only."""
+    labels: Array
+    """[N] int32, read-only view; the next iteration overwrites it, so copy what you keep."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Result of one run."""
+
+    centers: Array
+    """[K, D], type of X."""
+    labels: Array | None
+    """[N] int32, of these centroids; None if the user interrupted twice."""
+    sizes: Array
+    """[K] int64: rows of each cluster."""
+    inertia: float
+    """Of these centroids, or of the last known ones if labels is None."""
+    inertia_history: Array
+    """[n_iter] float64: inertia of the centroids at the start of each iteration."""
+    n_changed_history: Array
+    """[n_iter] int64: labels changed in each iteration."""
+    reason: str
+    """Why the run ended."""
+    interrupt: KeyboardInterrupt | None
+    """The user's Ctrl-C, for the caller to raise again."""
+
+    def improves(self, best: "Run") -> bool:
+        """Whether inertia is lower and the clustering another one, as in scikit-learn.
+
+        The same clusters with permuted labels may differ in inertia by rounding.
+        """
+        if self.inertia >= best.inertia or self.labels is None or best.labels is None:
+            return False
+        partner = np.full(len(self.centers), -1)
+        partner[self.labels] = best.labels
+        return not np.array_equal(partner[self.labels], best.labels)
+
+
+def lloyd(
+    problem: Problem,
+    centers: Array,
+    run: int = 1,
+    report: Callable[[Iteration], None] | None = None,
+) -> Run:
+    """Iterate from `centers` until labels stand still, movement is within tol, or max_iter.
+
+    A KeyboardInterrupt after the first finished iteration ends the run there, labels the rows
+    once more, and is handed back in the result; a second one skips the labelling. Before that
+    it is raised.
+
+    Parameters
+    ----------
+    problem : Problem
+    centers : ndarray of shape (K, D), type of X
+    run : int
+        Number of the run, for `report`.
+    report : callable, optional
+        Called with an `Iteration` after each iteration.
+    """
+    labels = np.full(problem.X.shape[0], -1, dtype=np.int32)  # [N]
+    inertias: list[float] = []
+    changes: list[int] = []
+    settled = False
+    interrupt = None
+    reason = f"max_iter={problem.max_iter} reached"
+    start = perf_counter()
+    try:
+        for iteration in range(1, problem.max_iter + 1):
+            settled = False
+            found = _assign(problem, centers, labels, update=True)
+            moved_centers = _updated(problem, centers, found)
+            movement = float(((moved_centers.astype(np.float64) - centers) ** 2).sum())
+            centers = moved_centers
+            # Without movement the labels just found are those of the centroids: sums depend on
+            # the labels alone, so this is the usual end of a run, and it saves a pass.
+            settled = movement == 0.0
+            inertias.append(found.inertia)
+            changes.append(found.n_changed)
+            if report is not None:
+                report(
+                    Iteration(
+                        run,
+                        iteration,
+                        problem.max_iter,
+                        found.inertia,
+                        found.n_changed,
+                        movement,
+                        problem.tol,
+                        perf_counter() - start,
+                        _read_only(centers),
+                        _read_only(labels),
+                    )
+                )
+            if found.n_changed == 0:
+                reason = "strict convergence"
+                break
+            if movement <= problem.tol:
+                reason = f"center shift {movement:.6g} within tolerance {problem.tol:.6g}"
+                break
+    except KeyboardInterrupt as caught:
+        if not inertias:
+            raise
+        interrupt, reason = caught, "interrupted"
+
+    inertia, known = inertias[-1], True
+    if not settled:
+        try:
+            inertia = _assign(problem, centers, labels, update=False).inertia
+        except KeyboardInterrupt as caught:
+            interrupt, reason, known = caught, "interrupted", False
+    return Run(
+        centers,
+        labels if known else None,
+        np.bincount(labels, minlength=len(centers)),
+        inertia,
+        np.array(inertias),
+        np.array(changes, dtype=np.int64),
+        reason,
+        interrupt,
+    )
+
+
+def _assign(problem: Problem, centers: Array, labels: Array, **options: Any) -> Assigned:
+    return assign(
+        problem.X,
+        centers,
+        sample_weight=problem.sample_weight,
+        shift=problem.shift,
+        labels=labels,
+        n_threads=problem.n_threads,
+        **options,
+    )
+
+
+def _read_only(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _updated(problem: Problem, centers: Array, found: Assigned) -> Array:
+    """Return the weighted means of the clusters, rounded to the type of X."""
+    sums, weights = found.sums, found.weights
+    assert sums is not None
+    assert weights is not None
+    if not weights.all():
+        _relocate(problem, centers, found)
+    origin = 0.0 if problem.shift is None else problem.shift.astype(np.float64)
+    filled = weights > 0
+    means = origin + sums / np.where(filled, weights, 1.0)[:, None]  # [K, D] float64
+    updated: Array = means.astype(centers.dtype)
+    if not filled.all():
+        # A cluster that stays empty sits on the heaviest one, where it gains no rows as long as
+        # its index is the higher of the two; otherwise it stays where it is.
+        empty, heaviest = np.flatnonzero(~filled), int(weights.argmax())
+        above = empty > heaviest
+        updated[empty[above]] = updated[heaviest]
+        updated[empty[~above]] = centers[empty[~above]]
+    return updated
+
+
+def _relocate(problem: Problem, centers: Array, found: Assigned) -> None:
+    """Move each empty cluster to one of the rows farthest from their centroids, in place.
+
+    The row leaves its old cluster; its neighbours follow in the next iteration. Nothing moves
+    if every row lies on its centroid, where there are fewer distinct rows than clusters.
+    """
+    sums, weights = found.sums, found.weights
+    assert sums is not None
+    assert weights is not None
+    distances = _assign(
+        problem, centers, found.labels, update=False, return_distances=True
+    ).distances
+    assert distances is not None
+    if distances.max() == 0:
+        return
+    empty = np.flatnonzero(weights == 0)
+    farthest = np.argpartition(distances, -len(empty))[: -len(empty) - 1 : -1]
+    taken = problem.X[farthest]
+    rows = (taken.toarray() if sp.issparse(taken) else taken).astype(np.float64)
+    if problem.shift is not None:
+        rows -= problem.shift.astype(np.float64)
+    for cluster, row, values in zip(empty, farthest, rows, strict=True):
+        weight = 1.0 if problem.sample_weight is None else float(problem.sample_weight[row])
+        donor = found.labels[row]
+        sums[donor] -= values * weight
+        sums[cluster] = values * weight
+        weights[donor] -= weight
+        weights[cluster] = weight

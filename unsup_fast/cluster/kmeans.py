@@ -1,0 +1,456 @@
+"""k-means with scikit-learn's interface."""
+
+import warnings
+from collections.abc import Callable
+from numbers import Integral, Real
+from os import PathLike
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.validation import _is_arraylike_not_scalar, check_is_fitted
+
+from unsup_fast import _arrays
+from unsup_fast.cluster import _init, _input, _save
+from unsup_fast.cluster._lloyd import Iteration, Run, lloyd
+from unsup_fast.cluster._progress import printer
+from unsup_fast.kernels.assign import assign
+
+_BASES: Any = (ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator)
+
+
+class KMeans(*_BASES):  # type: ignore[misc]
+    """k-means clustering: exact Lloyd iterations, a drop-in for scikit-learn's `KMeans`.
+
+    Minimises ``sum_i w_i |x_i - c_(label_i)|^2``. Data are never copied or changed if they are
+    C-contiguous float32 or float64, and distances are computed about the data's mean, so that
+    rows far from the origin are labelled correctly. Results do not depend on the number of
+    threads.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+        Number of clusters K.
+    init : {"k-means++", "random"}, callable or array-like of shape (K, D), default="k-means++"
+        Starting centroids: greedy k-means++, K rows at random, the given ones, or what
+        ``init(X, n_clusters, random_state=...)`` returns.
+    n_init : "auto" or int, default="auto"
+        Runs from different starts, of which the one of lowest inertia is kept. "auto" makes 10
+        if `init` is "random" or a callable, else 1.
+    max_iter : int, default=300
+        Most iterations of a run.
+    tol : float, default=1e-4
+        A run stops when the summed squared movement of the centroids is no more than `tol`
+        times the mean variance of the columns.
+    verbose : int, default=0
+        If positive, print a line per iteration.
+    random_state : int, RandomState instance or None, default=None
+        Where random draws come from; their order is scikit-learn's.
+    copy_x : bool, default=True
+        Without effect: X is never changed.
+    algorithm : {"auto", "lloyd", "elkan"}, default="auto"
+        All are exact and give the same result.
+    n_threads : int or None, default=None
+        Threads to run; None for all that OpenMP, affinity and the container allow.
+    device : {"cpu"} or None, default=None
+        Where to compute.
+
+    Attributes
+    ----------
+    cluster_centers_ : ndarray or tensor of shape (K, D)
+        Centroids, of the type of X.
+    labels_ : ndarray or tensor of shape (N,), int32
+        Cluster of each row: ``predict(X)``, to the bit.
+    cluster_sizes_ : ndarray or tensor of shape (K,), int64
+        Rows of each cluster, weights aside.
+    inertia_ : float
+        Weighted sum of squared distances of the rows to `cluster_centers_`.
+    inertia_history_ : ndarray of shape (n_iter_,), float64
+        Entry i is the inertia of the centroids at the start of iteration i.
+    n_changed_history_ : ndarray of shape (n_iter_,), int64
+        How many labels changed in each iteration.
+    n_iter_ : int
+        Iterations of the best run.
+    n_features_in_ : int
+        Columns D of X.
+    feature_names_in_ : ndarray of shape (D,)
+        Names of the columns, if X had names that are all strings.
+
+    Notes
+    -----
+    A torch tensor in CPU memory is read where it is. After a fit on one the attributes indexed
+    by row or cluster are tensors; methods return the kind of array that they are given.
+
+    An empty cluster is moved to the row farthest from its centroid. If X has fewer distinct rows
+    than clusters, some stay empty and a ConvergenceWarning says so.
+
+    Ctrl-C during `fit` keeps the last finished iteration: its centroids are labelled once more,
+    all attributes are set, and then KeyboardInterrupt is raised. A second Ctrl-C skips the
+    labelling; `labels_` and `cluster_sizes_` are then missing. Start again from there with
+    ``init=model.cluster_centers_``.
+
+    References
+    ----------
+    Lloyd, "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28 (1982).
+    Arthur & Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unsup_fast.cluster import KMeans
+    >>> X = np.array([[1.0, 2.0], [1.0, 4.0], [10.0, 2.0], [10.0, 4.0]])
+    >>> model = KMeans(n_clusters=2, random_state=0).fit(X)
+    >>> sorted(model.cluster_centers_.tolist())
+    [[1.0, 3.0], [10.0, 3.0]]
+    >>> model.inertia_
+    4.0
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "init": [StrOptions({"k-means++", "random"}), callable, "array-like"],
+        "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+        "copy_x": ["boolean"],
+        "algorithm": [StrOptions({"auto", "lloyd", "elkan"})],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "device": "no_validation",  # _input.check_device says more than a type
+    }
+    __metadata_request__fit: ClassVar[dict[str, str]] = {"callback": UNUSED}
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        init: Any = "k-means++",
+        n_init: Any = "auto",
+        max_iter: int = 300,
+        tol: float = 1e-4,
+        verbose: int = 0,
+        random_state: Any = None,
+        copy_x: bool = True,
+        algorithm: str = "auto",
+        n_threads: int | None = None,
+        device: str | None = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.verbose = verbose
+        self.random_state = random_state
+        self.copy_x = copy_x
+        self.algorithm = algorithm
+        self.n_threads = n_threads
+        self.device = device
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[misc]
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        callback: Callable[[Iteration], None] | None = None,
+    ) -> "KMeans":
+        """Find the centroids.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or CPU tensor of shape (N, D)
+            The rows. Types other than float32 become float64, sparse formats CSR.
+        y : ignored
+        sample_weight : array-like of shape (N,), optional
+            Weights of the rows. A starting array or function is not weighted.
+        callback : callable, optional
+            Called with an `Iteration` after each iteration.
+
+        Returns
+        -------
+        KMeans
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            If X holds NaN or infinity or fewer than `n_clusters` rows, if `init` does not fit
+            it, or if the weights are unusable.
+        KeyboardInterrupt
+            On Ctrl-C; see the notes of the class for what is kept.
+        """
+        _input.check_device(self.device)
+        problem, origin = _input.problem(self, X, sample_weight)
+        random_state = check_random_state(self.random_state)
+        init = self.init
+        if _is_arraylike_not_scalar(init):
+            init = _init.given(init, problem.X, self.n_clusters)
+        self._n_init = self._count_runs()
+        if self.algorithm == "elkan" and self.n_clusters == 1:
+            warnings.warn(
+                "algorithm='elkan' doesn't make sense for a single cluster; 'lloyd' runs instead.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        reports = [printer(self._n_init)] if self.verbose else []
+        if callback is not None:
+            reports.append(callback)
+
+        def report(state: Iteration) -> None:
+            for function in reports:
+                function(state)
+
+        best: Run | None = None
+        interrupt: KeyboardInterrupt | None = None
+        try:
+            for number in range(1, self._n_init + 1):
+                centers = _init.start(
+                    problem.X,
+                    init,
+                    self.n_clusters,
+                    random_state,
+                    problem.sample_weight,
+                    self.n_threads,
+                )
+                if self.verbose:
+                    print(f"Initialization complete (run {number} of {self._n_init}).")
+                run = lloyd(problem, centers, number, report if reports else None)
+                if self.verbose:
+                    print(f"Run {number}: {run.reason} after {len(run.inertia_history)} iterations")
+                if best is None or run.improves(best):
+                    best = run
+                if run.interrupt is not None:
+                    interrupt = run.interrupt
+                    break
+        except KeyboardInterrupt as caught:
+            if best is None:
+                raise
+            interrupt = caught
+        assert best is not None
+        self._keep(best, origin, _arrays.is_tensor(X))
+        if interrupt is not None:
+            raise interrupt
+        distinct = np.count_nonzero(best.sizes)
+        if distinct < self.n_clusters:
+            warnings.warn(
+                f"Number of distinct clusters ({distinct}) found smaller than n_clusters "
+                f"({self.n_clusters}). Possibly due to duplicate points in X.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return self
+
+    def _count_runs(self) -> int:
+        if not _is_arraylike_not_scalar(self.init):
+            if self.n_init != "auto":
+                return int(self.n_init)
+            return 1 if isinstance(self.init, str) and self.init == "k-means++" else 10
+        if self.n_init not in ("auto", 1):
+            warnings.warn(
+                "Explicit initial center position passed: performing only one init in "
+                f"{type(self).__name__} instead of n_init={self.n_init}.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        return 1
+
+    def _keep(self, run: Run, origin: Any, tensor: bool) -> None:
+        self.cluster_centers_ = _arrays.like(run.centers, tensor)
+        self._n_features_out = len(run.centers)
+        self._origin = origin
+        self.inertia_ = run.inertia
+        self.inertia_history_ = run.inertia_history
+        self.n_changed_history_ = run.n_changed_history
+        self.n_iter_ = len(run.inertia_history)
+        if run.labels is None:
+            for name in ("labels_", "cluster_sizes_"):  # those of an earlier fit
+                self.__dict__.pop(name, None)
+        else:
+            self.labels_ = _arrays.like(run.labels, tensor)
+            self.cluster_sizes_ = _arrays.like(run.sizes, tensor)
+
+    def predict(self, X: Any) -> Any:
+        """Return the index of the nearest centroid of each row.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or CPU tensor of shape (N, D)
+
+        Returns
+        -------
+        ndarray or tensor of shape (N,), int32
+        """
+        check_is_fitted(self)
+        rows, centers, shift = _input.fitted(self, X)
+        found = assign(rows, centers, shift=shift, update=False, n_threads=self.n_threads)
+        return _arrays.like(found.labels, _arrays.is_tensor(X))
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Fit and return `labels_`; parameters as in `fit`."""
+        return self.fit(X, sample_weight=sample_weight).labels_
+
+    def transform(self, X: Any) -> Any:
+        """Return the distance of each row to each centroid.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or CPU tensor of shape (N, D)
+
+        Returns
+        -------
+        ndarray or tensor of shape (N, K)
+        """
+        check_is_fitted(self)
+        distances = _input.distances(*_input.fitted(self, X))
+        return _arrays.like(distances, _arrays.is_tensor(X))
+
+    def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Fit and return the distance of each row to each centroid; parameters as in `fit`."""
+        return self.fit(X, sample_weight=sample_weight).transform(X)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return minus the inertia of X: the larger, the better.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or CPU tensor of shape (N, D)
+        y : ignored
+        sample_weight : array-like of shape (N,), optional
+        """
+        check_is_fitted(self)
+        rows, centers, shift = _input.fitted(self, X)
+        weight = _input.weights(sample_weight, rows)
+        found = assign(
+            rows,
+            centers,
+            sample_weight=weight,
+            shift=shift,
+            update=False,
+            n_threads=self.n_threads,
+        )
+        return -found.inertia
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted model to one ``.safetensors`` file, all or nothing.
+
+        Not kept: `labels_`, which are ``predict(X)``; a RandomState or callable parameter, with
+        a UserWarning. Tensors are kept as arrays.
+
+        Parameters
+        ----------
+        path : path-like
+            An existing file is replaced once the new one is safely on disk.
+
+        Raises
+        ------
+        OSError
+            If the directory is missing or not writable, or the disk is full.
+        ImportError
+            If safetensors is not installed.
+        """
+        check_is_fitted(self)
+        _save.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> "KMeans":
+        """Read a model that `save` wrote; nothing in the file is executed.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or no model of this class.
+        OSError
+            If it cannot be opened.
+        ImportError
+            If safetensors is not installed.
+        """
+        return _save.load(cls, path)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+@validate_params(  # type: ignore[misc]
+    {
+        "X": ["array-like", "sparse matrix"],
+        "sample_weight": ["array-like", None],
+        "return_n_iter": [bool],
+    },
+    prefer_skip_nested_validation=False,
+)
+def k_means(
+    X: Any,
+    n_clusters: int,
+    *,
+    sample_weight: Any = None,
+    init: Any = "k-means++",
+    n_init: Any = "auto",
+    max_iter: int = 300,
+    verbose: int = False,
+    tol: float = 1e-4,
+    random_state: Any = None,
+    copy_x: bool = True,
+    algorithm: str = "auto",
+    return_n_iter: bool = False,
+    n_threads: int | None = None,
+    device: str | None = None,
+) -> tuple[Any, ...]:
+    """Find centroids with `KMeans`, without keeping the estimator.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or CPU tensor of shape (N, D)
+    n_clusters : int
+    sample_weight : array-like of shape (N,), optional
+    init, n_init, max_iter, verbose, tol, random_state, copy_x, algorithm, n_threads, device
+        As in `KMeans`.
+    return_n_iter : bool, default=False
+        Whether to return the number of iterations as well.
+
+    Returns
+    -------
+    centers : ndarray or tensor of shape (n_clusters, D)
+    labels : ndarray or tensor of shape (N,), int32
+    inertia : float
+    n_iter : int
+        Only with `return_n_iter`.
+
+    Raises
+    ------
+    ValueError
+        As `KMeans.fit`.
+    """
+    model = KMeans(
+        n_clusters,
+        init=init,
+        n_init=n_init,
+        max_iter=max_iter,
+        tol=tol,
+        verbose=verbose,
+        random_state=random_state,
+        copy_x=copy_x,
+        algorithm=algorithm,
+        n_threads=n_threads,
+        device=device,
+    ).fit(X, sample_weight=sample_weight)
+    found = (model.cluster_centers_, model.labels_, model.inertia_)
+    return (*found, model.n_iter_) if return_n_iter else found
