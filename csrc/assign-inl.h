@@ -3,11 +3,10 @@ namespace unsup {
 namespace UNSUP_ISA {
 namespace {
 
-// What rows add to. Either one for all threads, of which the clusters k with k % stripes == stripe
-// are served at a time, or one a thread.
+// What rows add to: sums of rows and, in column D, of weights (rows-inl.h), and the inertia.
 struct Sums {
-    double* sums;     // [K, D], null: no update
-    double* weights;  // [K]
+    double* sums;  // [copies][K, stride], null: no update; row i enters copy i % copies
+    int64_t copy_mask, copy_size;  // copies - 1, K * stride
     double inertia;
 };
 
@@ -16,12 +15,16 @@ constexpr int kStripes = 16;
 // Labels the rows chunk by chunk and adds them up in an order that does not depend on the threads.
 //   label(i0, i1, thread) -> labels changed; add(i0, i1, stripe, stripes, Sums&)
 template <class T, class Label, class Add>
-void assign_chunks(int64_t n, int64_t chunk_rows, bool shared, int64_t k, int64_t d,
+void assign_chunks(int64_t n, int64_t chunk_rows, bool shared, int64_t k, int64_t d, int64_t stride,
                    AssignOut<T>& out, const Run& run, Stop& stop, const Label& label,
                    const Add& add) {
     const int64_t chunks = (n + chunk_rows - 1) / chunk_rows;
     const int threads = int(std::max<int64_t>(1, std::min<int64_t>(run.threads, chunks)));
     std::atomic<int64_t> next{0}, n_changed{0};
+
+    const bool update = out.sums != nullptr;
+    const Buffer<double> total = buffer<double>(update ? k * stride : 0, 0.0);
+    double* const total_or_null = update ? total.get() : nullptr;
 
     // Shared sums: whoever finds a stripe free adds the finished chunks that come next in it.
     std::unique_ptr<std::atomic<bool>[]> done(shared ? new std::atomic<bool>[size_t(chunks)] : nullptr);
@@ -31,7 +34,7 @@ void assign_chunks(int64_t n, int64_t chunk_rows, bool shared, int64_t k, int64_
         std::atomic<int64_t> next{0};
         Sums sums;
     } stripes[kStripes];
-    for (auto& stripe : stripes) stripe.sums = {out.sums, out.weights, 0};
+    for (auto& stripe : stripes) stripe.sums = {total_or_null, 0, 0, 0};
     const auto drain = [&](int s) {
         Stripe& stripe = stripes[s];
         const auto ready = [&] {
@@ -51,8 +54,10 @@ void assign_chunks(int64_t n, int64_t chunk_rows, bool shared, int64_t k, int64_
     };
 
     // Private sums: a thread's chunk is merged when all earlier ones are.
-    const bool update = out.sums != nullptr;
-    const int64_t private_size = shared || !update ? 0 : k * d + k;
+    // Few and short sums are kept in four copies, since a row would have to wait for the row before
+    // to leave the store buffer.
+    const int64_t size = k * stride, copies = size * 8 <= 4096 ? 4 : 1;
+    const int64_t private_size = shared || !update ? 0 : copies * size;
     std::vector<Buffer<double>> privates;
     for (int t = 0; t < threads; ++t) privates.push_back(buffer<double>(private_size, 0.0));
     std::atomic<int64_t> merged{0};
@@ -64,10 +69,8 @@ void assign_chunks(int64_t n, int64_t chunk_rows, bool shared, int64_t k, int64_
         }
         inertia += mine.inertia;
         double* from = privates[size_t(thread)].get();
-        if (update) {
-            for (int64_t i = 0; i < k * d; ++i) out.sums[i] += from[i];
-            for (int64_t i = 0; i < k; ++i) out.weights[i] += from[k * d + i];
-        }
+        for (int64_t copy = 0; copy < private_size; copy += size)
+            for (int64_t i = 0; i < size; ++i) total[i] += from[copy + i];
         merged.store(chunk + 1, std::memory_order_release);
         std::fill(from, from + private_size, 0.0);
     };
@@ -83,7 +86,7 @@ void assign_chunks(int64_t n, int64_t chunk_rows, bool shared, int64_t k, int64_
                 for (int s = 0; s < kStripes; ++s) drain((s + thread) % kStripes);
             } else {
                 double* from = privates[size_t(thread)].get();
-                Sums mine{update ? from : nullptr, from + k * d, 0};
+                Sums mine{update ? from : nullptr, copies - 1, size, 0};
                 changed += label(i0, i1, thread);
                 if (stop.requested()) break;
                 add(i0, i1, 0, 1, mine);
@@ -97,8 +100,57 @@ void assign_chunks(int64_t n, int64_t chunk_rows, bool shared, int64_t k, int64_
         drain(s);
         inertia += stripes[s].sums.inertia;
     }
+    for (int64_t i = 0; update && i < k; ++i) {
+        for (int64_t j = 0; j < d; ++j) out.sums[i * d + j] += total[i * stride + j];
+        out.weights[i] += total[i * stride + d];
+    }
     out.inertia = inertia;
     out.n_changed = n_changed;
+}
+
+// Adds rows [i0, i1) of the clusters k with k % stripes == stripe. Plain: all clusters, weights of
+// one, sums wanted, distances not.
+template <class T, int N, bool Overrun, bool Plain>
+void add_some_rows(const AssignIn<T>& in, const Centroids<T>& c, const RowAdder<T, N>& adder,
+                   AssignOut<T>& out, int64_t i0, int64_t i1, int stripe, int stripes, Sums& to) {
+    const double unscale = 1.0 / double(c.scale);
+    const int64_t d = c.d, stride = c.stride, copy_mask = to.copy_mask, copy_size = to.copy_size;
+    const int32_t* const labels = out.labels;
+    const T* const centroids = c.rows.get();
+    const T* x = in.x + i0 * d;
+    double* const sums = to.sums;
+    vec<double, N> inertia{};
+    for (int64_t i = i0; i < i1; ++i, x += d) {
+        const int64_t k = labels[i];
+        if (!Plain && stripes > 1 && k % stripes != stripe) continue;
+        const double w = !Plain && in.weight != nullptr ? double(in.weight[i]) : 1.0;
+        vec<T, N> lane;
+        if (Plain || sums != nullptr)
+            lane = adder.template add<Overrun>(x, w * unscale, centroids + k * stride,
+                                               sums + (i & copy_mask) * copy_size + k * stride);
+        else
+            lane = adder.template distance<Overrun>(x, centroids + k * stride);
+        const vec<double, N> squared = to_double<T, N>(lane);
+        inertia += squared * w;
+        if (!Plain && out.distances != nullptr)
+            out.distances[i] = T(sum<N>(squared) * unscale * unscale);
+    }
+    to.inertia += sum<N>(inertia);
+}
+
+template <class T, int N>
+void add_rows(const AssignIn<T>& in, const Centroids<T>& c, AssignOut<T>& out, int64_t i0,
+              int64_t i1, int stripe, int stripes, Sums& to) {
+    const RowAdder<T, N> adder(c.shift.get(), c.scale, c.d);
+    // Rows before this have as many values behind them as a vector may overrun.
+    const int64_t end = std::clamp(in.n - (N + c.d - 1) / c.d, i0, i1);
+    const bool plain = stripes == 1 && in.weight == nullptr && to.sums != nullptr &&
+                       out.distances == nullptr;
+    if (plain)
+        add_some_rows<T, N, true, true>(in, c, adder, out, i0, end, stripe, stripes, to);
+    else
+        add_some_rows<T, N, true, false>(in, c, adder, out, i0, end, stripe, stripes, to);
+    add_some_rows<T, N, false, false>(in, c, adder, out, end, i1, stripe, stripes, to);
 }
 
 template <class T>
@@ -108,7 +160,6 @@ void assign(const AssignIn<T>& in, AssignOut<T>& out, const Run& run) {
     std::vector<Workspace<T>> work;
     for (int t = 0; t < run.threads; ++t) work.emplace_back(plan, c.d);
     Stop stop(run);
-    const double unscale = 1.0 / double(c.scale);
 
     const auto label = [&](int64_t i0, int64_t i1, int thread) {
         int64_t changed = 0;
@@ -118,26 +169,14 @@ void assign(const AssignIn<T>& in, AssignOut<T>& out, const Run& run) {
         return changed;
     };
     const auto add = [&](int64_t i0, int64_t i1, int stripe, int stripes, Sums& to) {
-        for (int64_t i = i0; i < i1; ++i) {
-            const int64_t k = out.labels[i];
-            if (stripes > 1 && k % stripes != stripe) continue;
-            const double w = in.weight != nullptr ? double(in.weight[i]) : 1.0;
-            const T* x = in.x + i * c.d;
-            const T* centroid = c.rows.get() + k * c.d;
-            double squared;
-            if (to.sums != nullptr) {
-                squared = add_row<T>(x, c.shift.get(), c.scale, w * unscale, centroid,
-                                     to.sums + k * c.d, c.d);
-                to.weights[k] += w;
-            } else {
-                squared = squared_distance<T>(x, c.shift.get(), c.scale, centroid, c.d);
-            }
-            to.inertia += w * squared;
-            if (out.distances != nullptr) out.distances[i] = T(squared * unscale * unscale);
-        }
+        if (c.stride == 4)
+            add_rows<T, 4>(in, c, out, i0, i1, stripe, stripes, to);
+        else
+            add_rows<T, kDoubles>(in, c, out, i0, i1, stripe, stripes, to);
     };
-    assign_chunks<T>(in.n, plan.chunk_rows, plan.shared_sums, c.k, c.d, out, run, stop, label, add);
-    out.inertia *= unscale * unscale;
+    assign_chunks<T>(in.n, plan.chunk_rows, plan.shared_sums, c.k, c.d, c.stride, out, run, stop,
+                     label, add);
+    out.inertia /= double(c.scale) * double(c.scale);
 }
 
 }  // namespace

@@ -100,10 +100,10 @@ void assign_csr_rows(const AssignIn<T>& in, const CsrRows<T, I>& rows, AssignOut
             if (stripes > 1 && k % stripes != stripe) continue;
             const double w = in.weight != nullptr ? double(in.weight[i]) : 1.0;
             if (to.sums != nullptr) {
-                double* sums = to.sums + k * in.d;
+                double* sums = to.sums + k * (in.d + 1);
                 for (I q = rows.indptr[i]; q < rows.indptr[i + 1]; ++q)
                     sums[rows.indices[q]] += w * double(rows.data[q]);
-                to.weights[k] += w;
+                sums[in.d] += w;
             }
             const double squared =
                 csr_squared_distance<T, I>(rows, i, in.centers + k * in.d, c.norm[size_t(k)]);
@@ -111,7 +111,7 @@ void assign_csr_rows(const AssignIn<T>& in, const CsrRows<T, I>& rows, AssignOut
             if (out.distances != nullptr) out.distances[i] = T(squared);
         }
     };
-    assign_chunks<T>(in.n, 256, true, in.k, in.d, out, run, stop, label, add);
+    assign_chunks<T>(in.n, 256, true, in.k, in.d, in.d + 1, out, run, stop, label, add);
 }
 
 template <class T>

@@ -1,66 +1,80 @@
-// What a row adds to its cluster: weight, shifted values and squared distance.
+// What a row adds to its cluster: weighted values, weight, and squared distance, in one sweep.
+//
+// Sums have a row of [stride] doubles for each cluster, stride > D: column D collects the weight, the
+// rest is padding. So every row is a whole number of vectors and the weight costs nothing more.
 namespace unsup {
 namespace UNSUP_ISA {
 namespace {
 
-// Half the lanes of T's vector, so that the double sums fill one vector.
-template <class T>
-constexpr int kStep = UNSUP_VECTOR_BYTES / int(sizeof(double));
+// Values taken at a time: as many as doubles fill a vector, fewer for the narrowest rows.
+constexpr int kDoubles = UNSUP_VECTOR_BYTES / int(sizeof(double));
 
-template <class T, int N>
-UNSUP_INLINE vec<T, N> add_columns(const T* x, const T* shift, T scale, double weight, const T* c,
-                                   double* sums) {
-    const vec<T, N> row = (load<T, N>(x) - load<T, N>(shift)) * scale;
-    const vec<T, N> gap = row - load<T, N>(c);
-    store<double, N>(sums, load<double, N>(sums) + to_double<T, N>(row) * weight);
-    return gap * gap;
+inline int64_t sums_stride(int64_t d) {
+    return d + 1 <= 4 && kDoubles > 4 ? 4 : (d / kDoubles + 1) * kDoubles;
 }
 
 template <class T, int N>
-UNSUP_INLINE void add_tail(const T* x, const T* shift, T scale, double weight, const T* c,
-                           double* sums, int64_t j, int64_t d, double& squared) {
-    if constexpr (N > 0) {
-        if (d - j >= N) {
-            const vec<T, N> part = add_columns<T, N>(x + j, shift + j, scale, weight, c + j, sums + j);
-            for (int i = 0; i < N; ++i) squared += double(part[i]);
-            j += N;
+struct RowAdder {
+    using Mask = vec<typename index_of<T>::type, N>;
+    const T* shift;  // [stride]
+    vec<T, N> scale;
+    int64_t whole;     // columns in whole vectors
+    int64_t columns;   // D
+    Mask inside;       // lanes of the last vector that are columns
+    vec<T, N> weight;  // the power of two in the lane of column D of the last vector
+
+    RowAdder(const T* shift_, T scale_, int64_t d)
+        : shift(shift_), scale(vec<T, N>{} + scale_), whole(d / N * N), columns(d) {
+        for (int i = 0; i < N; ++i) {
+            inside[i] = i < d - whole ? -1 : 0;
+            weight[i] = i == d - whole ? scale_ : T(0);
         }
-        add_tail<T, N / 2>(x, shift, scale, weight, c, sums, j, d, squared);
     }
-}
 
-// sums [D] += weight * row; returns |row - c|^2, where row = (x - shift) * scale.
-template <class T>
-UNSUP_INLINE double add_row(const T* x, const T* shift, T scale, double weight, const T* c,
-                            double* sums, int64_t d) {
-    constexpr int N = kStep<T>;
-    vec<T, N> gaps{};
-    int64_t j = 0;
-    for (; j + N <= d; j += N)
-        gaps += add_columns<T, N>(x + j, shift + j, scale, weight, c + j, sums + j);
-    double squared = d >= N ? sum<N>(to_double<T, N>(gaps)) : 0;
-    add_tail<T, N / 2>(x, shift, scale, weight, c, sums, j, d, squared);
-    return squared;
-}
+    // The last, partial vector of a row. Where more rows follow, lanes past its end are read too.
+    template <bool Overrun>
+    UNSUP_INLINE_MEMBER vec<T, N> last(const T* x) const {
+        if constexpr (Overrun) return load<T, N>(x + whole);
+        vec<T, N> v{};
+        for (int i = 0; whole + i < columns; ++i) v[i] = x[whole + i];
+        return v;
+    }
 
-// |(x - shift) * scale - c|^2
-template <class T>
-UNSUP_INLINE double squared_distance(const T* x, const T* shift, T scale, const T* c, int64_t d) {
-    constexpr int N = kStep<T>;
-    vec<T, N> gaps{};
-    int64_t j = 0;
-    for (; j + N <= d; j += N) {
-        const vec<T, N> gap =
-            (load<T, N>(x + j) - load<T, N>(shift + j)) * scale - load<T, N>(c + j);
-        gaps += gap * gap;
+    // sums [stride] += w * ((x - shift) * scale, scale); returns lanes of |(x - shift) * scale - c|^2.
+    // c [stride] is zero past D.
+    template <bool Overrun>
+    UNSUP_INLINE_MEMBER vec<T, N> add(const T* x, double w, const T* c,
+                                      double* sums) const {
+        vec<T, N> squared{};
+        for (int64_t j = 0; j < whole; j += N) {
+            const vec<T, N> row = (load<T, N>(x + j) - load<T, N>(shift + j)) * scale;
+            const vec<T, N> gap = row - load<T, N>(c + j);
+            squared += gap * gap;
+            store<double, N>(sums + j, load<double, N>(sums + j) + to_double<T, N>(row) * w);
+        }
+        const vec<T, N> zero{};
+        const vec<T, N> row = (last<Overrun>(x) - load<T, N>(shift + whole)) * scale;
+        const vec<T, N> gap = inside ? row - load<T, N>(c + whole) : zero;
+        const vec<T, N> value = inside ? row : weight;
+        squared += gap * gap;
+        store<double, N>(sums + whole, load<double, N>(sums + whole) + to_double<T, N>(value) * w);
+        return squared;
     }
-    double squared = sum<N>(to_double<T, N>(gaps));
-    for (; j < d; ++j) {
-        const T gap = (x[j] - shift[j]) * scale - c[j];
-        squared += double(gap * gap);
+
+    template <bool Overrun>
+    UNSUP_INLINE_MEMBER vec<T, N> distance(const T* x, const T* c) const {
+        vec<T, N> squared{};
+        for (int64_t j = 0; j < whole; j += N) {
+            const vec<T, N> gap =
+                (load<T, N>(x + j) - load<T, N>(shift + j)) * scale - load<T, N>(c + j);
+            squared += gap * gap;
+        }
+        const vec<T, N> row = (last<Overrun>(x) - load<T, N>(shift + whole)) * scale;
+        const vec<T, N> zero{};
+        const vec<T, N> gap = inside ? row - load<T, N>(c + whole) : zero;
+        return squared + gap * gap;
     }
-    return squared;
-}
+};
 
 }  // namespace
 }  // namespace UNSUP_ISA

@@ -13,21 +13,23 @@ template <class T>
 struct Centroids {
     int64_t k, d, groups;
     T scale;              // power of two
-    Buffer<T> shift;      // [D + lanes]
-    Buffer<T> rows;       // [K, D]
+    int64_t stride;       // of rows: D, padded with zeros
+    Buffer<T> shift;      // [stride + 2 lanes]
+    Buffer<T> rows;       // [K, stride]
     Buffer<T> packed;     // [groups][D][kGroup]
     Buffer<T> half_norm;  // [groups * kGroup]: -|c'|^2 / 2, minus infinity for padding
 
     explicit Centroids(const AssignIn<T>& in) : k(in.k), d(in.d) {
         groups = (k + kGroup - 1) / kGroup;
-        shift = buffer<T>(d + 2 * lanes<T>, T(0));
+        stride = sums_stride(d);
+        shift = buffer<T>(stride + 2 * lanes<T>, T(0));
         if (in.shift != nullptr) std::copy(in.shift, in.shift + d, shift.get());
-        rows = buffer<T>(k * d, T(0));
+        rows = buffer<T>(k * stride, T(0));
         T largest = 0;
         for (int64_t i = 0; i < k; ++i)
             for (int64_t j = 0; j < d; ++j) {
-                rows[i * d + j] = in.centers[i * d + j] - shift[j];
-                largest = std::max(largest, std::abs(rows[i * d + j]));
+                rows[i * stride + j] = in.centers[i * d + j] - shift[j];
+                largest = std::max(largest, std::abs(rows[i * stride + j]));
             }
         scale = largest > 0 ? std::ldexp(T(1), -std::max(std::ilogb(largest), -120)) : T(1);
         packed = buffer<T>(groups * kGroup * d, T(0));
@@ -36,7 +38,7 @@ struct Centroids {
             T* to = packed.get() + i / kGroup * kGroup * d + i % kGroup;
             double squared = 0;
             for (int64_t j = 0; j < d; ++j) {
-                const T c = rows[i * d + j] *= scale;
+                const T c = rows[i * stride + j] *= scale;
                 to[j * kGroup] = c;
                 squared += double(c) * double(c);
             }
@@ -45,16 +47,28 @@ struct Centroids {
     }
 };
 
-// Adds x_j c_j over `depth` columns to the scores of one tile and one group of centroids.
-template <class T>
-UNSUP_INLINE void multiply(const T* x, const T* c, int64_t depth, Vec<T> (&score)[kGroup][kTileVectors]) {
+// Scores of one tile against G centroids of a group, G <= kGroup.
+template <class T, int G>
+using Scores = Vec<T>[G][kTileVectors];
+
+template <class T, int G>
+UNSUP_INLINE void start(const T* half_norm, Scores<T, G>& score) {
+#pragma GCC unroll 8
+    for (int g = 0; g < G; ++g)
+#pragma GCC unroll 8
+        for (int p = 0; p < kTileVectors; ++p) score[g][p] = Vec<T>{} + half_norm[g];
+}
+
+// Adds x_j c_j over `depth` columns.
+template <class T, int G>
+UNSUP_INLINE void multiply(const T* x, const T* c, int64_t depth, Scores<T, G>& score) {
     constexpr int W = lanes<T>;
     for (int64_t j = 0; j < depth; ++j) {
         Vec<T> point[kTileVectors];
 #pragma GCC unroll 8
         for (int p = 0; p < kTileVectors; ++p) point[p] = load<T, W>(x + p * W);
 #pragma GCC unroll 8
-        for (int g = 0; g < kGroup; ++g) {
+        for (int g = 0; g < G; ++g) {
 #pragma GCC unroll 8
             for (int p = 0; p < kTileVectors; ++p) score[g][p] += point[p] * c[g];
         }
@@ -69,9 +83,10 @@ struct Best {
     Vec<T> score[kTileVectors];
     Index<T> index[kTileVectors];
 
-    UNSUP_INLINE_MEMBER void update(const Vec<T> (&candidate)[kGroup][kTileVectors], int64_t first) {
+    template <int G>
+    UNSUP_INLINE_MEMBER void update(const Scores<T, G>& candidate, int64_t first) {
 #pragma GCC unroll 8
-        for (int g = 0; g < kGroup; ++g) {
+        for (int g = 0; g < G; ++g) {
             const Index<T> k = Index<T>{} + typename index_of<T>::type(first + g);
 #pragma GCC unroll 8
             for (int p = 0; p < kTileVectors; ++p) {
@@ -83,24 +98,29 @@ struct Best {
     }
 };
 
-template <class T>
-UNSUP_INLINE void start(const T* half_norm, Vec<T> (&score)[kGroup][kTileVectors]) {
-#pragma GCC unroll 8
-    for (int g = 0; g < kGroup; ++g)
-#pragma GCC unroll 8
-        for (int p = 0; p < kTileVectors; ++p) score[g][p] = Vec<T>{} + half_norm[g];
+template <class T, int G>
+UNSUP_INLINE void score_group(const T* tile, const Centroids<T>& c, int64_t g, Best<T>& best) {
+    Scores<T, G> score;
+    start<T, G>(c.half_norm.get() + g * kGroup, score);
+    multiply<T, G>(tile, c.packed.get() + g * kGroup * c.d, c.d, score);
+    best.template update<G>(score, g * kGroup);
 }
 
-// Scores the centroids of groups [g0, g1) against one tile. The tile's scores stay in registers
-// over all columns.
+// Scores the centroids of groups [g0, g1) against one tile. The scores stay in registers over all
+// columns; a last group that is not full takes a quarter or half of the work where that suffices.
 template <class T>
 void score_tile(const T* tile, const Centroids<T>& c, int64_t g0, int64_t g1, Best<T>& best_io) {
     Best<T> best = best_io;
-    for (int64_t g = g0; g < g1; ++g) {
-        Vec<T> score[kGroup][kTileVectors];
-        start<T>(c.half_norm.get() + g * kGroup, score);
-        multiply<T>(tile, c.packed.get() + g * kGroup * c.d, c.d, score);
-        best.update(score, g * kGroup);
+    const int64_t full = std::min(g1, c.k / kGroup);
+    for (int64_t g = g0; g < full; ++g) score_group<T, kGroup>(tile, c, g, best);
+    if (full < g1) {
+        const int64_t left = c.k - full * kGroup;
+        if (left <= kGroup / 4)
+            score_group<T, kGroup / 4>(tile, c, full, best);
+        else if (left <= kGroup / 2)
+            score_group<T, kGroup / 2>(tile, c, full, best);
+        else
+            score_group<T, kGroup>(tile, c, full, best);
     }
     best_io = best;
 }
@@ -114,17 +134,17 @@ void score_deep_tile(const T* tile, const Centroids<T>& c, int64_t g0, int64_t g
     for (int64_t j = 0; j < c.d; j += kDepth) {
         const int64_t depth = std::min(kDepth, c.d - j);
         for (int64_t g = g0; g < g1; ++g) {
-            Vec<T> score[kGroup][kTileVectors];
+            Scores<T, kGroup> score;
             Vec<T>* mine = waiting + (g - g0) * kScores;
             if (j == 0)
-                start<T>(c.half_norm.get() + g * kGroup, score);
+                start<T, kGroup>(c.half_norm.get() + g * kGroup, score);
             else
                 __builtin_memcpy(score, mine, sizeof score);
-            multiply<T>(tile + j * kTile<T>, c.packed.get() + (g * c.d + j) * kGroup, depth, score);
+            multiply<T, kGroup>(tile + j * kTile<T>, c.packed.get() + (g * c.d + j) * kGroup, depth, score);
             if (j + depth < c.d)
                 __builtin_memcpy(mine, score, sizeof score);
             else
-                best.update(score, g * kGroup);
+                best.template update<kGroup>(score, g * kGroup);
         }
     }
 }
@@ -163,6 +183,27 @@ struct Workspace {
           waiting(d > kDepth ? allocate<Vec<T>>(plan.panel * kGroup * kTileVectors) : nullptr) {}
 };
 
+// Writes the labels of a tile's first `rows` points; returns how many are new.
+template <class T>
+UNSUP_INLINE int relabel(const Best<T>& best, int rows, int32_t* labels) {
+    typename index_of<T>::type found[kTile<T>];
+    __builtin_memcpy(found, best.index, sizeof found);
+    int changed = 0;
+    for (int r = 0; r < rows; ++r) {
+        changed += int32_t(found[r]) != labels[r];
+        labels[r] = int32_t(found[r]);
+    }
+    return changed;
+}
+
+// The rows of a tile of the next block, fetched while this one is scored.
+template <class T>
+UNSUP_INLINE void prefetch(const AssignIn<T>& in, int64_t i, int64_t d) {
+    const char* from = reinterpret_cast<const char*>(in.x + i * d);
+    const char* end = reinterpret_cast<const char*>(in.x + std::min(in.n, i + kTile<T>) * d);
+    for (; from < end; from += 64) __builtin_prefetch(from, 0, 2);
+}
+
 // Labels rows [i0, i1), at most a block; returns how many labels changed.
 template <class T>
 int64_t label_block(const AssignIn<T>& in, const Centroids<T>& c, const Plan<T>& plan, int64_t i0,
@@ -181,6 +222,7 @@ int64_t label_block(const AssignIn<T>& in, const Centroids<T>& c, const Plan<T>&
         if (stop.poll(thread)) return 0;
         const int64_t end = std::min(c.groups, g + plan.panel);
         for (int64_t t = 0; t < tiles; ++t) {
+            if (g == 0) prefetch<T>(in, i1 + t * kTile<T>, c.d);
             const T* tile = work.tiles.get() + t * kTile<T> * c.d;
             if (c.d > kDepth)
                 score_deep_tile<T>(tile, c, g, end, work.best[t], work.waiting.get());
@@ -190,15 +232,11 @@ int64_t label_block(const AssignIn<T>& in, const Centroids<T>& c, const Plan<T>&
     }
     int64_t changed = 0;
     for (int64_t t = 0; t < tiles; ++t) {
-        typename index_of<T>::type found[kTile<T>];
-        __builtin_memcpy(found, work.best[t].index, sizeof found);
         const int64_t i = i0 + t * kTile<T>;
-        const int rows = int(std::min<int64_t>(kTile<T>, i1 - i));
-        for (int r = 0; r < rows; ++r) {
-            const int32_t label = int32_t(found[r]);
-            changed += label != labels[i + r];
-            labels[i + r] = label;
-        }
+        if (i1 - i >= kTile<T>)
+            changed += relabel<T>(work.best[t], kTile<T>, labels + i);
+        else
+            changed += relabel<T>(work.best[t], int(i1 - i), labels + i);
     }
     return changed;
 }

@@ -37,9 +37,17 @@ UNSUP_INLINE void store(T* p, vec<T, N> v) {
     __builtin_memcpy(p, &v, sizeof v);
 }
 
+// Lane by lane, which GCC makes one instruction of; its __builtin_convertvector splits the vector.
+template <class T, int N, int... L>
+UNSUP_INLINE vec<double, N> to_double(vec<T, N> v, std::integer_sequence<int, L...>) {
+    return vec<double, N>{double(v[L])...};
+}
 template <class T, int N>
 UNSUP_INLINE vec<double, N> to_double(vec<T, N> v) {
-    return __builtin_convertvector(v, vec<double, N>);
+    if constexpr (sizeof(T) == sizeof(double))
+        return v;
+    else
+        return to_double<T, N>(v, std::make_integer_sequence<int, N>());
 }
 
 template <int N>
