@@ -1,0 +1,122 @@
+"""Files that are written: whole or not at all, and never over results that were not given up."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from unsup_fast.cli.errors import UserError
+from unsup_fast.report.numbers import size
+
+LABELS = ("labels.npy", "labels.parquet")
+MODEL = "model.safetensors"
+SUMMARY = "summary.json"
+REPORT = "report.html"
+CHECKPOINT = "checkpoint.safetensors"
+RESULTS = (*LABELS, MODEL, SUMMARY, REPORT, CHECKPOINT)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the path of a temporary file that takes the place of `path` if all goes well.
+
+    The file is flushed to the disk before it is renamed, so that after a crash `path` is either
+    what it was or complete. If anything is raised, it is what it was.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    path = Path(os.path.realpath(path))
+    name = ""
+    try:
+        check_regular(path)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.fchmod(handle, 0o666 & ~_umask())
+        os.close(handle)
+        yield Path(name)
+        _sync(Path(name))
+        os.replace(name, path)
+        name = ""
+        with suppress(OSError):  # some file systems cannot flush a directory
+            _sync(path.parent)
+    except OSError as error:
+        raise UserError(f"{path}: could not be written: {error.strerror or error}") from error
+    finally:
+        if name:
+            with suppress(OSError):
+                os.unlink(name)
+
+
+def check_regular(path: Path) -> None:
+    """Refuse to replace a directory, a device or a pipe."""
+    if path.is_dir():
+        raise UserError(f"{path}: is a directory; name a file")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: is not a regular file, so it cannot be replaced")
+
+
+def check_directory(out: Path, *, overwrite: bool, resume: bool) -> None:
+    """Check that results may and can be put into `out`, without changing anything.
+
+    Raises
+    ------
+    UserError
+        If `out` is no directory, cannot be written to, or holds results and neither
+        `overwrite` nor `resume` was given; or if there is nothing to resume.
+    """
+    if overwrite and resume:
+        raise UserError("--overwrite and --resume exclude each other; pass one of them")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out}: is a file; name a directory for the results")
+    found = [name for name in RESULTS if (out / name).exists()]
+    if resume and CHECKPOINT not in found:
+        state = "its run has finished" if found else "there are no results in it"
+        raise UserError(f"{out}: has no checkpoint to resume ({state}); run without --resume")
+    if found and not (overwrite or resume):
+        hint = " or --resume" if CHECKPOINT in found else ""
+        raise UserError(
+            f"{out}: holds results already ({', '.join(found)}); "
+            f"name another directory or pass --overwrite{hint}"
+        )
+    for name in found:
+        check_regular(out / name)
+    check_writable(out)
+
+
+def check_writable(directory: Path) -> None:
+    """Check that files can be made in `directory`, or it in the nearest that exists."""
+    nearest = directory.absolute()
+    while not nearest.exists():
+        nearest = nearest.parent
+    try:
+        with tempfile.TemporaryFile(prefix=".unsup-fast.", dir=nearest):
+            pass
+    except OSError as error:
+        raise UserError(f"{directory}: cannot be written to: {error.strerror or error}") from error
+
+
+def check_space(directory: Path, n_bytes: int) -> None:
+    """Check that the disk has room for results of `n_bytes`."""
+    free = shutil.disk_usage(directory).free
+    if free < n_bytes:
+        raise UserError(
+            f"{directory}: the disk has {size(free)} left, the results need about {size(n_bytes)}"
+        )
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,187 @@
+"""One fit that can be stopped at any time and gone on with to the same bits."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unsup_fast.cli.checkpoint import Kept
+from unsup_fast.cli.interrupts import Interrupts
+from unsup_fast.cli.progress import Outlook, Silent
+from unsup_fast.cluster import KMeans
+
+Array = npt.NDArray[Any]
+
+# Seconds between checkpoints, and how many times longer than its writing that must be.
+CHECKPOINT_EVERY = 10.0
+WRITING_SHARE = 20
+
+
+class _Settled(KeyboardInterrupt):
+    """Ends a resumed fit whose first labels are those it was resumed with."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a fit came to.
+
+    Attributes
+    ----------
+    model : KMeans
+        Fitted, with the histories and the number of iterations of all its parts.
+    kept : Kept or None
+        The last finished iteration, if there is anything left to go on with.
+    reason : str
+        Why the fit stopped, as a sentence's end.
+    converged, interrupted : bool
+    seconds : float
+        Time of all parts, seeding included.
+    """
+
+    model: KMeans
+    kept: Kept | None
+    reason: str
+    converged: bool
+    interrupted: bool
+    seconds: float
+
+
+class Fitting:
+    """Follows a fit iteration by iteration, and keeps the last of them.
+
+    Parameters
+    ----------
+    before : Kept or None
+        Where to go on from.
+    max_iter : int
+        Most iterations, those of `before` included.
+    save : callable
+        Writes a `Kept` to the disk.
+    progress : Silent
+        What is shown.
+    """
+
+    def __init__(
+        self,
+        before: Kept | None,
+        max_iter: int,
+        save: Callable[[Kept], None],
+        progress: Silent,
+        interrupts: Interrupts,
+    ) -> None:
+        self.before = before
+        self.kept = before
+        self.final = False
+        self.reason = f"reached --max-iter {max_iter}"
+        self._save = save
+        self._progress = progress
+        self._interrupts = interrupts
+        self._outlook = Outlook(max_iter)
+        self._start = perf_counter()
+        self._written = self._start
+        self._interval = CHECKPOINT_EVERY
+
+    def seconds(self) -> float:
+        """Return the time of all parts of the fit."""
+        return perf_counter() - self._start + (self.before.seconds if self.before else 0.0)
+
+    def step(self, state: Any) -> None:
+        """Take note of a finished iteration; this is the fit's callback."""
+        with self._interrupts.shield():
+            self._take(state)
+        if self.final and state.n_changed and not state.center_shift <= state.tol:
+            raise _Settled
+
+    def _take(self, state: Any) -> None:
+        done = self.before.iteration if self.before else 0
+        n_changed = int(state.n_changed)
+        if self.before and state.iteration == 1:
+            # The fit cannot know the labels before its first iteration, the checkpoint does.
+            n_changed = int(np.count_nonzero(state.labels != self.before.labels))
+        iteration = done + state.iteration
+        self._outlook.add(iteration, n_changed, state.center_shift, state.tol)
+        self._progress.step(state.inertia, n_changed, self._outlook)
+        past = self.kept
+        self.kept = Kept(
+            iteration,
+            self.seconds(),
+            state.centers.copy(),
+            state.labels.copy(),
+            (*(past.inertias if past else ()), float(state.inertia)),
+            (*(past.changes if past else ()), n_changed),
+        )
+        if n_changed == 0:
+            self.final, self.reason = True, "no label changed any more"
+        elif state.center_shift <= state.tol:
+            self.final, self.reason = True, "the centroids moved less than --tol"
+        if not self.final and perf_counter() - self._written >= self._interval:
+            begin = perf_counter()
+            self._save(self.kept)
+            self._written = perf_counter()
+            self._interval = max(CHECKPOINT_EVERY, WRITING_SHARE * (self._written - begin))
+
+
+def fit(
+    X: Array,
+    sample_weight: Array | None,
+    parameters: dict[str, Any],
+    before: Kept | None,
+    save: Callable[[Kept], None],
+    progress: Silent,
+    interrupts: Interrupts,
+) -> Result | None:
+    """Fit `KMeans(**parameters)`, or go on from `before` to what one fit would have come to.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, D)
+    sample_weight : ndarray of shape (N,) or None
+    parameters : dict
+        Parameters of the estimator.
+    before : Kept or None
+        A finished iteration to go on from.
+    save : callable
+        Writes a `Kept` to the disk; called at most every ten seconds, and after an interrupt.
+    progress : Silent
+    interrupts : Interrupts
+
+    Returns
+    -------
+    Result or None
+        None if it was interrupted before any iteration was finished.
+    """
+    max_iter = parameters["max_iter"]
+    model = KMeans(**parameters)
+    if before is not None:
+        model.set_params(init=before.centers, max_iter=max_iter - before.iteration)
+    watch = Fitting(before, max_iter, save, progress, interrupts)
+    interrupted = False
+    try:
+        progress.begin("Going on" if before else "Choosing the first centroids")
+        model.fit(X, sample_weight=sample_weight, callback=watch.step)
+    except KeyboardInterrupt as stop:
+        interrupted = not isinstance(stop, _Settled) and not watch.final
+    kept = watch.kept
+    if kept is None:
+        return None
+    seconds = watch.seconds()
+    with interrupts.shield():
+        if not watch.final:
+            save(kept)
+        if not hasattr(model, "cluster_centers_"):
+            return None
+        model.set_params(init=parameters["init"], max_iter=max_iter)
+        model.n_iter_ = kept.iteration
+        model.inertia_history_ = np.array(kept.inertias)
+        model.n_changed_history_ = np.array(kept.changes, dtype=np.int64)
+    return Result(
+        model,
+        None if watch.final else kept,
+        "interrupted" if interrupted else watch.reason,
+        watch.final,
+        interrupted,
+        seconds,
+    )

@@ -1,0 +1,273 @@
+"""`unsup-fast kmeans`: from a data file to labels, a model and a report."""
+
+import shlex
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+
+from unsup_fast import blocks
+from unsup_fast.blocks import Rows
+from unsup_fast.cli import checkpoint, files, results
+from unsup_fast.cli.checkpoint import Kept
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.fitting import Result, fit
+from unsup_fast.cli.interrupts import Interrupts
+from unsup_fast.cli.progress import showing
+from unsup_fast.report.lines import Lines
+from unsup_fast.report.numbers import count, real, seconds
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of the command, as given."""
+
+    data: Path
+    out: Path
+    n_clusters: int
+    columns: tuple[str, ...] | None = None
+    key: str | None = None
+    weights: str | None = None
+    init: str = "k-means++"
+    max_iter: int = 300
+    tol: float = 1e-4
+    seed: int = 0
+    algorithm: str = "auto"
+    threads: int | None = None
+    text: Path | None = None
+    images: tuple[int, ...] | None = None
+    title: str | None = None
+    quiet: bool = False
+    overwrite: bool = False
+    resume: bool = False
+
+    def course(self) -> dict[str, Any]:
+        """Return what decides the course of a run, as compared when it is resumed."""
+        return {
+            "-k": self.n_clusters,
+            "--columns": list(self.columns) if self.columns else None,
+            "--key": self.key,
+            "--weights": self.weights,
+            "--init": self.init,
+            "--tol": self.tol,
+            "--seed": self.seed,
+            "--algorithm": self.algorithm,
+        }
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a run needs, checked."""
+
+    settings: Settings
+    rows: Rows
+    weights: Array | None
+    init: Any
+    lines: Lines | None
+    image_shape: tuple[int, ...] | None
+    fingerprints: dict[str, Any]
+
+
+def run(settings: Settings, arguments: Sequence[str]) -> int:
+    """Run the command and return its exit status.
+
+    Parameters
+    ----------
+    settings : Settings
+    arguments : sequence of str
+        The command line, to be repeated in the hint on how to go on.
+
+    Raises
+    ------
+    UserError, DataError
+        If anything given is unusable; found before the fit begins.
+    """
+    console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True)
+    files.check_directory(settings.out, overwrite=settings.overwrite, resume=settings.resume)
+    with Interrupts() as interrupts:
+        job = prepare(settings)
+        path = settings.out / files.CHECKPOINT
+        before = None
+        if settings.resume:
+            before = checkpoint.load(path, settings.course(), job.fingerprints)
+            check_iterations(settings, before)
+        for line in _opening(job, before):
+            console.print(line)
+        made = not settings.out.exists()
+        settings.out.mkdir(parents=True, exist_ok=True)
+        try:
+            files.check_space(settings.out, _needed(job))
+            result = _fit(job, before, path, console, interrupts)
+        finally:
+            if made and not any(settings.out.iterdir()):
+                settings.out.rmdir()
+        go_on = _command(arguments, resume=True)
+        if result is None:
+            console.print("[bold]Interrupted.[/] No further iteration was finished.")
+            console.print(f"To {'go on' if before else 'begin anew'}:", style="dim")
+            print(go_on if before else _command(arguments, resume=False), flush=True)
+            return interrupts.status
+        if result.interrupted:
+            kept = f"Interrupted; keeping iteration {result.model.n_iter_}"
+            console.print(f"[bold]{kept}[/] (Ctrl-C again leaves out the report).")
+        try:
+            written = results.write(job, result, interrupts)
+        except KeyboardInterrupt:
+            written = [files.CHECKPOINT]
+        for line in _closing(job, result, written):
+            console.print(line)
+        if result.interrupted:
+            console.print("To go on:", style="dim")
+            print(go_on, flush=True)
+            return interrupts.status
+        if not result.converged:
+            console.print("To go on, give a larger --max-iter with --resume.", style="dim")
+    return 0
+
+
+def prepare(settings: Settings) -> Job:
+    """Read and check everything that the settings name."""
+    if settings.n_clusters < 1:
+        raise UserError(f"-k {settings.n_clusters}: at least one cluster is needed")
+    exclude: tuple[str, ...] = ()
+    by_column = settings.weights is not None and not Path(settings.weights).exists()
+    if by_column:
+        exclude = (str(settings.weights),)
+    if settings.init not in ("k-means++", "random"):
+        blocks.kind_of(Path(settings.init))
+    lines = Lines(settings.text) if settings.text else None
+    rows = blocks.read(settings.data, columns=settings.columns, key=settings.key, exclude=exclude)
+    n_rows, n_columns = rows.array.shape
+    if settings.n_clusters > n_rows:
+        raise UserError(
+            f"{settings.data}: has {count(n_rows)} rows, fewer than -k {settings.n_clusters}; "
+            f"pass -k {n_rows} or less"
+        )
+    fingerprints = {"data": checkpoint.fingerprint(settings.data, rows)}
+    weights = None
+    if settings.weights is not None:
+        if by_column and rows.kind not in ("csv", "parquet"):
+            raise UserError(f"--weights {settings.weights}: no such file")
+        if by_column:
+            column = blocks.read(settings.data, columns=exclude).array[:, 0]
+            weights = blocks.weights_from(settings.data, column)
+        else:
+            weights = blocks.read_vector(settings.weights, n_rows)
+            fingerprints["weights"] = checkpoint.fingerprint(Path(settings.weights))
+    if lines is not None and lines.count != n_rows:
+        raise UserError(
+            f"{settings.text}: has {count(lines.count)} lines, "
+            f"{settings.data} has {count(n_rows)} rows; line i must belong to row i"
+        )
+    image_shape = settings.images or rows.image_shape
+    if image_shape is not None and int(np.prod(image_shape)) != n_columns:
+        size = "x".join(map(str, image_shape))
+        raise UserError(f"--images {size}: is {np.prod(image_shape)} values, rows have {n_columns}")
+    return Job(
+        settings, rows, weights, _init(settings, n_columns), lines, image_shape, fingerprints
+    )
+
+
+def check_iterations(settings: Settings, before: Kept) -> None:
+    """Refuse to go on with a run that has done all it may."""
+    if before.iteration >= settings.max_iter:
+        raise UserError(
+            f"{settings.out}: {before.iteration} iterations are done already; "
+            "pass a larger --max-iter to go on"
+        )
+
+
+def _init(settings: Settings, n_columns: int) -> Any:
+    if settings.init in ("k-means++", "random"):
+        return settings.init
+    init = blocks.read(settings.init).array
+    if init.shape != (settings.n_clusters, n_columns):
+        raise UserError(
+            f"--init {settings.init}: has shape {init.shape}; "
+            f"({settings.n_clusters}, {n_columns}) is needed"
+        )
+    return init
+
+
+def _fit(
+    job: Job, before: Kept | None, path: Path, console: Console, interrupts: Interrupts
+) -> Result | None:
+    settings, course = job.settings, job.settings.course()
+
+    def save(kept: Kept) -> None:
+        checkpoint.save(path, kept, course, job.fingerprints)
+
+    parameters = {
+        "n_clusters": settings.n_clusters,
+        "init": job.init,
+        "n_init": 1,
+        "max_iter": settings.max_iter,
+        "tol": settings.tol,
+        "random_state": settings.seed,
+        "algorithm": settings.algorithm,
+        "n_threads": settings.threads,
+    }
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with showing(console, len(job.rows.array), settings.quiet) as progress:
+            result = fit(
+                job.rows.array, job.weights, parameters, before, save, progress, interrupts
+            )
+    for warning in caught:
+        print(f"warning: {' '.join(str(warning.message).split())}", file=sys.stderr)
+    return result
+
+
+def _needed(job: Job) -> int:
+    """Bytes of all results: labels and centroids twice, for the checkpoint, and a report."""
+    n_rows, n_columns = job.rows.array.shape
+    centers = job.settings.n_clusters * n_columns * int(job.rows.array.itemsize)
+    return 2 * (4 * n_rows + centers) + (8 << 20)
+
+
+def _opening(job: Job, before: Kept | None) -> list[str]:
+    n_rows, n_columns = job.rows.array.shape
+    dtype = job.rows.array.dtype
+    lines = [
+        f"[bold]{_plain(job.settings.data.name)}[/]  {count(n_rows)} rows x {count(n_columns)} "
+        f"columns, {dtype}, {count(job.settings.n_clusters)} clusters"
+    ]
+    lines += [f"[dim]{_plain(note)}[/]" for note in job.rows.notes]
+    if before is not None:
+        lines.append(f"Going on after iteration {before.iteration}.")
+    return lines
+
+
+def _closing(job: Job, result: Result, written: Sequence[str]) -> list[str]:
+    model, took = result.model, seconds(result.seconds)
+    how = "Converged" if result.converged else "Stopped"
+    lines = [
+        f"[bold]{how}[/] after {count(model.n_iter_)} iterations in {took}: {result.reason}.",
+        f"inertia {real(model.inertia_)}",
+    ]
+    if hasattr(model, "cluster_sizes_"):
+        sizes = model.cluster_sizes_
+        lines[-1] += (
+            f", clusters of {count(sizes.min())} to {count(sizes.max())} rows "
+            f"(median {count(np.median(sizes))})"
+        )
+    lines.append(f"[bold]{_plain(str(job.settings.out))}/[/]  {'  '.join(written)}")
+    return lines
+
+
+def _plain(text: str) -> str:
+    """Return text in which rich finds no markup."""
+    return text.replace("[", "\\[")
+
+
+def _command(arguments: Sequence[str], *, resume: bool) -> str:
+    kept = [word for word in arguments if word not in ("--overwrite", "--resume")]
+    return shlex.join(["unsup-fast", *kept, *(["--resume"] if resume else [])])

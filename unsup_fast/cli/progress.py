@@ -1,0 +1,169 @@
+"""What is shown while a fit runs: how far it is, and honestly how long it may take."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from unsup_fast.report.numbers import count, percent, real, seconds
+
+# Seconds between lines where nothing can be redrawn.
+LINE_EVERY = 2.0
+
+
+class Outlook:
+    """How many iterations a run may still need, judged by how its changes die away."""
+
+    def __init__(self, max_iter: int) -> None:
+        self.max_iter = max_iter
+        self.iteration = 0
+        self._tol = 0.0
+        self._changed: list[int] = []
+        self._shifts: list[float] = []
+        self._times: list[float] = []
+
+    def add(self, iteration: int, n_changed: int, center_shift: float, tol: float) -> None:
+        """Take note of a finished iteration."""
+        self.iteration = iteration
+        self._tol = tol
+        self._changed.append(n_changed)
+        self._shifts.append(center_shift)
+        self._times.append(monotonic())
+
+    def iterations(self) -> tuple[int | None, int]:
+        """Return the iterations expected (None if nothing can be said) and the most possible."""
+        most = self.max_iter - self.iteration
+        ends = [_steps(self._changed, 0.5)]
+        if self._tol > 0:
+            ends.append(_steps(self._shifts, self._tol))
+        known = [end for end in ends if end is not None]
+        return (min(most, *known) if known else None), most
+
+    def seconds(self) -> tuple[float | None, float | None]:
+        """Return the seconds expected and the most possible, at the pace of late."""
+        recent = self._times[-6:]
+        if len(recent) < 2:
+            return None, None
+        pace = (recent[-1] - recent[0]) / (len(recent) - 1)
+        expected, most = self.iterations()
+        return (None if expected is None else expected * pace), most * pace
+
+
+def _steps(values: list[Any], end: float) -> int | None:
+    """Return when the later half of `values` will be at `end`, on a line through its logs."""
+    late = np.array(values[len(values) // 2 :], dtype=np.float64)
+    late = late[late > 0]
+    if len(late) < 4:
+        return None
+    slope = np.polyfit(np.arange(len(late)), np.log(late), 1)[0]
+    if slope >= 0:
+        return None
+    return max(1, int(np.ceil((np.log(end) - np.log(late[-1])) / slope)))
+
+
+class Silent:
+    """Shows nothing."""
+
+    def begin(self, what: str) -> None:
+        """Say what is being done now."""
+
+    def step(self, inertia: float, n_changed: int, outlook: Outlook) -> None:
+        """Show a finished iteration."""
+
+
+class Lines(Silent):
+    """Plain lines at a modest rate, for pipes and log files."""
+
+    def __init__(self, n_rows: int) -> None:
+        self._n_rows = n_rows
+        self._last = -np.inf
+
+    def begin(self, what: str) -> None:
+        """Print what is being done now."""
+        print(f"{what} ...", flush=True)
+
+    def step(self, inertia: float, n_changed: int, outlook: Outlook) -> None:
+        """Print a finished iteration if the last line is some time ago."""
+        if monotonic() - self._last < LINE_EVERY:
+            return
+        self._last = monotonic()
+        figures = _figures(inertia, n_changed, self._n_rows)
+        left = _left(outlook)
+        print(f"iteration {outlook.iteration}: {figures}{', ' + left if left else ''}", flush=True)
+
+
+class Display(Silent):
+    """A bar and two lines of figures that are redrawn in place."""
+
+    def __init__(self, n_rows: int) -> None:
+        self._n_rows = n_rows
+        self._start = monotonic()
+        self._spinner = Spinner("dots", "")
+        self._bar: ProgressBar | None = None
+        self._head = self._figures = self._left = ""
+
+    def begin(self, what: str) -> None:
+        """Show a spinner with what is being done now."""
+        self._spinner = Spinner("dots", f"{what} ")
+        self._bar = None
+
+    def step(self, inertia: float, n_changed: int, outlook: Outlook) -> None:
+        """Move the bar to where a finished iteration leaves it."""
+        expected, most = outlook.iterations()
+        total = outlook.iteration + (most if expected is None else expected)
+        done = max(outlook.iteration / total, self._bar.completed if self._bar else 0.0)
+        self._head = f"iteration {outlook.iteration} of at most {outlook.max_iter}"
+        self._figures = _figures(inertia, n_changed, self._n_rows)
+        self._left = _left(outlook)
+        self._bar = ProgressBar(total=1.0, completed=min(1.0, done))
+
+    def render(self) -> Any:
+        """Return what is to be seen at this moment."""
+        elapsed = seconds(round(monotonic() - self._start, 1))
+        if self._bar is None:
+            line = Table.grid(padding=(0, 1))
+            line.add_row(self._spinner, Text(elapsed, style="dim"))
+            return line
+        head = Table.grid(padding=(0, 2), expand=True)
+        head.add_column(ratio=1)
+        head.add_column(no_wrap=True)
+        head.add_row(self._bar, self._head)
+        times = f"{elapsed} so far" + (f", {self._left}" if self._left else "")
+        return Group(head, Text(self._figures), Text(times, style="dim"))
+
+
+@contextmanager
+def showing(console: Console, n_rows: int, quiet: bool) -> Iterator[Silent]:
+    """Give the way of showing progress that fits where the output goes."""
+    if quiet:
+        yield Silent()
+    elif not console.is_terminal:
+        yield Lines(n_rows)
+    else:
+        display = Display(n_rows)
+        with Live(get_renderable=display.render, console=console, transient=True):
+            yield display
+        sys.stdout.flush()
+
+
+def _figures(inertia: float, n_changed: int, n_rows: int) -> str:
+    share = percent(n_changed / n_rows)
+    return f"inertia {real(inertia)}, {count(n_changed)} labels changed ({share})"
+
+
+def _left(outlook: Outlook) -> str:
+    expected, most = outlook.seconds()
+    if most is None:
+        return ""
+    if expected is None or expected >= most:
+        return f"at most {seconds(most)} left"
+    return f"about {seconds(expected)} left, at most {seconds(most)}"

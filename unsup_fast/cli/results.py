@@ -1,0 +1,181 @@
+"""The files that a run leaves behind."""
+
+import json
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unsup_fast import report
+from unsup_fast.blocks import Rows
+from unsup_fast.cli import files, info
+from unsup_fast.cli.fitting import Result
+from unsup_fast.cli.interrupts import Interrupts
+from unsup_fast.kernels import _native, threads
+
+if TYPE_CHECKING:
+    from unsup_fast.cli.kmeans import Job
+
+Array = npt.NDArray[Any]
+
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+
+def write(job: "Job", result: Result, interrupts: Interrupts) -> list[str]:
+    """Write labels, model, summary and report; return the names of the files.
+
+    All but the report are written even if a signal comes. The checkpoint is removed last, and
+    only if there is nothing to go on with.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be written; the checkpoint is then still there.
+    KeyboardInterrupt
+        If a signal came before the report was done.
+    """
+    out, model = job.settings.out, result.model
+    summary = summarise(job, result)
+    written: list[str] = []
+    with interrupts.shield():
+        if hasattr(model, "labels_"):
+            name = files.LABELS[job.rows.kind == "parquet"]
+            write_labels(out / name, model.labels_)
+            written.append(name)
+            for other in files.LABELS:
+                if other != name:
+                    (out / other).unlink(missing_ok=True)
+        if named(job.rows):
+            model.feature_names_in_ = np.array(job.rows.names, dtype=object)
+        with files.replacing(out / files.MODEL) as path:
+            model.save(path)
+        with files.replacing(out / files.SUMMARY) as path:
+            path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        written += [files.MODEL, files.SUMMARY]
+    if hasattr(model, "labels_"):
+        page = report.kmeans(content(job, result, summary))
+        with interrupts.shield(), files.replacing(out / files.REPORT) as path:
+            path.write_text(page, encoding="utf-8")
+        written.append(files.REPORT)
+    if result.kept is None:
+        (out / files.CHECKPOINT).unlink(missing_ok=True)
+    else:
+        written.append(files.CHECKPOINT)
+    return written
+
+
+def named(rows: Rows) -> bool:
+    """Whether each column of the matrix has a name of its own."""
+    return rows.names is not None and len(rows.names) == rows.array.shape[1]
+
+
+def write_labels(path: Path, labels: Array, distances: Array | None = None) -> None:
+    """Write labels as `.npy`, or with distances beside them as `.parquet` or `.csv`."""
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
+        if path.suffix == ".npy":
+            np.save(file, labels, allow_pickle=False)
+            return
+        import pyarrow as pa
+
+        columns = {"label": labels}
+        if distances is not None:
+            columns["distance"] = distances
+        if path.suffix == ".parquet":
+            import pyarrow.parquet as parquet
+
+            parquet.write_table(pa.table(columns), file)
+        else:
+            import pyarrow.csv as csv
+
+            csv.write_csv(pa.table(columns), file, csv.WriteOptions(quoting_style="none"))
+
+
+def summarise(job: "Job", result: Result) -> dict[str, Any]:
+    """Return what `summary.json` holds."""
+    settings, rows, model = job.settings, job.rows, result.model
+    n_rows, n_columns = rows.array.shape
+    summary: dict[str, Any] = {
+        "command": "kmeans",
+        "data": {
+            "file": str(settings.data),
+            "rows": n_rows,
+            "columns": n_columns,
+            "column_names": list(rows.names) if rows.names else None,
+            "dtype_in_file": rows.source_dtype,
+            "dtype": str(rows.array.dtype),
+            "notes": list(rows.notes),
+            **job.fingerprints["data"],
+        },
+        "parameters": {
+            "n_clusters": settings.n_clusters,
+            "init": settings.init,
+            "max_iter": settings.max_iter,
+            "tol": settings.tol,
+            "seed": settings.seed,
+            "algorithm": settings.algorithm,
+            "threads": settings.threads,
+            "columns": list(settings.columns) if settings.columns else None,
+            "key": settings.key,
+            "weights": settings.weights,
+        },
+        "result": {
+            "inertia": float(model.inertia_),
+            "explained": explained(job, result),
+            "iterations": int(model.n_iter_),
+            "converged": result.converged,
+            "stopped": result.reason,
+            "seconds": round(result.seconds, 4),
+        },
+        "machine": machine(settings.threads),
+        "versions": versions(),
+    }
+    if hasattr(model, "cluster_sizes_"):
+        sizes = model.cluster_sizes_
+        summary["result"]["cluster_sizes"] = {
+            f"{share:.0%}": float(np.quantile(sizes, share)) for share in QUANTILES
+        }
+        summary["result"]["empty_clusters"] = int(np.count_nonzero(sizes == 0))
+    return summary
+
+
+def explained(job: "Job", result: Result) -> float | None:
+    """Return the share of the total variance that the clusters explain; None with weights."""
+    total = float(job.rows.variance.sum()) * len(job.rows.array)
+    if job.weights is not None or total == 0:
+        return None
+    return 1 - float(result.model.inertia_) / total
+
+
+def machine(n_threads: int | None) -> dict[str, Any]:
+    """Return what the speed of a run depends on."""
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "threads": threads.effective(n_threads),
+        "simd": _native.simd(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that took part."""
+    return {
+        "unsup_fast": info.version("unsup-fast"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+
+
+def content(job: "Job", result: Result, summary: dict[str, Any]) -> report.Content:
+    """Return what the report is made from."""
+    settings = job.settings
+    return report.Content(
+        title=settings.title or f"{settings.data.name} in {settings.n_clusters} clusters",
+        data_name=settings.data.name,
+        X=job.rows.array,
+        model=result.model,
+        summary=summary,
+        labels_name=files.LABELS[job.rows.kind == "parquet"],
+        lines=job.lines,
+        image_shape=job.image_shape,
+    )

@@ -1,0 +1,84 @@
+"""The rows nearest to their centroids, for as many clusters as a reader will look at."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+MOST_CLUSTERS = 50
+LARGEST, SMALLEST, BETWEEN = 16, 8, 12
+
+# Values looked at; beyond, the rows of each cluster are sampled.
+MOST_VALUES = 400_000_000
+BLOCK_VALUES = 1 << 22
+
+
+@dataclass(frozen=True)
+class Central:
+    """The most central rows of a cluster, nearest first."""
+
+    cluster: int
+    size: int
+    rows: Array
+    distances: Array
+
+
+def choose(sizes: Array) -> Array:
+    """Return the clusters to show, largest first.
+
+    All of up to 50; of more the 16 largest, the 8 smallest and 12 spread evenly between.
+    """
+    order = np.argsort(-sizes, kind="stable")
+    order = order[sizes[order] > 0]
+    if len(order) <= MOST_CLUSTERS:
+        return order
+    between = np.linspace(LARGEST, len(order) - SMALLEST - 1, BETWEEN + 2)[1:-1].astype(int)
+    return np.concatenate([order[:LARGEST], order[between], order[-SMALLEST:]])
+
+
+def find(
+    X: Array, labels: Array, centers: Array, sizes: Array, n_each: int
+) -> tuple[list[Central], bool]:
+    """Return the `n_each` most central rows of the chosen clusters, and whether it sampled.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, D)
+    labels : ndarray of shape (N,)
+    centers : ndarray of shape (K, D)
+    sizes : ndarray of shape (K,)
+    n_each : int
+    """
+    shown = choose(sizes)
+    wanted = np.zeros(len(sizes), dtype=bool)
+    wanted[shown] = True
+    rows = np.flatnonzero(wanted[labels])  # ascending, as a file is best read
+    most = max(n_each * len(shown), MOST_VALUES // X.shape[1])
+    sampled = len(rows) > most
+    if sampled:
+        rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+    distances = _distances(X, rows, labels, centers)
+    order = np.lexsort((distances, labels[rows]))
+    rows, distances = rows[order], distances[order]
+    starts = np.searchsorted(labels[rows], shown, side="left")
+    ends = np.searchsorted(labels[rows], shown, side="right")
+    found = []
+    for cluster, start, end in zip(shown.tolist(), starts.tolist(), ends.tolist(), strict=True):
+        few = slice(start, min(end, start + n_each))
+        found.append(Central(cluster, int(sizes[cluster]), rows[few], distances[few]))
+    return found, sampled
+
+
+def _distances(X: Array, rows: Array, labels: Array, centers: Array) -> Array:
+    """Return the distance of each of the rows to its own centroid, from differences."""
+    distances = np.empty(len(rows))
+    step = max(1, BLOCK_VALUES // X.shape[1])
+    for start in range(0, len(rows), step):
+        some = rows[start : start + step]
+        apart = X[some] - centers[labels[some]]  # [step, D]
+        squares = np.einsum("ij,ij->i", apart, apart, dtype=np.float64)
+        distances[start : start + step] = np.sqrt(squares)
+    return distances

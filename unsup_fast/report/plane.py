@@ -1,0 +1,146 @@
+"""A sample of the rows in the plane of its two largest principal components."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+from sklearn.utils.extmath import randomized_svd
+
+from unsup_fast.report.numbers import count, percent
+
+Array = npt.NDArray[Any]
+
+SAMPLE = 5000
+# Up to this many rows there is room for larger dots.
+FEW = 2000
+WIDTH, HEIGHT = 760, 520
+PAD = 14
+
+# The colours are the page's variables --c0 to --c9, so that light and dark have their own.
+N_COLOURS = 10
+NEIGHBOURS = 12
+
+# Above these many clusters, centroids go unnumbered, and only some of them are drawn.
+MOST_NUMBERED = 30
+MOST_CENTROIDS = 300
+
+
+def colours(centers: Array) -> Array:
+    """Return one of ten colours for each of K points in the plane, unlike its neighbours'.
+
+    Up to ten clusters all differ. Beyond, each takes, in order, the colour whose nearest use
+    among the twelve nearest neighbours is farthest away.
+    """
+    n_clusters = len(centers)
+    if n_clusters <= N_COLOURS:
+        return np.arange(n_clusters)
+    _, near = cKDTree(centers).query(centers, k=min(NEIGHBOURS + 1, n_clusters))  # [K, 13]
+    chosen = np.full(n_clusters, -1)
+    for cluster in range(n_clusters):
+        free = np.full(N_COLOURS, NEIGHBOURS + 1)
+        for rank, other in enumerate(near[cluster]):
+            if chosen[other] >= 0:
+                free[chosen[other]] = min(free[chosen[other]], rank)
+        # Among colours that are equally far, rotate, so that none is used far more than others.
+        rotated = np.roll(free, -(cluster % N_COLOURS))
+        chosen[cluster] = (int(rotated.argmax()) + cluster) % N_COLOURS
+    return chosen
+
+
+class Plane:
+    """The plane of a sample's two largest principal components.
+
+    Attributes
+    ----------
+    points : ndarray of shape (S, 2)
+        The sampled rows.
+    labels : ndarray of shape (S,)
+        Their clusters.
+    centers : ndarray of shape (K, 2)
+    shares : ndarray of shape (2,)
+        Share of the sample's variance along each axis.
+    colours : ndarray of shape (K,)
+        Number of each cluster's colour.
+    """
+
+    def __init__(self, X: Array, labels: Array, centers: Array) -> None:
+        rows = np.arange(len(X))
+        if len(X) > SAMPLE:
+            rows = np.sort(np.random.default_rng(0).choice(len(X), SAMPLE, replace=False))
+        sample = np.asarray(X[rows], dtype=np.float64)  # [S, D]
+        mean = sample.mean(axis=0)
+        sample -= mean
+        total = float((sample**2).sum())
+        n_axes = min(2, *sample.shape)
+        _, sizes, axes = randomized_svd(sample, n_axes, random_state=0)  # axes: [2, D]
+        if n_axes == 1:  # one column or one row: the other axis is zero
+            axes, sizes = np.vstack([axes, 0 * axes]), np.append(sizes, 0.0)
+        self.points = sample @ axes.T  # [S, 2]
+        self.labels = labels[rows]
+        self.centers = (centers.astype(np.float64) - mean) @ axes.T  # [K, 2]
+        self.shares = sizes**2 / total if total > 0 else np.zeros(2)
+        self.n_rows = len(X)
+        self.colours = colours(self.centers)
+
+    def svg(self, sizes: Array) -> str:
+        """Return the picture; few rows far outside are drawn at its edge."""
+        low, high = np.quantile(self.points, [0.001, 0.999], axis=0)
+        room = 0.06 * (high - low) + 1e-12
+        low, high = low - room, high + room
+
+        def place(points: Array) -> Array:
+            shares = np.clip((points - low) / (high - low), 0, 1)
+            return np.column_stack(  # [n, 2]
+                [
+                    PAD + shares[:, 0] * (WIDTH - 2 * PAD),
+                    HEIGHT - PAD - shares[:, 1] * (HEIGHT - 2 * PAD),
+                ]
+            )
+
+        at = place(self.points)
+        parts = []
+        for number in range(N_COLOURS):
+            dots = at[self.colours[self.labels] == number]
+            if len(dots):
+                path = "".join(f"M{x:.0f} {y:.0f}h0" for x, y in dots)
+                few = " few" if len(at) <= FEW else ""
+                parts.append(
+                    f'<path class="rows{few}" style="stroke:var(--c{number})" d="{path}"/>'
+                )
+        largest = np.argsort(-sizes, kind="stable")[:MOST_CENTROIDS]
+        largest = largest[sizes[largest] > 0]
+        for cluster, (x, y) in zip(largest.tolist(), place(self.centers[largest]), strict=True):
+            note = f"centroid {cluster}: {count(sizes[cluster])} rows"
+            if len(sizes) <= MOST_NUMBERED:
+                parts.append(f'<text x="{x:.0f}" y="{y:.0f}" dy=".35em">{cluster}</text>')
+            else:
+                parts.append(
+                    f'<circle class="centroid" cx="{x:.0f}" cy="{y:.0f}" r="4" '
+                    f'style="fill:var(--c{self.colours[cluster]})"><title>{note}</title></circle>'
+                )
+        name = f"{count(len(self.points))} rows in two principal components, coloured by cluster"
+        return (
+            f'<svg class="plane" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">'
+            f"{''.join(parts)}</svg>"
+        )
+
+    def caption(self) -> str:
+        """Return what the picture shows, in sentences."""
+        n_clusters, n_points = len(self.colours), len(self.points)
+        sampled = f"a random sample of {count(n_points)}" if n_points < self.n_rows else "all"
+        shares = f"{percent(self.shares[0])} across, {percent(self.shares[1])} upward"
+        text = (
+            f"{sampled.capitalize()} of the {count(self.n_rows)} rows along their two largest "
+            f"principal components, which hold {percent(float(self.shares.sum()))} of the "
+            f"variance ({shares}). Clusters that overlap here may lie apart in other dimensions."
+        )
+        if n_clusters <= MOST_NUMBERED:
+            text += " Numbers are the centroids."
+        elif n_clusters <= MOST_CENTROIDS:
+            text += " Ringed dots are the centroids."
+        else:
+            text += f" Ringed dots are the centroids of the {MOST_CENTROIDS} largest clusters."
+        if n_clusters > N_COLOURS:
+            text += " Ten colours repeat; neighbours differ."
+        return text
