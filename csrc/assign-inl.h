@@ -27,7 +27,8 @@ void assign_chunks(int64_t n, int64_t chunk_rows, bool shared, int64_t k, int64_
     double* const total_or_null = update ? total.get() : nullptr;
 
     // Shared sums: whoever finds a stripe free adds the finished chunks that come next in it.
-    std::unique_ptr<std::atomic<bool>[]> done(shared ? new std::atomic<bool>[size_t(chunks)] : nullptr);
+    std::unique_ptr<std::atomic<bool>[]> done(shared ? new std::atomic<bool>[size_t(chunks)]
+                                                     : nullptr);
     for (int64_t c = 0; shared && c < chunks; ++c) done[c].store(false, std::memory_order_relaxed);
     struct alignas(64) Stripe {
         std::atomic<bool> busy{false};
@@ -144,8 +145,8 @@ void add_rows(const AssignIn<T>& in, const Centroids<T>& c, AssignOut<T>& out, i
     const RowAdder<T, N> adder(c.shift.get(), c.scale, c.d);
     // Rows before this have as many values behind them as a vector may overrun.
     const int64_t end = std::clamp(in.n - (N + c.d - 1) / c.d, i0, i1);
-    const bool plain = stripes == 1 && in.weight == nullptr && to.sums != nullptr &&
-                       out.distances == nullptr;
+    const bool plain =
+        stripes == 1 && in.weight == nullptr && to.sums != nullptr && out.distances == nullptr;
     if (plain)
         add_some_rows<T, N, true, true>(in, c, adder, out, i0, end, stripe, stripes, to);
     else

@@ -1,7 +1,7 @@
 // assign: nearest centroid of every row, fused with the sums that move the centroids.
 //
-//   label_i = argmin_k |x_i - c_k|^2 = argmax_k  x'_i . c'_k - |c'_k|^2 / 2,   x' = x - s, c' = c - s
-//   sums_k += sum w_i x'_i    weights_k += sum w_i    inertia += sum w_i |x'_i - c'_{label_i}|^2
+//   label_i = argmin_k |x_i - c_k|^2 = argmax_k  x'_i . c'_k - |c'_k|^2 / 2,   x' = x - s, c' = c -
+//   s sums_k += sum w_i x'_i    weights_k += sum w_i    inertia += sum w_i |x'_i - c'_{label_i}|^2
 //
 // Layout: a block of rows is transposed into tiles of P points, [D][P], less the shift s and times
 // a power of two that brings the largest centroid near one (so nothing over- or underflows); the
@@ -10,7 +10,8 @@
 //
 // Types: scores and differences in T; sums, weights and inertia in double. Scores carry a relative
 // error of at most (D + 4) u (|x'| |c'| + |c'|^2), u the unit roundoff of T; labels are exact where
-// the two nearest squared distances differ by more than four times that (kernels.assign.error_bound).
+// the two nearest squared distances differ by more than four times that
+// (kernels.assign.error_bound).
 //
 // Order: rows enter sums, weights and inertia in an order that depends on N, K and D alone, so the
 // result is the same to the bit for any number of threads.

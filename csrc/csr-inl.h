@@ -14,8 +14,8 @@ struct CsrRows {
 template <class T>
 struct CsrCentroids {
     int64_t d, padded;
-    Buffer<T> columns;        // [D][padded]: column j of all centroids
-    Buffer<T> half_norm;      // [padded]: -|c|^2 / 2, minus infinity for padding
+    Buffer<T> columns;         // [D][padded]: column j of all centroids
+    Buffer<T> half_norm;       // [padded]: -|c|^2 / 2, minus infinity for padding
     std::vector<double> norm;  // [K]: |c|^2
 };
 

@@ -33,21 +33,25 @@ std::string joined(const std::vector<std::string>& names) {
     return text;
 }
 
-Level choose() {
-    const char* wanted = std::getenv("UNSUP_FAST_SIMD");
+// The named level, or the highest present if the name is empty.
+Level find(const std::string& wanted, const std::string& asked_by) {
     Level best = level_base();
-    const bool automatic = wanted == nullptr || *wanted == '\0';
     for (const auto& candidate : candidates()) {
         if (!candidate.present) continue;
-        if (automatic)
+        if (wanted.empty())
             best = candidate.make();
-        else if (std::string(wanted) == candidate.name)
+        else if (wanted == candidate.name)
             return candidate.make();
     }
-    if (automatic) return best;
-    throw std::runtime_error("UNSUP_FAST_SIMD=" + std::string(wanted) +
-                             " is not a level of this machine; it has " +
-                             joined(available_levels()) + "; set one of these, or unset it");
+    if (wanted.empty()) return best;
+    throw std::runtime_error(asked_by + "=" + wanted + " is not a level of this machine; it has " +
+                             joined(available_levels()) + "; pass one of these, or none");
+}
+
+Level& chosen() {
+    const char* wanted = std::getenv("UNSUP_FAST_SIMD");
+    static Level level = find(wanted == nullptr ? "" : wanted, "UNSUP_FAST_SIMD");
+    return level;
 }
 
 }  // namespace
@@ -59,10 +63,9 @@ std::vector<std::string> available_levels() {
     return names;
 }
 
-const Level& level() {
-    static const Level chosen = choose();
-    return chosen;
-}
+const Level& level() { return chosen(); }
+
+void use_level(const std::string& name) { chosen() = find(name, "level"); }
 
 template <>
 const Ops<float>& ops() {

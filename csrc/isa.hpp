@@ -36,6 +36,9 @@ std::vector<std::string> available_levels();
 // Throws std::runtime_error if UNSUP_FAST_SIMD names an unknown or a missing level.
 const Level& level();
 
+// Switches to a named level, for tests and benchmarks; not while an operation runs.
+void use_level(const std::string& name);
+
 template <class T>
 const Ops<T>& ops();
 

@@ -32,7 +32,8 @@ UNSUP_INLINE void transpose(Vec<T>* r) {
 template <class T, int D>
 void pack_narrow(const T* x, const T* shift, T scale, T* out) {
     for (int j = 0; j < D; ++j)
-        for (int i = 0; i < kTile<T>; ++i) out[j * kTile<T> + i] = (x[i * D + j] - shift[j]) * scale;
+        for (int i = 0; i < kTile<T>; ++i)
+            out[j * kTile<T> + i] = (x[i * D + j] - shift[j]) * scale;
 }
 
 template <class T>
@@ -77,8 +78,9 @@ void pack_wide(const T* x, int64_t d, const T* end, const T* shift, T scale, T* 
     }
 }
 
-// IN x [rows, D], rows <= kTile; end: one past the last element that may be read; shift [D], readable
-// to the next multiple of the vector width. OUT [D][kTile], missing rows filled with zeros.
+// IN x [rows, D], rows <= kTile; end: one past the last element that may be read; shift [D],
+// readable to the next multiple of the vector width. OUT [D][kTile], missing rows filled with
+// zeros.
 template <class T>
 void pack(const T* x, int rows, int64_t d, const T* end, const T* shift, T scale, T* out) {
     if (rows < kTile<T>) return pack_any(x, rows, d, shift, scale, out);

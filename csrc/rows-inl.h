@@ -1,7 +1,7 @@
 // What a row adds to its cluster: weighted values, weight, and squared distance, in one sweep.
 //
-// Sums have a row of [stride] doubles for each cluster, stride > D: column D collects the weight, the
-// rest is padding. So every row is a whole number of vectors and the weight costs nothing more.
+// Sums have a row of [stride] doubles for each cluster, stride > D: column D collects the weight,
+// the rest is padding. So every row is a whole number of vectors and the weight costs nothing more.
 namespace unsup {
 namespace UNSUP_ISA {
 namespace {
@@ -40,11 +40,10 @@ struct RowAdder {
         return v;
     }
 
-    // sums [stride] += w * ((x - shift) * scale, scale); returns lanes of |(x - shift) * scale - c|^2.
-    // c [stride] is zero past D.
+    // sums [stride] += w * ((x - shift) * scale, scale); returns lanes of |(x - shift) * scale -
+    // c|^2. c [stride] is zero past D.
     template <bool Overrun>
-    UNSUP_INLINE_MEMBER vec<T, N> add(const T* x, double w, const T* c,
-                                      double* sums) const {
+    UNSUP_INLINE_MEMBER vec<T, N> add(const T* x, double w, const T* c, double* sums) const {
         vec<T, N> squared{};
         for (int64_t j = 0; j < whole; j += N) {
             const vec<T, N> row = (load<T, N>(x + j) - load<T, N>(shift + j)) * scale;

@@ -140,7 +140,8 @@ void score_deep_tile(const T* tile, const Centroids<T>& c, int64_t g0, int64_t g
                 start<T, kGroup>(c.half_norm.get() + g * kGroup, score);
             else
                 __builtin_memcpy(score, mine, sizeof score);
-            multiply<T, kGroup>(tile + j * kTile<T>, c.packed.get() + (g * c.d + j) * kGroup, depth, score);
+            multiply<T, kGroup>(tile + j * kTile<T>, c.packed.get() + (g * c.d + j) * kGroup, depth,
+                                score);
             if (j + depth < c.d)
                 __builtin_memcpy(mine, score, sizeof score);
             else

@@ -38,7 +38,8 @@ void seed_chunks(const Seed<T>& s, const Run& run, const Distances& distances) {
 constexpr int kCandidates = 4;
 
 template <class T>
-void tile_distances(const T* tile, const T* c, int64_t d, Vec<T> (&squared)[kCandidates][kTileVectors]) {
+void tile_distances(const T* tile, const T* c, int64_t d,
+                    Vec<T> (&squared)[kCandidates][kTileVectors]) {
     Vec<T> total[kCandidates][kTileVectors] = {};
     for (int64_t j = 0; j < d; ++j, tile += kTile<T>, c += kCandidates) {
 #pragma GCC unroll 8
@@ -57,7 +58,8 @@ void tile_distances(const T* tile, const T* c, int64_t d, Vec<T> (&squared)[kCan
 template <class T>
 void seed(const Seed<T>& s, const Run& run) {
     const int64_t groups = (s.t + kCandidates - 1) / kCandidates;
-    const Buffer<T> packed = buffer<T>(groups * s.d * kCandidates, T(0));  // [groups][D][kCandidates]
+    const Buffer<T> packed =
+        buffer<T>(groups * s.d * kCandidates, T(0));  // [groups][D][kCandidates]
     for (int64_t t = 0; t < s.t; ++t)
         for (int64_t j = 0; j < s.d; ++j)
             packed[(t / kCandidates * s.d + j) * kCandidates + t % kCandidates] =
@@ -93,8 +95,8 @@ void seed_csr_rows(const Seed<T>& s, const CsrRows<T, I>& rows, const Run& run) 
     seed_chunks<T>(s, run, [&](int64_t i0, int64_t i1, int) {
         for (int64_t t = 0; t < s.t; ++t)
             for (int64_t i = i0; i < i1; ++i)
-                s.distances[t * s.n + i] = T(
-                    csr_squared_distance<T, I>(rows, i, s.candidates + t * s.d, norm[size_t(t)]));
+                s.distances[t * s.n + i] =
+                    T(csr_squared_distance<T, I>(rows, i, s.candidates + t * s.d, norm[size_t(t)]));
     });
 }
 

@@ -1,6 +1,7 @@
 // seed: one round of greedy k-means++ (Arthur & Vassilvitskii 2007).
 //
-//   distances[t, i] = min(closest_i, |x_i - candidate_t|^2)    potentials[t] = sum_i w_i distances[t, i]
+//   distances[t, i] = min(closest_i, |x_i - candidate_t|^2)    potentials[t] = sum_i w_i
+//   distances[t, i]
 //
 // Distances come from differences in T, so a row has distance zero to its equal; potentials are
 // summed in double over fixed chunks of rows, merged in order.

@@ -24,7 +24,9 @@ def matrix(name: str, value: Array, dtype: np.dtype[Any] | None = None) -> Array
 def vector(name: str, value: Array, length: int, dtype: Any) -> Array:
     """Return `value` if it is a contiguous vector of this length and type, or raise."""
     if not isinstance(value, np.ndarray) or value.shape != (length,):
-        raise ValueError(f"{name} must be a NumPy array of shape ({length},), got {_describe(value)}")
+        raise ValueError(
+            f"{name} must be a NumPy array of shape ({length},), got {_describe(value)}"
+        )
     if value.dtype != dtype:
         raise TypeError(f"{name} must be {np.dtype(dtype)}, got {value.dtype}")
     if not value.flags.c_contiguous:

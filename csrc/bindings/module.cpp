@@ -87,12 +87,19 @@ py::tuple assign_with(int64_t n, const T* x, const In<T>& centers, const MaybeIn
     require(labels.size() == n, "labels: wrong length");
     require(sums.has_value() == weights.has_value(), "sums and weights go together");
     const int64_t k = centers.shape(0), d = centers.shape(1);
-    const AssignIn<T> in{n, d, k, x, centers.data(),
+    const AssignIn<T> in{n,
+                         d,
+                         k,
+                         x,
+                         centers.data(),
                          data_or_null(weight, n, "sample_weight: wrong length"),
                          data_or_null(shift, d, "shift: wrong length")};
-    AssignOut<T> out{labels.mutable_data(), out_or_null(sums, k * d, "sums: wrong size"),
+    AssignOut<T> out{labels.mutable_data(),
+                     out_or_null(sums, k * d, "sums: wrong size"),
                      out_or_null(weights, k, "weights: wrong length"),
-                     out_or_null(distances, n, "distances: wrong length"), 0, 0};
+                     out_or_null(distances, n, "distances: wrong length"),
+                     0,
+                     0};
     run_free(threads, [&](const Run& r) { run(in, out, r); });
     return py::make_tuple(out.inertia, out.n_changed);
 }
@@ -118,8 +125,8 @@ void bind_dense(py::module_& m) {
         [](const In<T>& x, In<double> mean, In<double> variance, int threads) {
             require(x.ndim() == 2 && x.shape(0) >= 1, "X must be a non-empty matrix");
             require(mean.size() == x.shape(1) && variance.size() == x.shape(1), "wrong length");
-            Moments<T> moments{x.shape(0),          x.shape(1), x.data(), mean.mutable_data(),
-                               variance.mutable_data(), -1};
+            Moments<T> moments{
+                x.shape(0), x.shape(1), x.data(), mean.mutable_data(), variance.mutable_data(), -1};
             run_free(threads, [&](const Run& r) { ops<T>().moments(moments, r); });
             return moments.bad;
         },
@@ -200,6 +207,7 @@ PYBIND11_MODULE(_native, m) {
     m.doc() = "Compiled operations of unsup_fast.";
     m.def("simd", [] { return std::string(level().name); });
     m.def("simd_levels", &available_levels);
+    m.def("use_simd", &use_level, py::arg("name"));
     m.def("max_threads", [] {
 #ifdef _OPENMP
         return omp_get_max_threads();

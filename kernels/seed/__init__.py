@@ -89,9 +89,7 @@ def seed(
         _check.matrix("X", X)
     n_rows = X.shape[0]
     if not 1 <= n_clusters <= n_rows:
-        raise ValueError(
-            f"n_clusters={n_clusters} must be between 1 and the {n_rows} rows of X"
-        )
+        raise ValueError(f"n_clusters={n_clusters} must be between 1 and the {n_rows} rows of X")
     if sample_weight is not None:
         _check.vector("sample_weight", sample_weight, n_rows, X.dtype)
     trials = 2 + int(np.log(n_clusters)) if n_local_trials is None else n_local_trials

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from unsup_fast.kernels.moments import moments
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (2, 3), (97, 17), (5000, 2), (12289, 33), (300, 784), (70000, 1)], ids=str
+)
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_matches_two_passes_in_double(shape, dtype, offset):
+    X = (np.random.default_rng(0).normal(size=shape) + offset).astype(dtype)
+    fast = [moments(X, n_threads=t) for t in (1, 2)]
+    slow = moments(X, backend="ref")
+    assert fast[0].bad is None
+    np.testing.assert_allclose(fast[0].mean, slow.mean, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(fast[0].variance, slow.variance, rtol=1e-9, atol=1e-15)
+    np.testing.assert_array_equal(fast[0].mean, fast[1].mean)
+    np.testing.assert_array_equal(fast[0].variance, fast[1].variance)
+
+
+def test_constant_columns_have_no_variance():
+    X = np.full((5000, 3), 1e7, dtype=np.float32)
+    assert moments(X).variance.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [(0, 0), (41, 3), (9999, 6)])
+def test_finds_the_first_value_that_is_not_finite(value, place):
+    X = np.zeros((10000, 7), dtype=np.float32)
+    X[place] = value
+    X[9999, 6] = value
+    assert moments(X).bad == place
+
+
+def test_large_doubles_are_finite():
+    X = np.full((10, 2), 1e200)
+    X[0] = -1e200
+    assert moments(X).bad is None
+
+
+def test_wrong_arguments():
+    with pytest.raises(ValueError, match="no rows"):
+        moments(np.empty((0, 3)))
+    with pytest.raises(TypeError, match="float32 or float64"):
+        moments(np.ones((3, 3), dtype=int))
