@@ -11,42 +11,42 @@ from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import _check_sample_weight
 
 from unsup_fast import _arrays
+from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.kernels.seed import seed
 
 Array = npt.NDArray[Any]
 
 
 def start(
-    X: Any,
-    init: Any,
-    n_clusters: int,
-    random_state: np.random.RandomState,
-    sample_weight: Array | None,
-    n_threads: int | None,
+    problem: Problem, init: Any, n_clusters: int, random_state: np.random.RandomState
 ) -> Array:
     """Return the starting centroids of one run.
 
     Parameters
     ----------
-    X : ndarray or CSR matrix of shape (N, D)
-    init : {"k-means++", "random"}, callable, or validated ndarray of shape (K, D)
+    problem : Problem
+    init : {"k-means++", "random"}, callable, or ndarray of shape (K, D) from `given`
+    n_clusters : int
+    random_state : RandomState
 
     Returns
     -------
     ndarray of shape (K, D), type of X
     """
+    X, sample_weight = problem.X, problem.sample_weight
     if isinstance(init, np.ndarray):
         return init
     if callable(init):
-        made = _arrays.to_numpy(init(X, n_clusters, random_state=random_state), "init")
-        return given(made, X, n_clusters)
+        return given(init(X, n_clusters, random_state=random_state), X, n_clusters)
     if init == "random":
         share = np.ones(X.shape[0], X.dtype) if sample_weight is None else sample_weight
         chosen = random_state.choice(
             X.shape[0], size=n_clusters, replace=False, p=share / share.sum()
         )
     else:
-        chosen = seed(X, n_clusters, random_state, sample_weight=sample_weight, n_threads=n_threads)
+        chosen = seed(
+            X, n_clusters, random_state, sample_weight=sample_weight, n_threads=problem.n_threads
+        )
     return _take(X, chosen)
 
 
@@ -72,7 +72,7 @@ def _take(X: Any, indices: Array) -> Array:
     return np.ascontiguousarray(chosen.toarray() if sp.issparse(chosen) else chosen)
 
 
-@validate_params(  # type: ignore[misc, unused-ignore]
+@validate_params(  # type: ignore[untyped-decorator]
     {
         "X": ["array-like", "sparse matrix"],
         "n_clusters": [Interval(Integral, 1, None, closed="left")],

@@ -12,10 +12,12 @@ from sklearn.utils.validation import _check_sample_weight
 
 from unsup_fast import _arrays
 from unsup_fast.cluster._lloyd import Problem
+from unsup_fast.kernels import threads
 
 Array = npt.NDArray[Any]
 
-BLOCK = 1 << 22  # elements of a block of rows or distances: 16 to 32 MiB
+BLOCK = 1 << 22  # elements of a block of rows or distances: 32 MiB
+NEAR = 1e-6  # below this share of the squared lengths, digits are lost to cancellation
 
 
 def check_device(device: Any) -> None:
@@ -65,11 +67,15 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
         mean, variance = mean_variance_axis(X, axis=0)
     else:
         mean, variance = moments.mean, moments.variance
+    if not np.isfinite(variance.sum() * n_rows):
+        raise ValueError(
+            f"the squared distances of X overflow {X.dtype}; divide X by its largest magnitude"
+        )
     origin = mean.astype(X.dtype)
     tol = float(estimator.tol * variance.mean())
     shift = None if moments is None else origin
-    limits = (estimator.max_iter, tol, estimator.n_threads)
-    return Problem(X, sample_weight, shift, *limits), origin
+    workers = threads.effective(estimator.n_threads)
+    return Problem(X, sample_weight, shift, estimator.max_iter, tol, workers), origin
 
 
 def fitted(estimator: Any, X: Any) -> tuple[Any, Array, Array | None]:
@@ -86,11 +92,24 @@ def fitted(estimator: Any, X: Any) -> tuple[Any, Array, Array | None]:
 
 
 def distances(X: Any, centers: Array, shift: Array | None) -> Array:
-    """Return the distance [N, K] of each row to each centroid, about the shift."""
+    """Return the distance [N, K] of each row to each centroid, about the shift, in float64."""
     if shift is None:
         sparse: Array = euclidean_distances(X, centers)
         return sparse
+    origin = shift.astype(np.float64)
+    moved = centers - origin  # [K, D] float64
     out = np.empty((len(X), len(centers)), dtype=X.dtype)
     for block in gen_batches(len(X), max(1, BLOCK // max(out.shape[1], X.shape[1]))):
-        out[block] = euclidean_distances(X[block] - shift, centers - shift)
+        out[block] = _block_distances(X[block] - origin, moved)
     return out
+
+
+def _block_distances(x: Array, c: Array) -> Array:
+    squared: Array = euclidean_distances(x, c, squared=True)  # [B, K]
+    # |x|^2 - 2 x.c + |c|^2 cancels for a row very near a centroid: there, from the difference.
+    lengths = (x**2).sum(axis=1)[:, None] + (c**2).sum(axis=1).max()  # [B, 1]
+    near = squared < NEAR * lengths  # [B, K]
+    for k in np.flatnonzero(near.any(axis=0)):
+        i = np.flatnonzero(near[:, k])
+        squared[i, k] = ((x[i] - c[k]) ** 2).sum(axis=1)
+    return np.sqrt(squared, out=squared)

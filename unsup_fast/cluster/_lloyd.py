@@ -31,7 +31,7 @@ class Problem:
     max_iter: int
     tol: float
     """Absolute: compared with the summed squared movement of the centroids."""
-    n_threads: int | None
+    n_threads: int
 
 
 @dataclass(frozen=True)
@@ -79,17 +79,6 @@ class Run:
     """Why the run ended."""
     interrupt: KeyboardInterrupt | None
     """The user's Ctrl-C, for the caller to raise again."""
-
-    def improves(self, best: "Run") -> bool:
-        """Whether inertia is lower and the clustering another one, as in scikit-learn.
-
-        The same clusters with permuted labels may differ in inertia by rounding.
-        """
-        if self.inertia >= best.inertia or self.labels is None or best.labels is None:
-            return False
-        partner = np.full(len(self.centers), -1)
-        partner[self.labels] = best.labels
-        return not np.array_equal(partner[self.labels], best.labels)
 
 
 def lloyd(
@@ -158,17 +147,21 @@ def lloyd(
             raise
         interrupt, reason = caught, "interrupted"
 
-    inertia, known = inertias[-1], True
+    kept: Array | None = labels
+    unit = problem.sample_weight is None
     if not settled:
         try:
-            inertia = _assign(problem, centers, labels, update=False).inertia
+            found = _assign(problem, centers, labels, update=unit)
         except KeyboardInterrupt as caught:
-            interrupt, reason, known = caught, "interrupted", False
+            interrupt, reason, kept = caught, "interrupted", None
+    # Total weights are counts if weights are ones: no pass over the labels needed.
+    counts = found.weights if unit else np.bincount(labels, minlength=len(centers))
+    assert counts is not None
     return Run(
         centers,
-        labels if known else None,
-        np.bincount(labels, minlength=len(centers)),
-        inertia,
+        kept,
+        counts.astype(np.int64),
+        found.inertia,
         np.array(inertias),
         np.array(changes, dtype=np.int64),
         reason,
@@ -200,7 +193,7 @@ def _updated(problem: Problem, centers: Array, found: Assigned) -> Array:
     assert sums is not None
     assert weights is not None
     if not weights.all():
-        _relocate(problem, centers, found)
+        sums, weights = _relocated(problem, centers, found.labels, sums, weights)
     origin = 0.0 if problem.shift is None else problem.shift.astype(np.float64)
     filled = weights > 0
     means = origin + sums / np.where(filled, weights, 1.0)[:, None]  # [K, D] float64
@@ -215,31 +208,37 @@ def _updated(problem: Problem, centers: Array, found: Assigned) -> Array:
     return updated
 
 
-def _relocate(problem: Problem, centers: Array, found: Assigned) -> None:
-    """Move each empty cluster to one of the rows farthest from their centroids, in place.
+def _relocated(
+    problem: Problem, centers: Array, labels: Array, sums: Array, weights: Array
+) -> tuple[Array, Array]:
+    """Return sums and weights with a far row moved into each empty cluster.
 
-    The row leaves its old cluster; its neighbours follow in the next iteration. Nothing moves
-    if every row lies on its centroid, where there are fewer distinct rows than clusters.
+    The rows farthest from their centroids leave their old clusters; their neighbours follow in
+    the next iteration. Nothing moves if every row lies on its centroid, which happens if there
+    are fewer distinct rows than clusters. A row without weight founds no cluster: it counts as
+    absent (scikit-learn may choose it, and the cluster then stays empty).
     """
-    sums, weights = found.sums, found.weights
-    assert sums is not None
-    assert weights is not None
-    distances = _assign(
-        problem, centers, found.labels, update=False, return_distances=True
-    ).distances
+    again = _assign(problem, centers, labels, update=False, return_distances=True)
+    distances = again.distances
     assert distances is not None
+    if problem.sample_weight is not None:
+        distances[problem.sample_weight == 0] = 0
     if distances.max() == 0:
-        return
+        return sums, weights
+    sums, weights = sums.copy(), weights.copy()
     empty = np.flatnonzero(weights == 0)
+    # The order of scikit-learn, ties included.
     farthest = np.argpartition(distances, -len(empty))[: -len(empty) - 1 : -1]
+    if problem.sample_weight is not None:
+        farthest = farthest[problem.sample_weight[farthest] != 0]
     taken = problem.X[farthest]
     rows = (taken.toarray() if sp.issparse(taken) else taken).astype(np.float64)
     if problem.shift is not None:
         rows -= problem.shift.astype(np.float64)
-    for cluster, row, values in zip(empty, farthest, rows, strict=True):
+    for cluster, row, values in zip(empty, farthest, rows, strict=False):
         weight = 1.0 if problem.sample_weight is None else float(problem.sample_weight[row])
-        donor = found.labels[row]
-        sums[donor] -= values * weight
+        sums[labels[row]] -= values * weight
         sums[cluster] = values * weight
-        weights[donor] -= weight
+        weights[labels[row]] -= weight
         weights[cluster] = weight
+    return sums, weights

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any, ClassVar
@@ -21,15 +22,14 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import _is_arraylike_not_scalar, check_is_fitted
 
 from unsup_fast import _arrays
-from unsup_fast.cluster import _init, _input, _save
-from unsup_fast.cluster._lloyd import Iteration, Run, lloyd
-from unsup_fast.cluster._progress import printer
+from unsup_fast.cluster import _init, _input, _runs, _save
+from unsup_fast.cluster._lloyd import Iteration, Run
 from unsup_fast.kernels.assign import assign
 
-_BASES: Any = (ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator)
 
-
-class KMeans(*_BASES):  # type: ignore[misc]
+class KMeans(  # type: ignore[misc]  # scikit-learn has no types
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator
+):
     """k-means clustering: exact Lloyd iterations, a drop-in for scikit-learn's `KMeans`.
 
     Minimises ``sum_i w_i |x_i - c_(label_i)|^2``. Data are never copied or changed if they are
@@ -158,7 +158,7 @@ class KMeans(*_BASES):  # type: ignore[misc]
         self.n_threads = n_threads
         self.device = device
 
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[misc]
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(
         self,
         X: Any,
@@ -194,7 +194,6 @@ class KMeans(*_BASES):  # type: ignore[misc]
         """
         _input.check_device(self.device)
         problem, origin = _input.problem(self, X, sample_weight)
-        random_state = check_random_state(self.random_state)
         init = self.init
         if _is_arraylike_not_scalar(init):
             init = _init.given(init, problem.X, self.n_clusters)
@@ -205,44 +204,12 @@ class KMeans(*_BASES):  # type: ignore[misc]
                 RuntimeWarning,
                 stacklevel=3,
             )
-        reports = [printer(self._n_init)] if self.verbose else []
-        if callback is not None:
-            reports.append(callback)
-
-        def report(state: Iteration) -> None:
-            for function in reports:
-                function(state)
-
-        best: Run | None = None
-        interrupt: KeyboardInterrupt | None = None
-        try:
-            for number in range(1, self._n_init + 1):
-                centers = _init.start(
-                    problem.X,
-                    init,
-                    self.n_clusters,
-                    random_state,
-                    problem.sample_weight,
-                    self.n_threads,
-                )
-                if self.verbose:
-                    print(f"Initialization complete (run {number} of {self._n_init}).")
-                run = lloyd(problem, centers, number, report if reports else None)
-                if self.verbose:
-                    print(f"Run {number}: {run.reason} after {len(run.inertia_history)} iterations")
-                if best is None or run.improves(best):
-                    best = run
-                if run.interrupt is not None:
-                    interrupt = run.interrupt
-                    break
-        except KeyboardInterrupt as caught:
-            if best is None:
-                raise
-            interrupt = caught
-        assert best is not None
+        random_state = check_random_state(self.random_state)
+        start = partial(_init.start, problem, init, self.n_clusters, random_state)
+        best = _runs.best(problem, start, self._n_init, bool(self.verbose), callback)
         self._keep(best, origin, _arrays.is_tensor(X))
-        if interrupt is not None:
-            raise interrupt
+        if best.interrupt is not None:
+            raise best.interrupt
         distinct = np.count_nonzero(best.sizes)
         if distinct < self.n_clusters:
             warnings.warn(
@@ -381,7 +348,8 @@ class KMeans(*_BASES):  # type: ignore[misc]
         ImportError
             If safetensors is not installed.
         """
-        return _save.load(cls, path)
+        model: KMeans = _save.load(cls, path)
+        return model
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -389,7 +357,7 @@ class KMeans(*_BASES):  # type: ignore[misc]
         return tags
 
 
-@validate_params(  # type: ignore[misc]
+@validate_params(  # type: ignore[untyped-decorator]
     {
         "X": ["array-like", "sparse matrix"],
         "sample_weight": ["array-like", None],

@@ -1,0 +1,83 @@
+"""Several runs from different starts, and the lines that `verbose` prints."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unsup_fast.cluster._lloyd import Iteration, Problem, Run, lloyd
+
+Array = npt.NDArray[Any]
+
+
+def best(
+    problem: Problem,
+    start: Callable[[], Array],
+    n_init: int,
+    verbose: bool,
+    callback: Callable[[Iteration], None] | None,
+) -> Run:
+    """Make `n_init` runs of Lloyd's algorithm and return the best.
+
+    A KeyboardInterrupt ends the runs; it is handed back in the result, or raised if no run has
+    finished an iteration.
+
+    Parameters
+    ----------
+    problem : Problem
+    start : callable
+        Returns the starting centroids of the next run.
+    n_init : int
+    verbose : bool
+        Whether to print each iteration.
+    callback : callable, optional
+        Called with each iteration, after it is printed.
+    """
+
+    def report(state: Iteration) -> None:
+        if verbose:
+            _show(state)
+        if callback is not None:
+            callback(state)
+
+    found: Run | None = None
+    for number in range(1, n_init + 1):
+        try:
+            centers = start()
+            if verbose:
+                print(f"Initialization complete (run {number} of {n_init}).")
+            run = lloyd(problem, centers, number, report)
+        except KeyboardInterrupt as interrupt:
+            if found is None:
+                raise
+            return replace(found, interrupt=interrupt)
+        if verbose:
+            print(run.reason)
+        if found is None or _improves(run, found):
+            found = run
+        if run.interrupt is not None:
+            return replace(found, interrupt=run.interrupt)
+    assert found is not None
+    return found
+
+
+def _improves(run: Run, found: Run) -> bool:
+    """Whether inertia is lower and the clustering another one, as in scikit-learn.
+
+    The inertia of the same clusters under permuted labels may differ by rounding.
+    """
+    if run.inertia >= found.inertia or run.labels is None or found.labels is None:
+        return False
+    partner = np.full(len(run.centers), -1)  # [K] label in `found` of each label in `run`
+    partner[run.labels] = found.labels
+    return not np.array_equal(partner[run.labels], found.labels)
+
+
+def _show(state: Iteration) -> None:
+    remaining = (state.max_iter - state.iteration) * state.seconds / state.iteration
+    print(
+        f"Iteration {state.iteration}, inertia {state.inertia:.9g}, {state.n_changed} labels "
+        f"changed, at most {remaining:.1f} s left"
+    )
