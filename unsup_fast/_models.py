@@ -71,7 +71,7 @@ def write(
         "state": state,
     }
     head["sha256"] = _digest(head, tensors)
-    _replace(Path(path), numpy_format.save(tensors, {ENTRY: json.dumps(head, allow_nan=False)}))
+    _replace(Path(path), numpy_format.save(tensors, {ENTRY: json.dumps(head)}))
 
 
 def read(
@@ -178,7 +178,7 @@ def _warn_replaced(estimator: Any, name: str, value: Any, kept: Any) -> None:
         f"a model file cannot hold {name}={value!r} of {type(estimator).__name__}; it is saved "
         f"as {kept!r}. What was fitted is saved in full.",
         UserWarning,
-        stacklevel=5,
+        stacklevel=6,  # past _split_parameters, write and the estimator's save
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from unsup_fast import _arrays, _models
 
 ARRAYS = ("cluster_centers_", "cluster_sizes_", "inertia_history_", "n_changed_history_")
-STATE = ("n_iter_", "inertia_", "n_features_in_")
+STATE = {"n_iter_": int, "inertia_": float, "n_features_in_": int}
 
 
 def save(estimator: Any, path: str | PathLike[str]) -> None:
@@ -32,39 +32,43 @@ def load(cls: Any, path: str | PathLike[str]) -> Any:
         estimator._validate_params()
     except (TypeError, ValueError) as error:
         raise _models.damaged(path, f"its parameters are not valid: {error}") from None
+    names = state.pop("feature_names_in_", None)
     _check(path, estimator.n_clusters, arrays, state)
     for name, value in {**arrays, **state}.items():
         setattr(estimator, name, value)
-    if "feature_names_in_" in state:
-        estimator.feature_names_in_ = np.array(state["feature_names_in_"], dtype=object)
+    if names is not None:
+        if len(names) != estimator.n_features_in_:
+            raise _models.damaged(
+                path, f"it names {len(names)} features, not {estimator.n_features_in_}"
+            )
+        estimator.feature_names_in_ = np.array(names, dtype=object)
     estimator._n_features_out = estimator.n_clusters
     return estimator
 
 
 def _check(path: Any, n_clusters: int, arrays: dict[str, Any], state: dict[str, Any]) -> None:
-    """Raise ValueError unless arrays and state fit each other."""
-    missing = [name for name in STATE if name not in state]
-    if missing:
-        raise _models.damaged(path, f"its state lacks {missing}")
-    D, n_iter = state["n_features_in_"], state["n_iter_"]
+    """Raise ValueError unless arrays and state are whole and fit each other."""
+    for name in sorted(STATE.keys() | state.keys()):
+        if name not in STATE or type(state.get(name)) is not STATE[name]:
+            raise _models.damaged(path, f"its state has {name}={state.get(name)!r}")
+    columns, n_iter = state["n_features_in_"], state["n_iter_"]
     centers = arrays.get("cluster_centers_")
-    floating = np.float64 if centers is None else centers.dtype
-    shapes: dict[str, tuple[tuple[int, ...], Any]] = {
-        "cluster_centers_": ((n_clusters, D), floating),
-        "_origin": ((D,), floating),
+    floating = centers.dtype if centers is not None and centers.dtype.kind == "f" else np.float64
+    wanted: dict[str, tuple[tuple[int, ...], Any]] = {
+        "cluster_centers_": ((n_clusters, columns), floating),
+        "_origin": ((columns,), floating),
         "inertia_history_": ((n_iter,), np.float64),
         "n_changed_history_": ((n_iter,), np.int64),
     }
     if "cluster_sizes_" in arrays:
-        shapes["cluster_sizes_"] = ((n_clusters,), np.int64)
-    if set(arrays) != set(shapes):
-        raise _models.damaged(path, f"it holds the arrays {sorted(arrays)}, not {sorted(shapes)}")
-    for name, (shape, dtype) in shapes.items():
+        wanted["cluster_sizes_"] = ((n_clusters,), np.int64)
+    if set(arrays) != set(wanted):
+        raise _models.damaged(path, f"it holds the arrays {sorted(arrays)}, not {sorted(wanted)}")
+    for name, (shape, dtype) in wanted.items():
         array = arrays[name]
-        if array.shape != shape or array.dtype != dtype or array.dtype.kind not in "fi":
+        if array.shape != shape or array.dtype != dtype:
             raise _models.damaged(
                 path, f"{name} is {array.dtype}{array.shape}, not {np.dtype(dtype)}{shape}"
             )
-    names = state.get("feature_names_in_")
-    if names is not None and len(names) != D:
-        raise _models.damaged(path, f"it names {len(names)} features, not {D}")
+        if not np.isfinite(array).all():
+            raise _models.damaged(path, f"{name} holds values that are not finite")

@@ -27,8 +27,11 @@ from unsup_fast.cluster._lloyd import Iteration, Run
 from unsup_fast.kernels.assign import assign
 
 
-class KMeans(  # type: ignore[misc]  # scikit-learn has no types
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator
+class KMeans(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    ClusterMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
 ):
     """k-means clustering: exact Lloyd iterations, a drop-in for scikit-learn's `KMeans`.
 
