@@ -192,11 +192,10 @@ def _why_not_npy(path: Path, error: Exception) -> str:
 
 def _npz(path: Path, key: str | None, notes: list[str]) -> Array:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise DataError(f"{path}: is not an .npz archive")
-            name = _npz_key(path, key, notes)
-            array: Array = archive[name]
+        with zipfile.ZipFile(path) as archive:
+            name = _npz_key(path, archive, key, notes)
+            with archive.open(f"{name}.npy") as file:
+                array: Array = np.lib.format.read_array(file, allow_pickle=False)
     except DataError:
         raise
     except PermissionError as error:
@@ -204,25 +203,24 @@ def _npz(path: Path, key: str | None, notes: list[str]) -> Array:
     except (ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         if "object" in str(error).lower():
             raise DataError(
-                f"{path}: {key or 'it'} holds Python objects, which are never unpickled"
+                f"{path}: array {name!r} holds Python objects, which are never unpickled"
             ) from error
         raise DataError(f"{path}: is not an .npz archive, or is truncated") from error
     return array
 
 
-def _npz_key(path: Path, key: str | None, notes: list[str]) -> str:
+def _npz_key(path: Path, archive: zipfile.ZipFile, key: str | None, notes: list[str]) -> str:
     """Choose the array to take by the headers alone; nothing large is unpacked."""
     shapes: dict[str, tuple[int, ...]] = {}
-    with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            with archive.open(name) as file:
-                version = np.lib.format.read_magic(file)
-                header = (
-                    np.lib.format.read_array_header_1_0
-                    if version == (1, 0)
-                    else np.lib.format.read_array_header_2_0
-                )
-                shapes[name.removesuffix(".npy")] = header(file)[0]
+    for name in archive.namelist():
+        with archive.open(name) as file:
+            version = np.lib.format.read_magic(file)
+            header = (
+                np.lib.format.read_array_header_1_0
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
+            )
+            shapes[name.removesuffix(".npy")] = header(file)[0]
     listed = ", ".join(f"{name} {_shape(shape)}" for name, shape in shapes.items()) or "no arrays"
     if key is not None:
         if key not in shapes:

@@ -35,9 +35,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         check_regular(path)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.fchmod(handle, 0o666 & ~_umask())
         os.close(handle)
         yield Path(name)
+        os.chmod(name, 0o666 & ~_umask())  # after the writing, as some writers replace the file
         _sync(Path(name))
         os.replace(name, path)
         name = ""
@@ -49,6 +49,28 @@ def replacing(path: Path) -> Iterator[Path]:
         if name:
             with suppress(OSError):
                 os.unlink(name)
+
+
+@contextmanager
+def directory(path: Path) -> Iterator[None]:
+    """Make a directory, and remove it again if nothing was put into it.
+
+    Raises
+    ------
+    UserError
+        If it cannot be made.
+    """
+    missing = [one for one in (path, *path.parents) if not one.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be made: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        for one in missing:
+            with suppress(OSError):  # not empty, so it stays
+                one.rmdir()
 
 
 def check_regular(path: Path) -> None:

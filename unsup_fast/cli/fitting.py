@@ -1,5 +1,6 @@
 """One fit that can be stopped at any time and gone on with to the same bits."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast.cli.checkpoint import Kept
+from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Outlook, Silent
 from unsup_fast.cluster import KMeans
@@ -83,6 +85,7 @@ class Fitting:
         self._start = perf_counter()
         self._written = self._start
         self._interval = CHECKPOINT_EVERY
+        self._trouble: UserError | None = None
 
     def seconds(self) -> float:
         """Return the time of all parts of the fit."""
@@ -92,6 +95,7 @@ class Fitting:
         """Take note of a finished iteration; this is the fit's callback."""
         with self._interrupts.shield():
             self._take(state)
+        self._interrupts.check()
         if self.final and state.n_changed and not state.center_shift <= state.tol:
             raise _Settled
 
@@ -118,10 +122,20 @@ class Fitting:
         elif state.center_shift <= state.tol:
             self.final, self.reason = True, "the centroids moved less than --tol"
         if not self.final and perf_counter() - self._written >= self._interval:
-            begin = perf_counter()
+            self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        assert self.kept is not None
+        begin = perf_counter()
+        try:
             self._save(self.kept)
-            self._written = perf_counter()
-            self._interval = max(CHECKPOINT_EVERY, WRITING_SHARE * (self._written - begin))
+        except UserError as error:
+            # The disk may have room again by the end; hours of work are not thrown away for it.
+            if self._trouble is None:
+                warnings.warn(f"no checkpoint: {error}", stacklevel=2)
+            self._trouble = error
+        self._written = perf_counter()
+        self._interval = max(CHECKPOINT_EVERY, WRITING_SHARE * (self._written - begin))
 
 
 def fit(
@@ -169,10 +183,14 @@ def fit(
         return None
     seconds = watch.seconds()
     with interrupts.shield():
-        if not watch.final:
-            save(kept)
         if not hasattr(model, "cluster_centers_"):
             return None
+        if not watch.final:
+            save(kept)
+        elif not hasattr(model, "labels_"):  # Ctrl-C in the very last pass, that labels the rows
+            model.labels_ = model.predict(X)
+            model.cluster_sizes_ = np.bincount(model.labels_, minlength=model.n_clusters)
+            model.inertia_ = -model.score(X, sample_weight=sample_weight)
         model.set_params(init=parameters["init"], max_iter=max_iter)
         model.n_iter_ = kept.iteration
         model.inertia_history_ = np.array(kept.inertias)

@@ -38,13 +38,12 @@ class Interrupts:
 
     @contextmanager
     def shield(self) -> Iterator[None]:
-        """Hold signals back until the block ends."""
+        """Hold signals back while the block runs; `check` raises for them afterwards."""
         self._shielded = True
         try:
             yield
         finally:
             self._shielded = False
-        self.check()
 
     def check(self) -> None:
         """Raise for a signal that was held back."""

@@ -101,35 +101,40 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
             check_iterations(settings, before)
         for line in _opening(job, before):
             console.print(line)
-        made = not settings.out.exists()
-        settings.out.mkdir(parents=True, exist_ok=True)
-        try:
+        with files.directory(settings.out):
             files.check_space(settings.out, _needed(job))
             result = _fit(job, before, path, console, interrupts)
-        finally:
-            if made and not any(settings.out.iterdir()):
-                settings.out.rmdir()
-        go_on = _command(arguments, resume=True)
-        if result is None:
-            console.print("[bold]Interrupted.[/] No further iteration was finished.")
-            console.print(f"To {'go on' if before else 'begin anew'}:", style="dim")
-            print(go_on if before else _command(arguments, resume=False), flush=True)
-            return interrupts.status
-        if result.interrupted:
-            kept = f"Interrupted; keeping iteration {result.model.n_iter_}"
-            console.print(f"[bold]{kept}[/] (Ctrl-C again leaves out the report).")
-        try:
-            written = results.write(job, result, interrupts)
-        except KeyboardInterrupt:
-            written = [files.CHECKPOINT]
-        for line in _closing(job, result, written):
-            console.print(line)
-        if result.interrupted:
-            console.print("To go on:", style="dim")
-            print(go_on, flush=True)
-            return interrupts.status
-        if not result.converged:
-            console.print("To go on, give a larger --max-iter with --resume.", style="dim")
+            return _finish(job, result, before, arguments, console, interrupts)
+
+
+def _finish(
+    job: Job,
+    result: Result | None,
+    before: Kept | None,
+    arguments: Sequence[str],
+    console: Console,
+    interrupts: Interrupts,
+) -> int:
+    """Write the results, tell what came of the run, and return the exit status."""
+    go_on = _command(arguments, resume=True)
+    if result is None:
+        what = f"iteration {before.iteration} is still kept" if before else "nothing is kept"
+        console.print(f"[bold]Interrupted[/] before another iteration was finished: {what}.")
+        console.print(f"To {'go on' if before else 'begin anew'}:", style="dim")
+        print(go_on if before else _command(arguments, resume=False), flush=True)
+        return interrupts.status
+    if result.interrupted:
+        kept = f"Interrupted; keeping iteration {result.model.n_iter_}"
+        console.print(f"[bold]{kept}[/] (Ctrl-C again leaves out the report).")
+    written, complete = results.write(job, result, interrupts)
+    for line in _closing(job, result, written):
+        console.print(line)
+    if result.interrupted or not complete:
+        console.print("To go on:", style="dim")
+        print(go_on, flush=True)
+        return interrupts.status
+    if not result.converged:
+        console.print("To go on, give a larger --max-iter with --resume.", style="dim")
     return 0
 
 

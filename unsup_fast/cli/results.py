@@ -23,47 +23,67 @@ Array = npt.NDArray[Any]
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
-def write(job: "Job", result: Result, interrupts: Interrupts) -> list[str]:
-    """Write labels, model, summary and report; return the names of the files.
+def write(job: "Job", result: Result, interrupts: Interrupts) -> tuple[list[str], bool]:
+    """Write labels, model, summary and report.
 
-    All but the report are written even if a signal comes. The checkpoint is removed last, and
-    only if there is nothing to go on with.
+    All but the report are written even if a signal comes, which leaves the report out. The
+    checkpoint is removed last, and only if there is nothing to go on with.
+
+    Returns
+    -------
+    list of str
+        Names of the files in the directory of results.
+    bool
+        Whether no signal came.
 
     Raises
     ------
     UserError
         If a file cannot be written; the checkpoint is then still there.
-    KeyboardInterrupt
-        If a signal came before the report was done.
     """
     out, model = job.settings.out, result.model
-    summary = summarise(job, result)
     written: list[str] = []
-    with interrupts.shield():
+    complete = True
+    try:
+        with interrupts.shield():
+            _write_data(job, result, written)
+        interrupts.check()
         if hasattr(model, "labels_"):
-            name = files.LABELS[job.rows.kind == "parquet"]
-            write_labels(out / name, model.labels_)
-            written.append(name)
-            for other in files.LABELS:
-                if other != name:
-                    (out / other).unlink(missing_ok=True)
-        if named(job.rows):
-            model.feature_names_in_ = np.array(job.rows.names, dtype=object)
-        with files.replacing(out / files.MODEL) as path:
-            model.save(path)
-        with files.replacing(out / files.SUMMARY) as path:
-            path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-        written += [files.MODEL, files.SUMMARY]
-    if hasattr(model, "labels_"):
-        page = report.kmeans(content(job, result, summary))
-        with interrupts.shield(), files.replacing(out / files.REPORT) as path:
-            path.write_text(page, encoding="utf-8")
-        written.append(files.REPORT)
-    if result.kept is None:
+            page = report.kmeans(content(job, result))
+            with interrupts.shield():
+                _write_text(out / files.REPORT, page)
+                written.append(files.REPORT)
+    except KeyboardInterrupt:
+        complete = files.REPORT in written
+    if files.REPORT not in written:  # one of an earlier run would belie the other files
+        (out / files.REPORT).unlink(missing_ok=True)
+    if result.kept is None and complete:
         (out / files.CHECKPOINT).unlink(missing_ok=True)
-    else:
+    elif (out / files.CHECKPOINT).exists():
         written.append(files.CHECKPOINT)
-    return written
+    return written, complete
+
+
+def _write_data(job: "Job", result: Result, written: list[str]) -> None:
+    out, model = job.settings.out, result.model
+    if hasattr(model, "labels_"):
+        name = files.LABELS[job.rows.kind == "parquet"]
+        write_labels(out / name, model.labels_)
+        written.append(name)
+        for other in files.LABELS:
+            if other != name:
+                (out / other).unlink(missing_ok=True)
+    if named(job.rows):
+        model.feature_names_in_ = np.array(job.rows.names, dtype=object)
+    with files.replacing(out / files.MODEL) as path:
+        model.save(path)
+    _write_text(out / files.SUMMARY, json.dumps(summarise(job, result), indent=2) + "\n")
+    written += [files.MODEL, files.SUMMARY]
+
+
+def _write_text(path: Path, text: str) -> None:
+    with files.replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def named(rows: Rows) -> bool:
@@ -89,7 +109,9 @@ def write_labels(path: Path, labels: Array, distances: Array | None = None) -> N
         else:
             import pyarrow.csv as csv
 
-            csv.write_csv(pa.table(columns), file, csv.WriteOptions(quoting_style="none"))
+            # pyarrow would put the names of the columns in quotes.
+            file.write((",".join(columns) + "\n").encode())
+            csv.write_csv(pa.table(columns), file, csv.WriteOptions(include_header=False))
 
 
 def summarise(job: "Job", result: Result) -> dict[str, Any]:
@@ -166,7 +188,7 @@ def versions() -> dict[str, str]:
     }
 
 
-def content(job: "Job", result: Result, summary: dict[str, Any]) -> report.Content:
+def content(job: "Job", result: Result) -> report.Content:
     """Return what the report is made from."""
     settings = job.settings
     return report.Content(
@@ -174,7 +196,7 @@ def content(job: "Job", result: Result, summary: dict[str, Any]) -> report.Conte
         data_name=settings.data.name,
         X=job.rows.array,
         model=result.model,
-        summary=summary,
+        summary=summarise(job, result),
         labels_name=files.LABELS[job.rows.kind == "parquet"],
         lines=job.lines,
         image_shape=job.image_shape,

@@ -141,7 +141,7 @@ def _tiles(content: Content) -> str:
             "weighted" if explained is None else f"{percent(explained)} of the variance explained",
         ),
         ("Time", seconds(took), f"first centroids included; {_threads(machine['threads'])}"),
-        ("Throughput", f"{short(pace)}/s", "rows × iterations a second"),
+        ("Throughput", f"{short(pace)}/s", "rows times iterations"),
     ]
     cells = "".join(
         f'<div class="tile"><dt>{name}</dt><dd><span class="value">{escape(value)}</span>'

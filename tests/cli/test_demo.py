@@ -1,0 +1,42 @@
+"""`unsup-fast demo`, on a smaller generated set."""
+
+import json
+
+import numpy as np
+import pytest
+
+from unsup_fast.cli import demo
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(demo, "BLOBS", {"rows": 2000, "columns": 8, "clusters": 16})
+
+
+def test_demo(cli, tmp_path):
+    ran = cli("demo", "-o", "d")
+    assert ran.status == 0, ran.err
+    for word in ("digits", "generated", "unsup_fast", "scikit-learn", "purity", "d/report.html"):
+        assert word in ran.out
+    summary = json.loads((tmp_path / "d/summary.json").read_text())
+    assert summary["result"]["purity"] > 0.7
+    assert "data:image/png" in (tmp_path / "d/report.html").read_text()
+    assert cli("demo", "-o", "d").status == 0
+
+
+def test_both_libraries_find_the_same():
+    ours, theirs = demo.measure(demo._blobs(), None)
+    assert ours.model.inertia_ == pytest.approx(theirs.model.inertia_, rel=1e-5)
+    assert ours.purity == pytest.approx(theirs.purity, abs=0.01)
+
+
+def test_results_of_others_are_not_replaced(cli, data):
+    assert cli("kmeans", data, "-k", 2, "-o", "mine").status == 0
+    ran = cli("demo", "-o", "mine")
+    assert ran.status == 2
+    assert "holds results already" in ran.err
+
+
+def test_purity():
+    labels, classes = np.array([0, 0, 0, 1, 1, 2]), np.array([5, 5, 1, 1, 1, 0])
+    assert demo.purity(labels, classes) == pytest.approx(5 / 6)

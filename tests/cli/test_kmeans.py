@@ -1,0 +1,192 @@
+"""`unsup-fast kmeans`: what goes in and what comes out."""
+
+import json
+
+import numpy as np
+import pytest
+
+from unsup_fast.cluster import KMeans
+
+
+def test_labels_are_those_of_the_estimator(cli, data, blobs, tmp_path, results):
+    ran = cli("kmeans", data, "-k", 4, "-o", "out", "--seed", 3)
+    assert ran.status == 0, ran.err
+    expected = KMeans(4, n_init=1, random_state=3).fit(blobs[0])
+    found = results(tmp_path / "out")
+    assert found["labels"].dtype == np.int32
+    np.testing.assert_array_equal(found["labels"], expected.labels_)
+    np.testing.assert_array_equal(found["model"]["cluster_centers_"], expected.cluster_centers_)
+    assert found["summary"]["result"]["inertia"] == expected.inertia_
+    assert found["summary"]["result"]["iterations"] == expected.n_iter_
+
+
+def test_files_and_summary(cli, data, tmp_path):
+    ran = cli("kmeans", data, "-k", 4, "-o", "deep/er/out")
+    assert ran.status == 0, ran.err
+    out = tmp_path / "deep/er/out"
+    names = {path.name for path in out.iterdir()}
+    assert names == {"labels.npy", "model.safetensors", "summary.json", "report.html"}
+    assert all(path.stat().st_mode & 0o777 == 0o644 for path in out.iterdir())
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["data"]["rows"] == 300
+    assert summary["data"]["columns"] == 6
+    assert summary["data"]["dtype"] == "float32"
+    assert summary["parameters"]["n_clusters"] == 4
+    assert summary["result"]["converged"] is True
+    assert summary["result"]["cluster_sizes"]["50%"] > 0
+    assert 0.8 < summary["result"]["explained"] < 1
+    assert summary["machine"]["simd"] in ("base", "v3", "v4")
+    assert set(summary["versions"]) == {"unsup_fast", "python", "numpy"}
+
+
+def test_plain_lines_without_a_terminal(cli, data):
+    ran = cli("kmeans", data, "-k", 4, "-o", "out")
+    assert "\x1b" not in ran.out
+    assert "iteration 1: inertia" in ran.out
+    assert "Converged after" in ran.out
+    assert "report.html" in ran.out
+    assert ran.err == ""
+
+
+def test_quiet(cli, data):
+    ran = cli("kmeans", data, "-k", 4, "-o", "out", "--quiet")
+    assert (ran.status, ran.out, ran.err) == (0, "", "")
+
+
+def test_results_are_not_overwritten_unasked(cli, data, tmp_path):
+    assert cli("kmeans", data, "-k", 4, "-o", "out").status == 0
+    before = (tmp_path / "out/labels.npy").read_bytes()
+    ran = cli("kmeans", data, "-k", 3, "-o", "out")
+    assert ran.status == 2
+    assert "out: holds results already" in ran.err
+    assert "--overwrite" in ran.err
+    assert (tmp_path / "out/labels.npy").read_bytes() == before
+    assert cli("kmeans", data, "-k", 3, "-o", "out", "--overwrite").status == 0
+    assert np.load(tmp_path / "out/labels.npy").max() == 2
+
+
+def test_other_files_in_the_directory_stay(cli, data, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/notes.txt").write_text("mine")
+    assert cli("kmeans", data, "-k", 4, "-o", "out").status == 0
+    assert (tmp_path / "out/notes.txt").read_text() == "mine"
+
+
+def test_parquet_in_parquet_out(cli, blobs, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {f"x{j}": blobs[0][:, j] for j in range(6)}
+    names = [f"row {i}" for i in range(300)]
+    pq.write_table(pa.table({"name": names, **columns}), tmp_path / "data.parquet")
+    ran = cli("kmeans", "data.parquet", "-k", 4, "-o", "out")
+    assert ran.status == 0, ran.err
+    assert "Skipped columns that are not numbers: name." in ran.out
+    table = pq.read_table(tmp_path / "out/labels.parquet")
+    assert table.schema.names == ["label"]
+    assert table["label"].type == pa.int32()
+    expected = KMeans(4, n_init=1, random_state=0).fit(blobs[0])
+    np.testing.assert_array_equal(table["label"].to_numpy(), expected.labels_)
+    assert list(KMeans.load(tmp_path / "out/model.safetensors").feature_names_in_) == list(columns)
+
+
+def test_overwriting_leaves_one_file_of_labels(cli, data, blobs, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"a": blobs[0][:, 0], "b": blobs[0][:, 1]}), tmp_path / "d.parquet")
+    assert cli("kmeans", data, "-k", 2, "-o", "out").status == 0
+    assert cli("kmeans", "d.parquet", "-k", 2, "-o", "out", "--overwrite").status == 0
+    assert not (tmp_path / "out/labels.npy").exists()
+    assert (tmp_path / "out/labels.parquet").exists()
+
+
+def test_init_of_a_file(cli, data, blobs, tmp_path, results):
+    np.save(tmp_path / "init.npy", blobs[0][:4])
+    ran = cli("kmeans", data, "-k", 4, "-o", "out", "--init", "init.npy")
+    assert ran.status == 0, ran.err
+    expected = KMeans(4, init=blobs[0][:4]).fit(blobs[0])
+    np.testing.assert_array_equal(results(tmp_path / "out")["labels"], expected.labels_)
+    KMeans.load(tmp_path / "out/model.safetensors")
+
+
+@pytest.mark.parametrize("how", ["file", "column"])
+def test_weights(cli, blobs, tmp_path, results, how):
+    X = blobs[0].astype(np.float64)
+    weights = np.random.default_rng(2).random(300)
+    header = ",".join([*"abcdef", "w"])
+    np.savetxt(
+        tmp_path / "d.csv", np.column_stack([X, weights]), "%.17g", ",", header=header, comments=""
+    )
+    np.save(tmp_path / "w.npy", weights)
+    options = (
+        ["--weights", "w"]
+        if how == "column"
+        else ["--weights", "w.npy", "--columns", "a,b,c,d,e,f"]
+    )
+    ran = cli("kmeans", "d.csv", "-k", 4, "-o", "out", *options)
+    assert ran.status == 0, ran.err
+    expected = KMeans(4, n_init=1, random_state=0).fit(X, sample_weight=weights)
+    found = results(tmp_path / "out")
+    np.testing.assert_array_equal(found["labels"], expected.labels_)
+    assert found["summary"]["result"]["inertia"] == expected.inertia_
+
+
+def test_title_text_and_images_reach_the_report(cli, data, tmp_path):
+    lines = [f"line <{i}> & more" for i in range(300)]
+    (tmp_path / "lines.txt").write_text("\n".join(lines))
+    ran = cli("kmeans", data, "-k", 4, "-o", "t", "--text", "lines.txt", "--title", "<My> title")
+    assert ran.status == 0, ran.err
+    page = (tmp_path / "t/report.html").read_text()
+    assert "<h1>&lt;My&gt; title</h1>" in page
+    assert "&lt;" in page
+    assert "line <" not in page
+    ran = cli("kmeans", data, "-k", 4, "-o", "i", "--images", "2x3")
+    assert ran.status == 0, ran.err
+    assert "data:image/png;base64," in (tmp_path / "i/report.html").read_text()
+
+
+def test_images_of_an_archive(cli, tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 255, (50, 4, 5), dtype=np.uint8)
+    np.savez(tmp_path / "d.npz", pictures=pictures, classes=np.zeros(50))
+    ran = cli("kmeans", "d.npz", "-k", 3, "-o", "out")
+    assert ran.status == 0, ran.err
+    assert "Each 4 x 5 image is a row of 20 columns." in ran.out
+    assert "the only one with rows and columns" in ran.out
+    assert "data:image/png;base64," in (tmp_path / "out/report.html").read_text()
+
+
+def test_fewer_distinct_rows_than_clusters_is_a_warning(cli, tmp_path):
+    np.save(tmp_path / "d.npy", np.repeat(np.eye(3, dtype=np.float32), 10, axis=0))
+    ran = cli("kmeans", "d.npy", "-k", 5, "-o", "out")
+    assert ran.status == 0
+    assert "warning: " in ran.err
+    assert "distinct clusters (3)" in ran.err
+
+
+@pytest.mark.parametrize("k", [1, 300])
+def test_extreme_numbers_of_clusters(cli, data, k):
+    ran = cli("kmeans", data, "-k", k, "-o", "out")
+    assert ran.status == 0, ran.err
+
+
+def test_one_row_and_one_column(cli, tmp_path):
+    np.save(tmp_path / "d.npy", np.ones((1, 1)))
+    ran = cli("kmeans", "d.npy", "-k", 1, "-o", "out")
+    assert ran.status == 0, ran.err
+
+
+def test_max_iter_is_told_and_can_be_raised(cli, hard, tmp_path, results):
+    words = ["kmeans", hard, "-k", 20, "--tol", 0]
+    ran = cli(*words, "-o", "out", "--max-iter", 4)
+    assert ran.status == 0
+    assert "reached --max-iter 4" in ran.out
+    assert "larger --max-iter with --resume" in ran.out
+    ran = cli(*words, "-o", "out", "--max-iter", 4, "--resume")
+    assert ran.status == 2
+    assert "4 iterations are done already" in ran.err
+    assert cli(*words, "-o", "out", "--max-iter", 9, "--resume").status == 0
+    assert cli(*words, "-o", "straight", "--max-iter", 9).status == 0
+    np.testing.assert_array_equal(
+        results(tmp_path / "out")["labels"], results(tmp_path / "straight")["labels"]
+    )

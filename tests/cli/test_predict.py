@@ -1,0 +1,103 @@
+"""`unsup-fast predict`: labels of new rows by a saved model."""
+
+import numpy as np
+import pytest
+
+from unsup_fast.cluster import KMeans
+
+
+@pytest.fixture
+def model(cli, data):
+    assert cli("kmeans", data, "-k", 4, "-o", "run").status == 0
+    return "run"
+
+
+@pytest.mark.parametrize("given", ["run", "run/model.safetensors"])
+def test_labels_of_the_fit_come_back(cli, model, data, tmp_path, given):
+    ran = cli("predict", given, data, "-o", "new.npy")
+    assert ran.status == 0, ran.err
+    assert "300 labels of data.npy written to new.npy" in ran.out
+    found = np.load(tmp_path / "new.npy")
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, np.load(tmp_path / "run/labels.npy"))
+
+
+@pytest.mark.parametrize("kind", ["npy", "parquet", "csv"])
+def test_distances(cli, model, data, blobs, tmp_path, kind):
+    ran = cli("predict", model, data, "-o", f"new.{kind}", "--distances")
+    assert ran.status == 0, ran.err
+    if kind == "npy":
+        labels, found = np.load(tmp_path / "new.npy"), np.load(tmp_path / "new.distances.npy")
+    elif kind == "csv":
+        assert (tmp_path / "new.csv").read_text().startswith("label,distance\n")
+        labels, found = np.loadtxt(tmp_path / "new.csv", delimiter=",", skiprows=1).T
+    else:
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(tmp_path / "new.parquet")
+        labels, found = table["label"].to_numpy(), table["distance"].to_numpy()
+    fitted = KMeans.load(tmp_path / "run/model.safetensors")
+    np.testing.assert_array_equal(labels, fitted.predict(blobs[0]))
+    np.testing.assert_allclose(found, fitted.transform(blobs[0]).min(axis=1), rtol=1e-4)
+
+
+def test_csv_without_distances(cli, model, data, tmp_path):
+    assert cli("predict", model, data, "-o", "new.csv").status == 0
+    lines = (tmp_path / "new.csv").read_text().splitlines()
+    assert lines[0] == "label"
+    assert lines[1:] == [str(label) for label in np.load(tmp_path / "run/labels.npy")]
+
+
+def test_columns_are_found_by_name(cli, tmp_path):
+    random = np.random.default_rng(0)
+    a, b = 10.0 * random.integers(2, size=50), random.random(50)
+    rows = "".join(f"{x},{y},text\n" for x, y in zip(a, b, strict=True))
+    (tmp_path / "d.csv").write_text("a,b,t\n" + rows)
+    swapped = "".join(f"{y},7,{x}\n" for x, y in zip(a, b, strict=True))
+    (tmp_path / "swapped.csv").write_text("b,other,a\n" + swapped)
+    assert cli("kmeans", "d.csv", "-k", 2, "-o", "run").status == 0
+    assert cli("predict", "run", "swapped.csv", "-o", "new.npy").status == 0
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "new.npy"), np.load(tmp_path / "run/labels.npy")
+    )
+    (tmp_path / "lacking.csv").write_text("a,c\n1,2\n")
+    ran = cli("predict", "run", "lacking.csv", "-o", "other.npy")
+    assert ran.status == 2
+    assert "has no column 'b'" in ran.err
+
+
+def test_nothing_is_overwritten_unasked(cli, model, data, tmp_path):
+    (tmp_path / "new.npy").write_text("precious")
+    ran = cli("predict", model, data, "-o", "new.npy")
+    assert ran.status == 2
+    assert "new.npy: exists already" in ran.err
+    assert (tmp_path / "new.npy").read_text() == "precious"
+    assert cli("predict", model, data, "-o", "new.npy", "--overwrite").status == 0
+
+
+BAD = {
+    "columns": (["run", "narrow.npy", "-o", "n.npy"], "has 5 columns, the model was fitted on 6"),
+    "no model": (["gone", "data.npy", "-o", "n.npy"], "gone: no such model file"),
+    "not a model": (["data.npy", "data.npy", "-o", "n.npy"], "cannot load 'data.npy'"),
+    "kind": (["run", "data.npy", "-o", "n.txt"], "n.txt: is not a .npy, .parquet or .csv file"),
+    "folder": (["run", "data.npy", "-o", "no/n.npy"], "no: no such directory"),
+    "nan": (["run", "nan.npy", "-o", "n.npy"], "nan.npy: row 2, column 1 is nan"),
+    "device": (["run", "data.npy", "-o", "pipe.npy"], "is not a regular file"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input(cli, model, blobs, tmp_path, name):
+    import os
+
+    np.save(tmp_path / "narrow.npy", blobs[0][:, :5])
+    X = blobs[0].copy()
+    X[2, 1] = np.nan
+    np.save(tmp_path / "nan.npy", X)
+    os.mkfifo(tmp_path / "pipe.npy")
+    words, said = BAD[name]
+    ran = cli("predict", *words)
+    assert ran.status == 2
+    assert said in ran.err
+    assert ran.err.count("\n") == 1
+    assert not (tmp_path / "n.npy").exists()

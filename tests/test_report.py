@@ -1,0 +1,249 @@
+"""The HTML report."""
+
+import base64
+import re
+import struct
+import zlib
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from unsup_fast import report
+from unsup_fast.cluster import KMeans
+from unsup_fast.report import central, charts, numbers, pictures, plane, svg
+from unsup_fast.report.lines import Lines
+
+VOID = {"meta", "img"}
+
+
+class Balanced(HTMLParser):
+    """Collects tags, and checks that each is closed where it should be."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def content(n_rows=500, n_columns=6, n_clusters=5, **more):
+    X = np.random.default_rng(0).random((n_rows, n_columns), dtype=np.float32)
+    model = KMeans(n_clusters, init=X[:n_clusters].copy(), max_iter=20).fit(X)
+    summary = {
+        "data": {"file": "d.npy", "dtype": "float32", "notes": ["A <note>."]},
+        "parameters": {"n_clusters": n_clusters, "init": "random", "columns": ["a", "b"]},
+        "result": {
+            "inertia": model.inertia_,
+            "explained": 0.5,
+            "iterations": model.n_iter_,
+            "converged": True,
+            "stopped": "no label changed any more",
+            "seconds": 0.1,
+            "empty_clusters": 0,
+        },
+        "machine": {"system": "Linux x86_64", "threads": 1, "simd": "v3"},
+        "versions": {"unsup_fast": "1", "python": "3", "numpy": "2"},
+    }
+    return report.Content("A <title>", "d.npy", X, model, summary, "labels.npy", **more)
+
+
+def parsed(page):
+    parser = Balanced()
+    parser.feed(page)
+    assert parser.open == []
+    return parser.tags
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 2), (30, 3, 30), (500, 6, 5), (900, 4, 120)])
+def test_page_is_whole_and_alone(shape):
+    page = report.kmeans(content(*shape))
+    tags = parsed(page)
+    assert not [tag for tag, _ in tags if tag in ("script", "link", "iframe")]
+    links = [value for _, a in tags for name, value in a.items() if name in ("src", "href")]
+    assert all(link.startswith("data:image/png;base64,") for link in links)
+    assert not re.search(r"url\(|@import|https?://", page)
+    for word in ("nan", "inf"):
+        assert not re.search(
+            rf'"[^"]*\b{word}\b[^"]*"', re.sub(r"<style>.*</style>", "", page, flags=re.S)
+        )
+    assert "A &lt;title&gt;" in page
+    assert "A &lt;note&gt;." in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_pictures_have_words_for_those_who_do_not_see_them():
+    tags = parsed(report.kmeans(content(image_shape=(2, 3))))
+    images = [a for tag, a in tags if tag == "img"]
+    assert len(images) == 10
+    assert all(a["alt"] for a in images)
+    charts_ = [a for tag, a in tags if tag == "svg"]
+    assert len(charts_) == 4
+    assert all(a["role"] == "img" and a["aria-label"] for a in charts_)
+
+
+def test_text_is_escaped_and_cut(tmp_path):
+    path = tmp_path / "lines.txt"
+    path.write_bytes(b"\n".join(b"<b>\xff%d</b> " % i + b"long " * 60 for i in range(500)))
+    page = report.kmeans(content(lines=Lines(path)))
+    assert "<b>" not in page
+    assert "&lt;b&gt;" in page
+    assert "…" in page
+    parsed(page)
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_lines(tmp_path, end):
+    (tmp_path / "t.txt").write_text("one\ntwo\nthree" + end)
+    lines = Lines(tmp_path / "t.txt")
+    assert lines.count == 3
+    assert lines.take([2, 0]) == {0: "one", 2: "three"}
+
+
+def test_large_report_is_small():
+    """10,000 clusters: everything is sampled or binned."""
+    given = content(40_000, 3, 10_000)
+    page = report.kmeans(given)
+    assert len(page.encode()) < 500_000
+    assert "Of 10,000 clusters the 16 largest" in page
+
+
+def test_central_rows_are_the_nearest():
+    given = content(2000, 4, 8)
+    model = given.model
+    found, sampled = central.find(
+        given.X, model.labels_, model.cluster_centers_, model.cluster_sizes_, 5
+    )
+    assert not sampled
+    assert [one.size for one in found] == sorted(model.cluster_sizes_, reverse=True)
+    distances = model.transform(given.X)
+    for one in found:
+        own = np.where(model.labels_ == one.cluster, distances[:, one.cluster], np.inf)
+        np.testing.assert_array_equal(one.rows, np.argsort(own, kind="stable")[:5])
+        np.testing.assert_allclose(one.distances, own[one.rows], rtol=1e-4)
+
+
+def test_central_rows_of_a_sample(monkeypatch):
+    monkeypatch.setattr(central, "MOST_VALUES", 800)
+    monkeypatch.setattr(central, "BLOCK_VALUES", 64)
+    given = content(2000, 4, 8)
+    model = given.model
+    arguments = (given.X, model.labels_, model.cluster_centers_, model.cluster_sizes_, 5)
+    found, sampled = central.find(*arguments)
+    assert sampled
+    for one in found:
+        assert (model.labels_[one.rows] == one.cluster).all()
+
+
+def test_clusters_shown_of_many():
+    sizes = np.arange(1000)
+    shown = central.choose(sizes)
+    assert len(shown) == len(set(shown.tolist())) == 36
+    assert shown[0] == 999
+    assert shown[-1] == 1
+    assert len(central.choose(np.ones(50))) == 50
+
+
+def test_neighbours_differ_in_colour():
+    centers = np.random.default_rng(0).random((200, 2))
+    chosen = plane.colours(centers)
+    assert set(chosen.tolist()) == set(range(10))
+    apart = ((centers[:, None] - centers) ** 2).sum(axis=2)
+    np.fill_diagonal(apart, np.inf)
+    assert (chosen != chosen[apart.argmin(axis=1)]).all()
+    assert plane.colours(np.zeros((300, 2))).shape == (300,)
+
+
+def decoded(uri):
+    content = base64.b64decode(uri.partition(",")[2])
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    at, chunks = 8, {}
+    while at < len(content):
+        (length,) = struct.unpack(">I", content[at : at + 4])
+        kind, body = content[at + 4 : at + 8], content[at + 8 : at + 8 + length]
+        (check,) = struct.unpack(">I", content[at + 8 + length : at + 12 + length])
+        assert check == zlib.crc32(kind + body)
+        chunks[kind] = body
+        at += 12 + length
+    width, height = struct.unpack(">II", chunks[b"IHDR"][:8])
+    lines = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(height, -1)
+    assert (lines[:, 0] == 0).all()
+    return lines[:, 1:].reshape(height, width, 4)
+
+
+@pytest.mark.parametrize("channels", [None, 1, 3, 4])
+def test_png(channels):
+    shape = (2, 3) if channels is None else (2, 3, channels)
+    rows = np.random.default_rng(0).integers(0, 256, (2, int(np.prod(shape)))).astype(np.float32)
+    pixels = decoded(pictures.strip(rows, shape, 0.0, 255.0))
+    assert pixels.shape == (2, 8, 4)
+    assert (pixels[:, 3:5] == 0).all()
+    expected = rows.reshape(2, 2, 3, -1)
+    colour = expected[..., :3] if (channels or 1) > 1 else np.repeat(expected, 3, axis=3)
+    np.testing.assert_array_equal(pixels[:, :3, :3], colour[0])
+    np.testing.assert_array_equal(pixels[:, 5:, :3], colour[1])
+    opacity = expected[1, ..., 3] if channels == 4 else 255
+    np.testing.assert_array_equal(pixels[:, 5:, 3], np.broadcast_to(opacity, (2, 3)))
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (65, 65), (300, 7), (1, 500)])
+def test_large_pictures_are_shrunk(shape):
+    images = np.full((2, *shape, 3), 0.5)
+    small = pictures.shrink(images)
+    assert small.shape[1:3] == pictures.thumbnail(shape)
+    assert max(small.shape[1:3]) <= 64
+    assert (small == 0.5).all()
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "text"),
+    [
+        (numbers.count, 60000, "60,000"),
+        (numbers.short, 950, "950"),
+        (numbers.short, 12345, "12.3k"),
+        (numbers.short, 999_999, "1M"),
+        (numbers.real, 34609.8765, "34,610"),
+        (numbers.real, 1.0914e11, "1.0914e11"),
+        (numbers.real, 0.0123456, "0.012346"),
+        (numbers.real, 0.0, "0"),
+        (numbers.percent, 0.0, "0 %"),
+        (numbers.percent, 1.0, "100 %"),
+        (numbers.percent, 0.9999999, "> 99.99 %"),
+        (numbers.percent, 1e-9, "< 0.01 %"),
+        (numbers.percent, 0.1234, "12.3 %"),
+        (numbers.seconds, 0.0001, "< 1 ms"),
+        (numbers.seconds, 0.3456, "0.35 s"),
+        (numbers.seconds, 9.96, "10 s"),
+        (numbers.seconds, 59.7, "1 min 00 s"),
+        (numbers.seconds, 7500, "2 h 05 min"),
+        (numbers.size, 512, "512 B"),
+        (numbers.size, 1.5e6, "1.5 MB"),
+    ],
+)
+def test_numbers(function, value, text):
+    assert function(value) == text
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (1, 2), (-3, 7.5), (1e-7, 3e-7), (99, 123456)])
+def test_ticks(low, high):
+    ticks = svg.nice(low, high)
+    assert 2 <= len(ticks) <= 6
+    assert all(low - 1e-9 * abs(low) <= value <= high * (1 + 1e-9) for value in ticks)
+
+
+@pytest.mark.parametrize(
+    "sizes", [[5], [3, 3, 3], [0, 9], list(range(1, 100)), [1] * 99, [1, 10**6] * 50]
+)
+def test_sizes_of_every_kind(sizes):
+    chart = charts.sizes(np.array(sizes), ["red"] * len(sizes))
+    parsed(chart)
+    assert "nan" not in chart
