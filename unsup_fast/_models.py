@@ -60,7 +60,8 @@ def write(
     numpy_format = require("safetensors.numpy", "cli", "saving a model")
     parameters, parameter_arrays = _split_parameters(estimator)
     tensors = {
-        name: np.ascontiguousarray(array) for name, array in {**arrays, **parameter_arrays}.items()
+        name: np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+        for name, array in {**arrays, **parameter_arrays}.items()
     }
     head = {
         "format": FORMAT,

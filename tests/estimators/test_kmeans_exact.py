@@ -91,6 +91,30 @@ def test_float32_of_any_scale(blobs, scale):
     np.testing.assert_array_equal(model.labels_, reference.labels_)
 
 
+def test_a_far_outlier_does_not_blur_the_rest():
+    rng = np.random.default_rng(0)
+    middles = rng.uniform(size=(5, 4))
+    near = middles[rng.integers(0, 5, 20_000)] + rng.normal(scale=0.01, size=(20_000, 4))
+    X = np.concatenate([near, np.full((3, 4), 1e9)]).astype(np.float32)
+    init = np.concatenate([middles, np.full((1, 4), 1e9)]).astype(np.float32)
+    model = KMeans(6, init=init).fit(X)
+    nearest = squared_distances(X, model.cluster_centers_).argmin(axis=1)
+    np.testing.assert_array_equal(model.labels_, nearest)
+    np.testing.assert_array_equal(model.predict(X), nearest)
+    np.testing.assert_allclose(model.cluster_centers_[:5], middles, atol=1e-3)
+
+
+def test_ties_of_integers_go_to_the_lowest_index():
+    grid = np.stack(np.meshgrid(np.arange(16), np.arange(16)), axis=-1).reshape(-1, 2)
+    for offset in (0, 1000):
+        X = (grid + offset).astype(np.float32)
+        centers = X[[17, 19, 51, 221]]
+        model = KMeans(4, init=centers, max_iter=1).fit(X)
+        model.cluster_centers_ = centers
+        nearest = squared_distances(X, centers).argmin(axis=1)
+        np.testing.assert_array_equal(model.predict(X), nearest)
+
+
 def test_squares_that_overflow_are_an_error(blobs):
     with pytest.raises(ValueError, match="overflow float64; divide X"):
         KMeans(3).fit(blobs * 1e200)

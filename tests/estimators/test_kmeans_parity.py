@@ -202,7 +202,6 @@ def test_bad_values_are_located(blobs, container, bad):
         (np.ones(3), "sample_weight.shape =="),
         (np.ones((300, 2)), "Sample weights must be 1D"),
         (np.full(300, np.nan), "Input sample_weight contains NaN"),
-        (np.zeros(300), "must contain at least one non-zero|sums to 0"),
     ],
 )
 def test_bad_weights(blobs, weight, match):
@@ -213,9 +212,14 @@ def test_bad_weights(blobs, weight, match):
 
 def test_weights_that_cancel(blobs):
     weight = np.where(np.arange(300) % 2, 1.0, -1.0)
+    model = ours.KMeans(2, init=blobs[:2])
     for value in (weight, float("nan")):
         with pytest.raises(ValueError, match="pass finite weights whose sum is not zero"):
-            ours.KMeans(2, init=blobs[:2]).fit(blobs, sample_weight=value)
+            model.fit(blobs, sample_weight=value)
+    with pytest.raises(ValueError, match="pass finite weights whose sum is not zero"):
+        ours.kmeans_plusplus(blobs, 2, sample_weight=weight)
+    with pytest.raises(ValueError, match=r"must contain at least one non-zero number|sums to 0"):
+        model.fit(blobs, sample_weight=np.zeros(300))
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,12 @@ def test_feature_names(blobs, path):
     loaded.predict(frame)
 
 
+@pytest.mark.parametrize("init", [np.eye(3, 4, dtype=">f8"), np.eye(4, 3).T, np.eye(3, 4).tolist()])
+def test_any_array_as_a_parameter(blobs, path, init):
+    KMeans(3, init=init).fit(blobs).save(path)
+    np.testing.assert_array_equal(KMeans.load(path).init, np.asarray(init))
+
+
 def test_saved_after_two_interrupts(model, path):
     del model.labels_, model.cluster_sizes_
     model.save(path)

@@ -8,9 +8,9 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
-from sklearn.utils.validation import _check_sample_weight
 
 from unsup_fast import _arrays
+from unsup_fast.cluster import _input
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.kernels.seed import seed
 
@@ -139,10 +139,7 @@ def kmeans_plusplus(
     given_rows = _arrays.to_numpy(X, "X")
     rows = _arrays.rows(given_rows)
     _arrays.check_finite(rows, "kmeans_plusplus")
-    if sample_weight is not None:
-        sample_weight = _check_sample_weight(
-            _arrays.to_numpy(sample_weight, "sample_weight"), rows, dtype=rows.dtype
-        )
+    sample_weight = _input.weights(sample_weight, rows)
     if rows.shape[0] < n_clusters:
         raise ValueError(f"n_samples={rows.shape[0]} should be >= n_clusters={n_clusters}.")
     if x_squared_norms is not None:

@@ -17,6 +17,7 @@ from unsup_fast.kernels import threads
 Array = npt.NDArray[Any]
 
 BLOCK = 1 << 22  # elements of a block of rows or distances: 32 MiB
+SAMPLE = 100  # rows whose median is the middle of the data
 NEAR = 1e-6  # below this share of the squared lengths, digits are lost to cancellation
 
 
@@ -50,10 +51,7 @@ def weights(sample_weight: Any, X: Any) -> Array | None:
 
 
 def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]:
-    """Validate what `fit` is given; return the problem and the mean of the rows.
-
-    The mean is rounded to the type of X, which makes subtracting it repeatable in `predict`.
-    """
+    """Validate what `fit` is given; return the problem and the middle of the rows."""
     X = _arrays.rows(X, estimator=estimator, reset=True)
     moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
     n_rows = X.shape[0]
@@ -63,19 +61,30 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
             f"Pass n_clusters <= {n_rows}."
         )
     sample_weight = weights(sample_weight, X)
-    if moments is None:
-        mean, variance = mean_variance_axis(X, axis=0)
-    else:
-        mean, variance = moments.mean, moments.variance
+    variance = mean_variance_axis(X, axis=0)[1] if moments is None else moments.variance
     if not np.isfinite(variance.sum() * n_rows):
         raise ValueError(
             f"the squared distances of X overflow {X.dtype}; divide X by its largest magnitude"
         )
-    origin = mean.astype(X.dtype)
+    origin = _middle(X)
     tol = float(estimator.tol * variance.mean())
     shift = None if moments is None else origin
     workers = threads.effective(estimator.n_threads)
     return Problem(X, sample_weight, shift, estimator.max_iter, tol, workers), origin
+
+
+def _middle(X: Any) -> Array:
+    """Return the median of rows at even distances, a point [D] to measure distances from.
+
+    Unlike the mean, it does not follow a few far outliers, from where the other rows could not
+    be told apart; and as its values are values of X, subtracting it is exact for integers.
+    """
+    sample = X[:: max(1, X.shape[0] // SAMPLE)]
+    if sp.issparse(sample):
+        sample = sample.toarray()
+    half = len(sample) // 2
+    middle: Array = np.partition(sample, half, axis=0)[half].copy()
+    return middle
 
 
 def fitted(estimator: Any, X: Any) -> tuple[Any, Array, Array | None]:

@@ -36,9 +36,9 @@ class KMeans(
     """k-means clustering: exact Lloyd iterations, a drop-in for scikit-learn's `KMeans`.
 
     Minimises ``sum_i w_i |x_i - c_(label_i)|^2``. Data are never copied or changed if they are
-    C-contiguous float32 or float64, and distances are computed about the data's mean, so that
-    rows far from the origin are labelled correctly. Results do not depend on the number of
-    threads.
+    C-contiguous float32 or float64, and distances are computed about the middle of the data, so
+    that rows far from the origin are labelled correctly (sparse rows, which cannot be moved, are
+    not). Results do not depend on the number of threads.
 
     Parameters
     ----------
