@@ -249,7 +249,7 @@ def _rows(
     if array.ndim > 2:
         if array.ndim == 3 or array.shape[3] in (1, 3, 4):
             image_shape = array.shape[1:]
-        notes.append(f"Each {_shape(array.shape[1:])} image is a row of {array[0].size} columns.")
+        notes.append(f"Each {_shape(array.shape[1:])} image is a row of {array[0].size:,} columns.")
         array = array.reshape(len(array), -1)  # [N, H * W * C]
     wanted = array.dtype.newbyteorder("=")
     if wanted not in (np.float32, np.float64):

@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 # Above this many clusters single bars are too thin to point at.
 MOST_BARS = 60
 # Above this many bars their numbers would run into each other.
-MOST_NAMED = 20
+MOST_NAMED = 16
 # Above this many points a line has more of them than pixels.
 MOST_POINTS = 400
 # Largest over smallest cluster above which a histogram of sizes needs a logarithmic axis.

@@ -21,6 +21,9 @@ Array = npt.NDArray[Any]
 N_PICTURES, N_LINES, N_NUMBERS = 8, 5, 5
 LONGEST_LINE = 160
 
+# Up to this side, in pixels, pictures are enlarged, and their pixels are shown as squares.
+COARSE = 32
+
 
 @dataclass(frozen=True)
 class Content:
@@ -217,20 +220,21 @@ def _pictures(content: Content, found: list[Central]) -> list[str]:
     assert shape is not None
     shown = content.X[np.concatenate([one.rows for one in found])]
     low, high = min(0.0, float(shown.min())), float(shown.max())
+    coarse = ' class="coarse"' if max(shape[:2]) <= COARSE else ""
     bodies = []
     for one in found:
         centre = content.model.cluster_centers_[one.cluster][None]
         mean = pictures.strip(centre, shape, low, high)
         nearest = pictures.strip(content.X[one.rows], shape, low, high)
-        listed = ", ".join(str(row) for row in one.rows.tolist())
-        # An element's width in shares of the card keeps all pictures of one size.
-        n_pictures = len(one.rows)
+        listed = ", ".join(map(str, one.rows.tolist()))
+        # Widths in shares of the card keep all pictures of one size.
         bodies.append(
             f'<div class="pictures"><div class="mean" style="width:{100 / (N_PICTURES + 2):.2f}%">'
-            f'<img src="{mean}" alt="Centroid of cluster {one.cluster}"><small>mean</small></div>'
-            f'<div class="nearest"><img src="{nearest}" style="width:'
-            f'{_width(n_pictures, shape):.2f}%" alt="The {n_pictures} most central rows of cluster '
-            f'{one.cluster}: rows {listed}"><small>rows {listed}</small></div></div>'
+            f'<img{coarse} src="{mean}" alt="Centroid of cluster {one.cluster}"><small>mean</small>'
+            f'</div><div class="nearest"><img{coarse} src="{nearest}" '
+            f'style="width:{_width(len(one.rows), shape):.2f}%" '
+            f'alt="The most central rows of cluster {one.cluster}: {listed}">'
+            f"<small>rows {listed}</small></div></div>"
         )
     return bodies
 
@@ -286,7 +290,7 @@ def _facts(content: Content) -> str:
     parameters = {"clusters": parameters.pop("n clusters"), **parameters}
     machine = summary["machine"]
     made = {
-        "data": summary["data"]["file"],
+        "data": content.data_name,
         "system": machine["system"],
         "threads": machine["threads"],
         "SIMD level": machine["simd"],
