@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -34,6 +36,18 @@ def test_rows_are_neither_copied_nor_changed(blobs, dtype, copy_x):
     kmeans_plusplus(X, 3)
 
 
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+def test_sparse_rows_of_either_index_width(blobs, index):
+    X = sp.csr_array(blobs)
+    X.indices, X.indptr = X.indices.astype(index), X.indptr.astype(index)
+    for part in (X.data, X.indices, X.indptr):
+        part.flags.writeable = False
+    model = KMeans(3, random_state=0).fit(X)
+    np.testing.assert_array_equal(model.labels_, KMeans(3, random_state=0).fit(blobs).labels_)
+    X.indptr = X.indptr.astype(np.int64)  # two widths in one matrix
+    np.testing.assert_array_equal(model.predict(X), model.labels_)
+
+
 def test_memory_map(blobs, tmp_path):
     np.save(tmp_path / "X.npy", blobs)
     X = np.load(tmp_path / "X.npy", mmap_mode="r")
@@ -58,6 +72,13 @@ def test_init_is_not_changed(blobs):
     np.testing.assert_array_equal(init, blobs[:3])
     assert not np.shares_memory(model.cluster_centers_, init)
     assert model.cluster_centers_.flags.writeable
+
+
+def test_assuming_finite_values_hides_no_bad_one(blobs):
+    X = blobs.copy()
+    X[7, 1] = np.nan
+    with config_context(assume_finite=True), pytest.raises(ValueError, match="row 7, column 1"):
+        KMeans(2).fit(X)
 
 
 def test_names_and_pandas_output(blobs):
