@@ -208,6 +208,8 @@ def test_large_pictures_are_shrunk(shape):
     ("function", "value", "text"),
     [
         (numbers.count, 60000, "60,000"),
+        (lambda value: numbers.counted(value, "row"), 1, "1 row"),
+        (lambda value: numbers.counted(value, "row"), 1000, "1,000 rows"),
         (numbers.short, 950, "950"),
         (numbers.short, 12345, "12.3k"),
         (numbers.short, 999_999, "1M"),

@@ -21,7 +21,7 @@ from unsup_fast.cli.fitting import Result, fit
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import showing
 from unsup_fast.report.lines import Lines
-from unsup_fast.report.numbers import count, real, seconds
+from unsup_fast.report.numbers import count, counted, real, seconds
 
 Array = npt.NDArray[Any]
 
@@ -129,13 +129,15 @@ def _finish(
     written, complete = results.write(job, result, interrupts)
     for line in _closing(job, result, written):
         console.print(line)
-    if result.interrupted or not complete:
+    if not complete:
+        console.print("The report was left out.")
+    if result.interrupted:
         console.print("To go on:", style="dim")
         print(go_on, flush=True)
         return interrupts.status
-    if not result.converged:
+    if result.kept is not None:
         console.print("To go on, give a larger --max-iter with --resume.", style="dim")
-    return 0
+    return 0 if complete else interrupts.status
 
 
 def prepare(settings: Settings) -> Job:
@@ -153,7 +155,7 @@ def prepare(settings: Settings) -> Job:
     n_rows, n_columns = rows.array.shape
     if settings.n_clusters > n_rows:
         raise UserError(
-            f"{settings.data}: has {count(n_rows)} rows, fewer than -k {settings.n_clusters}; "
+            f"{settings.data}: has {counted(n_rows, 'row')}, fewer than -k {settings.n_clusters}; "
             f"pass -k {n_rows} or less"
         )
     fingerprints = {"data": checkpoint.fingerprint(settings.data, rows)}
@@ -234,16 +236,16 @@ def _fit(
 def _needed(job: Job) -> int:
     """Bytes of all results: labels and centroids twice, for the checkpoint, and a report."""
     n_rows, n_columns = job.rows.array.shape
-    centers = job.settings.n_clusters * n_columns * int(job.rows.array.itemsize)
-    return 2 * (4 * n_rows + centers) + (8 << 20)
+    centers = job.settings.n_clusters * n_columns * job.rows.array.itemsize
+    return int(2 * (4 * n_rows + centers) + (8 << 20))
 
 
 def _opening(job: Job, before: Kept | None) -> list[str]:
     n_rows, n_columns = job.rows.array.shape
     dtype = job.rows.array.dtype
     lines = [
-        f"[bold]{_plain(job.settings.data.name)}[/]  {count(n_rows)} rows x {count(n_columns)} "
-        f"columns, {dtype}, {count(job.settings.n_clusters)} clusters"
+        f"[bold]{_plain(job.settings.data.name)}[/]  {counted(n_rows, 'row')} x "
+        f"{counted(n_columns, 'column')}, {dtype}, {counted(job.settings.n_clusters, 'cluster')}"
     ]
     lines += [f"[dim]{_plain(note)}[/]" for note in job.rows.notes]
     if before is not None:
@@ -255,7 +257,7 @@ def _closing(job: Job, result: Result, written: Sequence[str]) -> list[str]:
     model, took = result.model, seconds(result.seconds)
     how = "Converged" if result.converged else "Stopped"
     lines = [
-        f"[bold]{how}[/] after {count(model.n_iter_)} iterations in {took}: {result.reason}.",
+        f"[bold]{how}[/] after {counted(model.n_iter_, 'iteration')} in {took}: {result.reason}.",
         f"inertia {real(model.inertia_)}",
     ]
     if hasattr(model, "cluster_sizes_"):

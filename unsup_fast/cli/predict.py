@@ -14,7 +14,7 @@ from unsup_fast.cli import files
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.results import write_labels
 from unsup_fast.cluster import KMeans
-from unsup_fast.report.numbers import count
+from unsup_fast.report.numbers import count, counted
 
 Array = npt.NDArray[Any]
 
@@ -62,7 +62,7 @@ def run(
         for note in rows.notes:
             console.print(note, style="dim")
         written = " and ".join(map(str, outputs))
-        console.print(f"{count(len(labels))} labels of {data.name} written to {written}")
+        console.print(f"{counted(len(labels), 'label')} of {data.name} written to {written}")
     return 0
 
 
@@ -99,7 +99,7 @@ def _check_columns(data: Path, rows: Rows, model: Any) -> None:
     if n_columns != model.n_features_in_:
         hint = "; choose them with --columns" if rows.kind in ("csv", "parquet") else ""
         raise UserError(
-            f"{data}: has {count(n_columns)} columns, the model was fitted on "
+            f"{data}: has {counted(n_columns, 'column')}, the model was fitted on "
             f"{count(model.n_features_in_)}{hint}"
         )
 

@@ -14,6 +14,7 @@ from unsup_fast.cli import files, info
 from unsup_fast.cli.fitting import Result
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.kernels import _native, threads
+from unsup_fast.report.numbers import counted
 
 if TYPE_CHECKING:
     from unsup_fast.cli.kmeans import Job
@@ -57,7 +58,7 @@ def write(job: "Job", result: Result, interrupts: Interrupts) -> tuple[list[str]
         complete = files.REPORT in written
     if files.REPORT not in written:  # one of an earlier run would belie the other files
         (out / files.REPORT).unlink(missing_ok=True)
-    if result.kept is None and complete:
+    if result.kept is None:
         (out / files.CHECKPOINT).unlink(missing_ok=True)
     elif (out / files.CHECKPOINT).exists():
         written.append(files.CHECKPOINT)
@@ -191,8 +192,9 @@ def versions() -> dict[str, str]:
 def content(job: "Job", result: Result) -> report.Content:
     """Return what the report is made from."""
     settings = job.settings
+    clusters = counted(settings.n_clusters, "cluster")
     return report.Content(
-        title=settings.title or f"{settings.data.name} in {settings.n_clusters} clusters",
+        title=settings.title or f"{settings.data.name} in {clusters}",
         data_name=settings.data.name,
         X=job.rows.array,
         model=result.model,

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast.report.numbers import count, percent, real
-from unsup_fast.report.svg import across, bar, frame, line, upward
+from unsup_fast.report.svg import Scale, across, bar, frame, line, tick, upward
 
 Array = npt.NDArray[Any]
 
@@ -84,7 +84,8 @@ def inertia(values: Array) -> str:
     x, y = across(1, max(2, len(values))), upward(bottom, high + room)
     notes = [f"iteration {a}: {real(b)}" for a, b in zip(xs, ys, strict=True)]
     name = f"Inertia over {len(values)} iterations, from {real(values[0])} to {real(values[-1])}"
-    return frame(name, [line(xs, ys, x, y, notes)], x, y, "iteration", "Inertia")
+    marks = [line(xs, ys, x, y, notes)]
+    return frame(name, marks, x, y, "iteration", "Inertia", _whole(x))
 
 
 def changes(values: Array, n_rows: int) -> str:
@@ -104,7 +105,12 @@ def changes(values: Array, n_rows: int) -> str:
     caption = "Rows that changed cluster (logarithmic" + (
         ", last: none)" if last == "none" else ")"
     )
-    return frame(name, [line(xs, ys, x, y, notes)], x, y, "iteration", caption)
+    marks = [line(xs, ys, x, y, notes)]
+    return frame(name, marks, x, y, "iteration", caption, _whole(x))
+
+
+def _whole(x: Scale) -> list[tuple[float, str]]:
+    return [(value, tick(value)) for value in x.ticks() if value == round(value)]
 
 
 def _thin(length: int) -> Array:

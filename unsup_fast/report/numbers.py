@@ -8,6 +8,11 @@ def count(value: float) -> str:
     return f"{int(value):,}"
 
 
+def counted(value: int, thing: str) -> str:
+    """Return a number of things: 1 row, 60,000 rows."""
+    return f"{count(value)} {thing}" if value == 1 else f"{count(value)} {thing}s"
+
+
 def short(value: float) -> str:
     """Return a number in five characters or so: 950, 12.3k, 4.56M."""
     for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from unsup_fast.report import central, charts, pictures
 from unsup_fast.report.central import Central
 from unsup_fast.report.lines import Lines
-from unsup_fast.report.numbers import count, percent, real, seconds, short
+from unsup_fast.report.numbers import count, counted, percent, real, seconds, short
 from unsup_fast.report.plane import Plane
 
 Array = npt.NDArray[Any]
@@ -106,7 +106,7 @@ def kmeans(content: Content) -> str:
 <h2>Use the result</h2>
 <pre><code>{escape(_code(content))}</code></pre>
 <p class="note">Label i belongs to row i of the file; X_new is any array of
-{count(content.X.shape[1])} columns.</p>
+{counted(content.X.shape[1], "column")}.</p>
 <h2>How it was made</h2>
 {_facts(content)}
 <footer>Made by unsup_fast {escape(content.summary["versions"]["unsup_fast"])} on
@@ -119,7 +119,9 @@ def kmeans(content: Content) -> str:
 
 def _lead(content: Content) -> str:
     data = content.summary["data"]
-    n_rows, n_columns = content.X.shape
+    rows, columns = (
+        counted(n, what) for n, what in zip(content.X.shape, ("row", "column"), strict=True)
+    )
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in data["notes"])
     return (
         f'<p class="lead">k-means of {escape(content.data_name)}: {count(n_rows)} rows of '
@@ -135,7 +137,7 @@ def _tiles(content: Content) -> str:
     machine = content.summary["machine"]
     pace = n_rows * result["iterations"] / max(took, 1e-9)
     tiles = [
-        ("Rows", count(n_rows), f"{count(content.X.shape[1])} columns each"),
+        ("Rows", count(n_rows), f"{counted(content.X.shape[1], 'column')} each"),
         ("Clusters", count(len(model.cluster_centers_)), _empty(result["empty_clusters"])),
         ("Iterations", count(result["iterations"]), _capital(result["stopped"])),
         (
@@ -143,7 +145,11 @@ def _tiles(content: Content) -> str:
             real(result["inertia"]),
             "weighted" if explained is None else f"{percent(explained)} of the variance explained",
         ),
-        ("Time", seconds(took), f"first centroids included; {_threads(machine['threads'])}"),
+        (
+            "Time",
+            seconds(took),
+            f"first centroids included; {counted(machine['threads'], 'thread')}",
+        ),
         ("Throughput", f"{short(pace)}/s", "rows times iterations"),
     ]
     cells = "".join(
@@ -152,10 +158,6 @@ def _tiles(content: Content) -> str:
         for name, value, more in tiles
     )
     return f'<dl class="tiles">{cells}</dl>'
-
-
-def _threads(number: int) -> str:
-    return "1 thread" if number == 1 else f"{number} threads"
 
 
 def _empty(n_empty: int) -> str:
@@ -194,8 +196,8 @@ def _clusters(content: Content, colours: list[str]) -> str:
         bodies = [_numbers(one) for one in found]
     cards = "".join(
         f'<section class="cluster"><header><i class="swatch" style="background:'
-        f'{colours[one.cluster]}"></i><h3>Cluster {one.cluster}</h3><span>{count(one.size)} rows '
-        f"({percent(one.size / sizes.sum())})</span></header>{body}</section>"
+        f'{colours[one.cluster]}"></i><h3>Cluster {one.cluster}</h3>'
+        f"<span>{counted(one.size, 'row')} ({percent(one.size / sizes.sum())})</span></header>{body}</section>"
         for one, body in zip(found, bodies, strict=True)
     )
     note = "Clusters by size, each with the rows nearest to its centroid."
