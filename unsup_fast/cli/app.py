@@ -29,10 +29,14 @@ COLUMNS_HELP = (
 
 Columns = Annotated[str | None, typer.Option("--columns", metavar="A,B,C", help=COLUMNS_HELP)]
 Key = Annotated[
-    str | None, typer.Option("--key", help="Which array of an .npz; needed if there are several.")
+    str | None,
+    typer.Option(
+        "--key", metavar="NAME", help="Which array of an .npz; needed if there are several."
+    ),
 ]
 Threads = Annotated[
-    int | None, typer.Option("--threads", min=1, help="Threads to run.  [default: all]")
+    int | None,
+    typer.Option("--threads", metavar="N", min=1, help="Threads to run.  [default: all]"),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
 
@@ -49,10 +53,15 @@ def _main(
 @app.command()
 def kmeans(
     context: typer.Context,
-    data: Annotated[Path, typer.Argument(help=DATA_HELP)],
-    n_clusters: Annotated[int, typer.Option("-k", "--clusters", help="How many clusters.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)],
+    n_clusters: Annotated[
+        int, typer.Option("-k", "--clusters", metavar="N", help="How many clusters.")
+    ],
     out: Annotated[
-        Path, typer.Option("-o", "--out", help="Directory for the results; made if missing.")
+        Path,
+        typer.Option(
+            "-o", "--out", metavar="OUT", help="Directory for the results; made if missing."
+        ),
     ],
     columns: Columns = None,
     key: Key = None,
@@ -72,18 +81,21 @@ def kmeans(
             help="First centroids: greedy k-means++, random rows, or those of a file.",
         ),
     ] = "k-means++",
-    max_iter: Annotated[int, typer.Option("--max-iter", min=1, help="Most iterations.")] = 300,
+    max_iter: Annotated[
+        int, typer.Option("--max-iter", metavar="N", min=1, help="Most iterations.")
+    ] = 300,
     tol: Annotated[
         float,
         typer.Option(
             "--tol",
+            metavar="X",
             min=0.0,
             help="Stop when the centroids' summed squared movement is at most this times the "
             "mean variance of the columns; 0 goes on until no label changes.",
         ),
     ] = 1e-4,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of the random draws.")
+        int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Of the random draws.")
     ] = 0,
     threads: Threads = None,
     algorithm: Annotated[
@@ -92,7 +104,9 @@ def kmeans(
     ] = "auto",
     text: Annotated[
         Path | None,
-        typer.Option("--text", help="Text file for the report; line i belongs to row i."),
+        typer.Option(
+            "--text", metavar="FILE", help="Text file for the report; line i belongs to row i."
+        ),
     ] = None,
     images: Annotated[
         str | None,
@@ -103,7 +117,9 @@ def kmeans(
             "[default: as in the file, if it holds pictures]",
         ),
     ] = None,
-    title: Annotated[str | None, typer.Option("--title", help="Headline of the report.")] = None,
+    title: Annotated[
+        str | None, typer.Option("--title", metavar="TEXT", help="Headline of the report.")
+    ] = None,
     quiet: Quiet = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the results that are in OUT.")
@@ -147,9 +163,14 @@ def kmeans(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model.safetensors, or the directory of a run.")],
-    data: Annotated[Path, typer.Argument(help=DATA_HELP)],
-    out: Annotated[Path, typer.Option("-o", "--out", help="A .npy, .parquet or .csv file.")],
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="A model.safetensors, or the directory of a run."),
+    ],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="FILE", help="A .npy, .parquet or .csv file.")
+    ],
     columns: Columns = None,
     key: Key = None,
     distances: Annotated[
@@ -188,7 +209,10 @@ def predict(
 @app.command()
 def demo(
     out: Annotated[
-        Path, typer.Option("-o", "--out", help="Directory for the report and the results.")
+        Path,
+        typer.Option(
+            "-o", "--out", metavar="OUT", help="Directory for the report and the results."
+        ),
     ] = Path("unsup-fast-demo"),
     threads: Threads = None,
     overwrite: Annotated[

@@ -119,13 +119,11 @@ def kmeans(content: Content) -> str:
 
 def _lead(content: Content) -> str:
     data = content.summary["data"]
-    rows, columns = (
-        counted(n, what) for n, what in zip(content.X.shape, ("row", "column"), strict=True)
-    )
+    rows, columns = counted(len(content.X), "row"), counted(content.X.shape[1], "column")
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in data["notes"])
     return (
-        f'<p class="lead">k-means of {escape(content.data_name)}: {count(n_rows)} rows of '
-        f"{count(n_columns)} columns, {escape(data['dtype'])}.</p>{notes}"
+        f'<p class="lead">k-means of {escape(content.data_name)}: {rows} of {columns}, '
+        f"{escape(data['dtype'])}.</p>{notes}"
     )
 
 
@@ -197,7 +195,8 @@ def _clusters(content: Content, colours: list[str]) -> str:
     cards = "".join(
         f'<section class="cluster"><header><i class="swatch" style="background:'
         f'{colours[one.cluster]}"></i><h3>Cluster {one.cluster}</h3>'
-        f"<span>{counted(one.size, 'row')} ({percent(one.size / sizes.sum())})</span></header>{body}</section>"
+        f"<span>{counted(one.size, 'row')} ({percent(one.size / sizes.sum())})"
+        f"</span></header>{body}</section>"
         for one, body in zip(found, bodies, strict=True)
     )
     note = "Clusters by size, each with the rows nearest to its centroid."
