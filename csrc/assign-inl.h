@@ -154,21 +154,10 @@ void add_rows(const AssignIn<T>& in, const Centroids<T>& c, AssignOut<T>& out, i
     add_some_rows<T, N, false, false>(in, c, adder, out, end, i1, stripe, stripes, to);
 }
 
-template <class T>
-void assign(const AssignIn<T>& in, AssignOut<T>& out, const Run& run) {
-    const Centroids<T> c(in);
-    const Plan<T> plan(c.d, c.k, c.groups);
-    std::vector<Workspace<T>> work;
-    for (int t = 0; t < run.threads; ++t) work.emplace_back(plan, c.d);
-    Stop stop(run);
-
-    const auto label = [&](int64_t i0, int64_t i1, int thread) {
-        int64_t changed = 0;
-        for (int64_t i = i0; i < i1 && !stop.requested(); i += plan.block_rows)
-            changed += label_block<T>(in, c, plan, i, std::min(i1, i + plan.block_rows),
-                                      work[size_t(thread)], out.labels, stop, thread);
-        return changed;
-    };
+// Runs label(i0, i1, thread) -> labels changed over all rows and adds them up.
+template <class T, class Label>
+void add_assigned(const AssignIn<T>& in, const Centroids<T>& c, const Plan<T>& plan,
+                  AssignOut<T>& out, const Run& run, Stop& stop, const Label& label) {
     const auto add = [&](int64_t i0, int64_t i1, int stripe, int stripes, Sums& to) {
         if (c.stride == 4)
             add_rows<T, 4>(in, c, out, i0, i1, stripe, stripes, to);
@@ -178,6 +167,23 @@ void assign(const AssignIn<T>& in, AssignOut<T>& out, const Run& run) {
     assign_chunks<T>(in.n, plan.chunk_rows, plan.shared_sums, c.k, c.d, c.stride, out, run, stop,
                      label, add);
     out.inertia /= double(c.scale) * double(c.scale);
+}
+
+template <class T>
+void assign(const AssignIn<T>& in, AssignOut<T>& out, const Run& run) {
+    const Centroids<T> c(in);
+    const Plan<T> plan(c.d, c.k, c.groups);
+    std::vector<Workspace<T>> work;
+    for (int t = 0; t < run.threads; ++t) work.emplace_back(plan, c.d);
+    Stop stop(run);
+    const auto label = [&](int64_t i0, int64_t i1, int thread) {
+        int64_t changed = 0;
+        for (int64_t i = i0; i < i1 && !stop.requested(); i += plan.block_rows)
+            changed += label_block<T>(in, c, plan, i, std::min(i1, i + plan.block_rows),
+                                      work[size_t(thread)], out.labels, stop, thread);
+        return changed;
+    };
+    add_assigned<T>(in, c, plan, out, run, stop, label);
 }
 
 }  // namespace

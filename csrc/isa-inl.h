@@ -4,6 +4,7 @@
 #include "rows-inl.h"
 #include "score-inl.h"
 #include "assign-inl.h"
+#include "prune-inl.h"
 #include "csr-inl.h"
 #include "moments-inl.h"
 #include "seed-inl.h"
@@ -14,7 +15,7 @@ namespace {
 
 template <class T>
 Ops<T> ops() {
-    return {assign<T>, assign_csr<T>, moments<T>, seed<T>, seed_csr<T>};
+    return {assign<T>, assign_csr<T>, prune<T>, project<T>, moments<T>, seed<T>, seed_csr<T>};
 }
 
 }  // namespace

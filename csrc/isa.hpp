@@ -6,6 +6,7 @@
 
 #include "assign.hpp"
 #include "moments.hpp"
+#include "prune.hpp"
 #include "seed.hpp"
 
 namespace unsup {
@@ -14,6 +15,8 @@ template <class T>
 struct Ops {
     void (*assign)(const AssignIn<T>&, AssignOut<T>&, const Run&);
     void (*assign_csr)(const AssignIn<T>&, const Csr<T>&, AssignOut<T>&, const Run&);
+    void (*prune)(const AssignIn<T>&, Projection<T>&, AssignOut<T>&, const Run&);
+    void (*project)(const Project<T>&, const Run&);
     void (*moments)(Moments<T>&, const Run&);
     void (*seed)(const Seed<T>&, const Run&);
     void (*seed_csr)(const Seed<T>&, const Csr<T>&, const Run&);

@@ -38,6 +38,31 @@ def assign_csr(
     distances: _Array | None,
     n_threads: int,
 ) -> tuple[float, int]: ...
+def prune(
+    X: _Array,
+    centers: _Array,
+    sample_weight: _Array | None,
+    shift: _Array | None,
+    labels: _Labels,
+    sums: _Doubles | None,
+    weights: _Doubles | None,
+    distances: _Array | None,
+    n_threads: int,
+    scale: float,
+    rows: _Array,
+    projected_centers: _Array,
+    squares: _Doubles,
+    slack: _Doubles,
+) -> tuple[float, int, int]: ...
+def project(
+    X: _Array,
+    directions: _Array,
+    shift: _Array,
+    scale: float,
+    rows: _Array,
+    squares: _Array,
+    n_threads: int,
+) -> None: ...
 def moments(X: _Array, mean: _Doubles, variance: _Doubles, n_threads: int) -> int: ...
 def seed(
     X: _Array,

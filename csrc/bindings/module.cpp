@@ -121,6 +121,55 @@ void bind_dense(py::module_& m) {
         py::arg("labels").noconvert(), py::arg("sums").noconvert(), py::arg("weights").noconvert(),
         py::arg("distances").noconvert(), py::arg("n_threads"));
     m.def(
+        "prune",
+        [](const In<T>& x, const In<T>& centers, const MaybeIn<T>& weight, const MaybeIn<T>& shift,
+           In<int32_t> labels, MaybeIn<double> sums, MaybeIn<double> weights, MaybeIn<T> distances,
+           int threads, T scale, const In<T>& rows, const In<T>& projected,
+           const In<double>& squares, const In<double>& slack) {
+            require(x.ndim() == 2 && centers.ndim() == 2 && x.shape(1) == centers.shape(1),
+                    "X and centers must be matrices with equal numbers of columns");
+            require(rows.ndim() == 2 && projected.ndim() == 2 && rows.shape(0) == x.shape(0) &&
+                        projected.shape(0) == centers.shape(0) &&
+                        rows.shape(1) == projected.shape(1) && squares.size() == x.shape(0) &&
+                        slack.size() == x.shape(0),
+                    "the projection does not fit X and centers");
+            const int32_t* old = labels.data();
+            for (py::ssize_t i = 0; i < labels.size(); ++i)
+                require(old[i] >= 0 && old[i] < centers.shape(0), "labels: not a centroid");
+            Projection<T> projection{
+                rows.shape(1), scale, rows.data(), projected.data(), squares.data(),
+                slack.data(),  0};
+            py::tuple found = assign_with<T>(
+                x.shape(0), x.data(), centers, weight, shift, labels, sums, weights, distances,
+                threads, [&](const AssignIn<T>& in, AssignOut<T>& out, const Run& run) {
+                    ops<T>().prune(in, projection, out, run);
+                });
+            return py::make_tuple(found[0], found[1], projection.survivors);
+        },
+        py::arg("X").noconvert(), py::arg("centers").noconvert(),
+        py::arg("sample_weight").noconvert(), py::arg("shift").noconvert(),
+        py::arg("labels").noconvert(), py::arg("sums").noconvert(), py::arg("weights").noconvert(),
+        py::arg("distances").noconvert(), py::arg("n_threads"), py::arg("scale"),
+        py::arg("rows").noconvert(), py::arg("projected_centers").noconvert(),
+        py::arg("squares").noconvert(), py::arg("slack").noconvert());
+    m.def(
+        "project",
+        [](const In<T>& x, const In<T>& directions, const In<T>& shift, T scale, In<T> rows,
+           In<T> squares, int threads) {
+            require(x.ndim() == 2 && directions.ndim() == 2 && rows.ndim() == 2 &&
+                        directions.shape(1) == x.shape(1) && shift.size() == x.shape(1) &&
+                        rows.shape(0) == x.shape(0) && rows.shape(1) == directions.shape(0) + 1 &&
+                        squares.size() == x.shape(0),
+                    "the shapes of a projection do not fit");
+            const Project<T> project{x.shape(0), x.shape(1),          directions.shape(0),
+                                     x.data(),   directions.data(),   shift.data(),
+                                     scale,      rows.mutable_data(), squares.mutable_data()};
+            run_free(threads, [&](const Run& r) { ops<T>().project(project, r); });
+        },
+        py::arg("X").noconvert(), py::arg("directions").noconvert(), py::arg("shift").noconvert(),
+        py::arg("scale"), py::arg("rows").noconvert(), py::arg("squares").noconvert(),
+        py::arg("n_threads"));
+    m.def(
         "moments",
         [](const In<T>& x, In<double> mean, In<double> variance, int threads) {
             require(x.ndim() == 2 && x.shape(0) >= 1, "X must be a non-empty matrix");

@@ -21,6 +21,7 @@ import scipy.sparse as sp
 from unsup_fast.kernels import _check, threads
 from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import choose, native
+from unsup_fast.kernels.assign.prune import Projection, project_rows
 
 __all__ = ["Assigned", "assign", "error_bound"]
 
@@ -63,6 +64,47 @@ def _native(
     return float(inertia), int(changed)
 
 
+def _pruned(
+    X: Array,
+    centers: Array,
+    sample_weight: Array | None,
+    shift: Array | None,
+    labels: Array,
+    sums: Array | None,
+    weights: Array | None,
+    distances: Array | None,
+    n_threads: int,
+    projection: Projection,
+) -> tuple[float, int]:
+    module = native()
+    projected, _, slack = project_rows(centers, projection.basis, n_threads)  # [K, R + 1]
+    known = labels  # any labels will do; near ones rule out more
+    if len(labels) and labels.min() < 0:
+        known = np.zeros_like(labels)
+        module.assign(projection.rows, projected, None, None, known, None, None, None, n_threads)
+    result = module.prune(
+        X,
+        centers,
+        sample_weight,
+        shift,
+        known,
+        sums,
+        weights,
+        distances,
+        n_threads,
+        projection.basis.scale,
+        projection.rows,
+        projected,
+        projection.squares,
+        projection.slack + slack.max(),
+    )
+    inertia, changed, projection.survivors = result
+    if known is not labels:
+        changed = np.count_nonzero(known != labels)
+        labels[:] = known
+    return float(inertia), int(changed)
+
+
 def _ref(*arguments: Any) -> tuple[float, int]:
     from unsup_fast.kernels.assign import ref
 
@@ -78,6 +120,7 @@ def assign(
     labels: Array | None = None,
     update: bool = True,
     return_distances: bool = False,
+    projection: Projection | None = None,
     n_threads: int | None = None,
     backend: str | None = None,
 ) -> Assigned:
@@ -101,6 +144,9 @@ def assign(
         Whether to return sums and weights.
     return_distances : bool, default=False
         Whether to return the squared distance of each row to its centroid.
+    projection : Projection, optional
+        The rows in few columns, about the same shift (`kernels.assign.prune`): most centroids
+        are ruled out by these, and the result is the same to the bit. Not for CSR.
     n_threads : int, optional
         Threads to run; None for all (see `kernels.threads.effective`).
     backend : {"native", "ref"}, optional
@@ -146,17 +192,14 @@ def assign(
     weights = np.zeros(len(centers)) if update else None  # [K] float64
     distances = np.empty(n_rows, dtype=X.dtype) if return_distances else None
     run = choose("assign", {"native": _native, "ref": _ref}, backend)
-    inertia, changed = run(
-        X,
-        centers,
-        sample_weight,
-        shift,
-        labels,
-        sums,
-        weights,
-        distances,
-        threads.effective(n_threads),
-    )
+    arguments = (X, centers, sample_weight, shift, labels, sums, weights, distances)
+    workers = threads.effective(n_threads)
+    if projection is not None and run is _native:
+        if shift is None or not np.array_equal(shift, projection.basis.shift):
+            raise ValueError("projection and assign must have the same shift")
+        inertia, changed = _pruned(*arguments, workers, projection)
+    else:
+        inertia, changed = run(*arguments, workers)
     return Assigned(labels, sums, weights, inertia, changed, distances)
 
 

@@ -95,7 +95,7 @@ def test_matches_brute_force(shape, dtype, threads):
             )
             assert result.labels is labels
             assert result.n_changed == n
-            assert 0 <= labels.min()
+            assert labels.min() >= 0
             assert labels.max() < k
             check_against_truth(X, centers, w, s, result)
             again = assign(X, centers, labels=labels, shift=s, update=False, n_threads=threads)

@@ -1,0 +1,197 @@
+"""k-means beside its rivals: same rows, same initial centroids, same number of iterations.
+
+Run by ``make bench`` or ``pytest benchmarks/bench_kmeans.py --out results --mnist mnist.npz``.
+Each library is timed on a whole fit from given rows; `assign` alone is timed as one dense
+iteration (labels, sums, inertia). Exact libraries must reach the same inertia to 1e-5;
+superkmeans, which takes no initial centroids and prunes by probability, to 2 %. faiss is timed
+without the search that would give labels, so it does a pass less than the others.
+"""
+
+import functools
+import warnings
+
+import numpy as np
+import pytest
+from scipy.linalg.blas import sgemm
+
+from unsup_fast.cluster import KMeans
+from unsup_fast.kernels.assign import assign
+from unsup_fast.kernels.moments import moments
+
+FITS = {  # name: rows, columns, clusters, iterations
+    "1M x 2, k=10": (1_000_000, 2, 10, 10),
+    "1M x 16, k=64": (1_000_000, 16, 64, 10),
+    "200k x 64, k=256": (200_000, 64, 256, 10),
+    "100k x 128, k=1024": (100_000, 128, 1024, 10),
+    "MNIST, k=100": (60_000, 784, 100, 25),
+    "MNIST, k=1000": (60_000, 784, 1000, 25),
+}
+ITERATIONS = [
+    "1M x 2, k=10",
+    "1M x 16, k=64",
+    "200k x 64, k=256",
+    "100k x 128, k=1024",
+    "MNIST, k=100",
+    "MNIST, k=1000",
+]
+EXACT = {"unsup_fast", "scikit-learn", "sklearnex", "faiss"}
+
+
+@functools.lru_cache(maxsize=1)
+def data(case, mnist):
+    n, d, k, _ = FITS[case]
+    rng = np.random.default_rng(0)
+    if case.startswith("MNIST"):
+        if mnist is None:
+            pytest.skip("pass --mnist mnist.npz")
+        X = np.load(mnist)["x_train"].reshape(n, d).astype(np.float32)
+    else:
+        centers = rng.normal(size=(k, d)) * 2
+        X = (centers[rng.integers(0, k, n)] + rng.normal(size=(n, d))).astype(np.float32)
+    return X, X[rng.choice(n, k, replace=False)].copy()
+
+
+@functools.lru_cache(maxsize=1)
+def sgemm_rate():
+    """GFLOP/s of the BLAS at hand on 4096 x 4096 matrices: the best of five."""
+    import time
+
+    a = np.asfortranarray(np.random.default_rng(0).random((4096, 4096), dtype=np.float32))
+    seconds = []
+    for _ in range(6):
+        start = time.perf_counter()
+        sgemm(1.0, a, a)
+        seconds.append(time.perf_counter() - start)
+    return 2 * 4096**3 / min(seconds) / 1e9
+
+
+def inertia(X, centers):
+    """Brute force in float64, a block at a time."""
+    total, c = 0.0, centers.astype(np.float64)
+    c = c - X.mean(axis=0, dtype=np.float64)
+    for i in range(0, len(X), 5000):
+        x = X[i : i + 5000].astype(np.float64) - X.mean(axis=0, dtype=np.float64)
+        squared = (x**2).sum(1)[:, None] - 2 * x @ c.T + (c**2).sum(1)  # [B, K]
+        total += squared.min(axis=1).sum()
+    return total
+
+
+def fit_unsup_fast(X, centers, iterations):
+    model = KMeans(len(centers), init=centers, n_init=1, max_iter=iterations, tol=0)
+    return model.fit(X).cluster_centers_
+
+
+def fit_sklearn(X, centers, iterations):
+    from sklearn.cluster import KMeans as Rival
+
+    model = Rival(len(centers), init=centers, n_init=1, max_iter=iterations, tol=0)
+    return model.fit(X).cluster_centers_
+
+
+def fit_sklearnex(X, centers, iterations):
+    from sklearnex.cluster import KMeans as Rival
+
+    model = Rival(len(centers), init=centers, n_init=1, max_iter=iterations, tol=0)
+    return model.fit(X).cluster_centers_
+
+
+def fit_faiss(X, centers, iterations):
+    import faiss
+
+    model = faiss.Kmeans(
+        X.shape[1],
+        len(centers),
+        niter=iterations,
+        min_points_per_centroid=1,
+        max_points_per_centroid=len(X),
+    )
+    model.train(X, init_centroids=centers)
+    return model.centroids
+
+
+def fit_superkmeans(X, centers, iterations):
+    from superkmeans import SuperKMeans
+
+    model = SuperKMeans(
+        len(centers),
+        X.shape[1],
+        hierarchical=False,
+        iters=iterations,
+        sampling_fraction=1.0,
+        max_points_per_cluster=len(X),
+        early_termination=False,
+    )
+    return model.train(X)
+
+
+FITTERS = {
+    "unsup_fast": fit_unsup_fast,
+    "scikit-learn": fit_sklearn,
+    "sklearnex": fit_sklearnex,
+    "faiss": fit_faiss,
+    "superkmeans": fit_superkmeans,
+}
+reference = {}  # case: inertia of the first exact library
+
+
+def record(request, benchmark, case, library, flop, quality):
+    stats = benchmark.stats.stats
+    rate = flop / stats.median / 1e9
+    request.config.rows.append(
+        {
+            "case": case,
+            "library": library,
+            "median_s": stats.median,
+            "min_s": stats.min,
+            "max_s": stats.max,
+            "rounds": stats.rounds,
+            "gflops": rate,
+            "of_sgemm": rate / sgemm_rate(),
+            "sgemm_gflops": sgemm_rate(),
+            "inertia": quality,
+        }
+    )
+    benchmark.extra_info["of_sgemm"] = rate / sgemm_rate()
+
+
+@pytest.mark.parametrize("library", FITTERS)
+@pytest.mark.parametrize("case", FITS)
+def test_fit(benchmark, request, case, library):
+    n, d, k, iterations = FITS[case]
+    if library != "unsup_fast":
+        pytest.importorskip({"scikit-learn": "sklearn"}.get(library, library))
+    if library == "superkmeans" and d < 16:
+        pytest.skip("superkmeans is made for high-dimensional rows")
+    X, centers = data(case, request.config.getoption("--mnist"))
+    sgemm_rate()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = benchmark.pedantic(
+            FITTERS[library],
+            (X, centers, iterations),
+            rounds=request.config.getoption("--rounds"),
+            warmup_rounds=1,
+        )
+    quality = inertia(X, found)
+    if library in EXACT:
+        assert quality == pytest.approx(reference.setdefault(case, quality), rel=1e-5)
+    else:
+        assert quality == pytest.approx(reference[case], rel=0.02)
+    record(request, benchmark, case, library, 2 * n * d * k * iterations, quality)
+
+
+@pytest.mark.parametrize("case", ITERATIONS)
+def test_iteration(benchmark, request, case):
+    n, d, k, _ = FITS[case]
+    X, centers = data(case, request.config.getoption("--mnist"))
+    shift = moments(X).mean.astype(np.float32)
+    labels = np.zeros(n, dtype=np.int32)
+    sgemm_rate()
+    result = benchmark.pedantic(
+        lambda: assign(X, centers, shift=shift, labels=labels),
+        rounds=3 * request.config.getoption("--rounds"),
+        warmup_rounds=1,
+    )
+    assert result.inertia == pytest.approx(inertia(X, centers), rel=1e-5)
+    name = f"one iteration of {case}"
+    record(request, benchmark, name, "unsup_fast", 2 * n * d * k, result.inertia)

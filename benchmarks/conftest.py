@@ -1,0 +1,93 @@
+"""Every benchmark run writes a CSV with machine, versions and commit, and a chart of it."""
+
+import csv
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+LIBRARIES = ["numpy", "scikit-learn", "scikit-learn-intelex", "faiss-cpu", "superkmeans"]
+
+
+def pytest_addoption(parser):
+    parser.addoption("--out", default=None, help="folder for the CSV and the chart")
+    parser.addoption("--rounds", type=int, default=5, help="timed rounds of each benchmark")
+    parser.addoption("--mnist", default=None, help="mnist.npz with x_train; else a stand-in")
+
+
+def pytest_sessionstart(session):
+    session.config.rows = []
+
+
+def _processor():
+    cpuinfo = Path("/proc/cpuinfo")
+    for line in cpuinfo.read_text().splitlines() if cpuinfo.exists() else []:
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return platform.processor()
+
+
+def _environment():
+    from unsup_fast.kernels import _native, threads
+
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "none"
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True
+    ).stdout.strip()
+    return {
+        "machine": f"{_processor()} {threads.effective()} threads {_native.simd()}",
+        "versions": " ".join(f"{k}={v}" for k, v in versions.items()),
+        "commit": commit,
+    }
+
+
+def pytest_sessionfinish(session):
+    rows, out = session.config.rows, session.config.getoption("--out")
+    if not rows or out is None:
+        return
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = _environment()
+    with open(folder / "kmeans.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0], *environment])
+        writer.writeheader()
+        writer.writerows(row | environment for row in rows)
+    _chart(rows, folder / "kmeans.png")
+
+
+def _chart(rows, path):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    cases = list(dict.fromkeys(row["case"] for row in rows))
+    names = list(dict.fromkeys(row["library"] for row in rows))
+    height = 0.8 / len(names)
+    figure, axes = plt.subplots(figsize=(9, 1.0 + 0.95 * len(cases)), layout="constrained")
+    for j, name in enumerate(names):
+        found = [
+            (i, row)
+            for i, case in enumerate(cases)
+            for row in rows
+            if row["case"] == case and row["library"] == name
+        ]
+        bars = axes.barh(
+            [i + j * height for i, _ in found],
+            [row["of_sgemm"] for _, row in found],
+            height,
+            label=name,
+            color="#c2410c" if name == "unsup_fast" else plt.cm.Greys(0.75 - 0.12 * j),
+        )
+        axes.bar_label(bars, [f" {row['median_s']:.3g} s" for _, row in found], fontsize=7)
+    axes.set_yticks([i + 0.4 - height / 2 for i in range(len(cases))], cases)
+    axes.invert_yaxis()
+    axes.set_xlabel("dense arithmetic done in the time taken, as a share of sgemm's rate")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower right")
+    figure.savefig(path, dpi=150)
