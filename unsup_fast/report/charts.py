@@ -13,6 +13,8 @@ Array = npt.NDArray[Any]
 
 # Above this many clusters single bars are too thin to point at.
 MOST_BARS = 60
+# Above this many bars colours would repeat too often to lead from bar to cluster.
+MOST_COLOURED = 30
 # Above this many bars their numbers would run into each other.
 MOST_NAMED = 16
 # Above this many points a line has more of them than pixels.
@@ -37,7 +39,8 @@ def _bars(cluster_sizes: Array, colours: Sequence[str]) -> str:
         rows = int(cluster_sizes[cluster])
         note = f"cluster {cluster}: {count(rows)} rows ({percent(rows / cluster_sizes.sum())})"
         edges = x(place - 0.5 + gap), x(place + 0.5 - gap)
-        parts.append(bar(*edges, y(rows), note, colours[cluster]))
+        colour = colours[cluster] if len(order) <= MOST_COLOURED else ""
+        parts.append(bar(*edges, y(rows), note, colour))
     name = (
         f"Bars of {len(order)} cluster sizes, from {count(cluster_sizes.max())} "
         f"to {count(cluster_sizes.min())} rows"

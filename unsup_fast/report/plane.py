@@ -79,7 +79,8 @@ class Plane:
         self.points = sample @ axes.T  # [S, 2]
         self.labels = labels[rows]
         self.centers = (centers.astype(np.float64) - mean) @ axes.T  # [K, 2]
-        self.shares = sizes**2 / total if total > 0 else np.zeros(2)
+        # Rounded, so that all of the variance reads as 100 %.
+        self.shares = np.round(sizes**2 / total, 9) if total > 0 else np.zeros(2)
         self.n_rows = len(X)
         self.colours = colours(self.centers)
 
@@ -132,7 +133,7 @@ class Plane:
         shares = f"{percent(self.shares[0])} across, {percent(self.shares[1])} upward"
         text = (
             f"{sampled.capitalize()} of the {count(self.n_rows)} rows along their two largest "
-            f"principal components, which hold {percent(float(self.shares.sum()))} of the "
+            f"principal components, which hold {percent(round(float(self.shares.sum()), 8))} of the "
             f"variance ({shares}). Clusters that overlap here may lie apart in other dimensions."
         )
         if n_clusters <= MOST_NUMBERED:
