@@ -130,11 +130,12 @@ class Plane:
         """Return what the picture shows, in sentences."""
         n_clusters, n_points = len(self.colours), len(self.points)
         sampled = f"a random sample of {count(n_points)}" if n_points < self.n_rows else "all"
+        held = percent(round(float(self.shares.sum()), 8))
         shares = f"{percent(self.shares[0])} across, {percent(self.shares[1])} upward"
         text = (
             f"{sampled.capitalize()} of the {count(self.n_rows)} rows along their two largest "
-            f"principal components, which hold {percent(round(float(self.shares.sum()), 8))} of the "
-            f"variance ({shares}). Clusters that overlap here may lie apart in other dimensions."
+            f"principal components, which hold {held} of the variance "
+            f"({shares}). Clusters that overlap here may lie apart in other dimensions."
         )
         if n_clusters <= MOST_NUMBERED:
             text += " Numbers are the centroids."
