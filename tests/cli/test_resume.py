@@ -75,6 +75,26 @@ def test_resumed_run_is_the_uninterrupted_one(
     assert not (tmp_path / "out/checkpoint.safetensors").exists()
 
 
+@pytest.mark.parametrize("number", [2, 9, 30])
+def test_resumed_run_on_data_that_invites_shortcuts(
+    cli, tmp_path, results, interrupt_at, monkeypatch, number
+):
+    """What an implementation carries from pass to pass to save work must not show."""
+    random = np.random.default_rng(3)
+    X = random.random((20_000, 6)) @ random.normal(size=(6, 40)) + 0.05 * random.random(
+        (20_000, 40)
+    )
+    np.save(tmp_path / "wide.npy", X.astype(np.float32))
+    words = ["kmeans", "wide.npy", "-k", 100, "--tol", 0, "--init", "random"]
+    assert cli(*words, "-o", "straight").status == 0
+    interrupt_at(number)
+    assert cli(*words, "-o", "out").status == 130
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert cli(*words, "-o", "out", "--resume").status == 0
+    same(results(tmp_path / "out"), results(tmp_path / "straight"))
+
+
 def test_several_interrupts(cli, hard, tmp_path, results, interrupt_at, monkeypatch):
     words = ["kmeans", hard, *COURSE]
     assert cli(*words, "-o", "straight").status == 0
