@@ -1,5 +1,6 @@
 """How many threads an operation uses."""
 
+import functools
 import math
 import os
 from numbers import Integral
@@ -8,6 +9,7 @@ from pathlib import Path
 from unsup_fast.kernels._dispatch import native
 
 
+@functools.cache
 def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
     """CPUs the container may use, rounded up; None where there is no limit."""
     try:

@@ -1,5 +1,7 @@
 """Reference for `assign`: brute force in float64."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -7,7 +9,7 @@ from unsup_fast.kernels._check import Array
 
 
 def assign(
-    X: Array,
+    X: Any,
     centers: Array,
     sample_weight: Array | None,
     shift: Array | None,

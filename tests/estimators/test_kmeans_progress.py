@@ -10,7 +10,7 @@ import pytest
 from sklearn import config_context
 
 from unsup_fast.cluster import Iteration, KMeans
-from unsup_fast.cluster import _lloyd as lloyd_module
+from unsup_fast.cluster import _pruning as pruning_module
 
 
 def stop_after(iteration, run=1):
@@ -140,7 +140,7 @@ def test_interrupt_while_the_next_run_is_seeded(blobs):
 def test_second_interrupt_skips_the_labels(blobs, monkeypatch):
     model = KMeans(6, init=blobs[:6], tol=0).fit(blobs)
     passes = []
-    assign = lloyd_module.assign
+    assign = pruning_module.assign
 
     def impatient(*arguments, **options):
         passes.append(1)
@@ -148,7 +148,7 @@ def test_second_interrupt_skips_the_labels(blobs, monkeypatch):
             raise KeyboardInterrupt
         return assign(*arguments, **options)
 
-    monkeypatch.setattr(lloyd_module, "assign", impatient)
+    monkeypatch.setattr(pruning_module, "assign", impatient)
     with pytest.raises(KeyboardInterrupt):
         model.fit(blobs)
     monkeypatch.undo()

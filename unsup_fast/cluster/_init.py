@@ -33,7 +33,7 @@ def start(
     -------
     ndarray of shape (K, D), type of X
     """
-    X, sample_weight = problem.X, problem.sample_weight
+    X, sample_weight = problem.passes.X, problem.passes.sample_weight
     if isinstance(init, np.ndarray):
         return init
     if callable(init):
@@ -45,7 +45,11 @@ def start(
         )
     else:
         chosen = seed(
-            X, n_clusters, random_state, sample_weight=sample_weight, n_threads=problem.n_threads
+            X,
+            n_clusters,
+            random_state,
+            sample_weight=sample_weight,
+            n_threads=problem.passes.n_threads,
         )
     return _take(X, chosen)
 

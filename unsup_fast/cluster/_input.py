@@ -12,6 +12,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 from unsup_fast import _arrays
 from unsup_fast.cluster._lloyd import Problem
+from unsup_fast.cluster._pruning import Passes
 from unsup_fast.kernels import threads
 
 Array = npt.NDArray[Any]
@@ -70,7 +71,8 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
     tol = float(estimator.tol * variance.mean())
     shift = None if moments is None else origin
     workers = threads.effective(estimator.n_threads)
-    return Problem(X, sample_weight, shift, estimator.max_iter, tol, workers), origin
+    passes = Passes(X, shift, sample_weight, workers, estimator.algorithm != "lloyd")
+    return Problem(passes, estimator.max_iter, tol), origin
 
 
 def _middle(X: Any) -> Array:

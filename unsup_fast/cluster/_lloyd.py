@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from unsup_fast.kernels.assign import Assigned, assign
+from unsup_fast.cluster._pruning import Passes
+from unsup_fast.kernels.assign import Assigned
 
 Array = npt.NDArray[Any]
 
@@ -22,16 +23,11 @@ Array = npt.NDArray[Any]
 class Problem:
     """What stays the same in all runs of one fit."""
 
-    X: Any
-    """[N, D] C-contiguous, or CSR."""
-    sample_weight: Array | None
-    """[N], type of X; None stands for ones."""
-    shift: Array | None
-    """[D], type of X; None for CSR."""
+    passes: Passes
+    """The rows, their weights and shift, and how they are assigned."""
     max_iter: int
     tol: float
     """Absolute: compared with the summed squared movement of the centroids."""
-    n_threads: int
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,7 @@ def lloyd(
     report : callable, optional
         Called with an `Iteration` after each iteration.
     """
-    labels = np.full(problem.X.shape[0], -1, dtype=np.int32)  # [N]
+    labels = np.full(problem.passes.X.shape[0], -1, dtype=np.int32)  # [N]
     inertias: list[float] = []
     changes: list[int] = []
     settled = False
@@ -112,7 +108,7 @@ def lloyd(
     try:
         for iteration in range(1, problem.max_iter + 1):
             settled = False
-            found = _assign(problem, centers, labels, update=True)
+            found = problem.passes.assign(centers, labels, problem.max_iter - iteration)
             moved_centers = _updated(problem, centers, found)
             movement = float(((moved_centers.astype(np.float64) - centers) ** 2).sum())
             centers = moved_centers
@@ -148,10 +144,10 @@ def lloyd(
         interrupt, reason = caught, "interrupted"
 
     kept: Array | None = labels
-    unit = problem.sample_weight is None
+    unit = problem.passes.sample_weight is None
     if not settled:
         try:
-            found = _assign(problem, centers, labels, update=unit)
+            found = problem.passes.assign(centers, labels, 0, update=unit)
         except KeyboardInterrupt as caught:
             interrupt, reason, kept = caught, "interrupted", None
     # Total weights are counts if weights are ones: no pass over the labels needed.
@@ -169,18 +165,6 @@ def lloyd(
     )
 
 
-def _assign(problem: Problem, centers: Array, labels: Array, **options: Any) -> Assigned:
-    return assign(
-        problem.X,
-        centers,
-        sample_weight=problem.sample_weight,
-        shift=problem.shift,
-        labels=labels,
-        n_threads=problem.n_threads,
-        **options,
-    )
-
-
 def _read_only(array: Array) -> Array:
     view = array.view()
     view.flags.writeable = False
@@ -194,7 +178,7 @@ def _updated(problem: Problem, centers: Array, found: Assigned) -> Array:
     assert weights is not None
     if not weights.all():
         sums, weights = _relocated(problem, centers, found.labels, sums, weights)
-    origin = 0.0 if problem.shift is None else problem.shift.astype(np.float64)
+    origin = 0.0 if problem.passes.shift is None else problem.passes.shift.astype(np.float64)
     filled = weights > 0
     means = origin + sums / np.where(filled, weights, 1.0)[:, None]  # [K, D] float64
     updated: Array = means.astype(centers.dtype)
@@ -218,25 +202,26 @@ def _relocated(
     are fewer distinct rows than clusters. A row without weight founds no cluster: it counts as
     absent (scikit-learn may choose it, and the cluster then stays empty).
     """
-    again = _assign(problem, centers, labels, update=False, return_distances=True)
+    passes = problem.passes
+    again = passes.assign(centers, labels, 0, update=False, return_distances=True)
     distances = again.distances
     assert distances is not None
-    if problem.sample_weight is not None:
-        distances[problem.sample_weight == 0] = 0
+    if passes.sample_weight is not None:
+        distances[passes.sample_weight == 0] = 0
     if distances.max() == 0:
         return sums, weights
     sums, weights = sums.copy(), weights.copy()
     empty = np.flatnonzero(weights == 0)
     # The order of scikit-learn, ties included.
     farthest = np.argpartition(distances, -len(empty))[: -len(empty) - 1 : -1]
-    if problem.sample_weight is not None:
-        farthest = farthest[problem.sample_weight[farthest] != 0]
-    taken = problem.X[farthest]
+    if passes.sample_weight is not None:
+        farthest = farthest[passes.sample_weight[farthest] != 0]
+    taken = passes.X[farthest]
     rows = (taken.toarray() if sp.issparse(taken) else taken).astype(np.float64)
-    if problem.shift is not None:
-        rows -= problem.shift.astype(np.float64)
+    if passes.shift is not None:
+        rows -= passes.shift.astype(np.float64)
     for cluster, row, values in zip(empty, farthest, rows, strict=False):
-        weight = 1.0 if problem.sample_weight is None else float(problem.sample_weight[row])
+        weight = 1.0 if passes.sample_weight is None else float(passes.sample_weight[row])
         sums[labels[row]] -= values * weight
         sums[cluster] = values * weight
         weights[labels[row]] -= weight

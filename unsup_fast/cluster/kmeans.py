@@ -62,7 +62,8 @@ class KMeans(
     copy_x : bool, default=True
         Without effect: X is never changed.
     algorithm : {"auto", "lloyd", "elkan"}, default="auto"
-        All are exact and give the same result.
+        All are exact and give the same result. "auto" and "elkan" rule centroids out by
+        projected distances where measuring says that it pays; "lloyd" makes every pass dense.
     n_threads : int or None, default=None
         Threads to run; None for all that OpenMP, affinity and the container allow.
     device : {"cpu"} or None, default=None
@@ -199,7 +200,7 @@ class KMeans(
         problem, origin = _input.problem(self, X, sample_weight)
         init = self.init
         if _is_arraylike_not_scalar(init):
-            init = _init.given(init, problem.X, self.n_clusters)
+            init = _init.given(init, problem.passes.X, self.n_clusters)
         self._n_init = self._count_runs()
         if self.algorithm == "elkan" and self.n_clusters == 1:
             warnings.warn(
