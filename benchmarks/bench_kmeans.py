@@ -3,7 +3,7 @@
 Run by ``make bench`` or ``pytest benchmarks/bench_kmeans.py --out results --mnist mnist.npz``.
 Each library is timed on a whole fit from given rows; `assign` alone is timed as one dense
 iteration (labels, sums, inertia). Exact libraries must reach the same inertia to 1e-5;
-superkmeans, which takes no initial centroids and prunes by probability, to 2 %. faiss is timed
+superkmeans, which takes no initial centroids and prunes by probability, to 10 %. faiss is timed
 without the search that would give labels, so it does a pass less than the others.
 """
 
@@ -176,7 +176,7 @@ def test_fit(benchmark, request, case, library):
     if library in EXACT:
         assert quality == pytest.approx(reference.setdefault(case, quality), rel=1e-5)
     else:
-        assert quality == pytest.approx(reference[case], rel=0.02)
+        assert quality == pytest.approx(reference[case], rel=0.1)
     record(request, benchmark, case, library, 2 * n * d * k * iterations, quality)
 
 

@@ -110,8 +110,8 @@ void assign_chunks(int64_t n, int64_t chunk_rows, bool shared, int64_t k, int64_
 }
 
 // Adds rows [i0, i1) of the clusters k with k % stripes == stripe. Plain: all clusters, weights of
-// one, sums wanted, distances not.
-template <class T, int N, bool Overrun, bool Plain>
+// one, no distances wanted.
+template <class T, int N, bool Overrun, bool Update, bool Plain>
 void add_some_rows(const AssignIn<T>& in, const Centroids<T>& c, const RowAdder<T, N>& adder,
                    AssignOut<T>& out, int64_t i0, int64_t i1, int stripe, int stripes, Sums& to) {
     const double unscale = 1.0 / double(c.scale);
@@ -126,7 +126,7 @@ void add_some_rows(const AssignIn<T>& in, const Centroids<T>& c, const RowAdder<
         if (!Plain && stripes > 1 && k % stripes != stripe) continue;
         const double w = !Plain && in.weight != nullptr ? double(in.weight[i]) : 1.0;
         vec<T, N> lane;
-        if (Plain || sums != nullptr)
+        if (Update)
             lane = adder.template add<Overrun>(x, w * unscale, centroids + k * stride,
                                                sums + (i & copy_mask) * copy_size + k * stride);
         else
@@ -145,13 +145,20 @@ void add_rows(const AssignIn<T>& in, const Centroids<T>& c, AssignOut<T>& out, i
     const RowAdder<T, N> adder(c.shift.get(), c.scale, c.d);
     // Rows before this have as many values behind them as a vector may overrun.
     const int64_t end = std::clamp(in.n - (N + c.d - 1) / c.d, i0, i1);
-    const bool plain =
-        stripes == 1 && in.weight == nullptr && to.sums != nullptr && out.distances == nullptr;
-    if (plain)
-        add_some_rows<T, N, true, true>(in, c, adder, out, i0, end, stripe, stripes, to);
-    else
-        add_some_rows<T, N, true, false>(in, c, adder, out, i0, end, stripe, stripes, to);
-    add_some_rows<T, N, false, false>(in, c, adder, out, end, i1, stripe, stripes, to);
+    const auto add = [&](auto update) {
+        constexpr bool kUpdate = decltype(update)::value;
+        if (stripes == 1 && in.weight == nullptr && out.distances == nullptr)
+            add_some_rows<T, N, true, kUpdate, true>(in, c, adder, out, i0, end, stripe, stripes,
+                                                     to);
+        else
+            add_some_rows<T, N, true, kUpdate, false>(in, c, adder, out, i0, end, stripe, stripes,
+                                                      to);
+        add_some_rows<T, N, false, kUpdate, false>(in, c, adder, out, end, i1, stripe, stripes, to);
+    };
+    if (to.sums != nullptr)
+        add(std::true_type());
+    else if (!out.labels_only)
+        add(std::false_type());
 }
 
 // Runs label(i0, i1, thread) -> labels changed over all rows and adds them up.

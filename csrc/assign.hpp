@@ -29,7 +29,8 @@ struct AssignOut {
     double* sums;       // IN/OUT [K, D], added to; null: no update
     double* weights;    // IN/OUT [K], added to; null: no update
     T* distances;       // OUT [N] squared distance to the nearest centroid; null: not wanted
-    double inertia;     // OUT
+    bool labels_only;   // IN: neither inertia nor what is null above is wanted
+    double inertia;     // OUT, zero if labels_only
     int64_t n_changed;  // OUT
 };
 

@@ -95,6 +95,7 @@ void assign_csr_rows(const AssignIn<T>& in, const CsrRows<T, I>& rows, AssignOut
         return changed;
     };
     const auto add = [&](int64_t i0, int64_t i1, int stripe, int stripes, Sums& to) {
+        if (out.labels_only) return;
         for (int64_t i = i0; i < i1; ++i) {
             const int64_t k = out.labels[i];
             if (stripes > 1 && k % stripes != stripe) continue;

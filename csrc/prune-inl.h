@@ -168,16 +168,6 @@ struct Pruner {
         return winner;
     }
 
-    // Fetches the share of group g of the rows of the next tile, which begins at row i.
-    void prefetch_part(int64_t i, int64_t g) const {
-        const int64_t values = (std::min(in.n, i + kTile<T>) - i) * c.d;
-        if (values <= 0) return;
-        const char* rows = reinterpret_cast<const char*>(in.x + i * c.d);
-        const int64_t bytes = values * int64_t(sizeof(T)), groups = bounding.groups;
-        for (int64_t at = bytes * g / groups / 64 * 64; at < bytes * (g + 1) / groups; at += 64)
-            __builtin_prefetch(rows + at, 0, 2);
-    }
-
     // Labels rows [i0, i0 + rows), at most a tile; returns how many labels changed.
     int64_t label_tile(int64_t i0, int rows, const RowAdder<T, kDoubles>& adder,
                        PruneSpace<T>& space, int32_t* labels) const {
@@ -191,9 +181,10 @@ struct Pruner {
         Vec<T> limits[kTileVectors];
         __builtin_memcpy(limits, threshold_of, sizeof limits);
         space.survivors.clear();
+        Ahead<T> ahead(in, i0 + kTile<T>, bounding.groups);
         for (int64_t g = 0; g < bounding.groups; ++g) {
             Scores<T, kGroup> score;
-            prefetch_part(i0 + kTile<T>, g);
+            ahead.fetch();
             start<T, kGroup>(bounding.half_norm.get() + g * kGroup, score);
             multiply<T, kGroup>(space.tile.get(), bounding.packed.get() + g * kGroup * columns,
                                 columns, score);

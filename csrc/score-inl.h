@@ -47,6 +47,25 @@ struct Centroids {
     }
 };
 
+// The rows of a tile that comes later, fetched into cache a part at a time.
+template <class T>
+struct Ahead {
+    const char* from;
+    const char* end;
+    int64_t step;  // bytes of a part
+
+    // Rows [i, i + kTile) of X, in `parts` parts.
+    Ahead(const AssignIn<T>& in, int64_t i, int64_t parts)
+        : from(reinterpret_cast<const char*>(in.x + std::min(in.n, i) * in.d)),
+          end(reinterpret_cast<const char*>(in.x + std::min(in.n, i + kTile<T>) * in.d)),
+          step((end - from) / parts / 64 * 64 + 64) {}
+
+    UNSUP_INLINE_MEMBER void fetch() {
+        const char* stop = std::min(end, from + step);
+        for (; from < stop; from += 64) __builtin_prefetch(from, 0, 2);
+    }
+};
+
 // Scores of one tile against G centroids of a group, G <= kGroup.
 template <class T, int G>
 using Scores = Vec<T>[G][kTileVectors];
@@ -109,11 +128,16 @@ UNSUP_INLINE void score_group(const T* tile, const Centroids<T>& c, int64_t g, B
 // Scores the centroids of groups [g0, g1) against one tile. The scores stay in registers over all
 // columns; a last group that is not full takes a quarter or half of the work where that suffices.
 template <class T>
-void score_tile(const T* tile, const Centroids<T>& c, int64_t g0, int64_t g1, Best<T>& best_io) {
+void score_tile(const T* tile, const Centroids<T>& c, int64_t g0, int64_t g1, Best<T>& best_io,
+                Ahead<T> ahead) {
     Best<T> best = best_io;
     const int64_t full = std::min(g1, c.k / kGroup);
-    for (int64_t g = g0; g < full; ++g) score_group<T, kGroup>(tile, c, g, best);
+    for (int64_t g = g0; g < full; ++g) {
+        ahead.fetch();
+        score_group<T, kGroup>(tile, c, g, best);
+    }
     if (full < g1) {
+        ahead.fetch();
         const int64_t left = c.k - full * kGroup;
         if (left <= kGroup / 4)
             score_group<T, kGroup / 4>(tile, c, full, best);
@@ -129,11 +153,12 @@ void score_tile(const T* tile, const Centroids<T>& c, int64_t g0, int64_t g1, Be
 // groups pass over them; scores wait in `waiting`, [g1 - g0][kGroup][kTileVectors].
 template <class T>
 void score_deep_tile(const T* tile, const Centroids<T>& c, int64_t g0, int64_t g1, Best<T>& best,
-                     Vec<T>* waiting) {
+                     Vec<T>* waiting, Ahead<T> ahead) {
     constexpr int kScores = kGroup * kTileVectors;
     for (int64_t j = 0; j < c.d; j += kDepth) {
         const int64_t depth = std::min(kDepth, c.d - j);
         for (int64_t g = g0; g < g1; ++g) {
+            if (j == 0) ahead.fetch();
             Scores<T, kGroup> score;
             Vec<T>* mine = waiting + (g - g0) * kScores;
             if (j == 0)
@@ -197,14 +222,6 @@ UNSUP_INLINE int relabel(const Best<T>& best, int rows, int32_t* labels) {
     return changed;
 }
 
-// The rows of a tile of the next block, fetched while this one is scored.
-template <class T>
-UNSUP_INLINE void prefetch(const AssignIn<T>& in, int64_t i, int64_t d) {
-    const char* from = reinterpret_cast<const char*>(in.x + i * d);
-    const char* end = reinterpret_cast<const char*>(in.x + std::min(in.n, i + kTile<T>) * d);
-    for (; from < end; from += 64) __builtin_prefetch(from, 0, 2);
-}
-
 // Labels rows [i0, i1), at most a block; returns how many labels changed.
 template <class T>
 int64_t label_block(const AssignIn<T>& in, const Centroids<T>& c, const Plan<T>& plan, int64_t i0,
@@ -223,12 +240,13 @@ int64_t label_block(const AssignIn<T>& in, const Centroids<T>& c, const Plan<T>&
         if (stop.poll(thread)) return 0;
         const int64_t end = std::min(c.groups, g + plan.panel);
         for (int64_t t = 0; t < tiles; ++t) {
-            if (g == 0) prefetch<T>(in, i1 + t * kTile<T>, c.d);
             const T* tile = work.tiles.get() + t * kTile<T> * c.d;
+            // While the first panel is scored, the next block's tile t comes.
+            const Ahead<T> ahead(in, g == 0 ? i1 + t * kTile<T> : in.n, end - g);
             if (c.d > kDepth)
-                score_deep_tile<T>(tile, c, g, end, work.best[t], work.waiting.get());
+                score_deep_tile<T>(tile, c, g, end, work.best[t], work.waiting.get(), ahead);
             else
-                score_tile<T>(tile, c, g, end, work.best[t]);
+                score_tile<T>(tile, c, g, end, work.best[t], ahead);
         }
     }
     int64_t changed = 0;

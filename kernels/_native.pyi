@@ -23,6 +23,7 @@ def assign(
     sums: _Doubles | None,
     weights: _Doubles | None,
     distances: _Array | None,
+    inertia: bool,
     n_threads: int,
 ) -> tuple[float, int]: ...
 def assign_csr(
@@ -36,6 +37,7 @@ def assign_csr(
     sums: _Doubles | None,
     weights: _Doubles | None,
     distances: _Array | None,
+    inertia: bool,
     n_threads: int,
 ) -> tuple[float, int]: ...
 def prune(
@@ -47,6 +49,7 @@ def prune(
     sums: _Doubles | None,
     weights: _Doubles | None,
     distances: _Array | None,
+    inertia: bool,
     n_threads: int,
     scale: float,
     rows: _Array,

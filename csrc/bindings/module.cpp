@@ -82,7 +82,8 @@ Csr<T> csr(const In<T>& data, const In<I>& indices, const In<I>& indptr, int64_t
 template <class T, class F>
 py::tuple assign_with(int64_t n, const T* x, const In<T>& centers, const MaybeIn<T>& weight,
                       const MaybeIn<T>& shift, In<int32_t>& labels, MaybeIn<double>& sums,
-                      MaybeIn<double>& weights, MaybeIn<T>& distances, int threads, const F& run) {
+                      MaybeIn<double>& weights, MaybeIn<T>& distances, bool inertia, int threads,
+                      const F& run) {
     require(centers.ndim() == 2 && centers.shape(0) >= 1, "centers must be a non-empty matrix");
     require(labels.size() == n, "labels: wrong length");
     require(sums.has_value() == weights.has_value(), "sums and weights go together");
@@ -110,21 +111,21 @@ void bind_dense(py::module_& m) {
         "assign",
         [](const In<T>& x, const In<T>& centers, const MaybeIn<T>& weight, const MaybeIn<T>& shift,
            In<int32_t> labels, MaybeIn<double> sums, MaybeIn<double> weights, MaybeIn<T> distances,
-           int threads) {
+           bool inertia, int threads) {
             require(x.ndim() == 2 && centers.ndim() == 2 && x.shape(1) == centers.shape(1),
                     "X and centers must be matrices with equal numbers of columns");
             return assign_with<T>(x.shape(0), x.data(), centers, weight, shift, labels, sums,
-                                  weights, distances, threads, ops<T>().assign);
+                                  weights, distances, inertia, threads, ops<T>().assign);
         },
         py::arg("X").noconvert(), py::arg("centers").noconvert(),
         py::arg("sample_weight").noconvert(), py::arg("shift").noconvert(),
         py::arg("labels").noconvert(), py::arg("sums").noconvert(), py::arg("weights").noconvert(),
-        py::arg("distances").noconvert(), py::arg("n_threads"));
+        py::arg("distances").noconvert(), py::arg("inertia"), py::arg("n_threads"));
     m.def(
         "prune",
         [](const In<T>& x, const In<T>& centers, const MaybeIn<T>& weight, const MaybeIn<T>& shift,
            In<int32_t> labels, MaybeIn<double> sums, MaybeIn<double> weights, MaybeIn<T> distances,
-           int threads, T scale, const In<T>& rows, const In<T>& projected,
+           bool inertia, int threads, T scale, const In<T>& rows, const In<T>& projected,
            const In<double>& squares, const In<double>& slack) {
             require(x.ndim() == 2 && centers.ndim() == 2 && x.shape(1) == centers.shape(1),
                     "X and centers must be matrices with equal numbers of columns");
@@ -141,7 +142,7 @@ void bind_dense(py::module_& m) {
                 slack.data(),  0};
             py::tuple found = assign_with<T>(
                 x.shape(0), x.data(), centers, weight, shift, labels, sums, weights, distances,
-                threads, [&](const AssignIn<T>& in, AssignOut<T>& out, const Run& run) {
+                inertia, threads, [&](const AssignIn<T>& in, AssignOut<T>& out, const Run& run) {
                     ops<T>().prune(in, projection, out, run);
                 });
             return py::make_tuple(found[0], found[1], projection.survivors);
@@ -149,8 +150,8 @@ void bind_dense(py::module_& m) {
         py::arg("X").noconvert(), py::arg("centers").noconvert(),
         py::arg("sample_weight").noconvert(), py::arg("shift").noconvert(),
         py::arg("labels").noconvert(), py::arg("sums").noconvert(), py::arg("weights").noconvert(),
-        py::arg("distances").noconvert(), py::arg("n_threads"), py::arg("scale"),
-        py::arg("rows").noconvert(), py::arg("projected_centers").noconvert(),
+        py::arg("distances").noconvert(), py::arg("inertia"), py::arg("n_threads"),
+        py::arg("scale"), py::arg("rows").noconvert(), py::arg("projected_centers").noconvert(),
         py::arg("squares").noconvert(), py::arg("slack").noconvert());
     m.def(
         "project",
@@ -211,11 +212,12 @@ void bind_csr(py::module_& m) {
         "assign_csr",
         [](const In<T>& data, const In<I>& indices, const In<I>& indptr, const In<T>& centers,
            const MaybeIn<T>& weight, const MaybeIn<T>& shift, In<int32_t> labels,
-           MaybeIn<double> sums, MaybeIn<double> weights, MaybeIn<T> distances, int threads) {
+           MaybeIn<double> sums, MaybeIn<double> weights, MaybeIn<T> distances, bool inertia,
+           int threads) {
             require(centers.ndim() == 2, "centers must be a matrix");
             const Csr<T> rows = csr<T, I>(data, indices, indptr, centers.shape(1));
             return assign_with<T>(indptr.size() - 1, nullptr, centers, weight, shift, labels, sums,
-                                  weights, distances, threads,
+                                  weights, distances, inertia, threads,
                                   [&](const AssignIn<T>& in, AssignOut<T>& out, const Run& run) {
                                       ops<T>().assign_csr(in, rows, out, run);
                                   });
@@ -223,7 +225,8 @@ void bind_csr(py::module_& m) {
         py::arg("data").noconvert(), py::arg("indices").noconvert(), py::arg("indptr").noconvert(),
         py::arg("centers").noconvert(), py::arg("sample_weight").noconvert(),
         py::arg("shift").noconvert(), py::arg("labels").noconvert(), py::arg("sums").noconvert(),
-        py::arg("weights").noconvert(), py::arg("distances").noconvert(), py::arg("n_threads"));
+        py::arg("weights").noconvert(), py::arg("distances").noconvert(), py::arg("inertia"),
+        py::arg("n_threads"));
     m.def(
         "seed_csr",
         [](const In<T>& data, const In<I>& indices, const In<I>& indptr, const In<T>& candidates,

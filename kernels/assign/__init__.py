@@ -36,7 +36,7 @@ class Assigned(NamedTuple):
     weights: Array | None
     """float64 [K]: total weight of each cluster; None without `update`."""
     inertia: float
-    """Weighted sum of squared distances to the nearest centroid."""
+    """Weighted sum of squared distances to the nearest centroid; NaN if not asked for."""
     n_changed: int
     """How many labels differ from those that came in."""
     distances: Array | None
@@ -52,16 +52,17 @@ def _native(
     sums: Array | None,
     weights: Array | None,
     distances: Array | None,
+    inertia: bool,
     n_threads: int,
 ) -> tuple[float, int]:
     module = native()
-    rest = (centers, sample_weight, shift, labels, sums, weights, distances, n_threads)
+    rest = (centers, sample_weight, shift, labels, sums, weights, distances, inertia, n_threads)
     if sp.issparse(X):
         result = module.assign_csr(X.data, X.indices, X.indptr, *rest)
     else:
         result = module.assign(X, *rest)
-    inertia, changed = result
-    return float(inertia), int(changed)
+    total, changed = result
+    return float(total), int(changed)
 
 
 def _pruned(
@@ -73,6 +74,7 @@ def _pruned(
     sums: Array | None,
     weights: Array | None,
     distances: Array | None,
+    inertia: bool,
     n_threads: int,
     projection: Projection,
 ) -> tuple[float, int]:
@@ -81,7 +83,9 @@ def _pruned(
     known = labels  # any labels will do; near ones rule out more
     if len(labels) and labels.min() < 0:
         known = np.zeros_like(labels)
-        module.assign(projection.rows, projected, None, None, known, None, None, None, n_threads)
+        module.assign(
+            projection.rows, projected, None, None, known, None, None, None, False, n_threads
+        )
     result = module.prune(
         X,
         centers,
@@ -91,6 +95,7 @@ def _pruned(
         sums,
         weights,
         distances,
+        inertia,
         n_threads,
         projection.basis.scale,
         projection.rows,
@@ -98,11 +103,11 @@ def _pruned(
         projection.squares,
         projection.slack + slack.max(),
     )
-    inertia, changed, projection.survivors = result
+    total, changed, projection.survivors = result
     if known is not labels:
         changed = np.count_nonzero(known != labels)
         labels[:] = known
-    return float(inertia), int(changed)
+    return float(total), int(changed)
 
 
 def _ref(*arguments: Any) -> tuple[float, int]:
@@ -119,6 +124,7 @@ def assign(
     shift: Array | None = None,
     labels: Array | None = None,
     update: bool = True,
+    return_inertia: bool = True,
     return_distances: bool = False,
     projection: Projection | None = None,
     n_threads: int | None = None,
@@ -142,6 +148,8 @@ def assign(
         Labels of the pass before; overwritten with the new ones.
     update : bool, default=True
         Whether to return sums and weights.
+    return_inertia : bool, default=True
+        Whether inertia is wanted; without it, sums and distances a pass finds labels alone.
     return_distances : bool, default=False
         Whether to return the squared distance of each row to its centroid.
     projection : Projection, optional
@@ -192,7 +200,8 @@ def assign(
     weights = np.zeros(len(centers)) if update else None  # [K] float64
     distances = np.empty(n_rows, dtype=X.dtype) if return_distances else None
     run = choose("assign", {"native": _native, "ref": _ref}, backend)
-    arguments = (X, centers, sample_weight, shift, labels, sums, weights, distances)
+    wanted = return_inertia or update or return_distances
+    arguments = (X, centers, sample_weight, shift, labels, sums, weights, distances, wanted)
     workers = threads.effective(n_threads)
     if projection is not None and run is _native:
         if shift is None or not np.array_equal(shift, projection.basis.shift):
@@ -200,7 +209,7 @@ def assign(
         inertia, changed = _pruned(*arguments, workers, projection)
     else:
         inertia, changed = run(*arguments, workers)
-    return Assigned(labels, sums, weights, inertia, changed, distances)
+    return Assigned(labels, sums, weights, inertia if wanted else np.nan, changed, distances)
 
 
 def error_bound(X: Any, centers: Array, shift: Array | None = None) -> Array:

@@ -17,9 +17,10 @@ def assign(
     sums: Array | None,
     weights: Array | None,
     distances: Array | None,
+    inertia: bool,
     n_threads: int,
 ) -> tuple[float, int]:
-    """Fill labels, sums, weights and distances; return inertia and changed labels."""
+    """Fill labels, sums, weights and distances; return inertia (or zero) and changed labels."""
     rows = X.toarray() if sp.issparse(X) else X
     x = rows.astype(np.float64)  # [N, D]
     c = centers.astype(np.float64)  # [K, D]
@@ -38,4 +39,4 @@ def assign(
         origin = np.zeros(x.shape[1]) if shift is None else shift.astype(np.float64)
         np.add.at(sums, nearest, w[:, None] * (x - origin))
         np.add.at(weights, nearest, w)
-    return float(w @ best), changed
+    return float(w @ best) if inertia else 0.0, changed

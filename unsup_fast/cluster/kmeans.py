@@ -266,7 +266,9 @@ class KMeans(
         """
         check_is_fitted(self)
         rows, centers, shift = _input.fitted(self, X)
-        found = assign(rows, centers, shift=shift, update=False, n_threads=self.n_threads)
+        found = assign(
+            rows, centers, shift=shift, update=False, return_inertia=False, n_threads=self.n_threads
+        )
         return _arrays.like(found.labels, _arrays.is_tensor(X))
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
