@@ -46,7 +46,7 @@ def data(case, mnist):
             pytest.skip("pass --mnist mnist.npz")
         X = np.load(mnist)["x_train"].reshape(n, d).astype(np.float32)
     else:
-        centers = rng.normal(size=(k, d)) * 2
+        centers = rng.normal(size=(k, d)) * 0.5
         X = (centers[rng.integers(0, k, n)] + rng.normal(size=(n, d))).astype(np.float32)
     return X, X[rng.choice(n, k, replace=False)].copy()
 

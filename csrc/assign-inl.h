@@ -3,10 +3,10 @@ namespace unsup {
 namespace UNSUP_ISA {
 namespace {
 
-// What rows add to: sums of rows and, in column D, of weights (rows-inl.h), and the inertia.
+// What rows add to: sums of rows and of weights (laid out as rows-inl.h says), and the inertia.
 struct Sums {
-    double* sums;  // [copies][K, stride], null: no update; row i enters copy i % copies
-    int64_t copy_mask, copy_size;  // copies - 1, K * stride
+    double* sums;                  // [copies][size], null: no update; row i enters copy i % copies
+    int64_t copy_mask, copy_size;  // copies - 1, size
     double inertia;
 };
 
@@ -23,7 +23,8 @@ void assign_chunks(int64_t n, int64_t chunk_rows, bool shared, int64_t k, int64_
     std::atomic<int64_t> next{0}, n_changed{0};
 
     const bool update = out.sums != nullptr;
-    const Buffer<double> total = buffer<double>(update ? k * stride : 0, 0.0);
+    const int64_t size = sums_size(k, d, stride);
+    const Buffer<double> total = buffer<double>(update ? size : 0, 0.0);
     double* const total_or_null = update ? total.get() : nullptr;
 
     // Shared sums: whoever finds a stripe free adds the finished chunks that come next in it.
@@ -57,7 +58,7 @@ void assign_chunks(int64_t n, int64_t chunk_rows, bool shared, int64_t k, int64_
     // Private sums: a thread's chunk is merged when all earlier ones are.
     // Few and short sums are kept in four copies, since a row would have to wait for the row before
     // to leave the store buffer.
-    const int64_t size = k * stride, copies = size * 8 <= 4096 ? 4 : 1;
+    const int64_t copies = size * 8 <= 4096 ? 4 : 1;
     const int64_t private_size = shared || !update ? 0 : copies * size;
     std::vector<Buffer<double>> privates;
     for (int t = 0; t < threads; ++t) privates.push_back(buffer<double>(private_size, 0.0));
@@ -103,7 +104,7 @@ void assign_chunks(int64_t n, int64_t chunk_rows, bool shared, int64_t k, int64_
     }
     for (int64_t i = 0; update && i < k; ++i) {
         for (int64_t j = 0; j < d; ++j) out.sums[i * d + j] += total[i * stride + j];
-        out.weights[i] += total[i * stride + d];
+        out.weights[i] += total[weight_place(i, k, d, stride)];
     }
     out.inertia = inertia;
     out.n_changed = n_changed;
@@ -119,6 +120,8 @@ void add_some_rows(const AssignIn<T>& in, const Centroids<T>& c, const RowAdder<
     const int32_t* const labels = out.labels;
     const T* const centroids = c.rows.get();
     const T* x = in.x + i0 * d;
+    const int64_t weights_at = weight_place(0, c.k, d, stride),
+                  weight_step = stride == d ? 1 : stride;
     double* const sums = to.sums;
     vec<double, N> inertia{};
     for (int64_t i = i0; i < i1; ++i, x += d) {
@@ -126,11 +129,14 @@ void add_some_rows(const AssignIn<T>& in, const Centroids<T>& c, const RowAdder<
         if (!Plain && stripes > 1 && k % stripes != stripe) continue;
         const double w = !Plain && in.weight != nullptr ? double(in.weight[i]) : 1.0;
         vec<T, N> lane;
-        if (Update)
-            lane = adder.template add<Overrun>(x, w * unscale, centroids + k * stride,
-                                               sums + (i & copy_mask) * copy_size + k * stride);
-        else
+        if (Update) {
+            double* const copy = sums + (i & copy_mask) * copy_size;
+            lane =
+                adder.template add<Overrun>(x, w * unscale, centroids + k * stride,
+                                            copy + k * stride, copy + weights_at + k * weight_step);
+        } else {
             lane = adder.template distance<Overrun>(x, centroids + k * stride);
+        }
         const vec<double, N> squared = to_double<T, N>(lane);
         inertia += squared * w;
         if (!Plain && out.distances != nullptr)

@@ -1,7 +1,8 @@
 // What a row adds to its cluster: weighted values, weight, and squared distance, in one sweep.
 //
-// Sums have a row of [stride] doubles for each cluster, stride > D: column D collects the weight,
-// the rest is padding. So every row is a whole number of vectors and the weight costs nothing more.
+// Sums have a row of [stride] doubles for each cluster. If D is not a whole number of vectors,
+// stride > D: column D collects the weight, the rest is padding, so that a row is one and the
+// weight costs nothing more. Otherwise stride = D, and the weights stand behind the sums, [K].
 namespace unsup {
 namespace UNSUP_ISA {
 namespace {
@@ -10,7 +11,13 @@ namespace {
 constexpr int kDoubles = UNSUP_VECTOR_BYTES / int(sizeof(double));
 
 inline int64_t sums_stride(int64_t d) {
-    return d + 1 <= 4 && kDoubles > 4 ? 4 : (d / kDoubles + 1) * kDoubles;
+    return d + 1 <= 4 && kDoubles > 4 ? 4 : (d + kDoubles - 1) / kDoubles * kDoubles;
+}
+inline int64_t sums_size(int64_t k, int64_t d, int64_t stride) {
+    return k * stride + (stride == d ? k : 0);
+}
+inline int64_t weight_place(int64_t i, int64_t k, int64_t d, int64_t stride) {
+    return stride == d ? k * stride + i : i * stride + d;
 }
 
 template <class T, int N>
@@ -40,10 +47,11 @@ struct RowAdder {
         return v;
     }
 
-    // sums [stride] += w * ((x - shift) * scale, scale); returns lanes of |(x - shift) * scale -
-    // c|^2. c [stride] is zero past D.
+    // sums [stride] += w * (x - shift) * scale, weight += w * scale; returns lanes of
+    // |(x - shift) * scale - c|^2. c [stride] is zero past D.
     template <bool Overrun>
-    UNSUP_INLINE_MEMBER vec<T, N> add(const T* x, double w, const T* c, double* sums) const {
+    UNSUP_INLINE_MEMBER vec<T, N> add(const T* x, double w, const T* c, double* sums,
+                                      double* total_weight) const {
         vec<T, N> squared{};
         for (int64_t j = 0; j < whole; j += N) {
             const vec<T, N> row = (load<T, N>(x + j) - load<T, N>(shift + j)) * scale;
@@ -51,13 +59,16 @@ struct RowAdder {
             squared += gap * gap;
             store<double, N>(sums + j, load<double, N>(sums + j) + to_double<T, N>(row) * w);
         }
+        if (whole == columns) {
+            *total_weight += w * double(scale[0]);
+            return squared;
+        }
         const vec<T, N> zero{};
         const vec<T, N> row = (last<Overrun>(x) - load<T, N>(shift + whole)) * scale;
         const vec<T, N> gap = inside ? row - load<T, N>(c + whole) : zero;
         const vec<T, N> value = inside ? row : weight;
-        squared += gap * gap;
         store<double, N>(sums + whole, load<double, N>(sums + whole) + to_double<T, N>(value) * w);
-        return squared;
+        return squared + gap * gap;
     }
 
     template <bool Overrun>
@@ -68,6 +79,7 @@ struct RowAdder {
                 (load<T, N>(x + j) - load<T, N>(shift + j)) * scale - load<T, N>(c + j);
             squared += gap * gap;
         }
+        if (whole == columns) return squared;
         const vec<T, N> row = (last<Overrun>(x) - load<T, N>(shift + whole)) * scale;
         const vec<T, N> zero{};
         const vec<T, N> gap = inside ? row - load<T, N>(c + whole) : zero;

@@ -18,9 +18,11 @@ from unsup_fast.kernels._dispatch import native
 
 SAMPLE = 2048  # rows that choose the basis
 COUNTS = (15, 31, 63, 127)  # directions that `choose` tries
-# Costs in multiply-adds of the dense kernel, measured: a projected column, a column of the row's
-# distance to its old centroid, a column of a survivor, and what a survivor costs beside.
-PROJECTED, OWN, SURVIVING, SURVIVOR = 1.3, 8.0, 2.0, 300.0
+# Costs in multiply-adds of the dense kernel, measured on MNIST and sentence embeddings: a projected
+# column and the comparison of a centroid; a column of the distance to the old centroid; a column of
+# a survivor and what it costs beside; a row.
+PROJECTED, COMPARED, OWN, SURVIVING, SURVIVOR, ROW = 1.4, 16.0, 16.0, 2.6, 500.0, 6000.0
+WORTH = 0.75  # share of the dense pass's cost that a pruned one may have
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,19 @@ def basis(X: Array, shift: Array) -> Basis:
     return Basis(directions, defect, shift, scale)
 
 
+def _cost(n_clusters: int, n_columns: int, count: int, survivors: float) -> float:
+    projected = n_clusters * (PROJECTED * (count + 1) + COMPARED) + OWN * n_columns
+    return projected + survivors * (SURVIVING * n_columns + SURVIVOR) + ROW
+
+
+def may_pay(n_clusters: int, n_columns: int) -> bool:
+    """Whether a pass could be cheaper than the dense one if nearly nothing survived."""
+    fewest = COUNTS[0]
+    if 2 * fewest > n_columns:
+        return False
+    return _cost(n_clusters, n_columns, fewest, 1.0) < WORTH * n_clusters * n_columns
+
+
 def choose(X: Array, centers: Array, labels: Array, basis: Basis) -> Basis | None:
     """Return as many directions as make the cheapest pass, or None if the dense pass is.
 
@@ -79,7 +94,7 @@ def choose(X: Array, centers: Array, labels: Array, basis: Basis) -> Basis | Non
     c, c_squares, _ = project_rows(centers, basis, 1)
     own = (rows.astype(np.float64) - centers[labels[::step]]) * basis.scale
     known = (own**2).sum(axis=1)[:, None]  # [M, 1]
-    best, cheapest = None, 0.8 * n_clusters * n_columns
+    best, cheapest = None, WORTH * n_clusters * n_columns
     for count in COUNTS:
         if 2 * count > n_columns or count > len(basis.directions):
             break
@@ -88,8 +103,7 @@ def choose(X: Array, centers: Array, labels: Array, basis: Basis) -> Basis | Non
         c_tail = np.sqrt(np.maximum(c_squares - (w**2).sum(axis=1), 0))  # [K]
         bound = y_squares[:, None] + c_squares - 2 * (z @ w.T + np.outer(tail, c_tail))  # [M, K]
         survivors = np.count_nonzero(bound <= known) / len(rows)
-        cost = PROJECTED * n_clusters * (count + 1) + OWN * n_columns
-        cost += survivors * (SURVIVING * n_columns + SURVIVOR)
+        cost = _cost(n_clusters, n_columns, count, survivors)
         if cost < cheapest:
             best, cheapest = basis.first(count), cost
     return best

@@ -127,12 +127,21 @@ def test_slack_covers_the_error_of_a_projection(dtype):
 
 def test_choice_of_directions():
     rng = np.random.default_rng(5)
-    flat = rng.normal(size=(4000, 100)).astype(np.float32)
-    shift = np.zeros(100, dtype=np.float32)
-    labels = assign(flat, flat[:80].copy()).labels
-    assert prune.choose(flat, flat[:80].copy(), labels, prune.basis(flat, shift)) is None
-    steep = flat * (0.8 ** np.arange(100, dtype=np.float32))
-    labels = assign(steep, steep[:80].copy()).labels
-    chosen = prune.choose(steep, steep[:80].copy(), labels, prune.basis(steep, shift))
-    assert chosen is not None
-    assert len(chosen.directions) in prune.COUNTS
+    flat = rng.normal(size=(2000, 400)).astype(np.float32)
+    steep = flat * (0.9 ** np.arange(400, dtype=np.float32))
+    shift = np.zeros(400, dtype=np.float32)
+    chosen = []
+    for X in (flat, steep):
+        centers = X[:300].copy()
+        labels = assign(X, centers).labels
+        chosen.append(prune.choose(X, centers, labels, prune.basis(X, shift)))
+    assert chosen[0] is None
+    assert chosen[1] is not None
+    assert len(chosen[1].directions) in prune.COUNTS
+
+
+def test_small_problems_cannot_pay():
+    assert not prune.may_pay(10, 2)
+    assert not prune.may_pay(64, 16)
+    assert not prune.may_pay(8, 784)
+    assert prune.may_pay(1000, 784)

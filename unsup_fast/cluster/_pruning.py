@@ -7,19 +7,19 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast.kernels.assign import Assigned, assign
-from unsup_fast.kernels.assign.prune import Basis, Projection, basis, choose, project
+from unsup_fast.kernels.assign.prune import Basis, Projection, basis, choose, may_pay, project
 
 Array = npt.NDArray[Any]
 
-WORTHWHILE = 2e10  # multiply-adds still ahead that a basis and a projection must be set against
+WORTHWHILE = 1e11  # multiply-adds still ahead that a basis and a projection must be set against
 
 
 class Passes:
     """Runs `assign` again and again on the same rows.
 
     After the first dense pass, and again ever more rarely while it does not pay, sampled rows tell
-    how many centroids a projection would rule out. A projection is dropped when a pass with it
-    takes longer than the last dense one. Labels, sums and inertia do not depend on any of this.
+    how many centroids a projection would rule out. A projection is dropped when two passes with it
+    one after the other took longer than a dense one. Labels, sums and inertia do not depend on any of this.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Passes:
         self.may_prune = may_prune and shift is not None
         self._basis: Basis | None = None
         self._projection: Projection | None = None
-        self._dense_seconds = np.inf
+        self._dense_seconds = self._last_seconds = np.inf
         self._passes, self._next_try = 0, 1
 
     def assign(self, centers: Array, labels: Array, ahead: int, **options: Any) -> Assigned:
@@ -64,17 +64,18 @@ class Passes:
         )
         seconds = perf_counter() - start
         if self._projection is None:
-            self._dense_seconds = seconds
-        elif seconds > self._dense_seconds:
+            self._dense_seconds = min(seconds, self._dense_seconds)
+        elif min(seconds, self._last_seconds) > self._dense_seconds:
             self._projection = None
-            self._next_try = self._passes + 4
+            self._next_try = max(self._next_try, self._passes + 8)
+        self._last_seconds = seconds
         self._passes += 1
         return found
 
     def _try(self, centers: Array, labels: Array, ahead: int) -> None:
         n_clusters, n_columns = centers.shape
         work = float(len(self.X)) * n_clusters * n_columns * ahead
-        if labels.min() < 0 or n_clusters < 16 or n_columns < 32 or work < WORTHWHILE:
+        if work < WORTHWHILE or not may_pay(n_clusters, n_columns) or labels.min() < 0:
             return
         self._next_try = 2 * self._next_try + 1
         assert self.shift is not None
@@ -82,4 +83,5 @@ class Passes:
             self._basis = basis(self.X, self.shift)
         chosen = choose(self.X, centers, labels, self._basis)
         if chosen is not None:
+            self._last_seconds = 0.0
             self._projection = project(self.X, chosen, self.n_threads)
