@@ -19,7 +19,8 @@ class Passes:
 
     After the first dense pass, and again ever more rarely while it does not pay, sampled rows tell
     how many centroids a projection would rule out. A projection is dropped when two passes with it
-    one after the other took longer than a dense one. Labels, sums and inertia do not depend on any of this.
+    one after the other took longer than a dense one. Labels, sums and inertia depend on none of
+    this.
 
     Parameters
     ----------
