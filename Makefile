@@ -6,7 +6,7 @@ PIP := PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/c
 SOURCES := pyproject.toml setup.py MANIFEST.in constraints.txt \
 	$(shell find csrc kernels unsup_fast -name '*.so' -prune -o -name '__pycache__' -prune -o -type f -print)
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test bench lint dist clean
 
 demo: .venv/.demo
 	$(BIN)/unsup-fast demo --out demo
@@ -25,8 +25,15 @@ lint: .venv/.dev
 	cd tests && $(BIN)/mypy --config-file ../pyproject.toml -p unsup_fast
 	cd tests && $(BIN)/lint-imports --config ../pyproject.toml
 
+# The source distribution must build a wheel that works by itself.
+dist: .venv/.dev
+	rm -rf dist build
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m build --outdir dist .
+	$(PIP) --no-deps --target build/wheel dist/*.whl
+	cd build/wheel && $(BIN)/python -m unsup_fast info
+
 clean:
-	rm -rf .venv build demo *.egg-info
+	rm -rf .venv build dist demo *.egg-info
 
 .venv/.made:
 	$(PYTHON) -m venv .venv
