@@ -1,9 +1,12 @@
 """The HTML report."""
 
 import base64
+import io
+import os
 import re
-import struct
-import zlib
+import subprocess
+import sys
+from collections import Counter
 from html.parser import HTMLParser
 
 import numpy as np
@@ -11,8 +14,11 @@ import pytest
 
 from unsup_fast import report
 from unsup_fast.cluster import KMeans
-from unsup_fast.report import central, charts, numbers, pictures, plane, svg
+from unsup_fast.report import central, charts, figure, numbers, pictures, plane
 from unsup_fast.report.lines import Lines
+
+pytest.importorskip("matplotlib")
+Image = pytest.importorskip("PIL.Image")
 
 VOID = {"meta", "img"}
 
@@ -70,7 +76,14 @@ def test_page_is_whole_and_alone(shape):
     tags = parsed(page)
     assert not [tag for tag, _ in tags if tag in ("script", "link", "iframe")]
     links = [value for _, a in tags for name, value in a.items() if name in ("src", "href")]
-    assert all(link.startswith("data:image/png;base64,") for link in links)
+    names = Counter(a["id"] for _, a in tags if "id" in a)
+    assert all(number == 1 for number in names.values())
+    assert all(
+        link.startswith("data:image/png;base64,") or (link[0] == "#" and link[1:] in names)
+        for link in links
+    )
+    assert len([tag for tag, _ in tags if tag == "style"]) == 1
+    assert "#0f1e" not in page  # the stand-ins for the page's colours
     assert not re.search(r"url\(|@import|https?://", page)
     for word in ("nan", "inf"):
         assert not re.search(
@@ -164,44 +177,35 @@ def test_neighbours_differ_in_colour():
 
 
 def decoded(uri):
-    content = base64.b64decode(uri.partition(",")[2])
-    assert content[:8] == b"\x89PNG\r\n\x1a\n"
-    at, chunks = 8, {}
-    while at < len(content):
-        (length,) = struct.unpack(">I", content[at : at + 4])
-        kind, body = content[at + 4 : at + 8], content[at + 8 : at + 8 + length]
-        (check,) = struct.unpack(">I", content[at + 8 + length : at + 12 + length])
-        assert check == zlib.crc32(kind + body)
-        chunks[kind] = body
-        at += 12 + length
-    width, height = struct.unpack(">II", chunks[b"IHDR"][:8])
-    lines = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(height, -1)
-    assert (lines[:, 0] == 0).all()
-    return lines[:, 1:].reshape(height, width, 4)
+    with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as image:
+        assert image.format == "PNG"
+        return np.asarray(image.convert("RGBA"))
 
 
 @pytest.mark.parametrize("channels", [None, 1, 3, 4])
 def test_png(channels):
     shape = (2, 3) if channels is None else (2, 3, channels)
     rows = np.random.default_rng(0).integers(0, 256, (2, int(np.prod(shape)))).astype(np.float32)
-    pixels = decoded(pictures.strip(rows, shape, 0.0, 255.0))
-    assert pixels.shape == (2, 8, 4)
+    pixels = decoded(pictures.strip(rows, shape, 0.0, 255.0, 3))
+    assert pixels.shape == (2, 13, 4)
     assert (pixels[:, 3:5] == 0).all()
+    assert (pixels[:, 8:] == 0).all()
     expected = rows.reshape(2, 2, 3, -1)
     colour = expected[..., :3] if (channels or 1) > 1 else np.repeat(expected, 3, axis=3)
     np.testing.assert_array_equal(pixels[:, :3, :3], colour[0])
-    np.testing.assert_array_equal(pixels[:, 5:, :3], colour[1])
+    np.testing.assert_array_equal(pixels[:, 5:8, :3], colour[1])
     opacity = expected[1, ..., 3] if channels == 4 else 255
-    np.testing.assert_array_equal(pixels[:, 5:, 3], np.broadcast_to(opacity, (2, 3)))
+    np.testing.assert_array_equal(pixels[:, 5:8, 3], np.broadcast_to(opacity, (2, 3)))
 
 
-@pytest.mark.parametrize("shape", [(64, 64), (65, 65), (300, 7), (1, 500)])
-def test_large_pictures_are_shrunk(shape):
-    images = np.full((2, *shape, 3), 0.5)
-    small = pictures.shrink(images)
-    assert small.shape[1:3] == pictures.thumbnail(shape)
-    assert max(small.shape[1:3]) <= 64
-    assert (small == 0.5).all()
+@pytest.mark.parametrize(
+    ("shape", "side"), [((64, 64), (64, 64)), ((65, 65), (64, 64)), ((300, 7), (64, 1))]
+)
+def test_large_pictures_are_shrunk(shape, side):
+    rows = np.full((2, shape[0] * shape[1]), 1.0, dtype=np.float32)
+    pixels = decoded(pictures.strip(rows, shape, 0.0, 2.0, 2))
+    assert pixels.shape == (side[0], 2 * side[1] + pictures.GAP, 4)
+    assert (pixels[:, : side[1]] == [128, 128, 128, 255]).all()
 
 
 @pytest.mark.parametrize(
@@ -213,6 +217,12 @@ def test_large_pictures_are_shrunk(shape):
         (numbers.short, 950, "950"),
         (numbers.short, 12345, "12.3k"),
         (numbers.short, 999_999, "1M"),
+        (numbers.tick, 0.05, "0.05"),
+        (numbers.tick, 2000, "2,000"),
+        (numbers.tick, 12500, "12.5k"),
+        (numbers.tick, 34610.5, "34.6105k"),
+        (numbers.tick, 2e-5, "2e-5"),
+        (numbers.tick, 1.2e11, "1.2e11"),
         (numbers.real, 34609.8765, "34,610"),
         (numbers.real, 1.0914e11, "1.0914e11"),
         (numbers.real, 0.0123456, "0.012346"),
@@ -235,17 +245,69 @@ def test_numbers(function, value, text):
     assert function(value) == text
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 1), (1, 2), (-3, 7.5), (1e-7, 3e-7), (99, 123456)])
-def test_ticks(low, high):
-    ticks = svg.nice(low, high)
-    assert 2 <= len(ticks) <= 6
-    assert all(low - 1e-9 * abs(low) <= value <= high * (1 + 1e-9) for value in ticks)
+@pytest.mark.parametrize(
+    "values", [[0, 0], [5], [1, 0.5, 1e-7], [1e-5, 2e-5], [34_612, 34_611, 34_610], [9e11, 1e11]]
+)
+def test_ticks_are_few_and_differ(values):
+    chart = charts.inertia(np.array(values, dtype=np.float64))
+    parsed(chart)
+    ticks = re.findall(r'text-anchor="end">([^<]*)<', chart)
+    assert 2 <= len(ticks) <= 7
+    assert len(set(ticks)) == len(ticks)
+
+
+@pytest.mark.parametrize("values", [[60_000, 226], [7, 6], [900, 1], [10**9, 1], [3, 0]])
+def test_logarithmic_ticks_are_few(values):
+    chart = charts.changes(np.array(values), 10**9)
+    parsed(chart)
+    ticks = re.findall(r'text-anchor="end">([^<]*)<', chart)
+    assert 1 <= len(ticks) <= 7
+
+
+def test_notes_and_names_are_escaped():
+    def paint(axes):
+        dots = axes.scatter([0, 1], [0, 1], color=figure.ACCENT)
+        figure.mark(dots, "dots", ['<a> & "b"', "c]"])
+
+    drawing = figure.svg('<"name">', (100, 50), (9, 9, 9, 9), paint)
+    tags = parsed(drawing)
+    assert tags[0][1]["aria-label"] == '<"name">'
+    assert '<title>&lt;a&gt; &amp; "b"</title>' in drawing
+    assert "<title>c]</title>" in drawing
+    assert drawing == figure.svg('<"name">', (100, 50), (9, 9, 9, 9), paint)
+
+
+QUIET = """
+import sys, warnings
+warnings.simplefilter("error")
+import numpy as np
+from unsup_fast.report import charts
+assert "matplotlib" not in sys.modules
+assert charts.inertia(np.array([3.0, 2.0])).count("<svg") == 1
+assert "matplotlib.pyplot" not in sys.modules
+import matplotlib
+assert matplotlib.rcParams["svg.fonttype"] == "path"
+"""
+
+
+def test_matplotlib_is_late_and_quiet_without_a_cache(tmp_path):
+    (tmp_path / "file").write_text("not a directory")
+    (tmp_path / "matplotlibrc").write_text("no.such.key: 1\nsvg.fonttype: path\naxes.grid: no\n")
+    settings = {"MPLCONFIGDIR": str(tmp_path / "file"), "MATPLOTLIBRC": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, "-c", QUIET],
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout + ran.stderr == ""
 
 
 @pytest.mark.parametrize(
     "sizes", [[5], [3, 3, 3], [0, 9], list(range(1, 100)), [1] * 99, [1, 10**6] * 50]
 )
 def test_sizes_of_every_kind(sizes):
-    chart = charts.sizes(np.array(sizes), ["red"] * len(sizes))
+    chart = charts.sizes(np.array(sizes), [0] * len(sizes))
     parsed(chart)
     assert "nan" not in chart

@@ -1,7 +1,29 @@
 """Optional packages: import them, or name the command that installs them."""
 
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
+
+
+def check(package: str, extra: str, purpose: str) -> None:
+    """Raise now what `require` would raise later for a missing package; import nothing.
+
+    Parameters
+    ----------
+    package, extra, purpose : str
+        As for `require`.
+
+    Raises
+    ------
+    ImportError
+        If the package is missing, with the install command.
+    """
+    try:
+        missing = find_spec(package) is None
+    except ModuleNotFoundError:
+        missing = True
+    if missing:
+        raise _missing(package, extra, purpose)
 
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:
@@ -27,8 +49,12 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
         package = module.partition(".")[0]
         if error.name is None or error.name.partition(".")[0] != package:
             raise
-        raise ImportError(
-            f"{purpose} needs the package {package!r}, which is not installed; "
-            f"run: pip install 'unsup-fast[{extra}]'",
-            name=package,
-        ) from None
+        raise _missing(package, extra, purpose) from None
+
+
+def _missing(package: str, extra: str, purpose: str) -> ImportError:
+    return ImportError(
+        f"{purpose} needs the package {package!r}, which is not installed; "
+        f"run: pip install 'unsup-fast[{extra}]'",
+        name=package,
+    )

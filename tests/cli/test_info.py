@@ -58,6 +58,16 @@ def test_missing_package_names_the_command(package):
     assert "pip install 'unsup-fast[cli]'" in ran.stderr
 
 
+@pytest.mark.parametrize("package", ["matplotlib", "PIL"])
+def test_missing_package_of_the_report_is_found_before_the_fit(package, data, tmp_path):
+    ran = without([package], "kmeans", str(data), "-k", "2", "-o", str(tmp_path / "out"))
+    assert ran.returncode == 2
+    assert ran.stderr.count("\n") == 1
+    assert repr(package) in ran.stderr
+    assert "pip install 'unsup-fast[cli]'" in ran.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_version(cli):
     ran = cli("--version")
     assert ran.status == 0

@@ -67,7 +67,10 @@ def run(out: Path, *, threads: int | None, overwrite: bool) -> int:
     ------
     UserError
         If `out` cannot be written to, or holds results that no demo made.
+    ImportError
+        If a package that the report needs is missing.
     """
+    report.check()
     files.check_directory(out, overwrite=overwrite or _is_demo(out), resume=False)
     console = Console(highlight=False)
     table = Table(

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
-from unsup_fast import blocks
+from unsup_fast import blocks, report
 from unsup_fast.blocks import Rows
 from unsup_fast.cli import checkpoint, files, results
 from unsup_fast.cli.checkpoint import Kept
@@ -89,8 +89,11 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
     ------
     UserError, DataError
         If anything given is unusable; found before the fit begins.
+    ImportError
+        If a package that the report needs is missing; found then too.
     """
     console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True)
+    report.check()
     files.check_directory(settings.out, overwrite=settings.overwrite, resume=settings.resume)
     with Interrupts() as interrupts:
         job = prepare(settings)

@@ -1,5 +1,18 @@
 """Self-contained HTML reports."""
 
+from unsup_fast import _extras
 from unsup_fast.report.page import Content, kmeans
 
-__all__ = ["Content", "kmeans"]
+__all__ = ["Content", "check", "kmeans"]
+
+
+def check() -> None:
+    """Raise what a report would raise at its end, so that no fit is waited for in vain.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib or pillow is missing, with the install command.
+    """
+    for package in ("matplotlib", "PIL"):
+        _extras.check(package, "cli", "a report")

@@ -1,15 +1,19 @@
 """The charts of a k-means report."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast.report.numbers import count, percent, real
-from unsup_fast.report.svg import Scale, across, bar, frame, line, tick, upward
+from unsup_fast.report import figure
+from unsup_fast.report.numbers import count, percent, real, tick
 
 Array = npt.NDArray[Any]
+
+SIZE = (440, 260)
+MARGINS = (58, 12, 46, 12)
 
 # Above this many clusters single bars are too thin to point at.
 MOST_BARS = 60
@@ -19,36 +23,52 @@ MOST_COLOURED = 30
 MOST_NAMED = 16
 # Above this many points a line has more of them than pixels.
 MOST_POINTS = 400
+# Up to this many points of a line are dots, each with its numbers.
+MOST_DOTS = 60
 # Largest over smallest cluster above which a histogram of sizes needs a logarithmic axis.
 WIDE = 50
 
 
-def sizes(cluster_sizes: Array, colours: Sequence[str]) -> str:
-    """Return the cluster sizes as sorted bars, or as a histogram if there are many."""
+def sizes(cluster_sizes: Array, colours: Sequence[int]) -> str:
+    """Return the cluster sizes as sorted bars, or as a histogram if there are many.
+
+    Parameters
+    ----------
+    cluster_sizes : ndarray of shape (K,)
+    colours : sequence of int, of length K
+        Number of each cluster's colour.
+    """
     if len(cluster_sizes) <= MOST_BARS:
         return _bars(cluster_sizes, colours)
     return _histogram(cluster_sizes)
 
 
-def _bars(cluster_sizes: Array, colours: Sequence[str]) -> str:
-    order = np.argsort(-cluster_sizes, kind="stable")
-    x, y = across(0.5, len(order) + 0.5), upward(0, float(cluster_sizes.max()) * 1.04)
-    gap = 0.12 if len(order) > 20 else 0.16
-    parts = []
-    for place, cluster in enumerate(order.tolist(), start=1):
-        rows = int(cluster_sizes[cluster])
-        note = f"cluster {cluster}: {count(rows)} rows ({percent(rows / cluster_sizes.sum())})"
-        edges = x(place - 0.5 + gap), x(place + 0.5 - gap)
-        colour = colours[cluster] if len(order) <= MOST_COLOURED else ""
-        parts.append(bar(*edges, y(rows), note, colour))
+def _bars(cluster_sizes: Array, colours: Sequence[int]) -> str:
+    order = np.argsort(-cluster_sizes, kind="stable").tolist()
+    places, named = range(1, len(order) + 1), len(order) <= MOST_NAMED
+
+    def paint(axes: Any) -> None:
+        paints = [figure.CLUSTER[colours[cluster]] for cluster in order]
+        bars = axes.bar(
+            places,
+            cluster_sizes[order],
+            width=0.76 if len(order) > 20 else 0.68,
+            color=paints if len(order) <= MOST_COLOURED else figure.ACCENT,
+        )
+        for bar, cluster in zip(bars, order, strict=True):
+            rows = int(cluster_sizes[cluster])
+            share = percent(rows / cluster_sizes.sum())
+            figure.mark(bar, "bar", [f"cluster {cluster}: {count(rows)} rows ({share})"])
+        axes.set_xlim(0.5, len(order) + 0.5)
+        axes.set_ylim(0, 1.04 * cluster_sizes.max())
+        axes.set_xticks(places if named else [], order if named else [])
+
     name = (
         f"Bars of {len(order)} cluster sizes, from {count(cluster_sizes.max())} "
         f"to {count(cluster_sizes.min())} rows"
     )
-    named = len(order) <= MOST_NAMED
-    ticks = [(place, str(cluster)) for place, cluster in enumerate(order.tolist(), start=1)]
-    title = "cluster" if named else "clusters, largest first"
-    return frame(name, parts, x, y, title, "Rows in each cluster", ticks if named else [])
+    x_title = "cluster" if named else "clusters, largest first"
+    return _chart("Rows in each cluster", name, x_title, paint)
 
 
 def _histogram(cluster_sizes: Array) -> str:
@@ -62,33 +82,39 @@ def _histogram(cluster_sizes: Array) -> str:
         edges = np.geomspace(low, high * (1 + 1e-9), bins + 1)
     else:
         edges = np.linspace(low, high, bins + 1)
-    heights, edges = np.histogram(filled, edges)
-    x, y = across(float(edges[0]), float(edges[-1]), log), upward(0, float(heights.max()) * 1.04)
-    parts = [
-        bar(x(left) + 0.6, x(right) - 0.6, y(height), f"{count(height)} clusters of {span}")
-        for left, right, height in zip(
-            edges[:-1].tolist(), edges[1:].tolist(), heights, strict=True
-        )
-        if height
-        for span in [f"{count(np.ceil(left))} to {count(np.floor(right))} rows"]
-    ]
+
+    def paint(axes: Any) -> None:
+        if log:
+            axes.set_xscale("log")
+        heights, _, bars = axes.hist(filled, edges, rwidth=0.9, color=figure.ACCENT)
+        for bar, height, left, right in zip(bars, heights, edges[:-1], edges[1:], strict=True):
+            span = f"{count(np.ceil(left))} to {count(np.floor(right))} rows"
+            figure.mark(bar, "bar", [f"{count(height)} clusters of {span}"])
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_ylim(0, 1.04 * max(heights))
+        _round_ticks(axes.xaxis, edges[0], edges[-1], log=log, integer=not log)
+
     name = f"Histogram of {len(filled)} cluster sizes, from {count(low)} to {count(high)} rows"
-    return frame(name, parts, x, y, "rows in a cluster", "Clusters of each size")
+    return _chart("Clusters of each size", name, "rows in a cluster", paint)
 
 
 def inertia(values: Array) -> str:
     """Return the inertia by iteration."""
     places = _thin(len(values))
-    xs, ys = (places + 1).tolist(), values[places].tolist()
+    notes = [f"iteration {i + 1}: {real(values[i])}" for i in places.tolist()]
     low, high = float(values.min()), float(values.max())
     room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     # Where the curve drops to almost nothing, zero is the honest lower end.
     bottom = 0.0 if low - room < 0.1 * high else low - room
-    x, y = across(1, max(2, len(values))), upward(bottom, high + room)
-    notes = [f"iteration {a}: {real(b)}" for a, b in zip(xs, ys, strict=True)]
+
+    def paint(axes: Any) -> None:
+        _line(axes, places + 1, values[places], notes)
+        axes.set_xlim(1, max(2, len(values)))
+        axes.set_ylim(bottom, high + room)
+        _round_ticks(axes.xaxis, 1, len(values), integer=True)
+
     name = f"Inertia over {len(values)} iterations, from {real(values[0])} to {real(values[-1])}"
-    marks = [line(xs, ys, x, y, notes)]
-    return frame(name, marks, x, y, "iteration", "Inertia", _whole(x))
+    return _chart("Inertia", name, "iteration", paint)
 
 
 def changes(values: Array, n_rows: int) -> str:
@@ -97,23 +123,59 @@ def changes(values: Array, n_rows: int) -> str:
     places = places[values[places] > 0]
     if not len(places):
         return ""
-    xs, ys = (places + 1).tolist(), values[places].tolist()
-    x = across(1, max(2, len(values)))
-    y = upward(max(0.5, min(ys) / 1.5), max(ys) * 1.5, log=True)
     notes = [
-        f"iteration {a}: {count(b)} ({percent(b / n_rows)})" for a, b in zip(xs, ys, strict=True)
+        f"iteration {i + 1}: {count(values[i])} ({percent(values[i] / n_rows)})"
+        for i in places.tolist()
     ]
+    low, high = values[places].min(), values[places].max()
+
+    def paint(axes: Any) -> None:
+        axes.set_yscale("log")
+        _line(axes, places + 1, values[places], notes)
+        bottom, top = max(0.5, low / 1.5), high * 1.5
+        axes.set_xlim(1, max(2, len(values)))
+        axes.set_ylim(bottom, top)
+        _round_ticks(axes.xaxis, 1, len(values), integer=True)
+        _round_ticks(axes.yaxis, bottom, top, log=True)
+
     last = "none" if values[-1] == 0 else count(values[-1])
     name = f"Rows that changed cluster in each iteration, from {count(values[0])} to {last}"
     caption = "Rows that changed cluster (logarithmic" + (
         ", last: none)" if last == "none" else ")"
     )
-    marks = [line(xs, ys, x, y, notes)]
-    return frame(name, marks, x, y, "iteration", caption, _whole(x))
+    return _chart(caption, name, "iteration", paint)
 
 
-def _whole(x: Scale) -> list[tuple[float, str]]:
-    return [(value, tick(value)) for value in x.ticks() if value == round(value)]
+def _chart(caption: str, name: str, x_title: str, paint: Callable[[Any], None]) -> str:
+    def whole(axes: Any) -> None:
+        _round_ticks(axes.yaxis)
+        paint(axes)
+        axes.set_xlabel(x_title, labelpad=8, color=figure.SOFT)
+
+    drawing = figure.svg(name, SIZE, MARGINS, whole)
+    return f"<figure><figcaption>{escape(caption)}</figcaption>{drawing}</figure>"
+
+
+def _line(axes: Any, x: Array, y: Array, notes: Sequence[str]) -> None:
+    axes.plot(x, y, color=figure.ACCENT, clip_on=False)
+    if len(x) <= MOST_DOTS:
+        dots = axes.scatter(x, y, s=36, linewidths=0, color=figure.ACCENT, clip_on=False, zorder=3)
+        figure.mark(dots, "dots", notes)
+
+
+def _round_ticks(
+    axis: Any, low: float = 0, high: float = 1, *, log: bool = False, integer: bool = False
+) -> None:
+    """Put up to six ticks on an axis: multiples of 1, 2 or 5, or on a wide one powers of ten."""
+    ticker = figure.load("matplotlib.ticker")
+    if log:
+        powers = np.floor(np.log10(high)) - np.ceil(np.log10(low))
+        locator = ticker.LogLocator(subs=(1.0,) if powers >= 1 else (1.0, 2.0, 5.0), numticks=6)
+    else:
+        locator = ticker.MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=integer)
+    axis.set_major_locator(locator)
+    axis.set_minor_locator(ticker.NullLocator())
+    axis.set_major_formatter(lambda value, _: tick(value))
 
 
 def _thin(length: int) -> Array:

@@ -13,12 +13,20 @@ def counted(value: int, thing: str) -> str:
     return f"{count(value)} {thing}" if value == 1 else f"{count(value)} {thing}s"
 
 
-def short(value: float) -> str:
+def short(value: float, digits: int = 3) -> str:
     """Return a number in five characters or so: 950, 12.3k, 4.56M."""
     for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= 0.9995 * factor:
-            return f"{value / factor:.3g}{unit}"
-    return f"{value:.3g}"
+            return f"{value / factor:.{digits}g}{unit}"
+    return f"{value:.{digits}g}"
+
+
+def tick(value: float) -> str:
+    """Return a round number on an axis: 0.05, 2,000, 12.5k, 2e9."""
+    if 0 < abs(value) < 1e-3 or abs(value) >= 1e9:
+        mantissa, exponent = f"{value:e}".split("e")
+        return f"{float(mantissa):g}e{int(exponent)}"
+    return short(value, 6) if abs(value) >= 1e4 else f"{value:,.6g}"
 
 
 def real(value: float) -> str:

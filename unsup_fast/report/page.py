@@ -94,7 +94,7 @@ def kmeans(content: Content) -> str:
 </div>
 <h2>Cluster sizes</h2>
 <div class="charts">
-{charts.sizes(model.cluster_sizes_, colours)}
+{charts.sizes(model.cluster_sizes_, plane.colours.tolist())}
 {_quantiles(model.cluster_sizes_)}
 </div>
 <h2>The rows in two dimensions</h2>
@@ -225,25 +225,18 @@ def _pictures(content: Content, found: list[Central]) -> list[str]:
     bodies = []
     for one in found:
         centre = content.model.cluster_centers_[one.cluster][None]
-        mean = pictures.strip(centre, shape, low, high)
-        nearest = pictures.strip(content.X[one.rows], shape, low, high)
+        mean = pictures.strip(centre, shape, low, high, 1)
+        nearest = pictures.strip(content.X[one.rows], shape, low, high, N_PICTURES)
         listed = ", ".join(map(str, one.rows.tolist()))
         # Widths in shares of the card keep all pictures of one size.
         bodies.append(
             f'<div class="pictures"><div class="mean" style="width:{100 / (N_PICTURES + 2):.2f}%">'
             f'<img{coarse} src="{mean}" alt="Centroid of cluster {one.cluster}"><small>mean</small>'
             f'</div><div class="nearest"><img{coarse} src="{nearest}" '
-            f'style="width:{_width(len(one.rows), shape):.2f}%" '
             f'alt="The most central rows of cluster {one.cluster}: {listed}">'
             f"<small>rows {listed}</small></div></div>"
         )
     return bodies
-
-
-def _width(n_pictures: int, shape: tuple[int, ...]) -> float:
-    """Share in percent of a full strip's width that `n_pictures` need."""
-    side = pictures.thumbnail(shape)[1] + pictures.GAP
-    return 100 * (n_pictures * side - pictures.GAP) / (N_PICTURES * side - pictures.GAP)
 
 
 def _texts(lines: Lines, found: list[Central]) -> list[str]:

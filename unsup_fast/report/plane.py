@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 from sklearn.utils.extmath import randomized_svd
 
+from unsup_fast.report import figure
 from unsup_fast.report.numbers import count, percent
 
 Array = npt.NDArray[Any]
@@ -91,40 +92,55 @@ class Plane:
         low, high = low - room, high + room
 
         def place(points: Array) -> Array:
-            shares = np.clip((points - low) / (high - low), 0, 1)
-            return np.column_stack(  # [n, 2]
-                [
-                    PAD + shares[:, 0] * (WIDTH - 2 * PAD),
-                    HEIGHT - PAD - shares[:, 1] * (HEIGHT - 2 * PAD),
-                ]
-            )
+            shares: Array = np.clip((points - low) / (high - low), 0, 1)
+            return shares  # [n, 2]
 
-        at = place(self.points)
-        parts = []
-        for number in range(N_COLOURS):
-            dots = at[self.colours[self.labels] == number]
-            if len(dots):
-                path = "".join(f"M{x:.0f} {y:.0f}h0" for x, y in dots)
-                few = " few" if len(at) <= FEW else ""
-                parts.append(
-                    f'<path class="rows{few}" style="stroke:var(--c{number})" d="{path}"/>'
-                )
-        largest = np.argsort(-sizes, kind="stable")[:MOST_CENTROIDS]
-        largest = largest[sizes[largest] > 0]
-        for cluster, (x, y) in zip(largest.tolist(), place(self.centers[largest]), strict=True):
-            note = f"centroid {cluster}: {count(sizes[cluster])} rows"
+        def paint(axes: Any) -> None:
+            axes.set_axis_off()
+            axes.set_xlim(0, 1)
+            axes.set_ylim(0, 1)
+            self._dots(axes, place(self.points))
+            largest = np.argsort(-sizes, kind="stable")[:MOST_CENTROIDS]
+            largest = largest[sizes[largest] > 0]
+            at = place(self.centers[largest])
             if len(sizes) <= MOST_NUMBERED:
-                parts.append(f'<text x="{x:.0f}" y="{y:.0f}" dy=".35em">{cluster}</text>')
-            else:
-                parts.append(
-                    f'<circle class="centroid" cx="{x:.0f}" cy="{y:.0f}" r="4" '
-                    f'style="fill:var(--c{self.colours[cluster]})"><title>{note}</title></circle>'
-                )
+                for cluster, (x, y) in zip(largest.tolist(), at, strict=True):
+                    axes.text(x, y, str(cluster), ha="center", va="baseline")
+                return
+            colours = [figure.CLUSTER[number] for number in self.colours[largest]]
+            marks = axes.scatter(
+                *at.T, s=64, c=colours, edgecolors=figure.INK, linewidths=1.4, clip_on=False
+            )
+            notes = [f"centroid {cluster}: {count(sizes[cluster])} rows" for cluster in largest]
+            figure.mark(marks, "centroids", notes)
+
         name = f"{count(len(self.points))} rows in two principal components, coloured by cluster"
-        return (
-            f'<svg class="plane" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">'
-            f"{''.join(parts)}</svg>"
-        )
+        return figure.svg(name, (WIDTH, HEIGHT), (PAD, PAD, PAD, PAD), paint, "plane")
+
+    def _dots(self, axes: Any, at: Array) -> None:
+        """Draw the rows of a colour as one path of zero-length lines with round ends.
+
+        A marker for each row would make the page several times as large.
+        """
+        Path = figure.load("matplotlib.path").Path
+        PathPatch = figure.load("matplotlib.patches").PathPatch
+        few = len(at) <= FEW
+        for number, colour in enumerate(figure.CLUSTER):
+            dots = at[self.colours[self.labels] == number]
+            if not len(dots):
+                continue
+            lines = Path(np.repeat(dots, 2, axis=0), [Path.MOVETO, Path.LINETO] * len(dots))
+            patch = PathPatch(
+                lines,
+                fill=False,
+                edgecolor=colour,
+                linewidth=6 if few else 4,
+                alpha=0.75 if few else 0.65,
+                capstyle="round",
+                clip_on=False,
+            )
+            figure.mark(patch, "rows few" if few else "rows")
+            axes.add_patch(patch)
 
     def caption(self) -> str:
         """Return what the picture shows, in sentences."""
