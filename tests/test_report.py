@@ -304,6 +304,16 @@ def test_matplotlib_is_late_and_quiet_without_a_cache(tmp_path):
     assert ran.stdout + ran.stderr == ""
 
 
+@pytest.mark.parametrize("n_clusters", [3, 40, 100])
+def test_every_shape_has_its_note(n_clusters):
+    page = report.kmeans(content(700, 4, n_clusters))
+    iterations = re.search(r"Inertia over (\d+) iterations", page)[1]
+    titles = re.findall("<title>(iteration|cluster|centroid|.* clusters of)", page)
+    assert titles.count("iteration") >= 2 * int(iterations) - 1
+    assert titles.count("cluster") == (n_clusters if n_clusters <= charts.MOST_BARS else 0)
+    assert titles.count("centroid") == (n_clusters if n_clusters > plane.MOST_NUMBERED else 0)
+
+
 @pytest.mark.parametrize(
     "sizes", [[5], [3, 3, 3], [0, 9], list(range(1, 100)), [1] * 99, [1, 10**6] * 50]
 )

@@ -174,5 +174,7 @@ def _annotate(element: ElementTree.Element, kind: str, *notes: str) -> None:
     for one in {element, *defined}:  # a style reaches through <use> by a class of the path alone
         one.set("class", kind)
     shapes = [one for one in element.iter() if one.tag in ("path", "use") and one not in defined]
-    for shape, note in zip(shapes, notes, strict=False):
+    if len(shapes) != len(notes):  # rather no note than another shape's
+        return
+    for shape, note in zip(shapes, notes, strict=True):
         ElementTree.SubElement(shape, "title").text = note
