@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from unsup_fast.kernels.assign import Assigned, assign
 from unsup_fast.kernels.assign.prune import Basis, Projection, basis, choose, may_pay, project
@@ -80,9 +81,11 @@ class Passes:
             return
         self._next_try = 2 * self._next_try + 1
         assert self.shift is not None
-        if self._basis is None:
-            self._basis = basis(self.X, self.shift)
-        chosen = choose(self.X, centers, labels, self._basis)
+        # One thread: several gain little here, and lose seconds where other work holds the cores.
+        with threadpool_limits(1, user_api="blas"):
+            if self._basis is None:
+                self._basis = basis(self.X, self.shift)
+            chosen = choose(self.X, centers, labels, self._basis)
         if chosen is not None:
             self._last_seconds = 0.0
             self._projection = project(self.X, chosen, self.n_threads)
