@@ -179,7 +179,7 @@ void add_assigned(const AssignIn<T>& in, const Centroids<T>& c, const Plan<T>& p
     };
     assign_chunks<T>(in.n, plan.chunk_rows, plan.shared_sums, c.k, c.d, c.stride, out, run, stop,
                      label, add);
-    out.inertia /= double(c.scale) * double(c.scale);
+    out.inertia = out.inertia / double(c.scale) / double(c.scale);
 }
 
 template <class T>

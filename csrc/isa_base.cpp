@@ -3,6 +3,11 @@
 
 #define UNSUP_ISA base
 #define UNSUP_VECTOR_BYTES 16
+#if defined(__FMA__) || defined(__aarch64__)
+#define UNSUP_FMA 1
+#else
+#define UNSUP_FMA 0
+#endif
 #if defined(__aarch64__)
 #define UNSUP_REGISTERS 32
 #else

@@ -13,6 +13,7 @@
 
 #define UNSUP_ISA v3
 #define UNSUP_VECTOR_BYTES 32
+#define UNSUP_FMA 1
 #define UNSUP_REGISTERS 16
 #include "isa-inl.h"
 

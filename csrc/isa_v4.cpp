@@ -16,6 +16,7 @@
 
 #define UNSUP_ISA v4
 #define UNSUP_VECTOR_BYTES 64
+#define UNSUP_FMA 1
 #define UNSUP_REGISTERS 32
 #include "isa-inl.h"
 

@@ -68,22 +68,36 @@ UNSUP_INLINE T quick_score(const T* x, const T* shift, T scale, const T* c, T ha
     return total + lane[0];
 }
 
+// a b + c, fused exactly where the compiler fuses the products of assign: left to itself, it may
+// vectorise this loop and round the products.
+UNSUP_INLINE float multiply_add(float a, float b, float c) {
+#if UNSUP_FMA
+    return __builtin_fmaf(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+UNSUP_INLINE double multiply_add(double a, double b, double c) {
+#if UNSUP_FMA
+    return __builtin_fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
 // The scores of four centroids in the order of assign: one sum each, started at -|c'|^2 / 2,
-// columns in turn. Vectors, so that the compiler fuses multiplication and addition as it does
-// there.
+// columns in turn.
 template <class T>
 void exact_scores(const T* x, const Centroids<T>& c, const Survivor* four, T* out) {
     const T* rows[4];
-    vec<T, 4> score;
     for (int q = 0; q < 4; ++q) {
         rows[q] = c.rows.get() + four[q].k * c.stride;
-        score[q] = c.half_norm[four[q].k];
+        out[q] = c.half_norm[four[q].k];
     }
     for (int64_t j = 0; j < c.d; ++j) {
         const T value = (x[j] - c.shift[j]) * c.scale;
-        score += vec<T, 4>{rows[0][j], rows[1][j], rows[2][j], rows[3][j]} * value;
+        for (int q = 0; q < 4; ++q) out[q] = multiply_add(rows[q][j], value, out[q]);
     }
-    store<T, 4>(out, score);
 }
 
 template <class T>
@@ -126,7 +140,9 @@ struct Pruner {
         const vec<T, kDoubles> lane = overrun ? adder.template distance<true>(x, centroid)
                                               : adder.template distance<false>(x, centroid);
         const double unit = double(projection.scale) / double(c.scale);
-        return sum<kDoubles>(to_double<T, kDoubles>(lane)) * unit * unit;
+        // What the squares lose to underflow is added.
+        const double lost = double(c.d) * double(std::numeric_limits<T>::min());
+        return (sum<kDoubles>(to_double<T, kDoubles>(lane)) + lost) * unit * unit;
     }
 
     // The nearest of the survivors [from, to) of row i, which has the label `known`.
@@ -142,7 +158,12 @@ struct Pruner {
         // Twice the rounding of a score, so that all that could be best in assign's order stay.
         const double length = std::sqrt(projection.squares[i]) + projection.slack[i];
         const double unit = double(c.scale) / double(projection.scale);
-        const T margin = T(rounding(length) * unit * unit);
+        // Where sums may overflow on the way, the order matters: all are scored as assign does.
+        const double reach = (length * largest + largest * largest) * unit * unit;
+        const bool safe =
+            std::max(reach, length * unit) < double(std::numeric_limits<T>::max()) / 4;
+        const T margin =
+            safe ? T(rounding(length) * unit * unit) : std::numeric_limits<T>::infinity();
         T best = -std::numeric_limits<T>::infinity();
         close.clear();
         for (const Survivor* s = from; s < to; ++s) {

@@ -24,14 +24,16 @@ struct Centroids {
         stride = sums_stride(d);
         shift = buffer<T>(stride + 2 * lanes<T>, T(0));
         if (in.shift != nullptr) std::copy(in.shift, in.shift + d, shift.get());
-        rows = buffer<T>(k * stride, T(0));
+        rows = buffer<T>(k * stride + lanes<T>, T(0));
         T largest = 0;
         for (int64_t i = 0; i < k; ++i)
             for (int64_t j = 0; j < d; ++j) {
                 rows[i * stride + j] = in.centers[i * d + j] - shift[j];
                 largest = std::max(largest, std::abs(rows[i * stride + j]));
             }
-        scale = largest > 0 ? std::ldexp(T(1), -std::max(std::ilogb(largest), -120)) : T(1);
+        scale = largest > 0 ? std::ldexp(T(1), -std::max(std::ilogb(largest),
+                                                         8 - std::numeric_limits<T>::max_exponent))
+                            : T(1);
         packed = buffer<T>(groups * kGroup * d, T(0));
         half_norm = buffer<T>(groups * kGroup, -std::numeric_limits<T>::infinity());
         for (int64_t i = 0; i < k; ++i) {
