@@ -2,9 +2,9 @@
 
 Run by ``make bench`` or ``pytest benchmarks/bench_kmeans.py --out results --mnist mnist.npz``.
 Each library is timed on a whole fit from given rows; `assign` alone is timed as one dense
-iteration (labels, sums, inertia). Exact libraries must reach the same inertia to 1e-5;
-superkmeans, which takes no initial centroids and prunes by probability, to 10 %. faiss is timed
-without the search that would give labels, so it does a pass less than the others.
+iteration (labels, sums, inertia). Exact libraries must reach the same inertia to 1e-5 (one case
+apart); superkmeans, which takes no initial centroids and prunes by probability, to 10 %. faiss is
+timed without the search that would give labels, so it does a pass less than the others.
 """
 
 import functools
@@ -34,6 +34,9 @@ ITERATIONS = [
     "MNIST, k=100",
     "MNIST, k=1000",
 ]
+# Exact libraries round differently. In this case a row has two centroids whose squared distances
+# differ by 2e-7 of themselves in the first pass; it sends the runs ways that end 4e-4 apart.
+TOLERANCE = {"100k x 128, k=1024": 1e-3}
 EXACT = {"unsup_fast", "scikit-learn", "sklearnex", "faiss"}
 
 
@@ -51,9 +54,9 @@ def data(case, mnist):
     return X, X[rng.choice(n, k, replace=False)].copy()
 
 
-@functools.lru_cache(maxsize=1)
-def sgemm_rate():
-    """GFLOP/s of the BLAS at hand on 4096 x 4096 matrices: the best of five."""
+@functools.lru_cache
+def sgemm_rate(case):
+    """GFLOP/s of the BLAS at hand on 4096 x 4096 matrices, the best of six, before each case."""
     import time
 
     a = np.asfortranarray(np.random.default_rng(0).random((4096, 4096), dtype=np.float32))
@@ -146,12 +149,12 @@ def record(request, benchmark, case, library, flop, quality):
             "max_s": stats.max,
             "rounds": stats.rounds,
             "gflops": rate,
-            "of_sgemm": rate / sgemm_rate(),
-            "sgemm_gflops": sgemm_rate(),
+            "of_sgemm": rate / sgemm_rate(case),
+            "sgemm_gflops": sgemm_rate(case),
             "inertia": quality,
         }
     )
-    benchmark.extra_info["of_sgemm"] = rate / sgemm_rate()
+    benchmark.extra_info["of_sgemm"] = rate / sgemm_rate(case)
 
 
 @pytest.mark.parametrize("library", FITTERS)
@@ -163,7 +166,7 @@ def test_fit(benchmark, request, case, library):
     if library == "superkmeans" and d < 16:
         pytest.skip("superkmeans is made for high-dimensional rows")
     X, centers = data(case, request.config.getoption("--mnist"))
-    sgemm_rate()
+    sgemm_rate(case)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = benchmark.pedantic(
@@ -174,7 +177,9 @@ def test_fit(benchmark, request, case, library):
         )
     quality = inertia(X, found)
     if library in EXACT:
-        assert quality == pytest.approx(reference.setdefault(case, quality), rel=1e-5)
+        assert quality == pytest.approx(
+            reference.setdefault(case, quality), rel=TOLERANCE.get(case, 1e-5)
+        )
     else:
         assert quality == pytest.approx(reference[case], rel=0.1)
     record(request, benchmark, case, library, 2 * n * d * k * iterations, quality)
@@ -186,7 +191,7 @@ def test_iteration(benchmark, request, case):
     X, centers = data(case, request.config.getoption("--mnist"))
     shift = moments(X).mean.astype(np.float32)
     labels = np.zeros(n, dtype=np.int32)
-    sgemm_rate()
+    sgemm_rate(case)
     result = benchmark.pedantic(
         lambda: assign(X, centers, shift=shift, labels=labels),
         rounds=3 * request.config.getoption("--rounds"),

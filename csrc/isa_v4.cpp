@@ -4,14 +4,13 @@
 #include "isa-deps.hpp"
 
 #if defined(__clang__)
-#pragma clang attribute push(                                                                 \
-    __attribute__((target(                                                                    \
-        "avx2,fma,bmi,bmi2,f16c,lzcnt,popcnt,avx512f,avx512bw,avx512cd,avx512dq,avx512vl"))), \
+#pragma clang attribute push(                                                             \
+    __attribute__((target("avx2,fma,bmi2,avx512f,avx512bw,avx512cd,avx512dq,avx512vl"))), \
     apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target( \
-    "avx2,fma,bmi,bmi2,f16c,lzcnt,popcnt,avx512f,avx512bw,avx512cd,avx512dq,avx512vl,prefer-vector-width=512")
+    "avx2,fma,bmi2,avx512f,avx512bw,avx512cd,avx512dq,avx512vl,prefer-vector-width=512")
 #endif
 
 #define UNSUP_ISA v4

@@ -80,6 +80,8 @@ void moments(Moments<T>& m, const Run& run) {
     for (int64_t i = 0; !finite && i < n * d; ++i)
         if (!std::isfinite(m.x[i])) {
             m.bad = i;
+            std::fill(m.mean, m.mean + d, std::numeric_limits<double>::quiet_NaN());
+            std::fill(m.variance, m.variance + d, std::numeric_limits<double>::quiet_NaN());
             break;
         }
 }

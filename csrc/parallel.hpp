@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
+#include <mutex>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -24,11 +26,22 @@ class Stop {
             flag_.store(true, std::memory_order_relaxed);
         return requested();
     }
+    // Ends the operation with an exception that one of its threads met.
+    void fail(std::exception_ptr error) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        error_ = error;
+        flag_.store(true, std::memory_order_relaxed);
+    }
+    void rethrow() const {
+        if (error_ != nullptr) std::rethrow_exception(error_);
+    }
     bool requested() const { return flag_.load(std::memory_order_relaxed); }
 
   private:
     const Run& run_;
     std::atomic<bool> flag_{false};
+    std::mutex mutex_;
+    std::exception_ptr error_;
 };
 
 // Calls body(thread) once in each of `threads` threads.

@@ -302,16 +302,21 @@ void prune(const AssignIn<T>& in, Projection<T>& projection, AssignOut<T>& out, 
     const auto label = [&](int64_t i0, int64_t i1, int thread) {
         const RowAdder<T, kDoubles> adder(c.shift.get(), c.scale, c.d);
         int64_t changed = 0, found = 0;
-        for (int64_t i = i0; i < i1 && !stop.poll(thread); i += kTile<T>) {
-            const int rows = int(std::min<int64_t>(kTile<T>, i1 - i));
-            PruneSpace<T>& space = spaces[size_t(thread)];
-            changed += pruner.label_tile(i, rows, adder, space, out.labels);
-            found += int64_t(space.survivors.size());
+        try {  // survivors may need more memory than there is
+            for (int64_t i = i0; i < i1 && !stop.poll(thread); i += kTile<T>) {
+                const int rows = int(std::min<int64_t>(kTile<T>, i1 - i));
+                PruneSpace<T>& space = spaces[size_t(thread)];
+                changed += pruner.label_tile(i, rows, adder, space, out.labels);
+                found += int64_t(space.survivors.size());
+            }
+        } catch (...) {
+            stop.fail(std::current_exception());
         }
         survivors += found;
         return changed;
     };
     add_assigned<T>(in, c, plan, out, run, stop, label);
+    stop.rethrow();
     projection.survivors = survivors;
 }
 

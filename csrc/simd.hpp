@@ -3,6 +3,10 @@
 // be shared with the baseline code.
 #pragma once
 
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 12
+#error "GCC 12 or newer is needed (or Clang): __builtin_shufflevector"
+#endif
+
 #include <cstdint>
 #include <utility>
 

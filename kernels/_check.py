@@ -14,6 +14,8 @@ def matrix(name: str, value: Array, dtype: np.dtype[Any] | None = None) -> Array
         raise TypeError(f"{name} must be a 2-D NumPy array, got {_describe(value)}")
     if value.dtype not in (np.float32, np.float64):
         raise TypeError(f"{name} must be float32 or float64, got {value.dtype}")
+    if value.shape[1] == 0:
+        raise ValueError(f"{name} has no columns; it must have at least one")
     if dtype is not None and value.dtype != dtype:
         raise TypeError(f"{name} must be {dtype} like X, got {value.dtype}")
     if not value.flags.c_contiguous:

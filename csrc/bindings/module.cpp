@@ -35,6 +35,7 @@ bool interrupted() {
 
 template <class F>
 void run_free(int threads, const F& body) {
+    require(threads >= 1, "n_threads must be at least 1");
     const Run run{threads, interrupted};
     {
         py::gil_scoped_release release;
@@ -88,6 +89,7 @@ py::tuple assign_with(int64_t n, const T* x, const In<T>& centers, const MaybeIn
     require(labels.size() == n, "labels: wrong length");
     require(sums.has_value() == weights.has_value(), "sums and weights go together");
     const int64_t k = centers.shape(0), d = centers.shape(1);
+    require(d >= 1, "there must be at least one column");
     const AssignIn<T> in{n,
                          d,
                          k,
@@ -99,6 +101,7 @@ py::tuple assign_with(int64_t n, const T* x, const In<T>& centers, const MaybeIn
                      out_or_null(sums, k * d, "sums: wrong size"),
                      out_or_null(weights, k, "weights: wrong length"),
                      out_or_null(distances, n, "distances: wrong length"),
+                     !inertia && !sums && !distances,
                      0,
                      0};
     run_free(threads, [&](const Run& r) { run(in, out, r); });
@@ -162,6 +165,7 @@ void bind_dense(py::module_& m) {
                         rows.shape(0) == x.shape(0) && rows.shape(1) == directions.shape(0) + 1 &&
                         squares.size() == x.shape(0),
                     "the shapes of a projection do not fit");
+            require(x.shape(1) >= 1, "X must have columns");
             const Project<T> project{x.shape(0), x.shape(1),          directions.shape(0),
                                      x.data(),   directions.data(),   shift.data(),
                                      scale,      rows.mutable_data(), squares.mutable_data()};
@@ -173,7 +177,7 @@ void bind_dense(py::module_& m) {
     m.def(
         "moments",
         [](const In<T>& x, In<double> mean, In<double> variance, int threads) {
-            require(x.ndim() == 2 && x.shape(0) >= 1, "X must be a non-empty matrix");
+            require(x.ndim() == 2 && x.size() >= 1, "X must be a non-empty matrix");
             require(mean.size() == x.shape(1) && variance.size() == x.shape(1), "wrong length");
             Moments<T> moments{
                 x.shape(0), x.shape(1), x.data(), mean.mutable_data(), variance.mutable_data(), -1};

@@ -182,6 +182,18 @@ def test_counts_and_sums_do_not_saturate():
     assert result.sums.ravel().tolist() == [n, 0]
 
 
+def test_labels_alone():
+    X, centers, _ = make(700, 20, 30, np.float32)
+    alone = assign(X, centers, update=False, return_inertia=False)
+    np.testing.assert_array_equal(alone.labels, assign(X, centers).labels)
+    assert np.isnan(alone.inertia)
+    labels = np.zeros(700, dtype=np.int32)
+    found = _native.assign(X, centers, None, None, labels, None, None, None, False, 1)
+    assert found[0] == 0
+    with pytest.raises(ValueError, match="at least 1"):
+        _native.assign(X, centers, None, None, labels, None, None, None, False, 0)
+
+
 def test_no_rows():
     centers = np.ones((3, 2), dtype=np.float32)
     result = assign(np.empty((0, 2), dtype=np.float32), centers)
@@ -276,6 +288,7 @@ def test_called_from_several_python_threads():
         ({"sample_weight": np.ones(4, dtype=np.float32)}, ValueError, "sample_weight"),
         ({"shift": np.ones(3, dtype=np.float32)}, ValueError, "shift"),
         ({"labels": np.ones(3, dtype=np.int64)}, TypeError, "labels"),
+        ({"X": np.ones((3, 0), dtype=np.float32)}, ValueError, "no columns"),
         ({"n_threads": 0}, ValueError, "n_threads=0"),
         ({"n_threads": 1.5}, TypeError, "n_threads"),
         ({"backend": "triton"}, ValueError, "backend='triton'"),

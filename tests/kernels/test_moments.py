@@ -31,7 +31,10 @@ def test_finds_the_first_value_that_is_not_finite(value, place):
     X = np.zeros((10000, 7), dtype=np.float32)
     X[place] = value
     X[9999, 6] = value
-    assert moments(X).bad == place
+    found = moments(X)
+    assert found.bad == place
+    assert np.isnan(found.mean).all()
+    assert np.isnan(found.variance).all()
 
 
 def test_large_doubles_are_finite():
@@ -43,5 +46,7 @@ def test_large_doubles_are_finite():
 def test_wrong_arguments():
     with pytest.raises(ValueError, match="no rows"):
         moments(np.empty((0, 3)))
+    with pytest.raises(ValueError, match="no columns"):
+        moments(np.empty((3, 0)))
     with pytest.raises(TypeError, match="float32 or float64"):
         moments(np.ones((3, 3), dtype=int))

@@ -100,6 +100,19 @@ def test_rows_far_smaller_than_the_others():
     )
 
 
+def test_centroids_that_all_equal_the_shift():
+    rng = np.random.default_rng(6)
+    X = (rng.normal(size=(200, 30)) * 1e-25).astype(np.float32)
+    shift = np.zeros(30, dtype=np.float32)
+    projection = prune.project(X, prune.basis(X, shift).first(10), 2)
+    labels = rng.integers(0, 20, 200).astype(np.int32)
+    centers = np.zeros((20, 30), dtype=np.float32)
+    same(
+        assign(X, centers, shift=shift, labels=labels.copy()),
+        assign(X, centers, shift=shift, labels=labels.copy(), projection=projection),
+    )
+
+
 def test_a_projection_with_another_shift_is_refused():
     X = np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32)
     projection = prune.project(X, prune.basis(X, X.mean(axis=0)), 1)
