@@ -89,5 +89,5 @@ def _chart(rows, path):
     axes.invert_yaxis()
     axes.set_xlabel("dense arithmetic done in the time taken, as a share of sgemm's rate")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="upper right")
     figure.savefig(path, dpi=150)
