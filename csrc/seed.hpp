@@ -3,8 +3,8 @@
 //   distances[t, i] = min(closest_i, |x_i - candidate_t|^2)    potentials[t] = sum_i w_i
 //   distances[t, i]
 //
-// Distances come from differences in T, so a row has distance zero to its equal; potentials are
-// summed in double over fixed chunks of rows, merged in order.
+// Distances come from differences in T, so a dense row has distance zero to its equal; potentials
+// are summed in double over fixed chunks of rows, merged in order.
 #pragma once
 
 #include <cstdint>
