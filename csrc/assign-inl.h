@@ -116,7 +116,8 @@ template <class T, int N, bool Overrun, bool Update, bool Plain>
 void add_some_rows(const AssignIn<T>& in, const Centroids<T>& c, const RowAdder<T, N>& adder,
                    AssignOut<T>& out, int64_t i0, int64_t i1, int stripe, int stripes, Sums& to) {
     const double unscale = 1.0 / double(c.scale);
-    const int64_t d = c.d, stride = c.stride, copy_mask = to.copy_mask, copy_size = to.copy_size;
+    const int64_t d = c.d, stride = sums_stride(d), row_stride = c.stride, copy_mask = to.copy_mask,
+                  copy_size = to.copy_size;
     const int32_t* const labels = out.labels;
     const T* const centroids = c.rows.get();
     const T* x = in.x + i0 * d;
@@ -132,10 +133,10 @@ void add_some_rows(const AssignIn<T>& in, const Centroids<T>& c, const RowAdder<
         if (Update) {
             double* const copy = sums + (i & copy_mask) * copy_size;
             lane =
-                adder.template add<Overrun>(x, w * unscale, centroids + k * stride,
+                adder.template add<Overrun>(x, w * unscale, centroids + k * row_stride,
                                             copy + k * stride, copy + weights_at + k * weight_step);
         } else {
-            lane = adder.template distance<Overrun>(x, centroids + k * stride);
+            lane = adder.template distance<Overrun>(x, centroids + k * row_stride);
         }
         const vec<double, N> squared = to_double<T, N>(lane);
         inertia += squared * w;
@@ -172,18 +173,18 @@ template <class T, class Label>
 void add_assigned(const AssignIn<T>& in, const Centroids<T>& c, const Plan<T>& plan,
                   AssignOut<T>& out, const Run& run, Stop& stop, const Label& label) {
     const auto add = [&](int64_t i0, int64_t i1, int stripe, int stripes, Sums& to) {
-        if (c.stride == 4)
+        if (sums_stride(c.d) == 4)
             add_rows<T, 4>(in, c, out, i0, i1, stripe, stripes, to);
         else
             add_rows<T, kDoubles>(in, c, out, i0, i1, stripe, stripes, to);
     };
-    assign_chunks<T>(in.n, plan.chunk_rows, plan.shared_sums, c.k, c.d, c.stride, out, run, stop,
-                     label, add);
+    assign_chunks<T>(in.n, plan.chunk_rows, plan.shared_sums, c.k, c.d, sums_stride(c.d), out, run,
+                     stop, label, add);
     out.inertia = out.inertia / double(c.scale) / double(c.scale);
 }
 
 template <class T>
-void assign(const AssignIn<T>& in, AssignOut<T>& out, const Run& run) {
+void assign(const AssignIn<T>& in, AssignOut<T>& out, Totals* totals, const Run& run) {
     const Centroids<T> c(in);
     const Plan<T> plan(c.d, c.k, c.groups);
     std::vector<Workspace<T>> work;
@@ -191,12 +192,16 @@ void assign(const AssignIn<T>& in, AssignOut<T>& out, const Run& run) {
     Stop stop(run);
     const auto label = [&](int64_t i0, int64_t i1, int thread) {
         int64_t changed = 0;
+        if (out.labelled) return stop.poll(thread), changed;
         for (int64_t i = i0; i < i1 && !stop.requested(); i += plan.block_rows)
             changed += label_block<T>(in, c, plan, i, std::min(i1, i + plan.block_rows),
                                       work[size_t(thread)], out.labels, stop, thread);
         return changed;
     };
-    add_assigned<T>(in, c, plan, out, run, stop, label);
+    if (totals != nullptr)
+        out.n_changed = move_chunks<T>(in, plan.chunk_rows, *totals, out.labels, run, stop, label);
+    else
+        add_assigned<T>(in, c, plan, out, run, stop, label);
 }
 
 }  // namespace

@@ -20,6 +20,7 @@
 #include <cstdint>
 
 #include "parallel.hpp"
+#include "totals.hpp"
 
 namespace unsup {
 
@@ -30,6 +31,7 @@ struct AssignOut {
     double* weights;    // IN/OUT [K], added to; null: no update
     T* distances;       // OUT [N] squared distance to the nearest centroid; null: not wanted
     bool labels_only;   // IN: neither inertia nor what is null above is wanted
+    bool labelled;      // IN: the labels are right already; only what they lead to is wanted
     double inertia;     // OUT, zero if labels_only
     int64_t n_changed;  // OUT
 };

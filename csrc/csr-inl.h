@@ -86,6 +86,7 @@ void assign_csr_rows(const AssignIn<T>& in, const CsrRows<T, I>& rows, AssignOut
     Stop stop(run);
     const auto label = [&](int64_t i0, int64_t i1, int thread) {
         int64_t changed = 0;
+        if (out.labelled) return stop.poll(thread), changed;
         for (int64_t i = i0; i < i1; ++i) {
             if (i % 8 == 0 && stop.poll(thread)) break;
             const int32_t nearest = csr_nearest<T, I>(rows, i, c);

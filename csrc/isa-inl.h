@@ -3,6 +3,7 @@
 #include "pack-inl.h"
 #include "rows-inl.h"
 #include "score-inl.h"
+#include "totals-inl.h"
 #include "assign-inl.h"
 #include "prune-inl.h"
 #include "csr-inl.h"

@@ -3,69 +3,72 @@ namespace unsup {
 namespace UNSUP_ISA {
 namespace {
 
-// A centroid that may be nearest to a row of the block.
+constexpr int kNear = 16;  // centroids of a group: the lanes of one vector or of several
+
+// A centroid that the projected columns do not rule out for a row of the block.
 struct Survivor {
-    int32_t row, k;
+    int32_t row, place;
 };
 
-// Working memory of one thread for one block.
+// A centroid whose distance to a row is known.
+struct Candidate {
+    int32_t k, place;
+    double squared;
+};
+
+constexpr int kBlockRows = 128;  // rows whose groups are scored together
+
+// Working memory of one thread for a block of rows.
 template <class T>
 struct PruneSpace {
-    Buffer<T> tile;                   // [R + 1][kTile]
-    Buffer<T> threshold;              // [kTile]: lower scores are out
-    std::vector<Survivor> survivors;  // of a tile, by group of centroids
-    std::vector<Survivor> sorted;     // the same by row
-    std::vector<Survivor> close;      // survivors of a row within rounding of the best
+    Buffer<T> row;                      // [stride]: x' of one row, times the scale of the centroids
+    std::vector<int32_t> touched;       // rows that some bound no longer protects
+    std::vector<int32_t> count;         // [B]: how many rows of a bound are active
+    std::vector<uint8_t> active;        // [B][kBlockRows]: which
+    std::vector<Survivor> survivors;    // by group
+    std::vector<Survivor> sorted;       // the same by row
+    std::vector<Candidate> candidates;  // of a row
+    std::vector<Candidate> close;       // candidates within rounding of the nearest
+    int64_t tightened = 0, scored = 0, survived = 0;
+    // Of each row of the block:
+    int32_t own[kBlockRows];    // its centroid
+    double known[kBlockRows];   // squared distance to that
+    int32_t place[kBlockRows];  // where that stands
+    T limit[kBlockRows];        // projected scores below this rule out
+    T square[kBlockRows];       // |y|^2 less the errors that do not depend on the score
+    T slack[kBlockRows];
 };
 
 template <class T>
-bool any(Index<T> mask) {
+UNSUP_INLINE bool any(Index<T> mask) {
     int64_t words[UNSUP_VECTOR_BYTES / 8], all = 0;
     __builtin_memcpy(words, &mask, sizeof words);
     for (int64_t word : words) all |= word;
     return all != 0;
 }
 
-// Appends the points of a tile whose score against a group is not below their threshold, which a
-// NaN is not either.
+// |x - c|^2 over whole vectors, with as many partial sums as lanes times four.
 template <class T>
-void collect(const Scores<T, kGroup>& score, const Vec<T>* threshold, int64_t first, int64_t k,
-             int rows, std::vector<Survivor>& out) {
-    Index<T> reached = Index<T>{};
-#pragma GCC unroll 8
-    for (int g = 0; g < kGroup; ++g)
-#pragma GCC unroll 8
-        for (int p = 0; p < kTileVectors; ++p) reached |= ~(score[g][p] < threshold[p]);
-    if (!any<T>(reached)) return;
-    for (int g = 0; g < kGroup && first + g < k; ++g)
-        for (int p = 0; p < kTileVectors; ++p) {
-            const Index<T> mask = ~(score[g][p] < threshold[p]);
-            if (!any<T>(mask)) continue;
-            for (int l = 0; l < lanes<T>; ++l)
-                if (mask[l] && p * lanes<T> + l < rows)
-                    out.push_back({int32_t(p * lanes<T> + l), int32_t(first + g)});
-        }
-}
-
-// x'.c' - |c'|^2 / 2 with as many partial sums as lanes, for choosing among survivors.
-template <class T>
-UNSUP_INLINE T quick_score(const T* x, const T* shift, T scale, const T* c, T half_norm,
-                           int64_t d) {
+UNSUP_INLINE double squared_gap(const T* x, const T* c, int64_t stride) {
     constexpr int W = lanes<T>;
-    Vec<T> a{}, b{};
+    Vec<T> total[4] = {};
     int64_t j = 0;
-    for (; j + 2 * W <= d; j += 2 * W) {
-        a += (load<T, W>(x + j) - load<T, W>(shift + j)) * scale * load<T, W>(c + j);
-        b += (load<T, W>(x + j + W) - load<T, W>(shift + j + W)) * scale * load<T, W>(c + j + W);
+    for (; j + 4 * W <= stride; j += 4 * W)
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; ++q) {
+            const Vec<T> gap = load<T, W>(x + j + q * W) - load<T, W>(c + j + q * W);
+            total[q] += gap * gap;
+        }
+    for (; j < stride; j += W) {
+        const Vec<T> gap = load<T, W>(x + j) - load<T, W>(c + j);
+        total[0] += gap * gap;
     }
-    a += b;
-    T total = half_norm;
-    for (; j < d; ++j) total += (x[j] - shift[j]) * scale * c[j];
+    const Vec<T> all = (total[0] + total[1]) + (total[2] + total[3]);
     T lane[W];
-    __builtin_memcpy(lane, &a, sizeof lane);
+    __builtin_memcpy(lane, &all, sizeof lane);
     for (int width = W / 2; width > 0; width /= 2)
         for (int l = 0; l < width; ++l) lane[l] += lane[l + width];
-    return total + lane[0];
+    return double(lane[0]);
 }
 
 // a b + c, fused exactly where the compiler fuses the products of assign: left to itself, it may
@@ -86,154 +89,382 @@ UNSUP_INLINE double multiply_add(double a, double b, double c) {
 }
 
 // The scores of four centroids in the order of assign: one sum each, started at -|c'|^2 / 2,
-// columns in turn.
+// columns in turn. x [D] is less the shift, times the scale.
 template <class T>
-void exact_scores(const T* x, const Centroids<T>& c, const Survivor* four, T* out) {
+void exact_scores(const T* x, const Centroids<T>& c, const Candidate* four, T* out) {
     const T* rows[4];
     for (int q = 0; q < 4; ++q) {
         rows[q] = c.rows.get() + four[q].k * c.stride;
         out[q] = c.half_norm[four[q].k];
     }
-    for (int64_t j = 0; j < c.d; ++j) {
-        const T value = (x[j] - c.shift[j]) * c.scale;
-        for (int q = 0; q < 4; ++q) out[q] = multiply_add(rows[q][j], value, out[q]);
+    for (int64_t j = 0; j < c.d; ++j)
+        for (int q = 0; q < 4; ++q) out[q] = multiply_add(rows[q][j], x[j], out[q]);
+}
+
+// Projected centroids for scoring one row against a group of them.
+template <class T>
+struct Places {
+    static constexpr int W = lanes<T>, V = kNear / W;
+    int64_t columns, groups;
+    Buffer<T> packed;     // [groups][R + 1][kNear]
+    Buffer<T> half_norm;  // [groups][kNear]: -|y_c|^2 / 2, minus infinity for padding
+    double longest;       // max |y_c|
+
+    Places(const T* centers, int64_t k, int64_t columns_) : columns(columns_) {
+        groups = (k + kNear - 1) / kNear;
+        packed = buffer<T>(groups * columns * kNear, T(0));
+        half_norm = buffer<T>(groups * kNear, -std::numeric_limits<T>::infinity());
+        double most = 0;
+        for (int64_t at = 0; at < k; ++at) {
+            T* to = packed.get() + at / kNear * columns * kNear + at % kNear;
+            double squared = 0;
+            for (int64_t j = 0; j < columns; ++j) {
+                const T c = to[j * kNear] = centers[at * columns + j];
+                squared += double(c) * double(c);
+            }
+            half_norm[at] = T(-squared / 2);
+            most = std::max(most, squared);
+        }
+        longest = std::sqrt(most) * (1 + 1e-6);
     }
+
+    // OUT: y.c - |c|^2 / 2 of M rows and the centroids of a group.
+    template <int M>
+    UNSUP_INLINE_MEMBER void score(const T* const* y, int64_t group, Vec<T> (&out)[M][V]) const {
+        const T* c = packed.get() + group * columns * kNear;
+        Vec<T> total[M][V];
+        for (int m = 0; m < M; ++m)
+            for (int v = 0; v < V; ++v)
+                total[m][v] = load<T, W>(half_norm.get() + group * kNear + v * W);
+        for (int64_t j = 0; j < columns; ++j, c += kNear) {
+            Vec<T> centroid[V];
+#pragma GCC unroll 4
+            for (int v = 0; v < V; ++v) centroid[v] = load<T, W>(c + v * W);
+#pragma GCC unroll 8
+            for (int m = 0; m < M; ++m)
+#pragma GCC unroll 4
+                for (int v = 0; v < V; ++v) total[m][v] += centroid[v] * y[m][j];
+        }
+        __builtin_memcpy(out, total, sizeof total);
+    }
+};
+
+// The greatest of the lanes of V vectors.
+template <class T, int V>
+UNSUP_INLINE T greatest(const Vec<T> (&value)[V]) {
+    Vec<T> most = value[0];
+    for (int v = 1; v < V; ++v) most = value[v] > most ? value[v] : most;
+    T lane[lanes<T>];
+    __builtin_memcpy(lane, &most, sizeof lane);
+    for (int width = lanes<T> / 2; width > 0; width /= 2)
+        for (int l = 0; l < width; ++l)
+            lane[l] = lane[l + width] > lane[l] ? lane[l + width] : lane[l];
+    return lane[0];
 }
 
 template <class T>
 struct Pruner {
-    const AssignIn<T>& in;
-    const Projection<T>& projection;
-    const Centroids<T>& c;         // all columns
-    const Centroids<T>& bounding;  // projected
-    double largest;           // max |c'| times the scale of the projection, as all lengths here
-    double largest_bounding;  // max |y_c|
-
     static constexpr double u = double(std::numeric_limits<T>::epsilon()) / 2;
+    static constexpr double kRelative = 2 * u;  // of a score, times R + 9
+    // M rows are scored at once against V vectors of centroids.
+    static constexpr int W = lanes<T>, V = kNear / W, M = V < 8 ? 8 / V : 1;
+    // A product or sum of few lengths in T, rounded to the safe side.
+    static constexpr T kUp = T(1 + 8 * u), kDown = T(1 - 8 * u);
+    static constexpr T kInfinity = std::numeric_limits<T>::infinity();
+
+    const AssignIn<T>& in;
+    const Bounds<T>& b;
+    const Centroids<T>& c;  // all columns
+    const Places<T>& y;     // projected, by place
+    const int32_t* place;   // [K]: where each centroid stands
+    const T* way;           // [K] by place: how far each has moved, rounded up
+    const T* moved;         // [B]: b.moved rounded up
+    int64_t bounds;
+    bool fresh;  // no bounds are known
 
     // Largest difference between a computed and a true difference of two squared distances
     // (error_bound of kernels.assign) for a row of length `x`.
     double rounding(double x) const {
-        return 4 * double(c.d + 4) * u * (x * largest + largest * largest);
+        return 4 * double(c.d + 4) * u * (x * *b.reach + *b.reach * *b.reach);
     }
 
-    // The score in the projected columns below which a centroid of row i cannot win; `known` is the
-    // squared distance of the row to some centroid.
-    T threshold(int64_t i, double known) const {
-        const double square = projection.squares[i], y = std::sqrt(square);
-        const double x = y + projection.slack[i];
-        const double distance =
-            std::sqrt(known * (1 + 2 * double(c.d + 8) * u) + rounding(x)) + projection.slack[i];
-        const double score = (square - distance * distance) / 2;
-        const double error =
-            2 * double(bounding.d + 6) * u *
-            (y * largest_bounding + largest_bounding * largest_bounding + std::abs(score));
-        const double limit = (score - error) * double(bounding.scale) * double(bounding.scale);
-        return limit == limit ? T(limit) : -std::numeric_limits<T>::infinity();
+    // The error of a squared distance as squared_gap computes it, relative to it.
+    double blur() const { return 2 * double(c.d + 8) * u; }
+
+    double length(int64_t i) const { return std::sqrt(b.squares[i]) + b.slack[i]; }
+
+    // The distance that a centroid must keep so as not to be nearest.
+    T upper(int64_t i, double squared) const {
+        return T(std::sqrt(squared * (1 + blur()) + rounding(length(i)))) * kUp;
     }
 
-    // Of row i to centroid k.
-    double squared_distance(int64_t i, int64_t k, const RowAdder<T, kDoubles>& adder) const {
+    // A lower bound of a distance, as kept for bound q.
+    T kept(double distance, int64_t q) const {
+        const T found = T(distance) * (distance > 0 ? kDown : kUp) + moved[q];
+        return found * (found > 0 ? kDown : kUp);
+    }
+
+    // Row i less the shift, times the scale of the centroids.
+    void take(int64_t i, T* row) const {
         const T* x = in.x + i * c.d;
-        const T* centroid = c.rows.get() + k * c.stride;
-        const bool overrun = i < in.n - (kDoubles + c.d - 1) / c.d;
-        const vec<T, kDoubles> lane = overrun ? adder.template distance<true>(x, centroid)
-                                              : adder.template distance<false>(x, centroid);
-        const double unit = double(projection.scale) / double(c.scale);
+        int64_t j = 0;
+        for (; j + W <= c.d; j += W)
+            store<T, W>(row + j, (load<T, W>(x + j) - load<T, W>(&c.shift[j])) * c.scale);
+        for (; j < c.d; ++j) row[j] = (x[j] - c.shift[j]) * c.scale;
+    }
+
+    double squared_distance(const T* row, int64_t k) const {
+        const double unit = double(b.scale) / double(c.scale);
         // What the squares lose to underflow is added.
         const double lost = double(c.d) * double(std::numeric_limits<T>::min());
-        return (sum<kDoubles>(to_double<T, kDoubles>(lane)) + lost) * unit * unit;
+        return (squared_gap<T>(row, c.rows.get() + k * c.stride, c.stride) + lost) * unit * unit;
     }
 
-    // The nearest of the survivors [from, to) of row i, which has the label `known`.
-    int32_t nearest(int64_t i, int32_t known, const Survivor* from, const Survivor* to,
-                    std::vector<Survivor>& close) const {
-        if (to == from) return known;
-        if (to - from == 1) return from->k;
-        const T* x = in.x + i * c.d;
-        const auto quick = [&](int32_t k) {
-            return quick_score<T>(x, c.shift.get(), c.scale, c.rows.get() + k * c.stride,
-                                  c.half_norm[k], c.d);
+    // Whether some bound of a row does not rule its centroids out.
+    bool unprotected(const T* lower, T upper) const {
+        int64_t q = 0;
+        Index<T> broken = Index<T>{};
+        for (; q + W <= bounds; q += W)
+            broken |= ~(load<T, W>(lower + q) - load<T, W>(moved + q) > Vec<T>{} + upper);
+        if (any<T>(broken)) return true;
+        for (; q < bounds; ++q)
+            if (!(lower[q] - moved[q] > upper)) return true;
+        return false;
+    }
+
+    // Enters row r of the block in the lists of those bounds.
+    void list_active(const T* lower, T upper, int r, PruneSpace<T>& space) const {
+        const auto enter = [&](int64_t q) {
+            space.active[size_t(q * kBlockRows + space.count[size_t(q)]++)] = uint8_t(r);
         };
-        // Twice the rounding of a score, so that all that could be best in assign's order stay.
-        const double length = std::sqrt(projection.squares[i]) + projection.slack[i];
-        const double unit = double(c.scale) / double(projection.scale);
-        // Where sums may overflow on the way, the order matters: all are scored as assign does.
-        const double reach = (length * largest + largest * largest) * unit * unit;
-        const bool safe =
-            std::max(reach, length * unit) < double(std::numeric_limits<T>::max()) / 4;
-        const T margin =
-            safe ? T(rounding(length) * unit * unit) : std::numeric_limits<T>::infinity();
-        T best = -std::numeric_limits<T>::infinity();
-        close.clear();
-        for (const Survivor* s = from; s < to; ++s) {
-            const T score = quick(s->k);
-            if (score < best - margin) continue;
-            if (score > best + margin) close.clear();
-            if (score > best) best = score;
-            close.push_back(*s);
+        int64_t q = 0;
+        for (; q + W <= bounds; q += W) {
+            const Index<T> broken =
+                ~(load<T, W>(lower + q) - load<T, W>(moved + q) > Vec<T>{} + upper);
+            if (!any<T>(broken)) continue;
+            for (int l = 0; l < W; ++l)
+                if (broken[l]) enter(q + l);
         }
-        if (close.size() == 1) return close[0].k;
+        for (; q < bounds; ++q)
+            if (!(lower[q] - moved[q] > upper)) enter(q);
+    }
+
+    // Labels rows [i0, i1), at most a block: found(row, label) where the label is new.
+    template <class Found>
+    void label_block(int64_t i0, int64_t i1, const int32_t* labels, PruneSpace<T>& space,
+                     const Found& found) const {
+        const int rows = int(i1 - i0);
+        if (fresh) guess(i0, rows, space);
+        space.touched.clear();
+        for (int r = 0; r < rows; ++r) {
+            const int64_t i = i0 + r;
+            if (!fresh) {
+                space.own[r] = labels[i];
+                b.upper[i] = (b.upper[i] + way[place[labels[i]]]) * kUp;
+                if (!unprotected(b.lower + i * bounds, b.upper[i] * kUp)) continue;
+            }
+            space.touched.push_back(r);
+        }
+        std::fill(space.count.begin(), space.count.end(), 0);
+        for (const int32_t r : space.touched) tighten(i0 + r, r, space);
+        space.survivors.clear();
+        for (int64_t q = 0; q < bounds; ++q)
+            if (space.count[size_t(q)] > 0) sift(i0, q, space);
+        settle_block(i0, rows, labels, space, found);
+    }
+
+    // Own centroids to start from: those of the highest projected scores.
+    void guess(int64_t i0, int rows, PruneSpace<T>& space) const {
+        for (int r0 = 0; r0 < rows; r0 += M) {
+            const T* y_of[M];
+            for (int m = 0; m < M; ++m)
+                y_of[m] = b.rows + (i0 + std::min(r0 + m, rows - 1)) * b.columns;
+            Vec<T> most[M][V];
+            Index<T> whose[M][V] = {};
+            for (int m = 0; m < M; ++m)
+                for (int v = 0; v < V; ++v) most[m][v] = Vec<T>{} - kInfinity;
+            for (int64_t g = 0; g < y.groups; ++g) {
+                Vec<T> score[M][V];
+                y.template score<M>(y_of, g, score);
+                for (int m = 0; m < M; ++m)
+                    for (int v = 0; v < V; ++v) {
+                        const auto better = score[m][v] > most[m][v];
+                        most[m][v] = better ? score[m][v] : most[m][v];
+                        whose[m][v] =
+                            better ? Index<T>{} + typename index_of<T>::type(g) : whose[m][v];
+                    }
+            }
+            for (int m = 0; m < M && r0 + m < rows; ++m) {
+                int64_t at = 0;
+                T best = -kInfinity;
+                for (int l = 0; l < kNear; ++l)
+                    if (most[m][l / W][l % W] > best) {
+                        best = most[m][l / W][l % W];
+                        at = int64_t(whose[m][l / W][l % W]) * kNear + l;
+                    }
+                space.own[r0 + m] = b.cluster[at];
+            }
+        }
+    }
+
+    // Computes the distance of row i to its own centroid, and enters it where it is active.
+    void tighten(int64_t i, int r, PruneSpace<T>& space) const {
+        ++space.tightened;
+        T* row = space.row.get();
+        take(i, row);
+        const int32_t k = space.own[r];
+        space.known[r] = squared_distance(row, k);
+        b.upper[i] = upper(i, space.known[r]);
+        if (fresh)
+            for (int64_t q = 0; q < bounds; ++q)
+                space.active[size_t(q * kBlockRows + space.count[size_t(q)]++)] = uint8_t(r);
+        else
+            list_active(b.lower + i * bounds, b.upper[i] * kUp, r, space);
+        space.place[r] = place[k];
+        const double square = b.squares[i], slack = b.slack[i] + b.centers_slack;
+        const double distance = double(b.upper[i]) + slack;
+        const double error =
+            kRelative * double(y.columns + 8) * (std::sqrt(square) + y.longest) * y.longest;
+        const double half = (square - distance * distance) / 2;
+        const double least = half - error - kRelative * double(y.columns + 8) * std::abs(half);
+        space.limit[r] = least == least ? T(least) * (least > 0 ? kDown : kUp) : -kInfinity;
+        space.square[r] = T(square - 2 * error - 8 * u * square);
+        space.slack[r] = T(slack) * kUp;
+    }
+
+    // Renews bound q for the rows that are active in it, from their scores in the projected
+    // columns; centroids that these do not rule out survive.
+    void sift(int64_t i0, int64_t q, PruneSpace<T>& space) const {
+        const uint8_t* active = space.active.data() + q * kBlockRows;
+        const int count = space.count[size_t(q)];
+        const T relative = T(4 * double(y.columns + 12) * u);
+        const int64_t end = std::min(y.groups, (q + 1) * b.span);
+        T best[kBlockRows + M];
+        std::fill(best, best + count, -kInfinity);
+        for (int64_t g = q * b.span; g < end; ++g)
+            for (int a = 0; a < count; a += M) {
+                const T* y_of[M];
+                for (int m = 0; m < M; ++m)
+                    y_of[m] = b.rows + (i0 + active[std::min(a + m, count - 1)]) * b.columns;
+                Vec<T> score[M][V];
+                y.template score<M>(y_of, g, score);
+                for (int m = 0; m < M && a + m < count; ++m) {
+                    const int32_t r = active[a + m];
+                    const T most = rule_out(score[m], g * kNear, r, space);
+                    best[a + m] = most > best[a + m] ? most : best[a + m];
+                }
+            }
+        space.scored += count * (end - q * b.span);
+        for (int a = 0; a < count; ++a) {
+            const int32_t r = active[a];
+            const T twice = 2 * best[a];
+            const T squared = space.square[r] - twice - relative * std::abs(twice);
+            const T distance = squared > 0 ? std::sqrt(squared) * kDown : T(0);
+            b.lower[(i0 + r) * bounds + q] =
+                best[a] == -kInfinity ? kInfinity : kept(distance - space.slack[r], q);
+        }
+    }
+
+    // Appends the centroids that scores do not rule out for row r to the survivors; returns the
+    // greatest score of the others but the row's own.
+    UNSUP_INLINE_MEMBER T rule_out(const Vec<T> (&score)[V], int64_t first, int32_t r,
+                                   PruneSpace<T>& space) const {
+        typename index_of<T>::type lane[W];
+        for (int l = 0; l < W; ++l) lane[l] = l;
+        Vec<T> out[V];
+        Index<T> stays[V], some = Index<T>{};
+        const Vec<T> limit = Vec<T>{} + space.limit[r];
+        for (int v = 0; v < V; ++v) {
+            Index<T> at;
+            __builtin_memcpy(&at, lane, sizeof at);
+            at += typename index_of<T>::type(first + v * W);
+            const Index<T> others = at != Index<T>{} + typename index_of<T>::type(space.place[r]);
+            const Index<T> less = score[v] < limit;
+            stays[v] = ~less & others;
+            out[v] = (less & others) ? score[v] : Vec<T>{} - kInfinity;
+            some |= stays[v];
+        }
+        if (any<T>(some))
+            for (int l = 0; l < kNear && first + l < in.k; ++l)
+                if (stays[l / W][l % W]) space.survivors.push_back({r, int32_t(first + l)});
+        return greatest<T, V>(out);
+    }
+
+    // Settles the rows that have survivors. These come by group and are wanted by row.
+    template <class Found>
+    void settle_block(int64_t i0, int rows, const int32_t* labels, PruneSpace<T>& space,
+                      const Found& found) const {
+        const auto& all = space.survivors;
+        space.survived += int64_t(all.size());
+        int32_t end[kBlockRows + 1] = {}, next[kBlockRows];
+        for (const Survivor& s : all) ++end[s.row + 1];
+        for (int r = 0; r < kBlockRows; ++r) end[r + 1] += end[r];
+        space.sorted.resize(all.size());
+        std::copy(end, end + kBlockRows, next);
+        for (const Survivor& s : all) space.sorted[size_t(next[s.row]++)] = s;
+        for (int r = 0; r < rows; ++r) {
+            const int64_t i = i0 + r;
+            int32_t k = space.own[r];
+            if (end[r] < end[r + 1]) {
+                take(i, space.row.get());
+                space.candidates.assign(1, {k, space.place[r], space.known[r]});
+                for (int32_t s = end[r]; s < end[r + 1]; ++s) {
+                    const int32_t at = space.sorted[size_t(s)].place;
+                    space.candidates.push_back({b.cluster[at], at, 0});
+                }
+                k = settle(i, b.lower + i * bounds, space);
+            }
+            if (k != labels[i]) found(i, k);
+        }
+    }
+
+    // The label of row i among its candidates; all others of them enter the bounds.
+    int32_t settle(int64_t i, T* lower, PruneSpace<T>& space) const {
+        const T* row = space.row.get();
+        auto& all = space.candidates;
+        double nearest = all[0].squared;
+        for (size_t q = 1; q < all.size(); ++q) {
+            all[q].squared = squared_distance(row, all[q].k);
+            nearest = std::min(nearest, all[q].squared);
+        }
+        // Candidates that could be best in assign's order of operations. Where squares overflow or
+        // are no numbers these are all.
+        const double limit = nearest * (1 + 2 * blur()) + rounding(length(i));
+        auto& close = space.close;
+        close.clear();
+        for (const Candidate& candidate : all)
+            if (!(candidate.squared > limit)) close.push_back(candidate);
+        Candidate winner = close.empty() ? all[0] : close[0];
+        if (close.size() > 1) {
+            std::sort(close.begin(), close.end(),
+                      [](const Candidate& a, const Candidate& z) { return a.k < z.k; });
+            winner = highest(row, close);
+        }
+        if (winner.k != all[0].k) b.upper[i] = upper(i, winner.squared);
+        for (const Candidate& other : all) {
+            if (other.k == winner.k) continue;
+            const int64_t q = other.place / (kNear * b.span);
+            const T found = kept(std::sqrt(other.squared * (1 - blur())), q);
+            if (!(found >= lower[q])) lower[q] = found;
+        }
+        return winner.k;
+    }
+
+    // The first of the candidates, by rising index, whose score in assign's order is highest.
+    Candidate highest(const T* row, std::vector<Candidate>& close) const {
         const size_t count = close.size();
         close.resize((count + 3) / 4 * 4, close[0]);
         T four[4] = {};
-        T highest = -std::numeric_limits<T>::infinity();
-        int32_t winner = close[0].k;
+        T best = -kInfinity;
+        Candidate winner = close[0];
         for (size_t q = 0; q < count; ++q) {
-            if (q % 4 == 0) exact_scores<T>(x, c, close.data() + q, four);
-            if (four[q % 4] > highest) {
-                highest = four[q % 4];
-                winner = close[q].k;
+            if (q % 4 == 0) exact_scores<T>(row, c, close.data() + q, four);
+            if (four[q % 4] > best) {
+                best = four[q % 4];
+                winner = close[q];
             }
         }
         return winner;
-    }
-
-    // Labels rows [i0, i0 + rows), at most a tile; returns how many labels changed.
-    int64_t label_tile(int64_t i0, int rows, const RowAdder<T, kDoubles>& adder,
-                       PruneSpace<T>& space, int32_t* labels) const {
-        const int64_t columns = bounding.d;
-        pack<T>(projection.rows + i0 * columns, rows, columns, projection.rows + in.n * columns,
-                bounding.shift.get(), bounding.scale, space.tile.get());
-        T* threshold_of = space.threshold.get();
-        for (int r = 0; r < rows; ++r)
-            threshold_of[r] = threshold(i0 + r, squared_distance(i0 + r, labels[i0 + r], adder));
-        for (int r = rows; r < kTile<T>; ++r) threshold_of[r] = std::numeric_limits<T>::infinity();
-        Vec<T> limits[kTileVectors];
-        __builtin_memcpy(limits, threshold_of, sizeof limits);
-        space.survivors.clear();
-        Ahead<T> ahead(in, i0 + kTile<T>, bounding.groups);
-        for (int64_t g = 0; g < bounding.groups; ++g) {
-            Scores<T, kGroup> score;
-            ahead.fetch();
-            start<T, kGroup>(bounding.half_norm.get() + g * kGroup, score);
-            multiply<T, kGroup>(space.tile.get(), bounding.packed.get() + g * kGroup * columns,
-                                columns, score);
-            collect<T>(score, limits, g * kGroup, in.k, rows, space.survivors);
-        }
-        return settle(i0, rows, space, labels);
-    }
-
-    // Chooses among the survivors of each row. They come by group; a stable sort by row keeps the
-    // centroids of a row in rising order.
-    int64_t settle(int64_t i0, int rows, PruneSpace<T>& space, int32_t* labels) const {
-        int64_t changed = 0;
-        std::vector<Survivor>& all = space.survivors;
-        int32_t end[kTile<T> + 1] = {};
-        for (const Survivor& s : all) ++end[s.row + 1];
-        for (int r = 0; r < rows; ++r) end[r + 1] += end[r];
-        space.sorted.resize(all.size());
-        int32_t next[kTile<T>];
-        std::copy(end, end + rows, next);
-        for (const Survivor& s : all) space.sorted[size_t(next[s.row]++)] = s;
-        for (int r = 0; r < rows; ++r) {
-            const Survivor* first = space.sorted.data();
-            const int32_t k =
-                nearest(i0 + r, labels[i0 + r], first + end[r], first + end[r + 1], space.close);
-            changed += k != labels[i0 + r];
-            labels[i0 + r] = k;
-        }
-        return changed;
     }
 };
 
@@ -277,47 +508,92 @@ void project(const Project<T>& p, const Run& run) {
     });
 }
 
+// How far each centroid has moved less the shift, times the scale of the rows, by place, rounded
+// up.
 template <class T>
-void prune(const AssignIn<T>& in, Projection<T>& projection, AssignOut<T>& out, const Run& run) {
-    const Centroids<T> c(in);
-    const Centroids<T> bounding(
-        {in.n, projection.columns, in.k, nullptr, projection.centers, nullptr, nullptr});
-    const auto longest = [](const Centroids<T>& of) {
-        double most = 0;
-        for (int64_t i = 0; i < of.k; ++i) most = std::max(most, -2 * double(of.half_norm[i]));
-        return std::sqrt(most) / double(of.scale) * (1 + 1e-6);
-    };
-    const Pruner<T> pruner{
-        in, projection, c, bounding, longest(c) * double(projection.scale), longest(bounding)};
-    const Plan<T> plan(c.d, c.k, c.groups);
-    std::vector<PruneSpace<T>> spaces;
-    for (int t = 0; t < run.threads; ++t)
-        spaces.push_back({buffer<T>(projection.columns * kTile<T>, T(0)),
-                          buffer<T>(kTile<T>, T(0)),
-                          {},
-                          {},
-                          {}});
+void ways(const AssignIn<T>& in, const Bounds<T>& b, const T* shift, T* way) {
+    constexpr int N = kDoubles;
+    for (int64_t at = 0; at < in.k; ++at) {
+        const T* now = in.centers + b.cluster[at] * in.d;
+        const T* then = b.before + b.cluster[at] * in.d;
+        vec<double, N> squares{};
+        int64_t j = 0;
+        for (; j + N <= in.d; j += N) {
+            const vec<T, N> origin = load<T, N>(shift + j);
+            const vec<double, N> gap = to_double<T, N>(load<T, N>(now + j) - origin) -
+                                       to_double<T, N>(load<T, N>(then + j) - origin);
+            squares += gap * gap;
+        }
+        double squared = sum<N>(squares);
+        for (; j < in.d; ++j) {
+            const double gap = double(T(now[j] - shift[j])) - double(T(then[j] - shift[j]));
+            squared += gap * gap;
+        }
+        way[at] = T(std::sqrt(squared) * double(b.scale) * (1 + 1e-6)) * Pruner<T>::kUp;
+    }
+}
+
+template <class T>
+void prune(const AssignIn<T>& in, Bounds<T>& b, int32_t* labels, int64_t* n_changed, Totals* totals,
+           const Run& run) {
+    const Centroids<T> c(in, true);
+    const Places<T> y(b.centers, in.k, b.columns);
+    double most = 0;
+    for (int64_t k = 0; k < in.k; ++k) most = std::max(most, -2 * double(c.half_norm[k]));
+    const double reach = std::sqrt(most) / double(c.scale) * (1 + 1e-6) * double(b.scale);
+    const int64_t bounds = (y.groups + b.span - 1) / b.span;
+    const Buffer<T> way = buffer<T>(in.k, T(0)), moved = buffer<T>(bounds, T(0));
+    std::vector<int32_t> place(size_t(in.k));
+    for (int64_t at = 0; at < in.k; ++at) place[size_t(b.cluster[at])] = int32_t(at);
+    const bool fresh = b.before == nullptr;
+    if (!fresh) ways<T>(in, b, c.shift.get(), way.get());
+    for (int64_t at = 0; at < in.k; at += kNear * b.span) {
+        const int64_t end = std::min(in.k, at + kNear * b.span), q = at / (kNear * b.span);
+        b.moved[q] += double(*std::max_element(way.get() + at, way.get() + end)) * (1 + 1e-15);
+        moved[q] = T(b.moved[q]) * Pruner<T>::kUp;
+    }
+    // Rounding grows with the longest centroid: bounds made with a shorter one no longer hold.
+    const bool farther = fresh || !(reach <= *b.reach);
+    if (farther) *b.reach = 1.5 * reach;
+    if (farther && !fresh) std::fill(b.upper, b.upper + in.n, Pruner<T>::kInfinity);
+    const Pruner<T> pruner{in, b, c, y, place.data(), way.get(), moved.get(), bounds, fresh};
+
+    const int64_t blocks = (in.n + kBlockRows - 1) / kBlockRows;
+    const int threads = int(std::max<int64_t>(1, std::min<int64_t>(run.threads, blocks)));
+    std::unique_ptr<Mover<T>> mover;
+    if (totals != nullptr) mover.reset(new Mover<T>(in, *totals, threads));
+    std::vector<PruneSpace<T>> spaces(static_cast<size_t>(threads));
+    for (auto& space : spaces) {
+        space.row = buffer<T>(c.stride, T(0));
+        space.count.resize(size_t(bounds));
+        space.active.resize(size_t(bounds * kBlockRows));
+    }
     Stop stop(run);
-    std::atomic<int64_t> survivors{0};
-    const auto label = [&](int64_t i0, int64_t i1, int thread) {
-        const RowAdder<T, kDoubles> adder(c.shift.get(), c.scale, c.d);
-        int64_t changed = 0, found = 0;
-        try {  // survivors may need more memory than there is
-            for (int64_t i = i0; i < i1 && !stop.poll(thread); i += kTile<T>) {
-                const int rows = int(std::min<int64_t>(kTile<T>, i1 - i));
-                PruneSpace<T>& space = spaces[size_t(thread)];
-                changed += pruner.label_tile(i, rows, adder, space, out.labels);
-                found += int64_t(space.survivors.size());
-            }
+    std::atomic<int64_t> next{0}, changed{0};
+    in_parallel(threads, [&](int thread) {
+        int64_t here = 0;
+        PruneSpace<T>& space = spaces[size_t(thread)];
+        try {  // candidates may need more memory than there is
+            for (int64_t t; (t = next.fetch_add(1)) < blocks && !stop.poll(thread);)
+                pruner.label_block(t * kBlockRows, std::min(in.n, (t + 1) * kBlockRows), labels,
+                                   space, [&](int64_t i, int32_t k) {
+                                       if (mover) mover->move(thread, i, labels[i], k);
+                                       labels[i] = k;
+                                       ++here;
+                                   });
         } catch (...) {
             stop.fail(std::current_exception());
         }
-        survivors += found;
-        return changed;
-    };
-    add_assigned<T>(in, c, plan, out, run, stop, label);
+        changed += here;
+    });
+    if (mover) mover->finish();
     stop.rethrow();
-    projection.survivors = survivors;
+    *n_changed = changed;
+    for (const auto& space : spaces) {
+        b.tightened += space.tightened;
+        b.scored += space.scored;
+        b.survivors += space.survived;
+    }
 }
 
 }  // namespace

@@ -1,17 +1,25 @@
-// prune: the labels of assign, with most centroids of a row ruled out by a few projected columns.
+// prune: the labels of assign, with most centroids of a row ruled out by bounds.
 //
 // For an orthonormal basis Q of R directions, z = Q^T x' and t = |x' - Q z| (the tail),
 //
 //   |x' - c'|^2 >= |z_x - z_c|^2 + (t_x - t_c)^2 = |y_x - y_c|^2,   y = (z, t)
 //
-// so a centroid is out if its bound in R + 1 columns exceeds the distance to some centroid already
-// known, here that of the row's old label. The bounds of a tile come from the kernel of assign on
-// y; the survivors are scored in all D columns.
+// Centroids stand in places such that near ones are together, `span` groups of 16 to a bound.
+// Between passes are kept for each row
 //
-// Exact: y is known up to `slack`, the bounds' own rounding is added, and a centroid is only ruled
-// out if assign's score of it could not be the best. Survivors whose scores differ by less than
-// their rounding are scored again in assign's order of operations. So labels, and with them sums,
-// weights and inertia, are those of assign to the bit.
+//   upper  >= sqrt(|x' - c'_own|^2 + rounding)                   c'_own: the centroid of its label
+//   lower_b <= min |x' - c'_k| over the k of bound b but its own
+//
+// and as centroids move, upper grows by the way of the own one and lower_b falls by the longest way
+// of b's (Elkan, ICML 2003; Ding et al., "Yinyang k-means", ICML 2015). While lower_b > upper no
+// centroid of b can be nearest. Where that is not so, the distance to the own centroid is computed
+// anew; where it is still not so, b's centroids are scored in the R + 1 columns of y, which gives a
+// new lower_b; only those that survive are looked at in all D.
+//
+// Exact: all bounds are of x' and c' as rounded by assign; y is known up to `slack`; a centroid is
+// only ruled out if assign's score of it could not be the best; candidates whose distances differ
+// by less than the rounding of scores are scored in assign's order of operations. So the labels are
+// those of assign to the bit.
 #pragma once
 
 #include "assign.hpp"
@@ -30,16 +38,26 @@ struct Project {
     T* squares;           // OUT [N]: |x'|^2
 };
 
+// Lengths are in units of x' = (x - shift) * scale.
 template <class T>
-struct Projection {
-    int64_t columns;        // R + 1
-    T scale;                // IN of project
-    const T* rows;          // IN [N, R + 1]: y of every row
-    const T* centers;       // IN [K, R + 1]: y of every centroid
-    const double* squares;  // IN [N]: |y|^2
-    const double*
-        slack;          // IN [N]: how far a row's y may be off, the largest of a centroid included
-    int64_t survivors;  // OUT: row-centroid pairs that were scored in all columns
+struct Bounds {
+    int64_t columns;         // R + 1
+    int64_t span;            // groups to a bound; B bounds in all
+    T scale;                 // IN of project
+    const T* rows;           // IN [N, R + 1]: y of the rows
+    const double* squares;   // IN [N]: |y|^2
+    const double* slack;     // IN [N]: how far y may be off
+    const int32_t* cluster;  // IN [K]: which centroid stands in each place
+    const T* centers;        // IN [K, R + 1] by place: y of the centroids
+    double centers_slack;    // IN: how far any of these may be off
+    const T* before;         // IN [K, D]: centroids of the pass before; null: no bounds are known
+    T* upper;                // IN/OUT [N]
+    T* lower;                // IN/OUT [N, B], each plus what `moved` was then
+    double* moved;           // IN/OUT [B]: sum over passes of the longest way of a centroid
+    double* reach;           // IN/OUT [1]: no centroid was longer
+    int64_t tightened;       // OUT: rows whose own distance was computed
+    int64_t scored;          // OUT: pairs of row and group scored in R + 1 columns
+    int64_t survivors;       // OUT: row-centroid pairs looked at in all columns
 };
 
 }  // namespace unsup

@@ -13,18 +13,18 @@ template <class T>
 struct Centroids {
     int64_t k, d, groups;
     T scale;              // power of two
-    int64_t stride;       // of rows: D, padded with zeros
+    int64_t stride;       // of rows: D, padded with zeros to whole vectors
     Buffer<T> shift;      // [stride + 2 lanes]
     Buffer<T> rows;       // [K, stride]
-    Buffer<T> packed;     // [groups][D][kGroup]
+    Buffer<T> packed;     // [groups][D][kGroup], unless only rows are wanted
     Buffer<T> half_norm;  // [groups * kGroup]: -|c'|^2 / 2, minus infinity for padding
 
-    explicit Centroids(const AssignIn<T>& in) : k(in.k), d(in.d) {
+    explicit Centroids(const AssignIn<T>& in, bool only_rows = false) : k(in.k), d(in.d) {
         groups = (k + kGroup - 1) / kGroup;
-        stride = sums_stride(d);
+        stride = (d + lanes<T> - 1) / lanes<T> * lanes<T>;
         shift = buffer<T>(stride + 2 * lanes<T>, T(0));
         if (in.shift != nullptr) std::copy(in.shift, in.shift + d, shift.get());
-        rows = buffer<T>(k * stride + lanes<T>, T(0));
+        rows = buffer<T>(k * stride, T(0));
         T largest = 0;
         for (int64_t i = 0; i < k; ++i)
             for (int64_t j = 0; j < d; ++j) {
@@ -34,17 +34,24 @@ struct Centroids {
         scale = largest > 0 ? std::ldexp(T(1), -std::max(std::ilogb(largest),
                                                          8 - std::numeric_limits<T>::max_exponent))
                             : T(1);
-        packed = buffer<T>(groups * kGroup * d, T(0));
         half_norm = buffer<T>(groups * kGroup, -std::numeric_limits<T>::infinity());
         for (int64_t i = 0; i < k; ++i) {
-            T* to = packed.get() + i / kGroup * kGroup * d + i % kGroup;
-            double squared = 0;
-            for (int64_t j = 0; j < d; ++j) {
-                const T c = rows[i * stride + j] *= scale;
-                to[j * kGroup] = c;
-                squared += double(c) * double(c);
+            vec<double, kDoubles> squares{};
+            for (int64_t j = 0; j < stride; j += kDoubles) {
+                const vec<T, kDoubles> c = load<T, kDoubles>(&rows[i * stride + j]) * scale;
+                store<T, kDoubles>(&rows[i * stride + j], c);
+                squares += to_double<T, kDoubles>(c) * to_double<T, kDoubles>(c);
             }
-            half_norm[i] = T(-squared / 2);
+            half_norm[i] = T(-sum<kDoubles>(squares) / 2);
+        }
+        if (only_rows) return;
+        packed = buffer<T>(groups * kGroup * d, T(0));
+        for (int64_t g = 0; g < groups; ++g) {
+            T* to = packed.get() + g * kGroup * d;
+            const T* from = rows.get() + g * kGroup * stride;
+            const int64_t count = std::min<int64_t>(kGroup, k - g * kGroup);
+            for (int64_t j = 0; j < d; ++j)
+                for (int64_t i = 0; i < count; ++i) to[j * kGroup + i] = from[i * stride + j];
         }
     }
 };

@@ -8,6 +8,7 @@ import numpy.typing as npt
 _Array = npt.NDArray[Any]
 _Doubles = npt.NDArray[np.float64]
 _Labels = npt.NDArray[np.int32]
+_Whole = npt.NDArray[np.int64]
 
 def simd() -> str: ...
 def simd_levels() -> list[str]: ...
@@ -24,6 +25,7 @@ def assign(
     weights: _Doubles | None,
     distances: _Array | None,
     inertia: bool,
+    labelled: bool,
     n_threads: int,
 ) -> tuple[float, int]: ...
 def assign_csr(
@@ -38,25 +40,42 @@ def assign_csr(
     weights: _Doubles | None,
     distances: _Array | None,
     inertia: bool,
+    labelled: bool,
     n_threads: int,
 ) -> tuple[float, int]: ...
+def move(
+    X: _Array,
+    centers: _Array,
+    shift: _Array,
+    labels: _Labels,
+    steps: _Doubles,
+    sums: _Whole,
+    counts: _Whole,
+    n_threads: int,
+) -> int: ...
 def prune(
     X: _Array,
     centers: _Array,
-    sample_weight: _Array | None,
-    shift: _Array | None,
+    shift: _Array,
     labels: _Labels,
-    sums: _Doubles | None,
-    weights: _Doubles | None,
-    distances: _Array | None,
-    inertia: bool,
-    n_threads: int,
+    steps: _Doubles | None,
+    sums: _Whole | None,
+    counts: _Whole | None,
+    span: int,
     scale: float,
-    rows: _Array,
-    projected_centers: _Array,
+    projected: _Array,
     squares: _Doubles,
     slack: _Doubles,
-) -> tuple[float, int, int]: ...
+    cluster: _Labels,
+    projected_centers: _Array,
+    centers_slack: float,
+    before: _Array | None,
+    upper: _Array,
+    lower: _Array,
+    moved: _Doubles,
+    reach: _Doubles,
+    n_threads: int,
+) -> tuple[int, int, int, int]: ...
 def project(
     X: _Array,
     directions: _Array,
@@ -66,7 +85,9 @@ def project(
     squares: _Array,
     n_threads: int,
 ) -> None: ...
-def moments(X: _Array, mean: _Doubles, variance: _Doubles, n_threads: int) -> int: ...
+def moments(
+    X: _Array, mean: _Doubles, variance: _Doubles, reach: _Doubles, n_threads: int
+) -> int: ...
 def seed(
     X: _Array,
     candidates: _Array,

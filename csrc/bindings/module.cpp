@@ -80,11 +80,49 @@ Csr<T> csr(const In<T>& data, const In<I>& indices, const In<I>& indptr, int64_t
     return out;
 }
 
+void require_labels(const In<int32_t>& labels, int64_t k) {
+    const int32_t* label = labels.data();
+    for (py::ssize_t i = 0; i < labels.size(); ++i)
+        require(label[i] >= 0 && label[i] < k, "index out of range");
+}
+
+// Sums that rows move between; labels [N] in are -1 or a centroid.
+template <class T>
+Totals totals(const In<double>& steps, In<int64_t>& sums, In<int64_t>& counts,
+              const In<int32_t>& labels, int64_t n, int64_t k, int64_t d) {
+    const int64_t stride = steps.size();
+    require(stride >= d && stride % 8 == 0 && sums.size() == k * stride && counts.size() == k,
+            "totals: wrong size");
+    require(labels.size() == n, "labels: wrong length");
+    const int32_t* label = labels.data();
+    for (int64_t i = 0; i < n; ++i)
+        require(label[i] >= -1 && label[i] < k, "labels: not a centroid");
+    return {stride, steps.data(), sums.mutable_data(), counts.mutable_data()};
+}
+
+void require_permutation(const In<int32_t>& order) {
+    std::vector<bool> seen(size_t(order.size()), false);
+    for (py::ssize_t i = 0; i < order.size(); ++i) {
+        const int32_t at = order.data()[i];
+        require(at >= 0 && at < order.size() && !seen[size_t(at)], "not a permutation");
+        seen[size_t(at)] = true;
+    }
+}
+
+template <class T>
+AssignIn<T> rows(const In<T>& x, const In<T>& centers, const In<T>& shift) {
+    require(x.ndim() == 2 && centers.ndim() == 2 && x.shape(1) == centers.shape(1) &&
+                x.shape(1) >= 1 && centers.shape(0) >= 1 && shift.size() == x.shape(1),
+            "X, centers and shift must have equal numbers of columns");
+    return {x.shape(0),     x.shape(1), centers.shape(0), x.data(),
+            centers.data(), nullptr,    shift.data()};
+}
+
 template <class T, class F>
 py::tuple assign_with(int64_t n, const T* x, const In<T>& centers, const MaybeIn<T>& weight,
                       const MaybeIn<T>& shift, In<int32_t>& labels, MaybeIn<double>& sums,
-                      MaybeIn<double>& weights, MaybeIn<T>& distances, bool inertia, int threads,
-                      const F& run) {
+                      MaybeIn<double>& weights, MaybeIn<T>& distances, bool inertia, bool labelled,
+                      int threads, const F& run) {
     require(centers.ndim() == 2 && centers.shape(0) >= 1, "centers must be a non-empty matrix");
     require(labels.size() == n, "labels: wrong length");
     require(sums.has_value() == weights.has_value(), "sums and weights go together");
@@ -102,8 +140,10 @@ py::tuple assign_with(int64_t n, const T* x, const In<T>& centers, const MaybeIn
                      out_or_null(weights, k, "weights: wrong length"),
                      out_or_null(distances, n, "distances: wrong length"),
                      !inertia && !sums && !distances,
+                     labelled,
                      0,
                      0};
+    if (labelled) require_labels(labels, k);
     run_free(threads, [&](const Run& r) { run(in, out, r); });
     return py::make_tuple(out.inertia, out.n_changed);
 }
@@ -114,48 +154,86 @@ void bind_dense(py::module_& m) {
         "assign",
         [](const In<T>& x, const In<T>& centers, const MaybeIn<T>& weight, const MaybeIn<T>& shift,
            In<int32_t> labels, MaybeIn<double> sums, MaybeIn<double> weights, MaybeIn<T> distances,
-           bool inertia, int threads) {
+           bool inertia, bool labelled, int threads) {
             require(x.ndim() == 2 && centers.ndim() == 2 && x.shape(1) == centers.shape(1),
                     "X and centers must be matrices with equal numbers of columns");
             return assign_with<T>(x.shape(0), x.data(), centers, weight, shift, labels, sums,
-                                  weights, distances, inertia, threads, ops<T>().assign);
+                                  weights, distances, inertia, labelled, threads,
+                                  [](const AssignIn<T>& in, AssignOut<T>& out, const Run& run) {
+                                      ops<T>().assign(in, out, nullptr, run);
+                                  });
         },
         py::arg("X").noconvert(), py::arg("centers").noconvert(),
         py::arg("sample_weight").noconvert(), py::arg("shift").noconvert(),
         py::arg("labels").noconvert(), py::arg("sums").noconvert(), py::arg("weights").noconvert(),
-        py::arg("distances").noconvert(), py::arg("inertia"), py::arg("n_threads"));
+        py::arg("distances").noconvert(), py::arg("inertia"), py::arg("labelled"),
+        py::arg("n_threads"));
+    m.def(
+        "move",
+        [](const In<T>& x, const In<T>& centers, const In<T>& shift, In<int32_t> labels,
+           const In<double>& steps, In<int64_t> sums, In<int64_t> counts, int threads) {
+            const AssignIn<T> in = rows(x, centers, shift);
+            Totals to = totals<T>(steps, sums, counts, labels, in.n, in.k, in.d);
+            AssignOut<T> out{labels.mutable_data(), nullptr, nullptr, nullptr, true, false, 0, 0};
+            run_free(threads, [&](const Run& r) { ops<T>().assign(in, out, &to, r); });
+            return out.n_changed;
+        },
+        py::arg("X").noconvert(), py::arg("centers").noconvert(), py::arg("shift").noconvert(),
+        py::arg("labels").noconvert(), py::arg("steps").noconvert(), py::arg("sums").noconvert(),
+        py::arg("counts").noconvert(), py::arg("n_threads"));
     m.def(
         "prune",
-        [](const In<T>& x, const In<T>& centers, const MaybeIn<T>& weight, const MaybeIn<T>& shift,
-           In<int32_t> labels, MaybeIn<double> sums, MaybeIn<double> weights, MaybeIn<T> distances,
-           bool inertia, int threads, T scale, const In<T>& rows, const In<T>& projected,
-           const In<double>& squares, const In<double>& slack) {
-            require(x.ndim() == 2 && centers.ndim() == 2 && x.shape(1) == centers.shape(1),
-                    "X and centers must be matrices with equal numbers of columns");
-            require(rows.ndim() == 2 && projected.ndim() == 2 && rows.shape(0) == x.shape(0) &&
-                        projected.shape(0) == centers.shape(0) &&
-                        rows.shape(1) == projected.shape(1) && squares.size() == x.shape(0) &&
-                        slack.size() == x.shape(0),
-                    "the projection does not fit X and centers");
-            const int32_t* old = labels.data();
-            for (py::ssize_t i = 0; i < labels.size(); ++i)
-                require(old[i] >= 0 && old[i] < centers.shape(0), "labels: not a centroid");
-            Projection<T> projection{
-                rows.shape(1), scale, rows.data(), projected.data(), squares.data(),
-                slack.data(),  0};
-            py::tuple found = assign_with<T>(
-                x.shape(0), x.data(), centers, weight, shift, labels, sums, weights, distances,
-                inertia, threads, [&](const AssignIn<T>& in, AssignOut<T>& out, const Run& run) {
-                    ops<T>().prune(in, projection, out, run);
-                });
-            return py::make_tuple(found[0], found[1], projection.survivors);
+        [](const In<T>& x, const In<T>& centers, const In<T>& shift, In<int32_t> labels,
+           const MaybeIn<double>& steps, MaybeIn<int64_t> sums, MaybeIn<int64_t> counts,
+           int64_t span, T scale, const In<T>& projected, const In<double>& squares,
+           const In<double>& slack, const In<int32_t>& cluster, const In<T>& projected_centers,
+           double centers_slack, const MaybeIn<T>& before, In<T> upper, In<T> lower,
+           In<double> moved, In<double> reach, int threads) {
+            const AssignIn<T> in = rows(x, centers, shift);
+            require(projected.ndim() == 2 && projected_centers.ndim() == 2 && lower.ndim() == 2 &&
+                        projected.shape(0) == in.n && projected_centers.shape(0) == in.k &&
+                        projected.shape(1) == projected_centers.shape(1) &&
+                        squares.size() == in.n && slack.size() == in.n && cluster.size() == in.k &&
+                        upper.size() == in.n && lower.shape(0) == in.n &&
+                        lower.shape(1) == moved.size() && reach.size() == 1 &&
+                        labels.size() == in.n && span >= 1 &&
+                        moved.size() == ((in.k + 15) / 16 + span - 1) / span,
+                    "the bounds do not fit X and centers");
+            require_permutation(cluster);
+            if (before) require_labels(labels, in.k);
+            Bounds<T> b{projected.shape(1),
+                        span,
+                        scale,
+                        projected.data(),
+                        squares.data(),
+                        slack.data(),
+                        cluster.data(),
+                        projected_centers.data(),
+                        centers_slack,
+                        data_or_null(before, in.k * in.d, "before: wrong size"),
+                        upper.mutable_data(),
+                        lower.mutable_data(),
+                        moved.mutable_data(),
+                        reach.mutable_data(),
+                        0,
+                        0,
+                        0};
+            std::optional<Totals> to;
+            if (steps) to = totals<T>(*steps, *sums, *counts, labels, in.n, in.k, in.d);
+            int64_t changed = 0;
+            run_free(threads, [&](const Run& r) {
+                ops<T>().prune(in, b, labels.mutable_data(), &changed, to ? &*to : nullptr, r);
+            });
+            return py::make_tuple(changed, b.tightened, b.scored, b.survivors);
         },
-        py::arg("X").noconvert(), py::arg("centers").noconvert(),
-        py::arg("sample_weight").noconvert(), py::arg("shift").noconvert(),
-        py::arg("labels").noconvert(), py::arg("sums").noconvert(), py::arg("weights").noconvert(),
-        py::arg("distances").noconvert(), py::arg("inertia"), py::arg("n_threads"),
-        py::arg("scale"), py::arg("rows").noconvert(), py::arg("projected_centers").noconvert(),
-        py::arg("squares").noconvert(), py::arg("slack").noconvert());
+        py::arg("X").noconvert(), py::arg("centers").noconvert(), py::arg("shift").noconvert(),
+        py::arg("labels").noconvert(), py::arg("steps").noconvert(), py::arg("sums").noconvert(),
+        py::arg("counts").noconvert(), py::arg("span"), py::arg("scale"),
+        py::arg("projected").noconvert(), py::arg("squares").noconvert(),
+        py::arg("slack").noconvert(), py::arg("cluster").noconvert(),
+        py::arg("projected_centers").noconvert(), py::arg("centers_slack"),
+        py::arg("before").noconvert(), py::arg("upper").noconvert(), py::arg("lower").noconvert(),
+        py::arg("moved").noconvert(), py::arg("reach").noconvert(), py::arg("n_threads"));
     m.def(
         "project",
         [](const In<T>& x, const In<T>& directions, const In<T>& shift, T scale, In<T> rows,
@@ -176,16 +254,23 @@ void bind_dense(py::module_& m) {
         py::arg("n_threads"));
     m.def(
         "moments",
-        [](const In<T>& x, In<double> mean, In<double> variance, int threads) {
+        [](const In<T>& x, In<double> mean, In<double> variance, In<double> reach, int threads) {
             require(x.ndim() == 2 && x.size() >= 1, "X must be a non-empty matrix");
-            require(mean.size() == x.shape(1) && variance.size() == x.shape(1), "wrong length");
-            Moments<T> moments{
-                x.shape(0), x.shape(1), x.data(), mean.mutable_data(), variance.mutable_data(), -1};
+            require(mean.size() == x.shape(1) && variance.size() == x.shape(1) &&
+                        reach.size() == x.shape(1),
+                    "wrong length");
+            Moments<T> moments{x.shape(0),
+                               x.shape(1),
+                               x.data(),
+                               mean.mutable_data(),
+                               variance.mutable_data(),
+                               reach.mutable_data(),
+                               -1};
             run_free(threads, [&](const Run& r) { ops<T>().moments(moments, r); });
             return moments.bad;
         },
         py::arg("X").noconvert(), py::arg("mean").noconvert(), py::arg("variance").noconvert(),
-        py::arg("n_threads"));
+        py::arg("reach").noconvert(), py::arg("n_threads"));
     m.def(
         "seed",
         [](const In<T>& x, const In<T>& candidates, const MaybeIn<T>& closest,
@@ -217,11 +302,11 @@ void bind_csr(py::module_& m) {
         [](const In<T>& data, const In<I>& indices, const In<I>& indptr, const In<T>& centers,
            const MaybeIn<T>& weight, const MaybeIn<T>& shift, In<int32_t> labels,
            MaybeIn<double> sums, MaybeIn<double> weights, MaybeIn<T> distances, bool inertia,
-           int threads) {
+           bool labelled, int threads) {
             require(centers.ndim() == 2, "centers must be a matrix");
             const Csr<T> rows = csr<T, I>(data, indices, indptr, centers.shape(1));
             return assign_with<T>(indptr.size() - 1, nullptr, centers, weight, shift, labels, sums,
-                                  weights, distances, inertia, threads,
+                                  weights, distances, inertia, labelled, threads,
                                   [&](const AssignIn<T>& in, AssignOut<T>& out, const Run& run) {
                                       ops<T>().assign_csr(in, rows, out, run);
                                   });
@@ -230,7 +315,7 @@ void bind_csr(py::module_& m) {
         py::arg("centers").noconvert(), py::arg("sample_weight").noconvert(),
         py::arg("shift").noconvert(), py::arg("labels").noconvert(), py::arg("sums").noconvert(),
         py::arg("weights").noconvert(), py::arg("distances").noconvert(), py::arg("inertia"),
-        py::arg("n_threads"));
+        py::arg("labelled"), py::arg("n_threads"));
     m.def(
         "seed_csr",
         [](const In<T>& data, const In<I>& indices, const In<I>& indptr, const In<T>& candidates,

@@ -21,9 +21,10 @@ import scipy.sparse as sp
 from unsup_fast.kernels import _check, threads
 from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import choose, native
-from unsup_fast.kernels.assign.prune import Projection, project_rows
+from unsup_fast.kernels.assign.prune import Bounds, project_rows
+from unsup_fast.kernels.assign.totals import Totals
 
-__all__ = ["Assigned", "assign", "error_bound"]
+__all__ = ["Assigned", "assign", "error_bound", "relabel"]
 
 
 class Assigned(NamedTuple):
@@ -53,60 +54,27 @@ def _native(
     weights: Array | None,
     distances: Array | None,
     inertia: bool,
+    labelled: bool,
     n_threads: int,
 ) -> tuple[float, int]:
     module = native()
-    rest = (centers, sample_weight, shift, labels, sums, weights, distances, inertia, n_threads)
+    rest = (
+        centers,
+        sample_weight,
+        shift,
+        labels,
+        sums,
+        weights,
+        distances,
+        inertia,
+        labelled,
+        n_threads,
+    )
     if sp.issparse(X):
         result = module.assign_csr(X.data, X.indices, X.indptr, *rest)
     else:
         result = module.assign(X, *rest)
     total, changed = result
-    return float(total), int(changed)
-
-
-def _pruned(
-    X: Array,
-    centers: Array,
-    sample_weight: Array | None,
-    shift: Array | None,
-    labels: Array,
-    sums: Array | None,
-    weights: Array | None,
-    distances: Array | None,
-    inertia: bool,
-    n_threads: int,
-    projection: Projection,
-) -> tuple[float, int]:
-    module = native()
-    projected, _, slack = project_rows(centers, projection.basis, n_threads)  # [K, R + 1]
-    known = labels  # any labels will do; near ones rule out more
-    if len(labels) and labels.min() < 0:
-        known = np.zeros_like(labels)
-        module.assign(
-            projection.rows, projected, None, None, known, None, None, None, False, n_threads
-        )
-    result = module.prune(
-        X,
-        centers,
-        sample_weight,
-        shift,
-        known,
-        sums,
-        weights,
-        distances,
-        inertia,
-        n_threads,
-        projection.basis.scale,
-        projection.rows,
-        projected,
-        projection.squares,
-        projection.slack + slack.max(),
-    )
-    total, changed, projection.survivors = result
-    if known is not labels:
-        changed = np.count_nonzero(known != labels)
-        labels[:] = known
     return float(total), int(changed)
 
 
@@ -126,7 +94,7 @@ def assign(
     update: bool = True,
     return_inertia: bool = True,
     return_distances: bool = False,
-    projection: Projection | None = None,
+    labelled: bool = False,
     n_threads: int | None = None,
     backend: str | None = None,
 ) -> Assigned:
@@ -152,9 +120,8 @@ def assign(
         Whether inertia is wanted; without it, sums and distances a pass finds labels alone.
     return_distances : bool, default=False
         Whether to return the squared distance of each row to its centroid.
-    projection : Projection, optional
-        The rows in few columns, about the same shift (`kernels.assign.prune`): most centroids
-        are ruled out by these, and the result is the same to the bit. Not for CSR.
+    labelled : bool, default=False
+        Whether `labels` are those of these centroids already; the rest is then found from them.
     n_threads : int, optional
         Threads to run; None for all (see `kernels.threads.effective`).
     backend : {"native", "ref"}, optional
@@ -193,6 +160,8 @@ def assign(
     if shift is not None:
         _check.vector("shift", shift, n_columns, X.dtype)
     if labels is None:
+        if labelled:
+            raise ValueError("labelled=True needs labels; pass those of the last pass")
         labels = np.full(n_rows, -1, dtype=np.int32)
     else:
         _check.vector("labels", labels, n_rows, np.int32)
@@ -201,15 +170,101 @@ def assign(
     distances = np.empty(n_rows, dtype=X.dtype) if return_distances else None
     run = choose("assign", {"native": _native, "ref": _ref}, backend)
     wanted = return_inertia or update or return_distances
-    arguments = (X, centers, sample_weight, shift, labels, sums, weights, distances, wanted)
-    workers = threads.effective(n_threads)
-    if projection is not None and run is _native:
-        if shift is None or not np.array_equal(shift, projection.basis.shift):
-            raise ValueError("projection and assign must have the same shift")
-        inertia, changed = _pruned(*arguments, workers, projection)
-    else:
-        inertia, changed = run(*arguments, workers)
+    inertia, changed = run(
+        X,
+        centers,
+        sample_weight,
+        shift,
+        labels,
+        sums,
+        weights,
+        distances,
+        wanted,
+        labelled,
+        threads.effective(n_threads),
+    )
     return Assigned(labels, sums, weights, inertia if wanted else np.nan, changed, distances)
+
+
+def relabel(
+    X: Array,
+    centers: Array,
+    labels: Array,
+    shift: Array,
+    *,
+    totals: Totals | None = None,
+    bounds: Bounds | None = None,
+    n_threads: int | None = None,
+) -> int:
+    """Find the labels of `assign`, to the bit, and move rows between sums that are kept.
+
+    Parameters
+    ----------
+    X : C-contiguous ndarray of shape (N, D), float32 or float64
+    centers : ndarray of shape (K, D), type of X
+    labels : int32 ndarray of shape (N,)
+        Labels of the pass before, or -1; overwritten with the new ones.
+    shift : ndarray of shape (D,), type of X
+        As in `assign`.
+    totals : Totals, optional
+        Sums of the rows with the labels that come in; become those of the new ones.
+    bounds : Bounds, optional
+        What earlier passes over X with this shift found out (`kernels.assign.prune.bounds`): most
+        centroids are ruled out by it. It is renewed, and useless after a KeyboardInterrupt.
+    n_threads : int, optional
+        Threads to run; None for all.
+
+    Returns
+    -------
+    int
+        How many labels differ from those that came in.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument's type or shape does not fit.
+    KeyboardInterrupt
+        Within a second of Ctrl-C; labels are then a mixture of old and new, and totals fit them.
+    """
+    _check.matrix("X", X)
+    _check.matrix("centers", centers, X.dtype)
+    _check.vector("labels", labels, len(X), np.int32)
+    _check.vector("shift", shift, X.shape[1], X.dtype)
+    workers = threads.effective(n_threads)
+    sums = (None, None, None) if totals is None else (totals.steps, totals.sums, totals.counts)
+    if bounds is None:
+        if totals is None:
+            options: dict[str, Any] = {"update": False, "return_inertia": False}
+            found = assign(X, centers, shift=shift, labels=labels, n_threads=workers, **options)
+            return found.n_changed
+        return native().move(X, centers, shift, labels, *sums, workers)
+    if not np.array_equal(shift, bounds.basis.shift):
+        raise ValueError("bounds and relabel must have the same shift")
+    projected, _, slack = project_rows(centers[bounds.cluster], bounds.basis, workers)
+    changed, *work = native().prune(
+        X,
+        centers,
+        shift,
+        labels,
+        *sums,
+        bounds.span,
+        bounds.basis.scale,
+        bounds.rows,
+        bounds.squares,
+        bounds.slack,
+        bounds.cluster,
+        projected,
+        float(slack.max()),
+        bounds.before,
+        bounds.upper,
+        bounds.lower,
+        bounds.moved,
+        bounds.reach,
+        workers,
+    )
+    bounds.before = centers.copy()
+    bounds.work = (work[0], work[1], work[2])
+    return changed
 
 
 def error_bound(X: Any, centers: Array, shift: Array | None = None) -> Array:

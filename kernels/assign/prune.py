@@ -4,9 +4,10 @@ With an orthonormal basis Q of R directions, z = Q^T x' and the tail t = |x' - Q
 
     |x' - c'|^2 >= |z_x - z_c|^2 + (t_x - t_c)^2 = |y_x - y_c|^2        y = (z, t)
 
-A centroid whose bound exceeds the distance of the row to the centroid of its old label cannot be
-nearest. Rounding is bounded on the way (`Projection.slack`, and csrc/prune.hpp), and close calls
-are scored in the order of `assign`, so its labels come out to the bit whatever the basis.
+A centroid whose bound exceeds the distance of the row to its own centroid cannot be nearest. For
+each row and each few near centroids the bound is kept, and lowered by the way that centroids move
+from pass to pass. Rounding is bounded all along (`Bounds.slack`, and csrc/prune.hpp), and close
+calls are scored in the order of `assign`, so its labels come out to the bit whatever the basis.
 """
 
 from dataclasses import dataclass, replace
@@ -16,12 +17,15 @@ import numpy as np
 from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import native
 
+NEAR = 16  # centroids of a group, as in csrc/prune-inl.h
 SAMPLE = 2048  # rows that choose the basis
-COUNTS = (15, 31, 63, 127)  # directions that `choose` tries
+COUNTS = (15, 31, 63, 127, 191)  # directions that `choose` tries
 # Costs in multiply-adds of the dense kernel, measured on MNIST and sentence embeddings: a projected
-# column and the comparison of a centroid; a column of the distance to the old centroid; a column of
+# column and the comparison of a centroid; a column of the distance to the own centroid; a column of
 # a survivor and what it costs beside; a row.
-PROJECTED, COMPARED, OWN, SURVIVING, SURVIVOR, ROW = 1.4, 16.0, 16.0, 2.6, 500.0, 6000.0
+PROJECTED, COMPARED, OWN, SURVIVING, SURVIVOR, ROW = 3.0, 60.0, 40.0, 20.0, 4000.0, 10000.0
+# Shares, on average over the passes of a run, of what a pass without bounds does.
+ACTIVE, SURVIVE = 0.35, 0.3
 WORTH = 0.75  # share of the dense pass's cost that a pruned one may have
 
 
@@ -70,8 +74,9 @@ def basis(X: Array, shift: Array) -> Basis:
 
 
 def _cost(n_clusters: int, n_columns: int, count: int, survivors: float) -> float:
-    projected = n_clusters * (PROJECTED * (count + 1) + COMPARED) + OWN * n_columns
-    return projected + survivors * (SURVIVING * n_columns + SURVIVOR) + ROW
+    projected = ACTIVE * n_clusters * (PROJECTED * (count + 1) + COMPARED)
+    full = SURVIVE * survivors * (SURVIVING * n_columns + SURVIVOR)
+    return projected + OWN * n_columns + full + ROW
 
 
 def may_pay(n_clusters: int, n_columns: int) -> bool:
@@ -82,25 +87,26 @@ def may_pay(n_clusters: int, n_columns: int) -> bool:
     return _cost(n_clusters, n_columns, fewest, 1.0) < WORTH * n_clusters * n_columns
 
 
-def choose(X: Array, centers: Array, labels: Array, basis: Basis) -> Basis | None:
+def choose(X: Array, centers: Array, basis: Basis) -> Basis | None:
     """Return as many directions as make the cheapest pass, or None if the dense pass is.
 
-    Survivors are counted on evenly spaced rows, from the labels of the pass before.
+    Survivors are counted on evenly spaced rows.
     """
     step = max(1, len(X) // 512)
     rows = np.ascontiguousarray(X[::step])  # [M, D]
     n_clusters, n_columns = centers.shape
+    labels, distances = np.full(len(rows), -1, dtype=np.int32), np.empty(len(rows), X.dtype)
+    native().assign(rows, centers, None, basis.shift, labels, None, None, distances, True, False, 1)
     y, y_squares, _ = project_rows(rows, basis, 1)
     c, c_squares, _ = project_rows(centers, basis, 1)
-    own = (rows.astype(np.float64) - centers[labels[::step]]) * basis.scale
-    known = (own**2).sum(axis=1)[:, None]  # [M, 1]
+    known = distances.astype(np.float64)[:, None] * basis.scale**2  # [M, 1]
     best, cheapest = None, WORTH * n_clusters * n_columns
     for count in COUNTS:
         if 2 * count > n_columns or count > len(basis.directions):
             break
-        z, w = y[:, :count].astype(np.float64), c[:, :count].astype(np.float64)
-        tail = np.sqrt(np.maximum(y_squares - (z**2).sum(axis=1), 0))  # [M]
-        c_tail = np.sqrt(np.maximum(c_squares - (w**2).sum(axis=1), 0))  # [K]
+        z, w = y[:, :count], c[:, :count]
+        tail = np.sqrt(np.maximum(y_squares - (z.astype(np.float64) ** 2).sum(axis=1), 0))  # [M]
+        c_tail = np.sqrt(np.maximum(c_squares - (w.astype(np.float64) ** 2).sum(axis=1), 0))  # [K]
         bound = y_squares[:, None] + c_squares - 2 * (z @ w.T + np.outer(tail, c_tail))  # [M, K]
         survivors = np.count_nonzero(bound <= known) / len(rows)
         cost = _cost(n_clusters, n_columns, count, survivors)
@@ -110,23 +116,80 @@ def choose(X: Array, centers: Array, labels: Array, basis: Basis) -> Basis | Non
 
 
 @dataclass
-class Projection:
-    """Rows in the columns of a basis and their tail, kept from pass to pass."""
+class Bounds:
+    """What is known of rows and centroids from pass to pass; csrc/prune.hpp says what it means."""
 
     basis: Basis
+    span: int
+    """Groups of `NEAR` places to a bound."""
+    cluster: Array
+    """[K] int32: which centroid stands in each place."""
     rows: Array
-    """[N, R + 1], type of X."""
+    """[N, R + 1], type of X: the rows in the columns of the basis, and their tail."""
     squares: Array
     """[N] float64: squared length of each projected row."""
     slack: Array
     """[N] float64: how far a projected row may be from the truth."""
-    survivors: int = 0
-    """Row-centroid pairs that the last pass scored in all columns."""
+    upper: Array
+    """[N], type of X: distance that a centroid must keep so as not to be nearest."""
+    lower: Array
+    """[N, B], type of X: distance of the nearest other centroid of each bound, plus `moved`."""
+    moved: Array
+    """[B] float64: how far the centroids of each bound have moved."""
+    reach: Array
+    """[1] float64: no centroid was longer."""
+    before: Array | None = None
+    """[K, D]: centroids of the pass before; None if no bounds are known yet."""
+    work: tuple[int, int, int] = (0, 0, 0)
+    """Of the last pass: rows whose distance to their own centroid was computed, pairs of a row and
+    a group scored in the projected columns, pairs of a row and a centroid scored in all columns."""
 
 
-def project(X: Array, basis: Basis, n_threads: int) -> Projection:
-    """Project the rows of X."""
-    return Projection(basis, *project_rows(X, basis, n_threads))
+def bounds(X: Array, centers: Array, basis: Basis, n_threads: int) -> Bounds:
+    """Project the rows of X, and put the centroids into places, near ones together."""
+    n_rows, n_columns = X.shape
+    rows, squares, slack = project_rows(X, basis, n_threads)
+    n_groups = -(-len(centers) // NEAR)
+    span = -(-n_groups // most_bounds(n_columns, rows.shape[1]))
+    n_bounds = -(-n_groups // span)
+    return Bounds(
+        basis,
+        span,
+        places(project_rows(centers, basis, n_threads)[0]),
+        rows,
+        squares,
+        slack,
+        np.empty(n_rows, dtype=X.dtype),
+        np.empty((n_rows, n_bounds), dtype=X.dtype),
+        np.zeros(n_bounds),
+        np.zeros(1),
+    )
+
+
+def most_bounds(n_columns: int, projected: int) -> int:
+    """Return how many bounds a row may have so that all takes less memory than the rows do."""
+    return max(1, n_columns - projected - 8)
+
+
+def places(projected: Array) -> Array:
+    """Return an order of the centroids, int32 [K], in which each `NEAR` of them are near.
+
+    The centroids are halved again and again, at whole groups, along the column in which they
+    differ most.
+    """
+    order = np.arange(len(projected), dtype=np.int32)
+    parts = [(0, len(projected))]
+    while parts:
+        start, end = parts.pop()
+        if end - start <= NEAR:
+            continue
+        members = order[start:end]
+        values = projected[members]
+        column = values[:, int(values.var(axis=0).argmax())]
+        half = -(-(end - start) // NEAR) // 2 * NEAR
+        order[start:end] = members[np.argsort(column, kind="stable")]
+        parts += [(start, start + half), (start + half, end)]
+    return order
 
 
 def project_rows(X: Array, basis: Basis, n_threads: int) -> tuple[Array, Array, Array]:

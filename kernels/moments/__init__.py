@@ -1,4 +1,4 @@
-"""`moments`: mean and variance of every column, and whether all values are finite.
+"""`moments`: mean, variance and reach of every column, and whether all values are finite.
 
 One pass over the rows. Each chunk of rows is summed in float64 about its first row and the
 chunks are merged pairwise in a fixed order (Chan, Golub & LeVeque 1983), so there is no
@@ -26,20 +26,22 @@ class Moments(NamedTuple):
     """float64 [D], divided by N"""
     bad: tuple[int, int] | None
     """Row and column of the first NaN or infinity; None if all values are finite."""
+    reach: Array
+    """float64 [D]: a bound of the distance of the values from the mean"""
 
 
-def _native(X: Array, mean: Array, variance: Array, n_threads: int) -> int:
-    return int(native().moments(X, mean, variance, n_threads))
+def _native(X: Array, mean: Array, variance: Array, reach: Array, n_threads: int) -> int:
+    return int(native().moments(X, mean, variance, reach, n_threads))
 
 
-def _ref(X: Array, mean: Array, variance: Array, n_threads: int) -> int:
+def _ref(X: Array, mean: Array, variance: Array, reach: Array, n_threads: int) -> int:
     from unsup_fast.kernels.moments import ref
 
-    return ref.moments(X, mean, variance, n_threads)
+    return ref.moments(X, mean, variance, reach, n_threads)
 
 
 def moments(X: Array, *, n_threads: int | None = None, backend: str | None = None) -> Moments:
-    """Return mean and variance of every column of X, and its first non-finite value.
+    """Return mean, variance and reach of every column of X, and its first non-finite value.
 
     Parameters
     ----------
@@ -52,7 +54,7 @@ def moments(X: Array, *, n_threads: int | None = None, backend: str | None = Non
     Returns
     -------
     Moments
-        If a value is not finite, mean and variance are NaN.
+        If a value is not finite, mean, variance and reach are NaN.
 
     Raises
     ------
@@ -65,7 +67,8 @@ def moments(X: Array, *, n_threads: int | None = None, backend: str | None = Non
         raise ValueError("X has no rows; moments need at least one")
     mean = np.full(n_columns, np.nan)
     variance = np.full(n_columns, np.nan)
+    reach = np.full(n_columns, np.nan)
     run = choose("moments", {"native": _native, "ref": _ref}, backend)
-    first = run(X, mean, variance, threads.effective(n_threads))
+    first = run(X, mean, variance, reach, threads.effective(n_threads))
     bad = None if first < 0 else divmod(first, n_columns)
-    return Moments(mean, variance, bad)
+    return Moments(mean, variance, bad, reach)

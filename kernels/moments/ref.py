@@ -5,12 +5,13 @@ import numpy as np
 from unsup_fast.kernels._check import Array
 
 
-def moments(X: Array, mean: Array, variance: Array, n_threads: int) -> int:
-    """Fill mean and variance; return the flat index of the first non-finite value or -1."""
+def moments(X: Array, mean: Array, variance: Array, reach: Array, n_threads: int) -> int:
+    """Fill mean, variance and reach; return the flat index of the first non-finite value or -1."""
     finite = np.isfinite(X)
     if not finite.all():
         return int(np.flatnonzero(~finite.ravel())[0])
     rows = X.astype(np.float64)
     mean[:] = rows.mean(axis=0)
     variance[:] = rows.var(axis=0)
+    reach[:] = np.abs(rows - mean).max(axis=0)
     return -1

@@ -3,6 +3,7 @@ import pytest
 
 from unsup_fast.cluster import KMeans, _pruning
 from unsup_fast.kernels.assign import prune
+from unsup_fast.kernels.moments import moments
 
 
 @pytest.fixture
@@ -15,17 +16,17 @@ def steep():
 
 @pytest.fixture
 def eager(monkeypatch):
-    """Pruning without regard to size or time; counts the projections made."""
+    """Pruning without regard to size or time; counts the bounds made."""
     made = []
 
     def counted(*arguments):
-        made.append(prune.project(*arguments))
+        made.append(prune.bounds(*arguments))
         return made[-1]
 
     monkeypatch.setattr(_pruning, "WORTHWHILE", 0)
     monkeypatch.setattr(_pruning, "may_pay", lambda *_: True)
     monkeypatch.setattr(prune, "ROW", -1e9)
-    monkeypatch.setattr(_pruning, "project", counted)
+    monkeypatch.setattr(_pruning, "bounds", counted)
     monkeypatch.setattr(_pruning, "perf_counter", lambda: 0.0)
     return made
 
@@ -40,8 +41,8 @@ def test_every_algorithm_gives_the_same_to_the_bit(steep, eager, weighted, n_ini
         )
         for name in ("lloyd", "auto", "elkan")
     ]
-    assert len(eager) == 2
-    assert eager[0].survivors > 0
+    assert len(eager) == 2 * n_init
+    assert eager[0].work[2] > 0
     for model in models[1:]:
         assert model.inertia_ == models[0].inertia_
         assert model.n_iter_ == models[0].n_iter_
@@ -49,16 +50,48 @@ def test_every_algorithm_gives_the_same_to_the_bit(steep, eager, weighted, n_ini
             np.testing.assert_array_equal(getattr(model, name), getattr(models[0], name))
 
 
-def test_a_projection_slower_than_the_dense_pass_is_dropped(steep, eager, monkeypatch):
-    ticks = iter(np.cumsum([0, 1] + [0, 9] * 100))  # first pass 1 s, the others 9 s
+def test_bounds_slower_than_the_dense_pass_are_dropped(steep, eager, monkeypatch):
+    # The dense pass takes 1 s (first two readings of the clock), all others 9 s.
+    ticks = iter(np.cumsum([0, len(steep[: _pruning.TIMED]) / len(steep)] + [0, 9] * 100))
     monkeypatch.setattr(_pruning, "perf_counter", lambda: float(next(ticks)))
-    passes = _pruning.Passes(steep, steep[0].copy(), None, 1, True)
+    passes = _pruning.Passes(steep, steep[0].copy(), None, 1, True, moments(steep))
     labels = np.full(len(steep), -1, dtype=np.int32)
     centers = steep[:60].copy()
+    made = []
     for _ in range(4):
-        passes.assign(centers, labels, 10)
+        passes.step(centers, labels, 10)
+        made.append(passes._bounds is not None)
+    assert made == [True, False, False, False]
     assert len(eager) == 1
-    assert passes._projection is None
+
+
+def test_an_interrupted_pass_leaves_no_bounds_behind(steep, eager, monkeypatch):
+    passes = _pruning.Passes(steep, steep[0].copy(), None, 1, True, moments(steep))
+    labels = np.full(len(steep), -1, dtype=np.int32)
+    centers = steep[:60].copy()
+    passes.step(centers, labels, 10)
+    relabel = _pruning.relabel
+
+    def interrupted(*arguments, **options):
+        monkeypatch.setattr(_pruning, "relabel", relabel)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_pruning, "relabel", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        passes.step(steep[60:120].copy(), labels, 10)
+    assert passes._bounds is None
+    found = passes.step(steep[60:120].copy(), labels, 10)
+    np.testing.assert_array_equal(found.weights, np.bincount(labels, minlength=60))
+
+
+def test_inertia_of_tight_clusters_keeps_its_digits():
+    rng = np.random.default_rng(0)
+    middles = rng.normal(size=(4, 3)) * 100
+    X = np.repeat(middles, 500, axis=0) + rng.normal(size=(2000, 3)) * 1e-4
+    model = KMeans(4, init=middles, tol=0).fit(X)
+    exact = ((X - model.cluster_centers_[model.labels_]) ** 2).sum()
+    assert model.inertia_history_[-1] == pytest.approx(exact, rel=1e-9)
+    assert model.inertia_ == pytest.approx(exact, rel=1e-9)
 
 
 def test_small_jobs_are_not_projected(steep, monkeypatch):

@@ -188,10 +188,28 @@ def test_labels_alone():
     np.testing.assert_array_equal(alone.labels, assign(X, centers).labels)
     assert np.isnan(alone.inertia)
     labels = np.zeros(700, dtype=np.int32)
-    found = _native.assign(X, centers, None, None, labels, None, None, None, False, 1)
+    found = _native.assign(X, centers, None, None, labels, None, None, None, False, False, 1)
     assert found[0] == 0
     with pytest.raises(ValueError, match="at least 1"):
-        _native.assign(X, centers, None, None, labels, None, None, None, False, 0)
+        _native.assign(X, centers, None, None, labels, None, None, None, False, False, 0)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_known_labels_lead_to_the_same(container, threads):
+    X, centers, weight = make(5000, 20, 30, np.float32)
+    X = container(X)
+    options = {"sample_weight": weight, "return_distances": True, "n_threads": threads}
+    found = assign(X, centers, **options)
+    again = assign(X, centers, labels=found.labels.copy(), labelled=True, **options)
+    assert again.n_changed == 0
+    assert again.inertia == found.inertia
+    for name in ("labels", "sums", "weights", "distances"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
+    with pytest.raises(ValueError, match="needs labels"):
+        assign(X, centers, labelled=True)
+    with pytest.raises(ValueError, match="out of range"):
+        assign(X, centers, labels=np.full(5000, 30, dtype=np.int32), labelled=True)
 
 
 def test_no_rows():

@@ -16,6 +16,9 @@ def test_matches_two_passes_in_double(shape, dtype, offset):
     assert fast[0].bad is None
     np.testing.assert_allclose(fast[0].mean, slow.mean, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(fast[0].variance, slow.variance, rtol=1e-9, atol=1e-15)
+    assert (fast[0].reach >= slow.reach - 1e-11).all()
+    assert (fast[0].reach <= 4 * slow.reach + 1e-12).all()
+    np.testing.assert_array_equal(fast[0].reach, fast[1].reach)
     np.testing.assert_array_equal(fast[0].mean, fast[1].mean)
     np.testing.assert_array_equal(fast[0].variance, fast[1].variance)
 

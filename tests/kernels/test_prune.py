@@ -3,36 +3,66 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from unsup_fast.kernels.assign import assign, prune
+from unsup_fast.kernels.assign import assign, prune, relabel
 
 
-def same(one, two):
-    for a, b in zip(one, two, strict=True):
-        np.testing.assert_array_equal(a, b)
+def compare(X, course, count, threads=2, labels=None):
+    """Check passes with bounds against dense ones, to the bit; return the work of the last."""
+    shift = np.median(X[:100], axis=0).astype(X.dtype)
+    basis = prune.basis(X, shift).first(count)
+    bounds = prune.bounds(X, course[0], basis, threads)
+    for lower in (bounds.lower, bounds.upper):
+        lower.fill(np.nan)
+    labels = np.full(len(X), -1, dtype=np.int32) if labels is None else labels
+    for centers in course:
+        dense = labels.copy()
+        changed = relabel(X, centers, dense, shift, n_threads=1)
+        assert relabel(X, centers, labels, shift, bounds=bounds, n_threads=threads) == changed
+        np.testing.assert_array_equal(labels, dense)
+    check_bounds(X, centers, labels, bounds)
+    return bounds.work
 
 
-def compare(X, centers, count, weight=None, labels=None, threads=2):
-    """Check the pruned pass against the dense one, to the bit; return the survivors."""
-    shift = X.mean(axis=0).astype(X.dtype)
-    basis = prune.basis(X, shift)
-    projection = prune.project(X, basis.first(count), threads)
-    start = np.full(len(X), -1, dtype=np.int32) if labels is None else labels
-    options = {"sample_weight": weight, "shift": shift, "return_distances": True}
-    dense = assign(X, centers, labels=start.copy(), n_threads=1, **options)
-    pruned = assign(
-        X, centers, labels=start.copy(), projection=projection, n_threads=threads, **options
-    )
-    same(dense, pruned)
-    return projection.survivors
+def check_bounds(X, centers, labels, bounds):
+    """Compare the bounds with the distances that they bound, in float64."""
+    basis = bounds.basis
+    x = (X - basis.shift).astype(np.float64) * basis.scale
+    c = (centers - basis.shift).astype(np.float64) * basis.scale
+    apart = np.linalg.norm(x[:, None] - c, axis=2)  # [N, K]
+    own = apart[np.arange(len(X)), labels]
+    apart[np.arange(len(X)), labels] = np.inf
+    slack = 1e-12 if X.dtype == np.float64 else 1e-5
+    with np.errstate(invalid="ignore"):
+        assert not (bounds.upper < own * (1 - slack)).any()
+        width = prune.NEAR * bounds.span
+        for q in range(bounds.lower.shape[1]):
+            nearest = apart[:, bounds.cluster[q * width : (q + 1) * width]].min(axis=1)
+            lower = bounds.lower[:, q] - bounds.moved[q]
+            size = np.abs(x).max() + np.abs(c).max() + bounds.moved[q]
+            assert not (lower > nearest + slack * size).any()
+
+
+def course_of(X, centers, passes, rng):
+    """Centroids as they move: means, then random steps ever smaller."""
+    course = [centers]
+    for step in range(passes - 1):
+        found = assign(X, course[-1])
+        filled = found.weights > 0
+        moved = course[-1].astype(np.float64)
+        moved[filled] = found.sums[filled] / found.weights[filled, None]
+        if step % 2:
+            moved += rng.normal(size=moved.shape) * np.abs(X).max() * 0.01 / (step + 1)
+        course.append(moved.astype(X.dtype))
+    return course
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     n=st.integers(1, 400),
     d=st.integers(1, 90),
-    k=st.integers(1, 60),
+    k=st.integers(1, 70),
     count=st.integers(1, 40),
     rank=st.integers(1, 90),
     offset=st.sampled_from([0.0, 3.0, 1e4]),
@@ -45,24 +75,42 @@ def test_equals_the_dense_pass_on_any_data(
     dtype, n, d, k, count, rank, offset, spread, copies, seed
 ):
     rng = np.random.default_rng(seed)
-    X = (rng.normal(size=(n, rank)) @ rng.normal(size=(rank, d)) + offset) * spread
+    X = ((rng.normal(size=(n, rank)) @ rng.normal(size=(rank, d)) + offset) * spread).astype(dtype)
     centers = X[rng.integers(0, n, k)] + rng.normal(size=(k, d)) * spread * rng.choice([0, 1])
     if copies:  # ties between centroids, and rows that lie on them
         centers = centers[rng.integers(0, k, k)]
     labels = rng.integers(0, k, n).astype(np.int32) if seed % 2 else None
-    weight = rng.random(n).astype(dtype) if seed % 3 else None
-    compare(X.astype(dtype), centers.astype(dtype), count, weight, labels)
+    course = course_of(X, centers.astype(dtype), 4, rng)
+    compare(X, course, count, int(1 + seed % 3), labels)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("threads", [1, 2, 5])
-def test_most_centroids_are_ruled_out_where_few_directions_matter(dtype, threads):
+def test_work_falls_as_the_centroids_settle(dtype, threads):
     rng = np.random.default_rng(0)
     X = (rng.normal(size=(3000, 12)) @ rng.normal(size=(12, 200))).astype(dtype)
-    centers = X[:150].copy()
-    labels = assign(X, centers, shift=X.mean(axis=0)).labels
-    survivors = compare(X, centers, 12, labels=labels, threads=threads)
-    assert survivors < 2 * len(X)
+    course = course_of(X, X[:150].copy(), 2, rng)
+    first = compare(X, course[:1], 12, threads)
+    assert first[0] == len(X)
+    assert first[1] == len(X) * 10
+    settled = compare(X, [course[0], course[1], course[1], course[1]], 12, threads)
+    assert settled[0] < len(X) / 2
+    assert settled[2] < len(X) / 2
+
+
+def test_most_centroids_are_ruled_out_where_few_directions_matter():
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(3000, 12)) @ rng.normal(size=(12, 200))).astype(np.float32)
+    assert compare(X, [X[:150].copy()], 12)[2] < len(X)
+
+
+def test_few_bounds_stand_for_many_centroids():
+    rng = np.random.default_rng(7)
+    X = rng.normal(size=(600, 20)).astype(np.float32)
+    bounds = prune.bounds(X, X[:400].copy(), prune.basis(X, X[0].copy()).first(9), 1)
+    assert bounds.span == 13
+    assert bounds.lower.shape == (600, 2)
+    compare(X, course_of(X, X[:400].copy(), 5, rng), 9)
 
 
 def test_near_ties_are_settled_as_in_the_dense_pass():
@@ -71,7 +119,7 @@ def test_near_ties_are_settled_as_in_the_dense_pass():
     base = rng.normal(size=(1, 64)).astype(np.float32)
     centers = np.repeat(base, 40, axis=0)
     centers[1::2] = np.nextafter(centers[1::2], np.float32(np.inf))
-    compare(X, centers, 20)
+    compare(X, [centers, centers[::-1].copy(), centers], 20)
 
 
 @pytest.mark.parametrize("outlier", [1e18, 1e25, 1e37])
@@ -80,11 +128,12 @@ def test_outliers_that_overflow_a_projection_change_nothing(outlier):
     X = rng.normal(size=(3000, 40)).astype(np.float32)
     X[1000] *= np.float32(outlier)  # not among the rows that choose the scale
     shift = np.zeros(40, dtype=np.float32)
-    projection = prune.project(X, prune.basis(X, shift).first(10), 2)
-    same(
-        assign(X, X[:50].copy(), shift=shift),
-        assign(X, X[:50].copy(), shift=shift, projection=projection),
-    )
+    centers = X[:50].copy()
+    bounds = prune.bounds(X, centers, prune.basis(X, shift).first(10), 2)
+    labels = np.full(3000, -1, dtype=np.int32)
+    for _ in range(2):
+        relabel(X, centers, labels, shift, bounds=bounds)
+        np.testing.assert_array_equal(labels, assign(X, centers, shift=shift).labels)
 
 
 def test_rows_far_smaller_than_the_others():
@@ -92,34 +141,48 @@ def test_rows_far_smaller_than_the_others():
     X = rng.normal(size=(3000, 40)).astype(np.float32)
     X[1500:] *= np.float32(1e-25)
     shift = np.zeros(40, dtype=np.float32)
-    projection = prune.project(X, prune.basis(X, shift).first(10), 2)
     centers = X[1500:1560].copy()
-    same(
-        assign(X, centers, shift=shift),
-        assign(X, centers, shift=shift, projection=projection),
-    )
+    bounds = prune.bounds(X, centers, prune.basis(X, shift).first(10), 2)
+    labels = np.full(3000, -1, dtype=np.int32)
+    for moved in (centers, centers * np.float32(1.5)):
+        relabel(X, moved, labels, shift, bounds=bounds)
+        np.testing.assert_array_equal(labels, assign(X, moved, shift=shift).labels)
+
+
+def test_centroids_that_grow_beyond_all_before():
+    rng = np.random.default_rng(8)
+    X = (rng.normal(size=(500, 40)) + 10).astype(np.float32)
+    course = [X[:30] * np.float32(0.01), X[:30].copy(), X[:30] * np.float32(100), X[:30].copy()]
+    compare(X, course, 10)
 
 
 def test_centroids_that_all_equal_the_shift():
     rng = np.random.default_rng(6)
     X = (rng.normal(size=(200, 30)) * 1e-25).astype(np.float32)
     shift = np.zeros(30, dtype=np.float32)
-    projection = prune.project(X, prune.basis(X, shift).first(10), 2)
-    labels = rng.integers(0, 20, 200).astype(np.int32)
     centers = np.zeros((20, 30), dtype=np.float32)
-    same(
-        assign(X, centers, shift=shift, labels=labels.copy()),
-        assign(X, centers, shift=shift, labels=labels.copy(), projection=projection),
-    )
+    bounds = prune.bounds(X, centers, prune.basis(X, shift).first(10), 2)
+    labels = np.full(200, -1, dtype=np.int32)
+    relabel(X, centers, labels, shift, bounds=bounds)
+    assert (labels == 0).all()
 
 
-def test_a_projection_with_another_shift_is_refused():
+def test_places_are_a_permutation_of_near_centroids():
+    rng = np.random.default_rng(0)
+    middles = np.stack([rng.permutation(8) for _ in range(5)], axis=1) * 100.0
+    centers = (np.repeat(middles, prune.NEAR, axis=0) + rng.normal(size=(128, 5))).astype("f4")
+    order = prune.places(centers)
+    assert sorted(order.tolist()) == list(range(128))
+    groups = np.sort(order.reshape(8, prune.NEAR) // prune.NEAR, axis=1)
+    assert (groups == groups[:, :1]).all()
+
+
+def test_bounds_with_another_shift_are_refused():
     X = np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32)
-    projection = prune.project(X, prune.basis(X, X.mean(axis=0)), 1)
+    bounds = prune.bounds(X, X[:5].copy(), prune.basis(X, X.mean(axis=0)), 1)
+    labels = np.full(100, -1, dtype=np.int32)
     with pytest.raises(ValueError, match="same shift"):
-        assign(X, X[:5].copy(), projection=projection)
-    with pytest.raises(ValueError, match="same shift"):
-        assign(X, X[:5].copy(), shift=X[0].copy(), projection=projection)
+        relabel(X, X[:5].copy(), labels, X[0].copy(), bounds=bounds)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -127,15 +190,15 @@ def test_slack_covers_the_error_of_a_projection(dtype):
     rng = np.random.default_rng(4)
     X = (rng.normal(size=(500, 60)) * 7 + 3).astype(dtype)
     basis = prune.basis(X, X.mean(axis=0).astype(dtype)).first(20)
-    found = prune.project(X, basis, 2)
+    rows, _, slack = prune.project_rows(X, basis, 2)
     x = (X - basis.shift).astype(np.longdouble) * basis.scale
     exact = np.linalg.qr(basis.directions.T.astype(np.float64))[0]
     exact *= np.sign((exact * basis.directions.T).sum(axis=0))
     z = x @ exact.astype(np.longdouble)
     tail = np.sqrt((x**2).sum(axis=1) - (z**2).sum(axis=1))
     truth = np.column_stack([z, tail])
-    error = np.linalg.norm((found.rows - truth).astype(np.float64), axis=1)
-    assert (error <= found.slack).all()
+    error = np.linalg.norm((rows - truth).astype(np.float64), axis=1)
+    assert (error <= slack).all()
 
 
 def test_choice_of_directions():
@@ -143,11 +206,7 @@ def test_choice_of_directions():
     flat = rng.normal(size=(2000, 400)).astype(np.float32)
     steep = flat * (0.9 ** np.arange(400, dtype=np.float32))
     shift = np.zeros(400, dtype=np.float32)
-    chosen = []
-    for X in (flat, steep):
-        centers = X[:300].copy()
-        labels = assign(X, centers).labels
-        chosen.append(prune.choose(X, centers, labels, prune.basis(X, shift)))
+    chosen = [prune.choose(X, X[:300].copy(), prune.basis(X, shift)) for X in (flat, steep)]
     assert chosen[0] is None
     assert chosen[1] is not None
     assert len(chosen[1].directions) in prune.COUNTS

@@ -51,7 +51,7 @@ def start(
             sample_weight=sample_weight,
             n_threads=problem.passes.n_threads,
         )
-    return _take(X, chosen)
+    return problem.passes.take(chosen)
 
 
 def given(init: Any, X: Any, n_clusters: int) -> Array:

@@ -71,7 +71,8 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
     tol = float(estimator.tol * variance.mean())
     shift = None if moments is None else origin
     workers = threads.effective(estimator.n_threads)
-    passes = Passes(X, shift, sample_weight, workers, estimator.algorithm != "lloyd")
+    may_prune = estimator.algorithm != "lloyd"
+    passes = Passes(X, shift, sample_weight, workers, may_prune, moments)
     return Problem(passes, estimator.max_iter, tol), origin
 
 

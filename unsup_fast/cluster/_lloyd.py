@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
 from unsup_fast.cluster._pruning import Passes
 from unsup_fast.kernels.assign import Assigned
@@ -105,10 +104,11 @@ def lloyd(
     interrupt = None
     reason = f"max_iter={problem.max_iter} reached"
     start = perf_counter()
+    problem.passes.begin()
     try:
         for iteration in range(1, problem.max_iter + 1):
             settled = False
-            found = problem.passes.assign(centers, labels, problem.max_iter - iteration)
+            found = problem.passes.step(centers, labels, problem.max_iter - iteration)
             moved_centers = _updated(problem, centers, found)
             movement = float(((moved_centers.astype(np.float64) - centers) ** 2).sum())
             centers = moved_centers
@@ -144,20 +144,16 @@ def lloyd(
         interrupt, reason = caught, "interrupted"
 
     kept: Array | None = labels
-    unit = problem.passes.sample_weight is None
-    if not settled:
-        try:
-            found = problem.passes.assign(centers, labels, 0, update=unit)
-        except KeyboardInterrupt as caught:
-            interrupt, reason, kept = caught, "interrupted", None
-    # Total weights are counts if weights are ones: no pass over the labels needed.
-    counts = found.weights if unit else np.bincount(labels, minlength=len(centers))
-    assert counts is not None
+    inertia, sizes = found.inertia, np.zeros(0)
+    try:
+        inertia, sizes = problem.passes.finish(centers, labels, settled)
+    except KeyboardInterrupt as caught:
+        interrupt, reason, kept = caught, "interrupted", None
     return Run(
         centers,
         kept,
-        counts.astype(np.int64),
-        found.inertia,
+        sizes.astype(np.int64),
+        inertia,
         np.array(inertias),
         np.array(changes, dtype=np.int64),
         reason,
@@ -203,9 +199,7 @@ def _relocated(
     absent (scikit-learn may choose it, and the cluster then stays empty).
     """
     passes = problem.passes
-    again = passes.assign(centers, labels, 0, update=False, return_distances=True)
-    distances = again.distances
-    assert distances is not None
+    distances = passes.distances(centers, labels)
     if passes.sample_weight is not None:
         distances[passes.sample_weight == 0] = 0
     if distances.max() == 0:
@@ -216,8 +210,7 @@ def _relocated(
     farthest = np.argpartition(distances, -len(empty))[: -len(empty) - 1 : -1]
     if passes.sample_weight is not None:
         farthest = farthest[passes.sample_weight[farthest] != 0]
-    taken = passes.X[farthest]
-    rows = (taken.toarray() if sp.issparse(taken) else taken).astype(np.float64)
+    rows = passes.take(farthest).astype(np.float64)
     if passes.shift is not None:
         rows -= passes.shift.astype(np.float64)
     for cluster, row, values in zip(empty, farthest, rows, strict=False):

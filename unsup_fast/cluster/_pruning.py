@@ -1,27 +1,37 @@
-"""Whether a pass over the rows is dense or prunes: measured, and without effect on the result."""
+"""Passes over the rows: dense or pruned, as measuring says, and without effect on the result."""
 
+from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from unsup_fast.kernels.assign import Assigned, assign
-from unsup_fast.kernels.assign.prune import Basis, Projection, basis, choose, may_pay, project
+from unsup_fast.kernels.assign import Assigned, assign, relabel, totals
+from unsup_fast.kernels.assign.prune import Basis, Bounds, basis, bounds, choose, may_pay
+from unsup_fast.kernels.assign.totals import Totals
+from unsup_fast.kernels.moments import Moments
 
 Array = npt.NDArray[Any]
 
 WORTHWHILE = 1e11  # multiply-adds still ahead that a basis and a projection must be set against
+TIMED = 2048  # rows that tell how long a dense pass takes
+SAMPLE = 100  # rows that tell how long rows are
+# Below this share of the rows' squared lengths an inertia is summed up row by row: from sums and
+# lengths it would lose digits to cancellation.
+SMALL = 1e-2
 
 
 class Passes:
-    """Runs `assign` again and again on the same rows.
+    """Labels the same rows again and again, and sums up the clusters.
 
-    After the first dense pass, and again ever more rarely while it does not pay, sampled rows tell
-    how many centroids a projection would rule out. A projection is dropped when two passes with it
-    one after the other took longer than a dense one. Labels, sums and inertia depend on none of
-    this.
+    Rows move between sums of whole numbers (`kernels.assign.totals`), which depend on the labels
+    alone; where rows have weights, are sparse, or differ too much in size for that, sums are
+    added up anew in each pass, in a fixed order. Where sampled rows and the clock say that it
+    pays, bounds (`kernels.assign.prune`) rule most centroids out. They are dropped when two passes
+    with them one after the other took longer than a dense one. Nothing depends on that.
 
     Parameters
     ----------
@@ -30,7 +40,9 @@ class Passes:
     sample_weight : ndarray of shape (N,), optional
     n_threads : int
     may_prune : bool
-        Whether projections are tried at all; never for CSR.
+        Whether bounds are tried at all; never for CSR.
+    moments : Moments, optional
+        Of X; without them, sums are added up anew in each pass.
     """
 
     def __init__(
@@ -40,52 +52,187 @@ class Passes:
         sample_weight: Array | None,
         n_threads: int,
         may_prune: bool,
+        moments: Moments | None = None,
     ) -> None:
         self.X, self.shift, self.sample_weight = X, shift, sample_weight
         self.n_threads = n_threads
         self.may_prune = may_prune and shift is not None
+        self._steps: Array | None = None
+        if moments is not None and shift is not None and sample_weight is None:
+            self._plan_totals(moments, shift)
         self._basis: Basis | None = None
-        self._projection: Projection | None = None
-        self._dense_seconds = self._last_seconds = np.inf
-        self._passes, self._next_try = 0, 1
+        self.begin()
 
-    def assign(self, centers: Array, labels: Array, ahead: int, **options: Any) -> Assigned:
-        """Make one pass; `ahead` is how many may follow, `options` go to `kernels.assign`."""
-        if self.may_prune and self._projection is None and self._passes >= self._next_try:
-            self._try(centers, labels, ahead)
+    def _plan_totals(self, moments: Moments, shift: Array) -> None:
+        n_rows = self.X.shape[0]
+        sample = self.take(np.arange(0, n_rows, max(1, n_rows // SAMPLE)))
+        apart = moments.mean - shift  # [D]
+        self._steps = totals.steps(moments.reach + np.abs(apart), n_rows, sample - shift)
+        self._squares = float(n_rows * (moments.variance + apart**2).sum())
+
+    def begin(self) -> None:
+        """Start a run, whose labels are all -1."""
+        self._totals: Totals | None = None
+        self._bounds: Bounds | None = None
+        self._dense_seconds = self._last_seconds = np.inf
+        self._passes = self._next_try = 0
+
+    def take(self, rows: Array) -> Array:
+        """Return the rows [M, D] of these indices, dense."""
+        chosen = self.X[rows]
+        return np.ascontiguousarray(chosen.toarray() if sp.issparse(chosen) else chosen)
+
+    def parts(self) -> Iterator[tuple[slice, Any]]:
+        """Yield the rows part by part, with where they are."""
+        yield slice(0, self.X.shape[0]), self.X
+
+    def step(self, centers: Array, labels: Array, ahead: int) -> Assigned:
+        """Make a pass that finds labels and sums; `ahead` is how many may follow."""
+        if self._steps is None:
+            return self._add_up(centers, labels, ahead)
+        if self._totals is None:
+            self._totals = totals.empty(self._steps, len(centers))
+        n_changed = self._label(centers, labels, ahead)
+        sums = self._totals.values(centers.shape[1])  # [K, D]
+        weights = self._totals.counts.astype(np.float64)  # [K]
+        inertia = self._inertia(centers, sums, weights)
+        if inertia is None:
+            inertia = self._assign(centers, labels, update=False, labelled=True).inertia
+        return Assigned(labels, sums, weights, inertia, n_changed, None)
+
+    def finish(self, centers: Array, labels: Array, settled: bool) -> tuple[float, Array]:
+        """Return inertia and rows [K] of the clusters; `settled` says that labels are found."""
+        if not settled:
+            self._label(centers, labels, 0)
+        inertia = self._assign(centers, labels, update=False, labelled=True).inertia
+        return inertia, np.bincount(labels, minlength=len(centers))
+
+    def distances(self, centers: Array, labels: Array) -> Array:
+        """Return the squared distance [N] of each row to the centroid of its label."""
+        options = {"update": False, "labelled": True, "return_distances": True}
+        found: Array | None = self._assign(centers, labels, **options).distances
+        assert found is not None
+        return found
+
+    def _inertia(self, centers: Array, sums: Array, weights: Array) -> float | None:
+        """Return sum |x'|^2 - 2 c'.sum x' + n |c'|^2, or None where that is not precise."""
+        c = centers.astype(np.float64) - self.shift  # [K, D]
+        cross = np.einsum("kd,kd->", c, sums)
+        own = np.einsum("kd,kd->k", c, c) @ weights
+        inertia = float(self._squares - 2 * cross + own)
+        return inertia if inertia > SMALL * self._squares else None
+
+    def _add_up(self, centers: Array, labels: Array, ahead: int) -> Assigned:
+        self._prepare(centers, labels, ahead)
+        if self._bounds is None:
+            start = perf_counter()
+            found = self._assign(centers, labels)
+            self._note(perf_counter() - start)
+            return found
+        n_changed = self._label(centers, labels, ahead)
+        return self._assign(centers, labels, labelled=True)._replace(n_changed=n_changed)
+
+    def _assign(self, centers: Array, labels: Array, **options: Any) -> Assigned:
+        """Run `assign` part by part and add the results up in order."""
+        found: Assigned | None = None
+        whole = np.empty(len(labels), centers.dtype) if "return_distances" in options else None
+        for part, rows in self.parts():
+            weight = None if self.sample_weight is None else self.sample_weight[part]
+            here = assign(
+                rows,
+                centers,
+                sample_weight=weight,
+                shift=self.shift,
+                labels=labels[part],
+                n_threads=self.n_threads,
+                **options,
+            )
+            if whole is not None:
+                whole[part] = here.distances
+            found = here if found is None else _added(found, here)
+        assert found is not None
+        return found._replace(labels=labels, distances=whole)
+
+    def _label(self, centers: Array, labels: Array, ahead: int) -> int:
+        """Bring labels, and totals with them, to these centroids; return how many are new."""
+        self._prepare(centers, labels, ahead)
         start = perf_counter()
-        found = assign(
-            self.X,
-            centers,
-            sample_weight=self.sample_weight,
-            shift=self.shift,
-            labels=labels,
-            projection=self._projection,
-            n_threads=self.n_threads,
-            **options,
-        )
-        seconds = perf_counter() - start
-        if self._projection is None:
+        n_changed = 0
+        try:
+            for part, rows in self.parts():
+                if self.shift is None:
+                    options: dict[str, Any] = {"update": False, "return_inertia": False}
+                    found = assign(
+                        rows, centers, labels=labels[part], n_threads=self.n_threads, **options
+                    )
+                    n_changed += found.n_changed
+                    continue
+                n_changed += relabel(
+                    rows,
+                    centers,
+                    labels[part],
+                    self.shift,
+                    totals=self._totals,
+                    bounds=self._bounds,
+                    n_threads=self.n_threads,
+                )
+        except KeyboardInterrupt:
+            self._bounds, self.may_prune = None, False
+            raise
+        self._note(perf_counter() - start)
+        return n_changed
+
+    def _note(self, seconds: float) -> None:
+        """Take note of a pass's time; drop bounds that do not pay."""
+        if self._bounds is None:
             self._dense_seconds = min(seconds, self._dense_seconds)
-        elif min(seconds, self._last_seconds) > self._dense_seconds:
-            self._projection = None
+        elif self._passes > self._made and min(seconds, self._last_seconds) > self._dense_seconds:
+            self._bounds = None
             self._next_try = max(self._next_try, self._passes + 8)
         self._last_seconds = seconds
         self._passes += 1
-        return found
 
-    def _try(self, centers: Array, labels: Array, ahead: int) -> None:
+    def _prepare(self, centers: Array, labels: Array, ahead: int) -> None:
+        """Make bounds for this pass and those ahead, if they are to be tried and seem to pay."""
         n_clusters, n_columns = centers.shape
-        work = float(len(self.X)) * n_clusters * n_columns * ahead
-        if work < WORTHWHILE or not may_pay(n_clusters, n_columns) or labels.min() < 0:
+        work = float(self.X.shape[0]) * n_clusters * n_columns * (ahead + 1)
+        if (
+            not self.may_prune
+            or self._bounds is not None
+            or self._passes < self._next_try
+            or work < WORTHWHILE
+            or not may_pay(n_clusters, n_columns)
+        ):
             return
         self._next_try = 2 * self._next_try + 1
         assert self.shift is not None
-        # One thread: several gain little here, and lose seconds where other work holds the cores.
+        # One thread: several gain little here, and spin on for a while, on the kernels' cores.
         with threadpool_limits(1, user_api="blas"):
             if self._basis is None:
                 self._basis = basis(self.X, self.shift)
-            chosen = choose(self.X, centers, labels, self._basis)
+            chosen = choose(self.X, centers, self._basis)
         if chosen is not None:
-            self._last_seconds = 0.0
-            self._projection = project(self.X, chosen, self.n_threads)
+            self._time_dense(centers)
+            self._made, self._last_seconds = self._passes, 0.0
+            self._bounds = bounds(self.X, centers, chosen, self.n_threads)
+
+    def _time_dense(self, centers: Array) -> None:
+        if self._dense_seconds < np.inf:
+            return
+        rows = self.X[:TIMED]
+        labels = np.full(len(rows), -1, dtype=np.int32)
+        assert self.shift is not None
+        start = perf_counter()
+        relabel(rows, centers, labels, self.shift, n_threads=self.n_threads)
+        self._dense_seconds = (perf_counter() - start) * len(self.X) / len(rows)
+
+
+def _added(one: Assigned, two: Assigned) -> Assigned:
+    return Assigned(
+        one.labels,
+        None if one.sums is None else one.sums + two.sums,
+        None if one.weights is None else one.weights + two.weights,
+        one.inertia + two.inertia,
+        one.n_changed + two.n_changed,
+        None,
+    )

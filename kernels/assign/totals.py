@@ -1,0 +1,71 @@
+"""Sums of clusters that rows enter and leave: exact, whatever the order.
+
+A row counts as whole numbers, ``rint((x_ij - s_j) steps_j)``. Whole numbers are added exactly, so
+the sums depend on the labels alone: not on the threads, nor on how the rows came to have their
+labels. A pass touches only the rows whose label is new.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from unsup_fast.kernels._check import Array
+
+LANES = 8  # columns of the sums are filled up to a multiple of this
+BITS = 50  # of a row's whole numbers: what a double can be rounded to by adding 1.5 * 2^52
+FINE = 2.0**-26  # of the typical length of a row less the shift: as much may be lost by rounding
+
+
+@dataclass
+class Totals:
+    """Sums and counts of the rows of each cluster."""
+
+    steps: Array
+    """[S] float64: powers of two, how many whole numbers a unit of each column has; 0 past D."""
+    sums: Array
+    """[K, S] int64."""
+    counts: Array
+    """[K] int64."""
+
+    def values(self, n_columns: int) -> Array:
+        """Return the sums of rows less the shift, [K, D] float64."""
+        unit = np.zeros(n_columns)
+        np.divide(1.0, self.steps[:n_columns], out=unit, where=self.steps[:n_columns] > 0)
+        values: Array = self.sums[:, :n_columns] * unit
+        return values
+
+
+def steps(reach: Array, n_rows: int, sample: Array) -> Array | None:
+    """Return the whole numbers per unit of each column, or None if rounding would lose too much.
+
+    The exponent leaves room for the sum of N rows in 63 bits, and for one row in 50. At least
+    N's bits are lost of those, so columns that reach beyond 2^20 times the rows' usual length, by
+    outliers, are refused.
+
+    Parameters
+    ----------
+    reach : ndarray of shape (D,), float64
+        No row less the shift is larger.
+    n_rows : int
+    sample : ndarray of shape (M, D)
+        Some rows less the shift.
+    """
+    bits = min(BITS, 61 - int(n_rows).bit_length())
+    n_columns = len(reach)
+    found = np.zeros(-(-n_columns // LANES) * LANES)
+    exponent = bits - np.frexp(reach)[1]  # [D]
+    if not np.isfinite(reach).all() or exponent.max(initial=0) > 1000:
+        return None
+    found[:n_columns] = np.where(reach > 0, np.ldexp(1.0, exponent), 0.0)
+    lost = np.sqrt((np.ldexp(1.0, -exponent)[reach > 0] ** 2).sum())
+    typical = float(np.median(np.linalg.norm(sample.astype(np.float64), axis=1)))
+    return found if lost <= FINE * typical else None
+
+
+def empty(steps: Array, n_clusters: int) -> Totals:
+    """Return totals of no rows."""
+    return Totals(
+        steps,
+        np.zeros((n_clusters, len(steps)), dtype=np.int64),
+        np.zeros(n_clusters, dtype=np.int64),
+    )

@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from unsup_fast.kernels.assign import assign, relabel, totals
+from unsup_fast.kernels.moments import moments
+
+
+def begun(X, n_clusters):
+    shift = X[0].copy()
+    found = moments(X)
+    steps = totals.steps(found.reach + np.abs(found.mean - shift), len(X), X[:100] - shift)
+    assert steps is not None
+    return totals.empty(steps, n_clusters), shift
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    n=st.integers(1, 3000),
+    d=st.integers(1, 40),
+    k=st.integers(1, 50),
+    offset=st.sampled_from([0.0, -3.0, 1e4]),
+    spread=st.sampled_from([1e-20, 1.0, 1e12]),
+    threads=st.sampled_from([1, 2, 5]),
+    seed=st.integers(0, 2**31),
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_moving_rows_equals_adding_them_up(dtype, n, d, k, offset, spread, threads, seed):
+    rng = np.random.default_rng(seed)
+    X = ((rng.normal(size=(n, d)) + offset) * spread).astype(dtype)
+    kept, shift = begun(X, k)
+    labels = np.full(n, -1, dtype=np.int32)
+    for _ in range(3):
+        centers = X[rng.integers(0, n, k)].copy()
+        before = labels.copy()
+        changed = relabel(X, centers, labels, shift, totals=kept, n_threads=threads)
+        found = assign(X, centers, shift=shift, n_threads=1)
+        np.testing.assert_array_equal(labels, found.labels)
+        assert changed == np.count_nonzero(labels != before)
+        np.testing.assert_array_equal(kept.counts, np.bincount(labels, minlength=k))
+        # Each row is rounded to a whole number of 1 / steps.
+        largest = np.abs(X - shift).max(axis=0).astype(np.float64)
+        error = 2.0**-30 * largest * kept.counts[:, None] + 1e-12 * np.abs(found.sums)
+        assert (np.abs(kept.values(d) - found.sums) <= error).all()
+    anew, _ = begun(X, k)
+    labels[:] = -1
+    relabel(X, centers, labels, shift, totals=anew, n_threads=1)
+    np.testing.assert_array_equal(kept.sums, anew.sums)  # whatever way led there
+
+
+@pytest.mark.parametrize("shape", [(20_011, 2, 3), (4000, 600, 70)], ids=str)
+def test_threads_and_order_do_not_matter(shape):
+    n, d, k = shape
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, d)).astype(np.float32)
+    order = rng.permutation(n)
+    results = []
+    for rows, threads in ((X, 1), (X, 2), (X, 7), (X[order].copy(), 2)):
+        kept, _ = begun(X, k)
+        labels = np.full(n, -1, dtype=np.int32)
+        relabel(rows, X[:k].copy(), labels, X[0].copy(), totals=kept, n_threads=threads)
+        results.append(kept)
+    for other in results[1:]:
+        np.testing.assert_array_equal(other.sums, results[0].sums)
+        np.testing.assert_array_equal(other.counts, results[0].counts)
+
+
+def test_sums_of_one_cluster_cannot_overflow():
+    X = np.full((1 << 21, 1), 3.0, dtype=np.float32)
+    X[0] = -3.0
+    kept, shift = begun(X, 1)
+    labels = np.full(len(X), -1, dtype=np.int32)
+    relabel(X, np.zeros((1, 1), dtype=np.float32), labels, shift, totals=kept)
+    assert kept.counts[0] == len(X)
+    assert kept.values(1)[0, 0] == 6.0 * (len(X) - 1)
+
+
+def test_integers_are_summed_exactly():
+    X = np.random.default_rng(0).integers(0, 256, (50_000, 13)).astype(np.float32)
+    kept, shift = begun(X, 4)
+    labels = np.full(len(X), -1, dtype=np.int32)
+    relabel(X, X[:4].copy(), labels, shift, totals=kept)
+    for cluster in range(4):
+        rows = X[labels == cluster].astype(np.int64) - shift.astype(np.int64)
+        np.testing.assert_array_equal(kept.values(13)[cluster], rows.sum(axis=0))
+
+
+def test_outliers_that_would_blur_the_rest_are_refused():
+    sample = np.ones((100, 4))
+    assert totals.steps(np.full(4, 2.0), 1000, sample) is not None
+    assert totals.steps(np.full(4, 1e9), 10**6, sample) is None
+    assert totals.steps(np.full(4, 1e150), 1000, np.full((100, 4), 1e150)) is not None
+    assert totals.steps(np.full(4, 1e-305), 1000, np.full((100, 4), 1e-305)) is None
+    constant = totals.steps(np.array([2.0, 0.0]), 1000, sample[:, :2])
+    assert constant.tolist()[1:] == [0.0] * 7
+
+
+def test_wrong_arguments():
+    X = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
+    kept, shift = begun(X, 5)
+    labels = np.full(100, -1, dtype=np.int32)
+    with pytest.raises(ValueError, match="totals: wrong size"):
+        relabel(X, X[:6].copy(), labels, shift, totals=kept)
+    labels[3] = 5
+    with pytest.raises(ValueError, match="not a centroid"):
+        relabel(X, X[:5].copy(), labels, shift, totals=kept)
+    with pytest.raises(TypeError, match="labels must be int32"):
+        relabel(X, X[:5].copy(), np.zeros(100, dtype=np.int64), shift, totals=kept)
