@@ -4,13 +4,6 @@ import numpy as np
 import pytest
 
 
-def pytest_collection_modifyitems(config, items):
-    # scikit-learn's own tests are shared between its two classes; we have but one.
-    foreign = [i for i in items if "test_kmeans_upstream" in i.nodeid and "MiniBatch" in i.name]
-    config.hook.pytest_deselected(items=foreign)
-    items[:] = [i for i in items if i not in foreign]
-
-
 @pytest.fixture(scope="session")
 def blobs():
     """300 x 4 float64 rows around 6 overlapping centres: no two distances tie."""

@@ -11,29 +11,34 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import unsup_fast.cluster as ours
 
 # They look into scikit-learn's private parts, which we have not; what they check of the public
-# behaviour (weights in seeding) is in test_kmeans_parity.
-PRIVATE = ("test_sample_weight_init", "test_sample_weight_zero")
+# behaviour is in test_kmeans_parity (weights in seeding) and test_minibatch_parity.
+PRIVATE = (
+    "test_minibatch_reassign",
+    "test_minibatch_update_consistency",
+    "test_sample_weight_init",
+    "test_sample_weight_zero",
+)
 
 WEIGHTS_AND_DRAWS = (
     "random draws go by row, so leaving out or repeating rows gives other draws for the same "
-    "random_state; scikit-learn's KMeans fails here for the same reason"
+    "random_state; scikit-learn's classes fail here for the same reason"
 )
 
 
 def _upstream():
-    """Import scikit-learn's test module with its three names bound to ours."""
+    """Import scikit-learn's test module with its four names bound to ours."""
     spec = importlib.util.find_spec("sklearn.cluster.tests.test_k_means")
     if spec is None or tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 9):
         return {}
     module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("KMeans", "k_means", "kmeans_plusplus"):
+        for name in ("KMeans", "MiniBatchKMeans", "k_means", "kmeans_plusplus"):
             patch.setattr(sklearn.cluster, name, getattr(ours, name))
         spec.loader.exec_module(module)
     return {
         name: value
         for name, value in vars(module).items()
-        if name.startswith("test_") and "minibatch" not in name and name not in PRIVATE
+        if name.startswith("test_") and name not in PRIVATE
     }
 
 
@@ -53,7 +58,12 @@ def global_dtype(request):
 
 
 @parametrize_with_checks(
-    [ours.KMeans(), ours.KMeans(n_clusters=2, n_init=2, max_iter=5)],
+    [
+        ours.KMeans(),
+        ours.KMeans(n_clusters=2, n_init=2, max_iter=5),
+        ours.MiniBatchKMeans(),
+        ours.MiniBatchKMeans(n_clusters=2, n_init=2, max_iter=5, batch_size=10),
+    ],
     expected_failed_checks=lambda estimator: {
         "check_sample_weight_equivalence_on_dense_data": WEIGHTS_AND_DRAWS,
         "check_sample_weight_equivalence_on_sparse_data": WEIGHTS_AND_DRAWS,

@@ -71,9 +71,16 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
     tol = float(estimator.tol * variance.mean())
     shift = None if moments is None else origin
     workers = threads.effective(estimator.n_threads)
-    may_prune = estimator.algorithm != "lloyd"
+    may_prune = getattr(estimator, "algorithm", "lloyd") != "lloyd"
     passes = Passes(X, shift, sample_weight, workers, may_prune, moments)
     return Problem(passes, estimator.max_iter, tol), origin
+
+
+def batch(estimator: Any, X: Any, sample_weight: Any) -> Passes:
+    """Validate more rows for a model that `partial_fit` goes on with; see `fitted`."""
+    rows, _, shift = fitted(estimator, X)
+    workers = threads.effective(estimator.n_threads)
+    return Passes(rows, shift, weights(sample_weight, rows), workers, False)
 
 
 def _middle(X: Any) -> Array:

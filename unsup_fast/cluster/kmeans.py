@@ -134,6 +134,7 @@ class KMeans(
         "device": "no_validation",  # _input.check_device says more than a type
     }
     __metadata_request__fit: ClassVar[dict[str, str]] = {"callback": UNUSED}
+    _layout: ClassVar[_save.Layout] = _save.KMEANS
 
     def __init__(
         self,
@@ -224,11 +225,11 @@ class KMeans(
             )
         return self
 
-    def _count_runs(self) -> int:
+    def _count_runs(self, automatic: int = 10) -> int:
         if not _is_arraylike_not_scalar(self.init):
             if self.n_init != "auto":
                 return int(self.n_init)
-            return 1 if isinstance(self.init, str) and self.init == "k-means++" else 10
+            return 1 if isinstance(self.init, str) and self.init == "k-means++" else automatic
         if self.n_init not in ("auto", 1):
             warnings.warn(
                 "Explicit initial center position passed: performing only one init in "

@@ -1,0 +1,373 @@
+"""Mini-batch k-means with scikit-learn's interface."""
+
+import warnings
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.validation import _is_arraylike_not_scalar
+
+from unsup_fast import _arrays
+from unsup_fast.cluster import _batches, _init, _input, _minibatch, _save
+from unsup_fast.cluster._batches import Draws, Memory
+from unsup_fast.cluster._lloyd import Problem
+from unsup_fast.cluster._minibatch import Means, Plan
+from unsup_fast.cluster._pruning import Passes
+from unsup_fast.cluster.kmeans import KMeans
+
+BATCHES_TO_START = 3  # rows that starting centroids are chosen from, in batches
+
+
+class MiniBatchKMeans(KMeans):
+    """k-means from random mini-batches, a drop-in for scikit-learn's `MiniBatchKMeans`.
+
+    A step draws `batch_size` rows, assigns them, and moves each centroid to the mean of all rows
+    that it has been given so far. The same `random_state` draws the same rows as scikit-learn.
+    Results do not depend on the number of threads.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+        Number of clusters K.
+    init : {"k-means++", "random"}, callable or array-like of shape (K, D), default="k-means++"
+        Starting centroids, as in `KMeans`, but chosen from `init_size` random rows.
+    max_iter : int, default=100
+        Most rows drawn, as a multiple of the rows of X.
+    batch_size : int, default=1024
+        Rows of a mini-batch.
+    verbose : int, default=0
+        If positive, print a line per step.
+    compute_labels : bool, default=True
+        Whether to label the rows and find their inertia in the end, which takes one pass.
+    random_state : int, RandomState instance or None, default=None
+        Where random draws come from; their order is scikit-learn's.
+    tol : float, default=0.0
+        If positive, `fit` stops when the summed squared movement of the centroids in a step is no
+        more than `tol` times the mean variance of the columns.
+    max_no_improvement : int or None, default=10
+        `fit` stops after this many steps one after the other in which the smoothed inertia of the
+        batches did not fall; None never stops for that.
+    init_size : int or None, default=None
+        Rows that the starting centroids are chosen from; None takes three batches, or
+        ``3 * n_clusters`` if that is less than `n_clusters`.
+    n_init : "auto" or int, default="auto"
+        Starts to choose from, by their inertia on `init_size` other random rows. "auto" makes 3
+        if `init` is "random" or a callable, else 1. `partial_fit` makes one.
+    reassignment_ratio : float, default=0.01
+        Clusters whose count is below this share of the largest are moved to random rows of the
+        batch now and then.
+    n_threads : int or None, default=None
+        Threads to run; None for all that OpenMP, affinity and the container allow.
+    device : {"cpu"} or None, default=None
+        Where to compute.
+
+    Attributes
+    ----------
+    cluster_centers_ : ndarray or tensor of shape (K, D)
+        Centroids, of the type of X.
+    labels_ : ndarray or tensor of shape (N,), int32
+        Cluster of each row (of the last batch after `partial_fit`): ``predict(X)``, to the bit.
+        Only with `compute_labels`, like `cluster_sizes_`.
+    cluster_sizes_ : ndarray or tensor of shape (K,), int64
+        How many rows have each label.
+    inertia_ : float
+        Weighted sum of squared distances of the labelled rows to `cluster_centers_`; without
+        `compute_labels`, what the smoothed inertia of the batches lets one expect of all rows.
+    n_iter_ : int
+        Rows drawn as a multiple of the rows of X, rounded up. Set by `fit`.
+    n_steps_ : int
+        Mini-batches processed.
+    n_features_in_ : int
+        Columns D of X.
+    feature_names_in_ : ndarray of shape (D,)
+        Names of the columns, if X had names that are all strings.
+
+    Notes
+    -----
+    Running means and counts are float64 whatever the type of X, so they go on moving however many
+    rows there are. `partial_fit` takes rows of another type as the type of the centroids.
+
+    Ctrl-C during `fit` keeps the last finished step: the rows are labelled by its centroids, all
+    attributes are set, and then KeyboardInterrupt is raised. A second Ctrl-C skips the labelling.
+
+    References
+    ----------
+    Sculley, "Web-scale k-means clustering", WWW 2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unsup_fast.cluster import MiniBatchKMeans
+    >>> X = np.array([[1.0, 2.0], [1.0, 4.0], [10.0, 2.0], [10.0, 4.0]])
+    >>> model = MiniBatchKMeans(n_clusters=2, random_state=0)
+    >>> for rows in (X[::2], X[1::2]):
+    ...     model = model.partial_fit(rows)
+    >>> sorted(model.cluster_centers_.tolist())
+    [[1.0, 3.0], [10.0, 3.0]]
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **{
+            name: allowed
+            for name, allowed in KMeans._parameter_constraints.items()
+            if name not in ("algorithm", "copy_x")
+        },
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "compute_labels": ["boolean"],
+        "max_no_improvement": [Interval(Integral, 0, None, closed="left"), None],
+        "init_size": [Interval(Integral, 1, None, closed="left"), None],
+        "reassignment_ratio": [Interval(Real, 0, None, closed="left")],
+    }
+    __metadata_request__fit: ClassVar[dict[str, str]] = {"callback": UNUSED}
+    _layout: ClassVar[_save.Layout] = _save.MINI_BATCH
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        init: Any = "k-means++",
+        max_iter: int = 100,
+        batch_size: int = 1024,
+        verbose: int = 0,
+        compute_labels: bool = True,
+        random_state: Any = None,
+        tol: float = 0.0,
+        max_no_improvement: int | None = 10,
+        init_size: int | None = None,
+        n_init: Any = "auto",
+        reassignment_ratio: float = 0.01,
+        n_threads: int | None = None,
+        device: str | None = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.init = init
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.verbose = verbose
+        self.compute_labels = compute_labels
+        self.random_state = random_state
+        self.tol = tol
+        self.max_no_improvement = max_no_improvement
+        self.init_size = init_size
+        self.n_init = n_init
+        self.reassignment_ratio = reassignment_ratio
+        self.n_threads = n_threads
+        self.device = device
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        callback: Callable[[Any], None] | None = None,
+    ) -> "MiniBatchKMeans":
+        """Find the centroids from random mini-batches.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or CPU tensor of shape (N, D)
+            The rows. Types other than float32 become float64, sparse formats CSR.
+        y : ignored
+        sample_weight : array-like of shape (N,), optional
+            Rows are drawn with probabilities proportional to these. A starting array or function
+            is not weighted.
+        callback : callable, optional
+            Called with a `Step` after each step.
+
+        Returns
+        -------
+        MiniBatchKMeans
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            If X holds NaN or infinity or fewer than `n_clusters` rows, if `init` does not fit
+            it, or if the weights are unusable.
+        KeyboardInterrupt
+            On Ctrl-C; see the notes of the class for what is kept.
+        """
+        _input.check_device(self.device)
+        problem, origin = _input.problem(self, X, sample_weight)
+        passes, rows = problem.passes, Memory(problem.passes.X)
+        self._n_init = self._count_runs(3)
+        self._measure(rows.n_rows)
+        draw = Draws(rows.n_rows, passes.sample_weight, passes.X.dtype)
+        random_state = check_random_state(self.random_state)
+        centers = _batches.best_start(
+            problem,
+            rows,
+            self._first(problem),
+            self.n_clusters,
+            self._init_size,
+            random_state,
+            self._n_init,
+            bool(self.verbose),
+        )
+        plan = Plan(
+            self._batch_size,
+            self.max_iter * rows.n_rows // self._batch_size,
+            self.reassignment_ratio,
+            problem.tol,
+            self.max_no_improvement,
+            passes.shift,
+            passes.n_threads,
+        )
+        found = _minibatch.run(
+            rows, draw, plan, centers, random_state, callback, bool(self.verbose)
+        )
+        interrupt, centers = found.interrupt, found.means.values.astype(centers.dtype)
+        total = rows.n_rows if passes.sample_weight is None else passes.sample_weight.sum()
+        state = {
+            "n_iter_": -(-found.n_steps * self._batch_size // rows.n_rows),
+            "inertia_": found.mean_inertia * float(total),
+            "_origin": origin,
+        }
+        tensor = _arrays.is_tensor(X)
+        try:
+            state |= self._labelled(passes, centers, tensor)
+        except KeyboardInterrupt as caught:
+            interrupt = caught
+        self._keep_step(found.means, centers, found.n_steps, found.n_since_reassign, state, tensor)
+        if interrupt is not None:
+            raise interrupt
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "MiniBatchKMeans":
+        """Make one step with the rows of X as the mini-batch.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or CPU tensor of shape (N, D)
+            The rows; in the first call at least `n_clusters`, of which `init_size` random ones
+            give the starting centroids.
+        y : ignored
+        sample_weight : array-like of shape (N,), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        MiniBatchKMeans
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            As `fit`, and if X has other columns than in earlier calls.
+        KeyboardInterrupt
+            On Ctrl-C; the estimator is then as it was before the call.
+        """
+        _input.check_device(self.device)
+        state: dict[str, Any] = {}
+        random_state = getattr(self, "_random_state", None)
+        if random_state is None:
+            self._random_state = random_state = check_random_state(self.random_state)
+        if hasattr(self, "cluster_centers_"):
+            passes = _input.batch(self, X, sample_weight)
+            centers = _arrays.to_numpy(self.cluster_centers_, "cluster_centers_")
+            means = Means(_minibatch.precise(centers, self._means), self._counts)
+            n_steps, since = self.n_steps_, self._n_since_last_reassign
+        else:
+            problem, state["_origin"] = _input.problem(self, X, sample_weight)
+            passes = problem.passes
+            self._n_init = self._count_runs(3)
+            self._measure(passes.X.shape[0])
+            centers = _batches.start(
+                problem,
+                Memory(passes.X),
+                self._first(problem),
+                self.n_clusters,
+                self._init_size,
+                random_state,
+            )
+            means = Means(centers.astype(np.float64), np.zeros(self.n_clusters))
+            n_steps = since = 0
+        due, since = _minibatch.is_due(means, since + self._batch_size)
+        means, _, n_reassigned = _minibatch.step(
+            means,
+            passes.X,
+            passes.sample_weight,
+            passes.shift,
+            self.reassignment_ratio if due else 0.0,
+            random_state,
+            passes.n_threads,
+        )
+        if self.verbose and n_reassigned:
+            print(f"Reassigning {n_reassigned} cluster centers.")
+        centers = means.values.astype(centers.dtype)
+        tensor = _arrays.is_tensor(X)
+        state |= self._labelled(passes, centers, tensor)
+        self._keep_step(means, centers, n_steps + 1, since, state, tensor)
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Fit and return the cluster of each row; parameters as in `fit`."""
+        self.fit(X, sample_weight=sample_weight)
+        return self.labels_ if self.compute_labels else self.predict(X)
+
+    def _measure(self, n_rows: int) -> None:
+        """Set the rows of a batch and those that starting centroids are chosen from."""
+        self._batch_size = int(min(self.batch_size, n_rows))
+        size = self.init_size
+        if size is None:
+            size = BATCHES_TO_START * self._batch_size
+        elif size < self.n_clusters:
+            warnings.warn(
+                f"init_size={size} should be larger than n_clusters={self.n_clusters}; "
+                "min(3 * n_clusters, n_samples) is taken instead.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        if size < self.n_clusters:
+            size = 3 * self.n_clusters
+        self._init_size = min(size, n_rows)
+
+    def _first(self, problem: Problem) -> Any:
+        """Return `init`, checked if it is an array."""
+        if _is_arraylike_not_scalar(self.init):
+            return _init.given(self.init, problem.passes.X, self.n_clusters)
+        return self.init
+
+    def _labelled(self, passes: Passes, centers: Any, tensor: bool) -> dict[str, Any]:
+        """Return what `compute_labels` asks for, by the name of the attribute."""
+        if not self.compute_labels:
+            return {}
+        labels = np.full(passes.X.shape[0], -1, dtype=np.int32)  # [N]
+        wide = centers.astype(passes.X.dtype, copy=False)
+        found = passes.assign(wide, labels, 0, update=False)
+        sizes = np.bincount(labels, minlength=len(centers))
+        return {
+            "labels_": _arrays.like(labels, tensor),
+            "cluster_sizes_": _arrays.like(sizes, tensor),
+            "inertia_": found.inertia,
+        }
+
+    def _keep_step(
+        self,
+        means: Means,
+        centers: Any,
+        n_steps: int,
+        since: int,
+        state: dict[str, Any],
+        tensor: bool,
+    ) -> None:
+        for name in ("labels_", "cluster_sizes_", "inertia_"):  # those of an earlier fit
+            self.__dict__.pop(name, None)
+        # At once, so that Ctrl-C finds either the step before or this one.
+        self.__dict__.update(
+            state,
+            cluster_centers_=_arrays.like(centers, tensor),
+            n_steps_=n_steps,
+            _means=means.values,
+            _counts=means.counts,
+            _n_since_last_reassign=since,
+            _n_features_out=len(centers),
+        )
