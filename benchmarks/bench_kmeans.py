@@ -5,6 +5,8 @@ Each library is timed on a whole fit from given rows; `assign` alone is timed as
 iteration (labels, sums, inertia). Exact libraries must reach the same inertia to 1e-5 (one case
 apart); superkmeans, which takes no initial centroids and prunes by probability, to 10 %. faiss is
 timed without the search that would give labels, so it does a pass less than the others.
+Mini-batches are the same rows in the same order for both libraries; their inertia may differ by
+1e-3, as a row between two centroids sends float32 runs different ways.
 """
 
 import functools
@@ -12,9 +14,10 @@ import warnings
 
 import numpy as np
 import pytest
+import sklearn.cluster
 from scipy.linalg.blas import sgemm
 
-from unsup_fast.cluster import KMeans
+from unsup_fast.cluster import KMeans, MiniBatchKMeans
 from unsup_fast.kernels.assign import assign
 from unsup_fast.kernels.moments import moments
 
@@ -25,6 +28,10 @@ FITS = {  # name: rows, columns, clusters, iterations
     "100k x 128, k=1024": (100_000, 128, 1024, 10),
     "MNIST, k=100": (60_000, 784, 100, 25),
     "MNIST, k=1000": (60_000, 784, 1000, 25),
+}
+MINIBATCHES = {  # name: rows, columns, clusters, rows of a batch, epochs
+    "1M x 64, k=256, batches of 1024": (1_000_000, 64, 256, 1024, 1),
+    "1M x 64, k=256, batches of 16384": (1_000_000, 64, 256, 16384, 3),
 }
 ITERATIONS = [
     "1M x 2, k=10",
@@ -42,7 +49,7 @@ EXACT = {"unsup_fast", "scikit-learn", "sklearnex", "faiss"}
 
 @functools.lru_cache(maxsize=1)
 def data(case, mnist):
-    n, d, k, _ = FITS[case]
+    n, d, k, *_ = (FITS | MINIBATCHES)[case]
     rng = np.random.default_rng(0)
     if case.startswith("MNIST"):
         if mnist is None:
@@ -200,3 +207,20 @@ def test_iteration(benchmark, request, case):
     assert result.inertia == pytest.approx(inertia(X, centers), rel=1e-5)
     name = f"one iteration of {case}"
     record(request, benchmark, name, "unsup_fast", 2 * n * d * k, result.inertia)
+
+
+@pytest.mark.parametrize("library", ["unsup_fast", "scikit-learn"])
+@pytest.mark.parametrize("case", MINIBATCHES)
+def test_minibatch(benchmark, request, case, library):
+    _, d, k, batch_size, epochs = MINIBATCHES[case]
+    X, centers = data(case, None)
+    sgemm_rate(case)
+    cls = MiniBatchKMeans if library == "unsup_fast" else sklearn.cluster.MiniBatchKMeans
+    options = {"batch_size": batch_size, "max_iter": epochs, "max_no_improvement": None}
+    model = cls(k, init=centers, n_init=1, random_state=0, **options)
+    benchmark.pedantic(
+        model.fit, (X,), rounds=request.config.getoption("--rounds"), warmup_rounds=1
+    )
+    quality = inertia(X, model.cluster_centers_)
+    assert quality == pytest.approx(reference.setdefault(case, quality), rel=1e-3)
+    record(request, benchmark, case, library, 2 * model.n_steps_ * batch_size * d * k, quality)
