@@ -128,7 +128,7 @@ def test_printed_lines(blobs, capsys, options):
 
 def test_no_parameter_or_method_is_missing():
     a, b = ours.MiniBatchKMeans(), theirs.MiniBatchKMeans()
-    assert set(a.get_params()) - set(b.get_params()) == {"n_threads", "device"}
+    assert set(a.get_params()) - set(b.get_params()) == {"metric", "n_threads", "device"}
     for name, value in b.get_params().items():
         assert a.get_params()[name] == value
     assert {name for name in dir(b) if not name.startswith("_")} <= set(dir(a))

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from unsup_fast.cluster import _init
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.cluster._pruning import Passes
+from unsup_fast.cluster._sphere import COST, unit_rows
 
 Array = npt.NDArray[Any]
 
@@ -93,7 +94,8 @@ def start(
             weighty = np.flatnonzero(weight)
             chosen = weighty[random_state.randint(0, len(weighty), init_size)]
         problem = replace(problem, passes=_part(problem, rows, chosen))
-    return _init.start(problem, init, n_clusters, random_state)
+    centers = _init.start(problem, init, n_clusters, random_state)
+    return unit_rows(centers, name="init") if problem.metric == "cosine" else centers
 
 
 def best_start(
@@ -118,7 +120,7 @@ def best_start(
             print(f"Init {number}/{n_init} with method {init}")
         centers = make()
         labels = np.full(init_size, -1, dtype=np.int32)
-        inertia = some.assign(centers, labels, 0, update=False).inertia
+        inertia = some.assign(centers, labels, 0, update=False).inertia * COST[problem.metric]
         if verbose:
             print(f"Inertia for init {number}/{n_init}: {inertia}")
         if best is None or inertia < lowest:

@@ -13,6 +13,7 @@ from sklearn.utils.validation import _check_sample_weight
 from unsup_fast import _arrays
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.cluster._pruning import Passes
+from unsup_fast.cluster._sphere import COST, unit_rows
 from unsup_fast.kernels import threads
 
 Array = npt.NDArray[Any]
@@ -62,6 +63,10 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
             f"Pass n_clusters <= {n_rows}."
         )
     sample_weight = weights(sample_weight, X)
+    if estimator.metric == "cosine":
+        X, given = unit_rows(X), X
+        if moments is not None and X is not given:
+            moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
     variance = mean_variance_axis(X, axis=0)[1] if moments is None else moments.variance
     if not np.isfinite(variance.sum() * n_rows):
         raise ValueError(
@@ -73,7 +78,7 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
     workers = threads.effective(estimator.n_threads)
     may_prune = getattr(estimator, "algorithm", "lloyd") != "lloyd"
     passes = Passes(X, shift, sample_weight, workers, may_prune, moments)
-    return Problem(passes, estimator.max_iter, tol), origin
+    return Problem(passes, estimator.max_iter, tol, estimator.metric), origin
 
 
 def batch(estimator: Any, X: Any, sample_weight: Any) -> Passes:
@@ -100,18 +105,29 @@ def _middle(X: Any) -> Array:
 def fitted(estimator: Any, X: Any) -> tuple[Any, Array, Array | None]:
     """Validate rows for a fitted model; return rows, centroids and shift of one type.
 
-    The wider of the types of X and the centroids is taken, so nothing is rounded.
+    The wider of the types of X and the centroids is taken, so nothing is rounded. Rows are
+    brought to unit length if the metric is "cosine".
     """
     X = _arrays.rows(X, estimator=estimator)
     _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
+    if estimator.metric == "cosine":
+        X = unit_rows(X)
     centers = _arrays.to_numpy(estimator.cluster_centers_, "cluster_centers_")
     wide = np.result_type(X.dtype, centers.dtype)
     shift = None if sp.issparse(X) else estimator._origin.astype(wide)
     return X.astype(wide, copy=False), np.ascontiguousarray(centers, dtype=wide), shift
 
 
-def distances(X: Any, centers: Array, shift: Array | None) -> Array:
-    """Return the distance [N, K] of each row to each centroid, about the shift, in float64."""
+def distances(X: Any, centers: Array, shift: Array | None, metric: str) -> Array:
+    """Return the distance [N, K] of each row to each centroid, about the shift, in float64.
+
+    The cosine distance is half the square of the Euclidean one between points of unit length.
+    """
+    if metric == "cosine":
+        apart = distances(X, centers, shift, "euclidean")
+        apart *= apart
+        apart *= COST["cosine"]
+        return apart
     if shift is None:
         sparse: Array = euclidean_distances(X, centers)
         return sparse

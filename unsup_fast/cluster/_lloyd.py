@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast.cluster._pruning import Passes
+from unsup_fast.cluster._sphere import COST, directions, rounding, unit_rows
 from unsup_fast.kernels.assign import Assigned
 
 Array = npt.NDArray[Any]
@@ -27,6 +28,8 @@ class Problem:
     max_iter: int
     tol: float
     """Absolute: compared with the summed squared movement of the centroids."""
+    metric: str = "euclidean"
+    """With "cosine", rows are of unit length and centroids are brought to it."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,9 @@ def lloyd(
     reason = f"max_iter={problem.max_iter} reached"
     start = perf_counter()
     problem.passes.begin()
+    if problem.metric == "cosine":
+        centers = unit_rows(centers, name="init")
+    cost = COST[problem.metric]
     try:
         for iteration in range(1, problem.max_iter + 1):
             settled = False
@@ -115,7 +121,7 @@ def lloyd(
             # Without movement the labels just found are those of the centroids: sums depend on
             # the labels alone, so this is the usual end of a run, and it saves a pass.
             settled = movement == 0.0
-            inertias.append(found.inertia)
+            inertias.append(cost * found.inertia)
             changes.append(found.n_changed)
             if report is not None:
                 report(
@@ -123,7 +129,7 @@ def lloyd(
                         run,
                         iteration,
                         problem.max_iter,
-                        found.inertia,
+                        inertias[-1],
                         found.n_changed,
                         movement,
                         problem.tol,
@@ -153,7 +159,7 @@ def lloyd(
         centers,
         kept,
         sizes.astype(np.int64),
-        inertia,
+        cost * inertia,
         np.array(inertias),
         np.array(changes, dtype=np.int64),
         reason,
@@ -168,7 +174,7 @@ def _read_only(array: Array) -> Array:
 
 
 def _updated(problem: Problem, centers: Array, found: Assigned) -> Array:
-    """Return the weighted means of the clusters, rounded to the type of X."""
+    """Return the weighted means of the clusters, or their directions, in the type of X."""
     sums, weights = found.sums, found.weights
     assert sums is not None
     assert weights is not None
@@ -177,6 +183,8 @@ def _updated(problem: Problem, centers: Array, found: Assigned) -> Array:
     origin = 0.0 if problem.passes.shift is None else problem.passes.shift.astype(np.float64)
     filled = weights > 0
     means = origin + sums / np.where(filled, weights, 1.0)[:, None]  # [K, D] float64
+    if problem.metric == "cosine":
+        means = directions(means, centers)
     updated: Array = means.astype(centers.dtype)
     if not filled.all():
         # A cluster that stays empty sits on the heaviest one, where it gains no rows as long as
@@ -202,6 +210,8 @@ def _relocated(
     distances = passes.distances(centers, labels)
     if passes.sample_weight is not None:
         distances[passes.sample_weight == 0] = 0
+    if problem.metric == "cosine":  # the direction of equal rows may differ from them by rounding
+        distances[distances <= rounding(passes.X) ** 2] = 0
     if distances.max() == 0:
         return sums, weights
     sums, weights = sums.copy(), weights.copy()

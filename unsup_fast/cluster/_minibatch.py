@@ -15,6 +15,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from unsup_fast.cluster._batches import Draws, Rows
+from unsup_fast.cluster._sphere import COST, directions
 from unsup_fast.kernels.assign import assign
 
 Array = npt.NDArray[Any]
@@ -24,12 +25,14 @@ ROWS_PER_CLUSTER = 10  # rows seen for each cluster until rarely used ones are r
 
 @dataclass(frozen=True)
 class Means:
-    """Centroids that are running means, and what they are means of."""
+    """Running means of the rows that each cluster has been given."""
 
     values: Array
     """[K, D] float64."""
     counts: Array
-    """[K] float64: total weight of the rows that each has been given."""
+    """[K] float64: total weight of these rows."""
+    centers: Array
+    """[K, D] float64: the means, or their directions if the metric is "cosine"."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Step:
     n_steps: int
     """Most steps of the fit."""
     inertia: float
-    """Mean squared distance of the batch to the centroids that the step started from."""
+    """Mean squared (or cosine) distance of the batch to the centroids before the step."""
     smoothed_inertia: float
     """Exponentially weighted average of `inertia` from the second step on; NaN in the first."""
     n_reassigned: int
@@ -68,6 +71,7 @@ class Plan:
     max_no_improvement: int | None
     shift: Array | None
     """[D], type of X: subtracted from the rows; None for CSR."""
+    metric: str
     n_threads: int
 
 
@@ -80,16 +84,29 @@ class Run:
     n_since_reassign: int
     """Rows seen since the last reassignment."""
     mean_inertia: float
-    """Smoothed mean squared distance of the batches."""
+    """Smoothed mean squared (or cosine) distance of the batches."""
     interrupt: KeyboardInterrupt | None
     """The user's Ctrl-C, for the caller to raise again."""
 
 
-def precise(centers: Array, values: Array) -> Array:
-    """Return the float64 centroids if `centers` are still these, rounded; else `centers`."""
-    if values.shape == centers.shape and np.array_equal(values.astype(centers.dtype), centers):
-        return values
-    return centers.astype(np.float64)
+def beginning(centers: Array) -> Means:
+    """Return centroids that no row has been given to."""
+    exact = centers.astype(np.float64)
+    return Means(exact, np.zeros(len(centers)), exact)
+
+
+def continued(centers: Array, values: Array, counts: Array, metric: str) -> Means:
+    """Return the means that an earlier step left; `centers` themselves if they were changed."""
+    if values.shape == centers.shape:
+        exact = _centers(values, centers.astype(np.float64), metric)
+        if np.array_equal(exact.astype(centers.dtype), centers):
+            return Means(values, counts, exact)
+    exact = centers.astype(np.float64)
+    return Means(exact, counts, exact)
+
+
+def _centers(values: Array, before: Array, metric: str) -> Array:
+    return directions(values, before) if metric == "cosine" else values
 
 
 def run(
@@ -119,8 +136,7 @@ def run(
     verbose : bool
         Whether to print each step.
     """
-    n_clusters = len(centers)
-    means = Means(centers.astype(np.float64), np.zeros(n_clusters))
+    means = beginning(centers)
     share = min(1.0, 2.0 * plan.batch_size / (rows.n_rows + 1))
     smoothed = shift = np.nan
     lowest = np.inf
@@ -133,11 +149,11 @@ def run(
             due, since = is_due(means, since + plan.batch_size)
             ratio = plan.reassignment_ratio if due else 0.0
             moved, total, n_reassigned = step(
-                means, batch, None, plan.shift, ratio, random_state, plan.n_threads
+                means, batch, None, plan.shift, plan.metric, ratio, random_state, plan.n_threads
             )
             inertia = total / plan.batch_size
             if plan.tol > 0 or report is not None:
-                shift = float(((moved.values - means.values) ** 2).sum())
+                shift = float(((moved.centers - means.centers) ** 2).sum())
             # The first batch tells of the start alone, so the average begins with the second.
             smoothed = inertia if number <= 2 else smoothed * (1 - share) + inertia * share
             means, done = moved, number
@@ -154,7 +170,7 @@ def run(
                         shift,
                         plan.tol,
                         perf_counter() - start,
-                        _read_only(means.values.astype(centers.dtype)),
+                        _read_only(means.centers.astype(centers.dtype)),
                     )
                 )
             if number == 1:
@@ -190,6 +206,7 @@ def step(
     batch: Any,
     sample_weight: Array | None,
     shift: Array | None,
+    metric: str,
     reassignment_ratio: float,
     random_state: np.random.RandomState,
     n_threads: int,
@@ -202,6 +219,8 @@ def step(
     batch : ndarray or CSR matrix of shape (B, D)
     sample_weight : ndarray of shape (B,), type of the batch, optional
     shift : ndarray of shape (D,), type of the batch, or None for CSR
+    metric : {"euclidean", "cosine"}
+        With "cosine", rows are of unit length.
     reassignment_ratio : float
         Centroids with less than this share of the largest count move to rows of the batch.
     random_state : RandomState
@@ -218,7 +237,7 @@ def step(
     """
     found = assign(
         batch,
-        means.values.astype(batch.dtype),
+        means.centers.astype(batch.dtype),
         sample_weight=sample_weight,
         shift=shift,
         n_threads=n_threads,
@@ -239,7 +258,8 @@ def step(
     if reassignment_ratio > 0:
         weighty = None if sample_weight is None else np.flatnonzero(sample_weight)
         n_reassigned = _reassign(values, counts, batch, weighty, reassignment_ratio, random_state)
-    return Means(values, counts), found.inertia, n_reassigned
+    centers = _centers(values, means.centers, metric)
+    return Means(values, counts, centers), COST[metric] * found.inertia, n_reassigned
 
 
 def _reassign(

@@ -22,7 +22,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import _is_arraylike_not_scalar, check_is_fitted
 
 from unsup_fast import _arrays
-from unsup_fast.cluster import _init, _input, _runs, _save
+from unsup_fast.cluster import _init, _input, _runs, _save, _sphere
 from unsup_fast.cluster._lloyd import Iteration, Run
 from unsup_fast.kernels.assign import assign
 
@@ -64,6 +64,10 @@ class KMeans(
     algorithm : {"auto", "lloyd", "elkan"}, default="auto"
         All are exact and give the same result. "auto" and "elkan" rule centroids out by
         projected distances where measuring says that it pays; "lloyd" makes every pass dense.
+    metric : {"euclidean", "cosine"}, default="euclidean"
+        "cosine" is spherical k-means: rows are taken at unit length, centroids are weighted mean
+        directions of unit length, and ``1 - cos(x, c)`` is the distance that `transform` returns
+        and that `inertia_` sums up. Rows that are not at unit length are copied.
     n_threads : int or None, default=None
         Threads to run; None for all that OpenMP, affinity and the container allow.
     device : {"cpu"} or None, default=None
@@ -78,7 +82,8 @@ class KMeans(
     cluster_sizes_ : ndarray or tensor of shape (K,), int64
         Rows of each cluster, weights aside.
     inertia_ : float
-        Weighted sum of squared distances of the rows to `cluster_centers_`.
+        Weighted sum of squared distances of the rows to `cluster_centers_`, or of their cosine
+        distances.
     inertia_history_ : ndarray of shape (n_iter_,), float64
         Entry i is the inertia of the centroids at the start of iteration i.
     n_changed_history_ : ndarray of shape (n_iter_,), int64
@@ -107,6 +112,9 @@ class KMeans(
     ----------
     Lloyd, "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28 (1982).
     Arthur & Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
+    Dhillon & Modha, "Concept decompositions for large sparse text data using clustering",
+    Machine Learning 42 (2001).
+    Hornik, Feinerer, Kober & Buchta, "Spherical k-means clustering", J. Stat. Softw. 50 (2012).
 
     Examples
     --------
@@ -130,6 +138,7 @@ class KMeans(
         "random_state": ["random_state"],
         "copy_x": ["boolean"],
         "algorithm": [StrOptions({"auto", "lloyd", "elkan"})],
+        "metric": [StrOptions({"euclidean", "cosine"})],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "device": "no_validation",  # _input.check_device says more than a type
     }
@@ -148,6 +157,7 @@ class KMeans(
         random_state: Any = None,
         copy_x: bool = True,
         algorithm: str = "auto",
+        metric: str = "euclidean",
         n_threads: int | None = None,
         device: str | None = None,
     ) -> None:
@@ -160,6 +170,7 @@ class KMeans(
         self.random_state = random_state
         self.copy_x = copy_x
         self.algorithm = algorithm
+        self.metric = metric
         self.n_threads = n_threads
         self.device = device
 
@@ -193,7 +204,7 @@ class KMeans(
         ------
         ValueError
             If X holds NaN or infinity or fewer than `n_clusters` rows, if `init` does not fit
-            it, or if the weights are unusable.
+            it, if the weights are unusable, or if a row is zero and the metric "cosine".
         KeyboardInterrupt
             On Ctrl-C; see the notes of the class for what is kept.
         """
@@ -288,7 +299,7 @@ class KMeans(
         ndarray or tensor of shape (N, K)
         """
         check_is_fitted(self)
-        distances = _input.distances(*_input.fitted(self, X))
+        distances = _input.distances(*_input.fitted(self, X), self.metric)
         return _arrays.like(distances, _arrays.is_tensor(X))
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
@@ -315,7 +326,7 @@ class KMeans(
             update=False,
             n_threads=self.n_threads,
         )
-        return -found.inertia
+        return -_sphere.COST[self.metric] * found.inertia
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to one ``.safetensors`` file, all or nothing.
@@ -386,6 +397,7 @@ def k_means(
     copy_x: bool = True,
     algorithm: str = "auto",
     return_n_iter: bool = False,
+    metric: str = "euclidean",
     n_threads: int | None = None,
     device: str | None = None,
 ) -> tuple[Any, ...]:
@@ -396,7 +408,8 @@ def k_means(
     X : array-like, sparse matrix or CPU tensor of shape (N, D)
     n_clusters : int
     sample_weight : array-like of shape (N,), optional
-    init, n_init, max_iter, verbose, tol, random_state, copy_x, algorithm, n_threads, device
+    init, n_init, max_iter, verbose, tol, random_state, copy_x, algorithm
+    metric, n_threads, device
         As in `KMeans`.
     return_n_iter : bool, default=False
         Whether to return the number of iterations as well.
@@ -424,6 +437,7 @@ def k_means(
         random_state=random_state,
         copy_x=copy_x,
         algorithm=algorithm,
+        metric=metric,
         n_threads=n_threads,
         device=device,
     ).fit(X, sample_weight=sample_weight)

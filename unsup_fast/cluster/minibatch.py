@@ -18,6 +18,7 @@ from unsup_fast.cluster._batches import Draws, Memory
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.cluster._minibatch import Means, Plan
 from unsup_fast.cluster._pruning import Passes
+from unsup_fast.cluster._sphere import COST
 from unsup_fast.cluster.kmeans import KMeans
 
 BATCHES_TO_START = 3  # rows that starting centroids are chosen from, in batches
@@ -61,6 +62,8 @@ class MiniBatchKMeans(KMeans):
     reassignment_ratio : float, default=0.01
         Clusters whose count is below this share of the largest are moved to random rows of the
         batch now and then.
+    metric : {"euclidean", "cosine"}, default="euclidean"
+        As in `KMeans`.
     n_threads : int or None, default=None
         Threads to run; None for all that OpenMP, affinity and the container allow.
     device : {"cpu"} or None, default=None
@@ -76,8 +79,8 @@ class MiniBatchKMeans(KMeans):
     cluster_sizes_ : ndarray or tensor of shape (K,), int64
         How many rows have each label.
     inertia_ : float
-        Weighted sum of squared distances of the labelled rows to `cluster_centers_`; without
-        `compute_labels`, what the smoothed inertia of the batches lets one expect of all rows.
+        Weighted sum of squared (or cosine) distances of the labelled rows to `cluster_centers_`;
+        without `compute_labels`, what the smoothed inertia of the batches lets one expect of all.
     n_iter_ : int
         Rows drawn as a multiple of the rows of X, rounded up. Set by `fit`.
     n_steps_ : int
@@ -141,6 +144,7 @@ class MiniBatchKMeans(KMeans):
         init_size: int | None = None,
         n_init: Any = "auto",
         reassignment_ratio: float = 0.01,
+        metric: str = "euclidean",
         n_threads: int | None = None,
         device: str | None = None,
     ) -> None:
@@ -156,6 +160,7 @@ class MiniBatchKMeans(KMeans):
         self.init_size = init_size
         self.n_init = n_init
         self.reassignment_ratio = reassignment_ratio
+        self.metric = metric
         self.n_threads = n_threads
         self.device = device
 
@@ -218,12 +223,13 @@ class MiniBatchKMeans(KMeans):
             problem.tol,
             self.max_no_improvement,
             passes.shift,
+            self.metric,
             passes.n_threads,
         )
         found = _minibatch.run(
             rows, draw, plan, centers, random_state, callback, bool(self.verbose)
         )
-        interrupt, centers = found.interrupt, found.means.values.astype(centers.dtype)
+        interrupt, centers = found.interrupt, found.means.centers.astype(centers.dtype)
         total = rows.n_rows if passes.sample_weight is None else passes.sample_weight.sum()
         state = {
             "n_iter_": -(-found.n_steps * self._batch_size // rows.n_rows),
@@ -273,7 +279,7 @@ class MiniBatchKMeans(KMeans):
         if hasattr(self, "cluster_centers_"):
             passes = _input.batch(self, X, sample_weight)
             centers = _arrays.to_numpy(self.cluster_centers_, "cluster_centers_")
-            means = Means(_minibatch.precise(centers, self._means), self._counts)
+            means = _minibatch.continued(centers, self._means, self._counts, self.metric)
             n_steps, since = self.n_steps_, self._n_since_last_reassign
         else:
             problem, state["_origin"] = _input.problem(self, X, sample_weight)
@@ -288,7 +294,7 @@ class MiniBatchKMeans(KMeans):
                 self._init_size,
                 random_state,
             )
-            means = Means(centers.astype(np.float64), np.zeros(self.n_clusters))
+            means = _minibatch.beginning(centers)
             n_steps = since = 0
         due, since = _minibatch.is_due(means, since + self._batch_size)
         means, _, n_reassigned = _minibatch.step(
@@ -296,13 +302,14 @@ class MiniBatchKMeans(KMeans):
             passes.X,
             passes.sample_weight,
             passes.shift,
+            self.metric,
             self.reassignment_ratio if due else 0.0,
             random_state,
             passes.n_threads,
         )
         if self.verbose and n_reassigned:
             print(f"Reassigning {n_reassigned} cluster centers.")
-        centers = means.values.astype(centers.dtype)
+        centers = means.centers.astype(centers.dtype)
         tensor = _arrays.is_tensor(X)
         state |= self._labelled(passes, centers, tensor)
         self._keep_step(means, centers, n_steps + 1, since, state, tensor)
@@ -347,7 +354,7 @@ class MiniBatchKMeans(KMeans):
         return {
             "labels_": _arrays.like(labels, tensor),
             "cluster_sizes_": _arrays.like(sizes, tensor),
-            "inertia_": found.inertia,
+            "inertia_": COST[self.metric] * found.inertia,
         }
 
     def _keep_step(
