@@ -42,9 +42,9 @@ class Balanced(HTMLParser):
         assert self.open.pop() == tag
 
 
-def content(n_rows=500, n_columns=6, n_clusters=5, **more):
+def content(n_rows=500, n_columns=6, n_clusters=5, metric="euclidean", **more):
     X = np.random.default_rng(0).random((n_rows, n_columns), dtype=np.float32)
-    model = KMeans(n_clusters, init=X[:n_clusters].copy(), max_iter=20).fit(X)
+    model = KMeans(n_clusters, init=X[:n_clusters].copy(), max_iter=20, metric=metric).fit(X)
     summary = {
         "data": {"file": "d.npy", "dtype": "float32", "notes": ["A <note>."]},
         "parameters": {"n_clusters": n_clusters, "init": "random", "columns": ["a", "b"]},
@@ -102,6 +102,22 @@ def test_pictures_have_words_for_those_who_do_not_see_them():
     charts_ = [a for tag, a in tags if tag == "svg"]
     assert len(charts_) == 4
     assert all(a["role"] == "img" and a["aria-label"] for a in charts_)
+
+
+def test_cosine():
+    pages = [report.kmeans(content(metric="cosine", image_shape=s)) for s in (None, (2, 3))]
+    for page in pages:
+        parsed(page)
+        assert "Spherical k-means (cosine distances) of d.npy: 500 rows of 6 columns" in page
+        assert "cosine distances, summed" in page
+    case = content(metric="cosine")
+    model = case.model
+    sizes = model.cluster_sizes_
+    found, _ = central.find(case.X, model.labels_, model.cluster_centers_, sizes, 5, "cosine")
+    distances = model.transform(case.X)
+    for one in found:
+        expected = np.sort(distances[model.labels_ == one.cluster, one.cluster])[:5]
+        np.testing.assert_allclose(one.distances, expected, atol=1e-6)
 
 
 def test_text_is_escaped_and_cut(tmp_path):

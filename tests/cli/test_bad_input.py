@@ -157,6 +157,7 @@ OPTIONS = {
     "columns of npy": (["-k", 2, "--columns", "a"], "columns are for .csv and .parquet"),
     "key of npy": (["-k", 2, "--key", "a"], "a key is for .npz"),
     "algorithm": (["-k", 2, "--algorithm", "magic"], "is not one of auto, lloyd, elkan"),
+    "metric": (["-k", 2, "--metric", "l1"], "--metric l1: is not one of euclidean, cosine"),
     "threads": (["-k", 2, "--threads", 0], "--threads"),
     "tolerance": (["-k", 2, "--tol", -1], "--tol"),
     "tolerance nan": (["-k", 2, "--tol", "nan"], "--tol"),

@@ -190,3 +190,43 @@ def test_max_iter_is_told_and_can_be_raised(cli, hard, tmp_path, results):
     np.testing.assert_array_equal(
         results(tmp_path / "out")["labels"], results(tmp_path / "straight")["labels"]
     )
+
+
+def test_cosine(cli, data, blobs, tmp_path, results):
+    ran = cli("kmeans", data, "-k", 4, "-o", "out", "--seed", 3, "--metric", "cosine")
+    assert ran.status == 0, ran.err
+    expected = KMeans(4, n_init=1, random_state=3, metric="cosine").fit(blobs[0])
+    found = results(tmp_path / "out")
+    np.testing.assert_array_equal(found["labels"], expected.labels_)
+    np.testing.assert_array_equal(found["model"]["cluster_centers_"], expected.cluster_centers_)
+    assert found["summary"]["parameters"]["metric"] == "cosine"
+    assert found["summary"]["result"]["inertia"] == expected.inertia_
+    assert found["summary"]["result"]["explained"] is None
+    page = (tmp_path / "out/report.html").read_text()
+    assert "Spherical k-means (cosine distances) of data.npy" in page
+    assert cli("predict", "out", data, "-o", "new.npy", "--distances").status == 0
+    np.testing.assert_allclose(
+        np.load(tmp_path / "new.distances.npy"),
+        expected.transform(blobs[0]).min(axis=1),
+        atol=1e-6,
+    )
+
+
+def test_a_row_without_direction(cli, data, blobs, tmp_path):
+    rows = blobs[0].copy()
+    rows[17] = 0
+    np.save(tmp_path / "bad.npy", rows)
+    np.save(tmp_path / "init.npy", rows[16:18])
+    assert cli("kmeans", data, "-k", 2, "-o", "run", "--metric", "cosine").status == 0
+    for words, file, row in (
+        (("kmeans", "bad.npy", "-k", 2, "-o", "out", "--metric", "cosine"), "bad.npy", 17),
+        (
+            ("kmeans", data, "-k", 2, "-o", "out", "--metric", "cosine", "--init", "init.npy"),
+            "init.npy",
+            1,
+        ),
+        (("predict", "run", "bad.npy", "-o", "new.npy"), "bad.npy", 17),
+    ):
+        ran = cli(*words)
+        assert ran.status == 2
+        assert ran.err.startswith(f"error: {file}: row {row} is zero and has no direction; leave")

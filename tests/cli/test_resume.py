@@ -216,6 +216,7 @@ def test_a_full_disk_while_running_is_a_warning(cli, hard, tmp_path, monkeypatch
         ("clusters", ["-k", 21, "--tol", 0], "-k = 20, not 21"),
         ("seed", [*COURSE, "--seed", 1], "--seed = 0, not 1"),
         ("tolerance", ["-k", 20], "--tol = 0.0, not 0.0001"),
+        ("metric", [*COURSE, "--metric", "cosine"], "--metric = euclidean, not cosine"),
         ("data", [*COURSE], "the data file is another one"),
         ("time", [*COURSE], "it was modified since"),
     ],

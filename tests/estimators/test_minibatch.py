@@ -14,7 +14,7 @@ from sklearn.base import clone
 
 from unsup_fast.cluster import MiniBatchKMeans, Step, _pruning
 from unsup_fast.cluster._batches import Draws
-from unsup_fast.cluster._minibatch import beginning, continued, step
+from unsup_fast.cluster._minibatch import Plan, beginning, continued, run, step
 from unsup_fast.kernels import _native
 from unsup_fast.kernels.assign import error_bound
 
@@ -114,6 +114,33 @@ def test_draws_of_many_rows():
         drawn = Draws(200_003, weight, np.float32)(np.random.RandomState(1), 50_000)
         chosen = np.random.RandomState(1).choice(200_003, 50_000, p=share / share.sum())
         np.testing.assert_array_equal(drawn, chosen)
+
+
+class Chunks:
+    """Rows that are not in one array."""
+
+    def __init__(self, X):
+        self.n_rows = len(X)
+        self.parts = np.array_split(X, 7)
+        self.taken = []
+
+    def take(self, indices):
+        self.taken.append(indices)
+        return np.concatenate(self.parts)[indices]
+
+
+def test_batches_may_come_from_anywhere(blobs):
+    options = {"batch_size": 30, "max_no_improvement": None, "max_iter": 2}
+    model = MiniBatchKMeans(6, init=blobs[:6], n_init=1, random_state=0, **options).fit(blobs)
+    rows = Chunks(blobs)
+    plan = Plan(30, 20, 0.01, 0.0, None, model._origin, "euclidean", 1)
+    generator = np.random.RandomState(0)
+    generator.randint(0, 300, 90)  # rows for the choice between starts
+    generator.randint(0, 300, 90)  # rows to start from
+    draw = Draws(300, None, blobs.dtype)
+    found = run(rows, draw, plan, blobs[:6], generator, None, False)
+    np.testing.assert_array_equal(found.means.centers, model.cluster_centers_)
+    assert [len(indices) for indices in rows.taken] == [30] * 20
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

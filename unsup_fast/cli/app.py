@@ -102,6 +102,14 @@ def kmeans(
         str,
         typer.Option("--algorithm", metavar="auto|lloyd|elkan", help="All give the same result."),
     ] = "auto",
+    metric: Annotated[
+        str,
+        typer.Option(
+            "--metric",
+            metavar="euclidean|cosine",
+            help="Distance between rows and centroids; cosine compares directions alone.",
+        ),
+    ] = "euclidean",
     text: Annotated[
         Path | None,
         typer.Option(
@@ -138,6 +146,8 @@ def kmeans(
 
     if algorithm not in ("auto", "lloyd", "elkan"):
         raise UserError(f"--algorithm {algorithm}: is not one of auto, lloyd, elkan")
+    if metric not in ("euclidean", "cosine"):
+        raise UserError(f"--metric {metric}: is not one of euclidean, cosine")
     settings = Settings(
         data=data,
         out=out,
@@ -150,6 +160,7 @@ def kmeans(
         tol=tol,
         seed=seed,
         algorithm=algorithm,
+        metric=metric,
         threads=threads,
         text=text,
         images=None if images is None else image_shape(images),
@@ -177,8 +188,8 @@ def predict(
         bool,
         typer.Option(
             "--distances",
-            help="Write each row's distance to its centroid too: a second column, or for .npy a "
-            "second file, NAME.distances.npy.",
+            help="Write each row's distance to its centroid too, in the model's metric: a second "
+            "column, or for .npy a second file, NAME.distances.npy.",
         ),
     ] = False,
     threads: Threads = None,

@@ -1,10 +1,24 @@
 """What the user is told when something cannot be done."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from unsup_fast.blocks import DataError
+
+if TYPE_CHECKING:
+    from unsup_fast.cluster._sphere import ZeroRowError
 
 
 class UserError(Exception):
     """The command cannot be carried out as given; the message says why and what to do."""
+
+
+def zero_row(path: Path | str, error: "ZeroRowError") -> UserError:
+    """Return the error for a file with a row that has no direction."""
+    return UserError(
+        f"{path}: row {error.row} is zero and has no direction; leave such rows out, or fit with "
+        "--metric euclidean"
+    )
 
 
 def explain(error: Exception) -> str | None:

@@ -16,10 +16,11 @@ from unsup_fast import blocks, report
 from unsup_fast.blocks import Rows
 from unsup_fast.cli import checkpoint, files, results
 from unsup_fast.cli.checkpoint import Kept
-from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.errors import UserError, zero_row
 from unsup_fast.cli.fitting import Result, fit
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import showing
+from unsup_fast.cluster._sphere import ZeroRowError
 from unsup_fast.report.lines import Lines
 from unsup_fast.report.numbers import count, counted, real, seconds
 
@@ -41,6 +42,7 @@ class Settings:
     tol: float = 1e-4
     seed: int = 0
     algorithm: str = "auto"
+    metric: str = "euclidean"
     threads: int | None = None
     text: Path | None = None
     images: tuple[int, ...] | None = None
@@ -60,6 +62,7 @@ class Settings:
             "--tol": self.tol,
             "--seed": self.seed,
             "--algorithm": self.algorithm,
+            "--metric": self.metric,
         }
 
 
@@ -223,14 +226,20 @@ def _fit(
         "tol": settings.tol,
         "random_state": settings.seed,
         "algorithm": settings.algorithm,
+        "metric": settings.metric,
         "n_threads": settings.threads,
     }
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with showing(console, len(job.rows.array), settings.quiet) as progress:
-            result = fit(
-                job.rows.array, job.weights, parameters, before, save, progress, interrupts
-            )
+            try:
+                result = fit(
+                    job.rows.array, job.weights, parameters, before, save, progress, interrupts
+                )
+            except ZeroRowError as error:
+                raise zero_row(
+                    settings.init if error.name == "init" else settings.data, error
+                ) from None
     for warning in caught:
         print(f"warning: {' '.join(str(warning.message).split())}", file=sys.stderr)
     return result

@@ -11,9 +11,10 @@ from rich.console import Console
 from unsup_fast import blocks
 from unsup_fast.blocks import Rows
 from unsup_fast.cli import files
-from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.errors import UserError, zero_row
 from unsup_fast.cli.results import write_labels
 from unsup_fast.cluster import KMeans
+from unsup_fast.cluster._sphere import ZeroRowError, unit_rows
 from unsup_fast.report.numbers import count, counted
 
 Array = npt.NDArray[Any]
@@ -51,8 +52,11 @@ def run(
         columns = tuple(names.tolist())
     rows = blocks.read(data, columns=columns, key=key)
     _check_columns(data, rows, model)
-    labels = model.set_params(n_threads=threads).predict(rows.array)
-    found = _distances(rows.array, labels, model.cluster_centers_) if distances else None
+    try:
+        labels = model.set_params(n_threads=threads).predict(rows.array)
+    except ZeroRowError as error:
+        raise zero_row(data, error) from None
+    found = _distances(rows.array, labels, model) if distances else None
     if found is not None and out.suffix == ".npy":
         write_labels(outputs[1], found)
         found = None
@@ -104,13 +108,15 @@ def _check_columns(data: Path, rows: Rows, model: Any) -> None:
         )
 
 
-def _distances(X: Array, labels: Array, centers: Array) -> Array:
+def _distances(X: Array, labels: Array, model: KMeans) -> Array:
     """Return the distance of each row to its centroid, from differences."""
+    centers, cosine = model.cluster_centers_, model.metric == "cosine"
     distances = np.empty(len(X), dtype=X.dtype)
     step = max(1, BLOCK_VALUES // X.shape[1])
     for start in range(0, len(X), step):
         some = slice(start, start + step)
-        apart = X[some] - centers[labels[some]]  # [step, D]
+        rows = unit_rows(X[some]) if cosine else X[some]
+        apart = rows - centers[labels[some]]  # [step, D]
         squares = np.einsum("ij,ij->i", apart, apart, dtype=np.float64)
-        distances[some] = np.sqrt(squares)
+        distances[some] = squares / 2 if cosine else np.sqrt(squares)
     return distances

@@ -138,6 +138,7 @@ def summarise(job: "Job", result: Result) -> dict[str, Any]:
             "tol": settings.tol,
             "seed": settings.seed,
             "algorithm": settings.algorithm,
+            "metric": settings.metric,
             "threads": settings.threads,
             "columns": list(settings.columns) if settings.columns else None,
             "key": settings.key,
@@ -164,9 +165,9 @@ def summarise(job: "Job", result: Result) -> dict[str, Any]:
 
 
 def explained(job: "Job", result: Result) -> float | None:
-    """Return the share of the total variance that the clusters explain; None with weights."""
+    """Return the share of the variance that the clusters explain; None with weights or cosines."""
     total = float(job.rows.variance.sum()) * len(job.rows.array)
-    if job.weights is not None or total == 0:
+    if job.weights is not None or total == 0 or job.settings.metric != "euclidean":
         return None
     return 1 - float(result.model.inertia_) / total
 

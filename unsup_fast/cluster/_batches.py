@@ -26,7 +26,7 @@ class Rows(Protocol):
 
 
 class Memory:
-    """Rows of an array or a CSR matrix."""
+    """Rows of an array or a CSR matrix, as `Rows`."""
 
     def __init__(self, X: Any) -> None:
         self.n_rows: int = X.shape[0]

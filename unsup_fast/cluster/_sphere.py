@@ -23,6 +23,17 @@ BLOCK = 1 << 16  # float64 values of a block of rows: half a MiB, which stays in
 SHORTEST, LONGEST = 1e-140, 1e140
 
 
+class ZeroRowError(ValueError):
+    """A row has no direction."""
+
+    def __init__(self, row: int, name: str) -> None:
+        super().__init__(
+            f"row {row} of {name} is zero and has no direction; metric='cosine' needs rows with a "
+            "value other than 0: leave such rows out, or pass metric='euclidean'"
+        )
+        self.row, self.name = row, name
+
+
 def unit_rows(X: Any, first: int = 0, name: str = "X") -> Any:
     """Return rows at unit length: X itself if all are, up to rounding, else a copy.
 
@@ -43,17 +54,14 @@ def unit_rows(X: Any, first: int = 0, name: str = "X") -> Any:
 
     Raises
     ------
-    ValueError
+    ZeroRowError
         If a row is zero.
     """
     length = _lengths(X)  # [N]
     extreme = np.flatnonzero(~((length >= SHORTEST) & (length <= LONGEST)))
     zero = next((i for i in extreme.tolist() if not _values(X, i).any()), None)
     if zero is not None:
-        raise ValueError(
-            f"row {first + zero} of {name} is zero and has no direction; metric='cosine' needs "
-            "rows with a value other than 0: leave such rows out, or pass metric='euclidean'"
-        )
+        raise ZeroRowError(first + zero, name)
     length[np.abs(length - 1) <= rounding(X)] = 1
     if (length == 1).all():
         return X

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast.cluster._sphere import unit_rows
+
 Array = npt.NDArray[Any]
 
 MOST_CLUSTERS = 50
@@ -40,7 +42,7 @@ def choose(sizes: Array) -> Array:
 
 
 def find(
-    X: Array, labels: Array, centers: Array, sizes: Array, n_each: int
+    X: Array, labels: Array, centers: Array, sizes: Array, n_each: int, metric: str = "euclidean"
 ) -> tuple[list[Central], bool]:
     """Return the `n_each` most central rows of the chosen clusters, and whether it sampled.
 
@@ -51,6 +53,8 @@ def find(
     centers : ndarray of shape (K, D)
     sizes : ndarray of shape (K,)
     n_each : int
+    metric : {"euclidean", "cosine"}
+        That of the distances.
     """
     shown = choose(sizes)
     wanted = np.zeros(len(sizes), dtype=bool)
@@ -60,7 +64,7 @@ def find(
     sampled = len(rows) > most
     if sampled:
         rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
-    distances = _distances(X, rows, labels, centers)
+    distances = _distances(X, rows, labels, centers, metric == "cosine")
     order = np.lexsort((distances, labels[rows]))
     rows, distances = rows[order], distances[order]
     starts = np.searchsorted(labels[rows], shown, side="left")
@@ -72,13 +76,14 @@ def find(
     return found, sampled
 
 
-def _distances(X: Array, rows: Array, labels: Array, centers: Array) -> Array:
+def _distances(X: Array, rows: Array, labels: Array, centers: Array, cosine: bool) -> Array:
     """Return the distance of each of the rows to its own centroid, from differences."""
     distances = np.empty(len(rows))
     step = max(1, BLOCK_VALUES // X.shape[1])
     for start in range(0, len(rows), step):
         some = rows[start : start + step]
-        apart = X[some] - centers[labels[some]]  # [step, D]
+        taken = unit_rows(X[some]) if cosine else X[some]
+        apart = taken - centers[labels[some]]  # [step, D]
         squares = np.einsum("ij,ij->i", apart, apart, dtype=np.float64)
-        distances[start : start + step] = np.sqrt(squares)
+        distances[start : start + step] = squares / 2 if cosine else np.sqrt(squares)
     return distances

@@ -21,6 +21,8 @@ Array = npt.NDArray[Any]
 N_PICTURES, N_LINES, N_NUMBERS = 8, 5, 5
 LONGEST_LINE = 160
 
+METHODS = {"euclidean": "k-means", "cosine": "Spherical k-means (cosine distances)"}
+
 # Up to this side, in pixels, pictures are enlarged, and their pixels are shown as squares.
 COARSE = 32
 
@@ -69,7 +71,7 @@ def kmeans(content: Content) -> str:
         HTML with style, charts and pictures inside; no script, and nothing is fetched.
     """
     model = content.model
-    plane = Plane(content.X, model.labels_, model.cluster_centers_)
+    plane = Plane(content.X, model.labels_, model.cluster_centers_, model.metric)
     colours = [f"var(--c{number})" for number in plane.colours]
     style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
     title = escape(content.title)
@@ -122,7 +124,8 @@ def _lead(content: Content) -> str:
     rows, columns = counted(len(content.X), "row"), counted(content.X.shape[1], "column")
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in data["notes"])
     return (
-        f'<p class="lead">k-means of {escape(content.data_name)}: {rows} of {columns}, '
+        f'<p class="lead">{METHODS[content.model.metric]} of {escape(content.data_name)}: '
+        f"{rows} of {columns}, "
         f"{escape(data['dtype'])}.</p>{notes}"
     )
 
@@ -141,7 +144,7 @@ def _tiles(content: Content) -> str:
         (
             "Inertia",
             real(result["inertia"]),
-            "weighted" if explained is None else f"{percent(explained)} of the variance explained",
+            _inertia(content.model.metric, explained),
         ),
         (
             "Time",
@@ -156,6 +159,12 @@ def _tiles(content: Content) -> str:
         for name, value, more in tiles
     )
     return f'<dl class="tiles">{cells}</dl>'
+
+
+def _inertia(metric: str, explained: float | None) -> str:
+    if metric == "cosine":
+        return "cosine distances, summed"
+    return "weighted" if explained is None else f"{percent(explained)} of the variance explained"
 
 
 def _empty(n_empty: int) -> str:
@@ -185,7 +194,9 @@ def _clusters(content: Content, colours: list[str]) -> str:
     model = content.model
     sizes = model.cluster_sizes_
     n_each = N_PICTURES if content.image_shape else N_LINES if content.lines else N_NUMBERS
-    found, sampled = central.find(content.X, model.labels_, model.cluster_centers_, sizes, n_each)
+    found, sampled = central.find(
+        content.X, model.labels_, model.cluster_centers_, sizes, n_each, model.metric
+    )
     if content.image_shape:
         bodies = _pictures(content, found)
     elif content.lines is not None:
@@ -225,6 +236,8 @@ def _pictures(content: Content, found: list[Central]) -> list[str]:
     bodies = []
     for one in found:
         centre = content.model.cluster_centers_[one.cluster][None]
+        if content.model.metric == "cosine":  # a direction: as bright as the rows beside it
+            centre = centre * np.linalg.norm(content.X[one.rows], axis=1).mean()
         mean = pictures.strip(centre, shape, low, high, 1)
         nearest = pictures.strip(content.X[one.rows], shape, low, high, N_PICTURES)
         listed = ", ".join(map(str, one.rows.tolist()))

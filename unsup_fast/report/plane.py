@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 from sklearn.utils.extmath import randomized_svd
 
+from unsup_fast.cluster._sphere import unit_rows
 from unsup_fast.report import figure
 from unsup_fast.report.numbers import count, percent
 
@@ -65,11 +66,12 @@ class Plane:
         Number of each cluster's colour.
     """
 
-    def __init__(self, X: Array, labels: Array, centers: Array) -> None:
+    def __init__(self, X: Array, labels: Array, centers: Array, metric: str = "euclidean") -> None:
         rows = np.arange(len(X))
         if len(X) > SAMPLE:
             rows = np.sort(np.random.default_rng(0).choice(len(X), SAMPLE, replace=False))
-        sample = np.asarray(X[rows], dtype=np.float64)  # [S, D]
+        sample = unit_rows(X[rows]) if metric == "cosine" else X[rows]
+        sample = sample.astype(np.float64)  # [S, D]
         mean = sample.mean(axis=0)
         sample -= mean
         total = float((sample**2).sum())
