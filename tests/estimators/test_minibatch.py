@@ -254,6 +254,12 @@ def test_rows_without_weight_found_no_cluster():
             assert (model._means % 50 == 0).all()
 
 
+def test_huge_weights():
+    weight = np.full(1000, 3e38, np.float32)
+    weight[500:] = 0
+    assert Draws(1000, weight, np.float32)(np.random.RandomState(0), 1000).max() < 500
+
+
 def test_negative_weights(blobs):
     weight = np.ones(300)
     weight[[7, 9]] = -1

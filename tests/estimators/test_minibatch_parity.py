@@ -103,6 +103,16 @@ def test_partial_fit_after_fit(blobs):
         assert_same(*models, np.float64)
 
 
+@pytest.mark.parametrize("n_rows", [1, 2, 3])
+def test_batches_of_fewer_rows_than_clusters(blobs, n_rows):
+    models = [module.MiniBatchKMeans(6, random_state=0) for module in (ours, theirs)]
+    for model in models:
+        model.partial_fit(blobs)
+        for i in range(0, 30, n_rows):
+            model.partial_fit(blobs[i : i + n_rows])
+    assert_same(*models, np.float64)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("seed", range(3))
 def test_more_rare_clusters_than_rows_to_move_to(dtype, seed):

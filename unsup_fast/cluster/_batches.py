@@ -59,7 +59,9 @@ class Draws:
                 f"sample_weight[{row}]={weight[row]} is negative; rows are drawn by weight, so "
                 "pass weights >= 0"
             )
-        share = weight / weight.sum()
+        with np.errstate(over="ignore"):
+            total = weight.sum()
+        share = weight / (total if np.isfinite(total) else weight.sum(dtype=np.float64))
         self._cumulated = np.cumsum(share, dtype=np.float64)  # [N]
         self._cumulated /= self._cumulated[-1]
 
