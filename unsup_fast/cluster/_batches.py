@@ -122,7 +122,7 @@ def best_start(
             print(f"Init {number}/{n_init} with method {init}")
         centers = make()
         labels = np.full(init_size, -1, dtype=np.int32)
-        inertia = some.assign(centers, labels, 0, update=False).inertia * COST[problem.metric]
+        inertia = some.finish(centers, labels, False)[0] * COST[problem.metric]
         if verbose:
             print(f"Inertia for init {number}/{n_init}: {inertia}")
         if best is None or inertia < lowest:

@@ -102,9 +102,11 @@ class Passes:
 
     def finish(self, centers: Array, labels: Array, settled: bool) -> tuple[float, Array]:
         """Return inertia and rows [K] of the clusters; `settled` says that labels are found."""
-        if not settled:
+        alone = self._totals is None and self._bounds is None
+        if not settled and not alone:
             self._label(centers, labels, 0)
-        inertia = self._assign(centers, labels, update=False, labelled=True).inertia
+        known = settled or not alone
+        inertia = self._assign(centers, labels, update=False, labelled=known).inertia
         return inertia, np.bincount(labels, minlength=len(centers))
 
     def distances(self, centers: Array, labels: Array) -> Array:

@@ -349,12 +349,11 @@ class MiniBatchKMeans(KMeans):
             return {}
         labels = np.full(passes.X.shape[0], -1, dtype=np.int32)  # [N]
         wide = centers.astype(passes.X.dtype, copy=False)
-        found = passes.assign(wide, labels, 0, update=False)
-        sizes = np.bincount(labels, minlength=len(centers))
+        inertia, sizes = passes.finish(wide, labels, False)
         return {
             "labels_": _arrays.like(labels, tensor),
             "cluster_sizes_": _arrays.like(sizes, tensor),
-            "inertia_": COST[self.metric] * found.inertia,
+            "inertia_": COST[self.metric] * inertia,
         }
 
     def _keep_step(
