@@ -9,6 +9,8 @@
 #include "csr-inl.h"
 #include "moments-inl.h"
 #include "seed-inl.h"
+#include "seed-bound-inl.h"
+#include "seed-rounds-inl.h"
 
 namespace unsup {
 namespace UNSUP_ISA {
@@ -16,7 +18,8 @@ namespace {
 
 template <class T>
 Ops<T> ops() {
-    return {assign<T>, assign_csr<T>, prune<T>, project<T>, moments<T>, seed<T>, seed_csr<T>};
+    return {assign<T>, assign_csr<T>, prune<T>,       project<T>, moments<T>,
+            seed<T>,   seed_csr<T>,   seed_rounds<T>, spread<T>};
 }
 
 }  // namespace

@@ -20,6 +20,8 @@ struct Ops {
     void (*moments)(Moments<T>&, const Run&);
     void (*seed)(const Seed<T>&, const Run&);
     void (*seed_csr)(const Seed<T>&, const Csr<T>&, const Run&);
+    void (*seed_rounds)(SeedRounds<T>&, const Run&);
+    T (*spread)(const T* x, int64_t n, int64_t d, int64_t origin, const Run&);
 };
 
 struct Level {

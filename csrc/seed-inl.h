@@ -1,45 +1,126 @@
-// Body of seed; the contract is in seed.hpp.
+// Distances of seed, and its single rounds; the contract is in seed.hpp.
 namespace unsup {
 namespace UNSUP_ISA {
 namespace {
 
-// Calls distance(i0, i1, thread, out [rows of the chunk]) for each candidate and folds the result.
-template <class T, class Distances>
-void seed_chunks(const Seed<T>& s, const Run& run, const Distances& distances) {
-    constexpr int64_t chunk_rows = 48 * 64;
-    const int64_t chunks = (s.n + chunk_rows - 1) / chunk_rows;
-    const int threads = int(std::max<int64_t>(1, std::min<int64_t>(run.threads, chunks)));
-    const Buffer<double> partial = buffer<double>(chunks * s.t, 0.0);  // [chunks][T]
-    Stop stop(run);
-    std::atomic<int64_t> next{0};
-    in_parallel(threads, [&](int thread) {
-        for (int64_t c; (c = next.fetch_add(1)) < chunks && !stop.poll(thread);) {
-            const int64_t i0 = c * chunk_rows, i1 = std::min(s.n, i0 + chunk_rows);
-            distances(i0, i1, thread);
-            for (int64_t t = 0; t < s.t; ++t) {
-                T* out = s.distances + t * s.n;
-                double total[4] = {};
-                for (int64_t i = i0; i < i1; ++i) {
-                    if (s.closest != nullptr) out[i] = std::min(out[i], s.closest[i]);
-                    const double w = s.weight != nullptr ? double(s.weight[i]) : 1.0;
-                    total[i & 3] += w * double(out[i]);
-                }
-                partial[c * s.t + t] = (total[0] + total[1]) + (total[2] + total[3]);
-            }
+constexpr int64_t kSeedBlock = 192;  // rows whose distances are summed together
+constexpr int kSeedGroup = 8;        // candidates scored together
+constexpr int kCandidates = 4;       // of these, with their totals in registers
+
+// sum_i w_i values_i over at most a block, in one order.
+template <class T>
+__attribute__((noinline)) double block_sum(const T* values, const T* weight, int64_t rows) {
+    constexpr int64_t kLanes = 8;
+    double total[kLanes] = {};
+    int64_t i = 0;
+    if (weight == nullptr) {
+        for (; i + kLanes <= rows; i += kLanes)
+            for (int64_t l = 0; l < kLanes; ++l) total[l] += double(values[i + l]);
+        for (; i < rows; ++i) total[i % kLanes] += double(values[i]);
+    } else {
+        for (; i + kLanes <= rows; i += kLanes)
+            for (int64_t l = 0; l < kLanes; ++l)
+                total[l] += double(weight[i + l]) * double(values[i + l]);
+        for (; i < rows; ++i) total[i % kLanes] += double(weight[i]) * double(values[i]);
+    }
+    for (int64_t width = kLanes / 2; width > 0; width /= 2)
+        for (int64_t l = 0; l < width; ++l) total[l] += total[l + width];
+    return total[0];
+}
+
+// Up to kSeedGroup rows times the scale, in the layout that distances to them need.
+template <class T>
+struct SeedGroup {
+    int count = 0;
+    int64_t d;
+    T scale;
+    bool narrow;     // columns in turn, with rows in lanes; else columns in lanes
+    int64_t stride;  // of rows: D, padded with zeros
+    Buffer<T> rows;  // [kSeedGroup, stride], or narrow [kSeedGroup / kCandidates][D][kCandidates]
+    typename index_of<T>::type inside[lanes<T>];  // minus one in a last vector's lanes of columns
+
+    SeedGroup(int64_t d_, T scale_) : d(d_), scale(scale_), narrow(d_ < 2 * lanes<T>) {
+        stride = (d + lanes<T> - 1) / lanes<T> * lanes<T>;
+        rows = buffer<T>(kSeedGroup * stride, T(0));
+        for (int l = 0; l < lanes<T>; ++l) inside[l] = stride - lanes<T> + l < d ? -1 : 0;
+    }
+    void set(int g, const T* row) {
+        for (int64_t j = 0; j < d; ++j)
+            rows[size_t(narrow ? (g / kCandidates * d + j) * kCandidates + g % kCandidates
+                               : g * stride + j)] = row[j] * scale;
+    }
+};
+
+// Squared distances of a row to the members `of` of a group; end: one past the last element that
+// may be read.
+template <class T, int G>
+UNSUP_INLINE void row_distances(const T* x, const T* end, const SeedGroup<T>& group, const int* of,
+                                T* out) {
+    constexpr int W = lanes<T>;
+    const T* c[G];
+    for (int g = 0; g < G; ++g) c[g] = group.rows.get() + of[g] * group.stride;
+    Vec<T> even[G] = {}, odd[G] = {};
+    const int64_t last = group.stride - W;
+    int64_t j = 0;
+    for (; j + W < last; j += 2 * W) {
+        const Vec<T> a = load<T, W>(x + j) * group.scale;
+        const Vec<T> b = load<T, W>(x + j + W) * group.scale;
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g) {
+            const Vec<T> p = a - load<T, W>(c[g] + j), q = b - load<T, W>(c[g] + j + W);
+            even[g] += p * p;
+            odd[g] += q * q;
         }
-    });
-    for (int64_t t = 0; t < s.t; ++t) {
-        s.potentials[t] = 0;
-        for (int64_t c = 0; c < chunks; ++c) s.potentials[t] += partial[c * s.t + t];
+    }
+    for (; j < last; j += W) {
+        const Vec<T> a = load<T, W>(x + j) * group.scale;
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g) {
+            const Vec<T> p = a - load<T, W>(c[g] + j);
+            even[g] += p * p;
+        }
+    }
+    Vec<T> rest;
+    if (x + last + W <= end) {
+        rest = load<T, W>(x + last);
+    } else {
+        T part[W] = {};
+        for (int64_t l = 0; last + l < group.d; ++l) part[l] = x[last + l];
+        rest = load<T, W>(part);
+    }
+    Index<T> inside;
+    __builtin_memcpy(&inside, group.inside, sizeof inside);
+    const Vec<T> value = (inside ? rest : Vec<T>{}) * group.scale;
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g) {
+        const Vec<T> p = value - load<T, W>(c[g] + last);
+        odd[g] += p * p;
+        const Vec<T> both = even[g] + odd[g];
+        T lane[W];
+        __builtin_memcpy(lane, &both, sizeof lane);
+        for (int width = W / 2; width > 0; width /= 2)
+            for (int l = 0; l < width; ++l) lane[l] += lane[l + width];
+        out[g] = lane[0];
     }
 }
 
-// Squared distances of a tile [D][kTile] to up to kCandidates rows c [D][kCandidates].
-constexpr int kCandidates = 4;
-
+// The same for `count` members, up to four at a time.
 template <class T>
-void tile_distances(const T* tile, const T* c, int64_t d,
-                    Vec<T> (&squared)[kCandidates][kTileVectors]) {
+UNSUP_INLINE void some_distances(const T* x, const T* end, const SeedGroup<T>& group,
+                                 const int* of, int count, T* out) {
+    int g = 0;
+    for (; g + 4 <= count; g += 4) row_distances<T, 4>(x, end, group, of + g, out + g);
+    if (g + 2 <= count) {
+        row_distances<T, 2>(x, end, group, of + g, out + g);
+        g += 2;
+    }
+    if (g < count) row_distances<T, 1>(x, end, group, of + g, out + g);
+}
+
+// Squared distances of a tile [D][kTile] to rows c [D][kCandidates].
+template <class T>
+__attribute__((noinline)) void tile_distances(const T* tile, const T* c, int64_t d,
+                                              T (&squared)[kCandidates][kTile<T>]) {
     Vec<T> total[kCandidates][kTileVectors] = {};
     for (int64_t j = 0; j < d; ++j, tile += kTile<T>, c += kCandidates) {
 #pragma GCC unroll 8
@@ -55,32 +136,79 @@ void tile_distances(const T* tile, const T* c, int64_t d,
     __builtin_memcpy(squared, total, sizeof total);
 }
 
+// Distances of the rows of a block to a group's members.
 template <class T>
-void seed(const Seed<T>& s, const Run& run) {
-    const int64_t groups = (s.t + kCandidates - 1) / kCandidates;
-    const Buffer<T> packed =
-        buffer<T>(groups * s.d * kCandidates, T(0));  // [groups][D][kCandidates]
-    for (int64_t t = 0; t < s.t; ++t)
-        for (int64_t j = 0; j < s.d; ++j)
-            packed[(t / kCandidates * s.d + j) * kCandidates + t % kCandidates] =
-                s.candidates[t * s.d + j];
-    const Buffer<T> zeros = buffer<T>(s.d + 2 * lanes<T>, T(0));
-    std::vector<Buffer<T>> tiles;
-    for (int t = 0; t < run.threads; ++t) tiles.push_back(buffer<T>(s.d * kTile<T>, T(0)));
+using SeedValues = T[kSeedGroup][kSeedBlock];
 
-    seed_chunks<T>(s, run, [&](int64_t i0, int64_t i1, int thread) {
-        T* tile = tiles[size_t(thread)].get();
-        for (int64_t i = i0; i < i1; i += kTile<T>) {
-            const int rows = int(std::min<int64_t>(kTile<T>, i1 - i));
-            pack<T>(s.x + i * s.d, rows, s.d, s.x + s.n * s.d, zeros.get(), T(1), tile);
-            for (int64_t g = 0; g < groups; ++g) {
-                Vec<T> squared[kCandidates][kTileVectors];
-                tile_distances<T>(tile, packed.get() + g * s.d * kCandidates, s.d, squared);
-                for (int t = 0; t < kCandidates && g * kCandidates + t < s.t; ++t)
-                    __builtin_memcpy(s.distances + (g * kCandidates + t) * s.n + i, squared[t],
-                                     size_t(rows) * sizeof(T));
+template <class T>
+void block_distances(const T* x, const T* end, int64_t rows, const SeedGroup<T>& group,
+                     SeedValues<T>& values) {
+    const int64_t d = group.d;
+    if (!group.narrow) {
+        const int all[kSeedGroup] = {0, 1, 2, 3, 4, 5, 6, 7};
+        for (int64_t r = 0; r < rows; ++r) {
+            T out[kSeedGroup];
+            some_distances<T>(x + r * d, end, group, all, group.count, out);
+            for (int g = 0; g < group.count; ++g) values[g][r] = out[g];
+        }
+        return;
+    }
+    const T zeros[4 * lanes<T>] = {};
+    T tile[2 * lanes<T> * kTile<T>];
+    T squared[kCandidates][kTile<T>];
+    for (int64_t r = 0; r < rows; r += kTile<T>) {
+        const int few = int(std::min<int64_t>(kTile<T>, rows - r));
+        pack<T>(x + r * d, few, d, end, zeros, group.scale, tile);
+        for (int g = 0; g < group.count; g += kCandidates) {
+            tile_distances<T>(tile, group.rows.get() + g * d, d, squared);
+            for (int q = 0; q < kCandidates; ++q)
+                __builtin_memcpy(values[g + q] + r, squared[q], sizeof squared[q]);
+        }
+    }
+}
+
+// Calls distances(i0, rows, t0, count, values) for each block and group of candidates.
+template <class T, class Distances>
+void seed_blocks(const Seed<T>& s, const Run& run, const Distances& distances) {
+    const int64_t blocks = (s.n + kSeedBlock - 1) / kSeedBlock;
+    const int threads = int(std::max<int64_t>(1, std::min<int64_t>(run.threads, blocks)));
+    const Buffer<double> partial = buffer<double>(s.t * blocks, 0.0);  // [T][blocks]
+    Stop stop(run);
+    std::atomic<int64_t> next{0};
+    in_parallel(threads, [&](int thread) {
+        SeedValues<T> values;
+        for (int64_t b; (b = next.fetch_add(1)) < blocks && !stop.poll(thread);) {
+            const int64_t i0 = b * kSeedBlock, rows = std::min(s.n - i0, kSeedBlock);
+            for (int64_t t = 0; t < s.t; t += kSeedGroup) {
+                const int count = int(std::min<int64_t>(kSeedGroup, s.t - t));
+                distances(i0, rows, t, count, values);
+                for (int g = 0; g < count; ++g) {
+                    T* out = s.distances + (t + g) * s.n + i0;
+                    for (int64_t r = 0; r < rows; ++r)
+                        out[r] = s.closest != nullptr ? std::min(values[g][r], s.closest[i0 + r])
+                                                      : values[g][r];
+                    partial[(t + g) * blocks + b] =
+                        block_sum<T>(out, s.weight != nullptr ? s.weight + i0 : nullptr, rows);
+                }
             }
         }
+    });
+    for (int64_t t = 0; t < s.t; ++t) {
+        s.potentials[t] = 0;
+        for (int64_t b = 0; b < blocks; ++b) s.potentials[t] += partial[t * blocks + b];
+    }
+}
+
+template <class T>
+void seed(const Seed<T>& s, const Run& run) {
+    std::vector<SeedGroup<T>> groups;
+    for (int64_t t = 0; t < s.t; ++t) {
+        if (t % kSeedGroup == 0) groups.emplace_back(s.d, s.scale);
+        groups.back().set(groups.back().count++, s.candidates + t * s.d);
+    }
+    seed_blocks<T>(s, run, [&](int64_t i0, int64_t rows, int64_t t, int, SeedValues<T>& values) {
+        block_distances<T>(s.x + i0 * s.d, s.x + s.n * s.d, rows, groups[size_t(t / kSeedGroup)],
+                           values);
     });
 }
 
@@ -92,12 +220,15 @@ void seed_csr_rows(const Seed<T>& s, const CsrRows<T, I>& rows, const Run& run) 
             const double value = double(s.candidates[t * s.d + j]);
             norm[size_t(t)] += value * value;
         }
-    seed_chunks<T>(s, run, [&](int64_t i0, int64_t i1, int) {
-        for (int64_t t = 0; t < s.t; ++t)
-            for (int64_t i = i0; i < i1; ++i)
-                s.distances[t * s.n + i] =
-                    T(csr_squared_distance<T, I>(rows, i, s.candidates + t * s.d, norm[size_t(t)]));
-    });
+    seed_blocks<T>(
+        s, run, [&](int64_t i0, int64_t count, int64_t t0, int members, SeedValues<T>& values) {
+            for (int g = 0; g < members; ++g) {
+                const int64_t t = t0 + g;
+                for (int64_t r = 0; r < count; ++r)
+                    values[g][r] = T(csr_squared_distance<T, I>(
+                        rows, i0 + r, s.candidates + t * s.d, norm[size_t(t)]));
+            }
+        });
 }
 
 template <class T>

@@ -1,0 +1,254 @@
+// The rounds of seed; the contract is in seed.hpp.
+namespace unsup {
+namespace UNSUP_ISA {
+namespace {
+
+template <class T>
+struct SeedRun {
+    static constexpr int64_t kWords = kSeedBlock / 64;
+
+    const SeedRounds<T>& s;
+    const SeedPruner<T>* pruner;  // or null
+    int64_t blocks, groups;
+    std::vector<SeedGroup<T>> group;
+    std::vector<BoundGroup<T>> bound;
+    SeedGroup<T> winner;        // one row: the last one chosen
+    Buffer<double> sums;        // [blocks]: of w closest
+    Buffer<double> before;      // [blocks + 1]: cumulated
+    Buffer<double> totals;      // [T][blocks]: sums if a candidate is chosen
+    Buffer<uint64_t> improved;  // [T][blocks][kWords]: rows that it may be nearest to
+
+    SeedRun(const SeedRounds<T>& rounds, const SeedPruner<T>* pruner_)
+        : s(rounds),
+          pruner(pruner_),
+          blocks((s.n + kSeedBlock - 1) / kSeedBlock),
+          groups((s.t + kSeedGroup - 1) / kSeedGroup),
+          winner(s.d, s.scale),
+          sums(buffer<double>(blocks, 0.0)),
+          before(buffer<double>(blocks + 1, 0.0)),
+          totals(buffer<double>(s.t * blocks, 0.0)),
+          improved(buffer<uint64_t>(s.t * blocks * kWords, 0)) {
+        for (int64_t q = 0; q < groups; ++q) {
+            group.emplace_back(s.d, s.scale);
+            if (pruner != nullptr) bound.emplace_back(pruner->bounds);
+        }
+    }
+
+    int64_t rows_of(int64_t b) const { return std::min(s.n - b * kSeedBlock, kSeedBlock); }
+    const T* weight_of(int64_t b) const {
+        return s.weight != nullptr ? s.weight + b * kSeedBlock : nullptr;
+    }
+    const T* end() const { return s.x + s.n * s.d; }
+
+    double potential() const {
+        for (int64_t b = 0; b < blocks; ++b) before[b + 1] = before[b] + sums[b];
+        return before[blocks];
+    }
+
+    // The first row where the cumulated distances, as `potential` left them, reach `draw`.
+    int64_t find(double draw) const {
+        const double* reached = std::lower_bound(before.get() + 1, before.get() + blocks, draw);
+        const int64_t b = reached - (before.get() + 1), rows = rows_of(b);
+        double total = before[b];
+        int64_t last = 0;
+        for (int64_t r = 0; r < rows; ++r) {
+            const int64_t i = b * kSeedBlock + r;
+            const double mass =
+                (s.weight != nullptr ? double(s.weight[i]) : 1.0) * double(s.closest[i]);
+            total += mass;
+            if (mass > 0) last = r;
+            if (total >= draw) return i;
+        }
+        return b * kSeedBlock + last;
+    }
+
+    void set(const int64_t* candidates) {
+        for (int64_t q = 0; q < groups; ++q) {
+            SeedGroup<T>& to = group[size_t(q)];
+            const int64_t* from = candidates + q * kSeedGroup;
+            to.count = int(std::min<int64_t>(kSeedGroup, s.t - q * kSeedGroup));
+            for (int g = 0; g < to.count; ++g) to.set(g, s.x + from[g] * s.d);
+            if (pruner != nullptr) pruner->set(bound[size_t(q)], from, to.count);
+        }
+    }
+
+    // Scores the candidates of group q on the rows of block b; returns pairs computed.
+    int64_t score(int64_t b, int64_t q) const {
+        const int64_t i0 = b * kSeedBlock, rows = rows_of(b);
+        const SeedGroup<T>& of = group[size_t(q)];
+        const T* closest = s.closest + i0;
+        SeedValues<T> values;
+        uint64_t better[kSeedGroup][kWords] = {};
+        int64_t pairs = 0;
+        if (pruner == nullptr) {
+            block_distances<T>(s.x + i0 * s.d, end(), rows, of, values);
+            pairs = rows * of.count;
+            for (int g = 0; g < of.count; ++g) {
+                bool any_better = false;
+                for (int64_t r = 0; r < rows; ++r) {
+                    any_better |= values[g][r] < closest[r];
+                    values[g][r] = std::min(values[g][r], closest[r]);
+                }
+                for (uint64_t& word : better[g]) word = any_better ? ~uint64_t(0) : 0;
+            }
+        } else {
+            SeedSurvivors left;
+            pruner->scan(i0, rows, bound[size_t(q)], left);
+            pruner->refine(i0, bound[size_t(q)], left);
+            int touched = 0;
+            for (int n = 0; n < left.count; ++n) {
+                const int64_t r = left.row[n];
+                if (n + 1 < left.count) ahead(i0 + left.row[n + 1]);
+                int member[kSeedGroup], count = 0;
+                T found[kSeedGroup];
+                for (int32_t bits = left.members[n]; bits != 0; bits &= bits - 1)
+                    member[count++] = __builtin_ctz(unsigned(bits));
+                some_distances<T>(s.x + (i0 + r) * s.d, end(), of, member, count, found);
+                pairs += count;
+                for (int m = 0; m < count; ++m) {
+                    if (!(found[m] < closest[r])) continue;
+                    const int g = member[m];
+                    if (!(touched >> g & 1)) std::copy(closest, closest + rows, values[g]);
+                    touched |= 1 << g;
+                    values[g][r] = found[m];
+                    better[g][r / 64] |= uint64_t(1) << (r % 64);
+                }
+            }
+        }
+        for (int g = 0; g < of.count; ++g) {
+            const int64_t place = (q * kSeedGroup + g) * blocks + b;
+            const bool same = std::all_of(better[g], better[g] + kWords,
+                                          [](uint64_t word) { return word == 0; });
+            totals[place] = same ? sums[b] : block_sum<T>(values[g], weight_of(b), rows);
+            std::copy(better[g], better[g] + kWords, improved.get() + place * kWords);
+        }
+        return pairs;
+    }
+
+    void ahead(int64_t i) const {
+        const char* row = reinterpret_cast<const char*>(s.x + i * s.d);
+        for (int64_t byte = 0; byte < s.d * int64_t(sizeof(T)); byte += 64)
+            __builtin_prefetch(row + byte, 0, 3);
+    }
+
+    // Lowers `closest` in block b to the distances to `winner`, which was candidate t.
+    void lower(int64_t b, int64_t t) const {
+        const uint64_t* better = improved.get() + (t * blocks + b) * kWords;
+        const int64_t i0 = b * kSeedBlock, rows = rows_of(b);
+        if (std::all_of(better, better + kWords, [](uint64_t word) { return word == 0; })) return;
+        sums[b] = totals[t * blocks + b];
+        if (pruner == nullptr) {
+            SeedValues<T> values;
+            block_distances<T>(s.x + i0 * s.d, end(), rows, winner, values);
+            for (int64_t r = 0; r < rows; ++r)
+                s.closest[i0 + r] = std::min(s.closest[i0 + r], values[0][r]);
+            return;
+        }
+        const int first = 0;
+        for (int64_t w = 0; w < kWords; ++w)
+            for (uint64_t left = better[w]; left != 0; left &= left - 1) {
+                const int64_t i = i0 + w * 64 + __builtin_ctzll(left);
+                some_distances<T>(s.x + i * s.d, end(), winner, &first, 1, s.closest + i);
+                pruner->lower(i);
+            }
+    }
+};
+
+template <class T>
+void seed_rounds(SeedRounds<T>& s, const Run& run) {
+    constexpr int64_t chunk = 4;  // blocks that a thread takes at a time
+    std::unique_ptr<SeedPruner<T>> pruner;
+    if (s.bounds != nullptr) pruner.reset(new SeedPruner<T>(s));
+    SeedRun<T> state(s, pruner.get());
+    const int64_t chunks = (state.blocks + chunk - 1) / chunk;
+    const int threads = int(std::max<int64_t>(1, std::min<int64_t>(run.threads, chunks)));
+    Stop stop(run);
+    std::atomic<int64_t> scored{0};
+    const auto for_blocks = [&](const auto& body) {
+        std::atomic<int64_t> next{0};
+        in_parallel(threads, [&](int thread) {
+            int64_t pairs = 0;
+            for (int64_t c; (c = next.fetch_add(1)) < chunks && !stop.poll(thread);)
+                for (int64_t b = c * chunk; b < std::min(state.blocks, (c + 1) * chunk); ++b)
+                    pairs += body(b);
+            scored += pairs;
+        });
+    };
+
+    state.winner.count = 1;
+    if (s.first == 0) state.winner.set(0, s.x + s.chosen[0] * s.d);
+    for_blocks([&](int64_t b) {
+        const int64_t i0 = b * kSeedBlock, rows = state.rows_of(b);
+        SeedValues<T> values;
+        if (s.first == 0) {
+            block_distances<T>(s.x + i0 * s.d, state.end(), rows, state.winner, values);
+            std::copy(values[0], values[0] + rows, s.closest + i0);
+        }
+        state.sums[b] = block_sum<T>(s.closest + i0, state.weight_of(b), rows);
+        if (pruner != nullptr) pruner->pack_block(i0, rows);
+        return s.first == 0 ? rows : 0;
+    });
+    if (s.first == 0) s.potentials[0] = state.potential();
+
+    std::vector<int64_t> candidates(size_t(s.t));
+    for (int64_t k = std::max<int64_t>(1, s.first); k < s.last && !stop.requested(); ++k) {
+        const double potential = state.potential();
+        for (int64_t t = 0; t < s.t; ++t)
+            candidates[size_t(t)] = state.find(s.uniform[k * s.t + t] * potential);
+        state.set(candidates.data());
+        for_blocks([&](int64_t b) {
+            int64_t pairs = 0;
+            for (int64_t q = 0; q < state.groups; ++q) pairs += state.score(b, q);
+            return pairs;
+        });
+        int64_t best = 0;
+        for (int64_t t = 0; t < s.t; ++t) {
+            double total = 0;
+            for (int64_t b = 0; b < state.blocks; ++b) total += state.totals[t * state.blocks + b];
+            if (t == 0 || total < s.potentials[k]) {
+                best = t;
+                s.potentials[k] = total;
+            }
+        }
+        s.chosen[k] = candidates[size_t(best)];
+        state.winner.set(0, s.x + s.chosen[k] * s.d);
+        for_blocks([&](int64_t b) {
+            state.lower(b, best);
+            return int64_t(0);
+        });
+    }
+    s.scored = scored;
+}
+
+// The largest difference of any value from that of row `origin` in its column.
+template <class T>
+T spread(const T* x, int64_t n, int64_t d, int64_t origin, const Run& run) {
+    constexpr int64_t chunk_rows = 1024;
+    const int64_t chunks = (n + chunk_rows - 1) / chunk_rows;
+    const Buffer<T> largest = buffer<T>(chunks, T(0));
+    Stop stop(run);
+    std::atomic<int64_t> next{0};
+    in_parallel(int(std::min<int64_t>(run.threads, chunks)), [&](int thread) {
+        for (int64_t c; (c = next.fetch_add(1)) < chunks && !stop.poll(thread);) {
+            Vec<T> most{};
+            T rest = 0;
+            for (int64_t i = c * chunk_rows; i < std::min(n, (c + 1) * chunk_rows); ++i) {
+                const T *row = x + i * d, *from = x + origin * d;
+                int64_t j = 0;
+                for (; j + lanes<T> <= d; j += lanes<T>) {
+                    const Vec<T> gap = load<T, lanes<T>>(row + j) - load<T, lanes<T>>(from + j);
+                    const Vec<T> size = gap < Vec<T>{} ? -gap : gap;
+                    most = size > most ? size : most;
+                }
+                for (; j < d; ++j) rest = std::max(rest, std::abs(row[j] - from[j]));
+            }
+            for (int l = 0; l < lanes<T>; ++l) rest = std::max(rest, most[l]);
+            largest[c] = rest;
+        }
+    });
+    return *std::max_element(largest.get(), largest.get() + chunks);
+}
+
+}  // namespace
+}  // namespace UNSUP_ISA
+}  // namespace unsup
