@@ -18,3 +18,4 @@
 #include "buffer.hpp"
 #include "isa.hpp"
 #include "simd.hpp"
+#include "team.hpp"

@@ -12,6 +12,14 @@ namespace unsup {
 namespace UNSUP_ISA {
 namespace {
 
+// Asks for a row that will be read soon.
+template <class T>
+UNSUP_INLINE void fetch(const T* row, int64_t d) {
+    const char* from = reinterpret_cast<const char*>(row);
+    for (int64_t byte = 0; byte < d * int64_t(sizeof(T)); byte += 64)
+        __builtin_prefetch(from + byte, 0, 3);
+}
+
 // The candidates of a group in few columns.
 template <class T>
 struct BoundGroup {
@@ -78,13 +86,13 @@ struct SeedPruner {
         return bounds.slack[i] + 2 * u * std::sqrt(square);
     }
 
-    void pack_block(int64_t i0, int64_t rows) const {
+    // Packs the rows of a block and sets their limits.
+    void prepare(int64_t i0, int64_t rows) const {
         const Buffer<T> shift = buffer<T>(bounds.leading + 2 * lanes<T>, T(0));
         const Buffer<T> lead_rows = buffer<T>(kTile<T> * bounds.leading, T(0));
         for (int64_t r = 0; r < kSeedBlock; r += kTile<T>) {
             const int few = int(std::clamp<int64_t>(rows - r, 0, kTile<T>));
-            for (int q = 0; q < few; ++q)
-                lead(i0 + r + q, lead_rows.get() + q * bounds.leading);
+            for (int q = 0; q < few; ++q) lead(i0 + r + q, lead_rows.get() + q * bounds.leading);
             pack<T>(lead_rows.get(), few, bounds.leading,
                     lead_rows.get() + kTile<T> * bounds.leading, shift.get(), T(1),
                     tiles.get() + (i0 + r) * bounds.leading);
@@ -102,10 +110,9 @@ struct SeedPruner {
             return;
         }
         const double y = square(i);
-        const double far = std::sqrt((double(s.closest[i]) + lost) * (1 + distance_error)) +
-                           slack(i, y);
-        const double score =
-            (y - (1 + eta) * far * far) / 2 - score_error * (y + far * far);
+        const double far =
+            std::sqrt((double(s.closest[i]) + lost) * (1 + distance_error)) + slack(i, y);
+        const double score = (y - (1 + eta) * far * far) / 2 - score_error * (y + far * far);
         limit[i] = score == score ? T(score) : -std::numeric_limits<T>::infinity();
         reach[i] = T(far * (1 + 2 * u));
     }
@@ -187,11 +194,13 @@ struct SeedPruner {
         for (int q = 0; q < out.count; ++q) {
             const int64_t i = i0 + out.row[q];
             int32_t members = out.members[q];
+            if (q + 4 < out.count)
+                fetch(bounds.rows + (i0 + out.row[q + 4]) * bounds.columns, bounds.columns);
             for (int32_t left = members; left != 0; left &= left - 1) {
                 const int g = __builtin_ctz(unsigned(left));
                 const T far = reach[i] + group.slack[g];
-                if (apart(bounds.rows + i * bounds.columns,
-                          group.rows.get() + g * bounds.columns) > far * far * error)
+                if (apart(bounds.rows + i * bounds.columns, group.rows.get() + g * bounds.columns) >
+                    far * far * error)
                     members &= ~(1 << g);
             }
             out.row[kept] = out.row[q];

@@ -106,8 +106,8 @@ UNSUP_INLINE void row_distances(const T* x, const T* end, const SeedGroup<T>& gr
 
 // The same for `count` members, up to four at a time.
 template <class T>
-UNSUP_INLINE void some_distances(const T* x, const T* end, const SeedGroup<T>& group,
-                                 const int* of, int count, T* out) {
+UNSUP_INLINE void some_distances(const T* x, const T* end, const SeedGroup<T>& group, const int* of,
+                                 int count, T* out) {
     int g = 0;
     for (; g + 4 <= count; g += 4) row_distances<T, 4>(x, end, group, of + g, out + g);
     if (g + 2 <= count) {
@@ -220,15 +220,15 @@ void seed_csr_rows(const Seed<T>& s, const CsrRows<T, I>& rows, const Run& run) 
             const double value = double(s.candidates[t * s.d + j]);
             norm[size_t(t)] += value * value;
         }
-    seed_blocks<T>(
-        s, run, [&](int64_t i0, int64_t count, int64_t t0, int members, SeedValues<T>& values) {
-            for (int g = 0; g < members; ++g) {
-                const int64_t t = t0 + g;
-                for (int64_t r = 0; r < count; ++r)
-                    values[g][r] = T(csr_squared_distance<T, I>(
-                        rows, i0 + r, s.candidates + t * s.d, norm[size_t(t)]));
-            }
-        });
+    seed_blocks<T>(s, run,
+                   [&](int64_t i0, int64_t count, int64_t t0, int members, SeedValues<T>& values) {
+                       for (int g = 0; g < members; ++g) {
+                           const int64_t t = t0 + g;
+                           for (int64_t r = 0; r < count; ++r)
+                               values[g][r] = T(csr_squared_distance<T, I>(
+                                   rows, i0 + r, s.candidates + t * s.d, norm[size_t(t)]));
+                       }
+                   });
 }
 
 template <class T>

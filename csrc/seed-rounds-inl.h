@@ -12,17 +12,19 @@ struct SeedRun {
     int64_t blocks, groups;
     std::vector<SeedGroup<T>> group;
     std::vector<BoundGroup<T>> bound;
-    SeedGroup<T> winner;        // one row: the last one chosen
-    Buffer<double> sums;        // [blocks]: of w closest
-    Buffer<double> before;      // [blocks + 1]: cumulated
-    Buffer<double> totals;      // [T][blocks]: sums if a candidate is chosen
-    Buffer<uint64_t> improved;  // [T][blocks][kWords]: rows that it may be nearest to
+    std::vector<int64_t> candidates;  // [T]
+    SeedGroup<T> winner;              // one row: the last one chosen
+    Buffer<double> sums;              // [blocks]: of w closest
+    Buffer<double> before;            // [blocks + 1]: cumulated
+    Buffer<double> totals;            // [T][blocks]: sums if a candidate is chosen
+    Buffer<uint64_t> improved;        // [T][blocks][kWords]: rows that it may be nearest to
 
     SeedRun(const SeedRounds<T>& rounds, const SeedPruner<T>* pruner_)
         : s(rounds),
           pruner(pruner_),
           blocks((s.n + kSeedBlock - 1) / kSeedBlock),
           groups((s.t + kSeedGroup - 1) / kSeedGroup),
+          candidates(size_t(s.t)),
           winner(s.d, s.scale),
           sums(buffer<double>(blocks, 0.0)),
           before(buffer<double>(blocks + 1, 0.0)),
@@ -32,6 +34,7 @@ struct SeedRun {
             group.emplace_back(s.d, s.scale);
             if (pruner != nullptr) bound.emplace_back(pruner->bounds);
         }
+        winner.count = 1;
     }
 
     int64_t rows_of(int64_t b) const { return std::min(s.n - b * kSeedBlock, kSeedBlock); }
@@ -62,17 +65,52 @@ struct SeedRun {
         return b * kSeedBlock + last;
     }
 
-    void set(const int64_t* candidates) {
+    void draw(const double* uniform) {
+        const double total = potential();
+        for (int64_t t = 0; t < s.t; ++t) candidates[size_t(t)] = find(uniform[t] * total);
         for (int64_t q = 0; q < groups; ++q) {
             SeedGroup<T>& to = group[size_t(q)];
-            const int64_t* from = candidates + q * kSeedGroup;
+            const int64_t* from = candidates.data() + q * kSeedGroup;
             to.count = int(std::min<int64_t>(kSeedGroup, s.t - q * kSeedGroup));
             for (int g = 0; g < to.count; ++g) to.set(g, s.x + from[g] * s.d);
             if (pruner != nullptr) pruner->set(bound[size_t(q)], from, to.count);
         }
     }
 
-    // Scores the candidates of group q on the rows of block b; returns pairs computed.
+    // The candidate that leaves the least potential.
+    int64_t best(double& least) const {
+        int64_t found = 0;
+        for (int64_t t = 0; t < s.t; ++t) {
+            double total = 0;
+            for (int64_t b = 0; b < blocks; ++b) total += totals[t * blocks + b];
+            if (t > 0 && !(total < least)) continue;
+            found = t;
+            least = total;
+        }
+        return found;
+    }
+
+    void win(int64_t row) { winner.set(0, s.x + row * s.d); }
+
+    // Brings block b to the state after the rounds before; returns pairs computed.
+    int64_t prepare(int64_t b) const {
+        const int64_t i0 = b * kSeedBlock, rows = rows_of(b);
+        if (s.first == 0) {
+            SeedValues<T> values;
+            block_distances<T>(s.x + i0 * s.d, end(), rows, winner, values);
+            std::copy(values[0], values[0] + rows, s.closest + i0);
+        }
+        sums[b] = block_sum<T>(s.closest + i0, weight_of(b), rows);
+        if (pruner != nullptr) pruner->prepare(i0, rows);
+        return s.first == 0 ? rows : 0;
+    }
+
+    // Scores the candidates on the rows of block b; returns pairs computed.
+    int64_t score(int64_t b) const {
+        int64_t pairs = 0;
+        for (int64_t q = 0; q < groups; ++q) pairs += score(b, q);
+        return pairs;
+    }
     int64_t score(int64_t b, int64_t q) const {
         const int64_t i0 = b * kSeedBlock, rows = rows_of(b);
         const SeedGroup<T>& of = group[size_t(q)];
@@ -98,7 +136,7 @@ struct SeedRun {
             int touched = 0;
             for (int n = 0; n < left.count; ++n) {
                 const int64_t r = left.row[n];
-                if (n + 1 < left.count) ahead(i0 + left.row[n + 1]);
+                if (n + 1 < left.count) fetch(s.x + (i0 + left.row[n + 1]) * s.d, s.d);
                 int member[kSeedGroup], count = 0;
                 T found[kSeedGroup];
                 for (int32_t bits = left.members[n]; bits != 0; bits &= bits - 1)
@@ -117,18 +155,12 @@ struct SeedRun {
         }
         for (int g = 0; g < of.count; ++g) {
             const int64_t place = (q * kSeedGroup + g) * blocks + b;
-            const bool same = std::all_of(better[g], better[g] + kWords,
-                                          [](uint64_t word) { return word == 0; });
+            const bool same =
+                std::all_of(better[g], better[g] + kWords, [](uint64_t word) { return word == 0; });
             totals[place] = same ? sums[b] : block_sum<T>(values[g], weight_of(b), rows);
             std::copy(better[g], better[g] + kWords, improved.get() + place * kWords);
         }
         return pairs;
-    }
-
-    void ahead(int64_t i) const {
-        const char* row = reinterpret_cast<const char*>(s.x + i * s.d);
-        for (int64_t byte = 0; byte < s.d * int64_t(sizeof(T)); byte += 64)
-            __builtin_prefetch(row + byte, 0, 3);
     }
 
     // Lowers `closest` in block b to the distances to `winner`, which was candidate t.
@@ -162,61 +194,35 @@ void seed_rounds(SeedRounds<T>& s, const Run& run) {
     SeedRun<T> state(s, pruner.get());
     const int64_t chunks = (state.blocks + chunk - 1) / chunk;
     const int threads = int(std::max<int64_t>(1, std::min<int64_t>(run.threads, chunks)));
+    enum { kPrepare, kScore, kLower };
     Stop stop(run);
     std::atomic<int64_t> scored{0};
-    const auto for_blocks = [&](const auto& body) {
-        std::atomic<int64_t> next{0};
-        in_parallel(threads, [&](int thread) {
-            int64_t pairs = 0;
-            for (int64_t c; (c = next.fetch_add(1)) < chunks && !stop.poll(thread);)
-                for (int64_t b = c * chunk; b < std::min(state.blocks, (c + 1) * chunk); ++b)
-                    pairs += body(b);
-            scored += pairs;
-        });
+    int64_t best = 0;
+    const auto work = [&](int kind, int64_t c, int thread) {
+        if (stop.poll(thread)) return;
+        int64_t pairs = 0;
+        for (int64_t b = c * chunk; b < std::min(state.blocks, (c + 1) * chunk); ++b)
+            if (kind == kPrepare)
+                pairs += state.prepare(b);
+            else if (kind == kScore)
+                pairs += state.score(b);
+            else
+                state.lower(b, best);
+        scored.fetch_add(pairs, std::memory_order_relaxed);
     };
-
-    state.winner.count = 1;
-    if (s.first == 0) state.winner.set(0, s.x + s.chosen[0] * s.d);
-    for_blocks([&](int64_t b) {
-        const int64_t i0 = b * kSeedBlock, rows = state.rows_of(b);
-        SeedValues<T> values;
-        if (s.first == 0) {
-            block_distances<T>(s.x + i0 * s.d, state.end(), rows, state.winner, values);
-            std::copy(values[0], values[0] + rows, s.closest + i0);
+    in_phases(threads, chunks, work, [&](const auto& all_blocks) {
+        state.win(s.first == 0 ? s.chosen[0] : 0);
+        all_blocks(kPrepare);
+        if (s.first == 0) s.potentials[0] = state.potential();
+        for (int64_t k = std::max<int64_t>(1, s.first); k < s.last && !stop.requested(); ++k) {
+            state.draw(s.uniform + k * s.t);
+            all_blocks(kScore);
+            best = state.best(s.potentials[k]);
+            s.chosen[k] = state.candidates[size_t(best)];
+            state.win(s.chosen[k]);
+            all_blocks(kLower);
         }
-        state.sums[b] = block_sum<T>(s.closest + i0, state.weight_of(b), rows);
-        if (pruner != nullptr) pruner->pack_block(i0, rows);
-        return s.first == 0 ? rows : 0;
     });
-    if (s.first == 0) s.potentials[0] = state.potential();
-
-    std::vector<int64_t> candidates(size_t(s.t));
-    for (int64_t k = std::max<int64_t>(1, s.first); k < s.last && !stop.requested(); ++k) {
-        const double potential = state.potential();
-        for (int64_t t = 0; t < s.t; ++t)
-            candidates[size_t(t)] = state.find(s.uniform[k * s.t + t] * potential);
-        state.set(candidates.data());
-        for_blocks([&](int64_t b) {
-            int64_t pairs = 0;
-            for (int64_t q = 0; q < state.groups; ++q) pairs += state.score(b, q);
-            return pairs;
-        });
-        int64_t best = 0;
-        for (int64_t t = 0; t < s.t; ++t) {
-            double total = 0;
-            for (int64_t b = 0; b < state.blocks; ++b) total += state.totals[t * state.blocks + b];
-            if (t == 0 || total < s.potentials[k]) {
-                best = t;
-                s.potentials[k] = total;
-            }
-        }
-        s.chosen[k] = candidates[size_t(best)];
-        state.winner.set(0, s.x + s.chosen[k] * s.d);
-        for_blocks([&](int64_t b) {
-            state.lower(b, best);
-            return int64_t(0);
-        });
-    }
     s.scored = scored;
 }
 

@@ -96,6 +96,7 @@ def seed(
     distances: _Array,
     potentials: _Doubles,
     n_threads: int,
+    scale: float = 1.0,
 ) -> None: ...
 def seed_csr(
     data: _Array,
@@ -108,3 +109,19 @@ def seed_csr(
     potentials: _Doubles,
     n_threads: int,
 ) -> None: ...
+def seed_rounds(
+    X: _Array,
+    sample_weight: _Array | None,
+    scale: float,
+    uniform: _Doubles,
+    chosen: npt.NDArray[np.int64],
+    closest: _Array,
+    potentials: _Doubles,
+    first: int,
+    last: int,
+    n_threads: int,
+    projected: _Array | None = None,
+    slack: _Doubles | None = None,
+    leading: int = 0,
+) -> int: ...
+def spread(X: _Array, origin: int, n_threads: int) -> float: ...

@@ -3,10 +3,15 @@
 Arthur & Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007: the first
 row is drawn by weight; each next round draws T candidates with probability proportional to
 weight times squared distance to the nearest row chosen so far, and keeps the candidate that
-leaves the smallest sum of those. Distances are computed from differences (no cancellation);
-sums and the cumulated distribution are float64. The draws are scikit-learn's, in its order.
+leaves the smallest sum of those. Distances are computed from differences (no cancellation), at
+a scale where squares neither vanish nor overflow; sums and the cumulated distribution are
+float64. The draws are scikit-learn's, in its order. Bounds on distances from few projected
+columns (`kernels.seed.bounds`) rule out most pairs of row and candidate, without effect on the
+result.
 """
 
+from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -15,35 +20,123 @@ import scipy.sparse as sp
 from unsup_fast.kernels import _check, threads
 from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import choose, native
+from unsup_fast.kernels.seed import bounds
 
 __all__ = ["seed"]
+
+FIRST_BOUNDS = 8  # rounds without bounds, which leave too many pairs in them
+AGAIN = 4  # the bounds are chosen anew when there are so many times more rows
+REPORT_EVERY = 0.25  # seconds between calls of `progress`
+
+Progress = Callable[[int, int], None]
 
 
 def _native(
     X: Any,
-    candidates: Array,
-    closest: Array | None,
     sample_weight: Array | None,
-    distances: Array,
-    potentials: Array,
+    uniform: Array,
+    first: int,
     n_threads: int,
-) -> None:
-    rest = (candidates, closest, sample_weight, distances, potentials, n_threads)
+    progress: Progress | None,
+) -> Array:
     if sp.issparse(X):
-        native().seed_csr(X.data, X.indices, X.indptr, *rest)
-    else:
-        native().seed(X, *rest)
+        return _csr(X, sample_weight, uniform, first, n_threads, progress)
+    n_clusters, trials = uniform.shape
+    chosen = np.full(n_clusters, first, dtype=np.int64)
+    closest = np.empty(len(X), dtype=X.dtype)  # [N]
+    potentials = np.empty(n_clusters)
+    scale = _scale(native().spread(X, first, n_threads), X.dtype)
+    bounded: bounds.Bounds | None = None
+    done, again, pace = 0, FIRST_BOUNDS, 0.0
+    if not bounds.may_pay(*X.shape, trials, n_clusters - FIRST_BOUNDS):
+        again = n_clusters
+    while done < n_clusters:
+        if done == again:
+            ahead = n_clusters - done
+            bounded = bounds.choose(X, closest, scale, trials, ahead, bounded, n_threads)
+            again *= AGAIN
+        end = min(n_clusters, again)
+        if progress is not None:
+            end = min(end, done + max(1, int(REPORT_EVERY / pace)) if pace else done + 1)
+        start = perf_counter()
+        columns = (bounded.rows, bounded.slack, bounded.leading) if bounded is not None else ()
+        native().seed_rounds(
+            X,
+            sample_weight,
+            scale,
+            uniform,
+            chosen,
+            closest,
+            potentials,
+            done,
+            end,
+            n_threads,
+            *columns,
+        )
+        pace = (perf_counter() - start) / (end - done)
+        done = end
+        if progress is not None:
+            progress(done, n_clusters)
+    return chosen
 
 
-def _ref(*arguments: Any) -> None:
+def _csr(
+    X: Any,
+    sample_weight: Array | None,
+    uniform: Array,
+    first: int,
+    n_threads: int,
+    progress: Progress | None,
+) -> Array:
+    n_rows, (n_clusters, trials) = X.shape[0], uniform.shape
+    w = np.ones((), X.dtype) if sample_weight is None else sample_weight
+    chosen = np.full(n_clusters, first, dtype=np.int64)
+    closest: Array | None = None  # [N]
+    candidates = chosen[:1]  # [T]
+    distances, potentials = np.empty((1, n_rows), X.dtype), np.empty(1)  # [T, N], [T]
+    for k in range(n_clusters):
+        native().seed_csr(
+            X.data,
+            X.indices,
+            X.indptr,
+            np.ascontiguousarray(X[candidates].toarray()),
+            closest,
+            sample_weight,
+            distances,
+            potentials,
+            n_threads,
+        )
+        best = int(potentials.argmin())
+        chosen[k], potential, closest = candidates[best], potentials[best], distances[best].copy()
+        if progress is not None:
+            progress(k + 1, n_clusters)
+        if k == 0:
+            distances, potentials = np.empty((trials, n_rows), X.dtype), np.empty(trials)
+        if k + 1 < n_clusters:
+            cumulated = np.cumsum(w * closest, dtype=np.float64)
+            drawn = np.searchsorted(cumulated, uniform[k + 1] * potential)
+            candidates = np.minimum(drawn, n_rows - 1)
+    return chosen
+
+
+def _ref(
+    X: Any,
+    sample_weight: Array | None,
+    uniform: Array,
+    first: int,
+    n_threads: int,
+    progress: Progress | None,
+) -> Array:
     from unsup_fast.kernels.seed import ref
 
-    ref.score(*arguments)
+    return ref.seed(X, sample_weight, uniform, first)[0]
 
 
-def _rows(X: Any, indices: Array) -> Array:
-    chosen = X[indices]
-    return np.ascontiguousarray(chosen.toarray() if sp.issparse(chosen) else chosen)
+def _scale(spread: float, dtype: Any) -> float:
+    """Return the power of two that brings differences of at most `spread` near one."""
+    limits = np.finfo(dtype)
+    exponent = np.frexp(spread)[1] if np.isfinite(spread) else limits.maxexp
+    return 2.0 ** -int(np.clip(exponent, 4 - limits.maxexp, limits.maxexp - 2))
 
 
 def seed(
@@ -55,6 +148,7 @@ def seed(
     n_local_trials: int | None = None,
     n_threads: int | None = None,
     backend: str | None = None,
+    progress: Progress | None = None,
 ) -> Array:
     """Choose `n_clusters` rows of X by greedy k-means++.
 
@@ -65,15 +159,17 @@ def seed(
     n_clusters : int
         How many rows to choose, at most N.
     random_state : numpy.random.RandomState
-        Where draws come from: one ``choice``, then one ``uniform(size=T)`` a round.
+        Where draws come from: one ``choice``, then ``uniform(size=T)`` for each further row.
     sample_weight : ndarray of shape (N,), type of X, optional
         Weights of the rows; None stands for ones.
     n_local_trials : int, optional
         Candidates T of a round; None takes ``2 + int(log(n_clusters))``.
     n_threads : int, optional
-        Threads to run; None for all.
+        Threads to run; None for all. The result is the same for any number.
     backend : {"native", "ref"}, optional
         Implementation; None chooses.
+    progress : callable, optional
+        Called now and then with the number of rows chosen and `n_clusters`.
 
     Returns
     -------
@@ -84,6 +180,8 @@ def seed(
     ------
     ValueError
         If `n_clusters` exceeds the rows of X.
+    KeyboardInterrupt
+        Within a second of Ctrl-C.
     """
     if not sp.issparse(X):
         _check.matrix("X", X)
@@ -94,27 +192,8 @@ def seed(
         _check.vector("sample_weight", sample_weight, n_rows, X.dtype)
     trials = 2 + int(np.log(n_clusters)) if n_local_trials is None else n_local_trials
     run = choose("seed", {"native": _native, "ref": _ref}, backend)
-    workers = threads.effective(n_threads)
-
     w = np.ones(n_rows, X.dtype) if sample_weight is None else sample_weight
-    chosen = np.empty(n_clusters, dtype=np.int64)
-    chosen[0] = random_state.choice(n_rows, p=w / w.sum())
-    distances = np.empty((1, n_rows), dtype=X.dtype)  # [T, N]
-    potentials = np.empty(1)  # [T]
-    run(X, _rows(X, chosen[:1]), None, sample_weight, distances, potentials, workers)
-    closest, potential = distances[0], potentials[0]
-    distances = np.empty((trials, n_rows), dtype=X.dtype)
-    potentials = np.empty(trials)
-    cumulated = np.empty(n_rows)
-    for k in range(1, n_clusters):
-        draws = random_state.uniform(size=trials) * potential
-        if sample_weight is None:
-            np.cumsum(closest, dtype=np.float64, out=cumulated)
-        else:
-            np.cumsum(w * closest, dtype=np.float64, out=cumulated)
-        candidates = np.minimum(np.searchsorted(cumulated, draws), n_rows - 1)  # [T]
-        run(X, _rows(X, candidates), closest, sample_weight, distances, potentials, workers)
-        best = int(potentials.argmin())
-        chosen[k], potential = candidates[best], potentials[best]
-        closest = distances[best].copy()
-    return chosen
+    first = int(random_state.choice(n_rows, p=w / w.sum()))
+    uniform = np.zeros((n_clusters, trials))
+    uniform[1:] = random_state.uniform(size=(n_clusters - 1, trials))
+    return run(X, sample_weight, uniform, first, threads.effective(n_threads), progress)

@@ -1,4 +1,4 @@
-"""Reference for `seed`: one round of greedy k-means++ in float64."""
+"""Reference for `seed`: greedy k-means++ by brute force in float64."""
 
 from typing import Any
 
@@ -8,19 +8,24 @@ import scipy.sparse as sp
 from unsup_fast.kernels._check import Array
 
 
-def score(
-    X: Any,
-    candidates: Array,
-    closest: Array | None,
-    sample_weight: Array | None,
-    distances: Array,
-    potentials: Array,
-    n_threads: int,
-) -> None:
-    """Fill `distances` [T, N] with min(closest, |x - candidate|^2), `potentials` [T] with sums."""
-    rows = (X.toarray() if sp.issparse(X) else X).astype(np.float64)
-    w = np.ones(len(rows)) if sample_weight is None else sample_weight.astype(np.float64)
-    for t, candidate in enumerate(candidates.astype(np.float64)):
-        squared = ((rows - candidate) ** 2).sum(axis=1)  # [N]
-        distances[t] = squared if closest is None else np.minimum(closest, squared)
-        potentials[t] = distances[t].astype(np.float64) @ w
+def seed(
+    X: Any, sample_weight: Array | None, uniform: Array, first: int
+) -> tuple[Array, Array, Array]:
+    """Return chosen rows [K], the potential [K] after each, and closest distances [N].
+
+    `uniform` [K, T] holds the draws of each round; those of the first are not used.
+    """
+    x = (X.toarray() if sp.issparse(X) else X).astype(np.float64)  # [N, D]
+    w = np.ones(len(x)) if sample_weight is None else sample_weight.astype(np.float64)
+    closest = ((x - x[first]) ** 2).sum(axis=1)  # [N]
+    chosen, potentials = [first], [closest @ w]
+    for draws in uniform[1:]:
+        cumulated = np.cumsum(w * closest)
+        candidates = np.searchsorted(cumulated, draws * cumulated[-1])  # [T]
+        squared = ((x - x[candidates][:, None]) ** 2).sum(axis=2)  # [T, N]
+        scores = np.minimum(closest, squared) @ w  # [T]
+        best = scores.argmin()
+        closest = np.minimum(closest, squared[best])
+        chosen.append(candidates[best])
+        potentials.append(scores[best])
+    return np.array(chosen), np.array(potentials), closest

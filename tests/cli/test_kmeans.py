@@ -101,6 +101,12 @@ def test_overwriting_leaves_one_file_of_labels(cli, data, blobs, tmp_path):
     assert (tmp_path / "out/labels.parquet").exists()
 
 
+def test_init_by_k_means_parallel(cli, data, blobs, tmp_path, results):
+    assert cli("kmeans", data, "-k", 4, "-o", "out", "--init", "k-means||").status == 0
+    expected = KMeans(4, init="k-means||", random_state=0).fit(blobs[0])
+    np.testing.assert_array_equal(results(tmp_path / "out")["labels"], expected.labels_)
+
+
 def test_init_of_a_file(cli, data, blobs, tmp_path, results):
     np.save(tmp_path / "init.npy", blobs[0][:4])
     ran = cli("kmeans", data, "-k", 4, "-o", "out", "--init", "init.npy")

@@ -73,6 +73,38 @@ def test_display_fits_80_columns():
     assert "at most" in lines[3]
 
 
+def test_display_while_seeding(monkeypatch):
+    clock = iter(np.arange(0.0, 100.0, 3.0))
+    monkeypatch.setattr(progress, "monotonic", lambda: next(clock))
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    display = Display(100)
+    display.begin("Choosing the first centroids")
+    display.seeding(250, 1000)
+    console.print(display.render())
+    text = console.file.getvalue()
+    assert "25 % chosen" in text
+    assert "Choosing the first centroids" in text
+    assert "about 9 s left" in text
+    display.seeding(1000, 1000)
+    one = Outlook(300)
+    one.iteration = 1
+    display.step(1.0, 5, one)
+    assert display._bar.completed == pytest.approx(1 / 300)
+
+
+def test_lines_while_seeding(capsys, monkeypatch):
+    clock = iter(np.arange(0.0, 100.0, 0.5))
+    monkeypatch.setattr(progress, "monotonic", lambda: next(clock))
+    shown = progress.Lines(100)
+    shown.begin("Choosing the first centroids")
+    for done in range(1, 21):
+        shown.seeding(done, 20)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Choosing the first centroids ..."
+    assert 3 <= len(lines) <= 7
+    assert "chosen, about" in lines[1]
+
+
 def test_display_on_a_terminal():
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
     with showing(console, 100, quiet=False) as shown:

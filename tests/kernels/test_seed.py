@@ -1,10 +1,20 @@
+import os
+import signal
+import threading
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from sklearn.cluster import kmeans_plusplus
+from threadpoolctl import threadpool_limits
 
 from unsup_fast.kernels import _native
-from unsup_fast.kernels.seed import seed
+from unsup_fast.kernels.assign.prune import Basis, basis, project_rows
+from unsup_fast.kernels.seed import _scale, bounds, ref, seed
 
 SHAPES = [(1, 1, 1), (9, 2, 9), (97, 17, 12), (3100, 3, 30), (400, 130, 40)]
 
@@ -12,6 +22,51 @@ SHAPES = [(1, 1, 1), (9, 2, 9), (97, 17, 12), (3100, 3, 30), (400, 130, 40)]
 def make(n, d, dtype, offset=0.0):
     rng = np.random.default_rng(3)
     return (rng.normal(size=(n, d)) + offset).astype(dtype), rng.random(n).astype(dtype)
+
+
+def clustered(n, d, dtype, spread=0.3):
+    """Rows near a plane of few dimensions, which bounds see through."""
+    rng = np.random.default_rng(4)
+    centers = rng.normal(size=(20, 6)) @ rng.normal(size=(6, d))
+    return (centers[rng.integers(0, 20, n)] + spread * rng.normal(size=(n, d))).astype(dtype)
+
+
+def rounds(X, weight, uniform, first, threads, columns=(), cuts=(), scale=None):
+    """Everything that the native rounds give, in calls that end at `cuts`."""
+    k = len(uniform)
+    if scale is None:
+        scale = _scale(_native.spread(X, first, threads), X.dtype)
+    chosen = np.full(k, -1, dtype=np.int64)
+    chosen[0] = first
+    closest, potentials = np.full(len(X), np.nan, dtype=X.dtype), np.full(k, np.nan)
+    scored = []
+    for start, end in zip((0, *cuts), (*cuts, k), strict=True):
+        scored.append(
+            _native.seed_rounds(
+                X,
+                weight,
+                scale,
+                uniform,
+                chosen,
+                closest,
+                potentials,
+                start,
+                end,
+                threads,
+                *columns,
+            )
+        )
+    return chosen, potentials, closest, scored
+
+
+def projected(X, found, scale):
+    found = replace(found, scale=scale)
+    rows, _, slack = project_rows(X, found, 1)
+    return rows, slack
+
+
+def draws(k, trials):
+    return np.random.default_rng(8).random((k, trials))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -41,18 +96,121 @@ def test_chooses_the_rows_that_scikit_learn_chooses(seed_number):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(5, 1, 3), (193, 7, 9), (1000, 33, 20), (777, 97, 30)], ids=str)
+def test_rounds_match_brute_force(shape, dtype):
+    n, d, k = shape
+    X, weight = make(n, d, dtype, offset=10.0)
+    uniform = draws(k, 5)
+    for w in (None, weight):
+        chosen, potentials, closest, _ = rounds(X, w, uniform, n // 2, 2, scale=1.0)
+        truth = ref.seed(X, w, uniform, n // 2)
+        np.testing.assert_array_equal(chosen, truth[0])
+        np.testing.assert_allclose(potentials, truth[1], rtol=1e-5)
+        np.testing.assert_allclose(closest, truth[2], rtol=1e-4)
+        assert (closest[chosen] == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_bounds_do_not_change_a_bit(dtype, weighted, offset):
+    X = clustered(700, 150, dtype) + dtype(offset)
+    weight = make(len(X), 1, dtype)[1] if weighted else None
+    uniform = draws(40, 11)
+    scale = _scale(_native.spread(X, 7, 1), X.dtype)
+    dense = rounds(X, weight, uniform, 7, 1)
+    with threadpool_limits(1, user_api="blas"):
+        found = basis(X, X[0].copy())
+    for count, leading in [(15, 16), (63, 16), (63, 33), (63, 1)]:
+        columns = (*projected(X, found.first(count), scale), leading)
+        for threads, cuts in [(1, ()), (2, (1, 17))]:
+            pruned = rounds(X, weight, uniform, 7, threads, columns, cuts)
+            for mine, theirs in zip(pruned[:3], dense[:3], strict=True):
+                np.testing.assert_array_equal(mine, theirs)
+            if offset == 0 and leading > 1:
+                assert sum(pruned[3]) < 0.5 * sum(dense[3])
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    hnp.arrays(
+        np.float32,
+        st.tuples(st.integers(1, 300), st.just(33)),
+        elements=st.floats(-4, 4, width=32) | st.sampled_from([0.0, 1.0, -0.0, 1e-20, 1e10]),
+    ),
+    st.integers(1, 20),
+    st.integers(0, 2**32 - 1),
+)
+def test_bounds_hold_for_any_rows(X, k, number):
+    rng = np.random.default_rng(number)
+    uniform, first = rng.random((k, 3)), int(rng.integers(len(X)))
+    scale = _scale(_native.spread(X, first, 1), X.dtype)
+    directions = np.linalg.qr(rng.normal(size=(33, 15)))[0].T.astype(np.float32)
+    defect = float(np.linalg.norm(directions.astype(float) @ directions.T - np.eye(15)))
+    found = Basis(np.ascontiguousarray(directions), defect, X[0].copy(), scale)
+    dense = rounds(X, None, uniform, first, 1)
+    pruned = rounds(X, None, uniform, first, 2, (*projected(X, found, scale), 8))
+    for mine, theirs in zip(pruned[:3], dense[:3], strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_the_choice_of_bounds_has_no_effect(monkeypatch):
+    X = clustered(3000, 150, np.float32)
+    used = []
+    original = bounds.choose
+
+    def choose(*arguments):
+        used.append(original(*arguments))
+        return used[-1]
+
+    monkeypatch.setattr(bounds, "choose", choose)
+    monkeypatch.setattr(bounds, "BASIS", 0.0)
+    calls = []
+    chosen = seed(
+        X, 150, np.random.RandomState(1), progress=lambda done, total: calls.append((done, total))
+    )
+    assert used[0] is not None
+    assert [total for _, total in calls] == [150] * len(calls)
+    assert calls[-1] == (150, 150)
+    assert sorted(calls) == calls
+    monkeypatch.setattr(bounds, "may_pay", lambda *_: False)
+    np.testing.assert_array_equal(chosen, seed(X, 150, np.random.RandomState(1)))
+    np.testing.assert_array_equal(chosen, seed(X, 150, np.random.RandomState(1), backend="ref"))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("power", [-30, 30])
+@pytest.mark.parametrize("d", [5, 150])
+def test_tiny_and_huge_values_are_told_apart(dtype, power, d):
+    X = clustered(300, d, dtype)
+    plain = seed(X, 40, np.random.RandomState(2))
+    power *= 3 if dtype is np.float32 else 30
+    scaled = seed(np.ldexp(X, power), 40, np.random.RandomState(2))
+    np.testing.assert_array_equal(scaled, plain)
+
+
+def test_values_at_the_ends_of_the_type():
+    tiny, huge = np.float32(1e-45), np.finfo(np.float32).max
+    for X in (np.array([[0], [tiny]]), np.array([[-huge], [huge]]), np.full((3, 2), huge)):
+        X = X.astype(np.float32)
+        chosen = seed(X, 2, np.random.RandomState(0))
+        assert len(np.unique(X[chosen])) == len(np.unique(X))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_one_round_matches_brute_force(dtype, threads):
+@pytest.mark.parametrize("trials", [5, 17])
+def test_one_round_matches_brute_force(dtype, threads, trials):
     X, weight = make(3200, 19, dtype, offset=100.0)
-    candidates, closest = X[:5].copy(), np.full(3200, 20.0, dtype=dtype)
-    distances = np.full((5, 3200), np.nan, dtype=dtype)
-    potentials = np.full(5, np.nan)
+    candidates, closest = X[:trials].copy(), np.full(3200, 20.0, dtype=dtype)
+    distances = np.full((trials, 3200), np.nan, dtype=dtype)
+    potentials = np.full(trials, np.nan)
     _native.seed(X, candidates, closest, weight, distances, potentials, threads)
     x = X.astype(np.float64)
     truth = np.stack([((x - c.astype(np.float64)) ** 2).sum(axis=1) for c in candidates])
     truth = np.minimum(truth, 20.0)
     np.testing.assert_allclose(distances, truth, rtol=1e-5)
-    assert (distances[np.arange(5), np.arange(5)] == 0).all()
+    assert (distances[np.arange(trials), np.arange(trials)] == 0).all()
     np.testing.assert_allclose(potentials, truth @ weight.astype(np.float64), rtol=1e-6)
 
 
@@ -60,6 +218,13 @@ def test_duplicates_are_not_chosen_while_others_are_left():
     X = np.repeat(np.arange(6, dtype=np.float32)[:, None] * 10, 50, axis=0)
     chosen = seed(X, 6, np.random.RandomState(0))
     assert len(np.unique(X[chosen])) == 6
+
+
+def test_more_clusters_than_distinct_rows():
+    X = np.repeat(np.eye(3, 40, dtype=np.float32), 100, axis=0)
+    chosen = seed(X, 9, np.random.RandomState(0))
+    assert len(np.unique(X[chosen[:3]], axis=0)) == 3
+    np.testing.assert_array_equal(chosen, seed(X, 9, np.random.RandomState(0), backend="ref"))
 
 
 def test_draws_follow_the_squared_distance():
@@ -75,7 +240,45 @@ def test_draws_follow_the_squared_distance():
     assert abs(share - 0.9) < 0.03  # 9 / (1 + 9), four standard errors
 
 
+def test_draws_are_those_of_one_round_after_the_other():
+    state, other = np.random.RandomState(3), np.random.RandomState(3)
+    X, _ = make(50, 3, np.float64)
+    seed(X, 7, state)
+    other.choice(50, p=np.full(50, 1 / 50))
+    for _ in range(6):
+        other.uniform(size=2 + int(np.log(7)))
+    assert state.uniform() == other.uniform()
+
+
+def test_ctrl_c_ends_it():
+    X, _ = make(30_000, 200, np.float64)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        seed(X, 25_000, np.random.RandomState(0))  # minutes
+
+
 def test_wrong_arguments():
     X = np.ones((3, 2))
     with pytest.raises(ValueError, match="n_clusters=4 must be between 1 and the 3 rows"):
         seed(X, 4, np.random.RandomState(0))
+
+
+def test_wrong_native_arguments():
+    X, uniform = np.ones((3, 40)), np.ones((2, 1)) / 2
+    chosen, closest, potentials = np.zeros(2, np.int64), np.ones(3), np.ones(2)
+    state = (uniform, chosen, closest, potentials)
+    slack = np.ones(3)
+    for arguments, message in [
+        ((None, 1.0, *state, 1, 3, 1), "no such rounds"),
+        ((None, 1.0, uniform, chosen + 3, closest, potentials, 0, 2, 1), "not a row"),
+        ((None, 1.0, uniform, chosen[:1], closest, potentials, 0, 2, 1), "wrong length"),
+        ((np.ones(2), 1.0, *state, 0, 2, 1), "sample_weight: wrong length"),
+        ((None, 1.0, *state, 0, 2, 1, np.ones((2, 16)), slack, 16), "does not fit X"),
+        ((None, 1.0, *state, 0, 2, 1, np.ones((3, 15)), slack, 15), "multiple of 16"),
+        ((None, 1.0, *state, 0, 2, 1, np.ones((3, 16)), slack, 17), "multiple of 16"),
+        ((None, 1.0, *state, 0, 2, 0), "n_threads"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            _native.seed_rounds(X, *arguments)
+    with pytest.raises(ValueError, match="not a row of X"):
+        _native.spread(X, 3, 1)

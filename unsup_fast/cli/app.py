@@ -77,8 +77,9 @@ def kmeans(
         str,
         typer.Option(
             "--init",
-            metavar="k-means++|random|FILE.npy",
-            help="First centroids: greedy k-means++, random rows, or those of a file.",
+            metavar="NAME|FILE.npy",
+            help="First centroids: k-means++, k-means|| (for very many clusters), random rows, or "
+            "those of a file.",
         ),
     ] = "k-means++",
     max_iter: Annotated[

@@ -175,7 +175,12 @@ def fit(
     interrupted = False
     try:
         progress.begin("Going on" if before else "Choosing the first centroids")
-        model.fit(X, sample_weight=sample_weight, callback=watch.step)
+        model.fit(
+            X,
+            sample_weight=sample_weight,
+            callback=watch.step,
+            seeding_callback=progress.seeding,
+        )
     except KeyboardInterrupt as stop:
         interrupted = not isinstance(stop, _Settled) and not watch.final
     kept = watch.kept

@@ -26,6 +26,8 @@ from unsup_fast.report.numbers import count, counted, real, seconds
 
 Array = npt.NDArray[Any]
 
+STARTS = ("k-means++", "k-means||", "random")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -154,7 +156,7 @@ def prepare(settings: Settings) -> Job:
     by_column = settings.weights is not None and not Path(settings.weights).exists()
     if by_column:
         exclude = (str(settings.weights),)
-    if settings.init not in ("k-means++", "random"):
+    if settings.init not in STARTS:
         blocks.kind_of(Path(settings.init))
     lines = Lines(settings.text) if settings.text else None
     rows = blocks.read(settings.data, columns=settings.columns, key=settings.key, exclude=exclude)
@@ -199,7 +201,7 @@ def check_iterations(settings: Settings, before: Kept) -> None:
 
 
 def _init(settings: Settings, n_columns: int) -> Any:
-    if settings.init in ("k-means++", "random"):
+    if settings.init in STARTS:
         return settings.init
     init = blocks.read(settings.init).array
     if init.shape != (settings.n_clusters, n_columns):

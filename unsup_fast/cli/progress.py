@@ -76,6 +76,9 @@ class Silent:
     def begin(self, what: str) -> None:
         """Say what is being done now."""
 
+    def seeding(self, done: int, total: int) -> None:
+        """Show how much of choosing the first centroids is done."""
+
     def step(self, inertia: float, n_changed: int, outlook: Outlook) -> None:
         """Show a finished iteration."""
 
@@ -86,10 +89,21 @@ class Lines(Silent):
     def __init__(self, n_rows: int) -> None:
         self._n_rows = n_rows
         self._last = -np.inf
+        self._began = monotonic()
 
     def begin(self, what: str) -> None:
         """Print what is being done now."""
+        self._began = monotonic()
         print(f"{what} ...", flush=True)
+
+    def seeding(self, done: int, total: int) -> None:
+        """Print how much of choosing is done if the last line is some time ago."""
+        now = monotonic()
+        if now - max(self._last, self._began) < LINE_EVERY:
+            return
+        self._last = now
+        left = _seeding_left(now - self._began, done, total)
+        print(f"{percent(done / total)} chosen, {left}", flush=True)
 
     def step(self, inertia: float, n_changed: int, outlook: Outlook) -> None:
         """Print a finished iteration if the last line is some time ago."""
@@ -109,22 +123,32 @@ class Display(Silent):
         self._start = monotonic()
         self._spinner = Spinner("dots", "")
         self._bar: ProgressBar | None = None
+        self._began = self._start
+        self._done = 0.0  # of the iterations: the bar never goes back
         self._head = self._figures = self._left = ""
 
     def begin(self, what: str) -> None:
         """Show a spinner with what is being done now."""
         self._spinner = Spinner("dots", f"{what} ")
         self._bar = None
+        self._began = monotonic()
+
+    def seeding(self, done: int, total: int) -> None:
+        """Move the bar to how much of choosing is done."""
+        self._head = f"{percent(done / total)} chosen"
+        self._figures = str(self._spinner.text).strip()
+        self._left = _seeding_left(monotonic() - self._began, done, total)
+        self._bar = ProgressBar(total=1.0, completed=done / total)
 
     def step(self, inertia: float, n_changed: int, outlook: Outlook) -> None:
         """Move the bar to where a finished iteration leaves it."""
         expected, most = outlook.iterations()
         total = outlook.iteration + (most if expected is None else expected)
-        done = max(outlook.iteration / total, self._bar.completed if self._bar else 0.0)
+        self._done = max(outlook.iteration / total, self._done)
         self._head = f"iteration {outlook.iteration} of at most {outlook.max_iter}"
         self._figures = _figures(inertia, n_changed, self._n_rows)
         self._left = _left(outlook)
-        self._bar = ProgressBar(total=1.0, completed=min(1.0, done))
+        self._bar = ProgressBar(total=1.0, completed=min(1.0, self._done))
 
     def render(self) -> Any:
         """Return what is to be seen at this moment."""
@@ -158,6 +182,10 @@ def showing(console: Console, n_rows: int, quiet: bool) -> Iterator[Silent]:
 def _figures(inertia: float, n_changed: int, n_rows: int) -> str:
     share = percent(n_changed / n_rows)
     return f"inertia {real(inertia)}, {count(n_changed)} labels changed ({share})"
+
+
+def _seeding_left(elapsed: float, done: int, total: int) -> str:
+    return f"about {seconds(elapsed / done * (total - done))} left" if done else ""
 
 
 def _left(outlook: Outlook) -> str:

@@ -1,6 +1,7 @@
-"""Starting centroids: greedy k-means++, random rows, given ones, or the user's function."""
+"""Starting centroids: k-means++, k-means||, random rows, given ones, or the user's function."""
 
-from numbers import Integral
+from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
 from unsup_fast import _arrays
-from unsup_fast.cluster import _input
+from unsup_fast.cluster import _input, _parallel
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.kernels.seed import seed
 
@@ -18,22 +19,29 @@ Array = npt.NDArray[Any]
 
 
 def start(
-    problem: Problem, init: Any, n_clusters: int, random_state: np.random.RandomState
+    problem: Problem,
+    init: Any,
+    n_clusters: int,
+    random_state: np.random.RandomState,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Array:
     """Return the starting centroids of one run.
 
     Parameters
     ----------
     problem : Problem
-    init : {"k-means++", "random"}, callable, or ndarray of shape (K, D) from `given`
+    init : {"k-means++", "k-means||", "random"}, callable, or ndarray of shape (K, D) from `given`
     n_clusters : int
     random_state : RandomState
+    progress : callable, optional
+        Called now and then by k-means++ and k-means|| with how much is done and how much there is.
 
     Returns
     -------
     ndarray of shape (K, D), type of X
     """
     X, sample_weight = problem.passes.X, problem.passes.sample_weight
+    n_threads = problem.passes.n_threads
     if isinstance(init, np.ndarray):
         return init
     if callable(init):
@@ -43,13 +51,23 @@ def start(
         chosen = random_state.choice(
             X.shape[0], size=n_clusters, replace=False, p=share / share.sum()
         )
+    elif init == "k-means||":
+        chosen = _parallel.parallel(
+            _parallel.Matrix(X, problem.passes.shift, n_threads),
+            n_clusters,
+            random_state,
+            sample_weight=sample_weight,
+            n_threads=n_threads,
+            progress=progress,
+        )
     else:
         chosen = seed(
             X,
             n_clusters,
             random_state,
             sample_weight=sample_weight,
-            n_threads=problem.passes.n_threads,
+            n_threads=n_threads,
+            progress=progress,
         )
     return problem.passes.take(chosen)
 
@@ -144,8 +162,7 @@ def kmeans_plusplus(
     rows = _arrays.rows(given_rows)
     _arrays.check_finite(rows, "kmeans_plusplus")
     sample_weight = _input.weights(sample_weight, rows)
-    if rows.shape[0] < n_clusters:
-        raise ValueError(f"n_samples={rows.shape[0]} should be >= n_clusters={n_clusters}.")
+    _check_enough(rows, n_clusters)
     if x_squared_norms is not None:
         norms = check_array(x_squared_norms, dtype=rows.dtype, ensure_2d=False)
         if norms.shape[0] != rows.shape[0]:
@@ -160,6 +177,100 @@ def kmeans_plusplus(
         sample_weight=sample_weight,
         n_local_trials=n_local_trials,
     )
+    return _chosen(given_rows, rows, indices, tensor)
+
+
+@validate_params(  # type: ignore[untyped-decorator]
+    {
+        "X": ["array-like", "sparse matrix"],
+        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "sample_weight": ["array-like", None],
+        "oversampling_factor": [Interval(Real, 0, None, closed="neither")],
+        "n_rounds": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def kmeans_parallel(
+    X: Any,
+    n_clusters: int,
+    *,
+    sample_weight: Any = None,
+    oversampling_factor: float = _parallel.OVERSAMPLING,
+    n_rounds: int = _parallel.ROUNDS,
+    random_state: Any = None,
+) -> tuple[Any, Any]:
+    """Choose rows that start k-means well, many at a time: k-means||.
+
+    Each of a few passes over the rows draws about ``oversampling_factor * n_clusters`` of them,
+    with probability proportional to weight times squared distance to the nearest one drawn so
+    far. The drawn rows, weighted by the rows nearest to them, are then reduced to `n_clusters` by
+    greedy k-means++. Where `kmeans_plusplus` passes over the rows `n_clusters` times, this takes
+    ``n_rounds + 1`` passes.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or CPU tensor of shape (N, D)
+        The rows to choose from.
+    n_clusters : int
+        How many rows to choose, at most N.
+    sample_weight : array-like of shape (N,), optional
+        Weights of the rows; None stands for ones.
+    oversampling_factor : float, default=2.0
+        Rows drawn in a round, as a multiple of `n_clusters`.
+    n_rounds : int, default=5
+        How many rounds there are.
+    random_state : int, RandomState instance or None, default=None
+        Where the draws come from.
+
+    Returns
+    -------
+    centers : ndarray or tensor of shape (n_clusters, D)
+        The chosen rows.
+    indices : ndarray or tensor of shape (n_clusters,), int64
+        Their indices, all different: ``centers[k] = X[indices[k]]``.
+
+    Raises
+    ------
+    ValueError
+        If X has fewer rows than `n_clusters`, or holds NaN or infinity.
+
+    References
+    ----------
+    Bahmani, Moseley, Vattani, Kumar & Vassilvitskii, "Scalable k-means++", VLDB 2012.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unsup_fast.cluster import kmeans_parallel
+    >>> X = np.array([[0.0, 1.0], [0.0, 2.0], [9.0, 1.0], [9.0, 2.0]])
+    >>> centers, indices = kmeans_parallel(X, n_clusters=2, random_state=0)
+    >>> bool((centers == X[indices]).all())
+    True
+    """
+    tensor = _arrays.is_tensor(X)
+    given_rows = _arrays.to_numpy(X, "X")
+    rows = _arrays.rows(given_rows)
+    _arrays.check_finite(rows, "kmeans_parallel")
+    sample_weight = _input.weights(sample_weight, rows)
+    _check_enough(rows, n_clusters)
+    indices = _parallel.parallel(
+        _parallel.Matrix(rows, None if sp.issparse(rows) else _input._middle(rows), None),
+        n_clusters,
+        check_random_state(random_state),
+        sample_weight=sample_weight,
+        oversampling_factor=oversampling_factor,
+        n_rounds=n_rounds,
+    )
+    return _chosen(given_rows, rows, indices, tensor)
+
+
+def _check_enough(rows: Any, n_clusters: int) -> None:
+    if rows.shape[0] < n_clusters:
+        raise ValueError(f"n_samples={rows.shape[0]} should be >= n_clusters={n_clusters}.")
+
+
+def _chosen(given_rows: Any, rows: Any, indices: Array, tensor: bool) -> tuple[Any, Any]:
     # The caller's rows, not the converted ones: integers in, integers out.
     source = given_rows if isinstance(given_rows, np.ndarray) else rows
     return _arrays.like(_take(source, indices), tensor), _arrays.like(indices, tensor)

@@ -44,8 +44,10 @@ class KMeans(
     ----------
     n_clusters : int, default=8
         Number of clusters K.
-    init : {"k-means++", "random"}, callable or array-like of shape (K, D), default="k-means++"
-        Starting centroids: greedy k-means++, K rows at random, the given ones, or what
+    init : {"k-means++", "k-means||", "random"}, callable or array-like of shape (K, D), \
+            default="k-means++"
+        Starting centroids: greedy k-means++, k-means|| (see `kmeans_parallel`; for very many
+        clusters), K rows at random, the given ones, or what
         ``init(X, n_clusters, random_state=...)`` returns.
     n_init : "auto" or int, default="auto"
         Runs from different starts, of which the one of lowest inertia is kept. "auto" makes 10
@@ -130,7 +132,7 @@ class KMeans(
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_clusters": [Interval(Integral, 1, None, closed="left")],
-        "init": [StrOptions({"k-means++", "random"}), callable, "array-like"],
+        "init": [StrOptions({"k-means++", "k-means||", "random"}), callable, "array-like"],
         "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -142,7 +144,10 @@ class KMeans(
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "device": "no_validation",  # _input.check_device says more than a type
     }
-    __metadata_request__fit: ClassVar[dict[str, str]] = {"callback": UNUSED}
+    __metadata_request__fit: ClassVar[dict[str, str]] = {
+        "callback": UNUSED,
+        "seeding_callback": UNUSED,
+    }
     _layout: ClassVar[_save.Layout] = _save.KMEANS
 
     def __init__(
@@ -182,6 +187,7 @@ class KMeans(
         sample_weight: Any = None,
         *,
         callback: Callable[[Iteration], None] | None = None,
+        seeding_callback: Callable[[int, int], None] | None = None,
     ) -> "KMeans":
         """Find the centroids.
 
@@ -194,6 +200,9 @@ class KMeans(
             Weights of the rows. A starting array or function is not weighted.
         callback : callable, optional
             Called with an `Iteration` after each iteration.
+        seeding_callback : callable, optional
+            Called a few times a second while k-means++ or k-means|| chooses the first centroids,
+            with how much of that is done and how much there is.
 
         Returns
         -------
@@ -221,7 +230,7 @@ class KMeans(
                 stacklevel=3,
             )
         random_state = check_random_state(self.random_state)
-        start = partial(_init.start, problem, init, self.n_clusters, random_state)
+        start = partial(_init.start, problem, init, self.n_clusters, random_state, seeding_callback)
         best = _runs.best(problem, start, self._n_init, bool(self.verbose), callback)
         self._keep(best, origin, _arrays.is_tensor(X))
         if best.interrupt is not None:
@@ -240,7 +249,7 @@ class KMeans(
         if not _is_arraylike_not_scalar(self.init):
             if self.n_init != "auto":
                 return int(self.n_init)
-            return 1 if isinstance(self.init, str) and self.init == "k-means++" else automatic
+            return 1 if isinstance(self.init, str) and self.init != "random" else automatic
         if self.n_init not in ("auto", 1):
             warnings.warn(
                 "Explicit initial center position passed: performing only one init in "

@@ -1,0 +1,151 @@
+"""Exact bounds for `seed`: whether and how projected rows rule out most pairs of row and candidate.
+
+The bounds are those of `kernels.assign.prune`: the distance in a few columns of an orthonormal
+basis and of the lengths of the rest. A first bound takes the leading columns of all rows, in
+tiles; what it leaves is tried in all projected columns, and what is left then is computed. How
+many columns either takes has no effect on the result (csrc/seed.hpp).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from unsup_fast.kernels._check import Array
+from unsup_fast.kernels.assign.prune import COUNTS, Basis, basis, project_rows
+
+SAMPLE = 512  # rows on which survivors are counted
+CANDIDATES = 32  # candidates that they are counted for
+# Nanoseconds on two threads, measured on MNIST and sentence embeddings: a column of a row that
+# comes from memory; a column of a pair that is computed; a leading column of a row and eight
+# candidates; a column of a pair's second bound, and what the pair costs beside.
+FETCHED, COMPUTED, LEADING, REFINED, PAIR = 0.17, 0.01, 0.1, 0.06, 3.0
+PROJECTED = 0.02  # a column of a row in one direction
+BASIS = 4e8  # what a basis costs beside, for all rows
+ROOM = 0.75  # projected columns that may be kept, as a share of the data's
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Rows in few columns."""
+
+    basis: Basis
+    """Its scale is that of the seeding."""
+    rows: Array
+    """[N, R + 1], type of X."""
+    slack: Array
+    """[N] float64: how far a projected row may be from the truth."""
+    leading: int
+    """Columns of the first bound."""
+
+
+def may_pay(n_rows: int, n_columns: int, trials: int, rounds: int) -> bool:
+    """Whether bounds could pay for themselves if nearly nothing survived."""
+    if (2 * COUNTS[0] + 2) > ROOM * n_columns:
+        return False
+    saved = _dense(n_columns, trials) - LEADING * (COUNTS[0] + 1) * _groups(trials)
+    return rounds * saved * n_rows > BASIS
+
+
+def choose(
+    X: Array,
+    closest: Array,
+    scale: float,
+    trials: int,
+    rounds: int,
+    bounds: Bounds | None,
+    n_threads: int,
+) -> Bounds | None:
+    """Return the bounds that are cheapest at present, or None if computing all pairs is.
+
+    Survivors are counted on evenly spaced rows, for candidates spread over the distribution from
+    which they are drawn.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, D)
+    closest : ndarray of shape (N,)
+        Squared distances to the rows chosen so far, times `scale` squared.
+    scale : float
+        Power of two that brings differences of rows near one.
+    trials, rounds : int
+        Candidates of a round, and rounds ahead.
+    bounds : Bounds or None
+        What was chosen before: its projection is kept, and bounds that paid once are not given up.
+    n_threads : int
+    """
+    # One thread: several gain little here, and lose seconds where other work holds the cores.
+    with threadpool_limits(1, user_api="blas"):
+        return _choose(X, closest, scale, trials, rounds, bounds, n_threads)
+
+
+def _choose(
+    X: Array,
+    closest: Array,
+    scale: float,
+    trials: int,
+    rounds: int,
+    bounds: Bounds | None,
+    n_threads: int,
+) -> Bounds | None:
+    n_rows, n_columns = X.shape
+    found = bounds.basis if bounds is not None else _basis(X, scale)
+    every = max(1, n_rows // SAMPLE)
+    cumulated = np.cumsum(closest, dtype=np.float64)
+    at = (np.arange(CANDIDATES) + 0.5) / CANDIDATES * cumulated[-1]
+    candidates = X[np.minimum(np.searchsorted(cumulated, at), n_rows - 1)]  # [C, D]
+    y, y_squares, _ = project_rows(np.ascontiguousarray(X[::every]), found, 1)
+    c, c_squares, _ = project_rows(candidates, found, 1)
+    known = closest[::every].astype(np.float64)[:, None]  # [M, 1]
+    left = {}  # share of pairs, and of rows in a round, that a bound leaves
+    for count in [count for count in COUNTS if count <= len(found.directions)]:
+        z, v = y[:, :count].astype(np.float64), c[:, :count].astype(np.float64)
+        tail = np.sqrt(np.maximum(y_squares - (z**2).sum(axis=1), 0))  # [M]
+        c_tail = np.sqrt(np.maximum(c_squares - (v**2).sum(axis=1), 0))  # [C]
+        bound = y_squares[:, None] + c_squares - 2 * (z @ v.T + np.outer(tail, c_tail))  # [M, C]
+        pairs = float((bound < known).mean())
+        left[count] = pairs, min(1.0, _any(bound < known, trials))
+    best, cheapest = None, _dense(n_columns, trials) if bounds is None else np.inf
+    for total in left if bounds is None else [len(found.directions)]:
+        for leading in [count for count in left if count <= total]:
+            if leading + total + 2 > ROOM * n_columns:
+                continue
+            cost = LEADING * (leading + 1) * _groups(trials)
+            if leading < total:
+                cost += left[leading][0] * trials * (REFINED * (total + 1) + PAIR)
+            pairs, rows = left[total]
+            cost += rows * FETCHED * n_columns + pairs * trials * (COMPUTED * n_columns + PAIR)
+            if bounds is None:
+                cost += PROJECTED * n_columns * total / rounds
+            if cost < cheapest:
+                best, cheapest = (total, leading), cost
+    if best is None:
+        return None
+    total, leading = best
+    if bounds is not None:
+        return replace(bounds, leading=leading + 1)
+    kept = found.first(total)
+    rows, _, slack = project_rows(X, kept, n_threads)
+    return Bounds(kept, rows, slack, leading + 1)
+
+
+def _basis(X: Array, scale: float) -> Basis:
+    sample = X[:: max(1, len(X) // 100)]
+    half = len(sample) // 2
+    middle = np.partition(sample, half, axis=0)[half].copy()
+    return replace(basis(X, middle), scale=scale)
+
+
+def _any(survives: Array, trials: int) -> float:
+    """Return the share of rows that some candidate of a round survives on."""
+    rounds = max(1, survives.shape[1] // trials)
+    parts = np.array_split(survives, rounds, axis=1)
+    return float(np.mean([part.any(axis=1).mean() for part in parts]))
+
+
+def _groups(trials: int) -> int:
+    return -(-trials // 8)
+
+
+def _dense(n_columns: int, trials: int) -> float:
+    return n_columns * (FETCHED + COMPUTED * trials)

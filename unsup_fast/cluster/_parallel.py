@@ -1,0 +1,205 @@
+"""k-means||: starting rows from a few passes, each of which draws many at once."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
+
+from unsup_fast.kernels import threads
+from unsup_fast.kernels.assign import assign
+from unsup_fast.kernels.assign.prune import Projection, basis, choose, may_pay, project
+from unsup_fast.kernels.seed import seed
+
+Array = npt.NDArray[Any]
+
+OVERSAMPLING, ROUNDS = 2.0, 5
+SAMPLE = 512  # rows on which a projection is judged
+WORTHWHILE = 1e11  # multiply-adds of a pass that a basis and a projection must be set against
+
+
+class Rows(Protocol):
+    """What k-means|| asks of rows, wherever they are."""
+
+    n_rows: int
+
+    def take(self, indices: Array) -> Any:
+        """Return rows [M, D], an ndarray or CSR matrix of their own."""
+
+    def nearest(self, centers: Array) -> tuple[Array, Array]:
+        """Return each row's nearest center, [N] int32, and its squared distance [N]."""
+
+
+class Matrix:
+    """Rows in memory.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (N, D)
+    shift : ndarray of shape (D,) or None for CSR
+        A point amid the rows, from which they are measured.
+    n_threads : int, optional
+    """
+
+    def __init__(self, X: Any, shift: Array | None, n_threads: int | None) -> None:
+        self.X, self.shift, self.n_threads = X, shift, n_threads
+        self.n_rows = X.shape[0]
+        self._projection: Projection | None = None
+        self._tried = False
+
+    def take(self, indices: Array) -> Any:
+        """Return rows [M, D]."""
+        return self.X[indices]
+
+    def nearest(self, centers: Array) -> tuple[Array, Array]:
+        """Return each row's nearest center, [N] int32, and its squared distance [N]."""
+        if not self._tried and self.shift is not None:
+            self._try(centers)
+        found = assign(
+            self.X,
+            centers,
+            shift=self.shift,
+            update=False,
+            return_distances=True,
+            projection=self._projection,
+            n_threads=self.n_threads,
+        )
+        assert found.distances is not None
+        return found.labels, found.distances
+
+    def _try(self, centers: Array) -> None:
+        n_clusters, n_columns = centers.shape
+        if float(self.n_rows) * n_clusters * n_columns < WORTHWHILE:
+            return
+        self._tried = True
+        if not may_pay(n_clusters, n_columns):
+            return
+        assert self.shift is not None
+        sample = np.ascontiguousarray(self.X[:: max(1, self.n_rows // SAMPLE)])
+        labels = assign(
+            sample, centers, shift=self.shift, update=False, n_threads=self.n_threads
+        ).labels
+        with threadpool_limits(1, user_api="blas"):
+            chosen = choose(sample, centers, labels, basis(self.X, self.shift))
+        if chosen is not None:
+            self._projection = project(self.X, chosen, threads.effective(self.n_threads))
+
+
+def oversample(
+    rows: Rows,
+    wanted: float,
+    n_rounds: int,
+    random_state: np.random.RandomState,
+    sample_weight: Array | None,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[Array, Array]:
+    """Draw about `wanted` rows a round and weigh each by the rows nearest to it.
+
+    With closest_i the squared distance of row i to the nearest row drawn so far, and w its weight,
+    a round draws each row by itself with probability
+    ``min(1, wanted * w_i * closest_i / sum_j w_j closest_j)``.
+
+    Parameters
+    ----------
+    rows : Rows
+    wanted : float
+        Expected draws of a round.
+    n_rounds : int
+    random_state : RandomState
+        One ``choice``, then one ``uniform(size=N)`` a round.
+    sample_weight : ndarray of shape (N,), optional
+    progress : callable, optional
+        Called with the number of rounds made, after each.
+
+    Returns
+    -------
+    indices : ndarray of shape (M,), int64
+        In the order drawn; no row twice.
+    weights : ndarray of shape (M,), float64
+        Total weight of the rows nearest to each.
+
+    References
+    ----------
+    Bahmani, Moseley, Vattani, Kumar & Vassilvitskii, "Scalable k-means++", VLDB 2012, algorithm 2.
+    """
+    w = np.ones(rows.n_rows) if sample_weight is None else sample_weight.astype(np.float64)
+    indices = np.array([random_state.choice(rows.n_rows, p=w / w.sum())])  # [M]
+    labels, closest = rows.nearest(_dense(rows.take(indices)))  # [N], [N]
+    for number in range(1, n_rounds + 1):
+        mass = w * closest  # [N] float64
+        drawn = np.flatnonzero(random_state.uniform(size=rows.n_rows) * mass.sum() < wanted * mass)
+        if len(drawn):
+            nearest, squared = rows.nearest(_dense(rows.take(drawn)))
+            nearer = squared < closest
+            labels = np.where(nearer, nearest + len(indices), labels)
+            closest = np.minimum(closest, squared)
+            indices = np.concatenate([indices, drawn])
+        if progress is not None:
+            progress(number)
+    return indices, np.bincount(labels, weights=w, minlength=len(indices))
+
+
+def parallel(
+    rows: Rows,
+    n_clusters: int,
+    random_state: np.random.RandomState,
+    *,
+    sample_weight: Array | None = None,
+    oversampling_factor: float = OVERSAMPLING,
+    n_rounds: int = ROUNDS,
+    n_threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Array:
+    """Choose rows by k-means||: `oversample`, then weighted greedy k-means++ among the drawn.
+
+    If no more than `n_clusters` were drawn, all are kept and the rest are other rows at random,
+    those without weight last.
+
+    Parameters
+    ----------
+    rows : Rows
+    n_clusters : int
+    random_state : RandomState
+    sample_weight : ndarray of shape (N,), optional
+    oversampling_factor : float
+        Expected draws of a round, as a multiple of `n_clusters`.
+    n_rounds : int
+    n_threads : int, optional
+    progress : callable, optional
+        Called with how much is done and how much there is.
+
+    Returns
+    -------
+    ndarray of shape (n_clusters,), int64
+        Indices of the chosen rows.
+    """
+    report = None
+    if progress is not None:
+        # Rounds of either kind are taken to be half of the work.
+        def report(done: int) -> None:
+            progress(done * n_clusters // n_rounds, 2 * n_clusters)
+
+    drawn, weights = oversample(
+        rows, oversampling_factor * n_clusters, n_rounds, random_state, sample_weight, report
+    )
+    if len(drawn) <= n_clusters:
+        others = random_state.permutation(np.setdiff1d(np.arange(rows.n_rows), drawn))
+        if sample_weight is not None:
+            others = others[np.argsort(sample_weight[others] == 0, kind="stable")]
+        return np.concatenate([drawn, others[: n_clusters - len(drawn)]])
+    taken = rows.take(drawn)
+    chosen = seed(
+        taken,
+        n_clusters,
+        random_state,
+        sample_weight=weights.astype(taken.dtype),
+        n_threads=n_threads,
+        progress=progress and (lambda done, total: progress(total + done, 2 * total)),
+    )
+    return drawn[chosen]
+
+
+def _dense(rows: Any) -> Array:
+    return np.ascontiguousarray(rows.toarray() if sp.issparse(rows) else rows)
