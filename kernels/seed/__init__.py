@@ -41,14 +41,14 @@ def _native(
 ) -> Array:
     if sp.issparse(X):
         return _csr(X, sample_weight, uniform, first, n_threads, progress)
-    n_clusters, trials = uniform.shape
+    (n_rows, n_columns), (n_clusters, trials) = X.shape, uniform.shape
     chosen = np.full(n_clusters, first, dtype=np.int64)
-    closest = np.empty(len(X), dtype=X.dtype)  # [N]
+    closest = np.empty(n_rows, dtype=X.dtype)  # [N]
     potentials = np.empty(n_clusters)
     scale = _scale(native().spread(X, first, n_threads), X.dtype)
     bounded: bounds.Bounds | None = None
     done, again, pace = 0, FIRST_BOUNDS, 0.0
-    if not bounds.may_pay(*X.shape, trials, n_clusters - FIRST_BOUNDS):
+    if not bounds.may_pay(n_rows, n_columns, trials, n_clusters - FIRST_BOUNDS):
         again = n_clusters
     while done < n_clusters:
         if done == again:

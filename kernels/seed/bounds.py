@@ -74,49 +74,23 @@ def choose(
         What was chosen before: its projection is kept, and bounds that paid once are not given up.
     n_threads : int
     """
+    n_columns = X.shape[1]
     # One thread: several gain little here, and lose seconds where other work holds the cores.
     with threadpool_limits(1, user_api="blas"):
-        return _choose(X, closest, scale, trials, rounds, bounds, n_threads)
-
-
-def _choose(
-    X: Array,
-    closest: Array,
-    scale: float,
-    trials: int,
-    rounds: int,
-    bounds: Bounds | None,
-    n_threads: int,
-) -> Bounds | None:
-    n_rows, n_columns = X.shape
-    found = bounds.basis if bounds is not None else _basis(X, scale)
-    every = max(1, n_rows // SAMPLE)
-    cumulated = np.cumsum(closest, dtype=np.float64)
-    at = (np.arange(CANDIDATES) + 0.5) / CANDIDATES * cumulated[-1]
-    candidates = X[np.minimum(np.searchsorted(cumulated, at), n_rows - 1)]  # [C, D]
-    y, y_squares, _ = project_rows(np.ascontiguousarray(X[::every]), found, 1)
-    c, c_squares, _ = project_rows(candidates, found, 1)
-    known = closest[::every].astype(np.float64)[:, None]  # [M, 1]
-    left = {}  # share of pairs, and of rows in a round, that a bound leaves
-    for count in [count for count in COUNTS if count <= len(found.directions)]:
-        z, v = y[:, :count].astype(np.float64), c[:, :count].astype(np.float64)
-        tail = np.sqrt(np.maximum(y_squares - (z**2).sum(axis=1), 0))  # [M]
-        c_tail = np.sqrt(np.maximum(c_squares - (v**2).sum(axis=1), 0))  # [C]
-        bound = y_squares[:, None] + c_squares - 2 * (z @ v.T + np.outer(tail, c_tail))  # [M, C]
-        pairs = float((bound < known).mean())
-        left[count] = pairs, min(1.0, _any(bound < known, trials))
+        found = _basis(X, scale) if bounds is None else bounds.basis
+        left = _left(X, closest, found, trials)
     best, cheapest = None, _dense(n_columns, trials) if bounds is None else np.inf
     for total in left if bounds is None else [len(found.directions)]:
+        pairs, rows = left[total]
+        last = rows * FETCHED * n_columns + pairs * trials * (COMPUTED * n_columns + PAIR)
+        if bounds is None:
+            last += PROJECTED * n_columns * total / rounds
         for leading in [count for count in left if count <= total]:
             if leading + total + 2 > ROOM * n_columns:
                 continue
-            cost = LEADING * (leading + 1) * _groups(trials)
+            cost = last + LEADING * (leading + 1) * _groups(trials)
             if leading < total:
                 cost += left[leading][0] * trials * (REFINED * (total + 1) + PAIR)
-            pairs, rows = left[total]
-            cost += rows * FETCHED * n_columns + pairs * trials * (COMPUTED * n_columns + PAIR)
-            if bounds is None:
-                cost += PROJECTED * n_columns * total / rounds
             if cost < cheapest:
                 best, cheapest = (total, leading), cost
     if best is None:
@@ -125,8 +99,8 @@ def _choose(
     if bounds is not None:
         return replace(bounds, leading=leading + 1)
     kept = found.first(total)
-    rows, _, slack = project_rows(X, kept, n_threads)
-    return Bounds(kept, rows, slack, leading + 1)
+    projected, _, slack = project_rows(X, kept, n_threads)
+    return Bounds(kept, projected, slack, leading + 1)
 
 
 def _basis(X: Array, scale: float) -> Basis:
@@ -136,11 +110,26 @@ def _basis(X: Array, scale: float) -> Basis:
     return replace(basis(X, middle), scale=scale)
 
 
-def _any(survives: Array, trials: int) -> float:
-    """Return the share of rows that some candidate of a round survives on."""
-    rounds = max(1, survives.shape[1] // trials)
-    parts = np.array_split(survives, rounds, axis=1)
-    return float(np.mean([part.any(axis=1).mean() for part in parts]))
+def _left(X: Array, closest: Array, basis: Basis, trials: int) -> dict[int, tuple[float, float]]:
+    """Return the share of pairs, and of rows in a round, that bounds of each width leave."""
+    every = max(1, len(X) // SAMPLE)
+    cumulated = np.cumsum(closest, dtype=np.float64)
+    at = (np.arange(CANDIDATES) + 0.5) / CANDIDATES * cumulated[-1]
+    candidates = X[np.minimum(np.searchsorted(cumulated, at), len(X) - 1)]  # [C, D]
+    y, y_squares, _ = project_rows(np.ascontiguousarray(X[::every]), basis, 1)
+    c, c_squares, _ = project_rows(candidates, basis, 1)
+    known = closest[::every].astype(np.float64)[:, None]  # [M, 1]
+    rounds = max(1, CANDIDATES // trials)
+    left = {}
+    for count in [count for count in COUNTS if count <= len(basis.directions)]:
+        z, v = y[:, :count].astype(np.float64), c[:, :count].astype(np.float64)
+        tail = np.sqrt(np.maximum(y_squares - (z**2).sum(axis=1), 0))  # [M]
+        c_tail = np.sqrt(np.maximum(c_squares - (v**2).sum(axis=1), 0))  # [C]
+        bound = y_squares[:, None] + c_squares - 2 * (z @ v.T + np.outer(tail, c_tail))  # [M, C]
+        parts = np.array_split(bound < known, rounds, axis=1)
+        rows = float(np.mean([part.any(axis=1).mean() for part in parts]))
+        left[count] = float((bound < known).mean()), rows
+    return left
 
 
 def _groups(trials: int) -> int:
