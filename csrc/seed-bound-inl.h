@@ -179,11 +179,7 @@ struct SeedPruner {
             const Vec<T> gap = load<T, W>(x + j) - load<T, W>(c + j);
             total += gap * gap;
         }
-        T lane[W];
-        __builtin_memcpy(lane, &total, sizeof lane);
-        for (int width = W / 2; width > 0; width /= 2)
-            for (int l = 0; l < width; ++l) lane[l] += lane[l + width];
-        return lane[0];
+        return fold_segments<T, W>(total)[0];
     }
 
     // Leaves the survivors of the bound in all columns.

@@ -51,6 +51,47 @@ struct SeedGroup {
     }
 };
 
+// v_l + v_(l ^ S) in lane l.
+template <class T, int S, int... L>
+UNSUP_INLINE Vec<T> fold(Vec<T> v, std::integer_sequence<int, L...>) {
+    return v + __builtin_shufflevector(v, v, (L ^ S)...);
+}
+
+// Of segments of S lanes: those of a, then those of b, each with its upper half added to its lower.
+template <class T, int S, int... L>
+UNSUP_INLINE Vec<T> halve(Vec<T> a, Vec<T> b, std::integer_sequence<int, L...>) {
+    constexpr int W = lanes<T>, H = S / 2;
+    return __builtin_shufflevector(a, b, (L / (W / 2) * W + L % (W / 2) / H * S + L % H)...) +
+           __builtin_shufflevector(a, b, (L / (W / 2) * W + L % (W / 2) / H * S + L % H + H)...);
+}
+
+// The sum of each segment of S lanes, in all its lanes.
+template <class T, int S>
+UNSUP_INLINE Vec<T> fold_segments(Vec<T> v) {
+    if constexpr (S > 1)
+        return fold_segments<T, S / 2>(
+            fold<T, S / 2>(v, std::make_integer_sequence<int, lanes<T>>()));
+    else
+        return v;
+}
+
+// The sums of G vectors' lanes, in halves of halves, whatever G is.
+template <class T, int G>
+UNSUP_INLINE void sum_lanes(const Vec<T> (&v)[G], T* out) {
+    constexpr int W = lanes<T>;
+    constexpr std::make_integer_sequence<int, W> all;
+    if constexpr (G == 4 && W >= 4) {
+        const Vec<T> a = halve<T, W>(v[0], v[1], all), b = halve<T, W>(v[2], v[3], all);
+        const Vec<T> sums = fold_segments<T, W / 4>(halve<T, W / 2>(a, b, all));
+        for (int g = 0; g < 4; ++g) out[g] = sums[g * (W / 4)];
+    } else if constexpr (G == 2) {
+        const Vec<T> sums = fold_segments<T, W / 2>(halve<T, W>(v[0], v[1], all));
+        for (int g = 0; g < 2; ++g) out[g] = sums[g * (W / 2)];
+    } else {
+        for (int g = 0; g < G; ++g) out[g] = fold_segments<T, W>(v[g])[0];
+    }
+}
+
 // Squared distances of a row to the members `of` of a group; end: one past the last element that
 // may be read.
 template <class T, int G>
@@ -95,13 +136,9 @@ UNSUP_INLINE void row_distances(const T* x, const T* end, const SeedGroup<T>& gr
     for (int g = 0; g < G; ++g) {
         const Vec<T> p = value - load<T, W>(c[g] + last);
         odd[g] += p * p;
-        const Vec<T> both = even[g] + odd[g];
-        T lane[W];
-        __builtin_memcpy(lane, &both, sizeof lane);
-        for (int width = W / 2; width > 0; width /= 2)
-            for (int l = 0; l < width; ++l) lane[l] += lane[l + width];
-        out[g] = lane[0];
+        even[g] += odd[g];
     }
+    sum_lanes<T, G>(even, out);
 }
 
 // The same for `count` members, up to four at a time.
