@@ -12,14 +12,6 @@ namespace unsup {
 namespace UNSUP_ISA {
 namespace {
 
-// Asks for a row that will be read soon.
-template <class T>
-UNSUP_INLINE void fetch(const T* row, int64_t d) {
-    const char* from = reinterpret_cast<const char*>(row);
-    for (int64_t byte = 0; byte < d * int64_t(sizeof(T)); byte += 64)
-        __builtin_prefetch(from + byte, 0, 3);
-}
-
 // The candidates of a group in few columns.
 template <class T>
 struct BoundGroup {

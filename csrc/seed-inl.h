@@ -51,6 +51,14 @@ struct SeedGroup {
     }
 };
 
+// Asks for values that will be read soon.
+template <class T>
+UNSUP_INLINE void fetch(const T* x, int64_t count) {
+    const char* from = reinterpret_cast<const char*>(x);
+    for (int64_t byte = 0; byte < count * int64_t(sizeof(T)); byte += 64)
+        __builtin_prefetch(from + byte, 0, 3);
+}
+
 // v_l + v_(l ^ S) in lane l.
 template <class T, int S, int... L>
 UNSUP_INLINE Vec<T> fold(Vec<T> v, std::integer_sequence<int, L...>) {
@@ -195,6 +203,8 @@ void block_distances(const T* x, const T* end, int64_t rows, const SeedGroup<T>&
     T squared[kCandidates][kTile<T>];
     for (int64_t r = 0; r < rows; r += kTile<T>) {
         const int few = int(std::min<int64_t>(kTile<T>, rows - r));
+        const int64_t next = std::clamp<int64_t>(end - (x + (r + kTile<T>)*d), 0, kTile<T> * d);
+        fetch(x + (r + kTile<T>)*d, next);
         pack<T>(x + r * d, few, d, end, zeros, group.scale, tile);
         for (int g = 0; g < group.count; g += kCandidates) {
             tile_distances<T>(tile, group.rows.get() + g * d, d, squared);
