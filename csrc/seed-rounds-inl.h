@@ -14,6 +14,8 @@ struct SeedRun {
     std::vector<BoundGroup<T>> bound;
     std::vector<int64_t> candidates;  // [T]
     SeedGroup<T> winner;              // one row: the last one chosen
+    int64_t best = 0;                 // the candidate that it was
+    Buffer<uint8_t> behind;           // [blocks]: whether `closest` lacks it
     Buffer<double> sums;              // [blocks]: of w closest
     Buffer<double> before;            // [blocks + 1]: cumulated
     Buffer<double> totals;            // [T][blocks]: sums if a candidate is chosen
@@ -26,6 +28,7 @@ struct SeedRun {
           groups((s.t + kSeedGroup - 1) / kSeedGroup),
           candidates(size_t(s.t)),
           winner(s.d, s.scale),
+          behind(buffer<uint8_t>(blocks, 0)),
           sums(buffer<double>(blocks, 0.0)),
           before(buffer<double>(blocks + 1, 0.0)),
           totals(buffer<double>(s.t * blocks, 0.0)),
@@ -49,9 +52,10 @@ struct SeedRun {
     }
 
     // The first row where the cumulated distances, as `potential` left them, reach `draw`.
-    int64_t find(double draw) const {
+    int64_t find(double draw) {
         const double* reached = std::lower_bound(before.get() + 1, before.get() + blocks, draw);
         const int64_t b = reached - (before.get() + 1), rows = rows_of(b);
+        lower(b);
         double total = before[b];
         int64_t last = 0;
         for (int64_t r = 0; r < rows; ++r) {
@@ -77,20 +81,21 @@ struct SeedRun {
         }
     }
 
-    // The candidate that leaves the least potential.
-    int64_t best(double& least) const {
-        int64_t found = 0;
+    // Chooses the candidate that leaves the least potential. Blocks are lowered when they are next
+    // read, so that their rows come from memory once a round.
+    void choose(int64_t& chosen, double& least) {
         for (int64_t t = 0; t < s.t; ++t) {
             double total = 0;
             for (int64_t b = 0; b < blocks; ++b) total += totals[t * blocks + b];
             if (t > 0 && !(total < least)) continue;
-            found = t;
+            best = t;
             least = total;
         }
-        return found;
+        chosen = candidates[size_t(best)];
+        winner.set(0, s.x + chosen * s.d);
+        std::copy(totals.get() + best * blocks, totals.get() + (best + 1) * blocks, sums.get());
+        std::fill(behind.get(), behind.get() + blocks, uint8_t(1));
     }
-
-    void win(int64_t row) { winner.set(0, s.x + row * s.d); }
 
     // Brings block b to the state after the rounds before; returns pairs computed.
     int64_t prepare(int64_t b) const {
@@ -106,7 +111,8 @@ struct SeedRun {
     }
 
     // Scores the candidates on the rows of block b; returns pairs computed.
-    int64_t score(int64_t b) const {
+    int64_t score(int64_t b) {
+        lower(b);
         int64_t pairs = 0;
         for (int64_t q = 0; q < groups; ++q) pairs += score(b, q);
         return pairs;
@@ -163,12 +169,13 @@ struct SeedRun {
         return pairs;
     }
 
-    // Lowers `closest` in block b to the distances to `winner`, which was candidate t.
-    void lower(int64_t b, int64_t t) const {
-        const uint64_t* better = improved.get() + (t * blocks + b) * kWords;
-        const int64_t i0 = b * kSeedBlock, rows = rows_of(b);
+    // Lowers `closest` in block b to the distances to the row chosen last, if that is to be done.
+    void lower(int64_t b) {
+        if (!behind[b]) return;
+        behind[b] = 0;
+        const uint64_t* better = improved.get() + (best * blocks + b) * kWords;
         if (std::all_of(better, better + kWords, [](uint64_t word) { return word == 0; })) return;
-        sums[b] = totals[t * blocks + b];
+        const int64_t i0 = b * kSeedBlock, rows = rows_of(b);
         if (pruner == nullptr) {
             SeedValues<T> values;
             block_distances<T>(s.x + i0 * s.d, end(), rows, winner, values);
@@ -197,7 +204,6 @@ void seed_rounds(SeedRounds<T>& s, const Run& run) {
     enum { kPrepare, kScore, kLower };
     Stop stop(run);
     std::atomic<int64_t> scored{0};
-    int64_t best = 0;
     const auto work = [&](int kind, int64_t c, int thread) {
         if (stop.poll(thread)) return;
         int64_t pairs = 0;
@@ -207,21 +213,19 @@ void seed_rounds(SeedRounds<T>& s, const Run& run) {
             else if (kind == kScore)
                 pairs += state.score(b);
             else
-                state.lower(b, best);
+                state.lower(b);
         scored.fetch_add(pairs, std::memory_order_relaxed);
     };
     in_phases(threads, chunks, work, [&](const auto& all_blocks) {
-        state.win(s.first == 0 ? s.chosen[0] : 0);
+        if (s.first == 0) state.winner.set(0, s.x + s.chosen[0] * s.d);
         all_blocks(kPrepare);
         if (s.first == 0) s.potentials[0] = state.potential();
         for (int64_t k = std::max<int64_t>(1, s.first); k < s.last && !stop.requested(); ++k) {
             state.draw(s.uniform + k * s.t);
             all_blocks(kScore);
-            best = state.best(s.potentials[k]);
-            s.chosen[k] = state.candidates[size_t(best)];
-            state.win(s.chosen[k]);
-            all_blocks(kLower);
+            state.choose(s.chosen[k], s.potentials[k]);
         }
+        all_blocks(kLower);
     });
     s.scored = scored;
 }
