@@ -19,7 +19,7 @@ CANDIDATES = 32  # candidates that they are counted for
 # Nanoseconds on two threads, measured on MNIST and sentence embeddings: a column of a row that
 # comes from memory; a column of a pair that is computed; a leading column of a row and eight
 # candidates; a column of a pair's second bound, and what the pair costs beside.
-FETCHED, COMPUTED, LEADING, REFINED, PAIR = 0.17, 0.01, 0.1, 0.06, 3.0
+FETCHED, COMPUTED, LEADING, REFINED, PAIR = 0.12, 0.007, 0.1, 0.06, 3.0
 PROJECTED = 0.02  # a column of a row in one direction
 BASIS = 4e8  # what a basis costs beside, for all rows
 ROOM = 0.75  # projected columns that may be kept, as a share of the data's
