@@ -3,7 +3,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.metrics import pairwise_distances
 
-from unsup_fast.cluster import KMeans, _parallel, k_means, kmeans_parallel
+from unsup_fast.cluster import KMeans, k_means, kmeans_parallel
 from unsup_fast.kernels.seed import ref
 
 
@@ -57,19 +57,6 @@ def test_sparse_rows():
 def test_far_from_the_origin():
     X, _ = make(600, 9, np.float32, offset=10_000.0)
     np.testing.assert_array_equal(kmeans_parallel(X, 20, random_state=1)[1], brute_force(X, 20, 1))
-
-
-def test_a_projection_has_no_effect(monkeypatch):
-    X, _ = make(2000, 150, np.float32)
-    expected = kmeans_parallel(X, 60, random_state=2)[1]
-    monkeypatch.setattr(_parallel, "WORTHWHILE", 0.0)
-    monkeypatch.setattr(_parallel, "may_pay", lambda *_: True)
-    tried = []
-    monkeypatch.setattr(
-        _parallel, "choose", lambda *arguments: tried.append(1) or arguments[3].first(15)
-    )
-    np.testing.assert_array_equal(kmeans_parallel(X, 60, random_state=2)[1], expected)
-    assert tried
 
 
 def test_fewer_distinct_rows_than_clusters():

@@ -6,18 +6,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from threadpoolctl import threadpool_limits
 
-from unsup_fast.kernels import threads
 from unsup_fast.kernels.assign import assign
-from unsup_fast.kernels.assign.prune import Projection, basis, choose, may_pay, project
 from unsup_fast.kernels.seed import seed
 
 Array = npt.NDArray[Any]
 
 OVERSAMPLING, ROUNDS = 2.0, 5
-SAMPLE = 512  # rows on which a projection is judged
-WORTHWHILE = 1e11  # multiply-adds of a pass that a basis and a projection must be set against
 
 
 class Rows(Protocol):
@@ -46,8 +41,6 @@ class Matrix:
     def __init__(self, X: Any, shift: Array | None, n_threads: int | None) -> None:
         self.X, self.shift, self.n_threads = X, shift, n_threads
         self.n_rows = X.shape[0]
-        self._projection: Projection | None = None
-        self._tried = False
 
     def take(self, indices: Array) -> Any:
         """Return rows [M, D]."""
@@ -55,36 +48,16 @@ class Matrix:
 
     def nearest(self, centers: Array) -> tuple[Array, Array]:
         """Return each row's nearest center, [N] int32, and its squared distance [N]."""
-        if not self._tried and self.shift is not None:
-            self._try(centers)
         found = assign(
             self.X,
             centers,
             shift=self.shift,
             update=False,
             return_distances=True,
-            projection=self._projection,
             n_threads=self.n_threads,
         )
         assert found.distances is not None
         return found.labels, found.distances
-
-    def _try(self, centers: Array) -> None:
-        n_clusters, n_columns = centers.shape
-        if float(self.n_rows) * n_clusters * n_columns < WORTHWHILE:
-            return
-        self._tried = True
-        if not may_pay(n_clusters, n_columns):
-            return
-        assert self.shift is not None
-        sample = np.ascontiguousarray(self.X[:: max(1, self.n_rows // SAMPLE)])
-        labels = assign(
-            sample, centers, shift=self.shift, update=False, n_threads=self.n_threads
-        ).labels
-        with threadpool_limits(1, user_api="blas"):
-            chosen = choose(sample, centers, labels, basis(self.X, self.shift))
-        if chosen is not None:
-            self._projection = project(self.X, chosen, threads.effective(self.n_threads))
 
 
 def oversample(
