@@ -7,6 +7,10 @@ apart); superkmeans, which takes no initial centroids and prunes by probability,
 timed without the search that would give labels, so it does a pass less than the others.
 Mini-batches are the same rows in the same order for both libraries; their inertia may differ by
 1e-3, as a row between two centroids sends float32 runs different ways.
+
+Seeding is timed beside scikit-learn's, once. Both draw in one order, but scikit-learn sums float32
+in float32, which sends it to other rows after the first ones; so the potentials, computed in
+float64, must agree to 5 %, and on a sample of the rows in float64 the indices must be the same.
 """
 
 import functools
@@ -17,7 +21,7 @@ import pytest
 import sklearn.cluster
 from scipy.linalg.blas import sgemm
 
-from unsup_fast.cluster import KMeans, MiniBatchKMeans
+from unsup_fast.cluster import KMeans, MiniBatchKMeans, kmeans_parallel, kmeans_plusplus
 from unsup_fast.kernels.assign import assign
 from unsup_fast.kernels.moments import moments
 
@@ -44,6 +48,7 @@ ITERATIONS = [
 # Exact libraries round differently. In this case a row has two centroids whose squared distances
 # differ by 2e-7 of themselves in the first pass; it sends the runs ways that end 4e-4 apart.
 TOLERANCE = {"100k x 128, k=1024": 1e-3}
+SEEDS = ["1M x 16, k=64", "200k x 64, k=256", "MNIST, k=1000"]
 EXACT = {"unsup_fast", "scikit-learn", "sklearnex", "faiss"}
 
 
@@ -224,3 +229,35 @@ def test_minibatch(benchmark, request, case, library):
     quality = inertia(X, model.cluster_centers_)
     assert quality == pytest.approx(reference.setdefault(case, quality), rel=1e-3)
     record(request, benchmark, case, library, 2 * model.n_steps_ * batch_size * d * k, quality)
+
+
+SEEDERS = {
+    "unsup_fast": kmeans_plusplus,
+    "unsup_fast k-means||": kmeans_parallel,
+    "scikit-learn": sklearn.cluster.kmeans_plusplus,
+}
+
+
+@pytest.mark.parametrize("library", SEEDERS)
+@pytest.mark.parametrize("case", SEEDS)
+def test_seed(benchmark, request, case, library):
+    n, d, k, _ = FITS[case]
+    X, _ = data(case, request.config.getoption("--mnist"))
+    sgemm_rate(case)
+    own = library != "scikit-learn"
+    if library == "unsup_fast":
+        sample = X[:5000].astype(np.float64)
+        theirs = sklearn.cluster.kmeans_plusplus(sample, 50, random_state=0)[1]
+        np.testing.assert_array_equal(kmeans_plusplus(sample, 50, random_state=0)[1], theirs)
+    centers, _ = benchmark.pedantic(
+        SEEDERS[library],
+        (X, k),
+        {"random_state": 0},
+        rounds=request.config.getoption("--rounds") if own else 1,
+        warmup_rounds=int(own),
+    )
+    quality = inertia(X, centers)
+    name = f"seeding of {case}"
+    assert quality == pytest.approx(reference.setdefault(name, quality), rel=0.05)
+    flop = 2 * n * d * ((k - 1) * (2 + int(np.log(k))) + 1)  # of greedy k-means++, all pairs
+    record(request, benchmark, name, library, flop, quality)
