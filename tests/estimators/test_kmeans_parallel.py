@@ -3,7 +3,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.metrics import pairwise_distances
 
-from unsup_fast.cluster import KMeans, k_means, kmeans_parallel
+from unsup_fast.cluster import KMeans, MiniBatchKMeans, k_means, kmeans_parallel
 from unsup_fast.kernels.seed import ref
 
 
@@ -85,11 +85,18 @@ def test_starts_kmeans():
     assert found[2] < 1.3 * k_means(X, 15, random_state=4)[2]
 
 
-def test_seeding_callback_of_kmeans_plusplus():
+@pytest.mark.parametrize("cls", [KMeans, MiniBatchKMeans])
+def test_seeding_callback_of_kmeans_plusplus(cls):
     X, _ = make(300, 4)
     calls = []
-    KMeans(7, random_state=0).fit(X, seeding_callback=lambda *state: calls.append(state))
+    cls(7, random_state=0).fit(X, seeding_callback=lambda *state: calls.append(state))
     assert calls[-1] == (7, 7)
+
+
+def test_starts_mini_batches():
+    X, _ = make(900, 6)
+    model = MiniBatchKMeans(15, init="k-means||", random_state=4).fit(X)
+    assert model.inertia_ < 1.3 * KMeans(15, random_state=4).fit(X).inertia_
 
 
 def test_wrong_arguments():

@@ -1,5 +1,6 @@
 """Random rows: those of a mini-batch, and those that starting centroids are chosen from."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
@@ -84,6 +85,7 @@ def start(
     n_clusters: int,
     init_size: int,
     random_state: np.random.RandomState,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Array:
     """Return starting centroids [K, D] chosen from `init_size` random rows.
 
@@ -96,7 +98,7 @@ def start(
             weighty = np.flatnonzero(weight)
             chosen = weighty[random_state.randint(0, len(weighty), init_size)]
         problem = replace(problem, passes=_part(problem, rows, chosen))
-    centers = _init.start(problem, init, n_clusters, random_state)
+    centers = _init.start(problem, init, n_clusters, random_state, progress)
     return unit_rows(centers, name="init") if problem.metric == "cosine" else centers
 
 
@@ -109,10 +111,11 @@ def best_start(
     random_state: np.random.RandomState,
     n_init: int,
     verbose: bool,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Array:
     """Return the starting centroids of least inertia on `init_size` random rows."""
     chosen = random_state.randint(0, rows.n_rows, init_size)
-    make = partial(start, problem, rows, init, n_clusters, init_size, random_state)
+    make = partial(start, problem, rows, init, n_clusters, init_size, random_state, progress)
     if n_init == 1 and not verbose:
         return make()
     some = _part(problem, rows, chosen)

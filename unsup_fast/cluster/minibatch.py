@@ -35,7 +35,8 @@ class MiniBatchKMeans(KMeans):
     ----------
     n_clusters : int, default=8
         Number of clusters K.
-    init : {"k-means++", "random"}, callable or array-like of shape (K, D), default="k-means++"
+    init : {"k-means++", "k-means||", "random"}, callable or array-like of shape (K, D), \
+            default="k-means++"
         Starting centroids, as in `KMeans`, but chosen from `init_size` random rows.
     max_iter : int, default=100
         Most rows drawn, as a multiple of the rows of X.
@@ -126,7 +127,10 @@ class MiniBatchKMeans(KMeans):
         "init_size": [Interval(Integral, 1, None, closed="left"), None],
         "reassignment_ratio": [Interval(Real, 0, None, closed="left")],
     }
-    __metadata_request__fit: ClassVar[dict[str, str]] = {"callback": UNUSED}
+    __metadata_request__fit: ClassVar[dict[str, str]] = {
+        "callback": UNUSED,
+        "seeding_callback": UNUSED,
+    }
     _layout: ClassVar[_save.Layout] = _save.MINI_BATCH
 
     def __init__(
@@ -172,6 +176,7 @@ class MiniBatchKMeans(KMeans):
         sample_weight: Any = None,
         *,
         callback: Callable[[Any], None] | None = None,
+        seeding_callback: Callable[[int, int], None] | None = None,
     ) -> "MiniBatchKMeans":
         """Find the centroids from random mini-batches.
 
@@ -185,6 +190,8 @@ class MiniBatchKMeans(KMeans):
             is not weighted.
         callback : callable, optional
             Called with a `Step` after each step.
+        seeding_callback : callable, optional
+            As in `KMeans.fit`, for each of the starts.
 
         Returns
         -------
@@ -215,6 +222,7 @@ class MiniBatchKMeans(KMeans):
             random_state,
             self._n_init,
             bool(self.verbose),
+            seeding_callback,
         )
         plan = Plan(
             self._batch_size,
