@@ -57,15 +57,14 @@ struct SeedPruner {
 
     int64_t padded() const { return (s.n + kSeedBlock - 1) / kSeedBlock * kSeedBlock; }
 
-    // A row's first columns and the length of the rest.
-    void lead(int64_t i, T* out) const {
+    // A row's first columns and the length of the rest, `stride` apart.
+    void lead(int64_t i, T* out, int64_t stride) const {
         const T* y = bounds.rows + i * bounds.columns;
-        std::copy(y, y + bounds.leading, out);
-        if (bounds.leading == bounds.columns) return;
+        const int64_t last = bounds.leading - 1;
+        for (int64_t j = 0; j < last; ++j) out[j * stride] = y[j];
         double rest = 0;
-        for (int64_t j = bounds.leading - 1; j < bounds.columns; ++j)
-            rest += double(y[j]) * double(y[j]);
-        out[bounds.leading - 1] = T(std::sqrt(rest));
+        for (int64_t j = last; j < bounds.columns; ++j) rest += double(y[j]) * double(y[j]);
+        out[last * stride] = bounds.leading == bounds.columns ? y[last] : T(std::sqrt(rest));
     }
     double square(int64_t i) const {
         const T* y = bounds.rows + i * bounds.columns;
@@ -80,16 +79,12 @@ struct SeedPruner {
 
     // Packs the rows of a block and sets their limits.
     void prepare(int64_t i0, int64_t rows) const {
-        const Buffer<T> shift = buffer<T>(bounds.leading + 2 * lanes<T>, T(0));
-        const Buffer<T> lead_rows = buffer<T>(kTile<T> * bounds.leading, T(0));
-        for (int64_t r = 0; r < kSeedBlock; r += kTile<T>) {
-            const int few = int(std::clamp<int64_t>(rows - r, 0, kTile<T>));
-            for (int q = 0; q < few; ++q) lead(i0 + r + q, lead_rows.get() + q * bounds.leading);
-            pack<T>(lead_rows.get(), few, bounds.leading,
-                    lead_rows.get() + kTile<T> * bounds.leading, shift.get(), T(1),
-                    tiles.get() + (i0 + r) * bounds.leading);
+        T* block = tiles.get() + i0 * bounds.leading;
+        if (rows < kSeedBlock) std::fill(block, block + kSeedBlock * bounds.leading, T(0));
+        for (int64_t r = 0; r < rows; ++r) {
+            lead(i0 + r, block + r / kTile<T> * kTile<T> * bounds.leading + r % kTile<T>, kTile<T>);
+            lower(i0 + r);
         }
-        for (int64_t r = 0; r < rows; ++r) lower(i0 + r);
         for (int64_t r = rows; r < kSeedBlock; ++r)
             limit[i0 + r] = std::numeric_limits<T>::infinity();
     }
@@ -110,15 +105,12 @@ struct SeedPruner {
     }
 
     void set(BoundGroup<T>& group, const int64_t* candidates, int count) const {
-        const Buffer<T> row = buffer<T>(bounds.leading, T(0));
         group.members = (1 << count) - 1;
         for (int g = 0; g < kSeedGroup; ++g) {
             group.start[g] = -std::numeric_limits<T>::infinity();
             if (g >= count) continue;
             const int64_t i = candidates[g];
-            lead(i, row.get());
-            T* to = group.packed.get() + g / kGroup * kGroup * bounds.leading + g % kGroup;
-            for (int64_t j = 0; j < bounds.leading; ++j) to[j * kGroup] = row[j];
+            lead(i, group.packed.get() + g / kGroup * kGroup * bounds.leading + g % kGroup, kGroup);
             const T* y = bounds.rows + i * bounds.columns;
             std::copy(y, y + bounds.columns, group.rows.get() + g * bounds.columns);
             const double squared = square(i), off = slack(i, squared);
