@@ -204,12 +204,15 @@ struct Pruner {
         return found * (found > 0 ? kDown : kUp);
     }
 
-    // Row i less the shift, times the scale of the centroids.
-    void take(int64_t i, T* row) const {
+    // Row i less the shift, times the scale of the centroids. Row `next` is fetched into cache.
+    void take(int64_t i, int64_t next, T* row) const {
         const T* x = in.x + i * c.d;
+        const T* ahead = in.x + next * c.d;
         int64_t j = 0;
-        for (; j + W <= c.d; j += W)
+        for (; j + W <= c.d; j += W) {
+            __builtin_prefetch(ahead + j);
             store<T, W>(row + j, (load<T, W>(x + j) - load<T, W>(&c.shift[j])) * c.scale);
+        }
         for (; j < c.d; ++j) row[j] = (x[j] - c.shift[j]) * c.scale;
     }
 
@@ -220,33 +223,32 @@ struct Pruner {
         return (squared_gap<T>(row, c.rows.get() + k * c.stride, c.stride) + lost) * unit * unit;
     }
 
-    // Whether some bound of a row does not rule its centroids out.
+    // Bounds [q, q + W) of a row that do not rule their centroids out.
+    UNSUP_INLINE_MEMBER Index<T> broken(const T* lower, T upper, int64_t q) const {
+        return ~(load<T, W>(lower + q) - load<T, W>(moved + q) > Vec<T>{} + upper);
+    }
+
+    // Whether there is such a bound.
     bool unprotected(const T* lower, T upper) const {
-        int64_t q = 0;
-        Index<T> broken = Index<T>{};
-        for (; q + W <= bounds; q += W)
-            broken |= ~(load<T, W>(lower + q) - load<T, W>(moved + q) > Vec<T>{} + upper);
-        if (any<T>(broken)) return true;
-        for (; q < bounds; ++q)
-            if (!(lower[q] - moved[q] > upper)) return true;
-        return false;
+        Index<T> some = Index<T>{};
+        for (int64_t q = 0; q < b.width; q += W) some |= broken(lower, upper, q);
+        return any<T>(some);
     }
 
     // Enters row r of the block in the lists of those bounds.
     void list_active(const T* lower, T upper, int r, PruneSpace<T>& space) const {
-        const auto enter = [&](int64_t q) {
-            space.active[size_t(q * kBlockRows + space.count[size_t(q)]++)] = uint8_t(r);
-        };
-        int64_t q = 0;
-        for (; q + W <= bounds; q += W) {
-            const Index<T> broken =
-                ~(load<T, W>(lower + q) - load<T, W>(moved + q) > Vec<T>{} + upper);
-            if (!any<T>(broken)) continue;
-            for (int l = 0; l < W; ++l)
-                if (broken[l]) enter(q + l);
+        int32_t* count = space.count.data();
+        uint8_t* active = space.active.data();
+        for (int64_t q = 0; q < b.width; q += W) {
+            const Index<T> some = broken(lower, upper, q);
+            if (!any<T>(some)) continue;
+            typename index_of<T>::type lane[W];
+            __builtin_memcpy(lane, &some, sizeof lane);
+            for (int l = 0; l < W; ++l) {  // entered in any case, counted if it is so
+                active[(q + l) * kBlockRows + count[q + l]] = uint8_t(r);
+                count[q + l] -= int32_t(lane[l]);
+            }
         }
-        for (; q < bounds; ++q)
-            if (!(lower[q] - moved[q] > upper)) enter(q);
     }
 
     // Labels rows [i0, i1), at most a block: found(row, label) where the label is new.
@@ -261,12 +263,16 @@ struct Pruner {
             if (!fresh) {
                 space.own[r] = labels[i];
                 b.upper[i] = (b.upper[i] + way[place[labels[i]]]) * kUp;
-                if (!unprotected(b.lower + i * bounds, b.upper[i] * kUp)) continue;
+                if (!unprotected(b.lower + i * b.width, b.upper[i] * kUp)) continue;
             }
             space.touched.push_back(r);
         }
         std::fill(space.count.begin(), space.count.end(), 0);
-        for (const int32_t r : space.touched) tighten(i0 + r, r, space);
+        for (size_t at = 0; at < space.touched.size(); ++at) {
+            const int32_t r = space.touched[at];
+            const int32_t next = space.touched[std::min(at + 2, space.touched.size() - 1)];
+            tighten(i0 + r, i0 + next, r, space);
+        }
         space.survivors.clear();
         for (int64_t q = 0; q < bounds; ++q)
             if (space.count[size_t(q)] > 0) sift(i0, q, space);
@@ -307,11 +313,12 @@ struct Pruner {
         }
     }
 
-    // Computes the distance of row i to its own centroid, and enters it where it is active.
-    void tighten(int64_t i, int r, PruneSpace<T>& space) const {
+    // Computes the distance of row i to its own centroid, and enters it where it is active; fetches
+    // row `next` on the way.
+    void tighten(int64_t i, int64_t next, int r, PruneSpace<T>& space) const {
         ++space.tightened;
         T* row = space.row.get();
-        take(i, row);
+        take(i, next, row);
         const int32_t k = space.own[r];
         space.known[r] = squared_distance(row, k);
         b.upper[i] = upper(i, space.known[r]);
@@ -319,7 +326,7 @@ struct Pruner {
             for (int64_t q = 0; q < bounds; ++q)
                 space.active[size_t(q * kBlockRows + space.count[size_t(q)]++)] = uint8_t(r);
         else
-            list_active(b.lower + i * bounds, b.upper[i] * kUp, r, space);
+            list_active(b.lower + i * b.width, b.upper[i] * kUp, r, space);
         space.place[r] = place[k];
         const double square = b.squares[i], slack = b.slack[i] + b.centers_slack;
         const double distance = double(b.upper[i]) + slack;
@@ -360,7 +367,7 @@ struct Pruner {
             const T twice = 2 * best[a];
             const T squared = space.square[r] - twice - relative * std::abs(twice);
             const T distance = squared > 0 ? std::sqrt(squared) * kDown : T(0);
-            b.lower[(i0 + r) * bounds + q] =
+            b.lower[(i0 + r) * b.width + q] =
                 best[a] == -kInfinity ? kInfinity : kept(distance - space.slack[r], q);
         }
     }
@@ -406,13 +413,13 @@ struct Pruner {
             const int64_t i = i0 + r;
             int32_t k = space.own[r];
             if (end[r] < end[r + 1]) {
-                take(i, space.row.get());
+                take(i, i, space.row.get());
                 space.candidates.assign(1, {k, space.place[r], space.known[r]});
                 for (int32_t s = end[r]; s < end[r + 1]; ++s) {
                     const int32_t at = space.sorted[size_t(s)].place;
                     space.candidates.push_back({b.cluster[at], at, 0});
                 }
-                k = settle(i, b.lower + i * bounds, space);
+                k = settle(i, b.lower + i * b.width, space);
             }
             if (k != labels[i]) found(i, k);
         }
@@ -542,7 +549,7 @@ void prune(const AssignIn<T>& in, Bounds<T>& b, int32_t* labels, int64_t* n_chan
     for (int64_t k = 0; k < in.k; ++k) most = std::max(most, -2 * double(c.half_norm[k]));
     const double reach = std::sqrt(most) / double(c.scale) * (1 + 1e-6) * double(b.scale);
     const int64_t bounds = (y.groups + b.span - 1) / b.span;
-    const Buffer<T> way = buffer<T>(in.k, T(0)), moved = buffer<T>(bounds, T(0));
+    const Buffer<T> way = buffer<T>(in.k, T(0)), moved = buffer<T>(b.width, T(0));
     std::vector<int32_t> place(size_t(in.k));
     for (int64_t at = 0; at < in.k; ++at) place[size_t(b.cluster[at])] = int32_t(at);
     const bool fresh = b.before == nullptr;
@@ -565,8 +572,8 @@ void prune(const AssignIn<T>& in, Bounds<T>& b, int32_t* labels, int64_t* n_chan
     std::vector<PruneSpace<T>> spaces(static_cast<size_t>(threads));
     for (auto& space : spaces) {
         space.row = buffer<T>(c.stride, T(0));
-        space.count.resize(size_t(bounds));
-        space.active.resize(size_t(bounds * kBlockRows));
+        space.count.resize(size_t(b.width));
+        space.active.resize(size_t(b.width * kBlockRows));
     }
     Stop stop(run);
     std::atomic<int64_t> next{0}, changed{0};

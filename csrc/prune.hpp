@@ -43,6 +43,7 @@ template <class T>
 struct Bounds {
     int64_t columns;         // R + 1
     int64_t span;            // groups to a bound; B bounds in all
+    int64_t width;           // B, rounded up to a multiple of 16
     T scale;                 // IN of project
     const T* rows;           // IN [N, R + 1]: y of the rows
     const double* squares;   // IN [N]: |y|^2
@@ -52,7 +53,7 @@ struct Bounds {
     double centers_slack;    // IN: how far any of these may be off
     const T* before;         // IN [K, D]: centroids of the pass before; null: no bounds are known
     T* upper;                // IN/OUT [N]
-    T* lower;                // IN/OUT [N, B], each plus what `moved` was then
+    T* lower;                // IN/OUT [N, width], each plus what `moved` was then; infinity past B
     double* moved;           // IN/OUT [B]: sum over passes of the longest way of a centroid
     double* reach;           // IN/OUT [1]: no centroid was longer
     int64_t tightened;       // OUT: rows whose own distance was computed

@@ -195,7 +195,7 @@ void bind_dense(py::module_& m) {
                         projected.shape(1) == projected_centers.shape(1) &&
                         squares.size() == in.n && slack.size() == in.n && cluster.size() == in.k &&
                         upper.size() == in.n && lower.shape(0) == in.n &&
-                        lower.shape(1) == moved.size() && reach.size() == 1 &&
+                        lower.shape(1) == (moved.size() + 15) / 16 * 16 && reach.size() == 1 &&
                         labels.size() == in.n && span >= 1 &&
                         moved.size() == ((in.k + 15) / 16 + span - 1) / span,
                     "the bounds do not fit X and centers");
@@ -203,6 +203,7 @@ void bind_dense(py::module_& m) {
             if (before) require_labels(labels, in.k);
             Bounds<T> b{projected.shape(1),
                         span,
+                        lower.shape(1),
                         scale,
                         projected.data(),
                         squares.data(),

@@ -133,7 +133,8 @@ class Bounds:
     upper: Array
     """[N], type of X: distance that a centroid must keep so as not to be nearest."""
     lower: Array
-    """[N, B], type of X: distance of the nearest other centroid of each bound, plus `moved`."""
+    """[N, W], type of X: distance of the nearest other centroid of each bound, plus `moved`; W is B
+    rounded up to a multiple of `NEAR`, with infinity past B."""
     moved: Array
     """[B] float64: how far the centroids of each bound have moved."""
     reach: Array
@@ -160,7 +161,7 @@ def bounds(X: Array, centers: Array, basis: Basis, n_threads: int) -> Bounds:
         squares,
         slack,
         np.empty(n_rows, dtype=X.dtype),
-        np.empty((n_rows, n_bounds), dtype=X.dtype),
+        np.full((n_rows, -(-n_bounds // NEAR) * NEAR), np.inf, dtype=X.dtype),
         np.zeros(n_bounds),
         np.zeros(1),
     )
@@ -168,7 +169,7 @@ def bounds(X: Array, centers: Array, basis: Basis, n_threads: int) -> Bounds:
 
 def most_bounds(n_columns: int, projected: int) -> int:
     """Return how many bounds a row may have so that all takes less memory than the rows do."""
-    return max(1, n_columns - projected - 8)
+    return max(1, (n_columns - projected - 8) // NEAR * NEAR)
 
 
 def places(projected: Array) -> Array:

@@ -11,8 +11,8 @@ def compare(X, course, count, threads=2, labels=None):
     shift = np.median(X[:100], axis=0).astype(X.dtype)
     basis = prune.basis(X, shift).first(count)
     bounds = prune.bounds(X, course[0], basis, threads)
-    for lower in (bounds.lower, bounds.upper):
-        lower.fill(np.nan)
+    bounds.lower[:, : len(bounds.moved)] = np.nan
+    bounds.upper.fill(np.nan)
     labels = np.full(len(X), -1, dtype=np.int32) if labels is None else labels
     for centers in course:
         dense = labels.copy()
@@ -35,7 +35,7 @@ def check_bounds(X, centers, labels, bounds):
     with np.errstate(invalid="ignore"):
         assert not (bounds.upper < own * (1 - slack)).any()
         width = prune.NEAR * bounds.span
-        for q in range(bounds.lower.shape[1]):
+        for q in range(len(bounds.moved)):
             nearest = apart[:, bounds.cluster[q * width : (q + 1) * width]].min(axis=1)
             lower = bounds.lower[:, q] - bounds.moved[q]
             size = np.abs(x).max() + np.abs(c).max() + bounds.moved[q]
@@ -108,8 +108,9 @@ def test_few_bounds_stand_for_many_centroids():
     rng = np.random.default_rng(7)
     X = rng.normal(size=(600, 20)).astype(np.float32)
     bounds = prune.bounds(X, X[:400].copy(), prune.basis(X, X[0].copy()).first(9), 1)
-    assert bounds.span == 13
-    assert bounds.lower.shape == (600, 2)
+    assert bounds.span == 25
+    assert bounds.lower.shape == (600, 16)
+    assert len(bounds.moved) == 1
     compare(X, course_of(X, X[:400].copy(), 5, rng), 9)
 
 
