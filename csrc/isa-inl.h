@@ -18,8 +18,8 @@ namespace {
 
 template <class T>
 Ops<T> ops() {
-    return {assign<T>, assign_csr<T>, prune<T>,       project<T>, moments<T>,
-            seed<T>,   seed_csr<T>,   seed_rounds<T>, spread<T>};
+    return {assign<T>,  assign_csr<T>, prune<T>,    means<T>,       project<T>,
+            moments<T>, seed<T>,       seed_csr<T>, seed_rounds<T>, spread<T>};
 }
 
 }  // namespace

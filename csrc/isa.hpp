@@ -16,6 +16,7 @@ struct Ops {
     void (*assign)(const AssignIn<T>&, AssignOut<T>&, Totals*, const Run&);
     void (*assign_csr)(const AssignIn<T>&, const Csr<T>&, AssignOut<T>&, const Run&);
     void (*prune)(const AssignIn<T>&, Bounds<T>&, int32_t*, int64_t*, Totals*, const Run&);
+    void (*means)(const Means<T>&, const Totals&, const Run&);
     void (*project)(const Project<T>&, const Run&);
     void (*moments)(Moments<T>&, const Run&);
     void (*seed)(const Seed<T>&, const Run&);

@@ -120,6 +120,52 @@ int64_t move_chunks(const AssignIn<T>& in, int64_t chunk_rows, Totals& totals, i
     return n_changed;
 }
 
+template <class T>
+void means(const Means<T>& m, const Totals& totals, const Run& run) {
+    const int64_t stride = totals.stride;
+    const auto padded = [&](const T* from, T* to) {
+        std::copy(from, from + m.d, to);
+        std::fill(to + m.d, to + stride, T(0));
+    };
+    const Buffer<T> shift = buffer<T>(stride, T(0));
+    padded(m.shift, shift.get());
+    const Buffer<double> unit = buffer<double>(stride, 0.0);
+    for (int64_t j = 0; j < m.d; ++j) unit[j] = totals.steps[j] > 0 ? 1 / totals.steps[j] : 0.0;
+    const int threads = int(std::max<int64_t>(1, std::min<int64_t>(run.threads, m.k * m.d >> 14)));
+    std::vector<Buffer<T>> work;
+    for (int t = 0; t < threads; ++t) work.push_back(buffer<T>(2 * stride, T(0)));
+    std::atomic<int64_t> next{0};
+    in_parallel(threads, [&](int thread) {
+        constexpr int N = kDoubles;
+        T* center = work[size_t(thread)].get();
+        T* mean = center + stride;
+        for (int64_t k; (k = next.fetch_add(1)) < m.k;) {
+            padded(m.centers + k * m.d, center);
+            const double count = double(totals.counts[k]);
+            const int64_t* sums = totals.sums + k * stride;
+            vec<double, N> moved{}, cross{}, own{};
+            for (int64_t j = 0; j < stride; j += N) {
+                const vec<double, N> origin = to_double<T, N>(load<T, N>(&shift[j])),
+                                     before = to_double<T, N>(load<T, N>(center + j)),
+                                     apart = before - origin;
+                vec<double, N> sum;
+                for (int l = 0; l < N; ++l) sum[l] = double(sums[j + l]);
+                sum *= load<double, N>(&unit[j]);
+                for (int l = 0; l < N; ++l)
+                    mean[j + l] = count > 0 ? T(origin[l] + sum[l] / count) : center[j + l];
+                const vec<double, N> gap = to_double<T, N>(load<T, N>(mean + j)) - before;
+                moved += gap * gap;
+                cross += apart * sum;
+                own += apart * apart;
+            }
+            std::copy(mean, mean + m.d, m.means + k * m.d);
+            m.moved[k] = unsup::UNSUP_ISA::sum<N>(moved);
+            m.cross[k] = unsup::UNSUP_ISA::sum<N>(cross);
+            m.own[k] = count * unsup::UNSUP_ISA::sum<N>(own);
+        }
+    });
+}
+
 }  // namespace
 }  // namespace UNSUP_ISA
 }  // namespace unsup

@@ -20,4 +20,20 @@ struct Totals {
     int64_t* counts;      // IN/OUT [K]
 };
 
+// Where the centroids c go from totals, and what inertia they had: sum |x'|^2 is known, and
+//
+//   sum_i |x'_i - c'_{label_i}|^2 = sum |x'|^2 - 2 sum_k c'_k . S_k + sum_k n_k |c'_k|^2
+//
+// with S the sums. Each cluster's part is added up in one order and by itself.
+template <class T>
+struct Means {
+    int64_t k, d;
+    const T* centers;  // IN [K, D]
+    const T* shift;    // IN [D]
+    T* means;          // OUT [K, D]: shift + S / n, or c where there are no rows
+    double* moved;     // OUT [K]: |mean - c|^2
+    double* cross;     // OUT [K]: c' . S
+    double* own;       // OUT [K]: n |c'|^2
+};
+
 }  // namespace unsup

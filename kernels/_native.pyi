@@ -53,6 +53,18 @@ def move(
     counts: _Whole,
     n_threads: int,
 ) -> int: ...
+def means(
+    centers: _Array,
+    shift: _Array,
+    steps: _Doubles,
+    sums: _Whole,
+    counts: _Whole,
+    means: _Array,
+    moved: _Doubles,
+    cross: _Doubles,
+    own: _Doubles,
+    n_threads: int,
+) -> None: ...
 def prune(
     X: _Array,
     centers: _Array,

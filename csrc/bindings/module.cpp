@@ -182,6 +182,33 @@ void bind_dense(py::module_& m) {
         py::arg("labels").noconvert(), py::arg("steps").noconvert(), py::arg("sums").noconvert(),
         py::arg("counts").noconvert(), py::arg("n_threads"));
     m.def(
+        "means",
+        [](const In<T>& centers, const In<T>& shift, const In<double>& steps,
+           const In<int64_t>& sums, const In<int64_t>& counts, In<T> means, In<double> moved,
+           In<double> cross, In<double> own, int threads) {
+            require(centers.ndim() == 2 && means.ndim() == 2, "centers must be a matrix");
+            const int64_t k = centers.shape(0), d = centers.shape(1), stride = steps.size();
+            require(shift.size() == d && means.shape(0) == k && means.shape(1) == d &&
+                        moved.size() == k && cross.size() == k && own.size() == k && stride >= d &&
+                        stride % 8 == 0 && sums.size() == k * stride && counts.size() == k,
+                    "totals: wrong size");
+            const Totals totals{stride, steps.data(), const_cast<int64_t*>(sums.data()),
+                                const_cast<int64_t*>(counts.data())};
+            const Means<T> to{k,
+                              d,
+                              centers.data(),
+                              shift.data(),
+                              means.mutable_data(),
+                              moved.mutable_data(),
+                              cross.mutable_data(),
+                              own.mutable_data()};
+            run_free(threads, [&](const Run& r) { ops<T>().means(to, totals, r); });
+        },
+        py::arg("centers").noconvert(), py::arg("shift").noconvert(), py::arg("steps").noconvert(),
+        py::arg("sums").noconvert(), py::arg("counts").noconvert(), py::arg("means").noconvert(),
+        py::arg("moved").noconvert(), py::arg("cross").noconvert(), py::arg("own").noconvert(),
+        py::arg("n_threads"));
+    m.def(
         "prune",
         [](const In<T>& x, const In<T>& centers, const In<T>& shift, In<int32_t> labels,
            const MaybeIn<double>& steps, MaybeIn<int64_t> sums, MaybeIn<int64_t> counts,

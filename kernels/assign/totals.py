@@ -6,10 +6,13 @@ labels. A pass touches only the rows whose label is new.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from unsup_fast.kernels import threads
 from unsup_fast.kernels._check import Array
+from unsup_fast.kernels._dispatch import native
 
 LANES = 8  # columns of the sums are filled up to a multiple of this
 BITS = 50  # of a row's whole numbers: what a double can be rounded to by adding 1.5 * 2^52
@@ -69,3 +72,25 @@ def empty(steps: Array, n_clusters: int) -> Totals:
         np.zeros((n_clusters, len(steps)), dtype=np.int64),
         np.zeros(n_clusters, dtype=np.int64),
     )
+
+
+class Means(NamedTuple):
+    """Where centroids go."""
+
+    centers: Array
+    """[K, D], type of the centroids: means of the clusters; as before where there are no rows."""
+    movement: float
+    """Sum over the centroids of their squared movement."""
+    inertia: float
+    """Of the centroids before, less the squared length of all rows about the shift."""
+
+
+def means(totals: Totals, centers: Array, shift: Array, n_threads: int | None = None) -> Means:
+    """Return the means of the clusters that rows were assigned to from `centers` [K, D]."""
+    n_clusters = len(centers)
+    moved, cross, own = np.empty(n_clusters), np.empty(n_clusters), np.empty(n_clusters)
+    found = np.empty_like(centers)
+    workers = threads.effective(n_threads)
+    kept = (totals.steps, totals.sums, totals.counts)
+    native().means(centers, shift, *kept, found, moved, cross, own, workers)
+    return Means(found, float(moved.sum()), float(own.sum() - 2 * cross.sum()))

@@ -109,3 +109,34 @@ def test_wrong_arguments():
         relabel(X, X[:5].copy(), labels, shift, totals=kept)
     with pytest.raises(TypeError, match="labels must be int32"):
         relabel(X, X[:5].copy(), np.zeros(100, dtype=np.int64), shift, totals=kept)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(50, 1, 3), (900, 17, 40), (3000, 260, 130)], ids=str)
+def test_means(shape, dtype):
+    n, d, k = shape
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(n, d)) + 5).astype(dtype)
+    kept, shift = begun(X, k)
+    centers = X[rng.integers(0, n, k)].copy()
+    centers[-1] = 100  # no row is near
+    labels = np.full(n, -1, dtype=np.int32)
+    relabel(X, centers, labels, shift, totals=kept)
+    one, two = (totals.means(kept, centers, shift, threads) for threads in (1, 2))
+    np.testing.assert_array_equal(one.centers, two.centers)
+    assert one.movement == two.movement
+    assert one.inertia == two.inertia
+    x = X.astype(np.float64)
+    for cluster in range(k):
+        rows = x[labels == cluster]
+        exact = rows.mean(axis=0) if len(rows) else centers[cluster]
+        np.testing.assert_allclose(
+            one.centers[cluster], exact, rtol=4e-7 if dtype is np.float32 else 1e-9
+        )
+    moved = ((one.centers.astype(np.float64) - centers) ** 2).sum()
+    assert one.movement == pytest.approx(moved, rel=1e-12)
+    inertia = ((x - centers[labels]) ** 2).sum()
+    squares = ((x - shift) ** 2).sum()
+    assert squares + one.inertia == pytest.approx(
+        inertia, rel=1e-5 if dtype is np.float32 else 1e-9
+    )

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast.cluster._pruning import Passes
+from unsup_fast.cluster._pruning import Passes, Step
 from unsup_fast.cluster._sphere import COST, directions, rounding, unit_rows
-from unsup_fast.kernels.assign import Assigned
 
 Array = npt.NDArray[Any]
 
@@ -114,10 +113,9 @@ def lloyd(
     try:
         for iteration in range(1, problem.max_iter + 1):
             settled = False
-            found = problem.passes.step(centers, labels, problem.max_iter - iteration)
-            moved_centers = _updated(problem, centers, found)
-            movement = float(((moved_centers.astype(np.float64) - centers) ** 2).sum())
-            centers = moved_centers
+            ahead = problem.max_iter - iteration
+            found = problem.passes.step(centers, labels, ahead, sums=problem.metric == "cosine")
+            centers, movement = _moved(problem, centers, labels, found)
             # Without movement the labels just found are those of the centroids: sums depend on
             # the labels alone, so this is the usual end of a run, and it saves a pass.
             settled = movement == 0.0
@@ -173,13 +171,21 @@ def _read_only(array: Array) -> Array:
     return view
 
 
-def _updated(problem: Problem, centers: Array, found: Assigned) -> Array:
+def _moved(problem: Problem, centers: Array, labels: Array, found: Step) -> tuple[Array, float]:
+    """Return the centroids after the iteration and the sum of their squared movement."""
+    if found.means is not None:
+        return found.means, found.movement
+    updated = _updated(problem, centers, labels, found)
+    return updated, float(((updated.astype(np.float64) - centers) ** 2).sum())
+
+
+def _updated(problem: Problem, centers: Array, labels: Array, found: Step) -> Array:
     """Return the weighted means of the clusters, or their directions, in the type of X."""
     sums, weights = found.sums, found.weights
     assert sums is not None
     assert weights is not None
     if not weights.all():
-        sums, weights = _relocated(problem, centers, found.labels, sums, weights)
+        sums, weights = _relocated(problem, centers, labels, sums, weights)
     origin = 0.0 if problem.passes.shift is None else problem.passes.shift.astype(np.float64)
     filled = weights > 0
     means = origin + sums / np.where(filled, weights, 1.0)[:, None]  # [K, D] float64

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,22 @@ SAMPLE = 100  # rows that tell how long rows are
 # Below this share of the rows' squared lengths an inertia is summed up row by row: from sums and
 # lengths it would lose digits to cancellation.
 SMALL = 1e-2
+
+
+class Step(NamedTuple):
+    """What a pass found for the iteration that it belongs to."""
+
+    inertia: float
+    """Of the centroids that it started from."""
+    n_changed: int
+    means: Array | None
+    """[K, D], type of X: means of the clusters; None where sums and weights are given instead."""
+    movement: float
+    """Sum over the centroids of their squared movement to `means`."""
+    sums: Array | None
+    """[K, D] float64: weighted sums of the rows less the shift."""
+    weights: Array | None
+    """[K] float64."""
 
 
 class Passes:
@@ -86,19 +102,34 @@ class Passes:
         """Yield the rows part by part, with where they are."""
         yield slice(0, self.X.shape[0]), self.X
 
-    def step(self, centers: Array, labels: Array, ahead: int) -> Assigned:
-        """Make a pass that finds labels and sums; `ahead` is how many may follow."""
+    def step(self, centers: Array, labels: Array, ahead: int, *, sums: bool = False) -> Step:
+        """Make a pass that finds labels and where the centroids go.
+
+        Parameters
+        ----------
+        centers : ndarray of shape (K, D)
+        labels : ndarray of shape (N,)
+            Those of the pass before, overwritten.
+        ahead : int
+            How many passes may follow.
+        sums : bool
+            Whether sums are wanted even where all clusters have rows.
+        """
         if self._steps is None:
-            return self._add_up(centers, labels, ahead)
+            found = self._add_up(centers, labels, ahead)
+            return Step(found.inertia, found.n_changed, None, 0.0, found.sums, found.weights)
         if self._totals is None:
             self._totals = totals.empty(self._steps, len(centers))
         n_changed = self._label(centers, labels, ahead)
-        sums = self._totals.values(centers.shape[1])  # [K, D]
-        weights = self._totals.counts.astype(np.float64)  # [K]
-        inertia = self._inertia(centers, sums, weights)
-        if inertia is None:
+        assert self.shift is not None
+        found = totals.means(self._totals, centers, self.shift, self.n_threads)
+        inertia = self._squares + found.inertia
+        if inertia <= SMALL * self._squares:
             inertia = self._assign(centers, labels, update=False, labelled=True).inertia
-        return Assigned(labels, sums, weights, inertia, n_changed, None)
+        if not sums and self._totals.counts.all():
+            return Step(inertia, n_changed, found.centers, found.movement, None, None)
+        values = self._totals.values(centers.shape[1])  # [K, D]
+        return Step(inertia, n_changed, None, 0.0, values, self._totals.counts.astype(np.float64))
 
     def finish(self, centers: Array, labels: Array, settled: bool) -> tuple[float, Array]:
         """Return inertia and rows [K] of the clusters; `settled` says that labels are found."""
@@ -115,14 +146,6 @@ class Passes:
         found: Array | None = self._assign(centers, labels, **options).distances
         assert found is not None
         return found
-
-    def _inertia(self, centers: Array, sums: Array, weights: Array) -> float | None:
-        """Return sum |x'|^2 - 2 c'.sum x' + n |c'|^2, or None where that is not precise."""
-        c = centers.astype(np.float64) - self.shift  # [K, D]
-        cross = np.einsum("kd,kd->", c, sums)
-        own = np.einsum("kd,kd->k", c, c) @ weights
-        inertia = float(self._squares - 2 * cross + own)
-        return inertia if inertia > SMALL * self._squares else None
 
     def _add_up(self, centers: Array, labels: Array, ahead: int) -> Assigned:
         self._prepare(centers, labels, ahead)
