@@ -237,7 +237,8 @@ def relabel(
             options: dict[str, Any] = {"update": False, "return_inertia": False}
             found = assign(X, centers, shift=shift, labels=labels, n_threads=workers, **options)
             return found.n_changed
-        return native().move(X, centers, shift, labels, *sums, workers)
+        changed: int = native().move(X, centers, shift, labels, *sums, workers)
+        return changed
     if not np.array_equal(shift, bounds.basis.shift):
         raise ValueError("bounds and relabel must have the same shift")
     projected, _, slack = project_rows(centers[bounds.cluster], bounds.basis, workers)
@@ -264,7 +265,7 @@ def relabel(
     )
     bounds.before = centers.copy()
     bounds.work = (work[0], work[1], work[2])
-    return changed
+    return int(changed)
 
 
 def error_bound(X: Any, centers: Array, shift: Array | None = None) -> Array:

@@ -150,9 +150,7 @@ def bounds(X: Array, centers: Array, basis: Basis, n_threads: int) -> Bounds:
     """Project the rows of X, and put the centroids into places, near ones together."""
     n_rows, n_columns = X.shape
     rows, squares, slack = project_rows(X, basis, n_threads)
-    n_groups = -(-len(centers) // NEAR)
-    span = -(-n_groups // most_bounds(n_columns, rows.shape[1]))
-    n_bounds = -(-n_groups // span)
+    span, n_bounds = _spread(n_columns, len(centers), rows.shape[1])
     return Bounds(
         basis,
         span,
@@ -167,9 +165,18 @@ def bounds(X: Array, centers: Array, basis: Basis, n_threads: int) -> Bounds:
     )
 
 
-def most_bounds(n_columns: int, projected: int) -> int:
-    """Return how many bounds a row may have so that all takes less memory than the rows do."""
-    return max(1, (n_columns - projected - 8) // NEAR * NEAR)
+def _spread(n_columns: int, n_clusters: int, projected: int) -> tuple[int, int]:
+    """Return groups to a bound, and bounds: so many that all takes less memory than the rows."""
+    n_groups = -(-n_clusters // NEAR)
+    most = max(1, (n_columns - projected - 8) // NEAR * NEAR)
+    span = -(-n_groups // most)
+    return span, -(-n_groups // span)
+
+
+def bounds_size(n_columns: int, n_clusters: int, basis: Basis) -> int:
+    """Return how many numbers of X's type `Bounds` keep for a row, about."""
+    projected = len(basis.directions) + 1
+    return projected + _spread(n_columns, n_clusters, projected)[1] + 8
 
 
 def places(projected: Array) -> Array:

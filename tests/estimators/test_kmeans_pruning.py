@@ -84,6 +84,17 @@ def test_an_interrupted_pass_leaves_no_bounds_behind(steep, eager, monkeypatch):
     np.testing.assert_array_equal(found.weights, np.bincount(labels, minlength=60))
 
 
+def test_rows_in_a_file_leave_room(steep, eager, monkeypatch, tmp_path):
+    np.save(tmp_path / "rows.npy", steep)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    for room, made in ((1 << 30, True), (1000, False)):
+        monkeypatch.setattr(_pruning, "MAPPED_ROOM", room)
+        passes = _pruning.Passes(np.asarray(mapped), steep[0].copy(), None, 1, True)
+        labels = np.full(len(steep), -1, dtype=np.int32)
+        passes.step(steep[:60].copy(), labels, 10)
+        assert (passes._bounds is not None) == made
+
+
 def test_inertia_of_tight_clusters_keeps_its_digits():
     rng = np.random.default_rng(0)
     middles = rng.normal(size=(4, 3)) * 100

@@ -1,6 +1,7 @@
 """Passes over the rows: dense or pruned, as measuring says, and without effect on the result."""
 
 from collections.abc import Iterator
+from mmap import mmap
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -10,7 +11,15 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from unsup_fast.kernels.assign import Assigned, assign, relabel, totals
-from unsup_fast.kernels.assign.prune import Basis, Bounds, basis, bounds, choose, may_pay
+from unsup_fast.kernels.assign.prune import (
+    Basis,
+    Bounds,
+    basis,
+    bounds,
+    bounds_size,
+    choose,
+    may_pay,
+)
 from unsup_fast.kernels.assign.totals import Totals
 from unsup_fast.kernels.moments import Moments
 
@@ -22,6 +31,7 @@ SAMPLE = 100  # rows that tell how long rows are
 # Below this share of the rows' squared lengths an inertia is summed up row by row: from sums and
 # lengths it would lose digits to cancellation.
 SMALL = 1e-2
+MAPPED_ROOM = 256 << 20  # bytes that bounds may take where the rows are a mapped file
 
 
 class Step(NamedTuple):
@@ -96,7 +106,8 @@ class Passes:
     def take(self, rows: Array) -> Array:
         """Return the rows [M, D] of these indices, dense."""
         chosen = self.X[rows]
-        return np.ascontiguousarray(chosen.toarray() if sp.issparse(chosen) else chosen)
+        dense: Array = np.ascontiguousarray(chosen.toarray() if sp.issparse(chosen) else chosen)
+        return dense
 
     def parts(self) -> Iterator[tuple[slice, Any]]:
         """Yield the rows part by part, with where they are."""
@@ -122,12 +133,12 @@ class Passes:
             self._totals = totals.empty(self._steps, len(centers))
         n_changed = self._label(centers, labels, ahead)
         assert self.shift is not None
-        found = totals.means(self._totals, centers, self.shift, self.n_threads)
-        inertia = self._squares + found.inertia
+        means = totals.means(self._totals, centers, self.shift, self.n_threads)
+        inertia = self._squares + means.inertia
         if inertia <= SMALL * self._squares:
             inertia = self._assign(centers, labels, update=False, labelled=True).inertia
         if not sums and self._totals.counts.all():
-            return Step(inertia, n_changed, found.centers, found.movement, None, None)
+            return Step(inertia, n_changed, means.centers, means.movement, None, None)
         values = self._totals.values(centers.shape[1])  # [K, D]
         return Step(inertia, n_changed, None, 0.0, values, self._totals.counts.astype(np.float64))
 
@@ -143,7 +154,7 @@ class Passes:
     def distances(self, centers: Array, labels: Array) -> Array:
         """Return the squared distance [N] of each row to the centroid of its label."""
         options = {"update": False, "labelled": True, "return_distances": True}
-        found: Array | None = self._assign(centers, labels, **options).distances
+        found = self._assign(centers, labels, **options).distances
         assert found is not None
         return found
 
@@ -236,10 +247,15 @@ class Passes:
             if self._basis is None:
                 self._basis = basis(self.X, self.shift)
             chosen = choose(self.X, centers, self._basis)
-        if chosen is not None:
+        if chosen is not None and self._fits(chosen, n_clusters):
             self._time_dense(centers)
             self._made, self._last_seconds = self._passes, 0.0
             self._bounds = bounds(self.X, centers, chosen, self.n_threads)
+
+    def _fits(self, chosen: Basis, n_clusters: int) -> bool:
+        """Whether bounds leave memory to rows that lie in a file, which need not fit in it."""
+        bytes_of_row = bounds_size(self.X.shape[1], n_clusters, chosen) * self.X.itemsize
+        return not _is_mapped(self.X) or len(self.X) * bytes_of_row <= MAPPED_ROOM
 
     def _time_dense(self, centers: Array) -> None:
         if self._dense_seconds < np.inf:
@@ -250,6 +266,13 @@ class Passes:
         start = perf_counter()
         relabel(rows, centers, labels, self.shift, n_threads=self.n_threads)
         self._dense_seconds = (perf_counter() - start) * len(self.X) / len(rows)
+
+
+def _is_mapped(X: Array) -> bool:
+    below: Any = X
+    while isinstance(below, np.ndarray) and not isinstance(below, np.memmap):
+        below = below.base
+    return isinstance(below, np.memmap | mmap)
 
 
 def _added(one: Assigned, two: Assigned) -> Assigned:
