@@ -22,7 +22,7 @@ from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import choose, native
 from unsup_fast.kernels.seed import bounds
 
-__all__ = ["seed"]
+__all__ = ["scale_of", "score", "seed"]
 
 FIRST_BOUNDS = 8  # rounds without bounds, which leave too many pairs in them
 AGAIN = 4  # the bounds are chosen anew when there are so many times more rows
@@ -45,7 +45,7 @@ def _native(
     chosen = np.full(n_clusters, first, dtype=np.int64)
     closest = np.empty(n_rows, dtype=X.dtype)  # [N]
     potentials = np.empty(n_clusters)
-    scale = _scale(native().spread(X, first, n_threads), X.dtype)
+    scale = scale_of(native().spread(X, first, n_threads), X.dtype)
     bounded: bounds.Bounds | None = None
     done, again, pace = 0, FIRST_BOUNDS, 0.0
     if not bounds.may_pay(n_rows, n_columns, trials, n_clusters - FIRST_BOUNDS):
@@ -132,7 +132,17 @@ def _ref(
     return ref.seed(X, sample_weight, uniform, first)[0]
 
 
-def _scale(spread: float, dtype: Any) -> float:
+def _native_score(*arguments: Any) -> None:
+    native().seed(*arguments)
+
+
+def _ref_score(*arguments: Any) -> None:
+    from unsup_fast.kernels.seed import ref
+
+    ref.score(*arguments)
+
+
+def scale_of(spread: float, dtype: Any) -> float:
     """Return the power of two that brings differences of at most `spread` near one."""
     limits = np.finfo(dtype)
     exponent = np.frexp(spread)[1] if np.isfinite(spread) else limits.maxexp
@@ -197,3 +207,56 @@ def seed(
     uniform = np.zeros((n_clusters, trials))
     uniform[1:] = random_state.uniform(size=(n_clusters - 1, trials))
     return run(X, sample_weight, uniform, first, threads.effective(n_threads), progress)
+
+
+def score(
+    X: Array,
+    candidates: Array,
+    closest: Array,
+    sample_weight: Array | None = None,
+    *,
+    scale: float = 1.0,
+    n_threads: int | None = None,
+    backend: str | None = None,
+) -> tuple[Array, Array]:
+    """Measure what each candidate of a round would leave, on one block of the rows.
+
+    Distances are those of `seed` at the same scale, to the bit.
+
+    Parameters
+    ----------
+    X : C-contiguous ndarray of shape (N, D), float32 or float64
+        The rows. Values must be finite.
+    candidates : ndarray of shape (T, D), type of X
+    closest : ndarray of shape (N,), type of X
+        Squared distance of each row to the nearest row chosen so far, or infinity.
+    sample_weight : ndarray of shape (N,), type of X, optional
+        Weights of the rows; None stands for ones.
+    scale : float
+        What rows are multiplied by before squaring; see `scale_of`.
+    n_threads : int, optional
+        Threads to run; None for all.
+    backend : {"native", "ref"}, optional
+        Implementation; None chooses.
+
+    Returns
+    -------
+    distances : ndarray of shape (T, N), type of X
+        ``min(closest, |scale * (x - candidate)|^2)``
+    potentials : ndarray of shape (T,), float64
+        Their weighted sums.
+    """
+    _check.matrix("X", X)
+    n_rows = X.shape[0]
+    _check.matrix("candidates", candidates, X.dtype)
+    if candidates.shape[1] != X.shape[1]:
+        raise ValueError(f"candidates must have the {X.shape[1]} columns of X")
+    _check.vector("closest", closest, n_rows, X.dtype)
+    if sample_weight is not None:
+        _check.vector("sample_weight", sample_weight, n_rows, X.dtype)
+    run = choose("seed", {"native": _native_score, "ref": _ref_score}, backend)
+    distances = np.empty((len(candidates), n_rows), dtype=X.dtype)
+    potentials = np.empty(len(candidates))
+    workers = threads.effective(n_threads)
+    run(X, candidates, closest, sample_weight, distances, potentials, workers, scale)
+    return distances, potentials

@@ -29,3 +29,20 @@ def seed(
         chosen.append(candidates[best])
         potentials.append(scores[best])
     return np.array(chosen), np.array(potentials), closest
+
+
+def score(
+    X: Array,
+    candidates: Array,
+    closest: Array,
+    sample_weight: Array | None,
+    distances: Array,
+    potentials: Array,
+    n_threads: int,
+    scale: float,
+) -> None:
+    """Fill distances [T, N] and potentials [T] of one round; see `kernels.seed.score`."""
+    apart = scale * (X.astype(np.float64) - candidates.astype(np.float64)[:, None])  # [T, N, D]
+    np.minimum(closest, (apart**2).sum(axis=2), out=distances, casting="same_kind")
+    w = np.ones(len(X)) if sample_weight is None else sample_weight.astype(np.float64)
+    potentials[:] = distances @ w

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from unsup_fast.kernels import _native
 from unsup_fast.kernels.assign.prune import Basis, basis, project_rows
-from unsup_fast.kernels.seed import _scale, bounds, ref, seed
+from unsup_fast.kernels.seed import bounds, ref, scale_of, score, seed
 
 SHAPES = [(1, 1, 1), (9, 2, 9), (97, 17, 12), (3100, 3, 30), (400, 130, 40)]
 
@@ -35,7 +35,7 @@ def rounds(X, weight, uniform, first, threads, columns=(), cuts=(), scale=None):
     """Everything that the native rounds give, in calls that end at `cuts`."""
     k = len(uniform)
     if scale is None:
-        scale = _scale(_native.spread(X, first, threads), X.dtype)
+        scale = scale_of(_native.spread(X, first, threads), X.dtype)
     chosen = np.full(k, -1, dtype=np.int64)
     chosen[0] = first
     closest, potentials = np.full(len(X), np.nan, dtype=X.dtype), np.full(k, np.nan)
@@ -117,7 +117,7 @@ def test_bounds_do_not_change_a_bit(dtype, weighted, offset):
     X = clustered(700, 150, dtype) + dtype(offset)
     weight = make(len(X), 1, dtype)[1] if weighted else None
     uniform = draws(40, 11)
-    scale = _scale(_native.spread(X, 7, 1), X.dtype)
+    scale = scale_of(_native.spread(X, 7, 1), X.dtype)
     dense = rounds(X, weight, uniform, 7, 1)
     with threadpool_limits(1, user_api="blas"):
         found = basis(X, X[0].copy())
@@ -144,7 +144,7 @@ def test_bounds_do_not_change_a_bit(dtype, weighted, offset):
 def test_bounds_hold_for_any_rows(X, k, number):
     rng = np.random.default_rng(number)
     uniform, first = rng.random((k, 3)), int(rng.integers(len(X)))
-    scale = _scale(_native.spread(X, first, 1), X.dtype)
+    scale = scale_of(_native.spread(X, first, 1), X.dtype)
     directions = np.linalg.qr(rng.normal(size=(33, 15)))[0].T.astype(np.float32)
     defect = float(np.linalg.norm(directions.astype(float) @ directions.T - np.eye(15)))
     found = Basis(np.ascontiguousarray(directions), defect, X[0].copy(), scale)
@@ -212,6 +212,49 @@ def test_one_round_matches_brute_force(dtype, threads, trials):
     np.testing.assert_allclose(distances, truth, rtol=1e-5)
     assert (distances[np.arange(trials), np.arange(trials)] == 0).all()
     np.testing.assert_allclose(potentials, truth @ weight.astype(np.float64), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_score_of_a_block_is_the_reference(shape, dtype):
+    X, weight = make(*shape[:2], dtype)
+    candidates, closest = X[:7].copy(), np.full(len(X), 2.0, dtype=dtype)
+    closest[::3] = np.inf
+    for w in (None, weight):
+        one, two, truth = (
+            score(X, candidates, closest, w, scale=0.5, **how)
+            for how in ({"n_threads": 1}, {"n_threads": 2}, {"backend": "ref"})
+        )
+        for found, other, expected in zip(one, two, truth, strict=True):
+            np.testing.assert_array_equal(found, other)
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+        assert (one[0][np.arange(len(candidates)), np.arange(len(candidates))] == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("d", [1, 3, 16, 47, 130])
+@pytest.mark.parametrize("magnitude", [1e-25, 1.0, 1e30])
+def test_score_of_blocks_has_the_distances_of_all_rounds(dtype, d, magnitude):
+    X = make(211, d, dtype)[0] * dtype(magnitude)
+    scale = scale_of(_native.spread(X, 5, 1), X.dtype)
+    chosen, _, closest, _ = rounds(X, None, draws(12, 4), 5, 2, scale=scale)
+    found = np.full(len(X), np.inf, dtype=dtype)
+    for part in (slice(97), slice(97, 98), slice(98, None)):
+        for row in chosen:
+            found[part] = score(X[part], X[[row]], found[part], scale=scale)[0][0]
+    np.testing.assert_array_equal(found, closest)
+
+
+def test_score_refuses_what_does_not_fit():
+    X = np.zeros((5, 3))
+    for candidates, closest, weight in (
+        (X[:, :2].copy(), np.zeros(5), None),
+        (X[:2].astype(np.float32), np.zeros(5), None),
+        (X[:2], np.zeros(4), None),
+        (X[:2], np.zeros(5), np.ones(6)),
+    ):
+        with pytest.raises((TypeError, ValueError), match=r"candidates|closest|sample_weight"):
+            score(X, candidates, closest, weight)
 
 
 def test_duplicates_are_not_chosen_while_others_are_left():

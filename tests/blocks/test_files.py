@@ -1,9 +1,9 @@
-"""Reading a data file into rows."""
+"""Data files as sources."""
 
 import numpy as np
 import pytest
 
-from unsup_fast.blocks import DataError, read, read_vector
+from unsup_fast.blocks import DataError, read_vector, source
 
 RANDOM = np.random.default_rng(0)
 
@@ -24,25 +24,25 @@ RANDOM = np.random.default_rng(0)
 def test_types(tmp_path, given, expected):
     array = RANDOM.integers(0, 2, (7, 3)).astype(given)
     np.save(tmp_path / "d.npy", array)
-    rows = read(tmp_path / "d.npy")
-    assert rows.array.dtype == expected
-    assert rows.array.dtype.isnative
-    assert rows.array.flags.c_contiguous
-    np.testing.assert_array_equal(rows.array, array.astype(expected))
+    rows = source(tmp_path / "d.npy")
+    assert rows.dtype == expected
+    assert rows.whole().dtype.isnative
+    assert rows.whole().flags.c_contiguous
+    np.testing.assert_array_equal(rows.whole(), array.astype(expected))
     assert bool(rows.notes) == (np.dtype(given).newbyteorder("=") != expected)
 
 
 @pytest.mark.parametrize("value", [2**24 + 1, -(2**24) - 1])
 def test_large_integers_are_not_rounded(tmp_path, value):
     np.save(tmp_path / "d.npy", np.array([[value, 1]]))
-    rows = read(tmp_path / "d.npy")
-    assert rows.array.dtype == np.float64
-    assert rows.array[0, 0] == value
+    rows = source(tmp_path / "d.npy")
+    assert rows.dtype == np.float64
+    assert rows.whole()[0, 0] == value
 
 
 def test_float32_is_mapped_not_copied(tmp_path):
     np.save(tmp_path / "d.npy", np.ones((5, 2), dtype=np.float32))
-    array = read(tmp_path / "d.npy").array
+    array = source(tmp_path / "d.npy").array
     assert not array.flags.owndata
     assert not array.flags.writeable
 
@@ -50,9 +50,9 @@ def test_float32_is_mapped_not_copied(tmp_path):
 def test_fortran_order(tmp_path):
     array = np.asfortranarray(RANDOM.random((5, 3)))
     np.save(tmp_path / "d.npy", array)
-    rows = read(tmp_path / "d.npy")
-    assert rows.array.flags.c_contiguous
-    np.testing.assert_array_equal(rows.array, array)
+    rows = source(tmp_path / "d.npy")
+    assert rows.whole().flags.c_contiguous
+    np.testing.assert_array_equal(rows.whole(), array)
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_fortran_order(tmp_path):
 def test_images_are_flattened(tmp_path, shape, picture):
     array = RANDOM.random(shape)
     np.save(tmp_path / "d.npy", array)
-    rows = read(tmp_path / "d.npy")
-    np.testing.assert_array_equal(rows.array, array.reshape(5, -1))
+    rows = source(tmp_path / "d.npy")
+    np.testing.assert_array_equal(rows.whole(), array.reshape(5, -1))
     assert rows.image_shape == picture
     assert rows.notes
 
@@ -75,9 +75,9 @@ def test_images_are_flattened(tmp_path, shape, picture):
 def test_moments(tmp_path):
     array = RANDOM.normal(size=(100, 3))
     np.save(tmp_path / "d.npy", array)
-    rows = read(tmp_path / "d.npy")
-    np.testing.assert_allclose(rows.mean, array.mean(axis=0), atol=1e-12)
-    np.testing.assert_allclose(rows.variance, array.var(axis=0))
+    rows = source(tmp_path / "d.npy")
+    np.testing.assert_allclose(rows.moments.mean, array.mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(rows.moments.variance, array.var(axis=0))
 
 
 def test_weights(tmp_path):
@@ -90,16 +90,16 @@ def test_weights(tmp_path):
 def test_csv_keeps_the_order_asked_for(tmp_path):
     pytest.importorskip("pyarrow")
     (tmp_path / "d.csv").write_text("a,b,c\n1,2.5,x\n3,4.5,y\n")
-    rows = read(tmp_path / "d.csv", columns=["b", "a"])
+    rows = source(tmp_path / "d.csv", columns=["b", "a"])
     assert rows.names == ("b", "a")
-    assert rows.array.dtype == np.float64
-    np.testing.assert_array_equal(rows.array, [[2.5, 1], [4.5, 3]])
+    assert rows.dtype == np.float64
+    np.testing.assert_array_equal(rows.whole(), [[2.5, 1], [4.5, 3]])
 
 
 def test_csv_text_is_skipped_with_a_note(tmp_path):
     pytest.importorskip("pyarrow")
     (tmp_path / "d.csv").write_text("name,a\nx,1\ny,2\n")
-    rows = read(tmp_path / "d.csv")
+    rows = source(tmp_path / "d.csv")
     assert rows.names == ("a",)
     assert rows.notes == ("Skipped columns that are not numbers: name.",)
 
@@ -107,9 +107,9 @@ def test_csv_text_is_skipped_with_a_note(tmp_path):
 def test_csv_without_a_header(tmp_path):
     pytest.importorskip("pyarrow")
     (tmp_path / "d.csv").write_text("1,2\n3,4\n")
-    rows = read(tmp_path / "d.csv")
+    rows = source(tmp_path / "d.csv")
     assert rows.names == ("c0", "c1")
-    np.testing.assert_array_equal(rows.array, [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(rows.whole(), [[1, 2], [3, 4]])
     assert "c0 to c1" in rows.notes[0]
 
 
@@ -117,15 +117,15 @@ def test_csv_column_that_turns_from_integers_to_fractions(tmp_path):
     """The type is guessed from the first megabyte; the fraction comes after it."""
     pytest.importorskip("pyarrow")
     (tmp_path / "d.csv").write_text("a,b\n" + "1,2\n" * 400_000 + "1.5,2\n")
-    assert read(tmp_path / "d.csv").array[-1, 0] == 1.5
+    assert source(tmp_path / "d.csv").whole()[-1, 0] == 1.5
 
 
 def test_csv_marks_and_quotes(tmp_path):
     pytest.importorskip("pyarrow")
     (tmp_path / "d.csv").write_bytes(b'\xef\xbb\xbf"a, first",b\r\n"1",2\r\n3,4\r\n')
-    rows = read(tmp_path / "d.csv")
+    rows = source(tmp_path / "d.csv")
     assert rows.names == ("a, first", "b")
-    np.testing.assert_array_equal(rows.array, [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(rows.whole(), [[1, 2], [3, 4]])
 
 
 def table(tmp_path, columns, **options):
@@ -140,17 +140,17 @@ def table(tmp_path, columns, **options):
 def test_parquet_numbers(tmp_path, rows_in_group):
     a, b = RANDOM.random(20, dtype=np.float32), RANDOM.integers(0, 9, 20)
     path = table(tmp_path, {"a": a, "b": b, "t": ["x"] * 20}, row_group_size=rows_in_group)
-    rows = read(path)
+    rows = source(path)
     assert rows.names == ("a", "b")
-    assert rows.array.dtype == np.float32
-    np.testing.assert_array_equal(rows.array, np.column_stack([a, b]).astype(np.float32))
+    assert rows.dtype == np.float32
+    np.testing.assert_array_equal(rows.whole(), np.column_stack([a, b]).astype(np.float32))
 
 
 def test_parquet_takes_the_widest_type(tmp_path):
     path = table(tmp_path, {"a": np.ones(3, dtype=np.float32), "b": np.ones(3)})
-    assert read(path).array.dtype == np.float64
+    assert source(path).dtype == np.float64
     path = table(tmp_path, {"a": np.array([2**24 + 1, 0])})
-    assert read(path).array[0, 0] == 2**24 + 1
+    assert source(path).whole()[0, 0] == 2**24 + 1
 
 
 @pytest.mark.parametrize("kind", ["list", "large", "fixed"])
@@ -172,18 +172,18 @@ def test_parquet_lists(tmp_path, kind, value):
         else [[i, 2 * i] for i in range(5)]
     )
     path = table(tmp_path, {"v": pa.array(values, whole), "t": ["x"] * 5}, row_group_size=2)
-    rows = read(path)
+    rows = source(path)
     assert rows.names == ("v",)
-    assert rows.array.dtype == (np.float64 if value == "double" else np.float32)
-    np.testing.assert_array_equal(rows.array, [[i, 2 * i] for i in range(5)])
+    assert rows.dtype == (np.float64 if value == "double" else np.float32)
+    np.testing.assert_array_equal(rows.whole(), [[i, 2 * i] for i in range(5)])
 
 
 def test_parquet_list_beside_numbers_is_chosen_by_name(tmp_path):
     path = table(tmp_path, {"id": [1, 2], "v": [[1.0, 2.0], [3.0, 4.0]]})
-    np.testing.assert_array_equal(read(path, columns=["v"]).array, [[1, 2], [3, 4]])
-    np.testing.assert_array_equal(read(path, columns=["id"]).array, [[1], [2]])
+    np.testing.assert_array_equal(source(path, columns=["v"]).whole(), [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(source(path, columns=["id"]).whole(), [[1], [2]])
     with pytest.raises(DataError, match="a list column cannot be used beside others"):
-        read(path, columns=["id", "v"])
+        source(path, columns=["id", "v"])
 
 
 def test_tables_need_pyarrow(tmp_path, monkeypatch):
@@ -192,4 +192,4 @@ def test_tables_need_pyarrow(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (tmp_path / "d.csv").write_text("a\n1\n")
     with pytest.raises(ImportError, match=r"pip install 'unsup-fast\[data\]'"):
-        read(tmp_path / "d.csv")
+        source(tmp_path / "d.csv")

@@ -1,0 +1,9 @@
+"""Data of any size and kind as a sequence of row blocks."""
+
+from unsup_fast.blocks._feed import DataError
+from unsup_fast.blocks._files import kind_of
+from unsup_fast.blocks._open import source
+from unsup_fast.blocks._source import Source
+from unsup_fast.blocks._weights import read_vector, weights_from
+
+__all__ = ["DataError", "Source", "kind_of", "read_vector", "source", "weights_from"]

@@ -1,0 +1,83 @@
+"""Arrays in memory or memory-mapped, and sparse matrices."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from unsup_fast.blocks import _half
+from unsup_fast.blocks._feed import DataError, Feed, Piece, number_type, times
+
+Array = npt.NDArray[Any]
+
+
+def dense(
+    name: str, kind: str, X: Array, notes: tuple[str, ...] = (), path: Path | None = None
+) -> Feed:
+    """Return the feed of an array [N, D], or of images [N, H, W] or [N, H, W, C]."""
+    dtype = number_type(X.dtype, name)
+    if X.ndim not in (2, 3, 4):
+        raise DataError(f"{name}: has shape {times(X.shape)}; rows x columns are needed")
+    if math.prod(X.shape) == 0:
+        raise DataError(f"{name}: has no values (shape {times(X.shape)})")
+    n_columns, image_shape = math.prod(X.shape[1:]), None
+    if X.ndim > 2:
+        if X.ndim == 3 or X.shape[3] in (1, 3, 4):
+            image_shape = X.shape[1:]
+        notes += (f"Each {times(X.shape[1:])} image is a row of {n_columns:,} columns.",)
+    native = X.dtype.newbyteorder("=")
+    in_place = native == X.dtype == dtype and X.flags.c_contiguous and X.flags.aligned
+
+    def pieces(start: int) -> Iterator[Piece]:
+        def fill(low: int, high: int, out: Array) -> None:
+            _half.copy(X[start + low : start + high].reshape(high - low, n_columns), out)
+
+        yield Piece(len(X) - start, fill)
+
+    def take(indices: Array) -> Array:
+        return X[indices].reshape(len(indices), n_columns)
+
+    return Feed(
+        name=name,
+        kind=kind,
+        n_columns=n_columns,
+        source_dtype=str(native),
+        pieces=pieces,
+        n_rows=len(X),
+        dtype=dtype,
+        image_shape=image_shape,
+        notes=notes,
+        array=X.reshape(len(X), n_columns) if in_place else None,
+        take=take,
+        path=path,
+    )
+
+
+def sparse(X: Any) -> Feed:
+    """Return the feed of a SciPy matrix, which is made dense a block at a time."""
+    if X.ndim != 2 or 0 in X.shape:
+        raise DataError(f"X: has shape {times(X.shape)}; rows x columns are needed")
+    X = X.tocsr()
+
+    def pieces(start: int) -> Iterator[Piece]:
+        def fill(low: int, high: int, out: Array) -> None:
+            out[...] = X[start + low : start + high].toarray()
+
+        yield Piece(X.shape[0] - start, fill)
+
+    def take(indices: Array) -> Array:
+        rows: Array = X[indices].toarray()
+        return rows
+
+    return Feed(
+        name="X",
+        kind="sparse",
+        n_columns=X.shape[1],
+        source_dtype=str(X.dtype.newbyteorder("=")),
+        pieces=pieces,
+        n_rows=X.shape[0],
+        dtype=number_type(X.dtype, "X"),
+        take=take,
+    )

@@ -1,0 +1,118 @@
+"""Tables in memory and Arrow data sets."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from unsup_fast.blocks import _columns
+from unsup_fast.blocks._feed import DataError, Feed, Piece, skip
+
+NAME = "X"
+VALUES = 1 << 20  # of a batch that is converted at once
+
+
+def table(data: Any, columns: Sequence[str] | None, exclude: tuple[str, ...]) -> Feed:
+    """Return the feed of a pyarrow Table."""
+
+    def batches(names: list[str], start: int, most: int) -> Iterator[Any]:
+        chosen = data.select(names).slice(start)
+        return iter(chosen.to_batches(max_chunksize=most))
+
+    return _feed(data.schema, data.num_rows, batches, columns, exclude)
+
+
+def frame(data: Any, columns: Sequence[str] | None, exclude: tuple[str, ...]) -> Feed:
+    """Return the feed of a pandas frame, which is converted a few rows at a time."""
+    pa = _columns.arrow()
+    strange = [name for name in data.columns if not isinstance(name, str)]
+    if strange:
+        raise DataError(
+            f"{NAME}: the column {strange[0]!r} has no text for a name; "
+            "pass data.to_numpy(), or name all columns"
+        )
+    _columns.unique(NAME, list(data.columns))
+    schema = pa.Schema.from_pandas(data, preserve_index=False)
+
+    def batches(names: list[str], start: int, most: int) -> Iterator[Any]:
+        fields = pa.schema([schema.field(name) for name in names])
+        for row in range(start, len(data), most):
+            part = data[names].iloc[row : row + most]
+            yield pa.RecordBatch.from_pandas(part, schema=fields, preserve_index=False)
+
+    return _feed(schema, len(data), batches, columns, exclude)
+
+
+def dataset(data: Any, columns: Sequence[str] | None, exclude: tuple[str, ...]) -> Feed:
+    """Return the feed of a pyarrow Dataset."""
+
+    def batches(names: list[str], start: int, most: int) -> Iterator[Any]:
+        # As little read ahead as the scanner allows: it would fill memory with batches.
+        found = data.to_batches(
+            columns=names, batch_size=most, batch_readahead=1, fragment_readahead=1
+        )
+        return iter(found)
+
+    return _feed(data.schema, data.count_rows(), batches, columns, exclude, seekable=False)
+
+
+def imported(data: Any) -> Any:
+    """Return the table of a frame that speaks Arrow: by `__arrow_c_stream__`, or `to_arrow`."""
+    pa = _columns.arrow()
+    try:
+        found = pa.table(data) if hasattr(data, "__arrow_c_stream__") else data.to_arrow()
+    except (TypeError, ValueError, pa.ArrowException) as error:
+        raise TypeError(
+            f"data of type {type(data).__name__} is no table ({' '.join(str(error).split())}); "
+            "pass a table, a frame or an array"
+        ) from error
+    if not isinstance(found, pa.Table):
+        raise TypeError(f"{type(data).__name__}.to_arrow() returned no table; pass a frame")
+    return found
+
+
+def _feed(
+    schema: Any,
+    n_rows: int,
+    batches: Any,
+    columns: Sequence[str] | None,
+    exclude: tuple[str, ...],
+    seekable: bool = True,
+) -> Feed:
+    """Return the feed of record batches.
+
+    ``batches(names, start, most)`` yields those columns in batches of at most that many rows, from
+    row `start` on, or from the first row if `seekable` is false.
+    """
+    notes: list[str] = []
+    names, is_list = _columns.chosen(NAME, schema, columns, exclude, notes)
+    if n_rows == 0:
+        raise DataError(f"{NAME}: has no rows")
+    first = next((one for one in batches(names, 0, 1) if one.num_rows), None) if is_list else None
+    found = _columns.describe(NAME, schema, names, is_list, first)
+    most = max(1, VALUES // found.n_columns)
+
+    def pieces(start: int) -> Iterator[Piece]:
+        row = start if seekable else 0
+        read = _numbered(batches(names, row, most), row)
+        converted = (_columns.piece(NAME, batch, found, row) for batch, row in read)
+        return converted if seekable else skip(converted, start)
+
+    return Feed(
+        name=NAME,
+        kind="table",
+        n_columns=found.n_columns,
+        source_dtype=found.source_dtype,
+        pieces=pieces,
+        n_rows=n_rows,
+        dtype=found.dtype,
+        integers=found.integers,
+        names=found.names,
+        notes=tuple(notes),
+        decoded=not seekable,
+        seekable=seekable,
+    )
+
+
+def _numbered(batches: Iterator[Any], row: int) -> Iterator[tuple[Any, int]]:
+    for batch in batches:
+        yield batch, row
+        row += batch.num_rows

@@ -1,0 +1,68 @@
+"""Functions that yield matrices."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unsup_fast.blocks._feed import DataError, Feed, Piece, matrix, number_type, skip, times
+
+Array = npt.NDArray[Any]
+
+NAME = "X"
+
+
+def feed(call: Callable[[], Iterable[Any]]) -> Feed:
+    """Return the feed of a function; it is called once here, for its first matrix."""
+    first = next(_matrices(call), None)
+    if first is None:
+        raise DataError(f"{NAME}: has no rows (the function yields no matrix)")
+    if first.shape[1] == 0:
+        raise DataError(f"{NAME}: has no values (the first matrix is {times(first.shape)})")
+
+    def pieces(start: int) -> Iterator[Piece]:
+        return skip(_alike(call, first.shape[1], first.dtype), start)
+
+    return Feed(
+        name=NAME,
+        kind="callable",
+        n_columns=first.shape[1],
+        source_dtype=str(first.dtype.newbyteorder("=")),
+        pieces=pieces,
+        dtype=number_type(first.dtype, NAME),
+        seekable=False,
+        decoded=True,
+    )
+
+
+def _alike(
+    call: Callable[[], Iterable[Any]], n_columns: int, dtype: np.dtype[Any]
+) -> Iterator[Piece]:
+    for number, found in enumerate(_matrices(call)):
+        if found.shape[1] != n_columns:
+            raise DataError(
+                f"{NAME}: matrix {number} has {found.shape[1]} columns, the first had {n_columns}; "
+                "all must have as many"
+            )
+        if found.dtype != dtype:
+            raise DataError(
+                f"{NAME}: matrix {number} holds {found.dtype}, the first held {dtype}; "
+                "all must be of one type"
+            )
+        yield matrix(found)
+
+
+def _matrices(call: Callable[[], Iterable[Any]]) -> Iterator[Array]:
+    given = call()
+    if not isinstance(given, Iterable):
+        raise TypeError(
+            f"the function returned {type(given).__name__}; it must return an iterator of matrices"
+        )
+    for number, one in enumerate(given):
+        found = np.asarray(one)
+        if found.ndim != 2:
+            raise DataError(
+                f"{NAME}: matrix {number} has shape {times(found.shape)}; rows x columns are needed"
+            )
+        yield found

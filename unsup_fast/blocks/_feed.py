@@ -1,0 +1,136 @@
+"""What a kind of data tells about itself, and how its rows are read.
+
+Each kind of data has a function that returns a `Feed`; everything else is written once on feeds.
+"""
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from unsup_fast.blocks import _half
+
+Array = npt.NDArray[Any]
+DType = np.dtype[Any]
+
+# Beyond this magnitude float32 no longer holds every integer.
+EXACT_IN_FLOAT32 = 1 << 24
+
+
+class DataError(ValueError):
+    """Data cannot be used; the message names file, row and column."""
+
+
+class Piece(NamedTuple):
+    """Rows that a reader hands over together, in a type of its own."""
+
+    n_rows: int
+    fill: Callable[[int, int, Array], None]
+    """``fill(start, stop, out)`` writes rows start to stop into out [stop - start, D]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feed:
+    """Data that can be read from any row on, as often as wanted."""
+
+    name: str
+    """What errors call the data: the path of a file, or "X"."""
+    kind: str
+    """Suffix of the file without its dot, or what the data are: "array", "table" ..."""
+    n_columns: int
+    source_dtype: str
+    """Type of the numbers before they are converted."""
+    pieces: Callable[[int], Iterator[Piece]]
+    """Rows from the given one on, in order."""
+    n_rows: int | None = None
+    """None if only reading tells."""
+    dtype: DType | None = None
+    """float32 or float64; None if that hangs on how large the `integers` are."""
+    integers: list[int] | None = None
+    """Columns of wide integers; None if all are."""
+    names: tuple[str, ...] | None = None
+    image_shape: tuple[int, ...] | None = None
+    notes: tuple[str, ...] = ()
+    array: Array | None = None
+    """The rows themselves if they are a C-contiguous matrix in memory or a memory map."""
+    take: Callable[[Array], Array] | None = None
+    """Rows of these indices, where reading some costs no more than they weigh."""
+    decoded: bool = False
+    """Whether reading means work that is worth memory to save: unpacking, parsing, a function."""
+    seekable: bool = True
+    """Whether starting at a later row saves reading the ones before."""
+    path: Path | None = None
+    """The file, if the data are one."""
+
+
+def matrix(rows: Any) -> Piece:
+    """Return a matrix of numbers as a piece."""
+
+    def fill(start: int, stop: int, out: Array) -> None:
+        _half.copy(rows[start:stop], out)
+
+    return Piece(len(rows), fill)
+
+
+def skip(pieces: Iterator[Piece], start: int) -> Iterator[Piece]:
+    """Leave out the first `start` rows of pieces that can only be read from the first row on."""
+    for piece in pieces:
+        if start >= piece.n_rows:
+            start -= piece.n_rows
+        elif start:
+            yield later(piece, start)
+            start = 0
+        else:
+            yield piece
+
+
+def later(piece: Piece, start: int) -> Piece:
+    """Return a piece without its first rows."""
+    return Piece(
+        piece.n_rows - start, lambda low, high, out: piece.fill(low + start, high + start, out)
+    )
+
+
+def cut(feed: Feed, start: int, size: int, dtype: DType) -> Generator[Array, None, None]:
+    """Yield the rows from `start` on as new blocks [size, D]; the last may have fewer rows."""
+    block: Array | None = None
+    filled, row = 0, start
+    for piece in feed.pieces(start):
+        done = 0
+        while done < piece.n_rows:
+            if block is None:
+                left = size if feed.n_rows is None else max(1, feed.n_rows - row)
+                block = np.empty((min(size, left), feed.n_columns), dtype)
+            few = min(len(block) - filled, piece.n_rows - done)
+            piece.fill(done, done + few, block[filled : filled + few])
+            done, filled, row = done + few, filled + few, row + few
+            if filled == len(block):
+                yield block
+                block, filled = None, 0
+    if block is not None:
+        yield block[:filled].copy()
+
+
+def number_type(dtype: DType, name: str) -> DType | None:
+    """Return the type that numbers are converted to, None if that hangs on their size.
+
+    Raises
+    ------
+    DataError
+        If they are no numbers.
+    """
+    if dtype.kind not in "fiub" or dtype == np.longdouble:
+        raise DataError(f"{name}: holds {dtype}; float, integer or bool is needed")
+    if dtype.kind == "f":
+        return np.dtype(np.float64 if dtype.itemsize == 8 else np.float32)
+    if dtype.kind in "iu" and dtype.itemsize > 2:
+        return None
+    return np.dtype(np.float32)
+
+
+def times(shape: tuple[int, ...]) -> str:
+    """Return a shape as in "3 x 4"."""
+    return " x ".join(map(str, shape)) if shape else "of a single value"

@@ -1,0 +1,98 @@
+"""Arrow's own files: `.arrow` and `.feather`."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import accumulate, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unsup_fast.blocks import _columns
+from unsup_fast.blocks._columns import Columns
+from unsup_fast.blocks._feed import DataError, Feed, Piece, later
+
+MAGIC = b"ARROW1"  # what a file of the file format begins with
+
+
+def feed(path: Path, kind: str, columns: Sequence[str] | None, exclude: tuple[str, ...]) -> Feed:
+    """Return the feed of an Arrow file, of the file or stream format, read by record batches."""
+    notes: list[str] = []
+    with _reasons(path), _opened(path, None) as file:
+        schema = file.schema
+    names, is_list = _columns.chosen(str(path), schema, columns, exclude, notes)
+    fields = [schema.get_field_index(name) for name in names]
+    sizes = [batch.num_rows for batch in _batches(path, fields[:1], 0)]
+    if not sum(sizes):
+        raise DataError(f"{path}: has no rows")
+    first = None
+    if is_list:
+        first = next(_batches(path, fields, int(np.argmax(np.array(sizes) > 0))))
+    found = _columns.describe(str(path), schema, names, is_list, first)
+
+    def pieces(start: int) -> Iterator[Piece]:
+        return _pieces(path, found, fields, sizes, start)
+
+    return Feed(
+        name=str(path),
+        kind=kind,
+        n_columns=found.n_columns,
+        source_dtype=found.source_dtype,
+        pieces=pieces,
+        n_rows=sum(sizes),
+        dtype=found.dtype,
+        integers=found.integers,
+        names=found.names,
+        notes=tuple(notes),
+        path=path,
+        decoded=True,
+    )
+
+
+def _pieces(
+    path: Path, columns: Columns, fields: list[int], sizes: list[int], start: int
+) -> Iterator[Piece]:
+    starts = [0, *accumulate(sizes)]
+    first = int(np.searchsorted(starts, start, side="right")) - 1
+    for row, batch in zip(starts[first:], _batches(path, fields, first), strict=False):
+        piece = _columns.piece(str(path), batch, columns, row)
+        yield later(piece, start - row) if start > row else piece
+
+
+def _batches(path: Path, fields: list[int], first: int) -> Iterator[Any]:
+    """Yield the batches from number `first` on, with the columns of these indices."""
+    with _reasons(path), _opened(path, fields) as file:
+        if hasattr(file, "get_batch"):
+            yield from (file.get_batch(i) for i in range(first, file.num_record_batches))
+        else:
+            yield from islice(file, first, None)
+
+
+@contextmanager
+def _opened(path: Path, fields: list[int] | None) -> Iterator[Any]:
+    """Open the file for its columns of these indices, None for all."""
+    ipc = _columns.arrow("ipc")
+    options = ipc.IpcReadOptions(included_fields=fields)
+    with _columns.arrow().memory_map(str(path)) as mapped:
+        of_file_format = mapped.read(len(MAGIC)) == MAGIC
+        mapped.seek(0)
+        with (ipc.open_file if of_file_format else ipc.open_stream)(
+            mapped, options=options
+        ) as file:
+            yield file
+
+
+@contextmanager
+def _reasons(path: Path) -> Iterator[None]:
+    """Turn pyarrow's errors into ours."""
+    pa = _columns.arrow()
+    try:
+        yield
+    except pa.ArrowException as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: is not an Arrow file, or is truncated ({reason})") from error
+    except PermissionError as error:
+        raise DataError(f"{path}: permission denied") from error
+    except OSError as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: is damaged or truncated ({reason})") from error

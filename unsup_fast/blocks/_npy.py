@@ -1,0 +1,121 @@
+"""`.npy` and `.npz` files."""
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unsup_fast.blocks import _arrays
+from unsup_fast.blocks._feed import DataError, Feed, Piece, matrix, times
+
+Array = npt.NDArray[Any]
+
+STEP = 1 << 20  # bytes read at once, so that they are converted while in cache
+
+
+def feed(path: Path) -> Feed:
+    """Return the feed of an `.npy` file: in place, mapped, or read a part at a time."""
+    mapped = load(path)
+    feed = _arrays.dense(str(path), "npy", mapped, path=path)
+    if feed.array is not None or not mapped.flags.c_contiguous:
+        return feed
+    # Read, not mapped: a file that shrinks meanwhile is then an error and not the end of us.
+    offset, dtype = mapped.offset, mapped.dtype  # type: ignore[attr-defined]
+
+    def pieces(start: int) -> Iterator[Piece]:
+        row_bytes = dtype.itemsize * feed.n_columns
+        rows_at_once = max(1, STEP // row_bytes)
+        with path.open("rb") as file:
+            file.seek(offset + start * row_bytes)
+            for row in range(start, len(mapped), rows_at_once):
+                rows = np.empty((min(rows_at_once, len(mapped) - row), feed.n_columns), dtype)
+                if file.readinto(rows.view(np.uint8).data) != rows.nbytes:
+                    raise DataError(f"{path}: ends before row {row + len(rows)} of {len(mapped)}")
+                yield matrix(rows)
+
+    return replace(feed, pieces=pieces)
+
+
+def archive(path: Path, key: str | None) -> Feed:
+    """Return the feed of an array of an `.npz` file, which is unpacked into memory."""
+    notes: list[str] = []
+    X = _npz(path, key, notes)
+    return _arrays.dense(str(path), "npz", X, tuple(notes))
+
+
+def load(path: Path) -> Array:
+    """Map an `.npy` file into memory, or say why that cannot be done."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except PermissionError as error:
+        raise DataError(f"{path}: permission denied") from error
+    except (ValueError, EOFError, OSError, SyntaxError) as error:
+        raise DataError(_why_not_npy(path, error)) from error
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{path}: is an .npz archive; rename it to end in .npz")
+    return array
+
+
+def _why_not_npy(path: Path, error: Exception) -> str:
+    with path.open("rb") as file:
+        start = file.read(6)
+    if not start:
+        return f"{path}: is empty (0 bytes)"
+    if start != b"\x93NUMPY":
+        return f"{path}: is not an .npy file (it does not begin like one)"
+    reason = str(error)
+    if "object" in reason.lower():
+        return f"{path}: holds Python objects, which are never unpickled; save an array of numbers"
+    if "mmap length" in reason or "EOF" in reason:
+        return f"{path}: is truncated (fewer bytes than its header promises)"
+    return f"{path}: cannot be read as .npy ({' '.join(reason.split())})"
+
+
+def _npz(path: Path, key: str | None, notes: list[str]) -> Array:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            name = _npz_key(path, archive, key, notes)
+            with archive.open(f"{name}.npy") as file:
+                array: Array = np.lib.format.read_array(file, allow_pickle=False)
+    except DataError:
+        raise
+    except PermissionError as error:
+        raise DataError(f"{path}: permission denied") from error
+    except (ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        if "object" in str(error).lower():
+            raise DataError(
+                f"{path}: array {name!r} holds Python objects, which are never unpickled"
+            ) from error
+        raise DataError(f"{path}: is not an .npz archive, or is truncated") from error
+    return array
+
+
+def _npz_key(path: Path, archive: zipfile.ZipFile, key: str | None, notes: list[str]) -> str:
+    """Choose the array to take by the headers alone; nothing large is unpacked."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name in archive.namelist():
+        with archive.open(name) as file:
+            version = np.lib.format.read_magic(file)
+            header = (
+                np.lib.format.read_array_header_1_0
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
+            )
+            shapes[name.removesuffix(".npy")] = header(file)[0]
+    listed = ", ".join(f"{name} {times(shape)}" for name, shape in shapes.items()) or "no arrays"
+    if key is not None:
+        if key not in shapes:
+            raise DataError(f"{path}: has no array {key!r}; it holds {listed}")
+        return key
+    candidates = [name for name, shape in shapes.items() if len(shape) >= 2]
+    if len(candidates) != 1 and len(shapes) != 1:
+        raise DataError(f"{path}: holds {listed}; choose one with --key")
+    name = candidates[0] if candidates else next(iter(shapes))
+    if len(shapes) > 1:
+        notes.append(f"Took the array {name!r}, the only one with rows and columns.")
+    return name

@@ -1,0 +1,344 @@
+"""Rows as blocks, the same ones each time they are asked for."""
+
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unsup_fast.blocks._ahead import ahead
+from unsup_fast.blocks._feed import EXACT_IN_FLOAT32, DataError, DType, Feed, Piece, cut, matrix
+from unsup_fast.kernels.moments import Moments, moments
+
+Array = npt.NDArray[Any]
+
+BLOCK = 64 << 20  # bytes of a block if nobody says otherwise
+KEPT = 128 << 20  # bytes of converted blocks that are kept, so that little data are read once
+DECODED = 4  # times as many are kept of data that must be decoded
+
+
+class Source:
+    """Rows of a data set as C-contiguous blocks of float32 or float64; made by `source`.
+
+    Blocks depend on the data and `chunk_size` only. Every value is checked when its block is first
+    read. In later passes each block must have as many rows as before, and some of its rows must
+    be equal; for a file, size and time of modification must be too.
+
+    Attributes
+    ----------
+    name : str
+        What errors call the data: the path of a file, or "X".
+    kind : str
+        Suffix of the file without its dot, or "array", "sparse", "table" or "callable".
+    n_columns : int
+        Columns D.
+    names : tuple of str or None
+        Names of the columns, where the data have them: D of them, or the one whose lists became
+        all D columns.
+    source_dtype : str
+        Type of the numbers before they are converted.
+    image_shape : tuple of int or None
+        (height, width) or (height, width, channels) if the data are images.
+    array : ndarray of shape (N, D) or None
+        All rows, if they are in memory or a memory map and need no conversion.
+    """
+
+    def __init__(self, feed: Feed, chunk_size: int | None = None) -> None:
+        self.name, self.kind, self.names = feed.name, feed.kind, feed.names
+        self.n_columns, self.source_dtype = feed.n_columns, feed.source_dtype
+        self.image_shape, self.array = feed.image_shape, feed.array
+        self._feed, self._chunk_size, self._n_rows = feed, chunk_size, feed.n_rows
+        self._marks: dict[int, int] = {}  # of the blocks that were checked, by first row
+        self._moments: dict[int, tuple[int, Moments]] = {}
+        self._all_finite = False
+        self._kept: dict[int, Array] = {}
+        self._room = KEPT * (DECODED if feed.decoded else 1)
+        self._state = _state(feed)
+
+    @cached_property
+    def dtype(self) -> DType:
+        """float32 or float64, the type of the blocks.
+
+        float32 and float64 are kept. float16, booleans and integers become float32, or float64 if
+        an integer lies beyond 2^24 in magnitude, for which wide ones are looked through once.
+        """
+        if self._feed.dtype is not None:
+            return self._feed.dtype
+        size = max(1, BLOCK // (8 * self.n_columns))
+        wide = np.dtype(np.float64)
+        integers = slice(None) if self._feed.integers is None else self._feed.integers
+        with closing(ahead(cut(self._feed, 0, size, wide))) as blocks:
+            for block in blocks:
+                if np.abs(block[:, integers]).max(initial=0) > EXACT_IN_FLOAT32:
+                    return wide
+        return np.dtype(np.float32)
+
+    @cached_property
+    def chunk_size(self) -> int:
+        """Most rows of a block; by default as many as take 64 MiB."""
+        if self._chunk_size is not None:
+            return self._chunk_size
+        return max(1, BLOCK // (self.dtype.itemsize * self.n_columns))
+
+    @property
+    def n_rows(self) -> int:
+        """Rows N; found by a first pass if nothing else tells."""
+        if self._n_rows is None:
+            for _ in self.blocks():
+                pass
+        assert self._n_rows is not None
+        return self._n_rows
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """N and D."""
+        return self.n_rows, self.n_columns
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is done to the data, in sentences for the user."""
+        given = self.source_dtype
+        if given == str(self.dtype):
+            return self._feed.notes
+        return (*self._feed.notes, f"Values are {given} and are converted to {self.dtype}.")
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Mean and variance of each column, float64; the values are all checked then.
+
+        Raises
+        ------
+        DataError
+            If a value is not finite.
+        """
+        if self.array is not None:
+            found = moments(self.array)
+            self._refuse_bad(0, self.array, found)
+            self._all_finite = True
+            return found
+        if self._n_rows is None or sum(rows for rows, _ in self._moments.values()) < self._n_rows:
+            for _ in self.blocks():
+                pass
+        return _merged([self._moments[row] for row in sorted(self._moments)])
+
+    def blocks(self, start: int = 0) -> Generator[tuple[int, Array], None, None]:
+        """Yield (first row, block) from row `start` on, with the next block read meanwhile.
+
+        Parameters
+        ----------
+        start : int
+            First row of a block: a multiple of `chunk_size`.
+
+        Yields
+        ------
+        int
+            Row of the data that the block begins with.
+        ndarray of shape (M, D), M <= chunk_size
+            C-contiguous, read-only, finite.
+
+        Raises
+        ------
+        DataError
+            If the data cannot be read, hold a value that is not finite, or are not what they
+            were in an earlier pass.
+        ValueError
+            If no block begins at `start`.
+        """
+        if start < 0 or start % self.chunk_size or (start and start >= self.n_rows):
+            raise ValueError(
+                f"start={start} is not where a block begins; pass a multiple of {self.chunk_size} "
+                "below the number of rows"
+            )
+        if self.array is not None:
+            self._refuse_changed()
+            yield from self._checked(self._slices(self.array, start), start)
+            return
+        with closing(ahead(self._read(start))) as found:
+            yield from self._checked(found, start)
+
+    def take(self, indices: Any) -> Array:
+        """Return some rows.
+
+        Parameters
+        ----------
+        indices : array-like of int, shape (M,)
+            In any order, and any number of times each.
+
+        Returns
+        -------
+        ndarray of shape (M, D), C-contiguous
+
+        Raises
+        ------
+        IndexError
+            If there is no such row.
+        DataError
+            As `blocks`.
+        """
+        indices = np.asarray(indices, dtype=np.int64)
+        if len(indices) and not 0 <= indices.min() <= indices.max() < self.n_rows:
+            raise IndexError(
+                f"{self.name} has rows 0 to {self.n_rows - 1}; "
+                f"{indices.min()} to {indices.max()} were asked for"
+            )
+        if self._feed.take is not None:
+            self._refuse_changed()
+            return np.ascontiguousarray(self._feed.take(indices), dtype=self.dtype)
+        out = np.empty((len(indices), self.n_columns), self.dtype)
+        order = np.argsort(indices, kind="stable")
+        ascending, done = indices[order], 0
+        while done < len(indices):
+            start = int(ascending[done]) // self.chunk_size * self.chunk_size
+            for row, block in self._checked(self._read(start), start):
+                end = int(np.searchsorted(ascending, row + len(block)))
+                out[order[done:end]] = block[ascending[done:end] - row]
+                done, after = end, row + len(block)
+                if done == len(indices):
+                    break
+                if self._feed.seekable and ascending[done] >= after + self.chunk_size:
+                    break  # the next block holds none of the rows
+        return out
+
+    def changed(self, change: Callable[[Array, int], Array]) -> "Source":
+        """Return the same rows, each of them changed by itself.
+
+        Parameters
+        ----------
+        change : callable
+            ``change(rows, first)`` returns rows [M, D] for rows [M, D]; `first` is where a block
+            begins.
+
+        Returns
+        -------
+        Source
+            Which reads this one anew in each pass.
+        """
+
+        def pieces(start: int) -> Iterator[Piece]:
+            with closing(self.blocks(start)) as found:
+                for row, block in found:
+                    yield matrix(change(block, row))
+
+        feed = replace(
+            self._feed,
+            pieces=pieces,
+            n_rows=self.n_rows,
+            dtype=self.dtype,
+            array=None,
+            take=None if self._feed.take is None else lambda rows: change(self.take(rows), 0),
+            decoded=True,
+        )
+        return Source(feed, self.chunk_size)
+
+    def whole(self) -> Array:
+        """Return all rows in one array [N, D]: in place if they can be used there."""
+        if self.array is not None:
+            self._refuse_changed()
+            self.moments  # noqa: B018  checks the values
+            return self.array
+        parts = [block for _, block in self.blocks()]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _slices(self, array: Array, start: int) -> Iterator[Array]:
+        for row in range(start, len(array), self.chunk_size):
+            block = array[row : row + self.chunk_size]
+            block.flags.writeable = False
+            yield block
+
+    def _read(self, start: int) -> Generator[Array, None, None]:
+        """Yield the blocks from `start` on, unchecked: kept ones, then those that must be read."""
+        self._refuse_changed()
+        row, size = start, self.chunk_size
+        while row in self._kept:
+            yield self._kept[row]
+            row += len(self._kept[row])
+        if row == self._n_rows:
+            return
+        for block in cut(self._feed, row, size, self.dtype):
+            block.flags.writeable = False
+            if row not in self._kept and block.nbytes <= self._room:
+                self._kept[row] = block
+                self._room -= block.nbytes
+            yield block
+            row += size
+
+    def _checked(self, blocks: Iterator[Array], start: int) -> Iterator[tuple[int, Array]]:
+        row = start
+        for block in blocks:
+            after = row + len(block)
+            if self._n_rows is not None and after > self._n_rows:
+                raise self._changed(f"it has more than the {self._n_rows} rows it had")
+            if self._n_rows is not None and after < min(self._n_rows, row + self.chunk_size):
+                raise self._changed(f"it ends after {after} of {self._n_rows} rows")
+            self._check(row, block)
+            yield row, block
+            row = after
+        if self._n_rows is None:
+            if row == 0:
+                raise DataError(f"{self.name}: has no rows")
+            self._n_rows = row
+        if row != self._n_rows:
+            raise self._changed(f"it ends after {row} of {self._n_rows} rows")
+
+    def _check(self, row: int, block: Array) -> None:
+        mark = zlib.crc32(block[[0, len(block) // 2, -1]].data, len(block))
+        if row not in self._marks:
+            if not self._all_finite:
+                found = moments(block)
+                self._refuse_bad(row, block, found)
+                self._moments[row] = len(block), found
+            self._marks[row] = mark
+        elif self._marks[row] != mark:
+            raise self._changed(f"rows {row} to {row + len(block) - 1} are not what they were")
+
+    def _refuse_bad(self, row: int, block: Array, found: Moments) -> None:
+        if found.bad is None:
+            return
+        i, j = found.bad
+        where = f"column {j}"
+        if self.names is not None:
+            each = len(self.names) == self.n_columns
+            where = f"column {self.names[j]!r}" if each else f"column {self.names[0]!r}, value {j}"
+        raise DataError(
+            f"{self.name}: row {row + i}, {where} is {block[i, j]}; values must be finite"
+        )
+
+    def _refuse_changed(self) -> None:
+        if _state(self._feed) != self._state:
+            raise self._changed("it was written to")
+
+    def _changed(self, how: str) -> DataError:
+        advice = "leave it as it is while it is in use"
+        if self.kind == "callable":
+            advice = "a callable must return the same rows each time, from a new iterator"
+        return DataError(f"{self.name}: changed after it was first read ({how}); {advice}")
+
+
+def _state(feed: Feed) -> tuple[int, int] | None:
+    """Return what tells a file from a later state of itself."""
+    if feed.path is None:
+        return None
+    try:
+        status = feed.path.stat()
+    except OSError as error:
+        raise DataError(f"{feed.name}: cannot be read any more: {error.strerror}") from error
+    return status.st_size, status.st_mtime_ns
+
+
+def _merged(parts: list[tuple[int, Moments]]) -> Moments:
+    """Merge the moments of blocks in order (Chan, Golub & LeVeque 1983)."""
+    if len(parts) == 1:
+        return parts[0][1]
+    count, first = parts[0]
+    mean, squares = first.mean, first.variance * count
+    for more, found in parts[1:]:
+        apart, total = found.mean - mean, count + more
+        mean = mean + apart * (more / total)
+        squares = squares + found.variance * more + apart**2 * (count * more / total)
+        count = total
+    reach = np.max([found.reach + np.abs(found.mean - mean) for _, found in parts], axis=0)
+    return Moments(mean, squares / count, None, reach * (1 + 4 * np.finfo(np.float64).eps))
