@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from unsup_fast.blocks import Source
 from unsup_fast.cluster import _init
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.cluster._pruning import Passes
@@ -20,7 +21,9 @@ Array = npt.NDArray[Any]
 class Rows(Protocol):
     """Where mini-batches come from."""
 
-    n_rows: int
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
 
     def take(self, indices: Array) -> Any:
         """Return the rows [B, D] of these indices, C-contiguous or CSR, float32 or float64."""
@@ -36,6 +39,11 @@ class Memory:
     def take(self, indices: Array) -> Any:
         """Return the rows [B, D] of these indices."""
         return self._X[indices] if sp.issparse(self._X) else self._X.take(indices, axis=0)
+
+
+def rows_of(X: Any) -> Rows:
+    """Return an array, a CSR matrix or a source as `Rows`."""
+    return X if isinstance(X, Source) else Memory(X)
 
 
 class Draws:

@@ -11,7 +11,8 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
 from unsup_fast import _arrays
-from unsup_fast.cluster import _input, _parallel
+from unsup_fast.blocks import Source
+from unsup_fast.cluster import _input, _parallel, _streams
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.kernels.seed import seed
 
@@ -47,10 +48,7 @@ def start(
     if callable(init):
         return given(init(X, n_clusters, random_state=random_state), X, n_clusters)
     if init == "random":
-        share = np.ones(X.shape[0], X.dtype) if sample_weight is None else sample_weight
-        chosen = random_state.choice(
-            X.shape[0], size=n_clusters, replace=False, p=share / share.sum()
-        )
+        chosen = _streams.draw(X, sample_weight, n_clusters, random_state)
     elif init == "k-means||":
         chosen = _parallel.parallel(
             _parallel.Matrix(X, problem.passes.shift, n_threads),
@@ -61,7 +59,8 @@ def start(
             progress=progress,
         )
     else:
-        chosen = seed(
+        choose = _streams.seed if isinstance(X, Source) else seed
+        chosen = choose(
             X,
             n_clusters,
             random_state,
@@ -90,6 +89,8 @@ def given(init: Any, X: Any, n_clusters: int) -> Array:
 
 
 def _take(X: Any, indices: Array) -> Array:
+    if isinstance(X, Source):
+        return X.take(indices)
     chosen = X[indices]
     return np.ascontiguousarray(chosen.toarray() if sp.issparse(chosen) else chosen)
 
@@ -118,7 +119,7 @@ def kmeans_plusplus(
 
     Parameters
     ----------
-    X : array-like, sparse matrix or CPU tensor of shape (N, D)
+    X : array-like, sparse matrix, CPU tensor, pyarrow table or Source of shape (N, D)
         The rows to choose from.
     n_clusters : int
         How many rows to choose, at most N.
@@ -159,8 +160,12 @@ def kmeans_plusplus(
     """
     tensor = _arrays.is_tensor(X)
     given_rows = _arrays.to_numpy(X, "X")
-    rows = _arrays.rows(given_rows)
-    _arrays.check_finite(rows, "kmeans_plusplus")
+    source = _input.source_of(given_rows)
+    if source is not None:
+        given_rows = rows = _input.rows_of(source)
+    else:
+        rows = _arrays.rows(given_rows)
+        _arrays.check_finite(rows, "kmeans_plusplus")
     sample_weight = _input.weights(sample_weight, rows)
     _check_enough(rows, n_clusters)
     if x_squared_norms is not None:
@@ -170,7 +175,8 @@ def kmeans_plusplus(
                 f"The length of x_squared_norms {norms.shape[0]} should be equal to the length "
                 f"of n_samples {rows.shape[0]}."
             )
-    indices = seed(
+    choose = _streams.seed if isinstance(rows, Source) else seed
+    indices = choose(
         rows,
         n_clusters,
         check_random_state(random_state),
@@ -272,5 +278,5 @@ def _check_enough(rows: Any, n_clusters: int) -> None:
 
 def _chosen(given_rows: Any, rows: Any, indices: Array, tensor: bool) -> tuple[Any, Any]:
     # The caller's rows, not the converted ones: integers in, integers out.
-    source = given_rows if isinstance(given_rows, np.ndarray) else rows
-    return _arrays.like(_take(source, indices), tensor), _arrays.like(indices, tensor)
+    whole = given_rows if isinstance(given_rows, np.ndarray) else rows
+    return _arrays.like(_take(whole, indices), tensor), _arrays.like(indices, tensor)

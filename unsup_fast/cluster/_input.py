@@ -1,5 +1,7 @@
 """What goes into k-means: rows, weights, the device, and a fitted model's centroids."""
 
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,13 @@ from sklearn.utils import gen_batches
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import _check_sample_weight
 
-from unsup_fast import _arrays
+from unsup_fast import _arrays, blocks
+from unsup_fast.blocks import Source
+from unsup_fast.cluster import _streams
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.cluster._pruning import Passes
 from unsup_fast.cluster._sphere import COST, unit_rows
+from unsup_fast.cluster._streams import Stream
 from unsup_fast.kernels import threads
 
 Array = npt.NDArray[Any]
@@ -54,8 +59,14 @@ def weights(sample_weight: Any, X: Any) -> Array | None:
 
 def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]:
     """Validate what `fit` is given; return the problem and the middle of the rows."""
-    X = _arrays.rows(X, estimator=estimator, reset=True)
-    moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
+    source = source_of(X)
+    if source is None:
+        X = _arrays.rows(X, estimator=estimator, reset=True)
+        moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
+    else:
+        _check_columns(estimator, source, reset=True)
+        moments = source.moments
+        X = rows_of(source, estimator.metric)
     n_rows = X.shape[0]
     if n_rows < estimator.n_clusters:
         raise ValueError(
@@ -63,7 +74,9 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
             f"Pass n_clusters <= {n_rows}."
         )
     sample_weight = weights(sample_weight, X)
-    if estimator.metric == "cosine":
+    if isinstance(X, Source):
+        moments = X.moments
+    elif estimator.metric == "cosine":
         X, given = unit_rows(X), X
         if moments is not None and X is not given:
             moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
@@ -77,7 +90,11 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
     shift = None if moments is None else origin
     workers = threads.effective(estimator.n_threads)
     may_prune = getattr(estimator, "algorithm", "lloyd") != "lloyd"
-    passes = Passes(X, shift, sample_weight, workers, may_prune, moments)
+    passes: Passes
+    if isinstance(X, Source):
+        passes = Stream(X, origin, sample_weight, workers, X.moments)
+    else:
+        passes = Passes(X, shift, sample_weight, workers, may_prune, moments)
     return Problem(passes, estimator.max_iter, tol, estimator.metric), origin
 
 
@@ -88,13 +105,66 @@ def batch(estimator: Any, X: Any, sample_weight: Any) -> Passes:
     return Passes(rows, shift, weights(sample_weight, rows), workers, False)
 
 
+def source_of(X: Any) -> Source | None:
+    """Return data that come in blocks as a source, None for what is validated as a whole.
+
+    These are sources, pyarrow's tables and data sets, and memory maps, which may be too large for
+    a converted copy.
+    """
+    if isinstance(X, Source):
+        return X
+    pa, dataset = sys.modules.get("pyarrow"), sys.modules.get("pyarrow.dataset")
+    if (
+        (isinstance(X, np.memmap) and X.ndim == 2)
+        or (pa is not None and isinstance(X, pa.Table | pa.RecordBatch))
+        or (dataset is not None and isinstance(X, dataset.Dataset))
+    ):
+        return blocks.source(X)
+    return None
+
+
+def rows_of(source: Source, metric: str = "euclidean") -> Any:
+    """Return the rows of a source: an array if they can be used in place, else the source.
+
+    If the metric is "cosine", it is a source of the rows at unit length.
+    """
+    if metric == "cosine":
+        return source.changed(unit_rows)
+    return source if source.array is None else source.whole()
+
+
+def _check_columns(estimator: Any, source: Source, *, reset: bool) -> None:
+    """Set the number and names of columns, or compare them as scikit-learn does."""
+    names = source.names
+    if names is not None and len(names) != source.n_columns:
+        names = None
+    if reset:
+        estimator.n_features_in_ = source.n_columns
+        estimator.__dict__.pop("feature_names_in_", None)
+        if names is not None:
+            estimator.feature_names_in_ = np.array(names, dtype=object)
+        return
+    if source.n_columns != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {source.n_columns} features, but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input."
+        )
+    before = getattr(estimator, "feature_names_in_", None)
+    if names is not None and before is not None and list(names) != before.tolist():
+        raise ValueError(
+            f"The feature names should match those that were passed during fit: X has "
+            f"{', '.join(names)}, fit was given {', '.join(before)}."
+        )
+
+
 def _middle(X: Any) -> Array:
     """Return the median of rows at even distances, a point [D] to measure distances from.
 
     Unlike the mean, it does not follow a few far outliers, from where the other rows could not
     be told apart; and as its values are values of X, subtracting it is exact for integers.
     """
-    sample = X[:: max(1, X.shape[0] // SAMPLE)]
+    step = max(1, X.shape[0] // SAMPLE)
+    sample: Any = X[::step] if not isinstance(X, Source) else X.take(range(0, X.n_rows, step))
     if sp.issparse(sample):
         sample = sample.toarray()
     half = len(sample) // 2
@@ -106,16 +176,36 @@ def fitted(estimator: Any, X: Any) -> tuple[Any, Array, Array | None]:
     """Validate rows for a fitted model; return rows, centroids and shift of one type.
 
     The wider of the types of X and the centroids is taken, so nothing is rounded. Rows are
-    brought to unit length if the metric is "cosine".
+    brought to unit length if the metric is "cosine". A source is not converted yet; `parts` does.
     """
-    X = _arrays.rows(X, estimator=estimator)
-    _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
-    if estimator.metric == "cosine":
-        X = unit_rows(X)
+    source = source_of(X)
+    if source is not None:
+        _check_columns(estimator, source, reset=False)
+        X = rows_of(source, estimator.metric)
+    else:
+        X = _arrays.rows(X, estimator=estimator)
+        _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
+        if estimator.metric == "cosine":
+            X = unit_rows(X)
     centers = _arrays.to_numpy(estimator.cluster_centers_, "cluster_centers_")
     wide = np.result_type(X.dtype, centers.dtype)
     shift = None if sp.issparse(X) else estimator._origin.astype(wide)
-    return X.astype(wide, copy=False), np.ascontiguousarray(centers, dtype=wide), shift
+    rows = X if isinstance(X, Source) else X.astype(wide, copy=False)
+    return rows, np.ascontiguousarray(centers, dtype=wide), shift
+
+
+def parts(X: Any, dtype: Any) -> Iterator[tuple[slice, Any]]:
+    """Yield the rows from `fitted` with where they are: the blocks of a source, else all."""
+    if not isinstance(X, Source):
+        yield slice(0, X.shape[0]), X
+        return
+    for where, block in _streams.parts(X):
+        yield where, block.astype(dtype, copy=False)
+
+
+def joined(arrays: list[Array]) -> Array:
+    """Return arrays one below the other; a single one is not copied."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def distances(X: Any, centers: Array, shift: Array | None, metric: str) -> Array:

@@ -193,8 +193,10 @@ class KMeans(
 
         Parameters
         ----------
-        X : array-like, sparse matrix or CPU tensor of shape (N, D)
-            The rows. Types other than float32 become float64, sparse formats CSR.
+        X : array-like, sparse matrix, CPU tensor, pyarrow table or Source of shape (N, D)
+            The rows. Types other than float32 become float64, sparse formats CSR. A `Source`
+            (see `unsup_fast.blocks.source`), a pyarrow Table or Dataset, and a memory map that
+            needs conversion are read a block at a time, in types as `source` says.
         y : ignored
         sample_weight : array-like of shape (N,), optional
             Weights of the rows. A starting array or function is not weighted.
@@ -279,7 +281,7 @@ class KMeans(
 
         Parameters
         ----------
-        X : array-like, sparse matrix or CPU tensor of shape (N, D)
+        X : array-like, sparse matrix, CPU tensor, pyarrow table or Source of shape (N, D)
 
         Returns
         -------
@@ -287,10 +289,18 @@ class KMeans(
         """
         check_is_fitted(self)
         rows, centers, shift = _input.fitted(self, X)
-        found = assign(
-            rows, centers, shift=shift, update=False, return_inertia=False, n_threads=self.n_threads
-        )
-        return _arrays.like(found.labels, _arrays.is_tensor(X))
+        labels = [
+            assign(
+                part,
+                centers,
+                shift=shift,
+                update=False,
+                return_inertia=False,
+                n_threads=self.n_threads,
+            ).labels
+            for _, part in _input.parts(rows, centers.dtype)
+        ]
+        return _arrays.like(_input.joined(labels), _arrays.is_tensor(X))
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit and return `labels_`; parameters as in `fit`."""
@@ -301,15 +311,19 @@ class KMeans(
 
         Parameters
         ----------
-        X : array-like, sparse matrix or CPU tensor of shape (N, D)
+        X : array-like, sparse matrix, CPU tensor, pyarrow table or Source of shape (N, D)
 
         Returns
         -------
         ndarray or tensor of shape (N, K)
         """
         check_is_fitted(self)
-        distances = _input.distances(*_input.fitted(self, X), self.metric)
-        return _arrays.like(distances, _arrays.is_tensor(X))
+        rows, centers, shift = _input.fitted(self, X)
+        distances = [
+            _input.distances(part, centers, shift, self.metric)
+            for _, part in _input.parts(rows, centers.dtype)
+        ]
+        return _arrays.like(_input.joined(distances), _arrays.is_tensor(X))
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit and return the distance of each row to each centroid; parameters as in `fit`."""
@@ -320,22 +334,24 @@ class KMeans(
 
         Parameters
         ----------
-        X : array-like, sparse matrix or CPU tensor of shape (N, D)
+        X : array-like, sparse matrix, CPU tensor, pyarrow table or Source of shape (N, D)
         y : ignored
         sample_weight : array-like of shape (N,), optional
         """
         check_is_fitted(self)
         rows, centers, shift = _input.fitted(self, X)
         weight = _input.weights(sample_weight, rows)
-        found = assign(
-            rows,
-            centers,
-            sample_weight=weight,
-            shift=shift,
-            update=False,
-            n_threads=self.n_threads,
-        )
-        return -_sphere.COST[self.metric] * found.inertia
+        inertia = 0.0
+        for where, part in _input.parts(rows, centers.dtype):
+            inertia += assign(
+                part,
+                centers,
+                sample_weight=None if weight is None else weight[where].astype(centers.dtype),
+                shift=shift,
+                update=False,
+                n_threads=self.n_threads,
+            ).inertia
+        return -_sphere.COST[self.metric] * inertia
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to one ``.safetensors`` file, all or nothing.
@@ -414,7 +430,7 @@ def k_means(
 
     Parameters
     ----------
-    X : array-like, sparse matrix or CPU tensor of shape (N, D)
+    X : array-like, sparse matrix, CPU tensor, pyarrow table or Source of shape (N, D)
     n_clusters : int
     sample_weight : array-like of shape (N,), optional
     init, n_init, max_iter, verbose, tol, random_state, copy_x, algorithm

@@ -13,8 +13,9 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import _is_arraylike_not_scalar
 
 from unsup_fast import _arrays
+from unsup_fast.blocks import Source
 from unsup_fast.cluster import _batches, _init, _input, _minibatch, _save
-from unsup_fast.cluster._batches import Draws, Memory
+from unsup_fast.cluster._batches import Draws
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.cluster._minibatch import Means, Plan
 from unsup_fast.cluster._pruning import Passes
@@ -182,7 +183,7 @@ class MiniBatchKMeans(KMeans):
 
         Parameters
         ----------
-        X : array-like, sparse matrix or CPU tensor of shape (N, D)
+        X : array-like, sparse matrix, CPU tensor, pyarrow table or Source of shape (N, D)
             The rows. Types other than float32 become float64, sparse formats CSR.
         y : ignored
         sample_weight : array-like of shape (N,), optional
@@ -208,7 +209,7 @@ class MiniBatchKMeans(KMeans):
         """
         _input.check_device(self.device)
         problem, origin = _input.problem(self, X, sample_weight)
-        passes, rows = problem.passes, Memory(problem.passes.X)
+        passes, rows = problem.passes, _batches.rows_of(problem.passes.X)
         self._n_init = self._count_runs(3)
         self._measure(rows.n_rows)
         draw = Draws(rows.n_rows, passes.sample_weight, passes.X.dtype)
@@ -281,6 +282,7 @@ class MiniBatchKMeans(KMeans):
         """
         _input.check_device(self.device)
         state: dict[str, Any] = {}
+        X = X.whole() if isinstance(X, Source) else X
         random_state = getattr(self, "_random_state", None)
         if random_state is None:
             self._random_state = random_state = check_random_state(self.random_state)
@@ -296,7 +298,7 @@ class MiniBatchKMeans(KMeans):
             self._measure(passes.X.shape[0])
             centers = _batches.start(
                 problem,
-                Memory(passes.X),
+                _batches.rows_of(passes.X),
                 self._first(problem),
                 self.n_clusters,
                 self._init_size,
