@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from unsup_fast import report
+from unsup_fast.blocks import source
 from unsup_fast.cluster import KMeans
 from unsup_fast.report import central, charts, figure, numbers, pictures, plane
 from unsup_fast.report.lines import Lines
@@ -60,7 +61,7 @@ def content(n_rows=500, n_columns=6, n_clusters=5, metric="euclidean", **more):
         "machine": {"system": "Linux x86_64", "threads": 1, "simd": "v3"},
         "versions": {"unsup_fast": "1", "python": "3", "numpy": "2"},
     }
-    return report.Content("A <title>", "d.npy", X, model, summary, "labels.npy", **more)
+    return report.Content("A <title>", "d.npy", source(X), model, summary, "labels.npy", **more)
 
 
 def parsed(page):

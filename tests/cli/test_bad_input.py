@@ -68,7 +68,11 @@ CASES = {
     "infinite": (write_npy("d.npy", with_value(-np.inf)), "d.npy", "row 7, column 2 is -inf"),
     "no file": (lambda folder: None, "d.npy", "d.npy: no such file"),
     "directory": (lambda folder: (folder / "d.npy").mkdir(), "d.npy", "d.npy: is a directory"),
-    "other kind": (write("d.txt", b"1 2"), "d.txt", "is not a .npy, .npz, .csv or .parquet file"),
+    "other kind": (
+        write("d.txt", b"1 2"),
+        "d.txt",
+        "is not a .npy, .npz, .csv, .parquet, .arrow or .feather file",
+    ),
     "no bytes": (write("d.npy", b""), "d.npy", "d.npy: is empty (0 bytes)"),
     "not npy": (write("d.npy", b"something else"), "d.npy", "is not an .npy file"),
     "cut npy": (truncated("d.npy"), "d.npy", "d.npy: is truncated"),
@@ -154,7 +158,10 @@ def test_bad_data(cli, tmp_path, name):
 OPTIONS = {
     "no clusters": (["-k", 0], "-k 0: at least one cluster is needed"),
     "k not a number": (["-k", "ten"], "'-k'"),
-    "columns of npy": (["-k", 2, "--columns", "a"], "columns are for .csv and .parquet"),
+    "columns of npy": (
+        ["-k", 2, "--columns", "a"],
+        "columns are for .csv, .parquet, .arrow and .feather",
+    ),
     "key of npy": (["-k", 2, "--key", "a"], "a key is for .npz"),
     "algorithm": (["-k", 2, "--algorithm", "magic"], "is not one of auto, lloyd, elkan"),
     "metric": (["-k", 2, "--metric", "l1"], "--metric l1: is not one of euclidean, cosine"),

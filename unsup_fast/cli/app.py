@@ -19,8 +19,9 @@ app = typer.Typer(
 )
 
 DATA_HELP = (
-    "A .npy, .npz, .csv or .parquet file. float32 and float64 are kept; float16 and integers "
-    "become float32 (float64 if an integer is beyond 2^24); numbers of a CSV are float64."
+    "A .npy, .npz, .csv, .parquet, .arrow or .feather file. float32 and float64 are kept; float16 "
+    "and integers become float32 (float64 if an integer is beyond 2^24); numbers of a CSV are "
+    "float64."
 )
 COLUMNS_HELP = (
     "Columns of a table, comma-separated; one list column stands for all its values. "
@@ -32,6 +33,15 @@ Key = Annotated[
     str | None,
     typer.Option(
         "--key", metavar="NAME", help="Which array of an .npz; needed if there are several."
+    ),
+]
+ChunkSize = Annotated[
+    int | None,
+    typer.Option(
+        "--chunk-size",
+        metavar="ROWS",
+        min=1,
+        help="Rows that are read at a time.  [default: 64 MiB]",
     ),
 ]
 Threads = Annotated[
@@ -65,6 +75,7 @@ def kmeans(
     ],
     columns: Columns = None,
     key: Key = None,
+    chunk_size: ChunkSize = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -155,6 +166,7 @@ def kmeans(
         n_clusters=n_clusters,
         columns=split(columns),
         key=key,
+        chunk_size=chunk_size,
         weights=weights,
         init=init,
         max_iter=max_iter,
@@ -185,6 +197,7 @@ def predict(
     ],
     columns: Columns = None,
     key: Key = None,
+    chunk_size: ChunkSize = None,
     distances: Annotated[
         bool,
         typer.Option(
@@ -211,6 +224,7 @@ def predict(
         out,
         columns=split(columns),
         key=key,
+        chunk_size=chunk_size,
         distances=distances,
         threads=threads,
         quiet=quiet,

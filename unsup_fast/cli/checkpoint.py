@@ -10,7 +10,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from unsup_fast.blocks import Rows
+from unsup_fast.blocks import Source
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.files import replacing
 
@@ -45,12 +45,12 @@ class Kept:
     changes: tuple[int, ...]
 
 
-def fingerprint(path: Path, rows: Rows | None = None) -> dict[str, Any]:
+def fingerprint(path: Path, source: Source | None = None) -> dict[str, Any]:
     """Return what tells a file from another or from a later state of itself."""
     status = path.stat()
     found: dict[str, Any] = {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
-    if rows is not None:
-        found |= {"shape": list(rows.array.shape), "dtype": str(rows.array.dtype)}
+    if source is not None:
+        found |= {"shape": list(source.shape), "dtype": str(source.dtype)}
     return found
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.datasets import load_digits
 
-from unsup_fast import report
+from unsup_fast import blocks, report
 from unsup_fast.cli import files, results
 from unsup_fast.cluster import KMeans
 from unsup_fast.report.numbers import count, percent, real, seconds
@@ -187,7 +187,7 @@ def write(out: Path, case: Case, measured: Measured, threads: int | None) -> Pat
         report.Content(
             title="Handwritten digits in ten clusters",
             data_name="scikit-learn's digits",
-            X=case.X,
+            X=blocks.source(case.X),
             model=model,
             summary=summary,
             labels_name=files.LABELS[0],

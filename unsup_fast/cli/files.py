@@ -15,6 +15,7 @@ MODEL = "model.safetensors"
 SUMMARY = "summary.json"
 REPORT = "report.html"
 CHECKPOINT = "checkpoint.safetensors"
+TEMPORARY = ".{}.unsup-fast."
 RESULTS = (*LABELS, MODEL, SUMMARY, REPORT, CHECKPOINT)
 
 
@@ -34,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
     name = ""
     try:
         check_regular(path)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY.format(path.name), dir=path.parent)
         os.close(handle)
         yield Path(name)
         os.chmod(name, 0o666 & ~_umask())  # after the writing, as some writers replace the file
@@ -107,6 +108,13 @@ def check_directory(out: Path, *, overwrite: bool, resume: bool) -> None:
     for name in found:
         check_regular(out / name)
     check_writable(out)
+
+
+def sweep(out: Path) -> None:
+    """Remove what a killed run left of results that it was writing to `out`."""
+    for path in (Path(os.path.realpath(out / name)) for name in RESULTS):
+        for left in path.parent.glob(f"{TEMPORARY.format(path.name)}*"):
+            left.unlink(missing_ok=True)
 
 
 def check_writable(directory: Path) -> None:

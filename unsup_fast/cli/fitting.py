@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast.blocks import Source
 from unsup_fast.cli.checkpoint import Kept
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
@@ -18,7 +19,7 @@ from unsup_fast.cluster import KMeans
 Array = npt.NDArray[Any]
 
 # Seconds between checkpoints, and how many times longer than its writing that must be.
-CHECKPOINT_EVERY = 10.0
+CHECKPOINT_EVERY = 1.0
 WRITING_SHARE = 20
 
 
@@ -139,7 +140,7 @@ class Fitting:
 
 
 def fit(
-    X: Array,
+    X: Source,
     sample_weight: Array | None,
     parameters: dict[str, Any],
     before: Kept | None,
@@ -151,14 +152,14 @@ def fit(
 
     Parameters
     ----------
-    X : ndarray of shape (N, D)
+    X : Source of shape (N, D)
     sample_weight : ndarray of shape (N,) or None
     parameters : dict
         Parameters of the estimator.
     before : Kept or None
         A finished iteration to go on from.
     save : callable
-        Writes a `Kept` to the disk; called at most every ten seconds, and after an interrupt.
+        Writes a `Kept` to the disk; called at most every second, and after an interrupt.
     progress : Silent
     interrupts : Interrupts
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from rich.console import Console
 
 from unsup_fast import blocks, report
-from unsup_fast.blocks import Rows
+from unsup_fast.blocks import Source
 from unsup_fast.cli import checkpoint, files, results
 from unsup_fast.cli.checkpoint import Kept
 from unsup_fast.cli.errors import UserError, zero_row
@@ -38,6 +38,7 @@ class Settings:
     n_clusters: int
     columns: tuple[str, ...] | None = None
     key: str | None = None
+    chunk_size: int | None = None
     weights: str | None = None
     init: str = "k-means++"
     max_iter: int = 300
@@ -59,6 +60,7 @@ class Settings:
             "-k": self.n_clusters,
             "--columns": list(self.columns) if self.columns else None,
             "--key": self.key,
+            "--chunk-size": self.chunk_size,
             "--weights": self.weights,
             "--init": self.init,
             "--tol": self.tol,
@@ -73,7 +75,7 @@ class Job:
     """All that a run needs, checked."""
 
     settings: Settings
-    rows: Rows
+    source: Source
     weights: Array | None
     init: Any
     lines: Lines | None
@@ -106,6 +108,7 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
         before = None
         if settings.resume:
             before = checkpoint.load(path, settings.course(), job.fingerprints)
+            files.sweep(settings.out)
             check_iterations(settings, before)
         for line in _opening(job, before):
             console.print(line)
@@ -159,20 +162,27 @@ def prepare(settings: Settings) -> Job:
     if settings.init not in STARTS:
         blocks.kind_of(Path(settings.init))
     lines = Lines(settings.text) if settings.text else None
-    rows = blocks.read(settings.data, columns=settings.columns, key=settings.key, exclude=exclude)
-    n_rows, n_columns = rows.array.shape
+    source = blocks.source(
+        settings.data,
+        columns=settings.columns,
+        key=settings.key,
+        exclude=exclude,
+        chunk_size=settings.chunk_size,
+    )
+    source.moments  # noqa: B018  reads all values, and so finds what is wrong with them
+    n_rows, n_columns = source.shape
     if settings.n_clusters > n_rows:
         raise UserError(
             f"{settings.data}: has {counted(n_rows, 'row')}, fewer than -k {settings.n_clusters}; "
             f"pass -k {n_rows} or less"
         )
-    fingerprints = {"data": checkpoint.fingerprint(settings.data, rows)}
+    fingerprints = {"data": checkpoint.fingerprint(settings.data, source)}
     weights = None
     if settings.weights is not None:
-        if by_column and rows.kind not in ("csv", "parquet"):
+        if by_column and source.names is None:
             raise UserError(f"--weights {settings.weights}: no such file")
         if by_column:
-            column = blocks.read(settings.data, columns=exclude).array[:, 0]
+            column = blocks.source(settings.data, columns=exclude).whole()[:, 0]
             weights = blocks.weights_from(settings.data, column)
         else:
             weights = blocks.read_vector(settings.weights, n_rows)
@@ -182,12 +192,12 @@ def prepare(settings: Settings) -> Job:
             f"{settings.text}: has {count(lines.count)} lines, "
             f"{settings.data} has {count(n_rows)} rows; line i must belong to row i"
         )
-    image_shape = settings.images or rows.image_shape
+    image_shape = settings.images or source.image_shape
     if image_shape is not None and int(np.prod(image_shape)) != n_columns:
         size = "x".join(map(str, image_shape))
         raise UserError(f"--images {size}: is {np.prod(image_shape)} values, rows have {n_columns}")
     return Job(
-        settings, rows, weights, _init(settings, n_columns), lines, image_shape, fingerprints
+        settings, source, weights, _init(settings, n_columns), lines, image_shape, fingerprints
     )
 
 
@@ -203,7 +213,7 @@ def check_iterations(settings: Settings, before: Kept) -> None:
 def _init(settings: Settings, n_columns: int) -> Any:
     if settings.init in STARTS:
         return settings.init
-    init = blocks.read(settings.init).array
+    init = blocks.source(settings.init).whole()
     if init.shape != (settings.n_clusters, n_columns):
         raise UserError(
             f"--init {settings.init}: has shape {init.shape}; "
@@ -233,10 +243,10 @@ def _fit(
     }
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with showing(console, len(job.rows.array), settings.quiet) as progress:
+        with showing(console, job.source.n_rows, settings.quiet) as progress:
             try:
                 result = fit(
-                    job.rows.array, job.weights, parameters, before, save, progress, interrupts
+                    job.source, job.weights, parameters, before, save, progress, interrupts
                 )
             except ZeroRowError as error:
                 raise zero_row(
@@ -249,19 +259,19 @@ def _fit(
 
 def _needed(job: Job) -> int:
     """Bytes of all results: labels and centroids twice, for the checkpoint, and a report."""
-    n_rows, n_columns = job.rows.array.shape
-    centers = job.settings.n_clusters * n_columns * job.rows.array.itemsize
+    n_rows, n_columns = job.source.shape
+    centers = job.settings.n_clusters * n_columns * job.source.dtype.itemsize
     return int(2 * (4 * n_rows + centers) + (8 << 20))
 
 
 def _opening(job: Job, before: Kept | None) -> list[str]:
-    n_rows, n_columns = job.rows.array.shape
-    dtype = job.rows.array.dtype
+    n_rows, n_columns = job.source.shape
+    dtype = job.source.dtype
     lines = [
         f"[bold]{_plain(job.settings.data.name)}[/]  {counted(n_rows, 'row')} x "
         f"{counted(n_columns, 'column')}, {dtype}, {counted(job.settings.n_clusters, 'cluster')}"
     ]
-    lines += [f"[dim]{_plain(note)}[/]" for note in job.rows.notes]
+    lines += [f"[dim]{_plain(note)}[/]" for note in job.source.notes]
     if before is not None:
         lines.append(f"Going on after iteration {before.iteration}.")
     return lines

@@ -1,6 +1,7 @@
 """`unsup-fast predict`: the clusters of new rows by a saved model."""
 
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from rich.console import Console
 
 from unsup_fast import blocks
-from unsup_fast.blocks import Rows
+from unsup_fast.blocks import Source
 from unsup_fast.cli import files
 from unsup_fast.cli.errors import UserError, zero_row
 from unsup_fast.cli.results import write_labels
@@ -30,6 +31,7 @@ def run(
     *,
     columns: tuple[str, ...] | None,
     key: str | None,
+    chunk_size: int | None,
     distances: bool,
     threads: int | None,
     quiet: bool,
@@ -48,22 +50,22 @@ def run(
     _check_output(outputs, overwrite)
     model = _load(model_path)
     names = model.__dict__.pop("feature_names_in_", None)
-    if columns is None and names is not None and data.suffix.lower() in (".csv", ".parquet"):
+    if columns is None and names is not None and data.suffix.lower() not in (".npy", ".npz"):
         columns = tuple(names.tolist())
-    rows = blocks.read(data, columns=columns, key=key)
-    _check_columns(data, rows, model)
+    source = blocks.source(data, columns=columns, key=key, chunk_size=chunk_size)
+    _check_columns(data, source, model)
     try:
-        labels = model.set_params(n_threads=threads).predict(rows.array)
+        labels = model.set_params(n_threads=threads).predict(source)
     except ZeroRowError as error:
         raise zero_row(data, error) from None
-    found = _distances(rows.array, labels, model) if distances else None
+    found = _distances(source, labels, model) if distances else None
     if found is not None and out.suffix == ".npy":
         write_labels(outputs[1], found)
         found = None
     write_labels(out, labels, found)
     if not quiet:
         console = Console(highlight=False, soft_wrap=True, markup=False)
-        for note in rows.notes:
+        for note in source.notes:
             console.print(note, style="dim")
         written = " and ".join(map(str, outputs))
         console.print(f"{counted(len(labels), 'label')} of {data.name} written to {written}")
@@ -98,25 +100,27 @@ def _load(path: Path) -> Any:
         raise UserError(str(error)) from error
 
 
-def _check_columns(data: Path, rows: Rows, model: Any) -> None:
-    n_columns = rows.array.shape[1]
+def _check_columns(data: Path, source: Source, model: Any) -> None:
+    n_columns = source.n_columns
     if n_columns != model.n_features_in_:
-        hint = "; choose them with --columns" if rows.kind in ("csv", "parquet") else ""
+        hint = "; choose them with --columns" if source.names is not None else ""
         raise UserError(
             f"{data}: has {counted(n_columns, 'column')}, the model was fitted on "
             f"{count(model.n_features_in_)}{hint}"
         )
 
 
-def _distances(X: Array, labels: Array, model: KMeans) -> Array:
+def _distances(X: Source, labels: Array, model: KMeans) -> Array:
     """Return the distance of each row to its centroid, from differences."""
     centers, cosine = model.cluster_centers_, model.metric == "cosine"
-    distances = np.empty(len(X), dtype=X.dtype)
-    step = max(1, BLOCK_VALUES // X.shape[1])
-    for start in range(0, len(X), step):
-        some = slice(start, start + step)
-        rows = unit_rows(X[some]) if cosine else X[some]
-        apart = rows - centers[labels[some]]  # [step, D]
-        squares = np.einsum("ij,ij->i", apart, apart, dtype=np.float64)
-        distances[some] = squares / 2 if cosine else np.sqrt(squares)
+    distances = np.empty(X.n_rows, dtype=X.dtype)
+    step = max(1, BLOCK_VALUES // X.n_columns)
+    with closing(X.blocks()) as found:
+        for row, block in found:
+            for start in range(0, len(block), step):
+                rows = block[start : start + step]
+                some = slice(row + start, row + start + len(rows))
+                apart = (unit_rows(rows) if cosine else rows) - centers[labels[some]]  # [step, D]
+                squares = np.einsum("ij,ij->i", apart, apart, dtype=np.float64)
+                distances[some] = squares / 2 if cosine else np.sqrt(squares)
     return distances

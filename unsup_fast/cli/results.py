@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast import report
-from unsup_fast.blocks import Rows
+from unsup_fast.blocks import Source
 from unsup_fast.cli import files, info
 from unsup_fast.cli.fitting import Result
 from unsup_fast.cli.interrupts import Interrupts
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
+# Kinds of data whose labels are a table too.
+TABLES = ("parquet", "arrow", "feather")
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -68,14 +70,14 @@ def write(job: "Job", result: Result, interrupts: Interrupts) -> tuple[list[str]
 def _write_data(job: "Job", result: Result, written: list[str]) -> None:
     out, model = job.settings.out, result.model
     if hasattr(model, "labels_"):
-        name = files.LABELS[job.rows.kind == "parquet"]
+        name = files.LABELS[job.source.kind in TABLES]
         write_labels(out / name, model.labels_)
         written.append(name)
         for other in files.LABELS:
             if other != name:
                 (out / other).unlink(missing_ok=True)
-    if named(job.rows):
-        model.feature_names_in_ = np.array(job.rows.names, dtype=object)
+    if named(job.source):
+        model.feature_names_in_ = np.array(job.source.names, dtype=object)
     with files.replacing(out / files.MODEL) as path:
         model.save(path)
     _write_text(out / files.SUMMARY, json.dumps(summarise(job, result), indent=2) + "\n")
@@ -87,9 +89,9 @@ def _write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def named(rows: Rows) -> bool:
+def named(source: Source) -> bool:
     """Whether each column of the matrix has a name of its own."""
-    return rows.names is not None and len(rows.names) == rows.array.shape[1]
+    return source.names is not None and len(source.names) == source.n_columns
 
 
 def write_labels(path: Path, labels: Array, distances: Array | None = None) -> None:
@@ -117,18 +119,18 @@ def write_labels(path: Path, labels: Array, distances: Array | None = None) -> N
 
 def summarise(job: "Job", result: Result) -> dict[str, Any]:
     """Return what `summary.json` holds."""
-    settings, rows, model = job.settings, job.rows, result.model
-    n_rows, n_columns = rows.array.shape
+    settings, source, model = job.settings, job.source, result.model
+    n_rows, n_columns = source.shape
     summary: dict[str, Any] = {
         "command": "kmeans",
         "data": {
             "file": str(settings.data),
             "rows": n_rows,
             "columns": n_columns,
-            "column_names": list(rows.names) if rows.names else None,
-            "dtype_in_file": rows.source_dtype,
-            "dtype": str(rows.array.dtype),
-            "notes": list(rows.notes),
+            "column_names": list(source.names) if source.names else None,
+            "dtype_in_file": source.source_dtype,
+            "dtype": str(source.dtype),
+            "notes": list(source.notes),
             **job.fingerprints["data"],
         },
         "parameters": {
@@ -142,6 +144,7 @@ def summarise(job: "Job", result: Result) -> dict[str, Any]:
             "threads": settings.threads,
             "columns": list(settings.columns) if settings.columns else None,
             "key": settings.key,
+            "chunk_size": settings.chunk_size,
             "weights": settings.weights,
         },
         "result": {
@@ -166,7 +169,7 @@ def summarise(job: "Job", result: Result) -> dict[str, Any]:
 
 def explained(job: "Job", result: Result) -> float | None:
     """Return the share of the variance that the clusters explain; None with weights or cosines."""
-    total = float(job.rows.variance.sum()) * len(job.rows.array)
+    total = float(job.source.moments.variance.sum()) * job.source.n_rows
     if job.weights is not None or total == 0 or job.settings.metric != "euclidean":
         return None
     return 1 - float(result.model.inertia_) / total
@@ -197,10 +200,10 @@ def content(job: "Job", result: Result) -> report.Content:
     return report.Content(
         title=settings.title or f"{settings.data.name} in {clusters}",
         data_name=settings.data.name,
-        X=job.rows.array,
+        X=job.source,
         model=result.model,
         summary=summarise(job, result),
-        labels_name=files.LABELS[job.rows.kind == "parquet"],
+        labels_name=files.LABELS[job.source.kind in TABLES],
         lines=job.lines,
         image_shape=job.image_shape,
     )

@@ -1,11 +1,13 @@
 """The rows nearest to their centroids, for as many clusters as a reader will look at."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast.blocks import Source
 from unsup_fast.cluster._sphere import unit_rows
 
 Array = npt.NDArray[Any]
@@ -42,13 +44,13 @@ def choose(sizes: Array) -> Array:
 
 
 def find(
-    X: Array, labels: Array, centers: Array, sizes: Array, n_each: int, metric: str = "euclidean"
+    X: Source, labels: Array, centers: Array, sizes: Array, n_each: int, metric: str = "euclidean"
 ) -> tuple[list[Central], bool]:
     """Return the `n_each` most central rows of the chosen clusters, and whether it sampled.
 
     Parameters
     ----------
-    X : ndarray of shape (N, D)
+    X : Source of shape (N, D)
     labels : ndarray of shape (N,)
     centers : ndarray of shape (K, D)
     sizes : ndarray of shape (K,)
@@ -59,11 +61,12 @@ def find(
     shown = choose(sizes)
     wanted = np.zeros(len(sizes), dtype=bool)
     wanted[shown] = True
-    rows = np.flatnonzero(wanted[labels])  # ascending, as a file is best read
-    most = max(n_each * len(shown), MOST_VALUES // X.shape[1])
-    sampled = len(rows) > most
+    most, total = max(n_each * len(shown), MOST_VALUES // X.n_columns), int(sizes[shown].sum())
+    sampled = total > most
+    places: Any = ...
     if sampled:
-        rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+        places = np.sort(np.random.default_rng(0).choice(total, most, replace=False))
+    rows = np.flatnonzero(wanted[labels])[places]  # ascending, as a file is best read
     distances = _distances(X, rows, labels, centers, metric == "cosine")
     order = np.lexsort((distances, labels[rows]))
     rows, distances = rows[order], distances[order]
@@ -76,14 +79,18 @@ def find(
     return found, sampled
 
 
-def _distances(X: Array, rows: Array, labels: Array, centers: Array, cosine: bool) -> Array:
-    """Return the distance of each of the rows to its own centroid, from differences."""
+def _distances(X: Source, rows: Array, labels: Array, centers: Array, cosine: bool) -> Array:
+    """Return the distance of each of the rows, ascending, to its own centroid."""
     distances = np.empty(len(rows))
-    step = max(1, BLOCK_VALUES // X.shape[1])
-    for start in range(0, len(rows), step):
-        some = rows[start : start + step]
-        taken = unit_rows(X[some]) if cosine else X[some]
-        apart = taken - centers[labels[some]]  # [step, D]
-        squares = np.einsum("ij,ij->i", apart, apart, dtype=np.float64)
-        distances[start : start + step] = squares / 2 if cosine else np.sqrt(squares)
+    step = max(1, BLOCK_VALUES // X.n_columns)
+    with closing(X.blocks()) as blocks:
+        for row, block in blocks:
+            low, high = np.searchsorted(rows, (row, row + len(block)))
+            for start in range(low, high, step):
+                places = slice(start, min(start + step, high))
+                some = rows[places]
+                taken = block[some - row]
+                apart = (unit_rows(taken) if cosine else taken) - centers[labels[some]]  # [step, D]
+                squares = np.einsum("ij,ij->i", apart, apart, dtype=np.float64)
+                distances[places] = squares / 2 if cosine else np.sqrt(squares)
     return distances

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast.blocks import Source
 from unsup_fast.report import central, charts, pictures
 from unsup_fast.report.central import Central
 from unsup_fast.report.lines import Lines
@@ -35,7 +36,7 @@ class Content:
     ----------
     title, data_name : str
         Headline, and name of the data file.
-    X : ndarray of shape (N, D)
+    X : Source of shape (N, D)
     model : KMeans
         Fitted on X.
     summary : dict
@@ -50,7 +51,7 @@ class Content:
 
     title: str
     data_name: str
-    X: Array
+    X: Source
     model: Any
     summary: Mapping[str, Any]
     labels_name: str
@@ -92,7 +93,7 @@ def kmeans(content: Content) -> str:
 <h2>How it went</h2>
 <div class="charts">
 {charts.inertia(model.inertia_history_)}
-{charts.changes(model.n_changed_history_, len(content.X))}
+{charts.changes(model.n_changed_history_, content.X.n_rows)}
 </div>
 <h2>Cluster sizes</h2>
 <div class="charts">
@@ -108,7 +109,7 @@ def kmeans(content: Content) -> str:
 <h2>Use the result</h2>
 <pre><code>{escape(_code(content))}</code></pre>
 <p class="note">Label i belongs to row i of the file; X_new is any array of
-{counted(content.X.shape[1], "column")}.</p>
+{counted(content.X.n_columns, "column")}.</p>
 <h2>How it was made</h2>
 {_facts(content)}
 <footer>Made by unsup_fast {escape(content.summary["versions"]["unsup_fast"])} on
@@ -121,7 +122,7 @@ def kmeans(content: Content) -> str:
 
 def _lead(content: Content) -> str:
     data = content.summary["data"]
-    rows, columns = counted(len(content.X), "row"), counted(content.X.shape[1], "column")
+    rows, columns = counted(content.X.n_rows, "row"), counted(content.X.n_columns, "column")
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in data["notes"])
     return (
         f'<p class="lead">{METHODS[content.model.metric]} of {escape(content.data_name)}: '
@@ -132,13 +133,13 @@ def _lead(content: Content) -> str:
 
 def _tiles(content: Content) -> str:
     model, result = content.model, content.summary["result"]
-    n_rows = len(content.X)
+    n_rows = content.X.n_rows
     explained = result["explained"]
     took = result["seconds"]
     machine = content.summary["machine"]
     pace = n_rows * result["iterations"] / max(took, 1e-9)
     tiles = [
-        ("Rows", count(n_rows), f"{counted(content.X.shape[1], 'column')} each"),
+        ("Rows", count(n_rows), f"{counted(content.X.n_columns, 'column')} each"),
         ("Clusters", count(len(model.cluster_centers_)), _empty(result["empty_clusters"])),
         ("Iterations", count(result["iterations"]), _capital(result["stopped"])),
         (
@@ -230,16 +231,17 @@ def _clusters(content: Content, colours: list[str]) -> str:
 def _pictures(content: Content, found: list[Central]) -> list[str]:
     shape = content.image_shape
     assert shape is not None
-    shown = content.X[np.concatenate([one.rows for one in found])]
+    shown = content.X.take(np.concatenate([one.rows for one in found]))
     low, high = min(0.0, float(shown.min())), float(shown.max())
     coarse = ' class="coarse"' if max(shape[:2]) <= COARSE else ""
+    starts = np.cumsum([len(one.rows) for one in found])[:-1]
     bodies = []
-    for one in found:
+    for one, rows in zip(found, np.split(shown, starts), strict=True):
         centre = content.model.cluster_centers_[one.cluster][None]
         if content.model.metric == "cosine":  # a direction: as bright as the rows beside it
-            centre = centre * np.linalg.norm(content.X[one.rows], axis=1).mean()
+            centre = centre * np.linalg.norm(rows, axis=1).mean()
         mean = pictures.strip(centre, shape, low, high, 1)
-        nearest = pictures.strip(content.X[one.rows], shape, low, high, N_PICTURES)
+        nearest = pictures.strip(rows, shape, low, high, N_PICTURES)
         listed = ", ".join(map(str, one.rows.tolist()))
         # Widths in shares of the card keep all pictures of one size.
         bodies.append(

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 from sklearn.utils.extmath import randomized_svd
 
+from unsup_fast.blocks import Source
 from unsup_fast.cluster._sphere import unit_rows
 from unsup_fast.report import figure
 from unsup_fast.report.numbers import count, percent
@@ -66,12 +67,12 @@ class Plane:
         Number of each cluster's colour.
     """
 
-    def __init__(self, X: Array, labels: Array, centers: Array, metric: str = "euclidean") -> None:
-        rows = np.arange(len(X))
-        if len(X) > SAMPLE:
-            rows = np.sort(np.random.default_rng(0).choice(len(X), SAMPLE, replace=False))
-        sample = unit_rows(X[rows]) if metric == "cosine" else X[rows]
-        sample = sample.astype(np.float64)  # [S, D]
+    def __init__(self, X: Source, labels: Array, centers: Array, metric: str = "euclidean") -> None:
+        rows = np.arange(X.n_rows)
+        if X.n_rows > SAMPLE:
+            rows = np.sort(np.random.default_rng(0).choice(X.n_rows, SAMPLE, replace=False))
+        sample = X.take(rows)
+        sample = (unit_rows(sample) if metric == "cosine" else sample).astype(np.float64)  # [S, D]
         mean = sample.mean(axis=0)
         sample -= mean
         total = float((sample**2).sum())
@@ -84,7 +85,7 @@ class Plane:
         self.centers = (centers.astype(np.float64) - mean) @ axes.T  # [K, 2]
         # Rounded, so that all of the variance reads as 100 %.
         self.shares = np.round(sizes**2 / total, 9) if total > 0 else np.zeros(2)
-        self.n_rows = len(X)
+        self.n_rows = X.n_rows
         self.colours = colours(self.centers)
 
     def svg(self, sizes: Array) -> str:
