@@ -7,8 +7,6 @@ from typing import TypeVar
 
 F = TypeVar("F", bound=Callable[..., object])
 
-BACKENDS = ("native", "ref")
-
 
 def native() -> ModuleType:
     """Return the compiled module, or say why it is missing."""
@@ -22,24 +20,28 @@ def native() -> ModuleType:
     return _native
 
 
-def choose(op: str, implementations: dict[str, F], backend: str | None) -> F:
-    """Pick the implementation of `op` for CPU arrays.
+def choose(
+    op: str, implementations: dict[str, F], backend: str | None, default: str = "native"
+) -> F:
+    """Pick the implementation of `op`.
 
     Parameters
     ----------
     op : str
         The operation's word, for the error message.
     implementations : dict of str to callable
-        What the operation offers, by backend name.
-    backend : {"native", "ref"} or None
-        An explicit request; None asks ``UNSUP_FAST_BACKEND``, then takes "native".
+        What the operation offers for the given kind of array, by backend name.
+    backend : str or None
+        An explicit request; None asks ``UNSUP_FAST_BACKEND``, then takes `default`.
+    default : str
+        "native" for CPU arrays, "triton" for CUDA tensors.
 
     Raises
     ------
     ValueError
         If the requested backend is unknown or the operation lacks it.
     """
-    wanted = backend or os.environ.get("UNSUP_FAST_BACKEND") or "native"
+    wanted = backend or os.environ.get("UNSUP_FAST_BACKEND") or default
     if wanted not in implementations:
         source = "backend" if backend else "UNSUP_FAST_BACKEND"
         raise ValueError(

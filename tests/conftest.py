@@ -1,9 +1,77 @@
-"""Property tests draw the same cases in every CI run; elsewhere they go on looking for new ones."""
+"""Property tests draw the same cases in every CI run; elsewhere they go on looking for new ones.
+
+Triton kernels are tested in processes of their own, since Triton decides as it is imported
+whether it interprets: a file `*_on_gpu.py` holds cases for both the interpreter and a GPU.
+"""
 
 import os
+import re
+import subprocess
+import sys
+from typing import NamedTuple
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+@pytest.fixture
+def run_cases():
+    """Return a function that runs a file of cases, by Triton's interpreter or on the GPU."""
+
+    def run(path, interpret):
+        environment = {**os.environ, "TRITON_INTERPRET": "1"} if interpret else None
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", path.name]
+        done = subprocess.run(
+            command, cwd=path.parent, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return run
+
+
+class Compiled(NamedTuple):
+    """What a kernel takes of a GPU."""
+
+    registers: int
+    stack: int  # bytes that a thread spills
+    shared: int
+    ptx: str
+
+
+@pytest.fixture
+def compiled(tmp_path):
+    """Return a function that compiles a Triton kernel for aligned pointers and any D."""
+    triton = pytest.importorskip("triton")
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    def compile_for(capability, kernel, types, constants, **options):
+        signature = {
+            name: "constexpr" if name in constants else types[name] for name in kernel.arg_names
+        }
+        aligned = {
+            (i,): [["tt.divisibility", 16]]
+            for i, name in enumerate(signature)
+            if signature[name].startswith("*") or name == "width"
+        }
+        made = triton.compile(
+            ASTSource(kernel, signature=signature, constexprs=constants, attrs=aligned),
+            target=GPUTarget("cuda", capability, 32),
+            options=options,
+        )
+        binary = tmp_path / "kernel.cubin"
+        binary.write_bytes(made.asm["cubin"])
+        usage = subprocess.run(
+            [triton.knobs.nvidia.cuobjdump.path, "--dump-resource-usage", binary],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        registers, stack = (int(re.search(rf"{what}:(\d+)", usage)[1]) for what in ("REG", "STACK"))
+        return Compiled(registers, stack, made.metadata.shared, made.asm["ptx"])
+
+    return compile_for

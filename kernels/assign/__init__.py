@@ -10,7 +10,8 @@ For rows x_i, centroids c_k, weights w_i and a shift s (one pass, nothing of siz
 Labels equal those of float64 brute force wherever the two nearest squared distances differ
 by more than `error_bound`. Sums, weights and inertia are accumulated in float64 over fixed
 chunks of rows that are merged in order: results are the same to the bit for any number of
-threads.
+threads. CUDA tensors are worked on where they are (`kernels.assign.triton_`): sums and weights are
+integers there, which any order of additions leaves the same, and nothing waits for the device.
 """
 
 from typing import Any, NamedTuple
@@ -28,7 +29,7 @@ __all__ = ["Assigned", "assign", "error_bound", "relabel"]
 
 
 class Assigned(NamedTuple):
-    """What one pass over the rows found."""
+    """What one pass over the rows found: arrays, or tensors on the device of X."""
 
     labels: Array
     """int32 [N]: index of the nearest centroid."""
@@ -36,10 +37,11 @@ class Assigned(NamedTuple):
     """float64 [K, D]: weighted sums of rows less the shift; None without `update`."""
     weights: Array | None
     """float64 [K]: total weight of each cluster; None without `update`."""
-    inertia: float
-    """Weighted sum of squared distances to the nearest centroid; NaN if not asked for."""
-    n_changed: int
-    """How many labels differ from those that came in."""
+    inertia: Any
+    """Weighted sum of squared distances to the nearest centroid, a float or a float64 tensor
+    without dimensions; NaN if not asked for."""
+    n_changed: Any
+    """How many labels differ from those that came in: an int, or an int64 tensor."""
     distances: Array | None
     """[N], type of X: squared distance to the nearest centroid; None unless asked for."""
 
@@ -84,17 +86,64 @@ def _ref(*arguments: Any) -> tuple[float, int]:
     return ref.assign(*arguments)
 
 
+def _on_device(
+    X: Any,
+    centers: Any,
+    sample_weight: Any,
+    shift: Any,
+    labels: Any,
+    update: bool,
+    wanted: bool,
+    return_distances: bool,
+    precision: str,
+    kept: Any,
+) -> Assigned:
+    import torch
+
+    from unsup_fast.kernels.assign import triton_
+
+    _check.rows_on_device(X)
+    if precision not in triton_.PRECISIONS:
+        raise ValueError(f"precision={precision!r} is not one of {triton_.PRECISIONS}")
+    n_rows, n_columns = X.shape
+    if not _check.is_tensor(centers) or centers.ndim != 2 or len(centers) == 0:
+        raise ValueError(f"centers must be a tensor of shape (K, {n_columns}) with K >= 1")
+    n_clusters = len(centers)
+    for name, value, shape in (
+        ("centers", centers, (n_clusters, n_columns)),
+        ("sample_weight", sample_weight, (n_rows,)),
+        ("shift", shift, (n_columns,)),
+    ):
+        if value is not None:
+            _check.tensor(name, value, shape, X.dtype, X.device)
+    if labels is None:
+        labels = torch.full((n_rows,), -1, dtype=torch.int32, device=X.device)
+    else:
+        _check.tensor("labels", labels, (n_rows,), torch.int32, X.device)
+    totals = None
+    if update:
+        totals = kept.totals if kept else triton_.Totals(X, n_clusters, sample_weight, shift)
+    distances = torch.empty(n_rows, dtype=X.dtype, device=X.device) if return_distances else None
+    inertia, changed = triton_.assign(
+        X, centers, sample_weight, shift, labels, distances, wanted, precision, totals, kept
+    )
+    sums, weights = totals.values() if totals is not None else (None, None)
+    return Assigned(labels, sums, weights, inertia, changed, distances)
+
+
 def assign(
     X: Any,
-    centers: Array,
+    centers: Any,
     *,
-    sample_weight: Array | None = None,
-    shift: Array | None = None,
-    labels: Array | None = None,
+    sample_weight: Any = None,
+    shift: Any = None,
+    labels: Any = None,
     update: bool = True,
     return_inertia: bool = True,
     return_distances: bool = False,
     labelled: bool = False,
+    precision: str = "float32",
+    kept: Any = None,
     n_threads: int | None = None,
     backend: str | None = None,
 ) -> Assigned:
@@ -102,10 +151,10 @@ def assign(
 
     Parameters
     ----------
-    X : ndarray or CSR matrix of shape (N, D), float32 or float64
-        The rows; an ndarray must be C-contiguous. Values must be finite.
+    X : ndarray, CSR matrix or CUDA tensor of shape (N, D), float32 or float64
+        The rows; an ndarray or tensor must be C-contiguous. Values must be finite.
     centers : ndarray of shape (K, D), type of X
-        The centroids.
+        The centroids; like all that follows a tensor on the device of X if that is one.
     sample_weight : ndarray of shape (N,), type of X, optional
         Weights of the rows; None stands for ones.
     shift : ndarray of shape (D,), type of X, optional
@@ -122,10 +171,17 @@ def assign(
         Whether to return the squared distance of each row to its centroid.
     labelled : bool, default=False
         Whether `labels` are those of these centroids already; the rest is then found from them.
+    precision : {"float32", "tf32", "bf16"}, default="float32"
+        For tensors: "float32" keeps the promise about labels, scoring doubtful rows once more;
+        the others take the labels of these fast formats as they are.
+    kept : kernels.assign.triton_.Kept, optional
+        For tensors: what passes over the same rows, weights and shift share. Sums are then those
+        of the pass before with the rows moved whose labels changed, to the bit what a pass from
+        nothing gives; `labels` must be those of that pass.
     n_threads : int, optional
-        Threads to run; None for all (see `kernels.threads.effective`).
-    backend : {"native", "ref"}, optional
-        Implementation; None chooses.
+        Threads to run; None for all (see `kernels.threads.effective`). Not for tensors.
+    backend : {"native", "ref", "triton"}, optional
+        Implementation; None chooses. Tensors have "triton", the others "native" and "ref".
 
     Returns
     -------
@@ -138,6 +194,13 @@ def assign(
     KeyboardInterrupt
         Within a second of Ctrl-C; `labels` then holds a mixture of old and new.
     """
+    wanted = return_inertia or update or return_distances
+    if _check.is_tensor(X):
+        on_device = choose("assign of tensors", {"triton": _on_device}, backend, "triton")
+        options = (update, wanted, return_distances, precision, kept)
+        return on_device(X, centers, sample_weight, shift, labels, *options)
+    if precision != "float32" or kept is not None:
+        raise ValueError("precision and kept are for tensors on a GPU; leave them out")
     if sp.issparse(X):
         if X.format != "csr":
             raise TypeError(f"a sparse X must be CSR, got {X.format}; pass X.tocsr()")
@@ -169,7 +232,6 @@ def assign(
     weights = np.zeros(len(centers)) if update else None  # [K] float64
     distances = np.empty(n_rows, dtype=X.dtype) if return_distances else None
     run = choose("assign", {"native": _native, "ref": _ref}, backend)
-    wanted = return_inertia or update or return_distances
     inertia, changed = run(
         X,
         centers,

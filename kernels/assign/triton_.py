@@ -1,0 +1,340 @@
+"""`assign` on a GPU: what runs when. Nothing waits for the device.
+
+A pass packs the rows into bfloat16, labels them by packed scores, labels the doubtful ones
+again in two higher precisions (`triton_scores`), and then moves rows between the sums of the
+clusters (`triton_sums`). Passes over the same rows keep packed rows and sums in a `Kept`.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
+
+import torch
+import triton
+
+from unsup_fast.kernels.assign.triton_scores import nearest, nearest_packed, pack, prepare
+from unsup_fast.kernels.assign.triton_sums import Totals, power_above, total
+
+PRECISIONS = ("float32", "tf32", "bf16")
+LARGE = 160 << 10  # bytes of shared memory of an A100, or more
+CHUNK = 1 << 28  # elements packed at a time where packed rows are not kept
+
+
+class Tiles(NamedTuple):
+    """How much a program takes at a time."""
+
+    rows: int
+    centroids: int
+    columns: int
+    warps: int
+    stages: int
+
+
+class Packed(NamedTuple):
+    """Rows less the shift, times the scale, in bfloat16."""
+
+    high: Any  # [N, WIDTH] bfloat16, or scratch for a chunk of rows
+    lengths: Any  # [2, N] float32: |x'|, |x' - h|
+    whole: bool  # whether `high` holds all rows
+
+
+class Kept:
+    """What passes over the same rows keep: a scale, packed rows, and sums.
+
+    Parameters
+    ----------
+    X : tensor of shape (N, D)
+    centers : tensor of shape (K, D)
+        The first centroids; only their number and magnitude count.
+    sample_weight : tensor of shape (N,) or None
+    shift : tensor of shape (D,) or None
+    pack_rows : bool
+        Whether to keep the packed rows, which take half as much memory as X in float32.
+    """
+
+    def __init__(
+        self, X: Any, centers: Any, sample_weight: Any, shift: Any, pack_rows: bool
+    ) -> None:
+        with _on(X.device):
+            self.totals = Totals(X, len(centers), sample_weight, shift)
+            largest = torch.maximum(self.totals.largest.amax(), _moved(centers, shift).abs().amax())
+            self.scale = power_above(largest.to(X.dtype)[None], 0)
+            self.packed = _packed(X, shift, self.scale) if pack_rows else None
+
+
+def assign(
+    X: Any,
+    centers: Any,
+    sample_weight: Any,
+    shift: Any,
+    labels: Any,
+    distances: Any,
+    measure: bool,
+    precision: str,
+    totals: Totals | None,
+    kept: Kept | None,
+) -> tuple[Any, Any]:
+    """Fill labels, totals and distances; return inertia (or NaN) and labels changed, on the device."""
+    n, d = X.shape
+    with _on(X.device):
+        if kept is None:
+            scale, packed = power_above(_moved(centers, shift).abs().amax()[None], 0), None
+        else:
+            scale, packed = kept.scale, kept.packed
+        c = _prepared(centers, shift, scale)
+        found = torch.empty(n, dtype=torch.int32, device=X.device)
+        if precision == "tf32":
+            _label(X, shift, scale, None, c, found, "tf32", None)
+        else:
+            doubtful = _label_packed(X, shift, scale, packed, c, found, precision == "float32")
+            if doubtful is not None:
+                lengths, listed = doubtful
+                listed = _label(X, shift, scale, lengths, c, found, "bf16x3", listed)
+                _label(X, shift, scale, lengths, c, found, "exact", listed)
+        block = block_rows(d, X.element_size())
+        programs = triton.cdiv(n, block)
+        n_changed = torch.zeros(1, dtype=torch.int64, device=X.device)
+        inertia = torch.zeros(programs, dtype=torch.float64, device=X.device)
+        sums = (None,) * 4
+        if totals is not None:
+            sums = (totals.quanta, totals.weight_quanta, totals.sums, totals.weights)
+        if programs:
+            total[(programs,)](
+                X,
+                shift,
+                scale,
+                c.rows,
+                sample_weight,
+                found,
+                labels,
+                *sums,
+                distances,
+                inertia,
+                n_changed,
+                n,
+                len(centers),
+                d,
+                0 if totals is None else int(totals.fresh),
+                SHIFTED=shift is not None,
+                WEIGHTED=sample_weight is not None,
+                UPDATE=totals is not None,
+                MEASURE=measure,
+                DISTANCES=distances is not None,
+                LIMBS=1 if totals is None else len(totals.sums),
+                BN=block,
+                BD=columns_at_once(d),
+                num_warps=8,
+                enable_fp_fusion=False,
+            )
+        whole = inertia.sum() if measure else inertia.new_full((), torch.nan)
+    if totals is not None:
+        totals.fresh = False
+    return whole, n_changed[0]
+
+
+class Centroids(NamedTuple):
+    """Centroids as `prepare` makes them."""
+
+    rows: Any
+    high: Any
+    low: Any
+    half: Any
+    limits: Any
+
+
+def _on(device: Any) -> AbstractContextManager[Any]:
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
+def columns_at_once(d: int, most: int = 64) -> int:
+    """Return how many of D columns a program takes at a time."""
+    return int(min(most, max(16, triton.next_power_of_2(d))))
+
+
+def width(d: int) -> int:
+    """Return D rounded up so that rows of bfloat16 are aligned, as the tensor cores like them."""
+    return (d + 15) // 16 * 16
+
+
+def block_rows(d: int, itemsize: int) -> int:
+    """Return how many rows a program of `total` or `pack` takes, so that registers suffice."""
+    return 8192 // itemsize // columns_at_once(d)
+
+
+def _moved(centers: Any, shift: Any) -> Any:
+    return centers if shift is None else centers - shift
+
+
+def tiles_packed(d: int, shared: int) -> Tiles:
+    """Return the tiles of `nearest_packed` for D columns and `shared` bytes of shared memory."""
+    if d > 256:
+        return Tiles(128, 128, 64, 8, 3)
+    columns = columns_at_once(d, 256)
+    wide = shared > LARGE
+    return Tiles(128, 128 if wide or columns < 256 else 64, columns, 8, 3 if columns < 256 else 2)
+
+
+def tiles(mode: str, d: int, itemsize: int) -> Tiles:
+    """Return the tiles of `nearest` for D columns in a type of `itemsize` bytes."""
+    if mode == "exact":
+        return Tiles(32, 64 if itemsize == 4 else 32, 16, 4, 2)
+    return Tiles(64, 32, columns_at_once(d, 32), 4, 2)
+
+
+def _prepared(centers: Any, shift: Any, scale: Any) -> Centroids:
+    k, d = centers.shape
+    part = {"dtype": torch.bfloat16, "device": centers.device}
+    made = Centroids(
+        torch.empty_like(centers),
+        torch.empty((k, width(d)), **part),
+        torch.empty((k, width(d)), **part),
+        centers.new_empty(k),
+        torch.zeros(3, dtype=torch.int32, device=centers.device),
+    )
+    prepare[(triton.cdiv(k, 16),)](
+        centers,
+        shift,
+        scale,
+        *made,
+        k,
+        d,
+        width(d),
+        SHIFTED=shift is not None,
+        BK=16,
+        BD=columns_at_once(d),
+        num_warps=4,
+        enable_fp_fusion=False,
+    )
+    return made
+
+
+def _pack(X: Any, shift: Any, scale: Any, packed: Packed, first: int, last: int) -> None:
+    n, d = X.shape
+    block = block_rows(d, 4)
+    pack[(triton.cdiv(last - first, block),)](
+        X,
+        shift,
+        scale,
+        packed.high,
+        packed.lengths,
+        first,
+        last,
+        n,
+        d,
+        width(d),
+        SHIFTED=shift is not None,
+        BN=block,
+        BD=columns_at_once(d),
+        num_warps=4,
+        enable_fp_fusion=False,
+    )
+
+
+def _packed(X: Any, shift: Any, scale: Any) -> Packed:
+    packed = Packed(
+        torch.empty((len(X), width(X.shape[1])), dtype=torch.bfloat16, device=X.device),
+        torch.empty((2, len(X)), dtype=torch.float32, device=X.device),
+        True,
+    )
+    if len(X):
+        _pack(X, shift, scale, packed, 0, len(X))
+    return packed
+
+
+def _list(X: Any) -> tuple[Any, Any]:
+    """Return room for a list [N] of rows, and its length [1], zero."""
+    index = torch.int32 if len(X) < 2**31 else torch.int64
+    return (
+        torch.empty(len(X), dtype=index, device=X.device),
+        torch.zeros(1, dtype=torch.int64, device=X.device),
+    )
+
+
+def _label_packed(
+    X: Any, shift: Any, scale: Any, packed: Packed | None, c: Centroids, labels: Any, certify: bool
+) -> tuple[Any, tuple[Any, Any]] | None:
+    """Label all rows from bfloat16; return lengths and the doubtful rows if `certify`."""
+    n, d = X.shape
+    chunk = n
+    if packed is None:
+        chunk = min(n, max(1, CHUNK // d))
+        packed = Packed(
+            torch.empty((chunk, width(d)), dtype=torch.bfloat16, device=X.device),
+            torch.empty((2, n), dtype=torch.float32, device=X.device),
+            False,
+        )
+    doubtful = _list(X) if certify else (None, None)
+    tile = tiles_packed(d, _shared(X.device))
+    for first in range(0, n, max(1, chunk)):
+        last = min(n, first + chunk)
+        if not packed.whole:
+            _pack(X, shift, scale, packed, first, last)
+        nearest_packed[(triton.cdiv(last - first, tile.rows),)](
+            packed.high,
+            packed.lengths,
+            c.high,
+            c.half,
+            c.limits,
+            labels,
+            *doubtful,
+            first,
+            last,
+            n,
+            len(c.rows),
+            width(d),
+            CERTIFY=certify,
+            ONE=tile.columns >= width(d),
+            BN=tile.rows,
+            BK=tile.centroids,
+            BD=tile.columns,
+            num_warps=tile.warps,
+            num_stages=tile.stages,
+            enable_fp_fusion=True,
+        )
+    return (packed.lengths, doubtful) if certify else None
+
+
+def _label(
+    X: Any, shift: Any, scale: Any, lengths: Any, c: Centroids, labels: Any, mode: str, listed: Any
+) -> tuple[Any, Any]:
+    """Label all rows, or the listed ones; return the rows that are doubtful after "bf16x3"."""
+    n, d = X.shape
+    tile = tiles(mode, d, X.element_size())
+    doubtful = _list(X) if mode == "bf16x3" else (None, None)
+    if n:
+        nearest[(_programs(X.device, triton.cdiv(n, tile.rows)),)](
+            X,
+            shift,
+            scale,
+            lengths,
+            *c,
+            *(listed or (None, None)),
+            labels,
+            *doubtful,
+            n,
+            len(c.rows),
+            d,
+            width(d),
+            MODE=mode,
+            SHIFTED=shift is not None,
+            LISTED=listed is not None,
+            BN=tile.rows,
+            BK=tile.centroids,
+            BD=tile.columns,
+            num_warps=tile.warps,
+            num_stages=tile.stages,
+            enable_fp_fusion=True,
+        )
+    return doubtful
+
+
+def _programs(device: Any, wanted: int) -> int:
+    """Return how many programs share `wanted` blocks, each taking one after another."""
+    if device.type != "cuda":
+        return min(wanted, 2)
+    return min(wanted, 4 * torch.cuda.get_device_properties(device).multi_processor_count)
+
+
+def _shared(device: Any) -> int:
+    if device.type != "cuda":
+        return LARGE
+    return int(torch.cuda.get_device_properties(device).shared_memory_per_block_optin)
