@@ -176,7 +176,7 @@ def tiles_packed(d: int, shared: int) -> Tiles:
 def tiles(mode: str, d: int, itemsize: int) -> Tiles:
     """Return the tiles of `nearest` for D columns in a type of `itemsize` bytes."""
     if mode == "exact":
-        return Tiles(32, 64 if itemsize == 4 else 32, 16, 4, 2)
+        return Tiles(32, 64, 16, 4, 2) if itemsize == 4 else Tiles(16, 32, 16, 4, 2)
     return Tiles(64, 32, columns_at_once(d, 32), 4, 2)
 
 
