@@ -8,6 +8,7 @@ a scale where squares neither vanish nor overflow; sums and the cumulated distri
 float64. The draws are scikit-learn's, in its order. Bounds on distances from few projected
 columns (`kernels.seed.bounds`) rule out most pairs of row and candidate, without effect on the
 result.
+CUDA tensors are worked on where they are, and nothing waits for the device.
 """
 
 from collections.abc import Callable
@@ -142,6 +143,20 @@ def _ref_score(*arguments: Any) -> None:
     ref.score(*arguments)
 
 
+def _on_device(
+    X: Any,
+    n_clusters: int,
+    random_state: np.random.RandomState,
+    sample_weight: Any,
+    trials: int,
+) -> Any:
+    from unsup_fast.kernels.seed import triton_
+
+    if sample_weight is not None:
+        _check.tensor("sample_weight", sample_weight, (len(X),), X.dtype, X.device)
+    return triton_.seed(X, n_clusters, random_state, sample_weight, trials)
+
+
 def scale_of(spread: float, dtype: Any) -> float:
     """Return the power of two that brings differences of at most `spread` near one."""
     limits = np.finfo(dtype)
@@ -154,36 +169,36 @@ def seed(
     n_clusters: int,
     random_state: np.random.RandomState,
     *,
-    sample_weight: Array | None = None,
+    sample_weight: Any = None,
     n_local_trials: int | None = None,
     n_threads: int | None = None,
     backend: str | None = None,
     progress: Progress | None = None,
-) -> Array:
+) -> Any:
     """Choose `n_clusters` rows of X by greedy k-means++.
 
     Parameters
     ----------
-    X : ndarray or CSR matrix of shape (N, D), float32 or float64
-        The rows; an ndarray must be C-contiguous. Values must be finite.
+    X : ndarray, CSR matrix or CUDA tensor of shape (N, D), float32 or float64
+        The rows; an ndarray or tensor must be C-contiguous. Values must be finite.
     n_clusters : int
         How many rows to choose, at most N.
     random_state : numpy.random.RandomState
         Where draws come from: one ``choice``, then ``uniform(size=T)`` for each further row.
     sample_weight : ndarray of shape (N,), type of X, optional
-        Weights of the rows; None stands for ones.
+        Weights of the rows; None stands for ones. A tensor like X if that is one.
     n_local_trials : int, optional
         Candidates T of a round; None takes ``2 + int(log(n_clusters))``.
     n_threads : int, optional
-        Threads to run; None for all. The result is the same for any number.
-    backend : {"native", "ref"}, optional
-        Implementation; None chooses.
+        Threads to run; None for all. The result is the same for any number. Not for tensors.
+    backend : {"native", "ref", "triton"}, optional
+        Implementation; None chooses. Tensors have "triton", the others "native" and "ref".
     progress : callable, optional
-        Called now and then with the number of rows chosen and `n_clusters`.
+        Called now and then with the number of rows chosen and `n_clusters`. Not for tensors.
 
     Returns
     -------
-    ndarray of shape (n_clusters,), int64
+    ndarray or tensor of shape (n_clusters,), int64
         Indices of the chosen rows, in the order chosen.
 
     Raises
@@ -193,14 +208,20 @@ def seed(
     KeyboardInterrupt
         Within a second of Ctrl-C.
     """
-    if not sp.issparse(X):
+    tensor = _check.is_tensor(X)
+    if tensor:
+        _check.rows_on_device(X)
+    elif not sp.issparse(X):
         _check.matrix("X", X)
     n_rows = X.shape[0]
     if not 1 <= n_clusters <= n_rows:
         raise ValueError(f"n_clusters={n_clusters} must be between 1 and the {n_rows} rows of X")
+    trials = 2 + int(np.log(n_clusters)) if n_local_trials is None else n_local_trials
+    if tensor:
+        on_device = choose("seed of tensors", {"triton": _on_device}, backend, "triton")
+        return on_device(X, n_clusters, random_state, sample_weight, trials)
     if sample_weight is not None:
         _check.vector("sample_weight", sample_weight, n_rows, X.dtype)
-    trials = 2 + int(np.log(n_clusters)) if n_local_trials is None else n_local_trials
     run = choose("seed", {"native": _native, "ref": _ref}, backend)
     w = np.ones(n_rows, X.dtype) if sample_weight is None else sample_weight
     first = int(random_state.choice(n_rows, p=w / w.sum()))

@@ -1,0 +1,197 @@
+"""`seed` on a GPU: all rounds without waiting for the device.
+
+A round reads the rows once for all its candidates. Squared distances are summed in float64 over
+fixed blocks of rows, and the blocks in order, so a draw always falls on the same row.
+"""
+
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+import triton
+import triton.language as tl
+
+BLOCKS = 4096  # block sums scanned at a time
+
+
+def seed(
+    X: Any, n_clusters: int, random_state: np.random.RandomState, sample_weight: Any, trials: int
+) -> Any:
+    """Return the chosen rows [n_clusters], int64, on the device of X."""
+    with torch.cuda.device(X.device) if X.device.type == "cuda" else nullcontext():
+        return _seed(X, n_clusters, random_state, sample_weight, trials)
+
+
+def _seed(
+    X: Any, n_clusters: int, random_state: np.random.RandomState, sample_weight: Any, trials: int
+) -> Any:
+    n, device = len(X), X.device
+    block, _ = tiles(X.shape[1], X.element_size())
+    first = random_state.random_sample()
+    draws = random_state.uniform(size=(n_clusters - 1, trials))  # the stream of one round at a time
+    uniforms = torch.from_numpy(draws).to(device)  # [K - 1, T]
+    chosen = torch.empty(n_clusters, dtype=torch.int64, device=device)
+    if sample_weight is None:
+        candidates = torch.full((1,), min(int(first * n), n - 1), device=device)
+    else:
+        mass = torch.nn.functional.pad(sample_weight.double(), (0, -n % block))
+        start = torch.full((1, 1), first, dtype=torch.float64, device=device)
+        candidates = _picked(sample_weight, None, mass.view(-1, block).sum(dim=1), start, 0, block)
+    closest, sums = _scored(X, candidates, None, sample_weight)  # [1, N], [1, blocks]
+    chosen[0] = candidates[0]
+    for k in range(1, n_clusters):
+        candidates = _picked(closest[0], sample_weight, sums[0], uniforms, k - 1, block)  # [T]
+        distances, sums = _scored(X, candidates, closest[0], sample_weight)
+        best = sums.sum(dim=1).argmin(dim=0, keepdim=True)  # [1]
+        closest, sums = distances.index_select(0, best), sums.index_select(0, best)
+        chosen[k] = candidates.index_select(0, best)[0]
+    return chosen
+
+
+def tiles(d: int, itemsize: int) -> tuple[int, int]:
+    """Return how many rows a program takes, and how many of D columns at a time."""
+    columns = int(min(64, max(16, triton.next_power_of_2(d))))
+    return 8192 // itemsize // columns, columns
+
+
+def _scored(X: Any, candidates: Any, closest: Any, sample_weight: Any) -> tuple[Any, Any]:
+    """Return min(closest, squared distance) [T, N] and its sums over blocks of rows [T, blocks]."""
+    n, d = X.shape
+    rows, columns = tiles(d, X.element_size())
+    blocks = triton.cdiv(n, rows)
+    trials = len(candidates)
+    distances = torch.empty((trials, n), dtype=X.dtype, device=X.device)
+    sums = torch.empty((trials, blocks), dtype=torch.float64, device=X.device)
+    score[(blocks,)](
+        X,
+        candidates,
+        closest,
+        sample_weight,
+        distances,
+        sums,
+        n,
+        d,
+        trials,
+        CLOSEST=closest is not None,
+        WEIGHTED=sample_weight is not None,
+        T=max(2, triton.next_power_of_2(trials)),
+        BN=rows,
+        BD=columns,
+        num_warps=4,
+        enable_fp_fusion=False,
+    )
+    return distances, sums
+
+
+def _picked(
+    closest: Any, sample_weight: Any, sums: Any, uniforms: Any, round_: int, block: int
+) -> Any:
+    """Return the row [T] that each draw of a round falls on."""
+    trials = uniforms.shape[1]
+    candidates = torch.empty(trials, dtype=torch.int64, device=closest.device)
+    pick[(trials,)](
+        closest,
+        sample_weight,
+        sums,
+        uniforms,
+        candidates,
+        len(closest),
+        len(sums),
+        round_ * trials,
+        WEIGHTED=sample_weight is not None,
+        BN=block,
+        BLOCKS=BLOCKS,
+        num_warps=8,
+        enable_fp_fusion=False,
+    )
+    return candidates
+
+
+@triton.jit(do_not_specialize=["n", "trials"])
+def score(
+    x_ptr,  # IN [N, D]
+    candidates_ptr,  # IN [trials] rows
+    closest_ptr,  # IN [N]
+    weight_ptr,  # IN [N]
+    distances_ptr,  # OUT [trials, N]
+    sums_ptr,  # OUT [trials, programs]
+    n,
+    d,
+    trials,
+    CLOSEST: tl.constexpr,
+    WEIGHTED: tl.constexpr,
+    T: tl.constexpr,  # power of two, at least `trials`
+    BN: tl.constexpr,
+    BD: tl.constexpr,
+):
+    """Find the distance of a block of rows to the nearest of chosen rows and each candidate."""
+    rows = tl.program_id(0).to(tl.int64) * BN + tl.arange(0, BN)
+    live = rows < n
+    lane = tl.arange(0, T)
+    squared = tl.zeros([BN, T], x_ptr.dtype.element_ty)
+    for d0 in range(0, d, BD):
+        columns = d0 + tl.arange(0, BD)
+        here = columns < d
+        at = rows[:, None] * d + columns[None, :]
+        x = tl.load(x_ptr + at, mask=live[:, None] & here[None, :], other=0.0)  # [BN, BD]
+        for t in range(0, trials):
+            row = tl.load(candidates_ptr + t).to(tl.int64)
+            c = tl.load(x_ptr + row * d + columns, mask=here, other=0.0)  # [BD]
+            part = tl.sum((x - c[None, :]) * (x - c[None, :]), axis=1)  # [BN]
+            squared += tl.where(lane[None, :] == t, part[:, None], 0.0).to(squared.dtype)
+    if CLOSEST:
+        closest = tl.load(closest_ptr + rows, mask=live, other=0.0)
+        squared = tl.minimum(squared, closest[:, None])
+    known = (lane < trials)[None, :]
+    at = lane[None, :].to(tl.int64) * n + rows[:, None]  # [BN, T]
+    tl.store(distances_ptr + at, squared, mask=live[:, None] & known)
+    mass = squared.to(tl.float64)
+    if WEIGHTED:
+        mass *= tl.load(weight_ptr + rows, mask=live, other=0.0).to(tl.float64)[:, None]
+    sums = tl.sum(tl.where(live[:, None], mass, 0.0), axis=0)  # [T]
+    place = lane.to(tl.int64) * tl.num_programs(0) + tl.program_id(0)
+    tl.store(sums_ptr + place, sums, mask=lane < trials)
+
+
+@triton.jit(do_not_specialize=["n", "blocks", "first"])
+def pick(
+    closest_ptr,  # IN [N]
+    weight_ptr,  # IN [N]
+    sums_ptr,  # IN [blocks] sums of weight times closest over BN rows each
+    uniforms_ptr,  # IN: draws of the rounds, one after another
+    candidates_ptr,  # OUT [programs]
+    n,
+    blocks,
+    first,  # where the draws of this round begin
+    WEIGHTED: tl.constexpr,
+    BN: tl.constexpr,
+    BLOCKS: tl.constexpr,
+):
+    """Find the first row where the cumulated mass reaches a draw."""
+    offsets = tl.arange(0, BLOCKS)
+    total = tl.zeros([1], tl.float64)
+    for b0 in range(0, blocks, BLOCKS):
+        sums = tl.load(sums_ptr + b0 + offsets, mask=b0 + offsets < blocks, other=0.0)
+        total += tl.sum(sums, axis=0)
+    draw = tl.load(uniforms_ptr + first + tl.program_id(0)) * total  # [1]
+    before = tl.zeros([1], tl.float64)  # mass of the blocks below the draw
+    start = tl.zeros([1], tl.float64)  # mass of the blocks scanned
+    block = tl.zeros([1], tl.int64)
+    for b0 in range(0, blocks, BLOCKS):
+        known = b0 + offsets < blocks
+        sums = tl.load(sums_ptr + b0 + offsets, mask=known, other=0.0)
+        cumulated = start + tl.cumsum(sums, axis=0)
+        below = known & (cumulated < draw)
+        block += tl.sum(below.to(tl.int64), axis=0)
+        before = tl.maximum(before, tl.max(tl.where(below, cumulated, 0.0), axis=0))
+        start += tl.sum(sums, axis=0)
+    block = tl.minimum(block, blocks - 1)
+    rows = block * BN + tl.arange(0, BN)
+    live = rows < n
+    mass = tl.load(closest_ptr + rows, mask=live, other=0.0).to(tl.float64)
+    if WEIGHTED:
+        mass *= tl.load(weight_ptr + rows, mask=live, other=0.0).to(tl.float64)
+    below = live & (before + tl.cumsum(mass, axis=0) < draw)
+    row = block * BN + tl.sum(below.to(tl.int64), axis=0)  # [1]
+    tl.store(candidates_ptr + tl.program_id(0) + tl.arange(0, 1), tl.minimum(row, n - 1))

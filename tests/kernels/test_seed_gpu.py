@@ -1,0 +1,44 @@
+"""Triton kernels of seed: interpreted, compiled without a GPU, and run on one if there is one."""
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("triton")
+
+from unsup_fast.kernels.seed import triton_  # noqa: E402
+
+CASES = Path(__file__).with_name("seed_on_gpu.py")
+
+
+@pytest.fixture(autouse=True)
+def simd():
+    """Once, not at every instruction-set level of the CPU."""
+
+
+def test_interpreted(run_cases):
+    run_cases(CASES, interpret=True)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+def test_on_the_gpu(run_cases):
+    run_cases(CASES, interpret=False)
+
+
+@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("itemsize", [4, 8])
+def test_no_register_spills(compiled, capability, itemsize):
+    types = dict.fromkeys(("n", "d", "trials", "blocks", "first"), "i32")
+    types |= dict.fromkeys(("sums_ptr", "uniforms_ptr"), "*fp64") | {"candidates_ptr": "*i64"}
+    own = ("x_ptr", "closest_ptr", "weight_ptr", "distances_ptr")
+    types |= dict.fromkeys(own, {4: "*fp32", 8: "*fp64"}[itemsize])
+    rows, columns = triton_.tiles(100, itemsize)
+    scored = {"CLOSEST": True, "WEIGHTED": True, "T": 16, "BN": rows, "BD": columns}
+    picked = {"WEIGHTED": True, "BN": rows, "BLOCKS": triton_.BLOCKS}
+    for kernel, constants, warps in ((triton_.score, scored, 4), (triton_.pick, picked, 8)):
+        options = {"num_warps": warps, "enable_fp_fusion": False}
+        made = compiled(capability, kernel, types, constants, **options)
+        assert made.stack == 0
+        assert made.shared <= 48 << 10
