@@ -24,10 +24,8 @@ def run_cases():
 
     def run(path, interpret):
         environment = {**os.environ, "TRITON_INTERPRET": "1"} if interpret else None
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", path.name]
-        done = subprocess.run(
-            command, cwd=path.parent, env=environment, capture_output=True, text=True
-        )
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
     return run

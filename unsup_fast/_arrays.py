@@ -1,4 +1,4 @@
-"""Arrays that come in and go out: NumPy, CSR, and torch tensors in CPU memory."""
+"""Arrays that come in and go out: NumPy, CSR, and torch tensors."""
 
 import sys
 from typing import Any
@@ -33,8 +33,8 @@ def to_numpy(value: Any, name: str) -> Any:
     torch = sys.modules["torch"]
     if value.device.type != "cpu":
         raise ValueError(
-            f"{name} is a tensor on device '{value.device}', but this version computes on the "
-            f"CPU; pass {name}.cpu()"
+            f"{name} is a tensor on device '{value.device}', but this computes on the CPU; "
+            f"pass {name}.cpu()"
         )
     if value.layout != torch.strided:
         raise ValueError(
@@ -46,9 +46,16 @@ def to_numpy(value: Any, name: str) -> Any:
     return value.detach().numpy()
 
 
+def on_host(value: Any) -> Any:
+    """Return a tensor, wherever it is, as an array, and the rest as it is."""
+    return value.detach().cpu().numpy() if is_tensor(value) else value
+
+
 def like(value: Any, tensor: bool) -> Any:
     """Return an array as a tensor that shares its memory if `tensor`, else as it is."""
-    return sys.modules["torch"].from_numpy(value) if tensor else value
+    if tensor and isinstance(value, np.ndarray):
+        return sys.modules["torch"].from_numpy(value)
+    return value
 
 
 def _canonical(X: Any) -> Any:
@@ -103,17 +110,18 @@ def check_finite(X: Any, owner: str, n_threads: int | None = None) -> Any:
         statistics = moments(X, n_threads=n_threads)
         if statistics.bad is not None:
             row, column = statistics.bad
-            _raise_bad(X[row, column], row, column, owner)
+            raise_bad(X[row, column], row, column, owner)
         return statistics
     finite = np.isfinite(X.data)
     if not finite.all():
         first = int(np.flatnonzero(~finite)[0])
         row = int(np.searchsorted(X.indptr, first, side="right")) - 1
-        _raise_bad(X.data[first], row, int(X.indices[first]), owner)
+        raise_bad(X.data[first], row, int(X.indices[first]), owner)
     return None
 
 
-def _raise_bad(value: Any, row: int, column: int, owner: str) -> None:
+def raise_bad(value: Any, row: int, column: int, owner: str) -> None:
+    """Raise scikit-learn's ValueError for a value that is not finite, and say where it is."""
     # The user may have told scikit-learn to assume finite values; here one is known not to be.
     with config_context(assume_finite=False):
         try:

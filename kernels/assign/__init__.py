@@ -101,6 +101,7 @@ def _on_device(
     import torch
 
     from unsup_fast.kernels.assign import triton_
+    from unsup_fast.kernels.assign.triton_sums import Totals
 
     _check.rows_on_device(X)
     if precision not in triton_.PRECISIONS:
@@ -122,7 +123,7 @@ def _on_device(
         _check.tensor("labels", labels, (n_rows,), torch.int32, X.device)
     totals = None
     if update:
-        totals = kept.totals if kept else triton_.Totals(X, n_clusters, sample_weight, shift)
+        totals = kept.totals if kept else Totals(X, n_clusters, sample_weight, shift)
     distances = torch.empty(n_rows, dtype=X.dtype, device=X.device) if return_distances else None
     inertia, changed = triton_.assign(
         X, centers, sample_weight, shift, labels, distances, wanted, precision, totals, kept

@@ -73,7 +73,7 @@ def assign(
     totals: Totals | None,
     kept: Kept | None,
 ) -> tuple[Any, Any]:
-    """Fill labels, totals and distances; return inertia (or NaN) and labels changed, on the device."""
+    """Fill labels, totals and distances; return inertia (or NaN) and labels changed."""
     n, d = X.shape
     with _on(X.device):
         if kept is None:
@@ -331,7 +331,8 @@ def _programs(device: Any, wanted: int) -> int:
     """Return how many programs share `wanted` blocks, each taking one after another."""
     if device.type != "cuda":
         return min(wanted, 2)
-    return min(wanted, 4 * torch.cuda.get_device_properties(device).multi_processor_count)
+    properties = torch.cuda.get_device_properties(device)
+    return min(wanted, 4 * int(properties.multi_processor_count))
 
 
 def _shared(device: Any) -> int:

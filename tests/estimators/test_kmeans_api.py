@@ -120,8 +120,8 @@ def test_algorithms_give_the_same(blobs, algorithm):
 def test_device(blobs):
     for device in (None, "cpu"):
         assert KMeans(2, device=device).fit(blobs).n_features_in_ == 4
-    with pytest.raises(ValueError, match=r"device='cuda'.*computes on the CPU; pass device='cpu'"):
-        KMeans(2, device="cuda").fit(blobs)
+    with pytest.raises(ValueError, match=r"device='cuda:99'.*pass device='cpu'"):
+        KMeans(2, device="cuda:99").fit(blobs)
 
 
 @pytest.mark.parametrize("n_threads", [0, -1, 1.5])

@@ -73,9 +73,7 @@ def start(
 
 def given(init: Any, X: Any, n_clusters: int) -> Array:
     """Return the user's centroids as an ndarray of the type of X, or raise ValueError."""
-    centers: Array = check_array(
-        _arrays.to_numpy(init, "init"), dtype=X.dtype, order="C", input_name="init"
-    )
+    centers: Array = check_array(_arrays.on_host(init), dtype=X.dtype, order="C", input_name="init")
     for size, wanted, what in (
         (centers.shape[0], n_clusters, "clusters"),
         (centers.shape[1], X.shape[1], "features of the data"),

@@ -1,7 +1,8 @@
-"""What goes into k-means: rows, weights, the device, and a fitted model's centroids."""
+"""What goes into k-means: the device, rows, weights, and a fitted model's centroids."""
 
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,34 @@ def check_device(device: Any) -> None:
     """Raise ValueError unless `device` is the CPU."""
     if device is not None and str(device) != "cpu":
         raise ValueError(
-            f"device={device!r} is not available: this version computes on the CPU; pass "
-            "device='cpu' or None"
+            f"device={device!r} is not available: this computes on the CPU; pass device='cpu' or "
+            "None"
         )
+
+
+def gpu(X: Any, device: Any) -> Any:
+    """Return the torch device of the GPU that computes, or None for the CPU.
+
+    Raises
+    ------
+    ValueError
+        If `device` is not to be had.
+    """
+    if device is None:
+        return X.device if _arrays.is_tensor(X) and X.device.type == "cuda" else None
+    if str(device) == "cpu":
+        return None
+    reason = "it is neither 'cpu' nor 'cuda'"
+    if str(device).partition(":")[0] == "cuda":
+        reason = "PyTorch is not installed"
+        if find_spec("torch") is not None:
+            import torch
+
+            wanted = torch.device(device)
+            if (wanted.index or 0) < torch.cuda.device_count():
+                return wanted
+            reason = f"PyTorch finds {torch.cuda.device_count()} CUDA GPUs"
+    raise ValueError(f"device={device!r} is not available: {reason}; pass device='cpu' or None")
 
 
 def weights(sample_weight: Any, X: Any) -> Array | None:
@@ -187,7 +213,7 @@ def fitted(estimator: Any, X: Any) -> tuple[Any, Array, Array | None]:
         _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
         if estimator.metric == "cosine":
             X = unit_rows(X)
-    centers = _arrays.to_numpy(estimator.cluster_centers_, "cluster_centers_")
+    centers = _arrays.on_host(estimator.cluster_centers_)
     wide = np.result_type(X.dtype, centers.dtype)
     shift = None if sp.issparse(X) else estimator._origin.astype(wide)
     rows = X if isinstance(X, Source) else X.astype(wide, copy=False)

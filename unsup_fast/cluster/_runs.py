@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast.cluster._lloyd import Iteration, Problem, Run, lloyd
+from unsup_fast import _arrays
+from unsup_fast.cluster._lloyd import Iteration, Run
 
 Array = npt.NDArray[Any]
 
 
 def best(
-    problem: Problem,
+    iterate: Callable[..., Run],
     start: Callable[[], Array],
     n_init: int,
     verbose: bool,
@@ -26,7 +27,8 @@ def best(
 
     Parameters
     ----------
-    problem : Problem
+    iterate : callable
+        Makes one run from the centroids that it is given, and its number, and `report` or None.
     start : callable
         Returns the starting centroids of the next run.
     n_init : int
@@ -48,7 +50,7 @@ def best(
             centers = start()
             if verbose:
                 print(f"Initialization complete (run {number} of {n_init}).")
-            run = lloyd(problem, centers, number, report)
+            run = iterate(centers, number, report if verbose or callback else None)
         except KeyboardInterrupt as interrupt:
             if found is None:
                 raise
@@ -70,9 +72,10 @@ def _improves(run: Run, found: Run) -> bool:
     """
     if run.inertia >= found.inertia or run.labels is None or found.labels is None:
         return False
+    mine, theirs = _arrays.on_host(run.labels), _arrays.on_host(found.labels)
     partner = np.full(len(run.centers), -1)  # [K] label in `found` of each label in `run`
-    partner[run.labels] = found.labels
-    return not np.array_equal(partner[run.labels], found.labels)
+    partner[mine] = theirs
+    return not np.array_equal(partner[mine], theirs)
 
 
 def _show(state: Iteration) -> None:

@@ -50,7 +50,7 @@ def save(estimator: Any, path: str | PathLike[str]) -> None:
     """Write a fitted k-means model; see `_models.write`."""
     layout: Layout = estimator._layout
     arrays = {
-        name: _arrays.to_numpy(getattr(estimator, name), name)
+        name: _arrays.on_host(getattr(estimator, name))
         for name in layout.arrays
         if hasattr(estimator, name)
     }

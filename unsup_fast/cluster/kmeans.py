@@ -23,7 +23,7 @@ from sklearn.utils.validation import _is_arraylike_not_scalar, check_is_fitted
 
 from unsup_fast import _arrays
 from unsup_fast.cluster import _init, _input, _runs, _save, _sphere
-from unsup_fast.cluster._lloyd import Iteration, Run
+from unsup_fast.cluster._lloyd import Iteration, Run, lloyd
 from unsup_fast.kernels.assign import assign
 
 
@@ -72,8 +72,9 @@ class KMeans(
         and that `inertia_` sums up. Rows that are not at unit length are copied.
     n_threads : int or None, default=None
         Threads to run; None for all that OpenMP, affinity and the container allow.
-    device : {"cpu"} or None, default=None
-        Where to compute.
+    device : {"cpu", "cuda"} or None, default=None
+        Where to compute: "cuda" and "cuda:1" name a GPU; None takes that of a CUDA tensor, and for
+        all else the CPU.
 
     Attributes
     ----------
@@ -99,8 +100,9 @@ class KMeans(
 
     Notes
     -----
-    A torch tensor in CPU memory is read where it is. After a fit on one the attributes indexed
-    by row or cluster are tensors; methods return the kind of array that they are given.
+    A torch tensor is read where it is. After a fit on one the attributes indexed by row or
+    cluster are tensors on its device; methods return the kind of array that they are given.
+    On a GPU `algorithm` and `n_threads` are without effect, and sparse rows are refused.
 
     An empty cluster is moved to the row farthest from its centroid. If X has fewer distinct rows
     than clusters, some stay empty and a ConvergenceWarning says so.
@@ -142,7 +144,7 @@ class KMeans(
         "algorithm": [StrOptions({"auto", "lloyd", "elkan"})],
         "metric": [StrOptions({"euclidean", "cosine"})],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
-        "device": "no_validation",  # _input.check_device says more than a type
+        "device": "no_validation",  # _input.gpu says more than a type
     }
     __metadata_request__fit: ClassVar[dict[str, str]] = {
         "callback": UNUSED,
@@ -193,7 +195,7 @@ class KMeans(
 
         Parameters
         ----------
-        X : array-like, sparse matrix, CPU tensor, pyarrow table or Source of shape (N, D)
+        X : array-like, sparse matrix, tensor, pyarrow table or Source of shape (N, D)
             The rows. Types other than float32 become float64, sparse formats CSR. A `Source`
             (see `unsup_fast.blocks.source`), a pyarrow Table or Dataset, and a memory map that
             needs conversion are read a block at a time, in types as `source` says.
@@ -219,8 +221,17 @@ class KMeans(
         KeyboardInterrupt
             On Ctrl-C; see the notes of the class for what is kept.
         """
-        _input.check_device(self.device)
-        problem, origin = _input.problem(self, X, sample_weight)
+        gpu = _input.gpu(X, self.device)
+        first: Callable[..., Any] = _init.start
+        iterate: Callable[..., Run] = lloyd
+        problem: Any
+        if gpu is None:
+            problem, origin = _input.problem(self, X, sample_weight)
+        else:
+            from unsup_fast.cluster import _cuda
+
+            first, iterate = _cuda.start, _cuda.lloyd
+            problem, origin = _cuda.problem(self, X, sample_weight, gpu)
         init = self.init
         if _is_arraylike_not_scalar(init):
             init = _init.given(init, problem.passes.X, self.n_clusters)
@@ -232,12 +243,13 @@ class KMeans(
                 stacklevel=3,
             )
         random_state = check_random_state(self.random_state)
-        start = partial(_init.start, problem, init, self.n_clusters, random_state, seeding_callback)
-        best = _runs.best(problem, start, self._n_init, bool(self.verbose), callback)
+        start = partial(first, problem, init, self.n_clusters, random_state, seeding_callback)
+        run = partial(iterate, problem)
+        best = _runs.best(run, start, self._n_init, bool(self.verbose), callback)
         self._keep(best, origin, _arrays.is_tensor(X))
         if best.interrupt is not None:
             raise best.interrupt
-        distinct = np.count_nonzero(best.sizes)
+        distinct = np.count_nonzero(_arrays.on_host(best.sizes))
         if distinct < self.n_clusters:
             warnings.warn(
                 f"Number of distinct clusters ({distinct}) found smaller than n_clusters "
@@ -281,13 +293,18 @@ class KMeans(
 
         Parameters
         ----------
-        X : array-like, sparse matrix, CPU tensor, pyarrow table or Source of shape (N, D)
+        X : array-like, sparse matrix, tensor, pyarrow table or Source of shape (N, D)
 
         Returns
         -------
         ndarray or tensor of shape (N,), int32
         """
         check_is_fitted(self)
+        gpu = _input.gpu(X, self.device)
+        if gpu is not None:
+            from unsup_fast.cluster import _cuda
+
+            return _cuda.predict(self, X, gpu)
         rows, centers, shift = _input.fitted(self, X)
         labels = [
             assign(
@@ -311,13 +328,18 @@ class KMeans(
 
         Parameters
         ----------
-        X : array-like, sparse matrix, CPU tensor, pyarrow table or Source of shape (N, D)
+        X : array-like, sparse matrix, tensor, pyarrow table or Source of shape (N, D)
 
         Returns
         -------
         ndarray or tensor of shape (N, K)
         """
         check_is_fitted(self)
+        gpu = _input.gpu(X, self.device)
+        if gpu is not None:
+            from unsup_fast.cluster import _cuda
+
+            return _cuda.transform(self, X, gpu)
         rows, centers, shift = _input.fitted(self, X)
         distances = [
             _input.distances(part, centers, shift, self.metric)
@@ -334,11 +356,16 @@ class KMeans(
 
         Parameters
         ----------
-        X : array-like, sparse matrix, CPU tensor, pyarrow table or Source of shape (N, D)
+        X : array-like, sparse matrix, tensor, pyarrow table or Source of shape (N, D)
         y : ignored
         sample_weight : array-like of shape (N,), optional
         """
         check_is_fitted(self)
+        gpu = _input.gpu(X, self.device)
+        if gpu is not None:
+            from unsup_fast.cluster import _cuda
+
+            return _cuda.score(self, X, sample_weight, gpu)
         rows, centers, shift = _input.fitted(self, X)
         weight = _input.weights(sample_weight, rows)
         inertia = 0.0
@@ -430,7 +457,7 @@ def k_means(
 
     Parameters
     ----------
-    X : array-like, sparse matrix, CPU tensor, pyarrow table or Source of shape (N, D)
+    X : array-like, sparse matrix, tensor, pyarrow table or Source of shape (N, D)
     n_clusters : int
     sample_weight : array-like of shape (N,), optional
     init, n_init, max_iter, verbose, tol, random_state, copy_x, algorithm

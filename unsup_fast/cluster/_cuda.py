@@ -1,0 +1,383 @@
+"""k-means on a GPU: the rows stay there, and an iteration waits for the one before at most.
+
+While the pass over the rows of iteration i + 1 runs, the host learns what iteration i did. If that
+was the last one, the pass has labelled the rows for its centroids, which was to be done anyway.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.utils.validation import _check_feature_names, _check_n_features
+
+from unsup_fast import _arrays
+from unsup_fast.cluster import _init, _input, _lloyd
+from unsup_fast.cluster._lloyd import Iteration, Run
+from unsup_fast.kernels.assign import Assigned, assign
+from unsup_fast.kernels.assign.triton_ import Kept, width
+from unsup_fast.kernels.seed import seed
+
+BLOCK = 1 << 24  # elements of a block of rows or distances: 128 MiB in float64
+
+
+class HostRows:
+    """What code for the CPU asks of rows on the device: their shape and type, and a few of them."""
+
+    def __init__(self, X: Any) -> None:
+        self._rows = X
+        self.shape = tuple(X.shape)
+        self.dtype = np.dtype(np.float32 if X.dtype == torch.float32 else np.float64)
+
+    def __getitem__(self, indices: Any) -> Any:
+        chosen = torch.from_numpy(np.ascontiguousarray(indices)).to(self._rows.device)
+        return self._rows[chosen].cpu().numpy()
+
+
+@dataclass(frozen=True)
+class HostPasses:
+    """A problem as `_lloyd._updated` sees it, for the rare iteration with an empty cluster."""
+
+    problem: "Problem"
+
+    @property
+    def X(self) -> HostRows:
+        """The rows."""
+        return HostRows(self.problem.X)
+
+    @property
+    def shift(self) -> Any:
+        """The shift as an array [D]."""
+        return self.problem.shift.cpu().numpy()
+
+    @property
+    def sample_weight(self) -> Any:
+        """The weights as an array [N], or None."""
+        weight = self.problem.sample_weight
+        return None if weight is None else weight.cpu().numpy()
+
+    def assign(self, centers: Any, labels: Any, ahead: int, **options: Any) -> Assigned:
+        """Make one pass over the rows on the device."""
+        moved = torch.from_numpy(centers).to(self.problem.X.device)
+        return _on_host(_assign(self.problem, moved, None, **options))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What stays the same in all runs of one fit."""
+
+    X: Any
+    """[N, D] float32 or float64, contiguous."""
+    sample_weight: Any
+    """[N], type of X, or None."""
+    shift: Any
+    """[D], type of X."""
+    max_iter: int
+    tol: float
+    """Absolute: compared with the summed squared movement of the centroids."""
+    give: Callable[[Any], Any]
+    """Turns a tensor on the device into the kind of array that the user gave."""
+
+    @property
+    def passes(self) -> HostPasses:
+        """The problem as code for the CPU sees it."""
+        return HostPasses(self)
+
+
+def problem(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> tuple[Problem, Any]:
+    """Validate what `fit` is given; return the problem and the middle of the rows as an array."""
+    rows = _rows(X, gpu, estimator, reset=True)
+    n_rows = len(rows)
+    if n_rows < estimator.n_clusters:
+        raise ValueError(
+            f"n_samples={n_rows} should be >= n_clusters={estimator.n_clusters}. "
+            f"Pass n_clusters <= {n_rows}."
+        )
+    weight = _input.weights(_arrays.on_host(sample_weight), HostRows(rows))
+    if weight is not None:
+        weight = torch.from_numpy(weight).to(gpu)
+    sample = rows[:: max(1, n_rows // _input.SAMPLE)]
+    shift = sample.sort(dim=0).values[len(sample) // 2].clone()  # [D]
+    variance = _variance(rows, shift)  # [D]
+    if not np.isfinite(variance.sum() * n_rows):
+        raise ValueError(
+            f"the squared distances of X overflow {rows.dtype}; divide X by its largest magnitude"
+        )
+    tol = float(estimator.tol * variance.mean())
+    made = Problem(rows, weight, shift, estimator.max_iter, tol, lambda value: give(value, X))
+    return made, shift.cpu().numpy()
+
+
+def give(value: Any, X: Any) -> Any:
+    """Return a tensor where X is if that is one, else as an array."""
+    return value.to(X.device) if _arrays.is_tensor(X) else value.cpu().numpy()
+
+
+def _rows(X: Any, gpu: Any, estimator: Any, reset: bool = False) -> Any:
+    """Return X as a contiguous tensor [N, D] on the GPU, float32 or float64, or raise."""
+    if not _arrays.is_tensor(X):
+        X = _arrays.rows(X, estimator=estimator, reset=reset)
+        if sp.issparse(X):
+            raise ValueError("sparse rows are for the CPU; pass device='cpu' or X.toarray()")
+        X = torch.from_numpy(X if X.flags.writeable else X.copy())
+    else:
+        _check_tensor(X)
+        _check_feature_names(estimator, X, reset=reset)
+        _check_n_features(estimator, X, reset=reset)
+    if X.dtype not in (torch.float32, torch.float64):  # as on the CPU
+        X = X.to(torch.float32 if X.dtype == torch.bfloat16 else torch.float64)
+    X = X.detach().to(gpu).contiguous()
+    low, high = torch.aminmax(X)
+    if not torch.isfinite(high - low):
+        _check_finite(X, type(estimator).__name__)
+    return X
+
+
+def _check_tensor(X: Any) -> None:
+    if X.layout != torch.strided:
+        raise ValueError(f"X is a tensor of layout {X.layout}; pass a dense one, X.to_dense()")
+    if X.ndim != 2 or X.is_complex():
+        raise ValueError(f"Expected a 2D tensor of real numbers, got {X.dtype}{list(X.shape)}.")
+    for size, what in zip(X.shape, ("sample", "feature"), strict=True):
+        if size == 0:
+            raise ValueError(
+                f"Found array with 0 {what}(s) (shape={tuple(X.shape)}) while a minimum of 1 is "
+                "required."
+            )
+
+
+def _check_finite(X: Any, owner: str) -> None:
+    for first, block in _blocks(X, X.shape[1]):
+        bad = ~torch.isfinite(block)
+        if bad.any():
+            row, column = divmod(int(bad.flatten().byte().argmax()), X.shape[1])
+            _arrays.raise_bad(block[row, column].item(), first + row, column, owner)
+
+
+def _blocks(X: Any, elements: int) -> Any:
+    """Yield blocks of rows and where they begin, `elements` elements to be made of each row."""
+    size = max(1, BLOCK // elements)
+    for first in range(0, len(X), size):
+        yield first, X[first : first + size]
+
+
+def _variance(X: Any, shift: Any) -> Any:
+    """Return the variance of each column as an array [D], from float64 sums about the shift."""
+    sums = torch.zeros((2, X.shape[1]), dtype=torch.float64, device=X.device)
+    for _, block in _blocks(X, X.shape[1]):
+        moved = block.double() - shift.double()
+        sums += torch.stack([moved.sum(dim=0), (moved * moved).sum(dim=0)])
+    mean, square = (sums / len(X)).cpu().numpy()
+    return np.maximum(square - mean**2, 0)
+
+
+def start(
+    problem: Problem,
+    init: Any,
+    n_clusters: int,
+    random_state: np.random.RandomState,
+    progress: Callable[[int, int], None] | None = None,
+) -> Any:
+    """Return the starting centroids [K, D] of one run; parameters as in `_init.start`."""
+    X, weight = problem.X, problem.sample_weight
+    if callable(init):
+        init = _init.given(init(X, n_clusters, random_state=random_state), HostRows(X), n_clusters)
+    if isinstance(init, np.ndarray):
+        return torch.from_numpy(init).to(X.device, copy=True)
+    if init == "random":
+        share = np.ones(len(X)) if weight is None else weight.cpu().numpy()
+        drawn = random_state.choice(len(X), n_clusters, replace=False, p=share / share.sum())
+        chosen = torch.from_numpy(drawn).to(X.device)
+    else:
+        chosen = seed(X, n_clusters, random_state, sample_weight=weight)
+    return X.index_select(0, chosen)
+
+
+def lloyd(
+    problem: Problem,
+    centers: Any,
+    run: int = 1,
+    report: Callable[[Iteration], None] | None = None,
+) -> Run:
+    """Iterate as `_lloyd.lloyd` does; centroids, labels and sizes of the result are tensors."""
+    inertias: list[float] = []
+    changes: list[int] = []
+    interrupt, ahead = None, None
+    reason = f"max_iter={problem.max_iter} reached"
+    began = perf_counter()
+    try:
+        kept = _kept(problem, centers)
+        labels = torch.full((len(problem.X),), -1, dtype=torch.int32, device=problem.X.device)
+        found = _assign(problem, centers, kept, labels=labels)
+        for iteration in range(1, problem.max_iter + 1):
+            moved, state = _updated(problem, centers, found)
+            later = _Later(state)
+            ahead = _assign(problem, moved, kept, found.labels)
+            inertia, changed, movement, empty = later.values()
+            if empty:
+                moved, movement = _relocated(problem, centers, found)
+                kept.totals.clear()
+                ahead = _assign(problem, moved, kept, found.labels)
+            centers = moved
+            inertias.append(inertia)
+            changes.append(int(changed))
+            if report is not None:
+                report(
+                    Iteration(
+                        run,
+                        iteration,
+                        problem.max_iter,
+                        inertia,
+                        int(changed),
+                        movement,
+                        problem.tol,
+                        perf_counter() - began,
+                        problem.give(centers),
+                        problem.give(found.labels),
+                    )
+                )
+            if changed == 0:
+                reason = "strict convergence"
+                break
+            if movement <= problem.tol:
+                reason = f"center shift {movement:.6g} within tolerance {problem.tol:.6g}"
+                break
+            found = ahead
+    except KeyboardInterrupt as caught:
+        if not inertias:
+            raise
+        interrupt, reason, ahead = caught, "interrupted", None
+    inertia, labels, sizes = inertias[-1], None, torch.zeros(len(centers), dtype=torch.int64)
+    try:
+        if ahead is None:
+            ahead = _assign(problem, centers, None, update=False)
+        inertia = float(ahead.inertia)
+        labels = ahead.labels
+        sizes = torch.bincount(labels, minlength=len(centers))
+    except KeyboardInterrupt as caught:
+        interrupt, reason, labels = caught, "interrupted", None
+    return Run(
+        problem.give(centers),
+        None if labels is None else problem.give(labels),
+        problem.give(sizes),
+        inertia,
+        np.array(inertias),
+        np.array(changes, dtype=np.int64),
+        reason,
+        interrupt,
+    )
+
+
+def _kept(problem: Problem, centers: Any) -> Kept:
+    X = problem.X
+    room = 2 * len(X) * width(X.shape[1])  # bytes of packed rows
+    fits = X.device.type != "cuda" or room < torch.cuda.mem_get_info(X.device)[0] // 2
+    return Kept(X, centers, problem.sample_weight, problem.shift, fits)
+
+
+def _assign(
+    problem: Problem, centers: Any, kept: Kept | None, labels: Any = None, **options: Any
+) -> Assigned:
+    """Make one pass; `labels` are those of the pass before, and are left as they are."""
+    return assign(
+        problem.X,
+        centers,
+        sample_weight=problem.sample_weight,
+        shift=problem.shift,
+        labels=None if labels is None else labels.clone(),
+        kept=kept,
+        **options,
+    )
+
+
+def _on_host(found: Assigned) -> Assigned:
+    return Assigned(*(_arrays.on_host(value) for value in found))
+
+
+def _updated(problem: Problem, centers: Any, found: Assigned) -> tuple[Any, Any]:
+    """Return the weighted means [K, D], and four numbers [4] that say what the iteration did.
+
+    These are the inertia, the labels changed, the summed squared movement and the empty clusters.
+    """
+    sums: Any = found.sums
+    weights: Any = found.weights
+    filled = (weights > 0)[:, None]
+    means = problem.shift.double() + sums / torch.where(filled, weights[:, None], 1.0)
+    moved = torch.where(filled, means.to(centers.dtype), centers)
+    movement = ((moved.double() - centers.double()) ** 2).sum()
+    empty = (weights == 0).sum()
+    state = torch.stack([found.inertia, found.n_changed.double(), movement, empty.double()])
+    return moved, state
+
+
+def _relocated(problem: Problem, centers: Any, found: Assigned) -> tuple[Any, float]:
+    """Return the means with empty clusters filled as on the CPU, and the movement."""
+    before = centers.cpu().numpy()
+    host: Any = problem
+    after = _lloyd._updated(host, before, _on_host(found))
+    movement = float(((after.astype(np.float64) - before) ** 2).sum())
+    return torch.from_numpy(after).to(centers.device), movement
+
+
+class _Later:
+    """Numbers on their way to the host.
+
+    Parameters
+    ----------
+    state : tensor of shape (M,), float64
+    """
+
+    def __init__(self, state: Any) -> None:
+        self._state, self._event = state, None
+        if state.device.type == "cuda":
+            self._state = torch.empty(state.shape, dtype=state.dtype, pin_memory=True)
+            self._state.copy_(state, non_blocking=True)
+            self._event = torch.cuda.current_stream(state.device).record_event()
+
+    def values(self) -> list[float]:
+        """Wait for the numbers, and for nothing that the device was told after them."""
+        if self._event is not None:
+            self._event.synchronize()
+        numbers: list[float] = self._state.tolist()
+        return numbers
+
+
+def _fitted(estimator: Any, X: Any, gpu: Any) -> tuple[Any, Any, Any]:
+    """Validate rows for a fitted model; return rows, centroids and shift of the wider type."""
+    rows = _rows(X, gpu, estimator)
+    centers = torch.as_tensor(estimator.cluster_centers_).to(gpu)
+    wide = torch.promote_types(rows.dtype, centers.dtype)
+    shift = torch.from_numpy(estimator._origin).to(gpu, wide)
+    return rows.to(wide), centers.to(wide).contiguous(), shift
+
+
+def predict(estimator: Any, X: Any, gpu: Any) -> Any:
+    """Return the label [N] int32 of each row."""
+    rows, centers, shift = _fitted(estimator, X, gpu)
+    found = assign(rows, centers, shift=shift, update=False, return_inertia=False)
+    return give(found.labels, X)
+
+
+def score(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> float:
+    """Return minus the inertia of X."""
+    rows, centers, shift = _fitted(estimator, X, gpu)
+    weight = _input.weights(_arrays.on_host(sample_weight), HostRows(rows))
+    if weight is not None:
+        weight = torch.from_numpy(weight).to(gpu)
+    return -float(assign(rows, centers, sample_weight=weight, shift=shift, update=False).inertia)
+
+
+def transform(estimator: Any, X: Any, gpu: Any) -> Any:
+    """Return the distance [N, K] of each row to each centroid, from differences in float64."""
+    rows, centers, shift = _fitted(estimator, X, gpu)
+    moved = centers.double() - shift.double()  # [K, D]
+    out = torch.empty((len(rows), len(centers)), dtype=rows.dtype, device=gpu)
+    for first, block in _blocks(rows, max(len(centers), rows.shape[1])):
+        x = block.double() - shift.double()
+        out[first : first + len(block)] = torch.cdist(
+            x, moved, compute_mode="donot_use_mm_for_euclid_dist"
+        )
+    return give(out, X)
