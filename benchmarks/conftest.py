@@ -6,17 +6,32 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-LIBRARIES = ["numpy", "scikit-learn", "scikit-learn-intelex", "faiss-cpu", "superkmeans"]
+LIBRARIES = {
+    "cpu": ["numpy", "scikit-learn", "scikit-learn-intelex", "faiss-cpu", "superkmeans"],
+    "cuda": ["torch", "triton", "flash-kmeans", "flashlib"],
+}
+SHARES = {  # column of the chart: what it is a share of
+    "of_sgemm": "sgemm's rate",
+    "of_matmul": "the rate of a bfloat16 matrix product",
+}
 
 
 def pytest_addoption(parser):
     parser.addoption("--out", default=None, help="folder for the CSV and the chart")
     parser.addoption("--rounds", type=int, default=5, help="timed rounds of each benchmark")
+    parser.addoption("--device", choices=LIBRARIES, default="cpu", help="what to time")
     parser.addoption("--mnist", default=None, help="mnist.npz with x_train; else a stand-in")
 
 
 def pytest_sessionstart(session):
     session.config.rows = []
+
+
+def pytest_ignore_collect(collection_path, config):
+    if collection_path.name.startswith("bench_"):
+        on_gpu = collection_path.stem.endswith("_cuda")
+        return True if on_gpu != (config.getoption("--device") == "cuda") else None
+    return None
 
 
 def _processor():
@@ -27,11 +42,19 @@ def _processor():
     return platform.processor()
 
 
-def _environment():
+def _machine(device):
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name()
     from unsup_fast.kernels import _native, threads
 
+    return f"{_processor()} {threads.effective()} threads {_native.simd()}"
+
+
+def _environment(device):
     versions = {}
-    for name in LIBRARIES:
+    for name in LIBRARIES[device]:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
@@ -40,7 +63,7 @@ def _environment():
         ["git", "describe", "--always", "--dirty"], capture_output=True, text=True
     ).stdout.strip()
     return {
-        "machine": f"{_processor()} {threads.effective()} threads {_native.simd()}",
+        "machine": _machine(device),
         "versions": " ".join(f"{k}={v}" for k, v in versions.items()),
         "commit": commit,
     }
@@ -52,12 +75,14 @@ def pytest_sessionfinish(session):
         return
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    environment = _environment()
-    with open(folder / "kmeans.csv", "w", newline="") as file:
+    device = session.config.getoption("--device")
+    name = "kmeans" if device == "cpu" else f"kmeans-{device}"
+    environment = _environment(device)
+    with open(folder / f"{name}.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, [*rows[0], *environment])
         writer.writeheader()
         writer.writerows(row | environment for row in rows)
-    _chart(rows, folder / "kmeans.png")
+    _chart(rows, folder / f"{name}.png")
 
 
 def _chart(rows, path):
@@ -69,6 +94,7 @@ def _chart(rows, path):
     cases = list(dict.fromkeys(row["case"] for row in rows))
     names = list(dict.fromkeys(row["library"] for row in rows))
     height = 0.8 / len(names)
+    share = next(column for column in SHARES if column in rows[0])
     figure, axes = plt.subplots(figsize=(9, 1.0 + 0.95 * len(cases)), layout="constrained")
     for j, name in enumerate(names):
         found = [
@@ -79,7 +105,7 @@ def _chart(rows, path):
         ]
         bars = axes.barh(
             [i + j * height for i, _ in found],
-            [row["of_sgemm"] for _, row in found],
+            [row[share] for _, row in found],
             height,
             label=name,
             color="#c2410c" if name == "unsup_fast" else plt.cm.Greys(0.75 - 0.12 * j),
@@ -87,7 +113,7 @@ def _chart(rows, path):
         axes.bar_label(bars, [f" {row['median_s']:.3g} s" for _, row in found], fontsize=7)
     axes.set_yticks([i + 0.4 - height / 2 for i in range(len(cases))], cases)
     axes.invert_yaxis()
-    axes.set_xlabel("dense arithmetic done in the time taken, as a share of sgemm's rate")
+    axes.set_xlabel(f"dense arithmetic done in the time taken, as a share of {SHARES[share]}")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="upper right")
     figure.savefig(path, dpi=150)

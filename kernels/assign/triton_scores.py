@@ -52,7 +52,7 @@ def _split(x):
     return high, rest.to(tl.bfloat16), rest
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first", "last", "n"])
 def pack(
     x_ptr,  # IN [N, D]
     shift_ptr,  # IN [D]
@@ -88,7 +88,7 @@ def pack(
     tl.store(lengths_ptr + n + rows, tl.sqrt(off), mask=live)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["k"])
 def prepare(
     centers_ptr,  # IN [K, D]
     shift_ptr,  # IN [D]
