@@ -86,50 +86,10 @@ def _ref(*arguments: Any) -> tuple[float, int]:
     return ref.assign(*arguments)
 
 
-def _on_device(
-    X: Any,
-    centers: Any,
-    sample_weight: Any,
-    shift: Any,
-    labels: Any,
-    update: bool,
-    wanted: bool,
-    return_distances: bool,
-    precision: str,
-    kept: Any,
-) -> Assigned:
-    import torch
-
+def _triton(*arguments: Any) -> Assigned:
     from unsup_fast.kernels.assign import triton_
-    from unsup_fast.kernels.assign.triton_sums import Totals
 
-    _check.rows_on_device(X)
-    if precision not in triton_.PRECISIONS:
-        raise ValueError(f"precision={precision!r} is not one of {triton_.PRECISIONS}")
-    n_rows, n_columns = X.shape
-    if not _check.is_tensor(centers) or centers.ndim != 2 or len(centers) == 0:
-        raise ValueError(f"centers must be a tensor of shape (K, {n_columns}) with K >= 1")
-    n_clusters = len(centers)
-    for name, value, shape in (
-        ("centers", centers, (n_clusters, n_columns)),
-        ("sample_weight", sample_weight, (n_rows,)),
-        ("shift", shift, (n_columns,)),
-    ):
-        if value is not None:
-            _check.tensor(name, value, shape, X.dtype, X.device)
-    if labels is None:
-        labels = torch.full((n_rows,), -1, dtype=torch.int32, device=X.device)
-    else:
-        _check.tensor("labels", labels, (n_rows,), torch.int32, X.device)
-    totals = None
-    if update:
-        totals = kept.totals if kept else Totals(X, n_clusters, sample_weight, shift)
-    distances = torch.empty(n_rows, dtype=X.dtype, device=X.device) if return_distances else None
-    inertia, changed = triton_.assign(
-        X, centers, sample_weight, shift, labels, distances, wanted, precision, totals, kept
-    )
-    sums, weights = totals.values() if totals is not None else (None, None)
-    return Assigned(labels, sums, weights, inertia, changed, distances)
+    return triton_.assign(*arguments)
 
 
 def assign(
@@ -197,8 +157,8 @@ def assign(
     """
     wanted = return_inertia or update or return_distances
     if _check.is_tensor(X):
-        on_device = choose("assign of tensors", {"triton": _on_device}, backend, "triton")
-        options = (update, wanted, return_distances, precision, kept)
+        on_device = choose("assign of tensors", {"triton": _triton}, backend, "triton")
+        options = (update, wanted, return_distances, labelled, precision, kept)
         return on_device(X, centers, sample_weight, shift, labels, *options)
     if precision != "float32" or kept is not None:
         raise ValueError("precision and kept are for tensors on a GPU; leave them out")
@@ -299,7 +259,7 @@ def relabel(
         if totals is None:
             options: dict[str, Any] = {"update": False, "return_inertia": False}
             found = assign(X, centers, shift=shift, labels=labels, n_threads=workers, **options)
-            return found.n_changed
+            return int(found.n_changed)
         changed: int = native().move(X, centers, shift, labels, *sums, workers)
         return changed
     if not np.array_equal(shift, bounds.basis.shift):

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import torch
 import triton
 
+from unsup_fast.kernels import _check
+from unsup_fast.kernels.assign import Assigned
 from unsup_fast.kernels.assign.triton_scores import nearest, nearest_packed, pack, prepare
 from unsup_fast.kernels.assign.triton_sums import Totals, power_above, total
 
@@ -67,33 +69,36 @@ def assign(
     sample_weight: Any,
     shift: Any,
     labels: Any,
-    distances: Any,
+    update: bool,
     measure: bool,
+    return_distances: bool,
+    labelled: bool,
     precision: str,
-    totals: Totals | None,
     kept: Kept | None,
-) -> tuple[Any, Any]:
-    """Fill labels, totals and distances; return inertia (or NaN) and labels changed."""
+) -> Assigned:
+    """Make one pass over rows on the device; `measure` asks for the inertia."""
+    labels = _checked(X, centers, sample_weight, shift, labels, labelled, precision)
     n, d = X.shape
+    totals = None
     with _on(X.device):
+        if update:
+            totals = kept.totals if kept else Totals(X, len(centers), sample_weight, shift)
         if kept is None:
             scale, packed = power_above(_moved(centers, shift).abs().amax()[None], 0), None
         else:
             scale, packed = kept.scale, kept.packed
         c = _prepared(centers, shift, scale)
-        found = torch.empty(n, dtype=torch.int32, device=X.device)
-        if precision == "tf32":
-            _label(X, shift, scale, None, c, found, "tf32", None)
-        else:
-            doubtful = _label_packed(X, shift, scale, packed, c, found, precision == "float32")
-            if doubtful is not None:
-                lengths, listed = doubtful
-                listed = _label(X, shift, scale, lengths, c, found, "bf16x3", listed)
-                _label(X, shift, scale, lengths, c, found, "exact", listed)
+        found = labels
+        if not labelled:
+            found = torch.empty(n, dtype=torch.int32, device=X.device)
+            _label_all(X, shift, scale, packed, c, found, precision)
         block = block_rows(d, X.element_size())
         programs = triton.cdiv(n, block)
         n_changed = torch.zeros(1, dtype=torch.int64, device=X.device)
         inertia = torch.zeros(programs, dtype=torch.float64, device=X.device)
+        distances = None
+        if return_distances:
+            distances = torch.empty(n, dtype=X.dtype, device=X.device)
         sums = (None,) * 4
         if totals is not None:
             sums = (totals.quanta, totals.weight_quanta, totals.sums, totals.weights)
@@ -118,7 +123,7 @@ def assign(
                 WEIGHTED=sample_weight is not None,
                 UPDATE=totals is not None,
                 MEASURE=measure,
-                DISTANCES=distances is not None,
+                DISTANCES=return_distances,
                 LIMBS=1 if totals is None else len(totals.sums),
                 BN=block,
                 BD=columns_at_once(d),
@@ -126,9 +131,42 @@ def assign(
                 enable_fp_fusion=False,
             )
         whole = inertia.sum() if measure else inertia.new_full((), torch.nan)
-    if totals is not None:
-        totals.fresh = False
-    return whole, n_changed[0]
+        values = (None, None)
+        if totals is not None:
+            totals.fresh = False
+            values = totals.values()
+    return Assigned(labels, *values, whole, n_changed[0], distances)
+
+
+def _checked(
+    X: Any,
+    centers: Any,
+    sample_weight: Any,
+    shift: Any,
+    labels: Any,
+    labelled: bool,
+    precision: str,
+) -> Any:
+    """Return `labels`, or new ones of -1, or raise if an argument does not fit."""
+    _check.rows_on_device(X)
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision={precision!r} is not one of {PRECISIONS}")
+    n, d = X.shape
+    if not _check.is_tensor(centers) or centers.ndim != 2 or len(centers) == 0:
+        raise ValueError(f"centers must be a tensor of shape (K, {d}) with K >= 1")
+    for name, value, shape in (
+        ("centers", centers, (len(centers), d)),
+        ("sample_weight", sample_weight, (n,)),
+        ("shift", shift, (d,)),
+    ):
+        if value is not None:
+            _check.tensor(name, value, shape, X.dtype, X.device)
+    if labels is not None:
+        _check.tensor("labels", labels, (n,), torch.int32, X.device)
+        return labels
+    if labelled:
+        raise ValueError("labelled=True needs labels; pass those of the last pass")
+    return torch.full((n,), -1, dtype=torch.int32, device=X.device)
 
 
 class Centroids(NamedTuple):
@@ -247,6 +285,26 @@ def _list(X: Any) -> tuple[Any, Any]:
         torch.empty(len(X), dtype=index, device=X.device),
         torch.zeros(1, dtype=torch.int64, device=X.device),
     )
+
+
+def _label_all(
+    X: Any,
+    shift: Any,
+    scale: Any,
+    packed: Packed | None,
+    c: Centroids,
+    labels: Any,
+    precision: str,
+) -> None:
+    """Label all rows, as precisely as asked for."""
+    if precision == "tf32":
+        _label(X, shift, scale, None, c, labels, "tf32", None)
+        return
+    doubtful = _label_packed(X, shift, scale, packed, c, labels, precision == "float32")
+    if doubtful is not None:
+        lengths, listed = doubtful
+        listed = _label(X, shift, scale, lengths, c, labels, "bf16x3", listed)
+        _label(X, shift, scale, lengths, c, labels, "exact", listed)
 
 
 def _label_packed(

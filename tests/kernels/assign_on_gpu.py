@@ -129,6 +129,16 @@ def test_as_on_the_cpu():
     np.testing.assert_allclose(fast.distances, slow.distances, rtol=1e-4)
 
 
+def test_labels_already_found():
+    X, centers, weight = make(60, 7, 9, np.float32)
+    first = run(X, centers, weight, return_distances=True)
+    labels = on(first.labels)
+    again = run(X, centers, weight, labels=labels, labelled=True, return_distances=True)
+    for name in ("labels", "sums", "weights", "inertia", "distances"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(first, name))
+    assert again.n_changed == 0
+
+
 def test_close_calls_are_decided_in_full_precision():
     # Centroids nearer to each other than bfloat16 can tell, and then than its three products can.
     rng = np.random.default_rng(0)
@@ -254,6 +264,7 @@ def test_any_data(n, d, k, offset, spread, dtype, seed):
         ({"shift": torch.ones(3)}, ValueError, "shift"),
         ({"labels": torch.ones(3, dtype=torch.int64)}, TypeError, "labels"),
         ({"precision": "fp8"}, ValueError, "precision='fp8'"),
+        ({"labelled": True}, ValueError, "labelled=True needs labels"),
         ({"backend": "native"}, ValueError, "backend='native'"),
     ],
 )

@@ -25,16 +25,11 @@ BLOCK = 1 << 24  # elements of a block of rows or distances: 128 MiB in float64
 
 
 class HostRows:
-    """What code for the CPU asks of rows on the device: their shape and type, and a few of them."""
+    """What code for the CPU asks of rows on the device: their shape and type."""
 
     def __init__(self, X: Any) -> None:
-        self._rows = X
         self.shape = tuple(X.shape)
         self.dtype = np.dtype(np.float32 if X.dtype == torch.float32 else np.float64)
-
-    def __getitem__(self, indices: Any) -> Any:
-        chosen = torch.from_numpy(np.ascontiguousarray(indices)).to(self._rows.device)
-        return self._rows[chosen].cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -59,10 +54,17 @@ class HostPasses:
         weight = self.problem.sample_weight
         return None if weight is None else weight.cpu().numpy()
 
-    def assign(self, centers: Any, labels: Any, ahead: int, **options: Any) -> Assigned:
-        """Make one pass over the rows on the device."""
-        moved = torch.from_numpy(centers).to(self.problem.X.device)
-        return _on_host(_assign(self.problem, moved, None, **options))
+    def distances(self, centers: Any, labels: Any) -> Any:
+        """Return the squared distance [N] of each row to the centroid of its label."""
+        device = self.problem.X.device
+        options = {"update": False, "labelled": True, "return_distances": True}
+        there = torch.from_numpy(centers).to(device), torch.from_numpy(labels).to(device)
+        return _arrays.on_host(_assign(self.problem, there[0], None, there[1], **options).distances)
+
+    def take(self, rows: Any) -> Any:
+        """Return the rows [M, D] of these indices."""
+        chosen = torch.from_numpy(np.ascontiguousarray(rows)).to(self.problem.X.device)
+        return self.problem.X.index_select(0, chosen).cpu().numpy()
 
 
 @dataclass(frozen=True)
