@@ -276,6 +276,8 @@ def nearest(
         for k0 in range(0, k, BK):
             clusters = k0 + tl.arange(0, BK)
             score = tl.zeros([BN, BK], score_type)
+            if MODE == "bf16x3":  # apart, so that the small products lose little
+                small = tl.zeros([BN, BK], tl.float32)
             for d0 in range(0, d, BD):
                 columns = d0 + offsets
                 x = rows_at(x_ptr, shift_ptr, scale, rows, live, columns, d, SHIFTED)
@@ -286,7 +288,8 @@ def nearest(
                     high, low, _ = _split(x)
                     c = tl.load(high_ptr + at, mask=here, other=0.0)
                     c_low = tl.load(low_ptr + at, mask=here, other=0.0)
-                    score = _dot(high, c, _dot(high, c_low, _dot(low, c, score)))
+                    small = _dot(high, c_low, _dot(low, c, small))
+                    score = _dot(high, c, score)
                 elif MODE == "tf32":
                     c = tl.load(rows_ptr + at, mask=here, other=0.0).to(tl.float32)
                     score = tl.dot(x.to(tl.float32), c, score, input_precision="tf32")
@@ -296,7 +299,7 @@ def nearest(
             half = tl.load(half_ptr + clusters, mask=clusters < k, other=-FAR)
             score -= half.to(score_type)[None, :]
             if MODE == "bf16x3":
-                best, second, label = _best_two(score, k0, best, second, label, BK)
+                best, second, label = _best_two(score + small, k0, best, second, label, BK)
             else:
                 top, place = tl.max(score, axis=1, return_indices=True)  # the lowest of equals
                 label = tl.where(top > best, k0 + place, label)
@@ -309,5 +312,6 @@ def nearest(
             # What l leaves of x' - h is at most its 2^-9th part.
             error = off * (_limit(limits_ptr, OFF) + largest * 0.001953125)
             error = 1.01 * (error + whole * _limit(limits_ptr, FAR_OFF))
-            error += CUT * (3 * d + 16 + BK) * largest * (whole + largest)
+            # The 2 D small products are together at most 2^-8 |x'| C.
+            error += CUT * (d + d / 64 + 24 + BK) * largest * (whole + largest)
             _doubt(best - second, error, rows, live, doubtful_ptr, n_doubtful_ptr)

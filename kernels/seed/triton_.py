@@ -12,7 +12,7 @@ import torch
 import triton
 import triton.language as tl
 
-BLOCKS = 4096  # block sums scanned at a time
+BLOCKS = 2048  # block sums scanned at a time
 
 
 def seed(
