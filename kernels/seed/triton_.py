@@ -12,7 +12,8 @@ import torch
 import triton
 import triton.language as tl
 
-BLOCKS = 2048  # block sums scanned at a time
+ROWS = 256  # rows of a block
+BLOCKS = 1024  # block sums scanned at a time
 
 
 def seed(
@@ -27,7 +28,6 @@ def _seed(
     X: Any, n_clusters: int, random_state: np.random.RandomState, sample_weight: Any, trials: int
 ) -> Any:
     n, device = len(X), X.device
-    block, _ = tiles(X.shape[1], X.element_size())
     first = random_state.random_sample()
     draws = random_state.uniform(size=(n_clusters - 1, trials))  # the stream of one round at a time
     uniforms = torch.from_numpy(draws).to(device)  # [K - 1, T]
@@ -35,13 +35,13 @@ def _seed(
     if sample_weight is None:
         candidates = torch.full((1,), min(int(first * n), n - 1), device=device)
     else:
-        mass = torch.nn.functional.pad(sample_weight.double(), (0, -n % block))
+        mass = torch.nn.functional.pad(sample_weight.double(), (0, -n % ROWS))
         start = torch.full((1, 1), first, dtype=torch.float64, device=device)
-        candidates = _picked(sample_weight, None, mass.view(-1, block).sum(dim=1), start, 0, block)
+        candidates = _picked(sample_weight, None, mass.view(-1, ROWS).sum(dim=1), start, 0)
     closest, sums = _scored(X, candidates, None, sample_weight)  # [1, N], [1, blocks]
     chosen[0] = candidates[0]
     for k in range(1, n_clusters):
-        candidates = _picked(closest[0], sample_weight, sums[0], uniforms, k - 1, block)  # [T]
+        candidates = _picked(closest[0], sample_weight, sums[0], uniforms, k - 1)  # [T]
         distances, sums = _scored(X, candidates, closest[0], sample_weight)
         best = sums.sum(dim=1).argmin(dim=0, keepdim=True)  # [1]
         closest, sums = distances.index_select(0, best), sums.index_select(0, best)
@@ -50,16 +50,16 @@ def _seed(
 
 
 def tiles(d: int, itemsize: int) -> tuple[int, int]:
-    """Return how many rows a program takes, and how many of D columns at a time."""
+    """Return how many rows of a block, and how many of D columns, are taken at a time."""
     columns = int(min(64, max(16, triton.next_power_of_2(d))))
-    return 8192 // itemsize // columns, columns
+    return 4096 // itemsize // columns, columns
 
 
 def _scored(X: Any, candidates: Any, closest: Any, sample_weight: Any) -> tuple[Any, Any]:
     """Return min(closest, squared distance) [T, N] and its sums over blocks of rows [T, blocks]."""
     n, d = X.shape
     rows, columns = tiles(d, X.element_size())
-    blocks = triton.cdiv(n, rows)
+    blocks = triton.cdiv(n, ROWS)
     trials = len(candidates)
     distances = torch.empty((trials, n), dtype=X.dtype, device=X.device)
     sums = torch.empty((trials, blocks), dtype=torch.float64, device=X.device)
@@ -76,6 +76,7 @@ def _scored(X: Any, candidates: Any, closest: Any, sample_weight: Any) -> tuple[
         CLOSEST=closest is not None,
         WEIGHTED=sample_weight is not None,
         T=max(2, triton.next_power_of_2(trials)),
+        ROWS=ROWS,
         BN=rows,
         BD=columns,
         num_warps=4,
@@ -84,9 +85,7 @@ def _scored(X: Any, candidates: Any, closest: Any, sample_weight: Any) -> tuple[
     return distances, sums
 
 
-def _picked(
-    closest: Any, sample_weight: Any, sums: Any, uniforms: Any, round_: int, block: int
-) -> Any:
+def _picked(closest: Any, sample_weight: Any, sums: Any, uniforms: Any, round_: int) -> Any:
     """Return the row [T] that each draw of a round falls on."""
     trials = uniforms.shape[1]
     candidates = torch.empty(trials, dtype=torch.int64, device=closest.device)
@@ -100,7 +99,7 @@ def _picked(
         len(sums),
         round_ * trials,
         WEIGHTED=sample_weight is not None,
-        BN=block,
+        ROWS=ROWS,
         BLOCKS=BLOCKS,
         num_warps=8,
         enable_fp_fusion=False,
@@ -122,34 +121,37 @@ def score(
     CLOSEST: tl.constexpr,
     WEIGHTED: tl.constexpr,
     T: tl.constexpr,  # power of two, at least `trials`
+    ROWS: tl.constexpr,
     BN: tl.constexpr,
     BD: tl.constexpr,
 ):
     """Find the distance of a block of rows to the nearest of chosen rows and each candidate."""
-    rows = tl.program_id(0).to(tl.int64) * BN + tl.arange(0, BN)
-    live = rows < n
     lane = tl.arange(0, T)
-    squared = tl.zeros([BN, T], x_ptr.dtype.element_ty)
-    for d0 in range(0, d, BD):
-        columns = d0 + tl.arange(0, BD)
-        here = columns < d
-        at = rows[:, None] * d + columns[None, :]
-        x = tl.load(x_ptr + at, mask=live[:, None] & here[None, :], other=0.0)  # [BN, BD]
-        for t in range(0, trials):
-            row = tl.load(candidates_ptr + t).to(tl.int64)
-            c = tl.load(x_ptr + row * d + columns, mask=here, other=0.0)  # [BD]
-            part = tl.sum((x - c[None, :]) * (x - c[None, :]), axis=1)  # [BN]
-            squared += tl.where(lane[None, :] == t, part[:, None], 0.0).to(squared.dtype)
-    if CLOSEST:
-        closest = tl.load(closest_ptr + rows, mask=live, other=0.0)
-        squared = tl.minimum(squared, closest[:, None])
-    known = (lane < trials)[None, :]
-    at = lane[None, :].to(tl.int64) * n + rows[:, None]  # [BN, T]
-    tl.store(distances_ptr + at, squared, mask=live[:, None] & known)
-    mass = squared.to(tl.float64)
-    if WEIGHTED:
-        mass *= tl.load(weight_ptr + rows, mask=live, other=0.0).to(tl.float64)[:, None]
-    sums = tl.sum(tl.where(live[:, None], mass, 0.0), axis=0)  # [T]
+    sums = tl.zeros([T], tl.float64)
+    for r0 in range(0, ROWS, BN):
+        rows = tl.program_id(0).to(tl.int64) * ROWS + r0 + tl.arange(0, BN)
+        live = rows < n
+        squared = tl.zeros([BN, T], x_ptr.dtype.element_ty)
+        for d0 in range(0, d, BD):
+            columns = d0 + tl.arange(0, BD)
+            here = columns < d
+            at = rows[:, None] * d + columns[None, :]
+            x = tl.load(x_ptr + at, mask=live[:, None] & here[None, :], other=0.0)  # [BN, BD]
+            for t in range(0, trials):
+                row = tl.load(candidates_ptr + t).to(tl.int64)
+                c = tl.load(x_ptr + row * d + columns, mask=here, other=0.0)  # [BD]
+                part = tl.sum((x - c[None, :]) * (x - c[None, :]), axis=1)  # [BN]
+                squared += tl.where(lane[None, :] == t, part[:, None], 0.0).to(squared.dtype)
+        if CLOSEST:
+            closest = tl.load(closest_ptr + rows, mask=live, other=0.0)
+            squared = tl.minimum(squared, closest[:, None])
+        known = (lane < trials)[None, :]
+        to = lane[None, :].to(tl.int64) * n + rows[:, None]  # [BN, T]
+        tl.store(distances_ptr + to, squared, mask=live[:, None] & known)
+        mass = squared.to(tl.float64)
+        if WEIGHTED:
+            mass *= tl.load(weight_ptr + rows, mask=live, other=0.0).to(tl.float64)[:, None]
+        sums += tl.sum(tl.where(live[:, None], mass, 0.0), axis=0)  # [T]
     place = lane.to(tl.int64) * tl.num_programs(0) + tl.program_id(0)
     tl.store(sums_ptr + place, sums, mask=lane < trials)
 
@@ -158,14 +160,14 @@ def score(
 def pick(
     closest_ptr,  # IN [N]
     weight_ptr,  # IN [N]
-    sums_ptr,  # IN [blocks] sums of weight times closest over BN rows each
+    sums_ptr,  # IN [blocks] sums of weight times closest over ROWS rows each
     uniforms_ptr,  # IN: draws of the rounds, one after another
     candidates_ptr,  # OUT [programs]
     n,
     blocks,
     first,  # where the draws of this round begin
     WEIGHTED: tl.constexpr,
-    BN: tl.constexpr,
+    ROWS: tl.constexpr,
     BLOCKS: tl.constexpr,
 ):
     """Find the first row where the cumulated mass reaches a draw."""
@@ -187,11 +189,11 @@ def pick(
         before = tl.maximum(before, tl.max(tl.where(below, cumulated, 0.0), axis=0))
         start += tl.sum(sums, axis=0)
     block = tl.minimum(block, blocks - 1)
-    rows = block * BN + tl.arange(0, BN)
+    rows = block * ROWS + tl.arange(0, ROWS)
     live = rows < n
     mass = tl.load(closest_ptr + rows, mask=live, other=0.0).to(tl.float64)
     if WEIGHTED:
         mass *= tl.load(weight_ptr + rows, mask=live, other=0.0).to(tl.float64)
     below = live & (before + tl.cumsum(mass, axis=0) < draw)
-    row = block * BN + tl.sum(below.to(tl.int64), axis=0)  # [1]
+    row = block * ROWS + tl.sum(below.to(tl.int64), axis=0)  # [1]
     tl.store(candidates_ptr + tl.program_id(0) + tl.arange(0, 1), tl.minimum(row, n - 1))

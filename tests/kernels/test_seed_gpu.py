@@ -36,7 +36,8 @@ def test_no_register_spills(compiled, capability, itemsize):
     types |= dict.fromkeys(own, {4: "*fp32", 8: "*fp64"}[itemsize])
     rows, columns = triton_.tiles(100, itemsize)
     scored = {"CLOSEST": True, "WEIGHTED": True, "T": 16, "BN": rows, "BD": columns}
-    picked = {"WEIGHTED": True, "BN": rows, "BLOCKS": triton_.BLOCKS}
+    scored |= {"ROWS": triton_.ROWS}
+    picked = {"WEIGHTED": True, "ROWS": triton_.ROWS, "BLOCKS": triton_.BLOCKS}
     for kernel, constants, warps in ((triton_.score, scored, 4), (triton_.pick, picked, 8)):
         options = {"num_warps": warps, "enable_fp_fusion": False}
         made = compiled(capability, kernel, types, constants, **options)
