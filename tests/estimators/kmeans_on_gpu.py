@@ -198,6 +198,8 @@ def test_wrong_arguments(rows):
         KMeans(3).fit(on(rows), sample_weight=torch.ones(7))
     with pytest.raises(ValueError, match="does not match the number of"):
         KMeans(3, init=on(rows[:2])).fit(on(rows))
+    with pytest.raises(ValueError, match="metric='cosine' is for the CPU"):
+        KMeans(3, metric="cosine").fit(on(rows))
     with pytest.raises(ValueError, match="sparse rows are for the CPU"):
         KMeans(3, device="cuda").fit(sp.csr_matrix(rows))
 

@@ -82,6 +82,7 @@ class Problem:
     """Absolute: compared with the summed squared movement of the centroids."""
     give: Callable[[Any], Any]
     """Turns a tensor on the device into the kind of array that the user gave."""
+    metric: str = "euclidean"
 
     @property
     def passes(self) -> HostPasses:
@@ -120,6 +121,10 @@ def give(value: Any, X: Any) -> Any:
 
 def _rows(X: Any, gpu: Any, estimator: Any, reset: bool = False) -> Any:
     """Return X as a contiguous tensor [N, D] on the GPU, float32 or float64, or raise."""
+    if estimator.metric != "euclidean":
+        raise ValueError(
+            f"metric={estimator.metric!r} is for the CPU; pass device='cpu' and rows in its memory"
+        )
     if not _arrays.is_tensor(X):
         X = _arrays.rows(X, estimator=estimator, reset=reset)
         if sp.issparse(X):
