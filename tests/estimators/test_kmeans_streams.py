@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unsup_fast import blocks
-from unsup_fast.cluster import KMeans, MiniBatchKMeans, _streams, k_means, kmeans_plusplus
+from unsup_fast.cluster import (
+    KMeans,
+    MiniBatchKMeans,
+    _streams,
+    k_means,
+    kmeans_parallel,
+    kmeans_plusplus,
+)
 from unsup_fast.kernels import _native
 
 
@@ -48,6 +55,7 @@ def same(one, other, exact):
 
 INITS = {
     "k-means++": {"init": "k-means++"},
+    "k-means||": {"init": "k-means||"},
     "random": {"init": "random", "n_init": 3},
     "array": {"init": np.eye(15, 7, dtype=np.float32)},
     "callable": {"init": lambda X, k, random_state: np.eye(k, X.shape[1]), "n_init": 1},
@@ -156,6 +164,40 @@ def test_seeding_is_that_of_the_rows_in_memory(
     found = kmeans_plusplus(stream(X, chunk_size), 9, sample_weight=weight, random_state=1)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("magnitude", [1e-25, 1e25])
+def test_seeding_scales_as_in_memory(rows, magnitude, dtype):
+    X = rows[:300].astype(dtype) * dtype(magnitude)
+    expected = kmeans_plusplus(X, 9, random_state=1)[1]
+    np.testing.assert_array_equal(kmeans_plusplus(stream(X, 97), 9, random_state=1)[1], expected)
+    assert len(set(expected.tolist())) == 9
+
+
+@pytest.mark.parametrize("chunk_size", [1, 97, 3000, None])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("offset", [0, 10_000])
+def test_drawing_many_rows_at_once_is_that_of_the_rows_in_memory(
+    rows, weight, chunk_size, weighted, offset
+):
+    X, weight = rows[:500] + np.float32(offset), weight[:500] if weighted else None
+    for options in ({}, {"oversampling_factor": 0.5, "n_rounds": 1}):
+        expected = kmeans_parallel(X, 15, sample_weight=weight, random_state=1, **options)
+        found = kmeans_parallel(
+            stream(X, chunk_size), 15, sample_weight=weight, random_state=1, **options
+        )
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("init", ["k-means++", "k-means||"])
+def test_progress_of_seeding(rows, init):
+    calls = []
+    model = KMeans(15, init=init, random_state=0, max_iter=1)
+    model.fit(stream(rows, 611), seeding_callback=lambda *state: calls.append(state))
+    assert calls == sorted(calls)
+    assert calls[-1] == ((15, 15) if init == "k-means++" else (30, 30))
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -284,8 +326,9 @@ def test_bad_arguments(rows):
     source = stream(rows[:10], 3)
     with pytest.raises(ValueError, match="n_samples=10 should be >= n_clusters=15"):
         fit(source)
-    with pytest.raises(ValueError, match="n_samples=10 should be >= n_clusters=15"):
-        kmeans_plusplus(source, 15)
+    for choose in (kmeans_plusplus, kmeans_parallel):
+        with pytest.raises(ValueError, match="n_samples=10 should be >= n_clusters=15"):
+            choose(source, 15)
     with pytest.raises(ValueError, match=r"sample_weight.shape == \(3,\)"):
         KMeans(2).fit(source, sample_weight=np.ones(3))
     with pytest.raises(ValueError, match=r"initial centers \(2, 3\)"):

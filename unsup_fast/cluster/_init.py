@@ -14,6 +14,8 @@ from unsup_fast import _arrays
 from unsup_fast.blocks import Source
 from unsup_fast.cluster import _input, _parallel, _streams
 from unsup_fast.cluster._lloyd import Problem
+from unsup_fast.cluster._streams import Stream
+from unsup_fast.kernels import threads
 from unsup_fast.kernels.seed import seed
 
 Array = npt.NDArray[Any]
@@ -51,7 +53,7 @@ def start(
         chosen = _streams.draw(X, sample_weight, n_clusters, random_state)
     elif init == "k-means||":
         chosen = _parallel.parallel(
-            _parallel.Matrix(X, problem.passes.shift, n_threads),
+            _rows(X, problem.passes.shift, n_threads),
             n_clusters,
             random_state,
             sample_weight=sample_weight,
@@ -84,6 +86,12 @@ def given(init: Any, X: Any, n_clusters: int) -> Array:
                 f"{what} {wanted}. Pass init of shape ({n_clusters}, {X.shape[1]})."
             )
     return centers
+
+
+def _rows(X: Any, shift: Any, n_threads: int) -> _parallel.Rows:
+    if isinstance(X, Source):
+        return Stream(X, shift, None, n_threads)
+    return _parallel.Matrix(X, shift, n_threads)
 
 
 def _take(X: Any, indices: Array) -> Array:
@@ -210,11 +218,11 @@ def kmeans_parallel(
     with probability proportional to weight times squared distance to the nearest one drawn so
     far. The drawn rows, weighted by the rows nearest to them, are then reduced to `n_clusters` by
     greedy k-means++. Where `kmeans_plusplus` passes over the rows `n_clusters` times, this takes
-    ``n_rounds + 1`` passes.
+    ``n_rounds + 1`` passes, and reads CSV files and functions again for the drawn rows.
 
     Parameters
     ----------
-    X : array-like, sparse matrix or CPU tensor of shape (N, D)
+    X : array-like, sparse matrix, CPU tensor, pyarrow table or Source of shape (N, D)
         The rows to choose from.
     n_clusters : int
         How many rows to choose, at most N.
@@ -254,12 +262,18 @@ def kmeans_parallel(
     """
     tensor = _arrays.is_tensor(X)
     given_rows = _arrays.to_numpy(X, "X")
-    rows = _arrays.rows(given_rows)
-    _arrays.check_finite(rows, "kmeans_parallel")
+    source = _input.source_of(given_rows)
+    if source is not None:
+        given_rows = rows = _input.rows_of(source)
+    else:
+        rows = _arrays.rows(given_rows)
+        _arrays.check_finite(rows, "kmeans_parallel")
     sample_weight = _input.weights(sample_weight, rows)
     _check_enough(rows, n_clusters)
+    shift: Any = None if sp.issparse(rows) else _input._middle(rows)
+    workers = threads.effective(None)
     indices = _parallel.parallel(
-        _parallel.Matrix(rows, None if sp.issparse(rows) else _input._middle(rows), None),
+        _rows(rows, shift, workers),
         n_clusters,
         check_random_state(random_state),
         sample_weight=sample_weight,

@@ -18,7 +18,9 @@ OVERSAMPLING, ROUNDS = 2.0, 5
 class Rows(Protocol):
     """What k-means|| asks of rows, wherever they are."""
 
-    n_rows: int
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
 
     def take(self, indices: Array) -> Any:
         """Return rows [M, D], an ndarray or CSR matrix of their own."""

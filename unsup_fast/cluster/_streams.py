@@ -30,8 +30,8 @@ class Stream(Passes):
     shift : ndarray of shape (D,)
     sample_weight : ndarray of shape (N,), optional
     n_threads : int
-    moments : Moments
-        Of X.
+    moments : Moments, optional
+        Of X; without them, sums are added up anew in each pass.
     """
 
     def __init__(
@@ -40,9 +40,15 @@ class Stream(Passes):
         shift: Array,
         sample_weight: Array | None,
         n_threads: int,
-        moments: Moments,
+        moments: Moments | None = None,
     ) -> None:
         super().__init__(X, shift, sample_weight, n_threads, False, moments)
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+        n_rows: int = self.X.n_rows
+        return n_rows
 
     def take(self, rows: Array) -> Array:
         """Return the rows [M, D] of these indices."""
@@ -52,6 +58,14 @@ class Stream(Passes):
     def parts(self) -> Iterator[tuple[slice, Any]]:
         """Yield the rows block by block, with where they are."""
         return parts(self.X)
+
+    def nearest(self, centers: Array) -> tuple[Array, Array]:
+        """Return each row's nearest center, [N] int32, and its squared distance [N]."""
+        labels = np.full(self.n_rows, -1, dtype=np.int32)
+        options = {"update": False, "return_inertia": False, "return_distances": True}
+        found = self._assign(centers, labels, **options)
+        assert found.distances is not None
+        return labels, found.distances
 
 
 def parts(X: Source) -> Iterator[tuple[slice, Any]]:
