@@ -6,6 +6,7 @@ import scipy.sparse as sp
 import torch
 import triton
 
+from unsup_fast import blocks
 from unsup_fast.cluster import KMeans, _cuda, _input
 
 INTERPRETED = triton.knobs.runtime.interpret
@@ -51,7 +52,7 @@ def agree(ours, theirs, rtol=1e-5):
     np.testing.assert_array_equal(ours.n_changed_history_, theirs.n_changed_history_)
 
 
-@pytest.mark.parametrize("init", ["k-means++", "random"])
+@pytest.mark.parametrize("init", ["k-means++", "k-means||", "random"])
 def test_as_on_the_cpu(rows, init):
     ours = KMeans(6, init=init, n_init=1, random_state=0).fit(on(rows))
     agree(ours, KMeans(6, init=init, n_init=1, random_state=0).fit(rows))
@@ -202,6 +203,22 @@ def test_wrong_arguments(rows):
         KMeans(3, metric="cosine").fit(on(rows))
     with pytest.raises(ValueError, match="sparse rows are for the CPU"):
         KMeans(3, device="cuda").fit(sp.csr_matrix(rows))
+
+
+def test_rows_that_come_in_blocks_are_for_the_cpu(rows):
+    source = blocks.source(lambda: [rows])
+    model = KMeans(3, device="cuda", random_state=0)
+    with pytest.raises(ValueError, match=r"rows that come in blocks \(Source\).*device='cpu'"):
+        model.fit(source)
+    model.fit(source.whole())
+    for call in (model.predict, model.transform, model.score):
+        with pytest.raises(ValueError, match=r"rows that come in blocks \(Source\).*device='cpu'"):
+            call(source)
+    labels = model.set_params(device="cpu").predict(source)
+    np.testing.assert_array_equal(labels, model.labels_)
+    on_device = KMeans(3, random_state=0).fit(on(rows))
+    on_device.set_params(device="cpu")
+    np.testing.assert_array_equal(on_device.predict(source), on_device.labels_.cpu().numpy())
 
 
 @pytest.mark.skipif(INTERPRETED, reason="needs a GPU to wait for")

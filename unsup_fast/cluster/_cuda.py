@@ -15,7 +15,7 @@ import torch
 from sklearn.utils.validation import _check_feature_names, _check_n_features
 
 from unsup_fast import _arrays
-from unsup_fast.cluster import _init, _input, _lloyd
+from unsup_fast.cluster import _init, _input, _lloyd, _parallel
 from unsup_fast.cluster._lloyd import Iteration, Run
 from unsup_fast.kernels.assign import Assigned, assign
 from unsup_fast.kernels.assign.triton_ import Kept, width
@@ -34,7 +34,7 @@ class HostRows:
 
 @dataclass(frozen=True)
 class HostPasses:
-    """A problem as `_lloyd._updated` sees it, for the rare iteration with an empty cluster."""
+    """A problem as `_lloyd._updated` and `_parallel` see it: for empty clusters, and k-means||."""
 
     problem: "Problem"
 
@@ -53,6 +53,18 @@ class HostPasses:
         """The weights as an array [N], or None."""
         weight = self.problem.sample_weight
         return None if weight is None else weight.cpu().numpy()
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+        return len(self.problem.X)
+
+    def nearest(self, centers: Any) -> tuple[Any, Any]:
+        """Return each row's nearest center, [N] int32, and its squared distance [N]."""
+        there = torch.from_numpy(centers).to(self.problem.X.device)
+        options = {"update": False, "return_distances": True}
+        found = _on_host(_assign(self.problem, there, None, **options))
+        return found.labels, found.distances
 
     def distances(self, centers: Any, labels: Any) -> Any:
         """Return the squared distance [N] of each row to the centroid of its label."""
@@ -124,6 +136,11 @@ def _rows(X: Any, gpu: Any, estimator: Any, reset: bool = False) -> Any:
     if estimator.metric != "euclidean":
         raise ValueError(
             f"metric={estimator.metric!r} is for the CPU; pass device='cpu' and rows in its memory"
+        )
+    if not isinstance(X, np.ndarray) and _input.source_of(X) is not None:
+        raise ValueError(
+            f"rows that come in blocks ({type(X).__name__}) are for the CPU; pass device='cpu', or "
+            "rows that fit into the GPU's memory as an array: unsup_fast.blocks.source(X).whole()"
         )
     if not _arrays.is_tensor(X):
         X = _arrays.rows(X, estimator=estimator, reset=reset)
@@ -197,6 +214,15 @@ def start(
     if init == "random":
         share = np.ones(len(X)) if weight is None else weight.cpu().numpy()
         drawn = random_state.choice(len(X), n_clusters, replace=False, p=share / share.sum())
+        chosen = torch.from_numpy(drawn).to(X.device)
+    elif init == "k-means||":
+        drawn = _parallel.parallel(
+            problem.passes,
+            n_clusters,
+            random_state,
+            sample_weight=problem.passes.sample_weight,
+            progress=progress,
+        )
         chosen = torch.from_numpy(drawn).to(X.device)
     else:
         chosen = seed(X, n_clusters, random_state, sample_weight=weight)
@@ -324,7 +350,8 @@ def _relocated(problem: Problem, centers: Any, found: Assigned) -> tuple[Any, fl
     """Return the means with empty clusters filled as on the CPU, and the movement."""
     before = centers.cpu().numpy()
     host: Any = problem
-    after = _lloyd._updated(host, before, _on_host(found))
+    there: Any = _on_host(found)
+    after = _lloyd._updated(host, before, there.labels, there)
     movement = float(((after.astype(np.float64) - before) ** 2).sum())
     return torch.from_numpy(after).to(centers.device), movement
 
