@@ -165,7 +165,7 @@ def parallel(
             others = others[np.argsort(sample_weight[others] == 0, kind="stable")]
         return np.concatenate([drawn, others[: n_clusters - len(drawn)]])
     taken = rows.take(drawn)
-    chosen = seed(
+    chosen: Array = seed(
         taken,
         n_clusters,
         random_state,
