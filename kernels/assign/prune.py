@@ -23,9 +23,9 @@ COUNTS = (15, 31, 63, 127, 191)  # directions that `choose` tries
 # Costs in multiply-adds of the dense kernel, measured on MNIST and sentence embeddings: a projected
 # column and the comparison of a centroid; a column of the distance to the own centroid; a column of
 # a survivor and what it costs beside; a row.
-PROJECTED, COMPARED, OWN, SURVIVING, SURVIVOR, ROW = 3.0, 60.0, 40.0, 20.0, 4000.0, 10000.0
+PROJECTED, COMPARED, OWN, SURVIVING, SURVIVOR, ROW = 3.0, 60.0, 32.0, 20.0, 4000.0, 10000.0
 # Shares, on average over the passes of a run, of what a pass without bounds does.
-ACTIVE, SURVIVE = 0.35, 0.3
+ACTIVE, SURVIVE = 0.3, 0.12
 WORTH = 0.75  # share of the dense pass's cost that a pruned one may have
 
 
