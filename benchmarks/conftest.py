@@ -21,6 +21,7 @@ def pytest_addoption(parser):
     parser.addoption("--rounds", type=int, default=5, help="timed rounds of each benchmark")
     parser.addoption("--device", choices=LIBRARIES, default="cpu", help="what to time")
     parser.addoption("--mnist", default=None, help="mnist.npz with x_train; else a stand-in")
+    parser.addoption("--sentences", default=None, help="50,000 x 384 embeddings as .npy")
 
 
 def pytest_sessionstart(session):
