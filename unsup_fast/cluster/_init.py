@@ -165,15 +165,7 @@ def kmeans_plusplus(
     True
     """
     tensor = _arrays.is_tensor(X)
-    given_rows = _arrays.to_numpy(X, "X")
-    source = _input.source_of(given_rows)
-    if source is not None:
-        given_rows = rows = _input.rows_of(source)
-    else:
-        rows = _arrays.rows(given_rows)
-        _arrays.check_finite(rows, "kmeans_plusplus")
-    sample_weight = _input.weights(sample_weight, rows)
-    _check_enough(rows, n_clusters)
+    given_rows, rows, sample_weight = _checked(X, sample_weight, n_clusters, "kmeans_plusplus")
     if x_squared_norms is not None:
         norms = check_array(x_squared_norms, dtype=rows.dtype, ensure_2d=False)
         if norms.shape[0] != rows.shape[0]:
@@ -261,15 +253,7 @@ def kmeans_parallel(
     True
     """
     tensor = _arrays.is_tensor(X)
-    given_rows = _arrays.to_numpy(X, "X")
-    source = _input.source_of(given_rows)
-    if source is not None:
-        given_rows = rows = _input.rows_of(source)
-    else:
-        rows = _arrays.rows(given_rows)
-        _arrays.check_finite(rows, "kmeans_parallel")
-    sample_weight = _input.weights(sample_weight, rows)
-    _check_enough(rows, n_clusters)
+    given_rows, rows, sample_weight = _checked(X, sample_weight, n_clusters, "kmeans_parallel")
     shift: Any = None if sp.issparse(rows) else _input._middle(rows)
     workers = threads.effective(None)
     indices = _parallel.parallel(
@@ -281,6 +265,22 @@ def kmeans_parallel(
         n_rounds=n_rounds,
     )
     return _chosen(given_rows, rows, indices, tensor)
+
+
+def _checked(
+    X: Any, sample_weight: Any, n_clusters: int, owner: str
+) -> tuple[Any, Any, Array | None]:
+    """Return the caller's rows, these as they are computed with, and their weights."""
+    given_rows = _arrays.to_numpy(X, "X")
+    source = _input.source_of(given_rows)
+    if source is not None:
+        given_rows = rows = _input.rows_of(source)
+    else:
+        rows = _arrays.rows(given_rows)
+        _arrays.check_finite(rows, owner)
+    sample_weight = _input.weights(sample_weight, rows)
+    _check_enough(rows, n_clusters)
+    return given_rows, rows, sample_weight
 
 
 def _check_enough(rows: Any, n_clusters: int) -> None:
