@@ -7,14 +7,14 @@ template <class T, int N>
 UNSUP_INLINE void add_deviation(const T* x, const double* origin, double* s1, double* s2,
                                 double* most) {
     const vec<double, N> gap = to_double<T, N>(load<T, N>(x)) - load<double, N>(origin);
-    const vec<double, N> square = gap * gap, largest = load<double, N>(most);
+    const vec<double, N> size = gap > -gap ? gap : -gap, largest = load<double, N>(most);
     store<double, N>(s1, load<double, N>(s1) + gap);
-    store<double, N>(s2, load<double, N>(s2) + square);
-    store<double, N>(most, square > largest ? square : largest);
+    store<double, N>(s2, load<double, N>(s2) + gap * gap);
+    store<double, N>(most, size > largest ? size : largest);
 }
 
 // s1, s2 [width] += sums of (x - origin) and (x - origin)^2 over rows of `width` values, whose
-// largest square goes to most [width].
+// largest size goes to most [width].
 template <class T>
 void add_deviations(const T* x, int64_t rows, int64_t width, const double* origin, double* s1,
                     double* s2, double* most) {
@@ -63,7 +63,7 @@ void moments(Moments<T>& m, const Run& run) {
                     largest = std::max(largest, most[q]);
                 }
                 middle[j] = origin[j];
-                farthest[j] = std::sqrt(largest);
+                farthest[j] = largest;
                 mean[j] = origin[j] + a / double(rows);
                 square[j] = b - a * (a / double(rows));
             }

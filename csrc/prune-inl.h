@@ -198,9 +198,11 @@ struct Pruner {
         return T(std::sqrt(squared * (1 + blur()) + rounding(length(i)))) * kUp;
     }
 
-    // A lower bound of a distance, as kept for bound q.
+    // A lower bound of a distance, as kept for bound q; no number, which protects from nothing,
+    // where it overflows: infinity would outlive all ways of the centroids.
     T kept(double distance, int64_t q) const {
         const T found = T(distance) * (distance > 0 ? kDown : kUp) + moved[q];
+        if (!(found < kInfinity)) return std::numeric_limits<T>::quiet_NaN();
         return found * (found > 0 ? kDown : kUp);
     }
 
@@ -329,12 +331,14 @@ struct Pruner {
             list_active(b.lower + i * b.width, b.upper[i] * kUp, r, space);
         space.place[r] = place[k];
         const double square = b.squares[i], slack = b.slack[i] + b.centers_slack;
-        const double distance = double(b.upper[i]) + slack;
-        const double error =
-            kRelative * double(y.columns + 8) * (std::sqrt(square) + y.longest) * y.longest;
+        const double distance = double(b.upper[i]) + slack,
+                     farthest = std::sqrt(square) + y.longest;
+        const double error = kRelative * double(y.columns + 8) * farthest * y.longest;
         const double half = (square - distance * distance) / 2;
         const double least = half - error - kRelative * double(y.columns + 8) * std::abs(half);
-        space.limit[r] = least == least ? T(least) * (least > 0 ? kDown : kUp) : -kInfinity;
+        // Nothing is ruled out by scores that may overflow.
+        const bool sure = farthest * farthest < double(std::numeric_limits<T>::max()) / 2;
+        space.limit[r] = sure && least == least ? T(least) * (least > 0 ? kDown : kUp) : -kInfinity;
         space.square[r] = T(square - 2 * error - 8 * u * square);
         space.slack[r] = T(slack) * kUp;
     }
@@ -520,6 +524,7 @@ void project(const Project<T>& p, const Run& run) {
 template <class T>
 void ways(const AssignIn<T>& in, const Bounds<T>& b, const T* shift, T* way) {
     constexpr int N = kDoubles;
+    const double scale = double(b.scale);
     for (int64_t at = 0; at < in.k; ++at) {
         const T* now = in.centers + b.cluster[at] * in.d;
         const T* then = b.before + b.cluster[at] * in.d;
@@ -527,16 +532,18 @@ void ways(const AssignIn<T>& in, const Bounds<T>& b, const T* shift, T* way) {
         int64_t j = 0;
         for (; j + N <= in.d; j += N) {
             const vec<T, N> origin = load<T, N>(shift + j);
-            const vec<double, N> gap = to_double<T, N>(load<T, N>(now + j) - origin) -
-                                       to_double<T, N>(load<T, N>(then + j) - origin);
+            const vec<double, N> gap = (to_double<T, N>(load<T, N>(now + j) - origin) -
+                                        to_double<T, N>(load<T, N>(then + j) - origin)) *
+                                       scale;
             squares += gap * gap;
         }
         double squared = sum<N>(squares);
         for (; j < in.d; ++j) {
-            const double gap = double(T(now[j] - shift[j])) - double(T(then[j] - shift[j]));
+            const double gap =
+                (double(T(now[j] - shift[j])) - double(T(then[j] - shift[j]))) * scale;
             squared += gap * gap;
         }
-        way[at] = T(std::sqrt(squared) * double(b.scale) * (1 + 1e-6)) * Pruner<T>::kUp;
+        way[at] = T(std::sqrt(squared) * (1 + 1e-6)) * Pruner<T>::kUp;
     }
 }
 
@@ -556,7 +563,9 @@ void prune(const AssignIn<T>& in, Bounds<T>& b, int32_t* labels, int64_t* n_chan
     if (!fresh) ways<T>(in, b, c.shift.get(), way.get());
     for (int64_t at = 0; at < in.k; at += kNear * b.span) {
         const int64_t end = std::min(in.k, at + kNear * b.span), q = at / (kNear * b.span);
-        b.moved[q] += double(*std::max_element(way.get() + at, way.get() + end)) * (1 + 1e-15);
+        // The whole sum is rounded up: it must grow by ways that are less than its last bit.
+        b.moved[q] += double(*std::max_element(way.get() + at, way.get() + end));
+        b.moved[q] *= 1 + 1e-15;
         moved[q] = T(b.moved[q]) * Pruner<T>::kUp;
     }
     // Rounding grows with the longest centroid: bounds made with a shorter one no longer hold.

@@ -57,7 +57,8 @@ def basis(X: Array, shift: Array) -> Basis:
     step = max(1, n_rows // SAMPLE)
     rows = X[::step][:SAMPLE] - shift  # [M, D]
     largest = float(np.abs(rows).max(initial=0))
-    scale = 2.0 ** -np.frexp(largest)[1] if largest > 0 else 1.0
+    exponent = max(int(np.frexp(largest)[1]), int(np.finfo(X.dtype).minexp))
+    scale = 2.0**-exponent if largest > 0 else 1.0
     rows *= X.dtype.type(scale)
     count = min(COUNTS[-1], n_columns, len(rows))
     start = np.random.default_rng(0).standard_normal((n_columns, count))
@@ -99,7 +100,7 @@ def choose(X: Array, centers: Array, basis: Basis) -> Basis | None:
     native().assign(rows, centers, None, basis.shift, labels, None, None, distances, True, False, 1)
     y, y_squares, _ = project_rows(rows, basis, 1)
     c, c_squares, _ = project_rows(centers, basis, 1)
-    known = distances.astype(np.float64)[:, None] * basis.scale**2  # [M, 1]
+    known = (np.sqrt(distances.astype(np.float64)) * basis.scale)[:, None] ** 2  # [M, 1]
     best, cheapest = None, WORTH * n_clusters * n_columns
     for count in COUNTS:
         if 2 * count > n_columns or count > len(basis.directions):

@@ -57,7 +57,7 @@ def steps(reach: Array, n_rows: int, sample: Array) -> Array | None:
     n_columns = len(reach)
     found = np.zeros(-(-n_columns // LANES) * LANES)
     exponent = bits - np.frexp(reach)[1]  # [D]
-    if not np.isfinite(reach).all() or exponent.max(initial=0) > 1000:
+    if not (reach < 1e154).all() or exponent.max(initial=0) > 1000:  # squares must not overflow
         return None
     found[:n_columns] = np.where(reach > 0, np.ldexp(1.0, exponent), 0.0)
     lost = np.sqrt((np.ldexp(1.0, -exponent)[reach > 0] ** 2).sum())

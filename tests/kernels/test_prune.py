@@ -42,6 +42,15 @@ def check_bounds(X, centers, labels, bounds):
             assert not (lower > nearest + slack * size).any()
 
 
+def follow(X, course, shift, count=10):
+    """Check each pass with bounds against a dense one, to the bit."""
+    bounds = prune.bounds(X, course[0], prune.basis(X, shift).first(count), 2)
+    labels = np.full(len(X), -1, dtype=np.int32)
+    for centers in course:
+        relabel(X, centers, labels, shift, bounds=bounds)
+        np.testing.assert_array_equal(labels, assign(X, centers, shift=shift).labels)
+
+
 def course_of(X, centers, passes, rng):
     """Centroids as they move: means, then random steps ever smaller."""
     course = [centers]
@@ -155,6 +164,51 @@ def test_centroids_that_grow_beyond_all_before():
     X = (rng.normal(size=(500, 40)) + 10).astype(np.float32)
     course = [X[:30] * np.float32(0.01), X[:30].copy(), X[:30] * np.float32(100), X[:30].copy()]
     compare(X, course, 10)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"), [("f4", 1e-37), ("f4", 1e-40), ("f8", 1e-170), ("f8", 1e-300)]
+)
+def test_rows_near_the_smallest_number(dtype, size):
+    rng = np.random.default_rng(9)
+    X = (rng.normal(size=(500, 40)) * size).astype(dtype)
+    course = [X[:40].copy()]
+    for _ in range(4):
+        course.append((course[-1] + rng.normal(size=(40, 40)) * 0.3 * size).astype(dtype))
+    follow(X, course, np.zeros(40, dtype=dtype))
+
+
+@pytest.mark.parametrize(("dtype", "far"), [("f4", 1e15), ("f8", 1e150)])
+def test_a_centroid_that_comes_to_an_outlier(dtype, far):
+    X = np.random.default_rng(10).normal(size=(4200, 40)).astype(dtype)
+    X[1] *= far  # not among the rows that choose the scale
+    centers = X[100:140] / X.dtype.type(far) ** 0.5  # distances of the outlier overflow
+    come = centers.copy()
+    come[7] = X[1]
+    follow(X, [centers, come, centers], np.zeros(40, dtype=dtype))
+
+
+@pytest.mark.parametrize("size", [0.9, 1.2, 1.5, 1.8])
+def test_scores_that_overflow_rule_nothing_out(size):
+    X = np.random.default_rng(11).normal(size=(4200, 40)).astype(np.float32)
+    shift = np.zeros(40, dtype=np.float32)
+    basis = prune.basis(X, shift)
+    X[1] = size * 1e19 / basis.scale * basis.directions[0]
+    X[3] = -X[1]
+    follow(X, [X[[1, 3]], X[[3, 1]], X[[1, 3]]], shift)
+
+
+def test_steps_too_small_for_the_sum_of_all_before():
+    X = np.random.default_rng(0).uniform(-0.5, 0.5, size=(40, 4))
+    X[5] = 0
+    start = np.zeros((2, 4))
+    start[:, 0] = 0.25, -0.25 - 1e-13
+    aside = start.copy()
+    aside[1, 1] = 0.9
+    course = [start, aside] * 10
+    for step in range(100):
+        course.append(start + np.array([[0.0], [1.6e-15 * step]]) * [1, 0, 0, 0])
+    follow(X, course, np.zeros(4), 2)
 
 
 def test_centroids_that_all_equal_the_shift():

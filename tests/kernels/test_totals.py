@@ -98,6 +98,27 @@ def test_outliers_that_would_blur_the_rest_are_refused():
     assert constant.tolist()[1:] == [0.0] * 7
 
 
+@pytest.mark.parametrize("size", [1e-158, 1e-165, 1e-250])
+def test_rows_whose_squares_underflow_are_summed_or_refused(size):
+    X = np.random.default_rng(0).normal(size=(500, 6)) * size
+    shift = X[0].copy()
+    found = moments(X)
+    assert (found.reach * (1 + 1e-12) >= np.abs(X - found.mean).max(axis=0)).all()
+    steps = totals.steps(found.reach + np.abs(found.mean - shift), len(X), X[:100] - shift)
+    if steps is None:
+        return
+    kept = totals.empty(steps, 5)
+    labels = np.full(len(X), -1, dtype=np.int32)
+    relabel(X, X[:5].copy(), labels, shift, totals=kept)
+    exact = [(X - shift)[labels == cluster].sum(axis=0) for cluster in range(5)]
+    np.testing.assert_allclose(kept.values(6), exact, rtol=1e-6, atol=1e-6 * size)
+
+
+def test_rows_whose_squares_overflow_are_refused():
+    X = np.random.default_rng(0).normal(size=(100, 3)) * 1e200
+    assert totals.steps(moments(X).reach, 100, X) is None
+
+
 def test_wrong_arguments():
     X = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
     kept, shift = begun(X, 5)
