@@ -220,9 +220,13 @@ struct Pruner {
 
     double squared_distance(const T* row, int64_t k) const {
         const double unit = double(b.scale) / double(c.scale);
-        // What the squares lose to underflow is added.
-        const double lost = double(c.d) * double(std::numeric_limits<T>::min());
-        return (squared_gap<T>(row, c.rows.get() + k * c.stride, c.stride) + lost) * unit * unit;
+        return squared_gap<T>(row, c.rows.get() + k * c.stride, c.stride) * unit * unit + lost();
+    }
+
+    // How far a squared distance may be off by underflow, which is added to it.
+    double lost() const {
+        const double unit = double(b.scale) / double(c.scale);
+        return double(c.d) * double(std::numeric_limits<T>::min()) * unit * unit;
     }
 
     // Bounds [q, q + W) of a row that do not rule their centroids out.
@@ -455,7 +459,8 @@ struct Pruner {
         for (const Candidate& other : all) {
             if (other.k == winner.k) continue;
             const int64_t q = other.place / (kNear * b.span);
-            const T found = kept(std::sqrt(other.squared * (1 - blur())), q);
+            const double least = other.squared * (1 - blur()) - 2 * lost();
+            const T found = kept(std::sqrt(std::max(least, 0.0)), q);
             if (!(found >= lower[q])) lower[q] = found;
         }
         return winner.k;

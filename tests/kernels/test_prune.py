@@ -198,6 +198,15 @@ def test_scores_that_overflow_rule_nothing_out(size):
     follow(X, [X[[1, 3]], X[[3, 1]], X[[1, 3]]], shift)
 
 
+@pytest.mark.parametrize(("dtype", "size"), [("f4", 1e-18), ("f4", 1e-29), ("f8", 1e-200)])
+def test_centroids_that_leave_the_shift(dtype, size):
+    X = (np.random.default_rng(12).normal(size=(200, 30)) * size).astype(dtype)
+    shift = X[0].copy()
+    start = np.tile(shift, (20, 1))
+    follow(X, [start, X[:20].copy(), start, X[20:40].copy()], shift)
+    follow(X[:1], [start, X[20:40].copy()], shift)
+
+
 def test_steps_too_small_for_the_sum_of_all_before():
     X = np.random.default_rng(0).uniform(-0.5, 0.5, size=(40, 4))
     X[5] = 0
