@@ -52,9 +52,10 @@ ITERATIONS = [
     "MNIST, k=100",
     "MNIST, k=1000",
 ]
-# Exact libraries round differently. In this case a row has two centroids whose squared distances
-# differ by 2e-7 of themselves in the first pass; it sends the runs ways that end 4e-4 apart.
-TOLERANCE = {"100k x 128, k=1024": 1e-3}
+# Exact libraries round differently. In the first case a row has two centroids whose squared
+# distances differ by 2e-7 of themselves in the first pass, which sends the runs ways that end 4e-4
+# apart; in the second, scikit-learn's run ends 4e-5 above the others.
+TOLERANCE = {"100k x 128, k=1024": 1e-3, "sentences, k=1000": 1e-4}
 SEEDS = ["1M x 16, k=64", "200k x 64, k=256", "MNIST, k=1000"]
 EXACT = {"unsup_fast", "scikit-learn", "sklearnex", "faiss"}
 
