@@ -246,6 +246,8 @@ void bind_dense(py::module_& m) {
                         0,
                         0,
                         0};
+            require(steps.has_value() == sums.has_value() && sums.has_value() == counts.has_value(),
+                    "steps, sums and counts go together");
             std::optional<Totals> to;
             if (steps) to = totals<T>(*steps, *sums, *counts, labels, in.n, in.k, in.d);
             int64_t changed = 0;

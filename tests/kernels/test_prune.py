@@ -3,6 +3,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from unsup_fast.kernels import _native
 from unsup_fast.kernels.assign import assign, prune, relabel
 
 
@@ -247,6 +248,17 @@ def test_bounds_with_another_shift_are_refused():
     labels = np.full(100, -1, dtype=np.int32)
     with pytest.raises(ValueError, match="same shift"):
         relabel(X, X[:5].copy(), labels, X[0].copy(), bounds=bounds)
+
+
+def test_totals_of_a_wrong_call_are_not_touched():
+    X = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+    bounds = prune.bounds(X, X[:5].copy(), prune.basis(X, X[0].copy()), 1)
+    rest = (bounds.span, 1.0, bounds.rows, bounds.squares, bounds.slack, bounds.cluster)
+    projected = prune.project_rows(X[:5], bounds.basis, 1)[0]
+    kept = (None, bounds.upper, bounds.lower, bounds.moved, bounds.reach, 1)
+    labels = np.full(40, -1, dtype=np.int32)
+    with pytest.raises(ValueError, match="go together"):
+        _native.prune(X, X[:5], X[0], labels, np.ones(8), None, None, *rest, projected, 0.0, *kept)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
