@@ -115,6 +115,9 @@ def sweep(out: Path) -> None:
     for path in (Path(os.path.realpath(out / name)) for name in RESULTS):
         for left in path.parent.glob(f"{TEMPORARY.format(path.name)}*"):
             left.unlink(missing_ok=True)
+    # safetensors writes beside the file that it is told to write, under a name of its own.
+    for left in out.glob(".tmp??????"):
+        left.unlink(missing_ok=True)
 
 
 def check_writable(directory: Path) -> None:
