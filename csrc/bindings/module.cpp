@@ -87,7 +87,6 @@ void require_labels(const In<int32_t>& labels, int64_t k) {
 }
 
 // Sums that rows move between; labels [N] in are -1 or a centroid.
-template <class T>
 Totals totals(const In<double>& steps, In<int64_t>& sums, In<int64_t>& counts,
               const In<int32_t>& labels, int64_t n, int64_t k, int64_t d) {
     const int64_t stride = steps.size();
@@ -173,7 +172,7 @@ void bind_dense(py::module_& m) {
         [](const In<T>& x, const In<T>& centers, const In<T>& shift, In<int32_t> labels,
            const In<double>& steps, In<int64_t> sums, In<int64_t> counts, int threads) {
             const AssignIn<T> in = rows(x, centers, shift);
-            Totals to = totals<T>(steps, sums, counts, labels, in.n, in.k, in.d);
+            Totals to = totals(steps, sums, counts, labels, in.n, in.k, in.d);
             AssignOut<T> out{labels.mutable_data(), nullptr, nullptr, nullptr, true, false, 0, 0};
             run_free(threads, [&](const Run& r) { ops<T>().assign(in, out, &to, r); });
             return out.n_changed;
@@ -249,7 +248,7 @@ void bind_dense(py::module_& m) {
             require(steps.has_value() == sums.has_value() && sums.has_value() == counts.has_value(),
                     "steps, sums and counts go together");
             std::optional<Totals> to;
-            if (steps) to = totals<T>(*steps, *sums, *counts, labels, in.n, in.k, in.d);
+            if (steps) to = totals(*steps, *sums, *counts, labels, in.n, in.k, in.d);
             int64_t changed = 0;
             run_free(threads, [&](const Run& r) {
                 ops<T>().prune(in, b, labels.mutable_data(), &changed, to ? &*to : nullptr, r);

@@ -1,8 +1,10 @@
 """Which columns of a table are used, and Arrow's columns as a matrix."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -228,3 +230,19 @@ def is_list(pa: Any, kind: Any) -> bool:
     types = pa.types
     is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
     return bool(is_list and is_number(pa, kind.value_type))
+
+
+@contextmanager
+def reasons(path: Path, kind: str) -> Iterator[None]:
+    """Turn pyarrow's errors about a file that should be of some kind into ours."""
+    pa = arrow()
+    try:
+        yield
+    except pa.ArrowException as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: is not {kind}, or is truncated ({reason})") from error
+    except PermissionError as error:
+        raise DataError(f"{path}: permission denied") from error
+    except OSError as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: is damaged or truncated ({reason})") from error

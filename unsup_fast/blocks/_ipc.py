@@ -18,7 +18,7 @@ MAGIC = b"ARROW1"  # what a file of the file format begins with
 def feed(path: Path, kind: str, columns: Sequence[str] | None, exclude: tuple[str, ...]) -> Feed:
     """Return the feed of an Arrow file, of the file or stream format, read by record batches."""
     notes: list[str] = []
-    with _reasons(path), _opened(path, None) as file:
+    with _columns.reasons(path, "an Arrow file"), _opened(path, None) as file:
         schema = file.schema
     names, is_list = _columns.chosen(str(path), schema, columns, exclude, notes)
     fields = [schema.get_field_index(name) for name in names]
@@ -61,7 +61,7 @@ def _pieces(
 
 def _batches(path: Path, fields: list[int], first: int) -> Iterator[Any]:
     """Yield the batches from number `first` on, with the columns of these indices."""
-    with _reasons(path), _opened(path, fields) as file:
+    with _columns.reasons(path, "an Arrow file"), _opened(path, fields) as file:
         if hasattr(file, "get_batch"):
             yield from (file.get_batch(i) for i in range(first, file.num_record_batches))
         else:
@@ -80,19 +80,3 @@ def _opened(path: Path, fields: list[int] | None) -> Iterator[Any]:
             mapped, options=options
         ) as file:
             yield file
-
-
-@contextmanager
-def _reasons(path: Path) -> Iterator[None]:
-    """Turn pyarrow's errors into ours."""
-    pa = _columns.arrow()
-    try:
-        yield
-    except pa.ArrowException as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: is not an Arrow file, or is truncated ({reason})") from error
-    except PermissionError as error:
-        raise DataError(f"{path}: permission denied") from error
-    except OSError as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: is damaged or truncated ({reason})") from error

@@ -1,7 +1,6 @@
 """Parquet files."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,10 @@ def feed(path: Path, columns: Sequence[str] | None, exclude: tuple[str, ...]) ->
     """Return the feed of a Parquet file, which is read by row groups."""
     parquet = _columns.arrow("parquet")
     notes: list[str] = []
-    with _reasons(path), parquet.ParquetFile(path, memory_map=True) as file:
+    with (
+        _columns.reasons(path, "a Parquet file"),
+        parquet.ParquetFile(path, memory_map=True) as file,
+    ):
         schema, metadata = file.schema_arrow, file.metadata
         names, is_list = _columns.chosen(str(path), schema, columns, exclude, notes)
         if metadata.num_rows == 0:
@@ -53,7 +55,10 @@ def _pieces(path: Path, columns: Columns, sizes: list[int], start: int) -> Itera
     starts = [0, *accumulate(sizes)]
     group = int(np.searchsorted(starts, start, side="right")) - 1
     row, n_rows = starts[group], max(1, VALUES // columns.n_columns)
-    with _reasons(path), parquet.ParquetFile(path, memory_map=True) as file:
+    with (
+        _columns.reasons(path, "a Parquet file"),
+        parquet.ParquetFile(path, memory_map=True) as file,
+    ):
         groups = list(range(group, len(sizes)))
         for batch in file.iter_batches(n_rows, row_groups=groups, columns=list(columns.names)):
             after = row + batch.num_rows
@@ -61,22 +66,6 @@ def _pieces(path: Path, columns: Columns, sizes: list[int], start: int) -> Itera
                 piece = _columns.piece(str(path), batch, columns, row)
                 yield later(piece, start - row) if start > row else piece
             row = after
-
-
-@contextmanager
-def _reasons(path: Path) -> Iterator[None]:
-    """Turn pyarrow's errors into ours."""
-    pa = _columns.arrow()
-    try:
-        yield
-    except pa.ArrowException as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: is not a Parquet file, or is truncated ({reason})") from error
-    except PermissionError as error:
-        raise DataError(f"{path}: permission denied") from error
-    except OSError as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: is damaged or truncated ({reason})") from error
 
 
 def _float_type(metadata: Any, columns: Columns) -> DType | None:

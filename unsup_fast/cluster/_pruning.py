@@ -126,12 +126,13 @@ class Passes:
         sums : bool
             Whether sums are wanted even where all clusters have rows.
         """
+        self._prepare(centers, ahead)
         if self._steps is None:
-            found = self._add_up(centers, labels, ahead)
+            found = self._add_up(centers, labels)
             return Step(found.inertia, found.n_changed, None, 0.0, found.sums, found.weights)
         if self._totals is None:
             self._totals = totals.empty(self._steps, len(centers))
-        n_changed = self._label(centers, labels, ahead)
+        n_changed = self._label(centers, labels)
         assert self.shift is not None
         means = totals.means(self._totals, centers, self.shift, self.n_threads)
         inertia = self._squares + means.inertia
@@ -146,7 +147,7 @@ class Passes:
         """Return inertia and rows [K] of the clusters; `settled` says that labels are found."""
         alone = self._totals is None and self._bounds is None
         if not settled and not alone:
-            self._label(centers, labels, 0)
+            self._label(centers, labels)
         known = settled or not alone
         inertia = self._assign(centers, labels, update=False, labelled=known).inertia
         return inertia, np.bincount(labels, minlength=len(centers))
@@ -158,14 +159,13 @@ class Passes:
         assert found is not None
         return found
 
-    def _add_up(self, centers: Array, labels: Array, ahead: int) -> Assigned:
-        self._prepare(centers, labels, ahead)
+    def _add_up(self, centers: Array, labels: Array) -> Assigned:
         if self._bounds is None:
             start = perf_counter()
             found = self._assign(centers, labels)
             self._note(perf_counter() - start)
             return found
-        n_changed = self._label(centers, labels, ahead)
+        n_changed = self._label(centers, labels)
         return self._assign(centers, labels, labelled=True)._replace(n_changed=n_changed)
 
     def _assign(self, centers: Array, labels: Array, **options: Any) -> Assigned:
@@ -189,20 +189,13 @@ class Passes:
         assert found is not None
         return found._replace(labels=labels, distances=whole)
 
-    def _label(self, centers: Array, labels: Array, ahead: int) -> int:
+    def _label(self, centers: Array, labels: Array) -> int:
         """Bring labels, and totals with them, to these centroids; return how many are new."""
-        self._prepare(centers, labels, ahead)
+        assert self.shift is not None  # else there are neither totals nor bounds
         start = perf_counter()
         n_changed = 0
         try:
             for part, rows in self.parts():
-                if self.shift is None:
-                    options: dict[str, Any] = {"update": False, "return_inertia": False}
-                    found = assign(
-                        rows, centers, labels=labels[part], n_threads=self.n_threads, **options
-                    )
-                    n_changed += found.n_changed
-                    continue
                 n_changed += relabel(
                     rows,
                     centers,
@@ -228,7 +221,7 @@ class Passes:
         self._last_seconds = seconds
         self._passes += 1
 
-    def _prepare(self, centers: Array, labels: Array, ahead: int) -> None:
+    def _prepare(self, centers: Array, ahead: int) -> None:
         """Make bounds for this pass and those ahead, if they are to be tried and seem to pay."""
         n_clusters, n_columns = centers.shape
         work = float(self.X.shape[0]) * n_clusters * n_columns * (ahead + 1)
