@@ -67,6 +67,15 @@ const Level& level() { return chosen(); }
 
 void use_level(const std::string& name) { chosen() = find(name, "level"); }
 
+bool has_byte_products() {
+#if defined(__x86_64__)
+    static const bool present = __builtin_cpu_supports("avx512vnni");
+    return present && level().name == std::string("v4");
+#else
+    return false;
+#endif
+}
+
 template <>
 const Ops<float>& ops() {
     return level().f32;

@@ -5,6 +5,7 @@
 #include "score-inl.h"
 #include "totals-inl.h"
 #include "assign-inl.h"
+#include "codes-inl.h"
 #include "prune-inl.h"
 #include "csr-inl.h"
 #include "moments-inl.h"
@@ -18,7 +19,7 @@ namespace {
 
 template <class T>
 Ops<T> ops() {
-    return {assign<T>,  assign_csr<T>, prune<T>,    means<T>,       project<T>,
+    return {assign<T>,  assign_csr<T>, prune<T>,    means<T>,       project<T>, encode<T>,
             moments<T>, seed<T>,       seed_csr<T>, seed_rounds<T>, spread<T>};
 }
 

@@ -18,6 +18,7 @@ struct Ops {
     void (*prune)(const AssignIn<T>&, Bounds<T>&, int32_t*, int64_t*, Totals*, const Run&);
     void (*means)(const Means<T>&, const Totals&, const Run&);
     void (*project)(const Project<T>&, const Run&);
+    void (*encode)(const Encode<T>&, const Run&);
     void (*moments)(Moments<T>&, const Run&);
     void (*seed)(const Seed<T>&, const Run&);
     void (*seed_csr)(const Seed<T>&, const Csr<T>&, const Run&);

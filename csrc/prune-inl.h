@@ -3,8 +3,6 @@ namespace unsup {
 namespace UNSUP_ISA {
 namespace {
 
-constexpr int kNear = 16;  // centroids of a group: the lanes of one vector or of several
-
 // A centroid that the projected columns do not rule out for a row of the block.
 struct Survivor {
     int32_t row, place;
@@ -15,6 +13,12 @@ struct Candidate {
     int32_t k, place;
     double squared;
 };
+
+// A product or sum of few lengths in T times this is rounded to the safe side.
+template <class T>
+constexpr T kUp = T(1 + 4 * double(std::numeric_limits<T>::epsilon()));
+template <class T>
+constexpr T kDown = T(1 - 4 * double(std::numeric_limits<T>::epsilon()));
 
 constexpr int kBlockRows = 128;  // rows whose groups are scored together
 
@@ -105,12 +109,16 @@ void exact_scores(const T* x, const Centroids<T>& c, const Candidate* four, T* o
 template <class T>
 struct Places {
     static constexpr int W = lanes<T>, V = kNear / W;
+    const Bounds<T>& b;
     int64_t columns, groups;
     Buffer<T> packed;     // [groups][R + 1][kNear]
     Buffer<T> half_norm;  // [groups][kNear]: -|y_c|^2 / 2, minus infinity for padding
     double longest;       // max |y_c|
+    double slack;         // how far any y_c may be off
 
-    Places(const T* centers, int64_t k, int64_t columns_) : columns(columns_) {
+    Places(const Bounds<T>& b_, const Centroids<T>& c)
+        : b(b_), columns(b_.columns), slack(b_.centers_slack) {
+        const int64_t k = c.k;
         groups = (k + kNear - 1) / kNear;
         packed = buffer<T>(groups * columns * kNear, T(0));
         half_norm = buffer<T>(groups * kNear, -std::numeric_limits<T>::infinity());
@@ -119,8 +127,8 @@ struct Places {
             T* to = packed.get() + at / kNear * columns * kNear + at % kNear;
             double squared = 0;
             for (int64_t j = 0; j < columns; ++j) {
-                const T c = to[j * kNear] = centers[at * columns + j];
-                squared += double(c) * double(c);
+                const T value = to[j * kNear] = b.centers[at * columns + j];
+                squared += double(value) * double(value);
             }
             half_norm[at] = T(-squared / 2);
             most = std::max(most, squared);
@@ -130,8 +138,10 @@ struct Places {
 
     // OUT: y.c - |c|^2 / 2 of M rows and the centroids of a group.
     template <int M>
-    UNSUP_INLINE_MEMBER void score(const T* const* y, int64_t group, Vec<T> (&out)[M][V]) const {
+    UNSUP_INLINE_MEMBER void score(const int64_t* rows, int64_t group, Vec<T> (&out)[M][V]) const {
         const T* c = packed.get() + group * columns * kNear;
+        const T* y[M];
+        for (int m = 0; m < M; ++m) y[m] = b.rows + rows[m] * columns;
         Vec<T> total[M][V];
         for (int m = 0; m < M; ++m)
             for (int v = 0; v < V; ++v)
@@ -162,20 +172,19 @@ UNSUP_INLINE T greatest(const Vec<T> (&value)[V]) {
     return lane[0];
 }
 
-template <class T>
+// Y: Places or Codes, the projected centroids.
+template <class T, class Y>
 struct Pruner {
     static constexpr double u = double(std::numeric_limits<T>::epsilon()) / 2;
     static constexpr double kRelative = 2 * u;  // of a score, times R + 9
     // M rows are scored at once against V vectors of centroids.
     static constexpr int W = lanes<T>, V = kNear / W, M = V < 8 ? 8 / V : 1;
-    // A product or sum of few lengths in T, rounded to the safe side.
-    static constexpr T kUp = T(1 + 8 * u), kDown = T(1 - 8 * u);
     static constexpr T kInfinity = std::numeric_limits<T>::infinity();
 
     const AssignIn<T>& in;
     const Bounds<T>& b;
     const Centroids<T>& c;  // all columns
-    const Places<T>& y;     // projected, by place
+    const Y& y;             // projected, by place
     const int32_t* place;   // [K]: where each centroid stands
     const T* way;           // [K] by place: how far each has moved, rounded up
     const T* moved;         // [B]: b.moved rounded up
@@ -195,15 +204,15 @@ struct Pruner {
 
     // The distance that a centroid must keep so as not to be nearest.
     T upper(int64_t i, double squared) const {
-        return T(std::sqrt(squared * (1 + blur()) + rounding(length(i)))) * kUp;
+        return T(std::sqrt(squared * (1 + blur()) + rounding(length(i)))) * kUp<T>;
     }
 
     // A lower bound of a distance, as kept for bound q; no number, which protects from nothing,
     // where it overflows: infinity would outlive all ways of the centroids.
     T kept(double distance, int64_t q) const {
-        const T found = T(distance) * (distance > 0 ? kDown : kUp) + moved[q];
+        const T found = T(distance) * (distance > 0 ? kDown<T> : kUp<T>)+moved[q];
         if (!(found < kInfinity)) return std::numeric_limits<T>::quiet_NaN();
-        return found * (found > 0 ? kDown : kUp);
+        return found * (found > 0 ? kDown<T> : kUp<T>);
     }
 
     // Row i less the shift, times the scale of the centroids. Row `next` is fetched into cache.
@@ -268,8 +277,8 @@ struct Pruner {
             const int64_t i = i0 + r;
             if (!fresh) {
                 space.own[r] = labels[i];
-                b.upper[i] = (b.upper[i] + way[place[labels[i]]]) * kUp;
-                if (!unprotected(b.lower + i * b.width, b.upper[i] * kUp)) continue;
+                b.upper[i] = (b.upper[i] + way[place[labels[i]]]) * kUp<T>;
+                if (!unprotected(b.lower + i * b.width, b.upper[i] * kUp<T>)) continue;
             }
             space.touched.push_back(r);
         }
@@ -288,16 +297,15 @@ struct Pruner {
     // Own centroids to start from: those of the highest projected scores.
     void guess(int64_t i0, int rows, PruneSpace<T>& space) const {
         for (int r0 = 0; r0 < rows; r0 += M) {
-            const T* y_of[M];
-            for (int m = 0; m < M; ++m)
-                y_of[m] = b.rows + (i0 + std::min(r0 + m, rows - 1)) * b.columns;
+            int64_t row[M];
+            for (int m = 0; m < M; ++m) row[m] = i0 + std::min(r0 + m, rows - 1);
             Vec<T> most[M][V];
             Index<T> whose[M][V] = {};
             for (int m = 0; m < M; ++m)
                 for (int v = 0; v < V; ++v) most[m][v] = Vec<T>{} - kInfinity;
             for (int64_t g = 0; g < y.groups; ++g) {
                 Vec<T> score[M][V];
-                y.template score<M>(y_of, g, score);
+                y.template score<M>(row, g, score);
                 for (int m = 0; m < M; ++m)
                     for (int v = 0; v < V; ++v) {
                         const auto better = score[m][v] > most[m][v];
@@ -332,9 +340,9 @@ struct Pruner {
             for (int64_t q = 0; q < bounds; ++q)
                 space.active[size_t(q * kBlockRows + space.count[size_t(q)]++)] = uint8_t(r);
         else
-            list_active(b.lower + i * b.width, b.upper[i] * kUp, r, space);
+            list_active(b.lower + i * b.width, b.upper[i] * kUp<T>, r, space);
         space.place[r] = place[k];
-        const double square = b.squares[i], slack = b.slack[i] + b.centers_slack;
+        const double square = b.squares[i], slack = b.slack[i] + y.slack;
         const double distance = double(b.upper[i]) + slack,
                      farthest = std::sqrt(square) + y.longest;
         const double error = kRelative * double(y.columns + 8) * farthest * y.longest;
@@ -342,9 +350,10 @@ struct Pruner {
         const double least = half - error - kRelative * double(y.columns + 8) * std::abs(half);
         // Nothing is ruled out by scores that may overflow.
         const bool sure = farthest * farthest < double(std::numeric_limits<T>::max()) / 2;
-        space.limit[r] = sure && least == least ? T(least) * (least > 0 ? kDown : kUp) : -kInfinity;
+        space.limit[r] =
+            sure && least == least ? T(least) * (least > 0 ? kDown<T> : kUp<T>) : -kInfinity;
         space.square[r] = T(square - 2 * error - 8 * u * square);
-        space.slack[r] = T(slack) * kUp;
+        space.slack[r] = T(slack) * kUp<T>;
     }
 
     // Renews bound q for the rows that are active in it, from their scores in the projected
@@ -358,11 +367,10 @@ struct Pruner {
         std::fill(best, best + count, -kInfinity);
         for (int64_t g = q * b.span; g < end; ++g)
             for (int a = 0; a < count; a += M) {
-                const T* y_of[M];
-                for (int m = 0; m < M; ++m)
-                    y_of[m] = b.rows + (i0 + active[std::min(a + m, count - 1)]) * b.columns;
+                int64_t row[M];
+                for (int m = 0; m < M; ++m) row[m] = i0 + active[std::min(a + m, count - 1)];
                 Vec<T> score[M][V];
-                y.template score<M>(y_of, g, score);
+                y.template score<M>(row, g, score);
                 for (int m = 0; m < M && a + m < count; ++m) {
                     const int32_t r = active[a + m];
                     const T most = rule_out(score[m], g * kNear, r, space);
@@ -374,7 +382,7 @@ struct Pruner {
             const int32_t r = active[a];
             const T twice = 2 * best[a];
             const T squared = space.square[r] - twice - relative * std::abs(twice);
-            const T distance = squared > 0 ? std::sqrt(squared) * kDown : T(0);
+            const T distance = squared > 0 ? std::sqrt(squared) * kDown<T> : T(0);
             b.lower[(i0 + r) * b.width + q] =
                 best[a] == -kInfinity ? kInfinity : kept(distance - space.slack[r], q);
         }
@@ -548,15 +556,15 @@ void ways(const AssignIn<T>& in, const Bounds<T>& b, const T* shift, T* way) {
                 (double(T(now[j] - shift[j])) - double(T(then[j] - shift[j]))) * scale;
             squared += gap * gap;
         }
-        way[at] = T(std::sqrt(squared) * (1 + 1e-6)) * Pruner<T>::kUp;
+        way[at] = T(std::sqrt(squared) * (1 + 1e-6)) * kUp<T>;
     }
 }
 
-template <class T>
-void prune(const AssignIn<T>& in, Bounds<T>& b, int32_t* labels, int64_t* n_changed, Totals* totals,
-           const Run& run) {
+template <class T, class Y>
+void prune_with(const AssignIn<T>& in, Bounds<T>& b, int32_t* labels, int64_t* n_changed,
+                Totals* totals, const Run& run) {
     const Centroids<T> c(in, true);
-    const Places<T> y(b.centers, in.k, b.columns);
+    const Y y(b, c);
     double most = 0;
     for (int64_t k = 0; k < in.k; ++k) most = std::max(most, -2 * double(c.half_norm[k]));
     const double reach = std::sqrt(most) / double(c.scale) * (1 + 1e-6) * double(b.scale);
@@ -571,13 +579,13 @@ void prune(const AssignIn<T>& in, Bounds<T>& b, int32_t* labels, int64_t* n_chan
         // The whole sum is rounded up: it must grow by ways that are less than its last bit.
         b.moved[q] += double(*std::max_element(way.get() + at, way.get() + end));
         b.moved[q] *= 1 + 1e-15;
-        moved[q] = T(b.moved[q]) * Pruner<T>::kUp;
+        moved[q] = T(b.moved[q]) * kUp<T>;
     }
     // Rounding grows with the longest centroid: bounds made with a shorter one no longer hold.
     const bool farther = fresh || !(reach <= *b.reach);
     if (farther) *b.reach = 1.5 * reach;
-    if (farther && !fresh) std::fill(b.upper, b.upper + in.n, Pruner<T>::kInfinity);
-    const Pruner<T> pruner{in, b, c, y, place.data(), way.get(), moved.get(), bounds, fresh};
+    if (farther && !fresh) std::fill(b.upper, b.upper + in.n, std::numeric_limits<T>::infinity());
+    const Pruner<T, Y> pruner{in, b, c, y, place.data(), way.get(), moved.get(), bounds, fresh};
 
     const int64_t blocks = (in.n + kBlockRows - 1) / kBlockRows;
     const int threads = int(std::max<int64_t>(1, std::min<int64_t>(run.threads, blocks)));
@@ -615,6 +623,18 @@ void prune(const AssignIn<T>& in, Bounds<T>& b, int32_t* labels, int64_t* n_chan
         b.scored += space.scored;
         b.survivors += space.survived;
     }
+}
+
+template <class T>
+void prune(const AssignIn<T>& in, Bounds<T>& b, int32_t* labels, int64_t* n_changed, Totals* totals,
+           const Run& run) {
+    if constexpr (sizeof(T) == sizeof(float)) {
+        if (b.codes != nullptr && has_byte_products())
+            return prune_with<T, Codes<true>>(in, b, labels, n_changed, totals, run);
+        if (b.codes != nullptr)
+            return prune_with<T, Codes<false>>(in, b, labels, n_changed, totals, run);
+    }
+    prune_with<T, Places<T>>(in, b, labels, n_changed, totals, run);
 }
 
 }  // namespace

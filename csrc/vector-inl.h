@@ -25,6 +25,8 @@ constexpr int kTileVectors = 2, kGroup = 4;
 template <class T>
 constexpr int kTile = kTileVectors * lanes<T>;
 
+constexpr int kNear = 16;  // centroids of a group of prune: the lanes of one vector or of several
+
 template <class T, int N>
 UNSUP_INLINE vec<T, N> load(const T* p) {
     vec<T, N> v;

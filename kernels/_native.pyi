@@ -75,11 +75,14 @@ def prune(
     counts: _Whole | None,
     span: int,
     scale: float,
-    projected: _Array,
+    projected: _Array | None,
+    codes: npt.NDArray[np.int8] | None,
+    unit: _Array | None,
+    start: _Labels | None,
     squares: _Doubles,
     slack: _Doubles,
     cluster: _Labels,
-    projected_centers: _Array,
+    projected_centers: _Array | None,
     centers_slack: float,
     before: _Array | None,
     upper: _Array,
@@ -97,6 +100,18 @@ def project(
     squares: _Array,
     n_threads: int,
 ) -> None: ...
+def encode(
+    X: _Array,
+    shift: _Array,
+    scale: float,
+    codes: npt.NDArray[np.int8],
+    unit: _Array,
+    start: _Labels,
+    squares: _Doubles,
+    slack: _Doubles,
+    n_threads: int,
+) -> None: ...
+def has_byte_products() -> bool: ...
 def moments(
     X: _Array, mean: _Doubles, variance: _Doubles, reach: _Doubles, n_threads: int
 ) -> int: ...

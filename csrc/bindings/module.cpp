@@ -211,31 +211,47 @@ void bind_dense(py::module_& m) {
         "prune",
         [](const In<T>& x, const In<T>& centers, const In<T>& shift, In<int32_t> labels,
            const MaybeIn<double>& steps, MaybeIn<int64_t> sums, MaybeIn<int64_t> counts,
-           int64_t span, T scale, const In<T>& projected, const In<double>& squares,
-           const In<double>& slack, const In<int32_t>& cluster, const In<T>& projected_centers,
+           int64_t span, T scale, const MaybeIn<T>& projected, const MaybeIn<int8_t>& codes,
+           const MaybeIn<T>& unit, const MaybeIn<int32_t>& start, const In<double>& squares,
+           const In<double>& slack, const In<int32_t>& cluster, const MaybeIn<T>& projected_centers,
            double centers_slack, const MaybeIn<T>& before, In<T> upper, In<T> lower,
            In<double> moved, In<double> reach, int threads) {
             const AssignIn<T> in = rows(x, centers, shift);
-            require(projected.ndim() == 2 && projected_centers.ndim() == 2 && lower.ndim() == 2 &&
-                        projected.shape(0) == in.n && projected_centers.shape(0) == in.k &&
-                        projected.shape(1) == projected_centers.shape(1) &&
-                        squares.size() == in.n && slack.size() == in.n && cluster.size() == in.k &&
-                        upper.size() == in.n && lower.shape(0) == in.n &&
+            int64_t columns = (in.d + 3) / 4 * 4;
+            if (codes) {
+                require(std::is_same_v<T, float>, "codes stand for float32 rows");
+                require(!projected && !projected_centers && unit && start && codes->ndim() == 2 &&
+                            codes->shape(0) == in.n && codes->shape(1) == columns &&
+                            columns <= kMostCodedColumns,
+                        "the codes do not fit X");
+            } else {
+                require(projected && projected_centers && projected->ndim() == 2 &&
+                            projected_centers->ndim() == 2 && projected->shape(0) == in.n &&
+                            projected_centers->shape(0) == in.k &&
+                            projected->shape(1) == projected_centers->shape(1),
+                        "the projection does not fit X and centers");
+                columns = projected->shape(1);
+            }
+            require(lower.ndim() == 2 && squares.size() == in.n && slack.size() == in.n &&
+                        cluster.size() == in.k && upper.size() == in.n && lower.shape(0) == in.n &&
                         lower.shape(1) == (moved.size() + 15) / 16 * 16 && reach.size() == 1 &&
                         labels.size() == in.n && span >= 1 &&
                         moved.size() == ((in.k + 15) / 16 + span - 1) / span,
                     "the bounds do not fit X and centers");
             require_permutation(cluster);
             if (before) require_labels(labels, in.k);
-            Bounds<T> b{projected.shape(1),
+            Bounds<T> b{columns,
                         span,
                         lower.shape(1),
                         scale,
-                        projected.data(),
+                        projected ? projected->data() : nullptr,
+                        codes ? codes->data() : nullptr,
+                        data_or_null(unit, in.n, "unit: wrong size"),
+                        data_or_null(start, in.n, "start: wrong size"),
                         squares.data(),
                         slack.data(),
                         cluster.data(),
-                        projected_centers.data(),
+                        projected_centers ? projected_centers->data() : nullptr,
                         centers_slack,
                         data_or_null(before, in.k * in.d, "before: wrong size"),
                         upper.mutable_data(),
@@ -258,11 +274,12 @@ void bind_dense(py::module_& m) {
         py::arg("X").noconvert(), py::arg("centers").noconvert(), py::arg("shift").noconvert(),
         py::arg("labels").noconvert(), py::arg("steps").noconvert(), py::arg("sums").noconvert(),
         py::arg("counts").noconvert(), py::arg("span"), py::arg("scale"),
-        py::arg("projected").noconvert(), py::arg("squares").noconvert(),
-        py::arg("slack").noconvert(), py::arg("cluster").noconvert(),
-        py::arg("projected_centers").noconvert(), py::arg("centers_slack"),
-        py::arg("before").noconvert(), py::arg("upper").noconvert(), py::arg("lower").noconvert(),
-        py::arg("moved").noconvert(), py::arg("reach").noconvert(), py::arg("n_threads"));
+        py::arg("projected").noconvert(), py::arg("codes").noconvert(), py::arg("unit").noconvert(),
+        py::arg("start").noconvert(), py::arg("squares").noconvert(), py::arg("slack").noconvert(),
+        py::arg("cluster").noconvert(), py::arg("projected_centers").noconvert(),
+        py::arg("centers_slack"), py::arg("before").noconvert(), py::arg("upper").noconvert(),
+        py::arg("lower").noconvert(), py::arg("moved").noconvert(), py::arg("reach").noconvert(),
+        py::arg("n_threads"));
     m.def(
         "project",
         [](const In<T>& x, const In<T>& directions, const In<T>& shift, T scale, In<T> rows,
@@ -281,6 +298,32 @@ void bind_dense(py::module_& m) {
         py::arg("X").noconvert(), py::arg("directions").noconvert(), py::arg("shift").noconvert(),
         py::arg("scale"), py::arg("rows").noconvert(), py::arg("squares").noconvert(),
         py::arg("n_threads"));
+    m.def(
+        "encode",
+        [](const In<T>& x, const In<T>& shift, T scale, In<int8_t> codes, In<T> unit,
+           In<int32_t> start, In<double> squares, In<double> slack, int threads) {
+            require(x.ndim() == 2 && codes.ndim() == 2 && shift.size() == x.shape(1) &&
+                        codes.shape(0) == x.shape(0) &&
+                        codes.shape(1) == (x.shape(1) + 3) / 4 * 4 && unit.size() == x.shape(0) &&
+                        start.size() == x.shape(0) && squares.size() == x.shape(0) &&
+                        slack.size() == x.shape(0),
+                    "the shapes of codes do not fit");
+            const Encode<T> encode{x.shape(0),
+                                   x.shape(1),
+                                   x.data(),
+                                   shift.data(),
+                                   scale,
+                                   codes.shape(1),
+                                   codes.mutable_data(),
+                                   unit.mutable_data(),
+                                   start.mutable_data(),
+                                   squares.mutable_data(),
+                                   slack.mutable_data()};
+            run_free(threads, [&](const Run& r) { ops<T>().encode(encode, r); });
+        },
+        py::arg("X").noconvert(), py::arg("shift").noconvert(), py::arg("scale"),
+        py::arg("codes").noconvert(), py::arg("unit").noconvert(), py::arg("start").noconvert(),
+        py::arg("squares").noconvert(), py::arg("slack").noconvert(), py::arg("n_threads"));
     m.def(
         "moments",
         [](const In<T>& x, In<double> mean, In<double> variance, In<double> reach, int threads) {
@@ -433,6 +476,7 @@ void bind_csr(py::module_& m) {
 
 PYBIND11_MODULE(_native, m) {
     m.doc() = "Compiled operations of unsup_fast.";
+    m.def("has_byte_products", &has_byte_products);
     m.def("simd", [] { return std::string(level().name); });
     m.def("simd_levels", &available_levels);
     m.def("use_simd", &use_level, py::arg("name"));

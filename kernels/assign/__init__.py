@@ -264,7 +264,10 @@ def relabel(
         return changed
     if not np.array_equal(shift, bounds.basis.shift):
         raise ValueError("bounds and relabel must have the same shift")
-    projected, _, slack = project_rows(centers[bounds.cluster], bounds.basis, workers)
+    rows, projected, slack = bounds.rows, None, 0.0
+    if not bounds.basis.coded:
+        projected, _, off = project_rows(centers[bounds.cluster], bounds.basis, workers)
+        slack = float(off.max())
     changed, *work = native().prune(
         X,
         centers,
@@ -273,12 +276,15 @@ def relabel(
         *sums,
         bounds.span,
         bounds.basis.scale,
-        bounds.rows,
-        bounds.squares,
-        bounds.slack,
+        rows.projected,
+        rows.codes,
+        rows.unit,
+        rows.start,
+        rows.squares,
+        rows.slack,
         bounds.cluster,
         projected,
-        float(slack.max()),
+        slack,
         bounds.before,
         bounds.upper,
         bounds.lower,

@@ -42,6 +42,11 @@ class Basis:
     scale: float
     """Power of two that rows less the shift are multiplied by, so that they are near one."""
 
+    @property
+    def coded(self) -> bool:
+        """Whether there are no directions: rows are scored as bytes, in all columns."""
+        return len(self.directions) == 0
+
     def first(self, count: int) -> "Basis":
         """Return the basis of the first `count` directions."""
         return replace(self, directions=self.directions[:count])
@@ -116,6 +121,24 @@ def choose(X: Array, centers: Array, basis: Basis) -> Basis | None:
     return best
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Rows as they are scored: y in the columns of a basis, or as bytes, y = unit * codes."""
+
+    projected: Array | None
+    """[N, R + 1], type of X: the rows in the columns of the basis, and their tail."""
+    codes: Array | None
+    """[N, C] int8: the rows in all columns; C is D rounded up to a multiple of 4."""
+    unit: Array | None
+    """[N], type of X."""
+    start: Array | None
+    """[N] int32: -128 times the sum of the codes."""
+    squares: Array
+    """[N] float64: |y|^2."""
+    slack: Array
+    """[N] float64: how far y may be from the truth."""
+
+
 @dataclass
 class Bounds:
     """What is known of rows and centroids from pass to pass; csrc/prune.hpp says what it means."""
@@ -125,12 +148,7 @@ class Bounds:
     """Groups of `NEAR` places to a bound."""
     cluster: Array
     """[K] int32: which centroid stands in each place."""
-    rows: Array
-    """[N, R + 1], type of X: the rows in the columns of the basis, and their tail."""
-    squares: Array
-    """[N] float64: squared length of each projected row."""
-    slack: Array
-    """[N] float64: how far a projected row may be from the truth."""
+    rows: Rows
     upper: Array
     """[N], type of X: distance that a centroid must keep so as not to be nearest."""
     lower: Array
@@ -148,17 +166,21 @@ class Bounds:
 
 
 def bounds(X: Array, centers: Array, basis: Basis, n_threads: int) -> Bounds:
-    """Project the rows of X, and put the centroids into places, near ones together."""
+    """Project or encode the rows of X, and put the centroids into places, near ones together."""
     n_rows, n_columns = X.shape
-    rows, squares, slack = project_rows(X, basis, n_threads)
-    span, n_bounds = _spread(n_columns, len(centers), rows.shape[1])
+    span, n_bounds = _spread(n_columns, len(centers), _width(n_columns, basis))
+    if basis.coded:
+        rows = encode_rows(X, basis, n_threads)
+        order = places(centers)
+    else:
+        projected, squares, slack = project_rows(X, basis, n_threads)
+        rows = Rows(projected, None, None, None, squares, slack)
+        order = places(project_rows(centers, basis, n_threads)[0])
     return Bounds(
         basis,
         span,
-        places(project_rows(centers, basis, n_threads)[0]),
+        order,
         rows,
-        squares,
-        slack,
         np.empty(n_rows, dtype=X.dtype),
         np.full((n_rows, -(-n_bounds // NEAR) * NEAR), np.inf, dtype=X.dtype),
         np.zeros(n_bounds),
@@ -176,8 +198,13 @@ def _spread(n_columns: int, n_clusters: int, projected: int) -> tuple[int, int]:
 
 def bounds_size(n_columns: int, n_clusters: int, basis: Basis) -> int:
     """Return how many numbers of X's type `Bounds` keep for a row, about."""
-    projected = len(basis.directions) + 1
-    return projected + _spread(n_columns, n_clusters, projected)[1] + 8
+    width = _width(n_columns, basis)
+    return width + _spread(n_columns, n_clusters, width)[1] + 8
+
+
+def _width(n_columns: int, basis: Basis) -> int:
+    """Return how many numbers of X's type a row takes as it is scored."""
+    return -(-n_columns // 4) if basis.coded else len(basis.directions) + 1
 
 
 def places(projected: Array) -> Array:
@@ -226,3 +253,14 @@ def project_rows(X: Array, basis: Basis, n_threads: int) -> tuple[Array, Array, 
     y[:, count] = tail
     slack = 1.01 * (error + tail_error + roundoff * length) + 1e-18 * np.sqrt(n_columns)
     return y, inner + y[:, count].astype(np.float64) ** 2, slack
+
+
+def encode_rows(X: Array, basis: Basis, n_threads: int) -> Rows:
+    """Return the rows of X, less the shift and times the scale, as bytes with a unit each."""
+    n_rows, n_columns = X.shape
+    codes = np.empty((n_rows, -(-n_columns // 4) * 4), dtype=np.int8)
+    unit = np.empty(n_rows, dtype=X.dtype)
+    start = np.empty(n_rows, dtype=np.int32)
+    squares, slack = np.empty(n_rows), np.empty(n_rows)
+    native().encode(X, basis.shift, basis.scale, codes, unit, start, squares, slack, n_threads)
+    return Rows(None, codes, unit, start, squares, slack)
