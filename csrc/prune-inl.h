@@ -159,17 +159,48 @@ struct Places {
     }
 };
 
-// The greatest of the lanes of V vectors.
-template <class T, int V>
-UNSUP_INLINE T greatest(const Vec<T> (&value)[V]) {
-    Vec<T> most = value[0];
-    for (int v = 1; v < V; ++v) most = value[v] > most ? value[v] : most;
-    T lane[lanes<T>];
-    __builtin_memcpy(lane, &most, sizeof lane);
-    for (int width = lanes<T> / 2; width > 0; width /= 2)
-        for (int l = 0; l < width; ++l)
-            lane[l] = lane[l + width] > lane[l] ? lane[l + width] : lane[l];
-    return lane[0];
+// Lanes l of `a` and `b` where (l / half) is even, and those where it is odd.
+template <class T, int Half, int... L>
+UNSUP_INLINE Vec<T> fold(Vec<T> a, Vec<T> b, std::integer_sequence<int, L...>) {
+    constexpr int W = lanes<T>, kept = W / 2;
+    const Vec<T> even = __builtin_shufflevector(
+        a, b, (L / kept * W + (L % kept) / Half * 2 * Half + (L % kept) % Half)...);
+    const Vec<T> odd = __builtin_shufflevector(
+        a, b, (L / kept * W + (L % kept) / Half * 2 * Half + (L % kept) % Half + Half)...);
+    return even > odd ? even : odd;
+}
+
+// OUT: the greatest of the lanes of V vectors, for each of M rows.
+template <class T, int M, int V>
+UNSUP_INLINE void greatest(const Vec<T> (&value)[M][V], T (&out)[M]) {
+    constexpr int W = lanes<T>;
+    Vec<T> most[M];
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m) {
+        most[m] = value[m][0];
+#pragma GCC unroll 4
+        for (int v = 1; v < V; ++v) most[m] = value[m][v] > most[m] ? value[m][v] : most[m];
+    }
+    if constexpr (M == 8 && W == 16) {
+        const auto lane = std::make_integer_sequence<int, W>();
+        const Vec<T> half[4] = {
+            fold<T, 8>(most[0], most[1], lane), fold<T, 8>(most[2], most[3], lane),
+            fold<T, 8>(most[4], most[5], lane), fold<T, 8>(most[6], most[7], lane)};
+        const Vec<T> quarter[2] = {fold<T, 4>(half[0], half[1], lane),
+                                   fold<T, 4>(half[2], half[3], lane)};
+        const Vec<T> eighth = fold<T, 2>(quarter[0], quarter[1], lane);
+        const Vec<T> all = fold<T, 1>(eighth, eighth, lane);
+        __builtin_memcpy(out, &all, sizeof out);
+    } else {
+        for (int m = 0; m < M; ++m) {
+            T lane[W];
+            __builtin_memcpy(lane, &most[m], sizeof lane);
+            for (int width = W / 2; width > 0; width /= 2)
+                for (int l = 0; l < width; ++l)
+                    lane[l] = lane[l + width] > lane[l] ? lane[l + width] : lane[l];
+            out[m] = lane[0];
+        }
+    }
 }
 
 // Y: Places or Codes, the projected centroids.
@@ -209,11 +240,13 @@ struct Pruner {
 
     // A lower bound of a distance, as kept for bound q; no number, which protects from nothing,
     // where it overflows: infinity would outlive all ways of the centroids.
-    T kept(double distance, int64_t q) const {
-        const T found = T(distance) * (distance > 0 ? kDown<T> : kUp<T>)+moved[q];
-        if (!(found < kInfinity)) return std::numeric_limits<T>::quiet_NaN();
-        return found * (found > 0 ? kDown<T> : kUp<T>);
+    UNSUP_INLINE_MEMBER Vec<T> kept(Vec<T> distance, int64_t q) const {
+        const Vec<T> up = Vec<T>{} + kUp<T>, down = Vec<T>{} + kDown<T>;
+        const Vec<T> found = distance * (distance > 0 ? down : up) + moved[q];
+        const Vec<T> none = Vec<T>{} + std::numeric_limits<T>::quiet_NaN();
+        return found < kInfinity ? found * (found > 0 ? down : up) : none;
     }
+    T kept(double distance, int64_t q) const { return kept(Vec<T>{} + T(distance), q)[0]; }
 
     // Row i less the shift, times the scale of the centroids. Row `next` is fetched into cache.
     void take(int64_t i, int64_t next, T* row) const {
@@ -361,56 +394,79 @@ struct Pruner {
     void sift(int64_t i0, int64_t q, PruneSpace<T>& space) const {
         const uint8_t* active = space.active.data() + q * kBlockRows;
         const int count = space.count[size_t(q)];
-        const T relative = T(4 * double(y.columns + 12) * u);
         const int64_t end = std::min(y.groups, (q + 1) * b.span);
-        T best[kBlockRows + M];
-        std::fill(best, best + count, -kInfinity);
+        T best[kBlockRows + M], square[kBlockRows + W] = {}, slack[kBlockRows + W] = {};
+        std::fill(best, best + kBlockRows + M, -kInfinity);
         for (int64_t g = q * b.span; g < end; ++g)
             for (int a = 0; a < count; a += M) {
                 int64_t row[M];
-                for (int m = 0; m < M; ++m) row[m] = i0 + active[std::min(a + m, count - 1)];
+                int32_t own[M];
+                for (int m = 0; m < M; ++m) {
+                    const int32_t r = active[std::min(a + m, count - 1)];
+                    row[m] = i0 + r;
+                    own[m] = space.place[r] - int32_t(g * kNear);
+                }
                 Vec<T> score[M][V];
                 y.template score<M>(row, g, score);
+                T most[M];
+                others<M>(score, own, most);
                 for (int m = 0; m < M && a + m < count; ++m) {
                     const int32_t r = active[a + m];
-                    const T most = rule_out(score[m], g * kNear, r, space);
-                    best[a + m] = most > best[a + m] ? most : best[a + m];
+                    if (!(most[m] < space.limit[r]))
+                        most[m] = rule_out(score[m], g * kNear, r, space);
+                    best[a + m] = most[m] > best[a + m] ? most[m] : best[a + m];
                 }
             }
         space.scored += count * (end - q * b.span);
         for (int a = 0; a < count; ++a) {
-            const int32_t r = active[a];
-            const T twice = 2 * best[a];
-            const T squared = space.square[r] - twice - relative * std::abs(twice);
-            const T distance = squared > 0 ? std::sqrt(squared) * kDown<T> : T(0);
-            b.lower[(i0 + r) * b.width + q] =
-                best[a] == -kInfinity ? kInfinity : kept(distance - space.slack[r], q);
+            square[a] = space.square[active[a]];
+            slack[a] = space.slack[active[a]];
         }
+        const T relative = T(4 * double(y.columns + 12) * u);
+        for (int a = 0; a < count; a += W) {
+            const Vec<T> score = load<T, W>(best + a), twice = 2 * score,
+                         squared = load<T, W>(square + a) - twice -
+                                   relative * (twice > 0 ? twice : -twice);
+            Vec<T> root = squared > 0 ? squared : Vec<T>{};
+            for (int l = 0; l < W; ++l) root[l] = std::sqrt(root[l]);
+            const Vec<T> found = kept(root * kDown<T> - load<T, W>(slack + a), q);
+            store<T, W>(best + a, score == -kInfinity ? Vec<T>{} + kInfinity : found);
+        }
+        for (int a = 0; a < count; ++a) b.lower[(i0 + active[a]) * b.width + q] = best[a];
+    }
+
+    // OUT: the greatest score of each row but that of its own centroid, which is lane `own`.
+    template <int Rows>
+    UNSUP_INLINE_MEMBER void others(const Vec<T> (&score)[Rows][V], const int32_t* own,
+                                    T (&most)[Rows]) const {
+        typename index_of<T>::type lane[W];
+        for (int l = 0; l < W; ++l) lane[l] = l;
+        Index<T> at;
+        __builtin_memcpy(&at, lane, sizeof at);
+        Vec<T> other[Rows][V];
+#pragma GCC unroll 8
+        for (int m = 0; m < Rows; ++m)
+#pragma GCC unroll 4
+            for (int v = 0; v < V; ++v) {
+                const auto is_own = at == Index<T>{} + typename index_of<T>::type(own[m] - v * W);
+                other[m][v] = is_own ? Vec<T>{} - kInfinity : score[m][v];
+            }
+        greatest<T, Rows, V>(other, most);
     }
 
     // Appends the centroids that scores do not rule out for row r to the survivors; returns the
     // greatest score of the others but the row's own.
-    UNSUP_INLINE_MEMBER T rule_out(const Vec<T> (&score)[V], int64_t first, int32_t r,
-                                   PruneSpace<T>& space) const {
-        typename index_of<T>::type lane[W];
-        for (int l = 0; l < W; ++l) lane[l] = l;
-        Vec<T> out[V];
-        Index<T> stays[V], some = Index<T>{};
-        const Vec<T> limit = Vec<T>{} + space.limit[r];
-        for (int v = 0; v < V; ++v) {
-            Index<T> at;
-            __builtin_memcpy(&at, lane, sizeof at);
-            at += typename index_of<T>::type(first + v * W);
-            const Index<T> others = at != Index<T>{} + typename index_of<T>::type(space.place[r]);
-            const Index<T> less = score[v] < limit;
-            stays[v] = ~less & others;
-            out[v] = (less & others) ? score[v] : Vec<T>{} - kInfinity;
-            some |= stays[v];
+    T rule_out(const Vec<T> (&score)[V], int64_t first, int32_t r, PruneSpace<T>& space) const {
+        T most = -kInfinity, lane[kNear];
+        __builtin_memcpy(lane, score, sizeof lane);
+        for (int l = 0; l < kNear && first + l < in.k; ++l) {
+            if (first + l == space.place[r]) continue;
+            if (lane[l] < space.limit[r])
+                most = std::max(most, lane[l]);
+            else
+                space.survivors.push_back({r, int32_t(first + l)});
         }
-        if (any<T>(some))
-            for (int l = 0; l < kNear && first + l < in.k; ++l)
-                if (stays[l / W][l % W]) space.survivors.push_back({r, int32_t(first + l)});
-        return greatest<T, V>(out);
+        return most;
     }
 
     // Settles the rows that have survivors. These come by group and are wanted by row.

@@ -22,10 +22,12 @@ SAMPLE = 2048  # rows that choose the basis
 COUNTS = (15, 31, 63, 127, 191)  # directions that `choose` tries
 # Costs in multiply-adds of the dense kernel, measured on MNIST and sentence embeddings: a projected
 # column and the comparison of a centroid; a column of the distance to the own centroid; a column of
-# a survivor and what it costs beside; a row.
+# a survivor and what it costs beside; a row. CODED: a column as a byte.
+CODED = 0.3
 PROJECTED, COMPARED, OWN, SURVIVING, SURVIVOR, ROW = 3.0, 60.0, 32.0, 20.0, 4000.0, 10000.0
 # Shares, on average over the passes of a run, of what a pass without bounds does.
 ACTIVE, SURVIVE = 0.3, 0.12
+MOST_CODED = 32768  # columns, as in csrc/prune.hpp
 WORTH = 0.75  # share of the dense pass's cost that a pruned one may have
 
 
@@ -50,6 +52,24 @@ class Basis:
     def first(self, count: int) -> "Basis":
         """Return the basis of the first `count` directions."""
         return replace(self, directions=self.directions[:count])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows as they are scored: y in the columns of a basis, or as bytes, y = unit * codes."""
+
+    projected: Array | None
+    """[N, R + 1], type of X: the rows in the columns of the basis, and their tail."""
+    codes: Array | None
+    """[N, C] int8: the rows in all columns; C is D rounded up to a multiple of 4."""
+    unit: Array | None
+    """[N], type of X."""
+    start: Array | None
+    """[N] int32: -128 times the sum of the codes."""
+    squares: Array
+    """[N] float64: |y|^2."""
+    slack: Array
+    """[N] float64: how far y may be from the truth."""
 
 
 def basis(X: Array, shift: Array) -> Basis:
@@ -80,63 +100,71 @@ def basis(X: Array, shift: Array) -> Basis:
 
 
 def _cost(n_clusters: int, n_columns: int, count: int, survivors: float) -> float:
-    projected = ACTIVE * n_clusters * (PROJECTED * (count + 1) + COMPARED)
+    """Return the cost of a row; `count` is 0 for codes."""
+    scored = PROJECTED * (count + 1) if count else CODED * n_columns
+    projected = ACTIVE * n_clusters * (scored + COMPARED)
     full = SURVIVE * survivors * (SURVIVING * n_columns + SURVIVOR)
     return projected + OWN * n_columns + full + ROW
 
 
 def may_pay(n_clusters: int, n_columns: int) -> bool:
     """Whether a pass could be cheaper than the dense one if nearly nothing survived."""
-    fewest = COUNTS[0]
-    if 2 * fewest > n_columns:
-        return False
-    return _cost(n_clusters, n_columns, fewest, 1.0) < WORTH * n_clusters * n_columns
+    options = [0] if native().has_byte_products() else []
+    if 2 * COUNTS[0] <= n_columns:
+        options.append(COUNTS[0])
+    least = WORTH * n_clusters * n_columns
+    return any(_cost(n_clusters, n_columns, count, 1.0) < least for count in options)
 
 
 def choose(X: Array, centers: Array, basis: Basis) -> Basis | None:
     """Return as many directions as make the cheapest pass, or None if the dense pass is.
 
-    Survivors are counted on evenly spaced rows.
+    No directions stand for codes. Survivors are counted on evenly spaced rows.
     """
     step = max(1, len(X) // 512)
     rows = np.ascontiguousarray(X[::step])  # [M, D]
     n_clusters, n_columns = centers.shape
     labels, distances = np.full(len(rows), -1, dtype=np.int32), np.empty(len(rows), X.dtype)
     native().assign(rows, centers, None, basis.shift, labels, None, None, distances, True, False, 1)
-    y, y_squares, _ = project_rows(rows, basis, 1)
-    c, c_squares, _ = project_rows(centers, basis, 1)
-    known = (np.sqrt(distances.astype(np.float64)) * basis.scale)[:, None] ** 2  # [M, 1]
+    known = np.sqrt(distances.astype(np.float64)) * basis.scale  # [M]
     best, cheapest = None, WORTH * n_clusters * n_columns
-    for count in COUNTS:
-        if 2 * count > n_columns or count > len(basis.directions):
-            break
-        z, w = y[:, :count], c[:, :count]
-        tail = np.sqrt(np.maximum(y_squares - (z.astype(np.float64) ** 2).sum(axis=1), 0))  # [M]
-        c_tail = np.sqrt(np.maximum(c_squares - (w.astype(np.float64) ** 2).sum(axis=1), 0))  # [K]
-        bound = y_squares[:, None] + c_squares - 2 * (z @ w.T + np.outer(tail, c_tail))  # [M, K]
-        survivors = np.count_nonzero(bound <= known) / len(rows)
-        cost = _cost(n_clusters, n_columns, count, survivors)
+    for count in _options(X, basis):
+        left = _survivors(rows, centers, basis.first(count), known)
+        cost = _cost(n_clusters, n_columns, count, left)
         if cost < cheapest:
             best, cheapest = basis.first(count), cost
     return best
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Rows as they are scored: y in the columns of a basis, or as bytes, y = unit * codes."""
+def _options(X: Array, basis: Basis) -> list[int]:
+    """Return the numbers of directions to choose from."""
+    n_columns = X.shape[1]
+    most = min(n_columns // 2, len(basis.directions))
+    found = [count for count in COUNTS if count <= most]
+    coded = native().has_byte_products() and X.dtype == np.float32 and n_columns <= MOST_CODED
+    return [0, *found] if coded else found
 
-    projected: Array | None
-    """[N, R + 1], type of X: the rows in the columns of the basis, and their tail."""
-    codes: Array | None
-    """[N, C] int8: the rows in all columns; C is D rounded up to a multiple of 4."""
-    unit: Array | None
-    """[N], type of X."""
-    start: Array | None
-    """[N] int32: -128 times the sum of the codes."""
-    squares: Array
-    """[N] float64: |y|^2."""
-    slack: Array
-    """[N] float64: how far y may be from the truth."""
+
+def _survivors(rows: Array, centers: Array, basis: Basis, known: Array) -> float:
+    """Return how many centroids a row's distance `known` [M] leaves it, on average."""
+    if basis.coded:
+        x, c = encode_rows(rows, basis, 1), encode_rows(centers, basis, 1)
+        bound = _distances(_decoded(x), x.squares, _decoded(c), c.squares)  # [M, K]
+        bound -= x.slack[:, None] + c.slack.max()
+    else:
+        y, y_squares, _ = project_rows(rows, basis, 1)
+        z, z_squares, _ = project_rows(centers, basis, 1)
+        bound = _distances(y, y_squares, z, z_squares)  # [M, K]
+    return float(np.count_nonzero(bound <= known[:, None])) / len(rows)
+
+
+def _decoded(rows: Rows) -> Array:
+    assert rows.codes is not None and rows.unit is not None
+    return rows.codes * rows.unit[:, None]  # [M, C]
+
+
+def _distances(y: Array, y_squares: Array, z: Array, z_squares: Array) -> Array:
+    return np.sqrt(np.maximum(y_squares[:, None] + z_squares - 2 * (y @ z.T), 0))  # [M, K]
 
 
 @dataclass
