@@ -240,13 +240,15 @@ struct Pruner {
 
     // A lower bound of a distance, as kept for bound q; no number, which protects from nothing,
     // where it overflows: infinity would outlive all ways of the centroids.
-    UNSUP_INLINE_MEMBER Vec<T> kept(Vec<T> distance, int64_t q) const {
+    UNSUP_INLINE_MEMBER Vec<T> kept(Vec<T> distance, Vec<T> way_of) const {
         const Vec<T> up = Vec<T>{} + kUp<T>, down = Vec<T>{} + kDown<T>;
-        const Vec<T> found = distance * (distance > 0 ? down : up) + moved[q];
+        const Vec<T> found = distance * (distance > 0 ? down : up) + way_of;
         const Vec<T> none = Vec<T>{} + std::numeric_limits<T>::quiet_NaN();
         return found < kInfinity ? found * (found > 0 ? down : up) : none;
     }
-    T kept(double distance, int64_t q) const { return kept(Vec<T>{} + T(distance), q)[0]; }
+    T kept(double distance, int64_t q) const {
+        return kept(Vec<T>{} + T(distance), Vec<T>{} + moved[q])[0];
+    }
 
     // Row i less the shift, times the scale of the centroids. Row `next` is fetched into cache.
     void take(int64_t i, int64_t next, T* row) const {
@@ -327,8 +329,10 @@ struct Pruner {
         settle_block(i0, rows, labels, space, found);
     }
 
-    // Own centroids to start from: those of the highest projected scores.
+    // Own centroids to start from: those of the highest projected scores. The highest score of each
+    // bound stands in its place for now.
     void guess(int64_t i0, int rows, PruneSpace<T>& space) const {
+        std::fill(b.lower + i0 * b.width, b.lower + (i0 + rows) * b.width, -kInfinity);
         for (int r0 = 0; r0 < rows; r0 += M) {
             int64_t row[M];
             for (int m = 0; m < M; ++m) row[m] = i0 + std::min(r0 + m, rows - 1);
@@ -339,13 +343,18 @@ struct Pruner {
             for (int64_t g = 0; g < y.groups; ++g) {
                 Vec<T> score[M][V];
                 y.template score<M>(row, g, score);
-                for (int m = 0; m < M; ++m)
+                T group[M];
+                greatest<T, M, V>(score, group);
+                for (int m = 0; m < M; ++m) {
+                    T& kept = b.lower[row[m] * b.width + g / b.span];
+                    kept = std::max(kept, group[m]);
                     for (int v = 0; v < V; ++v) {
                         const auto better = score[m][v] > most[m][v];
                         most[m][v] = better ? score[m][v] : most[m][v];
                         whose[m][v] =
                             better ? Index<T>{} + typename index_of<T>::type(g) : whose[m][v];
                     }
+                }
             }
             for (int m = 0; m < M && r0 + m < rows; ++m) {
                 int64_t at = 0;
@@ -369,11 +378,6 @@ struct Pruner {
         const int32_t k = space.own[r];
         space.known[r] = squared_distance(row, k);
         b.upper[i] = upper(i, space.known[r]);
-        if (fresh)
-            for (int64_t q = 0; q < bounds; ++q)
-                space.active[size_t(q * kBlockRows + space.count[size_t(q)]++)] = uint8_t(r);
-        else
-            list_active(b.lower + i * b.width, b.upper[i] * kUp<T>, r, space);
         space.place[r] = place[k];
         const double square = b.squares[i], slack = b.slack[i] + y.slack;
         const double distance = double(b.upper[i]) + slack,
@@ -387,6 +391,35 @@ struct Pruner {
             sure && least == least ? T(least) * (least > 0 ? kDown<T> : kUp<T>) : -kInfinity;
         space.square[r] = T(square - 2 * error - 8 * u * square);
         space.slack[r] = T(slack) * kUp<T>;
+        if (fresh)
+            list_guessed(b.lower + i * b.width, r, space);
+        else
+            list_active(b.lower + i * b.width, b.upper[i] * kUp<T>, r, space);
+    }
+
+    // Makes bounds of the scores that `guess` left, and enters row r in the lists of those that
+    // must be scored again: the own centroid's, and those with survivors.
+    void list_guessed(T* lower, int r, PruneSpace<T>& space) const {
+        const int64_t own = space.place[r] / (kNear * b.span);
+        for (int64_t q = 0; q < bounds; ++q)
+            if (q == own || !(lower[q] < space.limit[r]))
+                space.active[size_t(q * kBlockRows + space.count[size_t(q)]++)] = uint8_t(r);
+        const Vec<T> square = Vec<T>{} + space.square[r], slack = Vec<T>{} + space.slack[r];
+        for (int64_t q = 0; q < b.width; q += W)
+            store<T, W>(lower + q,
+                        bound_of(load<T, W>(lower + q), square, slack, load<T, W>(moved + q)));
+    }
+
+    // Lower bounds of distances, as kept, from the highest scores.
+    UNSUP_INLINE_MEMBER Vec<T> bound_of(Vec<T> score, Vec<T> square, Vec<T> slack,
+                                        Vec<T> way_of) const {
+        const T relative = T(4 * double(y.columns + 12) * u);
+        const Vec<T> twice = 2 * score,
+                     squared = square - twice - relative * (twice > 0 ? twice : -twice);
+        Vec<T> root = squared > 0 ? squared : Vec<T>{};
+        for (int l = 0; l < W; ++l) root[l] = std::sqrt(root[l]);
+        const Vec<T> found = kept(root * kDown<T> - slack, way_of);
+        return score == -kInfinity ? Vec<T>{} + kInfinity : found;
     }
 
     // Renews bound q for the rows that are active in it, from their scores in the projected
@@ -422,16 +455,9 @@ struct Pruner {
             square[a] = space.square[active[a]];
             slack[a] = space.slack[active[a]];
         }
-        const T relative = T(4 * double(y.columns + 12) * u);
-        for (int a = 0; a < count; a += W) {
-            const Vec<T> score = load<T, W>(best + a), twice = 2 * score,
-                         squared = load<T, W>(square + a) - twice -
-                                   relative * (twice > 0 ? twice : -twice);
-            Vec<T> root = squared > 0 ? squared : Vec<T>{};
-            for (int l = 0; l < W; ++l) root[l] = std::sqrt(root[l]);
-            const Vec<T> found = kept(root * kDown<T> - load<T, W>(slack + a), q);
-            store<T, W>(best + a, score == -kInfinity ? Vec<T>{} + kInfinity : found);
-        }
+        for (int a = 0; a < count; a += W)
+            store<T, W>(best + a, bound_of(load<T, W>(best + a), load<T, W>(square + a),
+                                           load<T, W>(slack + a), Vec<T>{} + moved[q]));
         for (int a = 0; a < count; ++a) b.lower[(i0 + active[a]) * b.width + q] = best[a];
     }
 

@@ -10,6 +10,7 @@ from pass to pass. Rounding is bounded all along (`Bounds.slack`, and csrc/prune
 calls are scored in the order of `assign`, so its labels come out to the bit whatever the basis.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +29,8 @@ PROJECTED, COMPARED, OWN, SURVIVING, SURVIVOR, ROW = 3.0, 60.0, 32.0, 20.0, 4000
 # Shares, on average over the passes of a run, of what a pass without bounds does.
 ACTIVE, SURVIVE = 0.3, 0.12
 MOST_CODED = 32768  # columns, as in csrc/prune.hpp
+COUNTED = 256  # rows whose survivors `choose` counts
+CLOSE = 2.0  # times the least cost of directions that codes may have without these being tried
 WORTH = 0.75  # share of the dense pass's cost that a pruned one may have
 
 
@@ -72,19 +75,34 @@ class Rows:
     """[N] float64: how far y may be from the truth."""
 
 
+def frame(X: Array, shift: Array) -> Basis:
+    """Return the basis that has no directions."""
+    return _frame(_sample(X, shift), shift)
+
+
+def _sample(X: Array, shift: Array) -> Array:
+    """Return evenly spaced rows less the shift."""
+    rows: Array = X[:: max(1, len(X) // SAMPLE)][:SAMPLE] - shift  # [M, D]
+    return rows
+
+
+def _frame(rows: Array, shift: Array) -> Basis:
+    largest = float(np.abs(rows).max(initial=0))
+    exponent = max(int(np.frexp(largest)[1]), int(np.finfo(rows.dtype).minexp))
+    scale = 2.0**-exponent if largest > 0 else 1.0
+    return Basis(np.empty((0, rows.shape[1]), dtype=rows.dtype), 0.0, shift, scale)
+
+
 def basis(X: Array, shift: Array) -> Basis:
     """Find leading principal directions of evenly spaced rows, by subspace iteration.
 
     Halko, Martinsson & Tropp, "Finding structure with randomness", SIAM Review 53 (2011),
     algorithm 4.4. Any orthonormal basis is valid; a better one only prunes more.
     """
-    n_rows, n_columns = X.shape
-    step = max(1, n_rows // SAMPLE)
-    rows = X[::step][:SAMPLE] - shift  # [M, D]
-    largest = float(np.abs(rows).max(initial=0))
-    exponent = max(int(np.frexp(largest)[1]), int(np.finfo(X.dtype).minexp))
-    scale = 2.0**-exponent if largest > 0 else 1.0
-    rows *= X.dtype.type(scale)
+    rows = _sample(X, shift)  # [M, D]
+    n_columns = X.shape[1]
+    plain = _frame(rows, shift)
+    rows *= X.dtype.type(plain.scale)
     count = min(COUNTS[-1], n_columns, len(rows))
     start = np.random.default_rng(0).standard_normal((n_columns, count))
     found = start.astype(X.dtype)  # [D, R]
@@ -96,7 +114,7 @@ def basis(X: Array, shift: Array) -> Basis:
     directions = np.ascontiguousarray((found @ turn).T, dtype=X.dtype)
     exact = directions.astype(np.float64)
     defect = float(np.linalg.norm(exact @ exact.T - np.eye(count)))
-    return Basis(directions, defect, shift, scale)
+    return replace(plain, directions=directions, defect=defect)
 
 
 def _cost(n_clusters: int, n_columns: int, count: int, survivors: float) -> float:
@@ -109,40 +127,43 @@ def _cost(n_clusters: int, n_columns: int, count: int, survivors: float) -> floa
 
 def may_pay(n_clusters: int, n_columns: int) -> bool:
     """Whether a pass could be cheaper than the dense one if nearly nothing survived."""
-    options = [0] if native().has_byte_products() else []
-    if 2 * COUNTS[0] <= n_columns:
-        options.append(COUNTS[0])
     least = WORTH * n_clusters * n_columns
-    return any(_cost(n_clusters, n_columns, count, 1.0) < least for count in options)
+    if native().has_byte_products() and _cost(n_clusters, n_columns, 0, 1.0) < least:
+        return True
+    fewest = COUNTS[0]
+    return 2 * fewest <= n_columns and _cost(n_clusters, n_columns, fewest, 1.0) < least
 
 
-def choose(X: Array, centers: Array, basis: Basis) -> Basis | None:
-    """Return as many directions as make the cheapest pass, or None if the dense pass is.
+def choose(X: Array, centers: Array, shift: Array, find: Callable[[], Basis]) -> Basis | None:
+    """Return what makes the cheapest pass, or None if that is the dense one.
 
-    No directions stand for codes. Survivors are counted on evenly spaced rows.
+    Codes are tried first, and taken where directions could not be much better; else `find` is
+    asked for the `basis`. Survivors are counted on evenly spaced rows.
     """
-    step = max(1, len(X) // 512)
+    step = max(1, len(X) // COUNTED)
     rows = np.ascontiguousarray(X[::step])  # [M, D]
     n_clusters, n_columns = centers.shape
     labels, distances = np.full(len(rows), -1, dtype=np.int32), np.empty(len(rows), X.dtype)
-    native().assign(rows, centers, None, basis.shift, labels, None, None, distances, True, False, 1)
-    known = np.sqrt(distances.astype(np.float64)) * basis.scale  # [M]
+    native().assign(rows, centers, None, shift, labels, None, None, distances, True, False, 1)
+    known = np.sqrt(distances.astype(np.float64))  # [M]
     best, cheapest = None, WORTH * n_clusters * n_columns
-    for count in _options(X, basis):
+    if native().has_byte_products() and X.dtype == np.float32 and n_columns <= MOST_CODED:
+        coded = frame(X, shift)
+        cost = _cost(n_clusters, n_columns, 0, _survivors(rows, centers, coded, known))
+        if cost < cheapest:
+            best, cheapest = coded, cost
+    if cheapest < CLOSE * _cost(n_clusters, n_columns, COUNTS[0], 1.0):
+        return best
+    basis = find()
+    for count in COUNTS:
+        least = _cost(n_clusters, n_columns, count, 1.0)
+        if 2 * count > n_columns or count > len(basis.directions) or least > cheapest:
+            break
         left = _survivors(rows, centers, basis.first(count), known)
         cost = _cost(n_clusters, n_columns, count, left)
         if cost < cheapest:
             best, cheapest = basis.first(count), cost
     return best
-
-
-def _options(X: Array, basis: Basis) -> list[int]:
-    """Return the numbers of directions to choose from."""
-    n_columns = X.shape[1]
-    most = min(n_columns // 2, len(basis.directions))
-    found = [count for count in COUNTS if count <= most]
-    coded = native().has_byte_products() and X.dtype == np.float32 and n_columns <= MOST_CODED
-    return [0, *found] if coded else found
 
 
 def _survivors(rows: Array, centers: Array, basis: Basis, known: Array) -> float:
@@ -155,7 +176,7 @@ def _survivors(rows: Array, centers: Array, basis: Basis, known: Array) -> float
         y, y_squares, _ = project_rows(rows, basis, 1)
         z, z_squares, _ = project_rows(centers, basis, 1)
         bound = _distances(y, y_squares, z, z_squares)  # [M, K]
-    return float(np.count_nonzero(bound <= known[:, None])) / len(rows)
+    return float(np.count_nonzero(bound <= known[:, None] * basis.scale)) / len(rows)
 
 
 def _decoded(rows: Rows) -> Array:

@@ -237,13 +237,17 @@ class Passes:
         assert self.shift is not None
         # One thread: several gain little here, and spin on for a while, on the kernels' cores.
         with threadpool_limits(1, user_api="blas"):
-            if self._basis is None:
-                self._basis = basis(self.X, self.shift)
-            chosen = choose(self.X, centers, self._basis)
+            chosen = choose(self.X, centers, self.shift, self._directions)
         if chosen is not None and self._fits(chosen, n_clusters):
             self._time_dense(centers)
             self._made, self._last_seconds = self._passes, 0.0
             self._bounds = bounds(self.X, centers, chosen, self.n_threads)
+
+    def _directions(self) -> Basis:
+        assert self.shift is not None
+        if self._basis is None:
+            self._basis = basis(self.X, self.shift)
+        return self._basis
 
     def _fits(self, chosen: Basis, n_clusters: int) -> bool:
         """Whether bounds leave memory to rows that lie in a file, which need not fit in it."""
