@@ -1,0 +1,37 @@
+"""Terms of a divergence in torch: only p and q are kept for the gradient."""
+
+from typing import Any
+
+import torch
+
+from unsup_fast.information._kl import slopes, value
+
+
+class Terms(torch.autograd.Function):
+    """`kl_terms` with derivatives of any order, backwards and forwards."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(p: Any, q: Any, apart: Any, log: bool) -> Any:
+        """Return the terms."""
+        return value(p, q, apart, log)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """Keep p and q."""
+        p, q, _, ctx.log = inputs
+        ctx.save_for_backward(p, q)
+        ctx.save_for_forward(p, q)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Any, Any, None, None]:
+        """Return the gradients by p and q."""
+        by_p, by_q = slopes(*ctx.saved_tensors, ctx.log)
+        return grads[0] * by_p, grads[0] * by_q, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        """Return the derivative along two tangents, either of which may be None."""
+        parts = zip(tangents[:2], slopes(*ctx.saved_tensors, ctx.log), strict=True)
+        return sum(tangent * slope for tangent, slope in parts if tangent is not None)

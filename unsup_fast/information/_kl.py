@@ -1,0 +1,110 @@
+"""Terms p log(p/q) - p + q of a Kullback-Leibler divergence.
+
+They sum to the divergence where p and q sum to one, none of them is negative, and an error in the
+sums of p and q enters only squared. With d = q - p and r = d / p a term is p (r - log(1 + r)). Near
+r = 0 that difference cancels; there, with s = r / (2 + r) and log(1 + r) = 2 artanh(s)::
+
+    r - log(1 + r) = r s - 2 s^3 (1/3 + s^2/5 + s^4/7 + ...)
+
+which for |r| <= 0.29 needs nine terms to be right to the last digits of float64.
+"""
+
+from typing import Any, NamedTuple
+
+from unsup_fast.information._numbers import is_tensor, library
+
+NEAR = 0.25
+INFINITY = float("inf")
+
+
+class Pair(NamedTuple):
+    """Two distributions entry by entry, with 1 in place of both where one is zero."""
+
+    seen: Any
+    """Whether neither is zero."""
+    p: Any
+    apart: Any
+    """q - p"""
+    log_ratio: Any
+    """log(p / q)"""
+    near: Any
+    """Whether the ratio is near 1."""
+    relative: Any
+    """q / p - 1 if so, else 0"""
+    q: Any
+
+
+def kl_terms(p: Any, q: Any, *, log: bool = False, apart: Any = None) -> Any:
+    """Return p log(p/q) - p + q entry by entry: q where p = 0, infinite where q = 0 < p.
+
+    Parameters
+    ----------
+    p, q : ndarray or tensor
+        Of one type, finite and not negative, or the logarithms of such numbers; they broadcast.
+    log : bool
+        Whether they are logarithms.
+    apart : ndarray or tensor, optional
+        q - p, if it is known better than from p and q; not with `log`.
+    """
+    if not is_tensor(p) or library(p).compiler.is_compiling():
+        return value(p, q, apart, log)  # torch.compile differentiates it, and cannot trace `jvp`
+    from unsup_fast.information._autograd import Terms
+
+    p, q = library(p).broadcast_tensors(p, q)
+    return Terms.apply(p, q, apart, log)
+
+
+def value(p: Any, q: Any, apart: Any, log: bool) -> Any:
+    """Return the terms."""
+    xp = library(p)
+    pair = _logarithms(p, q) if log else _probabilities(p, q, apart)
+    s = pair.relative / (2 + pair.relative)
+    series = 0.0
+    for odd in range(19, 1, -2):
+        series = series * (s * s) + 1 / odd
+    near = pair.p * (pair.relative * s - 2 * s * s * s * series)
+    terms = xp.where(pair.near, near, pair.p * pair.log_ratio + pair.apart)
+    zero = -INFINITY if log else 0.0
+    return xp.where(pair.seen, terms, xp.where(p > zero, INFINITY, xp.exp(q) if log else q))
+
+
+def slopes(p: Any, q: Any, log: bool) -> tuple[Any, Any]:
+    """Return the terms' derivatives by p and q: zero where they would be infinite."""
+    xp = library(p)
+    if log:
+        pair = _logarithms(p, q)
+        q_only = xp.where(p > -INFINITY, 0.0, xp.exp(q))
+        return (
+            xp.where(pair.seen, pair.p * pair.log_ratio, 0.0),
+            xp.where(pair.seen, pair.apart, q_only),
+        )
+    pair = _probabilities(p, q, None)
+    q_only = xp.where((p == 0) & (q > 0), 1.0, 0.0)
+    by_p = xp.where(pair.seen, pair.log_ratio, 0.0)
+    return by_p, xp.where(pair.seen, pair.apart / pair.q, q_only)
+
+
+def _probabilities(p: Any, q: Any, apart: Any) -> Pair:
+    xp = library(p)
+    seen = (p > 0) & (q > 0)
+    a, b = xp.where(seen, p, 1.0), xp.where(seen, q, 1.0)
+    d = b - a if apart is None else xp.where(seen, apart, 0.0)
+    near = xp.abs(d) <= NEAR * a
+    relative = xp.where(near, d, 0.0) / a
+    # The smaller over the larger neither overflows nor vanishes, even with subnormal numbers.
+    up = a < b
+    far = xp.log(xp.where(up, a, b) / xp.where(up, b, a))
+    log_ratio = xp.where(near, -xp.log1p(relative), xp.where(up, far, -far))
+    return Pair(seen, a, d, log_ratio, near, relative, b)
+
+
+def _logarithms(log_p: Any, log_q: Any) -> Pair:
+    xp = library(log_p)
+    seen = (log_p > -INFINITY) & (log_q > -INFINITY)
+    a, b = xp.where(seen, log_p, 0.0), xp.where(seen, log_q, 0.0)
+    log_ratio = a - b
+    near = xp.abs(log_ratio) <= NEAR
+    relative = xp.expm1(xp.where(near, -log_ratio, 0.0))
+    p, q = xp.exp(a), xp.exp(b)
+    apart = xp.where(near, p * relative, q - p)
+    return Pair(seen, p, apart, log_ratio, near, relative, q)

@@ -1,0 +1,209 @@
+"""Measures of distributions over K outcomes."""
+
+from typing import Any
+
+from unsup_fast.information._checks import distributions
+from unsup_fast.information._kl import INFINITY, kl_terms
+from unsup_fast.information._numbers import at, first, library, numbers, result, total, unit
+
+
+def entropy(p: Any, *, base: float | None = None, log: bool = False, validate: bool = True) -> Any:
+    """Return the Shannon entropy H(p) = -sum_k p_k log p_k.
+
+    Parameters
+    ----------
+    p : array-like or tensor of shape (..., K)
+        Distributions along the last axis.
+    base : float, optional
+        2 for bits; None for nats.
+    log : bool, default=False
+        Whether `p` holds natural logarithms of probabilities.
+    validate : bool, default=True
+        Whether to look for what is no distribution.
+
+    Returns
+    -------
+    float, ndarray or tensor of shape (...)
+        Between 0 and log K.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `p` is no distribution; see `unsup_fast.information`.
+
+    Examples
+    --------
+    >>> from unsup_fast.information import entropy
+    >>> float(entropy([0.5, 0.25, 0.25, 0.0], base=2))
+    1.5
+    """
+    (p,) = distributions(log, validate, p=p)
+    xp = library(p)
+    if log:
+        safe = xp.where(p > -INFINITY, p, 0.0)
+        terms = -xp.exp(safe) * safe  # [..., K]
+    else:
+        terms = -p * xp.log(xp.where(p > 0, p, 1.0))  # [..., K]
+    return result(total(terms, -1), base, p.dtype)
+
+
+def cross_entropy(
+    p: Any, q: Any, *, base: float | None = None, log: bool = False, validate: bool = True
+) -> Any:
+    """Return the cross entropy H(p, q) = -sum_k p_k log q_k = H(p) + KL(p || q).
+
+    Parameters
+    ----------
+    p, q : array-like or tensor of shape (..., K)
+        Distributions along the last axis; the axes before it broadcast.
+    base, log, validate
+        As in `entropy`; `log` holds for both.
+
+    Returns
+    -------
+    float, ndarray or tensor of shape (...)
+        Infinite where q rules out an outcome that p does not.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is no distribution, or the shapes do not fit; see `unsup_fast.information`.
+    """
+    p, q = distributions(log, validate, p=p, q=q)
+    xp = library(p)
+    zero = -INFINITY if log else 0.0
+    seen = q > zero
+    safe = xp.where(seen, q, 0.0 if log else 1.0)
+    terms = -xp.exp(p) * safe if log else -p * xp.log(safe)  # [..., K]
+    terms = xp.where(seen, terms, xp.where(p > zero, INFINITY, 0.0))
+    return result(total(terms, -1), base, p.dtype)
+
+
+def kl_divergence(
+    p: Any, q: Any, *, base: float | None = None, log: bool = False, validate: bool = True
+) -> Any:
+    """Return the Kullback-Leibler divergence KL(p || q) = sum_k p_k log(p_k / q_k).
+
+    It is summed up as p log(p/q) - p + q, which is the same for distributions and never negative.
+    Its derivatives by p and q are log(p/q) and 1 - p/q, which differ from those of the formula
+    above by a constant that no change within the distributions sees.
+
+    Parameters
+    ----------
+    p, q : array-like or tensor of shape (..., K)
+        Distributions along the last axis; the axes before it broadcast.
+    base, log, validate
+        As in `entropy`; `log` holds for both.
+
+    Returns
+    -------
+    float, ndarray or tensor of shape (...)
+        Infinite where q rules out an outcome that p does not.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is no distribution, or the shapes do not fit; see `unsup_fast.information`.
+    """
+    p, q = distributions(log, validate, p=p, q=q)
+    return result(total(kl_terms(p, q, log=log), -1), base, p.dtype)
+
+
+def total_variation(p: Any, q: Any, *, log: bool = False, validate: bool = True) -> Any:
+    """Return the total variation distance, the largest difference in an event's probability.
+
+    The event is that p_k > q_k, so the distance is sum_k |p_k - q_k| / 2.
+
+    Parameters
+    ----------
+    p, q : array-like or tensor of shape (..., K)
+        Distributions along the last axis; the axes before it broadcast.
+    log, validate : bool
+        As in `entropy`; `log` holds for both.
+
+    Returns
+    -------
+    float, ndarray or tensor of shape (...)
+        Between 0 and 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is no distribution, or the shapes do not fit; see `unsup_fast.information`.
+    """
+    p, q = distributions(log, validate, p=p, q=q)
+    xp = library(p)
+    if log:
+        high, low = xp.maximum(p, q), xp.minimum(p, q)
+        seen = high > -INFINITY
+        fall = xp.where(seen, low, 0.0) - xp.where(seen, high, 0.0)
+        apart = -xp.exp(high) * xp.expm1(fall)  # [..., K]
+    else:
+        apart = xp.abs(p - q)  # [..., K]
+    return result(total(apart, -1) / 2, None, p.dtype)
+
+
+def pinsker_bound(divergence: Any, *, base: float | None = None) -> Any:
+    """Return Pinsker's bound sqrt(KL / 2) of the total variation distance.
+
+    Parameters
+    ----------
+    divergence : array-like or tensor
+        KL(p || q) of any two distributions, by whichever function of this module.
+    base : float, optional
+        That the divergence is in: 2 for bits; None for nats.
+
+    Returns
+    -------
+    float, ndarray or tensor of the same shape
+        At least the distance of p and q, and no use where it is 1 or more.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `divergence` is negative or NaN.
+    """
+    (divergence,) = numbers(divergence=divergence)
+    wrong = ~(divergence >= 0)
+    if wrong.any():
+        index = first(wrong)
+        raise ValueError(
+            f"{at('divergence', index)} is {float(divergence[index])}; a divergence is >= 0"
+        )
+    xp = library(divergence)
+    half = divergence * (unit(base) / 2)
+    root = xp.where(half > 0, xp.sqrt(xp.where(half > 0, half, 1.0)), 0.0)
+    return result(root, None, divergence.dtype)
+
+
+def mutual_information(
+    joint: Any, *, base: float | None = None, log: bool = False, validate: bool = True
+) -> Any:
+    """Return the mutual information I(X; Y) = KL(p(x, y) || p(x) p(y)) = H(X) - H(X | Y).
+
+    It is summed up as sum_x p(x) KL(p(y | x) || p(y)), where no product of small numbers vanishes.
+
+    Parameters
+    ----------
+    joint : array-like or tensor of shape (..., K, L)
+        Probabilities of x and y along the last two axes.
+    base, log, validate
+        As in `entropy`.
+
+    Returns
+    -------
+    float, ndarray or tensor of shape (...)
+        Between 0 and the lesser entropy of X and Y.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `joint` is no distribution; see `unsup_fast.information`.
+    """
+    (joint,) = distributions(log, validate, axes=2, joint=joint)
+    xp = library(joint)
+    p = xp.exp(joint) if log else joint  # [..., K, L]
+    p_x = result(total(p, -1, keepdims=True), None, p.dtype)  # [..., K, 1]
+    p_y = result(total(p, -2, keepdims=True), None, p.dtype)  # [..., 1, L]
+    given_x = p / xp.where(p_x > 0, p_x, 1.0)  # [..., K, L]
+    return result(total(p_x * kl_terms(given_x, p_y), (-2, -1)), base, p.dtype)
