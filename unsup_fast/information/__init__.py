@@ -4,7 +4,7 @@ Outcomes lie along the last axis; the axes before it are a batch and broadcast. 
 or in the unit of `base` (2 for bits). float32 and float64 are kept, narrower types become float32,
 integers float64; a tensor anywhere makes the result a tensor, with gradients of any order.
 
-Every measure is a sum of terms that are not negative, each right to a few units in the last place
+Every measure is a sum of terms that are not negative, each right to a dozen units in the last place
 of the arguments' type, and sums are float64: nothing cancels, however near two distributions are.
 ``0 log 0`` is 0, and a divergence from a distribution that rules out what happens is infinite. An
 entry that is zero, where the derivative would be infinite, has gradient zero.

@@ -110,7 +110,7 @@ def total(x: Any, axis: int | tuple[int, ...], *, keepdims: bool = False) -> Any
 
 def result(nats: Any, base: float | None, dtype: Any) -> Any:
     """Return a measure in the unit of `base` and of the arguments' type."""
-    value = nats / unit(base)
+    value = nats / unit(base) + 0.0  # -0 becomes 0
     return value.to(dtype) if is_tensor(value) else value.astype(dtype)[()]
 
 

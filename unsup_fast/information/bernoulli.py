@@ -7,7 +7,9 @@ from unsup_fast.information._kl import INFINITY, kl_terms
 from unsup_fast.information._numbers import library, result
 
 
-def binary_cross_entropy(p: Any, q: Any, *, base: float | None = None, validate: bool = True) -> Any:
+def binary_cross_entropy(
+    p: Any, q: Any, *, base: float | None = None, validate: bool = True
+) -> Any:
     """Return -p log q - (1 - p) log(1 - q), the cross entropy of two Bernoulli distributions.
 
     Parameters

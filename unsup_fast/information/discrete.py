@@ -4,7 +4,7 @@ from typing import Any
 
 from unsup_fast.information._checks import distributions
 from unsup_fast.information._kl import INFINITY, kl_terms
-from unsup_fast.information._numbers import at, first, library, numbers, result, total, unit
+from unsup_fast.information._numbers import at, first, library, numbers, result, total, unit, wide
 
 
 def entropy(p: Any, *, base: float | None = None, log: bool = False, validate: bool = True) -> Any:
@@ -181,7 +181,8 @@ def mutual_information(
 ) -> Any:
     """Return the mutual information I(X; Y) = KL(p(x, y) || p(x) p(y)) = H(X) - H(X | Y).
 
-    It is summed up as sum_x p(x) KL(p(y | x) || p(y)), where no product of small numbers vanishes.
+    It is summed up in float64 as sum_x p(x) KL(p(y | x) || p(y)), where no product of small numbers
+    vanishes. Rounding is relative to the square root of the information, in nats, not to it.
 
     Parameters
     ----------
@@ -201,9 +202,9 @@ def mutual_information(
         If `joint` is no distribution; see `unsup_fast.information`.
     """
     (joint,) = distributions(log, validate, axes=2, joint=joint)
-    xp = library(joint)
-    p = xp.exp(joint) if log else joint  # [..., K, L]
-    p_x = result(total(p, -1, keepdims=True), None, p.dtype)  # [..., K, 1]
-    p_y = result(total(p, -2, keepdims=True), None, p.dtype)  # [..., 1, L]
+    xp, dtype = library(joint), joint.dtype
+    p = xp.exp(wide(joint)) if log else wide(joint)  # [..., K, L]
+    p_x = total(p, -1, keepdims=True)  # [..., K, 1]
+    p_y = total(p, -2, keepdims=True)  # [..., 1, L]
     given_x = p / xp.where(p_x > 0, p_x, 1.0)  # [..., K, L]
-    return result(total(p_x * kl_terms(given_x, p_y), (-2, -1)), base, p.dtype)
+    return result(total(p_x * kl_terms(given_x, p_y), (-2, -1)), base, dtype)

@@ -1,6 +1,5 @@
 """Divergences of Gaussian distributions."""
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -48,7 +47,7 @@ def kl_gaussian(
         2 for bits; None for nats.
     validate : bool, default=True
         Whether to look for values that are not finite and covariances that are not symmetric and,
-        in torch, positive definite. NumPy always finds the latter.
+        in torch, positive definite; there the result is then NaN. NumPy always finds the latter.
 
     Returns
     -------
@@ -125,7 +124,9 @@ def kl_gaussian_diag(
     """
     made = _given({"mean_p": mean_p, "var_p": var_p, "mean_q": mean_q, "var_q": var_q}, validate)
     if len(sizes := {int(x.shape[-1]) for x in made.values()}) > 1:
-        raise ValueError(f"the last axes differ in length ({sorted(sizes)}); pass D numbers in each")
+        raise ValueError(
+            f"the last axes differ in length ({sorted(sizes)}); pass D numbers in each"
+        )
     broadcast({name: tuple(x.shape) for name, x in made.items()})
     for name in ("var_p", "var_q"):
         if validate and not log and name in made and (wrong := ~(made[name] > 0)).any():
@@ -182,10 +183,11 @@ def _cholesky(name: str, cov: Any, validate: bool) -> Any:
         _check_symmetric(name, cov, flipped)
     cov = (cov + flipped) / 2
     if is_tensor(cov):
-        factor, failed = sys.modules["torch"].linalg.cholesky_ex(cov)
+        torch = library(cov)
+        factor, failed = torch.linalg.cholesky_ex(cov)
         if validate and failed.any():
             raise _indefinite(name, first(failed > 0))
-        return factor
+        return torch.where(failed[..., None, None] == 0, factor, float("nan"))
     try:
         return np.linalg.cholesky(cov)
     except np.linalg.LinAlgError:
@@ -219,7 +221,7 @@ def _indefinite(name: str, index: tuple[int, ...]) -> ValueError:
 def _solve(factor: Any, right: Any) -> Any:
     """Return the solution X of L X = B for lower triangular L; leading axes broadcast."""
     if is_tensor(factor):
-        return sys.modules["torch"].linalg.solve_triangular(factor, right, upper=False)
+        return library(factor).linalg.solve_triangular(factor, right, upper=False)
     batch = np.broadcast_shapes(factor.shape[:-2], right.shape[:-2])
     factor = np.broadcast_to(factor, batch + factor.shape[-2:])
     right = np.broadcast_to(right, batch + right.shape[-2:])
