@@ -25,7 +25,7 @@ class Exact:
 
     @classmethod
     def kl(cls, p, q):
-        """Return sum p log(p/q) - p + q, the same of p and q over their sums, and how these differ."""
+        """Return sum p log(p/q) - p + q, that of p and q over their sums, and how these differ."""
         with localcontext(prec=120):
             p, q = cls.decimals(p), cls.decimals(q)
             plain = sum(a * (a / b).ln() for a, b in zip(p, q, strict=True) if a)

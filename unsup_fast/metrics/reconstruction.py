@@ -1,0 +1,169 @@
+"""What is lost when rows are replaced by what a model makes of them."""
+
+import warnings
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import gen_batches
+from sklearn.utils.validation import check_is_fitted
+
+from unsup_fast import _arrays, blocks
+from unsup_fast.kernels.assign import assign
+
+Array = npt.NDArray[Any]
+Measure = Callable[[Array, Array | None], float]
+
+BLOCK = 1 << 20  # float64 values that are computed with at a time: 8 MiB
+
+
+def reconstruction_error(X: Any, model: Any, *, sample_weight: Any = None) -> float:
+    """Return the mean squared distance of the rows to what a model keeps of them.
+
+    That is sum_i w_i |x_i - r(x_i)|^2 / sum_i w_i. For k-means r(x) is the nearest centroid and the
+    mean is `inertia_` over N; for PCA r(x) is the projection and the mean is the variance that is
+    left out, divided by N. Rows are read a block at a time, and sums are float64.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix, CPU tensor, table, path or Source of shape (N, D)
+        Whatever `blocks.source` takes.
+    model : fitted estimator or callable
+        With `cluster_centers_`, or with `transform` and `inverse_transform`, of this library or
+        scikit-learn; the latter are given float64. Or a function that is given rows [M, D] and
+        returns as many. With ``metric="cosine"`` what `model.score` sums up, 1 - cos, takes the
+        place of the squared distance.
+    sample_weight : array-like of shape (N,), optional
+        Not negative; None stands for ones.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError
+        If `model` is nothing of the above.
+    ValueError
+        If X, its columns, or the weights do not fit; `blocks.DataError`, which is one, if X cannot
+        be read or is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unsup_fast.metrics import reconstruction_error
+    >>> reconstruction_error(np.array([[1.0, 2.0], [3.0, 4.0]]), np.zeros_like)
+    15.0
+    """
+    measure = _measure(model)
+    source = _source(X)
+    named = _check_columns(model, source)
+    weight = _weights(sample_weight, source)
+    step = max(1, BLOCK // source.n_columns)
+    error, n_rows = 0.0, 0
+    with closing(source.blocks()) as found, warnings.catch_warnings():
+        if named:  # blocks are arrays; their names have been compared
+            warnings.filterwarnings("ignore", "X does not have valid feature names")
+        for row, block in found:
+            for part in gen_batches(len(block), step):
+                share = None if weight is None else weight[row + part.start : row + part.stop]
+                if share is None or share.any():
+                    error += measure(block[part], share)
+            n_rows += len(block)
+    return float(error / (n_rows if weight is None else weight.sum()))
+
+
+def _measure(model: Any) -> Measure:
+    """Return a function of rows and weights that sums up the weighted errors."""
+    if not hasattr(model, "fit") and callable(model):
+        return lambda rows, weight: _squares(rows, model(rows), weight)
+    if hasattr(model, "fit"):
+        check_is_fitted(model)
+    if hasattr(model, "cluster_centers_"):
+        if getattr(model, "metric", "euclidean") == "cosine":
+            return lambda rows, weight: -float(model.score(rows, sample_weight=weight))
+        return _to_nearest(np.asarray(_arrays.on_host(model.cluster_centers_)))
+    if hasattr(model, "transform") and hasattr(model, "inverse_transform"):
+        return lambda rows, weight: _squares(rows, _there_and_back(model, rows), weight)
+    raise TypeError(
+        f"model is of type {type(model).__name__}; pass an estimator with cluster_centers_ or with "
+        "inverse_transform, or a function that returns what is left of rows"
+    )
+
+
+def _to_nearest(centers: Array) -> Measure:
+    middle = centers.mean(axis=0, dtype=np.float64)  # [D]
+
+    def measure(rows: Array, weight: Array | None) -> float:
+        wide = np.result_type(rows.dtype, centers.dtype)
+        found = assign(
+            np.ascontiguousarray(rows, dtype=wide),
+            np.ascontiguousarray(centers, dtype=wide),
+            sample_weight=None if weight is None else weight.astype(wide),
+            shift=middle.astype(wide),
+            update=False,
+        )
+        return float(found.inertia)
+
+    return measure
+
+
+def _there_and_back(model: Any, rows: Array) -> Any:
+    return model.inverse_transform(model.transform(rows.astype(np.float64, copy=False)))
+
+
+def _squares(rows: Array, kept: Any, weight: Array | None) -> float:
+    kept = np.asarray(_arrays.on_host(kept))
+    if kept.shape != rows.shape:
+        raise ValueError(
+            f"the model made {kept.shape} of rows {rows.shape}; it must return as many rows and "
+            "columns as it is given"
+        )
+    apart = np.subtract(rows, kept, dtype=np.float64)  # [M, D]
+    squares = np.einsum("ij,ij->i", apart, apart)  # [M]
+    return float(squares.sum() if weight is None else squares @ weight)
+
+
+def _source(X: Any) -> blocks.Source:
+    X = _arrays.to_numpy(X, "X")
+    return blocks.source(np.asarray(X) if isinstance(X, list | tuple) else X)
+
+
+def _check_columns(model: Any, source: blocks.Source) -> bool:
+    """Compare columns with those of the fit; return whether both have names."""
+    expected = getattr(model, "n_features_in_", source.n_columns)
+    if source.n_columns != expected:
+        raise ValueError(
+            f"{source.name} has {source.n_columns} columns, but {type(model).__name__} was fitted "
+            f"on {expected}; pass the same ones"
+        )
+    names = source.names
+    before = getattr(model, "feature_names_in_", None)
+    if names is None or before is None or len(names) != source.n_columns:
+        return False
+    if list(names) != list(before):
+        raise ValueError(
+            f"{source.name} has columns {', '.join(names)}, but {type(model).__name__} was fitted "
+            f"on {', '.join(before)}; pass the same ones in this order"
+        )
+    return True
+
+
+def _weights(sample_weight: Any, source: blocks.Source) -> Array | None:
+    if sample_weight is None:
+        return None
+    given = np.asarray(_arrays.on_host(sample_weight), dtype=np.float64)
+    if given.shape != (source.n_rows,):
+        raise ValueError(
+            f"sample_weight has shape {given.shape}; pass one weight for each of the "
+            f"{source.n_rows} rows"
+        )
+    wrong = ~(np.isfinite(given) & (given >= 0))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(f"sample_weight[{row}] is {given[row]}; weights are finite and >= 0")
+    if not given.any():
+        raise ValueError("sample_weight is zero for all rows; at least one must be above")
+    return given
