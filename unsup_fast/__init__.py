@@ -7,11 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unsup_fast import blocks, cluster
+    from unsup_fast import blocks, cluster, information, metrics
 
     __version__: str
 
-__all__ = ["__version__", "blocks", "cluster"]
+__all__ = ["__version__", "blocks", "cluster", "information", "metrics"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ import torch
 from unsup_fast.information._kl import slopes, value
 
 
-class Terms(torch.autograd.Function):
+class Terms(torch.autograd.Function):  # type: ignore[misc]
     """`kl_terms` with derivatives of any order, backwards and forwards."""
 
     generate_vmap_rule = True
@@ -27,11 +27,13 @@ class Terms(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Any, Any, None, None]:
         """Return the gradients by p and q."""
-        by_p, by_q = slopes(*ctx.saved_tensors, ctx.log)
+        p, q = ctx.saved_tensors
+        by_p, by_q = slopes(p, q, ctx.log)
         return grads[0] * by_p, grads[0] * by_q, None, None
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
         """Return the derivative along two tangents, either of which may be None."""
-        parts = zip(tangents[:2], slopes(*ctx.saved_tensors, ctx.log), strict=True)
+        p, q = ctx.saved_tensors
+        parts = zip(tangents[:2], slopes(p, q, ctx.log), strict=True)
         return sum(tangent * slope for tangent, slope in parts if tangent is not None)

@@ -110,17 +110,17 @@ def _checked(labels_true: Any, labels_pred: Any) -> tuple[Array, Array]:
 
 
 def _vector(name: str, labels: Any) -> Array:
-    labels = np.asarray(_arrays.on_host(labels))
-    if labels.ndim != 1:
-        raise ValueError(f"{name} has shape {labels.shape}; pass one label for each row")
-    if labels.dtype.kind in "fc":
-        wrong = ~(np.isfinite(labels) & (labels == np.round(labels)))
+    vector: Array = np.asarray(_arrays.on_host(labels))
+    if vector.ndim != 1:
+        raise ValueError(f"{name} has shape {vector.shape}; pass one label for each row")
+    if vector.dtype.kind in "fc":
+        wrong = ~(np.isfinite(vector) & (vector == np.round(vector)))
         if wrong.any():
             row = int(wrong.argmax())
             raise ValueError(
-                f"{name}[{row}] is {labels[row]}; labels are whole numbers, strings or the like"
+                f"{name}[{row}] is {vector[row]}; labels are whole numbers, strings or the like"
             )
-    return labels.view(np.uint8) if labels.dtype == bool else labels
+    return vector.view(np.uint8) if vector.dtype == bool else vector
 
 
 def _table(classes: Array, clusters: Array) -> Any:
