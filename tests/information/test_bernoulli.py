@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unsup_fast.information import (
@@ -53,6 +53,7 @@ def test_nothing_cancels(exact, p, apart, dtype):
     assert abs(float(kl_bernoulli(p, q)) - true) <= 16 * np.finfo(dtype).eps * true
 
 
+@settings(deadline=None)
 @given(coins, coins)
 def test_inequalities(p, q):
     divergence = kl_bernoulli(p, q)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -199,6 +199,7 @@ def test_arguments_are_not_changed(draw):
     np.testing.assert_array_equal((p, q), before)
 
 
+@settings(deadline=None)
 @given(vectors, vectors, st.floats(0, 1))
 def test_inequalities(p, q, share):
     mixed = share * p + (1 - share) * q
@@ -218,6 +219,7 @@ def test_inequalities(p, q, share):
     assert kl_divergence(mixed, q) <= blend + slack
 
 
+@settings(deadline=None)
 @given(vectors, vectors)
 def test_divergence_is_cross_entropy_less_entropy(p, q):
     np.testing.assert_allclose(
@@ -225,6 +227,7 @@ def test_divergence_is_cross_entropy_less_entropy(p, q):
     )
 
 
+@settings(deadline=None)
 @given(tables)
 def test_mutual_information_is_entropy_less_conditional_entropy(joint):
     p_x, p_y = joint.sum(axis=1), joint.sum(axis=0)
@@ -241,6 +244,7 @@ def test_mutual_information_is_entropy_less_conditional_entropy(joint):
     assert found <= min(entropy(p_x), entropy(p_y)) + 1e-12
 
 
+@settings(deadline=None)
 @given(vectors)
 def test_independent_variables_share_no_information(p):
     assert 0 <= mutual_information(np.outer(p, p[::-1])) < 1e-15

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import dblquad, quad
 from scipy.stats import multivariate_normal, norm
@@ -140,6 +140,7 @@ def test_batches_broadcast(rng):
     assert kl_gaussian_diag(means, np.ones(3)).shape == (6, 1)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_not_negative(size, seed):
     rng = np.random.default_rng(seed)

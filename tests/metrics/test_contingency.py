@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics.cluster import contingency_matrix as reference
 
@@ -71,6 +71,7 @@ def test_a_cluster_for_each_row_takes_no_square_of_memory():
     assert found.nnz == 200_000
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-3, 3), st.sampled_from(["a", "b", "cc"])), min_size=1))
 def test_counting_by_hand(pairs):
     classes, clusters = zip(*pairs, strict=True)
