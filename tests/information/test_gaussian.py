@@ -122,10 +122,24 @@ def test_scales_far_apart(rng):
         np.outer(scale, scale) * cov_q,
     )
     assert found == pytest.approx(kl_gaussian(mean_p, cov_p, mean_q, cov_q), rel=1e-12)
-    assert kl_gaussian_diag([0.0], [1e-20], [0.0], [1e20]) == pytest.approx(
-        20 * np.log(10) - 0.5, rel=1e-12
-    )
     assert kl_gaussian_diag([1e200], [1e300], [0.0], [1e300]) == pytest.approx(5e99)
+
+
+@pytest.mark.parametrize(
+    ("var_p", "var_q"), [(1e-20, 1e20), (1e-300, 1e300), (1e30, 1), (1, 1e-30)]
+)
+def test_variances_far_apart(var_p, var_q, dtype):
+    if dtype == np.float32:
+        var_p, var_q = dtype([max(var_p, 1e-30), min(var_q, 1e30)])
+    ratio = float(var_p) / float(var_q)
+    true = (ratio - 1 - np.log(float(var_p)) + np.log(float(var_q))) / 2
+    zero = np.zeros(1, dtype=dtype)
+    for found in (
+        kl_gaussian_diag(zero, np.array([var_p], dtype), zero, np.array([var_q], dtype)),
+        kl_gaussian(zero, np.array([[var_p]], dtype), zero, np.array([[var_q]], dtype)),
+    ):
+        assert found.dtype == dtype
+        assert found == pytest.approx(true, rel=1e-6 if dtype == np.float32 else 1e-12)
 
 
 def test_batches_broadcast(rng):

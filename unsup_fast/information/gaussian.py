@@ -18,6 +18,7 @@ from unsup_fast.information._numbers import (
     wide,
 )
 
+FAR = 500.0  # logarithm of a ratio of variances from which on that may leave float64's range
 SYMMETRY = 1e-5  # of the two standard deviations: how far a covariance may be from its transpose
 
 
@@ -81,7 +82,7 @@ def kl_gaussian(
     else:
         ratio, scale = factor_p, library(diagonal_p).ones_like(diagonal_p)
     below = total(library(ratio).tril(ratio, -1) ** 2, (-2, -1))  # [...]
-    along = total(kl_terms(scale, diagonal_p**2) / scale, -1)  # [...]
+    along = total(_spread(diagonal_p**2, scale), -1)  # [...]
     return result((below + along + total(apart**2, -1)) / 2, base, dtype)
 
 
@@ -99,6 +100,7 @@ def kl_gaussian_diag(
 
     It is sum_j (v_p/v_q - 1 - log(v_p/v_q) + (m_p - m_q)^2 / v_q) / 2. Without `mean_q` and `var_q`
     it is that from the standard normal distribution, the prior term of a variational autoencoder.
+    Computed in float64.
 
     Parameters
     ----------
@@ -135,8 +137,8 @@ def kl_gaussian_diag(
                 f"{at(name, index)} is {float(made[name][index])}; a variance is above 0 (for "
                 "logarithms of variances pass log=True)"
             )
-    dtype = made["mean_p"].dtype
-    xp = library(made["mean_p"])
+    dtype, xp = made["mean_p"].dtype, library(made["mean_p"])
+    made = {name: wide(x) for name, x in made.items()}
     apart = made["mean_p"] - made.get("mean_q", 0.0)  # [..., D]
     var_p = made["var_p"]
     if log:
@@ -146,9 +148,20 @@ def kl_gaussian_diag(
         apart = apart * xp.exp(-log_var_q / 2)
     else:
         var_q = made.get("var_q", xp.ones_like(var_p))
-        spread = kl_terms(var_q, var_p) / var_q  # [..., D]
+        spread = _spread(var_p, var_q)  # [..., D]
         apart = apart / xp.sqrt(var_q)
     return result(total(spread + apart**2, -1) / 2, base, dtype)
+
+
+def _spread(var_p: Any, var_q: Any) -> Any:
+    """Return v - 1 - log v for v = var_p / var_q, entry by entry."""
+    xp = library(var_p)
+    log_ratio = xp.log(var_p) - xp.log(var_q)
+    far = xp.abs(log_ratio) > FAR
+    p, q = xp.where(far, 1.0, var_p), xp.where(far, 1.0, var_q)
+    log_ratio = xp.where(far, log_ratio, 0.0)
+    apart = kl_terms(xp.zeros_like(log_ratio), log_ratio, log=True)
+    return xp.where(far, apart, kl_terms(q, p) / q)
 
 
 def _given(arguments: dict[str, Any], validate: bool) -> dict[str, Any]:
