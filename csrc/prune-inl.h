@@ -210,6 +210,7 @@ struct Pruner {
     static constexpr double kRelative = 2 * u;  // of a score, times R + 9
     // M rows are scored at once against V vectors of centroids.
     static constexpr int W = lanes<T>, V = kNear / W, M = V < 8 ? 8 / V : 1;
+    static constexpr double kUnknown = -1;  // squared distance to a centroid that has not moved
     static constexpr T kInfinity = std::numeric_limits<T>::infinity();
 
     const AssignIn<T>& in;
@@ -308,16 +309,25 @@ struct Pruner {
         const int rows = int(i1 - i0);
         if (fresh) guess(i0, rows, space);
         space.touched.clear();
+        std::fill(space.count.begin(), space.count.end(), 0);
         for (int r = 0; r < rows; ++r) {
             const int64_t i = i0 + r;
             if (!fresh) {
                 space.own[r] = labels[i];
-                b.upper[i] = (b.upper[i] + way[place[labels[i]]]) * kUp<T>;
+                const T moved_by = way[place[labels[i]]];
+                if (moved_by > 0) {
+                    b.upper[i] = (b.upper[i] + moved_by) * kUp<T>;
+                    b.tight[i] = 0;
+                }
                 if (!unprotected(b.lower + i * b.width, b.upper[i] * kUp<T>)) continue;
+                if (b.tight[i]) {
+                    space.known[r] = kUnknown;
+                    enter(i, r, space);
+                    continue;
+                }
             }
             space.touched.push_back(r);
         }
-        std::fill(space.count.begin(), space.count.end(), 0);
         for (size_t at = 0; at < space.touched.size(); ++at) {
             const int32_t r = space.touched[at];
             const int32_t next = space.touched[std::min(at + 2, space.touched.size() - 1)];
@@ -369,8 +379,8 @@ struct Pruner {
         }
     }
 
-    // Computes the distance of row i to its own centroid, and enters it where it is active; fetches
-    // row `next` on the way.
+    // Computes the distance of row i to its own centroid, and enters it; fetches row `next` on the
+    // way.
     void tighten(int64_t i, int64_t next, int r, PruneSpace<T>& space) const {
         ++space.tightened;
         T* row = space.row.get();
@@ -378,7 +388,13 @@ struct Pruner {
         const int32_t k = space.own[r];
         space.known[r] = squared_distance(row, k);
         b.upper[i] = upper(i, space.known[r]);
-        space.place[r] = place[k];
+        b.tight[i] = 1;
+        enter(i, r, space);
+    }
+
+    // Enters row i in the lists of the bounds that do not protect it.
+    void enter(int64_t i, int r, PruneSpace<T>& space) const {
+        space.place[r] = place[space.own[r]];
         const double square = b.squares[i], slack = b.slack[i] + y.slack;
         const double distance = double(b.upper[i]) + slack,
                      farthest = std::sqrt(square) + y.longest;
@@ -512,6 +528,8 @@ struct Pruner {
             int32_t k = space.own[r];
             if (end[r] < end[r + 1]) {
                 take(i, i, space.row.get());
+                if (space.known[r] == kUnknown)
+                    space.known[r] = squared_distance(space.row.get(), k);
                 space.candidates.assign(1, {k, space.place[r], space.known[r]});
                 for (int32_t s = end[r]; s < end[r + 1]; ++s) {
                     const int32_t at = space.sorted[size_t(s)].place;
@@ -666,7 +684,10 @@ void prune_with(const AssignIn<T>& in, Bounds<T>& b, int32_t* labels, int64_t* n
     // Rounding grows with the longest centroid: bounds made with a shorter one no longer hold.
     const bool farther = fresh || !(reach <= *b.reach);
     if (farther) *b.reach = 1.5 * reach;
-    if (farther && !fresh) std::fill(b.upper, b.upper + in.n, std::numeric_limits<T>::infinity());
+    if (farther && !fresh) {
+        std::fill(b.upper, b.upper + in.n, std::numeric_limits<T>::infinity());
+        std::fill(b.tight, b.tight + in.n, uint8_t(0));
+    }
     const Pruner<T, Y> pruner{in, b, c, y, place.data(), way.get(), moved.get(), bounds, fresh};
 
     const int64_t blocks = (in.n + kBlockRows - 1) / kBlockRows;

@@ -75,12 +75,13 @@ struct Bounds {
     double centers_slack;    // IN: how far any of these may be off; with codes it is found here
     const T* before;         // IN [K, D]: centroids of the pass before; null: no bounds are known
     T* upper;                // IN/OUT [N]
-    T* lower;                // IN/OUT [N, width], each plus what `moved` was then; infinity past B
-    double* moved;           // IN/OUT [B]: sum over passes of the longest way of a centroid
-    double* reach;           // IN/OUT [1]: no centroid was longer
-    int64_t tightened;       // OUT: rows whose own distance was computed
-    int64_t scored;          // OUT: pairs of row and group scored in R + 1 columns
-    int64_t survivors;       // OUT: row-centroid pairs looked at in all columns
+    uint8_t* tight;     // IN/OUT [N]: whether the own centroid has not moved since upper was found
+    T* lower;           // IN/OUT [N, width], each plus what `moved` was then; infinity past B
+    double* moved;      // IN/OUT [B]: sum over passes of the longest way of a centroid
+    double* reach;      // IN/OUT [1]: no centroid was longer
+    int64_t tightened;  // OUT: rows whose own distance was computed
+    int64_t scored;     // OUT: pairs of row and group scored in R + 1 columns
+    int64_t survivors;  // OUT: row-centroid pairs looked at in all columns
 };
 
 // Sums of as many products of codes fit in 32 bits.

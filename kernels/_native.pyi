@@ -86,6 +86,7 @@ def prune(
     centers_slack: float,
     before: _Array | None,
     upper: _Array,
+    tight: npt.NDArray[np.uint8],
     lower: _Array,
     moved: _Doubles,
     reach: _Doubles,

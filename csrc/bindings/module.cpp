@@ -214,8 +214,8 @@ void bind_dense(py::module_& m) {
            int64_t span, T scale, const MaybeIn<T>& projected, const MaybeIn<int8_t>& codes,
            const MaybeIn<T>& unit, const MaybeIn<int32_t>& start, const In<double>& squares,
            const In<double>& slack, const In<int32_t>& cluster, const MaybeIn<T>& projected_centers,
-           double centers_slack, const MaybeIn<T>& before, In<T> upper, In<T> lower,
-           In<double> moved, In<double> reach, int threads) {
+           double centers_slack, const MaybeIn<T>& before, In<T> upper, In<uint8_t> tight,
+           In<T> lower, In<double> moved, In<double> reach, int threads) {
             const AssignIn<T> in = rows(x, centers, shift);
             int64_t columns = (in.d + 3) / 4 * 4;
             if (codes) {
@@ -233,9 +233,9 @@ void bind_dense(py::module_& m) {
                 columns = projected->shape(1);
             }
             require(lower.ndim() == 2 && squares.size() == in.n && slack.size() == in.n &&
-                        cluster.size() == in.k && upper.size() == in.n && lower.shape(0) == in.n &&
-                        lower.shape(1) == (moved.size() + 15) / 16 * 16 && reach.size() == 1 &&
-                        labels.size() == in.n && span >= 1 &&
+                        cluster.size() == in.k && upper.size() == in.n && tight.size() == in.n &&
+                        lower.shape(0) == in.n && lower.shape(1) == (moved.size() + 15) / 16 * 16 &&
+                        reach.size() == 1 && labels.size() == in.n && span >= 1 &&
                         moved.size() == ((in.k + 15) / 16 + span - 1) / span,
                     "the bounds do not fit X and centers");
             require_permutation(cluster);
@@ -255,6 +255,7 @@ void bind_dense(py::module_& m) {
                         centers_slack,
                         data_or_null(before, in.k * in.d, "before: wrong size"),
                         upper.mutable_data(),
+                        tight.mutable_data(),
                         lower.mutable_data(),
                         moved.mutable_data(),
                         reach.mutable_data(),
@@ -278,8 +279,8 @@ void bind_dense(py::module_& m) {
         py::arg("start").noconvert(), py::arg("squares").noconvert(), py::arg("slack").noconvert(),
         py::arg("cluster").noconvert(), py::arg("projected_centers").noconvert(),
         py::arg("centers_slack"), py::arg("before").noconvert(), py::arg("upper").noconvert(),
-        py::arg("lower").noconvert(), py::arg("moved").noconvert(), py::arg("reach").noconvert(),
-        py::arg("n_threads"));
+        py::arg("tight").noconvert(), py::arg("lower").noconvert(), py::arg("moved").noconvert(),
+        py::arg("reach").noconvert(), py::arg("n_threads"));
     m.def(
         "project",
         [](const In<T>& x, const In<T>& directions, const In<T>& shift, T scale, In<T> rows,

@@ -287,6 +287,7 @@ def relabel(
         slack,
         bounds.before,
         bounds.upper,
+        bounds.tight,
         bounds.lower,
         bounds.moved,
         bounds.reach,

@@ -200,6 +200,8 @@ class Bounds:
     rows: Rows
     upper: Array
     """[N], type of X: distance that a centroid must keep so as not to be nearest."""
+    tight: Array
+    """[N] uint8: whether the centroid of the row's label has not moved since `upper` was found."""
     lower: Array
     """[N, W], type of X: distance of the nearest other centroid of each bound, plus `moved`; W is B
     rounded up to a multiple of `NEAR`, with infinity past B."""
@@ -231,6 +233,7 @@ def bounds(X: Array, centers: Array, basis: Basis, n_threads: int) -> Bounds:
         order,
         rows,
         np.empty(n_rows, dtype=X.dtype),
+        np.zeros(n_rows, dtype=np.uint8),
         np.full((n_rows, -(-n_bounds // NEAR) * NEAR), np.inf, dtype=X.dtype),
         np.zeros(n_bounds),
         np.zeros(1),
