@@ -185,7 +185,7 @@ void add_assigned(const AssignIn<T>& in, const Centroids<T>& c, const Plan<T>& p
 
 template <class T>
 void assign(const AssignIn<T>& in, AssignOut<T>& out, Totals* totals, const Run& run) {
-    const Centroids<T> c(in);
+    const Centroids<T> c(in, run.threads);
     const Plan<T> plan(c.d, c.k, c.groups);
     std::vector<Workspace<T>> work;
     for (int t = 0; t < run.threads; ++t) work.emplace_back(plan, c.d);

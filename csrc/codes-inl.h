@@ -85,30 +85,38 @@ struct Codes {
     double longest = 0;       // max |y_c|
     double slack = 0;         // max |c' - y_c|
 
-    Codes(const Bounds<float>& b_, const Centroids<float>& c) : b(b_), columns(b_.columns) {
+    Codes(const Bounds<float>& b_, const Centroids<float>& c, int threads)
+        : b(b_), columns(b_.columns) {
         groups = (c.k + kNear - 1) / kNear;
         packed = buffer<int32_t>(groups * columns / 4 * kNear, 0);
         half_norm = buffer<float>(groups * kNear, -std::numeric_limits<float>::infinity());
         unit = buffer<float>(groups * kNear, 0.0f);
-        const Buffer<float> row = buffer<float>(c.stride, 0.0f);
-        const Buffer<int8_t> codes = buffer<int8_t>(columns, int8_t(0));
-        const double ratio = double(b.scale) / double(c.scale);
+        std::vector<double> squares(size_t(c.k)), off(size_t(c.k));
+        in_parts(threads, c.k, (int64_t(1) << 15) / columns + 1, [&](int64_t begin, int64_t end) {
+            const Buffer<float> row = buffer<float>(c.stride, 0.0f);
+            const Buffer<int8_t> codes = buffer<int8_t>(columns, int8_t(0));
+            for (int64_t at = begin; at < end; ++at)
+                place(c, at, row.get(), codes.get(), squares[size_t(at)], off[size_t(at)]);
+        });
         for (int64_t at = 0; at < c.k; ++at) {
-            for (int64_t j = 0; j < c.stride; ++j)
-                row[size_t(j)] =
-                    float(double(c.rows[size_t(b.cluster[at] * c.stride + j)]) * ratio);
-            double squares, off;
-            encode_row<float>(row.get(), c.stride, columns, codes.get(), &unit[size_t(at)],
-                              &squares, &off);
-            auto* to = reinterpret_cast<uint8_t*>(packed.get() + at / kNear * columns / 4 * kNear +
-                                                  at % kNear);
-            for (int64_t j = 0; j < columns; ++j)
-                to[j / 4 * kNear * 4 + j % 4] = uint8_t(codes[size_t(j)] + kCodeOffset);
-            half_norm[size_t(at)] = float(-squares / 2);
-            longest = std::max(longest, squares);
-            slack = std::max(slack, off);
+            longest = std::max(longest, squares[size_t(at)]);
+            slack = std::max(slack, off[size_t(at)]);
         }
         longest = std::sqrt(longest) * (1 + 1e-6);
+    }
+
+    // Encodes the centroid that stands at a place.
+    void place(const Centroids<float>& c, int64_t at, float* row, int8_t* codes, double& squares,
+               double& off) {
+        const double ratio = double(b.scale) / double(c.scale);
+        for (int64_t j = 0; j < c.stride; ++j)
+            row[j] = float(double(c.rows[size_t(b.cluster[at] * c.stride + j)]) * ratio);
+        encode_row<float>(row, c.stride, columns, codes, &unit[size_t(at)], &squares, &off);
+        auto* to = reinterpret_cast<uint8_t*>(packed.get() + at / kNear * columns / 4 * kNear +
+                                              at % kNear);
+        for (int64_t j = 0; j < columns; ++j)
+            to[j / 4 * kNear * 4 + j % 4] = uint8_t(codes[j] + kCodeOffset);
+        half_norm[size_t(at)] = float(-squares / 2);
     }
 
     // OUT: y.c - |c|^2 / 2 of M rows and the centroids of a group. Inlined, GCC keeps the sums in

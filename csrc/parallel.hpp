@@ -1,6 +1,7 @@
 // What every parallel operation is told: how many threads to run and when to give up.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <exception>
@@ -54,6 +55,14 @@ void in_parallel(int threads, const Body& body) {
     (void)threads;
     body(0);
 #endif
+}
+
+// Calls body(begin, end) for equal parts of [0, count), one in each thread; each has at least
+// `least` of them.
+template <class Body>
+void in_parts(int threads, int64_t count, int64_t least, const Body& body) {
+    const int parts = int(std::max<int64_t>(1, std::min<int64_t>(threads, count / least)));
+    in_parallel(parts, [&](int part) { body(part * count / parts, (part + 1) * count / parts); });
 }
 
 }  // namespace unsup

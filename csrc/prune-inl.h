@@ -116,7 +116,7 @@ struct Places {
     double longest;       // max |y_c|
     double slack;         // how far any y_c may be off
 
-    Places(const Bounds<T>& b_, const Centroids<T>& c)
+    Places(const Bounds<T>& b_, const Centroids<T>& c, int)
         : b(b_), columns(b_.columns), slack(b_.centers_slack) {
         const int64_t k = c.k;
         groups = (k + kNear - 1) / kNear;
@@ -594,7 +594,7 @@ struct Pruner {
 
 template <class T>
 void project(const Project<T>& p, const Run& run) {
-    const Centroids<T> q({p.n, p.d, p.r, nullptr, p.directions, nullptr, nullptr});
+    const Centroids<T> q({p.n, p.d, p.r, nullptr, p.directions, nullptr, nullptr}, run.threads);
     const Buffer<T> shift = buffer<T>(p.d + 2 * lanes<T>, T(0));
     std::copy(p.shift, p.shift + p.d, shift.get());
     constexpr int64_t chunk_rows = 16 * kTile<T>;
@@ -635,10 +635,11 @@ void project(const Project<T>& p, const Run& run) {
 // How far each centroid has moved less the shift, times the scale of the rows, by place, rounded
 // up.
 template <class T>
-void ways(const AssignIn<T>& in, const Bounds<T>& b, const T* shift, T* way) {
+void ways(const AssignIn<T>& in, const Bounds<T>& b, const T* shift, T* way, int64_t begin,
+          int64_t end) {
     constexpr int N = kDoubles;
     const double scale = double(b.scale);
-    for (int64_t at = 0; at < in.k; ++at) {
+    for (int64_t at = begin; at < end; ++at) {
         const T* now = in.centers + b.cluster[at] * in.d;
         const T* then = b.before + b.cluster[at] * in.d;
         vec<double, N> squares{};
@@ -663,8 +664,8 @@ void ways(const AssignIn<T>& in, const Bounds<T>& b, const T* shift, T* way) {
 template <class T, class Y>
 void prune_with(const AssignIn<T>& in, Bounds<T>& b, int32_t* labels, int64_t* n_changed,
                 Totals* totals, const Run& run) {
-    const Centroids<T> c(in, true);
-    const Y y(b, c);
+    const Centroids<T> c(in, run.threads, true);
+    const Y y(b, c, run.threads);
     double most = 0;
     for (int64_t k = 0; k < in.k; ++k) most = std::max(most, -2 * double(c.half_norm[k]));
     const double reach = std::sqrt(most) / double(c.scale) * (1 + 1e-6) * double(b.scale);
@@ -673,7 +674,10 @@ void prune_with(const AssignIn<T>& in, Bounds<T>& b, int32_t* labels, int64_t* n
     std::vector<int32_t> place(size_t(in.k));
     for (int64_t at = 0; at < in.k; ++at) place[size_t(b.cluster[at])] = int32_t(at);
     const bool fresh = b.before == nullptr;
-    if (!fresh) ways<T>(in, b, c.shift.get(), way.get());
+    if (!fresh)
+        in_parts(run.threads, in.k, (int64_t(1) << 15) / in.d + 1, [&](int64_t begin, int64_t end) {
+            ways<T>(in, b, c.shift.get(), way.get(), begin, end);
+        });
     for (int64_t at = 0; at < in.k; at += kNear * b.span) {
         const int64_t end = std::min(in.k, at + kNear * b.span), q = at / (kNear * b.span);
         // The whole sum is rounded up: it must grow by ways that are less than its last bit.

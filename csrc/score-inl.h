@@ -19,40 +19,52 @@ struct Centroids {
     Buffer<T> packed;     // [groups][D][kGroup], unless only rows are wanted
     Buffer<T> half_norm;  // [groups * kGroup]: -|c'|^2 / 2, minus infinity for padding
 
-    explicit Centroids(const AssignIn<T>& in, bool only_rows = false) : k(in.k), d(in.d) {
+    Centroids(const AssignIn<T>& in, int threads, bool only_rows = false) : k(in.k), d(in.d) {
         groups = (k + kGroup - 1) / kGroup;
         stride = (d + lanes<T> - 1) / lanes<T> * lanes<T>;
         shift = buffer<T>(stride + 2 * lanes<T>, T(0));
         if (in.shift != nullptr) std::copy(in.shift, in.shift + d, shift.get());
         rows = buffer<T>(k * stride, T(0));
-        T largest = 0;
-        for (int64_t i = 0; i < k; ++i)
-            for (int64_t j = 0; j < d; ++j) {
-                rows[i * stride + j] = in.centers[i * d + j] - shift[j];
-                largest = std::max(largest, std::abs(rows[i * stride + j]));
+        const int64_t part = (int64_t(1) << 15) / d + 1;  // centroids worth a thread
+        std::vector<T> largest_of(size_t(k), T(0));
+        in_parts(threads, k, part, [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; ++i) {
+                T largest = 0;
+                for (int64_t j = 0; j < d; ++j) {
+                    rows[i * stride + j] = in.centers[i * d + j] - shift[j];
+                    largest = std::max(largest, std::abs(rows[i * stride + j]));
+                }
+                largest_of[size_t(i)] = largest;
             }
+        });
+        T largest = 0;
+        for (const T one : largest_of) largest = std::max(largest, one);
         scale = largest > 0 ? std::ldexp(T(1), -std::max(std::ilogb(largest),
                                                          8 - std::numeric_limits<T>::max_exponent))
                             : T(1);
         half_norm = buffer<T>(groups * kGroup, -std::numeric_limits<T>::infinity());
-        for (int64_t i = 0; i < k; ++i) {
-            vec<double, kDoubles> squares{};
-            for (int64_t j = 0; j < stride; j += kDoubles) {
-                const vec<T, kDoubles> c = load<T, kDoubles>(&rows[i * stride + j]) * scale;
-                store<T, kDoubles>(&rows[i * stride + j], c);
-                squares += to_double<T, kDoubles>(c) * to_double<T, kDoubles>(c);
+        in_parts(threads, k, part, [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; ++i) {
+                vec<double, kDoubles> squares{};
+                for (int64_t j = 0; j < stride; j += kDoubles) {
+                    const vec<T, kDoubles> c = load<T, kDoubles>(&rows[i * stride + j]) * scale;
+                    store<T, kDoubles>(&rows[i * stride + j], c);
+                    squares += to_double<T, kDoubles>(c) * to_double<T, kDoubles>(c);
+                }
+                half_norm[i] = T(-sum<kDoubles>(squares) / 2);
             }
-            half_norm[i] = T(-sum<kDoubles>(squares) / 2);
-        }
+        });
         if (only_rows) return;
         packed = buffer<T>(groups * kGroup * d, T(0));
-        for (int64_t g = 0; g < groups; ++g) {
-            T* to = packed.get() + g * kGroup * d;
-            const T* from = rows.get() + g * kGroup * stride;
-            const int64_t count = std::min<int64_t>(kGroup, k - g * kGroup);
-            for (int64_t j = 0; j < d; ++j)
-                for (int64_t i = 0; i < count; ++i) to[j * kGroup + i] = from[i * stride + j];
-        }
+        in_parts(threads, groups, part / kGroup + 1, [&](int64_t begin, int64_t end) {
+            for (int64_t g = begin; g < end; ++g) {
+                T* to = packed.get() + g * kGroup * d;
+                const T* from = rows.get() + g * kGroup * stride;
+                const int64_t count = std::min<int64_t>(kGroup, k - g * kGroup);
+                for (int64_t j = 0; j < d; ++j)
+                    for (int64_t i = 0; i < count; ++i) to[j * kGroup + i] = from[i * stride + j];
+            }
+        });
     }
 };
 
