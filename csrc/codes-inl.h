@@ -28,13 +28,15 @@ template <class T>
 void encode_row(const T* x, int64_t stride, int64_t columns, int8_t* codes, T* unit,
                 double* squares, double* slack) {
     constexpr int W = lanes<T>;
-    Vec<T> most = {};
+    Vec<T> most = {}, wrong = {};
     for (int64_t j = 0; j < stride; j += W) {
         const Vec<T> v = load<T, W>(x + j), size = v < 0 ? -v : v;
         most = size > most ? size : most;
+        wrong += v - v;  // stays zero where all are finite
     }
     T largest = 0;
-    for (int l = 0; l < W; ++l) largest = std::max(largest, most[l]);
+    for (int l = 0; l < W; ++l)
+        largest = wrong[l] == 0 ? std::max(largest, most[l]) : std::numeric_limits<T>::infinity();
     // No number, or so large that squares overflow: nothing is known of the row.
     const bool usable = largest < std::sqrt(std::numeric_limits<T>::max()) / T(columns);
     std::memset(codes, 0, size_t(columns));

@@ -22,7 +22,8 @@ import scipy.sparse as sp
 from unsup_fast.kernels import _check, threads
 from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import choose, native
-from unsup_fast.kernels.assign.prune import Bounds, project_rows
+from unsup_fast.kernels.assign.columns import project_rows
+from unsup_fast.kernels.assign.prune import Bounds
 from unsup_fast.kernels.assign.totals import Totals
 
 __all__ = ["Assigned", "assign", "error_bound", "relabel"]

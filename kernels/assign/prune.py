@@ -11,16 +11,16 @@ calls are scored in the order of `assign`, so its labels come out to the bit wha
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import native
+from unsup_fast.kernels.assign.columns import MOST, Basis, Rows, encode_rows, frame, project_rows
 
 NEAR = 16  # centroids of a group, as in csrc/prune-inl.h
-SAMPLE = 2048  # rows that choose the basis
-COUNTS = (15, 31, 63, 127, 191)  # directions that `choose` tries
+COUNTS = (15, 31, 63, 127, MOST)  # directions that `choose` tries
 # Costs in multiply-adds of the dense kernel, measured on MNIST and sentence embeddings: a projected
 # column and the comparison of a centroid; a column of the distance to the own centroid; a column of
 # a survivor and what it costs beside; a row. CODED: a column as a byte.
@@ -32,89 +32,6 @@ MOST_CODED = 32768  # columns, as in csrc/prune.hpp
 COUNTED = 256  # rows whose survivors `choose` counts
 CLOSE = 2.0  # times the least cost of directions that codes may have without these being tried
 WORTH = 0.75  # share of the dense pass's cost that a pruned one may have
-
-
-@dataclass(frozen=True)
-class Basis:
-    """Directions in which rows differ most, in order."""
-
-    directions: Array
-    """[R, D], type of X, orthonormal up to `defect`."""
-    defect: float
-    """How far the directions are from orthonormal: |Q Q^T - I| in the Frobenius norm."""
-    shift: Array
-    """[D], type of X: subtracted from rows and centroids."""
-    scale: float
-    """Power of two that rows less the shift are multiplied by, so that they are near one."""
-
-    @property
-    def coded(self) -> bool:
-        """Whether there are no directions: rows are scored as bytes, in all columns."""
-        return len(self.directions) == 0
-
-    def first(self, count: int) -> "Basis":
-        """Return the basis of the first `count` directions."""
-        return replace(self, directions=self.directions[:count])
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows as they are scored: y in the columns of a basis, or as bytes, y = unit * codes."""
-
-    projected: Array | None
-    """[N, R + 1], type of X: the rows in the columns of the basis, and their tail."""
-    codes: Array | None
-    """[N, C] int8: the rows in all columns; C is D rounded up to a multiple of 4."""
-    unit: Array | None
-    """[N], type of X."""
-    start: Array | None
-    """[N] int32: -128 times the sum of the codes."""
-    squares: Array
-    """[N] float64: |y|^2."""
-    slack: Array
-    """[N] float64: how far y may be from the truth."""
-
-
-def frame(X: Array, shift: Array) -> Basis:
-    """Return the basis that has no directions."""
-    return _frame(_sample(X, shift), shift)
-
-
-def _sample(X: Array, shift: Array) -> Array:
-    """Return evenly spaced rows less the shift."""
-    rows: Array = X[:: max(1, len(X) // SAMPLE)][:SAMPLE] - shift  # [M, D]
-    return rows
-
-
-def _frame(rows: Array, shift: Array) -> Basis:
-    largest = float(np.abs(rows).max(initial=0))
-    exponent = max(int(np.frexp(largest)[1]), int(np.finfo(rows.dtype).minexp))
-    scale = 2.0**-exponent if largest > 0 else 1.0
-    return Basis(np.empty((0, rows.shape[1]), dtype=rows.dtype), 0.0, shift, scale)
-
-
-def basis(X: Array, shift: Array) -> Basis:
-    """Find leading principal directions of evenly spaced rows, by subspace iteration.
-
-    Halko, Martinsson & Tropp, "Finding structure with randomness", SIAM Review 53 (2011),
-    algorithm 4.4. Any orthonormal basis is valid; a better one only prunes more.
-    """
-    rows = _sample(X, shift)  # [M, D]
-    n_columns = X.shape[1]
-    plain = _frame(rows, shift)
-    rows *= X.dtype.type(plain.scale)
-    count = min(COUNTS[-1], n_columns, len(rows))
-    start = np.random.default_rng(0).standard_normal((n_columns, count))
-    found = start.astype(X.dtype)  # [D, R]
-    for _ in range(2):
-        found = np.linalg.qr(rows.T @ (rows @ found))[0]
-    # Turn the subspace so that its leading directions come first.
-    inside = rows @ found  # [M, R]
-    turn = np.linalg.eigh(inside.T @ inside)[1][:, ::-1]
-    directions = np.ascontiguousarray((found @ turn).T, dtype=X.dtype)
-    exact = directions.astype(np.float64)
-    defect = float(np.linalg.norm(exact @ exact.T - np.eye(count)))
-    return replace(plain, directions=directions, defect=defect)
 
 
 def _cost(n_clusters: int, n_columns: int, count: int, survivors: float) -> float:
@@ -180,12 +97,16 @@ def _survivors(rows: Array, centers: Array, basis: Basis, known: Array) -> float
 
 
 def _decoded(rows: Rows) -> Array:
-    assert rows.codes is not None and rows.unit is not None
-    return rows.codes * rows.unit[:, None]  # [M, C]
+    assert rows.codes is not None
+    assert rows.unit is not None
+    decoded: Array = rows.codes * rows.unit[:, None]  # [M, C]
+    return decoded
 
 
 def _distances(y: Array, y_squares: Array, z: Array, z_squares: Array) -> Array:
-    return np.sqrt(np.maximum(y_squares[:, None] + z_squares - 2 * (y @ z.T), 0))  # [M, K]
+    squares = y_squares[:, None] + z_squares - 2 * (y @ z.T)  # [M, K]
+    distances: Array = np.sqrt(np.maximum(squares, 0))
+    return distances
 
 
 @dataclass
@@ -278,41 +199,3 @@ def places(projected: Array) -> Array:
         order[start:end] = members[np.argsort(column, kind="stable")]
         parts += [(start, start + half), (start + half, end)]
     return order
-
-
-def project_rows(X: Array, basis: Basis, n_threads: int) -> tuple[Array, Array, Array]:
-    """Return projected rows [N, R + 1], their squared lengths and their slack.
-
-    The computed z is off by at most e = (sqrt(R) (D + 2) u + defect) |x| (Higham 2002, 3.5, and
-    the distance of Q to an orthonormal basis); the squared tail |x|^2 - |z|^2 then by
-    d = e (2 |x| + e) + (D + 2) u |x|^2, and the tail by min(sqrt(d), d / tail). What underflows
-    is below 1e-18 a column.
-    """
-    count, n_columns = basis.directions.shape
-    roundoff = np.finfo(X.dtype).eps / 2
-    y = np.empty((len(X), count + 1), dtype=X.dtype)
-    total = np.empty(len(X), dtype=X.dtype)
-    native().project(X, basis.directions, basis.shift, basis.scale, y, total, n_threads)
-    square = total.astype(np.float64)  # [N] |x|^2
-    z = y[:, :count]
-    inner = np.einsum("ij,ij->i", z, z, dtype=np.float64)  # [N] |z|^2
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        length = 1.01 * np.sqrt(square)
-        error = (1.01 * np.sqrt(count) * (n_columns + 2) * roundoff + basis.defect) * length
-        unsure = error * (2 * length + error) + (n_columns + 2) * roundoff * length**2
-        tail = np.sqrt(np.maximum(square - inner, 0))
-        tail_error = np.minimum(np.sqrt(unsure), np.where(tail > 0, unsure / tail, np.inf))
-    y[:, count] = tail
-    slack = 1.01 * (error + tail_error + roundoff * length) + 1e-18 * np.sqrt(n_columns)
-    return y, inner + y[:, count].astype(np.float64) ** 2, slack
-
-
-def encode_rows(X: Array, basis: Basis, n_threads: int) -> Rows:
-    """Return the rows of X, less the shift and times the scale, as bytes with a unit each."""
-    n_rows, n_columns = X.shape
-    codes = np.empty((n_rows, -(-n_columns // 4) * 4), dtype=np.int8)
-    unit = np.empty(n_rows, dtype=X.dtype)
-    start = np.empty(n_rows, dtype=np.int32)
-    squares, slack = np.empty(n_rows), np.empty(n_rows)
-    native().encode(X, basis.shift, basis.scale, codes, unit, start, squares, slack, n_threads)
-    return Rows(None, codes, unit, start, squares, slack)

@@ -11,15 +11,8 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from unsup_fast.kernels.assign import Assigned, assign, relabel, totals
-from unsup_fast.kernels.assign.prune import (
-    Basis,
-    Bounds,
-    basis,
-    bounds,
-    bounds_size,
-    choose,
-    may_pay,
-)
+from unsup_fast.kernels.assign.columns import Basis, basis
+from unsup_fast.kernels.assign.prune import Bounds, bounds, bounds_size, choose, may_pay
 from unsup_fast.kernels.assign.totals import Totals
 from unsup_fast.kernels.moments import Moments
 
@@ -101,6 +94,7 @@ class Passes:
         self._totals: Totals | None = None
         self._bounds: Bounds | None = None
         self._dense_seconds = self._last_seconds = np.inf
+        self._guessed = False
         self._passes = self._next_try = 0
 
     def take(self, rows: Array) -> Array:
@@ -214,6 +208,10 @@ class Passes:
     def _note(self, seconds: float) -> None:
         """Take note of a pass's time; drop bounds that do not pay."""
         if self._bounds is None:
+            if self._guessed:  # from few rows, and perhaps wrong: then bounds were dropped in haste
+                self._dense_seconds, self._guessed = seconds, False
+                if self._last_seconds < seconds:
+                    self._next_try = self._passes + 1
             self._dense_seconds = min(seconds, self._dense_seconds)
         elif self._passes > self._made and min(seconds, self._last_seconds) > self._dense_seconds:
             self._bounds = None
@@ -263,6 +261,7 @@ class Passes:
         start = perf_counter()
         relabel(rows, centers, labels, self.shift, n_threads=self.n_threads)
         self._dense_seconds = (perf_counter() - start) * len(self.X) / len(rows)
+        self._guessed = True
 
 
 def _is_mapped(X: Array) -> bool:
