@@ -9,6 +9,11 @@
 #include "prune-inl.h"
 #include "csr-inl.h"
 #include "moments-inl.h"
+#include "exp-inl.h"
+#include "em-model-inl.h"
+#include "em-score-inl.h"
+#include "em-moments-inl.h"
+#include "em-inl.h"
 #include "seed-inl.h"
 #include "seed-bound-inl.h"
 #include "seed-rounds-inl.h"
@@ -20,7 +25,7 @@ namespace {
 template <class T>
 Ops<T> ops() {
     return {assign<T>,  assign_csr<T>, prune<T>,    means<T>,       project<T>, encode<T>,
-            moments<T>, seed<T>,       seed_csr<T>, seed_rounds<T>, spread<T>};
+            moments<T>, seed<T>,       seed_csr<T>, seed_rounds<T>, em<T>,      spread<T>};
 }
 
 }  // namespace

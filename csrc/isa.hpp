@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "assign.hpp"
+#include "em.hpp"
 #include "moments.hpp"
 #include "prune.hpp"
 #include "seed.hpp"
@@ -23,6 +24,7 @@ struct Ops {
     void (*seed)(const Seed<T>&, const Run&);
     void (*seed_csr)(const Seed<T>&, const Csr<T>&, const Run&);
     void (*seed_rounds)(SeedRounds<T>&, const Run&);
+    void (*em)(const EmIn<T>&, EmOut<T>&, const Run&);
     T (*spread)(const T* x, int64_t n, int64_t d, int64_t origin, const Run&);
 };
 

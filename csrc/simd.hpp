@@ -12,6 +12,7 @@
 
 #define UNSUP_INLINE_MEMBER inline __attribute__((always_inline))
 #define UNSUP_INLINE static UNSUP_INLINE_MEMBER
+#define UNSUP_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace unsup {
 

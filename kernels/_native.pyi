@@ -152,4 +152,20 @@ def seed_rounds(
     slack: _Doubles | None = None,
     leading: int = 0,
 ) -> int: ...
+def em(
+    X: _Array,
+    log_weights: _Doubles | None,
+    means: _Doubles,
+    factors: _Doubles | None,
+    covariance_type: str,
+    sample_weight: _Array | None,
+    given: bool,
+    resp_sums: _Doubles | None,
+    sums: _Doubles | None,
+    second: _Doubles | None,
+    log_prob: _Array | None,
+    resp: _Array | None,
+    labels: _Labels | None,
+    n_threads: int,
+) -> float: ...
 def spread(X: _Array, origin: int, n_threads: int) -> float: ...

@@ -20,13 +20,13 @@ responsibilities of zero, label 0, and adds nothing to the moments; so has a row
 Source: Dempster, Laird & Rubin 1977; factors as `precisions_cholesky_` of scikit-learn.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from unsup_fast.kernels import _check, threads
 from unsup_fast.kernels._check import Array
-from unsup_fast.kernels._dispatch import choose
+from unsup_fast.kernels._dispatch import choose, native
 
 __all__ = ["COVARIANCE_TYPES", "Em", "em", "moments_given"]
 
@@ -55,10 +55,14 @@ class Em(NamedTuple):
     """int32 [N]: the k of the largest log p_ik, the lowest among equals; None unless asked for."""
 
 
-def _ref(*arguments: object) -> float:
+def _native(*arguments: Any) -> float:
+    return float(native().em(*arguments))
+
+
+def _ref(*arguments: Any) -> float:
     from unsup_fast.kernels.em import ref
 
-    return ref.em(*arguments)  # type: ignore[arg-type]
+    return ref.em(*arguments)
 
 
 def _shape(covariance_type: str, k: int, d: int) -> tuple[int, ...]:
@@ -167,7 +171,7 @@ def em(
     log_prob = np.empty(n, dtype=X.dtype) if return_log_prob else None
     resp = np.empty((n, k), dtype=X.dtype) if return_resp else None
     labels = np.empty(n, dtype=np.int32) if return_labels else None
-    run = choose("em", {"ref": _ref}, backend, "ref")
+    run = choose("em", {"native": _native, "ref": _ref}, backend)
     log_likelihood = run(
         X,
         log_weights,
@@ -241,7 +245,7 @@ def moments_given(
                 f"labels run from {labels.min()} to {labels.max()}; they must be from 0 to {k - 1}"
             )
     resp_sums, sums, second = np.zeros(k), np.zeros((k, d)), np.zeros(shape)
-    run = choose("em", {"ref": _ref}, backend, "ref")
+    run = choose("em", {"native": _native, "ref": _ref}, backend)
     run(
         X,
         None,

@@ -1,0 +1,227 @@
+// Body of em; the contract is in em.hpp.
+namespace unsup {
+namespace UNSUP_ISA {
+namespace {
+
+constexpr int64_t kShareBytes = 256 << 10;   // responsibilities of a block
+constexpr int64_t kFactorBytes = 256 << 10;  // factors of components that a tile meets in turn
+
+// How the work is cut, from N, K and D alone.
+template <class T>
+struct EmPlan {
+    int64_t tiles;       // of a block
+    int64_t block_rows;  // rows of a block
+    int64_t chunk_rows;  // rows whose sums are merged together
+    int64_t panel;       // components scored against a block before the next
+    int64_t run;         // rows summed in T
+
+    EmPlan(const EmModel<T>& m, int64_t n) {
+        const int64_t size = sizeof(T);
+        tiles = std::clamp<int64_t>(std::min(kBlockBytes / (m.width * kTile<T> * size),
+                                             kShareBytes / (m.k * kTile<T> * size)),
+                                    1, 32);
+        block_rows = tiles * kTile<T>;
+        chunk_rows = round_up(std::clamp<int64_t>(n / 64, 1024, 8192), block_rows);
+        panel = std::clamp<int64_t>(kFactorBytes / (m.triangle.size * size), 1, m.k);
+        run = run_rows<T>(m.width);
+    }
+};
+
+// Working memory of one thread.
+template <class T>
+struct EmWork {
+    Buffer<T> tiles;        // [tiles][D][kTile]
+    Buffer<T> rows;         // [block_rows][width]: x * scale, zeros past D
+    Buffer<T> shares;       // [tiles][K][kTile]: l, then w r
+    Buffer<T> gap;          // [D][kTile]
+    Buffer<int32_t> row;    // [block_rows + lanes]: those that a component has a share of
+    Buffer<T> share;        // [block_rows + lanes]
+    Buffer<double> gaps;    // [2][run][width], in T or double
+    Buffer<double> total;   // [block_rows]: tied: sum_k w r
+    Buffer<double> unused;  // [width]: sums about s, which follow from those about the means
+    Buffer<double> sums;    // [SumsLayout.size]
+
+    EmWork(const EmModel<T>& m, const EmPlan<T>& plan, int64_t sums_size)
+        : tiles(allocate<T>(plan.block_rows * m.d)),
+          rows(buffer<T>(sums_size > 0 ? plan.block_rows * m.width : 0, T(0))),
+          shares(allocate<T>(plan.block_rows * m.k)),
+          gap(allocate<T>(m.d * kTile<T>)),
+          row(allocate<int32_t>(plan.block_rows + lanes<T>)),
+          share(allocate<T>(plan.block_rows + lanes<T>)),
+          gaps(allocate<double>(sums_size > 0 ? 2 * plan.run * m.width : 0)),
+          total(allocate<double>(plan.block_rows)),
+          unused(buffer<double>(m.width, 0.0)),
+          sums(buffer<double>(sums_size, 0.0)) {}
+};
+
+// One pass: what all threads share and what each does with a block.
+template <class T>
+class EmPass {
+  public:
+    EmPass(const EmIn<T>& in, const EmOut<T>& out, const EmModel<T>& m, const EmPlan<T>& plan,
+           const SumsLayout& layout)
+        : in_(in), out_(out), m_(m), plan_(plan), layout_(layout) {
+        zeros_ = buffer<T>(m.width + 2 * lanes<T>, T(0));
+    }
+
+    // Adds rows [i0, i1), at most a block, to the sums of this thread; returns sum w log p.
+    double block(int64_t i0, int64_t i1, EmWork<T>& work) const {
+        const int64_t tiles = (i1 - i0 + kTile<T> - 1) / kTile<T>;
+        const bool given = in_.factors == nullptr;
+        if (!given) densities(i0, i1, tiles, work);
+        double log_likelihood = 0;
+        for (int64_t t = 0; t < tiles; ++t) {
+            const TileRows<T> rows(in_, i0 + t * kTile<T>, i1);
+            T* const r = work.shares.get() + t * m_.k * kTile<T>;
+            if (given)
+                given_share<T>(in_, rows, r);
+            else
+                log_likelihood += share<T>(m_, rows, out_, r);
+        }
+        if (out_.resp_sums == nullptr) return log_likelihood;
+        for (int64_t i = i0; i < i1; ++i)
+            for (int64_t j = 0; j < m_.d; ++j)
+                work.rows[(i - i0) * m_.width + j] = in_.x[i * m_.d + j] * T(m_.scale);
+        if (in_.covariance == Covariance::tied)
+            std::fill(work.total.get(), work.total.get() + tiles * kTile<T>, 0.0);
+        for (int64_t k = 0; k < m_.k; ++k) component(k, tiles, work);
+        if (in_.covariance == Covariance::tied) tied(tiles, work);
+        return log_likelihood;
+    }
+
+  private:
+    // OUT work.shares: l of rows [i0, i1).
+    void densities(int64_t i0, int64_t i1, int64_t tiles, EmWork<T>& work) const {
+        const bool full = in_.covariance == Covariance::full;
+        const auto tile = [&](int64_t t) { return work.tiles.get() + t * m_.d * kTile<T>; };
+        for (int64_t t = 0; t < tiles; ++t) {
+            const int64_t i = i0 + t * kTile<T>;
+            pack<T>(in_.x + i * m_.d, int(std::min<int64_t>(kTile<T>, i1 - i)), m_.d,
+                    in_.x + in_.n * m_.d, zeros_.get(), T(m_.scale), tile(t));
+            if (in_.covariance == Covariance::tied) project_rows<T>(m_, tile(t), work.gap.get());
+        }
+        const int64_t panel = full ? plan_.panel : m_.k;
+        for (int64_t k0 = 0; k0 < m_.k; k0 += panel)
+            for (int64_t t = 0; t < tiles; ++t) {
+                T* const l = work.shares.get() + t * m_.k * kTile<T>;
+                const int64_t end = std::min(m_.k, k0 + panel);
+                if (full)
+                    for (int64_t k = k0; k < end; ++k)
+                        full_density<T>(m_, k, tile(t), work.gap.get(), l + k * kTile<T>);
+                else
+                    for (int64_t k = 0; k < m_.k; k += kPair)
+                        diagonal_densities<T>(m_, k, int(std::min<int64_t>(kPair, m_.k - k)),
+                                              tile(t), l + k * kTile<T>);
+            }
+    }
+
+    // Lists the rows that component k has a share of; returns how many.
+    int64_t list(int64_t k, int64_t tiles, EmWork<T>& work) const {
+        int64_t count = 0;
+        for (int64_t t = 0; t < tiles; ++t) {
+            const T* r = work.shares.get() + (t * m_.k + k) * kTile<T>;
+            for (int i = 0; i < kTile<T>; ++i) {
+                work.row[count] = int32_t(t * kTile<T> + i);
+                work.share[count] = r[i];
+                count += r[i] > 0;
+            }
+        }
+        return count;
+    }
+
+    void component(int64_t k, int64_t tiles, EmWork<T>& work) const {
+        const int64_t count = list(k, tiles, work), w = m_.width;
+        const T* const high = m_.high.get() + k * w;
+        double* const sums = work.sums.get() + layout_.sums + k * w;
+        double* const second = work.sums.get() + layout_.second + k * layout_.each;
+        double total = 0;
+        for (int64_t r = 0; r < count; ++r) total += double(work.share[r]);
+        work.sums[k] += total;
+        for (int64_t r = 0; r < count; r += plan_.run) {
+            const Shares<T> run{work.row.get() + r, work.share.get() + r,
+                                std::min(plan_.run, count - r)};
+            if (in_.covariance == Covariance::full) {
+                T* const gap = reinterpret_cast<T*>(work.gaps.get());
+                T* const weighted = gap + plan_.run * w;
+                gather<T, T>(work.rows.get(), run, w, high, gap, weighted, sums);
+                add_symmetric<T>(gap, weighted, run.count, w, m_.d, second);
+            } else if (in_.covariance == Covariance::tied) {
+                add_diagonal<T, false>(work.rows.get(), run, w, high, sums, nullptr);
+            } else {
+                add_diagonal<T, true>(work.rows.get(), run, w, high, sums, second);
+            }
+        }
+        if (in_.covariance == Covariance::tied)
+            for (int64_t r = 0; r < count; ++r) work.total[work.row[r]] += double(work.share[r]);
+    }
+
+    // The products of rows about s, in double.
+    void tied(int64_t tiles, EmWork<T>& work) const {
+        const int64_t w = m_.width;
+        int64_t count = 0;
+        for (int64_t i = 0; i < tiles * kTile<T>; ++i) {
+            work.row[count] = int32_t(i);
+            work.total[count] = work.total[i];
+            count += work.total[i] > 0;
+        }
+        double* const gap = work.gaps.get();
+        double* const weighted = gap + plan_.run * w;
+        for (int64_t r = 0; r < count; r += plan_.run) {
+            const Shares<double> run{work.row.get() + r, work.total.get() + r,
+                                     std::min(plan_.run, count - r)};
+            gather<double, T>(work.rows.get(), run, w, m_.origin.get(), gap, weighted,
+                              work.unused.get());
+            add_symmetric<double>(gap, weighted, run.count, w, m_.d,
+                                  work.sums.get() + layout_.second);
+        }
+    }
+
+    const EmIn<T>& in_;
+    const EmOut<T>& out_;
+    const EmModel<T>& m_;
+    const EmPlan<T>& plan_;
+    const SumsLayout& layout_;
+    Buffer<T> zeros_;  // [width + 2 lanes]
+};
+
+template <class T>
+void em(const EmIn<T>& in, EmOut<T>& out, const Run& run) {
+    const EmModel<T> model(in);
+    const EmPlan<T> plan(model, in.n);
+    const SumsLayout layout(in.k, model.width, in.covariance);
+    const EmPass<T> pass(in, out, model, plan, layout);
+    const int64_t chunks = (in.n + plan.chunk_rows - 1) / plan.chunk_rows;
+    const int threads = int(std::max<int64_t>(1, std::min<int64_t>(run.threads, chunks)));
+    const int64_t size = out.resp_sums == nullptr ? 0 : layout.size;
+    std::vector<EmWork<T>> work;
+    for (int t = 0; t < threads; ++t) work.emplace_back(model, plan, size);
+    const Buffer<double> total = buffer<double>(size, 0.0);
+    Stop stop(run);
+    std::atomic<int64_t> next{0}, merged{0};
+    out.log_likelihood = 0;
+
+    in_parallel(threads, [&](int thread) {
+        EmWork<T>& mine = work[size_t(thread)];
+        for (int64_t c; (c = next.fetch_add(1)) < chunks;) {
+            const int64_t end = std::min(in.n, (c + 1) * plan.chunk_rows);
+            double log_likelihood = 0;
+            for (int64_t i = c * plan.chunk_rows; i < end; i += plan.block_rows) {
+                if (stop.poll(thread)) return;
+                log_likelihood += pass.block(i, std::min(end, i + plan.block_rows), mine);
+            }
+            while (merged.load(std::memory_order_acquire) != c) {
+                if (stop.poll(thread)) return;
+                std::this_thread::yield();
+            }
+            out.log_likelihood += log_likelihood;
+            for (int64_t i = 0; i < size; ++i) total[i] += mine.sums[i];
+            merged.store(c + 1, std::memory_order_release);
+            std::fill(mine.sums.get(), mine.sums.get() + size, 0.0);
+        }
+    });
+    if (!stop.requested() && size > 0) finish_moments<T>(model, in, layout, total.get(), out);
+}
+
+}  // namespace
+}  // namespace UNSUP_ISA
+}  // namespace unsup

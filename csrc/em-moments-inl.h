@@ -1,0 +1,200 @@
+// The moments of em: weighted sums and products of a block's rows about the means of components.
+namespace unsup {
+namespace UNSUP_ISA {
+namespace {
+
+// to [lanes] += v, in double.
+template <class T>
+UNSUP_INLINE void add_lanes(Vec<T> v, double* to) {
+    T part[lanes<T>];
+    store<T, lanes<T>>(part, v);
+#pragma GCC unroll 8
+    for (int i = 0; i < lanes<T>; i += kDoubles)
+        store<double, kDoubles>(to + i, load<double, kDoubles>(to + i) +
+                                            to_double<T, kDoubles>(load<T, kDoubles>(part + i)));
+}
+
+// to [I][V lanes], rows `width` apart, += sum over rows of a_i b_j.
+template <class T, int I, int V>
+void add_products(const T* a, const T* b, int64_t rows, int64_t width, double* to) {
+    constexpr int W = lanes<T>;
+    Vec<T> sum[I][V] = {};
+    for (int64_t r = 0; r < rows; ++r, a += width, b += width) {
+        Vec<T> column[V];
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) column[v] = load<T, W>(b + v * W);
+#pragma GCC unroll 8
+        for (int i = 0; i < I; ++i)
+#pragma GCC unroll 8
+            for (int v = 0; v < V; ++v) sum[i][v] += column[v] * a[i];
+    }
+    for (int i = 0; i < I; ++i)
+        for (int v = 0; v < V; ++v) add_lanes<T>(sum[i][v], to + i * width + v * W);
+}
+
+// Rows [i, i + I) of the products, from the vector that the diagonal is in.
+template <class T, int I>
+void add_row_products(const T* a, const T* b, int64_t rows, int64_t width, int64_t columns,
+                      int64_t i, double* to) {
+    constexpr int W = lanes<T>;
+    int64_t j = i / W * W;
+    const auto add = [&](auto vectors) {
+        constexpr int V = decltype(vectors)::value;
+        add_products<T, I, V>(a + i, b + j, rows, width, to + i * width + j);
+        j += V * W;
+    };
+    while (columns - j > (kTileVectors - 1) * W) add(std::integral_constant<int, kTileVectors>());
+    if (columns - j > W) add(std::integral_constant<int, 2>());
+    if (columns > j) add(std::integral_constant<int, 1>());
+}
+
+// to [columns][width] += sum over rows of a b^T, a and b [rows][width]; of the lower half only
+// what shares a vector with the diagonal.
+template <class T>
+void add_symmetric(const T* a, const T* b, int64_t rows, int64_t width, int64_t columns,
+                   double* to) {
+    int64_t i = 0;
+    for (; i + kGroup <= columns; i += kGroup)
+        add_row_products<T, kGroup>(a, b, rows, width, columns, i, to);
+    if (columns - i >= 4 && kGroup > 4) {
+        add_row_products<T, 4>(a, b, rows, width, columns, i, to);
+        i += 4;
+    }
+    if (columns - i >= 2) {
+        add_row_products<T, 2>(a, b, rows, width, columns, i, to);
+        i += 2;
+    }
+    if (columns > i) add_row_products<T, 1>(a, b, rows, width, columns, i, to);
+}
+
+// Rows of a block and what share of them something has.
+template <class T>
+struct Shares {
+    const int32_t* rows;
+    const T* share;
+    int64_t count;
+};
+
+// OUT gap [count][width] = x - origin, weighted = gap * share; sums [width] += weighted.
+template <class To, class T>
+void gather(const T* x, const Shares<To>& of, int64_t width, const T* origin, To* gap, To* weighted,
+            double* sums) {
+    constexpr int W = lanes<To>;
+    for (int64_t j = 0; j < width; j += W) {
+        const auto load_to = [](const T* p) UNSUP_INLINE_LAMBDA {
+            if constexpr (sizeof(T) == sizeof(To))
+                return load<T, W>(p);
+            else
+                return to_double<T, W>(load<T, W>(p));
+        };
+        const Vec<To> from = load_to(origin + j);
+        Vec<To> even{}, odd{};
+        const auto put = [&](int64_t r) UNSUP_INLINE_LAMBDA {
+            const Vec<To> e = load_to(x + of.rows[r] * width + j) - from, mine = e * of.share[r];
+            store<To, W>(gap + r * width + j, e);
+            store<To, W>(weighted + r * width + j, mine);
+            return mine;
+        };
+        int64_t r = 0;
+        for (; r + 2 <= of.count; r += 2) {
+            even += put(r);
+            odd += put(r + 1);
+        }
+        if (r < of.count) even += put(r);
+        add_lanes<To>(even + odd, sums + j);
+    }
+}
+
+// sums [width] += sum of share * e, squares [width] += sum of share * e^2 unless null, e = x -
+// origin.
+template <class T, bool Squares>
+void add_diagonal(const T* x, const Shares<T>& of, int64_t width, const T* origin, double* sums,
+                  double* squares) {
+    constexpr int W = lanes<T>;
+    for (int64_t j = 0; j < width; j += W) {
+        const Vec<T> from = load<T, W>(origin + j);
+        Vec<T> sum[2] = {}, square[2] = {};
+        const auto add = [&](int64_t r, int at) UNSUP_INLINE_LAMBDA {
+            const Vec<T> e = load<T, W>(x + of.rows[r] * width + j) - from, mine = e * of.share[r];
+            sum[at] += mine;
+            if (Squares) square[at] += mine * e;
+        };
+        int64_t r = 0;
+        for (; r + 2 <= of.count; r += 2) {
+            add(r, 0);
+            add(r + 1, 1);
+        }
+        if (r < of.count) add(r, 0);
+        add_lanes<T>(sum[0] + sum[1], sums + j);
+        if (Squares) add_lanes<T>(square[0] + square[1], squares + j);
+    }
+}
+
+// Where the sums of one thread stand in one array.
+struct SumsLayout {
+    int64_t width, sums, second, each, size;  // each: of one component's second moment
+
+    SumsLayout(int64_t k, int64_t width_, Covariance covariance) : width(width_) {
+        sums = round_up(k, 8);
+        second = sums + k * width;
+        const bool matrix = covariance == Covariance::full || covariance == Covariance::tied;
+        each = matrix ? width * width : width;
+        size = second + (covariance == Covariance::tied ? 1 : k) * each;
+    }
+};
+
+// Rows that are summed in T before their sum goes on in double.
+template <class T>
+int64_t run_rows(int64_t width) {
+    return std::clamp<int64_t>((24 << 10) / (width * int64_t(sizeof(T))), 32, 256);
+}
+
+// Moves sums about the rounded means to sums about the means and out of the scale, [.., D].
+template <class T>
+void finish_moments(const EmModel<T>& m, const EmIn<T>& in, const SumsLayout& at,
+                    const double* total, EmOut<T>& out) {
+    const int64_t k = m.k, d = m.d, w = m.width;
+    const double unscale = 1 / m.scale, squared = unscale * unscale;
+    const bool matrix = in.covariance == Covariance::full || in.covariance == Covariance::tied;
+    for (int64_t c = 0; c < k; ++c) {
+        const double share = total[c];
+        const double *sums = total + at.sums + c * w, *low = m.low.get() + c * d;
+        out.resp_sums[c] = share;
+        for (int64_t j = 0; j < d; ++j) out.sums[c * d + j] = (sums[j] - share * low[j]) * unscale;
+        if (in.covariance == Covariance::tied) continue;
+        const double* second = total + at.second + c * at.each;
+        double trace = 0;
+        for (int64_t i = 0; i < d; ++i)
+            for (int64_t j = matrix ? i : 0; j < (matrix ? d : 1); ++j) {
+                const int64_t column = matrix ? j : i;
+                const double value = (second[matrix ? i * w + j : i] - sums[i] * low[column] -
+                                      low[i] * sums[column] + share * low[i] * low[column]) *
+                                     squared;
+                if (in.covariance == Covariance::full)
+                    out.second[(c * d + i) * d + j] = out.second[(c * d + j) * d + i] = value;
+                else if (in.covariance == Covariance::diag)
+                    out.second[c * d + i] = std::max(value, 0.0);
+                else
+                    trace += std::max(value, 0.0);
+            }
+        if (in.covariance == Covariance::spherical) out.second[c] = trace;
+    }
+    if (in.covariance != Covariance::tied) return;
+    // About s: (x - s) = (x - mu) + g with g = mu - s.
+    for (int64_t i = 0; i < d; ++i)
+        for (int64_t j = i; j < d; ++j) {
+            double value = total[at.second + i * w + j];
+            for (int64_t c = 0; c < k; ++c) {
+                const auto gap = [&](int64_t q) {
+                    return in.means[c * d + q] * m.scale - double(m.origin[q]);
+                };
+                const auto sum = [&](int64_t q) { return out.sums[c * d + q] * m.scale; };
+                value -= sum(i) * gap(j) + gap(i) * sum(j) + total[c] * gap(i) * gap(j);
+            }
+            out.second[i * d + j] = out.second[j * d + i] = value * squared;
+        }
+}
+
+}  // namespace
+}  // namespace UNSUP_ISA
+}  // namespace unsup

@@ -1,0 +1,70 @@
+// em: log densities of rows under a Gaussian mixture, responsibilities, and the moments that the
+// next mixture is made of, in one pass.
+//
+//   z_ik = U_k^T (x_i - mu_k)              l_ik = log pi_k + log det U_k - D/2 log(2 pi) -
+//   |z_ik|^2/2 log p_i = log sum_k exp l_ik           r_ik = exp(l_ik - log p_i) resp_sums_k = sum
+//   w_i r_ik             sums_k = sum w_i r_ik (x_i - mu_k) second_k = sum w_i r_ik (x_i - mu_k)
+//   (x_i - mu_k)^T            log_likelihood = sum w_i log p_i
+//
+// Layout: a block of rows that fits in cache is transposed into tiles of P rows, [D][P], so rows
+// are in the lanes and U_k, upper triangular, is broadcast: D (D + 1) / 2 multiply-adds a row and
+// component (full), D (diagonal); tied projects a row once for all components. For the moments, the
+// rows of a block that a component has a share of are gathered, [rows][D], and the upper half of
+// their products is added up with columns in the lanes.
+//
+// Types: z, l and r in T; log p_i is summed in double; products are summed in T over at most 256
+// rows, then in double. With u the unit roundoff of T:
+//
+// - Residuals x - mu have a relative error of u: x is taken from mu rounded to T, which is exact
+//   near mu, and what the rounding took from mu is put back into z and, in double, into the sums.
+//   Hence |dz_j| <= (j + 4) u sum_i |U_ij| |x_i - mu_i| for the j-th of full, 4 u |z_j| for
+//   diagonal; tied is (D + 4) u sum_i |U_ij| (|x_i - s_i| + |mu_i - s_i|) with s the mean of means.
+// - |dl| <= sum_j (|z_j| + |dz_j|) |dz_j| + (D + 4) u |z|^2 + 2 u |l_k - c|, c the largest constant
+//   term of l over k, which is kept in double. exp errs by less than 2 units in the last place and
+//   is zero below the smallest normal number; log by less than 3.
+// - Sums err by at most 260 u sum w r |x - mu|, products likewise, plus what r errs by. The second
+//   moment of tied is summed in double, about s, and moved to the means at the end.
+//
+// Rows and parameters are multiplied by a power of two that brings the spreads near one, so values
+// neither over- nor underflow between 1e-15 and 1e15 times the typical spread in float.
+//
+// A share r_ik < pi_k u / 64 adds nothing. Where |z|^2 overflows l is minus infinity; if that is so
+// for all k (or if the row has a NaN) log p_i is minus infinity and r_i zero.
+//
+// Order: rows enter sums in an order that depends on N, D and K alone, so the result is the same to
+// the bit for any number of threads. Memory: one set of sums a thread, and one block.
+#pragma once
+
+#include <cstdint>
+
+#include "parallel.hpp"
+
+namespace unsup {
+
+enum class Covariance { full, tied, diag, spherical };
+
+template <class T>
+struct EmIn {
+    int64_t n, d, k;
+    Covariance covariance;
+    const T* x;                 // IN [N, D]
+    const double* log_weights;  // IN [K]; null if resp or labels are given
+    const double* means;        // IN [K, D]
+    const double* factors;      // IN U: [K, D, D], tied [D, D], diag [K, D], spherical [K]; or null
+    const T* weight;            // IN [N] or null for ones
+    const T* resp;              // IN [N, K] or null: r_ik
+    const int32_t* labels;      // IN [N] or null: r_ik = 1 for k = label_i
+};
+
+template <class T>
+struct EmOut {
+    double* resp_sums;      // OUT [K]; null: no moments are wanted
+    double* sums;           // OUT [K, D]
+    double* second;         // OUT [K, D, D], tied [D, D], diag [K, D], spherical [K]
+    T* log_prob;            // OUT [N] or null
+    T* resp;                // OUT [N, K] or null
+    int32_t* labels;        // OUT [N] or null: the k of the largest l_ik
+    double log_likelihood;  // OUT
+};
+
+}  // namespace unsup
