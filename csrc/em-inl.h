@@ -6,6 +6,9 @@ namespace {
 constexpr int64_t kShareBytes = 256 << 10;   // responsibilities of a block
 constexpr int64_t kFactorBytes = 256 << 10;  // factors of components that a tile meets in turn
 
+// A tile is taken whole if a component has a share of one row in so many.
+constexpr int kDenseShare = 3;
+
 // How the work is cut, from N, K and D alone.
 template <class T>
 struct EmPlan {
@@ -27,15 +30,21 @@ struct EmPlan {
     }
 };
 
+// Of what a component has shares of: single rows, and tiles it has a share of most rows of.
+struct Listed {
+    int64_t rows, tiles;
+};
+
 // Working memory of one thread.
 template <class T>
 struct EmWork {
     Buffer<T> tiles;        // [tiles][D][kTile]
-    Buffer<T> rows;         // [block_rows][width]: x * scale, zeros past D
+    Buffer<T> rows;         // [block_rows][width]: x * scale; past D something
     Buffer<T> shares;       // [tiles][K][kTile]: l, then w r
     Buffer<T> gap;          // [D][kTile]
     Buffer<int32_t> row;    // [block_rows + lanes]: those that a component has a share of
     Buffer<T> share;        // [block_rows + lanes]
+    Buffer<int32_t> tile;   // [tiles]
     Buffer<double> gaps;    // [2][run][width], in T or double
     Buffer<double> total;   // [block_rows]: tied: sum_k w r
     Buffer<double> unused;  // [width]: sums about s, which follow from those about the means
@@ -48,6 +57,7 @@ struct EmWork {
           gap(allocate<T>(m.d * kTile<T>)),
           row(allocate<int32_t>(plan.block_rows + lanes<T>)),
           share(allocate<T>(plan.block_rows + lanes<T>)),
+          tile(allocate<int32_t>(plan.tiles)),
           gaps(allocate<double>(sums_size > 0 ? 2 * plan.run * m.width : 0)),
           total(allocate<double>(plan.block_rows)),
           unused(buffer<double>(m.width, 0.0)),
@@ -68,7 +78,12 @@ class EmPass {
     double block(int64_t i0, int64_t i1, EmWork<T>& work) const {
         const int64_t tiles = (i1 - i0 + kTile<T> - 1) / kTile<T>;
         const bool given = in_.factors == nullptr;
-        if (!given) densities(i0, i1, tiles, work);
+        for (int64_t t = 0; t < tiles; ++t) {
+            const int64_t i = i0 + t * kTile<T>;
+            pack<T>(in_.x + i * m_.d, int(std::min<int64_t>(kTile<T>, i1 - i)), m_.d,
+                    in_.x + in_.n * m_.d, zeros_.get(), T(m_.scale), tile(t, work));
+        }
+        if (!given) densities(tiles, work);
         double log_likelihood = 0;
         for (int64_t t = 0; t < tiles; ++t) {
             const TileRows<T> rows(in_, i0 + t * kTile<T>, i1);
@@ -79,9 +94,7 @@ class EmPass {
                 log_likelihood += share<T>(m_, rows, out_, r);
         }
         if (out_.resp_sums == nullptr) return log_likelihood;
-        for (int64_t i = i0; i < i1; ++i)
-            for (int64_t j = 0; j < m_.d; ++j)
-                work.rows[(i - i0) * m_.width + j] = in_.x[i * m_.d + j] * T(m_.scale);
+        scale_rows(i0, i1, work);
         if (in_.covariance == Covariance::tied)
             std::fill(work.total.get(), work.total.get() + tiles * kTile<T>, 0.0);
         for (int64_t k = 0; k < m_.k; ++k) component(k, tiles, work);
@@ -90,16 +103,26 @@ class EmPass {
     }
 
   private:
-    // OUT work.shares: l of rows [i0, i1).
-    void densities(int64_t i0, int64_t i1, int64_t tiles, EmWork<T>& work) const {
+    T* tile(int64_t t, EmWork<T>& work) const { return work.tiles.get() + t * m_.d * kTile<T>; }
+
+    // OUT work.rows. What follows a row is copied too, where it can be read.
+    void scale_rows(int64_t i0, int64_t i1, EmWork<T>& work) const {
+        const T scale = T(m_.scale);
+        const int64_t inside = std::clamp(in_.n - (m_.width + m_.d - 1) / m_.d, i0, i1);
+        for (int64_t i = i0; i < inside; ++i)
+            for (int64_t j = 0; j < m_.width; j += lanes<T>)
+                store<T, lanes<T>>(work.rows.get() + (i - i0) * m_.width + j,
+                                   load<T, lanes<T>>(in_.x + i * m_.d + j) * scale);
+        for (int64_t i = inside; i < i1; ++i)
+            for (int64_t j = 0; j < m_.d; ++j)
+                work.rows[(i - i0) * m_.width + j] = in_.x[i * m_.d + j] * scale;
+    }
+
+    // OUT work.shares: l of the rows of tiles, which for tied become (x - s) U.
+    void densities(int64_t tiles, EmWork<T>& work) const {
         const bool full = in_.covariance == Covariance::full;
-        const auto tile = [&](int64_t t) { return work.tiles.get() + t * m_.d * kTile<T>; };
-        for (int64_t t = 0; t < tiles; ++t) {
-            const int64_t i = i0 + t * kTile<T>;
-            pack<T>(in_.x + i * m_.d, int(std::min<int64_t>(kTile<T>, i1 - i)), m_.d,
-                    in_.x + in_.n * m_.d, zeros_.get(), T(m_.scale), tile(t));
-            if (in_.covariance == Covariance::tied) project_rows<T>(m_, tile(t), work.gap.get());
-        }
+        if (in_.covariance == Covariance::tied)
+            for (int64_t t = 0; t < tiles; ++t) project_rows<T>(m_, tile(t, work), work.gap.get());
         const int64_t panel = full ? plan_.panel : m_.k;
         for (int64_t k0 = 0; k0 < m_.k; k0 += panel)
             for (int64_t t = 0; t < tiles; ++t) {
@@ -107,40 +130,54 @@ class EmPass {
                 const int64_t end = std::min(m_.k, k0 + panel);
                 if (full)
                     for (int64_t k = k0; k < end; ++k)
-                        full_density<T>(m_, k, tile(t), work.gap.get(), l + k * kTile<T>);
+                        full_density<T>(m_, k, tile(t, work), work.gap.get(), l + k * kTile<T>);
                 else
                     for (int64_t k = 0; k < m_.k; k += kPair)
                         diagonal_densities<T>(m_, k, int(std::min<int64_t>(kPair, m_.k - k)),
-                                              tile(t), l + k * kTile<T>);
+                                              tile(t, work), l + k * kTile<T>);
             }
     }
 
-    // Lists the rows that component k has a share of; returns how many.
-    int64_t list(int64_t k, int64_t tiles, EmWork<T>& work) const {
-        int64_t count = 0;
+    // Lists the rows that component k has a share of and adds up the shares; tiles that it has a
+    // share of most rows of are listed as such.
+    Listed list(int64_t k, int64_t tiles, bool dense, EmWork<T>& work) const {
+        Listed found{0, 0};
+        Vec<T> sum{};
         for (int64_t t = 0; t < tiles; ++t) {
-            const T* r = work.shares.get() + (t * m_.k + k) * kTile<T>;
-            for (int i = 0; i < kTile<T>; ++i) {
-                work.row[count] = int32_t(t * kTile<T> + i);
-                work.share[count] = r[i];
-                count += r[i] > 0;
+            const int64_t before = found.rows;
+            for (int i = 0; i < kTile<T>; i += lanes<T>) {
+                const Vec<T> r =
+                    load<T, lanes<T>>(work.shares.get() + (t * m_.k + k) * kTile<T> + i);
+                sum += r;
+                found.rows +=
+                    list_positive(r, int32_t(t * kTile<T> + i), work.row.get() + found.rows,
+                                  work.share.get() + found.rows);
+            }
+            if (dense && (found.rows - before) * kDenseShare >= kTile<T>) {
+                found.rows = before;
+                work.tile[found.tiles++] = int32_t(t);
             }
         }
-        return count;
+        double part[lanes<T>] = {};
+        add_lanes<T>(sum, part);
+        for (const double share : part) work.sums[k] += share;
+        return found;
     }
 
     void component(int64_t k, int64_t tiles, EmWork<T>& work) const {
-        const int64_t count = list(k, tiles, work), w = m_.width;
+        const bool full = in_.covariance == Covariance::full;
+        const Listed found = list(k, tiles, full && dense_pays<T>(m_.d), work);
+        const int64_t count = found.rows, w = m_.width;
         const T* const high = m_.high.get() + k * w;
         double* const sums = work.sums.get() + layout_.sums + k * w;
         double* const second = work.sums.get() + layout_.second + k * layout_.each;
-        double total = 0;
-        for (int64_t r = 0; r < count; ++r) total += double(work.share[r]);
-        work.sums[k] += total;
+        add_dense<T>({work.tile.get(), found.tiles, work.tiles.get(), m_.d * kTile<T>,
+                      work.shares.get() + k * kTile<T>, m_.k * kTile<T>, high},
+                     m_.d, w, sums, second);
         for (int64_t r = 0; r < count; r += plan_.run) {
             const Shares<T> run{work.row.get() + r, work.share.get() + r,
                                 std::min(plan_.run, count - r)};
-            if (in_.covariance == Covariance::full) {
+            if (full) {
                 T* const gap = reinterpret_cast<T*>(work.gaps.get());
                 T* const weighted = gap + plan_.run * w;
                 gather<T, T>(work.rows.get(), run, w, high, gap, weighted, sums);

@@ -75,6 +75,41 @@ struct Shares {
     int64_t count;
 };
 
+// rows, share [lanes] = the numbers and values of those lanes of r, the first of them row `first`,
+// that are above zero; returns how many. What stands behind them is overwritten.
+#if UNSUP_VECTOR_BYTES == 64
+// The compiler's vectors have no compression.
+UNSUP_INLINE int list_positive(Vec<float> r, int32_t first, int32_t* rows, float* share) {
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __mmask16 some = _mm512_cmp_ps_mask((__m512)r, _mm512_setzero_ps(), _CMP_GT_OQ);
+    if (some == 0) return 0;
+    const __m512i row = _mm512_add_epi32(lane, _mm512_set1_epi32(first));
+    _mm512_storeu_si512(rows, _mm512_maskz_compress_epi32(some, row));
+    _mm512_storeu_ps(share, _mm512_maskz_compress_ps(some, (__m512)r));
+    return __builtin_popcount(some);
+}
+UNSUP_INLINE int list_positive(Vec<double> r, int32_t first, int32_t* rows, double* share) {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __mmask8 some = _mm512_cmp_pd_mask((__m512d)r, _mm512_setzero_pd(), _CMP_GT_OQ);
+    if (some == 0) return 0;
+    const __m256i row = _mm256_add_epi32(lane, _mm256_set1_epi32(first));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(rows), _mm256_maskz_compress_epi32(some, row));
+    _mm512_storeu_pd(share, _mm512_maskz_compress_pd(some, (__m512d)r));
+    return __builtin_popcount(some);
+}
+#else
+template <class R, class T>
+UNSUP_INLINE int list_positive(R r, int32_t first, int32_t* rows, T* share) {
+    int count = 0;
+    for (int i = 0; i < lanes<T>; ++i) {
+        rows[count] = first + i;
+        share[count] = r[i];
+        count += r[i] > 0;
+    }
+    return count;
+}
+#endif
+
 // OUT gap [count][width] = x - origin, weighted = gap * share; sums [width] += weighted.
 template <class To, class T>
 void gather(const T* x, const Shares<To>& of, int64_t width, const T* origin, To* gap, To* weighted,
@@ -149,50 +184,60 @@ int64_t run_rows(int64_t width) {
     return std::clamp<int64_t>((24 << 10) / (width * int64_t(sizeof(T))), 32, 256);
 }
 
-// Moves sums about the rounded means to sums about the means and out of the scale, [.., D].
+// OUT second [D, D] of tied, from products about s: x - mu = (x - s) - g with g = mu - s.
+template <class T>
+void finish_tied(const EmModel<T>& m, const EmIn<T>& in, const double* shares,
+                 const double* products, EmOut<T>& out) {
+    const int64_t d = m.d;
+    const double unscale = 1 / m.scale;
+    const auto gap = [&](int64_t c, int64_t j) {
+        return in.means[c * d + j] * m.scale - double(m.origin[j]);
+    };
+    for (int64_t i = 0; i < d; ++i)
+        for (int64_t j = i; j < d; ++j) {
+            double value = products[i * m.width + j];
+            for (int64_t c = 0; c < m.k; ++c) {
+                if (shares[c] == 0) continue;
+                const double a = out.sums[c * d + i] * m.scale, b = out.sums[c * d + j] * m.scale;
+                value -= a * gap(c, j) + gap(c, i) * b + shares[c] * gap(c, i) * gap(c, j);
+            }
+            out.second[i * d + j] = out.second[j * d + i] = value * unscale * unscale;
+        }
+}
+
+// Sums about the rounded means to sums about the means, out of the scale, [.., D].
 template <class T>
 void finish_moments(const EmModel<T>& m, const EmIn<T>& in, const SumsLayout& at,
                     const double* total, EmOut<T>& out) {
-    const int64_t k = m.k, d = m.d, w = m.width;
-    const double unscale = 1 / m.scale, squared = unscale * unscale;
-    const bool matrix = in.covariance == Covariance::full || in.covariance == Covariance::tied;
-    for (int64_t c = 0; c < k; ++c) {
-        const double share = total[c];
-        const double *sums = total + at.sums + c * w, *low = m.low.get() + c * d;
+    const int64_t d = m.d;
+    const double unscale = 1 / m.scale;
+    for (int64_t c = 0; c < m.k; ++c) {
+        const double share = total[c], *sums = total + at.sums + c * m.width;
+        const double *second = total + at.second + c * at.each, *low = m.low.get() + c * d;
         out.resp_sums[c] = share;
-        for (int64_t j = 0; j < d; ++j) out.sums[c * d + j] = (sums[j] - share * low[j]) * unscale;
-        if (in.covariance == Covariance::tied) continue;
-        const double* second = total + at.second + c * at.each;
-        double trace = 0;
-        for (int64_t i = 0; i < d; ++i)
-            for (int64_t j = matrix ? i : 0; j < (matrix ? d : 1); ++j) {
-                const int64_t column = matrix ? j : i;
-                const double value = (second[matrix ? i * w + j : i] - sums[i] * low[column] -
-                                      low[i] * sums[column] + share * low[i] * low[column]) *
-                                     squared;
-                if (in.covariance == Covariance::full)
-                    out.second[(c * d + i) * d + j] = out.second[(c * d + j) * d + i] = value;
-                else if (in.covariance == Covariance::diag)
-                    out.second[c * d + i] = std::max(value, 0.0);
-                else
-                    trace += std::max(value, 0.0);
+        for (int64_t j = 0; j < d; ++j)
+            out.sums[c * d + j] = share == 0 ? 0 : (sums[j] - share * low[j]) * unscale;
+        const auto about_mean = [&](double product, int64_t i, int64_t j) {
+            if (share == 0) return 0.0;
+            const double moved = sums[i] * low[j] + low[i] * sums[j] - share * low[i] * low[j];
+            return (product - moved) * unscale * unscale;
+        };
+        if (in.covariance == Covariance::full) {
+            for (int64_t i = 0; i < d; ++i)
+                for (int64_t j = i; j < d; ++j)
+                    out.second[(c * d + i) * d + j] = out.second[(c * d + j) * d + i] =
+                        about_mean(second[i * m.width + j], i, j);
+        } else if (in.covariance != Covariance::tied) {
+            double trace = 0;
+            for (int64_t j = 0; j < d; ++j) {
+                const double value = std::max(about_mean(second[j], j, j), 0.0);
+                trace += value;
+                if (in.covariance == Covariance::diag) out.second[c * d + j] = value;
             }
-        if (in.covariance == Covariance::spherical) out.second[c] = trace;
-    }
-    if (in.covariance != Covariance::tied) return;
-    // About s: (x - s) = (x - mu) + g with g = mu - s.
-    for (int64_t i = 0; i < d; ++i)
-        for (int64_t j = i; j < d; ++j) {
-            double value = total[at.second + i * w + j];
-            for (int64_t c = 0; c < k; ++c) {
-                const auto gap = [&](int64_t q) {
-                    return in.means[c * d + q] * m.scale - double(m.origin[q]);
-                };
-                const auto sum = [&](int64_t q) { return out.sums[c * d + q] * m.scale; };
-                value -= sum(i) * gap(j) + gap(i) * sum(j) + total[c] * gap(i) * gap(j);
-            }
-            out.second[i * d + j] = out.second[j * d + i] = value * squared;
+            if (in.covariance == Covariance::spherical) out.second[c] = trace;
         }
+    }
+    if (in.covariance == Covariance::tied) finish_tied<T>(m, in, total, total + at.second, out);
 }
 
 }  // namespace

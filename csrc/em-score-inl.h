@@ -122,8 +122,11 @@ struct TileRows {
     // Rows [i, i1), at most a tile.
     TileRows(const EmIn<T>& in, int64_t i, int64_t i1)
         : rows(int(std::min<int64_t>(kTile<T>, i1 - i))), first(i) {
-        for (int r = 0; r < kTile<T>; ++r)
-            weight[r] = r >= rows ? T(0) : in.weight == nullptr ? T(1) : in.weight[i + r];
+        std::fill(weight, weight + kTile<T>, T(0));
+        if (in.weight == nullptr)
+            std::fill(weight, weight + rows, T(1));
+        else
+            std::copy(in.weight + i, in.weight + i + rows, weight);
     }
 };
 
@@ -156,18 +159,23 @@ double share(const EmModel<T>& m, const TileRows<T>& rows, const EmOut<T>& out, 
             store<T, W>(at, e);
             total[p] += e;
         }
-    double log_likelihood = 0;
+    const vec<double, kDoubles> none{};
+    vec<double, kDoubles> log_likelihood{};
     T log_prob[kTile<T>];
     for (int p = 0; p < kTileVectors; ++p) {
         store<T, W>(log_prob + p * W, most[p] + log_positive<T>(total[p]));
         scale[p] = total[p] > zero ? T(1) / total[p] : zero;
         weight[p] = load<T, W>(rows.weight + p * W);
     }
-    for (int i = 0; i < rows.rows; ++i) {
-        const double row = double(log_prob[i]) + m.largest;
-        if (rows.weight[i] > 0) log_likelihood += double(rows.weight[i]) * row;
-        if (out.log_prob != nullptr) out.log_prob[rows.first + i] = T(row);
+    for (int i = 0; i < kTile<T>; i += kDoubles) {
+        const vec<double, kDoubles> w = to_double<T, kDoubles>(load<T, kDoubles>(rows.weight + i));
+        const vec<double, kDoubles> row =
+            to_double<T, kDoubles>(load<T, kDoubles>(log_prob + i)) + m.largest;
+        log_likelihood += w > none ? w * row : none;
     }
+    if (out.log_prob != nullptr)
+        for (int i = 0; i < rows.rows; ++i)
+            out.log_prob[rows.first + i] = T(double(log_prob[i]) + m.largest);
     if (out.resp != nullptr) {
         T inverse[kTile<T>];
         __builtin_memcpy(inverse, scale, sizeof inverse);
@@ -175,7 +183,7 @@ double share(const EmModel<T>& m, const TileRows<T>& rows, const EmOut<T>& out, 
             for (int64_t k = 0; k < m.k; ++k)
                 out.resp[(rows.first + i) * m.k + k] = r[k * kTile<T> + i] * inverse[i];
     }
-    if (out.resp_sums == nullptr) return log_likelihood;
+    if (out.resp_sums == nullptr) return sum<kDoubles>(log_likelihood);
     for (int64_t k = 0; k < m.k; ++k) {
         const Vec<T> least = zero + m.least[k];
 #pragma GCC unroll 8
@@ -185,7 +193,7 @@ double share(const EmModel<T>& m, const TileRows<T>& rows, const EmOut<T>& out, 
             store<T, W>(at, mine >= least ? mine * weight[p] : zero);
         }
     }
-    return log_likelihood;
+    return sum<kDoubles>(log_likelihood);
 }
 
 // OUT r [K][kTile]: w r as it is given.

@@ -15,15 +15,16 @@
 // Types: z, l and r in T; log p_i is summed in double; products are summed in T over at most 256
 // rows, then in double. With u the unit roundoff of T:
 //
-// - Residuals x - mu have a relative error of u: x is taken from mu rounded to T, which is exact
-//   near mu, and what the rounding took from mu is put back into z and, in double, into the sums.
-//   Hence |dz_j| <= (j + 4) u sum_i |U_ij| |x_i - mu_i| for the j-th of full, 4 u |z_j| for
-//   diagonal; tied is (D + 4) u sum_i |U_ij| (|x_i - s_i| + |mu_i - s_i|) with s the mean of means.
-// - |dl| <= sum_j (|z_j| + |dz_j|) |dz_j| + (D + 4) u |z|^2 + 2 u |l_k - c|, c the largest constant
-//   term of l over k, which is kept in double. exp errs by less than 2 units in the last place and
-//   is zero below the smallest normal number; log by less than 3.
-// - Sums err by at most 260 u sum w r |x - mu|, products likewise, plus what r errs by. The second
-//   moment of tied is summed in double, about s, and moved to the means at the end.
+// - x is taken from mu rounded to T, which errs by no more than u |x - mu|; what the rounding took
+//   from mu is put back into z and, in double, into the sums. With g = |x - mu| + u |mu|
+//   |dz_j| <= (j + 4) u sum_i |U_ij| g_i for the j-th of full and for diagonal; tied is the same
+//   with g = |x - s|, s the mean of the means, plus 4 u |z_j|.
+// - |dl| <= sum_j (2 |z_j| + |dz_j|) |dz_j| / 2 + (D + 4) u |z|^2 + 2 u (c - c_k), c_k the constant
+//   terms of l and c the largest of them, which is kept in double. exp errs by less than 2 units in
+//   the last place and is zero below the smallest normal number; log by less than 2.
+// - Sums err by at most 260 u sum w r g_i, products by 260 u sum w r g_i g_j, plus what r errs by.
+//   The second moment of tied is summed in double, about s, and moved to the means at the end,
+//   where it loses what the means' distances from s, squared, have in digits over the spread.
 //
 // Rows and parameters are multiplied by a power of two that brings the spreads near one, so values
 // neither over- nor underflow between 1e-15 and 1e15 times the typical spread in float.

@@ -13,6 +13,7 @@
 #include "em-model-inl.h"
 #include "em-score-inl.h"
 #include "em-moments-inl.h"
+#include "em-dense-inl.h"
 #include "em-inl.h"
 #include "seed-inl.h"
 #include "seed-bound-inl.h"

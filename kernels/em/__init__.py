@@ -165,9 +165,9 @@ def em(
         raise ValueError("log_weights must be finite or minus infinity")
     factors = _doubles("factors", factors, shape)
     _check_factors(factors, covariance_type)
-    resp_sums = np.zeros(k) if moments else None
-    sums = np.zeros((k, d)) if moments else None
-    second = np.zeros(shape) if moments else None
+    resp_sums = np.empty(k) if moments else None
+    sums = np.empty((k, d)) if moments else None
+    second = np.empty(shape) if moments else None
     log_prob = np.empty(n, dtype=X.dtype) if return_log_prob else None
     resp = np.empty((n, k), dtype=X.dtype) if return_resp else None
     labels = np.empty(n, dtype=np.int32) if return_labels else None
@@ -244,7 +244,7 @@ def moments_given(
             raise ValueError(
                 f"labels run from {labels.min()} to {labels.max()}; they must be from 0 to {k - 1}"
             )
-    resp_sums, sums, second = np.zeros(k), np.zeros((k, d)), np.zeros(shape)
+    resp_sums, sums, second = np.empty(k), np.empty((k, d)), np.empty(shape)
     run = choose("em", {"native": _native, "ref": _ref}, backend)
     run(
         X,
