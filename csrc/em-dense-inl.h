@@ -75,6 +75,17 @@ void add_square(const DenseTiles<T>& of, int64_t i0, int64_t j0, int64_t width, 
     if (Diagonal) total_lanes<T>(sum, I, [&](int i, T total) { sums[i0 + i] += double(total); });
 }
 
+// Whether a row without a share adds zero: not if it has infinity or NaN.
+template <class T>
+bool all_finite(const T* tile, int64_t d) {
+    Vec<T> zeros{};
+    for (int64_t i = 0; i < d * kTile<T>; i += lanes<T>)
+        zeros += load<T, lanes<T>>(tile + i) * T(0);
+    bool finite = true;
+    for (int i = 0; i < lanes<T>; ++i) finite = finite && zeros[i] == 0;
+    return finite;
+}
+
 // Rows as wide as that are better gathered.
 template <class T>
 bool dense_pays(int64_t d) {

@@ -44,7 +44,8 @@ struct EmWork {
     Buffer<T> gap;          // [D][kTile]
     Buffer<int32_t> row;    // [block_rows + lanes]: those that a component has a share of
     Buffer<T> share;        // [block_rows + lanes]
-    Buffer<int32_t> tile;   // [tiles]
+    Buffer<int32_t> tile;   // [tiles]: those a component has a share of most rows of
+    Buffer<bool> dense;     // [tiles]: whether they may be taken whole
     Buffer<double> gaps;    // [2][run][width], in T or double
     Buffer<double> total;   // [block_rows]: tied: sum_k w r
     Buffer<double> unused;  // [width]: sums about s, which follow from those about the means
@@ -58,6 +59,7 @@ struct EmWork {
           row(allocate<int32_t>(plan.block_rows + lanes<T>)),
           share(allocate<T>(plan.block_rows + lanes<T>)),
           tile(allocate<int32_t>(plan.tiles)),
+          dense(buffer<bool>(plan.tiles, false)),
           gaps(allocate<double>(sums_size > 0 ? 2 * plan.run * m.width : 0)),
           total(allocate<double>(plan.block_rows)),
           unused(buffer<double>(m.width, 0.0)),
@@ -95,6 +97,8 @@ class EmPass {
         }
         if (out_.resp_sums == nullptr) return log_likelihood;
         scale_rows(i0, i1, work);
+        if (in_.covariance == Covariance::full && dense_pays<T>(m_.d))
+            for (int64_t t = 0; t < tiles; ++t) work.dense[t] = all_finite<T>(tile(t, work), m_.d);
         if (in_.covariance == Covariance::tied)
             std::fill(work.total.get(), work.total.get() + tiles * kTile<T>, 0.0);
         for (int64_t k = 0; k < m_.k; ++k) component(k, tiles, work);
@@ -140,7 +144,7 @@ class EmPass {
 
     // Lists the rows that component k has a share of and adds up the shares; tiles that it has a
     // share of most rows of are listed as such.
-    Listed list(int64_t k, int64_t tiles, bool dense, EmWork<T>& work) const {
+    Listed list(int64_t k, int64_t tiles, EmWork<T>& work) const {
         Listed found{0, 0};
         Vec<T> sum{};
         for (int64_t t = 0; t < tiles; ++t) {
@@ -153,7 +157,7 @@ class EmPass {
                     list_positive(r, int32_t(t * kTile<T> + i), work.row.get() + found.rows,
                                   work.share.get() + found.rows);
             }
-            if (dense && (found.rows - before) * kDenseShare >= kTile<T>) {
+            if (work.dense[t] && (found.rows - before) * kDenseShare >= kTile<T>) {
                 found.rows = before;
                 work.tile[found.tiles++] = int32_t(t);
             }
@@ -166,7 +170,7 @@ class EmPass {
 
     void component(int64_t k, int64_t tiles, EmWork<T>& work) const {
         const bool full = in_.covariance == Covariance::full;
-        const Listed found = list(k, tiles, full && dense_pays<T>(m_.d), work);
+        const Listed found = list(k, tiles, work);
         const int64_t count = found.rows, w = m_.width;
         const T* const high = m_.high.get() + k * w;
         double* const sums = work.sums.get() + layout_.sums + k * w;

@@ -119,7 +119,7 @@ struct EmModel {
                 for (int64_t j = 0; j < in.d; ++j)
                     see(std::abs(double(in.x[i * step * in.d + j]) - in.means[j]));
         }
-        return largest > 0 ? (std::ilogb(smallest) + std::ilogb(largest)) / 2 : 0;
+        return largest > 0 ? (std::ilogb(smallest) + std::ilogb(largest)) >> 1 : 0;
     }
 
     void set_constants(const EmIn<T>& in) {
@@ -127,8 +127,8 @@ struct EmModel {
         largest = -kInfinity<double>;
         for (int64_t i = 0; i < k; ++i) {
             double log_det = 0;
-            for (int64_t j = 0; j < d; ++j) log_det += std::log(diagonal(in, i, j));
-            terms[i] = in.log_weights[i] + log_det - double(d) * 0.91893853320467274178;
+            for (int64_t j = 0; j < d; ++j) log_det += std::log(diagonal(in, i, j) / scale);
+            terms[i] = in.log_weights[i] + log_det;
             largest = std::max(largest, terms[i]);
             least[i] =
                 T(std::exp(in.log_weights[i]) * double(std::numeric_limits<T>::epsilon()) / 128);
@@ -136,6 +136,7 @@ struct EmModel {
         if (largest == -kInfinity<double>) largest = 0;
         constant = buffer<T>(k, T(0));
         for (int64_t i = 0; i < k; ++i) constant[i] = T(terms[i] - largest);
+        largest += double(d) * (std::log(scale) - 0.91893853320467274178);  // log(2 pi) / 2
     }
 
     void set_triangles(const EmIn<T>& in) {

@@ -20,8 +20,8 @@
 //   |dz_j| <= (j + 4) u sum_i |U_ij| g_i for the j-th of full and for diagonal; tied is the same
 //   with g = |x - s|, s the mean of the means, plus 4 u |z_j|.
 // - |dl| <= sum_j (2 |z_j| + |dz_j|) |dz_j| / 2 + (D + 4) u |z|^2 + 2 u (c - c_k), c_k the constant
-//   terms of l and c the largest of them, which is kept in double. exp errs by less than 2 units in
-//   the last place and is zero below the smallest normal number; log by less than 2.
+//   terms of l and c the largest of them, which is kept in double. exp and log err by less than 2
+//   units in the last place; exp is zero below the smallest normal number.
 // - Sums err by at most 260 u sum w r g_i, products by 260 u sum w r g_i g_j, plus what r errs by.
 //   The second moment of tied is summed in double, about s, and moved to the means at the end,
 //   where it loses what the means' distances from s, squared, have in digits over the spread.
