@@ -3,8 +3,9 @@ namespace unsup {
 namespace UNSUP_ISA {
 namespace {
 
-constexpr int64_t kShareBytes = 256 << 10;   // responsibilities of a block
-constexpr int64_t kFactorBytes = 256 << 10;  // factors of components that a tile meets in turn
+constexpr int64_t kShareBytes = 256 << 10;        // responsibilities of a block
+constexpr int64_t kFactorBytes = 256 << 10;       // factors of components that a tile meets in turn
+constexpr int64_t kSumsBytes = int64_t(4) << 30;  // sums of all threads
 
 // A tile is taken whole if a component has a share of one row in so many.
 constexpr int kDenseShare = 3;
@@ -18,13 +19,18 @@ struct EmPlan {
     int64_t panel;       // components scored against a block before the next
     int64_t run;         // rows summed in T
 
-    EmPlan(const EmModel<T>& m, int64_t n) {
+    EmPlan(const EmModel<T>& m, int64_t n, const SumsLayout& layout) {
         const int64_t size = sizeof(T);
+        // A block adds to D^2 sums of each component, which takes many rows to be worth it.
+        const int64_t least = layout.each > m.width ? std::clamp<int64_t>(m.width / 8, 4, 32) : 1;
         tiles = std::clamp<int64_t>(std::min(kBlockBytes / (m.width * kTile<T> * size),
                                              kShareBytes / (m.k * kTile<T> * size)),
-                                    1, 32);
+                                    least, 32);
         block_rows = tiles * kTile<T>;
-        chunk_rows = round_up(std::clamp<int64_t>(n / 64, 1024, 8192), block_rows);
+        const bool large = layout.size * int64_t(sizeof(double)) > (4 << 20);
+        chunk_rows = round_up(
+            large ? std::max<int64_t>(n / 16, 1024) : std::clamp<int64_t>(n / 64, 1024, 8192),
+            block_rows);
         panel = std::clamp<int64_t>(kFactorBytes / (m.triangle.size * size), 1, m.k);
         run = run_rows<T>(m.width);
     }
@@ -228,12 +234,13 @@ class EmPass {
 template <class T>
 void em(const EmIn<T>& in, EmOut<T>& out, const Run& run) {
     const EmModel<T> model(in);
-    const EmPlan<T> plan(model, in.n);
     const SumsLayout layout(in.k, model.width, in.covariance);
+    const EmPlan<T> plan(model, in.n, layout);
     const EmPass<T> pass(in, out, model, plan, layout);
     const int64_t chunks = (in.n + plan.chunk_rows - 1) / plan.chunk_rows;
-    const int threads = int(std::max<int64_t>(1, std::min<int64_t>(run.threads, chunks)));
     const int64_t size = out.resp_sums == nullptr ? 0 : layout.size;
+    const int64_t most = std::min(chunks, kSumsBytes / (8 * size + 1));
+    const int threads = int(std::max<int64_t>(1, std::min<int64_t>(run.threads, most)));
     std::vector<EmWork<T>> work;
     for (int t = 0; t < threads; ++t) work.emplace_back(model, plan, size);
     const Buffer<double> total = buffer<double>(size, 0.0);

@@ -33,7 +33,8 @@
 // for all k (or if the row has a NaN) log p_i is minus infinity and r_i zero.
 //
 // Order: rows enter sums in an order that depends on N, D and K alone, so the result is the same to
-// the bit for any number of threads. Memory: one set of sums a thread, and one block.
+// the bit for any number of threads. Memory: one set of sums a thread (K D^2 doubles; threads are
+// left out where all would take more than 4 GiB), and one block.
 #pragma once
 
 #include <cstdint>
