@@ -94,6 +94,10 @@ void pack(const T* x, int rows, int64_t d, const T* end, const T* shift, T scale
             return pack_narrow<T, 3>(x, shift, scale, out);
         case 4:
             return pack_narrow<T, 4>(x, shift, scale, out);
+        case 5:
+            return pack_narrow<T, 5>(x, shift, scale, out);
+        case 6:
+            return pack_narrow<T, 6>(x, shift, scale, out);
         default:
             return pack_wide(x, d, end, shift, scale, out);
     }
