@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "assign.hpp"
+#include "covariance.hpp"
 #include "moments.hpp"
 #include "prune.hpp"
 #include "seed.hpp"
@@ -20,6 +21,7 @@ struct Ops {
     void (*project)(const Project<T>&, const Run&);
     void (*encode)(const Encode<T>&, const Run&);
     void (*moments)(Moments<T>&, const Run&);
+    void (*covariance)(const Covariance<T>&, const Run&);
     void (*seed)(const Seed<T>&, const Run&);
     void (*seed_csr)(const Seed<T>&, const Csr<T>&, const Run&);
     void (*seed_rounds)(SeedRounds<T>&, const Run&);
