@@ -10,6 +10,7 @@
 #include "csr-inl.h"
 #include "moments-inl.h"
 #include "covariance-inl.h"
+#include "affine-inl.h"
 #include "seed-inl.h"
 #include "seed-bound-inl.h"
 #include "seed-rounds-inl.h"
@@ -20,8 +21,9 @@ namespace {
 
 template <class T>
 Ops<T> ops() {
-    return {assign<T>,  assign_csr<T>, prune<T>, means<T>,    project<T>,     encode<T>,
-            moments<T>, covariance<T>, seed<T>,  seed_csr<T>, seed_rounds<T>, spread<T>};
+    return {assign<T>,   assign_csr<T>,  prune<T>,      means<T>,  project<T>,
+            encode<T>,   moments<T>,     covariance<T>, affine<T>, seed<T>,
+            seed_csr<T>, seed_rounds<T>, spread<T>};
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "affine.hpp"
 #include "assign.hpp"
 #include "covariance.hpp"
 #include "moments.hpp"
@@ -22,6 +23,7 @@ struct Ops {
     void (*encode)(const Encode<T>&, const Run&);
     void (*moments)(Moments<T>&, const Run&);
     void (*covariance)(const Covariance<T>&, const Run&);
+    void (*affine)(const Affine<T>&, const Run&);
     void (*seed)(const Seed<T>&, const Run&);
     void (*seed_csr)(const Seed<T>&, const Csr<T>&, const Run&);
     void (*seed_rounds)(SeedRounds<T>&, const Run&);

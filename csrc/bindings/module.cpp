@@ -353,14 +353,32 @@ void bind_dense(py::module_& m) {
             require(shift.size() == d && scale.size() == d && sums.size() == d &&
                         products.size() == d * d,
                     "wrong length");
-            const Covariance<T> to{x.shape(0),   d,
-                                   x.data(),     shift.data(),
-                                   scale.data(), sums.mutable_data(),
+            const Covariance<T> to{x.shape(0),
+                                   d,
+                                   x.data(),
+                                   shift.data(),
+                                   scale.data(),
+                                   sums.mutable_data(),
                                    products.mutable_data()};
             run_free(threads, [&](const Run& r) { ops<T>().covariance(to, r); });
         },
         py::arg("X").noconvert(), py::arg("shift").noconvert(), py::arg("scale").noconvert(),
         py::arg("sums").noconvert(), py::arg("products").noconvert(), py::arg("n_threads"));
+    m.def(
+        "affine",
+        [](const In<T>& x, const In<T>& shift, const In<T>& weights, const In<T>& offset, In<T> out,
+           int threads) {
+            require(x.ndim() == 2 && weights.ndim() == 2 && out.ndim() == 2 && x.shape(1) >= 1 &&
+                        weights.shape(1) == x.shape(1) && shift.size() == x.shape(1) &&
+                        weights.shape(0) >= 1 && offset.size() == weights.shape(0) &&
+                        out.shape(0) == x.shape(0) && out.shape(1) == weights.shape(0),
+                    "the shapes of an affine map do not fit");
+            const Affine<T> map{x.shape(0),   x.shape(1),     weights.shape(0), x.data(),
+                                shift.data(), weights.data(), offset.data(),    out.mutable_data()};
+            run_free(threads, [&](const Run& r) { ops<T>().affine(map, r); });
+        },
+        py::arg("X").noconvert(), py::arg("shift").noconvert(), py::arg("weights").noconvert(),
+        py::arg("offset").noconvert(), py::arg("out").noconvert(), py::arg("n_threads"));
     m.def(
         "seed",
         [](const In<T>& x, const In<T>& candidates, const MaybeIn<T>& closest,
