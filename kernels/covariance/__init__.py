@@ -47,9 +47,7 @@ def _ref(X: Array, shift: Array, scale: Array, sums: Array, products: Array, n: 
     ref.covariance(X, shift, scale, sums, products, n)
 
 
-def covariance(
-    X: Array, *, n_threads: int | None = None, backend: str | None = None
-) -> Covariance:
+def covariance(X: Array, *, n_threads: int | None = None, backend: str | None = None) -> Covariance:
     """Return mean and scatter of the rows of X.
 
     Parameters

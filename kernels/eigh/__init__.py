@@ -6,12 +6,11 @@ dormtr). The BLAS runs in one thread meanwhile: sums that it shares among thread
 for each number of them.
 """
 
-import functools
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
+from unsup_fast.kernels import threads
 from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import choose
 
@@ -42,7 +41,7 @@ class _Native(Eigen):
         self._reflectors = A * self._scale  # [N, N]
         self._work = np.empty(max(64, 18) * n)
         self._diagonal, self._beside, self._tau = np.empty((3, n))
-        with _one_thread():
+        with threads.one_in_blas():
             info = lapack.tridiagonalise(
                 self._reflectors, self._diagonal, self._beside, self._tau, self._work
             )
@@ -57,7 +56,7 @@ class _Native(Eigen):
             return np.empty((0, n))
         vectors, values = np.empty((k, n)), np.empty(n)
         support, iwork = np.empty(2 * k, np.int32), np.empty(10 * n, np.int32)
-        with _one_thread():
+        with threads.one_in_blas():
             info = _compiled().eigenvectors(
                 self._reflectors,
                 self._diagonal.copy(),
@@ -135,13 +134,3 @@ def _compiled() -> Any:
             f"({error}); reinstall with 'pip install .' from the source tree"
         ) from error
     return _lapack
-
-
-@functools.cache
-def _pools() -> ThreadpoolController:
-    _compiled()  # SciPy's BLAS is loaded from here on
-    return ThreadpoolController()
-
-
-def _one_thread() -> Any:
-    return _pools().limit(limits=1, user_api="blas")

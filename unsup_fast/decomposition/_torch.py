@@ -1,0 +1,244 @@
+"""PCA of tensors on a device: the rows stay there, in blocks; D x D and N x N go to the host."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.utils.validation import _check_feature_names, _check_n_features
+
+from unsup_fast import _arrays
+from unsup_fast._rows import source_of
+from unsup_fast.decomposition import _base, _dimension, _solvers
+from unsup_fast.decomposition._solvers import Axes
+from unsup_fast.kernels.covariance import Covariance, merged
+from unsup_fast.kernels.eigh import eigh
+
+BLOCK = 1 << 24  # elements of a block of centred rows
+SAMPLE = 100  # rows whose median is the middle of the data
+
+
+def dtype_of(X: Any) -> Any:
+    """Return the NumPy type of a tensor's numbers."""
+    return np.dtype(np.float32 if X.dtype == torch.float32 else np.float64)
+
+
+def rows(estimator: Any, X: Any, gpu: Any, *, reset: bool) -> Any:
+    """Return X as a tensor [N, D] on the device, float32 or float64, or raise."""
+    if not isinstance(X, np.ndarray) and source_of(X) is not None:
+        raise ValueError(
+            f"rows that come in blocks ({type(X).__name__}) are for the CPU; pass device='cpu', or "
+            "rows that fit into the GPU's memory as an array: unsup_fast.blocks.source(X).whole()"
+        )
+    if not _arrays.is_tensor(X):
+        X = _arrays.rows(X, estimator=estimator, reset=reset)
+        if sp.issparse(X):
+            raise ValueError("sparse rows are for the CPU; pass device='cpu' or X.toarray()")
+        X = torch.from_numpy(X if X.flags.writeable else X.copy())
+    else:
+        _check_tensor(X)
+        _check_feature_names(estimator, X, reset=reset)
+        _check_n_features(estimator, X, reset=reset)
+    if X.dtype not in (torch.float32, torch.float64):  # as on the CPU
+        X = X.to(torch.float32 if X.dtype == torch.bfloat16 else torch.float64)
+    X = X.detach().to(gpu)
+    low, high = torch.aminmax(X)
+    if not torch.isfinite(high - low):
+        for start, block in _blocks(X):
+            bad = ~torch.isfinite(block)
+            if bad.any():
+                row, column = divmod(int(bad.flatten().byte().argmax()), X.shape[1])
+                value = block[row, column].item()
+                _arrays.raise_bad(value, start + row, column, type(estimator).__name__)
+    return X
+
+
+def _check_tensor(X: Any) -> None:
+    if X.layout != torch.strided:
+        raise ValueError(f"X is a tensor of layout {X.layout}; pass a dense one, X.to_dense()")
+    if X.ndim != 2 or X.is_complex():
+        raise ValueError(f"Expected a 2D tensor of real numbers, got {X.dtype}{list(X.shape)}.")
+    for size, what in zip(X.shape, ("sample", "feature"), strict=True):
+        if size == 0:
+            raise ValueError(
+                f"Found array with 0 {what}(s) (shape={tuple(X.shape)}) while a minimum of 1 is "
+                "required."
+            )
+
+
+def _blocks(X: Any) -> Iterator[tuple[int, Any]]:
+    size = max(1, BLOCK // X.shape[1])
+    for start in range(0, len(X), size):
+        yield start, X[start : start + size]
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """Keep products of float32 in float32, whatever the user allows elsewhere."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def _middle(X: Any) -> Any:
+    sample = X[:: max(1, len(X) // SAMPLE)]
+    return sample.sort(dim=0).values[len(sample) // 2].clone()  # [D]
+
+
+def scattered(estimator: Any, X: Any, before: Covariance) -> Covariance:
+    """Return mean and scatter of the rows on the host, merged with those `before`."""
+    shift, n_columns = _middle(X), X.shape[1]
+    sums = torch.zeros(n_columns, dtype=torch.float64, device=X.device)
+    products = sums.new_zeros((n_columns, n_columns))
+    size = max(1, min(4096, BLOCK // n_columns))  # so few that float32 can add them up
+    with _full_precision():
+        for start in range(0, len(X), size):
+            block = X[start : start + size] - shift
+            sums += block.sum(dim=0, dtype=torch.float64)
+            products += block.T @ block
+    mean = sums / len(X)
+    products -= mean[:, None] * sums
+    whole = ((products + products.T) / 2).cpu().numpy()
+    if not np.isfinite(whole).all():
+        raise OverflowError(
+            f"the covariance of X overflows {X.dtype}; divide X by its largest magnitude"
+        )
+    middle = (shift.double() + mean).cpu().numpy()
+    return merged(before, Covariance(len(X), middle, whole, None))
+
+
+def attributes_of(estimator: Any, X: Any, gpu: Any) -> dict[str, Any]:
+    """Fit `PCA` to a tensor; return its attributes."""
+    found = rows(estimator, X, gpu, reset=True)
+    solver = estimator._solver(tuple(found.shape), False)
+    if estimator.svd_solver == "auto" and solver == "randomized":
+        solver = "covariance_eigh"
+    if solver not in ("covariance_eigh", "full"):
+        raise ValueError(
+            f"svd_solver={solver!r} is for the CPU; pass svd_solver='covariance_eigh' or 'full'"
+        )
+    estimator._fit_svd_solver = solver
+    wanted = estimator._wanted(*found.shape)
+    moments = Covariance(0, np.empty(0), np.empty((0, 0)), None)
+    if solver == "full":
+        axes = _of_svd(found)
+    elif len(found) >= found.shape[1]:
+        axes = _solvers.of_covariance(scattered(estimator, found, moments))
+    else:
+        axes = _of_gram(found)
+    k = _dimension.kept(wanted, axes.variances, axes.total, axes.count)
+    made = _base.attributes(axes, k, dtype_of(found))
+    if _arrays.is_tensor(X):
+        made = {
+            name: torch.as_tensor(value, device=X.device) if np.ndim(value) else value
+            for name, value in made.items()
+        }
+    return {**made, "_mean": axes.mean, "n_samples_": axes.count}
+
+
+def _mean(X: Any) -> Any:
+    """Return the mean [D] in float64, from sums about the middle."""
+    shift = _middle(X).double()
+    sums = torch.zeros_like(shift)
+    for _, block in _blocks(X):
+        sums += (block - shift).sum(dim=0)
+    return shift + sums / len(X)
+
+
+def _of_svd(X: Any) -> Axes:
+    mean = _mean(X)
+    _, singular, axes = torch.linalg.svd((X - mean).to(X.dtype), full_matrices=False)
+    values = singular.double().cpu().numpy() ** 2 / (len(X) - 1)
+    host = axes.cpu().numpy()
+    return Axes(len(X), mean.cpu().numpy(), values, float(values.sum()), lambda k: host[:k])
+
+
+def _of_gram(X: Any) -> Axes:
+    mean = _mean(X)
+    products = torch.zeros((len(X), len(X)), dtype=torch.float64, device=X.device)
+    size = max(1, BLOCK // len(X))
+    parts = [slice(start, start + size) for start in range(0, X.shape[1], size)]
+    for part in parts:
+        columns = X[:, part] - mean[part]  # [N, size] float64
+        products += columns @ columns.T
+    eigen = eigh(products.cpu().numpy())
+
+    def leading(k: int) -> Any:
+        weights = torch.from_numpy(eigen.leading(k)).to(X.device)  # [k, N]
+        axes = torch.cat([(X[:, part] - mean[part]).T @ weights.T for part in parts])  # [D, k]
+        q, r = torch.linalg.qr(axes)
+        return (q * r.diagonal().sign()).T.cpu().numpy()
+
+    degrees = len(X) - 1
+    values = np.maximum(eigen.values / degrees, 0)
+    total = float(products.trace()) / degrees
+    return Axes(len(X), mean.cpu().numpy(), values, total, leading)
+
+
+def _fitted(estimator: Any, X: Any) -> tuple[Any, Any, Any]:
+    """Return axes [K, D], variances [K] and mean [D], all float64, where X is."""
+    values = (estimator.components_, estimator.explained_variance_, estimator._mean)
+    axes, variances, mean = (torch.as_tensor(value).to(X.device).double() for value in values)
+    return axes, variances, mean
+
+
+def give(value: Any, X: Any) -> Any:
+    """Return a tensor where X is if that is one, else as an array."""
+    return value.to(X.device) if _arrays.is_tensor(X) else value.cpu().numpy()
+
+
+def _wide(estimator: Any, X: Any) -> Any:
+    """Return the wider of the types of X and the axes."""
+    axes = torch.as_tensor(estimator.components_).dtype
+    return torch.promote_types(X.dtype, axes)
+
+
+def transform(estimator: Any, X: Any, gpu: Any) -> Any:
+    """Return the coordinates of rows along the axes."""
+    found = rows(estimator, X, gpu, reset=False)
+    axes, variances, mean = _fitted(estimator, found)
+    wide = _wide(estimator, found)
+    if estimator.whiten:
+        tiny = torch.finfo(wide).eps
+        axes = axes / variances.sqrt().clamp_min(tiny)[:, None]
+    weights, shift = axes.to(wide), mean.to(wide)
+    offset = ((shift.double() - mean) @ axes.T).to(wide)  # what rounding the mean left
+    out = found.new_empty((len(found), len(axes)), dtype=wide)
+    with _full_precision():
+        for start, block in _blocks(found):
+            out[start : start + len(block)] = (block - shift) @ weights.T + offset
+    return give(out, X)
+
+
+def inverse_transform(estimator: Any, X: Any) -> Any:
+    """Return the rows that have these coordinates."""
+    found = X.detach() if _arrays.is_tensor(X) else torch.as_tensor(np.asarray(X))
+    axes, variances, mean = _fitted(estimator, found)
+    if found.ndim != 2 or found.shape[1] != len(axes):
+        raise ValueError(
+            f"X has shape {tuple(found.shape)}; inverse_transform needs (N, {len(axes)})"
+        )
+    wide = _wide(estimator, found)
+    if estimator.whiten:
+        axes = axes * variances.sqrt().clamp_min(torch.finfo(wide).eps)[:, None]
+    with _full_precision():
+        return give(found.to(wide) @ axes.to(wide) + mean.to(wide), X)
+
+
+def score_samples(estimator: Any, X: Any, gpu: Any) -> Any:
+    """Return the log-likelihood of each row."""
+    found = rows(estimator, X, gpu, reset=False)
+    _, _, mean = _fitted(estimator, found)
+    precision = torch.as_tensor(_base.precision_of(estimator), device=found.device)
+    constant = found.shape[1] * np.log(2 * np.pi) - float(torch.linalg.slogdet(precision)[1])
+    out = found.new_empty(len(found), dtype=torch.float64)
+    for start, block in _blocks(found):
+        centred = block - mean  # [B, D] float64
+        squares = (centred * (centred @ precision)).sum(dim=1)
+        out[start : start + len(block)] = -0.5 * (squares + constant)
+    return give(out, X)
