@@ -97,7 +97,7 @@ def _scattered(
             run(X, shift, scale, sums, products, threads.effective(n_threads))
         unit = 1 / scale.astype(np.float64)  # [D] powers of two
         mean = sums / n_rows
-        products -= mean[:, None] * sums
+        products -= sums[:, None] * sums / n_rows
         products *= unit[:, None]
         products *= unit
     if not np.isfinite(products).all():
@@ -143,9 +143,10 @@ def merged(one: Covariance, two: Covariance) -> Covariance:
         return two
     count, apart = one.count + two.count, two.mean - one.mean
     share = two.count / count
-    scatter = one.scatter + two.scatter
-    scatter += (one.count * share * apart[:, None]) * apart
-    return Covariance(count, one.mean + apart * share, (scatter + scatter.T) / 2, None)
+    scatter = apart[:, None] * apart  # [D, D]
+    scatter *= one.count * share
+    scatter += one.scatter + two.scatter
+    return Covariance(count, one.mean + apart * share, scatter, None)
 
 
 def gram(X: Array, mean: Array, *, n_threads: int | None = None) -> Array:

@@ -161,7 +161,7 @@ class Projection(
         found = _input.rows(self, X, reset=False)
         if sp.issparse(found):
             raise TypeError(
-                "score needs dense rows; pass X.toarray() or unsup_fast.blocks.source(X)"
+                "sparse rows have no score; pass X.toarray() or unsup_fast.blocks.source(X)"
             )
         if not isinstance(found, Source):
             _arrays.check_finite(found, type(self).__name__, self.n_threads)
@@ -241,7 +241,7 @@ def attributes(axes: Axes, k: int, dtype: Any) -> dict[str, Any]:
     return {
         "mean_": axes.mean.astype(dtype),
         "_mean": axes.mean,
-        "components_": flipped(axes.leading(k)).astype(dtype),
+        "components_": np.ascontiguousarray(flipped(axes.leading(k)), dtype=dtype),
         "explained_variance_": values.astype(dtype),
         "explained_variance_ratio_": share.astype(dtype),
         "singular_values_": np.sqrt(values * max(axes.count - 1, 1)).astype(dtype),

@@ -14,11 +14,12 @@ from unsup_fast._rows import check_columns, gpu, source_of
 from unsup_fast.blocks import Source
 from unsup_fast.kernels.covariance import Covariance, covariance, merged
 
-__all__ = ["blocks_of", "gpu", "rows", "scattered", "whole"]
+__all__ = ["blocks_of", "gpu", "rows", "scattered", "scores"]
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int | None], None]
 
+BLOCK = 1 << 22  # elements of a dense block of sparse rows
 EMPTY = Covariance(0, np.empty(0), np.empty((0, 0)), None)
 
 
@@ -31,21 +32,14 @@ def rows(estimator: Any, X: Any, *, reset: bool) -> Any:
     return source if source.array is None else source.whole()
 
 
-def whole(estimator: Any, X: Any) -> Any:
-    """Return rows that `rows` let through as long as they are finite, or raise."""
-    if not isinstance(X, Source):
-        _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
-    return X
-
-
-def blocks_of(X: Any, size: int | None = None) -> Iterator[Array]:
-    """Yield rows block by block: those of a source, of CSR dense ones of `size`, else all."""
+def blocks_of(X: Any) -> Iterator[Array]:
+    """Yield rows block by block: those of a source, dense ones of CSR, else all."""
     if isinstance(X, Source):
         with closing(X.blocks()) as found:
             for _, block in found:
                 yield block
     elif sp.issparse(X):
-        step = size or max(1, (1 << 22) // X.shape[1])
+        step = max(1, BLOCK // X.shape[1])
         for start in range(0, X.shape[0], step):
             yield X[start : start + step].toarray()
     else:

@@ -38,6 +38,18 @@ INCREMENTAL = Layout(
 )
 
 
+# What IncrementalPCA computes when it is first asked for.
+LATER = frozenset(
+    {
+        "components_",
+        "explained_variance_",
+        "explained_variance_ratio_",
+        "singular_values_",
+        "noise_variance_",
+    }
+)
+
+
 def save(estimator: Any, path: str | PathLike[str]) -> None:
     """Write a fitted model; see `_models.write`."""
     layout: Layout = estimator._layout
@@ -58,10 +70,12 @@ def load(cls: Any, path: str | PathLike[str]) -> Any:
         raise _models.damaged(path, f"its parameters are not valid: {error}") from None
     names = state.pop("feature_names_in_", None)
     _check(path, cls._layout, arrays, state)
-    for name, value in {**arrays, **state}.items():
-        setattr(estimator, name, value)
+    found = {**arrays, **state}
     if "_scatter" in arrays:
-        estimator._dtype, estimator._place = arrays["components_"].dtype, None
+        later = {name: found.pop(name) for name in LATER}
+        found |= {"_later": later, "_dtype": later["components_"].dtype, "_place": None}
+    for name, value in found.items():
+        setattr(estimator, name, value)
     if names is not None:
         if len(names) != estimator.n_features_in_:
             raise _models.damaged(

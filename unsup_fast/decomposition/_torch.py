@@ -90,7 +90,7 @@ def _middle(X: Any) -> Any:
     return sample.sort(dim=0).values[len(sample) // 2].clone()  # [D]
 
 
-def scattered(estimator: Any, X: Any, before: Covariance) -> Covariance:
+def scattered(X: Any, before: Covariance) -> Covariance:
     """Return mean and scatter of the rows on the host, merged with those `before`."""
     shift, n_columns = _middle(X), X.shape[1]
     sums = torch.zeros(n_columns, dtype=torch.float64, device=X.device)
@@ -102,7 +102,7 @@ def scattered(estimator: Any, X: Any, before: Covariance) -> Covariance:
             sums += block.sum(dim=0, dtype=torch.float64)
             products += block.T @ block
     mean = sums / len(X)
-    products -= mean[:, None] * sums
+    products -= sums[:, None] * sums / len(X)
     whole = ((products + products.T) / 2).cpu().numpy()
     if not np.isfinite(whole).all():
         raise OverflowError(
@@ -128,7 +128,7 @@ def attributes_of(estimator: Any, X: Any, gpu: Any) -> dict[str, Any]:
     if solver == "full":
         axes = _of_svd(found)
     elif len(found) >= found.shape[1]:
-        axes = _solvers.of_covariance(scattered(estimator, found, moments))
+        axes = _solvers.of_covariance(scattered(found, moments))
     else:
         axes = _of_gram(found)
     k = _dimension.kept(wanted, axes.variances, axes.total, axes.count)

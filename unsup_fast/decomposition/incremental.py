@@ -15,16 +15,6 @@ from unsup_fast.decomposition import _input, _save, _solvers
 from unsup_fast.decomposition._base import Projection, attributes
 from unsup_fast.kernels.covariance import Covariance
 
-LATER = frozenset(
-    {
-        "components_",
-        "explained_variance_",
-        "explained_variance_ratio_",
-        "singular_values_",
-        "noise_variance_",
-    }
-)
-
 
 class IncrementalPCA(Projection):
     """Exact PCA of batches, a drop-in for scikit-learn's `IncrementalPCA`.
@@ -42,8 +32,7 @@ class IncrementalPCA(Projection):
     copy : bool, default=True
         Without effect: X is never changed.
     batch_size : int or None, default=None
-        Rows of a sparse X that `fit` and `transform` make dense at a time; None takes ``5 * D``.
-        Without effect on the result.
+        Without effect: the result does not depend on how rows are batched.
     n_threads : int or None, default=None
         Threads to run; None for all that OpenMP, affinity and the container allow.
     device : {"cpu", "cuda"} or None, default=None
@@ -60,7 +49,7 @@ class IncrementalPCA(Projection):
     n_samples_seen_ : int
         Rows N seen so far.
     batch_size_ : int
-        Rows of a batch. Set by `fit`.
+        `batch_size` or ``5 * D``. Set by `fit`.
 
     References
     ----------
@@ -130,11 +119,8 @@ class IncrementalPCA(Projection):
         ValueError
             If X holds NaN or infinity, or if there are fewer axes than `n_components`.
         """
-        for name in [name for name in vars(self) if name.endswith("_")]:
-            delattr(self, name)
         self._see(X, callback, reset=True)
-        size = self.batch_size or 5 * self.n_features_in_
-        self.batch_size_ = size
+        self.batch_size_ = self.batch_size or 5 * self.n_features_in_
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
@@ -180,21 +166,22 @@ class IncrementalPCA(Projection):
             from unsup_fast.decomposition import _torch
 
             rows = _torch.rows(self, X, gpu, reset=reset)
-            self._check_components(rows.shape, reset)
-            found, dtype = _torch.scattered(self, rows, before), _torch.dtype_of(rows)
+            self._check_components(rows.shape[1], reset)
+            found, dtype = _torch.scattered(rows, before), _torch.dtype_of(rows)
             place = X.device if _arrays.is_tensor(X) else None
         else:
             rows = _input.rows(self, X, reset=reset)
-            self._check_components(
-                (getattr(rows, "_n_rows", None) or rows.shape[0], rows.shape[1]), reset
-            )
+            self._check_components(self.n_features_in_, reset)
             found, dtype = _input.scattered(self, rows, callback, before), rows.dtype
             place = "cpu" if _arrays.is_tensor(X) else None
+        fewer = min(found.count, len(found.mean))
+        if self.n_components is not None and self.n_components > found.count:
+            raise ValueError(
+                f"n_components={self.n_components} must be less or equal to the batch number of "
+                f"samples {found.count} for the first partial_fit call."
+            )
         if not reset:
             dtype = np.result_type(dtype, self._dtype)
-        for name in LATER:
-            self.__dict__.pop(name, None)
-        fewer = min(found.count, len(found.mean))
         self.__dict__.update(
             n_samples_seen_=found.count,
             n_components_=fewer if self.n_components is None else self.n_components,
@@ -202,23 +189,19 @@ class IncrementalPCA(Projection):
             _scatter=found.scatter,
             _dtype=np.dtype(dtype),
             _place=place,
+            _later={},
         )
         self.mean_ = self._put(found.mean.astype(dtype))
         self.var_ = self._put((found.scatter.diagonal() / found.count).astype(dtype))
 
-    def _check_components(self, shape: tuple[int, int], first: bool) -> None:
-        n_rows, n_columns = shape
+    def _check_components(self, n_columns: int, first: bool) -> None:
+        """Raise unless `n_components` fits the columns and the rows seen before."""
         if self.n_components is None:
             return
         if self.n_components > n_columns:
             raise ValueError(
                 f"n_components={self.n_components!r} invalid for n_features={n_columns}, need "
                 "more rows than columns for IncrementalPCA processing"
-            )
-        if first and self.n_components > n_rows:
-            raise ValueError(
-                f"n_components={self.n_components} must be less or equal to the batch number of "
-                f"samples {n_rows} for the first partial_fit call."
             )
         if not first and self.n_components != self.n_components_:
             raise ValueError(
@@ -229,12 +212,13 @@ class IncrementalPCA(Projection):
 
     def __getattr__(self, name: str) -> Any:
         """Compute the axes when they are first asked for after a batch."""
-        if name not in LATER or "_scatter" not in self.__dict__:
+        if name not in _save.LATER or "_later" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        moments = Covariance(self.n_samples_seen_, self._mean, self._scatter, None)
-        found = attributes(_solvers.of_covariance(moments), self.n_components_, self._dtype)
-        self.__dict__.update({later: self._put(found[later]) for later in LATER})
-        return self.__dict__[name]
+        if not self._later:
+            moments = Covariance(self.n_samples_seen_, self._mean, self._scatter, None)
+            found = attributes(_solvers.of_covariance(moments), self.n_components_, self._dtype)
+            self._later.update({later: self._put(found[later]) for later in _save.LATER})
+        return self._later[name]
 
     def _put(self, value: Any) -> Any:
         """Return an array in the kind and place of the rows."""

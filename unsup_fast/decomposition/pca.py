@@ -86,7 +86,7 @@ class PCA(Projection):
     -----
     A torch tensor is read where it is. After a fit on one the attributes that are arrays are
     tensors on its device; methods return the kind of array that they are given. On a GPU the
-    solvers are "auto", "covariance_eigh" and "full"; what is of size D x D or N x N, the smaller, is
+    solvers are "auto", "covariance_eigh" and "full"; the matrix of D x D or N x N, the smaller, is
     decomposed on the CPU.
 
     References
@@ -226,9 +226,8 @@ class PCA(Projection):
             return axes, _dimension.kept(wanted, axes.variances, axes.total, axes.count)
         self._fit_svd_solver = self._solver(X.shape, sp.issparse(X))
         wanted = self._wanted(*X.shape)
-        if self._fit_svd_solver == "covariance_eigh" and (
-            X.shape[0] >= X.shape[1] or sp.issparse(X)
-        ):
+        tall = X.shape[0] >= X.shape[1] or sp.issparse(X)
+        if self._fit_svd_solver == "covariance_eigh" and tall:
             axes = _solvers.of_covariance(_input.scattered(self, X, callback))
         else:
             statistics = _arrays.check_finite(X, type(self).__name__, self.n_threads)
@@ -264,6 +263,8 @@ class PCA(Projection):
     def _wanted(self, n_rows: int, n_columns: int) -> Any:
         """Return `n_components`, checked against the solver and the shape."""
         solver, fewer = self._fit_svd_solver, min(n_rows, n_columns)
+        if n_rows < 2:
+            raise ValueError(f"n_samples={n_rows} has no variance; pass at least two rows")
         truncated = solver in ("arpack", "randomized")
         wanted = self.n_components
         if wanted is None:
@@ -277,15 +278,15 @@ class PCA(Projection):
         if wanted != "mle" and not int(truncated) <= wanted <= fewer:
             raise ValueError(
                 f"n_components={wanted} must be between {int(truncated)} and "
-                f"min(n_samples, n_features)={fewer} with svd_solver={solver!r}"
+                f"min(n_samples, n_features)={fewer} with svd_solver={solver!r} "
+                f"(n_samples={n_rows}, n_features={n_columns})"
             )
         if solver == "arpack" and wanted == fewer:
             raise ValueError(
                 f"n_components={wanted} must be strictly less than "
-                f"min(n_samples, n_features)={fewer} with svd_solver={solver!r}"
+                f"min(n_samples, n_features)={fewer} with svd_solver={solver!r} "
+                f"(n_samples={n_rows}, n_features={n_columns})"
             )
-        if n_rows < 2:
-            raise ValueError(f"n_samples={n_rows} has no variance; pass at least two rows")
         return wanted
 
     def __sklearn_tags__(self) -> Any:
