@@ -108,7 +108,7 @@ def test_what_a_device_refuses(device, blobs):
         PCA(2).fit(csr_array(blobs))
     bad = X.clone()
     bad[7, 1] = float("inf")
-    with pytest.raises(ValueError, match="infinity.*row 7, column 1"):
+    with pytest.raises(ValueError, match=r"infinity.*row 7, column 1"):
         PCA(2).fit(bad)
     with pytest.raises(ValueError, match="X has 3 features, but PCA is expecting 4"):
         PCA(2).fit(X).transform(X[:, :3])

@@ -176,7 +176,7 @@ class Projection(
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean log-likelihood of the rows; see `score_samples`."""
-        return float(self.score_samples(X).mean())
+        return float(_arrays.on_host(self.score_samples(X)).mean())
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to one ``.safetensors`` file, all or nothing.
