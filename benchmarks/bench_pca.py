@@ -209,12 +209,12 @@ def test_covariance(benchmark, request, case):
 
 
 @pytest.mark.parametrize("library", ["unsup_fast", "scikit-learn"])
-@pytest.mark.parametrize("name", INCREMENTAL)
-def test_incremental(benchmark, request, name, library):
-    case = INCREMENTAL[name]
-    k, mnist = FITS[case][2], request.config.getoption("--mnist")
-    X = data(case, mnist)
-    blas_rates(case, mnist)
+@pytest.mark.parametrize("case", INCREMENTAL)
+def test_incremental(benchmark, request, case, library):
+    rows = INCREMENTAL[case]
+    k, mnist = FITS[rows][2], request.config.getoption("--mnist")
+    X = data(rows, mnist)
+    blas_rates(rows, mnist)
     own = library == "unsup_fast"
     cls = IncrementalPCA if own else sklearn.decomposition.IncrementalPCA
 
@@ -223,6 +223,6 @@ def test_incremental(benchmark, request, name, library):
 
     rounds = request.config.getoption("--rounds") if own else 1
     axes = benchmark.pedantic(fit, rounds=rounds, warmup_rounds=int(own))
-    missed = lost(axes, case, mnist)
+    missed = lost(axes, rows, mnist)
     assert missed < (1e-6 if own else 1e-2)
-    record(request, benchmark, case, name, library, missed, float("nan"))
+    record(request, benchmark, rows, case, library, missed, float("nan"))
