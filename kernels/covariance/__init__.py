@@ -25,10 +25,10 @@ WIDE = 1 << 22  # elements of a block of transposed columns
 
 
 class Covariance(NamedTuple):
-    """Sums over rows, in float64. With none of them, of `count` zero, as a start for `merged`."""
+    """Sums over rows, in float64. With none of them, of `n_rows` zero, as a start for `merged`."""
 
-    count: int
-    """Rows N."""
+    n_rows: int
+    """How many there are, N."""
     mean: Array
     """[D]"""
     scatter: Array
@@ -139,14 +139,14 @@ def merged(one: Covariance, two: Covariance) -> Covariance:
     one, two : Covariance
         Of the same columns, and of finite rows.
     """
-    if one.count == 0:
+    if one.n_rows == 0:
         return two
-    count, apart = one.count + two.count, two.mean - one.mean
-    share = two.count / count
+    n_rows, apart = one.n_rows + two.n_rows, two.mean - one.mean
+    share = two.n_rows / n_rows
     scatter = apart[:, None] * apart  # [D, D]
-    scatter *= one.count * share
+    scatter *= one.n_rows * share
     scatter += one.scatter + two.scatter
-    return Covariance(count, one.mean + apart * share, scatter, None)
+    return Covariance(n_rows, one.mean + apart * share, scatter, None)
 
 
 def gram(X: Array, mean: Array, *, n_threads: int | None = None) -> Array:
@@ -176,7 +176,7 @@ def gram(X: Array, mean: Array, *, n_threads: int | None = None) -> Array:
         columns = np.ascontiguousarray((X[:, part] - shift[part]).T)  # [step, N]
         found = _scattered(columns, origin, np.abs(columns).max(axis=0), n_threads, None)
         # About zero, not about the mean of a row's values.
-        total += found.scatter + (found.count * found.mean[:, None]) * found.mean
+        total += found.scatter + (found.n_rows * found.mean[:, None]) * found.mean
     # The shift is the mean as rounded: what is left of it is subtracted here.
     middle = total.mean(axis=0)  # [N]
     total += middle.mean() - (middle[:, None] + middle)

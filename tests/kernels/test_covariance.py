@@ -34,7 +34,7 @@ def test_is_that_of_two_passes(shape, dtype, offset):
     X = (np.random.default_rng(0).normal(size=shape) * 0.05 + offset).astype(dtype)
     found = [covariance(X, n_threads=t) for t in (1, 2)]
     check(found[0], X)
-    assert found[0].count == len(X)
+    assert found[0].n_rows == len(X)
     assert found[0].bad is None
     for one, other in zip(found[0], found[1], strict=True):
         np.testing.assert_array_equal(one, other)
@@ -123,7 +123,7 @@ def test_merged_parts_are_the_whole(cuts):
     whole, total = covariance(X), Covariance(0, np.empty(0), np.empty((0, 0)), None)
     for part in np.split(X, cuts):
         total = merged(total, covariance(part))
-    assert total.count == 600
+    assert total.n_rows == 600
     np.testing.assert_allclose(total.mean, whole.mean, rtol=1e-13)
     np.testing.assert_allclose(total.scatter, whole.scatter, rtol=1e-12)
     np.testing.assert_array_equal(total.scatter, total.scatter.T)

@@ -138,8 +138,9 @@ class Projection(
 
     def _deviations(self) -> Array:
         """Return what whitening divides by, [K]."""
-        found = np.sqrt(_arrays.on_host(self.explained_variance_))
-        return np.maximum(found, np.finfo(found.dtype).eps)
+        found: Array = np.sqrt(_arrays.on_host(self.explained_variance_))
+        kept: Array = np.maximum(found, np.finfo(found.dtype).eps)
+        return kept
 
     def score_samples(self, X: Any) -> Any:
         """Return the log-likelihood of each row under the probabilistic model.
@@ -234,7 +235,7 @@ def flipped(axes: Any) -> Any:
 def attributes(axes: Axes, k: int, dtype: Any) -> dict[str, Any]:
     """Return what both classes keep of the first k axes, by the name of the attribute."""
     values, rest = axes.variances[:k], axes.total - axes.variances[:k].sum()
-    left = min(axes.count, len(axes.mean)) - k
+    left = min(axes.n_rows, len(axes.mean)) - k
     known = len(axes.variances) > k  # then without the cancellation of a difference
     noise = (axes.variances[k:].sum() if known else max(rest, 0.0)) / left if left > 0 else 0.0
     share = values / axes.total if axes.total > 0 else np.zeros(k)
@@ -244,7 +245,7 @@ def attributes(axes: Axes, k: int, dtype: Any) -> dict[str, Any]:
         "components_": np.ascontiguousarray(flipped(axes.leading(k)), dtype=dtype),
         "explained_variance_": values.astype(dtype),
         "explained_variance_ratio_": share.astype(dtype),
-        "singular_values_": np.sqrt(values * max(axes.count - 1, 1)).astype(dtype),
+        "singular_values_": np.sqrt(values * max(axes.n_rows - 1, 1)).astype(dtype),
         "noise_variance_": float(noise),
         "n_components_": k,
     }

@@ -30,8 +30,8 @@ WIDE = 1 << 22  # elements of a block of transposed columns
 class Axes(NamedTuple):
     """Principal axes of N rows, in float64."""
 
-    count: int
-    """Rows N."""
+    n_rows: int
+    """How many there are, N."""
     mean: Array
     """[D]"""
     variances: Array
@@ -44,12 +44,12 @@ class Axes(NamedTuple):
 
 def of_covariance(found: Covariance) -> Axes:
     """Return the axes of rows whose mean and scatter are known."""
-    degrees = max(found.count - 1, 1)
+    degrees = max(found.n_rows - 1, 1)
     eigen = eigh(found.scatter)
-    most = min(found.count, len(found.mean))
+    most = min(found.n_rows, len(found.mean))
     values = np.maximum(eigen.values[:most] / degrees, 0)
     total = float(np.trace(found.scatter)) / degrees
-    return Axes(found.count, found.mean, values, total, eigen.leading)
+    return Axes(found.n_rows, found.mean, values, total, eigen.leading)
 
 
 def of_gram(X: Array, mean: Array, n_threads: int | None) -> Axes:

@@ -131,14 +131,14 @@ def attributes_of(estimator: Any, X: Any, gpu: Any) -> dict[str, Any]:
         axes = _solvers.of_covariance(scattered(found, moments))
     else:
         axes = _of_gram(found)
-    k = _dimension.kept(wanted, axes.variances, axes.total, axes.count)
+    k = _dimension.kept(wanted, axes.variances, axes.total, axes.n_rows)
     made = _base.attributes(axes, k, dtype_of(found))
     if _arrays.is_tensor(X):
         made = {
             name: torch.as_tensor(value, device=X.device) if np.ndim(value) else value
             for name, value in made.items()
         }
-    return {**made, "_mean": axes.mean, "n_samples_": axes.count}
+    return {**made, "_mean": axes.mean, "n_samples_": axes.n_rows}
 
 
 def _mean(X: Any) -> Any:

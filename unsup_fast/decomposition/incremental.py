@@ -174,16 +174,16 @@ class IncrementalPCA(Projection):
             self._check_components(self.n_features_in_, reset)
             found, dtype = _input.scattered(self, rows, callback, before), rows.dtype
             place = "cpu" if _arrays.is_tensor(X) else None
-        fewer = min(found.count, len(found.mean))
-        if self.n_components is not None and self.n_components > found.count:
+        fewer = min(found.n_rows, len(found.mean))
+        if self.n_components is not None and self.n_components > found.n_rows:
             raise ValueError(
                 f"n_components={self.n_components} must be less or equal to the batch number of "
-                f"samples {found.count} for the first partial_fit call."
+                f"samples {found.n_rows} for the first partial_fit call."
             )
         if not reset:
             dtype = np.result_type(dtype, self._dtype)
         self.__dict__.update(
-            n_samples_seen_=found.count,
+            n_samples_seen_=found.n_rows,
             n_components_=fewer if self.n_components is None else self.n_components,
             _mean=found.mean,
             _scatter=found.scatter,
@@ -192,7 +192,7 @@ class IncrementalPCA(Projection):
             _later={},
         )
         self.mean_ = self._put(found.mean.astype(dtype))
-        self.var_ = self._put((found.scatter.diagonal() / found.count).astype(dtype))
+        self.var_ = self._put((found.scatter.diagonal() / found.n_rows).astype(dtype))
 
     def _check_components(self, n_columns: int, first: bool) -> None:
         """Raise unless `n_components` fits the columns and the rows seen before."""

@@ -204,7 +204,7 @@ class PCA(Projection):
                 for name, value in attributes(axes, k, rows.dtype).items()
                 if name != "_mean"
             }
-            found |= {"_mean": axes.mean, "n_samples_": axes.count}
+            found |= {"_mean": axes.mean, "n_samples_": axes.n_rows}
         self.__dict__.update(found)
         return self
 
@@ -222,8 +222,8 @@ class PCA(Projection):
                 )
             self._fit_svd_solver = "covariance_eigh"
             axes = _solvers.of_covariance(_input.scattered(self, X, callback))
-            wanted = self._wanted(axes.count, len(axes.mean))
-            return axes, _dimension.kept(wanted, axes.variances, axes.total, axes.count)
+            wanted = self._wanted(axes.n_rows, len(axes.mean))
+            return axes, _dimension.kept(wanted, axes.variances, axes.total, axes.n_rows)
         self._fit_svd_solver = self._solver(X.shape, sp.issparse(X))
         wanted = self._wanted(*X.shape)
         tall = X.shape[0] >= X.shape[1] or sp.issparse(X)
@@ -241,7 +241,7 @@ class PCA(Projection):
                 axes = _solvers.randomized(self, X, wanted)
             if callback is not None:
                 callback(X.shape[0], X.shape[0])
-        return axes, _dimension.kept(wanted, axes.variances, axes.total, axes.count)
+        return axes, _dimension.kept(wanted, axes.variances, axes.total, axes.n_rows)
 
     def _solver(self, shape: tuple[int, int], sparse: bool) -> str:
         """Return the solver that "auto" stands for."""
