@@ -51,7 +51,9 @@ native = Pybind11Extension(
     + ([] if sys.platform == "darwin" else ["-Wno-psabi"]),
 )
 
-lapack = Extension("unsup_fast.kernels.eigh._lapack", ["kernels/eigh/_lapack.pyx"])
+lapack = Extension(
+    "unsup_fast.kernels.eigh._lapack", ["kernels/eigh/_lapack.pyx"], extra_compile_args=["-g0"]
+)
 lapack.cython_c_in_temp = True
 
 kernels = ["unsup_fast.kernels", *(f"unsup_fast.kernels.{p}" for p in find_packages("kernels"))]

@@ -80,6 +80,15 @@ def test_far_from_the_origin_on_a_device(device, dtype):
     np.testing.assert_allclose(model.transform(X), scores, atol=2e-6)
 
 
+@pytest.mark.parametrize("magnitude", [2.0**60, 2.0**-66])
+def test_sizes_at_which_squares_leave_float32(device, magnitude):
+    X = torch.from_numpy(np.random.default_rng(2).normal(size=(500, 6)).astype(np.float32))
+    X = X.to(device) * 2.0 ** -torch.arange(6).to(device)
+    model, plain = PCA(3).fit(X * magnitude), PCA(3).fit(X)
+    assert torch.equal(model.components_, plain.components_)
+    torch.testing.assert_close(model.singular_values_ / magnitude, plain.singular_values_)
+
+
 def test_batches_on_a_device(device, blobs, tmp_path):
     X = torch.from_numpy(blobs).to(device)
     model, whole = IncrementalPCA(2), PCA(2).fit(X)

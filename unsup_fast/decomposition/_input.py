@@ -50,7 +50,7 @@ def scattered(
     estimator: Any, X: Any, callback: Progress | None = None, before: Covariance = EMPTY
 ) -> Covariance:
     """Return mean and scatter of rows that `rows` let through, merged with those `before`."""
-    n_rows = X._n_rows if isinstance(X, Source) else X.shape[0]
+    n_rows = X.rows_if_known if isinstance(X, Source) else X.shape[0]
     done, found = 0, before
     for block in blocks_of(X):
         here = covariance(block, n_threads=estimator.n_threads)

@@ -5,73 +5,21 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
-from sklearn.utils.validation import _check_feature_names, _check_n_features
 
 from unsup_fast import _arrays
-from unsup_fast._rows import source_of
-from unsup_fast.decomposition import _base, _dimension, _solvers
+from unsup_fast._tensors import BLOCK, blocks, give, rows
+from unsup_fast.decomposition import _base, _dimension, _input, _solvers
 from unsup_fast.decomposition._solvers import Axes
 from unsup_fast.kernels.covariance import Covariance, merged
 from unsup_fast.kernels.eigh import eigh
 
-BLOCK = 1 << 24  # elements of a block of centred rows
 SAMPLE = 100  # rows whose median is the middle of the data
 
 
 def dtype_of(X: Any) -> Any:
     """Return the NumPy type of a tensor's numbers."""
     return np.dtype(np.float32 if X.dtype == torch.float32 else np.float64)
-
-
-def rows(estimator: Any, X: Any, gpu: Any, *, reset: bool) -> Any:
-    """Return X as a tensor [N, D] on the device, float32 or float64, or raise."""
-    if not isinstance(X, np.ndarray) and source_of(X) is not None:
-        raise ValueError(
-            f"rows that come in blocks ({type(X).__name__}) are for the CPU; pass device='cpu', or "
-            "rows that fit into the GPU's memory as an array: unsup_fast.blocks.source(X).whole()"
-        )
-    if not _arrays.is_tensor(X):
-        X = _arrays.rows(X, estimator=estimator, reset=reset)
-        if sp.issparse(X):
-            raise ValueError("sparse rows are for the CPU; pass device='cpu' or X.toarray()")
-        X = torch.from_numpy(X if X.flags.writeable else X.copy())
-    else:
-        _check_tensor(X)
-        _check_feature_names(estimator, X, reset=reset)
-        _check_n_features(estimator, X, reset=reset)
-    if X.dtype not in (torch.float32, torch.float64):  # as on the CPU
-        X = X.to(torch.float32 if X.dtype == torch.bfloat16 else torch.float64)
-    X = X.detach().to(gpu)
-    low, high = torch.aminmax(X)
-    if not torch.isfinite(high - low):
-        for start, block in _blocks(X):
-            bad = ~torch.isfinite(block)
-            if bad.any():
-                row, column = divmod(int(bad.flatten().byte().argmax()), X.shape[1])
-                value = block[row, column].item()
-                _arrays.raise_bad(value, start + row, column, type(estimator).__name__)
-    return X
-
-
-def _check_tensor(X: Any) -> None:
-    if X.layout != torch.strided:
-        raise ValueError(f"X is a tensor of layout {X.layout}; pass a dense one, X.to_dense()")
-    if X.ndim != 2 or X.is_complex():
-        raise ValueError(f"Expected a 2D tensor of real numbers, got {X.dtype}{list(X.shape)}.")
-    for size, what in zip(X.shape, ("sample", "feature"), strict=True):
-        if size == 0:
-            raise ValueError(
-                f"Found array with 0 {what}(s) (shape={tuple(X.shape)}) while a minimum of 1 is "
-                "required."
-            )
-
-
-def _blocks(X: Any) -> Iterator[tuple[int, Any]]:
-    size = max(1, BLOCK // X.shape[1])
-    for start in range(0, len(X), size):
-        yield start, X[start : start + size]
 
 
 @contextmanager
@@ -93,28 +41,39 @@ def _middle(X: Any) -> Any:
 def scattered(X: Any, before: Covariance) -> Covariance:
     """Return mean and scatter of the rows on the host, merged with those `before`."""
     shift, n_columns = _middle(X), X.shape[1]
+    scale = _scale(X, shift)
     sums = torch.zeros(n_columns, dtype=torch.float64, device=X.device)
     products = sums.new_zeros((n_columns, n_columns))
     size = max(1, min(4096, BLOCK // n_columns))  # so few that float32 can add them up
     with _full_precision():
         for start in range(0, len(X), size):
-            block = X[start : start + size] - shift
+            block = (X[start : start + size] - shift) * scale
             sums += block.sum(dim=0, dtype=torch.float64)
             products += block.T @ block
-    mean = sums / len(X)
     products -= sums[:, None] * sums / len(X)
+    unit = 1 / scale.double()  # [D] powers of two
+    products *= unit[:, None]
+    products *= unit
     whole = ((products + products.T) / 2).cpu().numpy()
     if not np.isfinite(whole).all():
         raise OverflowError(
             f"the covariance of X overflows {X.dtype}; divide X by its largest magnitude"
         )
-    middle = (shift.double() + mean).cpu().numpy()
-    return merged(before, Covariance(len(X), middle, whole, None))
+    mean = (shift.double() + unit * (sums / len(X))).cpu().numpy()
+    return merged(before, Covariance(len(X), mean, whole, None))
+
+
+def _scale(X: Any, shift: Any) -> Any:
+    """Return powers of two [D] that bring the columns near one, so that squares stay in range."""
+    reach = torch.maximum((X.amax(dim=0) - shift).abs(), (X.amin(dim=0) - shift).abs())
+    most = int(np.log2(torch.finfo(X.dtype).max)) - 1
+    exponent = torch.frexp(reach.clamp_max(torch.finfo(X.dtype).max)).exponent
+    return torch.ldexp(torch.ones_like(reach), -exponent.clamp(-most, most))
 
 
 def attributes_of(estimator: Any, X: Any, gpu: Any) -> dict[str, Any]:
     """Fit `PCA` to a tensor; return its attributes."""
-    found = rows(estimator, X, gpu, reset=True)
+    found = rows(X, gpu, estimator, reset=True)
     solver = estimator._solver(tuple(found.shape), False)
     if estimator.svd_solver == "auto" and solver == "randomized":
         solver = "covariance_eigh"
@@ -124,11 +83,10 @@ def attributes_of(estimator: Any, X: Any, gpu: Any) -> dict[str, Any]:
         )
     estimator._fit_svd_solver = solver
     wanted = estimator._wanted(*found.shape)
-    moments = Covariance(0, np.empty(0), np.empty((0, 0)), None)
     if solver == "full":
         axes = _of_svd(found)
     elif len(found) >= found.shape[1]:
-        axes = _solvers.of_covariance(scattered(found, moments))
+        axes = _solvers.of_covariance(scattered(found, _input.EMPTY))
     else:
         axes = _of_gram(found)
     k = _dimension.kept(wanted, axes.variances, axes.total, axes.n_rows)
@@ -145,7 +103,7 @@ def _mean(X: Any) -> Any:
     """Return the mean [D] in float64, from sums about the middle."""
     shift = _middle(X).double()
     sums = torch.zeros_like(shift)
-    for _, block in _blocks(X):
+    for _, block in blocks(X, X.shape[1]):
         sums += (block - shift).sum(dim=0)
     return shift + sums / len(X)
 
@@ -187,11 +145,6 @@ def _fitted(estimator: Any, X: Any) -> tuple[Any, Any, Any]:
     return axes, variances, mean
 
 
-def give(value: Any, X: Any) -> Any:
-    """Return a tensor where X is if that is one, else as an array."""
-    return value.to(X.device) if _arrays.is_tensor(X) else value.cpu().numpy()
-
-
 def _wide(estimator: Any, X: Any) -> Any:
     """Return the wider of the types of X and the axes."""
     axes = torch.as_tensor(estimator.components_).dtype
@@ -200,7 +153,7 @@ def _wide(estimator: Any, X: Any) -> Any:
 
 def transform(estimator: Any, X: Any, gpu: Any) -> Any:
     """Return the coordinates of rows along the axes."""
-    found = rows(estimator, X, gpu, reset=False)
+    found = rows(X, gpu, estimator, reset=False)
     axes, variances, mean = _fitted(estimator, found)
     wide = _wide(estimator, found)
     if estimator.whiten:
@@ -210,7 +163,7 @@ def transform(estimator: Any, X: Any, gpu: Any) -> Any:
     offset = ((shift.double() - mean) @ axes.T).to(wide)  # what rounding the mean left
     out = found.new_empty((len(found), len(axes)), dtype=wide)
     with _full_precision():
-        for start, block in _blocks(found):
+        for start, block in blocks(found, found.shape[1]):
             out[start : start + len(block)] = (block - shift) @ weights.T + offset
     return give(out, X)
 
@@ -232,12 +185,12 @@ def inverse_transform(estimator: Any, X: Any) -> Any:
 
 def score_samples(estimator: Any, X: Any, gpu: Any) -> Any:
     """Return the log-likelihood of each row."""
-    found = rows(estimator, X, gpu, reset=False)
+    found = rows(X, gpu, estimator, reset=False)
     _, _, mean = _fitted(estimator, found)
     precision = torch.as_tensor(_base.precision_of(estimator), device=found.device)
     constant = found.shape[1] * np.log(2 * np.pi) - float(torch.linalg.slogdet(precision)[1])
     out = found.new_empty(len(found), dtype=torch.float64)
-    for start, block in _blocks(found):
+    for start, block in blocks(found, found.shape[1]):
         centred = block - mean  # [B, D] float64
         squares = (centred * (centred @ precision)).sum(dim=1)
         out[start : start + len(block)] = -0.5 * (squares + constant)

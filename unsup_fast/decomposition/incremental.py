@@ -165,7 +165,7 @@ class IncrementalPCA(Projection):
         if gpu is not None:
             from unsup_fast.decomposition import _torch
 
-            rows = _torch.rows(self, X, gpu, reset=reset)
+            rows = _torch.rows(X, gpu, self, reset=reset)
             self._check_components(rows.shape[1], reset)
             found, dtype = _torch.scattered(rows, before), _torch.dtype_of(rows)
             place = X.device if _arrays.is_tensor(X) else None
