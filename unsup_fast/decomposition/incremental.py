@@ -163,9 +163,10 @@ class IncrementalPCA(Projection):
         gpu = _input.gpu(X, self.device)
         place: Any = None
         if gpu is not None:
+            from unsup_fast import _tensors
             from unsup_fast.decomposition import _torch
 
-            rows = _torch.rows(X, gpu, self, reset=reset)
+            rows = _tensors.rows(X, gpu, self, reset=reset)
             self._check_components(rows.shape[1], reset)
             found, dtype = _torch.scattered(rows, before), _torch.dtype_of(rows)
             place = X.device if _arrays.is_tensor(X) else None
