@@ -6,6 +6,7 @@ whether it interprets: a file `*_on_gpu.py` holds cases for both the interpreter
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from typing import NamedTuple
 import pytest
 from hypothesis import settings
 
+# A shell's background jobs are born deaf to Ctrl-C, and so would be what the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     settings.load_profile("ci")

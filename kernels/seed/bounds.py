@@ -12,7 +12,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from unsup_fast.kernels._check import Array
-from unsup_fast.kernels.assign.prune import COUNTS, Basis, basis, project_rows
+from unsup_fast.kernels.assign.columns import Basis, basis, project_rows
+from unsup_fast.kernels.assign.prune import COUNTS
 
 SAMPLE = 512  # rows on which survivors are counted
 CANDIDATES = 32  # candidates that they are counted for

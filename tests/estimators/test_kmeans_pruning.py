@@ -50,19 +50,21 @@ def test_every_algorithm_gives_the_same_to_the_bit(steep, eager, weighted, n_ini
             np.testing.assert_array_equal(getattr(model, name), getattr(models[0], name))
 
 
-def test_bounds_slower_than_the_dense_pass_are_dropped(steep, eager, monkeypatch):
-    # The dense pass takes 1 s (first two readings of the clock), all others 9 s.
-    ticks = iter(np.cumsum([0, len(steep[: _pruning.TIMED]) / len(steep)] + [0, 9] * 100))
+@pytest.mark.parametrize(("dense", "back"), [(1, False), (20, True)])
+def test_bounds_slower_than_the_dense_pass_are_dropped(steep, eager, monkeypatch, dense, back):
+    # A dense pass seems to take 1 s (first two readings of the clock), pruned ones take 9 s.
+    seconds = [len(steep[: _pruning.TIMED]) / len(steep), 9, 9, dense, 9, 9]
+    ticks = iter(np.cumsum([step for each in seconds for step in (0, each)]))
     monkeypatch.setattr(_pruning, "perf_counter", lambda: float(next(ticks)))
     passes = _pruning.Passes(steep, steep[0].copy(), None, 1, True, moments(steep))
     labels = np.full(len(steep), -1, dtype=np.int32)
     centers = steep[:60].copy()
     made = []
-    for _ in range(4):
+    for _ in range(5):
         passes.step(centers, labels, 10)
         made.append(passes._bounds is not None)
-    assert made == [True, False, False, False]
-    assert len(eager) == 1
+    assert made == [True, False, False, back, back]
+    assert len(eager) == 1 + back
 
 
 def test_an_interrupted_pass_leaves_no_bounds_behind(steep, eager, monkeypatch):

@@ -13,7 +13,7 @@ from sklearn.cluster import kmeans_plusplus
 from threadpoolctl import threadpool_limits
 
 from unsup_fast.kernels import _native
-from unsup_fast.kernels.assign.prune import Basis, basis, project_rows
+from unsup_fast.kernels.assign.columns import Basis, basis, project_rows
 from unsup_fast.kernels.seed import bounds, ref, scale_of, score, seed
 
 SHAPES = [(1, 1, 1), (9, 2, 9), (97, 17, 12), (3100, 3, 30), (400, 130, 40)]
