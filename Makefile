@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 PINS := PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/constraints.txt
 PIP := $(PINS) $(BIN)/python -m pip install --quiet
-NATIVE := pyproject.toml setup.py constraints.txt $(shell find csrc -type f)
+NATIVE := pyproject.toml setup.py constraints.txt $(shell find csrc -type f) $(shell find kernels -name '*.pyx')
 PACKAGE := $(NATIVE) MANIFEST.in $(shell find kernels unsup_fast -name '*.py' -o -name '*.pyi' -o -name '*.css')
 
 .PHONY: demo test bench lint dist clean
@@ -29,7 +29,7 @@ lint: .venv/.dev build/.wheel
 dist: build/.wheel
 
 clean:
-	rm -rf .venv build dist demo benchmarks/results *.egg-info kernels/*.so
+	rm -rf .venv build dist demo benchmarks/results *.egg-info kernels/*.so kernels/*/*.so
 
 .venv/.made:
 	$(PYTHON) -m venv .venv

@@ -1,4 +1,4 @@
-"""Build of the native module; everything else is in pyproject.toml."""
+"""Build of the compiled modules; everything else is in pyproject.toml."""
 
 import glob
 import os
@@ -6,8 +6,8 @@ import sys
 import tempfile
 
 from pybind11.setup_helpers import Pybind11Extension
-from setuptools import find_packages, setup
-from setuptools.command.build_ext import build_ext
+from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext  # Cython's, where there is a .pyx
 
 
 class BuildExt(build_ext):
@@ -51,10 +51,15 @@ native = Pybind11Extension(
     + ([] if sys.platform == "darwin" else ["-Wno-psabi"]),
 )
 
+lapack = Extension(
+    "unsup_fast.kernels.eigh._lapack", ["kernels/eigh/_lapack.pyx"], extra_compile_args=["-g0"]
+)
+lapack.cython_c_in_temp = True
+
 kernels = ["unsup_fast.kernels", *(f"unsup_fast.kernels.{p}" for p in find_packages("kernels"))]
 setup(
     packages=[*find_packages(include=["unsup_fast", "unsup_fast.*"]), *kernels],
     package_dir={"unsup_fast.kernels": "kernels"},
-    ext_modules=[native],
+    ext_modules=[native, lapack],
     cmdclass={"build_ext": BuildExt},
 )

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 LIBRARIES = {
-    "cpu": ["numpy", "scikit-learn", "scikit-learn-intelex", "faiss-cpu", "superkmeans"],
+    "cpu": ["numpy", "scikit-learn", "scikit-learn-intelex", "torch", "faiss-cpu", "superkmeans"],
     "cuda": ["torch", "triton", "flash-kmeans", "flashlib"],
 }
 SHARES = {  # column of the chart: what it is a share of
@@ -77,13 +77,17 @@ def pytest_sessionfinish(session):
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     device = session.config.getoption("--device")
-    name = "kmeans" if device == "cpu" else f"kmeans-{device}"
     environment = _environment(device)
-    with open(folder / f"{name}.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, [*rows[0], *environment])
-        writer.writeheader()
-        writer.writerows(row | environment for row in rows)
-    _chart(rows, folder / f"{name}.png")
+    tables = {}
+    for row in rows:
+        tables.setdefault(row.pop("bench", "kmeans"), []).append(row)
+    for bench, table in tables.items():
+        name = bench if device == "cpu" else f"{bench}-{device}"
+        with open(folder / f"{name}.csv", "w", newline="") as file:
+            writer = csv.DictWriter(file, [*table[0], *environment])
+            writer.writeheader()
+            writer.writerows(row | environment for row in table)
+        _chart(table, folder / f"{name}.png")
 
 
 def _chart(rows, path):

@@ -103,12 +103,12 @@ class EmPass {
         }
         if (out_.resp_sums == nullptr) return log_likelihood;
         scale_rows(i0, i1, work);
-        if (in_.covariance == Covariance::full && dense_pays<T>(m_.d))
+        if (in_.covariance == CovarianceType::full && dense_pays<T>(m_.d))
             for (int64_t t = 0; t < tiles; ++t) work.dense[t] = all_finite<T>(tile(t, work), m_.d);
-        if (in_.covariance == Covariance::tied)
+        if (in_.covariance == CovarianceType::tied)
             std::fill(work.total.get(), work.total.get() + tiles * kTile<T>, 0.0);
         for (int64_t k = 0; k < m_.k; ++k) component(k, tiles, work);
-        if (in_.covariance == Covariance::tied) tied(tiles, work);
+        if (in_.covariance == CovarianceType::tied) tied(tiles, work);
         return log_likelihood;
     }
 
@@ -130,8 +130,8 @@ class EmPass {
 
     // OUT work.shares: l of the rows of tiles, which for tied become (x - s) U.
     void densities(int64_t tiles, EmWork<T>& work) const {
-        const bool full = in_.covariance == Covariance::full;
-        if (in_.covariance == Covariance::tied)
+        const bool full = in_.covariance == CovarianceType::full;
+        if (in_.covariance == CovarianceType::tied)
             for (int64_t t = 0; t < tiles; ++t) project_rows<T>(m_, tile(t, work), work.gap.get());
         const int64_t panel = full ? plan_.panel : m_.k;
         for (int64_t k0 = 0; k0 < m_.k; k0 += panel)
@@ -175,7 +175,7 @@ class EmPass {
     }
 
     void component(int64_t k, int64_t tiles, EmWork<T>& work) const {
-        const bool full = in_.covariance == Covariance::full;
+        const bool full = in_.covariance == CovarianceType::full;
         const Listed found = list(k, tiles, work);
         const int64_t count = found.rows, w = m_.width;
         const T* const high = m_.high.get() + k * w;
@@ -192,13 +192,13 @@ class EmPass {
                 T* const weighted = gap + plan_.run * w;
                 gather<T, T>(work.rows.get(), run, w, high, gap, weighted, sums);
                 add_symmetric<T>(gap, weighted, run.count, w, m_.d, second);
-            } else if (in_.covariance == Covariance::tied) {
+            } else if (in_.covariance == CovarianceType::tied) {
                 add_diagonal<T, false>(work.rows.get(), run, w, high, sums, nullptr);
             } else {
                 add_diagonal<T, true>(work.rows.get(), run, w, high, sums, second);
             }
         }
-        if (in_.covariance == Covariance::tied)
+        if (in_.covariance == CovarianceType::tied)
             for (int64_t r = 0; r < count; ++r) work.total[work.row[r]] += double(work.share[r]);
     }
 

@@ -69,7 +69,7 @@ struct EmModel {
                 high[i * width + j] = T(mean);
                 low[i * d + j] = mean - double(high[i * width + j]);
             }
-        if (in.covariance == Covariance::tied)
+        if (in.covariance == CovarianceType::tied)
             for (int64_t j = 0; j < d; ++j) {
                 double sum = 0;
                 for (int64_t i = 0; i < k; ++i) sum += in.means[i * d + j] * scale;
@@ -77,7 +77,7 @@ struct EmModel {
             }
         if (in.factors == nullptr) return;
         set_constants(in);
-        if (in.covariance == Covariance::full)
+        if (in.covariance == CovarianceType::full)
             set_triangles(in);
         else
             set_diagonals(in);
@@ -90,11 +90,11 @@ struct EmModel {
     // IN U: the entry (j, j) of component i, whatever the kind of covariance.
     static double diagonal(const EmIn<T>& in, int64_t i, int64_t j) {
         switch (in.covariance) {
-            case Covariance::full:
+            case CovarianceType::full:
                 return in.factors[(i * in.d + j) * in.d + j];
-            case Covariance::tied:
+            case CovarianceType::tied:
                 return in.factors[j * in.d + j];
-            case Covariance::diag:
+            case CovarianceType::diag:
                 return in.factors[i * in.d + j];
             default:
                 return in.factors[i];
@@ -150,7 +150,7 @@ struct EmModel {
 
     // Tied: the diagonals are ones and the means are those of projected rows, (mu - s) U.
     void set_diagonals(const EmIn<T>& in) {
-        const bool tied = in.covariance == Covariance::tied;
+        const bool tied = in.covariance == CovarianceType::tied;
         if (tied) {
             const Buffer<double> none = buffer<double>(d, 0.0);
             factors = buffer<T>(triangle.size, T(0));

@@ -169,12 +169,13 @@ void add_diagonal(const T* x, const Shares<T>& of, int64_t width, const T* origi
 struct SumsLayout {
     int64_t width, sums, second, each, size;  // each: of one component's second moment
 
-    SumsLayout(int64_t k, int64_t width_, Covariance covariance) : width(width_) {
+    SumsLayout(int64_t k, int64_t width_, CovarianceType covariance) : width(width_) {
         sums = round_up(k, 8);
         second = sums + k * width;
-        const bool matrix = covariance == Covariance::full || covariance == Covariance::tied;
+        const bool matrix =
+            covariance == CovarianceType::full || covariance == CovarianceType::tied;
         each = matrix ? width * width : width;
-        size = second + (covariance == Covariance::tied ? 1 : k) * each;
+        size = second + (covariance == CovarianceType::tied ? 1 : k) * each;
     }
 };
 
@@ -222,22 +223,22 @@ void finish_moments(const EmModel<T>& m, const EmIn<T>& in, const SumsLayout& at
             const double moved = sums[i] * low[j] + low[i] * sums[j] - share * low[i] * low[j];
             return (product - moved) * unscale * unscale;
         };
-        if (in.covariance == Covariance::full) {
+        if (in.covariance == CovarianceType::full) {
             for (int64_t i = 0; i < d; ++i)
                 for (int64_t j = i; j < d; ++j)
                     out.second[(c * d + i) * d + j] = out.second[(c * d + j) * d + i] =
                         about_mean(second[i * m.width + j], i, j);
-        } else if (in.covariance != Covariance::tied) {
+        } else if (in.covariance != CovarianceType::tied) {
             double trace = 0;
             for (int64_t j = 0; j < d; ++j) {
                 const double value = std::max(about_mean(second[j], j, j), 0.0);
                 trace += value;
-                if (in.covariance == Covariance::diag) out.second[c * d + j] = value;
+                if (in.covariance == CovarianceType::diag) out.second[c * d + j] = value;
             }
-            if (in.covariance == Covariance::spherical) out.second[c] = trace;
+            if (in.covariance == CovarianceType::spherical) out.second[c] = trace;
         }
     }
-    if (in.covariance == Covariance::tied) finish_tied<T>(m, in, total, total + at.second, out);
+    if (in.covariance == CovarianceType::tied) finish_tied<T>(m, in, total, total + at.second, out);
 }
 
 }  // namespace

@@ -43,12 +43,12 @@
 
 namespace unsup {
 
-enum class Covariance { full, tied, diag, spherical };
+enum class CovarianceType { full, tied, diag, spherical };
 
 template <class T>
 struct EmIn {
     int64_t n, d, k;
-    Covariance covariance;
+    CovarianceType covariance;
     const T* x;                 // IN [N, D]
     const double* log_weights;  // IN [K]; null if resp or labels are given
     const double* means;        // IN [K, D]

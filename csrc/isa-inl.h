@@ -15,6 +15,8 @@
 #include "em-moments-inl.h"
 #include "em-dense-inl.h"
 #include "em-inl.h"
+#include "covariance-inl.h"
+#include "affine-inl.h"
 #include "seed-inl.h"
 #include "seed-bound-inl.h"
 #include "seed-rounds-inl.h"
@@ -25,8 +27,9 @@ namespace {
 
 template <class T>
 Ops<T> ops() {
-    return {assign<T>,  assign_csr<T>, prune<T>,    means<T>,       project<T>, encode<T>,
-            moments<T>, seed<T>,       seed_csr<T>, seed_rounds<T>, em<T>,      spread<T>};
+    return {assign<T>,   assign_csr<T>,  prune<T>,      means<T>,  project<T>,
+            encode<T>,   moments<T>,     covariance<T>, affine<T>, seed<T>,
+            seed_csr<T>, seed_rounds<T>, em<T>,         spread<T>};
 }
 
 }  // namespace

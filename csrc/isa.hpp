@@ -4,8 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "affine.hpp"
 #include "assign.hpp"
 #include "em.hpp"
+#include "covariance.hpp"
 #include "moments.hpp"
 #include "prune.hpp"
 #include "seed.hpp"
@@ -21,6 +23,8 @@ struct Ops {
     void (*project)(const Project<T>&, const Run&);
     void (*encode)(const Encode<T>&, const Run&);
     void (*moments)(Moments<T>&, const Run&);
+    void (*covariance)(const Covariance<T>&, const Run&);
+    void (*affine)(const Affine<T>&, const Run&);
     void (*seed)(const Seed<T>&, const Run&);
     void (*seed_csr)(const Seed<T>&, const Csr<T>&, const Run&);
     void (*seed_rounds)(SeedRounds<T>&, const Run&);

@@ -116,6 +116,17 @@ def has_byte_products() -> bool: ...
 def moments(
     X: _Array, mean: _Doubles, variance: _Doubles, reach: _Doubles, n_threads: int
 ) -> int: ...
+def covariance(
+    X: _Array,
+    shift: _Array,
+    scale: _Array,
+    sums: _Doubles,
+    products: _Doubles,
+    n_threads: int,
+) -> None: ...
+def affine(
+    X: _Array, shift: _Array, weights: _Array, offset: _Array, out: _Array, n_threads: int
+) -> None: ...
 def seed(
     X: _Array,
     candidates: _Array,

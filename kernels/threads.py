@@ -5,6 +5,9 @@ import math
 import os
 from numbers import Integral
 from pathlib import Path
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
 
 from unsup_fast.kernels._dispatch import native
 
@@ -55,3 +58,18 @@ def effective(n_threads: int | None = None) -> int:
     if quota is not None:
         limits.append(quota)
     return max(1, min(limits))
+
+
+@functools.cache
+def _pools() -> ThreadpoolController:
+    import scipy.linalg  # noqa: F401  its BLAS is there to be found then
+
+    return ThreadpoolController()
+
+
+def one_in_blas() -> Any:
+    """Return a context in which the BLAS of NumPy and SciPy runs in one thread.
+
+    Sums that it shares among threads round differently for each number of them.
+    """
+    return _pools().limit(limits=1, user_api="blas")

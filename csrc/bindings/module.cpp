@@ -108,21 +108,21 @@ void require_permutation(const In<int32_t>& order) {
     }
 }
 
-Covariance covariance_of(const std::string& name) {
-    if (name == "full") return Covariance::full;
-    if (name == "tied") return Covariance::tied;
-    if (name == "diag") return Covariance::diag;
+CovarianceType covariance_of(const std::string& name) {
+    if (name == "full") return CovarianceType::full;
+    if (name == "tied") return CovarianceType::tied;
+    if (name == "diag") return CovarianceType::diag;
     require(name == "spherical", "covariance_type: unknown");
-    return Covariance::spherical;
+    return CovarianceType::spherical;
 }
 
-int64_t second_size(Covariance covariance, int64_t k, int64_t d) {
+int64_t second_size(CovarianceType covariance, int64_t k, int64_t d) {
     switch (covariance) {
-        case Covariance::full:
+        case CovarianceType::full:
             return k * d * d;
-        case Covariance::tied:
+        case CovarianceType::tied:
             return d * d;
-        case Covariance::diag:
+        case CovarianceType::diag:
             return k * d;
         default:
             return k;
@@ -376,7 +376,7 @@ void bind_dense(py::module_& m) {
                         x.shape(1) >= 1 && means.shape(0) >= 1,
                     "X and means must be matrices with equal numbers of columns");
             const int64_t n = x.shape(0), d = x.shape(1), k = means.shape(0);
-            const Covariance covariance = covariance_of(covariance_type);
+            const CovarianceType covariance = covariance_of(covariance_type);
             const int64_t size = second_size(covariance, k, d);
             require(given ? !factors && !log_weights && resp.has_value() != labels.has_value()
                           : factors && log_weights,
@@ -411,6 +411,41 @@ void bind_dense(py::module_& m) {
         py::arg("sample_weight").noconvert(), py::arg("given"), py::arg("resp_sums").noconvert(),
         py::arg("sums").noconvert(), py::arg("second").noconvert(), py::arg("log_prob").noconvert(),
         py::arg("resp").noconvert(), py::arg("labels").noconvert(), py::arg("n_threads"));
+    m.def(
+        "covariance",
+        [](const In<T>& x, const In<T>& shift, const In<T>& scale, In<double> sums,
+           In<double> products, int threads) {
+            require(x.ndim() == 2 && x.size() >= 1, "X must be a non-empty matrix");
+            const int64_t d = x.shape(1);
+            require(shift.size() == d && scale.size() == d && sums.size() == d &&
+                        products.size() == d * d,
+                    "wrong length");
+            const Covariance<T> to{x.shape(0),
+                                   d,
+                                   x.data(),
+                                   shift.data(),
+                                   scale.data(),
+                                   sums.mutable_data(),
+                                   products.mutable_data()};
+            run_free(threads, [&](const Run& r) { ops<T>().covariance(to, r); });
+        },
+        py::arg("X").noconvert(), py::arg("shift").noconvert(), py::arg("scale").noconvert(),
+        py::arg("sums").noconvert(), py::arg("products").noconvert(), py::arg("n_threads"));
+    m.def(
+        "affine",
+        [](const In<T>& x, const In<T>& shift, const In<T>& weights, const In<T>& offset, In<T> out,
+           int threads) {
+            require(x.ndim() == 2 && weights.ndim() == 2 && out.ndim() == 2 && x.shape(1) >= 1 &&
+                        weights.shape(1) == x.shape(1) && shift.size() == x.shape(1) &&
+                        weights.shape(0) >= 1 && offset.size() == weights.shape(0) &&
+                        out.shape(0) == x.shape(0) && out.shape(1) == weights.shape(0),
+                    "the shapes of an affine map do not fit");
+            const Affine<T> map{x.shape(0),   x.shape(1),     weights.shape(0), x.data(),
+                                shift.data(), weights.data(), offset.data(),    out.mutable_data()};
+            run_free(threads, [&](const Run& r) { ops<T>().affine(map, r); });
+        },
+        py::arg("X").noconvert(), py::arg("shift").noconvert(), py::arg("weights").noconvert(),
+        py::arg("offset").noconvert(), py::arg("out").noconvert(), py::arg("n_threads"));
     m.def(
         "seed",
         [](const In<T>& x, const In<T>& candidates, const MaybeIn<T>& closest,

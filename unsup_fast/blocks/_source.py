@@ -94,6 +94,11 @@ class Source:
         return self._n_rows
 
     @property
+    def rows_if_known(self) -> int | None:
+        """Rows N if that takes no pass to find out, else None."""
+        return self._n_rows
+
+    @property
     def shape(self) -> tuple[int, int]:
         """N and D."""
         return self.n_rows, self.n_columns

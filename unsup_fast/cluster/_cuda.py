@@ -10,18 +10,15 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
-from sklearn.utils.validation import _check_feature_names, _check_n_features
 
-from unsup_fast import _arrays
+from unsup_fast import _arrays, _tensors
+from unsup_fast._tensors import blocks, give
 from unsup_fast.cluster import _init, _input, _lloyd, _parallel
 from unsup_fast.cluster._lloyd import Iteration, Run
 from unsup_fast.kernels.assign import Assigned, assign
 from unsup_fast.kernels.assign.triton_ import Kept, width
 from unsup_fast.kernels.seed import seed
-
-BLOCK = 1 << 24  # elements of a block of rows or distances: 128 MiB in float64
 
 
 class HostRows:
@@ -126,72 +123,19 @@ def problem(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> tuple[Probl
     return made, shift.cpu().numpy()
 
 
-def give(value: Any, X: Any) -> Any:
-    """Return a tensor where X is if that is one, else as an array."""
-    return value.to(X.device) if _arrays.is_tensor(X) else value.cpu().numpy()
-
-
 def _rows(X: Any, gpu: Any, estimator: Any, reset: bool = False) -> Any:
     """Return X as a contiguous tensor [N, D] on the GPU, float32 or float64, or raise."""
     if estimator.metric != "euclidean":
         raise ValueError(
             f"metric={estimator.metric!r} is for the CPU; pass device='cpu' and rows in its memory"
         )
-    if not isinstance(X, np.ndarray) and _input.source_of(X) is not None:
-        raise ValueError(
-            f"rows that come in blocks ({type(X).__name__}) are for the CPU; pass device='cpu', or "
-            "rows that fit into the GPU's memory as an array: unsup_fast.blocks.source(X).whole()"
-        )
-    if not _arrays.is_tensor(X):
-        X = _arrays.rows(X, estimator=estimator, reset=reset)
-        if sp.issparse(X):
-            raise ValueError("sparse rows are for the CPU; pass device='cpu' or X.toarray()")
-        X = torch.from_numpy(X if X.flags.writeable else X.copy())
-    else:
-        _check_tensor(X)
-        _check_feature_names(estimator, X, reset=reset)
-        _check_n_features(estimator, X, reset=reset)
-    if X.dtype not in (torch.float32, torch.float64):  # as on the CPU
-        X = X.to(torch.float32 if X.dtype == torch.bfloat16 else torch.float64)
-    X = X.detach().to(gpu).contiguous()
-    low, high = torch.aminmax(X)
-    if not torch.isfinite(high - low):
-        _check_finite(X, type(estimator).__name__)
-    return X
-
-
-def _check_tensor(X: Any) -> None:
-    if X.layout != torch.strided:
-        raise ValueError(f"X is a tensor of layout {X.layout}; pass a dense one, X.to_dense()")
-    if X.ndim != 2 or X.is_complex():
-        raise ValueError(f"Expected a 2D tensor of real numbers, got {X.dtype}{list(X.shape)}.")
-    for size, what in zip(X.shape, ("sample", "feature"), strict=True):
-        if size == 0:
-            raise ValueError(
-                f"Found array with 0 {what}(s) (shape={tuple(X.shape)}) while a minimum of 1 is "
-                "required."
-            )
-
-
-def _check_finite(X: Any, owner: str) -> None:
-    for first, block in _blocks(X, X.shape[1]):
-        bad = ~torch.isfinite(block)
-        if bad.any():
-            row, column = divmod(int(bad.flatten().byte().argmax()), X.shape[1])
-            _arrays.raise_bad(block[row, column].item(), first + row, column, owner)
-
-
-def _blocks(X: Any, elements: int) -> Any:
-    """Yield blocks of rows and where they begin, `elements` elements to be made of each row."""
-    size = max(1, BLOCK // elements)
-    for first in range(0, len(X), size):
-        yield first, X[first : first + size]
+    return _tensors.rows(X, gpu, estimator, reset=reset).contiguous()
 
 
 def _variance(X: Any, shift: Any) -> Any:
     """Return the variance of each column as an array [D], from float64 sums about the shift."""
     sums = torch.zeros((2, X.shape[1]), dtype=torch.float64, device=X.device)
-    for _, block in _blocks(X, X.shape[1]):
+    for _, block in blocks(X, X.shape[1]):
         moved = block.double() - shift.double()
         sums += torch.stack([moved.sum(dim=0), (moved * moved).sum(dim=0)])
     mean, square = (sums / len(X)).cpu().numpy()
@@ -409,7 +353,7 @@ def transform(estimator: Any, X: Any, gpu: Any) -> Any:
     rows, centers, shift = _fitted(estimator, X, gpu)
     moved = centers.double() - shift.double()  # [K, D]
     out = torch.empty((len(rows), len(centers)), dtype=rows.dtype, device=gpu)
-    for first, block in _blocks(rows, max(len(centers), rows.shape[1])):
+    for first, block in blocks(rows, max(len(centers), rows.shape[1])):
         x = block.double() - shift.double()
         out[first : first + len(block)] = torch.cdist(
             x, moved, compute_mode="donot_use_mm_for_euclid_dist"

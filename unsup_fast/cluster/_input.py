@@ -1,8 +1,6 @@
 """What goes into k-means: the device, rows, weights, and a fitted model's centroids."""
 
-import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,8 @@ from sklearn.utils import gen_batches
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import _check_sample_weight
 
-from unsup_fast import _arrays, blocks
+from unsup_fast import _arrays
+from unsup_fast._rows import check_columns, gpu, source_of
 from unsup_fast.blocks import Source
 from unsup_fast.cluster import _streams
 from unsup_fast.cluster._lloyd import Problem
@@ -21,6 +20,20 @@ from unsup_fast.cluster._pruning import Passes
 from unsup_fast.cluster._sphere import COST, unit_rows
 from unsup_fast.cluster._streams import Stream
 from unsup_fast.kernels import threads
+
+__all__ = [
+    "batch",
+    "check_device",
+    "distances",
+    "fitted",
+    "gpu",
+    "joined",
+    "parts",
+    "problem",
+    "rows_of",
+    "source_of",
+    "weights",
+]
 
 Array = npt.NDArray[Any]
 
@@ -36,31 +49,6 @@ def check_device(device: Any) -> None:
             f"device={device!r} is not available: this computes on the CPU; pass device='cpu' or "
             "None"
         )
-
-
-def gpu(X: Any, device: Any) -> Any:
-    """Return the torch device of the GPU that computes, or None for the CPU.
-
-    Raises
-    ------
-    ValueError
-        If `device` is not to be had.
-    """
-    if device is None:
-        return X.device if _arrays.is_tensor(X) and X.device.type == "cuda" else None
-    if str(device) == "cpu":
-        return None
-    reason = "it is neither 'cpu' nor 'cuda'"
-    if str(device).partition(":")[0] == "cuda":
-        reason = "PyTorch is not installed"
-        if find_spec("torch") is not None:
-            import torch
-
-            wanted = torch.device(device)
-            if (wanted.index or 0) < torch.cuda.device_count():
-                return wanted
-            reason = f"PyTorch finds {torch.cuda.device_count()} CUDA GPUs"
-    raise ValueError(f"device={device!r} is not available: {reason}; pass device='cpu' or None")
 
 
 def weights(sample_weight: Any, X: Any) -> Array | None:
@@ -90,7 +78,7 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
         X = _arrays.rows(X, estimator=estimator, reset=True)
         moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
     else:
-        _check_columns(estimator, source, reset=True)
+        check_columns(estimator, source, reset=True)
         moments = source.moments
         X = rows_of(source, estimator.metric)
     n_rows = X.shape[0]
@@ -131,24 +119,6 @@ def batch(estimator: Any, X: Any, sample_weight: Any) -> Passes:
     return Passes(rows, shift, weights(sample_weight, rows), workers, False)
 
 
-def source_of(X: Any) -> Source | None:
-    """Return data that come in blocks as a source, None for what is validated as a whole.
-
-    These are sources, pyarrow's tables and data sets, and memory maps, which may be too large for
-    a converted copy.
-    """
-    if isinstance(X, Source):
-        return X
-    pa, dataset = sys.modules.get("pyarrow"), sys.modules.get("pyarrow.dataset")
-    if (
-        (isinstance(X, np.memmap) and X.ndim == 2)
-        or (pa is not None and isinstance(X, pa.Table | pa.RecordBatch))
-        or (dataset is not None and isinstance(X, dataset.Dataset))
-    ):
-        return blocks.source(X)
-    return None
-
-
 def rows_of(source: Source, metric: str = "euclidean") -> Any:
     """Return the rows of a source: an array if they can be used in place, else the source.
 
@@ -157,30 +127,6 @@ def rows_of(source: Source, metric: str = "euclidean") -> Any:
     if metric == "cosine":
         return source.changed(unit_rows)
     return source if source.array is None else source.whole()
-
-
-def _check_columns(estimator: Any, source: Source, *, reset: bool) -> None:
-    """Set the number and names of columns, or compare them as scikit-learn does."""
-    names = source.names
-    if names is not None and len(names) != source.n_columns:
-        names = None
-    if reset:
-        estimator.n_features_in_ = source.n_columns
-        estimator.__dict__.pop("feature_names_in_", None)
-        if names is not None:
-            estimator.feature_names_in_ = np.array(names, dtype=object)
-        return
-    if source.n_columns != estimator.n_features_in_:
-        raise ValueError(
-            f"X has {source.n_columns} features, but {type(estimator).__name__} is expecting "
-            f"{estimator.n_features_in_} features as input."
-        )
-    before = getattr(estimator, "feature_names_in_", None)
-    if names is not None and before is not None and list(names) != before.tolist():
-        raise ValueError(
-            f"The feature names should match those that were passed during fit: X has "
-            f"{', '.join(names)}, fit was given {', '.join(before)}."
-        )
 
 
 def _middle(X: Any) -> Array:
@@ -206,7 +152,7 @@ def fitted(estimator: Any, X: Any) -> tuple[Any, Array, Array | None]:
     """
     source = source_of(X)
     if source is not None:
-        _check_columns(estimator, source, reset=False)
+        check_columns(estimator, source, reset=False)
         X = rows_of(source, estimator.metric)
     else:
         X = _arrays.rows(X, estimator=estimator)

@@ -1,0 +1,183 @@
+"""`covariance`: mean and scatter of the rows, mergeable, and `gram`, the same seen from the rows.
+
+One pass over the rows: products of columns about a shift near their middle, half of them computed
+(SYRK), blocks of 256 rows in the type of X and everything above in float64, merged in a fixed
+order; see csrc/covariance.hpp. No centred copy is made, nothing cancels far from the origin, and
+the result is the same to the bit for any number of threads.
+
+On the tiles of this library the products take half the time of OpenBLAS's ssyrk on Zen 5.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from unsup_fast.kernels import _check, threads
+from unsup_fast.kernels._check import Array
+from unsup_fast.kernels._dispatch import choose, native
+from unsup_fast.kernels.moments import moments
+
+__all__ = ["Covariance", "covariance", "gram", "merged"]
+
+SAMPLE = 100  # rows whose median is the middle of the data
+SMALL = 2.0**-60  # if no scaled column is larger, the sample misled the scale
+WIDE = 1 << 22  # elements of a block of transposed columns
+
+
+class Covariance(NamedTuple):
+    """Sums over rows, in float64. With none of them, of `n_rows` zero, as a start for `merged`."""
+
+    n_rows: int
+    """How many there are, N."""
+    mean: Array
+    """[D]"""
+    scatter: Array
+    """[D, D]: ``(X - mean).T @ (X - mean)``, symmetric to the bit"""
+    bad: tuple[int, int] | None
+    """Row and column of the first NaN or infinity, and all else is NaN; None if there is none."""
+
+
+def _native(X: Array, shift: Array, scale: Array, sums: Array, products: Array, n: int) -> None:
+    native().covariance(X, shift, scale, sums, products, n)
+
+
+def _ref(X: Array, shift: Array, scale: Array, sums: Array, products: Array, n: int) -> None:
+    from unsup_fast.kernels.covariance import ref
+
+    ref.covariance(X, shift, scale, sums, products, n)
+
+
+def covariance(X: Array, *, n_threads: int | None = None, backend: str | None = None) -> Covariance:
+    """Return mean and scatter of the rows of X.
+
+    Parameters
+    ----------
+    X : C-contiguous ndarray of shape (N, D), N >= 1, float32 or float64
+    n_threads : int, optional
+        Threads to run; None for all.
+    backend : {"native", "ref"}, optional
+        Implementation; None chooses.
+
+    Returns
+    -------
+    Covariance
+        The error of an entry (j, k) of the scatter is at most ``520 u sum_i |x_ij| |x_ik|``,
+        u being the unit roundoff of X's type and x its values less the shift.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If X is not such a matrix.
+    OverflowError
+        If X is finite and its scatter is not.
+    """
+    _check.matrix("X", X)
+    if len(X) == 0:
+        raise ValueError("X has no rows; a covariance needs at least one")
+    shift, reach = _middle(X)
+    return _scattered(X, shift, reach, n_threads, backend)
+
+
+def _scattered(
+    X: Array, shift: Array, reach: Array, n_threads: int | None, backend: str | None
+) -> Covariance:
+    run = choose("covariance", {"native": _native, "ref": _ref}, backend)
+    n_rows, n_columns = X.shape
+    sums, products = np.full(n_columns, np.nan), np.full((n_columns, n_columns), np.nan)
+    scale = _scale(reach)
+    with np.errstate(invalid="ignore", over="ignore"):
+        run(X, shift, scale, sums, products, threads.effective(n_threads))
+        squares = products.diagonal()
+        if not np.isfinite(squares).all() or squares.max() < n_rows * SMALL:
+            found = moments(X, n_threads=n_threads)
+            if found.bad is not None:
+                return Covariance(n_rows, sums * np.nan, products * np.nan, found.bad)
+            wide = found.reach + np.abs(found.mean - shift)
+            scale = _scale(wide.astype(X.dtype))
+            run(X, shift, scale, sums, products, threads.effective(n_threads))
+        unit = 1 / scale.astype(np.float64)  # [D] powers of two
+        mean = sums / n_rows
+        products -= sums[:, None] * sums / n_rows
+        products *= unit[:, None]
+        products *= unit
+    if not np.isfinite(products).all():
+        raise OverflowError(
+            f"the covariance of X overflows {products.dtype}; divide X by its largest magnitude"
+        )
+    return Covariance(n_rows, shift + unit * mean, products, None)
+
+
+def _middle(X: Array) -> tuple[Array, Array]:
+    """Return the median [D] of rows at even distances, and how far they lie from it.
+
+    Unlike the mean, it does not follow a few far outliers, and as its values are values of X,
+    constant columns have no scatter at all.
+    """
+    sample = X[:: max(1, len(X) // SAMPLE)]
+    half = len(sample) // 2
+    with np.errstate(invalid="ignore", over="ignore"):
+        middle: Array = np.partition(sample, half, axis=0)[half].copy()
+        middle[~np.isfinite(middle)] = 0
+        return middle, np.abs(sample - middle).max(axis=0)
+
+
+def _scale(reach: Array) -> Array:
+    """Return powers of two [D] that bring columns near one; the same for those without a reach."""
+    reach = np.where(np.isfinite(reach), reach, 0)
+    known = np.where(reach > 0, reach, reach.max())
+    exponent = np.where(known > 0, np.frexp(known)[1], 0)
+    most = np.finfo(reach.dtype).maxexp - 2
+    scale: Array = np.ldexp(reach.dtype.type(1), np.clip(-exponent, -most, most))
+    return scale
+
+
+def merged(one: Covariance, two: Covariance) -> Covariance:
+    """Return the sums over the rows of both (Chan, Golub & LeVeque 1983).
+
+    Parameters
+    ----------
+    one, two : Covariance
+        Of the same columns, and of finite rows.
+    """
+    if one.n_rows == 0:
+        return two
+    n_rows, apart = one.n_rows + two.n_rows, two.mean - one.mean
+    share = two.n_rows / n_rows
+    scatter = apart[:, None] * apart  # [D, D]
+    scatter *= one.n_rows * share
+    scatter += one.scatter + two.scatter
+    return Covariance(n_rows, one.mean + apart * share, scatter, None)
+
+
+def gram(X: Array, mean: Array, *, n_threads: int | None = None) -> Array:
+    """Return the inner products [N, N] of the centred rows, for X with more columns than rows.
+
+    Parameters
+    ----------
+    X : C-contiguous ndarray of shape (N, D), finite, float32 or float64
+    mean : ndarray of shape (D,), float64
+        Of the rows.
+    n_threads : int, optional
+
+    Returns
+    -------
+    ndarray of shape (N, N), float64
+        ``(X - mean) @ (X - mean).T``. Of X, 32 MiB of columns at most are copied at a time.
+    """
+    _check.matrix("X", X)
+    n_rows, n_columns = X.shape
+    _check.vector("mean", mean, n_columns, np.float64)
+    shift = mean.astype(X.dtype)  # [D]
+    total = np.zeros((n_rows, n_rows))
+    origin = np.zeros(n_rows, X.dtype)
+    step = max(1, WIDE // n_rows)
+    for start in range(0, n_columns, step):
+        part = slice(start, start + step)
+        columns = np.ascontiguousarray((X[:, part] - shift[part]).T)  # [step, N]
+        found = _scattered(columns, origin, np.abs(columns).max(axis=0), n_threads, None)
+        # About zero, not about the mean of a row's values.
+        total += found.scatter + (found.n_rows * found.mean[:, None]) * found.mean
+    # The shift is the mean as rounded: what is left of it is subtracted here.
+    middle = total.mean(axis=0)  # [N]
+    total += middle.mean() - (middle[:, None] + middle)
+    return total

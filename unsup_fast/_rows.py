@@ -1,0 +1,77 @@
+"""What an estimator may be given: the device it computes on, and rows that come in blocks."""
+
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from unsup_fast import _arrays, blocks
+from unsup_fast.blocks import Source
+
+
+def gpu(X: Any, device: Any) -> Any:
+    """Return the torch device of the GPU that computes, or None for the CPU.
+
+    Raises
+    ------
+    ValueError
+        If `device` is not to be had.
+    """
+    if device is None:
+        return X.device if _arrays.is_tensor(X) and X.device.type == "cuda" else None
+    if str(device) == "cpu":
+        return None
+    reason = "it is neither 'cpu' nor 'cuda'"
+    if str(device).partition(":")[0] == "cuda":
+        reason = "PyTorch is not installed"
+        if find_spec("torch") is not None:
+            import torch
+
+            wanted = torch.device(device)
+            if (wanted.index or 0) < torch.cuda.device_count():
+                return wanted
+            reason = f"PyTorch finds {torch.cuda.device_count()} CUDA GPUs"
+    raise ValueError(f"device={device!r} is not available: {reason}; pass device='cpu' or None")
+
+
+def source_of(X: Any) -> Source | None:
+    """Return data that come in blocks as a source, None for what is validated as a whole.
+
+    These are sources, pyarrow's tables and data sets, and memory maps, which may be too large for
+    a converted copy.
+    """
+    if isinstance(X, Source):
+        return X
+    pa, dataset = sys.modules.get("pyarrow"), sys.modules.get("pyarrow.dataset")
+    if (
+        (isinstance(X, np.memmap) and X.ndim == 2)
+        or (pa is not None and isinstance(X, pa.Table | pa.RecordBatch))
+        or (dataset is not None and isinstance(X, dataset.Dataset))
+    ):
+        return blocks.source(X)
+    return None
+
+
+def check_columns(estimator: Any, source: Source, *, reset: bool) -> None:
+    """Set the number and names of columns, or compare them as scikit-learn does."""
+    names = source.names
+    if names is not None and len(names) != source.n_columns:
+        names = None
+    if reset:
+        estimator.n_features_in_ = source.n_columns
+        estimator.__dict__.pop("feature_names_in_", None)
+        if names is not None:
+            estimator.feature_names_in_ = np.array(names, dtype=object)
+        return
+    if source.n_columns != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {source.n_columns} features, but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input."
+        )
+    before = getattr(estimator, "feature_names_in_", None)
+    if names is not None and before is not None and list(names) != before.tolist():
+        raise ValueError(
+            f"The feature names should match those that were passed during fit: X has "
+            f"{', '.join(names)}, fit was given {', '.join(before)}."
+        )

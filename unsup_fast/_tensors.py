@@ -1,0 +1,81 @@
+"""Rows as tensors on a device, and results given back as what the user has."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.utils.validation import _check_feature_names, _check_n_features
+
+from unsup_fast import _arrays
+from unsup_fast._rows import source_of
+
+BLOCK = 1 << 24  # elements of a block: 128 MiB in float64
+
+
+def rows(X: Any, gpu: Any, estimator: Any, *, reset: bool) -> Any:
+    """Return X as a finite tensor [N, D] on the device, float32 or float64, or raise.
+
+    Parameters
+    ----------
+    X : array-like or tensor of shape (N, D)
+    gpu : torch.device
+    estimator : estimator
+        Whose feature names and count are set (`reset`) or compared.
+    reset : bool
+    """
+    if not isinstance(X, np.ndarray) and source_of(X) is not None:
+        raise ValueError(
+            f"rows that come in blocks ({type(X).__name__}) are for the CPU; pass device='cpu', or "
+            "rows that fit into the GPU's memory as an array: unsup_fast.blocks.source(X).whole()"
+        )
+    if not _arrays.is_tensor(X):
+        X = _arrays.rows(X, estimator=estimator, reset=reset)
+        if sp.issparse(X):
+            raise ValueError("sparse rows are for the CPU; pass device='cpu' or X.toarray()")
+        X = torch.from_numpy(X if X.flags.writeable else X.copy())
+    else:
+        _check(X)
+        _check_feature_names(estimator, X, reset=reset)
+        _check_n_features(estimator, X, reset=reset)
+    if X.dtype not in (torch.float32, torch.float64):  # as on the CPU
+        X = X.to(torch.float32 if X.dtype == torch.bfloat16 else torch.float64)
+    X = X.detach().to(gpu)
+    low, high = torch.aminmax(X)
+    if not torch.isfinite(high - low):
+        _check_finite(X, type(estimator).__name__)
+    return X
+
+
+def _check(X: Any) -> None:
+    if X.layout != torch.strided:
+        raise ValueError(f"X is a tensor of layout {X.layout}; pass a dense one, X.to_dense()")
+    if X.ndim != 2 or X.is_complex():
+        raise ValueError(f"Expected a 2D tensor of real numbers, got {X.dtype}{list(X.shape)}.")
+    for size, what in zip(X.shape, ("sample", "feature"), strict=True):
+        if size == 0:
+            raise ValueError(
+                f"Found array with 0 {what}(s) (shape={tuple(X.shape)}) while a minimum of 1 is "
+                "required."
+            )
+
+
+def _check_finite(X: Any, owner: str) -> None:
+    for first, block in blocks(X, X.shape[1]):
+        bad = ~torch.isfinite(block)
+        if bad.any():
+            row, column = divmod(int(bad.flatten().byte().argmax()), X.shape[1])
+            _arrays.raise_bad(block[row, column].item(), first + row, column, owner)
+
+
+def blocks(X: Any, elements: int) -> Iterator[tuple[int, Any]]:
+    """Yield blocks of rows and where they begin, `elements` elements to be made of each row."""
+    size = max(1, BLOCK // elements)
+    for first in range(0, len(X), size):
+        yield first, X[first : first + size]
+
+
+def give(value: Any, X: Any) -> Any:
+    """Return a tensor where X is if that is one, else as an array."""
+    return value.to(X.device) if _arrays.is_tensor(X) else value.cpu().numpy()

@@ -1,0 +1,303 @@
+"""What PCA and IncrementalPCA do once the axes are known."""
+
+from collections.abc import Callable
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from unsup_fast import _arrays
+from unsup_fast.blocks import Source
+from unsup_fast.decomposition import _input, _save
+from unsup_fast.decomposition._solvers import Axes
+from unsup_fast.kernels.affine import affine
+
+Array = npt.NDArray[Any]
+
+BLOCK = 1 << 22  # elements of a block of centred rows: 32 MiB
+
+
+class Projection(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+):
+    """Rows to coordinates along fitted axes, and back."""
+
+    def transform(self, X: Any) -> Any:
+        """Return the coordinates of rows along the axes.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, tensor, pyarrow table or Source of shape (N, D)
+
+        Returns
+        -------
+        ndarray or tensor of shape (N, n_components_)
+        """
+        check_is_fitted(self)
+        gpu = _input.gpu(X, self.device)
+        if gpu is not None:
+            from unsup_fast.decomposition import _torch
+
+            return _torch.transform(self, X, gpu)
+        found = _input.rows(self, X, reset=False)
+        if not isinstance(found, Source):
+            _arrays.check_finite(found, type(self).__name__, self.n_threads)
+        return _arrays.like(self._project(found), _arrays.is_tensor(X))
+
+    def _project(self, X: Any) -> Array:
+        """Return the coordinates of rows that are validated."""
+        axes = _arrays.on_host(self.components_)
+        wide = np.result_type(X.dtype, axes.dtype)
+        if self.whiten:
+            axes = axes / self._deviations()[:, None]
+        weights = np.ascontiguousarray(axes, dtype=wide)
+        if sp.issparse(X):
+            sparse: Array = X @ weights.T - (self._mean @ weights.T).astype(wide)
+            return sparse
+        if len(weights) == 0:
+            return np.empty((X.shape[0], 0), wide)
+        shift = self._mean.astype(wide)
+        offset = ((shift - self._mean) @ weights.T).astype(wide)  # what rounding the mean left
+        out = [
+            affine(
+                np.ascontiguousarray(block, dtype=wide),
+                weights,
+                shift=shift,
+                offset=offset,
+                n_threads=self.n_threads,
+            )
+            for block in _input.blocks_of(X)
+        ]
+        return out[0] if len(out) == 1 else np.concatenate(out)
+
+    def inverse_transform(self, X: Any) -> Any:
+        """Return the rows that have these coordinates and nothing outside the axes.
+
+        Parameters
+        ----------
+        X : array-like or tensor of shape (N, n_components_)
+
+        Returns
+        -------
+        ndarray or tensor of shape (N, D)
+        """
+        check_is_fitted(self)
+        if _input.gpu(X, self.device) is not None:
+            from unsup_fast.decomposition import _torch
+
+            return _torch.inverse_transform(self, X)
+        axes = _arrays.on_host(self.components_)
+        found = _input.scores(X, len(axes))
+        wide = np.result_type(found.dtype, axes.dtype)
+        if self.whiten:
+            axes = axes * self._deviations()[:, None]
+        weights = np.ascontiguousarray(axes.T, dtype=wide)  # [D, K]
+        mean = self._mean.astype(wide)
+        if weights.shape[1] == 0:
+            back: Any = np.tile(mean, (len(found), 1))
+        else:
+            back = affine(
+                found.astype(wide, copy=False), weights, offset=mean, n_threads=self.n_threads
+            )
+        return _arrays.like(back, _arrays.is_tensor(X))
+
+    def get_covariance(self) -> Any:
+        """Return the covariance [D, D] of the probabilistic model (Tipping & Bishop 1999).
+
+        ``components_.T @ diag(explained_variance_ - noise) @ components_ + noise * I``, whether or
+        not `whiten` is set.
+        """
+        check_is_fitted(self)
+        return self._given(_covariance(*self._model()))
+
+    def get_precision(self) -> Any:
+        """Return the inverse [D, D] of `get_covariance`."""
+        check_is_fitted(self)
+        return self._given(_precision(*self._model()))
+
+    def _model(self) -> tuple[Array, Array, float]:
+        """Return axes [K, D], variances [K] and noise in float64 on the host."""
+        axes, variances = (
+            _arrays.on_host(value).astype(np.float64)
+            for value in (self.components_, self.explained_variance_)
+        )
+        return axes, variances, float(self.noise_variance_)
+
+    def _given(self, value: Array) -> Any:
+        """Return a matrix in the kind, type and place of the axes."""
+        axes = self.components_
+        if not _arrays.is_tensor(axes):
+            return value.astype(axes.dtype, copy=False)
+        return axes.new_tensor(value)
+
+    def _deviations(self) -> Array:
+        """Return what whitening divides by, [K]."""
+        found: Array = np.sqrt(_arrays.on_host(self.explained_variance_))
+        kept: Array = np.maximum(found, np.finfo(found.dtype).eps)
+        return kept
+
+    def score_samples(self, X: Any) -> Any:
+        """Return the log-likelihood of each row under the probabilistic model.
+
+        Parameters
+        ----------
+        X : array-like, tensor, pyarrow table or Source of shape (N, D)
+
+        Returns
+        -------
+        ndarray or tensor of shape (N,), float64
+        """
+        check_is_fitted(self)
+        gpu = _input.gpu(X, self.device)
+        if gpu is not None:
+            from unsup_fast.decomposition import _torch
+
+            return _torch.score_samples(self, X, gpu)
+        found = _input.rows(self, X, reset=False)
+        if sp.issparse(found):
+            raise TypeError(
+                "sparse rows have no score; pass X.toarray() or unsup_fast.blocks.source(X)"
+            )
+        if not isinstance(found, Source):
+            _arrays.check_finite(found, type(self).__name__, self.n_threads)
+        step = max(1, BLOCK // found.shape[1])
+        log_density = _density(self)
+        logs = [
+            log_density(np.ascontiguousarray(block[start : start + step], dtype=np.float64))
+            for block in _input.blocks_of(found)
+            for start in range(0, len(block), step)
+        ]
+        return _arrays.like(np.concatenate(logs), _arrays.is_tensor(X))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the mean log-likelihood of the rows; see `score_samples`."""
+        return float(_arrays.on_host(self.score_samples(X)).mean())
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted model to one ``.safetensors`` file, all or nothing.
+
+        A RandomState parameter is not kept, with a UserWarning. Tensors are kept as arrays.
+
+        Parameters
+        ----------
+        path : path-like
+            An existing file is replaced once the new one is safely on disk.
+
+        Raises
+        ------
+        OSError
+            If the directory is missing or not writable, or the disk is full.
+        ImportError
+            If safetensors is not installed.
+        """
+        check_is_fitted(self)
+        _save.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Any:
+        """Read a model that `save` wrote; nothing in the file is executed.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or no model of this class.
+        OSError
+            If it cannot be opened.
+        ImportError
+            If safetensors is not installed.
+        """
+        return _save.load(cls, path)
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.components_)
+
+
+def flipped(axes: Any) -> Any:
+    """Return axes [K, D] with the sign that makes the largest entry of each positive."""
+    if _arrays.is_tensor(axes):
+        largest = axes.abs().argmax(dim=1, keepdim=True)
+        return axes * axes.gather(1, largest).sign()
+    largest = np.abs(axes).argmax(axis=1)
+    return axes * np.sign(axes[np.arange(len(axes)), largest])[:, None]
+
+
+def attributes(axes: Axes, k: int, dtype: Any) -> dict[str, Any]:
+    """Return what both classes keep of the first k axes, by the name of the attribute."""
+    values, rest = axes.variances[:k], axes.total - axes.variances[:k].sum()
+    left = min(axes.n_rows, len(axes.mean)) - k
+    known = len(axes.variances) > k  # then without the cancellation of a difference
+    noise = (axes.variances[k:].sum() if known else max(rest, 0.0)) / left if left > 0 else 0.0
+    share = values / axes.total if axes.total > 0 else np.zeros(k)
+    return {
+        "mean_": axes.mean.astype(dtype),
+        "_mean": axes.mean,
+        "components_": np.ascontiguousarray(flipped(axes.leading(k)), dtype=dtype),
+        "explained_variance_": values.astype(dtype),
+        "explained_variance_ratio_": share.astype(dtype),
+        "singular_values_": np.sqrt(values * max(axes.n_rows - 1, 1)).astype(dtype),
+        "noise_variance_": float(noise),
+        "n_components_": k,
+    }
+
+
+def _covariance(axes: Array, variances: Array, noise: float) -> Array:
+    covariance: Array = (axes.T * np.maximum(variances - noise, 0)) @ axes
+    covariance.flat[:: len(covariance) + 1] += noise
+    return covariance
+
+
+def _precision(axes: Array, variances: Array, noise: float) -> Array:
+    spread, noise = _floored(axes, variances, noise)
+    if len(axes) == axes.shape[1]:
+        whole: Array = (axes.T / spread) @ axes
+        return whole
+    precision: Array = (axes.T * (1 / spread - 1 / noise)) @ axes
+    precision.flat[:: len(precision) + 1] += 1 / noise
+    return precision
+
+
+def _floored(axes: Array, variances: Array, noise: float) -> tuple[Array, float]:
+    """Return variances along and off the axes [K], kept from zero, where no density is."""
+    tiny = np.finfo(np.float64).eps * variances.max(initial=noise)
+    noise = max(noise, tiny, np.finfo(np.float64).tiny)
+    return np.maximum(variances, noise), noise
+
+
+def precision_of(model: Projection) -> Array:
+    """Return the precision [D, D] of a fitted model in float64, on the host."""
+    return _precision(*model._model())
+
+
+def _density(model: Projection) -> Callable[[Array], Array]:
+    """Return a function from rows [B, D] to log-likelihoods [B], both float64."""
+    axes, variances, noise = model._model()
+    spread, noise = _floored(axes, variances, noise)
+    mean, n_columns, n_threads = model._mean, axes.shape[1], model.n_threads
+    n_off = n_columns - len(axes)
+    constant = n_columns * np.log(2 * np.pi) + np.log(spread).sum() + n_off * np.log(noise)
+    back = np.ascontiguousarray(axes.T)
+
+    def density(rows: Array) -> Array:
+        rows = rows - mean
+        squares = np.full(len(rows), constant)
+        if len(axes) > 0:
+            along = affine(rows, axes, n_threads=n_threads)  # [B, K]
+            squares += (along**2 / spread).sum(axis=1)
+            if n_off > 0:
+                rows -= affine(along, back, n_threads=n_threads)
+        if n_off > 0:
+            squares += (rows**2).sum(axis=1) / noise
+        return -0.5 * squares
+
+    return density

@@ -1,0 +1,75 @@
+"""What goes into PCA: rows in memory, in blocks, sparse, or on a GPU."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from sklearn.utils import check_array
+
+from unsup_fast import _arrays
+from unsup_fast._rows import check_columns, gpu, source_of
+from unsup_fast.blocks import Source
+from unsup_fast.kernels.covariance import Covariance, covariance, merged
+
+__all__ = ["blocks_of", "gpu", "rows", "scattered", "scores"]
+
+Array = npt.NDArray[Any]
+Progress = Callable[[int, int | None], None]
+
+BLOCK = 1 << 22  # elements of a dense block of sparse rows
+EMPTY = Covariance(0, np.empty(0), np.empty((0, 0)), None)
+
+
+def rows(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """Validate rows; return an array, a CSR matrix, or a Source that cannot be used in place."""
+    source = source_of(X)
+    if source is None:
+        return _arrays.rows(X, estimator=estimator, reset=reset)
+    check_columns(estimator, source, reset=reset)
+    return source if source.array is None else source.whole()
+
+
+def blocks_of(X: Any) -> Iterator[Array]:
+    """Yield rows block by block: those of a source, dense ones of CSR, else all."""
+    if isinstance(X, Source):
+        with closing(X.blocks()) as found:
+            for _, block in found:
+                yield block
+    elif sp.issparse(X):
+        step = max(1, BLOCK // X.shape[1])
+        for start in range(0, X.shape[0], step):
+            yield X[start : start + step].toarray()
+    else:
+        yield X
+
+
+def scattered(
+    estimator: Any, X: Any, callback: Progress | None = None, before: Covariance = EMPTY
+) -> Covariance:
+    """Return mean and scatter of rows that `rows` let through, merged with those `before`."""
+    n_rows = X.rows_if_known if isinstance(X, Source) else X.shape[0]
+    done, found = 0, before
+    for block in blocks_of(X):
+        here = covariance(block, n_threads=estimator.n_threads)
+        if here.bad is not None:
+            row, column = here.bad
+            value = block[row, column]
+            _arrays.raise_bad(value, done + row, column, type(estimator).__name__)
+        found = merged(found, here)
+        done += len(block)
+        if callback is not None:
+            callback(done, n_rows)
+    return found
+
+
+def scores(X: Any, n_components: int) -> Any:
+    """Validate rows [N, K] for `inverse_transform`."""
+    X = check_array(_arrays.to_numpy(X, "X"), input_name="X", dtype=_arrays.FLOATS, order="C")
+    if X.shape[1] != n_components:
+        raise ValueError(
+            f"X has {X.shape[1]} columns; inverse_transform needs n_components={n_components}"
+        )
+    return np.require(X, requirements=["C", "A"])

@@ -1,0 +1,197 @@
+"""PCA of tensors on a device: the rows stay there, in blocks; D x D and N x N go to the host."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from unsup_fast import _arrays
+from unsup_fast._tensors import BLOCK, blocks, give, rows
+from unsup_fast.decomposition import _base, _dimension, _input, _solvers
+from unsup_fast.decomposition._solvers import Axes
+from unsup_fast.kernels.covariance import Covariance, merged
+from unsup_fast.kernels.eigh import eigh
+
+SAMPLE = 100  # rows whose median is the middle of the data
+
+
+def dtype_of(X: Any) -> Any:
+    """Return the NumPy type of a tensor's numbers."""
+    return np.dtype(np.float32 if X.dtype == torch.float32 else np.float64)
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """Keep products of float32 in float32, whatever the user allows elsewhere."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def _middle(X: Any) -> Any:
+    sample = X[:: max(1, len(X) // SAMPLE)]
+    return sample.sort(dim=0).values[len(sample) // 2].clone()  # [D]
+
+
+def scattered(X: Any, before: Covariance) -> Covariance:
+    """Return mean and scatter of the rows on the host, merged with those `before`."""
+    shift, n_columns = _middle(X), X.shape[1]
+    scale = _scale(X, shift)
+    sums = torch.zeros(n_columns, dtype=torch.float64, device=X.device)
+    products = sums.new_zeros((n_columns, n_columns))
+    size = max(1, min(4096, BLOCK // n_columns))  # so few that float32 can add them up
+    with _full_precision():
+        for start in range(0, len(X), size):
+            block = (X[start : start + size] - shift) * scale
+            sums += block.sum(dim=0, dtype=torch.float64)
+            products += block.T @ block
+    products -= sums[:, None] * sums / len(X)
+    unit = 1 / scale.double()  # [D] powers of two
+    products *= unit[:, None]
+    products *= unit
+    whole = ((products + products.T) / 2).cpu().numpy()
+    if not np.isfinite(whole).all():
+        raise OverflowError(
+            f"the covariance of X overflows {X.dtype}; divide X by its largest magnitude"
+        )
+    mean = (shift.double() + unit * (sums / len(X))).cpu().numpy()
+    return merged(before, Covariance(len(X), mean, whole, None))
+
+
+def _scale(X: Any, shift: Any) -> Any:
+    """Return powers of two [D] that bring the columns near one, so that squares stay in range."""
+    reach = torch.maximum((X.amax(dim=0) - shift).abs(), (X.amin(dim=0) - shift).abs())
+    most = int(np.log2(torch.finfo(X.dtype).max)) - 1
+    exponent = torch.frexp(reach.clamp_max(torch.finfo(X.dtype).max)).exponent
+    return torch.ldexp(torch.ones_like(reach), -exponent.clamp(-most, most))
+
+
+def attributes_of(estimator: Any, X: Any, gpu: Any) -> dict[str, Any]:
+    """Fit `PCA` to a tensor; return its attributes."""
+    found = rows(X, gpu, estimator, reset=True)
+    solver = estimator._solver(tuple(found.shape), False)
+    if estimator.svd_solver == "auto" and solver == "randomized":
+        solver = "covariance_eigh"
+    if solver not in ("covariance_eigh", "full"):
+        raise ValueError(
+            f"svd_solver={solver!r} is for the CPU; pass svd_solver='covariance_eigh' or 'full'"
+        )
+    estimator._fit_svd_solver = solver
+    wanted = estimator._wanted(*found.shape)
+    if solver == "full":
+        axes = _of_svd(found)
+    elif len(found) >= found.shape[1]:
+        axes = _solvers.of_covariance(scattered(found, _input.EMPTY))
+    else:
+        axes = _of_gram(found)
+    k = _dimension.kept(wanted, axes.variances, axes.total, axes.n_rows)
+    made = _base.attributes(axes, k, dtype_of(found))
+    if _arrays.is_tensor(X):
+        made = {
+            name: torch.as_tensor(value, device=X.device) if np.ndim(value) else value
+            for name, value in made.items()
+        }
+    return {**made, "_mean": axes.mean, "n_samples_": axes.n_rows}
+
+
+def _mean(X: Any) -> Any:
+    """Return the mean [D] in float64, from sums about the middle."""
+    shift = _middle(X).double()
+    sums = torch.zeros_like(shift)
+    for _, block in blocks(X, X.shape[1]):
+        sums += (block - shift).sum(dim=0)
+    return shift + sums / len(X)
+
+
+def _of_svd(X: Any) -> Axes:
+    mean = _mean(X)
+    _, singular, axes = torch.linalg.svd((X - mean).to(X.dtype), full_matrices=False)
+    values = singular.double().cpu().numpy() ** 2 / (len(X) - 1)
+    host = axes.cpu().numpy()
+    return Axes(len(X), mean.cpu().numpy(), values, float(values.sum()), lambda k: host[:k])
+
+
+def _of_gram(X: Any) -> Axes:
+    mean = _mean(X)
+    products = torch.zeros((len(X), len(X)), dtype=torch.float64, device=X.device)
+    size = max(1, BLOCK // len(X))
+    parts = [slice(start, start + size) for start in range(0, X.shape[1], size)]
+    for part in parts:
+        columns = X[:, part] - mean[part]  # [N, size] float64
+        products += columns @ columns.T
+    eigen = eigh(products.cpu().numpy())
+
+    def leading(k: int) -> Any:
+        weights = torch.from_numpy(eigen.leading(k)).to(X.device)  # [k, N]
+        axes = torch.cat([(X[:, part] - mean[part]).T @ weights.T for part in parts])  # [D, k]
+        q, r = torch.linalg.qr(axes)
+        return (q * r.diagonal().sign()).T.cpu().numpy()
+
+    degrees = len(X) - 1
+    values = np.maximum(eigen.values / degrees, 0)
+    total = float(products.trace()) / degrees
+    return Axes(len(X), mean.cpu().numpy(), values, total, leading)
+
+
+def _fitted(estimator: Any, X: Any) -> tuple[Any, Any, Any]:
+    """Return axes [K, D], variances [K] and mean [D], all float64, where X is."""
+    values = (estimator.components_, estimator.explained_variance_, estimator._mean)
+    axes, variances, mean = (torch.as_tensor(value).to(X.device).double() for value in values)
+    return axes, variances, mean
+
+
+def _wide(estimator: Any, X: Any) -> Any:
+    """Return the wider of the types of X and the axes."""
+    axes = torch.as_tensor(estimator.components_).dtype
+    return torch.promote_types(X.dtype, axes)
+
+
+def transform(estimator: Any, X: Any, gpu: Any) -> Any:
+    """Return the coordinates of rows along the axes."""
+    found = rows(X, gpu, estimator, reset=False)
+    axes, variances, mean = _fitted(estimator, found)
+    wide = _wide(estimator, found)
+    if estimator.whiten:
+        tiny = torch.finfo(wide).eps
+        axes = axes / variances.sqrt().clamp_min(tiny)[:, None]
+    weights, shift = axes.to(wide), mean.to(wide)
+    offset = ((shift.double() - mean) @ axes.T).to(wide)  # what rounding the mean left
+    out = found.new_empty((len(found), len(axes)), dtype=wide)
+    with _full_precision():
+        for start, block in blocks(found, found.shape[1]):
+            out[start : start + len(block)] = (block - shift) @ weights.T + offset
+    return give(out, X)
+
+
+def inverse_transform(estimator: Any, X: Any) -> Any:
+    """Return the rows that have these coordinates."""
+    found = X.detach() if _arrays.is_tensor(X) else torch.as_tensor(np.asarray(X))
+    axes, variances, mean = _fitted(estimator, found)
+    if found.ndim != 2 or found.shape[1] != len(axes):
+        raise ValueError(
+            f"X has shape {tuple(found.shape)}; inverse_transform needs (N, {len(axes)})"
+        )
+    wide = _wide(estimator, found)
+    if estimator.whiten:
+        axes = axes * variances.sqrt().clamp_min(torch.finfo(wide).eps)[:, None]
+    with _full_precision():
+        return give(found.to(wide) @ axes.to(wide) + mean.to(wide), X)
+
+
+def score_samples(estimator: Any, X: Any, gpu: Any) -> Any:
+    """Return the log-likelihood of each row."""
+    found = rows(X, gpu, estimator, reset=False)
+    _, _, mean = _fitted(estimator, found)
+    precision = torch.as_tensor(_base.precision_of(estimator), device=found.device)
+    constant = found.shape[1] * np.log(2 * np.pi) - float(torch.linalg.slogdet(precision)[1])
+    out = found.new_empty(len(found), dtype=torch.float64)
+    for start, block in blocks(found, found.shape[1]):
+        centred = block - mean  # [B, D] float64
+        squares = (centred * (centred @ precision)).sum(dim=1)
+        out[start : start + len(block)] = -0.5 * (squares + constant)
+    return give(out, X)

@@ -1,0 +1,235 @@
+"""PCA of rows that come batch by batch, with scikit-learn's interface."""
+
+from collections.abc import Callable
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.metadata_routing import UNUSED
+
+from unsup_fast import _arrays
+from unsup_fast.decomposition import _input, _save, _solvers
+from unsup_fast.decomposition._base import Projection, attributes
+from unsup_fast.kernels.covariance import Covariance
+
+
+class IncrementalPCA(Projection):
+    """Exact PCA of batches, a drop-in for scikit-learn's `IncrementalPCA`.
+
+    Keeps the mean and the D x D scatter of all rows seen so far in float64, so the axes are those
+    of `PCA` on all rows at once, whatever the batches were. scikit-learn keeps the leading axes
+    only and forgets the rest with every batch.
+
+    Parameters
+    ----------
+    n_components : int or None, default=None
+        Axes K to keep; None keeps all: as many as there are rows or columns, the fewer.
+    whiten : bool, default=False
+        Whether `transform` divides each coordinate by its standard deviation.
+    copy : bool, default=True
+        Without effect: X is never changed.
+    batch_size : int or None, default=None
+        Without effect: the result does not depend on how rows are batched.
+    n_threads : int or None, default=None
+        Threads to run; None for all that OpenMP, affinity and the container allow.
+    device : {"cpu", "cuda"} or None, default=None
+        As in `PCA`.
+
+    Attributes
+    ----------
+    components_, explained_variance_, explained_variance_ratio_, singular_values_, mean_, \
+            noise_variance_, n_components_, n_features_in_, feature_names_in_
+        As in `PCA`. The first three, `singular_values_` and `noise_variance_` are computed when
+        they are first asked for after a batch.
+    var_ : ndarray or tensor of shape (D,)
+        Variance of each column, divided by N.
+    n_samples_seen_ : int
+        Rows N seen so far.
+    batch_size_ : int
+        `batch_size` or ``5 * D``. Set by `fit`.
+
+    References
+    ----------
+    Chan, Golub & LeVeque, "Algorithms for computing the sample variance", Am. Stat. 37 (1983).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unsup_fast.decomposition import IncrementalPCA
+    >>> model = IncrementalPCA(n_components=1)
+    >>> for batch in (np.array([[0.0, 0.0], [3.0, 4.0]]), np.array([[6.0, 8.0]])):
+    ...     model = model.partial_fit(batch)
+    >>> model.components_.round(3).tolist(), model.n_samples_seen_
+    ([[0.6, 0.8]], 3)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "whiten": ["boolean"],
+        "copy": ["boolean"],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "device": "no_validation",  # _input.gpu says more than a type
+    }
+    __metadata_request__fit: ClassVar[dict[str, str]] = {"callback": UNUSED}
+    __metadata_request__partial_fit: ClassVar[dict[str, str]] = {"check_input": UNUSED}
+    _layout: ClassVar[_save.Layout] = _save.INCREMENTAL
+
+    def __init__(
+        self,
+        n_components: int | None = None,
+        *,
+        whiten: bool = False,
+        copy: bool = True,
+        batch_size: int | None = None,
+        n_threads: int | None = None,
+        device: str | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.whiten = whiten
+        self.copy = copy
+        self.batch_size = batch_size
+        self.n_threads = n_threads
+        self.device = device
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit(
+        self, X: Any, y: Any = None, *, callback: Callable[[int, int | None], None] | None = None
+    ) -> "IncrementalPCA":
+        """Find the axes of X, forgetting rows seen before.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, tensor, pyarrow table or Source of shape (N, D)
+            The rows, as in `PCA.fit`.
+        y : ignored
+        callback : callable, optional
+            Called after each block of rows with how many are done, and how many there are or None.
+
+        Returns
+        -------
+        IncrementalPCA
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            If X holds NaN or infinity, or if there are fewer axes than `n_components`.
+        """
+        self._see(X, callback, reset=True)
+        self.batch_size_ = self.batch_size or 5 * self.n_features_in_
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any = None, check_input: bool = True) -> "IncrementalPCA":
+        """Add the rows of X to those seen before.
+
+        Parameters
+        ----------
+        X : array-like, tensor, pyarrow table or Source of shape (N, D)
+            In the first call at least `n_components` rows.
+        y : ignored
+        check_input : bool, default=True
+            Without effect: X is always checked.
+
+        Returns
+        -------
+        IncrementalPCA
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            As `fit`, and if X has other columns, or `n_components` another value, than before.
+        TypeError
+            If X is sparse.
+        """
+        if sp.issparse(X):
+            raise TypeError(
+                "IncrementalPCA.partial_fit does not support sparse input. Either convert data to "
+                "dense or use IncrementalPCA.fit to do so in batches."
+            )
+        self._see(X, None, reset=not hasattr(self, "n_samples_seen_"))
+        return self
+
+    def _see(self, X: Any, callback: Any, *, reset: bool) -> None:
+        """Merge the moments of X with those of the rows seen so far."""
+        before = _input.EMPTY
+        if not reset:
+            before = Covariance(self.n_samples_seen_, self._mean, self._scatter, None)
+        gpu = _input.gpu(X, self.device)
+        place: Any = None
+        if gpu is not None:
+            from unsup_fast import _tensors
+            from unsup_fast.decomposition import _torch
+
+            rows = _tensors.rows(X, gpu, self, reset=reset)
+            self._check_components(rows.shape[1], reset)
+            found, dtype = _torch.scattered(rows, before), _torch.dtype_of(rows)
+            place = X.device if _arrays.is_tensor(X) else None
+        else:
+            rows = _input.rows(self, X, reset=reset)
+            self._check_components(self.n_features_in_, reset)
+            found, dtype = _input.scattered(self, rows, callback, before), rows.dtype
+            place = "cpu" if _arrays.is_tensor(X) else None
+        fewer = min(found.n_rows, len(found.mean))
+        if self.n_components is not None and self.n_components > found.n_rows:
+            raise ValueError(
+                f"n_components={self.n_components} must be less or equal to the batch number of "
+                f"samples {found.n_rows} for the first partial_fit call."
+            )
+        if not reset:
+            dtype = np.result_type(dtype, self._dtype)
+        self.__dict__.update(
+            n_samples_seen_=found.n_rows,
+            n_components_=fewer if self.n_components is None else self.n_components,
+            _mean=found.mean,
+            _scatter=found.scatter,
+            _dtype=np.dtype(dtype),
+            _place=place,
+            _later={},
+        )
+        self.mean_ = self._put(found.mean.astype(dtype))
+        self.var_ = self._put((found.scatter.diagonal() / found.n_rows).astype(dtype))
+
+    def _check_components(self, n_columns: int, first: bool) -> None:
+        """Raise unless `n_components` fits the columns and the rows seen before."""
+        if self.n_components is None:
+            return
+        if self.n_components > n_columns:
+            raise ValueError(
+                f"n_components={self.n_components!r} invalid for n_features={n_columns}, need "
+                "more rows than columns for IncrementalPCA processing"
+            )
+        if not first and self.n_components != self.n_components_:
+            raise ValueError(
+                f"Number of input features has changed from {self.n_components_} to "
+                f"{self.n_components} between calls to partial_fit! Try setting n_components to "
+                "a fixed value."
+            )
+
+    def __getattr__(self, name: str) -> Any:
+        """Compute the axes when they are first asked for after a batch."""
+        if name not in _save.LATER or "_later" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if not self._later:
+            moments = Covariance(self.n_samples_seen_, self._mean, self._scatter, None)
+            found = attributes(_solvers.of_covariance(moments), self.n_components_, self._dtype)
+            self._later.update({later: self._put(found[later]) for later in _save.LATER})
+        return self._later[name]
+
+    def _put(self, value: Any) -> Any:
+        """Return an array in the kind and place of the rows."""
+        if self._place is None or not isinstance(value, np.ndarray):
+            return value
+        tensor = _arrays.like(value, True)
+        return tensor.to(self._place)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.sparse = True
+        return tags

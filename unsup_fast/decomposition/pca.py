@@ -1,0 +1,296 @@
+"""Principal component analysis with scikit-learn's interface."""
+
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import scipy.sparse as sp
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils.metadata_routing import UNUSED
+
+from unsup_fast import _arrays
+from unsup_fast.blocks import Source
+from unsup_fast.decomposition import _dimension, _input, _save, _solvers
+from unsup_fast.decomposition._base import Projection, attributes
+from unsup_fast.decomposition._solvers import Axes
+
+EXACT = 2000  # "auto" takes the exact eigenvectors up to this many rows or columns
+
+
+class PCA(Projection):
+    """Principal component analysis, a drop-in for scikit-learn's `PCA`.
+
+    Finds the orthonormal axes of largest variance: the eigenvectors of the covariance of the rows,
+    which are the right singular vectors of the centred rows. The covariance takes one pass without
+    a centred copy of the data, about a point in their middle, so that rows far from the origin are
+    decomposed as well as others, and does not depend on the number of threads.
+
+    Parameters
+    ----------
+    n_components : int, float, "mle" or None, default=None
+        Axes K to keep; a number between 0 and 1 keeps as many as explain more than this share of
+        the variance; "mle" as many as Minka's estimate says; None all ``min(N, D)`` (one less
+        with "arpack").
+    copy : bool, default=True
+        Without effect: X is never changed.
+    whiten : bool, default=False
+        Whether `transform` divides each coordinate by its standard deviation.
+    svd_solver : {"auto", "full", "covariance_eigh", "arpack", "randomized"}, default="auto"
+        "covariance_eigh": eigenvectors of the covariance, or where D > N of the inner products
+        of the rows. "full": LAPACK's SVD of a centred copy. "arpack" and "randomized": SciPy's
+        and scikit-learn's truncated SVDs. "auto" takes "arpack" for sparse rows; else "full"
+        where the data are small and not tall, or "mle" or nearly all axes are asked for;
+        "covariance_eigh" up to 1000 columns of ten times as many rows, and where N or D is no more
+        than 2000; else "randomized". Sources of blocks take "covariance_eigh".
+    tol : float, default=0.0
+        Tolerance of "arpack".
+    iterated_power : int or "auto", default="auto"
+        Power iterations of "randomized".
+    n_oversamples : int, default=10
+        Additional random vectors of "randomized".
+    power_iteration_normalizer : {"auto", "QR", "LU", "none"}, default="auto"
+        Of "randomized".
+    random_state : int, RandomState instance or None, default=None
+        Where "arpack" and "randomized" draw from.
+    n_threads : int or None, default=None
+        Threads to run; None for all that OpenMP, affinity and the container allow.
+    device : {"cpu", "cuda"} or None, default=None
+        Where to compute: "cuda" and "cuda:1" name a GPU; None takes that of a CUDA tensor, and for
+        all else the CPU.
+
+    Attributes
+    ----------
+    components_ : ndarray or tensor of shape (K, D)
+        Axes as orthonormal rows, by descending variance; the largest entry of each is positive.
+    explained_variance_ : ndarray or tensor of shape (K,)
+        Variance along each axis, divided by N - 1.
+    explained_variance_ratio_ : ndarray or tensor of shape (K,)
+        Its share of the whole variance.
+    singular_values_ : ndarray or tensor of shape (K,)
+        Of the centred rows: ``sqrt((N - 1) * explained_variance_)``.
+    mean_ : ndarray or tensor of shape (D,)
+        Mean of the rows.
+    noise_variance_ : float
+        Mean variance along the other ``min(N, D) - K`` axes.
+    n_components_ : int
+        Axes K.
+    n_samples_ : int
+        Rows N.
+    n_features_in_ : int
+        Columns D.
+    feature_names_in_ : ndarray of shape (D,)
+        Names of the columns, if X had names that are all strings.
+
+    Notes
+    -----
+    A torch tensor is read where it is. After a fit on one the attributes that are arrays are
+    tensors on its device; methods return the kind of array that they are given. On a GPU the
+    solvers are "auto", "covariance_eigh" and "full"; the matrix of D x D or N x N, the smaller, is
+    decomposed on the CPU.
+
+    References
+    ----------
+    Pearson, "On lines and planes of closest fit to systems of points in space", Philosophical
+    Magazine 2 (1901).
+    Tipping & Bishop, "Probabilistic principal component analysis", J. R. Stat. Soc. B 61 (1999).
+    Minka, "Automatic choice of dimensionality for PCA", NIPS 2000.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unsup_fast.decomposition import PCA
+    >>> X = np.array([[0.0, 0.0], [3.0, 4.0], [6.0, 8.0]])
+    >>> model = PCA(n_components=1).fit(X)
+    >>> model.components_.round(3).tolist()
+    [[0.6, 0.8]]
+    >>> model.transform(X).round(3).ravel().tolist()
+    [-5.0, 0.0, 5.0]
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "n_components": [
+            Interval(Integral, 0, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
+            StrOptions({"mle"}),
+            None,
+        ],
+        "copy": ["boolean"],
+        "whiten": ["boolean"],
+        "svd_solver": [StrOptions({"auto", "full", "covariance_eigh", "arpack", "randomized"})],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "iterated_power": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
+        "n_oversamples": [Interval(Integral, 1, None, closed="left")],
+        "power_iteration_normalizer": [StrOptions({"auto", "QR", "LU", "none"})],
+        "random_state": ["random_state"],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "device": "no_validation",  # _input.gpu says more than a type
+    }
+    __metadata_request__fit: ClassVar[dict[str, str]] = {"callback": UNUSED}
+    _layout: ClassVar[_save.Layout] = _save.PCA
+
+    def __init__(
+        self,
+        n_components: Any = None,
+        *,
+        copy: bool = True,
+        whiten: bool = False,
+        svd_solver: str = "auto",
+        tol: float = 0.0,
+        iterated_power: Any = "auto",
+        n_oversamples: int = 10,
+        power_iteration_normalizer: str = "auto",
+        random_state: Any = None,
+        n_threads: int | None = None,
+        device: str | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.copy = copy
+        self.whiten = whiten
+        self.svd_solver = svd_solver
+        self.tol = tol
+        self.iterated_power = iterated_power
+        self.n_oversamples = n_oversamples
+        self.power_iteration_normalizer = power_iteration_normalizer
+        self.random_state = random_state
+        self.n_threads = n_threads
+        self.device = device
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit(
+        self, X: Any, y: Any = None, *, callback: Callable[[int, int | None], None] | None = None
+    ) -> "PCA":
+        """Find the axes.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, tensor, pyarrow table or Source of shape (N, D)
+            The rows. Types other than float32 become float64. A `Source` (see
+            `unsup_fast.blocks.source`), a pyarrow Table or Dataset, and a memory map that needs
+            conversion are read a block at a time, once.
+        y : ignored
+        callback : callable, optional
+            Called after each block of rows with how many are done, and how many there are or None.
+
+        Returns
+        -------
+        PCA
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            If X holds NaN or infinity or fewer than two rows, if there are fewer axes than
+            `n_components`, or if the solver cannot take these rows.
+        TypeError
+            If X is sparse and the solver is for dense rows.
+        """
+        gpu = _input.gpu(X, self.device)
+        if gpu is not None:
+            from unsup_fast.decomposition import _torch
+
+            found = _torch.attributes_of(self, X, gpu)
+        else:
+            if sp.issparse(X) and self.svd_solver not in ("auto", "arpack", "covariance_eigh"):
+                raise TypeError(
+                    'PCA only support sparse inputs with the "arpack" and "covariance_eigh" '
+                    f'solvers, while "{self.svd_solver}" was passed. See TruncatedSVD for a '
+                    "possible alternative."
+                )
+            rows = _input.rows(self, X, reset=True)
+            axes, k = self._axes(rows, callback)
+            found = {
+                name: _arrays.like(value, _arrays.is_tensor(X))
+                for name, value in attributes(axes, k, rows.dtype).items()
+                if name != "_mean"
+            }
+            found |= {"_mean": axes.mean, "n_samples_": axes.n_rows}
+        self.__dict__.update(found)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Fit and return the coordinates of the rows; parameters as in `fit`."""
+        return self.fit(X).transform(X)
+
+    def _axes(self, X: Any, callback: Any) -> tuple[Axes, int]:
+        """Return the axes of validated rows, and how many of them to keep."""
+        if isinstance(X, Source):
+            if self.svd_solver not in ("auto", "covariance_eigh"):
+                raise ValueError(
+                    f"svd_solver={self.svd_solver!r} needs all rows at once; pass "
+                    "svd_solver='covariance_eigh' or X.whole()"
+                )
+            self._fit_svd_solver = "covariance_eigh"
+            axes = _solvers.of_covariance(_input.scattered(self, X, callback))
+            wanted = self._wanted(axes.n_rows, len(axes.mean))
+            return axes, _dimension.kept(wanted, axes.variances, axes.total, axes.n_rows)
+        self._fit_svd_solver = self._solver(X.shape, sp.issparse(X))
+        wanted = self._wanted(*X.shape)
+        tall = X.shape[0] >= X.shape[1] or sp.issparse(X)
+        if self._fit_svd_solver == "covariance_eigh" and tall:
+            axes = _solvers.of_covariance(_input.scattered(self, X, callback))
+        else:
+            statistics = _arrays.check_finite(X, type(self).__name__, self.n_threads)
+            if self._fit_svd_solver == "covariance_eigh":
+                axes = _solvers.of_gram(X, statistics.mean, self.n_threads)
+            elif self._fit_svd_solver == "full":
+                axes = _solvers.of_svd(X, statistics.mean)
+            elif self._fit_svd_solver == "arpack":
+                axes = _solvers.arpack(self, X, wanted)
+            else:
+                axes = _solvers.randomized(self, X, wanted)
+            if callback is not None:
+                callback(X.shape[0], X.shape[0])
+        return axes, _dimension.kept(wanted, axes.variances, axes.total, axes.n_rows)
+
+    def _solver(self, shape: tuple[int, int], sparse: bool) -> str:
+        """Return the solver that "auto" stands for."""
+        if self.svd_solver != "auto":
+            return self.svd_solver
+        n_rows, n_columns = shape
+        fewer = min(shape)
+        wanted = fewer if self.n_components is None else self.n_components
+        if sparse:
+            return "arpack"
+        if n_columns <= 1000 and n_rows >= 10 * n_columns:
+            return "covariance_eigh"
+        if max(shape) <= 500 or wanted == "mle" or wanted >= 0.8 * fewer:
+            return "full"
+        if fewer <= EXACT:
+            return "covariance_eigh"
+        return "randomized" if wanted >= 1 else "full"
+
+    def _wanted(self, n_rows: int, n_columns: int) -> Any:
+        """Return `n_components`, checked against the solver and the shape."""
+        solver, fewer = self._fit_svd_solver, min(n_rows, n_columns)
+        if n_rows < 2:
+            raise ValueError(f"n_samples={n_rows} has no variance; pass at least two rows")
+        truncated = solver in ("arpack", "randomized")
+        wanted = self.n_components
+        if wanted is None:
+            wanted = fewer - (solver == "arpack")
+        if truncated and isinstance(wanted, str):
+            raise ValueError(
+                f"n_components={wanted!r} cannot be a string with svd_solver='{solver}'"
+            )
+        if wanted == "mle" and n_rows < n_columns:
+            raise ValueError("n_components='mle' is only supported if n_samples >= n_features")
+        if wanted != "mle" and not int(truncated) <= wanted <= fewer:
+            raise ValueError(
+                f"n_components={wanted} must be between {int(truncated)} and "
+                f"min(n_samples, n_features)={fewer} with svd_solver={solver!r} "
+                f"(n_samples={n_rows}, n_features={n_columns})"
+            )
+        if solver == "arpack" and wanted == fewer:
+            raise ValueError(
+                f"n_components={wanted} must be strictly less than "
+                f"min(n_samples, n_features)={fewer} with svd_solver={solver!r} "
+                f"(n_samples={n_rows}, n_features={n_columns})"
+            )
+        return wanted
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.sparse = self.svd_solver in ("auto", "arpack", "covariance_eigh")
+        return tags
