@@ -10,6 +10,7 @@
 #include "moments.hpp"
 #include "prune.hpp"
 #include "seed.hpp"
+#include "widen.hpp"
 
 namespace unsup {
 
@@ -34,6 +35,7 @@ struct Level {
     const char* name;
     Ops<float> f32;
     Ops<double> f64;
+    void (*widen)(const Widen&);
 };
 
 Level level_base();
