@@ -158,7 +158,13 @@ def test_halves_of_any_layout_and_table():
     X = every[np.isfinite(every)][:63480].reshape(-1, 24)  # [2645, 24], subnormals too
     columns = {f"c{j}": X[:, j] for j in range(24)}
     lists = pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), 24)
-    made = [X, np.asfortranarray(X), np.repeat(X, 2, axis=0)[::2], X.astype(">f2"), pa.table(columns)]
+    made = [
+        X,
+        np.asfortranarray(X),
+        np.repeat(X, 2, axis=0)[::2],
+        X.astype(">f2"),
+        pa.table(columns),
+    ]
     for data in (*made, pa.table({"x": lists}), lambda: iter([X[:9], X[9:]])):
         for chunk_size in (97, None):
             found = np.concatenate(blocks_of(source(data, chunk_size=chunk_size)))

@@ -419,7 +419,7 @@ class KMeans(
         ImportError
             If safetensors is not installed.
         """
-        model: KMeans = _save.load(cls, path)
+        model: KMeans = _save.load(path, cls)
         return model
 
     def __sklearn_tags__(self) -> Any:
