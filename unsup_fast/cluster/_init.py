@@ -254,7 +254,7 @@ def kmeans_parallel(
     """
     tensor = _arrays.is_tensor(X)
     given_rows, rows, sample_weight = _checked(X, sample_weight, n_clusters, "kmeans_parallel")
-    shift: Any = None if sp.issparse(rows) else _input._middle(rows)
+    shift: Any = None if sp.issparse(rows) else _input.middle(rows)
     workers = threads.effective(None)
     indices = _parallel.parallel(
         _rows(rows, shift, workers),

@@ -99,16 +99,17 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
         raise ValueError(
             f"the squared distances of X overflow {X.dtype}; divide X by its largest magnitude"
         )
-    origin = _middle(X)
+    sample = _sample(X)
+    origin = _middle(sample)
     tol = float(estimator.tol * variance.mean())
     shift = None if moments is None else origin
     workers = threads.effective(estimator.n_threads)
     may_prune = getattr(estimator, "algorithm", "lloyd") != "lloyd"
     passes: Passes
     if isinstance(X, Source):
-        passes = Stream(X, origin, sample_weight, workers, X.moments)
+        passes = Stream(X, origin, sample_weight, workers, X.moments, sample)
     else:
-        passes = Passes(X, shift, sample_weight, workers, may_prune, moments)
+        passes = Passes(X, shift, sample_weight, workers, may_prune, moments, sample)
     return Problem(passes, estimator.max_iter, tol, estimator.metric), origin
 
 
@@ -129,16 +130,25 @@ def rows_of(source: Source, metric: str = "euclidean") -> Any:
     return source if source.array is None else source.whole()
 
 
-def _middle(X: Any) -> Array:
+def middle(X: Any) -> Array:
     """Return the median of rows at even distances, a point [D] to measure distances from.
 
     Unlike the mean, it does not follow a few far outliers, from where the other rows could not
     be told apart; and as its values are values of X, subtracting it is exact for integers.
     """
+    return _middle(_sample(X))
+
+
+def _sample(X: Any) -> Array:
+    """Return rows [M, D] at even distances, dense."""
     step = max(1, X.shape[0] // SAMPLE)
-    sample: Any = X[::step] if not isinstance(X, Source) else X.take(range(0, X.n_rows, step))
-    if sp.issparse(sample):
-        sample = sample.toarray()
+    if isinstance(X, Source):
+        return X.take(range(0, X.n_rows, step))
+    sample: Array = X[::step].toarray() if sp.issparse(X) else X[::step]
+    return sample
+
+
+def _middle(sample: Array) -> Array:
     half = len(sample) // 2
     middle: Array = np.partition(sample, half, axis=0)[half].copy()
     return middle
