@@ -113,7 +113,8 @@ def problem(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> tuple[Probl
         weight = torch.from_numpy(weight).to(gpu)
     sample = rows[:: max(1, n_rows // _input.SAMPLE)]
     shift = sample.sort(dim=0).values[len(sample) // 2].clone()  # [D]
-    variance = _variance(rows, shift)  # [D]
+    variance, farthest = _variance(rows, shift)  # [D]
+    _input.check_range(farthest, HostRows(rows).dtype)
     if not np.isfinite(variance.sum() * n_rows):
         raise ValueError(
             f"the squared distances of X overflow {rows.dtype}; divide X by its largest magnitude"
@@ -132,14 +133,16 @@ def _rows(X: Any, gpu: Any, estimator: Any, reset: bool = False) -> Any:
     return _tensors.rows(X, gpu, estimator, reset=reset).contiguous()
 
 
-def _variance(X: Any, shift: Any) -> Any:
-    """Return the variance of each column as an array [D], from float64 sums about the shift."""
+def _variance(X: Any, shift: Any) -> tuple[Any, float]:
+    """Return the variance of each column as an array [D], and how far values lie from the shift."""
     sums = torch.zeros((2, X.shape[1]), dtype=torch.float64, device=X.device)
+    farthest = torch.zeros((), dtype=torch.float64, device=X.device)
     for _, block in blocks(X, X.shape[1]):
         moved = block.double() - shift.double()
         sums += torch.stack([moved.sum(dim=0), (moved * moved).sum(dim=0)])
+        farthest = torch.maximum(farthest, moved.abs().max())
     mean, square = (sums / len(X)).cpu().numpy()
-    return np.maximum(square - mean**2, 0)
+    return np.maximum(square - mean**2, 0), float(farthest)
 
 
 def start(
@@ -285,6 +288,8 @@ def _updated(problem: Problem, centers: Any, found: Assigned) -> tuple[Any, Any]
     means = problem.shift.double() + sums / torch.where(filled, weights[:, None], 1.0)
     moved = torch.where(filled, means.to(centers.dtype), centers)
     movement = ((moved.double() - centers.double()) ** 2).sum()
+    vanished = (movement == 0) & (moved != centers).any()
+    movement = torch.where(vanished, _lloyd.VANISHED, movement)
     empty = (weights == 0).sum()
     state = torch.stack([found.inertia, found.n_changed.double(), movement, empty.double()])
     return moved, state
@@ -296,8 +301,7 @@ def _relocated(problem: Problem, centers: Any, found: Assigned) -> tuple[Any, fl
     host: Any = problem
     there: Any = _on_host(found)
     after = _lloyd._updated(host, before, there.labels, there)
-    movement = float(((after.astype(np.float64) - before) ** 2).sum())
-    return torch.from_numpy(after).to(centers.device), movement
+    return torch.from_numpy(after).to(centers.device), _lloyd.movement(before, after)
 
 
 class _Later:

@@ -20,6 +20,7 @@ from unsup_fast.cluster._pruning import Passes
 from unsup_fast.cluster._sphere import COST, unit_rows
 from unsup_fast.cluster._streams import Stream
 from unsup_fast.kernels import threads
+from unsup_fast.kernels.moments import Moments
 
 __all__ = [
     "batch",
@@ -103,6 +104,8 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
     origin = _middle(sample)
     tol = float(estimator.tol * variance.mean())
     shift = None if moments is None else origin
+    if moments is not None:
+        _check_reach(X, moments, origin)
     workers = threads.effective(estimator.n_threads)
     may_prune = getattr(estimator, "algorithm", "lloyd") != "lloyd"
     passes: Passes
@@ -111,6 +114,27 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
     else:
         passes = Passes(X, shift, sample_weight, workers, may_prune, moments, sample)
     return Problem(passes, estimator.max_iter, tol, estimator.metric), origin
+
+
+def _check_reach(X: Any, moments: Moments, origin: Array) -> None:
+    """Raise ValueError if a difference of a row and the origin overflows the type of X."""
+    farthest = float((moments.reach + np.abs(moments.mean - origin)).max())
+    if farthest > float(np.finfo(X.dtype).max):  # which it may be by the slack of the reach
+        point = origin.astype(np.float64)
+        farthest = max(
+            float(np.maximum(rows.max(axis=0) - point, point - rows.min(axis=0)).max())
+            for _, rows in parts(X, X.dtype)
+        )
+    check_range(farthest, X.dtype)
+
+
+def check_range(farthest: float, dtype: Any) -> None:
+    """Raise ValueError if a distance from the median, in float64, is too large for the type."""
+    if farthest > float(np.finfo(dtype).max):
+        raise ValueError(
+            f"values of X lie up to {farthest:.3g} from their median, beyond {dtype}; "
+            "divide X by its largest magnitude, or pass float64"
+        )
 
 
 def batch(estimator: Any, X: Any, sample_weight: Any) -> Passes:
@@ -166,9 +190,11 @@ def fitted(estimator: Any, X: Any) -> tuple[Any, Array, Array | None]:
         X = rows_of(source, estimator.metric)
     else:
         X = _arrays.rows(X, estimator=estimator)
-        _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
+        moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
         if estimator.metric == "cosine":
             X = unit_rows(X)
+        elif moments is not None:
+            _check_reach(X, moments, estimator._origin)
     centers = _arrays.on_host(estimator.cluster_centers_)
     wide = np.result_type(X.dtype, centers.dtype)
     shift = None if sp.issparse(X) else estimator._origin.astype(wide)
