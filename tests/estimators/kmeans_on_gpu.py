@@ -1,4 +1,4 @@
-"""Run by test_kmeans_gpu.py in processes of their own: by Triton's interpreter, and on a GPU."""
+"""Run by test_gpu_cases.py."""
 
 import numpy as np
 import pytest
