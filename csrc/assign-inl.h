@@ -199,7 +199,7 @@ void assign(const AssignIn<T>& in, AssignOut<T>& out, Totals* totals, const Run&
         return changed;
     };
     if (totals != nullptr)
-        out.n_changed = move_chunks<T>(in, plan.chunk_rows, *totals, out.labels, run, stop, label);
+        out.n_changed = move_chunks<T>(in, plan.move_rows, *totals, out.labels, run, stop, label);
     else
         add_assigned<T>(in, c, plan, out, run, stop, label);
 }

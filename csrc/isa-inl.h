@@ -20,6 +20,7 @@
 #include "seed-inl.h"
 #include "seed-bound-inl.h"
 #include "seed-rounds-inl.h"
+#include "widen-inl.h"
 
 namespace unsup {
 namespace UNSUP_ISA {

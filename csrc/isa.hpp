@@ -11,6 +11,7 @@
 #include "moments.hpp"
 #include "prune.hpp"
 #include "seed.hpp"
+#include "widen.hpp"
 
 namespace unsup {
 
@@ -36,6 +37,7 @@ struct Level {
     const char* name;
     Ops<float> f32;
     Ops<double> f64;
+    void (*widen)(const Widen&);
 };
 
 Level level_base();

@@ -16,5 +16,5 @@
 #include "isa-inl.h"
 
 namespace unsup {
-Level level_base() { return {"base", base::ops<float>(), base::ops<double>()}; }
+Level level_base() { return {"base", base::ops<float>(), base::ops<double>(), base::widen}; }
 }  // namespace unsup

@@ -4,10 +4,10 @@
 #include "isa-deps.hpp"
 
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,bmi2"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,bmi2,f16c"))), apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx2,fma,bmi2")
+#pragma GCC target("avx2,fma,bmi2,f16c")
 #endif
 
 #define UNSUP_ISA v3
@@ -23,6 +23,6 @@
 #endif
 
 namespace unsup {
-Level level_v3() { return {"v3", v3::ops<float>(), v3::ops<double>()}; }
+Level level_v3() { return {"v3", v3::ops<float>(), v3::ops<double>(), v3::widen}; }
 }  // namespace unsup
 #endif

@@ -203,6 +203,7 @@ struct Plan {
     int64_t panel;       // groups of a panel
     int64_t block_rows;  // rows of a block
     int64_t chunk_rows;  // rows that enter the sums together
+    int64_t move_rows;   // rows moved together: fewer, as any order gives the same totals
     bool shared_sums;    // one set of sums for all threads, else one a thread
 
     Plan(int64_t d, int64_t k, int64_t groups) {
@@ -212,8 +213,11 @@ struct Plan {
         panel = std::clamp<int64_t>(kPanelBytes / group_bytes, 1, groups);
         block_rows = tiles * kTile<T>;
         shared_sums = k * d * int64_t(sizeof(double)) > (256 << 10);
-        const int64_t wanted = shared_sums ? block_rows : 4096;
-        chunk_rows = (wanted + block_rows - 1) / block_rows * block_rows;
+        const auto blocks = [&](int64_t rows) {
+            return (rows + block_rows - 1) / block_rows * block_rows;
+        };
+        chunk_rows = blocks(shared_sums ? 1 : 4096);
+        move_rows = blocks(1024);
     }
 };
 

@@ -1,14 +1,9 @@
-"""Property tests draw the same cases in every CI run; elsewhere they go on looking for new ones.
-
-Triton kernels are tested in processes of their own, since Triton decides as it is imported
-whether it interprets: a file `*_on_gpu.py` holds cases for both the interpreter and a GPU.
-"""
+"""Property tests draw the same cases in every CI run; elsewhere they go on looking for new ones."""
 
 import os
 import re
 import signal
 import subprocess
-import sys
 from typing import NamedTuple
 
 import pytest
@@ -19,19 +14,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     settings.load_profile("ci")
-
-
-@pytest.fixture
-def run_cases():
-    """Return a function that runs a file of cases, by Triton's interpreter or on the GPU."""
-
-    def run(path, interpret):
-        environment = {**os.environ, "TRITON_INTERPRET": "1"} if interpret else None
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    return run
 
 
 class Compiled(NamedTuple):

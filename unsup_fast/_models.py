@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -76,19 +76,19 @@ def write(
 
 
 def read(
-    path: str | os.PathLike[str], class_name: str
-) -> tuple[dict[str, Any], dict[str, Array], dict[str, Any]]:
+    path: str | os.PathLike[str], class_names: Collection[str]
+) -> tuple[str, dict[str, Any], dict[str, Array], dict[str, Any]]:
     """Read what `write` wrote.
 
     Returns
     -------
-    parameters, arrays, state
-        Parameters of the estimator, fitted arrays, fitted values.
+    class_name, parameters, arrays, state
+        The estimator's class and parameters, fitted arrays, fitted values.
 
     Raises
     ------
     ValueError
-        If the file is no model of this class, is damaged, or is of a later format.
+        If the file is no model of these classes, is damaged, or is of a later format.
     OSError
         If it cannot be opened.
     ImportError
@@ -105,13 +105,13 @@ def read(
             tensors = {name: file.get_tensor(name).copy() for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, ValueError, TypeError, KeyError) as error:
         raise damaged(path, f"it is no complete .safetensors file: {error}") from None
-    head = _head(path, entry, class_name)
+    head = _head(path, entry, class_names)
     if head.pop("sha256", None) != _digest(head, tensors):
         raise damaged(path, "its checksum does not match its content")
     parameters = dict(head["parameters"])
     for name in [name for name in tensors if name.startswith(PARAMETER)]:
         parameters[name.removeprefix(PARAMETER)] = tensors.pop(name)
-    return parameters, tensors, head["state"]
+    return head["class"], parameters, tensors, head["state"]
 
 
 def damaged(path: str | os.PathLike[str], why: str) -> ValueError:
@@ -119,7 +119,7 @@ def damaged(path: str | os.PathLike[str], why: str) -> ValueError:
     return ValueError(f"cannot load '{os.fspath(path)}': {why}")
 
 
-def _head(path: Path, entry: str | None, class_name: str) -> dict[str, Any]:
+def _head(path: Path, entry: str | None, class_names: Collection[str]) -> dict[str, Any]:
     if entry is None:
         raise damaged(path, "it is a .safetensors file, but not one that unsup_fast saved")
     try:
@@ -135,8 +135,9 @@ def _head(path: Path, entry: str | None, class_name: str) -> dict[str, Any]:
             f"it has format version {version}, but this unsup_fast {unsup_fast.__version__} reads "
             f"version {FORMAT_VERSION}; it was saved by unsup_fast {head.get('library_version')}",
         )
-    if head.get("class") != class_name:
-        raise damaged(path, f"it holds a {head.get('class')}, not a {class_name}")
+    if head.get("class") not in class_names:
+        wanted = " or ".join(class_names)
+        raise damaged(path, f"it holds a {head.get('class')}, not a {wanted}")
     for part in ("parameters", "state"):
         if not isinstance(head.get(part), dict):
             raise damaged(path, f"its metadata lack '{part}'")

@@ -597,6 +597,15 @@ PYBIND11_MODULE(_native, m) {
         return false;
 #endif
     });
+    m.def(
+        "widen",
+        [](const In<uint16_t>& x, In<float> out) {
+            require(x.size() == out.size(), "X and out must have equal sizes");
+            const Widen widen{x.size(), x.data(), out.mutable_data()};
+            const py::gil_scoped_release release;
+            level().widen(widen);
+        },
+        py::arg("X").noconvert(), py::arg("out").noconvert());
     bind_dense<float>(m);
     bind_dense<double>(m);
     bind_csr<float, int32_t>(m);

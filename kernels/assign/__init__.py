@@ -47,38 +47,13 @@ class Assigned(NamedTuple):
     """[N], type of X: squared distance to the nearest centroid; None unless asked for."""
 
 
-def _native(
-    X: Any,
-    centers: Array,
-    sample_weight: Array | None,
-    shift: Array | None,
-    labels: Array,
-    sums: Array | None,
-    weights: Array | None,
-    distances: Array | None,
-    inertia: bool,
-    labelled: bool,
-    n_threads: int,
-) -> tuple[float, int]:
+def _native(X: Any, *arguments: Any) -> tuple[float, int]:
     module = native()
-    rest = (
-        centers,
-        sample_weight,
-        shift,
-        labels,
-        sums,
-        weights,
-        distances,
-        inertia,
-        labelled,
-        n_threads,
-    )
     if sp.issparse(X):
-        result = module.assign_csr(X.data, X.indices, X.indptr, *rest)
+        inertia, changed = module.assign_csr(X.data, X.indices, X.indptr, *arguments)
     else:
-        result = module.assign(X, *rest)
-    total, changed = result
-    return float(total), int(changed)
+        inertia, changed = module.assign(X, *arguments)
+    return float(inertia), int(changed)
 
 
 def _ref(*arguments: Any) -> tuple[float, int]:

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unsup_fast.blocks import DataError, Source, _half, _source, source
+from unsup_fast.blocks import DataError, Source, _source, source
 
 
 def blocks_of(rows, start=0):
@@ -152,15 +152,40 @@ def test_blocks_do_not_depend_on_how_rows_come(sizes, chunk_size, given_type):
     assert found == [block.tolist() for _, block in source(X, chunk_size=chunk_size).blocks()]
 
 
-def test_every_half_is_converted_to_the_bit():
-    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
-    for some in (halves, halves[np.isfinite(halves)], halves[:1], halves[:0], halves[::2]):
-        out = np.full((1, len(some)), np.nan, dtype=np.float32)
-        _half.copy(some[None], out)
-        expected = some[None].astype(np.float32)
-        finite = ~np.isnan(expected)
-        np.testing.assert_array_equal(np.isnan(out), ~finite)
-        np.testing.assert_array_equal(out[finite].view(np.int32), expected[finite].view(np.int32))
+def test_halves_of_any_layout_and_table():
+    pa = pytest.importorskip("pyarrow")
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    X = every[np.isfinite(every)][:63480].reshape(-1, 24)  # [2645, 24], subnormals too
+    columns = {f"c{j}": X[:, j] for j in range(24)}
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), 24)
+    made = [
+        X,
+        np.asfortranarray(X),
+        np.repeat(X, 2, axis=0)[::2],
+        X.astype(">f2"),
+        pa.table(columns),
+    ]
+    for data in (*made, pa.table({"x": lists}), lambda: iter([X[:9], X[9:]])):
+        for chunk_size in (97, None):
+            found = np.concatenate(blocks_of(source(data, chunk_size=chunk_size)))
+            assert found.dtype == np.float32
+            np.testing.assert_array_equal(found.view(np.int32), X.astype(np.float32).view(np.int32))
+
+
+def test_memory_of_blocks_is_used_again_once_nobody_holds_it():
+    rows = source(np.arange(8000, dtype=np.int16).reshape(-1, 2), chunk_size=10)
+    rows._room = 0
+    addresses = {block.ctypes.data for _, block in rows.blocks()}
+    addresses |= {block.ctypes.data for _, block in rows.blocks()}
+    assert len(addresses) <= 4
+    held = [block[3:5, 1:] for _, block in rows.blocks()]  # views hold the memory
+    np.testing.assert_array_equal(
+        np.concatenate(held)[:, 0], rows.whole()[:, 1].reshape(-1, 10)[:, 3:5].ravel()
+    )
+    readers = [rows.blocks() for _ in range(3)]
+    for blocks in zip(*readers, strict=True):
+        for row, block in blocks:
+            np.testing.assert_array_equal(block, np.arange(2 * row, 2 * row + 20).reshape(10, 2))
 
 
 def test_rows_in_place_are_not_copied(X, tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from unsup_fast.cluster import KMeans
+from unsup_fast.cluster import KMeans, MiniBatchKMeans
 
 
 @pytest.fixture
@@ -39,6 +39,17 @@ def test_distances(cli, model, data, blobs, tmp_path, kind):
     fitted = KMeans.load(tmp_path / "run/model.safetensors")
     np.testing.assert_array_equal(labels, fitted.predict(blobs[0]))
     np.testing.assert_allclose(found, fitted.transform(blobs[0]).min(axis=1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_mini_batch_models(cli, data, blobs, tmp_path, metric):
+    model = MiniBatchKMeans(4, random_state=0, metric=metric).partial_fit(blobs[0])
+    model.save(tmp_path / "mini.safetensors")
+    ran = cli("predict", "mini.safetensors", data, "-o", "new.npy", "--distances", "--threads", 1)
+    assert ran.status == 0, ran.err
+    np.testing.assert_array_equal(np.load(tmp_path / "new.npy"), model.predict(blobs[0]))
+    found = np.load(tmp_path / "new.distances.npy")
+    np.testing.assert_allclose(found, model.transform(blobs[0]).min(axis=1), rtol=1e-4, atol=1e-6)
 
 
 def test_csv_without_distances(cli, model, data, tmp_path):

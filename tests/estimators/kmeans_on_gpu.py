@@ -1,4 +1,4 @@
-"""Run by test_kmeans_gpu.py in processes of their own: by Triton's interpreter, and on a GPU."""
+"""Run by test_gpu_cases.py."""
 
 import numpy as np
 import pytest
@@ -199,10 +199,46 @@ def test_wrong_arguments(rows):
         KMeans(3).fit(on(rows), sample_weight=torch.ones(7))
     with pytest.raises(ValueError, match="does not match the number of"):
         KMeans(3, init=on(rows[:2])).fit(on(rows))
-    with pytest.raises(ValueError, match="metric='cosine' is for the CPU"):
-        KMeans(3, metric="cosine").fit(on(rows))
     with pytest.raises(ValueError, match="sparse rows are for the CPU"):
         KMeans(3, device="cuda").fit(sp.csr_matrix(rows))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_cosine(rows, dtype, weighted):
+    rng = np.random.default_rng(2)
+    X = ((rows - 99) * rng.uniform(0.5, 2, (len(rows), 1))).astype(dtype)
+    X[:3] *= 1e-30
+    weight = rng.random(len(X)).astype(dtype) if weighted else None
+    theirs = KMeans(6, random_state=0, metric="cosine", tol=0).fit(X, sample_weight=weight)
+    ours = KMeans(6, random_state=0, metric="cosine", tol=0)
+    ours.fit(on(X), sample_weight=None if weight is None else on(weight))
+    agree(ours, theirs)
+    np.testing.assert_allclose(ours.inertia_history_, theirs.inertia_history_, rtol=1e-5)
+    lengths = torch.linalg.vector_norm(ours.cluster_centers_, dim=1).cpu().numpy()
+    np.testing.assert_allclose(lengths, 1, rtol=1e-6)
+    np.testing.assert_array_equal(ours.predict(on(X)).cpu().numpy(), theirs.labels_)
+    np.testing.assert_allclose(
+        ours.transform(on(X)).cpu().numpy(), theirs.transform(X), rtol=1e-4, atol=1e-6
+    )
+    assert ours.score(on(X)) == pytest.approx(theirs.score(X), rel=1e-5)
+
+
+def test_cosine_of_rows_at_the_ends(rows):
+    X = np.eye(5)
+    X[1] *= 1e300
+    X[2] *= 1e-300
+    X[3] = [2, 0, 0, 0, 0]
+    init = np.array([[3.0, 0, 0, 0, 0], [0, 1e-200, 0, 0, 0], [0, 0, 1, 0, 0], [1, 0, 0, 0, 0]])
+    ours = KMeans(4, init=init, metric="cosine", n_init=1).fit(on(X))  # one is empty at first
+    agree(ours, KMeans(4, init=init, metric="cosine", n_init=1).fit(X))
+    opposed = KMeans(1, init=X[:1], metric="cosine", n_init=1).fit(on(np.array([X[0], -X[0]])))
+    np.testing.assert_array_equal(opposed.cluster_centers_.cpu().numpy(), X[:1])
+    X[2] = 0
+    with pytest.raises(ValueError, match="row 2 of X is zero and has no direction"):
+        ours.predict(on(X))
+    with pytest.raises(ValueError, match="row 2 of init is zero and has no direction"):
+        KMeans(5, init=np.diag([1, 1, 0, 1, 1]), metric="cosine", n_init=1).fit(on(rows))
 
 
 def test_rows_that_come_in_blocks_are_for_the_cpu(rows):

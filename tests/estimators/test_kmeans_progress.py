@@ -148,7 +148,11 @@ def test_second_interrupt_skips_the_labels(blobs, monkeypatch):
             raise KeyboardInterrupt
         return relabel(*arguments, **options)
 
+    def more_impatient(*arguments, **options):
+        raise KeyboardInterrupt
+
     monkeypatch.setattr(pruning_module, "relabel", impatient)
+    monkeypatch.setattr(pruning_module, "assign", more_impatient)
     with pytest.raises(KeyboardInterrupt):
         model.fit(blobs)
     monkeypatch.undo()

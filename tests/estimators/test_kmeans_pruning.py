@@ -56,7 +56,7 @@ def test_bounds_slower_than_the_dense_pass_are_dropped(steep, eager, monkeypatch
     seconds = [len(steep[: _pruning.TIMED]) / len(steep), 9, 9, dense, 9, 9]
     ticks = iter(np.cumsum([step for each in seconds for step in (0, each)]))
     monkeypatch.setattr(_pruning, "perf_counter", lambda: float(next(ticks)))
-    passes = _pruning.Passes(steep, steep[0].copy(), None, 1, True, moments(steep))
+    passes = _pruning.Passes(steep, steep[0].copy(), None, 1, True, moments(steep), steep[::40])
     labels = np.full(len(steep), -1, dtype=np.int32)
     centers = steep[:60].copy()
     made = []
@@ -68,7 +68,7 @@ def test_bounds_slower_than_the_dense_pass_are_dropped(steep, eager, monkeypatch
 
 
 def test_an_interrupted_pass_leaves_no_bounds_behind(steep, eager, monkeypatch):
-    passes = _pruning.Passes(steep, steep[0].copy(), None, 1, True, moments(steep))
+    passes = _pruning.Passes(steep, steep[0].copy(), None, 1, True, moments(steep), steep[::40])
     labels = np.full(len(steep), -1, dtype=np.int32)
     centers = steep[:60].copy()
     passes.step(centers, labels, 10)

@@ -233,6 +233,20 @@ def test_a_round_of_seeding_is_one_pass(rows):
     assert len(calls) == 9
 
 
+def test_a_fit_reads_rows_no_more_than_it_must(rows):
+    calls = []
+
+    def batches():
+        calls.append(1)
+        yield from np.array_split(rows, 7)
+
+    source = blocks.source(batches, chunk_size=600)
+    source._room = 0
+    fit(source, init=rows[:15], max_iter=2, tol=0)
+    # The number of columns, moments, sampled rows, two iterations, labels of the last centroids.
+    assert len(calls) == 6
+
+
 @pytest.mark.parametrize("chunk_size", [97, None])
 @pytest.mark.parametrize("given_as", ["array", "function"])
 def test_cosine(rows, given_as, chunk_size):

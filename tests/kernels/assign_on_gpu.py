@@ -1,4 +1,4 @@
-"""Run by test_assign_gpu.py in processes of their own: by Triton's interpreter, and on a GPU."""
+"""Run by test_gpu_cases.py."""
 
 import numpy as np
 import pytest
@@ -28,11 +28,6 @@ if DEVICE == "cuda":  # the interpreter takes its time
         (20000, 256, 3000, F32, 0.0, True, True),
         (3000, 784, 1000, F64, 0.0, False, False),
     ]
-
-
-@pytest.fixture(autouse=True)
-def simd():
-    """Leave the instruction set of the CPU alone."""
 
 
 def on(value):

@@ -1,4 +1,4 @@
-"""Run by test_seed_gpu.py in processes of their own: by Triton's interpreter, and on a GPU."""
+"""Run by test_gpu_cases.py."""
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ DEVICE = "cpu" if triton.knobs.runtime.interpret else "cuda"
 
 
 @pytest.fixture(autouse=True)
-def simd(monkeypatch):
-    """Leave the instruction set of the CPU alone; take blocks that the interpreter is fast with."""
+def small_blocks(monkeypatch):
+    """Take blocks that the interpreter is fast with."""
     monkeypatch.setattr(triton_, "ROWS", 64)
 
 

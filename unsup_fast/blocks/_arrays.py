@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from unsup_fast.blocks import _half
-from unsup_fast.blocks._feed import DataError, Feed, Piece, number_type, times
+from unsup_fast.blocks._feed import DataError, Feed, Piece, copy, number_type, times
 
 Array = npt.NDArray[Any]
 
@@ -32,7 +31,7 @@ def dense(
 
     def pieces(start: int) -> Iterator[Piece]:
         def fill(low: int, high: int, out: Array) -> None:
-            _half.copy(X[start + low : start + high].reshape(high - low, n_columns), out)
+            copy(X[start + low : start + high].reshape(high - low, n_columns), out)
 
         yield Piece(len(X) - start, fill)
 

@@ -12,11 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast import _extras
-from unsup_fast.blocks._feed import DataError, DType, Piece, matrix, number_type
+from unsup_fast.blocks._feed import TILE, DataError, DType, Piece, copy, matrix, number_type
 
 Array = npt.NDArray[Any]
-
-TILE = 1 << 17  # values that are put side by side at a time, so that they stay in cache
 
 
 @dataclass(frozen=True)
@@ -123,13 +121,17 @@ def piece(source: str, batch: Any, columns: Columns, row: int) -> Piece:
         return matrix(_unlisted(source, parts[0], columns, row))
     values = [_values(part) for part in parts]  # D times [M]
     tile = max(1, TILE // len(values))
+    halves = all(column.dtype == np.float16 for column in values)
 
     def fill(start: int, stop: int, out: Array) -> None:
         for low in range(start, stop, tile):
             high = min(low + tile, stop)
             rows = out[low - start : high - start]  # [tile, D]
+            beside = np.empty(rows.shape, np.float16) if halves else rows
             for j, column in enumerate(values):
-                rows[:, j] = column[low:high]
+                beside[:, j] = column[low:high]
+            if halves:
+                copy(beside, rows)
 
     return Piece(batch.num_rows, fill)
 

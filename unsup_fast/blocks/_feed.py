@@ -11,13 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast.blocks import _half
+from unsup_fast.blocks._memory import Memory
+from unsup_fast.kernels.widen import widen
 
 Array = npt.NDArray[Any]
 DType = np.dtype[Any]
 
 # Beyond this magnitude float32 no longer holds every integer.
 EXACT_IN_FLOAT32 = 1 << 24
+TILE = 1 << 17  # values that are converted at a time, so that they stay in cache
 
 
 class DataError(ValueError):
@@ -70,9 +72,19 @@ def matrix(rows: Any) -> Piece:
     """Return a matrix of numbers as a piece."""
 
     def fill(start: int, stop: int, out: Array) -> None:
-        _half.copy(rows[start:stop], out)
+        copy(rows[start:stop], out)
 
     return Piece(len(rows), fill)
+
+
+def copy(values: Array, out: Array) -> None:
+    """Copy numbers of any type and layout into `out`, C-contiguous and of the same shape [M, D]."""
+    if values.dtype != np.float16 or out.dtype != np.float32:
+        out[...] = values
+        return
+    step = max(1, TILE // values.shape[1])
+    for low in range(0, len(values), step):
+        widen(np.ascontiguousarray(values[low : low + step]), out[low : low + step])
 
 
 def skip(pieces: Iterator[Piece], start: int) -> Iterator[Piece]:
@@ -94,8 +106,10 @@ def later(piece: Piece, start: int) -> Piece:
     )
 
 
-def cut(feed: Feed, start: int, size: int, dtype: DType) -> Generator[Array, None, None]:
-    """Yield the rows from `start` on as new blocks [size, D]; the last may have fewer rows."""
+def cut(
+    feed: Feed, start: int, size: int, dtype: DType, memory: Memory
+) -> Generator[Array, None, None]:
+    """Yield the rows from `start` on as blocks [size, D]; the last may have fewer rows."""
     block: Array | None = None
     filled, row = 0, start
     for piece in feed.pieces(start):
@@ -103,7 +117,7 @@ def cut(feed: Feed, start: int, size: int, dtype: DType) -> Generator[Array, Non
         while done < piece.n_rows:
             if block is None:
                 left = size if feed.n_rows is None else max(1, feed.n_rows - row)
-                block = np.empty((min(size, left), feed.n_columns), dtype)
+                block = memory.block((min(size, left), feed.n_columns), dtype)
             few = min(len(block) - filled, piece.n_rows - done)
             piece.fill(done, done + few, block[filled : filled + few])
             done, filled, row = done + few, filled + few, row + few

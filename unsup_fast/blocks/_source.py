@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from unsup_fast.blocks._ahead import ahead
 from unsup_fast.blocks._feed import EXACT_IN_FLOAT32, DataError, DType, Feed, Piece, cut, matrix
+from unsup_fast.blocks._memory import Memory
 from unsup_fast.kernels.moments import Moments, moments
 
 Array = npt.NDArray[Any]
@@ -57,6 +58,7 @@ class Source:
         self._all_finite = False
         self._kept: dict[int, Array] = {}
         self._room = KEPT * (DECODED if feed.decoded else 1)
+        self._memory = Memory()
         self._state = _state(feed)
 
     @cached_property
@@ -71,7 +73,7 @@ class Source:
         size = max(1, BLOCK // (8 * self.n_columns))
         wide = np.dtype(np.float64)
         integers = slice(None) if self._feed.integers is None else self._feed.integers
-        with closing(ahead(cut(self._feed, 0, size, wide))) as blocks:
+        with closing(ahead(cut(self._feed, 0, size, wide, Memory()))) as blocks:
             for block in blocks:
                 if np.abs(block[:, integers]).max(initial=0) > EXACT_IN_FLOAT32:
                     return wide
@@ -263,7 +265,7 @@ class Source:
             row += len(self._kept[row])
         if row == self._n_rows:
             return
-        for block in cut(self._feed, row, size, self.dtype):
+        for block in cut(self._feed, row, size, self.dtype, self._memory):
             block.flags.writeable = False
             if row not in self._kept and block.nbytes <= self._room:
                 self._kept[row] = block

@@ -189,7 +189,10 @@ def kmeans(
 def predict(
     model: Annotated[
         Path,
-        typer.Argument(metavar="MODEL", help="A model.safetensors, or the directory of a run."),
+        typer.Argument(
+            metavar="MODEL",
+            help="A model.safetensors, of KMeans or MiniBatchKMeans, or the directory of a run.",
+        ),
     ],
     data: Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)],
     out: Annotated[

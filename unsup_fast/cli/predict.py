@@ -14,7 +14,7 @@ from unsup_fast.blocks import Source
 from unsup_fast.cli import files
 from unsup_fast.cli.errors import UserError, zero_row
 from unsup_fast.cli.results import write_labels
-from unsup_fast.cluster import KMeans
+from unsup_fast.cluster import KMeans, MiniBatchKMeans, _save
 from unsup_fast.cluster._sphere import ZeroRowError, unit_rows
 from unsup_fast.report.numbers import count, counted
 
@@ -93,7 +93,7 @@ def _load(path: Path) -> Any:
     if path.is_dir():
         path = path / files.MODEL
     try:
-        return KMeans.load(path)
+        return _save.load(path, KMeans, MiniBatchKMeans)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such model file") from error
     except ValueError as error:

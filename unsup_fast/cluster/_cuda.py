@@ -14,8 +14,9 @@ import torch
 
 from unsup_fast import _arrays, _tensors
 from unsup_fast._tensors import blocks, give
-from unsup_fast.cluster import _init, _input, _lloyd, _parallel
+from unsup_fast.cluster import _init, _input, _lloyd, _parallel, _sphere_cuda
 from unsup_fast.cluster._lloyd import Iteration, Run
+from unsup_fast.cluster._sphere import COST, rounding
 from unsup_fast.kernels.assign import Assigned, assign
 from unsup_fast.kernels.assign.triton_ import Kept, width
 from unsup_fast.kernels.seed import seed
@@ -72,7 +73,7 @@ class HostPasses:
 
     def take(self, rows: Any) -> Any:
         """Return the rows [M, D] of these indices."""
-        chosen = torch.from_numpy(np.ascontiguousarray(rows)).to(self.problem.X.device)
+        chosen = torch.from_numpy(rows.copy()).to(self.problem.X.device)  # strides may be negative
         return self.problem.X.index_select(0, chosen).cpu().numpy()
 
 
@@ -92,6 +93,7 @@ class Problem:
     give: Callable[[Any], Any]
     """Turns a tensor on the device into the kind of array that the user gave."""
     metric: str = "euclidean"
+    """With "cosine", rows are of unit length and centroids are brought to it."""
 
     @property
     def passes(self) -> HostPasses:
@@ -113,33 +115,42 @@ def problem(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> tuple[Probl
         weight = torch.from_numpy(weight).to(gpu)
     sample = rows[:: max(1, n_rows // _input.SAMPLE)]
     shift = sample.sort(dim=0).values[len(sample) // 2].clone()  # [D]
-    variance = _variance(rows, shift)  # [D]
+    variance, farthest = _variance(rows, shift)  # [D]
+    _input.check_range(farthest, HostRows(rows).dtype)
     if not np.isfinite(variance.sum() * n_rows):
         raise ValueError(
             f"the squared distances of X overflow {rows.dtype}; divide X by its largest magnitude"
         )
     tol = float(estimator.tol * variance.mean())
-    made = Problem(rows, weight, shift, estimator.max_iter, tol, lambda value: give(value, X))
+    made = Problem(
+        rows, weight, shift, estimator.max_iter, tol, lambda value: give(value, X), estimator.metric
+    )
     return made, shift.cpu().numpy()
 
 
 def _rows(X: Any, gpu: Any, estimator: Any, reset: bool = False) -> Any:
-    """Return X as a contiguous tensor [N, D] on the GPU, float32 or float64, or raise."""
-    if estimator.metric != "euclidean":
-        raise ValueError(
-            f"metric={estimator.metric!r} is for the CPU; pass device='cpu' and rows in its memory"
-        )
-    return _tensors.rows(X, gpu, estimator, reset=reset).contiguous()
+    """Return X as a contiguous tensor [N, D] on the GPU, float32 or float64, or raise.
+
+    Rows are brought to unit length if the metric is "cosine".
+    """
+    X = _tensors.rows(X, gpu, estimator, reset=reset).contiguous()
+    return _unit(X, "X") if estimator.metric == "cosine" else X
 
 
-def _variance(X: Any, shift: Any) -> Any:
-    """Return the variance of each column as an array [D], from float64 sums about the shift."""
+def _unit(X: Any, name: str) -> Any:
+    return _sphere_cuda.unit_rows(X, rounding(HostRows(X)), name)
+
+
+def _variance(X: Any, shift: Any) -> tuple[Any, float]:
+    """Return the variance of each column as an array [D], and how far values lie from the shift."""
     sums = torch.zeros((2, X.shape[1]), dtype=torch.float64, device=X.device)
+    farthest = torch.zeros((), dtype=torch.float64, device=X.device)
     for _, block in blocks(X, X.shape[1]):
         moved = block.double() - shift.double()
         sums += torch.stack([moved.sum(dim=0), (moved * moved).sum(dim=0)])
+        farthest = torch.maximum(farthest, moved.abs().max())
     mean, square = (sums / len(X)).cpu().numpy()
-    return np.maximum(square - mean**2, 0)
+    return np.maximum(square - mean**2, 0), float(farthest)
 
 
 def start(
@@ -185,6 +196,9 @@ def lloyd(
     interrupt, ahead = None, None
     reason = f"max_iter={problem.max_iter} reached"
     began = perf_counter()
+    if problem.metric == "cosine":
+        centers = _unit(centers, "init")
+    cost = COST[problem.metric]
     try:
         kept = _kept(problem, centers)
         labels = torch.full((len(problem.X),), -1, dtype=torch.int32, device=problem.X.device)
@@ -199,7 +213,7 @@ def lloyd(
                 kept.totals.clear()
                 ahead = _assign(problem, moved, kept, found.labels)
             centers = moved
-            inertias.append(inertia)
+            inertias.append(cost * inertia)
             changes.append(int(changed))
             if report is not None:
                 report(
@@ -207,7 +221,7 @@ def lloyd(
                         run,
                         iteration,
                         problem.max_iter,
-                        inertia,
+                        inertias[-1],
                         int(changed),
                         movement,
                         problem.tol,
@@ -231,7 +245,7 @@ def lloyd(
     try:
         if ahead is None:
             ahead = _assign(problem, centers, None, update=False)
-        inertia = float(ahead.inertia)
+        inertia = cost * float(ahead.inertia)
         labels = ahead.labels
         sizes = torch.bincount(labels, minlength=len(centers))
     except KeyboardInterrupt as caught:
@@ -283,8 +297,12 @@ def _updated(problem: Problem, centers: Any, found: Assigned) -> tuple[Any, Any]
     weights: Any = found.weights
     filled = (weights > 0)[:, None]
     means = problem.shift.double() + sums / torch.where(filled, weights[:, None], 1.0)
+    if problem.metric == "cosine":
+        means = _sphere_cuda.directions(means, centers)
     moved = torch.where(filled, means.to(centers.dtype), centers)
     movement = ((moved.double() - centers.double()) ** 2).sum()
+    vanished = (movement == 0) & (moved != centers).any()
+    movement = torch.where(vanished, _lloyd.VANISHED, movement)
     empty = (weights == 0).sum()
     state = torch.stack([found.inertia, found.n_changed.double(), movement, empty.double()])
     return moved, state
@@ -296,8 +314,7 @@ def _relocated(problem: Problem, centers: Any, found: Assigned) -> tuple[Any, fl
     host: Any = problem
     there: Any = _on_host(found)
     after = _lloyd._updated(host, before, there.labels, there)
-    movement = float(((after.astype(np.float64) - before) ** 2).sum())
-    return torch.from_numpy(after).to(centers.device), movement
+    return torch.from_numpy(after).to(centers.device), _lloyd.movement(before, after)
 
 
 class _Later:
@@ -345,17 +362,21 @@ def score(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> float:
     weight = _input.weights(_arrays.on_host(sample_weight), HostRows(rows))
     if weight is not None:
         weight = torch.from_numpy(weight).to(gpu)
-    return -float(assign(rows, centers, sample_weight=weight, shift=shift, update=False).inertia)
+    found = assign(rows, centers, sample_weight=weight, shift=shift, update=False)
+    return -COST[estimator.metric] * float(found.inertia)
 
 
 def transform(estimator: Any, X: Any, gpu: Any) -> Any:
-    """Return the distance [N, K] of each row to each centroid, from differences in float64."""
+    """Return the distance [N, K] of each row to each centroid, from differences in float64.
+
+    The cosine distance is half the square of the Euclidean one between points of unit length.
+    """
     rows, centers, shift = _fitted(estimator, X, gpu)
     moved = centers.double() - shift.double()  # [K, D]
     out = torch.empty((len(rows), len(centers)), dtype=rows.dtype, device=gpu)
     for first, block in blocks(rows, max(len(centers), rows.shape[1])):
         x = block.double() - shift.double()
-        out[first : first + len(block)] = torch.cdist(
-            x, moved, compute_mode="donot_use_mm_for_euclid_dist"
-        )
+        apart = torch.cdist(x, moved, compute_mode="donot_use_mm_for_euclid_dist")  # [B, K]
+        cosine = estimator.metric == "cosine"
+        out[first : first + len(block)] = COST["cosine"] * apart**2 if cosine else apart
     return give(out, X)

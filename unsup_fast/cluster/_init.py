@@ -16,7 +16,8 @@ from unsup_fast.cluster import _input, _parallel, _streams
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.cluster._streams import Stream
 from unsup_fast.kernels import threads
-from unsup_fast.kernels.seed import seed
+from unsup_fast.kernels.moments import moments
+from unsup_fast.kernels.seed import scale_of, seed
 
 Array = npt.NDArray[Any]
 
@@ -89,6 +90,15 @@ def given(init: Any, X: Any, n_clusters: int) -> Array:
 
 
 def _rows(X: Any, shift: Any, n_threads: int) -> _parallel.Rows:
+    """Return rows for k-means||, brought near one if squares would vanish or overflow."""
+    if sp.issparse(X):
+        return _parallel.Matrix(X, shift, n_threads)
+    found = X.moments if isinstance(X, Source) else moments(X, n_threads=n_threads)
+    scale = scale_of((found.reach + np.abs(found.mean - shift)).max(), X.dtype)
+    if abs(np.log2(scale)) > np.finfo(X.dtype).maxexp // 4:
+        factor = X.dtype.type(scale)
+        shift = shift * factor
+        X = X.changed(lambda rows, _: rows * factor) if isinstance(X, Source) else X * factor
     if isinstance(X, Source):
         return Stream(X, shift, None, n_threads)
     return _parallel.Matrix(X, shift, n_threads)
@@ -254,7 +264,7 @@ def kmeans_parallel(
     """
     tensor = _arrays.is_tensor(X)
     given_rows, rows, sample_weight = _checked(X, sample_weight, n_clusters, "kmeans_parallel")
-    shift: Any = None if sp.issparse(rows) else _input._middle(rows)
+    shift: Any = None if sp.issparse(rows) else _input.middle(rows)
     workers = threads.effective(None)
     indices = _parallel.parallel(
         _rows(rows, shift, workers),

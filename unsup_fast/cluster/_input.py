@@ -20,6 +20,7 @@ from unsup_fast.cluster._pruning import Passes
 from unsup_fast.cluster._sphere import COST, unit_rows
 from unsup_fast.cluster._streams import Stream
 from unsup_fast.kernels import threads
+from unsup_fast.kernels.moments import Moments
 
 __all__ = [
     "batch",
@@ -99,17 +100,41 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
         raise ValueError(
             f"the squared distances of X overflow {X.dtype}; divide X by its largest magnitude"
         )
-    origin = _middle(X)
+    sample = _sample(X)
+    origin = _middle(sample)
     tol = float(estimator.tol * variance.mean())
     shift = None if moments is None else origin
+    if moments is not None:
+        _check_reach(X, moments, origin)
     workers = threads.effective(estimator.n_threads)
     may_prune = getattr(estimator, "algorithm", "lloyd") != "lloyd"
     passes: Passes
     if isinstance(X, Source):
-        passes = Stream(X, origin, sample_weight, workers, X.moments)
+        passes = Stream(X, origin, sample_weight, workers, X.moments, sample)
     else:
-        passes = Passes(X, shift, sample_weight, workers, may_prune, moments)
+        passes = Passes(X, shift, sample_weight, workers, may_prune, moments, sample)
     return Problem(passes, estimator.max_iter, tol, estimator.metric), origin
+
+
+def _check_reach(X: Any, moments: Moments, origin: Array) -> None:
+    """Raise ValueError if a difference of a row and the origin overflows the type of X."""
+    farthest = float((moments.reach + np.abs(moments.mean - origin)).max())
+    if farthest > float(np.finfo(X.dtype).max):  # which it may be by the slack of the reach
+        point = origin.astype(np.float64)
+        farthest = max(
+            float(np.maximum(rows.max(axis=0) - point, point - rows.min(axis=0)).max())
+            for _, rows in parts(X, X.dtype)
+        )
+    check_range(farthest, X.dtype)
+
+
+def check_range(farthest: float, dtype: Any) -> None:
+    """Raise ValueError if a distance from the median, in float64, is too large for the type."""
+    if farthest > float(np.finfo(dtype).max):
+        raise ValueError(
+            f"values of X lie up to {farthest:.3g} from their median, beyond {dtype}; "
+            "divide X by its largest magnitude, or pass float64"
+        )
 
 
 def batch(estimator: Any, X: Any, sample_weight: Any) -> Passes:
@@ -129,16 +154,25 @@ def rows_of(source: Source, metric: str = "euclidean") -> Any:
     return source if source.array is None else source.whole()
 
 
-def _middle(X: Any) -> Array:
+def middle(X: Any) -> Array:
     """Return the median of rows at even distances, a point [D] to measure distances from.
 
     Unlike the mean, it does not follow a few far outliers, from where the other rows could not
     be told apart; and as its values are values of X, subtracting it is exact for integers.
     """
+    return _middle(_sample(X))
+
+
+def _sample(X: Any) -> Array:
+    """Return rows [M, D] at even distances, dense."""
     step = max(1, X.shape[0] // SAMPLE)
-    sample: Any = X[::step] if not isinstance(X, Source) else X.take(range(0, X.n_rows, step))
-    if sp.issparse(sample):
-        sample = sample.toarray()
+    if isinstance(X, Source):
+        return X.take(range(0, X.n_rows, step))
+    sample: Array = X[::step].toarray() if sp.issparse(X) else X[::step]
+    return sample
+
+
+def _middle(sample: Array) -> Array:
     half = len(sample) // 2
     middle: Array = np.partition(sample, half, axis=0)[half].copy()
     return middle
@@ -156,9 +190,11 @@ def fitted(estimator: Any, X: Any) -> tuple[Any, Array, Array | None]:
         X = rows_of(source, estimator.metric)
     else:
         X = _arrays.rows(X, estimator=estimator)
-        _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
+        moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
         if estimator.metric == "cosine":
             X = unit_rows(X)
+        elif moments is not None:
+            _check_reach(X, moments, estimator._origin)
     centers = _arrays.on_host(estimator.cluster_centers_)
     wide = np.result_type(X.dtype, centers.dtype)
     shift = None if sp.issparse(X) else estimator._origin.astype(wide)

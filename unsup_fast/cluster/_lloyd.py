@@ -18,6 +18,9 @@ from unsup_fast.cluster._sphere import COST, directions, rounding, unit_rows
 Array = npt.NDArray[Any]
 
 
+VANISHED = float(np.finfo(np.float64).tiny)  # stands for a movement whose squares are zero
+
+
 @dataclass(frozen=True)
 class Problem:
     """What stays the same in all runs of one fit."""
@@ -115,10 +118,10 @@ def lloyd(
             settled = False
             ahead = problem.max_iter - iteration
             found = problem.passes.step(centers, labels, ahead, sums=problem.metric == "cosine")
-            centers, movement = _moved(problem, centers, labels, found)
+            centers, way = _moved(problem, centers, labels, found)
             # Without movement the labels just found are those of the centroids: sums depend on
             # the labels alone, so this is the usual end of a run, and it saves a pass.
-            settled = movement == 0.0
+            settled = way == 0.0
             inertias.append(cost * found.inertia)
             changes.append(found.n_changed)
             if report is not None:
@@ -129,7 +132,7 @@ def lloyd(
                         problem.max_iter,
                         inertias[-1],
                         found.n_changed,
-                        movement,
+                        way,
                         problem.tol,
                         perf_counter() - start,
                         _read_only(centers),
@@ -139,8 +142,8 @@ def lloyd(
             if found.n_changed == 0:
                 reason = "strict convergence"
                 break
-            if movement <= problem.tol:
-                reason = f"center shift {movement:.6g} within tolerance {problem.tol:.6g}"
+            if way <= problem.tol:
+                reason = f"center shift {way:.6g} within tolerance {problem.tol:.6g}"
                 break
     except KeyboardInterrupt as caught:
         if not inertias:
@@ -174,9 +177,15 @@ def _read_only(array: Array) -> Array:
 def _moved(problem: Problem, centers: Array, labels: Array, found: Step) -> tuple[Array, float]:
     """Return the centroids after the iteration and the sum of their squared movement."""
     if found.means is not None:
-        return found.means, found.movement
+        return found.means, found.movement or movement(centers, found.means)
     updated = _updated(problem, centers, labels, found)
-    return updated, float(((updated.astype(np.float64) - centers) ** 2).sum())
+    return updated, movement(centers, updated)
+
+
+def movement(before: Array, after: Array) -> float:
+    """Return the sum of squared movement, which is 0 only if no centroid [K, D] moved."""
+    squares = float(((after.astype(np.float64) - before) ** 2).sum())
+    return VANISHED if squares == 0.0 and not np.array_equal(after, before) else squares
 
 
 def _updated(problem: Problem, centers: Array, labels: Array, found: Step) -> Array:

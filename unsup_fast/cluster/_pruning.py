@@ -20,7 +20,6 @@ Array = npt.NDArray[Any]
 
 WORTHWHILE = 1e11  # multiply-adds still ahead that a basis and a projection must be set against
 TIMED = 2048  # rows that tell how long a dense pass takes
-SAMPLE = 100  # rows that tell how long rows are
 # Below this share of the rows' squared lengths an inertia is summed up row by row: from sums and
 # lengths it would lose digits to cancellation.
 SMALL = 1e-2
@@ -62,6 +61,8 @@ class Passes:
         Whether bounds are tried at all; never for CSR.
     moments : Moments, optional
         Of X; without them, sums are added up anew in each pass.
+    sample : ndarray of shape (M, D), optional
+        With moments: some rows of X, which tell how long rows are.
     """
 
     def __init__(
@@ -72,19 +73,20 @@ class Passes:
         n_threads: int,
         may_prune: bool,
         moments: Moments | None = None,
+        sample: Array | None = None,
     ) -> None:
         self.X, self.shift, self.sample_weight = X, shift, sample_weight
         self.n_threads = n_threads
         self.may_prune = may_prune and shift is not None
         self._steps: Array | None = None
         if moments is not None and shift is not None and sample_weight is None:
-            self._plan_totals(moments, shift)
+            assert sample is not None
+            self._plan_totals(moments, shift, sample)
         self._basis: Basis | None = None
         self.begin()
 
-    def _plan_totals(self, moments: Moments, shift: Array) -> None:
+    def _plan_totals(self, moments: Moments, shift: Array, sample: Array) -> None:
         n_rows = self.X.shape[0]
-        sample = self.take(np.arange(0, n_rows, max(1, n_rows // SAMPLE)))
         apart = moments.mean - shift  # [D]
         self._steps = totals.steps(moments.reach + np.abs(apart), n_rows, sample - shift)
         self._squares = float(n_rows * (moments.variance + apart**2).sum())
@@ -139,11 +141,10 @@ class Passes:
 
     def finish(self, centers: Array, labels: Array, settled: bool) -> tuple[float, Array]:
         """Return inertia and rows [K] of the clusters; `settled` says that labels are found."""
-        alone = self._totals is None and self._bounds is None
-        if not settled and not alone:
+        if not settled and self._bounds is not None:
             self._label(centers, labels)
-        known = settled or not alone
-        inertia = self._assign(centers, labels, update=False, labelled=known).inertia
+            settled = True
+        inertia = self._assign(centers, labels, update=False, labelled=settled).inertia
         return inertia, np.bincount(labels, minlength=len(centers))
 
     def distances(self, centers: Array, labels: Array) -> Array:

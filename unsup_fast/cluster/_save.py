@@ -64,26 +64,28 @@ def save(estimator: Any, path: str | PathLike[str]) -> None:
     _models.write(path, estimator, arrays, state)
 
 
-def load(cls: Any, path: str | PathLike[str]) -> Any:
-    """Read a k-means model; see `_models.read`."""
-    parameters, arrays, state = _models.read(path, cls.__name__)
+def load(path: str | PathLike[str], *classes: Any) -> Any:
+    """Read a model of one of these classes; see `_models.read`."""
+    names = {cls.__name__: cls for cls in classes}
+    class_name, parameters, arrays, state = _models.read(path, names)
+    cls = names[class_name]
     try:
         estimator = cls(**parameters)
         estimator._validate_params()
     except (TypeError, ValueError) as error:
         raise _models.damaged(path, f"its parameters are not valid: {error}") from None
-    names = state.pop("feature_names_in_", None)
+    columns = state.pop("feature_names_in_", None)
     _check(path, cls._layout, estimator.n_clusters, arrays, state)
     if "_random_state" in state:
         state["_random_state"] = _thawed(path, state["_random_state"])
     for name, value in {**arrays, **state}.items():
         setattr(estimator, name, value)
-    if names is not None:
-        if len(names) != estimator.n_features_in_:
+    if columns is not None:
+        if len(columns) != estimator.n_features_in_:
             raise _models.damaged(
-                path, f"it names {len(names)} features, not {estimator.n_features_in_}"
+                path, f"it names {len(columns)} features, not {estimator.n_features_in_}"
             )
-        estimator.feature_names_in_ = np.array(names, dtype=object)
+        estimator.feature_names_in_ = np.array(columns, dtype=object)
     estimator._n_features_out = estimator.n_clusters
     return estimator
 

@@ -32,6 +32,8 @@ class Stream(Passes):
     n_threads : int
     moments : Moments, optional
         Of X; without them, sums are added up anew in each pass.
+    sample : ndarray of shape (M, D), optional
+        With moments: some rows of X, which tell how long rows are.
     """
 
     def __init__(
@@ -41,8 +43,9 @@ class Stream(Passes):
         sample_weight: Array | None,
         n_threads: int,
         moments: Moments | None = None,
+        sample: Array | None = None,
     ) -> None:
-        super().__init__(X, shift, sample_weight, n_threads, False, moments)
+        super().__init__(X, shift, sample_weight, n_threads, False, moments, sample)
 
     @property
     def n_rows(self) -> int:

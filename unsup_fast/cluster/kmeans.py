@@ -102,8 +102,8 @@ class KMeans(
     -----
     A torch tensor is read where it is. After a fit on one the attributes indexed by row or
     cluster are tensors on its device; methods return the kind of array that they are given.
-    On a GPU `algorithm` and `n_threads` are without effect; sources, tables, sparse rows and
-    `metric="cosine"` are refused.
+    On a GPU `algorithm` and `n_threads` are without effect; sources, tables and sparse rows are
+    refused.
 
     An empty cluster is moved to the row farthest from its centroid. If X has fewer distinct rows
     than clusters, some stay empty and a ConvergenceWarning says so.
@@ -419,7 +419,7 @@ class KMeans(
         ImportError
             If safetensors is not installed.
         """
-        model: KMeans = _save.load(cls, path)
+        model: KMeans = _save.load(path, cls)
         return model
 
     def __sklearn_tags__(self) -> Any:

@@ -62,7 +62,7 @@ def save(estimator: Any, path: str | PathLike[str]) -> None:
 
 def load(cls: Any, path: str | PathLike[str]) -> Any:
     """Read a model; see `_models.read`."""
-    parameters, arrays, state = _models.read(path, cls.__name__)
+    _, parameters, arrays, state = _models.read(path, [cls.__name__])
     try:
         estimator = cls(**parameters)
         estimator._validate_params()

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from unsup_fast.kernels.widen import widen
+
+EVERY = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+
+
+def bits_of(X, **options):
+    out = np.full(X.shape, np.nan, dtype=np.float32)
+    widen(X, out, **options)
+    return out.view(np.uint32)
+
+
+def test_every_pattern_is_the_reference_to_the_bit():
+    np.testing.assert_array_equal(bits_of(EVERY), bits_of(EVERY, backend="ref"))
+
+
+def test_the_reference_has_numpys_numbers():
+    found, expected = bits_of(EVERY, backend="ref").view(np.float32), EVERY.astype(np.float32)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(np.signbit(found), np.signbit(EVERY))
+
+
+def test_nan_keeps_its_payload():
+    found, nan = bits_of(EVERY), np.isnan(EVERY)
+    assert (found[nan] & 0x7FC00000 == 0x7FC00000).all()
+    np.testing.assert_array_equal(found[nan] >> 13 & 0x1FF, EVERY[nan].view(np.uint16) & 0x1FF)
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 7, 15, 16, 17, 31, 33, 97, 1025])
+@pytest.mark.parametrize("start", [0, 1, 31740])
+def test_odd_sizes_at_odd_places(size, start):
+    X = EVERY[start : start + size]
+    guarded = np.full(size + 2, 7, dtype=np.float32)
+    widen(X, guarded[1:-1])
+    np.testing.assert_array_equal(guarded[1:-1].view(np.uint32), bits_of(X, backend="ref"))
+    assert guarded[0] == guarded[-1] == 7
+
+
+def test_any_shape():
+    X = EVERY[:60].reshape(3, 4, 5)
+    np.testing.assert_array_equal(bits_of(X).view(np.float32), X.astype(np.float32))
+
+
+def test_wrong_arguments():
+    X, out = EVERY[:6].reshape(2, 3), np.empty((2, 3), np.float32)
+    with pytest.raises(TypeError, match="X must be an ndarray of float16, got float32"):
+        widen(out, out)
+    with pytest.raises(TypeError, match="X must be an ndarray of float16, got list"):
+        widen([1.0], out)
+    with pytest.raises(TypeError, match="out must be an ndarray of float32, got float16"):
+        widen(X, X)
+    with pytest.raises(ValueError, match=r"out has shape \(3, 2\); it must be \(2, 3\)"):
+        widen(X, out.reshape(3, 2))
+    with pytest.raises(ValueError, match="X must be C-contiguous"):
+        widen(X.T, out.reshape(3, 2))
+    with pytest.raises(ValueError, match="out must be C-contiguous"):
+        widen(X.reshape(3, 2), out.T)
