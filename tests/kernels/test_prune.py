@@ -163,6 +163,15 @@ def test_centroids_that_grow_beyond_all_before():
         compare(X, course, count)
 
 
+@pytest.mark.parametrize("size", [1e-21, 1e-23, 1e-24, 1e-36, 1e-40])
+def test_units_whose_products_underflow(size):
+    rng = np.random.default_rng(13)
+    X = (rng.integers(-127, 128, (400, 16)) * size).astype(np.float32)
+    X[:, 0] = 127 * size  # codes without error
+    X[0] = 1  # chooses the scale
+    follow(X, [X[100:160], X[159:99:-1].copy(), X[100:160] * 1.01], np.zeros(16, np.float32))
+
+
 @pytest.mark.parametrize(
     ("dtype", "size"), [("f4", 1e-37), ("f4", 1e-40), ("f8", 1e-170), ("f8", 1e-300)]
 )
@@ -322,7 +331,7 @@ def test_codes_are_as_near_to_the_rows_as_they_say(d, size):
     x = (X - shift).astype(np.float64) * basis.scale
     off = np.linalg.norm(x - y, axis=1)
     assert (off <= rows.slack).all()
-    assert (rows.slack <= off * 1.001 + 1e-6 * np.abs(x).max(axis=1) * d).all()
+    assert (rows.slack <= off * 1.001 + 1e-6 * np.abs(x).max(axis=1) * d + 1e-17).all()
 
 
 def test_codes_of_rows_that_are_no_numbers_say_nothing():
