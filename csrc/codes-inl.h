@@ -43,6 +43,7 @@ void encode_row(const T* x, int64_t stride, int64_t columns, int8_t* codes, T* u
     const double least = 1e-18 * std::sqrt(double(columns));
     std::memset(codes, 0, size_t(columns));
     *unit = usable ? largest / T(kMostCode) : T(0);
+    if (*unit < std::numeric_limits<T>::min()) *unit = 0;  // 1 / unit could overflow
     *squares = 0;
     if (!usable || *unit == 0) {
         *slack = usable ? double(largest) * std::sqrt(double(columns)) + least

@@ -344,6 +344,17 @@ def test_codes_of_rows_that_are_no_numbers_say_nothing():
     assert not rows.codes[1:].any()
 
 
+@pytest.mark.parametrize("size", [1e-36, 1e-37, 1e-39, 1e-44])
+def test_codes_of_rows_near_the_smallest_number(size):
+    X = np.diag(np.full(6, size, dtype=np.float32))
+    frame = columns.frame(np.ones((1, 6), dtype=np.float32), np.zeros(6, dtype=np.float32))
+    rows = columns.encode_rows(X, frame, 1)
+    y = rows.codes[:, :6].astype(np.float64) * rows.unit[:, None]
+    off = np.linalg.norm(X.astype(np.float64) * frame.scale - y, axis=1)
+    assert (off <= rows.slack).all()
+    assert (rows.slack < 1e-17).all()
+
+
 def test_codes_stand_for_single_precision_only():
     X = np.random.default_rng(0).normal(size=(100, 8))
     bounds = prune.bounds(X, X[:5].copy(), columns.frame(X, X[0].copy()), 1)
