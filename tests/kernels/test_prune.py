@@ -247,6 +247,14 @@ def test_places_are_a_permutation_of_near_centroids():
     assert (groups == groups[:, :1]).all()
 
 
+def test_places_of_centroids_whose_squares_overflow():
+    centers = np.random.default_rng(0).normal(size=(64, 5)).astype(np.float32) * [1, 1, 1e25, 1, 1]
+    X = np.ascontiguousarray(centers, dtype=np.float32)
+    bounds = prune.bounds(X, X, columns.frame(X, X[0].copy()), 1)
+    halves = X[bounds.cluster, 2].reshape(2, 32)
+    assert halves[0].max() <= halves[1].min()
+
+
 def test_bounds_with_another_shift_are_refused():
     X = np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32)
     bounds = prune.bounds(X, X[:5].copy(), columns.basis(X, X.mean(axis=0)), 1)
