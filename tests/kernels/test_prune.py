@@ -371,6 +371,12 @@ def test_codes_stand_for_single_precision_only():
         relabel(X, X[:5].copy(), labels, X[0].copy(), bounds=bounds)
 
 
+def test_more_columns_than_codes_can_sum_are_refused():
+    X = np.ones((1, 32769), dtype=np.float32)
+    with pytest.raises(ValueError, match="at most 32768 columns"):
+        columns.encode_rows(X, columns.frame(X, X[0].copy()), 1)
+
+
 @pytest.mark.parametrize("products", [False, True])
 def test_small_problems_cannot_pay(monkeypatch, products):
     monkeypatch.setattr(_native, "has_byte_products", lambda: products)
