@@ -39,12 +39,15 @@ void encode_row(const T* x, int64_t stride, int64_t columns, int8_t* codes, T* u
         largest = wrong[l] == 0 ? std::max(largest, most[l]) : std::numeric_limits<T>::infinity();
     // No number, or so large that squares overflow: nothing is known of the row.
     const bool usable = largest < std::sqrt(std::numeric_limits<T>::max()) / T(columns);
+    // Products of units may underflow, which puts scores off by less than this squared.
+    const double least = 1e-18 * std::sqrt(double(columns));
     std::memset(codes, 0, size_t(columns));
     *unit = usable ? largest / T(kMostCode) : T(0);
+    if (*unit < std::numeric_limits<T>::min()) *unit = 0;  // 1 / unit could overflow
     *squares = 0;
-    *slack = usable ? 0 : std::numeric_limits<double>::infinity();
     if (!usable || *unit == 0) {
-        if (usable && largest > 0) *slack = double(largest) * std::sqrt(double(columns));
+        *slack = usable ? double(largest) * std::sqrt(double(columns)) + least
+                        : std::numeric_limits<double>::infinity();
         return;
     }
     // Adding and subtracting this rounds to a whole number.
@@ -72,7 +75,7 @@ void encode_row(const T* x, int64_t stride, int64_t columns, int8_t* codes, T* u
     // Gaps are rounded: by half an ulp of x', and of a product.
     const double rounding = 2 * double(std::numeric_limits<T>::epsilon()) * double(largest) *
                             std::sqrt(double(columns));
-    *slack = (std::sqrt(lost) + rounding) * (1 + 1e-6);
+    *slack = (std::sqrt(lost) + rounding) * (1 + 1e-6) + least;
 }
 
 // Centroids as codes, for scoring rows that are codes against a group of them.

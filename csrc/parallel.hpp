@@ -57,12 +57,16 @@ void in_parallel(int threads, const Body& body) {
 #endif
 }
 
-// Calls body(begin, end) for equal parts of [0, count), one in each thread; each has at least
-// `least` of them.
+// Calls body(begin, end) for equal parts of [0, count), one for each thread, but each of at least
+// `least`. Threads take them one by one: OpenMP may give fewer than it was asked for.
 template <class Body>
 void in_parts(int threads, int64_t count, int64_t least, const Body& body) {
     const int parts = int(std::max<int64_t>(1, std::min<int64_t>(threads, count / least)));
-    in_parallel(parts, [&](int part) { body(part * count / parts, (part + 1) * count / parts); });
+    std::atomic<int> next{0};
+    in_parallel(parts, [&](int) {
+        for (int part; (part = next.fetch_add(1)) < parts;)
+            body(part * count / parts, (part + 1) * count / parts);
+    });
 }
 
 }  // namespace unsup

@@ -330,6 +330,7 @@ void bind_dense(py::module_& m) {
                         start.size() == x.shape(0) && squares.size() == x.shape(0) &&
                         slack.size() == x.shape(0),
                     "the shapes of codes do not fit");
+            require(codes.shape(1) <= kMostCodedColumns, "codes are for at most 32768 columns");
             const Encode<T> encode{x.shape(0),
                                    x.shape(1),
                                    x.data(),

@@ -194,7 +194,9 @@ def places(projected: Array) -> Array:
             continue
         members = order[start:end]
         values = projected[members]
-        column = values[:, int(values.var(axis=0).argmax())]
+        with np.errstate(over="ignore", invalid="ignore"):  # any order is valid
+            spread = values.var(axis=0, dtype=np.float64)  # [C]
+        column = values[:, int(spread.argmax())]
         half = -(-(end - start) // NEAR) // 2 * NEAR
         order[start:end] = members[np.argsort(column, kind="stable")]
         parts += [(start, start + half), (start + half, end)]

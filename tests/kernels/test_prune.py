@@ -163,6 +163,15 @@ def test_centroids_that_grow_beyond_all_before():
         compare(X, course, count)
 
 
+@pytest.mark.parametrize("size", [1e-21, 1e-23, 1e-24, 1e-36, 1e-40])
+def test_units_whose_products_underflow(size):
+    rng = np.random.default_rng(13)
+    X = (rng.integers(-127, 128, (400, 16)) * size).astype(np.float32)
+    X[:, 0] = 127 * size  # codes without error
+    X[0] = 1  # chooses the scale
+    follow(X, [X[100:160], X[159:99:-1].copy(), X[100:160] * 1.01], np.zeros(16, np.float32))
+
+
 @pytest.mark.parametrize(
     ("dtype", "size"), [("f4", 1e-37), ("f4", 1e-40), ("f8", 1e-170), ("f8", 1e-300)]
 )
@@ -236,6 +245,14 @@ def test_places_are_a_permutation_of_near_centroids():
     assert sorted(order.tolist()) == list(range(128))
     groups = np.sort(order.reshape(8, prune.NEAR) // prune.NEAR, axis=1)
     assert (groups == groups[:, :1]).all()
+
+
+def test_places_of_centroids_whose_squares_overflow():
+    centers = np.random.default_rng(0).normal(size=(64, 5)).astype(np.float32) * [1, 1, 1e25, 1, 1]
+    X = np.ascontiguousarray(centers, dtype=np.float32)
+    bounds = prune.bounds(X, X, columns.frame(X, X[0].copy()), 1)
+    halves = X[bounds.cluster, 2].reshape(2, 32)
+    assert halves[0].max() <= halves[1].min()
 
 
 def test_bounds_with_another_shift_are_refused():
@@ -322,7 +339,7 @@ def test_codes_are_as_near_to_the_rows_as_they_say(d, size):
     x = (X - shift).astype(np.float64) * basis.scale
     off = np.linalg.norm(x - y, axis=1)
     assert (off <= rows.slack).all()
-    assert (rows.slack <= off * 1.001 + 1e-6 * np.abs(x).max(axis=1) * d).all()
+    assert (rows.slack <= off * 1.001 + 1e-6 * np.abs(x).max(axis=1) * d + 1e-17).all()
 
 
 def test_codes_of_rows_that_are_no_numbers_say_nothing():
@@ -335,12 +352,29 @@ def test_codes_of_rows_that_are_no_numbers_say_nothing():
     assert not rows.codes[1:].any()
 
 
+@pytest.mark.parametrize("size", [1e-36, 1e-37, 1e-39, 1e-44])
+def test_codes_of_rows_near_the_smallest_number(size):
+    X = np.diag(np.full(6, size, dtype=np.float32))
+    frame = columns.frame(np.ones((1, 6), dtype=np.float32), np.zeros(6, dtype=np.float32))
+    rows = columns.encode_rows(X, frame, 1)
+    y = rows.codes[:, :6].astype(np.float64) * rows.unit[:, None]
+    off = np.linalg.norm(X.astype(np.float64) * frame.scale - y, axis=1)
+    assert (off <= rows.slack).all()
+    assert (rows.slack < 1e-17).all()
+
+
 def test_codes_stand_for_single_precision_only():
     X = np.random.default_rng(0).normal(size=(100, 8))
     bounds = prune.bounds(X, X[:5].copy(), columns.frame(X, X[0].copy()), 1)
     labels = np.full(100, -1, dtype=np.int32)
     with pytest.raises(ValueError, match="float32"):
         relabel(X, X[:5].copy(), labels, X[0].copy(), bounds=bounds)
+
+
+def test_more_columns_than_codes_can_sum_are_refused():
+    X = np.ones((1, 32769), dtype=np.float32)
+    with pytest.raises(ValueError, match="at most 32768 columns"):
+        columns.encode_rows(X, columns.frame(X, X[0].copy()), 1)
 
 
 @pytest.mark.parametrize("products", [False, True])

@@ -23,6 +23,23 @@ def test_omp_num_threads_is_honoured():
     assert run.stdout == "1\n"
 
 
+def test_fewer_threads_than_asked_for_do_all_the_work():
+    code = """
+import numpy as np
+from unsup_fast.kernels.assign import assign
+X = np.random.default_rng(0).normal(size=(800, 100)).astype("f4")
+print((assign(X, X, n_threads=4).labels == np.arange(800)).all())
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"OMP_THREAD_LIMIT": "1", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == "True\n"
+
+
 def test_threadpoolctl_is_honoured():
     with threadpoolctl.threadpool_limits(1):
         assert threads.effective() == 1
