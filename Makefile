@@ -21,7 +21,7 @@ bench: .venv/.dev
 lint: .venv/.dev build/.wheel
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run -Werror csrc/*.hpp csrc/*.h csrc/*.cpp csrc/bindings/*.cpp
+	$(BIN)/clang-format --dry-run -Werror csrc/*.hpp csrc/*.h csrc/*.cpp csrc/bindings/*
 	cd build/wheel && $(BIN)/python -m unsup_fast info
 	cd build/wheel && $(BIN)/mypy --config-file ../../pyproject.toml -p unsup_fast
 	cd build/wheel && $(BIN)/lint-imports --config ../../pyproject.toml

@@ -43,7 +43,7 @@ class BuildExt(build_ext):
 native = Pybind11Extension(
     "unsup_fast.kernels._native",
     sorted([*glob.glob("csrc/*.cpp"), *glob.glob("csrc/bindings/*.cpp")]),
-    depends=sorted([*glob.glob("csrc/*.hpp"), *glob.glob("csrc/*-inl.h")]),
+    depends=sorted([*glob.glob("csrc/**/*.hpp", recursive=True), *glob.glob("csrc/*-inl.h")]),
     include_dirs=["csrc"],
     cxx_std=17,
     # Baseline flags only: isa_*.cpp raise the instruction set by pragma, after the system headers.

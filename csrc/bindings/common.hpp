@@ -1,0 +1,118 @@
+// What all bindings share: they convert, release the GIL and call. Shapes and types are checked by
+// unsup_fast.kernels; the checks here keep a wrong call from touching foreign memory.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <chrono>
+#include <optional>
+
+#include "isa.hpp"
+
+namespace py = pybind11;
+
+namespace unsup {
+
+template <class T>
+using In = py::array_t<T, py::array::c_style>;
+template <class T>
+using MaybeIn = std::optional<In<T>>;
+
+inline void require(bool condition, const char* message) {
+    if (!condition) throw std::invalid_argument(message);
+}
+
+// Ctrl-C is looked for ten times a second at most.
+inline bool interrupted() {
+    static thread_local auto last = std::chrono::steady_clock::time_point();
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last < std::chrono::milliseconds(100)) return false;
+    last = now;
+    py::gil_scoped_acquire gil;
+    return PyErr_CheckSignals() != 0;
+}
+
+template <class F>
+void run_free(int threads, const F& body) {
+    require(threads >= 1, "n_threads must be at least 1");
+    const Run run{threads, interrupted};
+    {
+        py::gil_scoped_release release;
+        body(run);
+    }
+    if (PyErr_Occurred() != nullptr) throw py::error_already_set();
+}
+
+template <class T>
+const T* data_or_null(const MaybeIn<T>& a, py::ssize_t size, const char* message) {
+    if (!a) return nullptr;
+    require(a->size() == size, message);
+    return a->data();
+}
+
+template <class T>
+T* out_or_null(std::optional<In<T>>& a, py::ssize_t size, const char* message) {
+    if (!a) return nullptr;
+    require(a->size() == size, message);
+    return a->mutable_data();
+}
+
+// A CSR matrix whose indices are known to lie inside it.
+template <class T, class I>
+Csr<T> csr(const In<T>& data, const In<I>& indices, const In<I>& indptr, int64_t columns) {
+    require(indptr.size() >= 1 && indices.size() == data.size(), "malformed CSR matrix");
+    const I* p = indptr.data();
+    require(p[0] >= 0 && int64_t(p[indptr.size() - 1]) <= data.size(), "malformed CSR indptr");
+    for (py::ssize_t i = 0; i + 1 < indptr.size(); ++i)
+        require(p[i] <= p[i + 1], "malformed CSR indptr");
+    const I* index = indices.data();
+    for (py::ssize_t i = 0; i < indices.size(); ++i)
+        require(index[i] >= 0 && int64_t(index[i]) < columns, "CSR column index out of range");
+    Csr<T> out{data.data(), nullptr, nullptr, nullptr, nullptr};
+    if constexpr (sizeof(I) == 4) {
+        out.indices32 = index;
+        out.indptr32 = p;
+    } else {
+        out.indices64 = index;
+        out.indptr64 = p;
+    }
+    return out;
+}
+
+inline void require_labels(const In<int32_t>& labels, int64_t k) {
+    const int32_t* label = labels.data();
+    for (py::ssize_t i = 0; i < labels.size(); ++i)
+        require(label[i] >= 0 && label[i] < k, "index out of range");
+}
+
+// Sums that rows move between; labels [N] in are -1 or a centroid.
+inline Totals totals(const In<double>& steps, In<int64_t>& sums, In<int64_t>& counts,
+              const In<int32_t>& labels, int64_t n, int64_t k, int64_t d) {
+    const int64_t stride = steps.size();
+    require(stride >= d && stride % 8 == 0 && sums.size() == k * stride && counts.size() == k,
+            "totals: wrong size");
+    require(labels.size() == n, "labels: wrong length");
+    const int32_t* label = labels.data();
+    for (int64_t i = 0; i < n; ++i)
+        require(label[i] >= -1 && label[i] < k, "labels: not a centroid");
+    return {stride, steps.data(), sums.mutable_data(), counts.mutable_data()};
+}
+
+template <class T>
+AssignIn<T> rows(const In<T>& x, const In<T>& centers, const In<T>& shift) {
+    require(x.ndim() == 2 && centers.ndim() == 2 && x.shape(1) == centers.shape(1) &&
+                x.shape(1) >= 1 && centers.shape(0) >= 1 && shift.size() == x.shape(1),
+            "X, centers and shift must have equal numbers of columns");
+    return {x.shape(0),     x.shape(1), centers.shape(0), x.data(),
+            centers.data(), nullptr,    shift.data()};
+}
+
+void bind_assign(py::module_& m);
+void bind_prune(py::module_& m);
+void bind_moments(py::module_& m);
+void bind_em(py::module_& m);
+void bind_seed(py::module_& m);
+
+}  // namespace unsup
