@@ -5,6 +5,8 @@
 #include "score-inl.h"
 #include "totals-inl.h"
 #include "assign-inl.h"
+#include "exact-inl.h"
+#include "places-inl.h"
 #include "codes-inl.h"
 #include "prune-inl.h"
 #include "csr-inl.h"

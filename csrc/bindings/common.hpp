@@ -89,7 +89,7 @@ inline void require_labels(const In<int32_t>& labels, int64_t k) {
 
 // Sums that rows move between; labels [N] in are -1 or a centroid.
 inline Totals totals(const In<double>& steps, In<int64_t>& sums, In<int64_t>& counts,
-              const In<int32_t>& labels, int64_t n, int64_t k, int64_t d) {
+                     const In<int32_t>& labels, int64_t n, int64_t k, int64_t d) {
     const int64_t stride = steps.size();
     require(stride >= d && stride % 8 == 0 && sums.size() == k * stride && counts.size() == k,
             "totals: wrong size");
