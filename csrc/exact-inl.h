@@ -3,6 +3,12 @@ namespace unsup {
 namespace UNSUP_ISA {
 namespace {
 
+// A centroid whose distance to a row is known.
+struct Candidate {
+    int32_t k, place;
+    double squared;
+};
+
 // |x - c|^2 over whole vectors, with as many partial sums as lanes times four.
 template <class T>
 UNSUP_INLINE double squared_gap(const T* x, const T* c, int64_t stride) {

@@ -8,12 +8,6 @@ struct Survivor {
     int32_t row, place;
 };
 
-// A centroid whose distance to a row is known.
-struct Candidate {
-    int32_t k, place;
-    double squared;
-};
-
 // A product or sum of few lengths in T times this is rounded to the safe side.
 template <class T>
 constexpr T kUp = T(1 + 4 * double(std::numeric_limits<T>::epsilon()));
