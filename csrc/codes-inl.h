@@ -53,29 +53,34 @@ void encode_row(const T* x, int64_t stride, int64_t columns, int8_t* codes, T* u
     // Adding and subtracting this rounds to a whole number.
     const T whole = T(3) * T(int64_t(1) << (std::numeric_limits<T>::digits - 2));
     const T inverse = 1 / *unit;
-    double lost = 0;
-    int64_t total = 0;
+    Vec<T> lost = {};  // in units, squared
+    Index<T> total = {};
     for (int64_t j = 0; j < stride; j += W) {
-        const Vec<T> v = load<T, W>(x + j);
-        Vec<T> code = (v * inverse + whole) - whole;
+        const Vec<T> v = load<T, W>(x + j) * inverse;
+        Vec<T> code = (v + whole) - whole;
         code = code > T(kMostCode) ? Vec<T>{} + T(kMostCode) : code;
         code = code < -T(kMostCode) ? Vec<T>{} - T(kMostCode) : code;
-        const Vec<T> gap = v - code * *unit;
-        T part[W], number[W];
-        __builtin_memcpy(part, &gap, sizeof part);
-        __builtin_memcpy(number, &code, sizeof number);
-        const int width = int(std::min<int64_t>(W, columns - j));
-        for (int l = 0; l < width; ++l) {
-            lost += double(part[l]) * double(part[l]);
-            total += int64_t(number[l]) * int64_t(number[l]);
-            codes[j + l] = int8_t(number[l]);
-        }
+        lost += (v - code) * (v - code);
+        const Index<T> number = __builtin_convertvector(code, Index<T>);
+        total += number * number;
+        const vec<int8_t, W> byte = __builtin_convertvector(number, vec<int8_t, W>);
+        if (j + W <= columns)
+            store<int8_t, W>(codes + j, byte);
+        else
+            std::memcpy(codes + j, &byte, size_t(columns - j));
     }
-    *squares = double(total) * double(*unit) * double(*unit);
-    // Gaps are rounded: by half an ulp of x', and of a product.
-    const double rounding = 2 * double(std::numeric_limits<T>::epsilon()) * double(largest) *
-                            std::sqrt(double(columns));
-    *slack = (std::sqrt(lost) + rounding) * (1 + 1e-6) + least;
+    double all_lost = 0;
+    int64_t all = 0;
+    for (int l = 0; l < W; ++l) {
+        all_lost += double(lost[l]);
+        all += total[l];
+    }
+    *squares = double(all) * double(*unit) * double(*unit);
+    // A gap is off by less than 256 roundings of a unit, their sum by one for each that is added.
+    const double u = double(std::numeric_limits<T>::epsilon()) / 2;
+    const double rounding = 4 * u * double(largest) * std::sqrt(double(columns));
+    *slack =
+        (std::sqrt(all_lost) * double(*unit) + rounding) * (1 + 1e-6 + double(stride) * u) + least;
 }
 
 // Centroids as codes, for scoring rows that are codes against a group of them.

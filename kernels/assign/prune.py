@@ -155,7 +155,7 @@ def bounds(X: Array, centers: Array, basis: Basis, n_threads: int) -> Bounds:
         rows,
         np.empty(n_rows, dtype=X.dtype),
         np.zeros(n_rows, dtype=np.uint8),
-        np.full((n_rows, -(-n_bounds // NEAR) * NEAR), np.inf, dtype=X.dtype),
+        np.empty((n_rows, -(-n_bounds // NEAR) * NEAR), dtype=X.dtype),
         np.zeros(n_bounds),
         np.zeros(1),
     )
