@@ -7,11 +7,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unsup_fast import blocks, cluster, decomposition, information, metrics
+    from unsup_fast import blocks, cluster, decomposition, information, metrics, mixture
 
     __version__: str
 
-__all__ = ["__version__", "blocks", "cluster", "decomposition", "information", "metrics"]
+__all__ = [
+    "__version__",
+    "blocks",
+    "cluster",
+    "decomposition",
+    "information",
+    "metrics",
+    "mixture",
+]
 
 
 def __getattr__(name: str) -> Any:

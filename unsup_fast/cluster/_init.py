@@ -10,9 +10,9 @@ import scipy.sparse as sp
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
-from unsup_fast import _arrays
+from unsup_fast import _arrays, _seeding
 from unsup_fast.blocks import Source
-from unsup_fast.cluster import _input, _parallel, _streams
+from unsup_fast.cluster import _input, _parallel
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.cluster._streams import Stream
 from unsup_fast.kernels import threads
@@ -51,7 +51,7 @@ def start(
     if callable(init):
         return given(init(X, n_clusters, random_state=random_state), X, n_clusters)
     if init == "random":
-        chosen = _streams.draw(X, sample_weight, n_clusters, random_state)
+        chosen = _seeding.draw(X, sample_weight, n_clusters, random_state)
     elif init == "k-means||":
         chosen = _parallel.parallel(
             _rows(X, problem.passes.shift, n_threads),
@@ -62,7 +62,7 @@ def start(
             progress=progress,
         )
     else:
-        choose = _streams.seed if isinstance(X, Source) else seed
+        choose = _seeding.seed if isinstance(X, Source) else seed
         chosen = choose(
             X,
             n_clusters,
@@ -183,7 +183,7 @@ def kmeans_plusplus(
                 f"The length of x_squared_norms {norms.shape[0]} should be equal to the length "
                 f"of n_samples {rows.shape[0]}."
             )
-    choose = _streams.seed if isinstance(rows, Source) else seed
+    choose = _seeding.seed if isinstance(rows, Source) else seed
     indices = choose(
         rows,
         n_clusters,

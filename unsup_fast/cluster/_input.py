@@ -11,10 +11,9 @@ from sklearn.utils import gen_batches
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import _check_sample_weight
 
-from unsup_fast import _arrays
+from unsup_fast import _arrays, _seeding
 from unsup_fast._rows import check_columns, gpu, source_of
 from unsup_fast.blocks import Source
-from unsup_fast.cluster import _streams
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.cluster._pruning import Passes
 from unsup_fast.cluster._sphere import COST, unit_rows
@@ -207,7 +206,7 @@ def parts(X: Any, dtype: Any) -> Iterator[tuple[slice, Any]]:
     if not isinstance(X, Source):
         yield slice(0, X.shape[0]), X
         return
-    for where, block in _streams.parts(X):
+    for where, block in _seeding.parts(X):
         yield where, block.astype(dtype, copy=False)
 
 

@@ -1,0 +1,133 @@
+"""Covariances of the four types, the factors of their inverses, and what keeps them definite.
+
+"full" is an array (K, D, D), "tied" (D, D), "diag" (K, D), "spherical" (K,). The factor U of a
+covariance is upper triangular with Sigma^-1 = U U^T; of "diag" and "spherical" it is 1 / sigma.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import lapack
+
+Array = npt.NDArray[Any]
+
+MATRICES = ("full", "tied")
+MARGIN = 64 * float(np.finfo(np.float64).eps)  # rounding of sums is well below it
+
+
+def factored(
+    covariances: Array, covariance_type: str, least: Array, eps: float
+) -> tuple[Array, Array, dict[int, float]]:
+    """Return covariances that are positive definite, their factors, and what was raised.
+
+    No variance is left below `least`. A matrix is scaled to a correlation, of which no eigenvalue
+    is left below D times `eps` (`MARGIN` at least). What meets both is not changed.
+
+    Parameters
+    ----------
+    covariances : float64 ndarray
+    covariance_type : {"full", "tied", "diag", "spherical"}
+    least : float64 ndarray of shape (D,), > 0
+    eps : float
+        Machine epsilon of the rows' type.
+
+    Returns
+    -------
+    covariances, factors : float64 ndarray
+    raised : dict of int to float
+        For each component that was changed (0 for "tied"), the lowest variance, or eigenvalue of
+        the correlation, that it had.
+    """
+    if covariance_type not in MATRICES:
+        floor = least if covariance_type == "diag" else np.atleast_1d(least.mean())
+        lowest = (covariances if covariance_type == "diag" else covariances[:, None]).min(axis=1)
+        below = (covariances < floor).reshape(len(covariances), -1).any(axis=1)
+        raised = {int(k): float(lowest[k]) for k in np.flatnonzero(below)}
+        covariances = np.maximum(covariances, floor)
+        return covariances, 1 / np.sqrt(covariances), raised
+    matrices = covariances[None] if covariance_type == "tied" else covariances
+    made = [_matrix(matrix, least, eps) for matrix in matrices]
+    raised = {k: had for k, (_, _, had) in enumerate(made) if had is not None}
+    shape = covariances.shape
+    covariances = np.stack([matrix for matrix, _, _ in made]).reshape(shape)
+    return covariances, np.stack([factor for _, factor, _ in made]).reshape(shape), raised
+
+
+def _matrix(covariance: Array, least: Array, eps: float) -> tuple[Array, Array, float | None]:
+    """Return a covariance [D, D], raised if need be, its factor, and its lowest value if it was."""
+    variances = covariance.diagonal()
+    below = variances < least
+    raised = float(variances.min()) if below.any() else None
+    if raised is not None:
+        covariance = covariance.copy()
+        np.fill_diagonal(covariance, np.maximum(variances, least))
+    deviations = np.sqrt(covariance.diagonal())
+    correlation = covariance / deviations / deviations[:, None]  # [D, D]
+    lowest = len(least) * max(eps, MARGIN)
+    triangle = _cholesky(correlation, lowest)
+    if triangle is None:
+        values, vectors = np.linalg.eigh(correlation)
+        raised = float(values[0])
+    while triangle is None:
+        correlation = (vectors * np.maximum(values, lowest)) @ vectors.T
+        correlation = (correlation + correlation.T) / 2
+        triangle = _cholesky(correlation, 0.0)
+        covariance = correlation * deviations * deviations[:, None]
+        lowest *= 2
+    inverse: Array = lapack.dtrtri(triangle, lower=1)[0]
+    return covariance, np.ascontiguousarray(inverse.T) / deviations[:, None], raised
+
+
+def _cholesky(matrix: Array, lowest: float) -> Array | None:
+    """Return the lower triangle L of ``matrix = L L^T``, None if a squared pivot is too small."""
+    try:
+        triangle: Array = np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return None
+    return triangle if (triangle.diagonal() ** 2).min() > lowest else None
+
+
+def from_precisions(precisions: Array, covariance_type: str) -> tuple[Array, Array]:
+    """Return the covariances and factors of precisions that are positive definite."""
+    if covariance_type not in MATRICES:
+        return 1 / precisions, np.sqrt(precisions)
+    factors = np.linalg.cholesky(precisions[..., ::-1, ::-1])[..., ::-1, ::-1]
+    return covariances_of(factors, covariance_type), np.ascontiguousarray(factors)
+
+
+def covariances_of(factors: Array, covariance_type: str) -> Array:
+    """Return the covariances that have these factors."""
+    if covariance_type not in MATRICES:
+        return 1 / factors**2
+    inverse: Array = np.linalg.inv(factors)  # [..., D, D] lower triangle transposed
+    return np.swapaxes(inverse, -1, -2) @ inverse
+
+
+def precisions_of(factors: Array, covariance_type: str) -> Array:
+    """Return the precisions that have these factors."""
+    if covariance_type not in MATRICES:
+        return factors**2
+    return factors @ np.swapaxes(factors, -1, -2)
+
+
+def log_determinants(factors: Array, covariance_type: str, n_columns: int) -> Array:
+    """Return log det U, for each component or once for all."""
+    if covariance_type in MATRICES:
+        logs: Array = np.log(np.diagonal(factors, axis1=-2, axis2=-1)).sum(axis=-1)
+    elif covariance_type == "diag":
+        logs = np.log(factors).sum(axis=-1)
+    else:
+        logs = n_columns * np.log(factors)
+    return logs
+
+
+def n_parameters(covariance_type: str, n_components: int, n_columns: int) -> int:
+    """Return how many numbers the covariances are free in."""
+    triangle = n_columns * (n_columns + 1) // 2
+    return {
+        "full": n_components * triangle,
+        "tied": triangle,
+        "diag": n_components * n_columns,
+        "spherical": n_components,
+    }[covariance_type]

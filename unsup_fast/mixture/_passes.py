@@ -1,0 +1,184 @@
+"""Passes over rows in memory or in blocks: the sums that a mixture is made of."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unsup_fast._seeding import parts
+from unsup_fast.blocks import Source
+from unsup_fast.kernels.em import Em, em, moments_given
+from unsup_fast.kernels.moments import Moments
+from unsup_fast.mixture._covariance import log_determinants
+
+Array = npt.NDArray[Any]
+
+BLOCK = 1 << 20  # elements of the responsibilities of a block: 8 MiB
+
+
+class Rows:
+    """Rows, their weights, and sums over them.
+
+    Parameters
+    ----------
+    X : C-contiguous ndarray or Source of shape (N, D), finite
+    moments : Moments
+        Of X.
+    sample_weight : ndarray of shape (N,), type of X, or None
+    covariance_type : {"full", "tied", "diag", "spherical"}
+    chunk_size : int or None
+        Rows of X, if it is an array, that are taken at once; None for all.
+    n_threads : int
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        moments: Moments,
+        sample_weight: Array | None,
+        covariance_type: str,
+        chunk_size: int | None,
+        n_threads: int,
+    ) -> None:
+        self.X, self.moments, self.sample_weight = X, moments, sample_weight
+        self.covariance_type, self.n_threads = covariance_type, n_threads
+        self.chunk_size = chunk_size
+        self.n_rows, self.n_columns = X.shape
+        self.eps = float(np.finfo(X.dtype).eps)
+        self.least = _least(moments, self.eps if covariance_type == "tied" else 0.0)
+
+    @property
+    def weight(self) -> float:
+        """Sum of the weights."""
+        if self.sample_weight is None:
+            return float(self.n_rows)
+        return float(self.sample_weight.sum(dtype=np.float64))
+
+    def blocks(self, most: int | None = None) -> Iterator[tuple[slice, Array, Array | None]]:
+        """Yield where rows are, the rows, and their weights or None; no more than `most` rows."""
+        for where, block in _blocks(self.X, self.chunk_size):
+            step = len(block) if most is None else most
+            for start in range(where.start, where.stop, step):
+                part = slice(start, min(start + step, where.stop))
+                rows = block[part.start - where.start : part.stop - where.start]
+                weight = self.sample_weight
+                yield part, rows, None if weight is None else weight[part]
+
+    def em(self, weights: Array, means: Array, factors: Array) -> Em:
+        """Return the likelihood of the rows under a mixture and the moments about its means."""
+        logs = log_weights(weights)
+        return summed(
+            em(
+                block,
+                logs,
+                means,
+                factors,
+                self.covariance_type,
+                sample_weight=weight,
+                n_threads=self.n_threads,
+            )
+            for _, block, weight in self.blocks()
+        )
+
+    def given(self, means: Array, shares: Callable[[Array], dict[str, Any]]) -> Em:
+        """Return the moments about `means` for responsibilities or labels of a block's rows."""
+        most = max(1, BLOCK // len(means))
+        return summed(
+            moments_given(
+                block,
+                means,
+                self.covariance_type,
+                sample_weight=weight,
+                n_threads=self.n_threads,
+                **shares(block),
+            )
+            for _, block, weight in self.blocks(most)
+        )
+
+    def take(self, rows: Array) -> Array:
+        """Return rows [M, D]."""
+        taken: Array = self.X.take(rows) if isinstance(self.X, Source) else self.X[rows]
+        return taken
+
+
+class Single(Rows):
+    """Rows of one component: the sums about their mean, from which all others follow.
+
+    Every responsibility is one, so no iteration reads the rows. `sums` are about `about`, [1, D].
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.about = self.moments.mean[None]  # [1, D]
+        zeros = np.zeros(min(BLOCK, self.n_rows), dtype=np.int32)
+        self.sums = self.given(self.about, lambda block: {"labels": zeros[: len(block)]})
+
+    def em(self, weights: Array, means: Array, factors: Array) -> Em:
+        """Return what `Rows.em` returns, without a pass."""
+        weight, sums, second = (np.asarray(value) for value in self.sums[2:5])
+        gap = (self.about - means)[0]  # [D]
+        total = float(weight[0])
+        moved = sums + total * gap  # [1, D]
+        cross = np.outer(gap, sums[0])
+        shift = cross + cross.T + total * np.outer(gap, gap)  # [D, D]
+        if self.covariance_type in ("full", "tied"):
+            second = second + shift
+            u = factors.reshape(shift.shape)
+            squares = float(((second.reshape(shift.shape) @ u) * u).sum())
+        elif self.covariance_type == "diag":
+            second = second + shift.diagonal()
+            squares = float((second * factors**2).sum())
+        else:
+            second = second + shift.trace()
+            squares = float(second[0] * factors[0] ** 2)
+        constant = float(
+            log_weights(weights)[0]
+            + np.sum(log_determinants(factors, self.covariance_type, self.n_columns))
+            - self.n_columns / 2 * np.log(2 * np.pi)
+        )
+        likelihood = total * constant - squares / 2
+        return Em(likelihood, total, weight, moved, second, None, None, None)
+
+
+def _least(moments: Moments, eps: float) -> Array:
+    """Return the least that a variance of each column may be, [D].
+
+    It is the square of the distance of two doubles as far out as the rows; and of `eps` times the
+    rows' distance from their mean, which is what a common factor loses of a row.
+    """
+    reach = moments.reach
+    far: Array = np.maximum(np.finfo(np.float64).eps * (np.abs(moments.mean) + reach), eps * reach)
+    far[far == 0] = far.max() or np.finfo(np.float64).eps
+    least: Array = np.maximum(far**2, np.finfo(np.float64).tiny)
+    return least
+
+
+def log_weights(weights: Array) -> Array:
+    """Return log pi_k [K], minus infinity for a component without rows."""
+    logs: Array = np.log(weights, out=np.full(len(weights), -np.inf), where=weights > 0)
+    return logs
+
+
+def summed(found: Iterator[Em]) -> Em:
+    """Add up the sums of blocks about the same means."""
+    first = next(found)
+    likelihood, weight = first.log_likelihood, first.weight
+    moments = first[2:5]
+    for part in found:
+        likelihood += part.log_likelihood
+        weight += part.weight
+        for total, more in zip(moments, part[2:5], strict=True):
+            if total is not None:
+                total += more
+    resp_sums, sums, second = moments
+    return Em(likelihood, weight, resp_sums, sums, second, None, None, None)
+
+
+def _blocks(X: Any, chunk_size: int | None) -> Iterator[tuple[slice, Array]]:
+    if isinstance(X, Source):
+        yield from parts(X)
+        return
+    step = chunk_size or len(X)
+    for start in range(0, len(X), step):
+        yield slice(start, min(start + step, len(X))), X[start : start + step]

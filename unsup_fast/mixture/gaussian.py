@@ -1,0 +1,507 @@
+"""Gaussian mixtures with scikit-learn's interface."""
+
+from collections.abc import Callable
+from functools import partial
+from numbers import Integral, Real
+from os import PathLike
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.validation import check_is_fitted
+
+from unsup_fast import _arrays
+from unsup_fast.kernels.em import COVARIANCE_TYPES, Em, em
+from unsup_fast.mixture import _covariance, _init, _input, _runs, _save
+from unsup_fast.mixture._em import Iteration, Mixture, Run
+from unsup_fast.mixture._passes import log_weights
+
+Array = npt.NDArray[Any]
+
+
+class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
+    """Mixture of Gaussians by expectation maximisation, a drop-in for scikit-learn's.
+
+    Maximises the likelihood ``sum_i w_i log sum_k pi_k N(x_i; mu_k, Sigma_k)``. An iteration is one
+    pass over the rows that writes nothing of their number; all sums are float64 about the means
+    before, so that float32 rows far from the origin are fitted as well as others. Results do not
+    depend on the number of threads.
+
+    Parameters
+    ----------
+    n_components : int, default=1
+        Gaussians K. With one, the maximum is found in closed form, in two passes over the rows.
+    covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
+        A covariance for each component, one for all, variances along the columns, or one variance
+        for each component.
+    tol : float, default=1e-3
+        A run stops when the mean log-likelihood changes by less.
+    reg_covar : float, default=1e-6
+        Added to the diagonals of the covariances.
+    max_iter : int, default=100
+        Most iterations of a run; 0 leaves the start as it is.
+    n_init : int, default=1
+        Runs from different starts, of which the one of the largest likelihood is kept.
+    init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default="kmeans"
+        Start from clusters of k-means, from rows chosen by k-means++, from responsibilities at
+        random, or from rows at random.
+    weights_init : array-like of shape (K,) or None, default=None
+        Weights to start from.
+    means_init : array-like of shape (K, D) or None, default=None
+        Means to start from.
+    precisions_init : array-like or None, default=None
+        Inverse covariances to start from, of the shape of `covariances_`. With all three given,
+        nothing is drawn.
+    random_state : int, RandomState instance or None, default=None
+        Where random draws come from; their order is scikit-learn's.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the fit before.
+    verbose : int, default=0
+        If positive, print a line every `verbose_interval` iterations.
+    verbose_interval : int, default=10
+        Iterations from one line to the next.
+    chunk_size : int or None, default=None
+        Rows of an array that a pass takes at once; None for all of them. Sources have their own.
+    n_threads : int or None, default=None
+        Threads to run; None for all that OpenMP, affinity and the container allow.
+    device : {"cpu"} or None, default=None
+        Where to compute. Mixtures have no GPU path: a CUDA tensor is refused.
+
+    Attributes
+    ----------
+    weights_ : ndarray or tensor of shape (K,)
+        Shares of the components, of the type of X like all arrays here.
+    means_ : ndarray or tensor of shape (K, D)
+    covariances_ : ndarray or tensor
+        "full" (K, D, D), "tied" (D, D), "diag" (K, D), "spherical" (K,).
+    precisions_ : ndarray or tensor
+        Their inverses.
+    precisions_cholesky_ : ndarray or tensor
+        U with ``precisions_ = U @ U.T``, upper triangular; square roots of the precisions if they
+        are diagonal.
+    converged_ : bool
+        Whether the best run came to its end before `max_iter`.
+    n_iter_ : int
+        Iterations of the best run.
+    lower_bound_ : float
+        Mean log-likelihood that the last iteration started from.
+    lower_bounds_ : list of float
+        That of each iteration.
+    n_features_in_ : int
+        Columns D of X.
+    feature_names_in_ : ndarray of shape (D,)
+        Names of the columns, if X had names that are all strings.
+
+    Notes
+    -----
+    Parameters are kept in float64 beside the attributes, and used where these were not changed
+    since the fit: rounded to float32, a mean of 10,000 is off by 0.0005.
+
+    A covariance that stops being positive definite (constant columns, repeated rows, a component
+    that shrinks onto one row, with a `reg_covar` too small for them) is raised just enough to go
+    on, and a ConvergenceWarning names the component; scikit-learn raises ValueError. A component
+    that no row has a share in keeps mean and covariance, and has no weight.
+
+    Ctrl-C during `fit` keeps the last finished iteration, and then raises KeyboardInterrupt; go on
+    from there with ``warm_start=True``.
+
+    References
+    ----------
+    Dempster, Laird & Rubin, "Maximum likelihood from incomplete data via the EM algorithm", J. R.
+    Stat. Soc. B 39 (1977).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unsup_fast.mixture import GaussianMixture
+    >>> X = np.array([[1.0, 2.0], [1.0, 4.0], [1.0, 0.0], [10.0, 2.0], [10.0, 4.0], [10.0, 0.0]])
+    >>> model = GaussianMixture(n_components=2, random_state=0).fit(X)
+    >>> sorted(model.means_.round(6).tolist())
+    [[1.0, 2.0], [10.0, 2.0]]
+    >>> model.predict([[0, 0], [12, 3]]).tolist() == model.predict(X[[0, 3]]).tolist()
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "covariance_type": [StrOptions(set(COVARIANCE_TYPES))],
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "init_params": [StrOptions({"kmeans", "random", "random_from_data", "k-means++"})],
+        "weights_init": ["array-like", None],
+        "means_init": ["array-like", None],
+        "precisions_init": ["array-like", None],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+        "chunk_size": [Interval(Integral, 1, None, closed="left"), None],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "device": "no_validation",  # _input.check_device says more than a type
+    }
+    __metadata_request__fit: ClassVar[dict[str, str]] = {
+        "callback": UNUSED,
+        "seeding_callback": UNUSED,
+    }
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: str = "full",
+        tol: float = 1e-3,
+        reg_covar: float = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weights_init: Any = None,
+        means_init: Any = None,
+        precisions_init: Any = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        chunk_size: int | None = None,
+        n_threads: int | None = None,
+        device: str | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.chunk_size = chunk_size
+        self.n_threads = n_threads
+        self.device = device
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        callback: Callable[[Iteration], None] | None = None,
+        seeding_callback: Callable[[int, int], None] | None = None,
+    ) -> "GaussianMixture":
+        """Find the mixture.
+
+        Parameters
+        ----------
+        X : array-like, tensor, pyarrow table or Source of shape (N, D)
+            The rows, two at least. Types other than float32 become float64. A `Source` (see
+            `unsup_fast.blocks.source`), a pyarrow Table or Dataset, and a memory map that needs
+            conversion are read a block at a time, once an iteration.
+        y : ignored
+        sample_weight : array-like of shape (N,), optional
+            Weights >= 0 of the rows; a weight of 2 counts a row twice.
+        callback : callable, optional
+            Called with an `Iteration` after each iteration.
+        seeding_callback : callable, optional
+            Called a few times a second while k-means++ chooses the first rows, with how many are
+            chosen and how many are to be.
+
+        Returns
+        -------
+        GaussianMixture
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            If X holds NaN or infinity or too few rows, or if the weights or the start are unusable.
+        TypeError
+            If X is sparse.
+        KeyboardInterrupt
+            On Ctrl-C; see the notes of the class for what is kept.
+        """
+        problem = _input.problem(self, X, sample_weight)
+        known = _init.given(self, problem.rows.n_columns)
+        random_state = check_random_state(self.random_state)
+        n_init, lower_bound = self.n_init, -np.inf
+        start: _runs.Start = partial(
+            _init.start,
+            problem,
+            known,
+            self.n_components,
+            self.init_params,
+            random_state,
+            seeding_callback,
+        )
+        if self.warm_start and hasattr(self, "converged_"):
+            before = self._before(problem.rows.n_columns)
+            n_init, lower_bound = 1, self.lower_bound_
+
+            def start() -> tuple[Mixture, dict[int, float]]:
+                return before, {}
+
+        def report(state: Iteration) -> None:
+            if self.verbose and state.iteration % self.verbose_interval == 0:
+                _runs.show(state)
+            if callback is not None:
+                callback(state)
+
+        say = print if self.verbose else lambda line: None
+        wanted = report if self.verbose or callback else None
+        best = _runs.best(problem, start, n_init, lower_bound, wanted, say)
+        self._keep(best, problem.rows.X.dtype, _arrays.is_tensor(X))
+        _runs.warn(problem, best, stacklevel=4)
+        if best.interrupt is not None:
+            raise best.interrupt
+        return self
+
+    def _before(self, n_columns: int) -> Mixture:
+        """Return the mixture of the fit before, if it can be gone on with."""
+        before, k, d = self._exact(), self.n_components, n_columns
+        shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
+        wanted = ((k, d), shapes[self.covariance_type])
+        if (before.means.shape, before.factors.shape) != wanted:
+            raise ValueError(
+                f"warm_start=True goes on with means {before.means.shape} and precisions "
+                f"{before.factors.shape}, but n_components, covariance_type and X now ask for "
+                f"{wanted[0]} and {wanted[1]}; pass warm_start=False"
+            )
+        return before
+
+    def _keep(self, run: Run, dtype: Any, tensor: bool) -> None:
+        self.converged_ = run.converged
+        self.n_iter_ = len(run.lower_bounds)
+        self.lower_bound_ = run.lower_bound
+        self.lower_bounds_ = run.lower_bounds
+        self._set(run.mixture, dtype, tensor)
+
+    def _set(self, mixture: Mixture, dtype: Any, tensor: bool) -> None:
+        self._mixture, self._dtype = mixture, np.dtype(dtype)
+        public = {
+            "weights_": mixture.weights,
+            "means_": mixture.means,
+            "covariances_": mixture.covariances,
+            "precisions_cholesky_": mixture.factors,
+            "precisions_": _covariance.precisions_of(mixture.factors, self.covariance_type),
+        }
+        with np.errstate(over="ignore", under="ignore"):
+            for name, value in public.items():
+                setattr(self, name, _arrays.like(value.astype(dtype), tensor))
+
+    def _exact(self) -> Mixture:
+        """Return the mixture in float64, or what the attributes were changed to since the fit."""
+
+        def chosen(public: Any, kept: Array) -> Array:
+            given = _arrays.on_host(public)
+            with np.errstate(over="ignore", under="ignore"):
+                if np.array_equal(given, kept.astype(self._dtype)):
+                    return kept
+            return np.ascontiguousarray(given, dtype=np.float64)
+
+        kept = self._mixture
+        return Mixture(
+            chosen(self.weights_, kept.weights),
+            chosen(self.means_, kept.means),
+            chosen(self.covariances_, kept.covariances),
+            chosen(self.precisions_cholesky_, kept.factors),
+        )
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Fit and return the most probable component of each row; parameters as in `fit`."""
+        return self.fit(X, sample_weight=sample_weight).predict(X)
+
+    def _passed(self, X: Any, name: str | None, sample_weight: Any = None) -> Any:
+        """Return an array of `em` for all rows, or (likelihood, weight) if `name` is None."""
+        check_is_fitted(self)
+        rows = _input.fitted(self, X, sample_weight)
+        mixture = self._exact()
+        logs = log_weights(mixture.weights)
+        options: dict[str, Any] = {} if name is None else {f"return_{name}": True}
+        found: list[Em] = [
+            em(
+                block,
+                logs,
+                mixture.means,
+                mixture.factors,
+                self.covariance_type,
+                sample_weight=weight,
+                moments=False,
+                n_threads=rows.n_threads,
+                **options,
+            )
+            for _, block, weight in rows.blocks()
+        ]
+        if name is None:
+            return sum(part.log_likelihood for part in found), sum(part.weight for part in found)
+        arrays = [getattr(part, name) for part in found]
+        joined = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+        return _arrays.like(joined, _arrays.is_tensor(X))
+
+    def predict(self, X: Any) -> Any:
+        """Return the most probable component of each row.
+
+        Parameters
+        ----------
+        X : array-like, tensor, pyarrow table or Source of shape (N, D)
+
+        Returns
+        -------
+        ndarray or tensor of shape (N,), int32
+        """
+        return self._passed(X, "labels")
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the responsibility of each component for each row.
+
+        Parameters
+        ----------
+        X : array-like, tensor, pyarrow table or Source of shape (N, D)
+
+        Returns
+        -------
+        ndarray or tensor of shape (N, K), type of X
+            Zeros for a row so far from all components that its density is zero in this type.
+        """
+        return self._passed(X, "resp")
+
+    def score_samples(self, X: Any) -> Any:
+        """Return the log-likelihood of each row.
+
+        Parameters
+        ----------
+        X : array-like, tensor, pyarrow table or Source of shape (N, D)
+
+        Returns
+        -------
+        ndarray or tensor of shape (N,), type of X
+        """
+        return self._passed(X, "log_prob")
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return the mean log-likelihood of the rows.
+
+        Parameters
+        ----------
+        X : array-like, tensor, pyarrow table or Source of shape (N, D)
+        y : ignored
+        sample_weight : array-like of shape (N,), optional
+        """
+        likelihood, weight = self._passed(X, None, sample_weight)
+        return float(likelihood / weight)
+
+    def bic(self, X: Any) -> float:
+        """Return the Bayesian information criterion of the rows: the lower, the better.
+
+        Parameters
+        ----------
+        X : array-like, tensor, pyarrow table or Source of shape (N, D)
+        """
+        likelihood, n_rows = self._passed(X, None)
+        return float(-2 * likelihood + self._n_parameters() * np.log(n_rows))
+
+    def aic(self, X: Any) -> float:
+        """Return Akaike's information criterion of the rows: the lower, the better.
+
+        Parameters
+        ----------
+        X : array-like, tensor, pyarrow table or Source of shape (N, D)
+        """
+        likelihood, _ = self._passed(X, None)
+        return float(-2 * likelihood + 2 * self._n_parameters())
+
+    def _n_parameters(self) -> int:
+        k, d = (int(size) for size in self.means_.shape)
+        return _covariance.n_parameters(self.covariance_type, k, d) + d * k + k - 1
+
+    def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
+        """Draw rows from the mixture, component by component, as scikit-learn does.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+
+        Returns
+        -------
+        X : ndarray or tensor of shape (n_samples, D), float64
+        y : ndarray or tensor of shape (n_samples,), int64
+            Component of each row, ascending.
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is less than one.
+        """
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise ValueError(
+                f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one "
+                "sample."
+            )
+        mixture, kind = self._exact(), self.covariance_type
+        random_state = check_random_state(self.random_state)
+        counts = random_state.multinomial(n_samples, mixture.weights)  # [K]
+        drawn = []
+        for k, (mean, count) in enumerate(zip(mixture.means, counts, strict=True)):
+            covariance = mixture.covariances if kind == "tied" else mixture.covariances[k]
+            if kind in _covariance.MATRICES:
+                drawn.append(random_state.multivariate_normal(mean, covariance, int(count)))
+            else:
+                noise = random_state.standard_normal(size=(count, len(mean)))
+                drawn.append(mean + noise * np.sqrt(covariance))
+        tensor = _arrays.is_tensor(self.means_)
+        labels = np.repeat(np.arange(len(counts)), counts)
+        return _arrays.like(np.concatenate(drawn), tensor), _arrays.like(labels, tensor)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted model to one ``.safetensors`` file, all or nothing.
+
+        A RandomState parameter is not kept, with a UserWarning. Tensors are kept as arrays.
+
+        Parameters
+        ----------
+        path : path-like
+            An existing file is replaced once the new one is safely on disk.
+
+        Raises
+        ------
+        OSError
+            If the directory is missing or not writable, or the disk is full.
+        ImportError
+            If safetensors is not installed.
+        """
+        check_is_fitted(self)
+        _save.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> "GaussianMixture":
+        """Read a model that `save` wrote; nothing in the file is executed.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or no model of this class.
+        OSError
+            If it cannot be opened.
+        ImportError
+            If safetensors is not installed.
+        """
+        model, arrays, state = _save.read(cls, path)
+        for name, value in state.items():
+            setattr(model, name, value)
+        model._set(Mixture(**arrays), model._dtype, False)
+        found: GaussianMixture = model
+        return found
