@@ -51,6 +51,7 @@ class Settings:
     text: Path | None = None
     images: tuple[int, ...] | None = None
     title: str | None = None
+    report: bool = True
     quiet: bool = False
     overwrite: bool = False
     resume: bool = False
@@ -101,7 +102,8 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
         If a package that the report needs is missing; found then too.
     """
     console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True)
-    report.check()
+    if settings.report:
+        report.check()
     files.check_directory(settings.out, overwrite=settings.overwrite, resume=settings.resume)
     with Interrupts() as interrupts:
         job = prepare(settings)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,16 @@ def check_outputs(outputs: Sequence[Path], overwrite: bool) -> None:
         _extras.require("pyarrow", "data", "writing CSV and Parquet files")
 
 
-def computed(
-    source: Source, function: Callable[[Array], Array], width: int, name: Path | str
-) -> Iterator[Array]:
+@contextmanager
+def zero_rows(data: Path) -> Iterator[None]:
+    """Turn the error for a row without direction into one that names the file."""
+    try:
+        yield
+    except ZeroRowError as error:
+        raise zero_row(data, error) from None
+
+
+def computed(source: Source, function: Callable[[Array], Array], width: int) -> Iterator[Array]:
     """Yield what a function makes of the rows, in blocks of a modest size.
 
     Parameters
@@ -56,8 +63,6 @@ def computed(
     function : callable
         From rows [M, D] to [M] or [M, width].
     width : int
-    name : Path or str
-        What an error calls the rows.
     """
     step = max(1, BLOCK_VALUES // max(width, source.n_columns))
     with closing(source.blocks()) as found:
@@ -67,7 +72,7 @@ def computed(
                     yield function(block[start : start + step])
                 except ZeroRowError as error:
                     error.row += row + start
-                    raise zero_row(name, error) from None
+                    raise
 
 
 def write(

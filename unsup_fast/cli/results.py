@@ -51,13 +51,13 @@ def write(job: "Job", result: Result, interrupts: Interrupts) -> tuple[list[str]
         with interrupts.shield():
             _write_data(job, result, written)
         interrupts.check()
-        if hasattr(model, "labels_"):
+        if job.settings.report and hasattr(model, "labels_"):
             page = report.kmeans(content(job, result))
             with interrupts.shield():
                 write_text(out / files.REPORT, page)
                 written.append(files.REPORT)
     except KeyboardInterrupt:
-        complete = files.REPORT in written
+        complete = files.REPORT in written or not job.settings.report
     files.remove_others(out, [*written, files.CHECKPOINT])
     if result.kept is None:
         (out / files.CHECKPOINT).unlink(missing_ok=True)

@@ -1,7 +1,8 @@
 """Self-contained HTML reports."""
 
 from unsup_fast import _extras
-from unsup_fast.report.page import Content, kmeans
+from unsup_fast.report.clusters import kmeans
+from unsup_fast.report.page import Content
 
 __all__ = ["Content", "check", "kmeans"]
 
