@@ -72,12 +72,19 @@ def _write_data(job: "Job", result: Result, written: list[str]) -> None:
         name = files.LABELS[job.source.kind in TABLES]
         write_labels(out / name, model.labels_)
         written.append(name)
-    if named(job.source):
-        model.feature_names_in_ = np.array(job.source.names, dtype=object)
+    written += write_model(out, model, job.source, summarise(job, result))
+
+
+def write_model(
+    out: Path, model: Any, source: Source, summary: Mapping[str, Any]
+) -> tuple[str, str]:
+    """Write a model, with the names of the columns, and the summary; return the files' names."""
+    if named(source):
+        model.feature_names_in_ = np.array(source.names, dtype=object)
     with files.replacing(out / files.MODEL) as path:
         model.save(path)
-    write_text(out / files.SUMMARY, json.dumps(summarise(job, result), indent=2) + "\n")
-    written += [files.MODEL, files.SUMMARY]
+    write_text(out / files.SUMMARY, json.dumps(summary, indent=2) + "\n")
+    return files.MODEL, files.SUMMARY
 
 
 def write_text(path: Path, text: str) -> None:
