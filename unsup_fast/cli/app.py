@@ -239,6 +239,14 @@ def gmm(
             "or one variance.",
         ),
     ] = "full",
+    init: Annotated[
+        str,
+        typer.Option(
+            "--init",
+            metavar="NAME",
+            help="The first components: kmeans, k-means++, random_from_data or random.",
+        ),
+    ] = "kmeans",
     criterion: Annotated[
         str,
         typer.Option(
@@ -283,7 +291,7 @@ def gmm(
     Ctrl-C keeps the last finished iteration, and of a range the finished fits.
     Results already in OUT are replaced only with --overwrite.
     """
-    from unsup_fast.cli.gmm import COVARIANCES, CRITERIA, Settings, run
+    from unsup_fast.cli.gmm import COVARIANCES, CRITERIA, STARTS, Settings, run
 
     return run(
         Settings(
@@ -295,6 +303,7 @@ def gmm(
             chunk_size=chunk_size,
             weights=weights,
             covariance=one_of("--covariance", covariance, COVARIANCES),
+            init=one_of("--init", init, STARTS),
             criterion=one_of("--criterion", criterion, CRITERIA),
             n_init=n_init,
             max_iter=max_iter,

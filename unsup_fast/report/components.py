@@ -150,14 +150,12 @@ def _drawn(content: Content) -> str:
 def _loadings(content: Content) -> str:
     """Return the columns that weigh most in each axis."""
     model = content.model
-    names = content.summary["data"].get("column_names")
-    if names is None or len(names) != content.X.n_columns:
-        names = [f"column {j}" for j in range(content.X.n_columns)]
+    names = page.column_names(content)
     cards = ""
     for number, axis in enumerate(model.components_[:N_CARDS]):
         largest = np.argsort(-np.abs(axis), kind="stable")[:N_COLUMNS]
         items = "".join(
-            f"<li><span>{escape(str(names[j]))}</span><small>{axis[j]:+.3f}</small></li>"
+            f"<li><span>{escape(names[j])}</span><small>{axis[j]:+.3f}</small></li>"
             for j in largest.tolist()
         )
         share = percent(model.explained_variance_ratio_[number])

@@ -125,6 +125,14 @@ def quantiles(sizes: Array, things: str) -> str:
     )
 
 
+def column_names(content: Content) -> list[str]:
+    """Return what to call each column."""
+    names = content.summary["data"].get("column_names")
+    if names is None or len(names) != content.X.n_columns:
+        return [f"column {j}" for j in range(content.X.n_columns)]
+    return [str(name) for name in names]
+
+
 def load(content: Content, name: str, column: str) -> tuple[str, str]:
     """Return code that imports a reader of a results file, and code that reads it."""
     if content.labels_name.endswith(".npy"):
