@@ -95,7 +95,15 @@ def criteria(numbers: Sequence[int], values: Mapping[str, Array], best: int) -> 
         for (name, each), colour in zip(values.items(), figure.CLUSTER, strict=False):
             notes = [f"{count(k)} components: {name} {real(v)}" for k, v in zip(x, each)]  # noqa: B905
             frame.line(axes, x, each, notes, colour)
-            axes.text(x[-1], each[-1], f"{name} ", ha="right", va="bottom")
+            above = each[-1] >= max(other[-1] for other in values.values())
+            axes.annotate(
+                name,
+                (x[-1], each[-1]),
+                xytext=(0, 8 if above else -8),
+                textcoords="offset points",
+                ha="right",
+                va="bottom" if above else "top",
+            )
         axes.scatter(
             x[best : best + 1],
             values[first][best : best + 1],
@@ -107,7 +115,7 @@ def criteria(numbers: Sequence[int], values: Mapping[str, Array], best: int) -> 
         )
         space = 0.03 * (x[-1] - x[0]) or 1
         axes.set_xlim(x[0] - space, x[-1] + space)
-        axes.set_ylim(low - room, high + 1.6 * room)
+        axes.set_ylim(low - 2 * room, high + room)
         frame.round_ticks(axes.xaxis, x[0], x[-1], integer=True)
 
     name = (
@@ -139,4 +147,6 @@ def profiles(means: Array, colours: Sequence[int], named: Sequence[int]) -> str:
         frame.round_ticks(axes.xaxis, 0, len(x), integer=True)
 
     name = f"Means of components {', '.join(map(str, named))} by column"
-    return frame.chart("Means by column, in deviations of all rows", name, "column", paint)
+    return frame.chart(
+        "Means by column, in deviations of all rows; colours as below", name, "column", paint
+    )
