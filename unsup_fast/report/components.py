@@ -128,16 +128,21 @@ def _drawn(content: Content) -> str:
     coarse = ' class="coarse"' if max(shape[:2]) <= COARSE else ""
     mean = model.mean_[None]
     images = [
-        ("mean", pictures.strip(mean, shape, min(0.0, float(mean.min())), float(mean.max()), 1))
+        (
+            "mean",
+            "Mean of the rows",
+            pictures.strip(mean, shape, min(0.0, float(mean.min())), float(mean.max()), 1),
+        )
     ]
     shares = model.explained_variance_ratio_
     for number, axis in enumerate(model.components_[:N_AXES]):
         reach = float(np.abs(axis).max())
         picture = pictures.strip(axis[None], shape, -reach, reach, 1)
-        images.append((f"{number + 1}: {percent(shares[number])}", picture))
+        name = f"{number + 1}: {percent(shares[number])}"
+        images.append((name, f"Axis {name}", picture))
     body = "".join(
-        f'<div><img{coarse} src="{picture}" alt="Axis {name}"><small>{name}</small></div>'
-        for name, picture in images
+        f'<div><img{coarse} src="{picture}" alt="{what}"><small>{name}</small></div>'
+        for name, what, picture in images
     )
     of = f"the first {N_AXES} of {count(len(shares))} axes" if len(shares) > N_AXES else "all axes"
     return (
