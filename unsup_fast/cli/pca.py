@@ -76,7 +76,7 @@ def run(settings: Settings) -> int:
     with Interrupts() as interrupts:
         try:
             job = prepare(settings)
-            what = f"{_wanted(settings.n_components)}"
+            what = _wanted(settings.n_components)
             for line in results.opening(settings.data, job.source, what):
                 console.print(line)
             with files.directory(settings.out):
@@ -84,7 +84,7 @@ def run(settings: Settings) -> int:
                 model, took = _fit(job, console)
                 return _finish(job, model, took, console, interrupts)
         except KeyboardInterrupt:
-            console.print("[bold]Interrupted[/] before the axes were found: nothing is kept.")
+            console.print("[bold]Interrupted[/]: nothing is kept.")
             return interrupts.status
 
 
@@ -162,10 +162,10 @@ def _finish(job: Job, model: PCA, took: float, console: Console, interrupts: Int
     model.__dict__.pop("feature_names_in_", None)
     name = files.COORDINATES[source.kind in TABLES]
     names = list(model.get_feature_names_out())
+    summary = summarise(job, model, took)
     coordinates = matrices.computed(source, model.transform, len(names))
     matrices.write(settings.out / name, coordinates, source.n_rows, names)
     written, complete = [name], True
-    summary = summarise(job, model, took)
     try:
         with interrupts.shield():
             written += results.write_model(settings.out, model, source, summary)
@@ -247,8 +247,8 @@ def _wanted(n_components: int | float | str) -> str:
 
 
 def _needed(job: Job) -> int:
-    """Bytes of all results, a share or an estimate taken for all axes it may come to."""
+    """Bytes of all results, as far as they are known: one axis of a share or an estimate."""
     n_rows, n_columns = job.source.shape
     wanted = job.settings.n_components
-    most = wanted if isinstance(wanted, int) else min(n_rows, n_columns)
-    return int(most * (n_rows + n_columns) * job.source.dtype.itemsize + (8 << 20))
+    least = wanted if isinstance(wanted, int) else 1
+    return int(least * (n_rows + n_columns) * job.source.dtype.itemsize + (8 << 20))

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast.report import figure, frame
-from unsup_fast.report.numbers import count, percent, real
+from unsup_fast.report.numbers import counted, percent, real
 
 Array = npt.NDArray[Any]
 
@@ -93,7 +93,10 @@ def criteria(numbers: Sequence[int], values: Mapping[str, Array], best: int) -> 
 
     def paint(axes: Any) -> None:
         for (name, each), colour in zip(values.items(), figure.CLUSTER, strict=False):
-            notes = [f"{count(k)} components: {name} {real(v)}" for k, v in zip(x, each)]  # noqa: B905
+            notes = [
+                f"{counted(k, 'component')}: {name} {real(value)}"
+                for k, value in zip(numbers, each, strict=True)
+            ]
             frame.line(axes, x, each, notes, colour)
             above = each[-1] >= max(other[-1] for other in values.values())
             axes.annotate(
