@@ -15,7 +15,19 @@ import pytest
 from unsup_fast import report
 from unsup_fast.blocks import source
 from unsup_fast.cluster import KMeans
-from unsup_fast.report import central, charts, figure, numbers, pictures, plane
+from unsup_fast.decomposition import PCA
+from unsup_fast.mixture import GaussianMixture
+from unsup_fast.report import (
+    central,
+    charts,
+    curves,
+    figure,
+    frame,
+    mixture,
+    numbers,
+    pictures,
+    plane,
+)
 from unsup_fast.report.lines import Lines
 
 pytest.importorskip("matplotlib")
@@ -119,6 +131,85 @@ def test_cosine():
     for one in found:
         expected = np.sort(distances[model.labels_ == one.cluster, one.cluster])[:5]
         np.testing.assert_allclose(one.distances, expected, atol=1e-6)
+
+
+def other(command, n_rows=400, n_columns=6, k=4, kind="full", **more):
+    """Return the page of a PCA or a mixture."""
+    X = np.random.default_rng(0).random((n_rows, n_columns), dtype=np.float32)
+    summary = dict(content(9, 2, 2).summary)
+    summary["parameters"] = {"n_components": [k - 1, k, k + 1], "criterion": "bic"}
+    if command == "pca":
+        model = PCA(k).fit(X)
+        summary["result"] = {"axes": k, "explained": 0.5, "reconstruction_error": 1, "seconds": 1}
+        given = report.Content("T", "d.npy", source(X), model, summary, "coordinates.npy", **more)
+        return report.pca(given)
+    model = GaussianMixture(k, covariance_type=kind, reg_covar=1e-3, random_state=0).fit(X)
+    fit = {"bic": -2.0, "aic": -1.0, "iterations": 3}
+    summary["result"] |= {"components": k, "log_likelihood": -1.0, "bic": -2.0, "aic": -1.0}
+    summary["result"]["fits"] = [{**fit, "components": k - 1}, {**fit, "components": k}]
+    given = report.Content("T", "d.npy", source(X), model, summary, "labels.npy", **more)
+    return report.gmm(given, model.predict(X))
+
+
+@pytest.mark.parametrize("command", ["pca", "gmm"])
+@pytest.mark.parametrize("images", [None, (2, 3)])
+def test_other_pages_are_whole_and_alone(command, images):
+    page = other(command, image_shape=images)
+    tags = parsed(page)
+    assert not [tag for tag, _ in tags if tag in ("script", "link", "iframe")]
+    names = Counter(a["id"] for _, a in tags if "id" in a)
+    assert all(number == 1 for number in names.values())
+    assert "#0f1e" not in page
+    assert not re.search(r"url\(|@import|https?://", page)
+    assert all(a["alt"] for tag, a in tags if tag == "img")
+    assert bool(images) == ("data:image/png" in page)
+    drawings = [a for tag, a in tags if tag == "svg"]
+    assert len(drawings) == {"pca": 3, "gmm": 4 if images else 5}[command]
+    assert all(a["role"] == "img" and a["aria-label"] for a in drawings)
+    if command == "gmm":
+        assert "1 more fit was not finished" in page
+
+
+def test_large_reports_of_others_are_small():
+    assert len(other("pca", 9000, 300, 300).encode()) < 400_000
+    assert len(other("gmm", 9000, 3, 400, "diag").encode()) < 500_000
+
+
+@pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
+def test_ellipses_are_those_of_the_covariance_in_the_plane(kind):
+    random = np.random.default_rng(1)
+    X = random.normal(size=(500, 5)) @ random.normal(size=(5, 5))
+    model = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)
+    flat = plane.Plane(source(X), model.predict(X), model.means_)
+    whole = {
+        "full": lambda k: model.covariances_[k],
+        "tied": lambda k: model.covariances_,
+        "diag": lambda k: np.diag(model.covariances_[k]),
+        "spherical": lambda k: model.covariances_[k] * np.eye(5),
+    }[kind]
+    for k, outline in enumerate(mixture.outlines(model, flat)):
+        apart = outline - flat.centers[k]
+        inverse = np.linalg.inv(flat.basis @ whole(k) @ flat.basis.T)
+        squares = np.einsum("ij,jk,ik->i", apart, inverse, apart)
+        np.testing.assert_allclose(squares, mixture.DEVIATIONS**2, rtol=1e-8)
+
+
+@pytest.mark.parametrize("shares", [[1.0], [0.0, 0.0], [0.5, 0.3, 0.2], [1e-3] * 1000])
+def test_spectra_of_every_kind(shares):
+    for chart in (curves.scree(np.array(shares)), curves.cumulative(np.array(shares))):
+        parsed(chart)
+        assert "nan" not in chart
+
+
+@pytest.mark.parametrize("numbers", [[1, 2], list(range(1, 90))])
+def test_every_fit_has_its_note(numbers):
+    bic, aic = -(np.arange(len(numbers)) ** 1.5), 3.0 * np.arange(len(numbers))
+    chart = curves.criteria(numbers, {"BIC": bic, "AIC": aic}, len(numbers) - 1)
+    parsed(chart)
+    few = len(numbers) <= frame.MOST_DOTS
+    assert len(re.findall("<title>[0-9]+ components?: ", chart)) == (2 * len(numbers) if few else 0)
+    assert f"BIC is least at {numbers[-1]}" in chart
+    parsed(curves.likelihood(bic))
 
 
 def test_text_is_escaped_and_cut(tmp_path):

@@ -114,12 +114,38 @@ def read(
     return head["class"], parameters, tensors, head["state"]
 
 
+def class_of(path: str | os.PathLike[str]) -> str:
+    """Return the name of the class of the model in a file; errors are those of `read`."""
+    safetensors = require("safetensors", "cli", "loading a model")
+    path = Path(path)
+    with path.open("rb"):
+        pass
+    try:
+        with safetensors.safe_open(str(path), framework="numpy") as file:
+            entry = (file.metadata() or {}).get(ENTRY)
+    except (safetensors.SafetensorError, ValueError, TypeError) as error:
+        raise damaged(path, f"it is no complete .safetensors file: {error}") from None
+    return str(_parsed(path, entry).get("class"))
+
+
 def damaged(path: str | os.PathLike[str], why: str) -> ValueError:
     """Return the error for a file that holds no usable model."""
     return ValueError(f"cannot load '{os.fspath(path)}': {why}")
 
 
 def _head(path: Path, entry: str | None, class_names: Collection[str]) -> dict[str, Any]:
+    head = _parsed(path, entry)
+    if head.get("class") not in class_names:
+        wanted = " or ".join(class_names)
+        raise damaged(path, f"it holds a {head.get('class')}, not a {wanted}")
+    for part in ("parameters", "state"):
+        if not isinstance(head.get(part), dict):
+            raise damaged(path, f"its metadata lack '{part}'")
+    return head
+
+
+def _parsed(path: Path, entry: str | None) -> dict[str, Any]:
+    """Return the metadata of a model file of this format."""
     if entry is None:
         raise damaged(path, "it is a .safetensors file, but not one that unsup_fast saved")
     try:
@@ -135,12 +161,6 @@ def _head(path: Path, entry: str | None, class_names: Collection[str]) -> dict[s
             f"it has format version {version}, but this unsup_fast {unsup_fast.__version__} reads "
             f"version {FORMAT_VERSION}; it was saved by unsup_fast {head.get('library_version')}",
         )
-    if head.get("class") not in class_names:
-        wanted = " or ".join(class_names)
-        raise damaged(path, f"it holds a {head.get('class')}, not a {wanted}")
-    for part in ("parameters", "state"):
-        if not isinstance(head.get(part), dict):
-            raise damaged(path, f"its metadata lack '{part}'")
     return head
 
 

@@ -232,6 +232,74 @@ def test_archive_of_several_arrays_needs_a_key(cli, tmp_path):
     assert cli("kmeans", "d.npz", "-k", 2, "-o", "out", "--key", "b").status == 0
 
 
+COMMANDS = {"pca": ["-n", 2], "gmm": ["-k", 2]}
+FEW = {"too few rows", "csv nan"}  # said of kmeans in other words, or of a file of few rows
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("name", [name for name in CASES if name not in FEW])
+def test_bad_data_of_other_commands(cli, tmp_path, name, command):
+    make, path, said = CASES[name]
+    make(tmp_path)
+    ran = cli(command, path, *COMMANDS[command], "-o", "out")
+    assert ran.status == 2
+    assert said in ran.err or "pass -" in ran.err
+    assert ran.err.startswith("error: ")
+    assert ran.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+OTHER_OPTIONS = {
+    "pca no number": (["pca", "-n", "many"], "-n many: write a number of axes as in 50"),
+    "pca zero": (["pca", "-n", 0], "-n 0: write a number"),
+    "pca one and more": (["pca", "-n", 1.5], "-n 1.5: write a number"),
+    "pca nan": (["pca", "-n", "nan"], "-n nan: write a number"),
+    "pca too many": (["pca", "-n", 5], "-n 5: data.npy has 10 rows of 4 columns; pass -n 4"),
+    "pca too many for arpack": (["pca", "-n", 4, "--solver", "arpack"], "pass -n 3 or less"),
+    "pca share for arpack": (["pca", "-n", 0.5, "--solver", "arpack"], "needs a number of axes"),
+    "pca solver": (["pca", "-n", 2, "--solver", "x"], "--solver x: is not one of auto, "),
+    "pca images": (["pca", "-n", 2, "--images", "2x3"], "is 6 values, rows have 4"),
+    "pca no n": (["pca"], "-n"),
+    "gmm no number": (["gmm", "-k", "many"], "-k many: write a number as in 32, or a range"),
+    "gmm zero": (["gmm", "-k", 0], "-k 0: write a number"),
+    "gmm backwards": (["gmm", "-k", "5:2"], "-k 5:2: ends before it begins"),
+    "gmm four parts": (["gmm", "-k", "1:2:3:4"], "-k 1:2:3:4: write"),
+    "gmm too many": (["gmm", "-k", "2:11"], "has 10 rows, fewer than -k 11; pass -k 10 or less"),
+    "gmm covariance": (["gmm", "-k", 2, "--covariance", "x"], "is not one of full, tied, diag"),
+    "gmm criterion": (["gmm", "-k", 2, "--criterion", "x"], "--criterion x: is not one of bic"),
+    "gmm init": (["gmm", "-k", 2, "--init", "x"], "--init x: is not one of kmeans, "),
+    "gmm tolerance": (["gmm", "-k", 2, "--tol", -1], "--tol"),
+    "gmm reg covar": (["gmm", "-k", 2, "--reg-covar", -1], "--reg-covar"),
+    "gmm weights": (["gmm", "-k", 2, "--weights", "no.npy"], "--weights no.npy: no such file"),
+    "gmm no k": (["gmm"], "-k"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_OPTIONS)
+def test_bad_options_of_other_commands(cli, tmp_path, name):
+    np.save(tmp_path / "data.npy", GOOD)
+    (command, *words), said = OTHER_OPTIONS[name]
+    ran = cli(command, "data.npy", "-o", "out", *words)
+    assert ran.status == 2
+    assert said in ran.err
+    assert ran.err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["data.npy"]
+
+
+def test_one_row_has_no_axes_and_no_mixture(cli, tmp_path):
+    np.save(tmp_path / "d.npy", GOOD[:1])
+    ran = cli("pca", "d.npy", "-n", 1, "-o", "out")
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert "has one row, and so no variance" in ran.err
+    ran = cli("gmm", "d.npy", "-k", 1, "-o", "out")
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert "has one row; a mixture needs two" in ran.err
+    np.save(tmp_path / "d.npy", GOOD[:3])
+    ran = cli("pca", "d.npy", "-n", "mle", "-o", "out")
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert "fewer than its 4 columns" in ran.err
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_unwritable_directory(cli, tmp_path):
     np.save(tmp_path / "d.npy", GOOD)

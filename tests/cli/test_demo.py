@@ -5,18 +5,28 @@ import json
 import numpy as np
 import pytest
 
-from unsup_fast.cli import demo
+from unsup_fast.cli import comparisons, demo
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(demo, "BLOBS", {"rows": 2000, "columns": 8, "clusters": 16})
+    monkeypatch.setattr(demo, "BLOBS", {"rows": 2000, "columns": 16, "clusters": 16})
+    monkeypatch.setattr(comparisons, "MIXED", {"rows": 2000, "columns": 3, "components": 4})
 
 
 def test_demo(cli, tmp_path):
     ran = cli("demo", "-o", "d")
     assert ran.status == 0, ran.err
-    for word in ("digits", "generated", "unsup_fast", "scikit-learn", "purity", "d/report.html"):
+    for word in (
+        "digits",
+        "generated",
+        "unsup_fast",
+        "scikit-learn",
+        "purity",
+        "PCA",
+        "mixtures",
+        "d/report.html",
+    ):
         assert word in ran.out
     summary = json.loads((tmp_path / "d/summary.json").read_text())
     assert summary["result"]["purity"] > 0.7
@@ -28,6 +38,14 @@ def test_both_libraries_find_the_same():
     ours, theirs = demo.measure(demo._blobs(), None)
     assert ours.model.inertia_ == pytest.approx(theirs.model.inertia_, rel=1e-5)
     assert ours.purity == pytest.approx(theirs.purity, abs=0.01)
+
+
+def test_both_libraries_fit_the_same_mixture():
+    X, _ = comparisons.mixed()
+    models = comparisons.mixtures(X.astype(np.float64), 4, None)
+    comparisons.measured(models, X.astype(np.float64))
+    assert models[0].lower_bound_ == pytest.approx(models[1].lower_bound_, rel=1e-8)
+    np.testing.assert_allclose(models[0].means_, models[1].means_, rtol=1e-6)
 
 
 def test_results_of_others_are_not_replaced(cli, data):

@@ -1,9 +1,15 @@
 """`unsup-fast predict`: labels of new rows by a saved model."""
 
+import json
+import pickle
+
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from unsup_fast.cluster import KMeans, MiniBatchKMeans
+from unsup_fast.decomposition import PCA
+from unsup_fast.mixture import GaussianMixture
 
 
 @pytest.fixture
@@ -84,6 +90,62 @@ def test_nothing_is_overwritten_unasked(cli, model, data, tmp_path):
     assert "new.npy: exists already" in ran.err
     assert (tmp_path / "new.npy").read_text() == "precious"
     assert cli("predict", model, data, "-o", "new.npy", "--overwrite").status == 0
+
+
+@pytest.fixture
+def models(blobs, tmp_path):
+    """Save a model of each class, and files that are none."""
+    PCA(2).fit(blobs[0]).save(tmp_path / "pca.safetensors")
+    GaussianMixture(2, random_state=0).fit(blobs[0]).save(tmp_path / "gmm.safetensors")
+    KMeans(2, random_state=0).fit(blobs[0]).save(tmp_path / "kmeans.safetensors")
+    whole = (tmp_path / "gmm.safetensors").read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(whole[:-5])
+    (tmp_path / "altered.safetensors").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    head = {"unsup_fast": json.dumps({"format": "unsup_fast model", "format_version": 1})}
+    save_file({"x": blobs[0]}, tmp_path / "other.safetensors", metadata={"format": "pt"})
+    save_file({"x": blobs[0]}, tmp_path / "classless.safetensors", metadata=head)
+    (tmp_path / "pickled.safetensors").write_bytes(pickle.dumps(Trap()))
+
+
+class Trap:
+    def __reduce__(self):
+        return (pytest.fail, ("unpickled",))
+
+
+KINDS = {
+    "pca": ("predict", "pca", [], "holds a PCA, and it has no labels to give; use unsup-fast tr"),
+    "gmm": ("transform", "gmm", [], "no coordinates to give; use unsup-fast predict --proba"),
+    "proba": ("predict", "kmeans", ["--proba"], "a KMeans has no probabilities; pass --distances"),
+    "distances": ("predict", "gmm", ["--distances"], "has no centroids; pass --proba"),
+    "both": ("predict", "gmm", ["--distances", "--proba"], "exclude each other"),
+    "cut": ("predict", "cut", [], "it is no complete .safetensors file"),
+    "cut too": ("transform", "cut", [], "it is no complete .safetensors file"),
+    "altered": ("predict", "altered", [], "its checksum does not match its content"),
+    "other": ("predict", "other", [], "not one that unsup_fast saved"),
+    "classless": ("predict", "classless", [], "holds a None; one of KMeans, MiniBatchKMeans, PCA"),
+    "pickled": ("predict", "pickled", [], "it is no complete .safetensors file"),
+    "gone": ("transform", "gone", [], "no such model file"),
+    "columns": ("transform", "pca", ["--columns", "a"], "columns are for .csv"),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_bad_models(cli, models, data, tmp_path, name):
+    command, model, words, said = KINDS[name]
+    ran = cli(command, f"{model}.safetensors", data, "-o", "n.npy", *words)
+    assert ran.status == 2
+    assert said in ran.err
+    assert ran.err.count("\n") == 1
+    assert not list(tmp_path.glob("n.*"))
+
+
+@pytest.mark.parametrize("command", ["predict", "transform"])
+def test_other_columns(cli, models, blobs, tmp_path, command):
+    np.save(tmp_path / "narrow.npy", blobs[0][:, :5])
+    model = {"predict": "gmm", "transform": "pca"}[command]
+    ran = cli(command, f"{model}.safetensors", "narrow.npy", "-o", "n.npy")
+    assert ran.status == 2
+    assert "has 5 columns, the model was fitted on 6" in ran.err
 
 
 BAD = {

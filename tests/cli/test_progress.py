@@ -59,11 +59,11 @@ def test_time_left_is_at_most(monkeypatch):
 
 def test_display_fits_80_columns():
     console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
-    display = Display(10_000_000)
+    display = Display()
     display.begin("Choosing the first centroids")
     console.print(display.render())
     one = outlook([int(1e7 * 0.8**i) for i in range(12)], max_iter=10_000)
-    display.step(1.23456e300, 9_999_999, one)
+    display.step("inertia 1.2346e300, 9,999,999 labels changed (> 99.99 %)", one)
     console.print(display.render())
     lines = console.file.getvalue().splitlines()
     assert "Choosing the first centroids" in lines[0]
@@ -77,7 +77,7 @@ def test_display_while_seeding(monkeypatch):
     clock = iter(np.arange(0.0, 100.0, 3.0))
     monkeypatch.setattr(progress, "monotonic", lambda: next(clock))
     console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
-    display = Display(100)
+    display = Display()
     display.begin("Choosing the first centroids")
     display.seeding(250, 1000)
     console.print(display.render())
@@ -88,14 +88,14 @@ def test_display_while_seeding(monkeypatch):
     display.seeding(1000, 1000)
     one = Outlook(300)
     one.iteration = 1
-    display.step(1.0, 5, one)
+    display.step("inertia 1", one)
     assert display._bar.completed == pytest.approx(1 / 300)
 
 
 def test_lines_while_seeding(capsys, monkeypatch):
     clock = iter(np.arange(0.0, 100.0, 0.5))
     monkeypatch.setattr(progress, "monotonic", lambda: next(clock))
-    shown = progress.Lines(100)
+    shown = progress.Lines()
     shown.begin("Choosing the first centroids")
     for done in range(1, 21):
         shown.seeding(done, 20)
@@ -107,19 +107,19 @@ def test_lines_while_seeding(capsys, monkeypatch):
 
 def test_display_on_a_terminal():
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
-    with showing(console, 100, quiet=False) as shown:
+    with showing(console, quiet=False) as shown:
         assert isinstance(shown, Display)
         shown.begin("Working")
-    with showing(console, 100, quiet=True) as shown:
+    with showing(console, quiet=True) as shown:
         assert type(shown) is Silent
 
 
 def test_lines_come_at_a_modest_rate(capsys, monkeypatch):
     clock = iter(np.arange(0.0, 100.0, 0.5))
     monkeypatch.setattr(progress, "monotonic", lambda: next(clock))
-    shown = progress.Lines(100)
+    shown = progress.Lines()
     for iteration in range(1, 21):
         one = Outlook(300)
         one.iteration = iteration
-        shown.step(1.0, 5, one)
+        shown.step("inertia 1", one)
     assert 4 <= len(capsys.readouterr().out.splitlines()) <= 11

@@ -1,13 +1,34 @@
 """The commands and their options."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from unsup_fast.cli import info as information
-from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.options import (
+    ChunkSize,
+    Columns,
+    Data,
+    Images,
+    Key,
+    Model,
+    NoReport,
+    Out,
+    OutFile,
+    Overwrite,
+    OverwriteFile,
+    Quiet,
+    Seed,
+    Threads,
+    Title,
+    Weights,
+    image_shape,
+    n_axes,
+    numbers,
+    one_of,
+    split,
+)
 
 app = typer.Typer(
     name="unsup-fast",
@@ -17,38 +38,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-DATA_HELP = (
-    "A .npy, .npz, .csv, .parquet, .arrow or .feather file. float32 and float64 are kept; float16 "
-    "and integers become float32 (float64 if an integer is beyond 2^24); numbers of a CSV are "
-    "float64."
-)
-COLUMNS_HELP = (
-    "Columns of a table, comma-separated; one list column stands for all its values. "
-    "Default: all that are numbers."
-)
-
-Columns = Annotated[str | None, typer.Option("--columns", metavar="A,B,C", help=COLUMNS_HELP)]
-Key = Annotated[
-    str | None,
-    typer.Option(
-        "--key", metavar="NAME", help="Which array of an .npz; needed if there are several."
-    ),
-]
-ChunkSize = Annotated[
-    int | None,
-    typer.Option(
-        "--chunk-size",
-        metavar="ROWS",
-        min=1,
-        help="Rows that are read at a time.  [default: 64 MiB]",
-    ),
-]
-Threads = Annotated[
-    int | None,
-    typer.Option("--threads", metavar="N", min=1, help="Threads to run.  [default: all]"),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -63,27 +52,15 @@ def _main(
 @app.command()
 def kmeans(
     context: typer.Context,
-    data: Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)],
+    data: Data,
     n_clusters: Annotated[
         int, typer.Option("-k", "--clusters", metavar="N", help="How many clusters.")
     ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--out", metavar="OUT", help="Directory for the results; made if missing."
-        ),
-    ],
+    out: Out,
     columns: Columns = None,
     key: Key = None,
     chunk_size: ChunkSize = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            "--weights",
-            metavar="FILE|COLUMN",
-            help="A weight >= 0 for each row: an .npy file, or a column of the table.",
-        ),
-    ] = None,
+    weights: Weights = None,
     init: Annotated[
         str,
         typer.Option(
@@ -106,9 +83,7 @@ def kmeans(
             "mean variance of the columns; 0 goes on until no label changes.",
         ),
     ] = 1e-4,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Of the random draws.")
-    ] = 0,
+    seed: Seed = 0,
     threads: Threads = None,
     algorithm: Annotated[
         str,
@@ -128,22 +103,11 @@ def kmeans(
             "--text", metavar="FILE", help="Text file for the report; line i belongs to row i."
         ),
     ] = None,
-    images: Annotated[
-        str | None,
-        typer.Option(
-            "--images",
-            metavar="HxW[xC]",
-            help="Show rows as pictures of this size in the report. "
-            "[default: as in the file, if it holds pictures]",
-        ),
-    ] = None,
-    title: Annotated[
-        str | None, typer.Option("--title", metavar="TEXT", help="Headline of the report.")
-    ] = None,
+    images: Images = None,
+    title: Title = None,
+    no_report: NoReport = False,
     quiet: Quiet = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the results that are in OUT.")
-    ] = False,
+    overwrite: Overwrite = False,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on with the unfinished run in OUT, to the same bits."),
@@ -156,10 +120,8 @@ def kmeans(
     """
     from unsup_fast.cli.kmeans import Settings, run
 
-    if algorithm not in ("auto", "lloyd", "elkan"):
-        raise UserError(f"--algorithm {algorithm}: is not one of auto, lloyd, elkan")
-    if metric not in ("euclidean", "cosine"):
-        raise UserError(f"--metric {metric}: is not one of euclidean, cosine")
+    one_of("--algorithm", algorithm, ("auto", "lloyd", "elkan"))
+    one_of("--metric", metric, ("euclidean", "cosine"))
     settings = Settings(
         data=data,
         out=out,
@@ -176,8 +138,9 @@ def kmeans(
         metric=metric,
         threads=threads,
         text=text,
-        images=None if images is None else image_shape(images),
+        images=image_shape(images),
         title=title,
+        report=not no_report,
         quiet=quiet,
         overwrite=overwrite,
         resume=resume,
@@ -186,18 +149,183 @@ def kmeans(
 
 
 @app.command()
-def predict(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL",
-            help="A model.safetensors, of KMeans or MiniBatchKMeans, or the directory of a run.",
+def pca(
+    data: Data,
+    n_components: Annotated[
+        str,
+        typer.Option(
+            "-n",
+            "--components",
+            metavar="N|SHARE|mle",
+            help="How many axes: a number, a share of the variance to explain (as in 0.95), or mle "
+            "for Minka's estimate.",
         ),
     ],
-    data: Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)],
-    out: Annotated[
-        Path, typer.Option("-o", "--out", metavar="FILE", help="A .npy, .parquet or .csv file.")
+    out: Out,
+    columns: Columns = None,
+    key: Key = None,
+    chunk_size: ChunkSize = None,
+    whiten: Annotated[
+        bool,
+        typer.Option("--whiten", help="Divide each coordinate by its standard deviation."),
+    ] = False,
+    solver: Annotated[
+        str,
+        typer.Option(
+            "--solver",
+            metavar="auto|covariance_eigh|full|arpack|randomized",
+            help="auto, covariance_eigh: exact, in one pass over a file of any size; the others "
+            "read all rows into memory.",
+        ),
+    ] = "auto",
+    seed: Seed = 0,
+    threads: Threads = None,
+    images: Images = None,
+    title: Title = None,
+    no_report: NoReport = False,
+    quiet: Quiet = False,
+    overwrite: Overwrite = False,
+) -> int:
+    """Find the principal axes of DATA: coordinates, a model, a summary and an HTML report.
+
+    Results already in OUT are replaced only with --overwrite.
+    """
+    from unsup_fast.cli.pca import SOLVERS, Settings, run
+
+    return run(
+        Settings(
+            data=data,
+            out=out,
+            n_components=n_axes(n_components),
+            columns=split(columns),
+            key=key,
+            chunk_size=chunk_size,
+            whiten=whiten,
+            solver=one_of("--solver", solver, SOLVERS),
+            seed=seed,
+            threads=threads,
+            images=image_shape(images),
+            title=title,
+            report=not no_report,
+            quiet=quiet,
+            overwrite=overwrite,
+        )
+    )
+
+
+@app.command()
+def gmm(
+    data: Data,
+    n_components: Annotated[
+        str,
+        typer.Option(
+            "-k",
+            "--components",
+            metavar="N|A:B[:STEP]",
+            help="How many components; of a range A to B all are fitted, and the best is kept.",
+        ),
     ],
+    out: Out,
+    columns: Columns = None,
+    key: Key = None,
+    chunk_size: ChunkSize = None,
+    weights: Weights = None,
+    covariance: Annotated[
+        str,
+        typer.Option(
+            "--covariance",
+            metavar="full|tied|diag|spherical",
+            help="Of each component its own matrix, one matrix for all, variances of the columns, "
+            "or one variance.",
+        ),
+    ] = "full",
+    init: Annotated[
+        str,
+        typer.Option(
+            "--init",
+            metavar="NAME",
+            help="The first components: kmeans, k-means++, random_from_data or random.",
+        ),
+    ] = "kmeans",
+    criterion: Annotated[
+        str,
+        typer.Option(
+            "--criterion", metavar="bic|aic", help="What is least for the best of a range."
+        ),
+    ] = "bic",
+    n_init: Annotated[
+        int, typer.Option("--n-init", metavar="N", min=1, help="Starts, of which the best counts.")
+    ] = 1,
+    max_iter: Annotated[
+        int, typer.Option("--max-iter", metavar="N", min=1, help="Most iterations.")
+    ] = 100,
+    tol: Annotated[
+        float,
+        typer.Option(
+            "--tol",
+            metavar="X",
+            min=0.0,
+            help="Stop when the mean log-likelihood of a row changes by less.",
+        ),
+    ] = 1e-3,
+    reg_covar: Annotated[
+        float,
+        typer.Option(
+            "--reg-covar", metavar="X", min=0.0, help="Added to the variances in each iteration."
+        ),
+    ] = 1e-6,
+    seed: Seed = 0,
+    threads: Threads = None,
+    proba: Annotated[
+        bool,
+        typer.Option("--proba", help="Write each row's probability of each component too."),
+    ] = False,
+    images: Images = None,
+    title: Title = None,
+    no_report: NoReport = False,
+    quiet: Quiet = False,
+    overwrite: Overwrite = False,
+) -> int:
+    """Fit a Gaussian mixture to DATA: labels, a model, a summary and an HTML report.
+
+    Ctrl-C keeps the last finished iteration, and of a range the finished fits.
+    Results already in OUT are replaced only with --overwrite.
+    """
+    from unsup_fast.cli.gmm import COVARIANCES, CRITERIA, STARTS, Settings, run
+
+    return run(
+        Settings(
+            data=data,
+            out=out,
+            n_components=numbers(n_components),
+            columns=split(columns),
+            key=key,
+            chunk_size=chunk_size,
+            weights=weights,
+            covariance=one_of("--covariance", covariance, COVARIANCES),
+            init=one_of("--init", init, STARTS),
+            criterion=one_of("--criterion", criterion, CRITERIA),
+            n_init=n_init,
+            max_iter=max_iter,
+            tol=tol,
+            reg_covar=reg_covar,
+            seed=seed,
+            threads=threads,
+            proba=proba,
+            images=image_shape(images),
+            title=title,
+            report=not no_report,
+            quiet=quiet,
+            overwrite=overwrite,
+        )
+    )
+
+
+@app.command()
+def predict(
+    model: Model,
+    data: Data,
+    out: OutFile,
     columns: Columns = None,
     key: Key = None,
     chunk_size: ChunkSize = None,
@@ -205,19 +333,26 @@ def predict(
         bool,
         typer.Option(
             "--distances",
-            help="Write each row's distance to its centroid too, in the model's metric: a second "
-            "column, or for .npy a second file, NAME.distances.npy.",
+            help="k-means: write each row's distance to its centroid too, in the model's metric: a "
+            "second column, or for .npy a second file, NAME.distances.npy.",
+        ),
+    ] = False,
+    proba: Annotated[
+        bool,
+        typer.Option(
+            "--proba",
+            help="Mixtures: write each row's probability of each component too: more columns, or "
+            "for .npy a second file, NAME.probabilities.npy.",
         ),
     ] = False,
     threads: Threads = None,
     quiet: Quiet = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the output file if it exists.")
-    ] = False,
+    overwrite: OverwriteFile = False,
 ) -> int:
-    """Write the cluster of each row of DATA by a fitted MODEL.
+    """Write the cluster or component of each row of DATA by a fitted MODEL.
 
-    A model of a table with column names takes the columns of those names.
+    Models are those of KMeans, MiniBatchKMeans and GaussianMixture. A model of a table with
+    column names takes the columns of those names.
     """
     from unsup_fast.cli.predict import run
 
@@ -229,6 +364,39 @@ def predict(
         key=key,
         chunk_size=chunk_size,
         distances=distances,
+        proba=proba,
+        threads=threads,
+        quiet=quiet,
+        overwrite=overwrite,
+    )
+
+
+@app.command()
+def transform(
+    model: Model,
+    data: Data,
+    out: OutFile,
+    columns: Columns = None,
+    key: Key = None,
+    chunk_size: ChunkSize = None,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    overwrite: OverwriteFile = False,
+) -> int:
+    """Write the coordinates of each row of DATA by a fitted MODEL.
+
+    Along the axes of a PCA or IncrementalPCA; for KMeans and MiniBatchKMeans the distances to all
+    centroids. A model of a table with column names takes the columns of those names.
+    """
+    from unsup_fast.cli.transform import run
+
+    return run(
+        model,
+        data,
+        out,
+        columns=split(columns),
+        key=key,
+        chunk_size=chunk_size,
         threads=threads,
         quiet=quiet,
         overwrite=overwrite,
@@ -248,7 +416,7 @@ def demo(
         bool, typer.Option("--overwrite", help="Replace results that are not an earlier demo's.")
     ] = False,
 ) -> int:
-    """Cluster scikit-learn's digits and 200,000 generated rows, beside scikit-learn."""
+    """Cluster, decompose and fit digits and generated rows, beside scikit-learn."""
     from unsup_fast.cli.demo import run
 
     return run(out, threads=threads, overwrite=overwrite)
@@ -258,23 +426,6 @@ def demo(
 def info() -> None:
     """Print version, instruction set, threads, and the optional packages and GPUs found."""
     print(information.show())
-
-
-def split(columns: str | None) -> tuple[str, ...] | None:
-    """Return the names in a comma-separated list."""
-    if columns is None:
-        return None
-    names = tuple(name.strip() for name in columns.split(","))
-    if not all(names):
-        raise UserError(f"--columns {columns!r}: has an empty name; write A,B,C")
-    return names
-
-
-def image_shape(text: str) -> tuple[int, ...]:
-    """Return (height, width) or (height, width, channels) from HxW or HxWxC."""
-    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*(x[134])?", text):
-        raise UserError(f"--images {text}: write HxW or HxWxC with 1, 3 or 4 channels, as in 28x28")
-    return tuple(map(int, text.split("x")))
 
 
 def _arguments(context: typer.Context) -> list[str]:

@@ -4,26 +4,22 @@ import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
-from rich.table import Table
 from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.datasets import load_digits
 
 from unsup_fast import blocks, report
-from unsup_fast.cli import files, results
+from unsup_fast.cli import comparisons, files, results
 from unsup_fast.cluster import KMeans
-from unsup_fast.report.numbers import count, percent, real, seconds
+from unsup_fast.report.numbers import percent, real
 
 Array = npt.NDArray[Any]
 
 MAX_ITER, TOL = 300, 1e-4
-# Fits that together take less than this many seconds are repeated; one alone would be noise.
-REPEATS, SHORT = 5, 0.5
 BLOBS = {"rows": 200_000, "columns": 64, "clusters": 256}
 
 
@@ -73,40 +69,37 @@ def run(out: Path, *, threads: int | None, overwrite: bool) -> int:
     report.check()
     files.check_directory(out, overwrite=overwrite or _is_demo(out), resume=False)
     console = Console(highlight=False)
-    table = Table(
-        title="To convergence, from the same rows and the same first centroids",
-        title_justify="left",
-        box=None,
-        padding=(0, 2, 0, 0),
+    table = comparisons.table(
+        "k-means, to convergence, from the same rows and the same first centroids",
+        ("iterations", "inertia", "purity"),
     )
-    for name in ("data", "library"):
-        table.add_column(name, no_wrap=True)
-    for name in ("time", "speed", "iterations", "inertia", "purity"):
-        table.add_column(name, justify="right", no_wrap=True)
     digits: Measured | None = None
     cases = (_digits(), _blobs())
     for case in cases:
         with console.status(f"{case.name} ..."):
             ours, theirs = measure(case, threads)
         digits = digits or ours
-        n_rows = count(len(case.X))
-        if table.row_count:
-            table.add_row()
-        for one, what in ((ours, case.name), (theirs, f"{n_rows} x {case.X.shape[1]}")):
-            table.add_row(
-                what,
-                one.library,
-                seconds(one.seconds),
-                f"{theirs.seconds / one.seconds:.1f} x",
-                str(one.model.n_iter_),
-                real(one.model.inertia_),
-                percent(one.purity),
-                style="bold" if one is ours else "",
-            )
+        comparisons.add(
+            table,
+            case.name,
+            case.X,
+            [one.seconds for one in (ours, theirs)],
+            [
+                [str(one.model.n_iter_), real(one.model.inertia_), percent(one.purity)]
+                for one in (ours, theirs)
+            ],
+        )
     console.print(table)
+    for grown in (comparisons.pca(cases, threads), comparisons.gmm(cases, threads)):
+        for case in cases:
+            with console.status(f"{case.name} ..."):
+                table = next(grown)
+        console.print()
+        console.print(table)
     console.print(
         "Purity: the share of rows whose class is the most frequent one of their cluster.\n"
-        f"Time: one fit, or the fastest of {REPEATS} where that takes less than {SHORT} s.",
+        f"Time: one fit, or the fastest of {comparisons.REPEATS} where that takes less than "
+        f"{comparisons.SHORT} s. Log-likelihood: the mean of a row.",
         style="dim",
     )
     assert digits is not None
@@ -134,19 +127,9 @@ def measure(case: Case, threads: int | None) -> tuple[Measured, Measured]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             type(model)(n_clusters=2, n_init=1).fit(case.X[:1000])  # libraries load at first use
-            took = _fastest(model, case.X)
+            took = comparisons.fastest(model, case.X)
         measured.append(Measured(library, model, took, purity(model.labels_, case.classes)))
     return measured[0], measured[1]
-
-
-def _fastest(model: Any, X: Array) -> float:
-    """Fit once, or five times if it takes no time to speak of; return the shortest time."""
-    times: list[float] = []
-    while not times or (len(times) < REPEATS and sum(times) < SHORT):
-        start = perf_counter()
-        model.fit(X)
-        times.append(perf_counter() - start)
-    return min(times)
 
 
 def write(out: Path, case: Case, measured: Measured, threads: int | None) -> Path:

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,7 +16,9 @@ SUMMARY = "summary.json"
 REPORT = "report.html"
 CHECKPOINT = "checkpoint.safetensors"
 TEMPORARY = ".{}.unsup-fast."
-RESULTS = (*LABELS, MODEL, SUMMARY, REPORT, CHECKPOINT)
+COORDINATES = ("coordinates.npy", "coordinates.parquet")
+PROBABILITIES = ("probabilities.npy", "probabilities.parquet")
+RESULTS = (*LABELS, *COORDINATES, *PROBABILITIES, MODEL, SUMMARY, REPORT, CHECKPOINT)
 
 
 @contextmanager
@@ -108,6 +110,13 @@ def check_directory(out: Path, *, overwrite: bool, resume: bool) -> None:
     for name in found:
         check_regular(out / name)
     check_writable(out)
+
+
+def remove_others(out: Path, written: Collection[str]) -> None:
+    """Remove results of an earlier run, which would belie those that were written."""
+    for name in RESULTS:
+        if name not in written:
+            (out / name).unlink(missing_ok=True)
 
 
 def sweep(out: Path) -> None:

@@ -15,6 +15,7 @@ from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Outlook, Silent
 from unsup_fast.cluster import KMeans
+from unsup_fast.report.numbers import count, percent, real
 
 Array = npt.NDArray[Any]
 
@@ -108,7 +109,11 @@ class Fitting:
             n_changed = int(np.count_nonzero(state.labels != self.before.labels))
         iteration = done + state.iteration
         self._outlook.add(iteration, n_changed, state.center_shift, state.tol)
-        self._progress.step(state.inertia, n_changed, self._outlook)
+        share = percent(n_changed / len(state.labels))
+        self._progress.step(
+            f"inertia {real(state.inertia)}, {count(n_changed)} labels changed ({share})",
+            self._outlook,
+        )
         past = self.kept
         self.kept = Kept(
             iteration,

@@ -16,6 +16,7 @@ from unsup_fast import blocks, report
 from unsup_fast.blocks import Source
 from unsup_fast.cli import checkpoint, files, results
 from unsup_fast.cli.checkpoint import Kept
+from unsup_fast.cli.data import check_rows, image_shape, read_weights, weights_column
 from unsup_fast.cli.errors import UserError, zero_row
 from unsup_fast.cli.fitting import Result, fit
 from unsup_fast.cli.interrupts import Interrupts
@@ -50,6 +51,7 @@ class Settings:
     text: Path | None = None
     images: tuple[int, ...] | None = None
     title: str | None = None
+    report: bool = True
     quiet: bool = False
     overwrite: bool = False
     resume: bool = False
@@ -100,7 +102,8 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
         If a package that the report needs is missing; found then too.
     """
     console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True)
-    report.check()
+    if settings.report:
+        report.check()
     files.check_directory(settings.out, overwrite=settings.overwrite, resume=settings.resume)
     with Interrupts() as interrupts:
         job = prepare(settings)
@@ -155,10 +158,6 @@ def prepare(settings: Settings) -> Job:
     """Read and check everything that the settings name."""
     if settings.n_clusters < 1:
         raise UserError(f"-k {settings.n_clusters}: at least one cluster is needed")
-    exclude: tuple[str, ...] = ()
-    by_column = settings.weights is not None and not Path(settings.weights).exists()
-    if by_column:
-        exclude = (str(settings.weights),)
     if settings.init not in STARTS:
         blocks.kind_of(Path(settings.init))
     lines = Lines(settings.text) if settings.text else None
@@ -166,39 +165,23 @@ def prepare(settings: Settings) -> Job:
         settings.data,
         columns=settings.columns,
         key=settings.key,
-        exclude=exclude,
+        exclude=weights_column(settings.weights),
         chunk_size=settings.chunk_size,
     )
     source.moments  # noqa: B018  reads all values, and so finds what is wrong with them
     n_rows, n_columns = source.shape
-    if settings.n_clusters > n_rows:
-        raise UserError(
-            f"{settings.data}: has {counted(n_rows, 'row')}, fewer than -k {settings.n_clusters}; "
-            f"pass -k {n_rows} or less"
-        )
+    check_rows(settings.data, source, settings.n_clusters, "-k")
     fingerprints = {"data": checkpoint.fingerprint(settings.data, source)}
-    weights = None
-    if settings.weights is not None:
-        if by_column and source.names is None:
-            raise UserError(f"--weights {settings.weights}: no such file")
-        if by_column:
-            column = blocks.source(settings.data, columns=exclude).whole()[:, 0]
-            weights = blocks.weights_from(settings.data, column)
-        else:
-            weights = blocks.read_vector(settings.weights, n_rows)
-            fingerprints["weights"] = checkpoint.fingerprint(Path(settings.weights))
+    weights = read_weights(settings.data, source, settings.weights)
+    if settings.weights is not None and not weights_column(settings.weights):
+        fingerprints["weights"] = checkpoint.fingerprint(Path(settings.weights))
     if lines is not None and lines.count != n_rows:
         raise UserError(
             f"{settings.text}: has {count(lines.count)} lines, "
             f"{settings.data} has {count(n_rows)} rows; line i must belong to row i"
         )
-    image_shape = settings.images or source.image_shape
-    if image_shape is not None and int(np.prod(image_shape)) != n_columns:
-        size = "x".join(map(str, image_shape))
-        raise UserError(f"--images {size}: is {np.prod(image_shape)} values, rows have {n_columns}")
-    return Job(
-        settings, source, weights, _init(settings, n_columns), lines, image_shape, fingerprints
-    )
+    shape = image_shape(source, settings.images)
+    return Job(settings, source, weights, _init(settings, n_columns), lines, shape, fingerprints)
 
 
 def check_iterations(settings: Settings, before: Kept) -> None:
@@ -243,7 +226,7 @@ def _fit(
     }
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with showing(console, job.source.n_rows, settings.quiet) as progress:
+        with showing(console, settings.quiet) as progress:
             try:
                 result = fit(
                     job.source, job.weights, parameters, before, save, progress, interrupts
@@ -265,13 +248,8 @@ def _needed(job: Job) -> int:
 
 
 def _opening(job: Job, before: Kept | None) -> list[str]:
-    n_rows, n_columns = job.source.shape
-    dtype = job.source.dtype
-    lines = [
-        f"[bold]{_plain(job.settings.data.name)}[/]  {counted(n_rows, 'row')} x "
-        f"{counted(n_columns, 'column')}, {dtype}, {counted(job.settings.n_clusters, 'cluster')}"
-    ]
-    lines += [f"[dim]{_plain(note)}[/]" for note in job.source.notes]
+    what = counted(job.settings.n_clusters, "cluster")
+    lines = results.opening(job.settings.data, job.source, what)
     if before is not None:
         lines.append(f"Going on after iteration {before.iteration}.")
     return lines
@@ -290,13 +268,8 @@ def _closing(job: Job, result: Result, written: Sequence[str]) -> list[str]:
             f", clusters of {count(sizes.min())} to {count(sizes.max())} rows "
             f"(median {count(np.median(sizes))})"
         )
-    lines.append(f"[bold]{_plain(str(job.settings.out))}/[/]  {'  '.join(written)}")
+    lines.append(results.closing(job.settings.out, written))
     return lines
-
-
-def _plain(text: str) -> str:
-    """Return text in which rich finds no markup."""
-    return text.replace("[", "\\[")
 
 
 def _command(arguments: Sequence[str], *, resume: bool) -> str:

@@ -1,7 +1,6 @@
-"""`unsup-fast predict`: the clusters of new rows by a saved model."""
+"""`unsup-fast predict`: the clusters or components of new rows by a saved model."""
 
-import os
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +8,15 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
-from unsup_fast import blocks
 from unsup_fast.blocks import Source
-from unsup_fast.cli import files
-from unsup_fast.cli.errors import UserError, zero_row
+from unsup_fast.cli import matrices, models
+from unsup_fast.cli.data import for_model
+from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.results import write_labels
-from unsup_fast.cluster import KMeans, MiniBatchKMeans, _save
-from unsup_fast.cluster._sphere import ZeroRowError, unit_rows
-from unsup_fast.report.numbers import count, counted
+from unsup_fast.cluster._sphere import unit_rows
+from unsup_fast.report.numbers import counted
 
 Array = npt.NDArray[Any]
-
-SUFFIXES = (".npy", ".parquet", ".csv")
-BLOCK_VALUES = 1 << 22
 
 
 def run(
@@ -33,6 +28,7 @@ def run(
     key: str | None,
     chunk_size: int | None,
     distances: bool,
+    proba: bool,
     threads: int | None,
     quiet: bool,
     overwrite: bool,
@@ -44,25 +40,23 @@ def run(
     UserError, DataError
         If anything given is unusable.
     """
+    if distances and proba:
+        raise UserError("--distances and --proba exclude each other; pass one of them")
     outputs = [out]
-    if distances and out.suffix == ".npy":
-        outputs.append(out.with_suffix(".distances.npy"))
-    _check_output(outputs, overwrite)
-    model = _load(model_path)
-    names = model.__dict__.pop("feature_names_in_", None)
-    if columns is None and names is not None and data.suffix.lower() not in (".npy", ".npz"):
-        columns = tuple(names.tolist())
-    source = blocks.source(data, columns=columns, key=key, chunk_size=chunk_size)
-    _check_columns(data, source, model)
-    try:
-        labels = model.set_params(n_threads=threads).predict(source)
-    except ZeroRowError as error:
-        raise zero_row(data, error) from None
-    found = _distances(source, labels, model) if distances else None
-    if found is not None and out.suffix == ".npy":
-        write_labels(outputs[1], found)
-        found = None
-    write_labels(out, labels, found)
+    more = "distances" if distances else "probabilities" if proba else ""
+    if more and out.suffix == ".npy":
+        outputs.append(out.with_suffix(f".{more}.npy"))
+    matrices.check_outputs(outputs, overwrite)
+    model = models.load(model_path, "predict")
+    _check_kind(model, distances, proba)
+    source = for_model(model, data, columns, key, chunk_size)
+    model.set_params(n_threads=threads)
+    with matrices.zero_rows(data):
+        labels = model.predict(source)
+        if not more:
+            write_labels(out, labels)
+        else:
+            _write(outputs, labels, _figures(source, labels, model, proba))
     if not quiet:
         console = Console(highlight=False, soft_wrap=True, markup=False)
         for note in source.notes:
@@ -72,55 +66,58 @@ def run(
     return 0
 
 
-def _check_output(outputs: list[Path], overwrite: bool) -> None:
-    out = outputs[0]
-    if out.suffix not in SUFFIXES:
-        raise UserError(f"{out}: is not a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file")
-    for path in outputs:
-        files.check_regular(path)
-        if path.exists() and not overwrite:
-            raise UserError(f"{path}: exists already; name another file or pass --overwrite")
-    if not out.absolute().parent.is_dir():
-        raise UserError(f"{out.parent}: no such directory")
-    files.check_writable(Path(os.path.realpath(out)).parent)
-    if out.suffix != ".npy":
-        from unsup_fast import _extras
-
-        _extras.require("pyarrow", "data", "writing CSV and Parquet files")
+def _check_kind(model: Any, distances: bool, proba: bool) -> None:
+    """Refuse what the model has not."""
+    name = type(model).__name__
+    if distances and not hasattr(model, "cluster_centers_"):
+        raise UserError(f"--distances: a {name} has no centroids; pass --proba")
+    if proba and not hasattr(model, "predict_proba"):
+        raise UserError(f"--proba: a {name} has no probabilities; pass --distances")
 
 
-def _load(path: Path) -> Any:
-    if path.is_dir():
-        path = path / files.MODEL
-    try:
-        return _save.load(path, KMeans, MiniBatchKMeans)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such model file") from error
-    except ValueError as error:
-        raise UserError(str(error)) from error
+def _figures(
+    source: Source, labels: Array, model: Any, proba: bool
+) -> tuple[tuple[str, ...], Iterator[Array]]:
+    """Return the names of what is to stand beside the labels, and its blocks."""
+    if proba:
+        width = model.n_components
+        names = tuple(f"p{k}" for k in range(width))
+        return names, matrices.computed(source, model.predict_proba, width)
+    width = source.n_columns
+    return ("distance",), matrices.computed(source, _distances(labels, model), width)
 
 
-def _check_columns(data: Path, source: Source, model: Any) -> None:
-    n_columns = source.n_columns
-    if n_columns != model.n_features_in_:
-        hint = "; choose them with --columns" if source.names is not None else ""
-        raise UserError(
-            f"{data}: has {counted(n_columns, 'column')}, the model was fitted on "
-            f"{count(model.n_features_in_)}{hint}"
-        )
+def _write(
+    outputs: list[Path], labels: Array, figures: tuple[tuple[str, ...], Iterator[Array]]
+) -> None:
+    names, blocks = figures
+    if len(outputs) == 2:
+        matrices.write(outputs[1], blocks, len(labels), names)
+        write_labels(outputs[0], labels)
+        return
+
+    def beside() -> Iterator[list[Array]]:
+        row = 0
+        for block in blocks:
+            columns = [block] if block.ndim == 1 else list(np.ascontiguousarray(block.T))
+            yield [labels[row : row + len(block)], *columns]
+            row += len(block)
+
+    matrices.write(outputs[0], beside(), len(labels), ("label", *names))
 
 
-def _distances(X: Source, labels: Array, model: KMeans) -> Array:
-    """Return the distance of each row to its centroid, from differences."""
+def _distances(labels: Array, model: Any) -> Callable[[Array], Array]:
+    """Return a function from the next rows to the distances to their centroids."""
     centers, cosine = model.cluster_centers_, model.metric == "cosine"
-    distances = np.empty(X.n_rows, dtype=X.dtype)
-    step = max(1, BLOCK_VALUES // X.n_columns)
-    with closing(X.blocks()) as found:
-        for row, block in found:
-            for start in range(0, len(block), step):
-                rows = block[start : start + step]
-                some = slice(row + start, row + start + len(rows))
-                apart = (unit_rows(rows) if cosine else rows) - centers[labels[some]]  # [step, D]
-                squares = np.einsum("ij,ij->i", apart, apart, dtype=np.float64)
-                distances[some] = squares / 2 if cosine else np.sqrt(squares)
+    done = 0
+
+    def distances(rows: Array) -> Array:
+        nonlocal done
+        own = centers[labels[done : done + len(rows)]]
+        done += len(rows)
+        apart = (unit_rows(rows) if cosine else rows) - own  # [M, D]
+        squares = np.einsum("ij,ij->i", apart, apart, dtype=np.float64)
+        found: Array = (squares / 2 if cosine else np.sqrt(squares)).astype(rows.dtype)
+        return found
+
     return distances

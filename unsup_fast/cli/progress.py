@@ -14,7 +14,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from unsup_fast.report.numbers import count, percent, real, seconds
+from unsup_fast.report.numbers import percent, seconds
 
 # Seconds between lines where nothing can be redrawn.
 LINE_EVERY = 2.0
@@ -78,16 +78,19 @@ class Silent:
 
     def seeding(self, done: int, total: int) -> None:
         """Show how much of choosing the first centroids is done."""
+        self.part(done, total, "chosen")
 
-    def step(self, inertia: float, n_changed: int, outlook: Outlook) -> None:
+    def part(self, done: int, total: int, what: str) -> None:
+        """Show how much of what was begun is done, and what that means: chosen, read."""
+
+    def step(self, figures: str, outlook: Outlook) -> None:
         """Show a finished iteration."""
 
 
 class Lines(Silent):
     """Plain lines at a modest rate, for pipes and log files."""
 
-    def __init__(self, n_rows: int) -> None:
-        self._n_rows = n_rows
+    def __init__(self) -> None:
         self._last = -np.inf
         self._began = monotonic()
 
@@ -96,21 +99,20 @@ class Lines(Silent):
         self._began = monotonic()
         print(f"{what} ...", flush=True)
 
-    def seeding(self, done: int, total: int) -> None:
-        """Print how much of choosing is done if the last line is some time ago."""
+    def part(self, done: int, total: int, what: str) -> None:
+        """Print how much is done if the last line is some time ago."""
         now = monotonic()
         if now - max(self._last, self._began) < LINE_EVERY:
             return
         self._last = now
-        left = _seeding_left(now - self._began, done, total)
-        print(f"{percent(done / total)} chosen, {left}", flush=True)
+        left = _part_left(now - self._began, done, total)
+        print(f"{percent(done / total)} {what}, {left}", flush=True)
 
-    def step(self, inertia: float, n_changed: int, outlook: Outlook) -> None:
+    def step(self, figures: str, outlook: Outlook) -> None:
         """Print a finished iteration if the last line is some time ago."""
         if monotonic() - self._last < LINE_EVERY:
             return
         self._last = monotonic()
-        figures = _figures(inertia, n_changed, self._n_rows)
         left = _left(outlook)
         print(f"iteration {outlook.iteration}: {figures}{', ' + left if left else ''}", flush=True)
 
@@ -118,8 +120,7 @@ class Lines(Silent):
 class Display(Silent):
     """A bar and two lines of figures that are redrawn in place."""
 
-    def __init__(self, n_rows: int) -> None:
-        self._n_rows = n_rows
+    def __init__(self) -> None:
         self._start = monotonic()
         self._spinner = Spinner("dots", "")
         self._bar: ProgressBar | None = None
@@ -133,20 +134,20 @@ class Display(Silent):
         self._bar = None
         self._began = monotonic()
 
-    def seeding(self, done: int, total: int) -> None:
-        """Move the bar to how much of choosing is done."""
-        self._head = f"{percent(done / total)} chosen"
+    def part(self, done: int, total: int, what: str) -> None:
+        """Move the bar to how much is done."""
+        self._head = f"{percent(done / total)} {what}"
         self._figures = str(self._spinner.text).strip()
-        self._left = _seeding_left(monotonic() - self._began, done, total)
+        self._left = _part_left(monotonic() - self._began, done, total)
         self._bar = ProgressBar(total=1.0, completed=done / total)
 
-    def step(self, inertia: float, n_changed: int, outlook: Outlook) -> None:
+    def step(self, figures: str, outlook: Outlook) -> None:
         """Move the bar to where a finished iteration leaves it."""
         expected, most = outlook.iterations()
         total = outlook.iteration + (most if expected is None else expected)
         self._done = max(outlook.iteration / total, self._done)
         self._head = f"iteration {outlook.iteration} of at most {outlook.max_iter}"
-        self._figures = _figures(inertia, n_changed, self._n_rows)
+        self._figures = figures
         self._left = _left(outlook)
         self._bar = ProgressBar(total=1.0, completed=min(1.0, self._done))
 
@@ -166,25 +167,20 @@ class Display(Silent):
 
 
 @contextmanager
-def showing(console: Console, n_rows: int, quiet: bool) -> Iterator[Silent]:
+def showing(console: Console, quiet: bool) -> Iterator[Silent]:
     """Give the way of showing progress that fits where the output goes."""
     if quiet:
         yield Silent()
     elif not console.is_terminal:
-        yield Lines(n_rows)
+        yield Lines()
     else:
-        display = Display(n_rows)
+        display = Display()
         with Live(get_renderable=display.render, console=console, transient=True):
             yield display
         sys.stdout.flush()
 
 
-def _figures(inertia: float, n_changed: int, n_rows: int) -> str:
-    share = percent(n_changed / n_rows)
-    return f"inertia {real(inertia)}, {count(n_changed)} labels changed ({share})"
-
-
-def _seeding_left(elapsed: float, done: int, total: int) -> str:
+def _part_left(elapsed: float, done: int, total: int) -> str:
     return f"about {seconds(elapsed / done * (total - done))} left" if done else ""
 
 

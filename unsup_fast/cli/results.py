@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from unsup_fast import report
 from unsup_fast.blocks import Source
 from unsup_fast.cli import files, info
+from unsup_fast.cli.data import TABLES, named
 from unsup_fast.cli.fitting import Result
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.kernels import _native, threads
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-# Kinds of data whose labels are a table too.
-TABLES = ("parquet", "arrow", "feather")
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -51,15 +51,14 @@ def write(job: "Job", result: Result, interrupts: Interrupts) -> tuple[list[str]
         with interrupts.shield():
             _write_data(job, result, written)
         interrupts.check()
-        if hasattr(model, "labels_"):
+        if job.settings.report and hasattr(model, "labels_"):
             page = report.kmeans(content(job, result))
             with interrupts.shield():
-                _write_text(out / files.REPORT, page)
+                write_text(out / files.REPORT, page)
                 written.append(files.REPORT)
     except KeyboardInterrupt:
-        complete = files.REPORT in written
-    if files.REPORT not in written:  # one of an earlier run would belie the other files
-        (out / files.REPORT).unlink(missing_ok=True)
+        complete = files.REPORT in written or not job.settings.report
+    files.remove_others(out, [*written, files.CHECKPOINT])
     if result.kept is None:
         (out / files.CHECKPOINT).unlink(missing_ok=True)
     elif (out / files.CHECKPOINT).exists():
@@ -73,25 +72,25 @@ def _write_data(job: "Job", result: Result, written: list[str]) -> None:
         name = files.LABELS[job.source.kind in TABLES]
         write_labels(out / name, model.labels_)
         written.append(name)
-        for other in files.LABELS:
-            if other != name:
-                (out / other).unlink(missing_ok=True)
-    if named(job.source):
-        model.feature_names_in_ = np.array(job.source.names, dtype=object)
+    written += write_model(out, model, job.source, summarise(job, result))
+
+
+def write_model(
+    out: Path, model: Any, source: Source, summary: Mapping[str, Any]
+) -> tuple[str, str]:
+    """Write a model, with the names of the columns, and the summary; return the files' names."""
+    if named(source):
+        model.feature_names_in_ = np.array(source.names, dtype=object)
     with files.replacing(out / files.MODEL) as path:
         model.save(path)
-    _write_text(out / files.SUMMARY, json.dumps(summarise(job, result), indent=2) + "\n")
-    written += [files.MODEL, files.SUMMARY]
+    write_text(out / files.SUMMARY, json.dumps(summary, indent=2) + "\n")
+    return files.MODEL, files.SUMMARY
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
     with files.replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def named(source: Source) -> bool:
-    """Whether each column of the matrix has a name of its own."""
-    return source.names is not None and len(source.names) == source.n_columns
 
 
 def write_labels(path: Path, labels: Array, distances: Array | None = None) -> None:
@@ -120,19 +119,9 @@ def write_labels(path: Path, labels: Array, distances: Array | None = None) -> N
 def summarise(job: "Job", result: Result) -> dict[str, Any]:
     """Return what `summary.json` holds."""
     settings, source, model = job.settings, job.source, result.model
-    n_rows, n_columns = source.shape
     summary: dict[str, Any] = {
         "command": "kmeans",
-        "data": {
-            "file": str(settings.data),
-            "rows": n_rows,
-            "columns": n_columns,
-            "column_names": list(source.names) if source.names else None,
-            "dtype_in_file": source.source_dtype,
-            "dtype": str(source.dtype),
-            "notes": list(source.notes),
-            **job.fingerprints["data"],
-        },
+        "data": about(settings.data, source, job.fingerprints["data"]),
         "parameters": {
             "n_clusters": settings.n_clusters,
             "init": settings.init,
@@ -165,6 +154,41 @@ def summarise(job: "Job", result: Result) -> dict[str, Any]:
         }
         summary["result"]["empty_clusters"] = int(np.count_nonzero(sizes == 0))
     return summary
+
+
+def about(path: Path, source: Source, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `summary.json` says of the data."""
+    n_rows, n_columns = source.shape
+    return {
+        "file": str(path),
+        "rows": n_rows,
+        "columns": n_columns,
+        "column_names": list(source.names) if source.names else None,
+        "dtype_in_file": source.source_dtype,
+        "dtype": str(source.dtype),
+        "notes": list(source.notes),
+        **fingerprint,
+    }
+
+
+def opening(path: Path, source: Source, what: str) -> list[str]:
+    """Return lines that tell the data, and what is to be done with them, in rich's markup."""
+    n_rows, n_columns = source.shape
+    return [
+        f"[bold]{plain(path.name)}[/]  {counted(n_rows, 'row')} x "
+        f"{counted(n_columns, 'column')}, {source.dtype}, {what}",
+        *(f"[dim]{plain(note)}[/]" for note in source.notes),
+    ]
+
+
+def closing(out: Path, written: Sequence[str]) -> str:
+    """Return a line that tells the files, in rich's markup."""
+    return f"[bold]{plain(str(out))}/[/]  {'  '.join(written)}"
+
+
+def plain(text: str) -> str:
+    """Return text in which rich finds no markup."""
+    return text.replace("[", "\\[")
 
 
 def explained(job: "Job", result: Result) -> float | None:

@@ -1,9 +1,12 @@
 """Self-contained HTML reports."""
 
 from unsup_fast import _extras
-from unsup_fast.report.page import Content, kmeans
+from unsup_fast.report.clusters import kmeans
+from unsup_fast.report.components import pca
+from unsup_fast.report.mixture import gmm
+from unsup_fast.report.page import Content
 
-__all__ = ["Content", "check", "kmeans"]
+__all__ = ["Content", "check", "gmm", "kmeans", "pca"]
 
 
 def check() -> None:

@@ -1,19 +1,15 @@
-"""The charts of a k-means report."""
+"""The charts of a k-means report: sizes, inertia, changes."""
 
-from collections.abc import Callable, Sequence
-from html import escape
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast.report import figure
-from unsup_fast.report.numbers import count, percent, real, tick
+from unsup_fast.report import figure, frame
+from unsup_fast.report.numbers import count, percent, real
 
 Array = npt.NDArray[Any]
-
-SIZE = (440, 260)
-MARGINS = (58, 12, 46, 12)
 
 # Above this many clusters single bars are too thin to point at.
 MOST_BARS = 60
@@ -21,29 +17,27 @@ MOST_BARS = 60
 MOST_COLOURED = 30
 # Above this many bars their numbers would run into each other.
 MOST_NAMED = 16
-# Above this many points a line has more of them than pixels.
-MOST_POINTS = 400
-# Up to this many points of a line are dots, each with its numbers.
-MOST_DOTS = 60
 # Largest over smallest cluster above which a histogram of sizes needs a logarithmic axis.
 WIDE = 50
 
 
-def sizes(cluster_sizes: Array, colours: Sequence[int]) -> str:
-    """Return the cluster sizes as sorted bars, or as a histogram if there are many.
+def sizes(cluster_sizes: Array, colours: Sequence[int], thing: str = "cluster") -> str:
+    """Return the sizes of clusters or components as sorted bars, or as a histogram of many.
 
     Parameters
     ----------
     cluster_sizes : ndarray of shape (K,)
     colours : sequence of int, of length K
         Number of each cluster's colour.
+    thing : str
+        What they are called.
     """
     if len(cluster_sizes) <= MOST_BARS:
-        return _bars(cluster_sizes, colours)
-    return _histogram(cluster_sizes)
+        return _bars(cluster_sizes, colours, thing)
+    return _histogram(cluster_sizes, thing)
 
 
-def _bars(cluster_sizes: Array, colours: Sequence[int]) -> str:
+def _bars(cluster_sizes: Array, colours: Sequence[int], thing: str) -> str:
     order = np.argsort(-cluster_sizes, kind="stable").tolist()
     places, named = range(1, len(order) + 1), len(order) <= MOST_NAMED
 
@@ -58,20 +52,20 @@ def _bars(cluster_sizes: Array, colours: Sequence[int]) -> str:
         for bar, cluster in zip(bars, order, strict=True):
             rows = int(cluster_sizes[cluster])
             share = percent(rows / cluster_sizes.sum())
-            figure.mark(bar, "bar", [f"cluster {cluster}: {count(rows)} rows ({share})"])
+            figure.mark(bar, "bar", [f"{thing} {cluster}: {count(rows)} rows ({share})"])
         axes.set_xlim(0.5, len(order) + 0.5)
         axes.set_ylim(0, 1.04 * cluster_sizes.max())
         axes.set_xticks(places if named else [], order if named else [])
 
     name = (
-        f"Bars of {len(order)} cluster sizes, from {count(cluster_sizes.max())} "
+        f"Bars of {len(order)} {thing} sizes, from {count(cluster_sizes.max())} "
         f"to {count(cluster_sizes.min())} rows"
     )
-    x_title = "cluster" if named else "clusters, largest first"
-    return _chart("Rows in each cluster", name, x_title, paint)
+    x_title = thing if named else f"{thing}s, largest first"
+    return frame.chart(f"Rows in each {thing}", name, x_title, paint)
 
 
-def _histogram(cluster_sizes: Array) -> str:
+def _histogram(cluster_sizes: Array, thing: str) -> str:
     filled = cluster_sizes[cluster_sizes > 0]
     low, high = float(filled.min()), float(filled.max())
     log = high > WIDE * low
@@ -89,18 +83,18 @@ def _histogram(cluster_sizes: Array) -> str:
         heights, _, bars = axes.hist(filled, edges, rwidth=0.9, color=figure.ACCENT)
         for bar, height, left, right in zip(bars, heights, edges[:-1], edges[1:], strict=True):
             span = f"{count(np.ceil(left))} to {count(np.floor(right))} rows"
-            figure.mark(bar, "bar", [f"{count(height)} clusters of {span}"])
+            figure.mark(bar, "bar", [f"{count(height)} {thing}s of {span}"])
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(0, 1.04 * max(heights))
-        _round_ticks(axes.xaxis, edges[0], edges[-1], log=log, integer=not log)
+        frame.round_ticks(axes.xaxis, edges[0], edges[-1], log=log, integer=not log)
 
-    name = f"Histogram of {len(filled)} cluster sizes, from {count(low)} to {count(high)} rows"
-    return _chart("Clusters of each size", name, "rows in a cluster", paint)
+    name = f"Histogram of {len(filled)} {thing} sizes, from {count(low)} to {count(high)} rows"
+    return frame.chart(f"{thing.capitalize()}s of each size", name, f"rows in a {thing}", paint)
 
 
 def inertia(values: Array) -> str:
     """Return the inertia by iteration."""
-    places = _thin(len(values))
+    places = frame.thin(len(values))
     notes = [f"iteration {i + 1}: {real(values[i])}" for i in places.tolist()]
     low, high = float(values.min()), float(values.max())
     room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
@@ -108,18 +102,18 @@ def inertia(values: Array) -> str:
     bottom = 0.0 if low - room < 0.1 * high else low - room
 
     def paint(axes: Any) -> None:
-        _line(axes, places + 1, values[places], notes)
+        frame.line(axes, places + 1, values[places], notes)
         axes.set_xlim(1, max(2, len(values)))
         axes.set_ylim(bottom, high + room)
-        _round_ticks(axes.xaxis, 1, len(values), integer=True)
+        frame.round_ticks(axes.xaxis, 1, len(values), integer=True)
 
     name = f"Inertia over {len(values)} iterations, from {real(values[0])} to {real(values[-1])}"
-    return _chart("Inertia", name, "iteration", paint)
+    return frame.chart("Inertia", name, "iteration", paint)
 
 
 def changes(values: Array, n_rows: int) -> str:
     """Return the changed labels by iteration, on a logarithmic axis."""
-    places = _thin(len(values))
+    places = frame.thin(len(values))
     places = places[values[places] > 0]
     if not len(places):
         return ""
@@ -131,54 +125,16 @@ def changes(values: Array, n_rows: int) -> str:
 
     def paint(axes: Any) -> None:
         axes.set_yscale("log")
-        _line(axes, places + 1, values[places], notes)
+        frame.line(axes, places + 1, values[places], notes)
         bottom, top = max(0.5, low / 1.5), high * 1.5
         axes.set_xlim(1, max(2, len(values)))
         axes.set_ylim(bottom, top)
-        _round_ticks(axes.xaxis, 1, len(values), integer=True)
-        _round_ticks(axes.yaxis, bottom, top, log=True)
+        frame.round_ticks(axes.xaxis, 1, len(values), integer=True)
+        frame.round_ticks(axes.yaxis, bottom, top, log=True)
 
     last = "none" if values[-1] == 0 else count(values[-1])
     name = f"Rows that changed cluster in each iteration, from {count(values[0])} to {last}"
     caption = "Rows that changed cluster (logarithmic" + (
         ", last: none)" if last == "none" else ")"
     )
-    return _chart(caption, name, "iteration", paint)
-
-
-def _chart(caption: str, name: str, x_title: str, paint: Callable[[Any], None]) -> str:
-    def whole(axes: Any) -> None:
-        _round_ticks(axes.yaxis)
-        paint(axes)
-        axes.set_xlabel(x_title, labelpad=8, color=figure.SOFT)
-
-    drawing = figure.svg(name, SIZE, MARGINS, whole)
-    return f"<figure><figcaption>{escape(caption)}</figcaption>{drawing}</figure>"
-
-
-def _line(axes: Any, x: Array, y: Array, notes: Sequence[str]) -> None:
-    axes.plot(x, y, color=figure.ACCENT, clip_on=False)
-    if len(x) <= MOST_DOTS:
-        dots = axes.scatter(x, y, s=36, linewidths=0, color=figure.ACCENT, clip_on=False, zorder=3)
-        figure.mark(dots, "dots", notes)
-
-
-def _round_ticks(
-    axis: Any, low: float = 0, high: float = 1, *, log: bool = False, integer: bool = False
-) -> None:
-    """Put up to six ticks on an axis: multiples of 1, 2 or 5, or on a wide one powers of ten."""
-    ticker = figure.load("matplotlib.ticker")
-    if log:
-        powers = np.floor(np.log10(high)) - np.ceil(np.log10(low))
-        locator = ticker.LogLocator(subs=(1.0,) if powers >= 1 else (1.0, 2.0, 5.0), numticks=6)
-    else:
-        locator = ticker.MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=integer)
-    axis.set_major_locator(locator)
-    axis.set_minor_locator(ticker.NullLocator())
-    axis.set_major_formatter(lambda value, _: tick(value))
-
-
-def _thin(length: int) -> Array:
-    if length <= MOST_POINTS:
-        return np.arange(length)
-    return np.unique(np.linspace(0, length - 1, MOST_POINTS).astype(int))
+    return frame.chart(caption, name, "iteration", paint)

@@ -1,5 +1,6 @@
 """A sample of the rows in the plane of its two largest principal components."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,8 @@ class Plane:
         Share of the sample's variance along each axis.
     colours : ndarray of shape (K,)
         Number of each cluster's colour.
+    basis : ndarray of shape (2, D)
+        The axes.
     """
 
     def __init__(self, X: Source, labels: Array, centers: Array, metric: str = "euclidean") -> None:
@@ -80,6 +83,7 @@ class Plane:
         _, sizes, axes = randomized_svd(sample, n_axes, random_state=0)  # axes: [2, D]
         if n_axes == 1:  # one column or one row: the other axis is zero
             axes, sizes = np.vstack([axes, 0 * axes]), np.append(sizes, 0.0)
+        self.basis = axes
         self.points = sample @ axes.T  # [S, 2]
         self.labels = labels[rows]
         self.centers = (centers.astype(np.float64) - mean) @ axes.T  # [K, 2]
@@ -88,21 +92,23 @@ class Plane:
         self.n_rows = X.n_rows
         self.colours = colours(self.centers)
 
-    def svg(self, sizes: Array) -> str:
-        """Return the picture; few rows far outside are drawn at its edge."""
-        low, high = np.quantile(self.points, [0.001, 0.999], axis=0)
-        room = 0.06 * (high - low) + 1e-12
-        low, high = low - room, high + room
+    def svg(self, sizes: Array, outlines: Sequence[Array] = ()) -> str:
+        """Return the picture; few rows far outside are drawn at its edge.
 
-        def place(points: Array) -> Array:
-            shares: Array = np.clip((points - low) / (high - low), 0, 1)
-            return shares  # [n, 2]
+        Parameters
+        ----------
+        sizes : ndarray of shape (K,)
+            Rows of each cluster.
+        outlines : sequence of K ndarrays of shape (M, 2)
+            A line around each cluster, in the plane.
+        """
+        place = _window(self.points)
 
         def paint(axes: Any) -> None:
-            axes.set_axis_off()
-            axes.set_xlim(0, 1)
-            axes.set_ylim(0, 1)
-            self._dots(axes, place(self.points))
+            _whole(axes)
+            dots(axes, place(self.points), self.colours[self.labels])
+            for outline, number in zip(outlines, self.colours, strict=False):
+                axes.plot(*place(outline).T, color=figure.CLUSTER[number], linewidth=2)
             largest = np.argsort(-sizes, kind="stable")[:MOST_CENTROIDS]
             largest = largest[sizes[largest] > 0]
             at = place(self.centers[largest])
@@ -120,32 +126,7 @@ class Plane:
         name = f"{count(len(self.points))} rows in two principal components, coloured by cluster"
         return figure.svg(name, (WIDTH, HEIGHT), (PAD, PAD, PAD, PAD), paint, "plane")
 
-    def _dots(self, axes: Any, at: Array) -> None:
-        """Draw the rows of a colour as one path of zero-length lines with round ends.
-
-        A marker for each row would make the page several times as large.
-        """
-        Path = figure.load("matplotlib.path").Path
-        PathPatch = figure.load("matplotlib.patches").PathPatch
-        few = len(at) <= FEW
-        for number, colour in enumerate(figure.CLUSTER):
-            dots = at[self.colours[self.labels] == number]
-            if not len(dots):
-                continue
-            lines = Path(np.repeat(dots, 2, axis=0), [Path.MOVETO, Path.LINETO] * len(dots))
-            patch = PathPatch(
-                lines,
-                fill=False,
-                edgecolor=colour,
-                linewidth=6 if few else 4,
-                alpha=0.75 if few else 0.65,
-                capstyle="round",
-                clip_on=False,
-            )
-            figure.mark(patch, "rows few" if few else "rows")
-            axes.add_patch(patch)
-
-    def caption(self) -> str:
+    def caption(self, thing: str = "cluster", centre: str = "centroid") -> str:
         """Return what the picture shows, in sentences."""
         n_clusters, n_points = len(self.colours), len(self.points)
         sampled = f"a random sample of {count(n_points)}" if n_points < self.n_rows else "all"
@@ -154,14 +135,72 @@ class Plane:
         text = (
             f"{sampled.capitalize()} of the {count(self.n_rows)} rows along their two largest "
             f"principal components, which hold {held} of the variance "
-            f"({shares}). Clusters that overlap here may lie apart in other dimensions."
+            f"({shares}). {thing.capitalize()}s that overlap here may lie apart in other "
+            "dimensions."
         )
         if n_clusters <= MOST_NUMBERED:
-            text += " Numbers are the centroids."
+            text += f" Numbers are the {centre}s."
         elif n_clusters <= MOST_CENTROIDS:
-            text += " Ringed dots are the centroids."
+            text += f" Ringed dots are the {centre}s."
         else:
-            text += f" Ringed dots are the centroids of the {MOST_CENTROIDS} largest clusters."
+            text += f" Ringed dots are the {centre}s of the {MOST_CENTROIDS} largest {thing}s."
         if n_clusters > N_COLOURS:
             text += " Ten colours repeat; neighbours differ."
         return text
+
+
+def scatter(points: Array) -> str:
+    """Return the picture of rows along two axes [S, 2]; few far outside are drawn at its edge."""
+    place = _window(points)
+
+    def paint(axes: Any) -> None:
+        _whole(axes)
+        dots(axes, place(points), np.zeros(len(points), dtype=np.int64))
+
+    name = f"{count(len(points))} rows along the first two axes"
+    return figure.svg(name, (WIDTH, HEIGHT), (PAD, PAD, PAD, PAD), paint, "plane")
+
+
+def dots(axes: Any, at: Array, colours: Array) -> None:
+    """Draw the rows of a colour as one path of zero-length lines with round ends.
+
+    A marker for each row would make the page several times as large.
+    """
+    Path = figure.load("matplotlib.path").Path
+    PathPatch = figure.load("matplotlib.patches").PathPatch
+    few = len(at) <= FEW
+    for number, colour in enumerate(figure.CLUSTER):
+        some = at[colours == number]
+        if not len(some):
+            continue
+        lines = Path(np.repeat(some, 2, axis=0), [Path.MOVETO, Path.LINETO] * len(some))
+        patch = PathPatch(
+            lines,
+            fill=False,
+            edgecolor=colour,
+            linewidth=6 if few else 4,
+            alpha=0.75 if few else 0.65,
+            capstyle="round",
+            clip_on=False,
+        )
+        figure.mark(patch, "rows few" if few else "rows")
+        axes.add_patch(patch)
+
+
+def _window(points: Array) -> Callable[[Array], Array]:
+    """Return the map of the plane to the unit square that shows nearly all of the points."""
+    low, high = np.quantile(points, [0.001, 0.999], axis=0)
+    room = 0.06 * (high - low) + 1e-12
+    low, high = low - room, high + room
+
+    def place(given: Array) -> Array:
+        shares: Array = np.clip((given - low) / (high - low), 0, 1)
+        return shares  # [n, 2]
+
+    return place
+
+
+def _whole(axes: Any) -> None:
+    axes.set_axis_off()
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)

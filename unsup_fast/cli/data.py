@@ -1,0 +1,89 @@
+"""Reading and checking what a command is given: rows, weights, sizes of pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unsup_fast import blocks
+from unsup_fast.blocks import Source
+from unsup_fast.cli.errors import UserError
+from unsup_fast.report.numbers import count, counted
+
+Array = npt.NDArray[Any]
+
+# Kinds of data that have rows in a table, and whose results are tables too.
+TABLES = ("parquet", "arrow", "feather")
+
+
+def weights_column(weights: str | None) -> tuple[str, ...]:
+    """Return the column that holds the weights, which is then no data; none if it is a file."""
+    return () if weights is None or Path(weights).exists() else (weights,)
+
+
+def read_weights(data: Path, source: Source, weights: str | None) -> Array | None:
+    """Return the weights of the rows, of a file or a column of the data.
+
+    Raises
+    ------
+    UserError, DataError
+        If there are none, or not one for each row.
+    """
+    if weights is None:
+        return None
+    column = weights_column(weights)
+    if column and source.names is None:
+        raise UserError(f"--weights {weights}: no such file")
+    if column:
+        return blocks.weights_from(data, blocks.source(data, columns=column).whole()[:, 0])
+    return blocks.read_vector(weights, source.n_rows)
+
+
+def check_rows(data: Path, source: Source, needed: int, option: str) -> None:
+    """Refuse fewer rows than an option asks for."""
+    if needed > source.n_rows:
+        raise UserError(
+            f"{data}: has {counted(source.n_rows, 'row')}, fewer than {option} {needed}; "
+            f"pass {option} {source.n_rows} or less"
+        )
+
+
+def image_shape(source: Source, given: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """Return the shape of the pictures that the rows are, as given or as in the file."""
+    shape = given or source.image_shape
+    if shape is not None and int(np.prod(shape)) != source.n_columns:
+        size = "x".join(map(str, shape))
+        raise UserError(
+            f"--images {size}: is {np.prod(shape)} values, rows have {source.n_columns}"
+        )
+    return shape
+
+
+def named(source: Source) -> bool:
+    """Whether each column of the matrix has a name of its own."""
+    return source.names is not None and len(source.names) == source.n_columns
+
+
+def for_model(
+    model: Any, data: Path, columns: Sequence[str] | None, key: str | None, chunk_size: int | None
+) -> Source:
+    """Return rows for a fitted model; of a table the columns that it was fitted on.
+
+    Raises
+    ------
+    UserError, DataError
+        If the data cannot be read, or have other columns.
+    """
+    names = model.__dict__.pop("feature_names_in_", None)
+    if columns is None and names is not None and data.suffix.lower() not in (".npy", ".npz"):
+        columns = tuple(names.tolist())
+    source = blocks.source(data, columns=columns, key=key, chunk_size=chunk_size)
+    if source.n_columns != model.n_features_in_:
+        hint = "; choose them with --columns" if source.names is not None else ""
+        raise UserError(
+            f"{data}: has {counted(source.n_columns, 'column')}, the model was fitted on "
+            f"{count(model.n_features_in_)}{hint}"
+        )
+    return source

@@ -1,0 +1,277 @@
+"""`unsup-fast gmm`: from a data file to a mixture, labels and a report."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+
+from unsup_fast import blocks, report
+from unsup_fast.blocks import Source
+from unsup_fast.cli import files, matrices, results
+from unsup_fast.cli.checkpoint import fingerprint
+from unsup_fast.cli.data import TABLES, check_rows, image_shape, read_weights, weights_column
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.interrupts import Interrupts
+from unsup_fast.cli.mixtures import Found, fit_all
+from unsup_fast.cli.progress import showing
+from unsup_fast.report.numbers import count, counted, real, seconds
+
+Array = npt.NDArray[Any]
+
+COVARIANCES = ("full", "tied", "diag", "spherical")
+CRITERIA = ("bic", "aic")
+STARTS = ("kmeans", "k-means++", "random_from_data", "random")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of the command, as given."""
+
+    data: Path
+    out: Path
+    n_components: tuple[int, ...]
+    columns: tuple[str, ...] | None = None
+    key: str | None = None
+    chunk_size: int | None = None
+    weights: str | None = None
+    init: str = "kmeans"
+    covariance: str = "full"
+    criterion: str = "bic"
+    n_init: int = 1
+    max_iter: int = 100
+    tol: float = 1e-3
+    reg_covar: float = 1e-6
+    seed: int = 0
+    threads: int | None = None
+    proba: bool = False
+    images: tuple[int, ...] | None = None
+    title: str | None = None
+    report: bool = True
+    quiet: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a run needs, checked."""
+
+    settings: Settings
+    source: Source
+    weights: Array | None
+    image_shape: tuple[int, ...] | None
+    fingerprint: dict[str, Any]
+
+
+def run(settings: Settings) -> int:
+    """Run the command and return its exit status.
+
+    Raises
+    ------
+    UserError, DataError
+        If anything given is unusable; found before the fit begins.
+    ImportError
+        If a package that the report needs is missing; found then too.
+    """
+    console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True)
+    if settings.report:
+        report.check()
+    files.check_directory(settings.out, overwrite=settings.overwrite, resume=False)
+    with Interrupts() as interrupts:
+        job = prepare(settings)
+        for line in results.opening(settings.data, job.source, _wanted(settings.n_components)):
+            console.print(line)
+        with files.directory(settings.out):
+            files.check_space(settings.out, _needed(job))
+            with showing(console, settings.quiet) as progress:
+                found = fit_all(
+                    job.source,
+                    job.weights,
+                    settings.n_components,
+                    _parameters(settings),
+                    settings.criterion,
+                    progress,
+                    interrupts,
+                )
+            if found is None:
+                console.print(
+                    "[bold]Interrupted[/] before an iteration was finished: nothing is kept."
+                )
+                return interrupts.status
+            return _finish(job, found, console, interrupts)
+
+
+def prepare(settings: Settings) -> Job:
+    """Read and check everything that the settings name."""
+    source = blocks.source(
+        settings.data,
+        columns=settings.columns,
+        key=settings.key,
+        exclude=weights_column(settings.weights),
+        chunk_size=settings.chunk_size,
+    )
+    source.moments  # noqa: B018  reads all values, and so finds what is wrong with them
+    if source.n_rows < 2:
+        raise UserError(f"{settings.data}: has one row; a mixture needs two")
+    check_rows(settings.data, source, settings.n_components[-1], "-k")
+    weights = read_weights(settings.data, source, settings.weights)
+    shape = image_shape(source, settings.images)
+    return Job(settings, source, weights, shape, fingerprint(settings.data, source))
+
+
+def _parameters(settings: Settings) -> dict[str, Any]:
+    return {
+        "covariance_type": settings.covariance,
+        "tol": settings.tol,
+        "reg_covar": settings.reg_covar,
+        "max_iter": settings.max_iter,
+        "n_init": settings.n_init,
+        "init_params": settings.init,
+        "random_state": settings.seed,
+        "n_threads": settings.threads,
+    }
+
+
+def _finish(job: Job, found: Found, console: Console, interrupts: Interrupts) -> int:
+    """Write the results, tell what came of the run, and return the exit status."""
+    settings, source, model = job.settings, job.source, found.model
+    if found.interrupted:
+        what = f"iteration {model.n_iter_}" if len(found.records) == 1 else "the finished fits"
+        console.print(f"[bold]Interrupted; keeping {what}[/] (Ctrl-C again leaves out the report).")
+    model.__dict__.pop("feature_names_in_", None)
+    summary = summarise(job, found)
+    complete, written = True, []
+    try:
+        with interrupts.shield():
+            labels = model.predict(source)
+            written += _write_rows(job, model, labels)
+            written += results.write_model(settings.out, model, source, summary)
+        interrupts.check()
+        if settings.report:
+            page = report.gmm(content(job, found, summary), labels)
+            with interrupts.shield():
+                results.write_text(settings.out / files.REPORT, page)
+                written.append(files.REPORT)
+    except KeyboardInterrupt:
+        complete = files.REPORT in written or not settings.report
+    files.remove_others(settings.out, written)
+    for line in _closing(job, found, summary):
+        console.print(line)
+    console.print(results.closing(settings.out, written))
+    if not complete:
+        console.print("The report was left out.")
+    return interrupts.status if found.interrupted or not complete else 0
+
+
+def _write_rows(job: Job, model: Any, labels: Array) -> list[str]:
+    """Write labels, and probabilities if they are wanted; return the files' names."""
+    out, table = job.settings.out, job.source.kind in TABLES
+    results.write_labels(out / files.LABELS[table], labels)
+    if not job.settings.proba:
+        return [files.LABELS[table]]
+    names = [f"p{k}" for k in range(model.n_components)]
+    probabilities = matrices.computed(job.source, model.predict_proba, len(names))
+    matrices.write(out / files.PROBABILITIES[table], probabilities, len(labels), names)
+    return [files.LABELS[table], files.PROBABILITIES[table]]
+
+
+def summarise(job: Job, found: Found) -> dict[str, Any]:
+    """Return what `summary.json` holds."""
+    settings, record = job.settings, found.record
+    summary: dict[str, Any] = {
+        "command": "gmm",
+        "data": results.about(settings.data, job.source, job.fingerprint),
+        "parameters": {
+            "n_components": list(settings.n_components),
+            "covariance": settings.covariance,
+            "criterion": settings.criterion,
+            "init": settings.init,
+            "n_init": settings.n_init,
+            "max_iter": settings.max_iter,
+            "tol": settings.tol,
+            "reg_covar": settings.reg_covar,
+            "seed": settings.seed,
+            "threads": settings.threads,
+            "columns": list(settings.columns) if settings.columns else None,
+            "key": settings.key,
+            "chunk_size": settings.chunk_size,
+            "weights": settings.weights,
+        },
+        "result": {
+            "components": record.components,
+            "log_likelihood": record.log_likelihood,
+            "bic": record.bic,
+            "aic": record.aic,
+            "iterations": record.iterations,
+            "converged": record.converged,
+            "stopped": _reason(settings, found),
+            "seconds": round(sum(one.seconds for one in found.records), 4),
+            "weights": found.model.weights_.astype(np.float64).tolist(),
+            "fits": found.listed(),
+        },
+        "machine": results.machine(settings.threads),
+        "versions": results.versions(),
+    }
+    return summary
+
+
+def _reason(settings: Settings, found: Found) -> str:
+    """Return why the best fit stopped, as a sentence's end."""
+    if found.record.converged:
+        return "the likelihood changed by less than --tol"
+    if found.interrupted and len(found.records) == 1 and found.record.iterations:
+        return "interrupted"
+    return f"reached --max-iter {settings.max_iter}"
+
+
+def content(job: Job, found: Found, summary: dict[str, Any]) -> report.Content:
+    """Return what the report is made from."""
+    settings = job.settings
+    components = counted(found.record.components, "component")
+    return report.Content(
+        title=settings.title or f"{settings.data.name} as a mixture of {components}",
+        data_name=settings.data.name,
+        X=job.source,
+        model=found.model,
+        summary=summary,
+        labels_name=files.LABELS[job.source.kind in TABLES],
+        image_shape=job.image_shape,
+    )
+
+
+def _closing(job: Job, found: Found, summary: dict[str, Any]) -> list[str]:
+    record, result = found.record, summary["result"]
+    lines = []
+    if len(job.settings.n_components) > 1:
+        name = job.settings.criterion.upper()
+        of = counted(len(found.records), "fit")
+        lines.append(
+            f"[bold]{counted(record.components, 'component')}[/] have the least {name} of {of}."
+        )
+    how = "Converged" if record.converged else "Stopped"
+    lines.append(
+        f"[bold]{how}[/] after {counted(record.iterations, 'iteration')} in "
+        f"{seconds(result['seconds'])}: {result['stopped']}."
+    )
+    lines.append(
+        f"log-likelihood {real(record.log_likelihood)} a row, BIC {real(record.bic)}, "
+        f"AIC {real(record.aic)}"
+    )
+    return lines
+
+
+def _wanted(numbers: tuple[int, ...]) -> str:
+    if len(numbers) == 1:
+        return counted(numbers[0], "component")
+    return f"{count(len(numbers))} fits of {numbers[0]} to {numbers[-1]} components"
+
+
+def _needed(job: Job) -> int:
+    """Bytes of all results: labels, probabilities, the largest mixture, and a report."""
+    settings, (n_rows, n_columns) = job.settings, job.source.shape
+    k = settings.n_components[-1]
+    matrices_ = k if settings.covariance == "full" else 1
+    of_rows = n_rows * (4 + job.source.dtype.itemsize * k * settings.proba)
+    return int(of_rows + 16 * matrices_ * n_columns**2 + (8 << 20))

@@ -1,0 +1,128 @@
+"""Matrices that are written to a file while their blocks are computed."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unsup_fast import _extras
+from unsup_fast.blocks import Source
+from unsup_fast.cli import files
+from unsup_fast.cli.errors import UserError, zero_row
+from unsup_fast.cluster._sphere import ZeroRowError
+
+Array = npt.NDArray[Any]
+
+SUFFIXES = (".npy", ".parquet", ".csv")
+BLOCK_VALUES = 1 << 22  # of a block of what is written
+
+
+def check_outputs(outputs: Sequence[Path], overwrite: bool) -> None:
+    """Check that the files may and can be written; the first decides the kind.
+
+    Raises
+    ------
+    UserError
+        If not.
+    ImportError
+        If their kind needs pyarrow, and it is missing.
+    """
+    out = outputs[0]
+    if out.suffix not in SUFFIXES:
+        raise UserError(f"{out}: is not a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file")
+    for path in outputs:
+        files.check_regular(path)
+        if path.exists() and not overwrite:
+            raise UserError(f"{path}: exists already; name another file or pass --overwrite")
+    if not out.absolute().parent.is_dir():
+        raise UserError(f"{out.parent}: no such directory")
+    files.check_writable(Path(os.path.realpath(out)).parent)
+    if out.suffix != ".npy":
+        _extras.require("pyarrow", "data", "writing CSV and Parquet files")
+
+
+@contextmanager
+def zero_rows(data: Path) -> Iterator[None]:
+    """Turn the error for a row without direction into one that names the file."""
+    try:
+        yield
+    except ZeroRowError as error:
+        raise zero_row(data, error) from None
+
+
+def computed(source: Source, function: Callable[[Array], Array], width: int) -> Iterator[Array]:
+    """Yield what a function makes of the rows, in blocks of a modest size.
+
+    Parameters
+    ----------
+    source : Source of shape (N, D)
+    function : callable
+        From rows [M, D] to [M] or [M, width].
+    width : int
+    """
+    step = max(1, BLOCK_VALUES // max(width, source.n_columns))
+    with closing(source.blocks()) as found:
+        for row, block in found:
+            for start in range(0, len(block), step):
+                try:
+                    yield function(block[start : start + step])
+                except ZeroRowError as error:
+                    error.row += row + start
+                    raise
+
+
+def write(
+    path: Path, blocks: Iterator[Array] | Iterator[list[Array]], n_rows: int, names: Sequence[str]
+) -> None:
+    """Write the blocks of a matrix as `.npy`, or as a table, `.parquet` or `.csv`.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced once the new file is complete.
+    blocks : iterator of ndarray of shape (M, K), or for tables of lists of K columns
+    n_rows : int
+    names : sequence of str
+        Names of the K columns, for tables.
+    """
+    with files.replacing(path) as temporary:
+        if path.suffix == ".npy":
+            _npy(temporary, blocks, n_rows)
+        else:
+            _table(temporary, path.suffix, blocks, names)
+
+
+def _npy(path: Path, blocks: Iterator[Any], n_rows: int) -> None:
+    with path.open("wb") as file:
+        for number, block in enumerate(blocks):
+            if number == 0:
+                about = np.lib.format.header_data_from_array_1_0(block)
+                about |= {"shape": (n_rows, *block.shape[1:]), "fortran_order": False}
+                np.lib.format.write_array_header_1_0(file, about)
+            file.write(np.ascontiguousarray(block).data)
+
+
+def _table(path: Path, suffix: str, blocks: Iterator[Any], names: Sequence[str]) -> None:
+    import pyarrow as pa
+
+    writer: Any = None
+    with path.open("wb") as file, ExitStack() as stack:
+        for block in blocks:
+            columns = block if isinstance(block, list) else list(np.ascontiguousarray(block.T))
+            batch = pa.table(dict(zip(names, columns, strict=True)))
+            if suffix == ".parquet":
+                import pyarrow.parquet as parquet
+
+                if writer is None:
+                    writer = stack.enter_context(parquet.ParquetWriter(file, batch.schema))
+                writer.write_table(batch)
+            else:
+                import pyarrow.csv as csv
+
+                if file.tell() == 0:  # pyarrow would put the names in quotes
+                    file.write((",".join(names) + "\n").encode())
+                csv.write_csv(batch, file, csv.WriteOptions(include_header=False))

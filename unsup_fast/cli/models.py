@@ -1,0 +1,53 @@
+"""Models of any class, read from their files."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from unsup_fast import _models
+from unsup_fast.cli import files
+from unsup_fast.cli.errors import UserError
+
+# Where the class of each model file is.
+ROOMS = {
+    "KMeans": "cluster",
+    "MiniBatchKMeans": "cluster",
+    "PCA": "decomposition",
+    "IncrementalPCA": "decomposition",
+    "GaussianMixture": "mixture",
+}
+# What to do with a model that lacks a method.
+INSTEAD = {
+    "predict": "it has no labels to give; use unsup-fast transform",
+    "transform": "it has no coordinates to give; use unsup-fast predict --proba",
+}
+
+
+def load(path: Path, method: str) -> Any:
+    """Return the model in a file or in the directory of a run.
+
+    Parameters
+    ----------
+    path : Path
+    method : {"predict", "transform"}
+        What it must be able to do.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, it is damaged or no model, or its class lacks the method.
+    """
+    if path.is_dir():
+        path = path / files.MODEL
+    try:
+        name = _models.class_of(path)
+        if name not in ROOMS:
+            raise UserError(f"{path}: holds a {name}; one of {', '.join(ROOMS)} is needed")
+        kind = getattr(import_module(f"unsup_fast.{ROOMS[name]}"), name)
+        if not hasattr(kind, method):
+            raise UserError(f"{path}: holds a {name}, and {INSTEAD[method]}")
+        return kind.load(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such model file") from error
+    except ValueError as error:
+        raise UserError(str(error)) from error

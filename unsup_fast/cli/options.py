@@ -1,0 +1,139 @@
+"""Options that commands share, and what their values mean."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unsup_fast.cli.errors import UserError
+
+DATA_HELP = (
+    "A .npy, .npz, .csv, .parquet, .arrow or .feather file. float32 and float64 are kept; float16 "
+    "and integers become float32 (float64 if an integer is beyond 2^24); numbers of a CSV are "
+    "float64."
+)
+COLUMNS_HELP = (
+    "Columns of a table, comma-separated; one list column stands for all its values. "
+    "Default: all that are numbers."
+)
+
+Data = Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)]
+Out = Annotated[
+    Path,
+    typer.Option("-o", "--out", metavar="OUT", help="Directory for the results; made if missing."),
+]
+Model = Annotated[
+    Path,
+    typer.Argument(metavar="MODEL", help="A model.safetensors, or the directory of a run."),
+]
+OutFile = Annotated[
+    Path, typer.Option("-o", "--out", metavar="FILE", help="A .npy, .parquet or .csv file.")
+]
+Columns = Annotated[str | None, typer.Option("--columns", metavar="A,B,C", help=COLUMNS_HELP)]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key", metavar="NAME", help="Which array of an .npz; needed if there are several."
+    ),
+]
+ChunkSize = Annotated[
+    int | None,
+    typer.Option(
+        "--chunk-size",
+        metavar="ROWS",
+        min=1,
+        help="Rows that are read at a time.  [default: 64 MiB]",
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE|COLUMN",
+        help="A weight >= 0 for each row: an .npy file, or a column of the table.",
+    ),
+]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Of the random draws.")
+]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", metavar="N", min=1, help="Threads to run.  [default: all]"),
+]
+Images = Annotated[
+    str | None,
+    typer.Option(
+        "--images",
+        metavar="HxW[xC]",
+        help="Show rows as pictures of this size in the report. "
+        "[default: as in the file, if it holds pictures]",
+    ),
+]
+Title = Annotated[
+    str | None, typer.Option("--title", metavar="TEXT", help="Headline of the report.")
+]
+NoReport = Annotated[bool, typer.Option("--no-report", help="Leave out the HTML report.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the results that are in OUT.")
+]
+OverwriteFile = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the output file if it exists.")
+]
+
+
+def split(columns: str | None) -> tuple[str, ...] | None:
+    """Return the names in a comma-separated list."""
+    if columns is None:
+        return None
+    names = tuple(name.strip() for name in columns.split(","))
+    if not all(names):
+        raise UserError(f"--columns {columns!r}: has an empty name; write A,B,C")
+    return names
+
+
+def image_shape(text: str | None) -> tuple[int, ...] | None:
+    """Return (height, width) or (height, width, channels) from HxW or HxWxC."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*(x[134])?", text):
+        raise UserError(f"--images {text}: write HxW or HxWxC with 1, 3 or 4 channels, as in 28x28")
+    return tuple(map(int, text.split("x")))
+
+
+def one_of(option: str, given: str, allowed: tuple[str, ...]) -> str:
+    """Return what was given if it is allowed."""
+    if given not in allowed:
+        raise UserError(f"{option} {given}: is not one of {', '.join(allowed)}")
+    return given
+
+
+def n_axes(text: str) -> int | float | str:
+    """Return a number of axes, a share of the variance between 0 and 1, or "mle"."""
+    if text == "mle":
+        return text
+    if re.fullmatch(r"[1-9]\d*", text):
+        return int(text)
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise UserError(
+            f"-n {text}: write a number of axes as in 50, a share of the variance as in 0.95, or "
+            "mle"
+        )
+    return share
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Return the numbers of components: of 32, 2:20 (both ends included) or 2:20:2."""
+    advice = "write a number as in 32, or a range as in 2:20 or 2:20:2, of numbers >= 1"
+    if not re.fullmatch(r"[1-9]\d*(:[1-9]\d*){0,2}", text):
+        raise UserError(f"-k {text}: {advice}")
+    first, *rest = map(int, text.split(":"))
+    last, step = (*rest, *(first, 1)[len(rest) :])
+    if last < first:
+        raise UserError(f"-k {text}: ends before it begins; {advice}")
+    return tuple(range(first, last + 1, step))

@@ -1,0 +1,254 @@
+"""`unsup-fast pca`: from a data file to coordinates, a model and a report."""
+
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from unsup_fast import blocks, report
+from unsup_fast.blocks import Source
+from unsup_fast.cli import files, matrices, results
+from unsup_fast.cli.checkpoint import fingerprint
+from unsup_fast.cli.data import TABLES, image_shape
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.interrupts import Interrupts
+from unsup_fast.cli.progress import showing
+from unsup_fast.decomposition import PCA
+from unsup_fast.report.numbers import count, counted, percent, real, seconds
+
+SOLVERS = ("auto", "covariance_eigh", "full", "arpack", "randomized")
+IN_BLOCKS = SOLVERS[:2]
+
+# A mapped file above this size is read in blocks, so that it can be watched and stopped.
+WATCHED = 1 << 30
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of the command, as given."""
+
+    data: Path
+    out: Path
+    n_components: int | float | str
+    columns: tuple[str, ...] | None = None
+    key: str | None = None
+    chunk_size: int | None = None
+    whiten: bool = False
+    solver: str = "auto"
+    seed: int = 0
+    threads: int | None = None
+    images: tuple[int, ...] | None = None
+    title: str | None = None
+    report: bool = True
+    quiet: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a run needs, checked."""
+
+    settings: Settings
+    source: Source
+    image_shape: tuple[int, ...] | None
+    fingerprint: dict[str, Any]
+
+
+def run(settings: Settings) -> int:
+    """Run the command and return its exit status.
+
+    Raises
+    ------
+    UserError, DataError
+        If anything given is unusable.
+    ImportError
+        If a package that the report needs is missing; found before the rows are read.
+    """
+    console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True)
+    if settings.report:
+        report.check()
+    files.check_directory(settings.out, overwrite=settings.overwrite, resume=False)
+    with Interrupts() as interrupts:
+        try:
+            job = prepare(settings)
+            what = _wanted(settings.n_components)
+            for line in results.opening(settings.data, job.source, what):
+                console.print(line)
+            with files.directory(settings.out):
+                files.check_space(settings.out, _needed(job))
+                model, took = _fit(job, console)
+                return _finish(job, model, took, console, interrupts)
+        except KeyboardInterrupt:
+            console.print("[bold]Interrupted[/]: nothing is kept.")
+            return interrupts.status
+
+
+def prepare(settings: Settings) -> Job:
+    """Open the data and check what can be checked before they are read."""
+    source = blocks.source(
+        settings.data,
+        columns=settings.columns,
+        key=settings.key,
+        chunk_size=settings.chunk_size,
+    )
+    n_rows, n_columns = source.shape
+    wanted, most = settings.n_components, min(n_rows, n_columns)
+    if n_rows < 2:
+        raise UserError(f"{settings.data}: has one row, and so no variance; two are needed")
+    if isinstance(wanted, int):
+        most -= settings.solver == "arpack"
+        if wanted > most:
+            raise UserError(
+                f"-n {wanted}: {settings.data} has {counted(n_rows, 'row')} of "
+                f"{counted(n_columns, 'column')}; pass -n {most} or less"
+            )
+    elif settings.solver in ("arpack", "randomized"):
+        raise UserError(f"-n {wanted}: --solver {settings.solver} needs a number of axes")
+    if wanted == "mle" and n_rows < n_columns:
+        raise UserError(
+            f"-n mle: {settings.data} has {counted(n_rows, 'row')}, fewer than its "
+            f"{counted(n_columns, 'column')}; pass a number or a share"
+        )
+    shape = image_shape(source, settings.images)
+    return Job(settings, source, shape, fingerprint(settings.data, source))
+
+
+def _fit(job: Job, console: Console) -> tuple[PCA, float]:
+    """Return the fitted model and the seconds that it took."""
+    settings, source = job.settings, job.source
+    model = PCA(
+        settings.n_components,
+        whiten=settings.whiten,
+        svd_solver="covariance_eigh" if settings.solver in IN_BLOCKS else settings.solver,
+        random_state=settings.seed,
+        n_threads=settings.threads,
+    )
+    start = perf_counter()
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        showing(console, settings.quiet) as progress,
+    ):
+        warnings.simplefilter("always")
+        progress.begin("Reading the rows")
+
+        def show(done: int, total: int | None) -> None:
+            progress.part(done, source.n_rows, "read")
+            if done == source.n_rows:
+                progress.begin("Finding the axes")
+
+        model.fit(_rows(settings.solver, source), callback=show)
+    for warning in caught:
+        print(f"warning: {' '.join(str(warning.message).split())}", file=sys.stderr)
+    return model, perf_counter() - start
+
+
+def _rows(solver: str, source: Source) -> Any:
+    """Return the rows as the solver takes them."""
+    if solver not in IN_BLOCKS or source.n_rows < source.n_columns:
+        return source.whole()  # wide rows take less memory than their covariance
+    if source.array is not None and source.array.nbytes > WATCHED:
+        return source.changed(lambda rows, first: rows)
+    return source
+
+
+def _finish(job: Job, model: PCA, took: float, console: Console, interrupts: Interrupts) -> int:
+    """Write the results, tell what came of the run, and return the exit status."""
+    settings, source = job.settings, job.source
+    model.__dict__.pop("feature_names_in_", None)
+    name = files.COORDINATES[source.kind in TABLES]
+    names = list(model.get_feature_names_out())
+    summary = summarise(job, model, took)
+    coordinates = matrices.computed(source, model.transform, len(names))
+    matrices.write(settings.out / name, coordinates, source.n_rows, names)
+    written, complete = [name], True
+    try:
+        with interrupts.shield():
+            written += results.write_model(settings.out, model, source, summary)
+        interrupts.check()
+        if settings.report:
+            page = report.pca(content(job, model, summary))
+            with interrupts.shield():
+                results.write_text(settings.out / files.REPORT, page)
+                written.append(files.REPORT)
+    except KeyboardInterrupt:
+        complete = files.REPORT in written or not settings.report
+    files.remove_others(settings.out, written)
+    result = summary["result"]
+    axes = "axis" if result["axes"] == 1 else "axes"
+    console.print(
+        f"[bold]{count(result['axes'])} {axes}[/] in {seconds(took)}: "
+        f"{percent(result['explained'])} of the variance."
+    )
+    console.print(f"mean squared distance left out {real(result['reconstruction_error'])}")
+    console.print(results.closing(settings.out, written))
+    if not complete:
+        console.print("The report was left out.")
+    return 0 if complete else interrupts.status
+
+
+def summarise(job: Job, model: PCA, took: float) -> dict[str, Any]:
+    """Return what `summary.json` holds."""
+    settings, (n_rows, n_columns) = job.settings, job.source.shape
+    shares = model.explained_variance_ratio_.astype(np.float64)
+    left = float(model.noise_variance_) * (min(n_rows, n_columns) - model.n_components_)
+    return {
+        "command": "pca",
+        "data": results.about(settings.data, job.source, job.fingerprint),
+        "parameters": {
+            "n_components": settings.n_components,
+            "whiten": settings.whiten,
+            "solver": settings.solver,
+            "seed": settings.seed,
+            "threads": settings.threads,
+            "columns": list(settings.columns) if settings.columns else None,
+            "key": settings.key,
+            "chunk_size": settings.chunk_size,
+        },
+        "result": {
+            "axes": int(model.n_components_),
+            "explained": float(min(round(shares.sum(), 9), 1.0)),
+            "explained_variance": model.explained_variance_.astype(np.float64).tolist(),
+            "explained_variance_ratio": shares.tolist(),
+            "noise_variance": float(model.noise_variance_),
+            "reconstruction_error": left * (n_rows - 1) / n_rows,
+            "seconds": round(took, 4),
+        },
+        "machine": results.machine(settings.threads),
+        "versions": results.versions(),
+    }
+
+
+def content(job: Job, model: PCA, summary: dict[str, Any]) -> report.Content:
+    """Return what the report is made from."""
+    settings = job.settings
+    axes = f"{count(model.n_components_)} {'axis' if model.n_components_ == 1 else 'axes'}"
+    return report.Content(
+        title=settings.title or f"{settings.data.name} along {axes}",
+        data_name=settings.data.name,
+        X=job.source,
+        model=model,
+        summary=summary,
+        labels_name=files.COORDINATES[job.source.kind in TABLES],
+        image_shape=job.image_shape,
+    )
+
+
+def _wanted(n_components: int | float | str) -> str:
+    if isinstance(n_components, int):
+        return f"{count(n_components)} {'axis' if n_components == 1 else 'axes'}"
+    if n_components == "mle":
+        return "axes by Minka's estimate"
+    return f"axes for {percent(float(n_components))} of the variance"
+
+
+def _needed(job: Job) -> int:
+    """Bytes of all results, as far as they are known: one axis of a share or an estimate."""
+    n_rows, n_columns = job.source.shape
+    wanted = job.settings.n_components
+    least = wanted if isinstance(wanted, int) else 1
+    return int(least * (n_rows + n_columns) * job.source.dtype.itemsize + (8 << 20))

@@ -1,0 +1,46 @@
+"""`unsup-fast transform`: the coordinates of new rows by a saved model."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from unsup_fast.cli import matrices, models
+from unsup_fast.cli.data import for_model
+from unsup_fast.report.numbers import count, counted
+
+
+def run(
+    model_path: Path,
+    data: Path,
+    out: Path,
+    *,
+    columns: tuple[str, ...] | None,
+    key: str | None,
+    chunk_size: int | None,
+    threads: int | None,
+    quiet: bool,
+    overwrite: bool,
+) -> int:
+    """Run the command and return its exit status.
+
+    Raises
+    ------
+    UserError, DataError
+        If anything given is unusable.
+    """
+    matrices.check_outputs([out], overwrite)
+    model = models.load(model_path, "transform")
+    source = for_model(model, data, columns, key, chunk_size)
+    names = list(model.set_params(n_threads=threads).get_feature_names_out())
+    blocks = matrices.computed(source, model.transform, len(names))
+    with matrices.zero_rows(data):
+        matrices.write(out, blocks, source.n_rows, names)
+    if not quiet:
+        console = Console(highlight=False, soft_wrap=True, markup=False)
+        for note in source.notes:
+            console.print(note, style="dim")
+        console.print(
+            f"{counted(source.n_rows, 'row')} of {data.name} written to {out}, "
+            f"{count(len(names))} of {count(source.n_columns)} columns"
+        )
+    return 0
