@@ -34,24 +34,27 @@ COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 
 
 class Em(NamedTuple):
-    """What one pass over the rows found; the first five may be added over blocks of rows."""
+    """What one pass over the rows found; the first five may be added over blocks of rows.
 
-    log_likelihood: float
-    """sum_i w_i log p_i; NaN from `moments_given`."""
-    weight: float
-    """sum_i w_i"""
-    resp_sums: Array | None
+    Of a CUDA tensor they are tensors on its device, those without a shape here of shape ().
+    """
+
+    log_likelihood: Any
+    """float: sum_i w_i log p_i; NaN from `moments_given`."""
+    weight: Any
+    """float: sum_i w_i"""
+    resp_sums: Any
     """float64 [K]: sum_i w_i r_ik; this and the next two are None without `moments`."""
-    sums: Array | None
+    sums: Any
     """float64 [K, D]: sum_i w_i r_ik (x_i - mu_k)"""
-    second: Array | None
+    second: Any
     """float64: sum_i w_i r_ik (x_i - mu_k) (x_i - mu_k)^T, symmetric: "full" [K, D, D]; "tied"
     [D, D], summed over k; "diag" [K, D], the diagonals; "spherical" [K], the traces over D."""
-    log_prob: Array | None
+    log_prob: Any
     """[N], type of X: log p_i; None unless asked for."""
-    resp: Array | None
+    resp: Any
     """[N, K], type of X: r_ik, not weighted; None unless asked for."""
-    labels: Array | None
+    labels: Any
     """int32 [N]: the k of the largest log p_ik, the lowest among equals; None unless asked for."""
 
 
@@ -65,7 +68,20 @@ def _ref(*arguments: Any) -> float:
     return ref.em(*arguments)
 
 
-def _shape(covariance_type: str, k: int, d: int) -> tuple[int, ...]:
+def _triton(*arguments: Any) -> Em:
+    from unsup_fast.kernels.em import triton_
+
+    return triton_.em(*arguments)
+
+
+def _triton_given(*arguments: Any) -> Em:
+    from unsup_fast.kernels.em import triton_
+
+    return triton_.moments_given(*arguments)
+
+
+def shape_of(covariance_type: str, k: int, d: int) -> tuple[int, ...]:
+    """Return the shape of factors and second moments."""
     shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
     if covariance_type not in shapes:
         raise ValueError(
@@ -103,7 +119,7 @@ def _check_rows(
         raise ValueError("means must be finite")
     if sample_weight is not None:
         _check.vector("sample_weight", sample_weight, len(X), X.dtype)
-    return means, _shape(covariance_type, len(means), d)
+    return means, shape_of(covariance_type, len(means), d)
 
 
 def _weight(X: Array, sample_weight: Array | None) -> float:
@@ -111,13 +127,13 @@ def _weight(X: Array, sample_weight: Array | None) -> float:
 
 
 def em(
-    X: Array,
-    log_weights: Array,
-    means: Array,
-    factors: Array,
+    X: Any,
+    log_weights: Any,
+    means: Any,
+    factors: Any,
     covariance_type: str = "full",
     *,
-    sample_weight: Array | None = None,
+    sample_weight: Any = None,
     moments: bool = True,
     return_log_prob: bool = False,
     return_resp: bool = False,
@@ -129,13 +145,14 @@ def em(
 
     Parameters
     ----------
-    X : C-contiguous ndarray of shape (N, D), float32 or float64, finite
-    log_weights : float64 ndarray of shape (K,)
+    X : C-contiguous ndarray or CUDA tensor of shape (N, D), float32 or float64, finite
+    log_weights : float64 ndarray of shape (K,), or like all that follows a tensor on X's device
         log pi_k; minus infinity for a component that no row belongs to.
     means : float64 ndarray of shape (K, D)
     factors : float64 ndarray
         Upper triangular U_k: "full" (K, D, D), "tied" (D, D), "diag" (K, D), "spherical" (K,).
-        What is below the diagonal is not read.
+        What is below the diagonal is not read. Values of tensors are not looked at, since that
+        would wait for the device: log_likelihood says minus infinity or NaN.
     covariance_type : {"full", "tied", "diag", "spherical"}
     sample_weight : ndarray of shape (N,), type of X, >= 0, optional
     moments : bool
@@ -143,9 +160,9 @@ def em(
     return_log_prob, return_resp, return_labels : bool
         Which arrays with a row for each row of X are wanted.
     n_threads : int, optional
-        Threads to run; None for all.
-    backend : {"native", "ref"}, optional
-        Implementation; None chooses.
+        Threads to run; None for all. Not for tensors.
+    backend : {"native", "ref", "triton"}, optional
+        Implementation; None chooses. Tensors have "triton", arrays the others.
 
     Returns
     -------
@@ -158,6 +175,10 @@ def em(
     KeyboardInterrupt
         Within a second of Ctrl-C.
     """
+    if _check.is_tensor(X):
+        on_device = choose("em of tensors", {"triton": _triton}, backend, "triton")
+        wanted = (moments, return_log_prob, return_resp, return_labels)
+        return on_device(X, log_weights, means, factors, covariance_type, sample_weight, *wanted)
     means, shape = _check_rows(X, means, covariance_type, sample_weight)
     n, (k, d) = len(X), means.shape
     log_weights = _doubles("log_weights", log_weights, (k,))
@@ -193,13 +214,13 @@ def em(
 
 
 def moments_given(
-    X: Array,
-    means: Array,
+    X: Any,
+    means: Any,
     covariance_type: str = "full",
     *,
-    resp: Array | None = None,
-    labels: Array | None = None,
-    sample_weight: Array | None = None,
+    resp: Any = None,
+    labels: Any = None,
+    sample_weight: Any = None,
     n_threads: int | None = None,
     backend: str | None = None,
 ) -> Em:
@@ -207,8 +228,8 @@ def moments_given(
 
     Parameters
     ----------
-    X : C-contiguous ndarray of shape (N, D), float32 or float64, finite
-    means : float64 ndarray of shape (K, D)
+    X : C-contiguous ndarray or CUDA tensor of shape (N, D), float32 or float64, finite
+    means : float64 ndarray of shape (K, D), or like all that follows a tensor on X's device
         What sums and second are about; near the rows of each component rounding is least.
     covariance_type : {"full", "tied", "diag", "spherical"}
     resp : C-contiguous ndarray of shape (N, K), type of X, optional
@@ -230,10 +251,13 @@ def moments_given(
     KeyboardInterrupt
         Within a second of Ctrl-C.
     """
-    means, shape = _check_rows(X, means, covariance_type, sample_weight)
-    n, (k, d) = len(X), means.shape
     if (resp is None) == (labels is None):
         raise ValueError("pass either resp or labels, and not both")
+    if _check.is_tensor(X):
+        on_device = choose("em of tensors", {"triton": _triton_given}, backend, "triton")
+        return on_device(X, means, covariance_type, resp, labels, sample_weight)
+    means, shape = _check_rows(X, means, covariance_type, sample_weight)
+    n, (k, d) = len(X), means.shape
     if resp is not None:
         _check.matrix("resp", resp, X.dtype)
         if resp.shape != (n, k):

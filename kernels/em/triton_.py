@@ -1,0 +1,297 @@
+"""`em` on a GPU: what runs when. Nothing waits for the device.
+
+A chunk of rows at a time, log densities are written to a work space that stays in the cache
+(`triton_densities`), become shares of the components there, and weigh the rows in the moments
+(`triton_moments`). The work space does not grow with the number of rows.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
+
+import torch
+import triton
+
+from unsup_fast.kernels import _check
+from unsup_fast.kernels.em import Em, shape_of
+from unsup_fast.kernels.em.triton_densities import densities_full, densities_plain, project
+from unsup_fast.kernels.em.triton_moments import shares
+from unsup_fast.kernels.em.triton_sums import Sums
+from unsup_fast.kernels.em.triton_tiles import Frame, frame_about, in_one, precision, tiles
+
+WORK = 1 << 23  # numbers in the work space,
+ROWS = 1024  # unless that many rows need more
+SHARES = (64, 16)  # rows and components that a program of `shares` takes at a time
+
+
+class Model(NamedTuple):
+    """A mixture as the kernels take it."""
+
+    frame: Frame
+    middle: Frame | None  # "tied" only: the mean of the means
+    turned: Frame | None  # "tied" only: U'^T (mu' - s'), for rows that are multiplied by U' too
+    factors: Any  # type of X: U'
+    offsets: Any  # [K], type of X: constant terms less the largest
+    constant: Any  # [1] float64: the largest
+    least: Any  # [K], type of X: responsibilities below add nothing
+
+
+class Asked(NamedTuple):
+    """Arrays with a row for each row of X, or None."""
+
+    log_prob: Any
+    resp: Any
+    labels: Any
+
+
+def em(
+    X: Any,
+    log_weights: Any,
+    means: Any,
+    factors: Any,
+    covariance_type: str,
+    sample_weight: Any,
+    moments: bool,
+    return_log_prob: bool,
+    return_resp: bool,
+    return_labels: bool,
+) -> Em:
+    """Make one pass over rows on the device."""
+    k = _check_rows(X, means, sample_weight)
+    shape = shape_of(covariance_type, k, X.shape[1])
+    _check.tensor("log_weights", log_weights, (k,), torch.float64, X.device)
+    _check.tensor("factors", factors, shape, torch.float64, X.device)
+    n, device = len(X), X.device
+    with _on(device):
+        model = _model(X, log_weights, means, factors, covariance_type)
+        asked = Asked(
+            torch.empty(n, dtype=X.dtype, device=device) if return_log_prob else None,
+            torch.empty((n, k), dtype=X.dtype, device=device) if return_resp else None,
+            torch.empty(n, dtype=torch.int32, device=device) if return_labels else None,
+        )
+        chunk, work = _work(X, k)
+        norms = torch.empty((2, chunk), dtype=X.dtype, device=device)
+        totals = torch.empty(chunk, dtype=torch.float64, device=device)
+        likelihood = torch.zeros(triton.cdiv(chunk, 16), dtype=torch.float64, device=device)
+        sums = Sums(X, model.frame, covariance_type, chunk) if moments else None
+        for first in range(0, n, chunk):
+            count = min(chunk, n - first)
+            _densities(
+                X,
+                model,
+                covariance_type,
+                sample_weight,
+                work if moments or return_resp else None,
+                norms,
+                asked,
+                likelihood,
+                first,
+                count,
+            )
+            if moments or return_resp:
+                resp = asked.resp
+                _shares(work, norms, model.least, sample_weight, resp, None, totals, first, count)
+            if sums is not None:
+                sums.add(X, work, totals, first, count)
+        found = sums.values() if sums is not None else (None,) * 3
+        return Em(likelihood.sum(), _weight(X, sample_weight), *found, *asked)
+
+
+def moments_given(
+    X: Any, means: Any, covariance_type: str, resp: Any, labels: Any, sample_weight: Any
+) -> Em:
+    """Add up the moments of `em` for responsibilities that are given."""
+    k = _check_rows(X, means, sample_weight)
+    shape_of(covariance_type, k, X.shape[1])
+    if resp is not None:
+        _check.tensor("resp", resp, (len(X), k), X.dtype, X.device)
+    else:
+        _check.tensor("labels", labels, (len(X),), torch.int32, X.device)
+    with _on(X.device):
+        chunk, work = _work(X, k)
+        totals = torch.empty(chunk, dtype=torch.float64, device=X.device)
+        sums = Sums(X, frame_about(means, _unit(X, means)), covariance_type, chunk)
+        for first in range(0, len(X), chunk):
+            count = min(chunk, len(X) - first)
+            _shares(work, None, None, sample_weight, resp, labels, totals, first, count)
+            sums.add(X, work, totals, first, count)
+        nothing = torch.full((), torch.nan, dtype=torch.float64, device=X.device)
+        return Em(nothing, _weight(X, sample_weight), *sums.values(), None, None, None)
+
+
+def _on(device: Any) -> AbstractContextManager[Any]:
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
+def _check_rows(X: Any, means: Any, sample_weight: Any) -> int:
+    """Return how many means there are, or raise if an argument does not fit."""
+    _check.rows_on_device(X)
+    d = X.shape[1]
+    if not _check.is_tensor(means) or means.ndim != 2 or len(means) == 0:
+        raise ValueError(f"means must be a float64 tensor of shape (K, {d}) with K >= 1")
+    _check.tensor("means", means, (len(means), d), torch.float64, X.device)
+    if sample_weight is not None:
+        _check.tensor("sample_weight", sample_weight, (len(X),), X.dtype, X.device)
+    return len(means)
+
+
+def _weight(X: Any, sample_weight: Any) -> Any:
+    if sample_weight is None:
+        return torch.full((), len(X), dtype=torch.float64, device=X.device)
+    return sample_weight.sum(dtype=torch.float64)
+
+
+def _power(exponent: Any, X: Any) -> Any:
+    """Return 2^exponent [1] in X's type, near enough to one that its inverse is a number."""
+    most = 100 if X.dtype == torch.float32 else 900
+    one = torch.ones(1, dtype=X.dtype, device=X.device)
+    return torch.ldexp(one, exponent.nan_to_num().clamp(-most, most).int())
+
+
+def _unit(X: Any, means: Any) -> Any:
+    """Return a power of two [1] that brings what is left of the rows near one or below."""
+    if len(X) == 0:
+        return torch.ones(1, dtype=X.dtype, device=X.device)
+    low, high = torch.aminmax(X, dim=0)  # [D]
+    low, high = low.double() - means.amax(dim=0), high.double() - means.amin(dim=0)
+    largest = torch.maximum(low.abs().amax(), high.abs().amax())
+    return _power(-torch.frexp(largest).exponent.reshape(1), X)
+
+
+def _model(X: Any, log_weights: Any, means: Any, factors: Any, covariance_type: str) -> Model:
+    d = X.shape[1]
+    matrices = covariance_type in ("full", "tied")
+    diagonal = torch.diagonal(factors, dim1=-2, dim2=-1) if matrices else factors
+    logs = torch.log(diagonal)
+    scale = _power((logs.mean() / 0.6931471805599453).round().reshape(1), X)
+    log_det = logs * d if covariance_type == "spherical" else logs.sum(dim=-1)  # [K], or [] tied
+    constants = log_weights + log_det - d / 2 * 1.8378770664093453  # log 2 pi
+    top = constants.amax().reshape(1)
+    top = torch.where(torch.isfinite(top), top, 0.0)
+    least = torch.exp(log_weights) * (torch.finfo(X.dtype).eps / 128)
+    frame, rounded = frame_about(means, scale), (factors / scale.double()).to(X.dtype)
+    middle, turned = None, None
+    if covariance_type == "tied":
+        middle = frame_about(means.mean(dim=0, keepdim=True), scale)
+        gaps = frame.centers() - middle.centers()  # [K, D]
+        turned = frame_about(gaps @ rounded.double().triu(), torch.ones_like(scale))
+    offsets = (constants - top).to(X.dtype)
+    return Model(frame, middle, turned, rounded, offsets, top, least.to(X.dtype))
+
+
+def _work(X: Any, k: int) -> tuple[int, Any]:
+    """Return how many rows a chunk has, and room for K numbers for each of them, [K, chunk]."""
+    n, d = X.shape
+    chunk = max(1, min(n, max(ROWS, WORK // (k + d) // 64 * 64)))
+    return chunk, torch.empty((k, chunk), dtype=X.dtype, device=X.device)
+
+
+def _densities(
+    X: Any,
+    model: Model,
+    covariance_type: str,
+    sample_weight: Any,
+    work: Any,
+    norms: Any,
+    asked: Asked,
+    likelihood: Any,
+    first: int,
+    count: int,
+) -> None:
+    d = X.shape[1]
+    k, chunk = len(model.offsets), norms.shape[1]
+    out = (work, norms, asked.log_prob, asked.labels, likelihood)
+    flags = {
+        "WEIGHTED": sample_weight is not None,
+        "KEEP": work is not None,
+        "LOG_PROB": asked.log_prob is not None,
+        "LABELS": asked.labels is not None,
+        "enable_fp_fusion": True,
+    }
+    tile = tiles("densities_full", d, X.element_size())
+    products = {
+        "PRECISION": precision(X.element_size()),
+        "BN": tile.rows,
+        "BD": tile.columns,
+        "BI": tile.summed,
+        "num_warps": tile.warps,
+        "num_stages": 2,
+    }
+    parts = (model.offsets, model.constant, sample_weight, *out)
+    if covariance_type == "full":
+        densities_full[(triton.cdiv(count, tile.rows),)](
+            X,
+            *model.frame,
+            model.factors,
+            *parts,
+            first,
+            count,
+            chunk,
+            k,
+            d,
+            ONE=in_one(tile.columns, d),
+            **products,
+            **flags,
+        )
+        return
+    rows, start, frame, factors = X, first, model.frame, model.factors
+    if model.turned is not None:
+        rows = torch.empty((count, d), dtype=X.dtype, device=X.device)
+        grid = (triton.cdiv(count, tile.rows), triton.cdiv(d, tile.columns))
+        project[grid](X, *model.middle, model.factors, rows, first, count, d, **products)
+        start, frame, factors = 0, model.turned, torch.ones_like(model.offsets)
+    tile = tiles("densities_plain", d, X.element_size())
+    densities_plain[(triton.cdiv(count, tile.rows),)](
+        rows,
+        *frame,
+        factors,
+        *parts,
+        start,
+        first,
+        count,
+        chunk,
+        k,
+        d,
+        DIAG=covariance_type == "diag",
+        BN=tile.rows,
+        BK=tile.components,
+        BD=tile.columns,
+        num_warps=tile.warps,
+        **flags,
+    )
+
+
+def _shares(
+    work: Any,
+    norms: Any,
+    least: Any,
+    sample_weight: Any,
+    resp: Any,
+    labels: Any,
+    totals: Any,
+    first: int,
+    count: int,
+) -> None:
+    """Fill the work space with shares: of log densities where there are norms."""
+    k, chunk = work.shape
+    given = "labels" if resp is None else "resp"
+    shares[(triton.cdiv(count, SHARES[0]),)](
+        work,
+        norms,
+        least,
+        sample_weight,
+        resp,
+        labels,
+        totals,
+        first,
+        count,
+        chunk,
+        k,
+        SOURCE=given if norms is None else "log",
+        WEIGHTED=sample_weight is not None,
+        RESP=resp is not None,
+        TOTALS=totals is not None,
+        BN=SHARES[0],
+        BK=SHARES[1],
+        num_warps=4,
+        enable_fp_fusion=True,
+    )
