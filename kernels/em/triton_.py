@@ -5,6 +5,7 @@ A chunk of rows at a time, log densities are written to a work space that stays 
 (`triton_moments`). The work space does not grow with the number of rows.
 """
 
+import math
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
@@ -161,12 +162,13 @@ def _model(X: Any, log_weights: Any, means: Any, factors: Any, covariance_type: 
     d = X.shape[1]
     matrices = covariance_type in ("full", "tied")
     diagonal = torch.diagonal(factors, dim1=-2, dim2=-1) if matrices else factors
-    logs = torch.log(diagonal)
-    scale = _power((logs.mean() / 0.6931471805599453).round().reshape(1), X)
-    log_det = logs * d if covariance_type == "spherical" else logs.sum(dim=-1)  # [K], or [] tied
-    constants = log_weights + log_det - d / 2 * 1.8378770664093453  # log 2 pi
+    scale = _power(torch.log2(diagonal).mean().round().reshape(1), X)
+    logs = torch.log(diagonal / scale.double())
+    log_det = logs * d if covariance_type == "spherical" else logs.sum(dim=-1)  # [K], tied: []
+    constants = log_weights + log_det
     top = constants.amax().reshape(1)
     top = torch.where(torch.isfinite(top), top, 0.0)
+    constant = top + d * (torch.log(scale.double()) - math.log(2 * math.pi) / 2)
     least = torch.exp(log_weights) * (torch.finfo(X.dtype).eps / 128)
     frame, rounded = frame_about(means, scale), (factors / scale.double()).to(X.dtype)
     middle, turned = None, None
@@ -175,7 +177,7 @@ def _model(X: Any, log_weights: Any, means: Any, factors: Any, covariance_type: 
         gaps = frame.centers() - middle.centers()  # [K, D]
         turned = frame_about(gaps @ rounded.double().triu(), torch.ones_like(scale))
     offsets = (constants - top).to(X.dtype)
-    return Model(frame, middle, turned, rounded, offsets, top, least.to(X.dtype))
+    return Model(frame, middle, turned, rounded, offsets, constant, least.to(X.dtype))
 
 
 def _work(X: Any, k: int) -> tuple[int, Any]:

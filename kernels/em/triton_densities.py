@@ -11,13 +11,13 @@ A difference from the mean is formed before anything is squared, so where the ro
 matter: it errs by at most 2 u (|x - mu| + u |mu|), u the unit roundoff of T, X's type. A product of
 float32 is the sum of three of tf32 ("tf32x3") on tensor cores. tf32 keeps 11 bits, so a = h + l +
 e with |e| <= 2^-21 |a|, and l.l is left out: a product errs by at most 20 u, and an addition in a
-tensor core by 4 u of the largest magnitude. So for "full", with g = |x - mu| + u |mu|::
+tensor core by less than 4 u of the largest magnitude. So for "full", with g = |x - mu| + u |mu|::
 
     |dz_j| <= (4 D + 24) u sum_i |U_ij| g_i
 
-for "tied" the same with g = |x - s|, s the mean of the means, since rows are multiplied by U once
-for all components; for "diag" and "spherical", without a product of matrices, |dz_j| <= 5 u U_j g_j.
-In float64 the products are those of the type: (D + 4) u in place of (4 D + 24) u. Then
+for "tied" the same with g = |x - s| + |mu - s|, s the mean of the means, since rows are multiplied
+by U once for all components; for "diag" and "spherical", without a product of matrices, |dz_j| <=
+5 u U_j g_j. In float64 products are those of the type: (D + 4) u in place of (4 D + 24) u. Then
 
     |dl| <= sum_j (2 |z_j| + |dz_j|) |dz_j| / 2 + (D + 4) u |z|^2 + 2 u (c - c_k)
 

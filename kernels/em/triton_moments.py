@@ -1,7 +1,8 @@
 """Moments of a mixture on a GPU.
 
     share_ik = w_i r_ik, or zero where r_ik < pi_k u / 64
-    resp_sums_k = sum_i share_ik     sums_k = sum_i share_ik g_ik     second_k = sum_i share_ik g_ik g_ik^T
+    resp_sums_k = sum_i share_ik     sums_k = sum_i share_ik g_ik
+    second_k = sum_i share_ik g_ik g_ik^T
 
 with g_ik = x'_i - mu'_k, scaled as in `triton_densities`. Program p of S that share a tile of sums
 takes blocks p, p + S, p + 2 S, ... of the rows, adds the products of a block in X's type and the

@@ -151,7 +151,7 @@ def test_any_data(n, d, k, covariance_type, dtype, offset, spread, apart, seed):
 
 @every_covariance
 def test_far_from_the_origin_float32_is_as_good_as_near_it(covariance_type):
-    case, _ = make(400, 5, 4, covariance_type, np.float32, offset=1e4, spread=0.05)
+    case, _ = make(200, 5, 4, covariance_type, np.float32, offset=1e4, spread=0.05)
     fast = run(*case, covariance_type, **ALL)
     truth = em(*case, covariance_type, backend="ref", **ALL)
     assert np.abs(fast.log_prob - truth.log_prob).max() < 1e-3
@@ -164,7 +164,7 @@ def test_far_from_the_origin_float32_is_as_good_as_near_it(covariance_type):
 @every_type
 @every_covariance
 def test_a_power_of_two_changes_nothing_but_the_scale(covariance_type, dtype):
-    (X, log_weights, means, factors), _ = make(60, 6, 4, covariance_type, dtype)
+    (X, log_weights, means, factors), _ = make(30, 6, 4, covariance_type, dtype)
     near = run(X, log_weights, means, factors, covariance_type, **ALL)
     for power in (-60, 60):
         unit = 2.0**power
@@ -178,9 +178,9 @@ def test_a_power_of_two_changes_nothing_but_the_scale(covariance_type, dtype):
 
 @every_covariance
 def test_chunks_and_numbers_of_programs_change_rounding_alone(covariance_type, monkeypatch):
-    case, weight = make(150, 7, 5, covariance_type, np.float64)
+    case, weight = make(80, 7, 5, covariance_type, np.float64)
     whole = run(*case, covariance_type, weight, **ALL)
-    monkeypatch.setattr(triton_, "ROWS", 64)
+    monkeypatch.setattr(triton_, "ROWS", 48)
     monkeypatch.setattr(triton_, "WORK", 1)
     monkeypatch.setattr(triton_sums, "PROGRAMS", 2)
     parts = run(*case, covariance_type, weight, **ALL)
@@ -218,16 +218,16 @@ def test_given_responsibilities(covariance_type, dtype):
 @every_type
 @every_covariance
 def test_rows_out_of_reach_and_components_without_rows(covariance_type, dtype):
-    (X, log_weights, means, factors), _ = make(60, 5, 4, covariance_type, dtype)
+    (X, log_weights, means, factors), _ = make(42, 5, 4, covariance_type, dtype)
     log_weights[1] = -np.inf
-    weight = np.ones(60, dtype=dtype)
+    weight = np.ones(42, dtype=dtype)
     rows = np.array([7, 40])
     weight[rows] = 0
     model = log_weights, means, factors, covariance_type
     without = run(X, *model, weight)
     assert without.resp_sums[1] == 0
     assert (without.sums[1] == 0).all()
-    for value in (np.finfo(dtype).max, -np.inf, np.nan):
+    for value in (np.finfo(dtype).max, np.nan):
         far = X.copy()
         far[7, 2] = far[40] = value
         found = run(far, *model, **ALL)
