@@ -28,8 +28,7 @@ class Model(NamedTuple):
     """A mixture as the kernels take it."""
 
     frame: Frame
-    middle: Frame | None  # "tied" only: the mean of the means
-    turned: Frame | None  # "tied" only: U'^T (mu' - s'), for rows that are multiplied by U' too
+    turned: tuple[Frame, Frame] | None  # "tied" only: of s', and of U'^T (mu' - s')
     factors: Any  # type of X: U'
     offsets: Any  # [K], type of X: constant terms less the largest
     constant: Any  # [1] float64: the largest
@@ -69,6 +68,7 @@ def em(
             torch.empty((n, k), dtype=X.dtype, device=device) if return_resp else None,
             torch.empty(n, dtype=torch.int32, device=device) if return_labels else None,
         )
+        keep = moments or return_resp
         chunk, work = _work(X, k)
         norms = torch.empty((2, chunk), dtype=X.dtype, device=device)
         totals = torch.empty(chunk, dtype=torch.float64, device=device)
@@ -81,20 +81,21 @@ def em(
                 model,
                 covariance_type,
                 sample_weight,
-                work if moments or return_resp else None,
+                work if keep else None,
                 norms,
                 asked,
                 likelihood,
                 first,
                 count,
             )
-            if moments or return_resp:
+            if keep:
                 resp = asked.resp
                 _shares(work, norms, model.least, sample_weight, resp, None, totals, first, count)
             if sums is not None:
                 sums.add(X, work, totals, first, count)
-        found = sums.values() if sums is not None else (None,) * 3
-        return Em(likelihood.sum(), _weight(X, sample_weight), *found, *asked)
+        resp_sums, sums_, second = sums.values() if sums is not None else (None,) * 3
+        found = (likelihood.sum(), _weight(X, sample_weight), resp_sums, sums_, second)
+        return Em(*found, *asked)
 
 
 def moments_given(
@@ -171,13 +172,14 @@ def _model(X: Any, log_weights: Any, means: Any, factors: Any, covariance_type: 
     constant = top + d * (torch.log(scale.double()) - math.log(2 * math.pi) / 2)
     least = torch.exp(log_weights) * (torch.finfo(X.dtype).eps / 128)
     frame, rounded = frame_about(means, scale), (factors / scale.double()).to(X.dtype)
-    middle, turned = None, None
+    turned = None
     if covariance_type == "tied":
         middle = frame_about(means.mean(dim=0, keepdim=True), scale)
         gaps = frame.centers() - middle.centers()  # [K, D]
-        turned = frame_about(gaps @ rounded.double().triu(), torch.ones_like(scale))
+        gaps = gaps @ rounded.double().triu()
+        turned = middle, frame_about(gaps, torch.ones_like(scale))
     offsets = (constants - top).to(X.dtype)
-    return Model(frame, middle, turned, rounded, offsets, constant, least.to(X.dtype))
+    return Model(frame, turned, rounded, offsets, constant, least.to(X.dtype))
 
 
 def _work(X: Any, k: int) -> tuple[int, Any]:
@@ -239,8 +241,9 @@ def _densities(
     if model.turned is not None:
         rows = torch.empty((count, d), dtype=X.dtype, device=X.device)
         grid = (triton.cdiv(count, tile.rows), triton.cdiv(d, tile.columns))
-        project[grid](X, *model.middle, model.factors, rows, first, count, d, **products)
-        start, frame, factors = 0, model.turned, torch.ones_like(model.offsets)
+        middle, frame = model.turned
+        project[grid](X, *middle, model.factors, rows, first, count, d, **products)
+        start, factors = 0, torch.ones_like(model.offsets)
     tile = tiles("densities_plain", d, X.element_size())
     densities_plain[(triton.cdiv(count, tile.rows),)](
         rows,
