@@ -144,9 +144,10 @@ def _weight(X: Any, sample_weight: Any) -> Any:
 
 def _power(exponent: Any, X: Any) -> Any:
     """Return 2^exponent [1] in X's type, near enough to one that its inverse is a number."""
-    most = 100 if X.dtype == torch.float32 else 900
-    one = torch.ones(1, dtype=X.dtype, device=X.device)
-    return torch.ldexp(one, exponent.nan_to_num().clamp(-most, most).int())
+    # By its bits, since a power that a GPU approximates would round every x times it.
+    if X.dtype == torch.float32:
+        return (exponent.nan_to_num().clamp(-100, 100).int() + 127 << 23).view(torch.float32)
+    return (exponent.nan_to_num().clamp(-900, 900).long() + 1023 << 52).view(torch.float64)
 
 
 def _unit(X: Any, means: Any) -> Any:
