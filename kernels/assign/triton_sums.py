@@ -66,7 +66,9 @@ def power_above(value: Any, bits: int) -> Any:
     """Return the largest power of two m with value * m <= 2^bits; one for zero."""
     exponent = torch.frexp(value).exponent  # value < 2^exponent
     limit = 1000 if value.dtype == torch.float64 else 120
-    power = torch.ldexp(torch.ones_like(value), (bits - exponent).clamp(-limit, limit))
+    power = (bits - exponent).clamp(-limit, limit)
+    # From its bits: torch.ldexp multiplies by pow(2, x), which is not exact on every device.
+    power = (power.to(torch.int64) + 1023 << 52).view(torch.float64).to(value.dtype)
     return torch.where(value > 0, power, torch.ones_like(value))
 
 
