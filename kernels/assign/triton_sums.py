@@ -14,6 +14,7 @@ import triton
 import triton.language as tl
 
 from unsup_fast.kernels.assign.triton_scores import rows_at
+from unsup_fast.kernels.powers import power_of_two
 
 FINE = tl.constexpr(2.0**30)  # quanta of the second integer in one of the first
 
@@ -66,9 +67,7 @@ def power_above(value: Any, bits: int) -> Any:
     """Return the largest power of two m with value * m <= 2^bits; one for zero."""
     exponent = torch.frexp(value).exponent  # value < 2^exponent
     limit = 1000 if value.dtype == torch.float64 else 120
-    power = (bits - exponent).clamp(-limit, limit)
-    # From its bits: torch.ldexp multiplies by pow(2, x), which is not exact on every device.
-    power = (power.to(torch.int64) + 1023 << 52).view(torch.float64).to(value.dtype)
+    power = power_of_two((bits - exponent).clamp(-limit, limit), value.dtype)
     return torch.where(value > 0, power, torch.ones_like(value))
 
 

@@ -18,6 +18,7 @@ from unsup_fast.kernels.em.triton_densities import densities_full, densities_pla
 from unsup_fast.kernels.em.triton_moments import shares
 from unsup_fast.kernels.em.triton_sums import Sums
 from unsup_fast.kernels.em.triton_tiles import Frame, frame_about, in_one, precision, tiles
+from unsup_fast.kernels.powers import power_of_two
 
 WORK = 1 << 23  # numbers in the work space,
 ROWS = 1024  # unless that many rows need more
@@ -144,10 +145,8 @@ def _weight(X: Any, sample_weight: Any) -> Any:
 
 def _power(exponent: Any, X: Any) -> Any:
     """Return 2^exponent [1] in X's type, near enough to one that its inverse is a number."""
-    # By its bits, since a power that a GPU approximates would round every x times it.
-    if X.dtype == torch.float32:
-        return (exponent.nan_to_num().clamp(-100, 100).int() + 127 << 23).view(torch.float32)
-    return (exponent.nan_to_num().clamp(-900, 900).long() + 1023 << 52).view(torch.float64)
+    limit = 100 if X.dtype == torch.float32 else 900
+    return power_of_two(exponent.nan_to_num().clamp(-limit, limit), X.dtype)
 
 
 def _unit(X: Any, means: Any) -> Any:

@@ -13,6 +13,7 @@ from unsup_fast.decomposition import _base, _dimension, _input, _solvers
 from unsup_fast.decomposition._solvers import Axes
 from unsup_fast.kernels.covariance import Covariance, merged
 from unsup_fast.kernels.eigh import eigh
+from unsup_fast.kernels.powers import power_of_two
 
 SAMPLE = 100  # rows whose median is the middle of the data
 
@@ -68,7 +69,7 @@ def _scale(X: Any, shift: Any) -> Any:
     reach = torch.maximum((X.amax(dim=0) - shift).abs(), (X.amin(dim=0) - shift).abs())
     most = int(np.log2(torch.finfo(X.dtype).max)) - 1
     exponent = torch.frexp(reach.clamp_max(torch.finfo(X.dtype).max)).exponent
-    return torch.ldexp(torch.ones_like(reach), -exponent.clamp(-most, most))
+    return power_of_two(-exponent.clamp(-most, most), X.dtype)
 
 
 def attributes_of(estimator: Any, X: Any, gpu: Any) -> dict[str, Any]:

@@ -1,0 +1,13 @@
+"""Powers of two of tensors, exact on any device."""
+
+from typing import Any
+
+import torch
+
+
+def power_of_two(exponent: Any, dtype: Any) -> Any:
+    """Return 2^exponent, for whole numbers from -1022 to 1023 that `dtype` can hold.
+
+    From their bits: `torch.ldexp` multiplies by a power that a GPU may only approximate.
+    """
+    return (exponent.to(torch.int64) + 1023 << 52).view(torch.float64).to(dtype)
