@@ -1,0 +1,60 @@
+"""Reference for `denoise`: the formulas in float64, rounded once."""
+
+from typing import Any
+
+import torch
+
+from unsup_fast.kernels.denoise.terms import (
+    ANCHOR_ANCHOR,
+    ANCHOR_HISTORY,
+    ANCHOR_KEEP,
+    ANCHOR_X,
+    CLIP,
+    GUIDANCE,
+    KEEP_X,
+    KEEP_X0,
+    NEXT_ANCHOR,
+    NEXT_HISTORY,
+    NEXT_KEEP,
+    NEXT_NOISE,
+    NEXT_X,
+    X0_OUTPUT,
+    X0_X,
+)
+
+
+def denoise(
+    x: Any,
+    output: Any,
+    row: Any,
+    uncond: Any,
+    history: Any,
+    anchor: Any,
+    z: Any,
+    threshold: tuple[float, float] | None,
+) -> tuple[Any, Any, Any]:
+    """Return the next x, what the solver keeps, and the next anchor, [B, ...] each."""
+    dtype = x.dtype
+    x, model = x.double(), output.double()
+    if uncond is not None:
+        model = uncond + row[GUIDANCE] * (model - uncond)
+    x0 = row[X0_X] * x + row[X0_OUTPUT] * model
+    if threshold is None:
+        x0 = torch.clamp(x0, -row[CLIP], row[CLIP])
+    else:
+        quantile, greatest = threshold
+        s = torch.quantile(x0.abs().flatten(1), quantile, dim=1).clamp(1, greatest)
+        s = s.view(-1, *[1] * (x.ndim - 1))
+        x0 = torch.clamp(x0, -s, s) / s
+    kept = row[KEEP_X] * x + row[KEEP_X0] * x0
+    next_x = row[NEXT_X] * x + row[NEXT_KEEP] * kept
+    next_anchor = row[ANCHOR_X] * x + row[ANCHOR_KEEP] * kept
+    if anchor is not None:
+        next_x = next_x + row[NEXT_ANCHOR] * anchor.double()
+        next_anchor = next_anchor + row[ANCHOR_ANCHOR] * anchor.double()
+    for j, past in enumerate(history):
+        next_x = next_x + row[NEXT_HISTORY + j] * past.double()
+        next_anchor = next_anchor + row[ANCHOR_HISTORY + j] * past.double()
+    if z is not None:
+        next_x = next_x + row[NEXT_NOISE] * z.double()
+    return next_x.to(dtype), kept.to(dtype), next_anchor.to(dtype)

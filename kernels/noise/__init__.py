@@ -1,0 +1,126 @@
+"""`noise`: the forward process of diffusion for a batch of different times, noise drawn inside.
+
+x_t = signal_b x0 + sigma_b eps for sample b, and the training target beside it. The coefficients
+are float64 until the one cast to the type of the arithmetic, float32 (float64 for float64), and
+each result is rounded once, so in bfloat16 no small sigma is lost.
+"""
+
+from typing import Any
+
+import torch
+
+from unsup_fast.kernels import _samples, threads
+from unsup_fast.kernels._dispatch import choose
+
+__all__ = ["noise"]
+
+TARGETS = (None, "eps", "v", "flow")
+
+
+def noise(
+    x0: Any,
+    signal: Any,
+    sigma: Any,
+    *,
+    eps: Any = None,
+    seed: Any = None,
+    stream: int = 0,
+    target: str | None = None,
+    out: Any = None,
+    out_target: Any = None,
+    n_threads: int | None = None,
+    backend: str | None = None,
+) -> Any:
+    """Return ``signal x0 + sigma eps`` and, if asked for, the target of training.
+
+    Parameters
+    ----------
+    x0 : tensor of shape (B, ...), float32, float64, bfloat16 or float16
+        Row-major or channels-last; other strides are copied first.
+    signal, sigma : float or float64 tensor of shape (B,)
+        For DDPM ``sqrt(alphas_cumprod[t])`` and ``sqrt(1 - alphas_cumprod[t])``. They take no
+        gradient.
+    eps : tensor like x0, optional
+        The noise; without it, it is drawn from `seed`.
+    seed : int, or one int a sample, optional
+        As for `kernels.randn`; int64 tensors are taken as they are.
+    stream : int
+        As for `kernels.randn`.
+    target : {None, "eps", "v", "flow"}
+        What to return beside x_t: eps, signal eps - sigma x0, or eps - x0.
+    out, out_target : tensors like x0, optional
+        Where to write x_t and the target; `out` may be x0 or eps, `out_target` the other.
+    n_threads : int, optional
+        Threads to run; None for all. The result is the same to the bit.
+    backend : {"native", "triton", "ref"}, optional
+        Implementation; None chooses.
+
+    Returns
+    -------
+    tensor like x0, or a pair of them
+        x_t, or x_t and the target.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes, types or devices do not fit, or not exactly one of `eps` and `seed` is given.
+    """
+    _samples.batch("x0", x0)
+    signal, sigma = _coefficient("signal", signal, x0), _coefficient("sigma", sigma, x0)
+    if (eps is None) == (seed is None):
+        given = "neither" if eps is None else "both"
+        raise ValueError(f"{given} of eps and seed given; pass one of them")
+    if target not in TARGETS:
+        raise ValueError(f"target={target!r} is unknown; pass one of {list(TARGETS)}")
+    if out_target is not None and target is None:
+        raise ValueError("out_target is given but no target; pass target='eps', 'v' or 'flow'")
+    for name, value in (("eps", eps), ("out", out), ("out_target", out_target)):
+        if value is not None:
+            _samples.like(name, value, x0, "x0")
+    number, numbers = _samples.seeds(seed, x0)
+    stream = _samples.stream(stream)
+    threads.effective(n_threads)
+    run = choose("noise", {"ref": _ref}, backend, "ref")
+    x_t, aim = run(x0, signal, sigma, eps, number, numbers, stream, target)
+    x_t = x_t if out is None else out.copy_(x_t)
+    if target is None:
+        return x_t
+    return x_t, aim if out_target is None else out_target.copy_(aim)
+
+
+def _coefficient(name: str, value: Any, x0: Any) -> Any:
+    """Return float64 [B] on the device of x0."""
+    if isinstance(value, int | float):
+        return torch.full(x0.shape[:1], value, dtype=torch.float64, device=x0.device)
+    value = torch.as_tensor(value)
+    if value.dtype != torch.float64:
+        raise TypeError(
+            f"{name} must be float64, got {value.dtype}; compute it in float64: in a shorter type "
+            "small noise is lost"
+        )
+    if value.ndim == 0:
+        value = value.expand(len(x0))
+    if value.shape != x0.shape[:1]:
+        raise ValueError(
+            f"{name} has shape {tuple(value.shape)}; pass a number or one for each of "
+            f"{len(x0)} samples"
+        )
+    if value.requires_grad and torch.is_grad_enabled():
+        raise ValueError(f"{name} takes no gradient; pass {name}.detach()")
+    return value.to(x0.device)
+
+
+def _ref(
+    x0: Any,
+    signal: Any,
+    sigma: Any,
+    eps: Any,
+    seed: int | None,
+    seeds: Any,
+    stream: int,
+    target: str | None,
+) -> tuple[Any, Any]:
+    from unsup_fast.kernels.noise import ref
+
+    drawn = _samples.reference_normals(x0, seed, seeds, stream) if eps is None else eps
+    return ref.noise(x0, signal, sigma, drawn, target)

@@ -1,0 +1,16 @@
+"""Reference for `noise`: the formulas in float64, rounded once."""
+
+from typing import Any
+
+
+def noise(x0: Any, signal: Any, sigma: Any, eps: Any, target: str | None) -> tuple[Any, Any]:
+    """Return x_t and the target or None, [B, ...] each; signal and sigma are float64 [B]."""
+    dtype = x0.dtype
+    each = (-1, *[1] * (x0.ndim - 1))
+    signal, sigma = signal.view(each), sigma.view(each)
+    x0, eps = x0.double(), eps.double()
+    x_t = signal * x0 + sigma * eps
+    if target is None:
+        return x_t.to(dtype), None
+    targets = {"eps": eps, "v": signal * eps - sigma * x0, "flow": eps - x0}
+    return x_t.to(dtype), targets[target].to(dtype)
