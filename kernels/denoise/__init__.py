@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from unsup_fast.kernels import _samples, threads
+from unsup_fast.kernels import _samples
 from unsup_fast.kernels.denoise._run import Call, run
 from unsup_fast.kernels.denoise.terms import N_HISTORY, N_TERMS
 
@@ -103,9 +103,9 @@ def denoise(
         raise ValueError("both seed and noise are given; pass one of them, or none")
     row, threshold = _row(row, x), _threshold(threshold)
     number, numbers = _samples.seeds(seed, x)
-    stream, n = _samples.stream(stream), threads.effective(n_threads)
+    stream = _samples.stream(stream)
     call = Call(
-        x, output, row, uncond, history, anchor, number, numbers, stream, noise, threshold, n,
+        x, output, row, uncond, history, anchor, number, numbers, stream, noise, threshold, n_threads,
         backend,
     )  # fmt: skip
     if _samples.direct((x, output, uncond, *history, anchor, noise, keep, anchor_out, out)):
