@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,12 +104,8 @@ def threads_for(x: Any, n_threads: int | None) -> int:
     return threads.effective(n_threads)
 
 
-class Place(NamedTuple):
-    """Where a tensor lies: see csrc/samples.hpp."""
-
-    address: int
-    step: int
-    last: bool
+# Address, elements from one sample to the next, whether channels are last: csrc/samples.hpp.
+Place = tuple[int, int, bool]
 
 
 def shape_of(x: Any) -> tuple[int, int, int]:
@@ -123,7 +119,7 @@ def shape_of(x: Any) -> tuple[int, int, int]:
 def place(x: Any, n: int) -> Place | None:
     """Return where x [B, ...] of n elements a sample lies; None if its samples are not dense."""
     if x.is_contiguous():
-        return Place(x.data_ptr(), n, False)
+        return x.data_ptr(), n, False
     shape, stride = x.shape, x.stride()
     step = stride[0] if shape[0] > 1 else n
     orders = [(False, range(x.ndim - 1, 0, -1))]
@@ -136,7 +132,7 @@ def place(x: Any, n: int) -> Place | None:
                 break
             expected *= shape[dim]
         else:
-            return Place(x.data_ptr(), step, last)
+            return x.data_ptr(), step, last
     return None
 
 
@@ -152,7 +148,7 @@ def place_in(x: Any, n: int, kept: list[Any]) -> Place | None:
 def place_out(name: str, x: Any, n: int) -> Place:
     """Return where the output x lies, or raise."""
     found = place(x, n)
-    if found is None or (found.step < n and x.shape[0] > 1):
+    if found is None or (found[1] < n and x.shape[0] > 1):
         raise ValueError(
             f"{name} has strides {x.stride()}; its samples must be dense, row-major or "
             "channels-last: pass torch.empty_like(x)"
@@ -181,15 +177,16 @@ def check_overlap(
 
 
 def _shared(a: Place, b: Place, n: int, samples: int, itemsize: int) -> bool:
-    apart = b.address - a.address
-    if apart >= ((samples - 1) * a.step + n) * itemsize:
+    (start, step, _), (its_start, its_step, _) = a, b
+    apart, dense = its_start - start, n * itemsize
+    if apart >= (samples - 1) * step * itemsize + dense:
         return False
-    if -apart >= ((samples - 1) * b.step + n) * itemsize:
+    if -apart >= (samples - 1) * its_step * itemsize + dense:
         return False
-    if a.step != b.step or samples == 1:
+    if step != its_step or samples == 1:
         return True
-    between = apart % (a.step * itemsize)  # samples of the two may lie in turn
-    return between < n * itemsize or a.step * itemsize - between < n * itemsize
+    between = apart % (step * itemsize)  # samples of the two may lie in turn
+    return between < dense or step * itemsize - between < dense
 
 
 def on_gpu(name: str, x: Any) -> None:

@@ -104,10 +104,8 @@ def denoise(
     row, threshold = _row(row, x), _threshold(threshold)
     number, numbers = _samples.seeds(seed, x)
     stream = _samples.stream(stream)
-    call = Call(
-        x, output, row, uncond, history, anchor, number, numbers, stream, noise, threshold, n_threads,
-        backend,
-    )  # fmt: skip
+    given = (x, output, row, uncond, history, anchor, number, numbers, stream, noise, threshold)
+    call = Call(*given, n_threads, backend)
     if _samples.direct((x, output, uncond, *history, anchor, noise, keep, anchor_out, out)):
         out = torch.empty_like(x) if out is None else out
         run(call, out, keep, anchor_out)
@@ -128,7 +126,7 @@ def _row(row: Any, x: Any) -> Any:
             f"row must be float64 of shape ({N_TERMS},), got {row.dtype} of shape "
             f"{tuple(row.shape)}; take a row of a sampler's table"
         )
-    if row.device.type != "cpu" and row.device != x.device:
+    if not row.is_cpu and row.device != x.device:
         raise ValueError(f"row is on {row.device}; it must be on the host or on {x.device} like x")
     if row.requires_grad and torch.is_grad_enabled():
         raise ValueError("row takes no gradient; pass row.detach()")

@@ -43,8 +43,6 @@ class Call(NamedTuple):
 def run(call: Call, out: Any, keep: Any, anchor_out: Any) -> None:
     """Fill `out`, and `keep` and `anchor_out` unless they are None."""
     x = call.x
-    if call.row.is_cpu:
-        _check_row(call)
     if x.is_cpu:
         fill = choose("denoise", HOST, call.backend)
     else:
@@ -96,7 +94,7 @@ def _check_absent(values: list[float], place: int, name: str, tensor: str) -> No
 def _native(
     call: Call, shape: tuple[int, int, int], ins: list[Any], outs: list[Any], to: Any
 ) -> None:
-    native().denoise(
+    fits = native().denoise(
         _samples.TYPES.index(call.x.dtype),
         shape,
         call.row.data_ptr(),
@@ -108,14 +106,16 @@ def _native(
         outs,
         _samples.threads_for(call.x, call.n_threads),
     )
+    if not fits:
+        _check_row(call)
 
 
 def _ref(call: Call, shape: tuple[int, int, int], ins: list[Any], outs: list[Any], to: Any) -> None:
     from unsup_fast.kernels.denoise import ref
 
-    drawn = call.noise is None and call.noisy
+    _check_row(call)
     z = call.noise
-    if drawn:
+    if z is None and call.noisy:
         z = _samples.reference_normals(call.x, call.seed, call.seeds, call.stream)
     made = ref.denoise(*call[:6], z, call.threshold)
     for tensor, value in zip(to, made, strict=True):
@@ -127,6 +127,8 @@ def _triton(
     call: Call, shape: tuple[int, int, int], ins: list[Any], outs: list[Any], to: Any
 ) -> None:
     _samples.on_gpu("x", call.x)
+    if call.row.is_cpu:
+        _check_row(call)
     from unsup_fast.kernels.denoise import triton_
 
     triton_.denoise(call, shape, ins, outs)

@@ -64,10 +64,8 @@ def _denoise(
     keep: bool,
     anchor_out: bool,
 ) -> list[Tensor]:
-    call = Call(
-        x, output, row, uncond, history, anchor, seed, seeds, stream, noise, threshold, n_threads,
-        backend,
-    )  # fmt: skip
+    given = (x, output, row, uncond, history, anchor, seed, seeds, stream, noise, threshold)
+    call = Call(*given, n_threads, backend)
     made = [torch.empty_like(x) for _ in range(1 + keep + anchor_out)]
     run(call, made[0], made[1] if keep else None, made[-1] if anchor_out else None)
     return made
@@ -98,10 +96,8 @@ def _denoise_into(
     keep: Tensor | None,
     anchor_out: Tensor | None,
 ) -> None:
-    call = Call(
-        x, output, row, uncond, history, anchor, seed, seeds, stream, noise, threshold, n_threads,
-        backend,
-    )  # fmt: skip
+    given = (x, output, row, uncond, history, anchor, seed, seeds, stream, noise, threshold)
+    call = Call(*given, n_threads, backend)
     run(call, out, keep, anchor_out)
 
 

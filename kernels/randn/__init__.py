@@ -97,9 +97,7 @@ def randn(
     return out
 
 
-def fill(
-    out: Array, dtype: str, seeds: Array, stream: int, first: int, n_threads: int
-) -> None:
+def fill(out: Array, dtype: str, seeds: Array, stream: int, first: int, n_threads: int) -> None:
     """Fill an array of numbers, or of their bits, from one seed or one for each sample."""
     if out.size == 0:
         return
