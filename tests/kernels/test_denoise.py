@@ -206,7 +206,8 @@ def test_empty():
 
 def test_wrong_arguments():
     x, output, _ = arguments((2, 3, 4, 4), torch.float32)
-    row = row_of()
+    row, infinite = row_of(), row_of()
+    infinite[terms.NEXT_X] = torch.inf
     cases = [
         (TypeError, "x must be a torch tensor, got ndarray", (x.numpy(), output, row), {}),
         (TypeError, "x must be float32.*got torch.int64", (x.long(), output, row), {}),
@@ -221,8 +222,7 @@ def test_wrong_arguments():
         (ValueError, r"NEXT_HISTORY \+ 1\]=.* needs 2 tensors", (x, output, row_of(2)),
          {"history": [x]}),
         (ValueError, r"row\[CLIP\]=-1.0 must be 0 or more", (x, output, row_of(clip=-1)), {}),
-        (ValueError, "row must be finite", (x, output, row.index_fill(0, torch.tensor(6), torch.inf)),
-         {}),
+        (ValueError, "row must be finite", (x, output, infinite), {}),
         (ValueError, "history has 5 tensors", (x, output, row), {"history": [x] * 5}),
         (ValueError, "both seed and noise", (x, output, row), {"seed": 1, "noise": x}),
         (ValueError, "seed=-1 must be between", (x, output, row), {"seed": -1}),
