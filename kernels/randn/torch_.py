@@ -63,7 +63,9 @@ def _fill(
     dtype, memory = TYPES[out.dtype], out.detach().cpu()
     array = (memory.view(torch.int16) if dtype == "bfloat16" else memory).numpy()
     given = np.array([seed], np.int64) if seeds is None else seeds.cpu().numpy()
-    run(array, dtype, given.view(np.uint64), stream % (1 << 64), first, threads.effective(n_threads))
+    run(
+        array, dtype, given.view(np.uint64), stream % (1 << 64), first, threads.effective(n_threads)
+    )
     if on_gpu:
         out.copy_(memory)
     return None
