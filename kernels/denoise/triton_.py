@@ -16,7 +16,7 @@ from unsup_fast.kernels.denoise._run import Call
 from unsup_fast.kernels.denoise.terms import GUIDANCE, N_HISTORY, X0_OUTPUT, X0_X
 from unsup_fast.kernels.noise.triton_ import normals_of, places_of
 
-BLOCK = 1024  # elements of a program
+BLOCK = 1024  # elements of a program, twice those of float64
 
 
 def denoise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any, Any]) -> None:
@@ -38,7 +38,8 @@ def denoise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any, Any]) -
         ]
         tensors += [(None, last) if pair is None else pair for pair in made]
         wide = x.dtype == torch.float64
-        step[(triton.cdiv(n, BLOCK) * samples,)](
+        block = BLOCK // 2 if wide else BLOCK
+        step[(triton.cdiv(n, block) * samples,)](
             *(tensor for tensor, _ in tensors),
             row,
             bounds,
@@ -53,8 +54,9 @@ def denoise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any, Any]) -
             LAST=last,
             ALIGNED=n % (2 if wide else 4) == 0 or call.seeds is not None,
             WIDE=wide,
-            BLOCK=BLOCK,
+            BLOCK=block,
             num_warps=4,
+            enable_fp_fusion=True,
         )
         _samples.copy_back(made, to)
 
