@@ -101,17 +101,16 @@ def fill(out: Array, dtype: str, seeds: Array, stream: int, first: int, n_thread
     """Fill an array of numbers, or of their bits, from one seed or one for each sample."""
     if out.size == 0:
         return
-    each = len(seeds) if len(seeds) != 1 else 1
-    apart = np.moveaxis(out, 1, -1) if out.ndim > 2 else out
-    if out.flags.c_contiguous:
-        memory, samples, channels = out, each, 1
-    elif apart.flags.c_contiguous:
-        memory, samples, channels = apart, out.shape[0], out.shape[1]
-    else:
-        memory, samples, channels = np.empty(out.shape, out.dtype), each, 1
+    memory, samples, channels = out, len(seeds), 1
+    if not out.flags.c_contiguous:
+        apart = np.moveaxis(out, 1, -1) if out.ndim > 2 else out
+        if apart.flags.c_contiguous:
+            memory, samples, channels = apart, out.shape[0], out.shape[1]
+        else:
+            memory = np.empty(out.shape, out.dtype)
     places = out.size // (samples * channels)
     native().randn(seeds, stream, first, dtype, samples, channels, places, memory, n_threads)
-    if memory is not out and memory is not apart:
+    if not np.may_share_memory(memory, out):
         out[...] = memory
 
 

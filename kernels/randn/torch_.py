@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from unsup_fast.kernels import _check, threads
-from unsup_fast.kernels._dispatch import choose
+from unsup_fast.kernels._dispatch import choose, native
 from unsup_fast.kernels.randn import _seeds, _whole, fill, fill_by_reference
 
+LARGE = 4 << 20  # bytes from which NumPy asks for huge pages, torch not
 TYPES = {
     torch.float32: "float32",
     torch.float64: "float64",
@@ -39,6 +40,8 @@ def randn(
         filled = out
     number, numbers = _one_or_each(seed, shape, filled.device)
     plain = type(filled) is Tensor and not torch.compiler.is_compiling()
+    if plain and out is None and filled.device.type == "cpu" and filled.nbytes >= LARGE:
+        native().use_huge_pages(filled.view(torch.uint8).numpy())
     run = _fill if plain else randn_
     run(filled, number, numbers, _signed(stream), first, n_threads, backend)
     if plain and out is not None:
