@@ -128,17 +128,17 @@ def fill_by_reference(
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
-    shape = tuple(shape) if isinstance(shape, Sequence) else (shape,)
-    for size in shape:
-        if not isinstance(size, Integral) or isinstance(size, bool) or size < 0:
-            raise ValueError(f"shape={shape} must be integers of at least 0")
-    return shape
+    sizes: tuple[Any, ...] = tuple(shape) if isinstance(shape, Sequence) else (shape,)
+    for size in sizes:
+        if not isinstance(size, Integral) or isinstance(size, bool) or int(size) < 0:
+            raise ValueError(f"shape={sizes} must be integers of at least 0")
+    return sizes
 
 
 def _whole(name: str, value: Any, bits: int) -> None:
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise TypeError(f"{name}={value!r} must be an integer from 0 to 2**{bits} - 1")
-    if not 0 <= value < 1 << bits:
+    if not 0 <= int(value) < 1 << bits:
         raise ValueError(f"{name}={value} must be from 0 to 2**{bits} - 1")
 
 

@@ -59,10 +59,12 @@ def _fill(
     backend: str | None,
 ) -> None:
     on_gpu = out.device.type != "cpu"
-    known = {"triton": _triton} if on_gpu else {"native": fill}
-    run = choose("randn", known | {"ref": fill_by_reference}, backend, next(iter(known)))
-    if on_gpu and run is _triton:
-        return _triton(out, seed, seeds, stream, first)
+    default = "triton" if on_gpu else "native"
+    known: dict[str, Any] = {default: _triton if on_gpu else fill, "ref": fill_by_reference}
+    run = choose("randn", known, backend, default)
+    if run is _triton:
+        _triton(out, seed, seeds, stream, first)
+        return
     dtype, memory = TYPES[out.dtype], out.detach().cpu()
     array = (memory.view(torch.int16) if dtype == "bfloat16" else memory).numpy()
     given = np.array([seed], np.int64) if seeds is None else seeds.cpu().numpy()
@@ -71,7 +73,6 @@ def _fill(
     )
     if on_gpu:
         out.copy_(memory)
-    return None
 
 
 def _triton(out: Tensor, seed: int, seeds: Tensor | None, stream: int, first: int) -> None:
