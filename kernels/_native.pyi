@@ -1,10 +1,12 @@
 """Compiled operations; call them through their public functions in `unsup_fast.kernels`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+_Place = tuple[int, int, bool]  # address, step, channels last
 _Array = npt.NDArray[Any]
 _Doubles = npt.NDArray[np.float64]
 _Labels = npt.NDArray[np.int32]
@@ -192,4 +194,29 @@ def randn(
     n_threads: int,
 ) -> None: ...
 def use_huge_pages(memory: _Array) -> None: ...
+def noise(
+    element: int,
+    shape: tuple[int, int, int],
+    tensors: Sequence[_Place | None],
+    signal: int,
+    sigma: int,
+    seed: int | None,
+    seeds: int,
+    stream: int,
+    target: int,
+    out: Sequence[_Place | None],
+    n_threads: int,
+) -> None: ...
+def denoise(
+    element: int,
+    shape: tuple[int, int, int],
+    row: int,
+    tensors: Sequence[_Place | None],
+    seed: int | None,
+    seeds: int,
+    stream: int,
+    threshold: Sequence[float] | None,
+    out: Sequence[_Place | None],
+    n_threads: int,
+) -> bool: ...
 def spread(X: _Array, origin: int, n_threads: int) -> float: ...

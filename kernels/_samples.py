@@ -9,8 +9,10 @@ import numpy as np
 import torch
 
 from unsup_fast.kernels import threads
+from unsup_fast.kernels._dispatch import native
 
 TYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+LARGE = 4 << 20  # bytes from which the first touch of memory counts
 
 
 def batch(name: str, value: Any) -> None:
@@ -102,6 +104,15 @@ def threads_for(x: Any, n_threads: int | None) -> int:
     if n_threads is None and x.numel() <= 8192:
         return 1
     return threads.effective(n_threads)
+
+
+def new_like(x: Any) -> Any:
+    """Return a tensor like x to be filled."""
+    made = torch.empty_like(x)
+    if made.is_cpu and made.nbytes >= LARGE:
+        bytes_ = torch.as_strided(made, (made.numel(),), (1,)).view(torch.uint8)
+        native().use_huge_pages(bytes_.numpy())
+    return made
 
 
 # Address, elements from one sample to the next, whether channels are last: csrc/samples.hpp.

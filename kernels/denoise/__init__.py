@@ -107,7 +107,7 @@ def denoise(
     given = (x, output, row, uncond, history, anchor, number, numbers, stream, noise, threshold)
     call = Call(*given, n_threads, backend)
     if _samples.direct((x, output, uncond, *history, anchor, noise, keep, anchor_out, out)):
-        out = torch.empty_like(x) if out is None else out
+        out = _samples.new_like(x) if out is None else out
         run(call, out, keep, anchor_out)
         return out
     from unsup_fast.kernels.denoise import torch_

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unsup_fast.kernels import _samples
 from unsup_fast.kernels.denoise._run import Call, run
 from unsup_fast.kernels.denoise.terms import (
     ANCHOR_ANCHOR,
@@ -66,7 +67,7 @@ def _denoise(
 ) -> list[Tensor]:
     given = (x, output, row, uncond, history, anchor, seed, seeds, stream, noise, threshold)
     call = Call(*given, n_threads, backend)
-    made = [torch.empty_like(x) for _ in range(1 + keep + anchor_out)]
+    made = [_samples.new_like(x) for _ in range(1 + keep + anchor_out)]
     run(call, made[0], made[1] if keep else None, made[-1] if anchor_out else None)
     return made
 

@@ -79,11 +79,11 @@ def noise(
     stream = _samples.stream(stream)
     call = Call(x0, signal, sigma, eps, number, numbers, stream, target, n_threads, backend)
     if _samples.direct((x0, eps, out, out_target)):
-        out = torch.empty_like(x0) if out is None else out
+        out = _samples.new_like(x0) if out is None else out
         if target is None:
             run(call, out, None)
             return out
-        out_target = torch.empty_like(x0) if out_target is None else out_target
+        out_target = _samples.new_like(x0) if out_target is None else out_target
         run(call, out, out_target)
         return out, out_target
     from unsup_fast.kernels.noise import torch_

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unsup_fast.kernels import _samples
 from unsup_fast.kernels.noise._run import Call, run
 
 
@@ -42,7 +43,7 @@ def _noise(
     backend: str | None,
 ) -> list[Tensor]:
     call = Call(x0, signal, sigma, eps, seed, seeds, stream, target, n_threads, backend)
-    made = [torch.empty_like(x0) for _ in range(1 if target is None else 2)]
+    made = [_samples.new_like(x0) for _ in range(1 if target is None else 2)]
     run(call, made[0], None if target is None else made[1])
     return made
 

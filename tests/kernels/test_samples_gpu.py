@@ -11,15 +11,13 @@ pytest.importorskip("triton")
 from unsup_fast.kernels.denoise import triton_ as denoise  # noqa: E402
 from unsup_fast.kernels.noise import triton_ as noise  # noqa: E402
 
-TENSORS = {"fp32": False, "bf16": False, "fp64": True}
 NUMBERS = ("n", "channels", "places")
 
 
 @pytest.mark.parametrize("capability", [80, 90])
-@pytest.mark.parametrize("element", TENSORS)
-@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize(("element", "last"), [("fp32", False), ("bf16", True), ("fp64", True)])
 def test_no_register_spills(compiled, capability, element, last):
-    wide = TENSORS[element]
+    wide = element == "fp64"
     types = dict.fromkeys(NUMBERS, "i32") | dict.fromkeys(("seed", "stream"), "i64")
     types |= dict.fromkeys(("row_ptr", "signal_ptr", "sigma_ptr"), "*fp64")
     types |= {"seeds_ptr": "*i64", "bounds_ptr": "*fp64" if wide else "*fp32"}

@@ -1,0 +1,196 @@
+"""Steps of samplers and the forward process beside their rivals.
+
+Run by ``make bench`` or ``pytest benchmarks/bench_denoise.py --out results``; ``--device cuda``
+runs on a GPU. The rivals are diffusers' DDPMScheduler and DDIMScheduler, and the same formula in torch,
+plain and compiled, with its own noise. What draws no noise must agree to 1e-5; of what does, mean
+and variance of the noise must be right.
+
+`of_copy` is the bytes that a step has to read and write a second, as a share of the bytes that a
+copy of a tensor of this size reads and writes. "new" makes the results, "out" writes into tensors
+that are there.
+"""
+
+import functools
+import time
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from unsup_fast.kernels.denoise import denoise, terms  # noqa: E402
+from unsup_fast.kernels.noise import noise  # noqa: E402
+
+SHAPES = {"64x3x256x256": (64, 3, 256, 256), "64x3x64x64": (64, 3, 64, 64),
+          "16x3x32x32": (16, 3, 32, 32)}  # fmt: skip
+OPERATIONS = {  # tensors read and written
+    "DDPM step, out": 3,
+    "DDPM step, new": 3,
+    "DDIM step, out": 3,
+    "DDIM step, new": 3,
+    "add noise and eps, out": 3,
+    "add noise and eps, new": 3,
+}
+CASES = {
+    f"{operation}, {size}": (operation, SHAPES[size]) for size in SHAPES for operation in OPERATIONS
+}
+LIBRARIES = ("unsup_fast", "diffusers", "torch", "torch.compile")
+T, BEFORE = 500, 499  # times of the step
+ALPHAS = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)
+
+
+def coefficients(operation):
+    """x0 = a x + b eps, clipped in DDPM; the next sample c x + d x0 + e eps + f z."""
+    now, before = ALPHAS[T].item(), ALPHAS[BEFORE].item()
+    a, b = now**-0.5, -(((1 - now) / now) ** 0.5)
+    if operation.startswith("DDIM"):
+        return a, b, 0.0, before**0.5, (1 - before) ** 0.5, 0.0
+    beta = 1 - now / before
+    d = before**0.5 * beta / (1 - now)
+    c = (1 - beta) ** 0.5 * (1 - before) / (1 - now)
+    return a, b, c, d, 0.0, (beta * (1 - before) / (1 - now)) ** 0.5
+
+
+def row_of(operation):
+    a, b, c, d, e, f = coefficients(operation)
+    row = torch.zeros(terms.N_TERMS, dtype=torch.float64)
+    row[terms.X0_X], row[terms.X0_OUTPUT], row[terms.CLIP] = a, b, torch.inf
+    row[terms.KEEP_X0] = 1
+    row[terms.NEXT_X], row[terms.NEXT_KEEP], row[terms.NEXT_NOISE] = c - e * a / b, d + e / b, f
+    if operation.startswith("DDPM"):
+        row[terms.CLIP] = 1
+    return row
+
+
+def plain(operation):
+    a, b, c, d, e, f = coefficients(operation)
+
+    def step(x, output):
+        x0 = a * x + b * output
+        if f:
+            return c * x + d * x0.clamp(-1, 1) + f * torch.randn_like(x)
+        return d * x0 + e * output
+
+    return step
+
+
+def plain_noise(x, signal, sigma):
+    eps = torch.randn_like(x)
+    return signal * x + sigma * eps, eps
+
+
+@functools.cache
+def scheduler_of(kind):
+    diffusers = pytest.importorskip("diffusers")
+    scheduler = getattr(diffusers, f"{kind}Scheduler")(clip_sample=kind == "DDPM")
+    scheduler.set_timesteps(1000)
+    return scheduler
+
+
+def runner(library, operation, x, output):
+    """Return a function that makes the step."""
+    add, into = operation.startswith("add"), operation.endswith("out")
+    times = torch.full((len(x),), T, device=x.device)
+    if library == "diffusers":
+        if add:
+            scheduler = scheduler_of("DDPM")
+
+            def added():
+                eps = torch.randn_like(x)
+                return scheduler.add_noise(x, eps, times), eps
+
+            return added
+        scheduler = scheduler_of(operation[:4])
+        return lambda: scheduler.step(output, T, x).prev_sample
+    signal = ALPHAS.to(x.device)[times].sqrt()
+    sigma = (1 - signal**2).sqrt()
+    if library.startswith("torch"):
+        each = (-1, *[1] * (x.ndim - 1))
+        function = plain_noise if add else plain(operation)
+        more = (signal.float().view(each), sigma.float().view(each)) if add else (output,)
+        if library == "torch.compile":
+            function = torch.compile(function, fullgraph=True)
+        return lambda: function(x, *more)
+    out = [torch.empty_like(x) if into else None for _ in range(2)]
+    if add:
+        return lambda: noise(x, signal, sigma, seed=0, target="eps", out=out[0], out_target=out[1])
+    row = row_of(operation).to(x.device)
+    return lambda: denoise(x, output, row, seed=0, out=out[0])
+
+
+def finish(device):
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+@functools.cache
+def copy_rate(shape, device):
+    """Bytes that a copy reads and writes a second."""
+    one, two = (torch.zeros(shape, device=device) for _ in range(2))
+    times = 1 if one.numel() > 1_000_000 else 200
+    seconds = []
+    for _ in range(9):
+        finish(device)
+        begin = time.perf_counter()
+        for _ in range(times):
+            one.copy_(two)
+        finish(device)
+        seconds.append((time.perf_counter() - begin) / times)
+    return 2 * one.nbytes / sorted(seconds)[4]
+
+
+def check(operation, made, x, output):
+    if operation.startswith("add"):
+        z, x_t = made[1], made[0]
+        truth = ALPHAS[T].item() ** 0.5 * x + (1 - ALPHAS[T].item()) ** 0.5 * z
+        torch.testing.assert_close(x_t, truth, rtol=1e-5, atol=1e-5)
+    else:
+        a, b, c, d, e, f = coefficients(operation)
+        x0 = a * x.double() + b * output.double()
+        truth = c * x.double() + d * (x0.clamp(-1, 1) if f else x0) + e * output.double()
+        if f == 0:
+            torch.testing.assert_close(made.double(), truth, rtol=1e-5, atol=1e-5)
+            return
+        z = (made.double() - truth) / f
+    limit = 6 / z.numel() ** 0.5
+    assert abs(z.mean()) < limit
+    assert abs(z.double().square().mean() - 1) < 1.5 * limit
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("case", CASES)
+def test_step(benchmark, request, case, library):
+    operation, shape = CASES[case]
+    if library != "unsup_fast" and operation.endswith("out"):
+        pytest.skip("makes its results")
+    device = request.config.getoption("--device")
+    generator = torch.Generator().manual_seed(0)
+    x, output = (torch.randn(shape, generator=generator).to(device) for _ in range(2))
+    step = runner(library, operation, x, output)
+    with torch.no_grad():
+        check(operation, step(), x, output)
+
+        def run():
+            found = step()
+            finish(device)
+            return found
+
+        small = x.numel() < 1_000_000
+        rounds = request.config.getoption("--rounds")
+        benchmark.pedantic(run, rounds=rounds, iterations=50 if small else 1, warmup_rounds=1)
+    stats = benchmark.stats.stats
+    rate = OPERATIONS[operation] * x.nbytes / stats.median
+    request.config.rows.append(
+        {
+            "bench": "denoise",
+            "case": case,
+            "library": library,
+            "median_s": stats.median,
+            "min_s": stats.min,
+            "max_s": stats.max,
+            "rounds": stats.rounds,
+            "ns": stats.median / x.numel() * 1e9,
+            "gb_per_s": rate / 1e9,
+            "of_copy": rate / copy_rate(shape, device),
+        }
+    )
+    benchmark.extra_info["ns"] = stats.median / x.numel() * 1e9
