@@ -1,9 +1,9 @@
 """Steps of samplers and the forward process beside their rivals.
 
 Run by ``make bench`` or ``pytest benchmarks/bench_denoise.py --out results``; ``--device cuda``
-runs on a GPU. The rivals are diffusers' DDPMScheduler and DDIMScheduler, and the same formula in torch,
-plain and compiled, with its own noise. What draws no noise must agree to 1e-5; of what does, mean
-and variance of the noise must be right.
+runs on a GPU. The rivals are diffusers' DDPMScheduler and DDIMScheduler, and the same formula in
+torch, plain and compiled, with its own noise. What draws no noise must agree to 1e-5; of what does,
+mean and variance of the noise must be right.
 
 `of_copy` is the bytes that a step has to read and write a second, as a share of the bytes that a
 copy of a tensor of this size reads and writes. "new" makes the results, "out" writes into tensors
