@@ -1,0 +1,1 @@
+"""Diffusion: schedules, paths, samplers as tables."""

@@ -1,0 +1,138 @@
+"""What all samplers share: rows to fill in, and what a model's output says of image and noise."""
+
+import numpy as np
+
+from unsup_fast.kernels.denoise.terms import (
+    CLIP,
+    GUIDANCE,
+    KEEP_X,
+    KEEP_X0,
+    N_TERMS,
+    NEXT_HISTORY,
+    NEXT_KEEP,
+    NEXT_NOISE,
+    NEXT_X,
+    X0_OUTPUT,
+    X0_X,
+)
+from unsup_fast.models.diffusion.path import Path
+from unsup_fast.models.diffusion.schedules import Array
+from unsup_fast.models.diffusion.table import Table, make
+
+PREDICTIONS = ("epsilon", "sample", "v_prediction", "flow")
+
+
+def image(prediction: str, signal: Array, sigma: Array) -> tuple[Array, Array]:
+    """Return the weights of x and of the model's output in x_0 at levels (a, s).
+
+    With n^2 = a^2 + s^2 a model's v is (a eps - s x_0) / n, and its flow eps - x_0.
+    """
+    a, s = np.broadcast_arrays(np.asarray(signal, np.float64), np.asarray(sigma, np.float64))
+    if prediction == "epsilon":
+        if not (a > 0).all():
+            raise ValueError(
+                "the path starts where nothing is left of the image, and noise says nothing of it: "
+                "pass prediction='v_prediction' or 'sample', or raise the last of alphas_cumprod"
+            )
+        return 1 / a, -s / a
+    if prediction == "sample":
+        return np.zeros_like(a), np.ones_like(a)
+    if prediction == "v_prediction":
+        return a / (a**2 + s**2), -s / np.hypot(a, s)
+    if prediction in ("flow", "flow_prediction"):
+        return 1 / (a + s), -s / (a + s)
+    raise ValueError(f"prediction={prediction!r} is unknown; pass one of {list(PREDICTIONS)}")
+
+
+def noise(prediction: str, signal: Array, sigma: Array) -> tuple[Array, Array]:
+    """Return the weights of x and of the model's output in eps at levels (a, s)."""
+    a, s = np.broadcast_arrays(np.asarray(signal, np.float64), np.asarray(sigma, np.float64))
+    if prediction == "epsilon":
+        return np.zeros_like(a), np.ones_like(a)
+    if prediction == "sample":
+        if not (s > 0).all():
+            raise ValueError(
+                "the path starts at the image itself, which says nothing of the noise: pass "
+                "prediction='epsilon' or 'v_prediction', or start at a small sigma"
+            )
+        return 1 / s, -a / s
+    if prediction == "v_prediction":
+        return s / (a**2 + s**2), a / np.hypot(a, s)
+    if prediction in ("flow", "flow_prediction"):
+        return 1 / (a + s), a / (a + s)
+    raise ValueError(f"prediction={prediction!r} is unknown; pass one of {list(PREDICTIONS)}")
+
+
+def blank(path: Path, prediction: str, clip: float | None) -> Array:
+    """Return rows that predict and clip x_0, and do nothing more: [S, N_TERMS]."""
+    if clip is not None and not clip > 0:
+        raise ValueError(f"clip={clip} must be above 0, or None to clip nothing")
+    rows = np.zeros((path.timesteps.size, N_TERMS))
+    rows[:, GUIDANCE] = 1.0
+    rows[:, CLIP] = np.inf if clip is None else clip
+    rows[:, X0_X], rows[:, X0_OUTPUT] = image(prediction, path.signal, path.sigma)
+    return rows
+
+
+def keep_image(rows: Array) -> None:
+    """Make x_0 what the rows keep."""
+    rows[:, KEEP_X0] = 1.0
+
+
+def keep_noise(rows: Array, path: Path) -> None:
+    """Make eps = (x - a x_0) / s what the rows keep."""
+    needs_noise(path)
+    rows[:, KEEP_X] = 1 / path.sigma
+    rows[:, KEEP_X0] = -path.signal / path.sigma
+
+
+def needs_noise(path: Path) -> None:
+    """Raise if a step starts at the image itself."""
+    if not (path.sigma > 0).all():
+        raise ValueError(
+            "a step of the path starts at sigma = 0, by which this sampler divides; start at a "
+            "small sigma, or take ddim"
+        )
+
+
+def needs_signal(path: Path, sampler: str) -> None:
+    """Raise if a step starts or ends where nothing is left of the image."""
+    if not (path.signal.min() > 0 and path.next_signal.min() > 0):
+        raise ValueError(
+            f"nothing is left of the image at one end of the path, where {sampler} divides by "
+            "zero; raise the last of alphas_cumprod to a small number such as 2**-24, or take ddim"
+        )
+
+
+def decay(path: Path) -> Array:
+    """Return exp(-h) of each step, h being what log(a / s) grows by."""
+    needs_noise(path)
+    with np.errstate(divide="raise", invalid="raise"):
+        return path.next_sigma * path.signal / (path.next_signal * path.sigma)
+
+
+def first_order(
+    path: Path,
+    weight: Array,
+    std: Array,
+    prediction: str,
+    clip: float | None,
+    *,
+    clipped_noise: bool = True,
+) -> Table:
+    """Return the sampler next = a' x_0 + weight eps + std z.
+
+    With `clipped_noise` eps is (x - a x_0) / s for the clipped x_0, else the model's own.
+    """
+    rows = blank(path, prediction, clip)
+    keep_image(rows)
+    rows[:, NEXT_NOISE] = std
+    if clipped_noise and (path.sigma > 0).all():
+        rows[:, NEXT_X] = weight / path.sigma
+        rows[:, NEXT_KEEP] = path.next_signal - weight * path.signal / path.sigma
+        return make(path, rows)
+    of_x, of_output = noise(prediction, path.signal, path.sigma)
+    rows[:, NEXT_X] = weight * of_x
+    rows[:, NEXT_KEEP] = path.next_signal
+    rows[:, NEXT_HISTORY] = weight * of_output
+    return make(path, rows, history=1, direct=True)
