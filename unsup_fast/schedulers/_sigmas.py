@@ -47,8 +47,9 @@ class Walking(Fused):
         """Return the table of a run that begins at a step, and make it if there is none yet."""
         now = state(self.sigmas, self.timesteps, self.config)
         if self._table is None or self._begun != begin or not unchanged(self._made_of, now):
-            sigmas = self.sigmas.double().cpu().numpy()
-            self._way = self._path(sigmas, np.asarray(self._times(), np.float64))
+            times = np.asarray(self._times(), np.float64)
+            sigmas = self.sigmas.double().cpu().numpy()[: times.size + 1]
+            self._way = self._path(sigmas, times)
             late = Path(*(x[begin:] if isinstance(x, np.ndarray) else x for x in self._way))
             self._table = self._make(late, begin)
             self._rows = torch.from_numpy(self._table.rows)

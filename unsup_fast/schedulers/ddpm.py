@@ -156,8 +156,9 @@ def _split(output: Any, sample: Any, variance_type: str) -> tuple[Any, Any]:
 
 
 def _deviation(learned: Any, ranged: bool, least: float, most: float) -> Any:
-    """Return the standard deviation of the noise, float32 (Nichol and Dhariwal 2021, eq. 15)."""
+    """Return the standard deviation of the noise (Nichol and Dhariwal 2021, eq. 15)."""
+    learned = learned if learned.dtype == torch.float64 else learned.float()
     if not ranged:
-        return learned.float().sqrt()
-    share = (learned.float() + 1) / 2
+        return learned.sqrt()
+    share = (learned + 1) / 2
     return torch.exp(0.5 * (least + share * (most - least)))
