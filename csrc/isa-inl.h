@@ -23,6 +23,15 @@
 #include "seed-bound-inl.h"
 #include "seed-rounds-inl.h"
 #include "widen-inl.h"
+#include "narrow-inl.h"
+#include "philox-inl.h"
+#include "normal-inl.h"
+#include "randn-inl.h"
+#include "half-inl.h"
+#include "mix-inl.h"
+#include "noise-inl.h"
+#include "quantile-inl.h"
+#include "denoise-inl.h"
 
 namespace unsup {
 namespace UNSUP_ISA {

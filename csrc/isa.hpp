@@ -8,8 +8,11 @@
 #include "assign.hpp"
 #include "em.hpp"
 #include "covariance.hpp"
+#include "denoise.hpp"
 #include "moments.hpp"
+#include "noise.hpp"
 #include "prune.hpp"
+#include "randn.hpp"
 #include "seed.hpp"
 #include "widen.hpp"
 
@@ -38,6 +41,9 @@ struct Level {
     Ops<float> f32;
     Ops<double> f64;
     void (*widen)(const Widen&);
+    void (*randn)(const Randn&, const Run&);
+    void (*noise)(const Noise&, const Run&);
+    void (*denoise)(const Denoise&, const Run&);
 };
 
 Level level_base();

@@ -35,5 +35,7 @@ PYBIND11_MODULE(_native, m) {
     bind_prune(m);
     bind_moments(m);
     bind_em(m);
+    bind_randn(m);
+    bind_samples(m);
     bind_seed(m);
 }
