@@ -61,7 +61,7 @@ def __getattr__(name: str) -> Any:
         value: Any = version("unsup-fast")
     elif name in __all__:
         value = import_module(f"{__name__}.{name}")
-    elif name in _SCHEDULERS:
+    elif name in _SCHEDULERS or name == "SchedulerMixin":  # diffusers looks for their base here
         value = getattr(import_module(f"{__name__}.schedulers"), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -42,10 +42,11 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    if name not in _MODULES and name != "SchedulerMixin":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     _extras.check("diffusers", "diffusers", f"unsup_fast.{name}")
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    module = f"{__name__}.{_MODULES[name]}" if name in _MODULES else "diffusers"
+    value = getattr(import_module(module), name)
     globals()[name] = value
     return value
 
