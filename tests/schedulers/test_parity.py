@@ -105,7 +105,10 @@ def test_ddpm_over_all_timesteps(walk, agree):
 def test_ddpm_learned_variance(kind, walk, agree, monkeypatch):
     ours, theirs = pair("DDPM", variance_type=kind)
     chosen = {"timesteps": [900, 500, 300, 20, 0]}
-    made = walk(ours, dtype=F64, channels=2, chosen=chosen), walk(theirs, dtype=F64, channels=2, chosen=chosen)
+    made = (
+        walk(ours, dtype=F64, channels=2, chosen=chosen),
+        walk(theirs, dtype=F64, channels=2, chosen=chosen),
+    )
     if kind == "learned":  # the root of a negative number, in both
         made = tuple(type(run)([x.nan_to_num() for x in run.samples[:1]], []) for run in made)
     agree(*made, FLOAT64)
@@ -146,7 +149,11 @@ def test_ddim(config, options, walk, agree):
 
 def test_ddim_given_noise(walk, agree):
     ours, theirs = pair("DDIM")
-    options = {"eta": 1.0, "variance_noise": torch.randn(2, 3, 5, 7, dtype=F64), "torch_noise": False}
+    options = {
+        "eta": 1.0,
+        "variance_noise": torch.randn(2, 3, 5, 7, dtype=F64),
+        "torch_noise": False,
+    }
     agree(walk(ours, 9, dtype=F64, **options), walk(theirs, 9, dtype=F64, **options), FLOAT64)
 
 
@@ -250,10 +257,7 @@ UNIPC = [
     {"lower_order_final": False, "final_sigmas_type": "sigma_min"},
     {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "shift_terminal": 0.1},
     {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "use_karras_sigmas": True},
-    *(
-        {"predict_x0": False, "final_sigmas_type": "sigma_min", **config}
-        for config in PREDICTIONS
-    ),
+    *({"predict_x0": False, "final_sigmas_type": "sigma_min", **config} for config in PREDICTIONS),
 ]
 
 
@@ -281,7 +285,9 @@ def test_unipc_dynamic_shift(walk, agree):
     }
     ours, theirs = pair("UniPCMultistep", **config)
     chosen = {"mu": 0.8}
-    agree(walk(ours, 9, dtype=F64, chosen=chosen), walk(theirs, 9, dtype=F64, chosen=chosen), FLOAT64)
+    agree(
+        walk(ours, 9, dtype=F64, chosen=chosen), walk(theirs, 9, dtype=F64, chosen=chosen), FLOAT64
+    )
 
 
 FLOW = [
@@ -302,9 +308,7 @@ def test_flow_match(config, walk, agree):
 
 @pytest.mark.parametrize("kind", ["exponential", "linear"])
 def test_flow_match_custom(kind, walk, agree):
-    ours, theirs = pair(
-        "FlowMatchEulerDiscrete", use_dynamic_shifting=True, time_shift_type=kind
-    )
+    ours, theirs = pair("FlowMatchEulerDiscrete", use_dynamic_shifting=True, time_shift_type=kind)
     chosen = {"sigmas": [1.0, 0.8, 0.3, 0.1], "mu": 0.9}
     agree(walk(ours, chosen=chosen), walk(theirs, chosen=chosen), EXACT)
 

@@ -164,9 +164,7 @@ def test_unconditional_ddim(unet, eta):
 @pytest.mark.parametrize(("name", "config"), SCHEDULERS, ids=IDS)
 def test_text_to_image(parts, name, config, dtype):
     made = [
-        images(
-            pipeline, prompt=["a cat", "the dog"], height=16, width=16, num_inference_steps=5
-        )
+        images(pipeline, prompt=["a cat", "the dog"], height=16, width=16, num_inference_steps=5)
         for pipeline in pipelines(diffusers.StableDiffusionPipeline, parts, name, config, dtype)
     ]
     assert made[0].shape == (2, 3, 16, 16)
@@ -208,7 +206,9 @@ def test_saved_with_the_pipeline(parts, name, config, tmp_path):
     assert index["scheduler"] == ["unsup_fast", f"Fused{name}"]
     again = quiet(kind.from_pretrained(tmp_path))
     assert type(again.scheduler) is getattr(unsup_fast, f"Fused{name}")
-    kept, saved = ({k: v for k, v in x.scheduler.config.items() if k[0] != "_"} for x in (pipeline, again))
+    kept, saved = (
+        {k: v for k, v in x.scheduler.config.items() if k[0] != "_"} for x in (pipeline, again)
+    )
     assert saved == kept
     np.testing.assert_allclose(images(again, **options), expected, atol=1e-6)
     own = getattr(diffusers, f"{name}Scheduler").from_config(again.scheduler.config)

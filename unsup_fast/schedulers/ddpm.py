@@ -74,9 +74,7 @@ class FusedDDPM(Tabled, DDPMScheduler):  # type: ignore[misc]
         most = ddpm(path, variance="fixed_large", noise_at_end=True, **options).rows
         rows = most if large else least
         rows[np.asarray(times) == 0, NEXT_NOISE] = 0.0
-        logs = [
-            2 * np.log(np.maximum(made[:, NEXT_NOISE], 1e-10)) for made in (least, most)
-        ]
+        logs = [2 * np.log(np.maximum(made[:, NEXT_NOISE], 1e-10)) for made in (least, most)]
         self._table = dict(zip(times, zip(torch.from_numpy(rows), *logs, strict=True), strict=True))
         self._table_of = now
         return self._table

@@ -68,9 +68,7 @@ class FusedUniPCMultistep(Remembering, UniPCMultistepScheduler):  # type: ignore
             uncorrected=tuple(i - begin for i in self.disable_corrector),
         )
 
-    def step(
-        self, model_output: Any, timestep: Any, sample: Any, return_dict: bool = True
-    ) -> Any:
+    def step(self, model_output: Any, timestep: Any, sample: Any, return_dict: bool = True) -> Any:
         """Return the sample of the next timestep.
 
         Parameters
