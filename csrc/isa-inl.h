@@ -23,6 +23,10 @@
 #include "seed-bound-inl.h"
 #include "seed-rounds-inl.h"
 #include "widen-inl.h"
+#include "narrow-inl.h"
+#include "philox-inl.h"
+#include "normal-inl.h"
+#include "randn-inl.h"
 
 namespace unsup {
 namespace UNSUP_ISA {

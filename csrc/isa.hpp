@@ -10,6 +10,7 @@
 #include "covariance.hpp"
 #include "moments.hpp"
 #include "prune.hpp"
+#include "randn.hpp"
 #include "seed.hpp"
 #include "widen.hpp"
 
@@ -38,6 +39,7 @@ struct Level {
     Ops<float> f32;
     Ops<double> f64;
     void (*widen)(const Widen&);
+    void (*randn)(const Randn&, const Run&);
 };
 
 Level level_base();

@@ -16,5 +16,7 @@
 #include "isa-inl.h"
 
 namespace unsup {
-Level level_base() { return {"base", base::ops<float>(), base::ops<double>(), base::widen}; }
+Level level_base() {
+    return {"base", base::ops<float>(), base::ops<double>(), base::widen, base::randn};
+}
 }  // namespace unsup

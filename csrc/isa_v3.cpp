@@ -23,6 +23,6 @@
 #endif
 
 namespace unsup {
-Level level_v3() { return {"v3", v3::ops<float>(), v3::ops<double>(), v3::widen}; }
+Level level_v3() { return {"v3", v3::ops<float>(), v3::ops<double>(), v3::widen, v3::randn}; }
 }  // namespace unsup
 #endif

@@ -26,6 +26,6 @@
 #endif
 
 namespace unsup {
-Level level_v4() { return {"v4", v4::ops<float>(), v4::ops<double>(), v4::widen}; }
+Level level_v4() { return {"v4", v4::ops<float>(), v4::ops<double>(), v4::widen, v4::randn}; }
 }  // namespace unsup
 #endif

@@ -180,4 +180,15 @@ def em(
     n_threads: int,
 ) -> float: ...
 def widen(X: npt.NDArray[np.uint16], out: npt.NDArray[np.float32]) -> None: ...
+def randn(
+    seeds: npt.NDArray[np.uint64],
+    stream: int,
+    first: int,
+    dtype: str,
+    samples: int,
+    channels: int,
+    places: int,
+    out: _Array,
+    n_threads: int,
+) -> None: ...
 def spread(X: _Array, origin: int, n_threads: int) -> float: ...

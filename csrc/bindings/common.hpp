@@ -7,7 +7,9 @@
 #include <pybind11/stl.h>
 
 #include <chrono>
+#include <map>
 #include <optional>
+#include <string>
 
 #include "isa.hpp"
 
@@ -113,6 +115,7 @@ void bind_assign(py::module_& m);
 void bind_prune(py::module_& m);
 void bind_moments(py::module_& m);
 void bind_em(py::module_& m);
+void bind_randn(py::module_& m);
 void bind_seed(py::module_& m);
 
 }  // namespace unsup

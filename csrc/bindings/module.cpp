@@ -35,5 +35,6 @@ PYBIND11_MODULE(_native, m) {
     bind_prune(m);
     bind_moments(m);
     bind_em(m);
+    bind_randn(m);
     bind_seed(m);
 }
