@@ -27,6 +27,11 @@
 #include "philox-inl.h"
 #include "normal-inl.h"
 #include "randn-inl.h"
+#include "half-inl.h"
+#include "mix-inl.h"
+#include "noise-inl.h"
+#include "quantile-inl.h"
+#include "denoise-inl.h"
 
 namespace unsup {
 namespace UNSUP_ISA {

@@ -8,7 +8,9 @@
 #include "assign.hpp"
 #include "em.hpp"
 #include "covariance.hpp"
+#include "denoise.hpp"
 #include "moments.hpp"
+#include "noise.hpp"
 #include "prune.hpp"
 #include "randn.hpp"
 #include "seed.hpp"
@@ -40,6 +42,8 @@ struct Level {
     Ops<double> f64;
     void (*widen)(const Widen&);
     void (*randn)(const Randn&, const Run&);
+    void (*noise)(const Noise&, const Run&);
+    void (*denoise)(const Denoise&, const Run&);
 };
 
 Level level_base();

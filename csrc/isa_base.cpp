@@ -17,6 +17,7 @@
 
 namespace unsup {
 Level level_base() {
-    return {"base", base::ops<float>(), base::ops<double>(), base::widen, base::randn};
+    return {"base",      base::ops<float>(), base::ops<double>(), base::widen,
+            base::randn, base::noise,        base::denoise};
 }
 }  // namespace unsup

@@ -23,6 +23,9 @@
 #endif
 
 namespace unsup {
-Level level_v3() { return {"v3", v3::ops<float>(), v3::ops<double>(), v3::widen, v3::randn}; }
+Level level_v3() {
+    return {"v3",      v3::ops<float>(), v3::ops<double>(), v3::widen,
+            v3::randn, v3::noise,        v3::denoise};
+}
 }  // namespace unsup
 #endif

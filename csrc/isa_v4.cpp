@@ -26,6 +26,9 @@
 #endif
 
 namespace unsup {
-Level level_v4() { return {"v4", v4::ops<float>(), v4::ops<double>(), v4::widen, v4::randn}; }
+Level level_v4() {
+    return {"v4",      v4::ops<float>(), v4::ops<double>(), v4::widen,
+            v4::randn, v4::noise,        v4::denoise};
+}
 }  // namespace unsup
 #endif

@@ -1,20 +1,19 @@
-"""Checks that operations on a batch of samples, a torch tensor of shape (B, ...), share."""
+"""Checks and layouts that operations on a batch of samples, a tensor [B, ...], share."""
 
+import math
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-
-from unsup_fast.kernels import _check
 
 TYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
 def batch(name: str, value: Any) -> None:
     """Raise unless `value` is a tensor [B, ...] of a type the operations know."""
-    if not _check.is_tensor(value):
+    if not isinstance(value, torch.Tensor):
         raise TypeError(f"{name} must be a torch tensor, got {type(value).__name__}")
     if value.dtype not in TYPES:
         raise TypeError(
@@ -27,7 +26,7 @@ def batch(name: str, value: Any) -> None:
 
 def like(name: str, value: Any, x: Any, x_name: str) -> None:
     """Raise unless `value` is a tensor of the shape, type and device of `x`."""
-    if not _check.is_tensor(value):
+    if not isinstance(value, torch.Tensor):
         raise TypeError(f"{name} must be a torch tensor like {x_name}, got {type(value).__name__}")
     if value.shape != x.shape:
         raise ValueError(
@@ -47,7 +46,7 @@ def seeds(seed: Any, x: Any) -> tuple[int | None, Any]:
         if not 0 <= seed < 1 << 64:
             raise ValueError(f"seed={seed} must be between 0 and 2**64 - 1")
         return _signed(int(seed)), None
-    if not _check.is_tensor(seed):
+    if not isinstance(seed, torch.Tensor):
         seed = _listed(seed)
     if seed.dtype != torch.int64:
         raise TypeError(f"seed must be an int or int64, one a sample; got {seed.dtype}")
@@ -80,6 +79,121 @@ def stream(value: Any) -> int:
     if not 0 <= value < 1 << 64:
         raise ValueError(f"stream={value} must be between 0 and 2**64 - 1")
     return _signed(int(value))
+
+
+def direct(tensors: Any) -> bool:
+    """Whether an operation may run now, neither traced nor with a gradient to be had."""
+    if torch.compiler.is_compiling():
+        return False
+    grad = torch.is_grad_enabled()
+    for value in tensors:
+        if value is not None:
+            if type(value) is not torch.Tensor and type(value) is not torch.nn.Parameter:
+                return False
+            if grad and value.requires_grad:
+                return False
+    return True
+
+
+class Place(NamedTuple):
+    """Where a tensor lies: see csrc/samples.hpp."""
+
+    address: int
+    step: int
+    last: bool
+
+
+def shape_of(x: Any) -> tuple[int, int, int]:
+    """Return samples, channels and places of a sample."""
+    if x.ndim < 3:
+        return len(x), 1, math.prod(x.shape[1:])
+    return len(x), x.shape[1], math.prod(x.shape[2:])
+
+
+def place(x: Any, n: int) -> Place | None:
+    """Return where x [B, ...] of n elements a sample lies; None if its samples are not dense."""
+    if x.is_contiguous():
+        return Place(x.data_ptr(), n, False)
+    shape, stride = x.shape, x.stride()
+    step = stride[0] if shape[0] > 1 else n
+    orders = [(False, range(x.ndim - 1, 0, -1))]
+    if x.ndim > 2:
+        orders.append((True, (1, *range(x.ndim - 1, 1, -1))))
+    for last, dims in orders:
+        expected = 1
+        for dim in dims:
+            if shape[dim] != 1 and stride[dim] != expected:
+                break
+            expected *= shape[dim]
+        else:
+            return Place(x.data_ptr(), step, last)
+    return None
+
+
+def place_in(x: Any, n: int, kept: list[Any]) -> Place | None:
+    """Return where x lies, or a copy of it that is put into `kept`; None for None."""
+    if x is None:
+        return None
+    found = place(x, n)
+    if found is None:
+        kept.append(x.contiguous())
+        found = place(kept[-1], n)
+    return found
+
+
+def place_out(name: str, x: Any, n: int) -> Place | None:
+    """Return where the output x lies, or raise; None for None."""
+    if x is None:
+        return None
+    found = place(x, n)
+    if found is None or (found.step < n and len(x) > 1):
+        raise ValueError(
+            f"{name} has strides {x.stride()}; its samples must be dense, row-major or "
+            "channels-last: pass torch.empty_like(x)"
+        )
+    return found
+
+
+def check_overlap(
+    in_names: Any, ins: Any, out_names: Any, outs: Any, shape: tuple[int, int, int], itemsize: int
+) -> None:
+    """Raise if an output shares memory with another tensor without being that input."""
+    n = shape[1] * shape[2]
+    seen: list[tuple[str, Place]] = []
+    for name, at in zip(out_names, outs, strict=True):
+        if at is None:
+            continue
+        for other, its in zip(in_names, ins, strict=True):
+            if its is not None and at != its and _shared(at, its, n, shape[0], itemsize):
+                raise ValueError(
+                    f"{name} shares memory with {other} without being it; pass {other} itself or "
+                    "memory of its own"
+                )
+        for other, its in seen:
+            if _shared(at, its, n, shape[0], itemsize):
+                raise ValueError(f"{name} shares memory with {other}; pass memory of its own")
+        seen.append((name, at))
+
+
+def _shared(a: Place, b: Place, n: int, samples: int, itemsize: int) -> bool:
+    apart = b.address - a.address
+    ends = [((samples - 1) * at.step + n) * itemsize for at in (a, b)]
+    if apart >= ends[0] or -apart >= ends[1]:
+        return False
+    if a.step != b.step or samples == 1:
+        return True
+    between = apart % (a.step * itemsize)  # samples of the two may lie in turn
+    return between < n * itemsize or a.step * itemsize - between < n * itemsize
+
+
+def on_gpu(name: str, x: Any) -> None:
+    """Raise unless x is where Triton's kernels run."""
+    from triton import knobs
+
+    if x.device.type != "cuda" and not knobs.runtime.interpret:
+        raise TypeError(
+            f"backend='triton' needs CUDA tensors; {name} is on '{x.device}': pass {name}.cuda()"
+        )
 
 
 def reference_normals(x: Any, seed: int | None, seeds: Any, stream: int) -> Any:

@@ -116,6 +116,7 @@ void bind_prune(py::module_& m);
 void bind_moments(py::module_& m);
 void bind_em(py::module_& m);
 void bind_randn(py::module_& m);
+void bind_samples(py::module_& m);
 void bind_seed(py::module_& m);
 
 }  // namespace unsup

@@ -36,5 +36,6 @@ PYBIND11_MODULE(_native, m) {
     bind_moments(m);
     bind_em(m);
     bind_randn(m);
+    bind_samples(m);
     bind_seed(m);
 }

@@ -14,25 +14,15 @@ Coefficients are multiplied out in float64 and cast once to the type of the arit
 (float64 for float64); each result is rounded once.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from unsup_fast.kernels import _check, _samples, threads
-from unsup_fast.kernels._dispatch import choose
-from unsup_fast.kernels.denoise.terms import (
-    ANCHOR_ANCHOR,
-    ANCHOR_HISTORY,
-    CLIP,
-    N_HISTORY,
-    N_TERMS,
-    NEXT_ANCHOR,
-    NEXT_HISTORY,
-    NEXT_NOISE,
-)
+from unsup_fast.kernels import _samples, threads
+from unsup_fast.kernels.denoise._run import Call, run
+from unsup_fast.kernels.denoise.terms import N_HISTORY, N_TERMS
 
 __all__ = ["denoise"]
 
@@ -100,44 +90,38 @@ def denoise(
     """
     _samples.batch("x", x)
     history = tuple(history)
-    named = (
-        ("output", output),
-        ("uncond", uncond),
-        *((f"history[{j}]", past) for j, past in enumerate(history)),
-        ("anchor", anchor),
-        ("noise", noise),
-        ("keep", keep),
-        ("anchor_out", anchor_out),
-        ("out", out),
-    )
-    for name, value in named:
-        if value is not None or name == "output":
-            _samples.like(name, value, x, "x")
     if len(history) > N_HISTORY:
         raise ValueError(f"history has {len(history)} tensors; pass at most {N_HISTORY}")
+    _samples.like("output", output, x, "x")
+    named = (("uncond", uncond), ("anchor", anchor), ("noise", noise), ("out", out))
+    for name, value in (*named, ("keep", keep), ("anchor_out", anchor_out)):
+        if value is not None:
+            _samples.like(name, value, x, "x")
+    for j, past in enumerate(history):
+        _samples.like(f"history[{j}]", past, x, "x")
     if seed is not None and noise is not None:
         raise ValueError("both seed and noise are given; pass one of them, or none")
-    row = _row(row, x)
-    if row.device.type == "cpu":
-        _check_row(row, len(history), anchor, seed is not None or noise is not None)
-    if threshold is not None:
-        _check_threshold(threshold)
+    row, threshold = _row(row, x), _threshold(threshold)
     number, numbers = _samples.seeds(seed, x)
-    stream = _samples.stream(stream)
-    threads.effective(n_threads)
-    run = choose("denoise", {"ref": _ref}, backend, "ref")
-    made = run(x, output, row, uncond, history, anchor, number, numbers, stream, noise, threshold)
-    for to, value in ((keep, made[1]), (anchor_out, made[2])):
-        if to is not None:
-            to.copy_(value)
-    return made[0] if out is None else out.copy_(made[0])
+    stream, n = _samples.stream(stream), threads.effective(n_threads)
+    call = Call(
+        x, output, row, uncond, history, anchor, number, numbers, stream, noise, threshold, n,
+        backend,
+    )  # fmt: skip
+    if _samples.direct((x, output, uncond, *history, anchor, noise, keep, anchor_out, out)):
+        out = torch.empty_like(x) if out is None else out
+        run(call, out, keep, anchor_out)
+        return out
+    from unsup_fast.kernels.denoise import torch_
+
+    return torch_.denoise(call, out, keep, anchor_out)
 
 
 def _row(row: Any, x: Any) -> Any:
     """Return float64 [N_TERMS], on the host or on the device of x."""
     if isinstance(row, np.ndarray):
         row = torch.tensor(row)
-    if not _check.is_tensor(row):
+    if not isinstance(row, torch.Tensor):
         raise TypeError(f"row must be a tensor or an ndarray, got {type(row).__name__}")
     if row.dtype != torch.float64 or row.shape != (N_TERMS,):
         raise ValueError(
@@ -148,37 +132,14 @@ def _row(row: Any, x: Any) -> Any:
         raise ValueError(f"row is on {row.device}; it must be on the host or on {x.device} like x")
     if row.requires_grad and torch.is_grad_enabled():
         raise ValueError("row takes no gradient; pass row.detach()")
-    return row
+    return row.contiguous()
 
 
-def _check_row(row: Any, n_history: int, anchor: Any, noisy: bool) -> None:
-    """Raise if a coefficient is not a number, or is for a tensor that is not there."""
-    values = row.tolist()
-    clip = values[CLIP]
-    if not clip >= 0:
-        raise ValueError(f"row[CLIP]={clip} must be 0 or more; infinity clips nothing")
-    if not math.isfinite(sum(values) - clip if math.isfinite(clip) else _without_clip(values)):
-        raise ValueError(f"row must be finite but for an infinite CLIP, got {values}")
-    absent = [] if noisy else [(NEXT_NOISE, "NEXT_NOISE", "seed or noise")]
-    if anchor is None:
-        absent.append((NEXT_ANCHOR, "NEXT_ANCHOR", "anchor"))
-        absent.append((ANCHOR_ANCHOR, "ANCHOR_ANCHOR", "anchor"))
-    for j in range(n_history, N_HISTORY):
-        tensor = f"history of {j + 1} tensors"
-        absent.append((NEXT_HISTORY + j, f"NEXT_HISTORY + {j}", tensor))
-        absent.append((ANCHOR_HISTORY + j, f"ANCHOR_HISTORY + {j}", tensor))
-    for place, name, tensor in absent:
-        if values[place] != 0:
-            raise ValueError(f"row[{name}]={values[place]} needs {tensor}; pass it, or 0 in row")
-
-
-def _without_clip(values: list[float]) -> float:
-    return sum(values[:CLIP]) + sum(values[CLIP + 1 :])
-
-
-def _check_threshold(threshold: tuple[float, float]) -> None:
+def _threshold(threshold: Any) -> tuple[float, float] | None:
+    if threshold is None:
+        return None
     try:
-        quantile, greatest = threshold
+        quantile, greatest = map(float, threshold)
         fits = 0 <= quantile <= 1 <= greatest
     except (TypeError, ValueError):
         fits = False
@@ -187,23 +148,4 @@ def _check_threshold(threshold: tuple[float, float]) -> None:
             f"threshold={threshold!r} must be (quantile, greatest) with 0 <= quantile <= 1 "
             "<= greatest; (0.995, 1.0) is usual"
         )
-
-
-def _ref(
-    x: Any,
-    output: Any,
-    row: Any,
-    uncond: Any,
-    history: tuple[Any, ...],
-    anchor: Any,
-    seed: int | None,
-    seeds: Any,
-    stream: int,
-    noise: Any,
-    threshold: tuple[float, float] | None,
-) -> tuple[Any, Any, Any]:
-    from unsup_fast.kernels.denoise import ref
-
-    drawn = seed is not None or seeds is not None
-    z = _samples.reference_normals(x, seed, seeds, stream) if drawn else noise
-    return ref.denoise(x, output, row, uncond, history, anchor, z, threshold)
+    return quantile, greatest

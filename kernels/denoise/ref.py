@@ -36,25 +36,26 @@ def denoise(
     """Return the next x, what the solver keeps, and the next anchor, [B, ...] each."""
     dtype = x.dtype
     x, model = x.double(), output.double()
-    if uncond is not None:
+    if uncond is not None and row[GUIDANCE] != 1:
         model = uncond + row[GUIDANCE] * (model - uncond)
     x0 = row[X0_X] * x + row[X0_OUTPUT] * model
     if threshold is None:
         x0 = torch.clamp(x0, -row[CLIP], row[CLIP])
     else:
         quantile, greatest = threshold
-        s = torch.quantile(x0.abs().flatten(1), quantile, dim=1).clamp(1, greatest)
+        s = torch.quantile(x0.abs().reshape(len(x), -1), quantile, dim=1).clamp(1, greatest)
         s = s.view(-1, *[1] * (x.ndim - 1))
         x0 = torch.clamp(x0, -s, s) / s
     kept = row[KEEP_X] * x + row[KEEP_X0] * x0
     next_x = row[NEXT_X] * x + row[NEXT_KEEP] * kept
     next_anchor = row[ANCHOR_X] * x + row[ANCHOR_KEEP] * kept
-    if anchor is not None:
-        next_x = next_x + row[NEXT_ANCHOR] * anchor.double()
-        next_anchor = next_anchor + row[ANCHOR_ANCHOR] * anchor.double()
-    for j, past in enumerate(history):
-        next_x = next_x + row[NEXT_HISTORY + j] * past.double()
-        next_anchor = next_anchor + row[ANCHOR_HISTORY + j] * past.double()
-    if z is not None:
+    terms = [(NEXT_ANCHOR, ANCHOR_ANCHOR, anchor)]
+    terms += [(NEXT_HISTORY + j, ANCHOR_HISTORY + j, past) for j, past in enumerate(history)]
+    for of_next, of_anchor, tensor in terms:
+        if row[of_next] != 0:
+            next_x = next_x + row[of_next] * tensor.double()
+        if row[of_anchor] != 0:
+            next_anchor = next_anchor + row[of_anchor] * tensor.double()
+    if row[NEXT_NOISE] != 0:
         next_x = next_x + row[NEXT_NOISE] * z.double()
     return next_x.to(dtype), kept.to(dtype), next_anchor.to(dtype)

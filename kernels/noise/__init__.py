@@ -10,11 +10,9 @@ from typing import Any
 import torch
 
 from unsup_fast.kernels import _samples, threads
-from unsup_fast.kernels._dispatch import choose
+from unsup_fast.kernels.noise._run import TARGETS, Call, run
 
 __all__ = ["noise"]
-
-TARGETS = (None, "eps", "v", "flow")
 
 
 def noise(
@@ -78,21 +76,27 @@ def noise(
         if value is not None:
             _samples.like(name, value, x0, "x0")
     number, numbers = _samples.seeds(seed, x0)
-    stream = _samples.stream(stream)
-    threads.effective(n_threads)
-    run = choose("noise", {"ref": _ref}, backend, "ref")
-    x_t, aim = run(x0, signal, sigma, eps, number, numbers, stream, target)
-    x_t = x_t if out is None else out.copy_(x_t)
-    if target is None:
-        return x_t
-    return x_t, aim if out_target is None else out_target.copy_(aim)
+    stream, n = _samples.stream(stream), threads.effective(n_threads)
+    call = Call(x0, signal, sigma, eps, number, numbers, stream, target, n, backend)
+    if _samples.direct((x0, eps, out, out_target)):
+        out = torch.empty_like(x0) if out is None else out
+        if target is None:
+            run(call, out, None)
+            return out
+        out_target = torch.empty_like(x0) if out_target is None else out_target
+        run(call, out, out_target)
+        return out, out_target
+    from unsup_fast.kernels.noise import torch_
+
+    return torch_.noise(call, out, out_target)
 
 
 def _coefficient(name: str, value: Any, x0: Any) -> Any:
     """Return float64 [B] on the device of x0."""
     if isinstance(value, int | float):
         return torch.full(x0.shape[:1], value, dtype=torch.float64, device=x0.device)
-    value = torch.as_tensor(value)
+    if not isinstance(value, torch.Tensor):
+        value = torch.tensor(value)
     if value.dtype != torch.float64:
         raise TypeError(
             f"{name} must be float64, got {value.dtype}; compute it in float64: in a shorter type "
@@ -107,20 +111,4 @@ def _coefficient(name: str, value: Any, x0: Any) -> Any:
         )
     if value.requires_grad and torch.is_grad_enabled():
         raise ValueError(f"{name} takes no gradient; pass {name}.detach()")
-    return value.to(x0.device)
-
-
-def _ref(
-    x0: Any,
-    signal: Any,
-    sigma: Any,
-    eps: Any,
-    seed: int | None,
-    seeds: Any,
-    stream: int,
-    target: str | None,
-) -> tuple[Any, Any]:
-    from unsup_fast.kernels.noise import ref
-
-    drawn = _samples.reference_normals(x0, seed, seeds, stream) if eps is None else eps
-    return ref.noise(x0, signal, sigma, drawn, target)
+    return value.to(x0.device).contiguous()

@@ -1,0 +1,87 @@
+// noise and denoise. Tensors come as addresses, as this module does not know torch; that they are
+// what their numbers say is checked by unsup_fast.kernels.
+#include <array>
+
+#include "common.hpp"
+
+namespace unsup {
+namespace {
+
+using Place = std::optional<std::tuple<uintptr_t, int64_t, bool>>;  // address, step, channels last
+
+Samples samples(const Place& place) {
+    if (!place) return {};
+    const auto& [address, step, last] = *place;
+    return {reinterpret_cast<void*>(address), step, last};
+}
+
+Grid grid(int element, const std::array<int64_t, 3>& shape) {
+    require(0 <= element && element < 4, "element: not a type of tensors");
+    require(shape[0] >= 0 && shape[1] >= 0 && shape[2] >= 0, "shape: negative");
+    return {Element(element), shape[0], shape[1], shape[2]};
+}
+
+// `seed` is one for all samples and is kept; at `seeds` is one for each.
+Draw draw(const std::optional<int64_t>& seed, uintptr_t seeds, int64_t stream) {
+    if (seeds != 0) return {reinterpret_cast<const uint64_t*>(seeds), true, uint64_t(stream)};
+    if (!seed) return {};
+    return {reinterpret_cast<const uint64_t*>(&*seed), false, uint64_t(stream)};
+}
+
+void noise(int element, const std::array<int64_t, 3>& shape, const std::array<Place, 2>& in,
+           uintptr_t signal, uintptr_t sigma, const std::optional<int64_t>& seed, uintptr_t seeds,
+           int64_t stream, int target, const std::array<Place, 2>& out, int threads) {
+    require(0 <= target && target < 4, "target: unknown");
+    const bool paired = bool(out[1]) == (Target(target) != Target::none);
+    require(in[0] && out[0] && paired, "a tensor is missing");
+    require(bool(in[1]) != (seed || seeds != 0), "one of eps and seed is needed");
+    const Noise noise{grid(element, shape),
+                      samples(in[0]),
+                      samples(in[1]),
+                      draw(seed, seeds, stream),
+                      reinterpret_cast<const double*>(signal),
+                      reinterpret_cast<const double*>(sigma),
+                      Target(target),
+                      samples(out[0]),
+                      samples(out[1])};
+    run_free(threads, [&](const Run& r) { level().noise(noise, r); });
+}
+
+void denoise(int element, const std::array<int64_t, 3>& shape, uintptr_t row,
+             const std::array<Place, 9>& in, const std::optional<int64_t>& seed, uintptr_t seeds,
+             int64_t stream, const std::optional<std::array<double, 2>>& threshold,
+             const std::array<Place, 3>& out, int threads) {
+    require(in[0] && in[1] && out[0], "a tensor is missing");
+    require(!(in[8] && (seed || seeds != 0)), "both of noise and seed are given");
+    Denoise d{grid(element, shape),
+              {},
+              samples(in[0]),
+              samples(in[1]),
+              samples(in[2]),
+              samples(in[3]),
+              {samples(in[4]), samples(in[5]), samples(in[6]), samples(in[7])},
+              samples(in[8]),
+              draw(seed, seeds, stream),
+              threshold.has_value(),
+              threshold ? (*threshold)[0] : 0,
+              threshold ? (*threshold)[1] : 0,
+              samples(out[0]),
+              samples(out[1]),
+              samples(out[2])};
+    static_assert(sizeof d.row == 21 * sizeof(double), "kernels/denoise/terms.py");
+    std::memcpy(&d.row, reinterpret_cast<const void*>(row), sizeof d.row);
+    run_free(threads, [&](const Run& r) { level().denoise(d, r); });
+}
+
+}  // namespace
+
+void bind_samples(py::module_& m) {
+    m.def("noise", &noise, py::arg("element"), py::arg("shape"), py::arg("tensors"),
+          py::arg("signal"), py::arg("sigma"), py::arg("seed"), py::arg("seeds"), py::arg("stream"),
+          py::arg("target"), py::arg("out"), py::arg("n_threads"));
+    m.def("denoise", &denoise, py::arg("element"), py::arg("shape"), py::arg("row"),
+          py::arg("tensors"), py::arg("seed"), py::arg("seeds"), py::arg("stream"),
+          py::arg("threshold"), py::arg("out"), py::arg("n_threads"));
+}
+
+}  // namespace unsup

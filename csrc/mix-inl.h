@@ -1,0 +1,323 @@
+// Weighted sums of tensors, noise among them, in one pass; what noise and denoise have in common.
+namespace unsup {
+namespace UNSUP_ISA {
+namespace {
+
+constexpr int kSources = 9, kOuts = 3;
+constexpr int kDrawn = kSources, kClipped = kSources + 1;  // columns of what is no tensor
+constexpr int64_t kTileElements = 2048, kUnitElements = 4 * kTileElements;
+constexpr int64_t kLeastPlaces = 16;
+constexpr int64_t kStreamBytes = int64_t(4) << 20;
+
+// Row o: what output o takes of each source, of the drawn noise and of the clipped sum. The row
+// after the outputs: what the clipped sum takes of each source.
+template <class C>
+struct MixWeights {
+    C of[kOuts + 1][kSources + 2];
+    C bound;  // of the clipped sum
+};
+
+// T is the type of the sources, U that of the outputs.
+template <class T, class U>
+struct Mix {
+    Grid grid;
+    int n_sources, n_outs;
+    Samples source[kSources], out[kOuts];
+    bool stream[kOuts];  // outputs stored past the caches
+    Draw draw;
+    bool clipped, divided;  // a sum is clipped, and then divided by the bound
+};
+
+// What is too large for the caches and not read is stored past them.
+template <class T, class U>
+void stream_outs(Mix<T, U>& m) {
+    const int64_t size = m.grid.samples * m.grid.channels * m.grid.places * int64_t(sizeof(U));
+    for (int o = 0; o < m.n_outs; ++o) {
+        m.stream[o] = size >= kStreamBytes;
+        for (int s = 0; s < m.n_sources; ++s)
+            m.stream[o] = m.stream[o] && m.source[s].data != m.out[o].data;
+    }
+}
+
+// Runs of elements that lie one after another.
+template <class T, class U>
+struct Runs {
+    int n_sources;
+    const T* source[kSources];
+    const Compute<T>* drawn;  // or null
+    U* out[kOuts];
+    bool stream[kOuts], divided;
+};
+
+template <class T, class U, int O, bool Clip, int K>
+UNSUP_INLINE void mix_block(const Runs<T, U>& runs, const MixWeights<Compute<T>>& w, int64_t i) {
+    using C = Compute<T>;
+    constexpr int W = lanes<C>, R = O + Clip;
+    Vec<C> sum[R][K], v[K];
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+        for (int k = 0; k < K; ++k) sum[r][k] = Vec<C>{};
+    for (int s = 0; s < runs.n_sources; ++s) {
+#pragma GCC unroll 4
+        for (int k = 0; k < K; ++k) v[k] = widened(runs.source[s] + i + k * W);
+#pragma GCC unroll 4
+        for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+            for (int k = 0; k < K; ++k) sum[r][k] += v[k] * w.of[r][s];
+    }
+    if (runs.drawn != nullptr) {
+#pragma GCC unroll 4
+        for (int k = 0; k < K; ++k) v[k] = load<C, W>(runs.drawn + i + k * W);
+#pragma GCC unroll 4
+        for (int o = 0; o < O; ++o)
+#pragma GCC unroll 4
+            for (int k = 0; k < K; ++k) sum[o][k] += v[k] * w.of[o][kDrawn];
+    }
+    if constexpr (Clip) {
+        const Vec<C> bound = Vec<C>{} + w.bound;
+#pragma GCC unroll 4
+        for (int k = 0; k < K; ++k) {
+            v[k] = sum[O][k] > bound ? bound : sum[O][k];
+            v[k] = v[k] < -bound ? -bound : v[k];
+            if (runs.divided) v[k] = v[k] / bound;
+        }
+#pragma GCC unroll 4
+        for (int o = 0; o < O; ++o)
+#pragma GCC unroll 4
+            for (int k = 0; k < K; ++k) sum[o][k] += v[k] * w.of[o][kClipped];
+    }
+#pragma GCC unroll 4
+    for (int o = 0; o < O; ++o) {
+        U* to = runs.out[o] + i;
+#pragma GCC unroll 4
+        for (int k = 0; k < K; ++k)
+            runs.stream[o] ? stream_as(to + k * W, sum[o][k]) : store_as(to + k * W, sum[o][k]);
+    }
+}
+
+// Less than a block, through copies of a block's length.
+template <class T, class U, int O, bool Clip, int K>
+void mix_rest(const Runs<T, U>& runs, const MixWeights<Compute<T>>& w, int64_t i, int64_t count) {
+    constexpr int block = K * lanes<Compute<T>>;
+    T source[kSources][block] = {};
+    U out[O][block];
+    Compute<T> drawn[block] = {};
+    Runs<T, U> rest{};
+    rest.n_sources = runs.n_sources;
+    rest.divided = runs.divided;
+    for (int s = 0; s < runs.n_sources; ++s) {
+        std::copy(runs.source[s] + i, runs.source[s] + i + count, source[s]);
+        rest.source[s] = source[s];
+    }
+    if (runs.drawn != nullptr) {
+        std::copy(runs.drawn + i, runs.drawn + i + count, drawn);
+        rest.drawn = drawn;
+    }
+    for (int o = 0; o < O; ++o) rest.out[o] = out[o];
+    mix_block<T, U, O, Clip, K>(rest, w, 0);
+    for (int o = 0; o < O; ++o) std::copy(out[o], out[o] + count, runs.out[o] + i);
+}
+
+template <class T, class U, int O, bool Clip>
+void mix_run(Runs<T, U> runs, const MixWeights<Compute<T>>& w, int64_t count) {
+    constexpr int K = O + Clip <= 2 || UNSUP_REGISTERS == 32 ? 4 : 2;
+    constexpr int64_t block = K * lanes<Compute<T>>, line = 64 / int64_t(sizeof(U));
+    int64_t i = 0;
+    if (runs.stream[0]) {
+        const int64_t past = int64_t(uintptr_t(runs.out[0]) / sizeof(U) % line);
+        i = std::min(count, (line - past) % line);
+        if (i > block) i = 0;
+        if (i > 0) mix_rest<T, U, O, Clip, K>(runs, w, 0, i);
+    }
+    for (int o = 0; o < O; ++o)
+        runs.stream[o] = runs.stream[o] && uintptr_t(runs.out[o] + i) % 64 == 0;
+    for (; i + block <= count; i += block) mix_block<T, U, O, Clip, K>(runs, w, i);
+    if (i < count) mix_rest<T, U, O, Clip, K>(runs, w, i, count - i);
+}
+
+template <class T, class U>
+void mix_run(const Runs<T, U>& runs, int outs, bool clipped, const MixWeights<Compute<T>>& w,
+             int64_t count) {
+    if constexpr (std::is_same<T, U>::value) {
+        if (outs == 3)
+            return clipped ? mix_run<T, U, 3, true>(runs, w, count)
+                           : mix_run<T, U, 3, false>(runs, w, count);
+        if (outs == 2)
+            return clipped ? mix_run<T, U, 2, true>(runs, w, count)
+                           : mix_run<T, U, 2, false>(runs, w, count);
+        if (clipped) return mix_run<T, U, 1, true>(runs, w, count);
+    }
+    mix_run<T, U, 1, false>(runs, w, count);
+}
+
+// Places [begin, end) of a sample: from its own format to the other one, packed, or back.
+template <class T>
+void gather(const T* sample, bool last, const Grid& g, int64_t begin, int64_t end, T* packed) {
+    const int64_t n = end - begin;
+    for (int64_t c = 0; c < g.channels; ++c)
+        for (int64_t p = 0; p < n; ++p)
+            if (last)
+                packed[c * n + p] = sample[(begin + p) * g.channels + c];
+            else
+                packed[p * g.channels + c] = sample[c * g.places + begin + p];
+}
+template <class T>
+void scatter(const T* packed, bool last, const Grid& g, int64_t begin, int64_t end, T* sample) {
+    const int64_t n = end - begin;
+    for (int64_t c = 0; c < g.channels; ++c)
+        for (int64_t p = 0; p < n; ++p)
+            if (last)
+                sample[(begin + p) * g.channels + c] = packed[c * n + p];
+            else
+                sample[c * g.places + begin + p] = packed[p * g.channels + c];
+}
+
+// How the elements of a sample are taken: one after another, or place by place, all channels of
+// each, where tensors or noise in row-major order meet tensors with the channels last.
+struct Walk {
+    bool last, by_place;
+    int64_t items, width;       // of a sample: elements, or places of `width` channels
+    int64_t tile, unit, parts;  // items of a tile and of a unit, units of a sample
+    int64_t together, units;    // samples of a unit, units of all
+
+    template <class T, class U>
+    explicit Walk(const Mix<T, U>& m) {
+        const Grid& g = m.grid;
+        last = m.out[0].last;
+        by_place = last && m.draw.seeds != nullptr;
+        for (int s = 0; s < m.n_sources; ++s) by_place = by_place || m.source[s].last != last;
+        for (int o = 0; o < m.n_outs; ++o) by_place = by_place || m.out[o].last != last;
+        width = by_place ? g.channels : 1;
+        items = by_place ? g.places : g.channels * g.places;
+        tile = std::max(by_place ? kLeastPlaces : 1, kTileElements / width);
+        unit = tile * (kUnitElements / kTileElements);
+        parts = std::max<int64_t>(1, (items + unit - 1) / unit);
+        together = parts > 1 ? 1 : std::max<int64_t>(1, unit / std::max<int64_t>(1, items));
+        units = (g.samples + together - 1) / together * parts;
+    }
+};
+
+// What one thread works with.
+template <class T, class U>
+struct MixRoom {
+    Buffer<T> source[kSources];
+    Buffer<U> out[kOuts];
+    Buffer<Compute<T>> drawn;
+
+    MixRoom(const Mix<T, U>& m, const Walk& walk) {
+        const int64_t size = walk.tile * walk.width;
+        for (int s = 0; s < m.n_sources; ++s)
+            if (m.source[s].last != walk.last) source[s] = buffer<T>(size, T());
+        for (int o = 0; o < m.n_outs; ++o)
+            if (m.out[o].last != walk.last) out[o] = buffer<U>(size, U());
+        if (m.draw.seeds != nullptr) drawn = buffer<Compute<T>>(size, 0);
+    }
+};
+
+template <class T, class U>
+void mix_places(const Mix<T, U>& m, const Walk& walk, const MixWeights<Compute<T>>& w,
+                const Philox* philox, MixRoom<T, U>& room, int64_t b, int64_t begin, int64_t end) {
+    const Grid& g = m.grid;
+    const int64_t n = end - begin, first = m.draw.each ? 0 : b * g.channels * g.places;
+    const int64_t runs_n = walk.last ? 1 : g.channels, count = walk.last ? n * g.channels : n;
+    for (int s = 0; s < m.n_sources; ++s)
+        if (room.source[s])
+            gather((const T*)m.source[s].data + b * m.source[s].step, m.source[s].last, g, begin,
+                   end, room.source[s].get());
+    for (int64_t c = 0; c < runs_n; ++c) {
+        const int64_t at = walk.last ? begin * g.channels : c * g.places + begin;
+        Runs<T, U> runs{};
+        runs.n_sources = m.n_sources;
+        runs.divided = m.divided;
+        for (int s = 0; s < m.n_sources; ++s)
+            runs.source[s] = room.source[s]
+                                 ? room.source[s].get() + c * n
+                                 : (const T*)m.source[s].data + b * m.source[s].step + at;
+        for (int o = 0; o < m.n_outs; ++o) {
+            runs.stream[o] = m.stream[o] && !room.out[o];
+            runs.out[o] = room.out[o] ? room.out[o].get() + c * n
+                                      : (U*)m.out[o].data + b * m.out[o].step + at;
+        }
+        if (philox != nullptr) {
+            runs.drawn = room.drawn.get();
+            const uint64_t index = uint64_t(first + begin);
+            if (walk.last)
+                for (int64_t j = 0; j < g.channels; ++j)
+                    normals_apart<Compute<T>>(*philox, index + uint64_t(j * g.places), n,
+                                              g.channels, room.drawn.get() + j);
+            else
+                normals<Compute<T>>(*philox, index + uint64_t(c * g.places), n, room.drawn.get());
+        }
+        mix_run(runs, m.n_outs, m.clipped, w, count);
+    }
+    for (int o = 0; o < m.n_outs; ++o)
+        if (room.out[o])
+            scatter(room.out[o].get(), m.out[o].last, g, begin, end,
+                    (U*)m.out[o].data + b * m.out[o].step);
+}
+
+template <class T, class U>
+void mix_elements(const Mix<T, U>& m, const MixWeights<Compute<T>>& w, const Philox* philox,
+                  MixRoom<T, U>& room, int64_t b, int64_t begin, int64_t end) {
+    const int64_t first = m.draw.each ? 0 : b * m.grid.channels * m.grid.places;
+    Runs<T, U> runs{};
+    runs.n_sources = m.n_sources;
+    runs.divided = m.divided;
+    for (int s = 0; s < m.n_sources; ++s)
+        runs.source[s] = (const T*)m.source[s].data + b * m.source[s].step + begin;
+    for (int o = 0; o < m.n_outs; ++o) {
+        runs.stream[o] = m.stream[o];
+        runs.out[o] = (U*)m.out[o].data + b * m.out[o].step + begin;
+    }
+    if (philox != nullptr) {
+        runs.drawn = room.drawn.get();
+        normals<Compute<T>>(*philox, uint64_t(first + begin), end - begin, room.drawn.get());
+    }
+    mix_run(runs, m.n_outs, m.clipped, w, end - begin);
+}
+
+// Items [begin, end) of sample b.
+template <class T, class U>
+void mix_part(const Mix<T, U>& m, const Walk& walk, const MixWeights<Compute<T>>& w,
+              MixRoom<T, U>& room, int64_t b, int64_t begin, int64_t end) {
+    const bool drawn = m.draw.seeds != nullptr;
+    const Philox philox(drawn ? m.draw.seeds[m.draw.each ? b : 0] : 0, m.draw.stream);
+    for (int64_t i = begin; i < end; i += walk.tile) {
+        const int64_t past = std::min(end, i + walk.tile);
+        if (walk.by_place)
+            mix_places(m, walk, w, drawn ? &philox : nullptr, room, b, i, past);
+        else
+            mix_elements(m, w, drawn ? &philox : nullptr, room, b, i, past);
+    }
+}
+
+// weights_of(b, w) fills the weights of sample b.
+template <class T, class U, class WeightsOf>
+void mix(const Mix<T, U>& m, const Run& run, const WeightsOf& weights_of) {
+    if (m.grid.samples * m.grid.channels * m.grid.places == 0) return;
+    const Walk walk(m);
+    const int threads = int(std::max<int64_t>(1, std::min<int64_t>(run.threads, walk.units)));
+    std::vector<MixRoom<T, U>> rooms;
+    for (int t = 0; t < threads; ++t) rooms.emplace_back(m, walk);
+    Stop stop(run);
+    std::atomic<int64_t> next{0};
+    in_parallel(threads, [&](int thread) {
+        MixRoom<T, U>& room = rooms[size_t(thread)];
+        MixWeights<Compute<T>> w;
+        for (int64_t u; (u = next.fetch_add(1)) < walk.units && !stop.poll(thread);) {
+            const int64_t begin = u % walk.parts * walk.unit;
+            const int64_t end = std::min(walk.items, begin + walk.unit);
+            const int64_t b0 = u / walk.parts * walk.together;
+            for (int64_t b = b0; b < std::min(m.grid.samples, b0 + walk.together); ++b) {
+                weights_of(b, w);
+                mix_part(m, walk, w, room, b, begin, end);
+            }
+        }
+        stream_end();
+    });
+}
+
+}  // namespace
+}  // namespace UNSUP_ISA
+}  // namespace unsup

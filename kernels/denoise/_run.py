@@ -1,0 +1,131 @@
+"""`denoise` of tensors that fit: what is looked at when it runs, and by which implementation."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from unsup_fast.kernels import _samples
+from unsup_fast.kernels._dispatch import choose, native
+from unsup_fast.kernels.denoise.terms import (
+    ANCHOR_ANCHOR,
+    ANCHOR_HISTORY,
+    CLIP,
+    N_HISTORY,
+    NEXT_ANCHOR,
+    NEXT_HISTORY,
+    NEXT_NOISE,
+)
+
+
+class Call(NamedTuple):
+    """What `denoise` is given, without where to write."""
+
+    x: Any
+    output: Any
+    row: Any
+    uncond: Any
+    history: Sequence[Any]
+    anchor: Any
+    seed: int | None  # signed
+    seeds: Any
+    stream: int  # signed
+    noise: Any
+    threshold: Sequence[float] | None
+    n_threads: int
+    backend: str | None
+
+    @property
+    def noisy(self) -> bool:
+        """Whether there is noise, given or drawn."""
+        return self.noise is not None or self.seed is not None or self.seeds is not None
+
+
+def run(call: Call, out: Any, keep: Any, anchor_out: Any) -> None:
+    """Fill `out`, and `keep` and `anchor_out` unless they are None."""
+    if call.row.device.type == "cpu":
+        _check_row(call)
+    on_host = call.x.device.type == "cpu"
+    offered = {"ref": _ref, "triton": _triton}
+    if on_host:
+        offered["native"] = _native
+    fill = choose("denoise", offered, call.backend, "native" if on_host else "triton")
+    shape = _samples.shape_of(call.x)
+    copies: list[Any] = []
+    past = (*call.history, *(None,) * (N_HISTORY - len(call.history)))
+    tensors = (call.x, call.output, call.uncond, call.anchor, *past, call.noise)
+    n = shape[1] * shape[2]
+    ins = [_samples.place_in(value, n, copies) for value in tensors]
+    outs = [
+        _samples.place_out("out", out, n),
+        _samples.place_out("keep", keep, n),
+        _samples.place_out("anchor_out", anchor_out, n),
+    ]
+    _samples.check_overlap(INS, ins, OUTS, outs, shape, call.x.itemsize)
+    fill(call, shape, ins, outs, (out, keep, anchor_out))
+
+
+INS = ("x", "output", "uncond", "anchor", *(f"history[{j}]" for j in range(N_HISTORY)), "noise")
+OUTS = ("out", "keep", "anchor_out")
+
+
+def _check_row(call: Call) -> None:
+    """Raise if a coefficient is not a number, or is for a tensor that is not there."""
+    values = call.row.tolist()
+    clip = values[CLIP]
+    if not clip >= 0:
+        raise ValueError(f"row[CLIP]={clip} must be 0 or more; infinity clips nothing")
+    if not math.isfinite(sum(values[:CLIP]) + sum(values[CLIP + 1 :])):
+        raise ValueError(f"row must be finite but for an infinite CLIP, got {values}")
+    if not call.noisy:
+        _check_absent(values, NEXT_NOISE, "NEXT_NOISE", "seed or noise")
+    if call.anchor is None:
+        _check_absent(values, NEXT_ANCHOR, "NEXT_ANCHOR", "anchor")
+        _check_absent(values, ANCHOR_ANCHOR, "ANCHOR_ANCHOR", "anchor")
+    for j in range(len(call.history), N_HISTORY):
+        for first, name in ((NEXT_HISTORY, "NEXT_HISTORY"), (ANCHOR_HISTORY, "ANCHOR_HISTORY")):
+            if values[first + j] != 0:
+                _check_absent(values, first + j, f"{name} + {j}", f"{j + 1} tensors of history")
+
+
+def _check_absent(values: list[float], place: int, name: str, tensor: str) -> None:
+    if values[place] != 0:
+        raise ValueError(f"row[{name}]={values[place]} needs {tensor}; pass it, or 0 in row")
+
+
+def _native(
+    call: Call, shape: tuple[int, int, int], ins: list[Any], outs: list[Any], to: Any
+) -> None:
+    native().denoise(
+        _samples.TYPES.index(call.x.dtype),
+        shape,
+        call.row.data_ptr(),
+        ins,
+        call.seed,
+        0 if call.seeds is None else call.seeds.data_ptr(),
+        call.stream,
+        call.threshold,
+        outs,
+        call.n_threads,
+    )
+
+
+def _ref(call: Call, shape: tuple[int, int, int], ins: list[Any], outs: list[Any], to: Any) -> None:
+    from unsup_fast.kernels.denoise import ref
+
+    drawn = call.noise is None and call.noisy
+    z = call.noise
+    if drawn:
+        z = _samples.reference_normals(call.x, call.seed, call.seeds, call.stream)
+    made = ref.denoise(*call[:6], z, call.threshold)
+    for tensor, value in zip(to, made, strict=True):
+        if tensor is not None:
+            tensor.copy_(value)
+
+
+def _triton(
+    call: Call, shape: tuple[int, int, int], ins: list[Any], outs: list[Any], to: Any
+) -> None:
+    _samples.on_gpu("x", call.x)
+    from unsup_fast.kernels.denoise import triton_
+
+    triton_.denoise(call, shape, ins, outs)

@@ -1,0 +1,79 @@
+"""`noise` of tensors that fit, by one of its implementations."""
+
+from typing import Any, NamedTuple
+
+from unsup_fast.kernels import _samples
+from unsup_fast.kernels._dispatch import choose, native
+
+TARGETS = (None, "eps", "v", "flow")
+
+
+class Call(NamedTuple):
+    """What `noise` is given, without where to write."""
+
+    x0: Any
+    signal: Any  # float64 [B]
+    sigma: Any  # float64 [B]
+    eps: Any
+    seed: int | None  # signed
+    seeds: Any
+    stream: int  # signed
+    target: str | None
+    n_threads: int
+    backend: str | None
+
+
+def run(call: Call, out: Any, out_target: Any) -> None:
+    """Fill `out`, and `out_target` unless it is None."""
+    on_host = call.x0.device.type == "cpu"
+    offered = {"ref": _ref, "triton": _triton}
+    if on_host:
+        offered["native"] = _native
+    fill = choose("noise", offered, call.backend, "native" if on_host else "triton")
+    shape = _samples.shape_of(call.x0)
+    copies: list[Any] = []
+    n = shape[1] * shape[2]
+    ins = [_samples.place_in(value, n, copies) for value in (call.x0, call.eps)]
+    outs = [_samples.place_out("out", out, n), _samples.place_out("out_target", out_target, n)]
+    names = ("x0", "eps"), ("out", "out_target")
+    _samples.check_overlap(names[0], ins, names[1], outs, shape, call.x0.itemsize)
+    fill(call, shape, ins, outs, (out, out_target))
+
+
+def _native(
+    call: Call, shape: tuple[int, int, int], ins: list[Any], outs: list[Any], to: Any
+) -> None:
+    native().noise(
+        _samples.TYPES.index(call.x0.dtype),
+        shape,
+        ins,
+        call.signal.data_ptr(),
+        call.sigma.data_ptr(),
+        call.seed,
+        0 if call.seeds is None else call.seeds.data_ptr(),
+        call.stream,
+        TARGETS.index(call.target),
+        outs,
+        call.n_threads,
+    )
+
+
+def _ref(call: Call, shape: tuple[int, int, int], ins: list[Any], outs: list[Any], to: Any) -> None:
+    from unsup_fast.kernels.noise import ref
+
+    eps = call.eps
+    if eps is None:
+        eps = _samples.reference_normals(call.x0, call.seed, call.seeds, call.stream)
+    made = ref.noise(call.x0, call.signal, call.sigma, eps, call.target)
+    for tensor, value in zip(to, made, strict=True):
+        if tensor is not None:
+            tensor.copy_(value)
+
+
+def _triton(
+    call: Call, shape: tuple[int, int, int], ins: list[Any], outs: list[Any], to: Any
+) -> None:
+    _samples.on_gpu("x0", call.x0)
+    from unsup_fast.kernels.noise import triton_
+
+    triton_.noise(call, shape, ins, outs)

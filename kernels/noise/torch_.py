@@ -1,0 +1,99 @@
+"""`noise` as an operation of torch: what it gives a compiler, and its gradient."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unsup_fast.kernels.noise._run import Call, run
+
+
+def noise(call: Call, out: Any, out_target: Any) -> Any:
+    """Return x_t and the target if there is one, through the operations below."""
+    tensors = (call.x0, call.eps, out, out_target)
+    grad = torch.is_grad_enabled() and any(
+        tensor is not None and tensor.requires_grad for tensor in tensors
+    )
+    if grad or (out is None and out_target is None):
+        made = _noise(*call)
+        found = [
+            value if to is None else to.copy_(value)
+            for value, to in zip(made, (out, out_target), strict=False)
+        ]
+    else:
+        found = [torch.empty_like(call.x0) if out is None else out]
+        if call.target is not None:
+            found.append(torch.empty_like(call.x0) if out_target is None else out_target)
+        _noise_into(*call, found[0], found[1] if call.target is not None else None)
+    return found[0] if call.target is None else (found[0], found[1])
+
+
+@torch.library.custom_op("unsup_fast::noise", mutates_args=())
+def _noise(
+    x0: Tensor,
+    signal: Tensor,
+    sigma: Tensor,
+    eps: Tensor | None,
+    seed: int | None,
+    seeds: Tensor | None,
+    stream: int,
+    target: str | None,
+    n_threads: int,
+    backend: str | None,
+) -> list[Tensor]:
+    call = Call(x0, signal, sigma, eps, seed, seeds, stream, target, n_threads, backend)
+    made = [torch.empty_like(x0) for _ in range(1 if target is None else 2)]
+    run(call, made[0], None if target is None else made[1])
+    return made
+
+
+@_noise.register_fake
+def _noise_fake(x0: Any, *arguments: Any) -> list[Any]:
+    return [torch.empty_like(x0) for _ in range(1 if arguments[6] is None else 2)]
+
+
+@torch.library.custom_op("unsup_fast::noise_into", mutates_args=("out", "out_target"))
+def _noise_into(
+    x0: Tensor,
+    signal: Tensor,
+    sigma: Tensor,
+    eps: Tensor | None,
+    seed: int | None,
+    seeds: Tensor | None,
+    stream: int,
+    target: str | None,
+    n_threads: int,
+    backend: str | None,
+    out: Tensor,
+    out_target: Tensor | None,
+) -> None:
+    call = Call(x0, signal, sigma, eps, seed, seeds, stream, target, n_threads, backend)
+    run(call, out, out_target)
+
+
+@_noise_into.register_fake
+def _noise_into_fake(*arguments: Any) -> None:
+    return None
+
+
+def _setup(ctx: Any, inputs: Any, output: Any) -> None:
+    ctx.save_for_backward(inputs[1], inputs[2])
+    ctx.target, ctx.given = inputs[7], inputs[3] is not None
+
+
+def _backward(ctx: Any, made: Any) -> tuple[Any, ...]:
+    of_x_t = made[0]
+    dtype = torch.float64 if of_x_t.dtype == torch.float64 else torch.float32
+    each = (-1, *[1] * (of_x_t.ndim - 1))
+    signal, sigma = (value.to(dtype).view(each) for value in ctx.saved_tensors)
+    of_x0, of_eps = signal * of_x_t, sigma * of_x_t
+    if ctx.target is not None:
+        of_target = made[1].to(dtype)
+        of_eps = of_eps + (signal * of_target if ctx.target == "v" else of_target)
+        if ctx.target != "eps":
+            of_x0 = of_x0 - (sigma * of_target if ctx.target == "v" else of_target)
+    eps = of_eps.to(of_x_t.dtype) if ctx.given else None
+    return (of_x0.to(of_x_t.dtype), None, None, eps, *[None] * 6)
+
+
+_noise.register_autograd(_backward, setup_context=_setup)
