@@ -140,14 +140,14 @@ def test_drawn_samples_have_the_moments_that_were_computed(gaussian):
     path = gaussian.path("normalized", 20, low=1e-3)
     table = dpm_solver(path, stochastic=True)
     generator = torch.Generator().manual_seed(0)
-    draw = partial(torch.randn, (4, 20000), generator=generator, dtype=torch.float64)
+    draw = partial(torch.randn, (4, 8000), generator=generator, dtype=torch.float64)
     x = path.signal[0] * (gaussian.mean + gaussian.std * draw()) + path.sigma[0] * draw()
     model = gaussian.model("normalized", "v_prediction")
     table = dpm_solver(path, stochastic=True, prediction="v_prediction")
     made = sample(model, table, x, noise=[draw() for _ in range(20)])
     mean, variance = gaussian.moments(table, path, "normalized", "v_prediction")
-    assert abs(made.mean().item() - mean) < 0.01
-    assert abs(made.var().item() / variance - 1) < 0.02
+    assert abs(made.mean().item() - mean) < 0.015
+    assert abs(made.var().item() / variance - 1) < 0.03
 
 
 @pytest.mark.parametrize("sampler", EVERY)
@@ -185,11 +185,11 @@ def test_euler_is_a_straight_line_in_flow_matching():
 
 
 def test_inversion_comes_back(gaussian):
-    path = gaussian.path("normalized", 2000, low=0.05, rho=0)
+    path = gaussian.path("normalized", 600, low=0.05, rho=0)
     model = gaussian.model("normalized", "epsilon")
     back = inverse(path, end=0.05)
     image = torch.linspace(-1, 2, 5, dtype=torch.float64)[:, None]
-    for sampler, tolerance in ((dpm_solver, 1e-4), (heun, 1e-4), (ddim, 2e-2)):
+    for sampler, tolerance in ((dpm_solver, 1e-3), (heun, 1e-3), (ddim, 5e-2)):
         noisy = sample(model, sampler(back), image)
         torch.testing.assert_close(
             sample(model, sampler(path), noisy), image, atol=tolerance, rtol=0
