@@ -3,10 +3,12 @@
 import math
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
+
+from unsup_fast.kernels import threads
 
 TYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
@@ -42,7 +44,7 @@ def seeds(seed: Any, x: Any) -> tuple[int | None, Any]:
     """Return one seed for all samples, as a signed 64-bit number, or int64 seeds [B]."""
     if seed is None:
         return None, None
-    if isinstance(seed, Integral) and not isinstance(seed, bool):
+    if type(seed) is int or (isinstance(seed, Integral) and not isinstance(seed, bool)):
         if not 0 <= seed < 1 << 64:
             raise ValueError(f"seed={seed} must be between 0 and 2**64 - 1")
         return _signed(int(seed)), None
@@ -74,7 +76,7 @@ def _listed(seed: Any) -> Any:
 
 def stream(value: Any) -> int:
     """Return a stream's number as a signed 64-bit number, or raise."""
-    if not isinstance(value, Integral) or isinstance(value, bool):
+    if type(value) is not int and (not isinstance(value, Integral) or isinstance(value, bool)):
         raise TypeError(f"stream={value!r} must be an integer between 0 and 2**64 - 1")
     if not 0 <= value < 1 << 64:
         raise ValueError(f"stream={value} must be between 0 and 2**64 - 1")
@@ -95,25 +97,29 @@ def direct(tensors: Any) -> bool:
     return True
 
 
-class Place(NamedTuple):
-    """Where a tensor lies: see csrc/samples.hpp."""
+def threads_for(x: Any, n_threads: int | None) -> int:
+    """Return the threads to run; one for a tensor that is done before others have started."""
+    if n_threads is None and x.numel() <= 8192:
+        return 1
+    return threads.effective(n_threads)
 
-    address: int
-    step: int
-    last: bool
+
+# Address, elements from one sample to the next, whether channels are last: csrc/samples.hpp.
+Place = tuple[int, int, bool]
 
 
 def shape_of(x: Any) -> tuple[int, int, int]:
     """Return samples, channels and places of a sample."""
-    if x.ndim < 3:
-        return len(x), 1, math.prod(x.shape[1:])
-    return len(x), x.shape[1], math.prod(x.shape[2:])
+    shape = x.shape
+    if len(shape) < 3:
+        return shape[0], 1, math.prod(shape[1:])
+    return shape[0], shape[1], math.prod(shape[2:])
 
 
 def place(x: Any, n: int) -> Place | None:
     """Return where x [B, ...] of n elements a sample lies; None if its samples are not dense."""
     if x.is_contiguous():
-        return Place(x.data_ptr(), n, False)
+        return x.data_ptr(), n, False
     shape, stride = x.shape, x.stride()
     step = stride[0] if shape[0] > 1 else n
     orders = [(False, range(x.ndim - 1, 0, -1))]
@@ -126,14 +132,12 @@ def place(x: Any, n: int) -> Place | None:
                 break
             expected *= shape[dim]
         else:
-            return Place(x.data_ptr(), step, last)
+            return x.data_ptr(), step, last
     return None
 
 
 def place_in(x: Any, n: int, kept: list[Any]) -> Place | None:
-    """Return where x lies, or a copy of it that is put into `kept`; None for None."""
-    if x is None:
-        return None
+    """Return where x lies, or a copy of it that is put into `kept`."""
     found = place(x, n)
     if found is None:
         kept.append(x.contiguous())
@@ -141,12 +145,10 @@ def place_in(x: Any, n: int, kept: list[Any]) -> Place | None:
     return found
 
 
-def place_out(name: str, x: Any, n: int) -> Place | None:
-    """Return where the output x lies, or raise; None for None."""
-    if x is None:
-        return None
+def place_out(name: str, x: Any, n: int) -> Place:
+    """Return where the output x lies, or raise."""
     found = place(x, n)
-    if found is None or (found.step < n and len(x) > 1):
+    if found is None or (found[1] < n and x.shape[0] > 1):
         raise ValueError(
             f"{name} has strides {x.stride()}; its samples must be dense, row-major or "
             "channels-last: pass torch.empty_like(x)"
@@ -159,31 +161,32 @@ def check_overlap(
 ) -> None:
     """Raise if an output shares memory with another tensor without being that input."""
     n = shape[1] * shape[2]
-    seen: list[tuple[str, Place]] = []
-    for name, at in zip(out_names, outs, strict=True):
+    for i, at in enumerate(outs):
         if at is None:
             continue
-        for other, its in zip(in_names, ins, strict=True):
-            if its is not None and at != its and _shared(at, its, n, shape[0], itemsize):
-                raise ValueError(
-                    f"{name} shares memory with {other} without being it; pass {other} itself or "
-                    "memory of its own"
-                )
-        for other, its in seen:
-            if _shared(at, its, n, shape[0], itemsize):
-                raise ValueError(f"{name} shares memory with {other}; pass memory of its own")
-        seen.append((name, at))
+        for j, its in enumerate((*ins, *outs[:i])):
+            if its is None or not _shared(at, its, n, shape[0], itemsize):
+                continue
+            if j < len(ins) and at == its:
+                continue
+            other = (*in_names, *out_names)[j]
+            raise ValueError(
+                f"{out_names[i]} shares memory with {other}; pass an input itself or memory of "
+                "its own"
+            )
 
 
 def _shared(a: Place, b: Place, n: int, samples: int, itemsize: int) -> bool:
-    apart = b.address - a.address
-    ends = [((samples - 1) * at.step + n) * itemsize for at in (a, b)]
-    if apart >= ends[0] or -apart >= ends[1]:
+    (start, step, _), (its_start, its_step, _) = a, b
+    apart, dense = its_start - start, n * itemsize
+    if apart >= (samples - 1) * step * itemsize + dense:
         return False
-    if a.step != b.step or samples == 1:
+    if -apart >= (samples - 1) * its_step * itemsize + dense:
+        return False
+    if step != its_step or samples == 1:
         return True
-    between = apart % (a.step * itemsize)  # samples of the two may lie in turn
-    return between < n * itemsize or a.step * itemsize - between < n * itemsize
+    between = apart % (step * itemsize)  # samples of the two may lie in turn
+    return between < dense or step * itemsize - between < dense
 
 
 def on_gpu(name: str, x: Any) -> None:

@@ -1,6 +1,8 @@
 // noise and denoise. Tensors come as addresses, as this module does not know torch; that they are
 // what their numbers say is checked by unsup_fast.kernels.
 #include <array>
+#include <cmath>
+#include <cstring>
 
 #include "common.hpp"
 
@@ -47,7 +49,26 @@ void noise(int element, const std::array<int64_t, 3>& shape, const std::array<Pl
     run_free(threads, [&](const Run& r) { level().noise(noise, r); });
 }
 
-void denoise(int element, const std::array<int64_t, 3>& shape, uintptr_t row,
+// Whether entries are numbers, CLIP not below zero, and zero where a tensor is missing.
+bool fits(const Denoise& d) {
+    const Row& r = d.row;
+    double entries[sizeof r / sizeof(double)];
+    std::memcpy(entries, &r, sizeof r);
+    double sum = 0;
+    for (double& entry : entries)
+        if (&entry != &entries[3]) sum += entry;
+    bool fit = std::isfinite(sum) && r.clip >= 0;
+    const bool noisy = d.noise.data != nullptr || d.draw.seeds != nullptr;
+    fit = fit && (noisy || r.next_noise == 0);
+    fit = fit && (d.anchor.data != nullptr || (r.next_anchor == 0 && r.anchor_anchor == 0));
+    for (int j = 0; j < 4; ++j)
+        fit = fit && (d.history[j].data != nullptr ||
+                      (r.next_history[j] == 0 && r.anchor_history[j] == 0));
+    return fit;
+}
+
+// False, and nothing is done, if the row does not fit what is given.
+bool denoise(int element, const std::array<int64_t, 3>& shape, uintptr_t row,
              const std::array<Place, 9>& in, const std::optional<int64_t>& seed, uintptr_t seeds,
              int64_t stream, const std::optional<std::array<double, 2>>& threshold,
              const std::array<Place, 3>& out, int threads) {
@@ -70,7 +91,9 @@ void denoise(int element, const std::array<int64_t, 3>& shape, uintptr_t row,
               samples(out[2])};
     static_assert(sizeof d.row == 21 * sizeof(double), "kernels/denoise/terms.py");
     std::memcpy(&d.row, reinterpret_cast<const void*>(row), sizeof d.row);
+    if (!fits(d)) return false;
     run_free(threads, [&](const Run& r) { level().denoise(d, r); });
+    return true;
 }
 
 }  // namespace

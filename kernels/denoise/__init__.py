@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from unsup_fast.kernels import _samples, threads
+from unsup_fast.kernels import _samples
 from unsup_fast.kernels.denoise._run import Call, run
 from unsup_fast.kernels.denoise.terms import N_HISTORY, N_TERMS
 
@@ -103,11 +103,9 @@ def denoise(
         raise ValueError("both seed and noise are given; pass one of them, or none")
     row, threshold = _row(row, x), _threshold(threshold)
     number, numbers = _samples.seeds(seed, x)
-    stream, n = _samples.stream(stream), threads.effective(n_threads)
-    call = Call(
-        x, output, row, uncond, history, anchor, number, numbers, stream, noise, threshold, n,
-        backend,
-    )  # fmt: skip
+    stream = _samples.stream(stream)
+    given = (x, output, row, uncond, history, anchor, number, numbers, stream, noise, threshold)
+    call = Call(*given, n_threads, backend)
     if _samples.direct((x, output, uncond, *history, anchor, noise, keep, anchor_out, out)):
         out = torch.empty_like(x) if out is None else out
         run(call, out, keep, anchor_out)
@@ -128,7 +126,7 @@ def _row(row: Any, x: Any) -> Any:
             f"row must be float64 of shape ({N_TERMS},), got {row.dtype} of shape "
             f"{tuple(row.shape)}; take a row of a sampler's table"
         )
-    if row.device.type != "cpu" and row.device != x.device:
+    if not row.is_cpu and row.device != x.device:
         raise ValueError(f"row is on {row.device}; it must be on the host or on {x.device} like x")
     if row.requires_grad and torch.is_grad_enabled():
         raise ValueError("row takes no gradient; pass row.detach()")

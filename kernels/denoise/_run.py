@@ -31,7 +31,7 @@ class Call(NamedTuple):
     stream: int  # signed
     noise: Any
     threshold: Sequence[float] | None
-    n_threads: int
+    n_threads: int | None
     backend: str | None
 
     @property
@@ -42,26 +42,24 @@ class Call(NamedTuple):
 
 def run(call: Call, out: Any, keep: Any, anchor_out: Any) -> None:
     """Fill `out`, and `keep` and `anchor_out` unless they are None."""
-    if call.row.device.type == "cpu":
-        _check_row(call)
-    on_host = call.x.device.type == "cpu"
-    offered = {"ref": _ref, "triton": _triton}
-    if on_host:
-        offered["native"] = _native
-    fill = choose("denoise", offered, call.backend, "native" if on_host else "triton")
-    shape = _samples.shape_of(call.x)
+    x = call.x
+    if x.is_cpu:
+        fill = choose("denoise", HOST, call.backend)
+    else:
+        fill = choose("denoise", DEVICE, call.backend, "triton")
+    shape = _samples.shape_of(x)
+    n = shape[1] * shape[2]
     copies: list[Any] = []
     past = (*call.history, *(None,) * (N_HISTORY - len(call.history)))
-    tensors = (call.x, call.output, call.uncond, call.anchor, *past, call.noise)
-    n = shape[1] * shape[2]
-    ins = [_samples.place_in(value, n, copies) for value in tensors]
+    tensors = (x, call.output, call.uncond, call.anchor, *past, call.noise)
+    ins = [None if tensor is None else _samples.place_in(tensor, n, copies) for tensor in tensors]
+    to = (out, keep, anchor_out)
     outs = [
-        _samples.place_out("out", out, n),
-        _samples.place_out("keep", keep, n),
-        _samples.place_out("anchor_out", anchor_out, n),
+        None if tensor is None else _samples.place_out(name, tensor, n)
+        for name, tensor in zip(OUTS, to, strict=True)
     ]
-    _samples.check_overlap(INS, ins, OUTS, outs, shape, call.x.itemsize)
-    fill(call, shape, ins, outs, (out, keep, anchor_out))
+    _samples.check_overlap(INS, ins, OUTS, outs, shape, x.itemsize)
+    fill(call, shape, ins, outs, to)
 
 
 INS = ("x", "output", "uncond", "anchor", *(f"history[{j}]" for j in range(N_HISTORY)), "noise")
@@ -81,9 +79,10 @@ def _check_row(call: Call) -> None:
     if call.anchor is None:
         _check_absent(values, NEXT_ANCHOR, "NEXT_ANCHOR", "anchor")
         _check_absent(values, ANCHOR_ANCHOR, "ANCHOR_ANCHOR", "anchor")
-    for j in range(len(call.history), N_HISTORY):
-        for first, name in ((NEXT_HISTORY, "NEXT_HISTORY"), (ANCHOR_HISTORY, "ANCHOR_HISTORY")):
-            if values[first + j] != 0:
+    for first, name in ((NEXT_HISTORY, "NEXT_HISTORY"), (ANCHOR_HISTORY, "ANCHOR_HISTORY")):
+        known = len(call.history)
+        if any(values[first + known : first + N_HISTORY]):
+            for j in range(known, N_HISTORY):
                 _check_absent(values, first + j, f"{name} + {j}", f"{j + 1} tensors of history")
 
 
@@ -95,7 +94,7 @@ def _check_absent(values: list[float], place: int, name: str, tensor: str) -> No
 def _native(
     call: Call, shape: tuple[int, int, int], ins: list[Any], outs: list[Any], to: Any
 ) -> None:
-    native().denoise(
+    fits = native().denoise(
         _samples.TYPES.index(call.x.dtype),
         shape,
         call.row.data_ptr(),
@@ -105,16 +104,18 @@ def _native(
         call.stream,
         call.threshold,
         outs,
-        call.n_threads,
+        _samples.threads_for(call.x, call.n_threads),
     )
+    if not fits:
+        _check_row(call)
 
 
 def _ref(call: Call, shape: tuple[int, int, int], ins: list[Any], outs: list[Any], to: Any) -> None:
     from unsup_fast.kernels.denoise import ref
 
-    drawn = call.noise is None and call.noisy
+    _check_row(call)
     z = call.noise
-    if drawn:
+    if z is None and call.noisy:
         z = _samples.reference_normals(call.x, call.seed, call.seeds, call.stream)
     made = ref.denoise(*call[:6], z, call.threshold)
     for tensor, value in zip(to, made, strict=True):
@@ -126,6 +127,12 @@ def _triton(
     call: Call, shape: tuple[int, int, int], ins: list[Any], outs: list[Any], to: Any
 ) -> None:
     _samples.on_gpu("x", call.x)
+    if call.row.is_cpu:
+        _check_row(call)
     from unsup_fast.kernels.denoise import triton_
 
     triton_.denoise(call, shape, ins, outs)
+
+
+HOST = {"native": _native, "ref": _ref, "triton": _triton}
+DEVICE = {"ref": _ref, "triton": _triton}

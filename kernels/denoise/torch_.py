@@ -59,15 +59,13 @@ def _denoise(
     stream: int,
     noise: Tensor | None,
     threshold: Sequence[float] | None,
-    n_threads: int,
+    n_threads: int | None,
     backend: str | None,
     keep: bool,
     anchor_out: bool,
 ) -> list[Tensor]:
-    call = Call(
-        x, output, row, uncond, history, anchor, seed, seeds, stream, noise, threshold, n_threads,
-        backend,
-    )  # fmt: skip
+    given = (x, output, row, uncond, history, anchor, seed, seeds, stream, noise, threshold)
+    call = Call(*given, n_threads, backend)
     made = [torch.empty_like(x) for _ in range(1 + keep + anchor_out)]
     run(call, made[0], made[1] if keep else None, made[-1] if anchor_out else None)
     return made
@@ -92,16 +90,14 @@ def _denoise_into(
     stream: int,
     noise: Tensor | None,
     threshold: Sequence[float] | None,
-    n_threads: int,
+    n_threads: int | None,
     backend: str | None,
     out: Tensor,
     keep: Tensor | None,
     anchor_out: Tensor | None,
 ) -> None:
-    call = Call(
-        x, output, row, uncond, history, anchor, seed, seeds, stream, noise, threshold, n_threads,
-        backend,
-    )  # fmt: skip
+    given = (x, output, row, uncond, history, anchor, seed, seeds, stream, noise, threshold)
+    call = Call(*given, n_threads, backend)
     run(call, out, keep, anchor_out)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from unsup_fast.kernels import _samples, threads
+from unsup_fast.kernels import _samples
 from unsup_fast.kernels.noise._run import TARGETS, Call, run
 
 __all__ = ["noise"]
@@ -76,8 +76,8 @@ def noise(
         if value is not None:
             _samples.like(name, value, x0, "x0")
     number, numbers = _samples.seeds(seed, x0)
-    stream, n = _samples.stream(stream), threads.effective(n_threads)
-    call = Call(x0, signal, sigma, eps, number, numbers, stream, target, n, backend)
+    stream = _samples.stream(stream)
+    call = Call(x0, signal, sigma, eps, number, numbers, stream, target, n_threads, backend)
     if _samples.direct((x0, eps, out, out_target)):
         out = torch.empty_like(x0) if out is None else out
         if target is None:

@@ -19,25 +19,31 @@ class Call(NamedTuple):
     seeds: Any
     stream: int  # signed
     target: str | None
-    n_threads: int
+    n_threads: int | None
     backend: str | None
 
 
 def run(call: Call, out: Any, out_target: Any) -> None:
     """Fill `out`, and `out_target` unless it is None."""
-    on_host = call.x0.device.type == "cpu"
-    offered = {"ref": _ref, "triton": _triton}
-    if on_host:
-        offered["native"] = _native
-    fill = choose("noise", offered, call.backend, "native" if on_host else "triton")
-    shape = _samples.shape_of(call.x0)
-    copies: list[Any] = []
+    x0 = call.x0
+    if x0.is_cpu:
+        fill = choose("noise", HOST, call.backend)
+    else:
+        fill = choose("noise", DEVICE, call.backend, "triton")
+    shape = _samples.shape_of(x0)
     n = shape[1] * shape[2]
-    ins = [_samples.place_in(value, n, copies) for value in (call.x0, call.eps)]
-    outs = [_samples.place_out("out", out, n), _samples.place_out("out_target", out_target, n)]
-    names = ("x0", "eps"), ("out", "out_target")
-    _samples.check_overlap(names[0], ins, names[1], outs, shape, call.x0.itemsize)
+    copies: list[Any] = []
+    ins = [_samples.place_in(x0, n, copies), None]
+    if call.eps is not None:
+        ins[1] = _samples.place_in(call.eps, n, copies)
+    outs = [_samples.place_out("out", out, n), None]
+    if out_target is not None:
+        outs[1] = _samples.place_out("out_target", out_target, n)
+    _samples.check_overlap(INS, ins, OUTS, outs, shape, x0.itemsize)
     fill(call, shape, ins, outs, (out, out_target))
+
+
+INS, OUTS = ("x0", "eps"), ("out", "out_target")
 
 
 def _native(
@@ -54,7 +60,7 @@ def _native(
         call.stream,
         TARGETS.index(call.target),
         outs,
-        call.n_threads,
+        _samples.threads_for(call.x0, call.n_threads),
     )
 
 
@@ -77,3 +83,7 @@ def _triton(
     from unsup_fast.kernels.noise import triton_
 
     triton_.noise(call, shape, ins, outs)
+
+
+HOST = {"native": _native, "ref": _ref, "triton": _triton}
+DEVICE = {"ref": _ref, "triton": _triton}

@@ -38,7 +38,7 @@ def _noise(
     seeds: Tensor | None,
     stream: int,
     target: str | None,
-    n_threads: int,
+    n_threads: int | None,
     backend: str | None,
 ) -> list[Tensor]:
     call = Call(x0, signal, sigma, eps, seed, seeds, stream, target, n_threads, backend)
@@ -62,7 +62,7 @@ def _noise_into(
     seeds: Tensor | None,
     stream: int,
     target: str | None,
-    n_threads: int,
+    n_threads: int | None,
     backend: str | None,
     out: Tensor,
     out_target: Tensor | None,

@@ -173,6 +173,68 @@ def flow(sigmas: npt.ArrayLike, timesteps: npt.ArrayLike | None = None) -> Path:
     )
 
 
+def start(path: Path, strength: float) -> Path:
+    """Return the last steps of a path, for a start from a noisy image.
+
+    Parameters
+    ----------
+    path : Path
+        The whole path, of S steps.
+    strength : float
+        How much of it is kept: the last int(strength S) steps. 1 keeps all.
+
+    Returns
+    -------
+    Path
+        Start from signal[0] * x_0 + sigma[0] * eps.
+
+    Raises
+    ------
+    ValueError
+        If nothing is left.
+    """
+    if not 0 < strength <= 1:
+        raise ValueError(f"strength={strength} must be above 0 and at most 1")
+    n_steps = path.timesteps.size
+    kept = int(n_steps * strength)
+    if kept == 0:
+        raise ValueError(
+            f"strength={strength} keeps none of {n_steps} steps; pass at least {1 / n_steps:.3g}"
+        )
+    arrays = [x[n_steps - kept :] for x in path[:-1]]
+    return Path(*arrays, init_scale=float(np.hypot(arrays[1][0], arrays[2][0])))
+
+
+def inverse(path: Path, *, end: float | None = None) -> Path:
+    """Return the path run backwards, from the image to the noise it is made of.
+
+    Parameters
+    ----------
+    path : Path
+        The path that makes images.
+    end : float, optional
+        The timestep of the level where `path` ends. With it the model is told where each step
+        starts, as solvers of higher order need it; the path then has to end at a sigma above 0.
+        Without, it is told where the step arrives: DDIM inversion.
+
+    Returns
+    -------
+    Path
+    """
+    times = path.timesteps if end is None else np.append(path.timesteps[1:], float(end))
+    scaled = (path.scales != 1).any()
+    sizes = np.hypot(path.next_signal, path.next_sigma)[::-1]
+    return Path(
+        times[::-1].copy(),
+        path.next_signal[::-1].copy(),
+        path.next_sigma[::-1].copy(),
+        path.signal[::-1].copy(),
+        path.sigma[::-1].copy(),
+        1 / sizes if scaled else path.scales[::-1].copy(),
+        init_scale=float(sizes[0]),
+    )
+
+
 def _levels(sigmas: npt.ArrayLike, timesteps: npt.ArrayLike) -> tuple[Array, Array]:
     made, times = vector("sigmas", sigmas), vector("timesteps", timesteps)
     if made.size != times.size + 1:

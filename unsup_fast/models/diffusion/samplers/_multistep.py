@@ -47,9 +47,12 @@ def nodes(levels: Array, end: float, step: int, order: int) -> Array:
 
 
 def step_orders(path: Path, order: int, lower_order_final: bool | None) -> list[int]:
-    """Return the order of each step: one more with every output there is, fewer at the end."""
-    n_steps = path.timesteps.size
-    orders = [min(order, step + 1) for step in range(n_steps)]
+    """Return the order of each step: one more with every output there is, fewer at the end.
+
+    An output at signal 0 is infinitely far away, and of use in its own step only.
+    """
+    n_steps, n_far = path.timesteps.size, int((path.signal == 0).sum())
+    orders = [max(1, min(order, step + 1 - n_far)) for step in range(n_steps)]
     short = n_steps < SHORT if lower_order_final is None else lower_order_final
     if short:
         orders[-2:-1] = [min(2, made) for made in orders[-2:-1]]

@@ -16,51 +16,29 @@ from unsup_fast.kernels.denoise.terms import (
     X0_X,
 )
 from unsup_fast.models.diffusion.path import Path
+from unsup_fast.models.diffusion.prediction import image_weights, noise_weights
 from unsup_fast.models.diffusion.schedules import Array
 from unsup_fast.models.diffusion.table import Table, make
 
-PREDICTIONS = ("epsilon", "sample", "v_prediction", "flow")
-
 
 def image(prediction: str, signal: Array, sigma: Array) -> tuple[Array, Array]:
-    """Return the weights of x and of the model's output in x_0 at levels (a, s).
-
-    With n^2 = a^2 + s^2 a model's v is (a eps - s x_0) / n, and its flow eps - x_0.
-    """
-    a, s = np.broadcast_arrays(np.asarray(signal, np.float64), np.asarray(sigma, np.float64))
-    if prediction == "epsilon":
-        if not (a > 0).all():
-            raise ValueError(
-                "the path starts where nothing is left of the image, and noise says nothing of it: "
-                "pass prediction='v_prediction' or 'sample', or raise the last of alphas_cumprod"
-            )
-        return 1 / a, -s / a
-    if prediction == "sample":
-        return np.zeros_like(a), np.ones_like(a)
-    if prediction == "v_prediction":
-        return a / (a**2 + s**2), -s / np.hypot(a, s)
-    if prediction in ("flow", "flow_prediction"):
-        return 1 / (a + s), -s / (a + s)
-    raise ValueError(f"prediction={prediction!r} is unknown; pass one of {list(PREDICTIONS)}")
+    """Return the weights of x and of the model's output in x_0 at levels that have them: [S]."""
+    if prediction == "epsilon" and not signal.min() > 0:
+        raise ValueError(
+            "the path starts where nothing is left of the image, and noise says nothing of it: "
+            "pass prediction='v_prediction' or 'sample', or raise the last of alphas_cumprod"
+        )
+    return image_weights(prediction, signal, sigma)
 
 
 def noise(prediction: str, signal: Array, sigma: Array) -> tuple[Array, Array]:
-    """Return the weights of x and of the model's output in eps at levels (a, s)."""
-    a, s = np.broadcast_arrays(np.asarray(signal, np.float64), np.asarray(sigma, np.float64))
-    if prediction == "epsilon":
-        return np.zeros_like(a), np.ones_like(a)
-    if prediction == "sample":
-        if not (s > 0).all():
-            raise ValueError(
-                "the path starts at the image itself, which says nothing of the noise: pass "
-                "prediction='epsilon' or 'v_prediction', or start at a small sigma"
-            )
-        return 1 / s, -a / s
-    if prediction == "v_prediction":
-        return s / (a**2 + s**2), a / np.hypot(a, s)
-    if prediction in ("flow", "flow_prediction"):
-        return 1 / (a + s), a / (a + s)
-    raise ValueError(f"prediction={prediction!r} is unknown; pass one of {list(PREDICTIONS)}")
+    """Return the weights of x and of the model's output in eps at levels that have them: [S]."""
+    if prediction == "sample" and not sigma.min() > 0:
+        raise ValueError(
+            "the path starts at the image itself, which says nothing of the noise: pass "
+            "prediction='epsilon' or 'v_prediction', or start at a small sigma"
+        )
+    return noise_weights(prediction, signal, sigma)
 
 
 def blank(path: Path, prediction: str, clip: float | None) -> Array:

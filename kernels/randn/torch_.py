@@ -1,0 +1,134 @@
+"""`randn` of tensors: an operator that torch can compile."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unsup_fast.kernels import _check, threads
+from unsup_fast.kernels._dispatch import choose
+from unsup_fast.kernels.randn import _seeds, _whole, fill, fill_by_reference
+
+TYPES = {
+    torch.float32: "float32",
+    torch.float64: "float64",
+    torch.float16: "float16",
+    torch.bfloat16: "bfloat16",
+}
+
+
+def randn(
+    shape: tuple[int, ...],
+    seed: Any,
+    stream: int,
+    first: int,
+    dtype: Any,
+    device: Any,
+    out: Any,
+    n_threads: int | None,
+    backend: str | None,
+) -> Any:
+    """Return a tensor of standard normal numbers; see `unsup_fast.kernels.randn`."""
+    if out is None:
+        if dtype is not None and dtype not in TYPES:
+            raise TypeError(f"dtype={dtype} is not one of torch's {', '.join(TYPES.values())}")
+        filled = torch.empty(shape, dtype=dtype or torch.float32, device=device)
+    else:
+        _check_out(out, shape, dtype, device)
+        filled = out
+    number, numbers = _one_or_each(seed, shape, filled.device)
+    plain = type(filled) is Tensor and not torch.compiler.is_compiling()
+    run = _fill if plain else randn_
+    run(filled, number, numbers, _signed(stream), first, n_threads, backend)
+    if plain and out is not None:
+        torch.autograd.graph.increment_version(out)
+    return filled
+
+
+def _fill(
+    out: Tensor,
+    seed: int,
+    seeds: Tensor | None,
+    stream: int,
+    first: int,
+    n_threads: int | None,
+    backend: str | None,
+) -> None:
+    on_gpu = out.device.type != "cpu"
+    known = {"triton": _triton} if on_gpu else {"native": fill}
+    run = choose("randn", known | {"ref": fill_by_reference}, backend, next(iter(known)))
+    if on_gpu and run is _triton:
+        return _triton(out, seed, seeds, stream, first)
+    dtype, memory = TYPES[out.dtype], out.detach().cpu()
+    array = (memory.view(torch.int16) if dtype == "bfloat16" else memory).numpy()
+    given = np.array([seed], np.int64) if seeds is None else seeds.cpu().numpy()
+    run(
+        array, dtype, given.view(np.uint64), stream % (1 << 64), first, threads.effective(n_threads)
+    )
+    if on_gpu:
+        out.copy_(memory)
+    return None
+
+
+def _triton(out: Tensor, seed: int, seeds: Tensor | None, stream: int, first: int) -> None:
+    from unsup_fast.kernels.randn import triton_
+
+    triton_.fill(out, seed, seeds, stream, first)
+
+
+# Out of place for the tracer: what it fills, it may have to copy first.
+@torch.library.custom_op("unsup_fast::randn_", mutates_args=("out",))
+def randn_(
+    out: Tensor,
+    seed: int,
+    seeds: Tensor | None,
+    stream: int,
+    first: int,
+    n_threads: int | None,
+    backend: str | None,
+) -> None:
+    """Fill `out`; seed and stream are the signed numbers of the same bits."""
+    _fill(out, seed, seeds, stream, first, n_threads, backend)
+
+
+@randn_.register_fake
+def _(*_: Any) -> None:
+    return None
+
+
+def _one_or_each(seed: Any, shape: tuple[int, ...], device: Any) -> tuple[int, Any]:
+    """Return a seed as a signed number, and seeds [shape[0]] on the device or None."""
+    if isinstance(seed, int):
+        _whole("seed", seed, 64)
+        return _signed(seed), None
+    if not _check.is_tensor(seed):
+        found = _seeds(seed, shape)
+        if found.ndim == 1 and not isinstance(seed, np.integer):
+            return 0, torch.from_numpy(found.view(np.int64)).to(device)
+        return _signed(int(found[0])), None
+    if seed.dtype != torch.int64:
+        raise TypeError(f"seed is a tensor of {seed.dtype}; pass seed.to(torch.int64)")
+    if len(shape) == 0 or seed.shape != shape[:1]:
+        samples = f"one for each of {shape[0]} samples" if shape else "no more"
+        raise ValueError(f"seed has shape {tuple(seed.shape)}; pass an integer or {samples}")
+    return 0, seed.to(device).contiguous()
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def _check_out(out: Any, shape: tuple[int, ...], dtype: Any, device: Any) -> None:
+    if not _check.is_tensor(out):
+        raise TypeError(f"out must be a tensor, got {type(out).__name__}; pass no dtype or device")
+    if out.dtype not in TYPES:
+        raise TypeError(f"out is {out.dtype}; it must be one of {', '.join(TYPES.values())}")
+    if dtype is not None and out.dtype != dtype:
+        raise TypeError(f"out is {out.dtype} but dtype={dtype}; pass out alone")
+    if device is not None and out.device != torch.empty(0, device=device).device:
+        raise ValueError(f"out is on {out.device} but device={device}; pass out alone")
+    if tuple(out.shape) != shape:
+        raise ValueError(f"out has shape {tuple(out.shape)}; it must be {shape} like shape")
+    if out.requires_grad and torch.is_grad_enabled():
+        raise ValueError("out takes no gradient; pass out.detach()")
