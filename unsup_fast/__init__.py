@@ -18,13 +18,25 @@ if TYPE_CHECKING:
         schedulers,
     )
     from unsup_fast.schedulers import (
-        FusedDDIM,
-        FusedDDPM,
-        FusedDPMSolverMultistep,
-        FusedEulerAncestralDiscrete,
-        FusedEulerDiscrete,
-        FusedFlowMatchEulerDiscrete,
-        FusedUniPCMultistep,
+        FusedDDIM as FusedDDIM,
+    )
+    from unsup_fast.schedulers import (
+        FusedDDPM as FusedDDPM,
+    )
+    from unsup_fast.schedulers import (
+        FusedDPMSolverMultistep as FusedDPMSolverMultistep,
+    )
+    from unsup_fast.schedulers import (
+        FusedEulerAncestralDiscrete as FusedEulerAncestralDiscrete,
+    )
+    from unsup_fast.schedulers import (
+        FusedEulerDiscrete as FusedEulerDiscrete,
+    )
+    from unsup_fast.schedulers import (
+        FusedFlowMatchEulerDiscrete as FusedFlowMatchEulerDiscrete,
+    )
+    from unsup_fast.schedulers import (
+        FusedUniPCMultistep as FusedUniPCMultistep,
     )
 
     __version__: str

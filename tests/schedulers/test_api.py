@@ -266,7 +266,7 @@ def test_refuses_the_deprecated_algorithms():
 def test_refuses_options_it_does_not_know():
     from unsup_fast.schedulers._fused import require_known
 
-    known = frozenset({"beta_start"})
+    known = "beta_start"
     require_known(unsup_fast.FusedDDIM(), diffusers.DDIMScheduler, known)
     with pytest.raises(ValueError, match=r"does not know beta_end=0\.5"):
         require_known(unsup_fast.FusedDDIM(beta_end=0.5), diffusers.DDIMScheduler, known)

@@ -1,6 +1,7 @@
 """What the schedulers share: the noise of a step, its row, and where in the schedule it stands."""
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -28,12 +29,10 @@ def require(name: str, option: str, given: Any, allowed: Sequence[Any]) -> None:
         )
 
 
-def require_known(scheduler: Any, theirs: type, known: frozenset[str]) -> None:
+def require_known(scheduler: Any, theirs: type, known: str) -> None:
     """Raise if diffusers has an option that is newer than this scheduler, and it is set."""
-    import inspect
-
     options = inspect.signature(theirs.__init__).parameters
-    for name in sorted(set(options) - known - {"self"}):
+    for name in sorted(set(options) - {"self", *known.split()}):
         given = scheduler.config[name]
         if given != options[name].default:
             raise ValueError(

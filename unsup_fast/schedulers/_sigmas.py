@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import torch
-
 from diffusers.utils import logging
 
 from unsup_fast.kernels.noise import noise as add
@@ -12,7 +11,6 @@ from unsup_fast.models.diffusion.path import Path
 from unsup_fast.models.diffusion.schedules import Array
 from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._fused import Fused, alike, state, unchanged
-
 
 _logger = logging.get_logger(__name__)
 

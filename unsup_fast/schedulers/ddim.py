@@ -21,10 +21,10 @@ from unsup_fast.schedulers._fused import (
     unchanged,
 )
 
-KNOWN = frozenset(
+KNOWN = (
     "num_train_timesteps beta_start beta_end beta_schedule trained_betas clip_sample "
     "set_alpha_to_one steps_offset prediction_type thresholding dynamic_thresholding_ratio "
-    "clip_sample_range sample_max_value timestep_spacing rescale_betas_zero_snr".split()
+    "clip_sample_range sample_max_value timestep_spacing rescale_betas_zero_snr"
 )
 
 

@@ -23,10 +23,10 @@ from unsup_fast.schedulers._fused import (
     unchanged,
 )
 
-KNOWN = frozenset(
+KNOWN = (
     "num_train_timesteps beta_start beta_end beta_schedule trained_betas variance_type clip_sample "
     "prediction_type thresholding dynamic_thresholding_ratio clip_sample_range sample_max_value "
-    "timestep_spacing steps_offset rescale_betas_zero_snr".split()
+    "timestep_spacing steps_offset rescale_betas_zero_snr"
 )
 FIXED = ("fixed_small", "fixed_small_log", "fixed_large")
 LEARNED = ("learned", "learned_range")

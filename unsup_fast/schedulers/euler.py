@@ -23,11 +23,11 @@ from unsup_fast.schedulers._fused import (
 )
 from unsup_fast.schedulers._sigmas import Scaling
 
-KNOWN = frozenset(
+KNOWN = (
     "num_train_timesteps beta_start beta_end beta_schedule trained_betas prediction_type "
     "interpolation_type use_karras_sigmas use_exponential_sigmas use_beta_sigmas sigma_min "
     "sigma_max timestep_spacing timestep_type steps_offset rescale_betas_zero_snr "
-    "final_sigmas_type".split()
+    "final_sigmas_type"
 )
 
 

@@ -22,9 +22,9 @@ from unsup_fast.schedulers._fused import (
 )
 from unsup_fast.schedulers._sigmas import Scaling
 
-KNOWN = frozenset(
+KNOWN = (
     "num_train_timesteps beta_start beta_end beta_schedule trained_betas prediction_type "
-    "timestep_spacing steps_offset rescale_betas_zero_snr".split()
+    "timestep_spacing steps_offset rescale_betas_zero_snr"
 )
 
 

@@ -23,10 +23,10 @@ from unsup_fast.schedulers._fused import (
 )
 from unsup_fast.schedulers._sigmas import Walking
 
-KNOWN = frozenset(
+KNOWN = (
     "num_train_timesteps shift use_dynamic_shifting base_shift max_shift base_image_seq_len "
     "max_image_seq_len invert_sigmas shift_terminal use_karras_sigmas use_exponential_sigmas "
-    "use_beta_sigmas time_shift_type stochastic_sampling".split()
+    "use_beta_sigmas time_shift_type stochastic_sampling"
 )
 
 

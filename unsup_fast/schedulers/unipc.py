@@ -20,13 +20,13 @@ from unsup_fast.schedulers._fused import (
 )
 from unsup_fast.schedulers._multistep import Remembering
 
-KNOWN = frozenset(
+KNOWN = (
     "num_train_timesteps beta_start beta_end beta_schedule trained_betas solver_order "
     "prediction_type thresholding dynamic_thresholding_ratio sample_max_value predict_x0 "
     "solver_type lower_order_final disable_corrector solver_p use_karras_sigmas "
     "use_exponential_sigmas use_beta_sigmas use_flow_sigmas flow_shift timestep_spacing "
     "steps_offset final_sigmas_type rescale_betas_zero_snr use_dynamic_shifting time_shift_type "
-    "sigma_min sigma_max shift_terminal".split()
+    "sigma_min sigma_max shift_terminal"
 )
 
 
