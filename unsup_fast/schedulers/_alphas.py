@@ -46,7 +46,7 @@ def _laplace_betas(n: int) -> Array:
 class Tabled(Fused):
     """Base of the schedulers whose steps are looked up by their timestep."""
 
-    _exact: Array | None = None
+    _exact: Any = None
     _given: tuple[Any, ...] = ()
     _roots: tuple[Any, Any] | None = None
 
@@ -60,7 +60,8 @@ class Tabled(Fused):
         elif not unchanged(self._given, now):
             self._exact, self._given = self.alphas_cumprod.double().cpu().numpy(), now
             self._roots = None
-        return self._exact
+        made: Array = self._exact
+        return made
 
     def _levels(self, timesteps: Any, x: Any) -> tuple[Any, Any]:
         """Return sqrt(abar_t) and sqrt(1 - abar_t), float64 [B], or of one number for all."""

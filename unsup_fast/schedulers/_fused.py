@@ -17,7 +17,8 @@ PREDICTIONS = ("epsilon", "sample", "v_prediction")
 
 def signature_of(theirs: Any) -> Callable[[Method], Method]:
     """Give a method the signature of diffusers' own, which pipelines and `from_config` look at."""
-    return functools.wraps(theirs, assigned=())
+    made: Callable[[Method], Method] = functools.wraps(theirs, assigned=())
+    return made
 
 
 def require(name: str, option: str, given: Any, allowed: Sequence[Any]) -> None:
@@ -29,7 +30,7 @@ def require(name: str, option: str, given: Any, allowed: Sequence[Any]) -> None:
         )
 
 
-def require_known(scheduler: Any, theirs: type, known: str) -> None:
+def require_known(scheduler: Any, theirs: Any, known: str) -> None:
     """Raise if diffusers has an option that is newer than this scheduler, and it is set."""
     options = inspect.signature(theirs.__init__).parameters
     for name in sorted(set(options) - {"self", *known.split()}):
@@ -86,7 +87,7 @@ class Fused:
 
     _seed: int | None = None
     _draws = 0
-    _host: list[float] | None = None
+    _host: Any = None
     _host_of: tuple[Any, ...] = ()
 
     timesteps: Any
@@ -98,7 +99,7 @@ class Fused:
         self._draws = 0
         self._times()
 
-    def _times(self) -> list[float]:
+    def _times(self) -> Any:
         """Return the timesteps on the host."""
         now = state(self.timesteps)
         if self._host is None or not unchanged(self._host_of, now):
@@ -117,7 +118,7 @@ class Fused:
             times = self.timesteps
             if timestep.untyped_storage().data_ptr() == times.untyped_storage().data_ptr():
                 ahead = timestep.storage_offset() - times.storage_offset()
-                return self._times()[ahead // (times.stride(0) or 1)]
+                return float(self._times()[ahead // (times.stride(0) or 1)])
         return float(timestep)
 
     def _drawn(self, x: Any, generator: Any, dtype: torch.dtype | None = None) -> dict[str, Any]:

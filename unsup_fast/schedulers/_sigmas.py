@@ -15,6 +15,13 @@ from unsup_fast.schedulers._fused import Fused, alike, state, unchanged
 _logger = logging.get_logger(__name__)
 
 
+def later(path: Path, begin: int) -> Path:
+    """Return the path from a step on."""
+    levels: dict[str, Any] = path._asdict()
+    cut = {name: x[begin:] for name, x in levels.items() if isinstance(x, np.ndarray)}
+    return path._replace(**cut)
+
+
 class Walking(Fused):
     """Base of the schedulers that count their steps.
 
@@ -28,8 +35,8 @@ class Walking(Fused):
     _way: Path | None = None
 
     sigmas: Any
-    _step_index: int | None
-    _begin_index: int | None
+    _step_index: Any
+    _begin_index: Any
 
     def _path(self, sigmas: Array, timesteps: Array) -> Path:
         raise NotImplementedError
@@ -48,8 +55,7 @@ class Walking(Fused):
             times = np.asarray(self._times(), np.float64)
             sigmas = self.sigmas.double().cpu().numpy()[: times.size + 1]
             self._way = self._path(sigmas, times)
-            late = Path(*(x[begin:] if isinstance(x, np.ndarray) else x for x in self._way))
-            self._table = self._make(late, begin)
+            self._table = self._make(later(self._way, begin), begin)
             self._rows = torch.from_numpy(self._table.rows)
             self._begun, self._made_of = begin, now
         return self._table
@@ -75,7 +81,6 @@ class Walking(Fused):
         if self._step_index is None:
             self._init_step_index(timestep)
         table = self._table_from(self._begun)
-        assert self._step_index is not None
         at = self._step_index - self._begun
         if not 0 <= at < len(self._rows):
             raise ValueError(
@@ -152,7 +157,6 @@ class Scaling(Adding):
         self.is_scale_input_called = True
         if self._step_index is None:
             self._init_step_index(timestep)
-        assert self._step_index is not None
         scale = float(self._table_from(self._begun).scales[self._step_index - self._begun])
         return sample if scale == 1 else sample * scale
 

@@ -36,7 +36,7 @@ class FusedDDIM(Tabled, DDIMScheduler):  # type: ignore[misc]
 
     __module__ = "unsup_fast"
     _compatibles = DDIMScheduler._compatibles
-    _table: dict[tuple[float, float, bool], Any] | None = None
+    _table: dict[tuple[float, float, bool], tuple[Any, bool]] | None = None
     _table_of: tuple[Any, ...] = ()
 
     @signature_of(DDIMScheduler.__init__)

@@ -19,6 +19,7 @@ from unsup_fast.schedulers._fused import (
     signature_of,
 )
 from unsup_fast.schedulers._multistep import Remembering
+from unsup_fast.schedulers._sigmas import later
 
 KNOWN = (
     "num_train_timesteps beta_start beta_end beta_schedule trained_betas solver_order "
@@ -68,8 +69,7 @@ class FusedDPMSolverMultistep(Remembering, DPMSolverMultistepScheduler):  # type
         short = config.lower_order_final and len(self._times()) < SHORT
         made = dpm_solver(path, order=config.solver_order, lower_order_final=short, **options)
         if config.euler_at_final:
-            last = Path(*(x[-1:] for x in path[:-1]), path.init_scale)
-            made.rows[-1] = dpm_solver(last, order=1, **options).rows[0]
+            made.rows[-1] = dpm_solver(later(path, -1), order=1, **options).rows[0]
         return made
 
     def step(
