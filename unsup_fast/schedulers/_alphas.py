@@ -40,7 +40,7 @@ def _laplace_betas(n: int) -> Array:
     middle = 0.5 - np.arange(n + 1) / n
     log_snr = -0.5 * np.copysign(1.0, middle) * np.log(1 - 2 * np.abs(middle) + 1e-6)
     left = 1 / np.sqrt(1 + np.exp(-log_snr))
-    return np.minimum(1 - left[1:] / left[:-1], 0.999)
+    return np.asarray(np.minimum(1 - left[1:] / left[:-1], 0.999), np.float64)
 
 
 class Tabled(Fused):

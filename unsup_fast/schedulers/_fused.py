@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from diffusers.utils.torch_utils import randn_tensor
@@ -17,8 +17,7 @@ PREDICTIONS = ("epsilon", "sample", "v_prediction")
 
 def signature_of(theirs: Any) -> Callable[[Method], Method]:
     """Give a method the signature of diffusers' own, which pipelines and `from_config` look at."""
-    made: Callable[[Method], Method] = functools.wraps(theirs, assigned=())
-    return made
+    return cast("Callable[[Method], Method]", functools.wraps(theirs, assigned=()))
 
 
 def require(name: str, option: str, given: Any, allowed: Sequence[Any]) -> None:

@@ -27,6 +27,11 @@ class Remembering(Adding):
     def _path(self, sigmas: Array, timesteps: Array) -> Path:
         return (flow if self.config.use_flow_sigmas else normalized)(sigmas, timesteps)
 
+    def _prediction(self) -> str:
+        """Return the prediction type by the name the samplers have for it."""
+        name = str(self.config.prediction_type)
+        return "flow" if name == "flow_prediction" else name
+
     def _find(self, t: float) -> int:
         """Return the step at a timestep; the last if there is none, as diffusers has it."""
         return super()._find(t) if t in self._times() else len(self._times()) - 1

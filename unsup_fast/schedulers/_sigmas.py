@@ -18,7 +18,9 @@ _logger = logging.get_logger(__name__)
 def later(path: Path, begin: int) -> Path:
     """Return the path from a step on."""
     levels: dict[str, Any] = path._asdict()
-    cut = {name: x[begin:] for name, x in levels.items() if isinstance(x, np.ndarray)}
+    cut: dict[str, Any] = {
+        name: x[begin:] for name, x in levels.items() if isinstance(x, np.ndarray)
+    }
     return path._replace(**cut)
 
 

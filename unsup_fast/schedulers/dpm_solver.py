@@ -64,7 +64,7 @@ class FusedDPMSolverMultistep(Remembering, DPMSolverMultistepScheduler):  # type
         options = {
             "stochastic": config.algorithm_type == "sde-dpmsolver++",
             "kind": config.solver_type,
-            "prediction": config.prediction_type,
+            "prediction": self._prediction(),
         }
         short = config.lower_order_final and len(self._times()) < SHORT
         made = dpm_solver(path, order=config.solver_order, lower_order_final=short, **options)

@@ -63,7 +63,7 @@ class FusedUniPCMultistep(Remembering, UniPCMultistepScheduler):  # type: ignore
             order=config.solver_order,
             kind=config.solver_type,
             predict_image=config.predict_x0,
-            prediction=config.prediction_type,
+            prediction=self._prediction(),
             lower_order_final=config.lower_order_final,
             uncorrected=tuple(i - begin for i in self.disable_corrector),
         )
