@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unsup_fast import blocks, cluster, decomposition, information, metrics, mixture
+    from unsup_fast import blocks, cluster, decomposition, information, metrics, mixture, models
 
     __version__: str
 
@@ -19,6 +19,7 @@ __all__ = [
     "information",
     "metrics",
     "mixture",
+    "models",
 ]
 
 

@@ -189,6 +189,19 @@ def test_it_can_be_interrupted():
     assert torch.equal(sample(model, table, x, seed=1), wanted)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+@pytest.mark.parametrize("table", SAMPLERS)
+def test_the_graph_is_the_loop(table):
+    x = initial(table, (3, 2, 4, 5), seed=7).cuda()
+    for seed in (3, 4):
+        graph = sample(model, table, x, seed=seed)
+        loop = sample(model, table, x, seed=seed, graph=False)
+        assert torch.equal(graph, loop)
+        host = sample(model, table, x.cpu(), seed=seed)
+        torch.testing.assert_close(graph.cpu(), host, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
