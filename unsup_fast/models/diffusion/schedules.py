@@ -51,7 +51,7 @@ def cosine_betas(
     if not 0 < beta_max < 1:
         raise ValueError(f"beta_max={beta_max} must lie between 0 and 1")
     curve = np.cos((np.arange(n + 1) / n + offset) / (1 + offset) * (np.pi / 2)) ** 2
-    return np.minimum(1 - curve[1:] / curve[:-1], beta_max)
+    return np.asarray(np.minimum(1 - curve[1:] / curve[:-1], beta_max))
 
 
 def alphas_cumprod(betas: npt.ArrayLike) -> Array:
