@@ -117,14 +117,18 @@ void denoise(const Denoise& d, const Run& run) {
     const int n_rows = m.n_outs + (m.clipped ? 1 : 0);
     MixWeights<C> w{};
     for (int s = 0; s < kSources; ++s) {
-        bool live = false;
+        bool live = false, hidden = true;
         for (int r = 0; r < n_rows; ++r) {
             // The last of the tensors is the noise, given in place of what would be drawn.
             const int column = s == kSources - 1 ? kDrawn : s;
             w.of[r][m.n_sources] = C(folded.of[rows[r]][column]);
-            live = live || folded.of[rows[r]][column] != 0;
+            const bool taken = folded.of[rows[r]][column] != 0;
+            live = live || taken;
+            hidden = hidden && (r == m.n_outs || !taken);
         }
-        if (live && given[s].data != nullptr) m.source[m.n_sources++] = given[s];
+        if (!live || given[s].data == nullptr) continue;
+        m.hidden[m.n_sources] = hidden;
+        m.source[m.n_sources++] = given[s];
     }
     for (int r = 0; r < n_rows; ++r)
         for (int column : {kDrawn, kClipped}) w.of[r][column] = C(folded.of[rows[r]][column]);

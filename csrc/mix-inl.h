@@ -23,7 +23,8 @@ struct Mix {
     Grid grid;
     int n_sources, n_outs;
     Samples source[kSources], out[kOuts];
-    bool stream[kOuts];  // outputs stored past the caches
+    bool hidden[kSources];  // taken by the clipped sum alone: 0 infinity would be NaN
+    bool stream[kOuts];     // outputs stored past the caches
     Draw draw;
     bool clipped, divided;  // a sum is clipped, and then divided by the bound
 };
@@ -44,6 +45,7 @@ template <class T, class U>
 struct Runs {
     int n_sources;
     const T* source[kSources];
+    const bool* hidden;       // [n_sources]
     const Compute<T>* drawn;  // or null
     U* out[kOuts];
     bool stream[kOuts], divided;
@@ -61,10 +63,15 @@ UNSUP_INLINE void mix_block(const Runs<T, U>& runs, const MixWeights<Compute<T>>
     for (int s = 0; s < runs.n_sources; ++s) {
 #pragma GCC unroll 4
         for (int k = 0; k < K; ++k) v[k] = widened(runs.source[s] + i + k * W);
+        if constexpr (Clip) {
 #pragma GCC unroll 4
-        for (int r = 0; r < R; ++r)
+            for (int k = 0; k < K; ++k) sum[O][k] += v[k] * w.of[O][s];
+            if (runs.hidden[s]) continue;
+        }
 #pragma GCC unroll 4
-            for (int k = 0; k < K; ++k) sum[r][k] += v[k] * w.of[r][s];
+        for (int o = 0; o < O; ++o)
+#pragma GCC unroll 4
+            for (int k = 0; k < K; ++k) sum[o][k] += v[k] * w.of[o][s];
     }
     if (runs.drawn != nullptr) {
 #pragma GCC unroll 4
@@ -105,6 +112,7 @@ void mix_rest(const Runs<T, U>& runs, const MixWeights<Compute<T>>& w, int64_t i
     Compute<T> drawn[block] = {};
     Runs<T, U> rest{};
     rest.n_sources = runs.n_sources;
+    rest.hidden = runs.hidden;
     rest.divided = runs.divided;
     for (int s = 0; s < runs.n_sources; ++s) {
         std::copy(runs.source[s] + i, runs.source[s] + i + count, source[s]);
@@ -229,6 +237,7 @@ void mix_places(const Mix<T, U>& m, const Walk& walk, const MixWeights<Compute<T
         const int64_t at = walk.last ? begin * g.channels : c * g.places + begin;
         Runs<T, U> runs{};
         runs.n_sources = m.n_sources;
+        runs.hidden = m.hidden;
         runs.divided = m.divided;
         for (int s = 0; s < m.n_sources; ++s)
             runs.source[s] = room.source[s]
@@ -263,6 +272,7 @@ void mix_elements(const Mix<T, U>& m, const MixWeights<Compute<T>>& w, const Phi
     const int64_t first = m.draw.each ? 0 : b * m.grid.channels * m.grid.places;
     Runs<T, U> runs{};
     runs.n_sources = m.n_sources;
+    runs.hidden = m.hidden;
     runs.divided = m.divided;
     for (int s = 0; s < m.n_sources; ++s)
         runs.source[s] = (const T*)m.source[s].data + b * m.source[s].step + begin;

@@ -189,6 +189,41 @@ def _shared(a: Place, b: Place, n: int, samples: int, itemsize: int) -> bool:
     return between < dense or step * itemsize - between < dense
 
 
+def dense(x: Any, n: int) -> tuple[Any, bool]:
+    """Return x, or a row-major copy if it is not dense, and whether its channels are last."""
+    found = place(x, n)
+    if found is not None and found[1] == n:
+        return x, found[2]
+    return x.contiguous(), False
+
+
+def dense_out(x: Any, n: int) -> tuple[Any, bool]:
+    """Return x, or what is to be copied into it, and whether its channels are last."""
+    found = place(x, n)
+    if found is not None and found[1] == n:
+        return x, found[2]
+    return torch.empty(x.shape, dtype=x.dtype, device=x.device), False
+
+
+def copy_back(made: Any, to: Any) -> None:
+    """Copy what `dense_out` put in the place of a tensor."""
+    for pair, tensor in zip(made, to, strict=True):
+        if pair is not None and pair[0] is not tensor:
+            tensor.copy_(pair[0])
+
+
+def foreign(tensors: Any, last: bool) -> int:
+    """Return bits of the tensors that are not in the format `last`."""
+    return sum((its_last != last) << i for i, (_, its_last) in enumerate(tensors))
+
+
+def changed(outs: Any) -> None:
+    """Tell autograd that tensors were written to."""
+    for out in outs:
+        if out is not None:
+            torch.autograd.graph.increment_version(out)
+
+
 def on_gpu(name: str, x: Any) -> None:
     """Raise unless x is where Triton's kernels run."""
     from triton import knobs

@@ -17,27 +17,6 @@ if TYPE_CHECKING:
         models,
         schedulers,
     )
-    from unsup_fast.schedulers import (
-        FusedDDIM as FusedDDIM,
-    )
-    from unsup_fast.schedulers import (
-        FusedDDPM as FusedDDPM,
-    )
-    from unsup_fast.schedulers import (
-        FusedDPMSolverMultistep as FusedDPMSolverMultistep,
-    )
-    from unsup_fast.schedulers import (
-        FusedEulerAncestralDiscrete as FusedEulerAncestralDiscrete,
-    )
-    from unsup_fast.schedulers import (
-        FusedEulerDiscrete as FusedEulerDiscrete,
-    )
-    from unsup_fast.schedulers import (
-        FusedFlowMatchEulerDiscrete as FusedFlowMatchEulerDiscrete,
-    )
-    from unsup_fast.schedulers import (
-        FusedUniPCMultistep as FusedUniPCMultistep,
-    )
 
     __version__: str
 

@@ -60,6 +60,7 @@ def run(call: Call, out: Any, keep: Any, anchor_out: Any) -> None:
     ]
     _samples.check_overlap(INS, ins, OUTS, outs, shape, x.itemsize)
     fill(call, shape, ins, outs, to)
+    _samples.changed(to)
 
 
 INS = ("x", "output", "uncond", "anchor", *(f"history[{j}]" for j in range(N_HISTORY)), "noise")
@@ -131,7 +132,7 @@ def _triton(
         _check_row(call)
     from unsup_fast.kernels.denoise import triton_
 
-    triton_.denoise(call, shape, ins, outs)
+    triton_.denoise(call, shape, to)
 
 
 HOST = {"native": _native, "ref": _ref, "triton": _triton}

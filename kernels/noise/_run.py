@@ -41,6 +41,7 @@ def run(call: Call, out: Any, out_target: Any) -> None:
         outs[1] = _samples.place_out("out_target", out_target, n)
     _samples.check_overlap(INS, ins, OUTS, outs, shape, x0.itemsize)
     fill(call, shape, ins, outs, (out, out_target))
+    _samples.changed((out, out_target))
 
 
 INS, OUTS = ("x0", "eps"), ("out", "out_target")
@@ -82,7 +83,7 @@ def _triton(
     _samples.on_gpu("x0", call.x0)
     from unsup_fast.kernels.noise import triton_
 
-    triton_.noise(call, shape, ins, outs)
+    triton_.noise(call, shape, to)
 
 
 HOST = {"native": _native, "ref": _ref, "triton": _triton}

@@ -8,8 +8,8 @@ words w make two pairs::
     u1 = (w0 + 1/2) / 2^32, u2 = (w1 + 1/2) / 2^32           w2 and w3 likewise
     sqrt(-2 log u1) cos(2 pi u2), sqrt(-2 log u1) sin(2 pi u2)
 
-float16 and bfloat16 are these, rounded once more. Number i of float64 is number i % 2 of group i // 2,
-of u1 = (2^32 w1 + w0 + 1/2) / 2^64 and u2 = (2^32 w3 + w2 + 1/2) / 2^64.
+float16 and bfloat16 are these, rounded once more. Number i of float64 is number i % 2 of group
+i // 2, of u1 = (2^32 w1 + w0 + 1/2) / 2^64 and u2 = (2^32 w3 + w2 + 1/2) / 2^64.
 
 So a seed gives the same numbers whatever the threads, the chunks, the memory format and the device:
 on one machine to the bit, elsewhere to rounding, at most 10 u |z| (12 u |z| on a GPU) with u the

@@ -74,7 +74,9 @@ def test_the_posterior_of_the_first_timestep_is_the_image():
     assert (variance == 0).all()
 
 
-@pytest.mark.parametrize(("given", "wanted"), list(itertools.product(PREDICTIONS, PREDICTIONS)))
+@pytest.mark.parametrize(
+    ("given", "wanted"), list(itertools.product((*PREDICTIONS, "flow_prediction"), PREDICTIONS))
+)
 @pytest.mark.parametrize("kind", ["preserving", "exploding", "flow"])
 def test_conversions(given, wanted, kind):
     x0, eps = draw(3, 2, 2), draw(3, 2, 2, seed=1)

@@ -258,6 +258,7 @@ def test_first_order_methods_are_one():
         (lambda p: unipc(p, kind="heun"), "kind='heun' is unknown"),
         (lambda p: lms(p, order=0), "order=0 must be a whole number from 1 to 4"),
         (lambda p: euler_ancestral(inverse(normalized([2.0, 1.0, 0.5], [1, 0]))), "higher noise"),
+        (lambda p: ddpm(inverse(normalized([2.0, 1.0, 0.5], [1, 0]))), "higher noise"),
         (lambda p: dpm_solver(inverse(p)), "starts at sigma = 0"),
         (lambda p: ddim(inverse(p), prediction="sample"), "says nothing of the noise"),
         (lambda p: start(p, 0.0), "strength=0.0 must be above 0"),

@@ -11,8 +11,10 @@ import torch
 
 from unsup_fast.kernels.randn import randn
 from unsup_fast.models.diffusion import (
+    _graphs,
     alphas_cumprod,
     exploding,
+    forget_graphs,
     initial,
     linear_betas,
     preserving,
@@ -189,6 +191,61 @@ def test_it_can_be_interrupted():
     assert torch.equal(sample(model, table, x, seed=1), wanted)
 
 
+def test_graphs_are_kept_by_kind_and_read_their_input(monkeypatch):
+    """The bookkeeping of graphs, with a loop that runs again in place of a replay."""
+
+    class Replayed:
+        def __init__(self, loop, x, seeds, out):
+            self.run = lambda: out.copy_(loop(x, seeds))
+
+        def replay(self):
+            self.run()
+
+    made = []
+
+    def capture(loop, x, seeds):
+        made.append(loop)
+        own, own_seeds, out = x.clone(), seeds.clone(), torch.full_like(x, float("nan"))
+        replayed = Replayed(loop, own, own_seeds, out)
+        return _graphs.Graph(replayed, own, own_seeds, out, loop)
+
+    def make():
+        return lambda x, seeds: x + seeds[:, None]
+
+    monkeypatch.setattr(_graphs, "_capture", capture)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
+    forget_graphs()
+    results = []
+    for value in (1.0, 2.0):
+        x, seeds = torch.full((2, 3), value), torch.tensor([10, 20]) * int(value)
+        results.append(_graphs.run((model, "table"), make, x, seeds))
+    assert len(made) == 1
+    assert [result[:, 0].tolist() for result in results] == [[11.0, 21.0], [22.0, 42.0]]
+    for other in range(_graphs.KEPT):
+        _graphs.run((model, other), make, x, seeds)
+    assert len(_graphs._graphs) == _graphs.KEPT
+    _graphs.run((model, 0), make, x, seeds)
+    assert len(made) == 1 + _graphs.KEPT
+    _graphs.run((model, "table"), make, x, seeds)
+    _graphs.run((model, "table"), make, x[:1], seeds[:1])
+    assert len(made) == 3 + _graphs.KEPT
+    forget_graphs()
+    assert not _graphs._graphs
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+@pytest.mark.parametrize("table", SAMPLERS)
+def test_the_graph_is_the_loop(table):
+    x = initial(table, (3, 2, 4, 5), seed=7).cuda()
+    for seed in (3, 4):
+        graph = sample(model, table, x, seed=seed)
+        loop = sample(model, table, x, seed=seed, graph=False)
+        assert torch.equal(graph, loop)
+        host = sample(model, table, x.cpu(), seed=seed)
+        torch.testing.assert_close(graph.cpu(), host, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
@@ -202,6 +259,8 @@ def test_it_can_be_interrupted():
         ({"model": lambda x, t: x[:1]}, ValueError, r"the model returned shape \(1, 3\)"),
         ({"model": lambda x, t: 1.0}, TypeError, "the model returned float, not a tensor"),
         ({"seed": -1}, ValueError, "seed=-1 must be between"),
+        ({"seed": [1, 1 << 64]}, ValueError, "must be between 0"),
+        ({"seed": [1, 2.5]}, TypeError, "integer"),
         ({"table": euler_ancestral(PATH), "seed": [1]}, ValueError, "one for each of 2 samples"),
     ],
 )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unsup_fast.models.diffusion import elbo, process, samplers, schedules
+    from unsup_fast.models.diffusion._graphs import forget_graphs
     from unsup_fast.models.diffusion.path import (
         Path,
         exploding,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 _MODULES = ("elbo", "process", "samplers", "schedules")
 _PLACES = {
+    "_graphs": ("forget_graphs",),
     "path": ("Path", "exploding", "flow", "inverse", "normalized", "preserving", "start"),
     "sampling": ("initial", "sample"),
     "schedules": (
@@ -76,6 +78,7 @@ __all__ = [
     "exponential_sigmas",
     "flow",
     "flow_sigmas",
+    "forget_graphs",
     "initial",
     "inverse",
     "karras_sigmas",

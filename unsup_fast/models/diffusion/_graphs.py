@@ -25,8 +25,8 @@ class Graph(NamedTuple):
 _graphs: "OrderedDict[tuple[Hashable, ...], Graph]" = OrderedDict()
 
 
-def clear() -> None:
-    """Forget all graphs and free their memory."""
+def forget_graphs() -> None:
+    """Forget all CUDA graphs that `sample` keeps, their models and their memory."""
     _graphs.clear()
 
 

@@ -201,8 +201,16 @@ def start(path: Path, strength: float) -> Path:
         raise ValueError(
             f"strength={strength} keeps none of {n_steps} steps; pass at least {1 / n_steps:.3g}"
         )
-    arrays = [x[n_steps - kept :] for x in path[:-1]]
-    return Path(*arrays, init_scale=float(np.hypot(arrays[1][0], arrays[2][0])))
+    first = n_steps - kept
+    return Path(
+        path.timesteps[first:],
+        path.signal[first:],
+        path.sigma[first:],
+        path.next_signal[first:],
+        path.next_sigma[first:],
+        path.scales[first:],
+        init_scale=float(np.hypot(path.signal[first], path.sigma[first])),
+    )
 
 
 def inverse(path: Path, *, end: float | None = None) -> Path:

@@ -7,6 +7,7 @@ s x_0) / n, or flow = eps - x_0. Levels may be NumPy arrays, tensors or numbers.
 from typing import Any
 
 PREDICTIONS = ("epsilon", "sample", "v_prediction", "flow")
+FLOW = ("flow", "flow_prediction")  # diffusers has both names
 
 
 def image_weights(prediction: str, a: Any, s: Any) -> tuple[Any, Any]:
@@ -18,7 +19,7 @@ def image_weights(prediction: str, a: Any, s: Any) -> tuple[Any, Any]:
     if prediction == "v_prediction":
         power = a**2 + s**2
         return a / power, -s / power**0.5
-    if prediction == "flow":
+    if prediction in FLOW:
         return 1 / (a + s), -s / (a + s)
     raise _unknown(prediction)
 
@@ -32,7 +33,7 @@ def noise_weights(prediction: str, a: Any, s: Any) -> tuple[Any, Any]:
     if prediction == "v_prediction":
         power = a**2 + s**2
         return s / power, a / power**0.5
-    if prediction == "flow":
+    if prediction in FLOW:
         return 1 / (a + s), a / (a + s)
     raise _unknown(prediction)
 
@@ -46,7 +47,7 @@ def output_weights(prediction: str, a: Any, s: Any) -> tuple[Any, Any]:
     if prediction == "v_prediction":
         length = (a**2 + s**2) ** 0.5
         return -s / length, a / length
-    if prediction == "flow":
+    if prediction in FLOW:
         return 0 * a - 1, 0 * a + 1
     raise _unknown(prediction)
 

@@ -5,6 +5,7 @@ model, a table and a shape, and replayed at the next.
 """
 
 from collections.abc import Callable, Sequence
+from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,12 +63,15 @@ def spread_seed(seed: Any, n_samples: int) -> Any:
     """
     if isinstance(seed, torch.Tensor):
         return seed
-    if not isinstance(seed, int | np.integer):
-        return torch.from_numpy(np.array(list(seed), dtype=np.uint64).view(np.int64))
-    if not 0 <= seed < 1 << 64:
-        raise ValueError(f"seed={seed} must be between 0 and 2**64 - 1")
+    one = isinstance(seed, int | np.integer)
+    values = [index(value) for value in ([seed] if one else seed)]
+    for value in values:
+        if not 0 <= value < 1 << 64:
+            raise ValueError(f"seed={value} must be between 0 and 2**64 - 1")
+    if not one:
+        return torch.from_numpy(np.array(values, dtype=np.uint64).view(np.int64))
     step = np.uint64(0x9E3779B97F4A7C15)
-    state = np.uint64(seed) + step * np.arange(1, n_samples + 1, dtype=np.uint64)
+    state = np.uint64(values[0]) + step * np.arange(1, n_samples + 1, dtype=np.uint64)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return torch.from_numpy((state ^ (state >> np.uint64(31))).view(np.int64))

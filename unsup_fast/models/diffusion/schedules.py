@@ -29,7 +29,7 @@ def scaled_linear_betas(
     """Return variances whose roots lie on a line (Rombach et al. 2022)."""
     _check_range("beta_start", beta_start, "beta_end", beta_end)
     n = _count("n_timesteps", n_timesteps)
-    return np.linspace(beta_start**0.5, beta_end**0.5, n) ** 2
+    return np.asarray(np.linspace(beta_start**0.5, beta_end**0.5, n) ** 2)
 
 
 def sigmoid_betas(
@@ -51,7 +51,7 @@ def cosine_betas(
     if not 0 < beta_max < 1:
         raise ValueError(f"beta_max={beta_max} must lie between 0 and 1")
     curve = np.cos((np.arange(n + 1) / n + offset) / (1 + offset) * (np.pi / 2)) ** 2
-    return np.minimum(1 - curve[1:] / curve[:-1], beta_max)
+    return np.asarray(np.minimum(1 - curve[1:] / curve[:-1], beta_max))
 
 
 def alphas_cumprod(betas: npt.ArrayLike) -> Array:
@@ -76,7 +76,7 @@ def alphas_cumprod(betas: npt.ArrayLike) -> Array:
         raise ValueError(
             f"betas lie between {made.min()} and {made.max()}; pass numbers from 0 to 1"
         )
-    return np.cumprod(1 - made)
+    return np.cumprod(1 - made, dtype=np.float64)
 
 
 def zero_terminal_snr(alphas_cumprod: npt.ArrayLike) -> Array:
@@ -89,7 +89,7 @@ def zero_terminal_snr(alphas_cumprod: npt.ArrayLike) -> Array:
     roots = np.sqrt(cumulative(alphas_cumprod))
     if roots.size < 2 or roots[0] == roots[-1]:
         raise ValueError("alphas_cumprod does not fall; pass at least two different numbers")
-    return ((roots - roots[-1]) * (roots[0] / (roots[0] - roots[-1]))) ** 2
+    return np.asarray(((roots - roots[-1]) * (roots[0] / (roots[0] - roots[-1]))) ** 2)
 
 
 def karras_sigmas(
@@ -107,7 +107,7 @@ def exponential_sigmas(n_steps: int, *, sigma_min: float = 0.002, sigma_max: flo
     """Return `n_steps` sigmas whose logarithms fall evenly."""
     _check_range("sigma_min", sigma_min, "sigma_max", sigma_max, None)
     n = _count("n_steps", n_steps)
-    return np.exp(np.linspace(np.log(sigma_max), np.log(sigma_min), n))
+    return np.asarray(np.exp(np.linspace(np.log(sigma_max), np.log(sigma_min), n)))
 
 
 def beta_sigmas(

@@ -43,7 +43,7 @@ def half_logs(path: Path) -> tuple[Array, Array]:
 def nodes(levels: Array, end: float, step: int, order: int) -> Array:
     """Return where the last `order` levels lie if this step is from 0 to 1: [order]."""
     recent = levels[step - order + 1 : step + 1][::-1]
-    return (recent - levels[step]) / (end - levels[step])
+    return np.asarray((recent - levels[step]) / (end - levels[step]))
 
 
 def step_orders(path: Path, order: int, lower_order_final: bool | None) -> list[int]:

@@ -83,10 +83,14 @@ def needs_signal(path: Path, sampler: str) -> None:
 
 
 def decay(path: Path) -> Array:
-    """Return exp(-h) of each step, h being what log(a / s) grows by."""
+    """Return exp(-h) of each step, h being what log(a / s) grows by, for steps to less noise."""
     needs_noise(path)
-    with np.errstate(divide="raise", invalid="raise"):
-        return path.next_sigma * path.signal / (path.next_signal * path.sigma)
+    if (path.next_sigma * path.signal > path.next_signal * path.sigma).any():
+        raise ValueError(
+            "a step of the path runs to higher noise, where nothing can be drawn; take a sampler "
+            "without noise, such as ddim with eta=0"
+        )
+    return path.next_sigma * path.signal / (path.next_signal * path.sigma)
 
 
 def first_order(

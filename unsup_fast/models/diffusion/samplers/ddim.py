@@ -48,8 +48,6 @@ def ddim(
         weight, std = path.next_sigma, np.zeros_like(path.sigma)
     else:
         q = decay(path)
-        if (q > 1).any():
-            raise ValueError(f"eta={eta} adds noise, but the path runs to higher noise; pass eta=0")
         std = eta * path.next_sigma * np.sqrt(1 - q**2)
         weight = path.next_sigma * np.sqrt(1 - eta**2 * (1 - q**2))
     return first_order(path, weight, std, prediction, clip, clipped_noise=clipped_noise)

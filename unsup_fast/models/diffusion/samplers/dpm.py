@@ -76,11 +76,10 @@ def dpm_solver(
     rows = blank(path, prediction, clip)
     keep_image(rows)
     levels, ends = half_logs(path)
-    q = decay(path)
-    rows[:, NEXT_X] = path.next_sigma / path.sigma * (q if stochastic else 1.0)
+    rows[:, NEXT_X] = path.next_sigma / path.sigma
     if stochastic:
-        if (q > 1).any():
-            raise ValueError("the path runs to higher noise; pass stochastic=False")
+        q = decay(path)
+        rows[:, NEXT_X] *= q
         rows[:, NEXT_NOISE] = path.next_sigma * np.sqrt(1 - q**2)
     for step, made in enumerate(step_orders(path, order, lower_order_final)):
         shape = _weights(levels, ends[step], step, made, kind, stochastic)
@@ -98,13 +97,14 @@ def _weights(
         return np.array([-np.expm1(-h)])
     at = nodes(levels, end, step, order)
     if kind == "adams" or (order == 2 and kind == "heun"):
-        return h * weights(at, -h)
+        return np.asarray(h * weights(at, -h))
     if order == 2:
         slope = np.array([1.0, -1.0]) / -at[1]
-        return -np.expm1(-h) * (np.array([1.0, 0.0]) + slope / 2)
+        return np.asarray(-np.expm1(-h) * (np.array([1.0, 0.0]) + slope / 2))
     newer = np.array([1.0, -1.0, 0.0]) / -at[1]
     older = np.array([0.0, 1.0, -1.0]) / (at[1] - at[2])
     bend = (newer - older) / -at[2]
     slope = newer - at[1] * bend
     last = -phi(2, -h) - 0.5 if stochastic else h * phi(3, -h)
-    return h * phi(1, -h) * np.array([1.0, 0.0, 0.0]) + h * phi(2, -h) * slope + last * bend
+    made = h * phi(1, -h) * np.array([1.0, 0.0, 0.0]) + h * phi(2, -h) * slope + last * bend
+    return np.asarray(made)

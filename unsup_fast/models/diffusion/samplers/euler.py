@@ -59,8 +59,6 @@ def euler_ancestral(path: Path, *, prediction: str = "epsilon", clip: float | No
         If the path runs to higher noise.
     """
     q = decay(path)
-    if (q > 1).any():
-        raise ValueError("the path runs to higher noise, where nothing can be drawn; take euler")
     return first_order(
         path, path.next_sigma * q, path.next_sigma * np.sqrt(1 - q**2), prediction, clip
     )

@@ -1,0 +1,206 @@
+"""`denoise` on a GPU: one pass, the row read on the device, so nothing waits for it.
+
+Products of coefficients are made in float64 by every program, for a row with a CLIP and for one
+without; a tensor whose coefficients are zero is not read.
+"""
+
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+
+from unsup_fast.kernels import _samples
+from unsup_fast.kernels.denoise._run import Call
+from unsup_fast.kernels.denoise.terms import GUIDANCE, N_HISTORY, X0_OUTPUT, X0_X
+from unsup_fast.kernels.noise.triton_ import normals_of, places_of
+
+BLOCK = 1024  # elements of a program
+
+
+def denoise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any, Any]) -> None:
+    """Fill the tensors of `to`."""
+    samples, channels, places = shape
+    n = channels * places
+    if samples * n == 0:
+        return
+    x = call.x
+    with torch.cuda.device(x.device) if x.is_cuda else nullcontext():
+        row = call.row.to(x.device, non_blocking=True)
+        bounds = None if call.threshold is None else _bounds(call, row)
+        made = [tensor if tensor is None else _samples.dense_out(tensor, n) for tensor in to]
+        last = made[0][1]
+        past = (*call.history, *(None,) * (N_HISTORY - len(call.history)))
+        tensors = [
+            (None, last) if tensor is None else _samples.dense(tensor, n)
+            for tensor in (x, call.output, call.uncond, call.anchor, *past, call.noise)
+        ]
+        tensors += [(None, last) if pair is None else pair for pair in made]
+        wide = x.dtype == torch.float64
+        step[(triton.cdiv(n, BLOCK) * samples,)](
+            *(tensor for tensor, _ in tensors),
+            row,
+            bounds,
+            call.seeds,
+            0 if call.seed is None else call.seed,
+            call.stream,
+            n,
+            channels,
+            places,
+            FOREIGN=_samples.foreign(tensors, last),
+            DRAWN=call.noise is None and call.noisy,
+            LAST=last,
+            ALIGNED=n % (2 if wide else 4) == 0 or call.seeds is not None,
+            WIDE=wide,
+            BLOCK=BLOCK,
+            num_warps=4,
+        )
+        _samples.copy_back(made, to)
+
+
+def _bounds(call: Call, row: Any) -> Any:
+    """Return s of dynamic thresholding [B], in the type of the arithmetic."""
+    dtype = torch.float64 if call.x.dtype == torch.float64 else torch.float32
+    model = call.output.to(dtype)
+    if call.uncond is not None:
+        uncond = call.uncond.to(dtype)
+        model = uncond + row[GUIDANCE] * (model - uncond)
+    x0 = row[X0_X] * call.x.to(dtype) + row[X0_OUTPUT] * model
+    sizes = x0.abs().reshape(len(x0), -1).sort(dim=1).values  # [B, N]
+    quantile, greatest = call.threshold or (0, 1)
+    rank = quantile * (sizes.shape[1] - 1)
+    low = int(rank)
+    high = min(low + 1, sizes.shape[1] - 1)
+    s = torch.lerp(sizes[:, low].double(), sizes[:, high].double(), rank - low)
+    s = torch.where(sizes[:, -1].isnan(), torch.nan, s.clamp(1, greatest))
+    return s.to(dtype)
+
+
+@triton.jit
+def load_if(ptr, where, live, coefficient, other_coefficient, kind: tl.constexpr):
+    """Load a block unless both coefficients are zero."""
+    wanted = (coefficient != 0) | (other_coefficient != 0)
+    return tl.load(ptr + where, mask=live & wanted, other=0.0).to(kind)
+
+
+@triton.jit(do_not_specialize=["seed", "stream", "n", "channels", "places"])
+def step(
+    x_ptr,  # IN [B, N]
+    output_ptr,  # IN [B, N]
+    uncond_ptr,  # IN [B, N] or None, as all that follow
+    anchor_ptr,
+    history0_ptr,
+    history1_ptr,
+    history2_ptr,
+    history3_ptr,
+    noise_ptr,
+    out_ptr,  # OUT [B, N]
+    keep_ptr,  # OUT [B, N] or None
+    anchor_out_ptr,  # OUT [B, N] or None
+    row_ptr,  # IN [N_TERMS] float64: terms.py
+    bounds_ptr,  # IN [B] or None
+    seeds_ptr,  # IN [B] or None
+    seed,
+    stream,
+    n,
+    channels,
+    places,
+    FOREIGN: tl.constexpr,  # bit i: tensor i is in the other format
+    DRAWN: tl.constexpr,  # noise is drawn
+    LAST: tl.constexpr,  # the format: with the channels last
+    ALIGNED: tl.constexpr,  # a block begins with a group of normals
+    WIDE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Make a step of a block of a sample."""
+    parts = tl.cdiv(n, BLOCK)
+    b = (tl.program_id(0) // parts).to(tl.int64)
+    begin = (tl.program_id(0) % parts).to(tl.int64) * BLOCK
+    at = begin + tl.arange(0, BLOCK)
+    live = at < n
+    other = places_of(at, channels, places, LAST)
+    kind: tl.constexpr = tl.float64 if WIDE else tl.float32
+    element: tl.constexpr = out_ptr.dtype.element_ty
+
+    x0_x, x0_output = tl.load(row_ptr + 1), tl.load(row_ptr + 2)
+    keep_x, keep_x0 = tl.load(row_ptr + 4), tl.load(row_ptr + 5)
+    next_keep, anchor_keep = tl.load(row_ptr + 7), tl.load(row_ptr + 15)
+    x0_uncond = x0_x * 0
+    if uncond_ptr is not None:
+        guidance = tl.load(row_ptr)
+        x0_uncond = x0_output * (1 - guidance)
+        x0_output = x0_output * guidance
+    if bounds_ptr is not None:
+        clipped = b >= 0
+        bound = tl.load(bounds_ptr + b)
+    else:
+        clip = tl.load(row_ptr + 3)
+        clipped = clip < float("inf")
+        bound = clip.to(kind)
+    # d is kept_x x + the two outputs, or kept_x x + keep_x0 x0 where x0 is clipped.
+    kept_x = keep_x + tl.where(clipped, 0.0, keep_x0 * x0_x)
+    next_x = tl.load(row_ptr + 6) + next_keep * kept_x
+    anchor_x = tl.load(row_ptr + 14) + anchor_keep * kept_x
+
+    x = load_if(x_ptr, b * n + (other if FOREIGN & 1 else at), live, 1.0, 1.0, kind)
+    where = b * n + (other if FOREIGN & 2 else at)
+    output = load_if(output_ptr, where, live, x0_output, 0.0, kind)
+    x0 = x0_output.to(kind) * output
+    if uncond_ptr is not None:
+        where = b * n + (other if FOREIGN & 4 else at)
+        x0 += x0_uncond.to(kind) * load_if(uncond_ptr, where, live, x0_uncond, 0.0, kind)
+    made = x0  # what the outputs of the model add to x0
+    x0 += x0_x.to(kind) * x
+    x0 = tl.where(x0 > bound, bound, x0)
+    x0 = tl.where(x0 < -bound, -bound, x0)
+    if bounds_ptr is not None:
+        x0 = x0 / bound
+    made = tl.where(clipped, x0, made)
+    kept = kept_x.to(kind) * x + keep_x0.to(kind) * made
+    next_ = next_x.to(kind) * x + (next_keep * keep_x0).to(kind) * made
+    anchor = anchor_x.to(kind) * x + (anchor_keep * keep_x0).to(kind) * made
+    if anchor_ptr is not None:
+        a, c = tl.load(row_ptr + 8), tl.load(row_ptr + 16)
+        value = load_if(anchor_ptr, b * n + (other if FOREIGN & 8 else at), live, a, c, kind)
+        next_ += a.to(kind) * value
+        anchor += c.to(kind) * value
+    if history0_ptr is not None:
+        a, c = tl.load(row_ptr + 9), tl.load(row_ptr + 17)
+        value = load_if(history0_ptr, b * n + (other if FOREIGN & 16 else at), live, a, c, kind)
+        next_ += a.to(kind) * value
+        anchor += c.to(kind) * value
+    if history1_ptr is not None:
+        a, c = tl.load(row_ptr + 10), tl.load(row_ptr + 18)
+        value = load_if(history1_ptr, b * n + (other if FOREIGN & 32 else at), live, a, c, kind)
+        next_ += a.to(kind) * value
+        anchor += c.to(kind) * value
+    if history2_ptr is not None:
+        a, c = tl.load(row_ptr + 11), tl.load(row_ptr + 19)
+        value = load_if(history2_ptr, b * n + (other if FOREIGN & 64 else at), live, a, c, kind)
+        next_ += a.to(kind) * value
+        anchor += c.to(kind) * value
+    if history3_ptr is not None:
+        a, c = tl.load(row_ptr + 12), tl.load(row_ptr + 20)
+        value = load_if(history3_ptr, b * n + (other if FOREIGN & 128 else at), live, a, c, kind)
+        next_ += a.to(kind) * value
+        anchor += c.to(kind) * value
+    amount = tl.load(row_ptr + 13)
+    if noise_ptr is not None:
+        where = b * n + (other if FOREIGN & 256 else at)
+        next_ += amount.to(kind) * load_if(noise_ptr, where, live, amount, 0.0, kind)
+    if DRAWN:  # noqa: SIM102  the one is known when compiled, the other when run
+        if amount != 0:
+            if seeds_ptr is not None:
+                key, first = tl.load(seeds_ptr + b), b * 0
+            else:
+                key, first = seed, b * n
+            z = normals_of(key, stream, first, begin, at, other, LAST, ALIGNED, WIDE, BLOCK)
+            next_ += amount.to(kind) * z
+    tl.store(out_ptr + b * n + at, next_.to(element), mask=live)
+    if keep_ptr is not None:
+        where = b * n + (other if FOREIGN & 1024 else at)
+        tl.store(keep_ptr + where, kept.to(element), mask=live)
+    if anchor_out_ptr is not None:
+        where = b * n + (other if FOREIGN & 2048 else at)
+        tl.store(anchor_out_ptr + where, anchor.to(element), mask=live)

@@ -1,0 +1,126 @@
+"""`noise` on a GPU: one pass, coefficients and seeds read there, so nothing waits for it."""
+
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+
+from unsup_fast.kernels import _samples
+from unsup_fast.kernels.noise._run import TARGETS, Call
+from unsup_fast.kernels.randn.triton_normals import normals_at, normals_from
+
+BLOCK = 1024  # elements of a program
+
+
+def noise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any]) -> None:
+    """Fill the tensors of `to`."""
+    samples, channels, places = shape
+    n = channels * places
+    if samples * n == 0:
+        return
+    made = [tensor if tensor is None else _samples.dense_out(tensor, n) for tensor in to]
+    last = made[0][1]
+    tensors = [_samples.dense(call.x0, n)]
+    tensors.append((None, last) if call.eps is None else _samples.dense(call.eps, n))
+    tensors += [(None, last) if pair is None else pair for pair in made]
+    wide = call.x0.dtype == torch.float64
+    aligned = n % (2 if wide else 4) == 0 or call.seeds is not None
+    x0 = call.x0
+    with torch.cuda.device(x0.device) if x0.is_cuda else nullcontext():
+        add[(triton.cdiv(n, BLOCK) * samples,)](
+            *(tensor for tensor, _ in tensors),
+            call.signal,
+            call.sigma,
+            call.seeds,
+            0 if call.seed is None else call.seed,
+            call.stream,
+            n,
+            channels,
+            places,
+            FOREIGN=_samples.foreign(tensors, last),
+            TARGET=TARGETS.index(call.target),
+            LAST=last,
+            ALIGNED=aligned,
+            WIDE=wide,
+            BLOCK=BLOCK,
+            num_warps=4,
+        )
+    _samples.copy_back(made, to)
+
+
+@triton.jit
+def places_of(at, channels, places, LAST: tl.constexpr):
+    """Return where the elements of one format are in the other: with the channels last, or not."""
+    if LAST:
+        return at % channels * places + at // channels
+    else:
+        return at % places * channels + at // places
+
+
+@triton.jit
+def normals_of(
+    seed, stream, first, begin, at, other, LAST: tl.constexpr, ALIGNED: tl.constexpr,
+    WIDE: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Return the normals of a block of a sample whose elements are numbered from `first`."""
+    if LAST or not ALIGNED:
+        return normals_at(seed, stream, first + (other if LAST else at), WIDE)
+    elif WIDE:
+        return normals_from(seed, stream, (first + begin) // 2, BLOCK // 2, WIDE)
+    else:
+        return normals_from(seed, stream, (first + begin) // 4, BLOCK // 4, WIDE)
+
+
+@triton.jit(do_not_specialize=["seed", "stream", "n", "channels", "places"])
+def add(
+    x0_ptr,  # IN [B, N]
+    eps_ptr,  # IN [B, N] or None
+    out_ptr,  # OUT [B, N]
+    target_ptr,  # OUT [B, N] or None
+    signal_ptr,  # IN [B] float64
+    sigma_ptr,  # IN [B] float64
+    seeds_ptr,  # IN [B] or None
+    seed,
+    stream,
+    n,
+    channels,
+    places,
+    FOREIGN: tl.constexpr,  # bit i: tensor i is in the other format
+    TARGET: tl.constexpr,  # its place in TARGETS
+    LAST: tl.constexpr,  # the format: with the channels last
+    ALIGNED: tl.constexpr,  # a block begins with a group of normals
+    WIDE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Add noise to a block of a sample."""
+    parts = tl.cdiv(n, BLOCK)
+    b = (tl.program_id(0) // parts).to(tl.int64)
+    begin = (tl.program_id(0) % parts).to(tl.int64) * BLOCK
+    at = begin + tl.arange(0, BLOCK)
+    live = at < n
+    other = places_of(at, channels, places, LAST)
+    kind: tl.constexpr = tl.float64 if WIDE else tl.float32
+    signal = tl.load(signal_ptr + b).to(kind)
+    sigma = tl.load(sigma_ptr + b).to(kind)
+    x0 = tl.load(x0_ptr + b * n + (other if FOREIGN & 1 else at), mask=live, other=0.0).to(kind)
+    if eps_ptr is not None:
+        where = b * n + (other if FOREIGN & 2 else at)
+        eps = tl.load(eps_ptr + where, mask=live, other=0.0).to(kind)
+    elif seeds_ptr is not None:
+        of_sample = tl.load(seeds_ptr + b)
+        eps = normals_of(of_sample, stream, b * 0, begin, at, other, LAST, ALIGNED, WIDE, BLOCK)
+    else:
+        eps = normals_of(seed, stream, b * n, begin, at, other, LAST, ALIGNED, WIDE, BLOCK)
+    element: tl.constexpr = out_ptr.dtype.element_ty
+    tl.store(out_ptr + b * n + at, (signal * x0 + sigma * eps).to(element), mask=live)
+    if TARGET > 0:
+        if TARGET == 1:
+            target = eps
+        elif TARGET == 2:
+            target = signal * eps - sigma * x0
+        else:
+            target = eps - x0
+        where = b * n + (other if FOREIGN & 8 else at)
+        tl.store(target_ptr + where, target.to(element), mask=live)
