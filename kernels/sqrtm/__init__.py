@@ -230,4 +230,6 @@ def _alike(one: str, first: Any, two: str, second: Any) -> None:
     if first.dtype != second.dtype:
         raise TypeError(f"{one} is {first.dtype} and {two} {second.dtype}; pass one type")
     if _check.is_tensor(first) and first.device != second.device:
-        raise ValueError(f"{one} is on {first.device} and {two} on {second.device}; pass one device")
+        raise ValueError(
+            f"{one} is on {first.device} and {two} on {second.device}; pass one device"
+        )

@@ -1,5 +1,6 @@
 """`sqrtm` of NumPy arrays, by LAPACK in float64."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -48,14 +49,8 @@ def prepared(name: str, S: Array) -> tuple[Array, int]:
     S = np.ascontiguousarray(S, dtype=np.float64)
     found = np.empty(2)
     if not lapack.inspect(S, found):
-        raise ValueError(f"{name} holds NaN or infinity; it must be finite")
-    largest, apart = found
-    if apart > SKEW * largest:
-        raise ValueError(
-            f"{name} is not symmetric: two entries that should be equal differ by {apart:.3g}, and "
-            f"the largest is {largest:.3g}; pass a covariance, or ({name} + {name}.T) / 2"
-        )
-    exponent = _half_exponent(largest)
+        found[0] = np.nan
+    exponent = half_exponent(name, *found.tolist())
     a = np.empty_like(S)
     lapack.halve(S, np.ldexp(1.0, -2 * exponent), a)
     return a, exponent
@@ -64,11 +59,34 @@ def prepared(name: str, S: Array) -> tuple[Array, int]:
 def scaled(name: str, A: Array) -> tuple[Array, int]:
     """Return A as a [N, D] float64, near one, and e with A = 2^e a."""
     a = np.array(A, dtype=np.float64, order="C")
-    largest = np.abs(a).max(initial=0)
-    if not np.isfinite(largest):
+    found = exponent(name, float(np.abs(a).max(initial=0)))
+    return np.ldexp(a, -found, out=a), found
+
+
+def half_exponent(name: str, largest: float, apart: float) -> int:
+    """Return e with `largest` <= 4^e; raise where entries are not finite, or not symmetric."""
+    if apart > SKEW * largest:
+        raise ValueError(
+            f"{name} is not symmetric: two entries that should be equal differ by {apart:.3g}, and "
+            f"the largest is {largest:.3g}; pass a covariance, or ({name} + {name}.T) / 2"
+        )
+    return (exponent(name, largest) + 1) // 2
+
+
+def exponent(name: str, largest: float) -> int:
+    """Return e with `largest` < 2^e, or zero for zero; raise where entries are not finite."""
+    if not math.isfinite(largest):
         raise ValueError(f"{name} holds NaN or infinity; it must be finite")
-    exponent = int(np.frexp(largest)[1])
-    return np.ldexp(a, -exponent, out=a), exponent
+    return max(math.frexp(largest)[1], -1000)
+
+
+def check_semidefinite(name: str, least: float, largest: float) -> None:
+    """Raise unless the least eigenvalue is zero or above, up to rounding."""
+    if least < -NEGATIVE * abs(largest):
+        raise ValueError(
+            f"{name} has eigenvalues from {least:.3g} to {largest:.3g} (over its largest entry); a "
+            "covariance has none below zero"
+        )
 
 
 def factor(name: str, a: Array) -> Array:
@@ -183,17 +201,8 @@ def _triangular(u: Array) -> bool:
 def _eigen(name: str, a: Array) -> tuple[Array, Array]:
     """Return eigenvalues [D], ascending and not negative, and eigenvectors [D, D] as columns."""
     values, vectors = scipy.linalg.eigh(a, driver="evd")
-    if values[0] < -NEGATIVE * values[-1]:
-        raise ValueError(
-            f"{name} has an eigenvalue of {values[0] / np.abs(values).max():.3g} times the "
-            f"largest; a covariance has none below zero. Was it computed from the rows in full?"
-        )
+    check_semidefinite(name, float(values[0]), float(values[-1]))
     return values.clip(0), vectors
-
-
-def _half_exponent(largest: float) -> int:
-    """Return e with 4^-e largest in [1/4, 1), 0 for zero."""
-    return (int(np.frexp(largest)[1]) + 1) // 2
 
 
 def _check_info(info: int) -> None:

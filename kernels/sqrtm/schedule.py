@@ -2,8 +2,8 @@
 
 Each is the best approximation of 1 on the interval that the ones before leave, by a x + b x^3 +
 c x^5 in the largest error, and their composition is the best of its form (Amsel, Persson, Musco &
-Gower 2025, "The Polar Express"; the optimality of composed minimax polynomials is Chen & Chow
-2014's). The extrema of the error are found by Remez' exchange.
+Gower 2025, "The Polar Express") but for a cushion against rounding. The extrema of the error are
+found by Remez' exchange.
 """
 
 import functools
@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 FINE = 1e-14  # distance from 1 at which all is rounding
+MARGIN = 1e-3  # beyond the interval the polynomials are steep, and rounding would be blown up
+CUSHION = 2.0**-8  # no value above it is brought so near zero that rounding could lose it
 
 
 class Polynomial(NamedTuple):
@@ -36,12 +38,18 @@ def schedule(decades: int, fine: float = FINE) -> tuple[Polynomial, ...]:
     low, high = 2.0**-decades, 1.0
     found = []
     while high - low > fine and len(found) < 60:
-        polynomial = best(low, high)
+        cut = max(low, CUSHION * high)
+        polynomial = best(cut, high * (1 + MARGIN) if low < 0.5 else high)
         found.append(polynomial)
-        # p(low) is 1 less the largest error, with all digits where that is nearly 1.
-        low = sum(factor * low**power for factor, power in zip(polynomial, (1, 3, 5), strict=True))
-        high = 2 - low
+        # p(cut) is 1 less the largest error, with all digits where that is nearly 1.
+        low, high = value(polynomial, low), 2 - value(polynomial, cut)
     return tuple(found)
+
+
+def value(polynomial: Polynomial, x: float) -> float:
+    """Return the polynomial at x."""
+    a, b, c = polynomial
+    return a * x + b * x**3 + c * x**5
 
 
 def best(low: float, high: float) -> Polynomial:
