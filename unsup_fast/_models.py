@@ -72,7 +72,7 @@ def write(
         "state": state,
     }
     head["sha256"] = _digest(head, tensors)
-    _replace(Path(path), numpy_format.save(tensors, {ENTRY: json.dumps(head)}))
+    replace(path, numpy_format.save(tensors, {ENTRY: json.dumps(head)}), "the model")
 
 
 def read(
@@ -204,8 +204,14 @@ def _warn_replaced(estimator: Any, name: str, value: Any, kept: Any) -> None:
     )
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write `content` beside `path` and move it there; on failure nothing has changed."""
+def replace(path: str | os.PathLike[str], content: bytes, what: str) -> None:
+    """Write `content` beside `path` and move it there; on failure nothing has changed.
+
+    Raises
+    ------
+    OSError
+        If that fails; it says why, of `what`, such as "the model".
+    """
     path = Path(os.path.realpath(path))  # a symbolic link keeps pointing where it did
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -219,7 +225,7 @@ def _replace(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             draft.unlink()
         if isinstance(error, OSError):
-            raise OSError(error.errno, _advice(path, error), os.fspath(path)) from None
+            raise OSError(error.errno, _advice(path, error, what), os.fspath(path)) from None
         raise
     _sync_directory(path.parent)
 
@@ -234,7 +240,7 @@ def _sync_directory(directory: Path) -> None:
             os.close(descriptor)
 
 
-def _advice(path: Path, error: OSError) -> str:
+def _advice(path: Path, error: OSError, what: str) -> str:
     reason = {
         errno.ENOENT: f"there is no directory '{path.parent}'; create it first",
         errno.ENOTDIR: f"'{path.parent}' is not a directory",
@@ -244,4 +250,4 @@ def _advice(path: Path, error: OSError) -> str:
         errno.ENOSPC: "the disk is full; free some space",
         errno.EDQUOT: "the disk quota is used up; free some space",
     }.get(error.errno or 0, str(error.strerror or error))
-    return f"cannot save the model, and nothing was changed: {reason}"
+    return f"cannot save {what}, and nothing was changed: {reason}"

@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unsup_fast.kernels import _check
+from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import choose
 
-__all__ = ["Trace", "sqrtm", "trace_sqrtm", "trace_sqrtm_factors", "trace_with_error"]
+__all__ = ["Trace", "factor", "sqrtm", "trace_sqrtm", "trace_sqrtm_factors", "trace_with_error"]
 
 
 class Trace(NamedTuple):
@@ -169,6 +170,31 @@ def sqrtm(
         module, name = _tensors(S1, backend)
         return module.root(S1, S2, n_threads, name)
     return _arrays(backend).root(S1, S2, n_threads).astype(S1.dtype, copy=False)
+
+
+def factor(S: Array, *, n_threads: int | None = None) -> Array:
+    """Return F [R, D] with S = F^T F, R being the rank of S: rows for `trace_sqrtm_factors`.
+
+    Parameters
+    ----------
+    S : ndarray of shape (D, D), float32 or float64
+        Symmetric and semi-definite, as for `trace_sqrtm`.
+    n_threads : int, optional
+        Threads of the BLAS; None leaves them as they are.
+
+    Returns
+    -------
+    ndarray of shape (R, D), float64
+        Upper triangular where S has full rank.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `trace_sqrtm`.
+    """
+    _square("S", S)
+    found: Array = _arrays("native").factor(S, n_threads)
+    return found
 
 
 def _arrays(backend: str | None) -> Any:

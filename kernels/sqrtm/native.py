@@ -89,7 +89,14 @@ def check_semidefinite(name: str, least: float, largest: float) -> None:
         )
 
 
-def factor(name: str, a: Array) -> Array:
+def factor(S: Array, n_threads: int | None) -> Array:
+    """Return F [R, D] with S = F^T F for R = rank S."""
+    a, e = prepared("S", S)
+    with threads.in_blas(n_threads):
+        return np.ldexp(_factor("S", a), e)
+
+
+def _factor(name: str, a: Array) -> Array:
     """Return F [R, D] with a = F^T F for R = rank a: by Cholesky, pivoted, or of eigenvectors."""
     u = a.copy()
     if _definite(u):
@@ -117,7 +124,7 @@ def _root(a: Array) -> Array:
 
 def _root_of_product(a: Array, b: Array) -> Array:
     """Return F1^T Q F2, Q the polar factor of F1 F2^T, for S1 = F1^T F1 and S2 = F2^T F2."""
-    one, two = factor("S1", a), factor("S2", b)
+    one, two = _factor("S1", a), _factor("S2", b)
     left, values, right = scipy.linalg.svd(one @ two.T, full_matrices=False)
     kept = values > len(a) * 2 * ROUNDING * values.max(initial=0)
     found: Array = (one.T @ left[:, kept]) @ (right[kept] @ two)
@@ -138,8 +145,8 @@ def _trace(a: Array, b: Array) -> tuple[float, float]:
             return value, error
         one = np.triu(u)
     else:
-        one = factor("S1", a)
-    return _of_factors(one, factor("S2", b))
+        one = _factor("S1", a)
+    return _of_factors(one, _factor("S2", b))
 
 
 def _roots(values: Array) -> tuple[float, float, float]:

@@ -1,13 +1,15 @@
 """The polar factor and the nuclear norm of a matrix by matrix products alone.
 
-W = Q H with H = (W^T W)^(1/2). From X = W / s, with s >= |W|_2, each step takes every singular value
-x of X to a x + b x^3 + c x^5, by three products; schedule.py has the polynomials. All x above `low`
-end at 1. The others need not: with U for the Q that is reached and f <= 1 for its singular values,
+W = Q H with H = (W^T W)^(1/2). From X = W / s, with s >= |W|_2, each step takes every singular
+value x of X to a x + b x^3 + c x^5, by three products; schedule.py has the polynomials. All x above
+`low` end at 1. The others need not: with U for the Q that is reached, f <= 1 for its singular
+values and w for those of W,
 
-    Tr U^T W = sum f_i w_i <= Tr H <= Tr U^T W + sum (1 - f_i^2) w_i <= Tr U^T W + sqrt(R) |W - U U^T W|
+    Tr U^T W = sum f_i w_i <= Tr H <= Tr U^T W + sum (1 - f_i^2) w_i,
 
-for the Frobenius norm and R = min(N, M), which is the error that is reported. `low` is such that the
-values left behind make up no more than `tol` of the trace, of which |W|^2 / s is a lower bound.
+and the last sum is at most sqrt(R) |W - U U^T W|, the Frobenius norm, for R = min(N, M): this is
+the error that is reported. `low` is such that the values left behind make up no more than `tol` of
+the trace, of which |W|^2 / s is a lower bound.
 """
 
 import math

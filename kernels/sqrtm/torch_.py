@@ -5,7 +5,6 @@ gradients come from Q of W = F1 F2^T = Q (W^T W)^(1/2): d Tr / dF1 = Q F2, and f
 is F1^+ (Q W^T) F1^+T / 2.
 """
 
-import math
 from typing import Any
 
 import torch
