@@ -51,8 +51,11 @@ def prepared(name: str, S: Array) -> tuple[Array, int]:
     if not lapack.inspect(S, found):
         found[0] = np.nan
     exponent = half_exponent(name, *found.tolist())
+    scale = np.ldexp(1.0, -2 * exponent)
+    if found[1] == 0:
+        return S * scale, exponent
     a = np.empty_like(S)
-    lapack.halve(S, np.ldexp(1.0, -2 * exponent), a)
+    lapack.halve(S, scale, a)
     return a, exponent
 
 
@@ -83,9 +86,10 @@ def exponent(name: str, largest: float) -> int:
 def check_semidefinite(name: str, least: float, largest: float) -> None:
     """Raise unless the least eigenvalue is zero or above, up to rounding."""
     if least < -NEGATIVE * abs(largest):
+        size = max(-least, largest)
         raise ValueError(
-            f"{name} has eigenvalues from {least:.3g} to {largest:.3g} (over its largest entry); a "
-            "covariance has none below zero"
+            f"{name} has eigenvalues from {least / size:.3g} to {largest / size:.3g} (over their "
+            "largest magnitude); a covariance has none below zero"
         )
 
 
@@ -99,18 +103,21 @@ def factor(S: Array, n_threads: int | None) -> Array:
 def _factor(name: str, a: Array) -> Array:
     """Return F [R, D] with a = F^T F for R = rank a: by Cholesky, pivoted, or of eigenvectors."""
     u = a.copy()
-    if _definite(u):
-        return np.triu(u)
+    return np.triu(u) if _definite(u) else _semidefinite(name, a)
+
+
+def _semidefinite(name: str, a: Array) -> Array:
+    """Return F [R, D] with a = F^T F, by pivoted Cholesky or of eigenvectors."""
     n, largest = len(a), a.diagonal().max()
     tolerance = n * ROUNDING * largest
     u, pivots = a.copy(), np.empty(n, np.int32)
     rank = _compiled().pivoted(u, tolerance, pivots, np.empty(2 * n))
     rows = np.empty((rank, n))
     rows[:, pivots - 1] = np.triu(u[:rank])
-    if largest > 0 and np.abs(a - rows.T @ rows).max() <= 16 * tolerance:
+    if largest > 0 and _left_over(a, rows) <= 16 * tolerance:
         return rows
     values, vectors = _eigen(name, a)
-    kept = values > n * ROUNDING * values[-1]
+    kept = values > 0
     rows = (vectors[:, kept] * np.sqrt(values[kept])).T
     return np.ascontiguousarray(rows)
 
@@ -131,6 +138,16 @@ def _root_of_product(a: Array, b: Array) -> Array:
     return found
 
 
+def _left_over(a: Array, rows: Array) -> float:
+    """Return an estimate of the Frobenius norm of a - F^T F, of its products with four vectors.
+
+    Where a is indefinite by more than the tolerance, as a covariance summed in float32 is, pivoted
+    Cholesky breaks down with the diagonal at zero and much beside it.
+    """
+    probes = np.random.default_rng(0).choice([-1.0, 1.0], size=(len(a), 4))
+    return float(np.linalg.norm(a @ probes - rows.T @ (rows @ probes))) / 2
+
+
 def _trace(a: Array, b: Array) -> tuple[float, float]:
     lapack = _compiled()
     u = a.copy()
@@ -145,13 +162,13 @@ def _trace(a: Array, b: Array) -> tuple[float, float]:
             return value, error
         one = np.triu(u)
     else:
-        one = _factor("S1", a)
+        one = _semidefinite("S1", a)
     return _of_factors(one, _factor("S2", b))
 
 
 def _roots(values: Array) -> tuple[float, float, float]:
     """Return sum_i l_i^(1/2), its error if that of l_i is 8 u l_max, and one for random signs."""
-    wrong = 8 * ROUNDING * np.abs(values).max()
+    wrong = max(8 * ROUNDING * np.abs(values).max(), -values[0])
     roots = np.sqrt(values.clip(0))
     value, errors = float(roots.sum()), _errors(roots, wrong)
     return value, float(errors.sum()) + 4 * ROUNDING * value, float(np.linalg.norm(errors))
@@ -206,10 +223,11 @@ def _triangular(u: Array) -> bool:
 
 
 def _eigen(name: str, a: Array) -> tuple[Array, Array]:
-    """Return eigenvalues [D], ascending and not negative, and eigenvectors [D, D] as columns."""
+    """Return eigenvalues [D], ascending, zero for rounding, and eigenvectors [D, D] as columns."""
     values, vectors = scipy.linalg.eigh(a, driver="evd")
     check_semidefinite(name, float(values[0]), float(values[-1]))
-    return values.clip(0), vectors
+    values[values <= len(a) * ROUNDING * values[-1]] = 0
+    return values, vectors
 
 
 def _check_info(info: int) -> None:
