@@ -36,7 +36,7 @@ def schedule(decades: int, fine: float = FINE) -> tuple[Polynomial, ...]:
         At least the rounding of the type they are applied in.
     """
     low, high = 2.0**-decades, 1.0
-    found = []
+    found: list[Polynomial] = []
     while high - low > fine and len(found) < 60:
         cut = max(low, CUSHION * high)
         polynomial = best(cut, high * (1 + MARGIN) if low < 0.5 else high)

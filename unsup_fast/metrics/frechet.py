@@ -269,7 +269,7 @@ class FrechetDistance:
 
     def state_dict(self) -> dict[str, Array]:
         """Return plain arrays, which `load_state_dict` takes."""
-        state = {}
+        state: dict[str, Array] = {}
         for name, side in self._sides.items():
             if isinstance(side, Statistics):
                 state |= {f"{name}_mu": side.mu, f"{name}_sigma": side.sigma}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast import _arrays, _models
+from unsup_fast import _arrays, _replacing
 
 Array = npt.NDArray[Any]
 
@@ -46,7 +46,7 @@ def save_statistics(path: str | os.PathLike[str], mu: Any, sigma: Any) -> None:
     found = checked(mu, sigma)
     content = io.BytesIO()
     np.savez_compressed(content, mu=found.mu, sigma=found.sigma)
-    _models.replace(path, content.getvalue(), "the statistics")
+    _replacing.replace(path, content.getvalue(), "the statistics")
 
 
 def load_statistics(path: str | os.PathLike[str]) -> Statistics:
