@@ -5,12 +5,9 @@ library's version, the class, its parameters, its state, and a SHA-256 of all th
 arrays. Reading never unpickles, and a file that is cut short or altered is refused.
 """
 
-import contextlib
-import errno
 import hashlib
 import json
 import os
-import secrets
 import warnings
 from collections.abc import Collection, Mapping
 from inspect import signature
@@ -21,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 import unsup_fast
-from unsup_fast import _arrays
+from unsup_fast import _arrays, _replacing
 from unsup_fast._extras import require
 
 Array = npt.NDArray[Any]
@@ -72,7 +69,7 @@ def write(
         "state": state,
     }
     head["sha256"] = _digest(head, tensors)
-    _replace(Path(path), numpy_format.save(tensors, {ENTRY: json.dumps(head)}))
+    _replacing.replace(path, numpy_format.save(tensors, {ENTRY: json.dumps(head)}), "the model")
 
 
 def read(
@@ -202,46 +199,3 @@ def _warn_replaced(estimator: Any, name: str, value: Any, kept: Any) -> None:
         UserWarning,
         stacklevel=6,  # past _split_parameters, write and the estimator's save
     )
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write `content` beside `path` and move it there; on failure nothing has changed."""
-    path = Path(os.path.realpath(path))  # a symbolic link keeps pointing where it did
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        # Not tempfile: its files are readable by their owner alone, whatever the umask.
-        with draft.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        if isinstance(error, OSError):
-            raise OSError(error.errno, _advice(path, error), os.fspath(path)) from None
-        raise
-    _sync_directory(path.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    # Best effort: the file is whole either way, and some file systems cannot sync a directory.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _advice(path: Path, error: OSError) -> str:
-    reason = {
-        errno.ENOENT: f"there is no directory '{path.parent}'; create it first",
-        errno.ENOTDIR: f"'{path.parent}' is not a directory",
-        errno.EACCES: f"the directory '{path.parent}' is not writable",
-        errno.EROFS: f"'{path.parent}' is on a read-only file system",
-        errno.EISDIR: "it is a directory; name a file",
-        errno.ENOSPC: "the disk is full; free some space",
-        errno.EDQUOT: "the disk quota is used up; free some space",
-    }.get(error.errno or 0, str(error.strerror or error))
-    return f"cannot save the model, and nothing was changed: {reason}"
