@@ -12,6 +12,7 @@ which float32 leaves much undecided, say tight clusters far apart, is done once 
 """
 
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,7 +88,8 @@ def _prepared(X: Array, names: dict[bytes, int], origin: Array, scale: float) ->
 
 def _squares(rows: Array) -> Array:
     """Return the squared lengths of rows [N, D], each summed up in the same order."""
-    return np.einsum("ij,ij->i", rows, rows)
+    squares: Array = np.einsum("ij,ij->i", rows, rows)
+    return squares
 
 
 def bounds(P: Rows, rows: slice, Q: Rows, columns: slice, dtype: Any) -> Bounds:
@@ -130,7 +132,7 @@ def parts(n_rows: int, least: int = 1) -> list[slice]:
     """Return equal blocks of some `SIDE` rows, and of at least so many."""
     n_blocks = max(1, n_rows // max(SIDE, least))
     edges = [i * n_rows // n_blocks for i in range(n_blocks + 1)]
-    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(a, b) for a, b in pairwise(edges)]
 
 
 def inside(
@@ -180,4 +182,5 @@ def _decided(block: Bounds, limit: Array) -> tuple[Array, Array]:
 
 def _toward(limit: Array, end: float, dtype: Any) -> Array:
     """Return limits in a type, rounded towards an end."""
-    return np.nextafter(limit.astype(dtype), dtype.type(end))
+    rounded: Array = np.nextafter(limit.astype(dtype), dtype.type(end))
+    return rounded

@@ -3,6 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,6 +74,13 @@ def matrix(name: str, value: Any) -> Array:
         )
     wide = np.float32 if array.dtype in (np.float16, np.float32) else np.float64
     return np.require(array, wide, ["C", "A"])
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """Return a whole number of at least `least`, or raise."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name}={value!r} must be a whole number of at least {least}")
+    return int(value)
 
 
 def check_columns(X: Any, Y: Any, names: tuple[str, str] = ("X", "Y")) -> None:

@@ -1,18 +1,18 @@
 """The Inception Score: how sure a classifier is of each image, and how unlike its answers are.
 
 Salimans, Goodfellow, Zaremba, Cheung, Radford & Chen, "Improved Techniques for Training GANs",
-NeurIPS 2016, eq. 1: the exponential of the **mean** over samples of KL(p(y|x) || p(y)). That mean is
-H(y) - H(y|x), so that three float64 sums over the samples of a part are all that is needed.
+NeurIPS 2016, eq. 1: the exponential of the **mean** over samples of KL(p(y|x) || p(y)). That mean
+is H(y) - H(y|x), so three float64 sums over the samples of a part are all that is needed.
 """
 
 from collections.abc import Mapping
-from numbers import Integral
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import entr, softmax
 
-from unsup_fast.metrics._features import Array, Estimate, Extractor, matrix, warn_of_few
+from unsup_fast.metrics._features import Array, Estimate, Extractor, matrix, warn_of_few, whole
 
 TOLERANCE = 1e-3  # of the sum of probabilities in float16: 1008 of them are off by half of that
 BLOCK = 1 << 20  # float64 values that are computed with at a time: 8 MiB
@@ -68,7 +68,7 @@ def inception_score(probabilities: Any, *, splits: int = 10, logits: bool = Fals
     4.0
     """
     rows = _checked("probabilities", probabilities, logits, 0)
-    sums = _empty(_whole("splits", splits), rows.shape[1])
+    sums = _empty(whole("splits", splits), rows.shape[1])
     _check_splits(splits, len(rows))
     _add(sums, rows, 0, len(rows), logits)
     return _score(sums)
@@ -102,10 +102,10 @@ class InceptionScore:
         first: int = 0,
     ) -> None:
         self.extractor = extractor
-        self.splits = _whole("splits", splits)
+        self.splits = whole("splits", splits)
         self.logits = logits
-        self.n_samples = None if n_samples is None else _whole("n_samples", n_samples)
-        self.first = _whole("first", first, 0)
+        self.n_samples = None if n_samples is None else whole("n_samples", n_samples)
+        self.first = whole("first", first, 0)
         if self.n_samples is not None:
             _check_splits(self.splits, self.n_samples)
         self.reset()
@@ -226,7 +226,8 @@ class InceptionScore:
 
     def _n_classes(self) -> int:
         """Return how many classes there are, 0 before the first sample."""
-        return self._rows[0].shape[1] if self._rows else self._sums.classes.shape[1]
+        found = self._rows[0] if self._rows else self._sums.classes
+        return int(found.shape[1])
 
 
 def _checked(name: str, value: Any, logits: bool, n_classes: int) -> Array:
@@ -252,12 +253,6 @@ def _checked(name: str, value: Any, logits: bool, n_classes: int) -> Array:
             "divide by the sum, or pass logits=True"
         )
     return rows
-
-
-def _whole(name: str, value: Any, least: int = 1) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name}={value!r} must be a whole number of at least {least}")
-    return int(value)
 
 
 def _check_splits(splits: int, n_samples: int) -> None:
@@ -287,7 +282,7 @@ def _add(sums: Sums, rows: Array, place: int, n_samples: int, logits: bool) -> N
     """Add rows, the first of which is at `place` among `n_samples`, to the sums of their parts."""
     bounds = np.clip(_bounds(len(sums.counts), n_samples) - place, 0, len(rows))
     step = max(1, BLOCK // rows.shape[1])
-    for part, (begin, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for part, (begin, end) in enumerate(pairwise(bounds)):
         for start in range(begin, end, step):
             p = rows[start : min(start + step, end)].astype(np.float64)  # [B, K]
             p = softmax(p, axis=1) if logits else p / p.sum(axis=1, keepdims=True)
@@ -300,9 +295,9 @@ def _score(sums: Sums) -> Estimate:
     n_samples, (splits, n_classes) = int(sums.counts.sum()), sums.classes.shape
     if n_samples // splits < n_classes:
         warn_of_few(
-            f"{n_samples} samples in {splits} splits are {n_samples // splits} each for {n_classes} "
-            "classes: the Inception Score is biased downwards and says little; take more samples "
-            "(papers take 50,000) or fewer splits, and compare for equal numbers only"
+            f"{n_samples} samples in {splits} splits are {n_samples // splits} each for "
+            f"{n_classes} classes: the Inception Score is biased downwards and says little; take "
+            "more samples (papers take 50,000) or fewer splits, and compare equal numbers only"
         )
     marginal = sums.classes / sums.counts[:, None]  # [S, K]
     information = entr(marginal).sum(axis=1) - sums.entropies / sums.counts  # [S]

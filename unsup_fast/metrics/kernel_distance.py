@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from functools import partial
 from importlib import import_module
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +29,7 @@ from unsup_fast.metrics._features import (
     check_columns,
     features,
     warn_of_few,
+    whole,
 )
 from unsup_fast.metrics._tasks import Callback, in_order
 
@@ -37,7 +37,7 @@ SIDE = 1000  # rows and columns of a block of kernels: 8 MB
 
 
 class Kernel(NamedTuple):
-    """(gamma x.y + coef0)^degree"""
+    """(gamma x.y + coef0)^degree."""
 
     degree: int
     gamma: float
@@ -219,18 +219,15 @@ def _check_shapes(X: Any, Y: Any) -> None:
 
 
 def _kernel(degree: Any, gamma: Any, coef0: Any, n_columns: int) -> Kernel:
-    if not isinstance(degree, Integral) or isinstance(degree, bool) or degree < 1:
-        raise ValueError(f"degree={degree!r} must be a whole number of at least 1")
     gamma = 1 / n_columns if gamma is None else float(gamma)
     if not (gamma > 0 and np.isfinite([gamma, coef0]).all()):
         raise ValueError(f"gamma={gamma} and coef0={coef0} must be finite and gamma above 0")
-    return Kernel(int(degree), gamma, float(coef0))
+    return Kernel(whole("degree", degree), gamma, float(coef0))
 
 
 def _check_subsets(subsets: Any, subset_size: Any, sizes: tuple[int, int]) -> None:
-    for name, value, least in (("subsets", subsets, 1), ("subset_size", subset_size, 2)):
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-            raise ValueError(f"{name}={value!r} must be a whole number of at least {least}")
+    whole("subsets", subsets)
+    whole("subset_size", subset_size, 2)
     if subset_size > min(sizes):
         raise ValueError(
             f"subset_size={subset_size} exceeds the {min(sizes)} rows of "
@@ -291,11 +288,8 @@ def _sum(X: Any, Y: Any, kernel: Kernel, members: Subsets | None, tile: Tile) ->
     if members is None:
         found = K.sum()
     else:
-        who = ((members.X, members.X), (members.Y, members.Y), (members.X, members.Y))[tile.pair]
-        rows, columns = (
-            _wide(who[0][:, tile.rows]),
-            _wide(who[1][:, tile.columns]),
-        )  # [S, R], [S, C]
+        A, B = ((members.X,) * 2, (members.Y,) * 2, members)[tile.pair]
+        rows, columns = _wide(A[:, tile.rows]), _wide(B[:, tile.columns])  # [S, R], [S, C]
         found = ((rows @ K) * columns).sum(1)  # [S]
     return found if tile.diagonal or tile.pair == 2 else 2 * found
 

@@ -7,7 +7,6 @@ Diversity Metrics for Generative Models", ICML 2020, section 3.
 
 from contextlib import closing
 from functools import partial
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from unsup_fast.metrics._features import (
     check_columns,
     features,
     warn_of_few,
+    whole,
 )
 from unsup_fast.metrics._neighbours import n_blocks, radii
 from unsup_fast.metrics._tasks import Callback, in_order
@@ -113,8 +113,8 @@ def precision_recall_density_coverage(
     precise, recalled, covered = (np.zeros(n, dtype=bool) for n in (sizes[1], sizes[0], sizes[0]))
     within = 0
     run = partial(_marks, P, Q, (limits[0], limits[1]))
-    with closing(in_order(run, tiles, n_threads)) as found:
-        for (rows, columns), marks in zip(tiles, found, strict=True):
+    with closing(in_order(run, tiles, n_threads)) as results:
+        for (rows, columns), marks in zip(tiles, results, strict=True):
             precise[columns] |= marks.precise
             recalled[rows] |= marks.recalled
             covered[rows] |= marks.covered
@@ -175,8 +175,7 @@ class Marks(NamedTuple):
 
 
 def _checked(X: Any, Y: Any, k: Any) -> tuple[Array, Array]:
-    if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
-        raise ValueError(f"k={k!r} must be a whole number of at least 1")
+    k = whole("k", k)
     X, Y = features("X", X), features("Y", Y)
     check_columns(X, Y)
     for name, rows in (("X", X), ("Y", Y)):
@@ -188,9 +187,9 @@ def _checked(X: Any, Y: Any, k: Any) -> tuple[Array, Array]:
             )
     if min(len(X), len(Y)) < FEW:
         warn_of_few(
-            f"{len(X)} and {len(Y)} samples are few: precision, recall, density and coverage depend "
-            f"on their numbers and say little; take at least {FEW} of each, as many of both, and "
-            "compare for equal numbers only"
+            f"{len(X)} and {len(Y)} samples are few: precision, recall, density and coverage "
+            f"depend on their numbers and say little; take at least {FEW} of each, as many of "
+            "both, and compare equal numbers only"
         )
     wide = np.result_type(X, Y)
     return X.astype(wide, copy=False), Y.astype(wide, copy=False)
@@ -198,6 +197,8 @@ def _checked(X: Any, Y: Any, k: Any) -> tuple[Array, Array]:
 
 def _marks(P: Rows, Q: Rows, limits: tuple[Array, Array], tile: tuple[slice, slice]) -> Marks:
     (near_data, opened), (near_samples, _) = inside(P, tile[0], Q, tile[1], limits)
-    return Marks(
-        near_data.any(axis=0), near_samples.any(axis=1), opened.any(axis=1), int(opened.sum())
+    precise, recalled, covered = (
+        np.logical_or.reduce(mask, axis=axis)
+        for mask, axis in ((near_data, 0), (near_samples, 1), (opened, 1))
     )
+    return Marks(precise, recalled, covered, int(np.count_nonzero(opened)))
