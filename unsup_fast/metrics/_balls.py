@@ -65,7 +65,7 @@ def prepared(*given: Array) -> list[Rows]:
     """
     statistics = [moments(X) for X in given]
     origin = statistics[0].mean  # [D]
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         reach = max(float((s.reach + np.abs(s.mean - origin)).max()) for s in statistics)
     if not np.isfinite(2 * reach):
         raise ValueError("features span more than float64 can hold; divide them by a constant")
