@@ -102,7 +102,7 @@ def weights(inception_file):
 
 @pytest.fixture(scope="module")
 def network(inception_file):
-    return load(inception_file, None)
+    return load(inception_file, None)[0]
 
 
 def test_layers_are_those_of_a_second_network(weights, network):
@@ -290,6 +290,7 @@ def test_where_the_file_is_looked_for(nowhere, monkeypatch, tmp_path):
 def test_hash(inception_file, pictures, features):
     whole = digest(inception_file)
     found = Inception(inception_file, sha256=whole[:8])
+    assert (found.path, found.sha256) == (inception_file, whole)
     torch.testing.assert_close(found(pictures), features, rtol=1e-5, atol=1e-5)
     with pytest.raises(ValueError, match=f"has SHA-256 {whole}, not 6726825d"):
         Inception(inception_file)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from unsup_fast.metrics.resizing import WAYS  # noqa: E402
+from unsup_fast.metrics._resizing import WAYS  # noqa: E402
 
 SIZES = [(32, 32, 299), (1, 1, 8), (300, 7, 29), (31, 512, 97), (29, 29, 29), (64, 17, 75)]
 

@@ -104,8 +104,8 @@ def fetch(url: str, path: Path, sha256: str | None, progress: Progress | None = 
 
 def read(
     path: Path, shapes: dict[str, tuple[int, ...]], sha256: str | None = SHA256
-) -> dict[str, Any]:
-    """Return the tensors of a file by their names; nothing but tensors is unpickled.
+) -> tuple[dict[str, Any], str]:
+    """Return the tensors of a file by their names, and its hash; only tensors are unpickled.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def read(
         If it is another file, no file of tensors, or if names or shapes differ.
     """
     content = path.read_bytes()  # what is hashed is what is read
-    check(content, str(path), sha256)
+    digest = check(content, str(path), sha256)
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         found = {name: tuple(value.shape) for name, value in state.items()}
@@ -135,7 +135,7 @@ def read(
                 f"{path}: tensor {name} has shape {found.get(name)}, the network needs "
                 f"{shapes.get(name)}; pass weights of the network of {FILE}"
             )
-    return {name: state[name] for name in shapes}
+    return {name: state[name] for name in shapes}, digest
 
 
 def counts_batches(name: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from unsup_fast.metrics import _weights, resizing
+from unsup_fast.metrics import _resizing, _weights
 from unsup_fast.metrics._network import N_CLASSES, N_FEATURES, SIDE, Network, fold
 
 Tensor: TypeAlias = Any
@@ -50,6 +50,8 @@ class Inception:
     ----------
     path : Path
         The file of the weights.
+    sha256 : str
+        Its whole hash.
     network : torch.nn.Module
         With normalisations folded into the convolutions. No parameter wants a gradient.
 
@@ -80,15 +82,16 @@ class Inception:
     ) -> None:
         if output not in OUTPUTS:
             raise ValueError(f"output={output!r} is unknown; pass one of {', '.join(OUTPUTS)}")
-        if resize not in resizing.WAYS:
-            known = ", ".join(resizing.WAYS)
+        if resize not in _resizing.WAYS:
+            known = ", ".join(_resizing.WAYS)
             raise ValueError(f"resize={resize!r} is unknown; pass one of {known}")
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"batch_size={batch_size!r} is no number of pictures; pass 1 or more")
         self.output, self.resize, self.batch_size = output, resize, batch_size
         self.device, self.dtype = torch.device(device), dtype
         self.path = _weights.obtain(weights, download=download, sha256=sha256)
-        self.network = load(self.path, sha256).to(self.device, dtype)
+        self.network, self.sha256 = load(self.path, sha256)
+        self.network = self.network.to(self.device, dtype)
 
     def __call__(self, images: Any) -> Tensor:
         """Return the output for each picture, a tensor on the device.
@@ -117,7 +120,7 @@ class Inception:
 
     def _parts(self, images: Any) -> Iterator[Tensor]:
         """Yield batches [n, 3, 299, 299] as the network takes them."""
-        way = resizing.WAYS[self.resize]
+        way = _resizing.WAYS[self.resize]
         for start in range(0, len(images), self.batch_size):
             ready = [
                 way(values(part).to(self.device), SIDE)
@@ -135,18 +138,18 @@ class Inception:
         return x.float().softmax(dim=1) if self.output == "probabilities" else x.float()
 
 
-def load(path: Path, sha256: str | None = _weights.SHA256) -> Network:
-    """Return the network with the weights of a file, folded, for inference."""
+def load(path: Path, sha256: str | None = _weights.SHA256) -> tuple[Network, str]:
+    """Return the network with the weights of a file, folded, for inference; and the file's hash."""
     with torch.device("meta"):
         network = Network()
     expected = network.state_dict()
     shapes = {n: tuple(v.shape) for n, v in expected.items() if not _weights.counts_batches(n)}
-    state = _weights.read(path, shapes, sha256)
+    state, found = _weights.read(path, shapes, sha256)
     network.load_state_dict(
         {name: state.get(name, torch.tensor(0)).float() for name in expected}, assign=True
     )
     network = fold(network.eval()).requires_grad_(False)
-    return network.to(memory_format=torch.channels_last)
+    return network.to(memory_format=torch.channels_last), found
 
 
 def values(images: Tensor) -> Tensor:
