@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from unsup_fast.cli import info as information
+from unsup_fast.cli import scoring
 from unsup_fast.cli.options import (
     ChunkSize,
     Columns,
@@ -401,6 +402,10 @@ def transform(
         quiet=quiet,
         overwrite=overwrite,
     )
+
+
+for name, command in scoring.COMMANDS.items():
+    app.command(name)(command)
 
 
 @app.command()
