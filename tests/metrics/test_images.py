@@ -105,7 +105,9 @@ def test_bad_files_are_named_and_left_out(folder, pictures):
     (folder / "g.png").write_bytes(png(pictures[5])[:-40])
     (folder / "h.png").write_bytes(png(pictures[6])[:30])
     for source in (images(folder), images(zipped(folder))):
-        with pytest.warns(UserWarning, match=r"4 of 7 files .* b/10.png \(is no picture\); .*\.\.\."):
+        with pytest.warns(
+            UserWarning, match=r"4 of 7 files .* b/10.png \(is no picture\); .*\.\.\."
+        ):
             found = [batch for _, batch in source.batches(2)]
         left = [sorted(NAMES).index(name) for name in ("a.PNG", "c/d/e.bmp", "f.ppm")]
         np.testing.assert_array_equal(np.concatenate(found), pictures[left])

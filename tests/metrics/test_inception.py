@@ -315,10 +315,14 @@ def test_files_that_are_no_weights(inception_file, tmp_path):
         with pytest.raises(ValueError, match="is not a file of tensors by name"):
             Inception(path, sha256=None)
     state["extra"] = state.pop("fc.bias")
-    with pytest.raises(ValueError, match=r"tensor extra has shape \(1008,\), the network needs None"):
+    with pytest.raises(
+        ValueError, match=r"tensor extra has shape \(1008,\), the network needs None"
+    ):
         Inception(saved(tmp_path / "names.pth", state), sha256=None)
     state["fc.bias"] = state.pop("extra")[:1000]
-    with pytest.raises(ValueError, match=r"fc.bias has shape \(1000,\), the network needs \(1008,\)"):
+    with pytest.raises(
+        ValueError, match=r"fc.bias has shape \(1000,\), the network needs \(1008,\)"
+    ):
         Inception(saved(tmp_path / "shapes.pth", state), sha256=None)
 
 

@@ -104,7 +104,11 @@ def kernel_distance(
     settings: Settings, real: Path, fake: Path, *, subsets: int, subset_size: int, seed: int
 ) -> int:
     """Run `unsup-fast kid` and return its exit status."""
-    parameters = {"subsets": subsets or None, "subset_size": subset_size, "seed": seed}
+    parameters: dict[str, Any] = {
+        "subsets": subsets or None,
+        "subset_size": subset_size,
+        "seed": seed,
+    }
 
     def compute(job: Job) -> Scores:
         distance = metrics.KernelDistance(n_threads=settings.threads, **parameters)
@@ -144,7 +148,9 @@ def _run(
     with Interrupts() as interrupts:
         try:
             start = perf_counter()
-            sides = tuple(open_samples(path, settings.key, settings.features.size) for path in paths)
+            sides = tuple(
+                open_samples(path, settings.key, settings.features.size) for path in paths
+            )
             for side in sides:
                 if side.kind not in kinds:
                     raise UserError(
@@ -199,9 +205,7 @@ def _function(
     """Return what pictures go through, and a description; None if there are no pictures."""
     if all(side.kind != "images" for side in sides):
         return lambda batch: batch, None
-    return extractor(
-        settings.features, "probabilities" if settings.command == "is" else "features"
-    )
+    return extractor(settings.features, "probabilities" if settings.command == "is" else "features")
 
 
 def _tell(

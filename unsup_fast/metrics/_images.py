@@ -4,7 +4,7 @@ import io
 import os
 import warnings
 import zipfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class Images:
     def __len__(self) -> int:
         return self.n_images
 
-    def batches(self, size: int = BATCH) -> Iterator[tuple[int, Batch]]:
+    def batches(self, size: int = BATCH) -> Generator[tuple[int, Batch], None, None]:
         """Yield pictures in order, and how many have been read by then, those left out included.
 
         A batch is an array [n, H, W, 3] of bytes, or of what an array holds; where sizes differ it
@@ -115,7 +115,9 @@ def images(data: Any, *, key: str | None = None, size: tuple[int, int] | None = 
         names = sorted(
             str(file.relative_to(path)) for file in path.rglob("*") if _is_picture(file.name)
         )
-        return _of_files(path, names, lambda: None, lambda _, name: (path / name).read_bytes(), size)
+        return _of_files(
+            path, names, lambda: None, lambda _, name: (path / name).read_bytes(), size
+        )
     kind = path.suffix.lower()
     if kind == ".zip":
         return _of_zip(path, size)
@@ -176,7 +178,13 @@ def _of_files(
                 for name in names[start : start + batch]:
                     try:
                         found.append(decoded(content(archive, name), size))
-                    except (OSError, ValueError, SyntaxError, zipfile.BadZipFile, EOFError) as error:
+                    except (
+                        OSError,
+                        ValueError,
+                        SyntaxError,
+                        zipfile.BadZipFile,
+                        EOFError,
+                    ) as error:
                         source.skipped.append(f"{name} ({' '.join(str(error).split())})")
                 alike = len({picture.shape for picture in found}) == 1
                 yield np.stack(found) if alike else found
@@ -197,7 +205,7 @@ def decoded(content: bytes, size: tuple[int, int] | None = None) -> Array:
     OSError, ValueError, SyntaxError
         If it is no picture, or not whole.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(content)) as opened:
@@ -208,7 +216,7 @@ def decoded(content: bytes, size: tuple[int, int] | None = None) -> Array:
             elif opened.mode in ("I", "F"):
                 raise ValueError(f"pictures of mode {opened.mode} are not read")
             picture = picture.convert("RGB")
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise ValueError("is no picture") from None
     except Image.DecompressionBombError as error:
         raise ValueError(str(error)) from error

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 Tensor: TypeAlias = Any
+Shape: TypeAlias = dict[str, Any]
 
 N_FEATURES = 2048
 N_CLASSES = 1008
@@ -81,7 +82,8 @@ class BlockC(nn.Module):
 
     def __init__(self, inside: int, narrow: int):
         super().__init__()
-        wide, tall = {"kernel": (1, 7), "padding": (0, 3)}, {"kernel": (7, 1), "padding": (3, 0)}
+        wide: Shape = {"kernel": (1, 7), "padding": (0, 3)}
+        tall: Shape = {"kernel": (7, 1), "padding": (3, 0)}
         self.branch1x1 = Unit(inside, 192, 1)
         self.branch7x7_1 = Unit(inside, narrow, 1)
         self.branch7x7_2 = Unit(narrow, narrow, **wide)
@@ -131,7 +133,8 @@ class BlockE(nn.Module):
 
     def __init__(self, inside: int, *, maximum: bool):
         super().__init__()
-        wide, tall = {"kernel": (1, 3), "padding": (0, 1)}, {"kernel": (3, 1), "padding": (1, 0)}
+        wide: Shape = {"kernel": (1, 3), "padding": (0, 1)}
+        tall: Shape = {"kernel": (3, 1), "padding": (1, 0)}
         self.branch1x1 = Unit(inside, 320, 1)
         self.branch3x3_1 = Unit(inside, 384, 1)
         self.branch3x3_2a = Unit(384, 384, **wide)

@@ -30,11 +30,11 @@ def tensorflow(x: Tensor, side: int) -> Tensor:
     """
     low, high, share = _between(x.shape[3], side, x)
     left = x.index_select(3, low)  # [N, C, H, side]
-    x = left + (x.index_select(3, high) - left) * share
+    x = x.index_select(3, high).sub_(left).mul_(share).add_(left)
     low, high, share = _between(x.shape[2], side, x)
     top = x.index_select(2, low)  # [N, C, side, side]
-    x = top + (x.index_select(2, high) - top) * share[:, None]
-    return (x - 128) / 128
+    x = x.index_select(2, high).sub_(top).mul_(share[:, None]).add_(top)
+    return x.sub_(128).div_(128)
 
 
 def _between(size: int, side: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
