@@ -133,15 +133,18 @@ def of_torch(X, kind, weights, means, precisions):
 def of_daal4py(X, kind, weights, means, precisions):
     from daal4py import em_gmm
 
-    covariances = np.linalg.inv(precisions) if kind == "full" else 1 / precisions[:, None]
-    found = em_gmm(
-        len(weights),
-        fptype="float" if X.dtype == np.float32 else "double",
-        maxIterations=ITERATIONS,
-        accuracyThreshold=0.0,
-        covarianceStorage="full" if kind == "full" else "diagonal",
-    ).compute(X, weights[None], means, list(covariances))
-    assert int(found.nIterations[0, 0]) == ITERATIONS
+    covariances = list(np.linalg.inv(precisions) if kind == "full" else 1 / precisions[:, None])
+    weights, left = weights[None], ITERATIONS
+    while left:  # it stops where the likelihood does not rise
+        found = em_gmm(
+            len(means),
+            fptype="float" if X.dtype == np.float32 else "double",
+            maxIterations=left,
+            accuracyThreshold=0.0,
+            covarianceStorage="full" if kind == "full" else "diagonal",
+        ).compute(X, weights, means, covariances)
+        weights, means, covariances = found.weights, found.means, found.covariances
+        left -= int(found.nIterations[0, 0])
     return float(found.goalFunction[0, 0]) / len(X)
 
 
