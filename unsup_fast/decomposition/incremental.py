@@ -76,7 +76,7 @@ class IncrementalPCA(Projection):
     }
     __metadata_request__fit: ClassVar[dict[str, str]] = {"callback": UNUSED}
     __metadata_request__partial_fit: ClassVar[dict[str, str]] = {"check_input": UNUSED}
-    _layout: ClassVar[_save.Layout] = _save.INCREMENTAL
+    _layout = _save.INCREMENTAL
 
     def __init__(
         self,

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
-from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,7 +21,7 @@ from unsup_fast.mixture._em import Iteration, Mixture, Run
 Array = npt.NDArray[Any]
 
 
-class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
+class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type: ignore[misc]
     """Mixture of Gaussians by expectation maximisation, a drop-in for scikit-learn's.
 
     Maximises the likelihood ``sum_i w_i log sum_k pi_k N(x_i; mu_k, Sigma_k)``. An iteration is one
@@ -450,47 +449,3 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         place = _arrays.place_of(self.means_)
         labels = np.repeat(np.arange(len(counts)), counts)
         return _arrays.on(np.concatenate(drawn), place), _arrays.on(labels, place)
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the fitted model to one ``.safetensors`` file, all or nothing.
-
-        A RandomState parameter is not kept, with a UserWarning. Tensors are kept as arrays.
-
-        Parameters
-        ----------
-        path : path-like
-            An existing file is replaced once the new one is safely on disk.
-
-        Raises
-        ------
-        OSError
-            If the directory is missing or not writable, or the disk is full.
-        ImportError
-            If safetensors is not installed.
-        """
-        check_is_fitted(self)
-        _save.save(self, path)
-
-    @classmethod
-    def load(cls, path: str | PathLike[str]) -> "GaussianMixture":
-        """Read a model that `save` wrote; nothing in the file is executed.
-
-        Parameters
-        ----------
-        path : path-like
-
-        Raises
-        ------
-        ValueError
-            If the file is damaged, or no model of this class.
-        OSError
-            If it cannot be opened.
-        ImportError
-            If safetensors is not installed.
-        """
-        model, arrays, state = _save.read(cls, path)
-        for name, value in state.items():
-            setattr(model, name, value)
-        model._set(Mixture(**arrays), model._dtype, None)
-        found: GaussianMixture = model
-        return found
