@@ -6,6 +6,8 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import pytest
+
 LIBRARIES = {
     "cpu": [
         "numpy",
@@ -31,6 +33,27 @@ def pytest_addoption(parser):
     parser.addoption("--device", choices=LIBRARIES, default="cpu", help="what to time")
     parser.addoption("--mnist", default=None, help="mnist.npz with x_train; else a stand-in")
     parser.addoption("--sentences", default=None, help="50,000 x 384 embeddings as .npy")
+
+
+@pytest.fixture
+def raised():
+    """Return a function: MB that a run raises the memory of the process by, NaN if not known."""
+
+    def measured(run):
+        try:
+            Path("/proc/self/clear_refs").write_text("5")
+            before = _memory("VmRSS")
+            run()
+            return (_memory("VmHWM") - before) / 1000
+        except OSError:
+            return float("nan")
+
+    return measured
+
+
+def _memory(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 def pytest_sessionstart(session):
