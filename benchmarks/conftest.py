@@ -20,10 +20,12 @@ LIBRARIES = {
     ],
     "cuda": ["torch", "triton", "flash-kmeans", "flashlib"],
 }
+ON_BOTH = ("bench_randn", "bench_denoise", "bench_sqrtm")
 SHARES = {  # column of the chart: what it is a share of
     "of_sgemm": "sgemm's rate",
     "of_matmul": "the rate of a bfloat16 matrix product",
     "of_dgemm": "the time of a product of two matrices of this size",
+    "of_copy": "the bandwidth of a copy",
 }
 
 
@@ -62,7 +64,7 @@ def pytest_sessionstart(session):
 
 def pytest_ignore_collect(collection_path, config):
     if collection_path.name.startswith("bench_"):
-        if collection_path.stem == "bench_sqrtm":  # it knows both
+        if collection_path.stem in ON_BOTH:
             return None
         on_gpu = collection_path.stem.endswith("_cuda")
         return True if on_gpu != (config.getoption("--device") == "cuda") else None
@@ -152,7 +154,8 @@ def _chart(rows, path):
         axes.bar_label(bars, [f" {row['median_s']:.3g} s" for _, row in found], fontsize=7)
     axes.set_yticks([i + 0.4 - height / 2 for i in range(len(cases))], cases)
     axes.invert_yaxis()
-    axes.set_xlabel(f"dense arithmetic done in the time taken, as a share of {SHARES[share]}")
+    what = "memory read and written" if share == "of_copy" else "dense arithmetic done"
+    axes.set_xlabel(f"{what} in the time taken, as a share of {SHARES[share]}")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="upper right")
     figure.savefig(path, dpi=150)

@@ -1,9 +1,29 @@
-// randn, and the words it is made from.
+// randn, and memory for it.
+#if defined(__linux__)
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
+
 #include "common.hpp"
 
 namespace unsup {
 
 void bind_randn(py::module_& m) {
+    // The first touch of a page costs more than the numbers in it. The system may refuse.
+    m.def(
+        "use_huge_pages",
+        [](py::array memory) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+            const auto page = uintptr_t(sysconf(_SC_PAGESIZE));
+            const auto begin = reinterpret_cast<uintptr_t>(memory.mutable_data());
+            const uintptr_t first = (begin + page - 1) / page * page;
+            const uintptr_t last = (begin + uintptr_t(memory.nbytes())) / page * page;
+            if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#else
+            (void)memory;
+#endif
+        },
+        py::arg("memory").noconvert());
     m.def(
         "randn",
         [](const In<uint64_t>& seeds, uint64_t stream, uint64_t first, const std::string& dtype,

@@ -101,17 +101,16 @@ def fill(out: Array, dtype: str, seeds: Array, stream: int, first: int, n_thread
     """Fill an array of numbers, or of their bits, from one seed or one for each sample."""
     if out.size == 0:
         return
-    each = len(seeds) if len(seeds) != 1 else 1
-    apart = np.moveaxis(out, 1, -1) if out.ndim > 2 else out
-    if out.flags.c_contiguous:
-        memory, samples, channels = out, each, 1
-    elif apart.flags.c_contiguous:
-        memory, samples, channels = apart, out.shape[0], out.shape[1]
-    else:
-        memory, samples, channels = np.empty(out.shape, out.dtype), each, 1
+    memory, samples, channels = out, len(seeds), 1
+    if not out.flags.c_contiguous:
+        apart = np.moveaxis(out, 1, -1) if out.ndim > 2 else out
+        if apart.flags.c_contiguous:
+            memory, samples, channels = apart, out.shape[0], out.shape[1]
+        else:
+            memory = np.empty(out.shape, out.dtype)
     places = out.size // (samples * channels)
     native().randn(seeds, stream, first, dtype, samples, channels, places, memory, n_threads)
-    if memory is not out and memory is not apart:
+    if not np.may_share_memory(memory, out):
         out[...] = memory
 
 
@@ -129,17 +128,17 @@ def fill_by_reference(
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
-    shape = tuple(shape) if isinstance(shape, Sequence) else (shape,)
-    for size in shape:
-        if not isinstance(size, Integral) or isinstance(size, bool) or size < 0:
-            raise ValueError(f"shape={shape} must be integers of at least 0")
-    return shape
+    sizes: tuple[Any, ...] = tuple(shape) if isinstance(shape, Sequence) else (shape,)
+    for size in sizes:
+        if not isinstance(size, Integral) or isinstance(size, bool) or int(size) < 0:
+            raise ValueError(f"shape={sizes} must be integers of at least 0")
+    return sizes
 
 
 def _whole(name: str, value: Any, bits: int) -> None:
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise TypeError(f"{name}={value!r} must be an integer from 0 to 2**{bits} - 1")
-    if not 0 <= value < 1 << bits:
+    if not 0 <= int(value) < 1 << bits:
         raise ValueError(f"{name}={value} must be from 0 to 2**{bits} - 1")
 
 

@@ -23,8 +23,12 @@ def philox(counter: Array, key: tuple[int, int]) -> Array:
 def box_muller(a: Array, b: Array, bits: int) -> Array:
     """Return two normals [2, ...] of whole numbers of so many bits."""
     half, unit = np.longdouble(0.5), np.longdouble(2.0) ** -bits
+    top = np.array((1 << bits) - 1, a.dtype)
     u1, u2 = (a.astype(np.longdouble) + half) * unit, (b.astype(np.longdouble) + half) * unit
-    r, angle = np.sqrt(-2 * np.log(u1)), 8 * np.arctan(np.longdouble(1)) * u2
+    rest = ((top - a).astype(np.longdouble) + half) * unit  # 1 - u1
+    with np.errstate(divide="ignore"):
+        log_u1 = np.where(a > top // 2, np.log1p(-rest), np.log(u1))
+    r, angle = np.sqrt(-2 * log_u1), 8 * np.arctan(np.longdouble(1)) * u2
     return np.stack([r * np.cos(angle), r * np.sin(angle)])
 
 

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from unsup_fast.kernels import _check, threads
-from unsup_fast.kernels._dispatch import choose
+from unsup_fast.kernels._dispatch import choose, native
 from unsup_fast.kernels.randn import _seeds, _whole, fill, fill_by_reference
 
+LARGE = 4 << 20  # bytes from which NumPy asks for huge pages, torch not
 TYPES = {
     torch.float32: "float32",
     torch.float64: "float64",
@@ -39,6 +40,8 @@ def randn(
         filled = out
     number, numbers = _one_or_each(seed, shape, filled.device)
     plain = type(filled) is Tensor and not torch.compiler.is_compiling()
+    if plain and out is None and filled.device.type == "cpu" and filled.nbytes >= LARGE:
+        native().use_huge_pages(filled.view(torch.uint8).numpy())
     run = _fill if plain else randn_
     run(filled, number, numbers, _signed(stream), first, n_threads, backend)
     if plain and out is not None:
@@ -56,10 +59,12 @@ def _fill(
     backend: str | None,
 ) -> None:
     on_gpu = out.device.type != "cpu"
-    known = {"triton": _triton} if on_gpu else {"native": fill}
-    run = choose("randn", known | {"ref": fill_by_reference}, backend, next(iter(known)))
-    if on_gpu and run is _triton:
-        return _triton(out, seed, seeds, stream, first)
+    default = "triton" if on_gpu else "native"
+    known: dict[str, Any] = {default: _triton if on_gpu else fill, "ref": fill_by_reference}
+    run = choose("randn", known, backend, default)
+    if run is _triton:
+        _triton(out, seed, seeds, stream, first)
+        return
     dtype, memory = TYPES[out.dtype], out.detach().cpu()
     array = (memory.view(torch.int16) if dtype == "bfloat16" else memory).numpy()
     given = np.array([seed], np.int64) if seeds is None else seeds.cpu().numpy()
@@ -68,7 +73,6 @@ def _fill(
     )
     if on_gpu:
         out.copy_(memory)
-    return None
 
 
 def _triton(out: Tensor, seed: int, seeds: Tensor | None, stream: int, first: int) -> None:
