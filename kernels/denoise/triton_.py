@@ -16,7 +16,7 @@ from unsup_fast.kernels.denoise._run import Call
 from unsup_fast.kernels.denoise.terms import GUIDANCE, N_HISTORY, X0_OUTPUT, X0_X
 from unsup_fast.kernels.noise.triton_ import normals_of, places_of
 
-BLOCK = 1024  # elements of a program
+BLOCK = 1024  # elements of a program, twice those of float64
 
 
 def denoise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any, Any]) -> None:
@@ -38,7 +38,8 @@ def denoise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any, Any]) -
         ]
         tensors += [(None, last) if pair is None else pair for pair in made]
         wide = x.dtype == torch.float64
-        step[(triton.cdiv(n, BLOCK) * samples,)](
+        block = BLOCK // 2 if wide else BLOCK
+        step[(triton.cdiv(n, block) * samples,)](
             *(tensor for tensor, _ in tensors),
             row,
             bounds,
@@ -53,8 +54,9 @@ def denoise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any, Any]) -
             LAST=last,
             ALIGNED=n % (2 if wide else 4) == 0 or call.seeds is not None,
             WIDE=wide,
-            BLOCK=BLOCK,
+            BLOCK=block,
             num_warps=4,
+            enable_fp_fusion=True,
         )
         _samples.copy_back(made, to)
 
@@ -78,10 +80,10 @@ def _bounds(call: Call, row: Any) -> Any:
 
 
 @triton.jit
-def load_if(ptr, where, live, coefficient, other_coefficient, kind: tl.constexpr):
-    """Load a block unless both coefficients are zero."""
-    wanted = (coefficient != 0) | (other_coefficient != 0)
-    return tl.load(ptr + where, mask=live & wanted, other=0.0).to(kind)
+def load_if(wanted, ptr, where, at, n, kind: tl.constexpr):
+    """Load a block if it is wanted."""
+    end = tl.where(wanted, n, 0)
+    return tl.load(ptr + where, mask=at < end, other=0.0).to(kind)
 
 
 @triton.jit(do_not_specialize=["seed", "stream", "n", "channels", "places"])
@@ -143,13 +145,13 @@ def step(
     next_x = tl.load(row_ptr + 6) + next_keep * kept_x
     anchor_x = tl.load(row_ptr + 14) + anchor_keep * kept_x
 
-    x = load_if(x_ptr, b * n + (other if FOREIGN & 1 else at), live, 1.0, 1.0, kind)
+    x = tl.load(x_ptr + b * n + (other if FOREIGN & 1 else at), mask=live, other=0.0).to(kind)
     where = b * n + (other if FOREIGN & 2 else at)
-    output = load_if(output_ptr, where, live, x0_output, 0.0, kind)
+    output = load_if(x0_output != 0, output_ptr, where, at, n, kind)
     x0 = x0_output.to(kind) * output
     if uncond_ptr is not None:
         where = b * n + (other if FOREIGN & 4 else at)
-        x0 += x0_uncond.to(kind) * load_if(uncond_ptr, where, live, x0_uncond, 0.0, kind)
+        x0 += x0_uncond.to(kind) * load_if(x0_uncond != 0, uncond_ptr, where, at, n, kind)
     made = x0  # what the outputs of the model add to x0
     x0 += x0_x.to(kind) * x
     x0 = tl.where(x0 > bound, bound, x0)
@@ -162,33 +164,38 @@ def step(
     anchor = anchor_x.to(kind) * x + (anchor_keep * keep_x0).to(kind) * made
     if anchor_ptr is not None:
         a, c = tl.load(row_ptr + 8), tl.load(row_ptr + 16)
-        value = load_if(anchor_ptr, b * n + (other if FOREIGN & 8 else at), live, a, c, kind)
+        where = b * n + (other if FOREIGN & 8 else at)
+        value = load_if((a != 0) | (c != 0), anchor_ptr, where, at, n, kind)
         next_ += a.to(kind) * value
         anchor += c.to(kind) * value
     if history0_ptr is not None:
         a, c = tl.load(row_ptr + 9), tl.load(row_ptr + 17)
-        value = load_if(history0_ptr, b * n + (other if FOREIGN & 16 else at), live, a, c, kind)
+        where = b * n + (other if FOREIGN & 16 else at)
+        value = load_if((a != 0) | (c != 0), history0_ptr, where, at, n, kind)
         next_ += a.to(kind) * value
         anchor += c.to(kind) * value
     if history1_ptr is not None:
         a, c = tl.load(row_ptr + 10), tl.load(row_ptr + 18)
-        value = load_if(history1_ptr, b * n + (other if FOREIGN & 32 else at), live, a, c, kind)
+        where = b * n + (other if FOREIGN & 32 else at)
+        value = load_if((a != 0) | (c != 0), history1_ptr, where, at, n, kind)
         next_ += a.to(kind) * value
         anchor += c.to(kind) * value
     if history2_ptr is not None:
         a, c = tl.load(row_ptr + 11), tl.load(row_ptr + 19)
-        value = load_if(history2_ptr, b * n + (other if FOREIGN & 64 else at), live, a, c, kind)
+        where = b * n + (other if FOREIGN & 64 else at)
+        value = load_if((a != 0) | (c != 0), history2_ptr, where, at, n, kind)
         next_ += a.to(kind) * value
         anchor += c.to(kind) * value
     if history3_ptr is not None:
         a, c = tl.load(row_ptr + 12), tl.load(row_ptr + 20)
-        value = load_if(history3_ptr, b * n + (other if FOREIGN & 128 else at), live, a, c, kind)
+        where = b * n + (other if FOREIGN & 128 else at)
+        value = load_if((a != 0) | (c != 0), history3_ptr, where, at, n, kind)
         next_ += a.to(kind) * value
         anchor += c.to(kind) * value
     amount = tl.load(row_ptr + 13)
     if noise_ptr is not None:
         where = b * n + (other if FOREIGN & 256 else at)
-        next_ += amount.to(kind) * load_if(noise_ptr, where, live, amount, 0.0, kind)
+        next_ += amount.to(kind) * load_if(amount != 0, noise_ptr, where, at, n, kind)
     if DRAWN:  # noqa: SIM102  the one is known when compiled, the other when run
         if amount != 0:
             if seeds_ptr is not None:
