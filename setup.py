@@ -51,15 +51,21 @@ native = Pybind11Extension(
     + ([] if sys.platform == "darwin" else ["-Wno-psabi"]),
 )
 
-lapack = Extension(
-    "unsup_fast.kernels.eigh._lapack", ["kernels/eigh/_lapack.pyx"], extra_compile_args=["-g0"]
-)
-lapack.cython_c_in_temp = True
+lapack = [
+    Extension(
+        f"unsup_fast.kernels.{op}._lapack",
+        [f"kernels/{op}/_lapack.pyx"],
+        extra_compile_args=["-O3", "-g0"],
+    )
+    for op in ("eigh", "sqrtm")
+]
+for extension in lapack:
+    extension.cython_c_in_temp = True
 
 kernels = ["unsup_fast.kernels", *(f"unsup_fast.kernels.{p}" for p in find_packages("kernels"))]
 setup(
     packages=[*find_packages(include=["unsup_fast", "unsup_fast.*"]), *kernels],
     package_dir={"unsup_fast.kernels": "kernels"},
-    ext_modules=[native, lapack],
+    ext_modules=[native, *lapack],
     cmdclass={"build_ext": BuildExt},
 )

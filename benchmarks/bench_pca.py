@@ -12,7 +12,6 @@ rows, counting half of the products. `extra_mb` is how far a fit raises the memo
 
 import functools
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -130,22 +129,6 @@ def lost(axes, case, mnist):
     return 1 - np.einsum("jk,jk->", q, S @ q) / values[: q.shape[1]].sum()
 
 
-def raised(run):
-    """MB that `run` raises the memory of the process by, NaN where the system does not tell."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-        before = _memory("VmRSS")
-        run()
-        return (_memory("VmHWM") - before) / 1000
-    except OSError:
-        return float("nan")
-
-
-def _memory(name):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name))
-
-
 def record(request, benchmark, case, name, library, missed, extra):
     mnist = request.config.getoption("--mnist")
     stats = benchmark.stats.stats
@@ -175,7 +158,7 @@ def record(request, benchmark, case, name, library, missed, extra):
 
 @pytest.mark.parametrize("library", FITTERS)
 @pytest.mark.parametrize("case", FITS)
-def test_fit(benchmark, request, case, library):
+def test_fit(benchmark, request, raised, case, library):
     if library != "unsup_fast":
         pytest.importorskip({"scikit-learn": "sklearn"}.get(library, library.partition(".")[0]))
     *_, k, dtype = FITS[case]

@@ -6,14 +6,25 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import pytest
+
 LIBRARIES = {
-    "cpu": ["numpy", "scikit-learn", "scikit-learn-intelex", "torch", "faiss-cpu", "superkmeans"],
+    "cpu": [
+        "numpy",
+        "scipy",
+        "scikit-learn",
+        "scikit-learn-intelex",
+        "torch",
+        "faiss-cpu",
+        "superkmeans",
+    ],
     "cuda": ["torch", "triton", "flash-kmeans", "flashlib"],
 }
 ON_BOTH = ("bench_randn", "bench_denoise", "bench_sqrtm")
 SHARES = {  # column of the chart: what it is a share of
     "of_sgemm": "sgemm's rate",
     "of_matmul": "the rate of a bfloat16 matrix product",
+    "of_dgemm": "the time of a product of two matrices of this size",
     "of_copy": "the bandwidth of a copy",
 }
 
@@ -24,6 +35,27 @@ def pytest_addoption(parser):
     parser.addoption("--device", choices=LIBRARIES, default="cpu", help="what to time")
     parser.addoption("--mnist", default=None, help="mnist.npz with x_train; else a stand-in")
     parser.addoption("--sentences", default=None, help="50,000 x 384 embeddings as .npy")
+
+
+@pytest.fixture
+def raised():
+    """Return a function: MB that a run raises the memory of the process by, NaN if not known."""
+
+    def measured(run):
+        try:
+            Path("/proc/self/clear_refs").write_text("5")
+            before = _memory("VmRSS")
+            run()
+            return (_memory("VmHWM") - before) / 1000
+        except OSError:
+            return float("nan")
+
+    return measured
+
+
+def _memory(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 def pytest_sessionstart(session):

@@ -102,11 +102,19 @@ struct Codes {
         half_norm = buffer<float>(groups * kNear, -std::numeric_limits<float>::infinity());
         unit = buffer<float>(groups * kNear, 0.0f);
         std::vector<double> squares(size_t(c.k)), off(size_t(c.k));
+        // An allocation that fails in a parallel region would end the process.
+        std::vector<Buffer<float>> rows;
+        std::vector<Buffer<int8_t>> codes;
+        for (int t = 0; t < threads; ++t) {
+            rows.push_back(buffer<float>(c.stride, 0.0f));
+            codes.push_back(buffer<int8_t>(columns, int8_t(0)));
+        }
+        std::atomic<size_t> parts{0};  // there are as many as threads at most
         in_parts(threads, c.k, (int64_t(1) << 15) / columns + 1, [&](int64_t begin, int64_t end) {
-            const Buffer<float> row = buffer<float>(c.stride, 0.0f);
-            const Buffer<int8_t> codes = buffer<int8_t>(columns, int8_t(0));
+            const size_t part = parts.fetch_add(1);
             for (int64_t at = begin; at < end; ++at)
-                place(c, at, row.get(), codes.get(), squares[size_t(at)], off[size_t(at)]);
+                place(c, at, rows[part].get(), codes[part].get(), squares[size_t(at)],
+                      off[size_t(at)]);
         });
         for (int64_t at = 0; at < c.k; ++at) {
             longest = std::max(longest, squares[size_t(at)]);

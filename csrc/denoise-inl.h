@@ -135,7 +135,7 @@ void denoise(const Denoise& d, const Run& run) {
     w.bound = C(d.row.clip);
     stream_outs(m);
     Buffer<C> bounds;
-    if (d.thresholded) {
+    if (d.thresholded && d.grid.channels * d.grid.places > 0) {
         bounds = buffer<C>(d.grid.samples, 0);
         thresholds(d, m, w, run, bounds.get());
     } else {

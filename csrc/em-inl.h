@@ -52,7 +52,7 @@ struct EmWork {
     Buffer<T> share;        // [block_rows + lanes]
     Buffer<int32_t> tile;   // [tiles]: those a component has a share of most rows of
     Buffer<bool> dense;     // [tiles]: whether they may be taken whole
-    Buffer<double> gaps;    // [2][run][width], in T or double
+    Buffer<double> gaps;    // [run][width], in T or double
     Buffer<double> total;   // [block_rows]: tied: sum_k w r
     Buffer<double> unused;  // [width]: sums about s, which follow from those about the means
     Buffer<double> sums;    // [SumsLayout.size]
@@ -66,7 +66,7 @@ struct EmWork {
           share(allocate<T>(plan.block_rows + lanes<T>)),
           tile(allocate<int32_t>(plan.tiles)),
           dense(buffer<bool>(plan.tiles, false)),
-          gaps(allocate<double>(sums_size > 0 ? 2 * plan.run * m.width : 0)),
+          gaps(allocate<double>(sums_size > 0 ? plan.run * m.width : 0)),
           total(allocate<double>(plan.block_rows)),
           unused(buffer<double>(m.width, 0.0)),
           sums(buffer<double>(sums_size, 0.0)) {}
@@ -184,14 +184,14 @@ class EmPass {
         add_dense<T>({work.tile.get(), found.tiles, work.tiles.get(), m_.d * kTile<T>,
                       work.shares.get() + k * kTile<T>, m_.k * kTile<T>, high},
                      m_.d, w, sums, second);
+        if (full) take_roots<T>(count, work.share.get());
         for (int64_t r = 0; r < count; r += plan_.run) {
             const Shares<T> run{work.row.get() + r, work.share.get() + r,
                                 std::min(plan_.run, count - r)};
             if (full) {
-                T* const gap = reinterpret_cast<T*>(work.gaps.get());
-                T* const weighted = gap + plan_.run * w;
-                gather<T, T>(work.rows.get(), run, w, high, gap, weighted, sums);
-                add_symmetric<T>(gap, weighted, run.count, w, m_.d, second);
+                T* const y = reinterpret_cast<T*>(work.gaps.get());
+                gather<T, T>(work.rows.get(), run, w, high, y, sums);
+                add_symmetric<T>(y, run.count, w, m_.d, second);
             } else if (in_.covariance == CovarianceType::tied) {
                 add_diagonal<T, false>(work.rows.get(), run, w, high, sums, nullptr);
             } else {
@@ -211,15 +211,13 @@ class EmPass {
             work.total[count] = work.total[i];
             count += work.total[i] > 0;
         }
-        double* const gap = work.gaps.get();
-        double* const weighted = gap + plan_.run * w;
+        take_roots<double>(count, work.total.get());
+        double* const y = work.gaps.get();
         for (int64_t r = 0; r < count; r += plan_.run) {
             const Shares<double> run{work.row.get() + r, work.total.get() + r,
                                      std::min(plan_.run, count - r)};
-            gather<double, T>(work.rows.get(), run, w, m_.origin.get(), gap, weighted,
-                              work.unused.get());
-            add_symmetric<double>(gap, weighted, run.count, w, m_.d,
-                                  work.sums.get() + layout_.second);
+            gather<double, T>(work.rows.get(), run, w, m_.origin.get(), y, work.unused.get());
+            add_symmetric<double>(y, run.count, w, m_.d, work.sums.get() + layout_.second);
         }
     }
 

@@ -14,7 +14,7 @@ UNSUP_INLINE void add_lanes(Vec<T> v, double* to) {
                                             to_double<T, kDoubles>(load<T, kDoubles>(part + i)));
 }
 
-// to [I][V lanes], rows `width` apart, += sum over rows of a_i b_j.
+// to [I][V lanes], rows `width` apart, += sum over rows of a_i b_j, columns of the same matrix.
 template <class T, int I, int V>
 void add_products(const T* a, const T* b, int64_t rows, int64_t width, double* to) {
     constexpr int W = lanes<T>;
@@ -34,13 +34,13 @@ void add_products(const T* a, const T* b, int64_t rows, int64_t width, double* t
 
 // Rows [i, i + I) of the products, from the vector that the diagonal is in.
 template <class T, int I>
-void add_row_products(const T* a, const T* b, int64_t rows, int64_t width, int64_t columns,
-                      int64_t i, double* to) {
+void add_row_products(const T* y, int64_t rows, int64_t width, int64_t columns, int64_t i,
+                      double* to) {
     constexpr int W = lanes<T>;
     int64_t j = i / W * W;
     const auto add = [&](auto vectors) {
         constexpr int V = decltype(vectors)::value;
-        add_products<T, I, V>(a + i, b + j, rows, width, to + i * width + j);
+        add_products<T, I, V>(y + i, y + j, rows, width, to + i * width + j);
         j += V * W;
     };
     while (columns - j > (kTileVectors - 1) * W) add(std::integral_constant<int, kTileVectors>());
@@ -48,23 +48,22 @@ void add_row_products(const T* a, const T* b, int64_t rows, int64_t width, int64
     if (columns > j) add(std::integral_constant<int, 1>());
 }
 
-// to [columns][width] += sum over rows of a b^T, a and b [rows][width]; of the lower half only
-// what shares a vector with the diagonal.
+// to [columns][width] += sum over rows of y y^T, y [rows][width]; of the lower half only what
+// shares a vector with the diagonal.
 template <class T>
-void add_symmetric(const T* a, const T* b, int64_t rows, int64_t width, int64_t columns,
-                   double* to) {
+void add_symmetric(const T* y, int64_t rows, int64_t width, int64_t columns, double* to) {
     int64_t i = 0;
     for (; i + kGroup <= columns; i += kGroup)
-        add_row_products<T, kGroup>(a, b, rows, width, columns, i, to);
+        add_row_products<T, kGroup>(y, rows, width, columns, i, to);
     if (columns - i >= 4 && kGroup > 4) {
-        add_row_products<T, 4>(a, b, rows, width, columns, i, to);
+        add_row_products<T, 4>(y, rows, width, columns, i, to);
         i += 4;
     }
     if (columns - i >= 2) {
-        add_row_products<T, 2>(a, b, rows, width, columns, i, to);
+        add_row_products<T, 2>(y, rows, width, columns, i, to);
         i += 2;
     }
-    if (columns > i) add_row_products<T, 1>(a, b, rows, width, columns, i, to);
+    if (columns > i) add_row_products<T, 1>(y, rows, width, columns, i, to);
 }
 
 // Rows of a block and what share of them something has.
@@ -110,10 +109,16 @@ UNSUP_INLINE int list_positive(R r, int32_t first, int32_t* rows, T* share) {
 }
 #endif
 
-// OUT gap [count][width] = x - origin, weighted = gap * share; sums [width] += weighted.
+// share [count] becomes its square root.
+template <class T>
+void take_roots(int64_t count, T* share) {
+    for (int64_t r = 0; r < count; ++r) share[r] = std::sqrt(share[r]);
+}
+
+// OUT y [count][width] = (x - origin) root; sums [width] += y root. `of` has roots of shares, so
+// that the products of y with itself are those that are wanted.
 template <class To, class T>
-void gather(const T* x, const Shares<To>& of, int64_t width, const T* origin, To* gap, To* weighted,
-            double* sums) {
+void gather(const T* x, const Shares<To>& of, int64_t width, const T* origin, To* y, double* sums) {
     constexpr int W = lanes<To>;
     for (int64_t j = 0; j < width; j += W) {
         const auto load_to = [](const T* p) UNSUP_INLINE_LAMBDA {
@@ -125,10 +130,9 @@ void gather(const T* x, const Shares<To>& of, int64_t width, const T* origin, To
         const Vec<To> from = load_to(origin + j);
         Vec<To> even{}, odd{};
         const auto put = [&](int64_t r) UNSUP_INLINE_LAMBDA {
-            const Vec<To> e = load_to(x + of.rows[r] * width + j) - from, mine = e * of.share[r];
-            store<To, W>(gap + r * width + j, e);
-            store<To, W>(weighted + r * width + j, mine);
-            return mine;
+            const Vec<To> mine = (load_to(x + of.rows[r] * width + j) - from) * of.share[r];
+            store<To, W>(y + r * width + j, mine);
+            return mine * of.share[r];
         };
         int64_t r = 0;
         for (; r + 2 <= of.count; r += 2) {
@@ -182,7 +186,7 @@ struct SumsLayout {
 // Rows that are summed in T before their sum goes on in double.
 template <class T>
 int64_t run_rows(int64_t width) {
-    return std::clamp<int64_t>((24 << 10) / (width * int64_t(sizeof(T))), 32, 256);
+    return std::clamp<int64_t>((32 << 10) / (width * int64_t(sizeof(T))), 32, 248);
 }
 
 // OUT second [D, D] of tied, from products about s: x - mu = (x - s) - g with g = mu - s.

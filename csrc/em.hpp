@@ -9,10 +9,10 @@
 // Layout: a block of rows that fits in cache is transposed into tiles of P rows, [D][P], so rows
 // are in the lanes and U_k, upper triangular, is broadcast: D (D + 1) / 2 multiply-adds a row and
 // component (full), D (diagonal); tied projects a row once for all components. For the moments, the
-// rows of a block that a component has a share of are gathered, [rows][D], and the upper half of
-// their products is added up with columns in the lanes.
+// rows of a block that a component has a share of are gathered, [rows][D], each times the root of
+// its share, and the upper half of their products is added up with columns in the lanes.
 //
-// Types: z, l and r in T; log p_i is summed in double; products are summed in T over at most 256
+// Types: z, l and r in T; log p_i is summed in double; products are summed in T over at most 248
 // rows, then in double. With u the unit roundoff of T:
 //
 // - x is taken from mu rounded to T, which errs by no more than u |x - mu|; what the rounding took

@@ -3,6 +3,7 @@
 import functools
 import math
 import os
+from contextlib import nullcontext
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -72,4 +73,11 @@ def one_in_blas() -> Any:
 
     Sums that it shares among threads round differently for each number of them.
     """
-    return _pools().limit(limits=1, user_api="blas")
+    return in_blas(1)
+
+
+def in_blas(n_threads: int | None) -> Any:
+    """Return a context in which that BLAS runs in so many threads; None leaves it as it is."""
+    if n_threads is None:
+        return nullcontext()
+    return _pools().limit(limits=effective(n_threads), user_api="blas")

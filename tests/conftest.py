@@ -58,3 +58,31 @@ def compiled(tmp_path):
         return Compiled(registers, stack, made.metadata.shared, made.asm["ptx"])
 
     return compile_for
+
+
+@pytest.fixture(scope="session")
+def inception_file(tmp_path_factory):
+    """Return a file of random weights with the names and shapes of the one that FID is taken from.
+
+    They are scaled so that all layers pass on something of the size of one.
+    """
+    torch = pytest.importorskip("torch")
+    from unsup_fast.metrics._network import Network
+
+    random = torch.Generator().manual_seed(0)
+    with torch.device("meta"):
+        shapes = {name: value.shape for name, value in Network().state_dict().items()}
+
+    def draw(name, shape):
+        if name.endswith("num_batches_tracked"):
+            return torch.tensor(7)
+        if name.endswith("running_var"):
+            return 0.5 + torch.rand(shape, generator=random)
+        normal = torch.randn(shape, generator=random)
+        if len(shape) > 1:
+            return normal * (2 / shape[1:].numel()) ** 0.5
+        return 0.1 * normal + (1.0 if name.endswith("bn.weight") else 0.0)
+
+    path = tmp_path_factory.mktemp("inception") / "random.pth"
+    torch.save({name: draw(name, shape) for name, shape in shapes.items()}, path)
+    return path

@@ -7,7 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unsup_fast import blocks, cluster, decomposition, information, metrics, mixture
+    from unsup_fast import (
+        blocks,
+        cluster,
+        decomposition,
+        information,
+        metrics,
+        mixture,
+        models,
+        schedulers,
+    )
 
     __version__: str
 
@@ -19,7 +28,21 @@ __all__ = [
     "information",
     "metrics",
     "mixture",
+    "models",
+    "schedulers",
 ]
+
+# A pipeline's model_index.json names a scheduler by this package and its class. They are not in
+# __all__, for they need diffusers.
+_SCHEDULERS = (
+    "FusedDDIM",
+    "FusedDDPM",
+    "FusedDPMSolverMultistep",
+    "FusedEulerAncestralDiscrete",
+    "FusedEulerDiscrete",
+    "FusedFlowMatchEulerDiscrete",
+    "FusedUniPCMultistep",
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -29,6 +52,8 @@ def __getattr__(name: str) -> Any:
         value: Any = version("unsup-fast")
     elif name in __all__:
         value = import_module(f"{__name__}.{name}")
+    elif name in _SCHEDULERS or name == "SchedulerMixin":  # diffusers looks for their base here
+        value = getattr(import_module(f"{__name__}.schedulers"), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
@@ -36,4 +61,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_SCHEDULERS})

@@ -58,6 +58,18 @@ def like(value: Any, tensor: bool) -> Any:
     return value
 
 
+def on(value: Any, place: Any) -> Any:
+    """Return an array as a tensor on a torch device, and the rest, or if that is None, as it is."""
+    if place is None or not isinstance(value, np.ndarray):
+        return value
+    return like(value, True).to(place)
+
+
+def place_of(X: Any) -> Any:
+    """Return the device of a tensor, and None of what is none."""
+    return X.device if is_tensor(X) else None
+
+
 def _canonical(X: Any) -> Any:
     """Return a CSR matrix without duplicates whose two index arrays have one type."""
     if not X.has_canonical_format:  # a duplicate entry would be squared apart from its twin

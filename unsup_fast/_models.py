@@ -5,23 +5,22 @@ library's version, the class, its parameters, its state, and a SHA-256 of all th
 arrays. Reading never unpickles, and a file that is cut short or altered is refused.
 """
 
-import contextlib
-import errno
 import hashlib
 import json
 import os
-import secrets
 import warnings
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils.validation import check_is_fitted
 
 import unsup_fast
-from unsup_fast import _arrays
+from unsup_fast import _arrays, _replacing
 from unsup_fast._extras import require
 
 Array = npt.NDArray[Any]
@@ -30,6 +29,149 @@ FORMAT = "unsup_fast model"
 FORMAT_VERSION = 1
 ENTRY = "unsup_fast"
 PARAMETER = "parameter."
+
+Kind = TypeVar("Kind", bound="Saved")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a file of one class holds, by the names of the attributes."""
+
+    arrays: Mapping[str, tuple[str, Any]]
+    """Shape in letters, and type; None for that of the array `floating`."""
+    sizes: Mapping[str, str]
+    """What the letters stand for: a part of the state, or a parameter."""
+    state: Mapping[str, type]
+    optional: frozenset[str] = frozenset()
+    """Names that may be missing."""
+    floating: str = ""
+
+
+class Saved:
+    """Estimators that a file can hold."""
+
+    _layout: Any
+    """A Layout; of a class, or of an estimator with its parameters."""
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one ``.safetensors`` file, all or nothing.
+
+        Not kept: what is as long as the rows, as `labels_`, which are ``predict(X)``; a RandomState
+        or callable parameter, with a UserWarning. Tensors are kept as arrays.
+
+        Parameters
+        ----------
+        path : path-like
+            An existing file is replaced once the new one is safely on disk.
+
+        Raises
+        ------
+        OSError
+            If the directory is missing or not writable, or the disk is full.
+        ImportError
+            If safetensors is not installed.
+        """
+        check_is_fitted(self)
+        arrays, state = self._content()
+        if hasattr(self, "feature_names_in_"):
+            state["feature_names_in_"] = self.feature_names_in_.tolist()
+        write(path, self, arrays, state)
+
+    @classmethod
+    def load(cls: type[Kind], path: str | os.PathLike[str]) -> Kind:
+        """Read a model that `save` wrote; nothing in the file is executed.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or no model of this class.
+        OSError
+            If it cannot be opened.
+        ImportError
+            If safetensors is not installed.
+        """
+        _, parameters, arrays, state = read(path, [cls.__name__])
+        estimator: Any
+        try:
+            estimator = cls(**parameters)
+            estimator._validate_params()
+        except (TypeError, ValueError) as error:
+            raise damaged(path, f"its parameters are not valid: {error}") from None
+        names = state.pop("feature_names_in_", None)
+        check(path, estimator, arrays, state)
+        if names is not None:
+            columns = state["n_features_in_"]
+            if len(names) != columns:
+                raise damaged(path, f"it names {len(names)} features, not {columns}")
+            estimator.feature_names_in_ = np.array(names, dtype=object)
+        estimator._take(path, arrays, state)
+        found: Kind = estimator
+        return found
+
+    def _content(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return the arrays and the state that the layout names, as far as they are there."""
+        arrays, state = (
+            {name: _arrays.on_host(getattr(self, name)) for name in names if hasattr(self, name)}
+            for names in (self._layout.arrays, self._layout.state)
+        )
+        return arrays, state
+
+    def _take(self, path: Any, arrays: dict[str, Array], state: dict[str, Any]) -> None:
+        """Set what `_content` returned and `check` let through."""
+        for name, value in {**arrays, **state}.items():
+            setattr(self, name, value)
+
+
+def check(path: Any, estimator: Any, arrays: dict[str, Array], state: dict[str, Any]) -> None:
+    """Raise ValueError unless arrays and state are whole and fit each other and the estimator."""
+    layout: Layout = estimator._layout
+    for name in sorted((layout.state.keys() - layout.optional) | state.keys()):
+        if name not in layout.state or type(state.get(name)) is not layout.state[name]:
+            raise damaged(path, f"its state has {name}={state.get(name)!r}")
+    sizes = {
+        letter: state.get(name, getattr(estimator, name, None))
+        for letter, name in layout.sizes.items()
+    }
+    given = arrays.get(layout.floating)
+    floating = given.dtype if given is not None and given.dtype.kind == "f" else np.float64
+    wanted = [name for name in layout.arrays if name in arrays or name not in layout.optional]
+    if set(arrays) != set(wanted):
+        raise damaged(path, f"it holds the arrays {sorted(arrays)}, not {sorted(wanted)}")
+    for name in wanted:
+        array, (letters, of) = arrays[name], layout.arrays[name]
+        shape, dtype = tuple(sizes[letter] for letter in letters), np.dtype(of or floating)
+        if array.shape != shape or array.dtype != dtype:
+            raise damaged(path, f"{name} is {array.dtype}{array.shape}, not {dtype}{shape}")
+        if not np.isfinite(array).all():
+            raise damaged(path, f"{name} holds values that are not finite")
+
+
+def frozen(generator: np.random.RandomState) -> dict[str, Any]:
+    """Return the state of a generator as JSON can hold it."""
+    state: Any = generator.get_state(legacy=False)
+    return {
+        "key": state["state"]["key"].tolist(),
+        "pos": state["state"]["pos"],
+        "has_gauss": state["has_gauss"],
+        "gauss": state["gauss"],
+    }
+
+
+def thawed(path: str | os.PathLike[str], state: dict[str, Any]) -> np.random.RandomState:
+    """Return the generator that `frozen` was given, or raise ValueError."""
+    generator = np.random.RandomState()
+    try:
+        key = np.array(state["key"], dtype=np.uint32)
+        if key.shape != (624,) or not 0 <= state["pos"] <= 624:  # NumPy does not look
+            raise ValueError(f"{key.shape} words, position {state['pos']}")
+        generator.set_state(("MT19937", key, state["pos"], state["has_gauss"], state["gauss"]))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise damaged(path, f"its random generator is not valid: {error}") from None
+    return generator
 
 
 def write(
@@ -72,7 +214,7 @@ def write(
         "state": state,
     }
     head["sha256"] = _digest(head, tensors)
-    _replace(Path(path), numpy_format.save(tensors, {ENTRY: json.dumps(head)}))
+    _replacing.replace(path, numpy_format.save(tensors, {ENTRY: json.dumps(head)}), "the model")
 
 
 def read(
@@ -200,48 +342,5 @@ def _warn_replaced(estimator: Any, name: str, value: Any, kept: Any) -> None:
         f"a model file cannot hold {name}={value!r} of {type(estimator).__name__}; it is saved "
         f"as {kept!r}. What was fitted is saved in full.",
         UserWarning,
-        stacklevel=6,  # past _split_parameters, write and the estimator's save
+        stacklevel=5,  # past _split_parameters, write and save
     )
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write `content` beside `path` and move it there; on failure nothing has changed."""
-    path = Path(os.path.realpath(path))  # a symbolic link keeps pointing where it did
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        # Not tempfile: its files are readable by their owner alone, whatever the umask.
-        with draft.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        if isinstance(error, OSError):
-            raise OSError(error.errno, _advice(path, error), os.fspath(path)) from None
-        raise
-    _sync_directory(path.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    # Best effort: the file is whole either way, and some file systems cannot sync a directory.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _advice(path: Path, error: OSError) -> str:
-    reason = {
-        errno.ENOENT: f"there is no directory '{path.parent}'; create it first",
-        errno.ENOTDIR: f"'{path.parent}' is not a directory",
-        errno.EACCES: f"the directory '{path.parent}' is not writable",
-        errno.EROFS: f"'{path.parent}' is on a read-only file system",
-        errno.EISDIR: "it is a directory; name a file",
-        errno.ENOSPC: "the disk is full; free some space",
-        errno.EDQUOT: "the disk quota is used up; free some space",
-    }.get(error.errno or 0, str(error.strerror or error))
-    return f"cannot save the model, and nothing was changed: {reason}"

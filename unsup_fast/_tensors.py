@@ -14,6 +14,14 @@ from unsup_fast._rows import source_of
 BLOCK = 1 << 24  # elements of a block: 128 MiB in float64
 
 
+class HostRows:
+    """What code for the CPU asks of rows on the device: their shape and type."""
+
+    def __init__(self, X: Any) -> None:
+        self.shape = tuple(X.shape)
+        self.dtype = np.dtype(np.float32 if X.dtype == torch.float32 else np.float64)
+
+
 def rows(X: Any, gpu: Any, estimator: Any, *, reset: bool) -> Any:
     """Return X as a finite tensor [N, D] on the device, float32 or float64, or raise.
 

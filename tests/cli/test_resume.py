@@ -189,8 +189,8 @@ def test_checkpoints_while_running(cli, hard, tmp_path, monkeypatch):
         save(path, kept, *rest)
 
     monkeypatch.setattr(kmeans.checkpoint, "save", count)
-    monkeypatch.setattr(fitting, "CHECKPOINT_EVERY", 0.0)
-    monkeypatch.setattr(fitting, "WRITING_SHARE", 0)
+    monkeypatch.setattr(kmeans.checkpoint, "EVERY", 0.0)
+    monkeypatch.setattr(kmeans.checkpoint, "WRITING_SHARE", 0)
     assert cli("kmeans", hard, *COURSE, "-o", "out").status == 0
     assert saved == list(range(1, len(saved) + 1))
     assert len(saved) > 10
@@ -204,7 +204,7 @@ def test_a_full_disk_while_running_is_a_warning(cli, hard, tmp_path, monkeypatch
         raise UserError(f"{path}: could not be written: No space left on device")
 
     monkeypatch.setattr(kmeans.checkpoint, "save", full)
-    monkeypatch.setattr(fitting, "CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr(kmeans.checkpoint, "EVERY", 0.0)
     ran = cli("kmeans", hard, *COURSE, "-o", "out")
     assert ran.status == 0
     assert ran.err.count("No space left on device") == 1

@@ -201,7 +201,7 @@ def test_not_converged(rows):
             "'diag precision' should be positive",
         ),
         ({"n_components": 700}, "n_components = 700, n_samples = 611"),
-        ({"device": "cuda"}, "device='cuda' is not available: mixtures are computed on the CPU"),
+        ({"device": "gpu"}, "device='gpu' is not available: it is neither 'cpu' nor 'cuda'"),
     ],
 )
 def test_bad_arguments(rows, options, message):

@@ -76,10 +76,15 @@ def _why_not_npy(path: Path, error: Exception) -> str:
     return f"{path}: cannot be read as .npy ({' '.join(reason.split())})"
 
 
-def _npz(path: Path, key: str | None, notes: list[str]) -> Array:
+def archive_array(path: Path, key: str | None, least: int = 2) -> Array:
+    """Return an array of an `.npz` file as it is: of that key, or the one of `least` axes."""
+    return _npz(path, key, [], least)
+
+
+def _npz(path: Path, key: str | None, notes: list[str], least: int = 2) -> Array:
     try:
         with zipfile.ZipFile(path) as archive:
-            name = _npz_key(path, archive, key, notes)
+            name = _npz_key(path, archive, key, notes, least)
             with archive.open(f"{name}.npy") as file:
                 array: Array = np.lib.format.read_array(file, allow_pickle=False)
     except DataError:
@@ -95,7 +100,9 @@ def _npz(path: Path, key: str | None, notes: list[str]) -> Array:
     return array
 
 
-def _npz_key(path: Path, archive: zipfile.ZipFile, key: str | None, notes: list[str]) -> str:
+def _npz_key(
+    path: Path, archive: zipfile.ZipFile, key: str | None, notes: list[str], least: int
+) -> str:
     """Choose the array to take by the headers alone; nothing large is unpacked."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name in archive.namelist():
@@ -112,7 +119,7 @@ def _npz_key(path: Path, archive: zipfile.ZipFile, key: str | None, notes: list[
         if key not in shapes:
             raise DataError(f"{path}: has no array {key!r}; it holds {listed}")
         return key
-    candidates = [name for name, shape in shapes.items() if len(shape) >= 2]
+    candidates = [name for name, shape in shapes.items() if len(shape) >= least]
     if len(candidates) != 1 and len(shapes) != 1:
         raise DataError(f"{path}: holds {listed}; choose one with --key")
     name = candidates[0] if candidates else next(iter(shapes))

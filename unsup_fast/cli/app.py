@@ -6,12 +6,14 @@ from typing import Annotated, Any
 import typer
 
 from unsup_fast.cli import info as information
+from unsup_fast.cli import scoring
 from unsup_fast.cli.options import (
     ChunkSize,
     Columns,
     Data,
     Images,
     Key,
+    MaxIter,
     Model,
     NoReport,
     Out,
@@ -19,6 +21,7 @@ from unsup_fast.cli.options import (
     Overwrite,
     OverwriteFile,
     Quiet,
+    Resume,
     Seed,
     Threads,
     Title,
@@ -70,9 +73,7 @@ def kmeans(
             "those of a file.",
         ),
     ] = "k-means++",
-    max_iter: Annotated[
-        int, typer.Option("--max-iter", metavar="N", min=1, help="Most iterations.")
-    ] = 300,
+    max_iter: MaxIter = 300,
     tol: Annotated[
         float,
         typer.Option(
@@ -108,10 +109,7 @@ def kmeans(
     no_report: NoReport = False,
     quiet: Quiet = False,
     overwrite: Overwrite = False,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on with the unfinished run in OUT, to the same bits."),
-    ] = False,
+    resume: Resume = False,
 ) -> int:
     """Cluster the rows of DATA: labels, a model, a summary and an HTML report go into OUT.
 
@@ -215,6 +213,7 @@ def pca(
 
 @app.command()
 def gmm(
+    context: typer.Context,
     data: Data,
     n_components: Annotated[
         str,
@@ -256,9 +255,7 @@ def gmm(
     n_init: Annotated[
         int, typer.Option("--n-init", metavar="N", min=1, help="Starts, of which the best counts.")
     ] = 1,
-    max_iter: Annotated[
-        int, typer.Option("--max-iter", metavar="N", min=1, help="Most iterations.")
-    ] = 100,
+    max_iter: MaxIter = 100,
     tol: Annotated[
         float,
         typer.Option(
@@ -285,10 +282,12 @@ def gmm(
     no_report: NoReport = False,
     quiet: Quiet = False,
     overwrite: Overwrite = False,
+    resume: Resume = False,
 ) -> int:
     """Fit a Gaussian mixture to DATA: labels, a model, a summary and an HTML report.
 
-    Ctrl-C keeps the last finished iteration, and of a range the finished fits.
+    Ctrl-C keeps the last finished iteration, and of a range the finished fits, and prints the
+    command to go on with them.
     Results already in OUT are replaced only with --overwrite.
     """
     from unsup_fast.cli.gmm import COVARIANCES, CRITERIA, STARTS, Settings, run
@@ -317,7 +316,9 @@ def gmm(
             report=not no_report,
             quiet=quiet,
             overwrite=overwrite,
-        )
+            resume=resume,
+        ),
+        _arguments(context),
     )
 
 
@@ -401,6 +402,10 @@ def transform(
         quiet=quiet,
         overwrite=overwrite,
     )
+
+
+for name, command in scoring.COMMANDS.items():
+    app.command(name)(command)
 
 
 @app.command()

@@ -1,48 +1,70 @@
-"""The last finished iteration of a run, on disk: safetensors with JSON beside the arrays."""
+"""What is done of a run, on disk: safetensors with JSON beside the arrays."""
 
 import json
-from dataclasses import dataclass
+import shlex
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from time import perf_counter
+from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from unsup_fast.blocks import Source
+from unsup_fast.cli.data import weights_column
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.files import replacing
 
 Array = npt.NDArray[Any]
 
-FORMAT = 1
+FORMAT = 2
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A finished iteration, and all that came before it.
+# Seconds between checkpoints, and how many times longer than its writing that must be.
+EVERY = 1.0
+WRITING_SHARE = 20
 
-    Attributes
+
+class Kept(Protocol):
+    """What is done of a run."""
+
+    def packed(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return it as arrays and what JSON can hold."""
+
+
+class Saver:
+    """Writes what is done of a run now and then, but no oftener than is cheap.
+
+    Parameters
     ----------
-    iteration : int
-        Iterations done.
-    seconds : float
-        Time they took, seeding included.
-    centers : ndarray of shape (K, D)
-        Centroids after the iteration.
-    labels : ndarray of shape (N,), int32
-        Labels that the iteration found, from the centroids before it.
-    inertias, changes : tuple
-        Inertia and changed labels of each iteration so far.
+    save : callable
+        Writes a `Kept` to the disk.
     """
 
-    iteration: int
-    seconds: float
-    centers: Array
-    labels: Array
-    inertias: tuple[float, ...]
-    changes: tuple[int, ...]
+    def __init__(self, save: Callable[[Any], None]) -> None:
+        self._save = save
+        self._written = perf_counter()
+        self._interval = EVERY
+        self._trouble: UserError | None = None
+
+    def due(self) -> bool:
+        """Return whether it is time to write."""
+        return perf_counter() - self._written >= self._interval
+
+    def write(self, kept: Kept) -> None:
+        """Write; trouble with the disk is a warning, the first time."""
+        begin = perf_counter()
+        try:
+            self._save(kept)
+        except UserError as error:
+            # The disk may have room again by the end; hours of work are not thrown away for it.
+            if self._trouble is None:
+                warnings.warn(f"no checkpoint: {error}", stacklevel=2)
+            self._trouble = error
+        self._written = perf_counter()
+        self._interval = max(EVERY, WRITING_SHARE * (self._written - begin))
 
 
 def fingerprint(path: Path, source: Source | None = None) -> dict[str, Any]:
@@ -51,6 +73,14 @@ def fingerprint(path: Path, source: Source | None = None) -> dict[str, Any]:
     found: dict[str, Any] = {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
     if source is not None:
         found |= {"shape": list(source.shape), "dtype": str(source.dtype)}
+    return found
+
+
+def fingerprints(path: Path, source: Source, weights: str | None) -> dict[str, Any]:
+    """Return the fingerprints of the data and, if they are in one, of the file of weights."""
+    found = {"data": fingerprint(path, source)}
+    if weights is not None and not weights_column(weights):
+        found["weights"] = fingerprint(Path(weights))
     return found
 
 
@@ -66,19 +96,8 @@ def save(path: Path, kept: Kept, parameters: dict[str, Any], data: dict[str, Any
     data : dict
         Fingerprint of each file that the run reads, by what it is.
     """
-    tensors = {
-        "centers": kept.centers,
-        "labels": kept.labels,
-        "inertias": np.array(kept.inertias),
-        "changes": np.array(kept.changes, dtype=np.int64),
-    }
-    about = {
-        "format": FORMAT,
-        "iteration": kept.iteration,
-        "seconds": kept.seconds,
-        "parameters": parameters,
-        "data": data,
-    }
+    tensors, state = kept.packed()
+    about = {"format": FORMAT, "state": state, "parameters": parameters, "data": data}
     with replacing(path) as temporary:
         try:
             save_file(tensors, temporary, metadata={"unsup_fast": json.dumps(about)})
@@ -86,8 +105,10 @@ def save(path: Path, kept: Kept, parameters: dict[str, Any], data: dict[str, Any
             raise OSError(str(error)) from error
 
 
-def load(path: Path, parameters: dict[str, Any], data: dict[str, Any]) -> Kept:
-    """Read a checkpoint of a run with these parameters on this data.
+def load(
+    path: Path, parameters: dict[str, Any], data: dict[str, Any]
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Read a checkpoint of a run with these parameters on this data; return what `Kept` packed.
 
     Raises
     ------
@@ -121,14 +142,13 @@ def load(path: Path, parameters: dict[str, Any], data: dict[str, Any]) -> Kept:
                 f"{path}: cannot be resumed, the {name} file is another one ({changed}); "
                 "pass --overwrite to begin anew"
             )
-    return Kept(
-        about["iteration"],
-        about["seconds"],
-        tensors["centers"],
-        tensors["labels"],
-        tuple(tensors["inertias"].tolist()),
-        tuple(tensors["changes"].tolist()),
-    )
+    return tensors, about["state"]
+
+
+def command(arguments: Sequence[str], *, resume: bool) -> str:
+    """Return the command line that goes on with a run, or begins it anew."""
+    kept = [word for word in arguments if word not in ("--overwrite", "--resume")]
+    return shlex.join(["unsup-fast", *kept, *(["--resume"] if resume else [])])
 
 
 def _shown(value: Any) -> str:

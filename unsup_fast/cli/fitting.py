@@ -1,6 +1,5 @@
 """One fit that can be stopped at any time and gone on with to the same bits."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -10,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast.blocks import Source
-from unsup_fast.cli.checkpoint import Kept
-from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.checkpoint import Saver
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Outlook, Silent
 from unsup_fast.cluster import KMeans
@@ -19,9 +17,47 @@ from unsup_fast.report.numbers import count, percent, real
 
 Array = npt.NDArray[Any]
 
-# Seconds between checkpoints, and how many times longer than its writing that must be.
-CHECKPOINT_EVERY = 1.0
-WRITING_SHARE = 20
+
+@dataclass(frozen=True)
+class Kept:
+    """A finished iteration, and all that came before it.
+
+    Attributes
+    ----------
+    iteration : int
+        Iterations done.
+    seconds : float
+        Time they took, seeding included.
+    centers : ndarray of shape (K, D)
+        Centroids after the iteration.
+    labels : ndarray of shape (N,), int32
+        Labels that the iteration found, from the centroids before it.
+    inertias, changes : tuple
+        Inertia and changed labels of each iteration so far.
+    """
+
+    iteration: int
+    seconds: float
+    centers: Array
+    labels: Array
+    inertias: tuple[float, ...]
+    changes: tuple[int, ...]
+
+    def packed(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return it as arrays and what JSON can hold."""
+        arrays = {
+            "centers": self.centers,
+            "labels": self.labels,
+            "inertias": np.array(self.inertias),
+            "changes": np.array(self.changes, dtype=np.int64),
+        }
+        return arrays, {"iteration": self.iteration, "seconds": self.seconds}
+
+    @staticmethod
+    def unpacked(arrays: dict[str, Array], state: dict[str, Any]) -> "Kept":
+        """Return what was packed."""
+        inertias, changes = (tuple(arrays[name].tolist()) for name in ("inertias", "changes"))
+        return Kept(**state, **(arrays | {"inertias": inertias, "changes": changes}))
 
 
 class _Settled(KeyboardInterrupt):
@@ -80,14 +116,11 @@ class Fitting:
         self.kept = before
         self.final = False
         self.reason = f"reached --max-iter {max_iter}"
-        self._save = save
+        self._saver = Saver(save)
         self._progress = progress
         self._interrupts = interrupts
         self._outlook = Outlook(max_iter)
         self._start = perf_counter()
-        self._written = self._start
-        self._interval = CHECKPOINT_EVERY
-        self._trouble: UserError | None = None
 
     def seconds(self) -> float:
         """Return the time of all parts of the fit."""
@@ -127,21 +160,8 @@ class Fitting:
             self.final, self.reason = True, "no label changed any more"
         elif state.center_shift <= state.tol:
             self.final, self.reason = True, "the centroids moved less than --tol"
-        if not self.final and perf_counter() - self._written >= self._interval:
-            self._checkpoint()
-
-    def _checkpoint(self) -> None:
-        assert self.kept is not None
-        begin = perf_counter()
-        try:
-            self._save(self.kept)
-        except UserError as error:
-            # The disk may have room again by the end; hours of work are not thrown away for it.
-            if self._trouble is None:
-                warnings.warn(f"no checkpoint: {error}", stacklevel=2)
-            self._trouble = error
-        self._written = perf_counter()
-        self._interval = max(CHECKPOINT_EVERY, WRITING_SHARE * (self._written - begin))
+        if not self.final and self._saver.due():
+            self._saver.write(self.kept)
 
 
 def fit(

@@ -1,5 +1,8 @@
 """`unsup-fast gmm`: from a data file to a mixture, labels and a report."""
 
+import sys
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +13,11 @@ from rich.console import Console
 
 from unsup_fast import blocks, report
 from unsup_fast.blocks import Source
-from unsup_fast.cli import files, matrices, results
-from unsup_fast.cli.checkpoint import fingerprint
+from unsup_fast.cli import checkpoint, files, matrices, results
 from unsup_fast.cli.data import TABLES, check_rows, image_shape, read_weights, weights_column
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
-from unsup_fast.cli.mixtures import Found, fit_all
+from unsup_fast.cli.mixtures import Fits, Found, Kept
 from unsup_fast.cli.progress import showing
 from unsup_fast.report.numbers import count, counted, real, seconds
 
@@ -52,6 +54,25 @@ class Settings:
     report: bool = True
     quiet: bool = False
     overwrite: bool = False
+    resume: bool = False
+
+    def course(self) -> dict[str, Any]:
+        """Return what decides the course of a run, as compared when it is resumed."""
+        return {
+            "-k": list(self.n_components),
+            "--columns": list(self.columns) if self.columns else None,
+            "--key": self.key,
+            "--chunk-size": self.chunk_size,
+            "--weights": self.weights,
+            "--covariance": self.covariance,
+            "--init": self.init,
+            "--criterion": self.criterion,
+            "--n-init": self.n_init,
+            "--max-iter": self.max_iter,
+            "--tol": self.tol,
+            "--reg-covar": self.reg_covar,
+            "--seed": self.seed,
+        }
 
 
 @dataclass(frozen=True)
@@ -62,11 +83,17 @@ class Job:
     source: Source
     weights: Array | None
     image_shape: tuple[int, ...] | None
-    fingerprint: dict[str, Any]
+    fingerprints: dict[str, Any]
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, arguments: Sequence[str]) -> int:
     """Run the command and return its exit status.
+
+    Parameters
+    ----------
+    settings : Settings
+    arguments : sequence of str
+        The command line, to be repeated in the hint on how to go on.
 
     Raises
     ------
@@ -78,29 +105,60 @@ def run(settings: Settings) -> int:
     console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True)
     if settings.report:
         report.check()
-    files.check_directory(settings.out, overwrite=settings.overwrite, resume=False)
+    files.check_directory(settings.out, overwrite=settings.overwrite, resume=settings.resume)
     with Interrupts() as interrupts:
         job = prepare(settings)
-        for line in results.opening(settings.data, job.source, _wanted(settings.n_components)):
+        kept = Kept()
+        if settings.resume:
+            path = settings.out / files.CHECKPOINT
+            kept = Kept.unpacked(*checkpoint.load(path, settings.course(), job.fingerprints))
+            files.sweep(settings.out)
+        for line in _opening(job, kept):
             console.print(line)
         with files.directory(settings.out):
             files.check_space(settings.out, _needed(job))
-            with showing(console, settings.quiet) as progress:
-                found = fit_all(
-                    job.source,
-                    job.weights,
-                    settings.n_components,
-                    _parameters(settings),
-                    settings.criterion,
-                    progress,
-                    interrupts,
-                )
+            found = _fit(job, kept, console, interrupts)
             if found is None:
                 console.print(
                     "[bold]Interrupted[/] before an iteration was finished: nothing is kept."
                 )
+                console.print("To begin anew:", style="dim")
+                print(checkpoint.command(arguments, resume=False), flush=True)
                 return interrupts.status
-            return _finish(job, found, console, interrupts)
+            status = _finish(job, found, console, interrupts)
+            if found.interrupted:
+                console.print("To go on:", style="dim")
+                print(checkpoint.command(arguments, resume=True), flush=True)
+            return status
+
+
+def _fit(job: Job, kept: Kept, console: Console, interrupts: Interrupts) -> Found | None:
+    """Make the fits, and print what is warned of between them."""
+    settings = job.settings
+
+    def save(kept: Kept) -> None:
+        path = settings.out / files.CHECKPOINT
+        checkpoint.save(path, kept, settings.course(), job.fingerprints)
+
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        showing(console, settings.quiet) as progress,
+    ):
+        warnings.simplefilter("always")
+        found = Fits(
+            job.source,
+            job.weights,
+            settings.n_components,
+            _parameters(settings),
+            settings.criterion,
+            kept,
+            save,
+            progress,
+            interrupts,
+        ).found()
+    for warning in caught:
+        print(f"warning: {' '.join(str(warning.message).split())}", file=sys.stderr)
+    return found
 
 
 def prepare(settings: Settings) -> Job:
@@ -118,7 +176,13 @@ def prepare(settings: Settings) -> Job:
     check_rows(settings.data, source, settings.n_components[-1], "-k")
     weights = read_weights(settings.data, source, settings.weights)
     shape = image_shape(source, settings.images)
-    return Job(settings, source, weights, shape, fingerprint(settings.data, source))
+    return Job(
+        settings,
+        source,
+        weights,
+        shape,
+        checkpoint.fingerprints(settings.data, source, settings.weights),
+    )
 
 
 def _parameters(settings: Settings) -> dict[str, Any]:
@@ -156,7 +220,11 @@ def _finish(job: Job, found: Found, console: Console, interrupts: Interrupts) ->
                 written.append(files.REPORT)
     except KeyboardInterrupt:
         complete = files.REPORT in written or not settings.report
-    files.remove_others(settings.out, written)
+    files.remove_others(settings.out, [*written, files.CHECKPOINT])
+    if found.interrupted:
+        written.append(files.CHECKPOINT)
+    else:
+        (settings.out / files.CHECKPOINT).unlink(missing_ok=True)
     for line in _closing(job, found, summary):
         console.print(line)
     console.print(results.closing(settings.out, written))
@@ -182,7 +250,7 @@ def summarise(job: Job, found: Found) -> dict[str, Any]:
     settings, record = job.settings, found.record
     summary: dict[str, Any] = {
         "command": "gmm",
-        "data": results.about(settings.data, job.source, job.fingerprint),
+        "data": results.about(settings.data, job.source, job.fingerprints["data"]),
         "parameters": {
             "n_components": list(settings.n_components),
             "covariance": settings.covariance,
@@ -262,6 +330,19 @@ def _closing(job: Job, found: Found, summary: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _opening(job: Job, kept: Kept) -> list[str]:
+    what = _wanted(job.settings.n_components)
+    lines = results.opening(job.settings.data, job.source, what)
+    if job.settings.resume:
+        done = []
+        if kept.records:
+            done.append(counted(len(kept.records), "finished fit"))
+        if kept.now is not None:
+            done.append(f"iteration {len(kept.now.lower_bounds)}")
+        lines.append(f"Going on after {' and '.join(done) or counted(kept.starts, 'start')}.")
+    return lines
+
+
 def _wanted(numbers: tuple[int, ...]) -> str:
     if len(numbers) == 1:
         return counted(numbers[0], "component")
@@ -269,9 +350,9 @@ def _wanted(numbers: tuple[int, ...]) -> str:
 
 
 def _needed(job: Job) -> int:
-    """Bytes of all results: labels, probabilities, the largest mixture, and a report."""
+    """Bytes of all results: labels, probabilities, four of the largest mixture, and a report."""
     settings, (n_rows, n_columns) = job.settings, job.source.shape
     k = settings.n_components[-1]
     matrices_ = k if settings.covariance == "full" else 1
     of_rows = n_rows * (4 + job.source.dtype.itemsize * k * settings.proba)
-    return int(of_rows + 16 * matrices_ * n_columns**2 + (8 << 20))
+    return int(of_rows + 4 * 16 * matrices_ * n_columns**2 + (8 << 20))

@@ -51,6 +51,10 @@ class Interrupts:
             self._pending = False
             raise KeyboardInterrupt
 
+    def hold(self) -> None:
+        """Have `check` raise for a signal that has raised already, but at a better moment."""
+        self._pending = True
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.number = number
         if self._shielded:

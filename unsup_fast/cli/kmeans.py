@@ -1,6 +1,5 @@
 """`unsup-fast kmeans`: from a data file to labels, a model and a report."""
 
-import shlex
 import sys
 import warnings
 from collections.abc import Sequence
@@ -15,10 +14,9 @@ from rich.console import Console
 from unsup_fast import blocks, report
 from unsup_fast.blocks import Source
 from unsup_fast.cli import checkpoint, files, results
-from unsup_fast.cli.checkpoint import Kept
 from unsup_fast.cli.data import check_rows, image_shape, read_weights, weights_column
 from unsup_fast.cli.errors import UserError, zero_row
-from unsup_fast.cli.fitting import Result, fit
+from unsup_fast.cli.fitting import Kept, Result, fit
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import showing
 from unsup_fast.cluster._sphere import ZeroRowError
@@ -110,7 +108,7 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
         path = settings.out / files.CHECKPOINT
         before = None
         if settings.resume:
-            before = checkpoint.load(path, settings.course(), job.fingerprints)
+            before = Kept.unpacked(*checkpoint.load(path, settings.course(), job.fingerprints))
             files.sweep(settings.out)
             check_iterations(settings, before)
         for line in _opening(job, before):
@@ -130,12 +128,12 @@ def _finish(
     interrupts: Interrupts,
 ) -> int:
     """Write the results, tell what came of the run, and return the exit status."""
-    go_on = _command(arguments, resume=True)
+    go_on = checkpoint.command(arguments, resume=True)
     if result is None:
         what = f"iteration {before.iteration} is still kept" if before else "nothing is kept"
         console.print(f"[bold]Interrupted[/] before another iteration was finished: {what}.")
         console.print(f"To {'go on' if before else 'begin anew'}:", style="dim")
-        print(go_on if before else _command(arguments, resume=False), flush=True)
+        print(go_on if before else checkpoint.command(arguments, resume=False), flush=True)
         return interrupts.status
     if result.interrupted:
         kept = f"Interrupted; keeping iteration {result.model.n_iter_}"
@@ -171,10 +169,8 @@ def prepare(settings: Settings) -> Job:
     source.moments  # noqa: B018  reads all values, and so finds what is wrong with them
     n_rows, n_columns = source.shape
     check_rows(settings.data, source, settings.n_clusters, "-k")
-    fingerprints = {"data": checkpoint.fingerprint(settings.data, source)}
     weights = read_weights(settings.data, source, settings.weights)
-    if settings.weights is not None and not weights_column(settings.weights):
-        fingerprints["weights"] = checkpoint.fingerprint(Path(settings.weights))
+    fingerprints = checkpoint.fingerprints(settings.data, source, settings.weights)
     if lines is not None and lines.count != n_rows:
         raise UserError(
             f"{settings.text}: has {count(lines.count)} lines, "
@@ -270,8 +266,3 @@ def _closing(job: Job, result: Result, written: Sequence[str]) -> list[str]:
         )
     lines.append(results.closing(job.settings.out, written))
     return lines
-
-
-def _command(arguments: Sequence[str], *, resume: bool) -> str:
-    kept = [word for word in arguments if word not in ("--overwrite", "--resume")]
-    return shlex.join(["unsup-fast", *kept, *(["--resume"] if resume else [])])

@@ -1,22 +1,28 @@
-"""Fits of mixtures of several sizes, which can be stopped at any time."""
+"""Fits of mixtures of several sizes, which can be stopped at any time and gone on with."""
 
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast import _models
 from unsup_fast.blocks import Source
+from unsup_fast.cli.checkpoint import Saver
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Outlook, Silent
 from unsup_fast.mixture import GaussianMixture
+from unsup_fast.mixture._em import Mixture, Run
 from unsup_fast.report.numbers import real, seconds
 
 Array = npt.NDArray[Any]
+
+PARTS = ("weights", "means", "covariances", "factors")
+RUNS = ("best", "of_starts", "now")
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,66 @@ class Record:
     iterations: int
     converged: bool
     seconds: float
+
+
+@dataclass
+class Kept:
+    """What is done of all fits.
+
+    Attributes
+    ----------
+    records : list of Record
+        Of the finished fits, in order.
+    best : Run or None
+        The best of them.
+    starts : int
+        How many starts of the fit that is going on are finished.
+    of_starts : Run or None
+        The best of them.
+    now : Run or None
+        The last finished iteration of the start that is going on.
+    generator : dict or None
+        The random draws that come next, as `_models.frozen`; None for those of the seed.
+    seconds : float
+        Time of the fit that is going on.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    best: Run | None = None
+    starts: int = 0
+    of_starts: Run | None = None
+    now: Run | None = None
+    generator: dict[str, Any] | None = None
+    seconds: float = 0.0
+
+    def packed(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return it as arrays and what JSON can hold."""
+        arrays: dict[str, Array] = {}
+        state: dict[str, Any] = {
+            "records": [asdict(record) for record in self.records],
+            "starts": self.starts,
+            "generator": self.generator,
+            "seconds": self.seconds,
+        }
+        for name in RUNS:
+            run: Run | None = getattr(self, name)
+            if run is not None:
+                arrays |= {f"{name}.{part}": getattr(run.mixture, part) for part in PARTS}
+                arrays[f"{name}.lower_bounds"] = np.array(run.lower_bounds)
+                state[name] = run.converged
+        return arrays, state
+
+    @staticmethod
+    def unpacked(arrays: dict[str, Array], state: dict[str, Any]) -> "Kept":
+        """Return what was packed."""
+        runs = {}
+        for name in RUNS:
+            if name in state:
+                bounds = arrays[f"{name}.lower_bounds"].tolist()
+                mixture = Mixture(*(arrays[f"{name}.{part}"] for part in PARTS))
+                runs[name] = Run(mixture, bounds[-1], bounds, state[name])
+        records = [Record(**record) for record in state["records"]]
+        return Kept(**(state | runs | {"records": records}))
 
 
 @dataclass(frozen=True)
@@ -62,19 +128,8 @@ class Found:
         return [asdict(record) for record in self.records]
 
 
-def fit_all(
-    X: Source,
-    sample_weight: Array | None,
-    numbers: Sequence[int],
-    parameters: dict[str, Any],
-    criterion: str,
-    progress: Silent,
-    interrupts: Interrupts,
-) -> Found | None:
-    """Fit a mixture of each size and keep the best.
-
-    After an interrupt the fits that were finished count; the one that was not counts only if it is
-    the first.
+class Fits:
+    """Fits mixtures one after the other, and keeps what is done of them.
 
     Parameters
     ----------
@@ -85,39 +140,172 @@ def fit_all(
     parameters : dict
         Other parameters of the estimator.
     criterion : {"bic", "aic"}
+    kept : Kept
+        What is done already; is brought up to date.
+    save : callable
+        Writes a `Kept` to the disk; called after each fit, and at most every second.
     progress : Silent
     interrupts : Interrupts
-
-    Returns
-    -------
-    Found or None
-        None if it was interrupted before any iteration was finished.
     """
-    found: Found | None = None
-    start, interrupted = perf_counter(), False
-    for place, k in enumerate(numbers):
-        name = f"k = {k}, fit {place + 1} of {len(numbers)}: " if len(numbers) > 1 else ""
-        left = _left(perf_counter() - start, numbers, place)
-        progress.begin(f"{name}Choosing the first components{left}")
-        model, began = GaussianMixture(k, **parameters), perf_counter()
+
+    def __init__(
+        self,
+        X: Source,
+        sample_weight: Array | None,
+        numbers: Sequence[int],
+        parameters: dict[str, Any],
+        criterion: str,
+        kept: Kept,
+        save: Callable[[Kept], None],
+        progress: Silent,
+        interrupts: Interrupts,
+    ) -> None:
+        self.kept = kept
+        self._X, self._sample_weight = X, sample_weight
+        self._numbers, self._parameters, self._criterion = numbers, parameters, criterion
+        self._save, self._saver = save, Saver(save)
+        self._progress, self._interrupts = progress, interrupts
+
+    def found(self) -> Found | None:
+        """Make the fits that are left and return what all came to.
+
+        After an interrupt the fits that were finished count; the one that was not counts only if
+        it is the first. None if not even that has finished an iteration.
+        """
+        interrupted = False
         try:
-            _fit(model, X, sample_weight, _shown(name, progress), progress)
+            while len(self.kept.records) < len(self._numbers):
+                self._fit_next()
         except KeyboardInterrupt:
             interrupted = True
-            if found is not None or not hasattr(model, "weights_"):
-                break
-        with interrupts.shield():
-            record = _record(model, X, sample_weight, perf_counter() - began)
-        found = _better(found, model, record, criterion)
+        kept, records, run = self.kept, self.kept.records, self.kept.best
+        with self._interrupts.shield():
+            if interrupted and (records or kept.of_starts or kept.now):
+                self._save(kept)
+            if run is None:
+                run = _better(kept.of_starts, kept.now)
+                if run is None:
+                    return None
+                records = [self._record(self._numbers[0], run)]
+            place = self._best(records)
+            model = self._model(records[place].components, run)
+        return Found(model, records, place, interrupted)
+
+    def _best(self, records: Sequence[Record]) -> int:
+        """Return the place of the best record; of equal ones the smaller mixture is the best."""
+        return min(range(len(records)), key=lambda i: float(getattr(records[i], self._criterion)))
+
+    def _fit_next(self) -> None:
+        """Make the next fit: all its starts, or those that are left."""
+        kept, place = self.kept, len(self.kept.records)
+        k, began = self._numbers[place], perf_counter() - self.kept.seconds
+        several = len(self._numbers) > 1
+        name = f"k = {k}, fit {place + 1} of {len(self._numbers)}: " if several else ""
+        left = _left(sum(record.seconds for record in kept.records), self._numbers, place)
+        what = "Going on" if kept.now is not None else "Choosing the first components"
+        self._progress.begin(f"{name}{what}{left}")
+        generator = np.random.RandomState(self._parameters["random_state"])
+        if kept.generator is not None:
+            generator = _models.thawed("checkpoint", kept.generator)
+        while kept.starts < self._parameters["n_init"]:
+            self._make_start(k, generator, name, began)
+            if kept.starts < self._parameters["n_init"]:
+                self._interrupts.check()
+        assert kept.of_starts is not None
+        last = place + 1 == len(self._numbers)
+        with self._interrupts.shield():
+            record = self._record(k, kept.of_starts, perf_counter() - began)
+            records = [*kept.records, record]
+            better = self._best(records) == place
+            self.kept = Kept(records, kept.of_starts if better else kept.best)
+            if not last:
+                self._saver.write(self.kept)
         try:
-            interrupts.check()
+            self._interrupts.check()
         except KeyboardInterrupt:
-            interrupted = place + 1 < len(numbers)
-        if interrupted:
-            break
-    if found is None:
-        return None
-    return Found(found.model, found.records, found.best, interrupted)
+            if not last:
+                raise
+
+    def _make_start(
+        self, k: int, generator: np.random.RandomState, name: str, began: float
+    ) -> None:
+        """Fit from the next start, or go on with one."""
+        kept, most = self.kept, self._parameters["max_iter"]
+        model = GaussianMixture(k, **self._parameters)
+        model.set_params(n_init=1, random_state=generator)
+        bounds: list[float] = []
+        if kept.now is None:
+            kept.generator = _models.frozen(generator)
+        else:
+            bounds += kept.now.lower_bounds
+            self._put(model, kept.now)
+            model.set_params(warm_start=True, max_iter=most - len(bounds))
+        show = self._shown(f"{name}start {kept.starts + 1}, " if kept.starts else name, most)
+        final = False
+
+        def step(state: Any) -> None:
+            nonlocal final
+            with self._interrupts.shield():
+                bounds.append(state.lower_bound)
+                converged = abs(state.change) < state.tol
+                final = converged or len(bounds) == most
+                show(len(bounds), state)
+                mixture = Mixture(
+                    state.weights, state.means, state.covariances, state.precisions_cholesky
+                )
+                kept.now = Run(mixture, state.lower_bound, list(bounds), converged)
+                kept.generator = _models.frozen(generator)
+                kept.seconds = perf_counter() - began
+                if not final and self._saver.due():
+                    self._saver.write(kept)
+            self._interrupts.check()
+
+        try:
+            _fit(model, self._X, self._sample_weight, step, self._progress)
+        except KeyboardInterrupt:
+            if not final:
+                raise
+            self._interrupts.hold()
+        kept.of_starts, kept.now = _better(kept.of_starts, kept.now), None
+        kept.starts += 1
+
+    def _put(self, model: GaussianMixture, run: Run) -> None:
+        model._keep(run, self._X.dtype, None)
+        model.n_features_in_ = self._X.n_columns
+
+    def _model(self, k: int, run: Run) -> GaussianMixture:
+        model = GaussianMixture(k, **self._parameters)
+        self._put(model, run)
+        return model
+
+    def _record(self, k: int, run: Run, took: float | None = None) -> Record:
+        """Return the likelihood and the criteria, found in one pass."""
+        model, weight = self._model(k, run), self._sample_weight
+        mean = model.score(self._X, sample_weight=weight)
+        count = self._X.n_rows if weight is None else float(weight.sum(dtype=np.float64))
+        likelihood, free = mean * count, model._n_parameters()
+        return Record(
+            components=k,
+            bic=float(-2 * likelihood + free * np.log(count)),
+            aic=float(-2 * likelihood + 2 * free),
+            log_likelihood=float(mean),
+            iterations=int(model.n_iter_),
+            converged=bool(model.converged_),
+            seconds=round(self.kept.seconds if took is None else took, 4),
+        )
+
+    def _shown(self, name: str, max_iter: int) -> Callable[[int, Any], None]:
+        """Return what shows each iteration."""
+        outlook = Outlook(max_iter)
+
+        def show(iteration: int, state: Any) -> None:
+            outlook.add(iteration, 0, abs(state.change), state.tol)
+            change = f", up by {real(state.change)}" if np.isfinite(state.change) else ""
+            self._progress.step(
+                f"{name}log-likelihood {real(state.lower_bound)} a row{change}", outlook
+            )
+
+        return show
 
 
 def _fit(
@@ -138,46 +326,11 @@ def _fit(
                 print(f"warning: k = {model.n_components}: {text}", file=sys.stderr)
 
 
-def _shown(name: str, progress: Silent) -> Callable[[Any], None]:
-    """Return the callback that shows each iteration."""
-    outlook = Outlook(0)
-
-    def show(state: Any) -> None:
-        nonlocal outlook
-        if state.iteration == 1:
-            outlook = Outlook(state.max_iter)
-        outlook.add(state.iteration, 0, abs(state.change), state.tol)
-        run = f"start {state.run}, " if state.run > 1 else ""
-        change = f", up by {real(state.change)}" if np.isfinite(state.change) else ""
-        progress.step(f"{name}{run}log-likelihood {real(state.lower_bound)} a row{change}", outlook)
-
-    return show
-
-
-def _record(model: Any, X: Source, sample_weight: Array | None, took: float) -> Record:
-    """Return the likelihood and the criteria, found in one pass."""
-    mean = model.score(X, sample_weight=sample_weight)
-    count = X.n_rows if sample_weight is None else float(sample_weight.sum(dtype=np.float64))
-    likelihood, free = mean * count, model._n_parameters()
-    return Record(
-        components=model.n_components,
-        bic=float(-2 * likelihood + free * np.log(count)),
-        aic=float(-2 * likelihood + 2 * free),
-        log_likelihood=float(mean),
-        iterations=int(model.n_iter_),
-        converged=bool(model.converged_),
-        seconds=round(took, 4),
-    )
-
-
-def _better(found: Found | None, model: Any, record: Record, criterion: str) -> Found:
-    """Return the fits so far and one more; of equal ones the smaller is the best."""
-    if found is None:
-        return Found(model, [record], 0, False)
-    records = [*found.records, record]
-    if getattr(record, criterion) < getattr(found.record, criterion):
-        return Found(model, records, len(records) - 1, False)
-    return Found(found.model, records, found.best, False)
+def _better(one: Run | None, other: Run | None) -> Run | None:
+    """Return the run of the larger likelihood, the first of equal ones."""
+    if one is None or other is None:
+        return one or other
+    return other if other.lower_bound > one.lower_bound else one
 
 
 def _left(elapsed: float, numbers: Sequence[int], place: int) -> str:

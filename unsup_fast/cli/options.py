@@ -81,6 +81,11 @@ Overwrite = Annotated[
 OverwriteFile = Annotated[
     bool, typer.Option("--overwrite", help="Replace the output file if it exists.")
 ]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on with the unfinished run in OUT, to the same bits."),
+]
+MaxIter = Annotated[int, typer.Option("--max-iter", metavar="N", min=1, help="Most iterations.")]
 
 
 def split(columns: str | None) -> tuple[str, ...] | None:

@@ -13,21 +13,13 @@ import numpy as np
 import torch
 
 from unsup_fast import _arrays, _tensors
-from unsup_fast._tensors import blocks, give
+from unsup_fast._tensors import HostRows, blocks, give
 from unsup_fast.cluster import _init, _input, _lloyd, _parallel, _sphere_cuda
 from unsup_fast.cluster._lloyd import Iteration, Run
 from unsup_fast.cluster._sphere import COST, rounding
 from unsup_fast.kernels.assign import Assigned, assign
 from unsup_fast.kernels.assign.triton_ import Kept, width
 from unsup_fast.kernels.seed import seed
-
-
-class HostRows:
-    """What code for the CPU asks of rows on the device: their shape and type."""
-
-    def __init__(self, X: Any) -> None:
-        self.shape = tuple(X.shape)
-        self.dtype = np.dtype(np.float32 if X.dtype == torch.float32 else np.float64)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
-from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,6 +27,7 @@ from unsup_fast.kernels.assign import assign
 
 
 class KMeans(
+    _save.SavedClusters,
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
     TransformerMixin,  # type: ignore[misc]
     ClusterMixin,  # type: ignore[misc]
@@ -151,7 +151,7 @@ class KMeans(
         "callback": UNUSED,
         "seeding_callback": UNUSED,
     }
-    _layout: ClassVar[_save.Layout] = _save.KMEANS
+    _layout = _save.KMEANS
 
     def __init__(
         self,
@@ -380,47 +380,6 @@ class KMeans(
                 n_threads=self.n_threads,
             ).inertia
         return -_sphere.COST[self.metric] * inertia
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the fitted model to one ``.safetensors`` file, all or nothing.
-
-        Not kept: `labels_`, which are ``predict(X)``; a RandomState or callable parameter, with
-        a UserWarning. Tensors are kept as arrays.
-
-        Parameters
-        ----------
-        path : path-like
-            An existing file is replaced once the new one is safely on disk.
-
-        Raises
-        ------
-        OSError
-            If the directory is missing or not writable, or the disk is full.
-        ImportError
-            If safetensors is not installed.
-        """
-        check_is_fitted(self)
-        _save.save(self, path)
-
-    @classmethod
-    def load(cls, path: str | PathLike[str]) -> "KMeans":
-        """Read a model that `save` wrote; nothing in the file is executed.
-
-        Parameters
-        ----------
-        path : path-like
-
-        Raises
-        ------
-        ValueError
-            If the file is damaged, or no model of this class.
-        OSError
-            If it cannot be opened.
-        ImportError
-            If safetensors is not installed.
-        """
-        model: KMeans = _save.load(path, cls)
-        return model
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

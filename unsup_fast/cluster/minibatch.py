@@ -132,7 +132,7 @@ class MiniBatchKMeans(KMeans):
         "callback": UNUSED,
         "seeding_callback": UNUSED,
     }
-    _layout: ClassVar[_save.Layout] = _save.MINI_BATCH
+    _layout = _save.MINI_BATCH
 
     def __init__(
         self,

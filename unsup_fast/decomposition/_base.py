@@ -1,7 +1,6 @@
 """What PCA and IncrementalPCA do once the axes are known."""
 
 from collections.abc import Callable
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ BLOCK = 1 << 22  # elements of a block of centred rows: 32 MiB
 
 
 class Projection(
+    _save.SavedAxes,
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
     TransformerMixin,  # type: ignore[misc]
     BaseEstimator,  # type: ignore[misc]
@@ -178,45 +178,6 @@ class Projection(
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean log-likelihood of the rows; see `score_samples`."""
         return float(_arrays.on_host(self.score_samples(X)).mean())
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the fitted model to one ``.safetensors`` file, all or nothing.
-
-        A RandomState parameter is not kept, with a UserWarning. Tensors are kept as arrays.
-
-        Parameters
-        ----------
-        path : path-like
-            An existing file is replaced once the new one is safely on disk.
-
-        Raises
-        ------
-        OSError
-            If the directory is missing or not writable, or the disk is full.
-        ImportError
-            If safetensors is not installed.
-        """
-        check_is_fitted(self)
-        _save.save(self, path)
-
-    @classmethod
-    def load(cls, path: str | PathLike[str]) -> Any:
-        """Read a model that `save` wrote; nothing in the file is executed.
-
-        Parameters
-        ----------
-        path : path-like
-
-        Raises
-        ------
-        ValueError
-            If the file is damaged, or no model of this class.
-        OSError
-            If it cannot be opened.
-        ImportError
-            If safetensors is not installed.
-        """
-        return _save.load(cls, path)
 
     @property
     def _n_features_out(self) -> int:

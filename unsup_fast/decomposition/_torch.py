@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from unsup_fast import _arrays
-from unsup_fast._tensors import BLOCK, blocks, give, rows
+from unsup_fast._tensors import BLOCK, HostRows, blocks, give, rows
 from unsup_fast.decomposition import _base, _dimension, _input, _solvers
 from unsup_fast.decomposition._solvers import Axes
 from unsup_fast.kernels.covariance import Covariance, merged
@@ -16,11 +16,6 @@ from unsup_fast.kernels.eigh import eigh
 from unsup_fast.kernels.powers import power_of_two
 
 SAMPLE = 100  # rows whose median is the middle of the data
-
-
-def dtype_of(X: Any) -> Any:
-    """Return the NumPy type of a tensor's numbers."""
-    return np.dtype(np.float32 if X.dtype == torch.float32 else np.float64)
 
 
 @contextmanager
@@ -91,7 +86,7 @@ def attributes_of(estimator: Any, X: Any, gpu: Any) -> dict[str, Any]:
     else:
         axes = _of_gram(found)
     k = _dimension.kept(wanted, axes.variances, axes.total, axes.n_rows)
-    made = _base.attributes(axes, k, dtype_of(found))
+    made = _base.attributes(axes, k, HostRows(found).dtype)
     if _arrays.is_tensor(X):
         made = {
             name: torch.as_tensor(value, device=X.device) if np.ndim(value) else value

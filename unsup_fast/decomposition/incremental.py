@@ -76,7 +76,7 @@ class IncrementalPCA(Projection):
     }
     __metadata_request__fit: ClassVar[dict[str, str]] = {"callback": UNUSED}
     __metadata_request__partial_fit: ClassVar[dict[str, str]] = {"check_input": UNUSED}
-    _layout: ClassVar[_save.Layout] = _save.INCREMENTAL
+    _layout = _save.INCREMENTAL
 
     def __init__(
         self,
@@ -168,8 +168,8 @@ class IncrementalPCA(Projection):
 
             rows = _tensors.rows(X, gpu, self, reset=reset)
             self._check_components(rows.shape[1], reset)
-            found, dtype = _torch.scattered(rows, before), _torch.dtype_of(rows)
-            place = X.device if _arrays.is_tensor(X) else None
+            found, dtype = _torch.scattered(rows, before), _tensors.HostRows(rows).dtype
+            place = _arrays.place_of(X)
         else:
             rows = _input.rows(self, X, reset=reset)
             self._check_components(self.n_features_in_, reset)
@@ -192,8 +192,8 @@ class IncrementalPCA(Projection):
             _place=place,
             _later={},
         )
-        self.mean_ = self._put(found.mean.astype(dtype))
-        self.var_ = self._put((found.scatter.diagonal() / found.n_rows).astype(dtype))
+        self.mean_ = _arrays.on(found.mean.astype(dtype), place)
+        self.var_ = _arrays.on((found.scatter.diagonal() / found.n_rows).astype(dtype), place)
 
     def _check_components(self, n_columns: int, first: bool) -> None:
         """Raise unless `n_components` fits the columns and the rows seen before."""
@@ -218,15 +218,10 @@ class IncrementalPCA(Projection):
         if not self._later:
             moments = Covariance(self.n_samples_seen_, self._mean, self._scatter, None)
             found = attributes(_solvers.of_covariance(moments), self.n_components_, self._dtype)
-            self._later.update({later: self._put(found[later]) for later in _save.LATER})
+            self._later.update(
+                {later: _arrays.on(found[later], self._place) for later in _save.LATER}
+            )
         return self._later[name]
-
-    def _put(self, value: Any) -> Any:
-        """Return an array in the kind and place of the rows."""
-        if self._place is None or not isinstance(value, np.ndarray):
-            return value
-        tensor = _arrays.like(value, True)
-        return tensor.to(self._place)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -127,7 +127,7 @@ class PCA(Projection):
         "device": "no_validation",  # _input.gpu says more than a type
     }
     __metadata_request__fit: ClassVar[dict[str, str]] = {"callback": UNUSED}
-    _layout: ClassVar[_save.Layout] = _save.PCA
+    _layout = _save.PCA
 
     def __init__(
         self,

@@ -1,10 +1,64 @@
-"""How good a clustering or a compression is.
+"""How good a clustering, a compression, or a generator of images is.
 
 What scikit-learn has is not here: `adjusted_rand_score`, `normalized_mutual_info_score`,
 `silhouette_score` and others of `sklearn.metrics` take the labels of all models as they are.
 """
 
-from unsup_fast.metrics.contingency import contingency_matrix, purity_score
-from unsup_fast.metrics.reconstruction import reconstruction_error
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["contingency_matrix", "purity_score", "reconstruction_error"]
+from unsup_fast.metrics._features import Estimate, FewSamplesWarning
+from unsup_fast.metrics._images import Images, images
+from unsup_fast.metrics.contingency import contingency_matrix, purity_score
+from unsup_fast.metrics.frechet import (
+    FrechetDistance,
+    feature_frechet_distance,
+    frechet_distance,
+)
+from unsup_fast.metrics.inception_score import InceptionScore, inception_score
+from unsup_fast.metrics.kernel_distance import KernelDistance, kernel_distance
+from unsup_fast.metrics.prdc import (
+    PRDC,
+    PrecisionRecallDensityCoverage,
+    precision_recall_density_coverage,
+)
+from unsup_fast.metrics.reconstruction import reconstruction_error
+from unsup_fast.metrics.statistics import Statistics, load_statistics, save_statistics
+
+if TYPE_CHECKING:
+    from unsup_fast.metrics.inception import Inception
+
+__all__ = [
+    "PRDC",
+    "Estimate",
+    "FewSamplesWarning",
+    "FrechetDistance",
+    "Images",
+    "Inception",
+    "InceptionScore",
+    "KernelDistance",
+    "PrecisionRecallDensityCoverage",
+    "Statistics",
+    "contingency_matrix",
+    "feature_frechet_distance",
+    "frechet_distance",
+    "images",
+    "inception_score",
+    "kernel_distance",
+    "load_statistics",
+    "precision_recall_density_coverage",
+    "purity_score",
+    "reconstruction_error",
+    "save_statistics",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Inception":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from unsup_fast import _extras
+
+    _extras.require("torch", "torch", "the Inception network")
+    from unsup_fast.metrics.inception import Inception
+
+    globals()[name] = Inception
+    return Inception

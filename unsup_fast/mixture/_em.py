@@ -66,6 +66,10 @@ class Iteration:
     """[K] float64, after the iteration; read-only."""
     means: Array
     """[K, D] float64, after the iteration; read-only."""
+    covariances: Array
+    """Of the shape of `covariances_`, float64, after the iteration; read-only."""
+    precisions_cholesky: Array
+    """Of the shape of `precisions_cholesky_`, float64, after the iteration; read-only."""
 
 
 @dataclass
@@ -132,6 +136,8 @@ def iterate(
                         perf_counter() - start,
                         _read_only(after.weights),
                         _read_only(after.means),
+                        _read_only(after.covariances),
+                        _read_only(after.factors),
                     )
                 )
             if found.converged:

@@ -9,10 +9,7 @@ import numpy.typing as npt
 from sklearn.utils import check_array
 
 from unsup_fast import _arrays, _seeding
-from unsup_fast.blocks import Source
-from unsup_fast.kernels.assign import assign
 from unsup_fast.kernels.em import Em
-from unsup_fast.kernels.seed import seed
 from unsup_fast.mixture._covariance import MATRICES, factored, from_precisions
 from unsup_fast.mixture._em import Mixture, Problem, maximised
 from unsup_fast.mixture._passes import Rows, Single
@@ -153,15 +150,16 @@ def _found(
     """Return a mixture, the rows that each component has in it, and whose covariance was raised."""
     rows = problem.rows
     if init_params in ("k-means++", "random_from_data"):
+        given_weights = rows.weights_on_host
         if init_params == "k-means++":
             chosen = _seeded(rows, n_components, random_state, seeding)
-        elif rows.sample_weight is None:
+        elif given_weights is None:
             chosen = random_state.choice(rows.n_rows, size=n_components, replace=False)
         else:
-            chosen = _seeding.draw(rows.X, rows.sample_weight, n_components, random_state)
+            chosen = _seeding.draw(rows.X, given_weights, n_components, random_state)
         share = np.ones(n_components)
-        if rows.sample_weight is not None:
-            share = rows.sample_weight[chosen].astype(np.float64)
+        if given_weights is not None:
+            share = given_weights[chosen].astype(np.float64)
         means = np.ascontiguousarray(rows.take(chosen), dtype=np.float64)
         mixture, raised = _points(problem, means)
         return mixture, share, raised
@@ -173,15 +171,17 @@ def _found(
         options: dict[str, Any] = {"update": False, "return_inertia": False}
         means = centers.astype(np.float64)
 
-        def shares(block: Array) -> dict[str, Any]:
-            found = assign(block, centers, shift=shift, n_threads=rows.n_threads, **options)
+        def shares(block: Any) -> dict[str, Any]:
+            found = rows.place.assign(
+                block, centers, shift=shift, n_threads=rows.n_threads, **options
+            )
             return {"labels": found.labels}
 
     else:
         means = np.tile(rows.moments.mean, (n_components, 1))
 
-        def shares(block: Array) -> dict[str, Any]:
-            drawn = random_state.uniform(size=(len(block), n_components)).astype(block.dtype)
+        def shares(block: Any) -> dict[str, Any]:
+            drawn = random_state.uniform(size=(len(block), n_components)).astype(rows.dtype)
             drawn /= drawn.sum(axis=1)[:, None]
             return {"resp": drawn}
 
@@ -210,8 +210,7 @@ def _points(problem: Problem, means: Array) -> tuple[Mixture, dict[int, float]]:
 def _seeded(
     rows: Rows, n_components: int, random_state: np.random.RandomState, seeding: Seeding | None
 ) -> Array:
-    choose = _seeding.seed if isinstance(rows.X, Source) else seed
-    chosen: Array = choose(
+    return rows.place.seed(
         rows.X,
         n_components,
         random_state,
@@ -219,7 +218,6 @@ def _seeded(
         n_threads=rows.n_threads,
         progress=seeding,
     )
-    return chosen
 
 
 def _kmeans(
@@ -233,9 +231,7 @@ def _kmeans(
     for _ in range(LLOYD):
         sums, weights = np.zeros(centers.shape), np.zeros(n_components)
         for _, block, weight in rows.blocks():
-            found = assign(block, centers, sample_weight=weight, shift=shift, **options)
-            assert found.sums is not None
-            assert found.weights is not None
+            found = rows.place.assign(block, centers, sample_weight=weight, shift=shift, **options)
             sums += found.sums
             weights += found.weights
         sums, weights = _relocated(rows, centers, shift, sums, weights)
@@ -259,13 +255,15 @@ def _relocated(
         return sums, weights
     options: dict[str, Any] = {"update": False, "n_threads": rows.n_threads}
     for where, block, weight in rows.blocks():
-        found = assign(block, centers, shift=shift, return_distances=True, **options)
-        assert found.distances is not None
-        distances = found.distances if weight is None else found.distances * (weight > 0)
+        found = rows.place.assign(block, centers, shift=shift, return_distances=True, **options)
+        distances, labels, weight = (
+            _arrays.on_host(value) for value in (found.distances, found.labels, weight)
+        )
+        distances = distances if weight is None else distances * (weight > 0)
         for i in np.argsort(-distances, kind="stable")[: len(empty)]:
             w = 1.0 if weight is None else float(weight[i])
-            values = block[i].astype(np.float64) - shift
-            far.append((-distances[i], where.start + i, found.labels[i], values, w))
+            values = _arrays.on_host(block[int(i)]).astype(np.float64) - shift
+            far.append((-distances[i], where.start + i, labels[i], values, w))
     for k, (distance, _, label, values, w) in zip(empty, sorted(far)[: len(empty)], strict=False):
         if distance < 0:
             sums[label] -= w * values

@@ -1,15 +1,18 @@
-"""Passes over rows in memory or in blocks: the sums that a mixture is made of."""
+"""Passes over rows in memory, in blocks or on a GPU: the sums that a mixture is made of."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast import _arrays, _seeding
 from unsup_fast._seeding import parts
 from unsup_fast.blocks import Source
+from unsup_fast.kernels.assign import assign
 from unsup_fast.kernels.em import Em, em, moments_given
-from unsup_fast.kernels.moments import Moments
+from unsup_fast.kernels.seed import seed
 from unsup_fast.mixture._covariance import log_determinants
 
 Array = npt.NDArray[Any]
@@ -17,45 +20,101 @@ Array = npt.NDArray[Any]
 BLOCK = 1 << 20  # elements of the responsibilities of a block: 8 MiB
 
 
+class Place(NamedTuple):
+    """Operations where the rows are; parameters go in and sums come out as arrays on the host."""
+
+    em: Callable[..., Em]
+    moments_given: Callable[..., Em]
+    assign: Callable[..., Any]
+    seed: Callable[..., Array]
+    take: Callable[[Any, Array], Array]
+    """Return rows [M, D] of these indices."""
+    joined: Callable[[list[Any], Any], Any]
+    """Put arrays of blocks together, as the kind of array that the user's X is."""
+
+
+def _seeded(X: Any, *arguments: Any, **options: Any) -> Array:
+    choose = _seeding.seed if isinstance(X, Source) else seed
+    chosen: Array = choose(X, *arguments, **options)
+    return chosen
+
+
+def _taken(X: Any, rows: Array) -> Array:
+    taken: Array = X.take(rows) if isinstance(X, Source) else X[rows]
+    return taken
+
+
+def _joined(arrays: list[Array], X: Any) -> Any:
+    joined = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    return _arrays.like(joined, _arrays.is_tensor(X))
+
+
+HOST = Place(em, moments_given, assign, _seeded, _taken, _joined)
+
+
 class Rows:
     """Rows, their weights, and sums over them.
 
     Parameters
     ----------
-    X : C-contiguous ndarray or Source of shape (N, D), finite
-    moments : Moments
+    X : C-contiguous ndarray or tensor, or Source, of shape (N, D), finite
+    dtype : numpy.dtype
         Of X.
-    sample_weight : ndarray of shape (N,), type of X, or None
+    moments : Moments
+        Of X; None if no fit is to be made.
+    sample_weight : ndarray or tensor of shape (N,), type of X, or None
     covariance_type : {"full", "tied", "diag", "spherical"}
     chunk_size : int or None
-        Rows of X, if it is an array, that are taken at once; None for all.
+        Rows of X, if it is no source, that are taken at once; None for all.
     n_threads : int
+    place : Place
     """
 
     def __init__(
         self,
         X: Any,
-        moments: Moments,
-        sample_weight: Array | None,
+        dtype: Any,
+        moments: Any,
+        sample_weight: Any,
         covariance_type: str,
         chunk_size: int | None,
         n_threads: int,
+        place: Place = HOST,
     ) -> None:
         self.X, self.moments, self.sample_weight = X, moments, sample_weight
         self.covariance_type, self.n_threads = covariance_type, n_threads
-        self.chunk_size = chunk_size
+        self.chunk_size, self.dtype, self.place = chunk_size, dtype, place
         self.n_rows, self.n_columns = X.shape
-        self.eps = float(np.finfo(X.dtype).eps)
-        self.least = _least(moments, self.eps if covariance_type == "tied" else 0.0)
+        self.eps = float(np.finfo(dtype).eps)
+
+    @cached_property
+    def least(self) -> Array:
+        """The least that a variance of each column may be, [D].
+
+        It is the square of the distance of two doubles as far out as the rows; and, if all
+        components share a factor, of the rows' distance from their mean times the machine epsilon
+        of their type, which is what such a factor loses of a row.
+        """
+        mean, reach, tiny = self.moments.mean, self.moments.reach, np.finfo(np.float64)
+        lost = self.eps if self.covariance_type == "tied" else 0.0
+        far: Array = np.maximum(tiny.eps * (np.abs(mean) + reach), lost * reach)
+        far[far == 0] = far.max() or tiny.eps
+        least: Array = np.maximum(far**2, tiny.tiny)
+        return least
+
+    @property
+    def weights_on_host(self) -> Array | None:
+        """The weights as an array, or None."""
+        weights: Array | None = _arrays.on_host(self.sample_weight)
+        return weights
 
     @property
     def weight(self) -> float:
         """Sum of the weights."""
-        if self.sample_weight is None:
-            return float(self.n_rows)
-        return float(self.sample_weight.sum(dtype=np.float64))
+        weights = self.weights_on_host
+        return float(self.n_rows) if weights is None else float(weights.sum(dtype=np.float64))
 
-    def blocks(self, most: int | None = None) -> Iterator[tuple[slice, Array, Array | None]]:
+    def blocks(self, most: int | None = None) -> Iterator[tuple[slice, Any, Any]]:
         """Yield where rows are, the rows, and their weights or None; no more than `most` rows."""
         for where, block in _blocks(self.X, self.chunk_size):
             step = len(block) if most is None else most
@@ -67,9 +126,13 @@ class Rows:
 
     def em(self, weights: Array, means: Array, factors: Array) -> Em:
         """Return the likelihood of the rows under a mixture and the moments about its means."""
+        return summed(self.passes(weights, means, factors))
+
+    def passes(self, weights: Array, means: Array, factors: Array, **options: Any) -> Iterator[Em]:
+        """Yield what `kernels.em` finds of each block under a mixture."""
         logs = log_weights(weights)
-        return summed(
-            em(
+        for _, block, weight in self.blocks():
+            yield self.place.em(
                 block,
                 logs,
                 means,
@@ -77,15 +140,14 @@ class Rows:
                 self.covariance_type,
                 sample_weight=weight,
                 n_threads=self.n_threads,
+                **options,
             )
-            for _, block, weight in self.blocks()
-        )
 
-    def given(self, means: Array, shares: Callable[[Array], dict[str, Any]]) -> Em:
+    def given(self, means: Array, shares: Callable[[Any], dict[str, Any]]) -> Em:
         """Return the moments about `means` for responsibilities or labels of a block's rows."""
         most = max(1, BLOCK // len(means))
         return summed(
-            moments_given(
+            self.place.moments_given(
                 block,
                 means,
                 self.covariance_type,
@@ -98,8 +160,7 @@ class Rows:
 
     def take(self, rows: Array) -> Array:
         """Return rows [M, D]."""
-        taken: Array = self.X.take(rows) if isinstance(self.X, Source) else self.X[rows]
-        return taken
+        return self.place.take(self.X, rows)
 
 
 class Single(Rows):
@@ -139,19 +200,6 @@ class Single(Rows):
         )
         likelihood = total * constant - squares / 2
         return Em(likelihood, total, weight, moved, second, None, None, None)
-
-
-def _least(moments: Moments, eps: float) -> Array:
-    """Return the least that a variance of each column may be, [D].
-
-    It is the square of the distance of two doubles as far out as the rows; and of `eps` times the
-    rows' distance from their mean, which is what a common factor loses of a row.
-    """
-    reach = moments.reach
-    far: Array = np.maximum(np.finfo(np.float64).eps * (np.abs(moments.mean) + reach), eps * reach)
-    far[far == 0] = far.max() or np.finfo(np.float64).eps
-    least: Array = np.maximum(far**2, np.finfo(np.float64).tiny)
-    return least
 
 
 def log_weights(weights: Array) -> Array:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
-from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,15 +14,14 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from unsup_fast import _arrays
-from unsup_fast.kernels.em import COVARIANCE_TYPES, Em, em
+from unsup_fast.kernels.em import COVARIANCE_TYPES, Em
 from unsup_fast.mixture import _covariance, _init, _input, _runs, _save
 from unsup_fast.mixture._em import Iteration, Mixture, Run
-from unsup_fast.mixture._passes import log_weights
 
 Array = npt.NDArray[Any]
 
 
-class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
+class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type: ignore[misc]
     """Mixture of Gaussians by expectation maximisation, a drop-in for scikit-learn's.
 
     Maximises the likelihood ``sum_i w_i log sum_k pi_k N(x_i; mu_k, Sigma_k)``. An iteration is one
@@ -68,8 +66,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         Rows of an array that a pass takes at once; None for all of them. Sources have their own.
     n_threads : int or None, default=None
         Threads to run; None for all that OpenMP, affinity and the container allow.
-    device : {"cpu"} or None, default=None
-        Where to compute. Mixtures have no GPU path: a CUDA tensor is refused.
+    device : {"cpu", "cuda"} or None, default=None
+        Where to compute: "cuda" and "cuda:1" name a GPU; None takes that of a CUDA tensor, and for
+        all else the CPU.
 
     Attributes
     ----------
@@ -105,6 +104,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
     that shrinks onto one row, with a `reg_covar` too small for them) is raised just enough to go
     on, and a ConvergenceWarning names the component; scikit-learn raises ValueError. A component
     that no row has a share in keeps mean and covariance, and has no weight.
+
+    On a GPU the passes over the rows run there, and what is of the size of the mixture on the CPU
+    in float64; attributes are tensors where X is, if it is one, and methods return the kind of
+    array that they are given. `n_threads` is without effect, and sources and tables are refused.
 
     Ctrl-C during `fit` keeps the last finished iteration, and then raises KeyboardInterrupt; go on
     from there with ``warm_start=True``.
@@ -143,7 +146,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
         "chunk_size": [Interval(Integral, 1, None, closed="left"), None],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
-        "device": "no_validation",  # _input.check_device says more than a type
+        "device": "no_validation",  # _input.gpu says more than a type
     }
     __metadata_request__fit: ClassVar[dict[str, str]] = {
         "callback": UNUSED,
@@ -259,7 +262,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         say = print if self.verbose else lambda line: None
         wanted = report if self.verbose or callback else None
         best = _runs.best(problem, start, n_init, lower_bound, wanted, say)
-        self._keep(best, problem.rows.X.dtype, _arrays.is_tensor(X))
+        self._keep(best, problem.rows.dtype, _arrays.place_of(X))
         _runs.warn(problem, best, stacklevel=4)
         if best.interrupt is not None:
             raise best.interrupt
@@ -278,14 +281,15 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
             )
         return before
 
-    def _keep(self, run: Run, dtype: Any, tensor: bool) -> None:
+    def _keep(self, run: Run, dtype: Any, place: Any) -> None:
         self.converged_ = run.converged
         self.n_iter_ = len(run.lower_bounds)
         self.lower_bound_ = run.lower_bound
         self.lower_bounds_ = run.lower_bounds
-        self._set(run.mixture, dtype, tensor)
+        self._set(run.mixture, dtype, place)
 
-    def _set(self, mixture: Mixture, dtype: Any, tensor: bool) -> None:
+    def _set(self, mixture: Mixture, dtype: Any, place: Any) -> None:
+        """Set the attributes: tensors on the torch device `place`, or arrays if that is None."""
         self._mixture, self._dtype = mixture, np.dtype(dtype)
         public = {
             "weights_": mixture.weights,
@@ -296,7 +300,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         }
         with np.errstate(over="ignore", under="ignore"):
             for name, value in public.items():
-                setattr(self, name, _arrays.like(value.astype(dtype), tensor))
+                setattr(self, name, _arrays.on(value.astype(dtype), place))
 
     def _exact(self) -> Mixture:
         """Return the mixture in float64, or what the attributes were changed to since the fit."""
@@ -323,29 +327,13 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
     def _passed(self, X: Any, name: str | None, sample_weight: Any = None) -> Any:
         """Return an array of `em` for all rows, or (likelihood, weight) if `name` is None."""
         check_is_fitted(self)
-        rows = _input.fitted(self, X, sample_weight)
-        mixture = self._exact()
-        logs = log_weights(mixture.weights)
+        rows, mixture = _input.fitted(self, X, sample_weight), self._exact()
         options: dict[str, Any] = {} if name is None else {f"return_{name}": True}
-        found: list[Em] = [
-            em(
-                block,
-                logs,
-                mixture.means,
-                mixture.factors,
-                self.covariance_type,
-                sample_weight=weight,
-                moments=False,
-                n_threads=rows.n_threads,
-                **options,
-            )
-            for _, block, weight in rows.blocks()
-        ]
+        parameters = mixture.weights, mixture.means, mixture.factors
+        found: list[Em] = list(rows.passes(*parameters, moments=False, **options))
         if name is None:
             return sum(part.log_likelihood for part in found), sum(part.weight for part in found)
-        arrays = [getattr(part, name) for part in found]
-        joined = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-        return _arrays.like(joined, _arrays.is_tensor(X))
+        return rows.place.joined([getattr(part, name) for part in found], X)
 
     def predict(self, X: Any) -> Any:
         """Return the most probable component of each row.
@@ -458,50 +446,6 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
             else:
                 noise = random_state.standard_normal(size=(count, len(mean)))
                 drawn.append(mean + noise * np.sqrt(covariance))
-        tensor = _arrays.is_tensor(self.means_)
+        place = _arrays.place_of(self.means_)
         labels = np.repeat(np.arange(len(counts)), counts)
-        return _arrays.like(np.concatenate(drawn), tensor), _arrays.like(labels, tensor)
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the fitted model to one ``.safetensors`` file, all or nothing.
-
-        A RandomState parameter is not kept, with a UserWarning. Tensors are kept as arrays.
-
-        Parameters
-        ----------
-        path : path-like
-            An existing file is replaced once the new one is safely on disk.
-
-        Raises
-        ------
-        OSError
-            If the directory is missing or not writable, or the disk is full.
-        ImportError
-            If safetensors is not installed.
-        """
-        check_is_fitted(self)
-        _save.save(self, path)
-
-    @classmethod
-    def load(cls, path: str | PathLike[str]) -> "GaussianMixture":
-        """Read a model that `save` wrote; nothing in the file is executed.
-
-        Parameters
-        ----------
-        path : path-like
-
-        Raises
-        ------
-        ValueError
-            If the file is damaged, or no model of this class.
-        OSError
-            If it cannot be opened.
-        ImportError
-            If safetensors is not installed.
-        """
-        model, arrays, state = _save.read(cls, path)
-        for name, value in state.items():
-            setattr(model, name, value)
-        model._set(Mixture(**arrays), model._dtype, False)
-        found: GaussianMixture = model
-        return found
+        return _arrays.on(np.concatenate(drawn), place), _arrays.on(labels, place)

@@ -1,0 +1,171 @@
+"""What scores are computed from: pictures, features or statistics, and how far their reading is."""
+
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unsup_fast import _extras, metrics
+from unsup_fast.blocks import DataError
+from unsup_fast.blocks._npy import archive_array, load
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.progress import Silent
+from unsup_fast.metrics import Images
+
+INCEPTION, NONE = "inception", "none"
+RESIZES = ("tensorflow", "clean", "pytorch-fid")
+PRECISIONS = ("float32", "bfloat16")
+ROWS = 1 << 16  # of features that are handed over at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """The options that say what pictures become."""
+
+    features: str = INCEPTION
+    weights: Path | None = None
+    download: bool = False
+    resize: str = "tensorflow"
+    batch_size: int = 32
+    device: str = "cpu"
+    precision: str = "float32"
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One side of a comparison."""
+
+    path: Path
+    kind: str
+    """images, features or statistics"""
+    data: Any
+    n: int | None
+    """How many samples; None for statistics."""
+    skipped: list[str] = field(default_factory=list)
+
+    def about(self) -> dict[str, Any]:
+        """Return what the results say of it."""
+        used = None if self.n is None else self.n - len(self.skipped)
+        return {"path": str(self.path), "kind": self.kind, "n": used, "skipped": self.skipped}
+
+
+def open_samples(path: Path, key: str | None, size: tuple[int, int] | None) -> Samples:
+    """Find out what a path holds, and open it.
+
+    Raises
+    ------
+    DataError, UserError
+        If it is nothing that a score can be computed from.
+    """
+    if key is not None and path.suffix.lower() != ".npz":
+        key = None  # it is for the other side
+    if path.suffix.lower() in (".npy", ".npz") and path.is_file():
+        if path.suffix.lower() == ".npz" and key is None and {"mu", "sigma"} <= _names(path):
+            with named(path):
+                return Samples(path, "statistics", metrics.load_statistics(path), None)
+        array = load(path) if path.suffix.lower() == ".npy" else archive_array(path, key)
+        if array.ndim == 2:
+            return Samples(path, "features", array, len(array))
+    found = metrics.images(path, key=key, size=size)
+    return Samples(path, "images", found, found.n_images, found.skipped)
+
+
+def _names(path: Path) -> set[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name.removesuffix(".npy") for name in archive.namelist()}
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: is not an .npz archive, or is truncated") from error
+
+
+def extractor(options: Features, output: str) -> tuple[Callable[[Any], Any], dict[str, Any]]:
+    """Return the function that pictures go through, and what the results say of it.
+
+    Raises
+    ------
+    UserError, ImportError
+        If it needs what is not there.
+    """
+    if options.features == NONE:
+        return pixels, {"name": NONE}
+    _extras.check("torch", "torch", "the Inception network")
+    import torch
+
+    own = options.features != INCEPTION
+    with named():
+        try:
+            device = torch.device(options.device)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).split("\n")[0]
+            raise UserError(f"--device {options.device}: {reason}") from error
+        network = metrics.Inception(
+            options.features if own else options.weights,
+            output=output,
+            resize=options.resize,
+            device=device,
+            dtype=getattr(torch, options.precision),
+            batch_size=options.batch_size,
+            download=options.download,
+            **({"sha256": None} if own else {}),
+        )
+    return network, {
+        "name": INCEPTION,
+        "output": output,
+        "weights": str(network.path),
+        "sha256": network.sha256,
+        "resize": options.resize,
+        "precision": options.precision,
+        "device": str(device),
+    }
+
+
+def pixels(batch: Any) -> Any:
+    """Return pictures as rows of numbers in [0, 1]: bytes are divided by 255."""
+    if isinstance(batch, list):
+        sizes = sorted({"x".join(map(str, picture.shape[:2])) for picture in batch})
+        raise UserError(
+            f"pictures of {', '.join(sizes[:3])} pixels have no common --features none; pass "
+            "--size HxW, or other features"
+        )
+    batch = np.asarray(batch)
+    flat = batch.reshape(len(batch), -1).astype(np.float32)  # [n, H W C]
+    return flat / np.float32(255) if batch.dtype == np.uint8 else flat
+
+
+def rows(
+    samples: Samples, function: Callable[[Any], Any], batch_size: int, progress: Silent
+) -> Iterator[Any]:
+    """Yield the features [n, D] of samples, and show how many are done."""
+    progress.begin(f"Reading {samples.path.name or samples.path}")
+    if samples.kind == "features":
+        for start in range(0, len(samples.data), ROWS):
+            part = np.array(samples.data[start : start + ROWS])
+            yield part
+            progress.part(start + len(part), len(samples.data), "read")
+        return
+    source: Images = samples.data
+    with closing(source.batches(batch_size)) as batches:
+        for done, batch in batches:
+            with named(samples.path):
+                found = function(batch)
+            yield found
+            progress.part(done, source.n_images, "seen")
+    samples.skipped[:] = source.skipped
+
+
+@contextmanager
+def named(path: Path | None = None) -> Iterator[None]:
+    """Turn what a function of the library says of what it was given into an error of the user."""
+    try:
+        yield
+    except (DataError, UserError):
+        raise
+    except (ValueError, TypeError) as error:
+        where = f"{path}: " if path is not None and str(path) not in str(error) else ""
+        raise UserError(f"{where}{error}") from error

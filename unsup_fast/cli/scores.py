@@ -1,0 +1,242 @@
+"""`unsup-fast fid`, `is`, `kid` and `prdc`: from pictures or features to a number."""
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from unsup_fast import metrics
+from unsup_fast.cli import files, results
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.interrupts import Interrupts
+from unsup_fast.cli.progress import Silent, showing
+from unsup_fast.cli.samples import NONE, Features, Samples, extractor, named, open_samples, rows
+from unsup_fast.report.numbers import counted, real, seconds
+
+Scores = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What all four commands are given."""
+
+    command: str
+    features: Features
+    key: str | None = None
+    threads: int | None = None
+    out: Path | None = None
+    json: bool = False
+    quiet: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """Samples that are open, and what their pictures go through."""
+
+    settings: Settings
+    sides: tuple[Samples, ...]
+    function: Callable[[Any], Any]
+    progress: Silent
+
+    def rows(self, side: Samples) -> Any:
+        """Yield the features of a side."""
+        return rows(side, self.function, self.settings.features.batch_size, self.progress)
+
+    def both(self, accumulator: Any) -> Any:
+        """Hand the features of both sides to an accumulator, and return it."""
+        for side, is_real in zip(self.sides, (True, False), strict=True):
+            if side.kind != "statistics":
+                for block in self.rows(side):
+                    with named(side.path):
+                        accumulator.update(block, real=is_real)
+        return accumulator
+
+
+def fid(settings: Settings, real: Path, fake: Path, *, save: Path | None = None) -> int:
+    """Run `unsup-fast fid` and return its exit status."""
+
+    def compute(job: Job) -> Scores:
+        distance = metrics.FrechetDistance(n_threads=settings.threads)
+        for side, is_real in zip(job.sides, (True, False), strict=True):
+            if side.kind == "statistics":
+                with named(side.path):
+                    distance.set_statistics(*side.data, real=is_real)
+        job.both(distance)
+        job.progress.begin("Computing the distance")
+        found = distance.compute()
+        if save is not None:
+            kept = distance.statistics(real=True)
+            with files.replacing(save) as temporary, temporary.open("wb") as file:
+                np.savez_compressed(file, **kept._asdict())
+        return {"fid": found}
+
+    _check_file(save, "--save-statistics", ".npz", settings.overwrite)
+    return _run(settings, (real, fake), compute, {}, ("images", "features", "statistics"))
+
+
+def inception_score(settings: Settings, fake: Path, *, splits: int) -> int:
+    """Run `unsup-fast is` and return its exit status."""
+
+    def compute(job: Job) -> Scores:
+        score = metrics.InceptionScore(splits=splits)
+        for block in job.rows(job.sides[0]):
+            with named(fake):
+                score.update(block)
+        found = score.compute()
+        return {"is_mean": found.mean, "is_std": found.std}
+
+    if settings.features.features == NONE:
+        raise UserError("--features none: the Inception Score needs a classifier of pictures")
+    return _run(settings, (fake,), compute, {"splits": splits}, ("images", "features"))
+
+
+def kernel_distance(
+    settings: Settings, real: Path, fake: Path, *, subsets: int, subset_size: int, seed: int
+) -> int:
+    """Run `unsup-fast kid` and return its exit status."""
+    parameters: dict[str, Any] = {
+        "subsets": subsets or None,
+        "subset_size": subset_size,
+        "seed": seed,
+    }
+
+    def compute(job: Job) -> Scores:
+        distance = metrics.KernelDistance(n_threads=settings.threads, **parameters)
+        job.both(distance)
+        job.progress.begin("Computing the distance")
+        found = distance.compute(callback=_showing(job.progress))
+        return {"kid_mean": found.mean, "kid_std": found.std}
+
+    return _run(settings, (real, fake), compute, parameters, ("images", "features"))
+
+
+def prdc(settings: Settings, real: Path, fake: Path, *, k: int) -> int:
+    """Run `unsup-fast prdc` and return its exit status."""
+
+    def compute(job: Job) -> Scores:
+        manifolds = metrics.PrecisionRecallDensityCoverage(k=k, n_threads=settings.threads)
+        job.both(manifolds)
+        job.progress.begin("Finding neighbours")
+        return manifolds.compute(callback=_showing(job.progress))._asdict()
+
+    return _run(settings, (real, fake), compute, {"k": k}, ("images", "features"))
+
+
+def _showing(progress: Silent) -> Callable[[int, int], None]:
+    return lambda done, total: progress.part(done, total, "compared")
+
+
+def _run(
+    settings: Settings,
+    paths: tuple[Path, ...],
+    compute: Callable[[Job], Scores],
+    parameters: dict[str, Any],
+    kinds: tuple[str, ...],
+) -> int:
+    console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True, stderr=settings.json)
+    _check_file(settings.out, "-o", ".json", settings.overwrite)
+    with Interrupts() as interrupts:
+        try:
+            start = perf_counter()
+            sides = tuple(
+                open_samples(path, settings.key, settings.features.size) for path in paths
+            )
+            for side in sides:
+                if side.kind not in kinds:
+                    raise UserError(
+                        f"{side.path}: holds {side.kind}; `{settings.command}` takes pictures or "
+                        "features"
+                    )
+            function, about = _function(settings, sides)
+            silent = settings.quiet or (settings.json and not console.is_terminal)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                with _threads(settings.threads), showing(console, silent) as progress, named():
+                    scores = compute(Job(settings, sides, function, progress))
+            told = [" ".join(str(warning.message).split()) for warning in caught]
+            for line in told:
+                print(f"warning: {line}", file=sys.stderr)
+            summary = {
+                "command": settings.command,
+                **scores,
+                "samples": [side.about() for side in sides],
+                "features": about,
+                "parameters": parameters,
+                "warnings": told,
+                "seconds": round(perf_counter() - start, 4),
+                "machine": results.machine(settings.threads),
+                "versions": results.versions(),
+            }
+            _tell(settings, console, scores, sides, summary)
+            return 0
+        except KeyboardInterrupt:
+            console.print("[bold]Interrupted[/]: nothing is kept.")
+            return interrupts.status
+
+
+@contextmanager
+def _threads(n_threads: int | None) -> Iterator[None]:
+    """Let torch, where it is there, run in as many threads."""
+    torch = sys.modules.get("torch")
+    if torch is None or n_threads is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _function(
+    settings: Settings, sides: tuple[Samples, ...]
+) -> tuple[Callable[[Any], Any], dict[str, Any] | None]:
+    """Return what pictures go through, and a description; None if there are no pictures."""
+    if all(side.kind != "images" for side in sides):
+        return lambda batch: batch, None
+    return extractor(settings.features, "probabilities" if settings.command == "is" else "features")
+
+
+def _tell(
+    settings: Settings,
+    console: Console,
+    scores: Scores,
+    sides: tuple[Samples, ...],
+    summary: dict[str, Any],
+) -> None:
+    text = json.dumps(summary, indent=2) + "\n"
+    if settings.out is not None:
+        results.write_text(settings.out, text)
+    if settings.json:
+        sys.stdout.write(text)
+        return
+    figures = "  ".join(f"[bold]{name} {real(value)}[/]" for name, value in scores.items())
+    seen = " and ".join(
+        "statistics" if side.n is None else counted(side.about()["n"], "sample") for side in sides
+    )
+    console.print(f"{figures}  ({seen}, {seconds(summary['seconds'])})")
+
+
+def _check_file(path: Path | None, option: str, suffix: str, overwrite: bool) -> None:
+    """Check that a file may and can be written."""
+    if path is None:
+        return
+    if path.suffix != suffix:
+        raise UserError(f"{option} {path}: name a {suffix} file")
+    files.check_regular(path)
+    if path.exists() and not overwrite:
+        raise UserError(f"{path}: exists already; name another file or pass --overwrite")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"{path.parent}: no such directory")
+    files.check_writable(Path(os.path.realpath(path)).parent)

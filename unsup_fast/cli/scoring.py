@@ -1,0 +1,266 @@
+"""The commands that score generated pictures, and their options."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.options import OverwriteFile, Quiet, Seed, Threads, one_of
+
+if TYPE_CHECKING:
+    from unsup_fast.cli.scores import Settings
+
+HELD = "A folder or .zip of pictures, an .npz or .npy of pictures or of features [N, D]"
+
+Real = Annotated[Path, typer.Argument(metavar="REAL", help=f"The data. {HELD}.")]
+Fake = Annotated[Path, typer.Argument(metavar="FAKE", help="Generated samples, likewise.")]
+RealOrStatistics = Annotated[
+    Path,
+    typer.Argument(metavar="REAL", help=f"The data. {HELD}, or an .npz with mu and sigma."),
+]
+Probable = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FAKE",
+        help="A folder or .zip of pictures, an .npz or .npy of pictures or of probabilities "
+        "[N, classes].",
+    ),
+]
+Extractor = Annotated[
+    str,
+    typer.Option(
+        "--features",
+        metavar="inception|FILE.pth|none",
+        help="What pictures become: features of the Inception network of the published scores, of "
+        "the same network with weights of your own, or their pixels.",
+    ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="Where pt_inception-2015-12-05-6726825d.pth is.  [default: $UNSUP_FAST_INCEPTION, or "
+        "torch's cache]",
+    ),
+]
+Download = Annotated[
+    bool, typer.Option("--download", help="Fetch the weights into torch's cache if need be.")
+]
+Resize = Annotated[
+    str,
+    typer.Option(
+        "--resize",
+        metavar="tensorflow|clean|pytorch-fid",
+        help="How pictures come to 299 x 299: as in the original, in clean-fid, in pytorch-fid.",
+    ),
+]
+BatchSize = Annotated[
+    int,
+    typer.Option("--batch-size", metavar="N", min=1, help="Pictures that are computed together."),
+]
+Device = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="Of the network: cpu, cuda, cuda:1 ...")
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision", metavar="float32|bfloat16", help="Of the network; features differ by 1 %."
+    ),
+]
+Size = Annotated[
+    str | None,
+    typer.Option(
+        "--size", metavar="HxW", help="Bring pictures of files to one size first, in bytes."
+    ),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key", metavar="NAME", help="Which array of an .npz; needed if there are several."
+    ),
+]
+Out = Annotated[
+    Path | None, typer.Option("-o", "--out", metavar="FILE.json", help="Write the result there.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
+
+
+def fid(
+    real: RealOrStatistics,
+    fake: Fake,
+    features: Extractor = "inception",
+    weights: Weights = None,
+    download: Download = False,
+    resize: Resize = "tensorflow",
+    save_statistics: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-statistics",
+            metavar="FILE.npz",
+            help="Keep mean and covariance of REAL, to be given for it next time.",
+        ),
+    ] = None,
+    batch_size: BatchSize = 32,
+    device: Device = "cpu",
+    precision: Precision = "float32",
+    size: Size = None,
+    key: Key = None,
+    threads: Threads = None,
+    out: Out = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    overwrite: OverwriteFile = False,
+) -> int:
+    """Print the Frechet (Inception) distance of FAKE to REAL; 0 is best.
+
+    Statistics are the mean mu and covariance sigma of features, in the files of pytorch-fid.
+    """
+    from unsup_fast.cli import scores
+
+    given = _settings("fid", locals())
+    return scores.fid(given, real, fake, save=save_statistics)
+
+
+def inception_score(
+    fake: Probable,
+    splits: Annotated[
+        int, typer.Option("--splits", metavar="N", min=1, help="Parts that are scored apart.")
+    ] = 10,
+    features: Extractor = "inception",
+    weights: Weights = None,
+    download: Download = False,
+    resize: Resize = "tensorflow",
+    batch_size: BatchSize = 32,
+    device: Device = "cpu",
+    precision: Precision = "float32",
+    size: Size = None,
+    key: Key = None,
+    threads: Threads = None,
+    out: Out = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    overwrite: OverwriteFile = False,
+) -> int:
+    """Print the Inception Score of FAKE, mean and standard deviation over parts; 1 is worst.
+
+    Parts are consecutive: shuffle pictures that are in the order of their classes.
+    """
+    from unsup_fast.cli import scores
+
+    return scores.inception_score(_settings("is", locals()), fake, splits=splits)
+
+
+def kid(
+    real: Real,
+    fake: Fake,
+    subsets: Annotated[
+        int,
+        typer.Option("--subsets", metavar="N", min=0, help="0 takes all samples together, once."),
+    ] = 100,
+    subset_size: Annotated[
+        int, typer.Option("--subset-size", metavar="N", min=2, help="Samples in each.")
+    ] = 1000,
+    seed: Seed = 0,
+    features: Extractor = "inception",
+    weights: Weights = None,
+    download: Download = False,
+    resize: Resize = "tensorflow",
+    batch_size: BatchSize = 32,
+    device: Device = "cpu",
+    precision: Precision = "float32",
+    size: Size = None,
+    key: Key = None,
+    threads: Threads = None,
+    out: Out = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    overwrite: OverwriteFile = False,
+) -> int:
+    """Print the Kernel (Inception) distance of FAKE to REAL, mean and deviation over subsets.
+
+    It is unbiased, so it may be below zero where the samples are alike.
+    """
+    from unsup_fast.cli import scores
+
+    return scores.kernel_distance(
+        _settings("kid", locals()),
+        real,
+        fake,
+        subsets=subsets,
+        subset_size=subset_size,
+        seed=seed,
+    )
+
+
+def prdc(
+    real: Real,
+    fake: Fake,
+    k: Annotated[
+        int, typer.Option("-k", "--neighbours", metavar="N", min=1, help="Which neighbour.")
+    ] = 3,
+    features: Extractor = "inception",
+    weights: Weights = None,
+    download: Download = False,
+    resize: Resize = "tensorflow",
+    batch_size: BatchSize = 32,
+    device: Device = "cpu",
+    precision: Precision = "float32",
+    size: Size = None,
+    key: Key = None,
+    threads: Threads = None,
+    out: Out = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    overwrite: OverwriteFile = False,
+) -> int:
+    """Print precision, recall, density and coverage of FAKE among REAL; 1 is best."""
+    from unsup_fast.cli import scores
+
+    return scores.prdc(_settings("prdc", locals()), real, fake, k=k)
+
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    "fid": fid,
+    "is": inception_score,
+    "kid": kid,
+    "prdc": prdc,
+}
+
+
+def _settings(command: str, given: dict[str, Any]) -> "Settings":
+    """Return the options that the commands share, checked."""
+    from unsup_fast.cli.samples import INCEPTION, NONE, PRECISIONS, RESIZES, Features
+    from unsup_fast.cli.scores import Settings
+
+    features, weights = given["features"], given["weights"]
+    if features not in (INCEPTION, NONE) and Path(features).suffix not in (".pth", ".pt"):
+        raise UserError(f"--features {features}: is not {INCEPTION}, {NONE} or a .pth file")
+    if features != INCEPTION and (weights or given["download"]):
+        raise UserError(f"--weights and --download are for --features {INCEPTION}; pass one")
+    return Settings(
+        command=command,
+        features=Features(
+            features=features,
+            weights=weights,
+            download=given["download"],
+            resize=one_of("--resize", given["resize"], RESIZES),
+            batch_size=given["batch_size"],
+            device=given["device"],
+            precision=one_of("--precision", given["precision"], PRECISIONS),
+            size=_height_and_width(given["size"]),
+        ),
+        **{name: given[name] for name in ("key", "threads", "out", "json", "quiet", "overwrite")},
+    )
+
+
+def _height_and_width(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", text):
+        raise UserError(f"--size {text}: write HxW, as in 32x32")
+    height, width = map(int, text.split("x"))
+    return height, width

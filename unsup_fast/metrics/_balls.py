@@ -1,0 +1,186 @@
+"""Which rows lie within reach of which, decided as in float64 at the speed of a matrix product.
+
+For rows x and y about a common origin, rounded to z and w in a type of unit roundoff u, with
+n = |z|^2, m = |w|^2 and e = (D + 16) u / (1 - (D + 16) u), in whatever order z.w is summed up::
+
+    | |x - y|^2 - (n + m - 2 z.w) | <= e (n + m)
+
+(D u for the product, 4 u for rounding x and y, 8 u for putting it together). So each product bounds
+a squared distance from both sides. Where that decides nothing, as for pairs near the k-th
+neighbour, the difference of the rows themselves is squared and summed up in float64. A block in
+which float32 leaves much undecided, say tight clusters far apart, is done once more in float64.
+"""
+
+from hashlib import blake2b
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from unsup_fast.kernels.moments import moments
+from unsup_fast.metrics._features import Array
+
+SIDE = 1024  # rows and columns of a block of products: 4 MiB in float32
+MUCH = 64  # one in so many pairs of a block is undecided: float64 is worth it
+DIRECT = 1 << 16  # elements of differences that are computed with at a time: 512 KiB
+VANISHED = 2.0**-120  # more than squares lose that are too small for float32, for each column
+TYPES = (np.float32, np.float64)
+
+
+class Rows(NamedTuple):
+    """Rows, and what of them is computed once."""
+
+    given: Array
+    """[N, D], as they came"""
+    names: Array
+    """int64 [N]: equal for equal rows"""
+    near: Array
+    """float32 [N, D]: (given - origin) * scale, which is within 1"""
+    norms: Array
+    """float64 [N]: squares of `near`, summed up"""
+    origin: Array
+    """float64 [D]"""
+    scale: float
+    """A power of two."""
+
+
+class Bounds(NamedTuple):
+    """Of the squared distances of a block: no less than low, no more than low + rows + columns."""
+
+    low: Array
+    """[R, C]"""
+    rows: Array
+    """[R, 1]"""
+    columns: Array
+    """[1, C]"""
+
+
+def prepared(*given: Array) -> list[Rows]:
+    """Return sets of rows about one origin, in one scale.
+
+    Raises
+    ------
+    ValueError
+        If they span more than float64 can hold.
+    """
+    statistics = [moments(X) for X in given]
+    origin = statistics[0].mean  # [D]
+    with np.errstate(over="ignore", invalid="ignore"):
+        reach = max(float((s.reach + np.abs(s.mean - origin)).max()) for s in statistics)
+    if not np.isfinite(2 * reach):
+        raise ValueError("features span more than float64 can hold; divide them by a constant")
+    scale = 2.0 ** -min(max(np.frexp(reach)[1], -1000), 1000)
+    names: dict[bytes, int] = {}
+    return [_prepared(X, names, origin, scale) for X in given]
+
+
+def _prepared(X: Array, names: dict[bytes, int], origin: Array, scale: float) -> Rows:
+    near, norms = np.empty(X.shape, np.float32), np.empty(len(X))
+    step = max(1, DIRECT // X.shape[1])
+    for start in range(0, len(X), step):
+        part = slice(start, start + step)
+        near[part] = (X[part] - origin) * scale
+        norms[part] = _squares(near[part].astype(np.float64))
+    keys = (blake2b(row, digest_size=16).digest() for row in X)
+    named = np.array([names.setdefault(key, len(names)) for key in keys], dtype=np.int64)
+    return Rows(X, named, near, norms, origin, scale)
+
+
+def _squares(rows: Array) -> Array:
+    """Return the squared lengths of rows [N, D], each summed up in the same order."""
+    squares: Array = np.einsum("ij,ij->i", rows, rows)
+    return squares
+
+
+def bounds(P: Rows, rows: slice, Q: Rows, columns: slice, dtype: Any) -> Bounds:
+    """Return bounds of the squared distances, times scale^2, from products in a type."""
+    n_columns = P.near.shape[1]
+    loss = (n_columns + 16) * float(np.finfo(dtype).eps) / 2
+    if loss > 0.5:
+        return bounds(P, rows, Q, columns, np.float64)
+    e = loss / (1 - loss)
+    z, n = _rounded(P, rows, dtype)  # [R, D], [R]
+    w, m = (z, n) if P is Q and rows == columns else _rounded(Q, columns, dtype)
+    low = z @ w.T  # [R, C]
+    low *= -2
+    low += ((1 - e) * n - n_columns * VANISHED).astype(dtype)[:, None]
+    low += ((1 - e) * m).astype(dtype)
+    return Bounds(low, 2 * (e * n + n_columns * VANISHED), 2 * e * m)
+
+
+def _rounded(P: Rows, part: slice, dtype: Any) -> tuple[Array, Array]:
+    """Return rows about the origin in a type, and their squared lengths in float64."""
+    if dtype == np.float32:
+        return P.near[part], P.norms[part]
+    wide = (P.given[part] - P.origin) * P.scale
+    return wide, _squares(wide)
+
+
+def distances(P: Rows, rows: Array, Q: Rows, columns: Array) -> Array:
+    """Return the squared distances, times scale^2, of pairs of rows, from their differences."""
+    found = np.zeros(len(rows))
+    apart = np.flatnonzero(P.names[rows] != Q.names[columns])
+    step = max(1, DIRECT // P.given.shape[1])
+    for start in range(0, len(apart), step):
+        pairs = apart[start : start + step]
+        x, y = (A.given[k[pairs]] for A, k in ((P, rows), (Q, columns)))
+        found[pairs] = _squares(np.subtract(x, y, dtype=np.float64) * P.scale)
+    return found
+
+
+def parts(n_rows: int, least: int = 1) -> list[slice]:
+    """Return equal blocks of some `SIDE` rows, and of at least so many."""
+    n_blocks = max(1, n_rows // max(SIDE, least))
+    edges = [i * n_rows // n_blocks for i in range(n_blocks + 1)]
+    return [slice(a, b) for a, b in pairwise(edges)]
+
+
+def inside(
+    P: Rows, rows: slice, Q: Rows, columns: slice, limits: tuple[Array, Array]
+) -> list[tuple[Array, Array]]:
+    """Return which pairs are within limits of the squared distance, one for each side's balls.
+
+    Parameters
+    ----------
+    P, Q : Rows
+    rows, columns : slice
+        Of a block.
+    limits : tuple of ndarrays of shape (N,), (M,), float64
+        Squared radii of the balls about the rows, and about the columns, times scale^2.
+
+    Returns
+    -------
+    list of two pairs of ndarrays of shape (R, C), bool
+        Within the balls about the rows, and about the columns: with what is on the sphere, and
+        without it, but for what is in the centre of a ball of any radius.
+    """
+    block = bounds(P, rows, Q, columns, np.float32)
+    masks = []
+    for limit in (limits[0][rows, None], limits[1][None, columns]):
+        sure, left = _decided(block, limit)
+        if np.count_nonzero(left) * MUCH > left.size:
+            sure, left = _decided(bounds(P, rows, Q, columns, np.float64), limit)
+        i, j = np.nonzero(left)
+        exact = distances(P, i + rows.start, Q, j + columns.start)
+        edge = np.broadcast_to(limit, left.shape)[i, j]
+        closed, opened = sure, sure.copy()
+        closed[i, j] = exact <= edge
+        opened[i, j] = (exact < edge) | (exact == 0)
+        masks.append((closed, opened))
+    return masks
+
+
+def _decided(block: Bounds, limit: Array) -> tuple[Array, Array]:
+    """Return which pairs are below the limit for sure, and which may be."""
+    low, rows, columns = block.low, block.rows[:, None], block.columns.astype(block.low.dtype)
+    possible = low <= _toward(limit, np.inf, low.dtype)
+    if not possible.any():
+        return possible, possible.copy()
+    sure = low + columns < _toward(limit - rows, -np.inf, low.dtype)
+    return sure, possible & ~sure
+
+
+def _toward(limit: Array, end: float, dtype: Any) -> Array:
+    """Return limits in a type, rounded towards an end."""
+    rounded: Array = np.nextafter(limit.astype(dtype), dtype.type(end))
+    return rounded

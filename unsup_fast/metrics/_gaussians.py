@@ -1,0 +1,85 @@
+"""Mean and covariance of features that come block by block; of few of them, a factor of it."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from unsup_fast.kernels.covariance import Covariance, covariance, merged
+
+Array = npt.NDArray[Any]
+
+ROWS = 1024  # the fewest that are summed up at a time
+
+
+class Gaussian(NamedTuple):
+    """Mean and covariance of N rows, the latter as one of two."""
+
+    n_rows: int | None
+    """N; None if not known"""
+    mean: Array
+    """[D]"""
+    rows: Array | None
+    """[N, D]: A with covariance A^T A, the centred rows over sqrt(N - 1)"""
+    covariance: Array | None
+    """[D, D], divided by N - 1"""
+
+    def dense(self) -> Array:
+        """Return the covariance [D, D]."""
+        if self.covariance is not None:
+            return self.covariance
+        assert self.rows is not None
+        return self.rows.T @ self.rows
+
+
+class Accumulator:
+    """Rows in order: sums over every max(D, 1024) of them, and those left, as they came.
+
+    Where sums end does not depend on how the rows were divided into blocks, so neither does a
+    result. With fewer rows than columns there are no sums, and the rows take less memory.
+    """
+
+    def __init__(self, n_columns: int) -> None:
+        self.sums = Covariance(0, np.zeros(n_columns), np.zeros((0, 0)), None)
+        self.left: list[Array] = []
+
+    @property
+    def n_rows(self) -> int:
+        """How many there are."""
+        return self.sums.n_rows + sum(map(len, self.left))
+
+    def add(self, rows: Array, n_threads: int | None) -> None:
+        """Add rows [M, D], float32 or float64, finite."""
+        step = max(len(self.sums.mean), ROWS)
+        room = step - sum(map(len, self.left))
+        while len(rows) >= room:
+            whole = np.concatenate([*self.left, rows[:room]])  # [step, D]
+            self.left, rows, room = [], rows[room:], step
+            self.sums = merged(self.sums, covariance(whole, n_threads=n_threads))
+        if len(rows):
+            self.left.append(rows.copy())
+
+    def merge(self, other: "Accumulator", n_threads: int | None) -> None:
+        """Add the rows of another one, after those of this one."""
+        if other.sums.n_rows:
+            self.sums = merged(self.sums, other.sums)
+        for rows in other.left:
+            self.add(rows, n_threads)
+
+    def compute(self, n_threads: int | None) -> Gaussian:
+        """Return mean and covariance of two rows or more."""
+        n_rows = self.n_rows
+        if not self.sums.n_rows:
+            rows = np.concatenate(self.left, dtype=np.float64)
+            mean = rows.mean(axis=0)
+            rows -= mean
+            # What rounding left in the mean; far from zero it counts.
+            beside = rows.mean(axis=0)
+            rows -= beside
+            rows /= np.sqrt(n_rows - 1)
+            return Gaussian(n_rows, mean + beside, rows, None)
+        found = self.sums
+        if self.left:
+            last = covariance(np.concatenate(self.left), n_threads=n_threads)
+            found = merged(found, last)
+        return Gaussian(n_rows, found.mean, None, found.scatter / (n_rows - 1))

@@ -1,0 +1,154 @@
+"""The file of weights that FID is defined by: where it is, whether it is the one, what is in it."""
+
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import torch
+
+FILE = "pt_inception-2015-12-05-6726825d.pth"
+SHA256 = "6726825d"  # how it begins
+URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
+VARIABLE = "UNSUP_FAST_INCEPTION"
+NAMES = (FILE, "weights-inception-2015-12-05-6726825d.pth")  # the same bytes by torch-fidelity
+STEP = 1 << 20  # bytes that are received at once
+
+Progress = Callable[[int, int | None], None]
+
+
+def find(path: str | os.PathLike[str] | None = None) -> Path | None:
+    """Return where the file is: `path`, what the environment variable names, or torch's cache.
+
+    Raises
+    ------
+    FileNotFoundError
+        If `path` is given, or the variable is set, and there is no such file.
+    """
+    for given, origin in ((path, "weights"), (os.environ.get(VARIABLE), VARIABLE)):
+        if given:
+            found = Path(given).expanduser()
+            if not found.is_file():
+                raise FileNotFoundError(f"{origin}={given}: no such file; {advice()}")
+            return found
+    return next((place for name in NAMES if (place := cache() / name).is_file()), None)
+
+
+def cache() -> Path:
+    """Return the directory in which torch and the other tools keep the file."""
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def advice() -> str:
+    """Return what to do without the file."""
+    return (
+        f"get {URL} (91 MB) and put it into {cache()}, or name it by {VARIABLE} or weights "
+        "(--weights), or pass download=True (--download)"
+    )
+
+
+def obtain(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    download: bool = False,
+    sha256: str | None = SHA256,
+    progress: Progress | None = None,
+) -> Path:
+    """Return where the file is, after fetching it into torch's cache if that was asked for.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none; the message says where to put it.
+    OSError, ValueError
+        If it cannot be fetched, or what came is not it.
+    """
+    found = find(path)
+    if found is not None:
+        return found
+    if not download:
+        raise FileNotFoundError(f"the weights of the Inception network are not here; {advice()}")
+    return fetch(URL, cache() / FILE, sha256, progress)
+
+
+def fetch(url: str, path: Path, sha256: str | None, progress: Progress | None = None) -> Path:
+    """Fetch a file whose hash begins with `sha256`; it is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file, urlopen(url, timeout=60) as answer:
+            total, done = answer.headers.get("Content-Length"), 0
+            while part := answer.read(STEP):
+                file.write(part)
+                done += len(part)
+                if progress is not None:
+                    progress(done, int(total) if total else None)
+            file.flush()
+            os.fsync(file.fileno())
+        check(Path(name).read_bytes(), url, sha256)
+        os.replace(name, path)
+        name = ""
+    except OSError as error:
+        raise OSError(f"{url}: could not be fetched ({error}); {advice()}") from error
+    finally:
+        if name:
+            with suppress(OSError):
+                os.unlink(name)
+    return path
+
+
+def read(
+    path: Path, shapes: dict[str, tuple[int, ...]], sha256: str | None = SHA256
+) -> tuple[dict[str, Any], str]:
+    """Return the tensors of a file by their names, and its hash; only tensors are unpickled.
+
+    Parameters
+    ----------
+    path : Path
+    shapes : dict
+        Of the tensors that are needed, by name.
+    sha256 : str or None
+        How the file's hash must begin; None takes any file.
+
+    Raises
+    ------
+    ValueError
+        If it is another file, no file of tensors, or if names or shapes differ.
+    """
+    content = path.read_bytes()  # what is hashed is what is read
+    digest = check(content, str(path), sha256)
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        found = {name: tuple(value.shape) for name, value in state.items()}
+    except Exception as error:
+        reason = str(error).split("\n")[0]
+        raise ValueError(f"{path}: is not a file of tensors by name ({reason})") from error
+    found = {name: shape for name, shape in found.items() if not counts_batches(name)}
+    for name in sorted(shapes.keys() | found.keys()):
+        if shapes.get(name) != found.get(name):
+            raise ValueError(
+                f"{path}: tensor {name} has shape {found.get(name)}, the network needs "
+                f"{shapes.get(name)}; pass weights of the network of {FILE}"
+            )
+    return {name: state[name] for name in shapes}, digest
+
+
+def counts_batches(name: str) -> bool:
+    """Whether a tensor only counts what a normalisation was trained on; some files have these."""
+    return name.endswith("num_batches_tracked")
+
+
+def check(content: bytes, name: str, sha256: str | None) -> str:
+    """Return the hash of a file's content if it begins as it must."""
+    found = hashlib.sha256(content).hexdigest()
+    if sha256 is not None and not found.startswith(sha256):
+        raise ValueError(
+            f"{name}: has SHA-256 {found}, not {sha256}...; it is damaged or another file: get "
+            f"{FILE} anew, or pass sha256=None (--features FILE.pth) for weights of your own"
+        )
+    return found

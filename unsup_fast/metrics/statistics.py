@@ -1,0 +1,93 @@
+"""Mean and covariance of features in the files that pytorch-fid and its kin exchange."""
+
+import io
+import os
+import zipfile
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from unsup_fast import _arrays, _replacing
+
+Array = npt.NDArray[Any]
+
+
+class Statistics(NamedTuple):
+    """Of the features of a set of images."""
+
+    mu: Array
+    """Mean [D], float64"""
+    sigma: Array
+    """Covariance [D, D], float64, divided by N - 1"""
+
+
+def save_statistics(path: str | os.PathLike[str], mu: Any, sigma: Any) -> None:
+    """Write statistics as pytorch-fid does: a ``.npz`` file with the arrays `mu` and `sigma`.
+
+    The file is whole or not there at all; one that was there is replaced.
+
+    Parameters
+    ----------
+    path : path-like
+        Ending in ``.npz``.
+    mu, sigma : array-like or tensor of shape (D,) and (D, D)
+
+    Raises
+    ------
+    ValueError
+        If the arrays or the path are others.
+    OSError
+        If the file cannot be written.
+    """
+    path = os.fspath(path)
+    if not path.endswith(".npz"):
+        raise ValueError(f"path='{path}' must end in .npz, by which others know such a file")
+    found = checked(mu, sigma)
+    content = io.BytesIO()
+    np.savez_compressed(content, mu=found.mu, sigma=found.sigma)
+    _replacing.replace(path, content.getvalue(), "the statistics")
+
+
+def load_statistics(path: str | os.PathLike[str]) -> Statistics:
+    """Read what `save_statistics`, pytorch-fid or clean-fid wrote; nothing is unpickled.
+
+    Raises
+    ------
+    ValueError
+        If the file holds no such arrays.
+    OSError
+        If it cannot be opened.
+    """
+    name = os.fspath(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile) or not {"mu", "sigma"} <= set(file):
+                raise ValueError("it holds no arrays 'mu' and 'sigma'")
+            return checked(file["mu"], file["sigma"])
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"cannot read statistics from '{name}': {error}") from None
+
+
+def checked(mu: Any, sigma: Any, names: tuple[str, str] = ("mu", "sigma")) -> Statistics:
+    """Return a mean [D] and a covariance [D, D] as float64 arrays, or raise."""
+    mean, covariance = (np.asarray(_arrays.on_host(value)) for value in (mu, sigma))
+    check_shapes(mean, covariance, names)
+    found = Statistics(mean.astype(np.float64), covariance.astype(np.float64))
+    for name, value in zip(names, found, strict=True):
+        if not np.isfinite(value).all():
+            raise ValueError(f"{name} holds NaN or infinity; it must be finite")
+    return found
+
+
+def check_shapes(mean: Any, covariance: Any, names: tuple[str, str]) -> None:
+    """Raise unless these are a mean and a covariance of real numbers."""
+    for name, value in zip(names, (mean, covariance), strict=True):
+        kind = str(value.dtype).rpartition(".")[2]
+        if kind.rstrip("0123456789") not in ("float", "bfloat", "int", "uint"):
+            raise TypeError(f"{name} holds {value.dtype}; pass real numbers")
+    if mean.ndim != 1 or len(mean) == 0 or tuple(covariance.shape) != (len(mean), len(mean)):
+        raise ValueError(
+            f"{names[0]} and {names[1]} have shapes {tuple(mean.shape)} and "
+            f"{tuple(covariance.shape)}; pass a mean (D,) and a covariance (D, D)"
+        )

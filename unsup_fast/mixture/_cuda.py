@@ -1,0 +1,94 @@
+"""Rows on a GPU: what is as large as they are stays there, and sums come to the host."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from unsup_fast import _arrays
+from unsup_fast._tensors import blocks, give
+from unsup_fast.kernels import assign as assigning
+from unsup_fast.kernels import em as expectation
+from unsup_fast.kernels import seed as seeding
+from unsup_fast.kernels.assign import Assigned
+from unsup_fast.kernels.em import Em
+from unsup_fast.kernels.moments import Moments
+from unsup_fast.mixture._passes import Place
+
+Array = npt.NDArray[Any]
+
+
+def moments(X: Any) -> Moments:
+    """Return mean, variance and reach of each column in float64, in two passes over the rows."""
+    origin = X[0].double()  # [D]
+    sums = torch.zeros_like(origin)
+    for _, block in blocks(X, X.shape[1]):
+        sums += (block - origin).sum(dim=0)
+    mean = origin + sums / len(X)
+    squares, reach = torch.zeros_like(origin), torch.zeros_like(origin)
+    for _, block in blocks(X, X.shape[1]):
+        gaps = block - mean  # [B, D]
+        squares += (gaps * gaps).sum(dim=0)
+        reach = torch.maximum(reach, gaps.abs().amax(dim=0))
+    host = torch.stack([mean, squares / len(X), reach]).cpu().numpy()
+    return Moments(host[0], host[1], None, host[2])
+
+
+def _there(value: Any, X: Any) -> Any:
+    """Return an array as a tensor beside X; what is none as it is."""
+    return _arrays.on(value, X.device)
+
+
+def _on_host(found: Em) -> Em:
+    """Return sums on the host, brought there at once; what is as long as the rows stays."""
+    sums = [value for value in found[:5] if value is not None]
+    together = torch.cat([value.reshape(-1) for value in sums]).cpu().numpy()
+    ends = np.cumsum([value.numel() for value in sums])
+    parts = iter(np.split(together, ends[:-1]))
+    host = [None if v is None else next(parts).reshape(v.shape) for v in found[:5]]
+    return Em(float(host[0]), float(host[1]), *host[2:], *found[5:])
+
+
+def _em(X: Any, *mixture: Any, n_threads: int, **options: Any) -> Em:
+    *parameters, covariance_type = (_there(value, X) for value in mixture)
+    return _on_host(expectation.em(X, *parameters, covariance_type, **options))
+
+
+def _moments_given(
+    X: Any, means: Array, covariance_type: str, *, n_threads: int, **options: Any
+) -> Em:
+    there = {name: _there(value, X) for name, value in options.items()}
+    return _on_host(expectation.moments_given(X, _there(means, X), covariance_type, **there))
+
+
+def _assign(X: Any, centers: Array, *, shift: Array, n_threads: int, **options: Any) -> Assigned:
+    """Return sums on the host; labels and distances stay."""
+    found = assigning.assign(X, _there(centers, X), shift=_there(shift, X), **options)
+    return found._replace(sums=_arrays.on_host(found.sums), weights=_arrays.on_host(found.weights))
+
+
+def _seed(
+    X: Any,
+    n_components: int,
+    random_state: np.random.RandomState,
+    *,
+    sample_weight: Any,
+    n_threads: int,
+    progress: Any,
+) -> Array:
+    chosen = seeding.seed(X, n_components, random_state, sample_weight=sample_weight)
+    host: Array = chosen.cpu().numpy()
+    return host
+
+
+def _take(X: Any, rows: Array) -> Array:
+    taken: Array = X.index_select(0, _there(rows, X)).cpu().numpy()
+    return taken
+
+
+def _joined(parts: list[Any], X: Any) -> Any:
+    return give(parts[0] if len(parts) == 1 else torch.cat(parts), X)
+
+
+PLACE = Place(_em, _moments_given, _assign, _seed, _take, _joined)

@@ -1,0 +1,113 @@
+"""Diffusion: schedules, the forward process, its likelihood bound, and samplers.
+
+A `Path` says from which noise level to which each step goes, a sampler makes of it a `Table` of
+coefficients, and `sample` runs any table with any model:
+
+    schedule = alphas_cumprod(cosine_betas(1000))
+    path = preserving(schedule, spaced_timesteps(50))
+    table = samplers.dpm_solver(path, prediction="v_prediction")
+    images = sample(model, table, initial(table, (16, 3, 32, 32), seed=0))
+
+Schedules, paths and tables are NumPy's float64; torch is imported with `sample`, `process`, `elbo`
+and `samplers`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unsup_fast.models.diffusion import elbo, process, samplers, schedules
+    from unsup_fast.models.diffusion._graphs import forget_graphs
+    from unsup_fast.models.diffusion.path import (
+        Path,
+        exploding,
+        flow,
+        inverse,
+        normalized,
+        preserving,
+        start,
+    )
+    from unsup_fast.models.diffusion.sampling import initial, sample
+    from unsup_fast.models.diffusion.schedules import (
+        alphas_cumprod,
+        beta_sigmas,
+        cosine_betas,
+        exponential_sigmas,
+        flow_sigmas,
+        karras_sigmas,
+        linear_betas,
+        scaled_linear_betas,
+        shift_sigmas,
+        sigmoid_betas,
+        spaced_timesteps,
+        zero_terminal_snr,
+    )
+    from unsup_fast.models.diffusion.table import Table
+
+_MODULES = ("elbo", "process", "samplers", "schedules")
+_PLACES = {
+    "_graphs": ("forget_graphs",),
+    "path": ("Path", "exploding", "flow", "inverse", "normalized", "preserving", "start"),
+    "sampling": ("initial", "sample"),
+    "schedules": (
+        "alphas_cumprod",
+        "beta_sigmas",
+        "cosine_betas",
+        "exponential_sigmas",
+        "flow_sigmas",
+        "karras_sigmas",
+        "linear_betas",
+        "scaled_linear_betas",
+        "shift_sigmas",
+        "sigmoid_betas",
+        "spaced_timesteps",
+        "zero_terminal_snr",
+    ),
+    "table": ("Table",),
+}
+_PLACE = {name: module for module, names in _PLACES.items() for name in names}
+
+__all__ = [
+    "Path",
+    "Table",
+    "alphas_cumprod",
+    "beta_sigmas",
+    "cosine_betas",
+    "elbo",
+    "exploding",
+    "exponential_sigmas",
+    "flow",
+    "flow_sigmas",
+    "forget_graphs",
+    "initial",
+    "inverse",
+    "karras_sigmas",
+    "linear_betas",
+    "normalized",
+    "preserving",
+    "process",
+    "sample",
+    "samplers",
+    "scaled_linear_betas",
+    "schedules",
+    "shift_sigmas",
+    "sigmoid_betas",
+    "spaced_timesteps",
+    "start",
+    "zero_terminal_snr",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        value: Any = import_module(f"{__name__}.{name}")
+    elif name in _PLACE:
+        value = getattr(import_module(f"{__name__}.{_PLACE[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

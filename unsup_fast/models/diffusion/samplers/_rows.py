@@ -1,0 +1,120 @@
+"""What all samplers share: rows to fill in, and what a model's output says of image and noise."""
+
+import numpy as np
+
+from unsup_fast.kernels.denoise.terms import (
+    CLIP,
+    GUIDANCE,
+    KEEP_X,
+    KEEP_X0,
+    N_TERMS,
+    NEXT_HISTORY,
+    NEXT_KEEP,
+    NEXT_NOISE,
+    NEXT_X,
+    X0_OUTPUT,
+    X0_X,
+)
+from unsup_fast.models.diffusion.path import Path
+from unsup_fast.models.diffusion.prediction import image_weights, noise_weights
+from unsup_fast.models.diffusion.schedules import Array
+from unsup_fast.models.diffusion.table import Table, make
+
+
+def image(prediction: str, signal: Array, sigma: Array) -> tuple[Array, Array]:
+    """Return the weights of x and of the model's output in x_0 at levels that have them: [S]."""
+    if prediction == "epsilon" and not signal.min() > 0:
+        raise ValueError(
+            "the path starts where nothing is left of the image, and noise says nothing of it: "
+            "pass prediction='v_prediction' or 'sample', or raise the last of alphas_cumprod"
+        )
+    return image_weights(prediction, signal, sigma)
+
+
+def noise(prediction: str, signal: Array, sigma: Array) -> tuple[Array, Array]:
+    """Return the weights of x and of the model's output in eps at levels that have them: [S]."""
+    if prediction == "sample" and not sigma.min() > 0:
+        raise ValueError(
+            "the path starts at the image itself, which says nothing of the noise: pass "
+            "prediction='epsilon' or 'v_prediction', or start at a small sigma"
+        )
+    return noise_weights(prediction, signal, sigma)
+
+
+def blank(path: Path, prediction: str, clip: float | None) -> Array:
+    """Return rows that predict and clip x_0, and do nothing more: [S, N_TERMS]."""
+    if clip is not None and not clip > 0:
+        raise ValueError(f"clip={clip} must be above 0, or None to clip nothing")
+    rows = np.zeros((path.timesteps.size, N_TERMS))
+    rows[:, GUIDANCE] = 1.0
+    rows[:, CLIP] = np.inf if clip is None else clip
+    rows[:, X0_X], rows[:, X0_OUTPUT] = image(prediction, path.signal, path.sigma)
+    return rows
+
+
+def keep_image(rows: Array) -> None:
+    """Make x_0 what the rows keep."""
+    rows[:, KEEP_X0] = 1.0
+
+
+def keep_noise(rows: Array, path: Path) -> None:
+    """Make eps = (x - a x_0) / s what the rows keep."""
+    needs_noise(path)
+    rows[:, KEEP_X] = 1 / path.sigma
+    rows[:, KEEP_X0] = -path.signal / path.sigma
+
+
+def needs_noise(path: Path) -> None:
+    """Raise if a step starts at the image itself."""
+    if not (path.sigma > 0).all():
+        raise ValueError(
+            "a step of the path starts at sigma = 0, by which this sampler divides; start at a "
+            "small sigma, or take ddim"
+        )
+
+
+def needs_signal(path: Path, sampler: str) -> None:
+    """Raise if a step starts or ends where nothing is left of the image."""
+    if not (path.signal.min() > 0 and path.next_signal.min() > 0):
+        raise ValueError(
+            f"nothing is left of the image at one end of the path, where {sampler} divides by "
+            "zero; raise the last of alphas_cumprod to a small number such as 2**-24, or take ddim"
+        )
+
+
+def decay(path: Path) -> Array:
+    """Return exp(-h) of each step, h being what log(a / s) grows by, for steps to less noise."""
+    needs_noise(path)
+    if (path.next_sigma * path.signal > path.next_signal * path.sigma).any():
+        raise ValueError(
+            "a step of the path runs to higher noise, where nothing can be drawn; take a sampler "
+            "without noise, such as ddim with eta=0"
+        )
+    return path.next_sigma * path.signal / (path.next_signal * path.sigma)
+
+
+def first_order(
+    path: Path,
+    weight: Array,
+    std: Array,
+    prediction: str,
+    clip: float | None,
+    *,
+    clipped_noise: bool = True,
+) -> Table:
+    """Return the sampler next = a' x_0 + weight eps + std z.
+
+    With `clipped_noise` eps is (x - a x_0) / s for the clipped x_0, else the model's own.
+    """
+    rows = blank(path, prediction, clip)
+    keep_image(rows)
+    rows[:, NEXT_NOISE] = std
+    if clipped_noise and (path.sigma > 0).all():
+        rows[:, NEXT_X] = weight / path.sigma
+        rows[:, NEXT_KEEP] = path.next_signal - weight * path.signal / path.sigma
+        return make(path, rows)
+    of_x, of_output = noise(prediction, path.signal, path.sigma)
+    rows[:, NEXT_X] = weight * of_x
+    rows[:, NEXT_KEEP] = path.next_signal
+    rows[:, NEXT_HISTORY] = weight * of_output
+    return make(path, rows, history=1, direct=True)

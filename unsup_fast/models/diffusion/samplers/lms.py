@@ -1,0 +1,55 @@
+"""The linear multistep method (Adams-Bashforth) in s / a on the predicted noise."""
+
+from unsup_fast.kernels.denoise.terms import NEXT_HISTORY, NEXT_KEEP, NEXT_X
+from unsup_fast.models.diffusion.path import Path
+from unsup_fast.models.diffusion.samplers._multistep import check_order, nodes, weights
+from unsup_fast.models.diffusion.samplers._rows import blank, keep_noise, needs_signal
+from unsup_fast.models.diffusion.table import Table, make
+
+
+def lms(
+    path: Path,
+    *,
+    order: int = 4,
+    prediction: str = "epsilon",
+    clip: float | None = None,
+) -> Table:
+    """Return the table of the linear multistep method, as in k-diffusion.
+
+    With k = s / a and p the polynomial in k through the last noises, it is
+
+        next / a' = x / a + (integral of p from k to k')
+
+    Parameters
+    ----------
+    path : Path
+        Where the steps start and arrive.
+    order : {1, 2, 3, 4}
+        1 is Euler's method.
+    prediction : {"epsilon", "sample", "v_prediction", "flow"}
+        What the model's output is.
+    clip : float, optional
+        x_0 is clipped to [-clip, clip], and eps taken from it.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    ValueError
+        If the order is none of those named, or image or noise vanish where a step starts.
+    """
+    check_order(order, 4)
+    needs_signal(path, "the linear multistep method")
+    rows = blank(path, prediction, clip)
+    keep_noise(rows, path)
+    levels, ends = path.sigma / path.signal, path.next_sigma / path.next_signal
+    rows[:, NEXT_X] = path.next_signal / path.signal
+    for step in range(path.timesteps.size):
+        made = min(order, step + 1)
+        shape = weights(nodes(levels, ends[step], step, made), 0.0)
+        shape *= path.next_signal[step] * (ends[step] - levels[step])
+        rows[step, NEXT_KEEP] = shape[0]
+        rows[step, NEXT_HISTORY : NEXT_HISTORY + made - 1] = shape[1:]
+    return make(path, rows, history=min(order, path.timesteps.size) - 1)

@@ -1,0 +1,317 @@
+"""Run a sampler's table: one call of the model and one fused step for each row.
+
+Nothing waits for a GPU. There the whole loop is one CUDA graph, captured at the first call with a
+model, a table and a shape, and replayed at the next.
+"""
+
+from collections.abc import Callable, Sequence
+from operator import index
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from unsup_fast.kernels.denoise import denoise
+from unsup_fast.kernels.denoise.terms import (
+    ANCHOR_ANCHOR,
+    ANCHOR_HISTORY,
+    ANCHOR_KEEP,
+    ANCHOR_X,
+    N_HISTORY,
+    NEXT_NOISE,
+)
+from unsup_fast.models.diffusion import _graphs, _progress
+from unsup_fast.models.diffusion.table import Table
+
+Model = Callable[[Any, Any], Any]
+
+
+def initial(
+    table: Table, shape: Sequence[int], *, seed: Any, dtype: Any = None, device: Any = None
+) -> Any:
+    """Return the noise that a table starts from: init_scale times standard normals.
+
+    Parameters
+    ----------
+    table : Table
+        Of a sampler.
+    shape : sequence of int
+        (B, ...).
+    seed : int, or one int a sample
+        As for `unsup_fast.kernels.randn.randn`; stream 0, which no step uses.
+    dtype, device
+        Of the tensor; float32 on the host by default.
+
+    Returns
+    -------
+    tensor of `shape`
+    """
+    from unsup_fast.kernels.randn import randn
+
+    size = tuple(shape)
+    seeds = spread_seed(seed, size[0])
+    return randn(size, seed=seeds, dtype=dtype or torch.float32, device=device).mul_(
+        table.init_scale
+    )
+
+
+def spread_seed(seed: Any, n_samples: int) -> Any:
+    """Return one seed for each sample, int64 of shape (n_samples,) on the host.
+
+    Those of an int are the outputs of splitmix64 from it, so that a sample does not depend on how
+    many there are beside it; a sequence or tensor is taken as it is.
+    """
+    if isinstance(seed, torch.Tensor):
+        return seed
+    one = isinstance(seed, int | np.integer)
+    values = [index(value) for value in ([seed] if one else seed)]
+    for value in values:
+        if not 0 <= value < 1 << 64:
+            raise ValueError(f"seed={value} must be between 0 and 2**64 - 1")
+    if not one:
+        return torch.from_numpy(np.array(values, dtype=np.uint64).view(np.int64))
+    step = np.uint64(0x9E3779B97F4A7C15)
+    state = np.uint64(values[0]) + step * np.arange(1, n_samples + 1, dtype=np.uint64)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return torch.from_numpy((state ^ (state >> np.uint64(31))).view(np.int64))
+
+
+def sample(
+    model: Model,
+    table: Table,
+    x: Any,
+    *,
+    seed: Any = None,
+    noise: Sequence[Any] | None = None,
+    guidance: float | None = None,
+    uncond: Model | None = None,
+    threshold: tuple[float, float] | None = None,
+    callback: Callable[[int, Any], object] | None = None,
+    progress: bool | Callable[[int, int, float], object] = False,
+    graph: bool | None = None,
+    n_threads: int | None = None,
+) -> Any:
+    """Return what the table makes of `x` with a model.
+
+    Parameters
+    ----------
+    model : callable
+        model(x, t) -> output like x. t has shape (B,) and type float32 (float64 with float64 x).
+        A tuple or an object with `sample`, as diffusers' networks return, is unpacked.
+    table : Table
+        Of a sampler, as `unsup_fast.models.diffusion.samplers` make them.
+    x : tensor or ndarray of shape (B, ...)
+        Where to start: see `initial`, or signal * x_0 + sigma * eps. It is not changed. The model
+        is given arrays if it is one.
+    seed : int, or one int a sample, optional
+        Draws the noise of the steps: that of row i is stream i + 1 of a sample's seed, so a sample
+        does not depend on its batch. By default drawn from torch's generator.
+    noise : sequence of R tensors like x, optional
+        Noise for each row in place of what `seed` would draw.
+    guidance : float, optional
+        Weight g of classifier-free guidance, uncond + g (output - uncond).
+    uncond : callable, optional
+        The model without the condition, called beside `model`.
+    threshold : (quantile, greatest), optional
+        Dynamic thresholding, as for `unsup_fast.kernels.denoise.denoise`.
+    callback : callable, optional
+        callback(row, x) after each row. The next row overwrites x.
+    progress : bool or callable
+        Whether to show on stderr how far it is; or progress(done, rows, seconds left) is called.
+        It waits for the device after each row.
+    graph : bool, optional
+        Whether to run as one CUDA graph; by default on a GPU unless `callback`, `progress` or
+        `noise` is given. The model must always do the same work on the same memory.
+    n_threads : int, optional
+        As for `denoise`.
+
+    Returns
+    -------
+    tensor or ndarray like x
+
+    Raises
+    ------
+    TypeError, ValueError
+        If arguments do not fit each other.
+    """
+    if isinstance(x, np.ndarray):
+        given = None if noise is None else [torch.as_tensor(z) for z in noise]
+        made = sample(
+            _on_arrays(model),
+            table,
+            torch.from_numpy(np.ascontiguousarray(x)),
+            seed=seed,
+            noise=given,
+            guidance=guidance,
+            uncond=None if uncond is None else _on_arrays(uncond),
+            threshold=threshold,
+            callback=callback,
+            progress=progress,
+            n_threads=n_threads,
+        )
+        return made.numpy()
+    _check(table, x, noise, guidance, uncond)
+    plan = _plan(table if guidance is None else table.guided(guidance))
+    watched = callback is not None or progress is not False
+    if graph and (watched or noise is not None or x.device.type != "cuda"):
+        raise ValueError(
+            "graph=True runs all rows at once on a CUDA tensor and draws the noise itself; leave "
+            "out callback, progress and noise, or pass graph=False"
+        )
+    draws = any(plan.draws) and noise is None
+    if draws and seed is None:
+        seed = int(torch.randint(0, 1 << 62, (), dtype=torch.int64))
+    seeds = spread_seed(seed, len(x)) if draws else None
+    with torch.no_grad():
+        if graph or (graph is None and x.device.type == "cuda" and not watched and noise is None):
+            what = (model, uncond, plan.timesteps, plan.rows, *plan[2:], threshold)
+            return _graphs.run(what, lambda: _runner(model, uncond, plan, x, threshold), x, seeds)
+        after = _progress.watch(callback, progress, len(table.rows), x.device)
+        loop = _runner(model, uncond, plan, x, threshold, noise, after, n_threads)
+        try:
+            return loop(x, None if seeds is None else seeds.to(x.device))
+        finally:
+            after.close()
+
+
+class Plan(NamedTuple):
+    """A table as the host knows it, hashable.
+
+    Attributes
+    ----------
+    timesteps, rows : bytes
+        As in `Table`, float64.
+    scales : tuple of float
+        As in `Table`.
+    draws, anchors : tuples of bool
+        Whether a row adds noise, and whether it makes an anchor.
+    history, direct
+        As in `Table`.
+    """
+
+    timesteps: bytes
+    rows: bytes
+    scales: tuple[float, ...]
+    draws: tuple[bool, ...]
+    anchors: tuple[bool, ...]
+    history: int
+    direct: bool
+
+
+def _plan(table: Table) -> Plan:
+    rows = np.asarray(table.rows)
+    makes_anchor = [ANCHOR_X, ANCHOR_KEEP, ANCHOR_ANCHOR]
+    makes_anchor += range(ANCHOR_HISTORY, ANCHOR_HISTORY + N_HISTORY)
+    return Plan(
+        np.asarray(table.timesteps).tobytes(),
+        rows.tobytes(),
+        tuple(table.scales.tolist()),
+        tuple((rows[:, NEXT_NOISE] != 0).tolist()),
+        tuple((rows[:, makes_anchor] != 0).any(axis=1).tolist()),
+        table.history,
+        table.direct,
+    )
+
+
+def _runner(
+    model: Model,
+    uncond: Model | None,
+    plan: Plan,
+    like: Any,
+    threshold: tuple[float, float] | None,
+    noise: Sequence[Any] | None = None,
+    after: Callable[[int, Any], None] | None = None,
+    n_threads: int | None = None,
+) -> Callable[[Any, Any], Any]:
+    """Return loop(x, seeds), which runs all rows and returns the last sample in its own memory."""
+    n_rows = len(plan.scales)
+    rows = torch.frombuffer(bytearray(plan.rows), dtype=torch.float64).view(n_rows, -1)
+    timesteps = torch.frombuffer(bytearray(plan.timesteps), dtype=torch.float64)
+    if like.dtype != torch.float64:
+        timesteps = timesteps.float()
+    timesteps = timesteps.to(like.device)  # [R]
+    if like.device.type == "cuda":
+        rows = rows.to(like.device)  # [R, N_TERMS]
+
+    def loop(x: Any, seeds: Any) -> Any:
+        out = torch.empty_like(x)
+        anchor = None
+        kept: list[Any] = []  # the most recent first
+        for i, scale in enumerate(plan.scales):
+            seen = x if scale == 1 else x * scale
+            t = timesteps[i].expand(len(x))  # [B]
+            output = _output(model(seen, t), x)
+            other = None if uncond is None else _output(uncond(seen, t), x)
+            draws = plan.draws[i]
+            keep = None
+            if plan.direct:
+                past = [output] if other is None else [output, other]
+            else:
+                past = kept
+                if plan.history:
+                    full = len(kept) == plan.history
+                    keep = kept[-1] if full else torch.empty_like(x)
+            made = None
+            if plan.anchors[i]:
+                made = torch.empty_like(x) if anchor is None else anchor
+            denoise(
+                x,
+                output,
+                rows[i],
+                uncond=other,
+                history=past,
+                anchor=anchor,
+                seed=seeds if draws and noise is None else None,
+                stream=i + 1,
+                noise=noise[i] if draws and noise is not None else None,
+                threshold=threshold,
+                keep=keep,
+                anchor_out=made,
+                out=out,
+                n_threads=n_threads,
+            )
+            x = out
+            anchor = anchor if made is None else made
+            if keep is not None:
+                kept = [keep, *kept[: plan.history - 1]]
+            if after is not None:
+                after(i, x)
+        return out
+
+    return loop
+
+
+def _output(value: Any, x: Any) -> Any:
+    """Return the tensor in what a model returned, of the type of x."""
+    if isinstance(value, tuple):
+        value = value[0]
+    value = getattr(value, "sample", value)
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(f"the model returned {type(value).__name__}, not a tensor like x")
+    if value.shape != x.shape:
+        raise ValueError(
+            f"the model returned shape {tuple(value.shape)}; it must be {tuple(x.shape)} like x"
+        )
+    return value.to(x.dtype)
+
+
+def _on_arrays(model: Model) -> Model:
+    def called(x: Any, t: Any) -> Any:
+        return torch.from_numpy(np.ascontiguousarray(model(x.numpy(), t.numpy())))
+
+    return called
+
+
+def _check(table: Table, x: Any, noise: Any, guidance: float | None, uncond: Model | None) -> None:
+    if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.ndim == 0:
+        raise TypeError("x must be a tensor or an ndarray of floating-point numbers, (B, ...)")
+    if isinstance(table.rows, torch.Tensor):
+        raise TypeError("table holds tensors; pass the table as the sampler made it")
+    if (guidance is None) != (uncond is None):
+        missing = "guidance" if guidance is None else "uncond"
+        raise ValueError(f"guidance needs two models and a weight: {missing} is missing; pass both")
+    if noise is not None and len(noise) != len(table.rows):
+        raise ValueError(
+            f"noise has {len(noise)} entries; the table has {len(table.rows)} rows, pass one each"
+        )

@@ -1,0 +1,155 @@
+"""What the schedulers share: the noise of a step, its row, and where in the schedule it stands."""
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
+
+import torch
+from diffusers.utils.torch_utils import randn_tensor
+
+from unsup_fast.kernels.denoise import denoise
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+PREDICTIONS = ("epsilon", "sample", "v_prediction")
+
+
+def signature_of(theirs: Any) -> Callable[[Method], Method]:
+    """Give a method the signature of diffusers' own, which pipelines and `from_config` look at."""
+    return cast("Callable[[Method], Method]", functools.wraps(theirs, assigned=()))
+
+
+def require(name: str, option: str, given: Any, allowed: Sequence[Any]) -> None:
+    """Raise unless the value of an option of the scheduler `name` is among those it knows."""
+    if given not in allowed:
+        raise ValueError(
+            f"{name} does not know {option}={given!r}; pass one of {list(allowed)}, or keep "
+            "diffusers' own scheduler"
+        )
+
+
+def require_known(scheduler: Any, theirs: Any, known: str) -> None:
+    """Raise if diffusers has an option that is newer than this scheduler, and it is set."""
+    options = inspect.signature(theirs.__init__).parameters
+    for name in sorted(set(options) - {"self", *known.split()}):
+        given = scheduler.config[name]
+        if given != options[name].default:
+            raise ValueError(
+                f"{type(scheduler).__name__} does not know {name}={given!r}, an option of a newer "
+                f"diffusers; leave it out, or keep {theirs.__name__}"
+            )
+
+
+def refuse_index(timestep: Any) -> None:
+    """Raise if a timestep is a whole number, which is likely an index, as diffusers does."""
+    if isinstance(timestep, int) or (
+        isinstance(timestep, torch.Tensor) and not timestep.is_floating_point()
+    ):
+        raise ValueError(
+            f"timestep={timestep} is an integer, as if it were an index; pass an entry of "
+            "scheduler.timesteps"
+        )
+
+
+def needs_gradient(*tensors: Any) -> bool:
+    """Return whether a result of these tensors must carry a gradient."""
+    return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
+
+
+def alike(sample: Any, *others: Any) -> tuple[Any, ...]:
+    """Return the tensors in the one type that arithmetic of torch would give them."""
+    if all(x.dtype == sample.dtype for x in others):
+        return (sample, *others)
+    dtype = functools.reduce(torch.promote_types, (x.dtype for x in others), sample.dtype)
+    return tuple(x.to(dtype) for x in (sample, *others))
+
+
+def state(*parts: Any) -> tuple[Any, ...]:
+    """Return what changes when a tensor is replaced or written to, or another part replaced."""
+    versions = (
+        None if not isinstance(part, torch.Tensor) or part.is_inference() else part._version
+        for part in parts
+    )
+    return (*parts, *versions)
+
+
+def unchanged(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    """Return whether two results of `state` are of the same parts in the same state."""
+    return len(one) == len(other) and all(
+        a == b if isinstance(a, int) else a is b for a, b in zip(one, other, strict=True)
+    )
+
+
+class Fused:
+    """Base of the schedulers beside diffusers' class of the same name."""
+
+    _seed: int | None = None
+    _draws = 0
+    _host: Any = None
+    _host_of: tuple[Any, ...] = ()
+
+    timesteps: Any
+    config: Any
+
+    def _restart(self) -> None:
+        """Forget the last run; what waits for the device is done here, not in `step`."""
+        self._seed = None
+        self._draws = 0
+        self._times()
+
+    def _times(self) -> Any:
+        """Return the timesteps on the host."""
+        now = state(self.timesteps)
+        if self._host is None or not unchanged(self._host_of, now):
+            self._host, self._host_of = self.timesteps.tolist(), now
+        return self._host
+
+    def _value(self, timestep: Any) -> float:
+        """Return the number in a timestep without waiting for the device.
+
+        Pipelines iterate over `timesteps`, so what they pass is a view into it, and its offset says
+        which. Only a tensor on a device that is none of these is read back.
+        """
+        if not isinstance(timestep, torch.Tensor):
+            return float(timestep)
+        if timestep.device.type != "cpu" and timestep.numel() == 1:
+            times = self.timesteps
+            if timestep.untyped_storage().data_ptr() == times.untyped_storage().data_ptr():
+                ahead = timestep.storage_offset() - times.storage_offset()
+                return float(self._times()[ahead // (times.stride(0) or 1)])
+        return float(timestep)
+
+    def _drawn(self, x: Any, generator: Any, dtype: torch.dtype | None = None) -> dict[str, Any]:
+        """Return the arguments that give a kernel its noise.
+
+        With a generator (or one a sample) it is torch's, drawn as diffusers draws it; without, the
+        kernel draws it from a seed that is taken from torch's global generator once a run.
+        """
+        if generator is not None:
+            drawn = randn_tensor(
+                x.shape, generator=generator, device=x.device, dtype=dtype or x.dtype
+            )
+            return {"noise": drawn.to(x.dtype)}
+        if self._seed is None:
+            self._seed = int(torch.randint(1 << 62, (), dtype=torch.int64))
+        self._draws += 1
+        return {"seed": self._seed, "stream": self._draws - 1}
+
+    def _threshold(self) -> tuple[float, float] | None:
+        """Return what `denoise` takes for dynamic thresholding, if the configuration wants it."""
+        if not self.config.thresholding:
+            return None
+        return self.config.dynamic_thresholding_ratio, self.config.sample_max_value
+
+    def _clip(self) -> float | None:
+        """Return the range x_0 is clipped to, if the configuration wants it."""
+        if self.config.thresholding or not self.config.clip_sample:
+            return None
+        return float(self.config.clip_sample_range)
+
+
+def step_and_image(sample: Any, output: Any, row: Any, **given: Any) -> tuple[Any, Any]:
+    """Return the next sample and the x_0 that the model predicts."""
+    kept = torch.empty_like(sample)
+    return denoise(sample, output, row, keep=kept, **given), kept

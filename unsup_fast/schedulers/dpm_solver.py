@@ -1,0 +1,141 @@
+"""`FusedDPMSolverMultistep`: DPM-Solver++ (Lu et al. 2022), with noise or without."""
+
+from typing import Any
+
+import torch
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from diffusers.schedulers.scheduling_utils import SchedulerOutput
+
+from unsup_fast.kernels.denoise import denoise
+from unsup_fast.models.diffusion.path import Path
+from unsup_fast.models.diffusion.samplers import dpm_solver
+from unsup_fast.models.diffusion.table import Table
+from unsup_fast.schedulers._fused import (
+    PREDICTIONS,
+    alike,
+    needs_gradient,
+    require,
+    require_known,
+    signature_of,
+)
+from unsup_fast.schedulers._multistep import Remembering
+from unsup_fast.schedulers._sigmas import later
+
+KNOWN = (
+    "num_train_timesteps beta_start beta_end beta_schedule trained_betas solver_order "
+    "prediction_type thresholding dynamic_thresholding_ratio sample_max_value algorithm_type "
+    "solver_type lower_order_final euler_at_final use_karras_sigmas use_exponential_sigmas "
+    "use_beta_sigmas use_lu_lambdas use_flow_sigmas flow_shift final_sigmas_type "
+    "lambda_min_clipped variance_type timestep_spacing steps_offset rescale_betas_zero_snr "
+    "use_dynamic_shifting time_shift_type"
+)
+SHORT = 15  # steps below which diffusers lowers the order of the last two
+
+
+class FusedDPMSolverMultistep(Remembering, DPMSolverMultistepScheduler):  # type: ignore[misc]
+    """`diffusers.DPMSolverMultistepScheduler` whose step is one pass.
+
+    The options are diffusers', but for the algorithms that diffusers has deprecated, "dpmsolver"
+    and "sde-dpmsolver", which are errors. Where a gradient is asked for, diffusers' own step runs.
+    """
+
+    __module__ = "unsup_fast"
+    _compatibles = DPMSolverMultistepScheduler._compatibles
+
+    @signature_of(DPMSolverMultistepScheduler.__init__)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        name, config = "FusedDPMSolverMultistep", self.config
+        require_known(self, DPMSolverMultistepScheduler, KNOWN)
+        require(name, "algorithm_type", config.algorithm_type, ("dpmsolver++", "sde-dpmsolver++"))
+        require(name, "solver_order", config.solver_order, (1, 2, 3))
+        allowed = (*PREDICTIONS, "flow_prediction")
+        require(name, "prediction_type", config.prediction_type, allowed)
+        require(name, "variance_type", config.variance_type, (None, *_IGNORED, *_LEARNED))
+
+    @signature_of(DPMSolverMultistepScheduler.set_timesteps)
+    def set_timesteps(self, *args: Any, **options: Any) -> None:
+        """Choose timesteps and sigmas, as diffusers does, and make the table."""
+        super().set_timesteps(*args, **options)
+        self._prepare()
+
+    def _make(self, path: Path, begin: int) -> Table:
+        config = self.config
+        options = {
+            "stochastic": config.algorithm_type == "sde-dpmsolver++",
+            "kind": config.solver_type,
+            "prediction": self._prediction(),
+        }
+        short = config.lower_order_final and len(self._times()) < SHORT
+        made = dpm_solver(path, order=config.solver_order, lower_order_final=short, **options)
+        if config.euler_at_final:
+            made.rows[-1] = dpm_solver(later(path, -1), order=1, **options).rows[0]
+        return made
+
+    def step(
+        self,
+        model_output: Any,
+        timestep: Any,
+        sample: Any,
+        generator: Any = None,
+        variance_noise: Any = None,
+        return_dict: bool = True,
+    ) -> Any:
+        """Return the sample of the next timestep.
+
+        Parameters
+        ----------
+        model_output, sample : tensor of shape (B, ...)
+        timestep : int or tensor
+            An entry of `timesteps`.
+        generator : torch.Generator or list of them, optional
+            With "sde-dpmsolver++", whose noise to take; by default it is ours, from torch's global
+            seed.
+        variance_noise : tensor of shape (B, ...), optional
+            The noise itself.
+        return_dict : bool
+            False returns a tuple.
+
+        Returns
+        -------
+        SchedulerOutput
+            ``prev_sample``.
+
+        Raises
+        ------
+        ValueError
+            If `set_timesteps` was not called, or all steps are taken.
+        """
+        if self.num_inference_steps is None:
+            raise ValueError("the scheduler has no timesteps yet; call set_timesteps first")
+        if needs_gradient(model_output, sample):
+            return super().step(
+                model_output, timestep, sample, generator, variance_noise, return_dict
+            )
+        row, table = self._row(timestep)
+        if self.config.variance_type in _LEARNED and self.config.prediction_type == "epsilon":
+            model_output = model_output[:, : sample.shape[1]]
+        x, output = alike(sample, model_output)
+        given: dict[str, Any] = {}
+        if self.config.algorithm_type == "sde-dpmsolver++":
+            if variance_noise is None:
+                given = self._drawn(x, generator, torch.float32)
+            else:
+                given = {"noise": variance_noise.to(x)}
+        kept = torch.empty_like(x)
+        made = denoise(
+            x,
+            output,
+            row,
+            history=self._history(table, row),
+            threshold=self._threshold(),
+            keep=kept,
+            **given,
+        )
+        self._remember(kept)
+        self._step_index += 1
+        return SchedulerOutput(prev_sample=made) if return_dict else (made,)
+
+
+_LEARNED = ("learned", "learned_range")
+_IGNORED = ("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log")

@@ -1,0 +1,120 @@
+"""`FusedEulerDiscrete`: Euler's method (Karras et al. 2022)."""
+
+from typing import Any
+
+from diffusers.schedulers.scheduling_euler_discrete import (
+    EulerDiscreteScheduler,
+    EulerDiscreteSchedulerOutput,
+)
+
+from unsup_fast.models.diffusion.path import Path, exploding
+from unsup_fast.models.diffusion.samplers import euler
+from unsup_fast.models.diffusion.schedules import Array
+from unsup_fast.models.diffusion.table import Table
+from unsup_fast.schedulers._fused import (
+    PREDICTIONS,
+    alike,
+    needs_gradient,
+    refuse_index,
+    require,
+    require_known,
+    signature_of,
+    step_and_image,
+)
+from unsup_fast.schedulers._sigmas import Scaling
+
+KNOWN = (
+    "num_train_timesteps beta_start beta_end beta_schedule trained_betas prediction_type "
+    "interpolation_type use_karras_sigmas use_exponential_sigmas use_beta_sigmas sigma_min "
+    "sigma_max timestep_spacing timestep_type steps_offset rescale_betas_zero_snr "
+    "final_sigmas_type"
+)
+
+
+class FusedEulerDiscrete(Scaling, EulerDiscreteScheduler):  # type: ignore[misc]
+    """`diffusers.EulerDiscreteScheduler` whose step is one pass; the options are diffusers'.
+
+    Where a gradient or ``s_churn`` is asked for, diffusers' own step runs.
+    """
+
+    __module__ = "unsup_fast"
+    _compatibles = EulerDiscreteScheduler._compatibles
+
+    @signature_of(EulerDiscreteScheduler.__init__)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        require_known(self, EulerDiscreteScheduler, KNOWN)
+        allowed = (*PREDICTIONS, "original_sample")
+        require("FusedEulerDiscrete", "prediction_type", self.config.prediction_type, allowed)
+
+    @signature_of(EulerDiscreteScheduler.set_timesteps)
+    def set_timesteps(self, *args: Any, **options: Any) -> None:
+        """Choose timesteps and sigmas, as diffusers does, and make the table."""
+        super().set_timesteps(*args, **options)
+        self._prepare()
+
+    def _path(self, sigmas: Array, timesteps: Array) -> Path:
+        return exploding(sigmas, timesteps)
+
+    def _make(self, path: Path, begin: int) -> Table:
+        prediction = self.config.prediction_type
+        return euler(path, prediction="sample" if "sample" in prediction else prediction)
+
+    def step(
+        self,
+        model_output: Any,
+        timestep: Any,
+        sample: Any,
+        s_churn: float = 0.0,
+        s_tmin: float = 0.0,
+        s_tmax: float = float("inf"),
+        s_noise: float = 1.0,
+        generator: Any = None,
+        return_dict: bool = True,
+    ) -> Any:
+        """Return the sample of the next sigma.
+
+        Parameters
+        ----------
+        model_output, sample : tensor of shape (B, ...)
+        timestep : float or tensor
+            An entry of `timesteps`.
+        s_churn, s_tmin, s_tmax, s_noise : float
+            Noise to add before the step (Karras et al. 2022, algorithm 2), by diffusers' own step.
+        generator : torch.Generator or list of them, optional
+            Of that noise.
+        return_dict : bool
+            False returns a tuple.
+
+        Returns
+        -------
+        EulerDiscreteSchedulerOutput
+            ``prev_sample`` in the type of the model's output, and ``pred_original_sample``.
+
+        Raises
+        ------
+        ValueError
+            If `timestep` is an integer or none of `timesteps`, or all steps are taken.
+        """
+        if s_churn > 0 or needs_gradient(model_output, sample):
+            return super().step(
+                model_output,
+                timestep,
+                sample,
+                s_churn,
+                s_tmin,
+                s_tmax,
+                s_noise,
+                generator,
+                return_dict,
+            )
+        refuse_index(timestep)
+        row, _ = self._row(timestep)
+        self._require_scaled()
+        x, output = alike(sample, model_output)
+        made, image = step_and_image(x, output, row)
+        self._step_index += 1
+        made = made.to(model_output.dtype)
+        if not return_dict:
+            return made, image
+        return EulerDiscreteSchedulerOutput(prev_sample=made, pred_original_sample=image)

@@ -1,0 +1,104 @@
+"""`FusedEulerAncestralDiscrete`: Euler's method with fresh noise in every step."""
+
+from typing import Any
+
+from diffusers.schedulers.scheduling_euler_ancestral_discrete import (
+    EulerAncestralDiscreteScheduler,
+    EulerAncestralDiscreteSchedulerOutput,
+)
+
+from unsup_fast.models.diffusion.path import Path, exploding
+from unsup_fast.models.diffusion.samplers import euler_ancestral
+from unsup_fast.models.diffusion.schedules import Array
+from unsup_fast.models.diffusion.table import Table
+from unsup_fast.schedulers._fused import (
+    alike,
+    needs_gradient,
+    refuse_index,
+    require,
+    require_known,
+    signature_of,
+    step_and_image,
+)
+from unsup_fast.schedulers._sigmas import Scaling
+
+KNOWN = (
+    "num_train_timesteps beta_start beta_end beta_schedule trained_betas prediction_type "
+    "timestep_spacing steps_offset rescale_betas_zero_snr"
+)
+
+
+class FusedEulerAncestralDiscrete(Scaling, EulerAncestralDiscreteScheduler):  # type: ignore[misc]
+    """`diffusers.EulerAncestralDiscreteScheduler` whose step is one pass.
+
+    The options are diffusers', but that ``prediction_type="sample"``, which diffusers accepts and
+    then refuses in its first step, is refused at once. Where a gradient is asked for, diffusers'
+    own step runs.
+    """
+
+    __module__ = "unsup_fast"
+    _compatibles = EulerAncestralDiscreteScheduler._compatibles
+
+    @signature_of(EulerAncestralDiscreteScheduler.__init__)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        require_known(self, EulerAncestralDiscreteScheduler, KNOWN)
+        allowed = ("epsilon", "v_prediction")
+        name = "FusedEulerAncestralDiscrete"
+        require(name, "prediction_type", self.config.prediction_type, allowed)
+
+    @signature_of(EulerAncestralDiscreteScheduler.set_timesteps)
+    def set_timesteps(self, *args: Any, **options: Any) -> None:
+        """Choose timesteps and sigmas, as diffusers does, and make the table."""
+        super().set_timesteps(*args, **options)
+        self._prepare()
+
+    def _path(self, sigmas: Array, timesteps: Array) -> Path:
+        return exploding(sigmas, timesteps)
+
+    def _make(self, path: Path, begin: int) -> Table:
+        return euler_ancestral(path, prediction=self.config.prediction_type)
+
+    def step(
+        self,
+        model_output: Any,
+        timestep: Any,
+        sample: Any,
+        generator: Any = None,
+        return_dict: bool = True,
+    ) -> Any:
+        """Return the sample of the next sigma.
+
+        Parameters
+        ----------
+        model_output, sample : tensor of shape (B, ...)
+        timestep : float or tensor
+            An entry of `timesteps`.
+        generator : torch.Generator or list of them, optional
+            Whose noise to take; by default it is ours, from torch's global seed.
+        return_dict : bool
+            False returns a tuple.
+
+        Returns
+        -------
+        EulerAncestralDiscreteSchedulerOutput
+            ``prev_sample`` in the type of the model's output, and ``pred_original_sample``.
+
+        Raises
+        ------
+        ValueError
+            If `timestep` is an integer or none of `timesteps`, or all steps are taken.
+        """
+        if needs_gradient(model_output, sample):
+            return super().step(model_output, timestep, sample, generator, return_dict)
+        refuse_index(timestep)
+        row, _ = self._row(timestep)
+        self._require_scaled()
+        x, output = alike(sample, model_output)
+        given = self._drawn(x, generator, model_output.dtype)
+        made, image = step_and_image(x, output, row, **given)
+        self._step_index += 1
+        made = made.to(model_output.dtype)
+        if not return_dict:
+            return made, image
+        return EulerAncestralDiscreteSchedulerOutput(prev_sample=made, pred_original_sample=image)

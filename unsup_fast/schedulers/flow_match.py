@@ -1,0 +1,139 @@
+"""`FusedFlowMatchEulerDiscrete`: Euler's method along the flow (Lipman et al. 2023)."""
+
+from typing import Any
+
+import torch
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
+    FlowMatchEulerDiscreteScheduler,
+    FlowMatchEulerDiscreteSchedulerOutput,
+)
+
+from unsup_fast.kernels.denoise import denoise
+from unsup_fast.kernels.noise import noise as add
+from unsup_fast.models.diffusion.path import Path, flow
+from unsup_fast.models.diffusion.samplers import euler
+from unsup_fast.models.diffusion.schedules import Array
+from unsup_fast.models.diffusion.table import Table
+from unsup_fast.schedulers._fused import (
+    alike,
+    needs_gradient,
+    refuse_index,
+    require_known,
+    signature_of,
+)
+from unsup_fast.schedulers._sigmas import Walking
+
+KNOWN = (
+    "num_train_timesteps shift use_dynamic_shifting base_shift max_shift base_image_seq_len "
+    "max_image_seq_len invert_sigmas shift_terminal use_karras_sigmas use_exponential_sigmas "
+    "use_beta_sigmas time_shift_type stochastic_sampling"
+)
+
+
+class FusedFlowMatchEulerDiscrete(Walking, FlowMatchEulerDiscreteScheduler):  # type: ignore[misc]
+    """`diffusers.FlowMatchEulerDiscreteScheduler` whose step is one pass; the options are its own.
+
+    Where a gradient or ``per_token_timesteps`` is asked for, diffusers' own step runs.
+    """
+
+    __module__ = "unsup_fast"
+    _compatibles = ["FlowMatchEulerDiscreteScheduler"]  # noqa: RUF012
+
+    @signature_of(FlowMatchEulerDiscreteScheduler.__init__)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        require_known(self, FlowMatchEulerDiscreteScheduler, KNOWN)
+
+    @signature_of(FlowMatchEulerDiscreteScheduler.set_timesteps)
+    def set_timesteps(self, *args: Any, **options: Any) -> None:
+        """Choose timesteps and sigmas, as diffusers does, and make the table."""
+        super().set_timesteps(*args, **options)
+        self._prepare()
+
+    def _path(self, sigmas: Array, timesteps: Array) -> Path:
+        return flow(sigmas, timesteps)
+
+    def _make(self, path: Path, begin: int) -> Table:
+        return euler(path, prediction="flow", renoise=self.config.stochastic_sampling)
+
+    def scale_noise(self, sample: Any, timestep: Any, noise: Any = None) -> Any:
+        """Return (1 - sigma) sample + sigma noise, the weights in float64.
+
+        Parameters
+        ----------
+        sample, noise : tensor of shape (B, ...)
+        timestep : tensor of shape (B,) or (1,)
+            As for `add_noise` of the other schedulers: within a run, its present step counts.
+
+        Returns
+        -------
+        tensor of shape (B, ...)
+        """
+        image, noise = alike(sample, noise)
+        signal, sigma = self._levels(timestep, len(image))
+        return add(image, signal, sigma, eps=noise)
+
+    def step(
+        self,
+        model_output: Any,
+        timestep: Any,
+        sample: Any,
+        s_churn: float = 0.0,
+        s_tmin: float = 0.0,
+        s_tmax: float = float("inf"),
+        s_noise: float = 1.0,
+        generator: Any = None,
+        per_token_timesteps: Any = None,
+        return_dict: bool = True,
+    ) -> Any:
+        """Return the sample of the next sigma.
+
+        Parameters
+        ----------
+        model_output, sample : tensor of shape (B, ...)
+        timestep : float or tensor
+            An entry of `timesteps`.
+        s_churn, s_tmin, s_tmax, s_noise : float
+            Without effect, as in diffusers.
+        generator : torch.Generator or list of them, optional
+            With `stochastic_sampling`, whose noise to take; by default it is ours, from torch's
+            global seed.
+        per_token_timesteps : tensor, optional
+            A timestep for each token, by diffusers' own step.
+        return_dict : bool
+            False returns a tuple.
+
+        Returns
+        -------
+        FlowMatchEulerDiscreteSchedulerOutput
+            ``prev_sample`` in the type of the model's output.
+
+        Raises
+        ------
+        ValueError
+            If `timestep` is an integer or none of `timesteps`, or all steps are taken.
+        """
+        if per_token_timesteps is not None or needs_gradient(model_output, sample):
+            return super().step(
+                model_output,
+                timestep,
+                sample,
+                s_churn,
+                s_tmin,
+                s_tmax,
+                s_noise,
+                generator,
+                per_token_timesteps,
+                return_dict,
+            )
+        refuse_index(timestep)
+        row, table = self._row(timestep)
+        x, output = alike(sample, model_output)
+        given: dict[str, Any] = {}
+        if self.config.stochastic_sampling:
+            given = self._drawn(x, generator, torch.float32)
+        if table.direct:
+            given["history"] = (output,)
+        made = denoise(x, output, row, **given).to(model_output.dtype)
+        self._step_index += 1
+        return FlowMatchEulerDiscreteSchedulerOutput(prev_sample=made) if return_dict else (made,)
