@@ -47,7 +47,7 @@ def seeds(seed: Any, x: Any) -> tuple[int | None, Any]:
     if seed is None:
         return None, None
     if type(seed) is int or (isinstance(seed, Integral) and not isinstance(seed, bool)):
-        if not 0 <= seed < 1 << 64:
+        if not 0 <= int(seed) < 1 << 64:
             raise ValueError(f"seed={seed} must be between 0 and 2**64 - 1")
         return _signed(int(seed)), None
     if not isinstance(seed, torch.Tensor):
@@ -71,7 +71,7 @@ def _listed(seed: Any) -> Any:
     for value in seed:
         if not isinstance(value, Integral) or isinstance(value, bool):
             raise TypeError(f"seed must hold integers, got {value!r}")
-        if not 0 <= value < 1 << 64:
+        if not 0 <= int(value) < 1 << 64:
             raise ValueError(f"seed={value} must be between 0 and 2**64 - 1")
     return torch.tensor([_signed(int(value)) for value in seed], dtype=torch.int64)
 
@@ -80,7 +80,7 @@ def stream(value: Any) -> int:
     """Return a stream's number as a signed 64-bit number, or raise."""
     if type(value) is not int and (not isinstance(value, Integral) or isinstance(value, bool)):
         raise TypeError(f"stream={value!r} must be an integer between 0 and 2**64 - 1")
-    if not 0 <= value < 1 << 64:
+    if not 0 <= int(value) < 1 << 64:
         raise ValueError(f"stream={value} must be between 0 and 2**64 - 1")
     return _signed(int(value))
 
@@ -133,7 +133,7 @@ def place(x: Any, n: int) -> Place | None:
         return x.data_ptr(), n, False
     shape, stride = x.shape, x.stride()
     step = stride[0] if shape[0] > 1 else n
-    orders = [(False, range(x.ndim - 1, 0, -1))]
+    orders: list[tuple[bool, Sequence[int]]] = [(False, range(x.ndim - 1, 0, -1))]
     if x.ndim > 2:
         orders.append((True, (1, *range(x.ndim - 1, 1, -1))))
     for last, dims in orders:

@@ -30,7 +30,7 @@ class Call(NamedTuple):
     seeds: Any
     stream: int  # signed
     noise: Any
-    threshold: Sequence[float] | None
+    threshold: Any  # (quantile, greatest) or None
     n_threads: int | None
     backend: str | None
 

@@ -29,7 +29,9 @@ def denoise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any, Any]) -
     with torch.cuda.device(x.device) if x.is_cuda else nullcontext():
         row = call.row.to(x.device, non_blocking=True)
         bounds = None if call.threshold is None else _bounds(call, row)
-        made = [tensor if tensor is None else _samples.dense_out(tensor, n) for tensor in to]
+        made: list[Any] = [
+            None if tensor is None else _samples.dense_out(tensor, n) for tensor in to
+        ]
         last = made[0][1]
         past = (*call.history, *(None,) * (N_HISTORY - len(call.history)))
         tensors = [

@@ -20,7 +20,7 @@ def noise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any]) -> None:
     n = channels * places
     if samples * n == 0:
         return
-    made = [tensor if tensor is None else _samples.dense_out(tensor, n) for tensor in to]
+    made: list[Any] = [None if tensor is None else _samples.dense_out(tensor, n) for tensor in to]
     last = made[0][1]
     tensors = [_samples.dense(call.x0, n)]
     tensors.append((None, last) if call.eps is None else _samples.dense(call.eps, n))
