@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from unsup_fast.kernels import _samples
+from unsup_fast.kernels._operators import operator
 from unsup_fast.kernels.denoise._run import Call, run
 from unsup_fast.kernels.denoise.terms import (
     ANCHOR_ANCHOR,
@@ -47,7 +48,7 @@ def denoise(call: Call, out: Any, keep: Any, anchor_out: Any) -> Any:
     return out
 
 
-@torch.library.custom_op("unsup_fast::denoise", mutates_args=())
+@operator("denoise", differentiable=True)
 def _denoise(
     x: Tensor,
     output: Tensor,
@@ -78,7 +79,7 @@ def _denoise_fake(x: Any, *arguments: Any) -> list[Any]:
     return [torch.empty_like(x) for _ in range(1 + keep + anchor_out)]
 
 
-@torch.library.custom_op("unsup_fast::denoise_into", mutates_args=("out", "keep", "anchor_out"))
+@operator("denoise_into", mutates=("out", "keep", "anchor_out"))
 def _denoise_into(
     x: Tensor,
     output: Tensor,

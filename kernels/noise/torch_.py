@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from unsup_fast.kernels import _samples
+from unsup_fast.kernels._operators import operator
 from unsup_fast.kernels.noise._run import Call, run
 
 
@@ -29,7 +30,7 @@ def noise(call: Call, out: Any, out_target: Any) -> Any:
     return found[0] if call.target is None else (found[0], found[1])
 
 
-@torch.library.custom_op("unsup_fast::noise", mutates_args=())
+@operator("noise", differentiable=True)
 def _noise(
     x0: Tensor,
     signal: Tensor,
@@ -53,7 +54,7 @@ def _noise_fake(x0: Any, *arguments: Any) -> list[Any]:
     return [torch.empty_like(x0) for _ in range(1 if arguments[6] is None else 2)]
 
 
-@torch.library.custom_op("unsup_fast::noise_into", mutates_args=("out", "out_target"))
+@operator("noise_into", mutates=("out", "out_target"))
 def _noise_into(
     x0: Tensor,
     signal: Tensor,

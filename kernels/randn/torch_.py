@@ -8,6 +8,7 @@ from torch import Tensor
 
 from unsup_fast.kernels import _check, threads
 from unsup_fast.kernels._dispatch import choose, native
+from unsup_fast.kernels._operators import operator
 from unsup_fast.kernels.randn import _seeds, _whole, fill, fill_by_reference
 
 LARGE = 4 << 20  # bytes from which NumPy asks for huge pages, torch not
@@ -82,7 +83,7 @@ def _triton(out: Tensor, seed: int, seeds: Tensor | None, stream: int, first: in
 
 
 # Out of place for the tracer: what it fills, it may have to copy first.
-@torch.library.custom_op("unsup_fast::randn_", mutates_args=("out",))
+@operator("randn_", mutates=("out",))
 def randn_(
     out: Tensor,
     seed: int,

@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unsup_fast.kernels._operators import operator
 from unsup_fast.kernels.sqrtm import native, polar
 
-NAME = "unsup_fast::sqrtm"
+NAME = "sqrtm"
 
 
-@torch.library.custom_op(f"{NAME}_trace", mutates_args=())
+@operator(f"{NAME}_trace", differentiable=True)
 def trace(
     S1: Tensor, S2: Tensor, tol: float, n_threads: int | None, backend: str
 ) -> tuple[Tensor, Tensor]:
@@ -28,7 +29,7 @@ def trace(
     return _values(S1, (value * 2.0 ** (e + f), error * 2.0 ** (e + f)))
 
 
-@torch.library.custom_op(f"{NAME}_slopes", mutates_args=())
+@operator(f"{NAME}_slopes")
 def slopes(S1: Tensor, S2: Tensor, tol: float, backend: str) -> tuple[Tensor, Tensor]:
     """Return the derivatives [D, D] of the trace by S1 and S2."""
     with polar.full_precision():
@@ -40,7 +41,7 @@ def slopes(S1: Tensor, S2: Tensor, tol: float, backend: str) -> tuple[Tensor, Te
     return by_1, by_2
 
 
-@torch.library.custom_op(f"{NAME}_trace_factors", mutates_args=())
+@operator(f"{NAME}_trace_factors", differentiable=True)
 def trace_factors(
     A: Tensor, B: Tensor, tol: float, n_threads: int | None, backend: str
 ) -> tuple[Tensor, Tensor]:
@@ -54,7 +55,7 @@ def trace_factors(
     return _values(A, (value * 2.0 ** (e + f), error * 2.0 ** (e + f)))
 
 
-@torch.library.custom_op(f"{NAME}_slopes_factors", mutates_args=())
+@operator(f"{NAME}_slopes_factors")
 def slopes_factors(A: Tensor, B: Tensor, tol: float, backend: str) -> tuple[Tensor, Tensor]:
     """Return the derivatives of the trace by A [N, D] and B [M, D]: Q B and Q^T A."""
     with polar.full_precision():
@@ -70,7 +71,7 @@ def root(S1: Any, S2: Any, n_threads: int | None, backend: str) -> Any:
     return root_of_product(S1, S2, n_threads, backend)
 
 
-@torch.library.custom_op(f"{NAME}_root", mutates_args=())
+@operator(f"{NAME}_root", differentiable=True)
 def root_of_one(S: Tensor, n_threads: int | None, backend: str) -> Tensor:
     """Return S^(1/2) [D, D]."""
     if backend == "native":
@@ -82,7 +83,7 @@ def root_of_one(S: Tensor, n_threads: int | None, backend: str) -> Tensor:
         return (half + half.T) * 2.0 ** (e - 1)
 
 
-@torch.library.custom_op(f"{NAME}_root_slope", mutates_args=())
+@operator(f"{NAME}_root_slope")
 def root_slope(S: Tensor, grad: Tensor) -> Tensor:
     """Return X [D, D] with S^(1/2) X + X S^(1/2) = grad, made symmetric: the gradient by S."""
     a, e = _prepared("S1", S)
@@ -94,7 +95,7 @@ def root_slope(S: Tensor, grad: Tensor) -> Tensor:
     return (vectors @ within @ vectors.T) * 2.0**-e
 
 
-@torch.library.custom_op(f"{NAME}_root_of_product", mutates_args=())
+@operator(f"{NAME}_root_of_product")
 def root_of_product(S1: Tensor, S2: Tensor, n_threads: int | None, backend: str) -> Tensor:
     """Return (S1 S2)^(1/2) [D, D] = F1^T Q F2."""
     if backend == "native":

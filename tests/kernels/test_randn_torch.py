@@ -68,8 +68,8 @@ def test_compiled():
 
 def test_the_operator_keeps_its_word():
     out, seeds = torch.empty((2, 3, 4)), torch.tensor([1, 2])
-    torch.library.opcheck(torch_.randn_, (out, 5, None, 1, 2, 1, None))
-    torch.library.opcheck(torch_.randn_, (out, 0, seeds, 1, 2, None, "native"))
+    torch.library.opcheck(torch_.randn_.overload, (out, 5, None, 1, 2, 1, None))
+    torch.library.opcheck(torch_.randn_.overload, (out, 0, seeds, 1, 2, None, "native"))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,9 @@
 Not at every instruction set: what is tested does not depend on it.
 """
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -70,15 +73,17 @@ def test_operators_are_what_torch_takes_them_for():
     row, out = row_of(1.0), torch.empty(SHAPE, dtype=torch.float64)
     given = (x, output, row, uncond, history, None, 3, None, 1, None, None, 1, None)
     row[[terms.NEXT_ANCHOR, terms.ANCHOR_ANCHOR]] = 0
-    torch.library.opcheck(of_denoise._denoise, (*given, True, False))
+    torch.library.opcheck(of_denoise._denoise.overload, (*given, True, False))
     plain = (x.detach(), output.detach(), row, None, [], None, 3, None, 1, None, None, 1, None)
     row[terms.NEXT_HISTORY : terms.NEXT_HISTORY + 2] = 0
     row[terms.ANCHOR_HISTORY : terms.ANCHOR_HISTORY + 2] = 0
-    torch.library.opcheck(of_denoise._denoise_into, (*plain, out, None, torch.empty_like(out)))
+    torch.library.opcheck(
+        of_denoise._denoise_into.overload, (*plain, out, None, torch.empty_like(out))
+    )
     half = torch.full((2,), 0.5, dtype=torch.float64)
-    torch.library.opcheck(of_noise._noise, (x, half, half, None, 3, None, 1, "v", 1, None))
+    torch.library.opcheck(of_noise._noise.overload, (x, half, half, None, 3, None, 1, "v", 1, None))
     given = (x.detach(), half, half, None, 3, None, 1, None, 1, None, out, None)
-    torch.library.opcheck(of_noise._noise_into, given)
+    torch.library.opcheck(of_noise._noise_into.overload, given)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -118,3 +123,13 @@ def test_a_compiled_step_has_its_gradient():
     truth = torch.autograd.grad(loss(x, output), (x, output))
     for f, t in zip(found, truth, strict=True):
         torch.testing.assert_close(f, t)
+
+
+def test_the_first_gradient_does_not_load_the_compiler():
+    program = (
+        "import sys, torch; from unsup_fast.kernels.noise import noise;"
+        "x = torch.ones(2, 3, requires_grad=True);"
+        "noise(x, 0.5, 0.5, seed=1).sum().backward();"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -170,9 +170,9 @@ def test_operators_are_whole():
     A, B = rows(9, 5, 1).requires_grad_(), rows(7, 5, 2).requires_grad_()
     S1, S2 = (x.detach().T @ x.detach() for x in (A, B))
     for backend in BACKENDS:
-        torch.library.opcheck(torch_.trace_factors, (A, B, 1e-10, None, backend))
-        torch.library.opcheck(torch_.trace, (S1.requires_grad_(), S2, 1e-10, 2, backend))
-        torch.library.opcheck(torch_.root_of_product, (S1.detach(), S2, None, backend))
+        torch.library.opcheck(torch_.trace_factors.overload, (A, B, 1e-10, None, backend))
+        torch.library.opcheck(torch_.trace.overload, (S1.requires_grad_(), S2, 1e-10, 2, backend))
+        torch.library.opcheck(torch_.root_of_product.overload, (S1.detach(), S2, None, backend))
 
 
 def test_products_are_never_tf32(monkeypatch):

@@ -1,0 +1,73 @@
+"""Operations registered with torch, so that it can compile and differentiate them.
+
+As `torch.library.custom_op`, whose first call takes over a second: it loads torch's compiler.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+NAMESPACE = "unsup_fast"
+
+
+class Operator:
+    """An operation of torch; what is registered with it is as for `torch.library.custom_op`.
+
+    Parameters
+    ----------
+    name : str
+        Of the operation, within `NAMESPACE`.
+    function : callable
+        What it does on any device, with annotated arguments.
+    mutates : sequence of str
+        Arguments that it writes to.
+    differentiable : bool
+        Whether `register_autograd` follows; otherwise going back through it is an error.
+    """
+
+    def __init__(
+        self, name: str, function: Callable[..., Any], mutates: Sequence[str], differentiable: bool
+    ) -> None:
+        self._name = f"{NAMESPACE}::{name}"
+        schema = torch.library.infer_schema(function, mutates_args=mutates)
+        places = [i for i, what in enumerate(_arguments(function)) if what in mutates]
+
+        def run(*arguments: Any) -> Any:
+            for i in places:
+                if arguments[i] is not None:
+                    torch.autograd.graph.increment_version(arguments[i])
+            return function(*arguments)
+
+        torch.library.define(self._name, schema)
+        torch.library.impl(self._name, "CompositeExplicitAutograd", run if places else function)
+        self.overload = getattr(getattr(torch.ops, NAMESPACE), name).default
+        if not (places or differentiable):
+            self.register_autograd(self._undefined)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run the operation."""
+        return self.overload(*arguments)
+
+    def register_fake(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Say which tensors come out, without computing them."""
+        torch.library.register_fake(self._name, function)
+        return function
+
+    def register_autograd(self, backward: Callable[..., Any], **options: Any) -> None:
+        """Give the gradient."""
+        torch.library.register_autograd(self._name, backward, **options)
+
+    def _undefined(self, *_: Any) -> Any:
+        raise RuntimeError(f"{self._name} has no gradient; detach what it is given")
+
+
+def operator(
+    name: str, *, mutates: Sequence[str] = (), differentiable: bool = False
+) -> Callable[[Callable[..., Any]], Operator]:
+    """Make an `Operator` of the function that follows."""
+    return lambda function: Operator(name, function, mutates, differentiable)
+
+
+def _arguments(function: Callable[..., Any]) -> Sequence[str]:
+    return function.__code__.co_varnames[: function.__code__.co_argcount]
