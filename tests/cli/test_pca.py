@@ -1,14 +1,16 @@
 """`unsup-fast pca` and `transform`: what goes in and what comes out."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
 
 from unsup_fast.blocks import _source
-from unsup_fast.cli import pca
+from unsup_fast.cli import pca, progress
 from unsup_fast.cluster import KMeans
-from unsup_fast.decomposition import PCA, IncrementalPCA
+from unsup_fast.decomposition import PCA, IncrementalPCA, _input
 
 OPTIONS = {
     "number": (["-n", 3], {"n_components": 3}),
@@ -174,6 +176,28 @@ def test_pictures(cli, tmp_path):
         assert word in page
     assert 'alt="Mean of the rows"' in page
     assert page.count("data:image/png;base64,") == 4 + 13
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_an_interrupt_between_blocks_in_memory(cli, data, tmp_path, monkeypatch, number):
+    """A mapped file is summed up in blocks: between them progress is shown and signals come."""
+    seen = []
+    part = progress.Lines.part
+
+    def noted(self, done, total, what):
+        part(self, done, total, what)
+        seen.append((done, total))
+        if len(seen) == number:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(_input, "AT_ONCE", 64 * 6 * 4)
+    monkeypatch.setattr(progress.Lines, "part", noted)
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
+    ran = cli("pca", data, "-n", 2, "-o", "out")
+    assert ran.status == 130
+    assert seen == [(64, 300), (128, 300), (192, 300)][:number]
+    assert "21.3 % read" in ran.out
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_interrupt_keeps_nothing(cli, data, tmp_path, monkeypatch):

@@ -13,8 +13,8 @@ from unsup_fast.cli import files
 from unsup_fast.cluster import KMeans
 
 EVERY_ITERATION = (
-    "import sys; from unsup_fast.cli import fitting, run; fitting.CHECKPOINT_EVERY = 0; "
-    "fitting.WRITING_SHARE = 0; sys.exit(run(sys.argv[1:]))"
+    "import sys; from unsup_fast.cli import checkpoint, run; checkpoint.EVERY = 0; "
+    "checkpoint.WRITING_SHARE = 0; sys.exit(run(sys.argv[1:]))"
 )
 
 

@@ -33,9 +33,9 @@ def gpu(monkeypatch):
 
 @pytest.fixture
 def rows():
-    """70 x 3 float64 rows of 2 overlapping Gaussians, off the origin."""
+    """50 x 3 float64 rows of 2 overlapping Gaussians, off the origin."""
     rng = np.random.default_rng(7)
-    parts = [rng.normal(size=(35, 3)) @ rng.normal(size=(3, 3)) + 3 * i for i in range(2)]
+    parts = [rng.normal(size=(25, 3)) @ rng.normal(size=(3, 3)) + 3 * i for i in range(2)]
     return np.concatenate(parts) + 100
 
 
@@ -55,7 +55,7 @@ def agree(ours, theirs, rtol):
 
 @every_kind
 def test_as_on_the_cpu(rows, kind):
-    weight = np.random.default_rng(0).random(70)
+    weight = np.random.default_rng(0).random(50)
     options = {"covariance_type": kind, "random_state": 0, "tol": 0.05}
     ours = GaussianMixture(3, **options).fit(on(rows), sample_weight=on(weight))
     theirs = GaussianMixture(3, **options).fit(rows, sample_weight=weight)
@@ -88,7 +88,7 @@ def test_float32(rows, kind):
 @pytest.mark.parametrize("init", ["k-means++", "random", "random_from_data"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_starts(rows, init, weighted):
-    weight = np.random.default_rng(1).random(70) if weighted else None
+    weight = np.random.default_rng(1).random(50) if weighted else None
     options = {"init_params": init, "random_state": 4, "max_iter": 0}
     ours = GaussianMixture(2, **options).fit(on(rows), sample_weight=weight)
     agree(ours, GaussianMixture(2, **options).fit(rows, sample_weight=weight), 1e-10)
@@ -103,8 +103,8 @@ def test_one_component(rows, kind):
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_empty_clusters_of_the_start_are_moved_as_on_the_cpu(rows, weighted, monkeypatch):
-    monkeypatch.setattr(_init, "_seeded", lambda *arguments: np.array([0, 0, 0, 40]))
-    weight = np.random.default_rng(1).random(70) if weighted else None
+    monkeypatch.setattr(_init, "_seeded", lambda *arguments: np.array([0, 0, 0, 30]))
+    weight = np.random.default_rng(1).random(50) if weighted else None
     options = {"n_components": 4, "max_iter": 0, "reg_covar": 1e-2}
     ours = GaussianMixture(**options).fit(on(rows), sample_weight=weight)
     agree(ours, GaussianMixture(**options).fit(rows, sample_weight=weight), 1e-9)
@@ -116,7 +116,7 @@ def test_parts_of_the_rows_change_rounding_alone(rows):
     with pytest.warns(ConvergenceWarning):
         whole = GaussianMixture(3, device="cuda", **options).fit(rows)
     with pytest.warns(ConvergenceWarning):
-        parts = GaussianMixture(3, chunk_size=37, **options).fit(on(rows))
+        parts = GaussianMixture(3, chunk_size=27, **options).fit(on(rows))
     agree(parts, whole, 1e-10)
     np.testing.assert_array_equal(parts.predict(on(rows)).cpu(), whole.predict(rows))
 
@@ -134,9 +134,8 @@ def test_methods_give_what_they_are_given(rows, tmp_path):
     # Fitted there, used here.
     model.save(tmp_path / "m.safetensors")
     loaded = GaussianMixture.load(tmp_path / "m.safetensors")
-    np.testing.assert_allclose(
-        loaded.set_params(device="cpu").predict_proba(rows), host.predict_proba(rows), rtol=1e-9
-    )
+    there, here = host.predict_proba(rows), loaded.set_params(device="cpu").predict_proba(rows)
+    np.testing.assert_allclose(here, there, rtol=1e-9, atol=1e-300)
 
 
 def test_warm_start_goes_on(rows):
@@ -208,7 +207,7 @@ def test_wrong_arguments(rows):
     with pytest.raises(ValueError, match="weights must be >= 0"):
         model.fit(on(rows), sample_weight=-on(rows)[:, 0])
     with pytest.raises(ValueError, match="at least one non-zero"):
-        model.fit(on(rows), sample_weight=np.zeros(70))
+        model.fit(on(rows), sample_weight=np.zeros(50))
     with pytest.raises(ValueError, match="n_components = 200"):
         GaussianMixture(200).fit(on(rows))
     with pytest.raises(ValueError, match=r"contains NaN.*\n?.*row 0, column 0"):
@@ -221,4 +220,4 @@ def test_wrong_arguments(rows):
     for call in (GaussianMixture(2, device="cuda").fit, model.set_params(device="cuda").predict):
         with pytest.raises(ValueError, match=r"rows that come in blocks \(Source\).*device='cpu'"):
             call(source)
-    assert model.set_params(device="cpu").predict(source).shape == (70,)
+    assert model.set_params(device="cpu").predict(source).shape == (50,)

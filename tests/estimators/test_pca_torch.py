@@ -89,6 +89,34 @@ def test_sizes_at_which_squares_leave_float32(device, magnitude):
     torch.testing.assert_close(model.singular_values_ / magnitude, plain.singular_values_)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(120, 30), (30, 120)], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"iterated_power": 1, "n_oversamples": 3},
+        {"iterated_power": 3, "power_iteration_normalizer": "QR"},
+        {"iterated_power": 0, "power_iteration_normalizer": "none"},
+    ],
+    ids=str,
+)
+def test_randomized_as_on_the_cpu(device, dtype, shape, options):
+    X = (np.random.default_rng(3).normal(size=shape) * 0.9 ** np.arange(shape[1]) + 5).astype(dtype)
+    build = {"n_components": 4, "svd_solver": "randomized", "random_state": 2, **options}
+    model = PCA(**build).fit(torch.from_numpy(X).to(device))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_input, "gpu", lambda X, device: None)
+        expected = PCA(**build).fit(X)
+    rtol = 2e-4 if dtype == np.float32 else 1e-9
+    for name in (*ARRAYS, "mean_"):
+        found = getattr(model, name)
+        assert found.device.type == device.type
+        np.testing.assert_allclose(found.cpu(), getattr(expected, name), rtol=rtol, atol=rtol)
+    assert model.noise_variance_ == pytest.approx(expected.noise_variance_, rel=rtol)
+    assert model._fit_svd_solver == "randomized"
+
+
 def test_batches_on_a_device(device, blobs, tmp_path):
     X = torch.from_numpy(blobs).to(device)
     model, whole = IncrementalPCA(2), PCA(2).fit(X)
@@ -108,9 +136,10 @@ def test_what_a_device_refuses(device, blobs):
     from unsup_fast import blocks
 
     X = torch.from_numpy(blobs)
-    for solver in ("arpack", "randomized"):
-        with pytest.raises(ValueError, match=f"svd_solver='{solver}' is for the CPU"):
-            PCA(2, svd_solver=solver).fit(X)
+    with pytest.raises(ValueError, match="svd_solver='arpack' is for the CPU"):
+        PCA(2, svd_solver="arpack").fit(X)
+    with pytest.raises(ValueError, match="cannot be a string with svd_solver='randomized'"):
+        PCA("mle", svd_solver="randomized").fit(X)
     with pytest.raises(ValueError, match="rows that come in blocks"):
         PCA(2).fit(blocks.source(blobs))
     with pytest.raises(ValueError, match="sparse rows are for the CPU"):

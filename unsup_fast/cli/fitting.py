@@ -56,8 +56,14 @@ class Kept:
     @staticmethod
     def unpacked(arrays: dict[str, Array], state: dict[str, Any]) -> "Kept":
         """Return what was packed."""
-        inertias, changes = (tuple(arrays[name].tolist()) for name in ("inertias", "changes"))
-        return Kept(**state, **(arrays | {"inertias": inertias, "changes": changes}))
+        return Kept(
+            state["iteration"],
+            state["seconds"],
+            arrays["centers"],
+            arrays["labels"],
+            tuple(arrays["inertias"].tolist()),
+            tuple(arrays["changes"].tolist()),
+        )
 
 
 class _Settled(KeyboardInterrupt):

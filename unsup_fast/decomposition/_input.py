@@ -20,6 +20,8 @@ Array = npt.NDArray[Any]
 Progress = Callable[[int, int | None], None]
 
 BLOCK = 1 << 22  # elements of a dense block of sparse rows
+# Bytes of rows in memory that are summed up in one call, unless fewer than so many times D rows.
+AT_ONCE, LEAST = 256 << 20, 8
 EMPTY = Covariance(0, np.empty(0), np.empty((0, 0)), None)
 
 
@@ -33,7 +35,7 @@ def rows(estimator: Any, X: Any, *, reset: bool) -> Any:
 
 
 def blocks_of(X: Any) -> Iterator[Array]:
-    """Yield rows block by block: those of a source, dense ones of CSR, else all."""
+    """Yield rows block by block: those of a source, dense ones of CSR, else all at once."""
     if isinstance(X, Source):
         with closing(X.blocks()) as found:
             for _, block in found:
@@ -52,7 +54,7 @@ def scattered(
     """Return mean and scatter of rows that `rows` let through, merged with those `before`."""
     n_rows = X.rows_if_known if isinstance(X, Source) else X.shape[0]
     done, found = 0, before
-    for block in blocks_of(X):
+    for block in _summed_at_once(X):
         here = covariance(block, n_threads=estimator.n_threads)
         if here.bad is not None:
             row, column = here.bad
@@ -63,6 +65,18 @@ def scattered(
         if callback is not None:
             callback(done, n_rows)
     return found
+
+
+def _summed_at_once(X: Any) -> Iterator[Array]:
+    """Yield blocks of rows, large enough for merging their scatters [D, D] to cost little."""
+    for block in blocks_of(X):
+        if isinstance(X, Source):
+            yield block
+            continue
+        n_columns = block.shape[1]
+        step = max(AT_ONCE // (block.itemsize * n_columns), LEAST * n_columns)
+        for start in range(0, len(block), step):
+            yield block[start : start + step]
 
 
 def scores(X: Any, n_components: int) -> Any:

@@ -1,4 +1,4 @@
-"""PCA of tensors on a device: the rows stay there, in blocks; D x D and N x N go to the host."""
+"""PCA of tensors on a device: rows, D x D and N x N stay there; axes go to the host and back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.utils import check_random_state
 
 from unsup_fast import _arrays
 from unsup_fast._tensors import BLOCK, HostRows, blocks, give, rows
-from unsup_fast.decomposition import _base, _dimension, _input, _solvers
+from unsup_fast.decomposition import _base, _dimension
 from unsup_fast.decomposition._solvers import Axes
 from unsup_fast.kernels.covariance import Covariance, merged
-from unsup_fast.kernels.eigh import eigh
 from unsup_fast.kernels.powers import power_of_two
 
 SAMPLE = 100  # rows whose median is the middle of the data
@@ -34,8 +34,8 @@ def _middle(X: Any) -> Any:
     return sample.sort(dim=0).values[len(sample) // 2].clone()  # [D]
 
 
-def scattered(X: Any, before: Covariance) -> Covariance:
-    """Return mean and scatter of the rows on the host, merged with those `before`."""
+def _summed(X: Any) -> tuple[Any, Any]:
+    """Return mean [D] and scatter [D, D] of the rows, float64 on the device."""
     shift, n_columns = _middle(X), X.shape[1]
     scale = _scale(X, shift)
     sums = torch.zeros(n_columns, dtype=torch.float64, device=X.device)
@@ -50,13 +50,18 @@ def scattered(X: Any, before: Covariance) -> Covariance:
     unit = 1 / scale.double()  # [D] powers of two
     products *= unit[:, None]
     products *= unit
-    whole = ((products + products.T) / 2).cpu().numpy()
-    if not np.isfinite(whole).all():
+    products = (products + products.T) / 2
+    if not torch.isfinite(products).all():
         raise OverflowError(
             f"the covariance of X overflows {X.dtype}; divide X by its largest magnitude"
         )
-    mean = (shift.double() + unit * (sums / len(X))).cpu().numpy()
-    return merged(before, Covariance(len(X), mean, whole, None))
+    return shift.double() + unit * (sums / len(X)), products
+
+
+def scattered(X: Any, before: Covariance) -> Covariance:
+    """Return mean and scatter of the rows on the host, merged with those `before`."""
+    mean, products = (value.cpu().numpy() for value in _summed(X))
+    return merged(before, Covariance(len(X), mean, products, None))
 
 
 def _scale(X: Any, shift: Any) -> Any:
@@ -71,18 +76,19 @@ def attributes_of(estimator: Any, X: Any, gpu: Any) -> dict[str, Any]:
     """Fit `PCA` to a tensor; return its attributes."""
     found = rows(X, gpu, estimator, reset=True)
     solver = estimator._solver(tuple(found.shape), False)
-    if estimator.svd_solver == "auto" and solver == "randomized":
-        solver = "covariance_eigh"
-    if solver not in ("covariance_eigh", "full"):
+    if solver == "arpack":
         raise ValueError(
-            f"svd_solver={solver!r} is for the CPU; pass svd_solver='covariance_eigh' or 'full'"
+            "svd_solver='arpack' is for the CPU; pass svd_solver='covariance_eigh', 'full' or "
+            "'randomized'"
         )
     estimator._fit_svd_solver = solver
     wanted = estimator._wanted(*found.shape)
     if solver == "full":
         axes = _of_svd(found)
+    elif solver == "randomized":
+        axes = _of_random(estimator, found, wanted)
     elif len(found) >= found.shape[1]:
-        axes = _solvers.of_covariance(scattered(found, _input.EMPTY))
+        axes = _of_covariance(found)
     else:
         axes = _of_gram(found)
     k = _dimension.kept(wanted, axes.variances, axes.total, axes.n_rows)
@@ -104,6 +110,62 @@ def _mean(X: Any) -> Any:
     return shift + sums / len(X)
 
 
+def _eigen(matrix: Any) -> tuple[Any, Any]:
+    """Return the eigenvalues of a symmetric matrix, descending, and its eigenvectors as rows."""
+    values, vectors = torch.linalg.eigh(matrix)
+    return values.flip(0), vectors.T.flip(0)
+
+
+def _of_covariance(X: Any) -> Axes:
+    mean, products = _summed(X)
+    values, vectors = _eigen(products)
+    degrees = max(len(X) - 1, 1)
+    host = np.maximum((values / degrees).cpu().numpy(), 0)
+    total = float(products.trace()) / degrees
+    return Axes(len(X), mean.cpu().numpy(), host, total, lambda k: vectors[:k].cpu().numpy())
+
+
+def _of_random(estimator: Any, X: Any, k: int) -> Axes:
+    """Return k axes by a randomized SVD: the draws and steps of scikit-learn's on the CPU.
+
+    Halko, Martinsson & Tropp, "Finding structure with randomness", SIAM Review 53 (2011).
+    """
+    mean = _mean(X)
+    rows = (X - mean).to(X.dtype)  # [N, D]
+    wide = len(X) < X.shape[1]
+    M = rows.T if wide else rows
+    drawn = check_random_state(estimator.random_state).normal(
+        size=(M.shape[1], k + estimator.n_oversamples)
+    )
+    n_iter = estimator.iterated_power
+    if n_iter == "auto":
+        n_iter = 7 if k < 0.1 * min(X.shape) else 4
+    normalizer = estimator.power_iteration_normalizer
+    if normalizer == "auto":
+        normalizer = "none" if n_iter <= 2 else "LU"
+    with _full_precision():
+        Q = torch.from_numpy(drawn).to(X.device, X.dtype)
+        for _ in range(n_iter):
+            Q = _normalized(M @ Q, normalizer)
+            Q = _normalized(M.T @ Q, normalizer)
+        Q = torch.linalg.qr(M @ Q).Q
+        left, singular, right = torch.linalg.svd(Q.T @ M, full_matrices=False)
+        axes = (Q @ left).T if wide else right
+    values = singular.double().cpu().numpy()[:k] ** 2 / (len(X) - 1)
+    total = sum(float((block.double() ** 2).sum()) for _, block in blocks(rows, X.shape[1]))
+    total /= len(X) - 1
+    host = axes[:k].cpu().numpy()
+    return Axes(len(X), mean.cpu().numpy(), values, total, lambda k: host[:k])
+
+
+def _normalized(Y: Any, how: str) -> Any:
+    """Return a basis of what the columns of Y span; how well conditioned is for `how` to say."""
+    if how == "LU":
+        P, L, _ = torch.linalg.lu(Y)
+        return P @ L
+    return torch.linalg.qr(Y).Q if how == "QR" else Y
+
+
 def _of_svd(X: Any) -> Axes:
     mean = _mean(X)
     _, singular, axes = torch.linalg.svd((X - mean).to(X.dtype), full_matrices=False)
@@ -120,16 +182,16 @@ def _of_gram(X: Any) -> Axes:
     for part in parts:
         columns = X[:, part] - mean[part]  # [N, size] float64
         products += columns @ columns.T
-    eigen = eigh(products.cpu().numpy())
+    found, vectors = _eigen(products)
 
     def leading(k: int) -> Any:
-        weights = torch.from_numpy(eigen.leading(k)).to(X.device)  # [k, N]
-        axes = torch.cat([(X[:, part] - mean[part]).T @ weights.T for part in parts])  # [D, k]
+        weights = vectors[:k].T  # [N, k]
+        axes = torch.cat([(X[:, part] - mean[part]).T @ weights for part in parts])  # [D, k]
         q, r = torch.linalg.qr(axes)
         return (q * r.diagonal().sign()).T.cpu().numpy()
 
     degrees = len(X) - 1
-    values = np.maximum(eigen.values / degrees, 0)
+    values = np.maximum((found / degrees).cpu().numpy(), 0)
     total = float(products.trace()) / degrees
     return Axes(len(X), mean.cpu().numpy(), values, total, leading)
 

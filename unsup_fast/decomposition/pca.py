@@ -85,9 +85,8 @@ class PCA(Projection):
     Notes
     -----
     A torch tensor is read where it is. After a fit on one the attributes that are arrays are
-    tensors on its device; methods return the kind of array that they are given. On a GPU the
-    solvers are "auto", "covariance_eigh" and "full"; the matrix of D x D or N x N, the smaller, is
-    decomposed on the CPU.
+    tensors on its device; methods return the kind of array that they are given. On a GPU there is
+    no "arpack".
 
     References
     ----------

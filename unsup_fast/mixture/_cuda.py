@@ -42,17 +42,20 @@ def _there(value: Any, X: Any) -> Any:
 
 def _on_host(found: Em) -> Em:
     """Return sums on the host, brought there at once; what is as long as the rows stays."""
-    sums = [value for value in found[:5] if value is not None]
+    sums: list[Any] = [value for value in found[:5] if value is not None]
     together = torch.cat([value.reshape(-1) for value in sums]).cpu().numpy()
     ends = np.cumsum([value.numel() for value in sums])
-    parts = iter(np.split(together, ends[:-1]))
-    host = [None if v is None else next(parts).reshape(v.shape) for v in found[:5]]
-    return Em(float(host[0]), float(host[1]), *host[2:], *found[5:])
+    parts = np.split(together, ends[:-1])
+    likelihood, weight, *moments_ = (
+        part.reshape(value.shape) for part, value in zip(parts, sums, strict=True)
+    )
+    host: list[Any] = moments_ or [None] * 3
+    return Em(float(likelihood), float(weight), host[0], host[1], host[2], *found[5:])
 
 
 def _em(X: Any, *mixture: Any, n_threads: int, **options: Any) -> Em:
-    *parameters, covariance_type = (_there(value, X) for value in mixture)
-    return _on_host(expectation.em(X, *parameters, covariance_type, **options))
+    parameters: list[Any] = [_there(value, X) for value in mixture]
+    return _on_host(expectation.em(X, *parameters, **options))
 
 
 def _moments_given(
