@@ -52,9 +52,9 @@ void unclipped(const Mix<T, T>& m, const MixWeights<Compute<T>>& w, int64_t b, C
     });
 }
 
-// OUT bounds [B]: s of dynamic thresholding.
+// OUT bounds [B]: s of dynamic thresholding. False if it was interrupted.
 template <class T>
-void thresholds(const Denoise& d, const Mix<T, T>& m, const MixWeights<Compute<T>>& w,
+bool thresholds(const Denoise& d, const Mix<T, T>& m, const MixWeights<Compute<T>>& w,
                 const Run& run, Compute<T>* bounds) {
     using C = Compute<T>;
     const int64_t n = d.grid.channels * d.grid.places;
@@ -69,13 +69,19 @@ void thresholds(const Denoise& d, const Mix<T, T>& m, const MixWeights<Compute<T
     std::atomic<int64_t> next{0};
     in_parallel(threads, [&](int thread) {
         C* x0 = rooms[size_t(thread)].get();
-        for (int64_t b; (b = next.fetch_add(1)) < d.grid.samples && !stop.poll(thread);) {
-            unclipped(m, w, b, x0);
-            const C found = quantile_of_sizes(x0, n, d.quantile, bins[size_t(thread)].get());
-            const C most = C(d.greatest);
-            bounds[b] = found < 1 ? C(1) : found > most ? most : found;
+        try {  // tensors of different formats need more memory than there may be
+            for (int64_t b; (b = next.fetch_add(1)) < d.grid.samples && !stop.poll(thread);) {
+                unclipped(m, w, b, x0);
+                const C found = quantile_of_sizes(x0, n, d.quantile, bins[size_t(thread)].get());
+                const C most = C(d.greatest);
+                bounds[b] = found < 1 ? C(1) : found > most ? most : found;
+            }
+        } catch (...) {
+            stop.fail(std::current_exception());
         }
     });
+    stop.rethrow();
+    return !stop.requested();
 }
 
 // A batch of dense tensors in one format, of which no sample is different, is one row of elements.
@@ -97,6 +103,7 @@ void flatten(Mix<T, T>& m) {
 template <class T>
 void denoise(const Denoise& d, const Run& run) {
     using C = Compute<T>;
+    if (d.grid.samples * d.grid.channels * d.grid.places == 0) return;
     const Samples given[kSources] = {d.x,          d.output,     d.uncond,
                                      d.anchor,     d.history[0], d.history[1],
                                      d.history[2], d.history[3], d.noise};
@@ -137,7 +144,7 @@ void denoise(const Denoise& d, const Run& run) {
     Buffer<C> bounds;
     if (d.thresholded && d.grid.channels * d.grid.places > 0) {
         bounds = buffer<C>(d.grid.samples, 0);
-        thresholds(d, m, w, run, bounds.get());
+        if (!thresholds(d, m, w, run, bounds.get())) return;
     } else {
         flatten(m);
     }

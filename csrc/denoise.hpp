@@ -15,7 +15,7 @@
 //
 // Thresholding (Saharia et al. 2022, section 2.3): s is the quantile of |x0| in a sample, between
 // order statistics by linear interpolation, not below 1 nor above `greatest`; x0 is clipped to +-s
-// and divided by s. A NaN makes the sample NaN.
+// and divided by s. A NaN makes the sample NaN; an infinity is one of the sizes.
 //
 // An output may be an input, or share nothing with one. Threads change no bit.
 #pragma once

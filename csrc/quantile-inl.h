@@ -5,7 +5,8 @@ namespace {
 
 constexpr int kBins = 2048;
 
-// The quantile of |x|, between order statistics by linear interpolation; NaN if one of x is.
+// The quantile of |x|, between order statistics by linear interpolation; NaN if one of x is. It is
+// infinite where it lies past the last finite one.
 // Magnitudes are counted by their leading bits, which are in order, and only those of the two bins
 // in question are ranked. x [N], N > 0, is changed; bins [kBins] is room.
 template <class C>
@@ -38,7 +39,9 @@ C quantile_of_sizes(C* x, int64_t n, double quantile, int64_t* bins) {
     C* const at = x + (low - before);
     std::nth_element(x, at, x + found);
     const C below = *at, above = high > low ? *std::min_element(at + 1, x + found) : below;
-    return C(double(below) + (rank - double(low)) * (double(above) - double(below)));
+    const double share = rank - double(low);
+    if (share == 0 || below == above) return below;
+    return C(double(below) + share * (double(above) - double(below)));
 }
 
 }  // namespace

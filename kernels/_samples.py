@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.autograd import forward_ad
 
 from unsup_fast.kernels import threads
 from unsup_fast.kernels._dispatch import native
@@ -58,7 +59,7 @@ def seeds(seed: Any, x: Any) -> tuple[int | None, Any]:
         raise ValueError(
             f"seed has shape {tuple(seed.shape)}; pass an int or one for each of {len(x)} samples"
         )
-    return None, seed.to(x.device)
+    return None, seed.to(x.device).contiguous()
 
 
 def _signed(value: int) -> int:
@@ -86,8 +87,14 @@ def stream(value: Any) -> int:
 
 
 def direct(tensors: Any) -> bool:
-    """Whether an operation may run now, neither traced nor with a gradient to be had."""
-    if torch.compiler.is_compiling():
+    """Whether an operation may run now: not traced, transformed or with a gradient to be had."""
+    if torch.compiler.is_compiling() or torch._C._is_tracing():
+        return False
+    if forward_ad._current_level >= 0:
+        _refuse_tangents(tensors)
+    if torch._C._are_functorch_transforms_active() or torch._C._len_torch_dispatch_stack():
+        return False
+    if tensors[0].is_meta:
         return False
     grad = torch.is_grad_enabled()
     for value in tensors:
@@ -99,6 +106,14 @@ def direct(tensors: Any) -> bool:
     return True
 
 
+def _refuse_tangents(tensors: Any) -> None:
+    for value in tensors:
+        if value is not None and forward_ad.unpack_dual(value).tangent is not None:
+            raise NotImplementedError(
+                "noise and denoise have no forward-mode gradient; use backward()"
+            )
+
+
 def threads_for(x: Any, n_threads: int | None) -> int:
     """Return the threads to run; one for a tensor that is done before others have started."""
     if n_threads is None and x.numel() <= 8192:
@@ -108,7 +123,7 @@ def threads_for(x: Any, n_threads: int | None) -> int:
 
 def new_like(x: Any) -> Any:
     """Return a tensor like x to be filled."""
-    made = torch.empty_like(x)
+    made = empty_like(x)
     if made.is_cpu and made.nbytes >= LARGE:
         bytes_ = torch.as_strided(made, (made.numel(),), (1,)).view(torch.uint8)
         native().use_huge_pages(bytes_.numpy())
@@ -131,6 +146,12 @@ def place(x: Any, n: int) -> Place | None:
     """Return where x [B, ...] of n elements a sample lies; None if its samples are not dense."""
     if x.is_contiguous():
         return x.data_ptr(), n, False
+    found = layout(x, n)
+    return None if found is None else (x.data_ptr(), *found)
+
+
+def layout(x: Any, n: int) -> tuple[int, bool] | None:
+    """Return the step between samples and whether channels are last; None if not dense."""
     shape, stride = x.shape, x.stride()
     step = stride[0] if shape[0] > 1 else n
     orders: list[tuple[bool, Sequence[int]]] = [(False, range(x.ndim - 1, 0, -1))]
@@ -143,15 +164,24 @@ def place(x: Any, n: int) -> Place | None:
                 break
             expected *= shape[dim]
         else:
-            return x.data_ptr(), step, last
+            return step, last
     return None
+
+
+def empty_like(x: Any) -> Any:
+    """Return a tensor for an output, in the format of x if that is one of the two."""
+    made = torch.empty_like(x)
+    if made.is_contiguous() or layout(made, math.prod(x.shape[1:])) is not None:
+        return made
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
 def place_in(x: Any, n: int, kept: list[Any]) -> Place | None:
     """Return where x lies, or a copy of it that is put into `kept`."""
-    found = place(x, n)
+    negative = n == 1 and x.is_neg()  # of more elements a sample is not dense
+    found = None if negative else place(x, n)
     if found is None:
-        kept.append(x.contiguous())
+        kept.append(x.resolve_neg().contiguous())
         found = place(kept[-1], n)
     return found
 

@@ -11,9 +11,10 @@ namespace {
 
 using Place = std::optional<std::tuple<uintptr_t, int64_t, bool>>;  // address, step, channels last
 
-Samples samples(const Place& place) {
+Samples samples(const Place& place, const Grid& g) {
     if (!place) return {};
     const auto& [address, step, last] = *place;
+    require(address != 0 || g.samples * g.channels * g.places == 0, "a tensor has no memory");
     return {reinterpret_cast<void*>(address), step, last};
 }
 
@@ -36,16 +37,18 @@ void noise(int element, const std::array<int64_t, 3>& shape, const std::array<Pl
     require(0 <= target && target < 4, "target: unknown");
     const bool paired = bool(out[1]) == (Target(target) != Target::none);
     require(in[0] && out[0] && paired, "a tensor is missing");
-    require(bool(in[1]) != (seed || seeds != 0), "one of eps and seed is needed");
-    const Noise noise{grid(element, shape),
-                      samples(in[0]),
-                      samples(in[1]),
+    const Grid g = grid(element, shape);
+    // Seeds of no samples have no address.
+    require(g.samples == 0 || bool(in[1]) != (seed || seeds != 0), "one of eps and seed is needed");
+    const Noise noise{g,
+                      samples(in[0], g),
+                      samples(in[1], g),
                       draw(seed, seeds, stream),
                       reinterpret_cast<const double*>(signal),
                       reinterpret_cast<const double*>(sigma),
                       Target(target),
-                      samples(out[0]),
-                      samples(out[1])};
+                      samples(out[0], g),
+                      samples(out[1], g)};
     run_free(threads, [&](const Run& r) { level().noise(noise, r); });
 }
 
@@ -54,10 +57,9 @@ bool fits(const Denoise& d) {
     const Row& r = d.row;
     double entries[sizeof r / sizeof(double)];
     std::memcpy(entries, &r, sizeof r);
-    double sum = 0;
-    for (double& entry : entries)
-        if (&entry != &entries[3]) sum += entry;
-    bool fit = std::isfinite(sum) && r.clip >= 0;
+    bool fit = r.clip >= 0;
+    for (const double& entry : entries)
+        fit = fit && (&entry == &entries[3] || std::isfinite(entry));
     const bool noisy = d.noise.data != nullptr || d.draw.seeds != nullptr;
     fit = fit && (noisy || r.next_noise == 0);
     fit = fit && (d.anchor.data != nullptr || (r.next_anchor == 0 && r.anchor_anchor == 0));
@@ -74,21 +76,22 @@ bool denoise(int element, const std::array<int64_t, 3>& shape, uintptr_t row,
              const std::array<Place, 3>& out, int threads) {
     require(in[0] && in[1] && out[0], "a tensor is missing");
     require(!(in[8] && (seed || seeds != 0)), "both of noise and seed are given");
-    Denoise d{grid(element, shape),
+    const Grid g = grid(element, shape);
+    Denoise d{g,
               {},
-              samples(in[0]),
-              samples(in[1]),
-              samples(in[2]),
-              samples(in[3]),
-              {samples(in[4]), samples(in[5]), samples(in[6]), samples(in[7])},
-              samples(in[8]),
+              samples(in[0], g),
+              samples(in[1], g),
+              samples(in[2], g),
+              samples(in[3], g),
+              {samples(in[4], g), samples(in[5], g), samples(in[6], g), samples(in[7], g)},
+              samples(in[8], g),
               draw(seed, seeds, stream),
               threshold.has_value(),
               threshold ? (*threshold)[0] : 0,
               threshold ? (*threshold)[1] : 0,
-              samples(out[0]),
-              samples(out[1]),
-              samples(out[2])};
+              samples(out[0], g),
+              samples(out[1], g),
+              samples(out[2], g)};
     static_assert(sizeof d.row == 21 * sizeof(double), "kernels/denoise/terms.py");
     std::memcpy(&d.row, reinterpret_cast<const void*>(row), sizeof d.row);
     if (!fits(d)) return false;

@@ -73,7 +73,7 @@ def _check_row(call: Call) -> None:
     clip = values[CLIP]
     if not clip >= 0:
         raise ValueError(f"row[CLIP]={clip} must be 0 or more; infinity clips nothing")
-    if not math.isfinite(sum(values[:CLIP]) + sum(values[CLIP + 1 :])):
+    if not all(map(math.isfinite, values[:CLIP] + values[CLIP + 1 :])):
         raise ValueError(f"row must be finite but for an infinite CLIP, got {values}")
     if not call.noisy:
         _check_absent(values, NEXT_NOISE, "NEXT_NOISE", "seed or noise")

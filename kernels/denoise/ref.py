@@ -1,5 +1,6 @@
 """Reference for `denoise`: the formulas in float64, rounded once."""
 
+import math
 from typing import Any
 
 import torch
@@ -43,7 +44,7 @@ def denoise(
         x0 = torch.clamp(x0, -row[CLIP], row[CLIP])
     else:
         quantile, greatest = threshold
-        s = torch.quantile(x0.abs().reshape(len(x), -1), quantile, dim=1).clamp(1, greatest)
+        s = _quantile(x0.abs().reshape(len(x), -1), quantile).clamp(1, greatest)
         s = s.view(-1, *[1] * (x.ndim - 1))
         x0 = torch.clamp(x0, -s, s) / s
     kept = row[KEEP_X] * x + row[KEEP_X0] * x0
@@ -59,3 +60,13 @@ def denoise(
     if row[NEXT_NOISE] != 0:
         next_x = next_x + row[NEXT_NOISE] * z.double()
     return next_x.to(dtype), kept.to(dtype), next_anchor.to(dtype)
+
+
+def _quantile(sizes: Any, quantile: float) -> Any:
+    """Return the quantile of each row, NaN if there is a NaN in it."""
+    ordered = sizes.sort(dim=1).values  # [B, N]
+    rank = quantile * (sizes.shape[1] - 1)
+    below, above = ordered[:, math.floor(rank)], ordered[:, math.ceil(rank)]
+    weight = rank - math.floor(rank)
+    found = torch.where(below == above, below, (1 - weight) * below + weight * above)
+    return torch.where(ordered[:, -1].isnan(), torch.nan, found)

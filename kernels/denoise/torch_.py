@@ -9,6 +9,8 @@ from torch import Tensor
 from unsup_fast.kernels import _samples
 from unsup_fast.kernels._operators import operator
 from unsup_fast.kernels.denoise._run import Call, run
+from unsup_fast.kernels.denoise.quantile import between
+from unsup_fast.kernels.denoise.quantile import places as places_of
 from unsup_fast.kernels.denoise.terms import (
     ANCHOR_ANCHOR,
     ANCHOR_HISTORY,
@@ -43,7 +45,7 @@ def denoise(call: Call, out: Any, keep: Any, anchor_out: Any) -> Any:
             if tensor is not None:
                 tensor.copy_(next(rest))
         return made[0] if out is None else out.copy_(made[0])
-    out = torch.empty_like(call.x) if out is None else out
+    out = _samples.empty_like(call.x) if out is None else out
     _denoise_into(*inputs, out, keep, anchor_out)
     return out
 
@@ -76,7 +78,7 @@ def _denoise(
 @_denoise.register_fake
 def _denoise_fake(x: Any, *arguments: Any) -> list[Any]:
     keep, anchor_out = arguments[-2:]
-    return [torch.empty_like(x) for _ in range(1 + keep + anchor_out)]
+    return [_samples.empty_like(x) for _ in range(1 + keep + anchor_out)]
 
 
 @operator("denoise_into", mutates=("out", "keep", "anchor_out"))
@@ -171,10 +173,8 @@ def _through_threshold(x0: Any, grad: Any, quantile: float, greatest: float) -> 
     """Return the gradient in x0 [B, ...] of clamp(x0, -s, s) / s, s the quantile of its sizes."""
     flat, grad_flat = x0.reshape(len(x0), -1), grad.reshape(len(x0), -1)  # [B, N]
     ordered, places = flat.abs().sort(dim=1)
-    rank = quantile * (flat.shape[1] - 1)
-    low = int(rank)
-    high, share = min(low + 1, flat.shape[1] - 1), rank - low
-    found = torch.lerp(ordered[:, low], ordered[:, high], share)[:, None]  # [B, 1]
+    low, high, share = places_of(flat.shape[1], quantile)
+    found = between(ordered[:, low], ordered[:, high], share)[:, None]  # [B, 1]
     s = found.clamp(1, greatest)
     inside = flat.abs() <= s
     of_x0 = torch.where(inside, grad_flat / s, 0)

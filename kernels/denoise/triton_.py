@@ -13,6 +13,8 @@ import triton.language as tl
 
 from unsup_fast.kernels import _samples
 from unsup_fast.kernels.denoise._run import Call
+from unsup_fast.kernels.denoise.quantile import between
+from unsup_fast.kernels.denoise.quantile import places as places_of_quantile
 from unsup_fast.kernels.denoise.terms import GUIDANCE, N_HISTORY, X0_OUTPUT, X0_X
 from unsup_fast.kernels.noise.triton_ import normals_of, places_of
 
@@ -73,10 +75,8 @@ def _bounds(call: Call, row: Any) -> Any:
     x0 = row[X0_X] * call.x.to(dtype) + row[X0_OUTPUT] * model
     sizes = x0.abs().reshape(len(x0), -1).sort(dim=1).values  # [B, N]
     quantile, greatest = call.threshold or (0, 1)
-    rank = quantile * (sizes.shape[1] - 1)
-    low = int(rank)
-    high = min(low + 1, sizes.shape[1] - 1)
-    s = torch.lerp(sizes[:, low].double(), sizes[:, high].double(), rank - low)
+    low, high, share = places_of_quantile(sizes.shape[1], quantile)
+    s = between(sizes[:, low].double(), sizes[:, high].double(), share)
     s = torch.where(sizes[:, -1].isnan(), torch.nan, s.clamp(1, greatest))
     return s.to(dtype)
 

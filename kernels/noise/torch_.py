@@ -23,9 +23,9 @@ def noise(call: Call, out: Any, out_target: Any) -> Any:
             for value, to in zip(made, (out, out_target), strict=False)
         ]
     else:
-        found = [torch.empty_like(call.x0) if out is None else out]
+        found = [_samples.empty_like(call.x0) if out is None else out]
         if call.target is not None:
-            found.append(torch.empty_like(call.x0) if out_target is None else out_target)
+            found.append(_samples.empty_like(call.x0) if out_target is None else out_target)
         _noise_into(*call, found[0], found[1] if call.target is not None else None)
     return found[0] if call.target is None else (found[0], found[1])
 
@@ -51,7 +51,7 @@ def _noise(
 
 @_noise.register_fake
 def _noise_fake(x0: Any, *arguments: Any) -> list[Any]:
-    return [torch.empty_like(x0) for _ in range(1 if arguments[6] is None else 2)]
+    return [_samples.empty_like(x0) for _ in range(1 if arguments[6] is None else 2)]
 
 
 @operator("noise_into", mutates=("out", "out_target"))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unsup_fast.kernels import _check, threads
+from unsup_fast.kernels import _check, _samples, threads
 from unsup_fast.kernels._dispatch import choose, native
 from unsup_fast.kernels._operators import operator
 from unsup_fast.kernels.randn import _seeds, _whole, fill, fill_by_reference
@@ -40,7 +40,7 @@ def randn(
         _check_out(out, shape, dtype, device)
         filled = out
     number, numbers = _one_or_each(seed, shape, filled.device)
-    plain = type(filled) is Tensor and not torch.compiler.is_compiling()
+    plain = _samples.direct((filled,))
     if plain and out is None and filled.device.type == "cpu" and filled.nbytes >= LARGE:
         native().use_huge_pages(filled.view(torch.uint8).numpy())
     run = _fill if plain else randn_

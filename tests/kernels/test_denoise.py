@@ -198,6 +198,27 @@ def test_thresholds_are_torchs_quantiles(dtype, quantile):
         torch.testing.assert_close(found.double(), truth, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("backend", ["native", "ref"])
+@pytest.mark.parametrize(("quantile", "s"), [(0.9, 9.0), (0.95, 20.0), (1.0, 20.0)])
+def test_a_threshold_among_infinite_sizes(backend, quantile, s):
+    output = torch.arange(11.0).repeat(2, 1)
+    output[:, 10] = torch.tensor([torch.inf, -torch.inf])
+    row = torch.zeros(terms.N_TERMS, dtype=torch.float64)
+    row[[terms.X0_OUTPUT, terms.KEEP_X0, terms.NEXT_KEEP]] = 1
+    found = denoise(torch.zeros_like(output), output, row, threshold=(quantile, 20.0),
+                    backend=backend)  # fmt: skip
+    torch.testing.assert_close(found, output.clamp(-s, s) / s)
+
+
+def test_entries_whose_sum_is_not_finite():
+    row = torch.zeros(terms.N_TERMS, dtype=torch.float64)
+    row[[terms.X0_OUTPUT, terms.KEEP_X]], row[terms.KEEP_X0] = 1.7e308, -1.7e308
+    x = torch.ones(2, 3)
+    out = torch.full_like(x, 9.0)
+    denoise(x, x, row, out=out)
+    assert not (out == 9).any()
+
+
 def test_empty():
     for shape in ((0,), (0, 3, 4, 4), (2, 0), (2, 3, 0, 4)):
         x = torch.empty(shape)
