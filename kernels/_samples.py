@@ -186,15 +186,22 @@ def place_in(x: Any, n: int, kept: list[Any]) -> Place | None:
     return found
 
 
-def place_out(name: str, x: Any, n: int) -> Place:
-    """Return where the output x lies, or raise."""
-    found = place(x, n)
-    if found is None or (found[1] < n and x.shape[0] > 1):
-        raise ValueError(
-            f"{name} has strides {x.stride()}; its samples must be dense, row-major or "
-            "channels-last: pass torch.empty_like(x)"
-        )
-    return found
+def places_out(names: Any, to: Any, n: int) -> tuple[list[Place | None], list[Any]]:
+    """Return where outputs lie, and what to write to: themselves, or what is copied to them."""
+    places: list[Place | None] = []
+    into = list(to)
+    for i, x in enumerate(to):
+        found = None if x is None else place(x, n)
+        if x is not None and (found is None or (found[1] < n and x.shape[0] > 1)):
+            if found is not None or 0 in x.stride():
+                raise ValueError(
+                    f"{names[i]} has strides {x.stride()}, so that elements share memory; pass "
+                    "torch.empty_like(x)"
+                )
+            into[i] = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+            found = place(into[i], n)
+        places.append(found)
+    return places, into
 
 
 def check_overlap(
@@ -258,10 +265,12 @@ def foreign(tensors: Any, last: bool) -> int:
     return sum((its_last != last) << i for i, (_, its_last) in enumerate(tensors))
 
 
-def changed(outs: Any) -> None:
-    """Tell autograd that tensors were written to."""
-    for out in outs:
-        if out is not None:
+def written(to: Any, into: Any) -> None:
+    """Copy what was written elsewhere, and tell autograd of what was written in place."""
+    for out, made in zip(to, into, strict=True):
+        if out is not made:
+            out.copy_(made)
+        elif out is not None:
             torch.autograd.graph.increment_version(out)
 
 

@@ -71,7 +71,8 @@ def denoise(
         Dynamic thresholding in place of CLIP: with s the quantile of abs(x0) in a sample, not
         below 1 nor above `greatest`, x0 is clipped to +-s and divided by s (Imagen, section 2.3).
     keep, anchor_out, out : tensors like x, optional
-        Where to write d, the next anchor and the next sample. Each may be one of the inputs.
+        Where to write d, the next anchor and the next sample, by a copy if they are neither
+        row-major nor channels-last. Each may be one of the inputs.
     n_threads : int, optional
         Threads to run; None for all. The result is the same to the bit.
     backend : {"native", "triton", "ref"}, optional

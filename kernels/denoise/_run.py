@@ -54,13 +54,10 @@ def run(call: Call, out: Any, keep: Any, anchor_out: Any) -> None:
     tensors = (x, call.output, call.uncond, call.anchor, *past, call.noise)
     ins = [None if tensor is None else _samples.place_in(tensor, n, copies) for tensor in tensors]
     to = (out, keep, anchor_out)
-    outs = [
-        None if tensor is None else _samples.place_out(name, tensor, n)
-        for name, tensor in zip(OUTS, to, strict=True)
-    ]
+    outs, into = _samples.places_out(OUTS, to, n)
     _samples.check_overlap(INS, ins, OUTS, outs, shape, x.itemsize)
-    fill(call, shape, ins, outs, to)
-    _samples.changed(to)
+    fill(call, shape, ins, outs, into)
+    _samples.written(to, into)
 
 
 INS = ("x", "output", "uncond", "anchor", *(f"history[{j}]" for j in range(N_HISTORY)), "noise")

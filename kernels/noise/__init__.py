@@ -47,7 +47,8 @@ def noise(
     target : {None, "eps", "v", "flow"}
         What to return beside x_t: eps, signal eps - sigma x0, or eps - x0.
     out, out_target : tensors like x0, optional
-        Where to write x_t and the target; `out` may be x0 or eps, `out_target` the other.
+        Where to write x_t and the target, by a copy if they are neither row-major nor
+        channels-last; `out` may be x0 or eps, `out_target` the other.
     n_threads : int, optional
         Threads to run; None for all. The result is the same to the bit.
     backend : {"native", "triton", "ref"}, optional

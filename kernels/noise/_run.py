@@ -36,12 +36,11 @@ def run(call: Call, out: Any, out_target: Any) -> None:
     ins = [_samples.place_in(x0, n, copies), None]
     if call.eps is not None:
         ins[1] = _samples.place_in(call.eps, n, copies)
-    outs = [_samples.place_out("out", out, n), None]
-    if out_target is not None:
-        outs[1] = _samples.place_out("out_target", out_target, n)
+    to = (out, out_target)
+    outs, into = _samples.places_out(OUTS, to, n)
     _samples.check_overlap(INS, ins, OUTS, outs, shape, x0.itemsize)
-    fill(call, shape, ins, outs, (out, out_target))
-    _samples.changed((out, out_target))
+    fill(call, shape, ins, outs, into)
+    _samples.written(to, into)
 
 
 INS, OUTS = ("x0", "eps"), ("out", "out_target")

@@ -83,6 +83,16 @@ def test_outputs_may_be_inputs():
     assert all(torch.equal(f, t) for f, t in zip(found, truth, strict=True))
 
 
+def test_any_strides():
+    x0, eps, made = tensor((3, 2, 4), DTYPES[0], 0), tensor((3, 2, 4), DTYPES[0], 1), coefficients(3)
+    truth = noise(x0, *made, eps=eps, target="v")
+    turned = x0.transpose(0, 2).contiguous().transpose(0, 2)
+    found = noise(turned, *made, eps=eps, target="v", out=turned)
+    assert found[0] is turned
+    for one, other in zip(found, truth, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_empty():
     for shape in ((0,), (0, 3, 4, 4), (2, 0)):
         assert noise(torch.empty(shape), 0.5, 0.5, seed=1).shape == shape

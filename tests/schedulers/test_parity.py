@@ -338,6 +338,23 @@ EACH = [
 NAMES = [f"{name},{named(config)}" for name, config, _ in EACH]
 
 
+@pytest.mark.parametrize(("name", "config", "options"), EACH, ids=NAMES)
+def test_any_strides(name, config, options):
+    """A sample that is a view of a packed one, as of video and of transposed latents."""
+    made = []
+    for scheduler in as_it_is(name, **config):
+        generator = torch.Generator().manual_seed(1)
+        takes = "generator" in inspect.signature(scheduler.step).parameters
+        given = {"generator": generator, **options} if takes else options
+        scheduler.set_timesteps(3)
+        scheduler.is_scale_input_called = True
+        x = torch.randn(2, 5, 3, 4, generator=generator).permute(0, 2, 3, 1)
+        for t in scheduler.timesteps:
+            x = scheduler.step(x.sin(), t, x, **given).prev_sample
+        made.append(x)
+    torch.testing.assert_close(*made, rtol=FLOAT32, atol=FLOAT32)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize(("name", "config", "options"), EACH, ids=NAMES)
 def test_half_types(name, config, options, dtype, monkeypatch):
