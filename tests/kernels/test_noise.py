@@ -84,7 +84,8 @@ def test_outputs_may_be_inputs():
 
 
 def test_any_strides():
-    x0, eps, made = tensor((3, 2, 4), DTYPES[0], 0), tensor((3, 2, 4), DTYPES[0], 1), coefficients(3)
+    x0, eps = tensor((3, 2, 4), DTYPES[0], 0), tensor((3, 2, 4), DTYPES[0], 1)
+    made = coefficients(3)
     truth = noise(x0, *made, eps=eps, target="v")
     turned = x0.transpose(0, 2).contiguous().transpose(0, 2)
     found = noise(turned, *made, eps=eps, target="v", out=turned)
