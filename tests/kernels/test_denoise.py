@@ -116,7 +116,7 @@ def test_any_strides(backend):
         its_keep = form(torch.full_like(x, torch.nan))
         strided = form(x.clone())
         found = denoise(strided, output, row, **options, keep=its_keep, backend=backend)
-        assert found.stride() == torch.empty_like(strided).stride()
+        assert found.is_contiguous()
         version = strided._version
         denoise(strided, output, row, **options, out=strided, backend=backend)
         assert strided._version > version
