@@ -158,6 +158,28 @@ def test_a_path_may_end_at_the_image(sampler):
     assert table.rows[-1, NEXT_NOISE] == 0
 
 
+@pytest.mark.parametrize("sampler", EVERY)
+def test_a_path_may_be_one_step(sampler):
+    table = sampler(normalized([1.0, 0.0], [3.0]))
+    assert len(table.rows) == 1
+    assert np.isfinite(np.delete(table.rows, CLIP, axis=1)).all()
+
+
+@pytest.mark.parametrize("sampler", [deis, lms, dpm_solver, unipc])
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_a_path_may_stand_still(sampler, order):
+    """Equal timesteps: a step that changes nothing, and an output that is there twice."""
+    levels = [9.0, 5.0, 5.0, 5.0, 3.0, 2.0, 2.0, 1.0, 0.5]
+    table = sampler(normalized(levels, np.arange(8.0)), order=order)
+    assert np.isfinite(np.delete(table.rows, CLIP, axis=1)).all()
+    x = torch.linspace(-2, 2, 8, dtype=torch.float64).view(2, 4)
+    seen = []
+    sample(lambda x, t: x.tanh(), table, x, callback=lambda i, x: seen.append(x.clone()))
+    if sampler is not unipc:  # which corrects where it stands
+        assert torch.allclose(seen[0], seen[1]) and torch.allclose(seen[4], seen[5])
+    assert torch.allclose(seen[1], seen[2])
+
+
 @pytest.mark.parametrize("sampler", [ddim, ddpm, partial(dpm_solver, order=3)])
 def test_a_path_may_start_without_any_image(sampler):
     schedule = zero_terminal_snr(alphas_cumprod(linear_betas()))

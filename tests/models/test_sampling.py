@@ -106,6 +106,8 @@ def test_threads_arrays_and_memory_formats_change_nothing(table):
     made = sample(on_arrays, table, x.numpy(), seed=3)
     assert isinstance(made, np.ndarray)
     np.testing.assert_array_equal(made, wanted.numpy())
+    packed = sample(lambda x, t: (on_arrays(x, t),), table, x.numpy(), seed=3)
+    np.testing.assert_array_equal(packed, made)
 
 
 @pytest.mark.parametrize("table", SAMPLERS)
@@ -250,6 +252,7 @@ def test_the_graph_is_the_loop(table):
     ("change", "error", "message"),
     [
         ({"x": [1.0]}, TypeError, "x must be a tensor or an ndarray"),
+        ({"seed": 1.5}, TypeError, "seed must be an int or one int a sample, got float"),
         ({"x": torch.ones(2, 3, dtype=torch.int64)}, TypeError, "floating-point"),
         ({"table": ddim(PATH).to("cpu")}, TypeError, "as the sampler made it"),
         ({"guidance": 2.0}, ValueError, "uncond is missing"),

@@ -64,6 +64,8 @@ def spread_seed(seed: Any, n_samples: int) -> Any:
     if isinstance(seed, torch.Tensor):
         return seed
     one = isinstance(seed, int | np.integer)
+    if not one and not isinstance(seed, Sequence | np.ndarray):
+        raise TypeError(f"seed must be an int or one int a sample, got {type(seed).__name__}")
     values = [index(value) for value in ([seed] if one else seed)]
     for value in values:
         if not 0 <= value < 1 << 64:
@@ -282,11 +284,16 @@ def _runner(
     return loop
 
 
-def _output(value: Any, x: Any) -> Any:
-    """Return the tensor in what a model returned, of the type of x."""
+def _unpacked(value: Any) -> Any:
+    """Return the output in a tuple, or in an object with `sample`."""
     if isinstance(value, tuple):
         value = value[0]
-    value = getattr(value, "sample", value)
+    return getattr(value, "sample", value)
+
+
+def _output(value: Any, x: Any) -> Any:
+    """Return the tensor in what a model returned, of the type of x."""
+    value = _unpacked(value)
     if not isinstance(value, torch.Tensor):
         raise TypeError(f"the model returned {type(value).__name__}, not a tensor like x")
     if value.shape != x.shape:
@@ -298,7 +305,8 @@ def _output(value: Any, x: Any) -> Any:
 
 def _on_arrays(model: Model) -> Model:
     def called(x: Any, t: Any) -> Any:
-        return torch.from_numpy(np.ascontiguousarray(model(x.numpy(), t.numpy())))
+        made = _unpacked(model(x.numpy(), t.numpy()))
+        return torch.from_numpy(np.ascontiguousarray(made))
 
     return called
 

@@ -3,6 +3,7 @@
 from math import factorial
 
 import numpy as np
+import numpy.typing as npt
 
 from unsup_fast.models.diffusion.path import Path
 from unsup_fast.models.diffusion.samplers._rows import needs_noise
@@ -46,13 +47,28 @@ def nodes(levels: Array, end: float, step: int, order: int) -> Array:
     return np.asarray((recent - levels[step]) / (end - levels[step]))
 
 
+def stands(path: Path) -> npt.NDArray[np.bool_]:
+    """Return whether a step arrives where it starts, as between equal timesteps: [S]."""
+    return (path.next_signal == path.signal) & (path.next_sigma == path.sigma)
+
+
+def apart(path: Path) -> list[int]:
+    """Return how many of the last outputs lie at different levels, 1 in a step that stands: [S]."""
+    same = (path.signal[1:] == path.signal[:-1]) & (path.sigma[1:] == path.sigma[:-1])
+    made = [1]
+    for repeated in same:
+        made.append(1 if repeated else made[-1] + 1)
+    return [1 if still else n for n, still in zip(made, stands(path), strict=True)]
+
+
 def step_orders(path: Path, order: int, lower_order_final: bool | None) -> list[int]:
     """Return the order of each step: one more with every output there is, fewer at the end.
 
-    An output at signal 0 is infinitely far away, and of use in its own step only.
+    An output at signal 0 is infinitely far away, and of use in its own step only; of two at one
+    level there is one.
     """
     n_steps, n_far = path.timesteps.size, int((path.signal == 0).sum())
-    orders = [max(1, min(order, step + 1 - n_far)) for step in range(n_steps)]
+    orders = [max(1, min(order, n, step + 1 - n_far)) for step, n in enumerate(apart(path))]
     short = n_steps < SHORT if lower_order_final is None else lower_order_final
     if short:
         orders[-2:-1] = [min(2, made) for made in orders[-2:-1]]

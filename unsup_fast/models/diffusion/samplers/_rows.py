@@ -23,7 +23,7 @@ from unsup_fast.models.diffusion.table import Table, make
 
 def image(prediction: str, signal: Array, sigma: Array) -> tuple[Array, Array]:
     """Return the weights of x and of the model's output in x_0 at levels that have them: [S]."""
-    if prediction == "epsilon" and not signal.min() > 0:
+    if prediction == "epsilon" and (signal <= 0).any():
         raise ValueError(
             "the path starts where nothing is left of the image, and noise says nothing of it: "
             "pass prediction='v_prediction' or 'sample', or raise the last of alphas_cumprod"
@@ -33,7 +33,7 @@ def image(prediction: str, signal: Array, sigma: Array) -> tuple[Array, Array]:
 
 def noise(prediction: str, signal: Array, sigma: Array) -> tuple[Array, Array]:
     """Return the weights of x and of the model's output in eps at levels that have them: [S]."""
-    if prediction == "sample" and not sigma.min() > 0:
+    if prediction == "sample" and (sigma <= 0).any():
         raise ValueError(
             "the path starts at the image itself, which says nothing of the noise: pass "
             "prediction='epsilon' or 'v_prediction', or start at a small sigma"

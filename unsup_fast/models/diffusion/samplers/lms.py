@@ -1,8 +1,16 @@
 """The linear multistep method (Adams-Bashforth) in s / a on the predicted noise."""
 
+import numpy as np
+
 from unsup_fast.kernels.denoise.terms import NEXT_HISTORY, NEXT_KEEP, NEXT_X
 from unsup_fast.models.diffusion.path import Path
-from unsup_fast.models.diffusion.samplers._multistep import check_order, nodes, weights
+from unsup_fast.models.diffusion.samplers._multistep import (
+    apart,
+    check_order,
+    nodes,
+    stands,
+    weights,
+)
 from unsup_fast.models.diffusion.samplers._rows import blank, keep_noise, needs_signal
 from unsup_fast.models.diffusion.table import Table, make
 
@@ -46,8 +54,9 @@ def lms(
     keep_noise(rows, path)
     levels, ends = path.sigma / path.signal, path.next_sigma / path.next_signal
     rows[:, NEXT_X] = path.next_signal / path.signal
-    for step in range(path.timesteps.size):
-        made = min(order, step + 1)
+    known, still = apart(path), stands(path)
+    for step in np.flatnonzero(~still):
+        made = min(order, known[step])
         shape = weights(nodes(levels, ends[step], step, made), 0.0)
         shape *= path.next_signal[step] * (ends[step] - levels[step])
         rows[step, NEXT_KEEP] = shape[0]

@@ -15,7 +15,14 @@ from unsup_fast.kernels.denoise.terms import (
     NEXT_X,
 )
 from unsup_fast.models.diffusion.path import Path
-from unsup_fast.models.diffusion.samplers._multistep import check_order, half_logs, nodes, phi
+from unsup_fast.models.diffusion.samplers._multistep import (
+    apart,
+    check_order,
+    half_logs,
+    nodes,
+    phi,
+    stands,
+)
 from unsup_fast.models.diffusion.samplers._rows import blank, keep_image, keep_noise, needs_signal
 from unsup_fast.models.diffusion.schedules import Array
 from unsup_fast.models.diffusion.table import Table, make
@@ -77,13 +84,14 @@ def unipc(
     else:
         keep_noise(rows, path)
     n_steps = path.timesteps.size
+    known, still = apart(path), stands(path)
     before = 1
     for step in range(n_steps):
         most = min(order, n_steps - step) if lower_order_final else order
-        made = 1 if path.next_sigma[step] == 0 else min(most, step + 1)
+        made = 1 if path.next_sigma[step] == 0 else min(most, known[step])
         of_x, predictor = _update(path, step, made, kind, predict_image, corrector=False)
         rows[step, NEXT_HISTORY : NEXT_HISTORY + made - 1] = predictor[1:]
-        if step == 0 or step - 1 in uncorrected:
+        if step == 0 or step - 1 in uncorrected or still[step - 1]:
             rows[step, ANCHOR_X] = 1.0
             rows[step, NEXT_X], rows[step, NEXT_KEEP] = of_x, predictor[0]
         else:
