@@ -1,6 +1,8 @@
 """What the schedulers promise beside the numbers: noise, types, errors, attributes."""
 
+import copy
 import inspect
+import pickle
 import subprocess
 import sys
 
@@ -91,6 +93,25 @@ def test_own_noise_is_fresh_in_each_step_and_run(name, config, options):
             drawn.append((z - z.mean()) / z.std())
     similar = torch.stack(drawn) @ torch.stack(drawn).T / 2000
     torch.testing.assert_close(similar, torch.eye(6), rtol=0, atol=0.12)
+
+
+@pytest.mark.parametrize("name", ["FusedDDPM", "FusedDDIM"])
+def test_coefficients_outlive_a_copy(name):
+    """They stay of float64 when the float32 table is copied; a table that is changed counts."""
+    scheduler = getattr(unsup_fast, name)()
+    exact = scheduler._alphas()
+    for copied in (copy.deepcopy(scheduler), pickle.loads(pickle.dumps(scheduler))):
+        assert (copied._alphas() == exact).all()
+    scheduler.alphas_cumprod = scheduler.alphas_cumprod.clone()
+    assert (scheduler._alphas() == exact).all()
+    scheduler.alphas_cumprod *= 0.5
+    torch.testing.assert_close(torch.from_numpy(scheduler._alphas()), torch.from_numpy(exact) / 2)
+
+
+@pytest.mark.parametrize("name", ["FusedDPMSolverMultistep", "FusedUniPCMultistep"])
+def test_as_many_steps_as_timesteps(name, walk):
+    scheduler = getattr(unsup_fast, name)(num_train_timesteps=100)
+    assert all(x.isfinite().all() for x in walk(scheduler, 100).samples)
 
 
 def test_no_number_is_taken_from_torch_without_need(walk):

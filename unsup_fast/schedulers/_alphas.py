@@ -48,6 +48,7 @@ class Tabled(Fused):
 
     _exact: Any = None
     _given: tuple[Any, ...] = ()
+    _values: Any = None
     _roots: tuple[Any, Any] | None = None
 
     alphas_cumprod: Any
@@ -57,9 +58,12 @@ class Tabled(Fused):
         now = state(self.alphas_cumprod)
         if self._exact is None:
             self._exact, self._given = exact(self.config), now
+            self._values = self.alphas_cumprod.cpu().clone()
         elif not unchanged(self._given, now):
-            self._exact, self._given = self.alphas_cumprod.double().cpu().numpy(), now
-            self._roots = None
+            values, self._given = self.alphas_cumprod.cpu().clone(), now
+            if not torch.equal(values, self._values):  # else it was copied, or moved to a device
+                self._exact, self._values = values.double().numpy(), values
+                self._roots = None
         made: Array = self._exact
         return made
 
