@@ -1,6 +1,7 @@
 """Pictures from folders, archives and arrays: all of them, in order, and what is no picture."""
 
 import io
+import os
 import zipfile
 
 import numpy as np
@@ -197,3 +198,43 @@ def test_arrays_of_an_archive_are_named(tmp_path, pictures):
     with pytest.raises(DataError, match="holds a 7 x 6 x 5 x 3, b 2 x 6 x 5 x 3"):
         images(tmp_path / "x.npz")
     assert len(images(tmp_path / "x.npz", key="b")) == 2
+
+
+def test_what_is_no_file_and_what_is_hidden(tmp_path):
+    (tmp_path / ".thumbnails").mkdir()
+    (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
+    for name in ("a.png", ".thumbnails/a.png"):
+        Image.new("RGB", (2, 2)).save(tmp_path / name)
+    found = images(tmp_path)
+    assert [len(batch) for _, batch in found.batches()] == [1]
+    assert found.skipped == []
+
+
+def test_transparency_is_left_out_in_silence(tmp_path):
+    picture = Image.fromarray(np.arange(12, dtype=np.uint8).reshape(2, 2, 3)).convert("P")
+    picture.save(tmp_path / "a.png", transparency=bytes(range(256)))
+    [(_, batch)] = images(tmp_path).batches()
+    np.testing.assert_array_equal(batch[0], np.asarray(picture.convert("RGB")))
+
+
+def test_formats_that_need_other_programs_are_not_read(tmp_path):
+    content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n"
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(DataError, match="is no picture"):
+        list(images(tmp_path).batches())
+
+
+def test_damaged_and_encrypted_members_are_left_out(tmp_path):
+    content = io.BytesIO()
+    Image.new("RGB", (20, 20), (1, 2, 3)).save(content, "BMP")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("a.bmp", "b.bmp"):
+            archive.writestr(name, content.getvalue())
+    whole = bytearray((tmp_path / "a.zip").read_bytes())
+    last = whole.rfind(b"PK\x01\x02")
+    for place, bits in ((6, 1), (last + 8, 1)):  # of the first entry's header, and of the last's
+        whole[place] |= bits
+    (tmp_path / "a.zip").write_bytes(whole)
+    with pytest.warns(UserWarning, match="1 of 2 files could not be read"):
+        assert sum(len(batch) for _, batch in images(tmp_path / "a.zip").batches()) == 1

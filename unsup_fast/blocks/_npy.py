@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,10 @@ from unsup_fast.blocks._feed import DataError, Feed, Piece, matrix, times
 Array = npt.NDArray[Any]
 
 STEP = 1 << 20  # bytes read at once, so that they are converted while in cache
+
+# What a zip archive raises that is not whole, encrypted, or compressed in some other way.
+UNZIPPED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
+DAMAGED = (*UNZIPPED, ValueError, KeyError, SyntaxError, TokenError)
 
 
 def feed(path: Path) -> Feed:
@@ -54,7 +59,7 @@ def load(path: Path) -> Array:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except PermissionError as error:
         raise DataError(f"{path}: permission denied") from error
-    except (ValueError, EOFError, OSError, SyntaxError) as error:
+    except (ValueError, EOFError, OSError, SyntaxError, TokenError) as error:
         raise DataError(_why_not_npy(path, error)) from error
     if not isinstance(array, np.ndarray):
         raise DataError(f"{path}: is an .npz archive; rename it to end in .npz")
@@ -91,7 +96,9 @@ def _npz(path: Path, key: str | None, notes: list[str], least: int = 2) -> Array
         raise
     except PermissionError as error:
         raise DataError(f"{path}: permission denied") from error
-    except (ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except FileNotFoundError:
+        raise
+    except DAMAGED as error:
         if "object" in str(error).lower():
             raise DataError(
                 f"{path}: array {name!r} holds Python objects, which are never unpickled"

@@ -15,12 +15,13 @@ import numpy.typing as npt
 from unsup_fast import _arrays, _extras
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks._ahead import ahead
-from unsup_fast.blocks._npy import archive_array, load
+from unsup_fast.blocks._npy import UNZIPPED, archive_array, load
 
 Array = npt.NDArray[Any]
 Batch = Any  # an array [n, H, W, 3], or a list of arrays [H, W, 3] of several sizes
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # others may run programs
 BATCH = 32
 NAMED = 3  # files that a warning lists
 
@@ -113,7 +114,10 @@ def images(data: Any, *, key: str | None = None, size: tuple[int, int] | None = 
         raise DataError(f"{path}: no such file or directory")
     if path.is_dir():
         names = sorted(
-            str(file.relative_to(path)) for file in path.rglob("*") if _is_picture(file.name)
+            name
+            for file in path.rglob("*")
+            if _is_picture(name := str(file.relative_to(path)))
+            and not (file.is_dir() or file.is_fifo())
         )
         return _of_files(
             path, names, lambda: None, lambda _, name: (path / name).read_bytes(), size
@@ -178,13 +182,7 @@ def _of_files(
                 for name in names[start : start + batch]:
                     try:
                         found.append(decoded(content(archive, name), size))
-                    except (
-                        OSError,
-                        ValueError,
-                        SyntaxError,
-                        zipfile.BadZipFile,
-                        EOFError,
-                    ) as error:
+                    except (*UNZIPPED, ValueError, SyntaxError) as error:
                         source.skipped.append(f"{name} ({' '.join(str(error).split())})")
                 alike = len({picture.shape for picture in found}) == 1
                 yield np.stack(found) if alike else found
@@ -198,7 +196,8 @@ def _of_files(
 def decoded(content: bytes, size: tuple[int, int] | None = None) -> Array:
     """Return the picture of a file as bytes [H, W, 3].
 
-    Transparency is left out, grey is repeated, 16 bits become 8 by dividing by 257.
+    Transparency and the orientation in EXIF are left out, as by other tools; of an animation the
+    first picture is taken; grey is repeated; 16 bits become 8 by dividing by 257.
 
     Raises
     ------
@@ -208,8 +207,9 @@ def decoded(content: bytes, size: tuple[int, int] | None = None) -> Array:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(content)) as opened:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             picture: Any = opened
+            opened.info.pop("transparency", None)  # Pillow warns of some that it leaves out
             if opened.mode.startswith("I;16"):
                 grey = np.asarray(opened, dtype=np.float64) / 257
                 picture = Image.fromarray(np.rint(grey).astype(np.uint8))

@@ -2,13 +2,14 @@
 
 import io
 import os
-import zipfile
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from unsup_fast import _arrays, _replacing
+from unsup_fast.blocks._npy import archive_array
 
 Array = npt.NDArray[Any]
 
@@ -55,18 +56,17 @@ def load_statistics(path: str | os.PathLike[str]) -> Statistics:
     Raises
     ------
     ValueError
-        If the file holds no such arrays.
-    OSError
-        If it cannot be opened.
+        If the file holds no such arrays, or cannot be read.
+    FileNotFoundError
+        If there is none.
     """
     name = os.fspath(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile) or not {"mu", "sigma"} <= set(file):
-                raise ValueError("it holds no arrays 'mu' and 'sigma'")
-            return checked(file["mu"], file["sigma"])
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"cannot read statistics from '{name}': {error}") from None
+        mu, sigma = (archive_array(Path(path), key) for key in Statistics._fields)
+        return checked(mu, sigma)
+    except (ValueError, TypeError) as error:
+        reason = str(error).removeprefix(f"{name}: ")
+        raise ValueError(f"cannot read statistics from '{name}': {reason}") from None
 
 
 def checked(mu: Any, sigma: Any, names: tuple[str, str] = ("mu", "sigma")) -> Statistics:
@@ -83,7 +83,7 @@ def checked(mu: Any, sigma: Any, names: tuple[str, str] = ("mu", "sigma")) -> St
 def check_shapes(mean: Any, covariance: Any, names: tuple[str, str]) -> None:
     """Raise unless these are a mean and a covariance of real numbers."""
     for name, value in zip(names, (mean, covariance), strict=True):
-        kind = str(value.dtype).rpartition(".")[2]
+        kind = getattr(value.dtype, "name", str(value.dtype)).rpartition(".")[2]
         if kind.rstrip("0123456789") not in ("float", "bfloat", "int", "uint"):
             raise TypeError(f"{name} holds {value.dtype}; pass real numbers")
     if mean.ndim != 1 or len(mean) == 0 or tuple(covariance.shape) != (len(mean), len(mean)):
