@@ -46,9 +46,19 @@ def to_numpy(value: Any, name: str) -> Any:
     return value.detach().numpy()
 
 
+def compiling() -> bool:
+    """Whether torch.compile traces this, so that tensors have no values to be looked at."""
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.compiler.is_compiling())
+
+
 def on_host(value: Any) -> Any:
     """Return a tensor, wherever it is, as an array, and the rest as it is."""
-    return value.detach().cpu().numpy() if is_tensor(value) else value
+    if not is_tensor(value):
+        return value
+    if value.dtype == sys.modules["torch"].bfloat16:  # NumPy has no such type
+        value = value.float()
+    return value.detach().cpu().numpy()
 
 
 def like(value: Any, tensor: bool) -> Any:

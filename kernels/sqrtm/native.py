@@ -21,7 +21,7 @@ def trace(S1: Array, S2: Array, n_threads: int | None) -> tuple[float, float]:
     (a, e), (b, f) = prepared("S1", S1), prepared("S2", S2)
     with threads.in_blas(n_threads):
         value, error = _trace(a, b)
-    return float(np.ldexp(value, e + f)), float(np.ldexp(error, e + f))
+    return _unscaled(value, error, e + f)
 
 
 def trace_factors(A: Array, B: Array, n_threads: int | None) -> tuple[float, float]:
@@ -29,7 +29,13 @@ def trace_factors(A: Array, B: Array, n_threads: int | None) -> tuple[float, flo
     (a, e), (b, f) = scaled("A", A), scaled("B", B)
     with threads.in_blas(n_threads):
         value, error = _of_factors(_few(a), _few(b))
-    return float(np.ldexp(value, e + f)), float(np.ldexp(error, e + f))
+    return _unscaled(value, error, e + f)
+
+
+def _unscaled(value: float, error: float, exponent: int) -> tuple[float, float]:
+    with np.errstate(over="ignore"):  # infinity, where the trace is more than float64 can hold
+        found = np.ldexp([value, error], exponent)
+    return float(found[0]), float(found[1])
 
 
 def root(S1: Array, S2: Array | None, n_threads: int | None) -> Array:

@@ -218,3 +218,19 @@ def test_bad_merges(rng):
         score.update(rng.normal(size=(3, 3)), real=False)
     with pytest.raises(KeyError, match="fake"):
         KernelDistance().load_state_dict({"real": np.ones((2, 2))})
+
+
+@pytest.mark.parametrize("scale", [1e120, 1e200])
+@pytest.mark.parametrize("grad", [False, True])
+def test_more_than_float64_holds(scale, grad):
+    torch = pytest.importorskip("torch")
+    X, Y = np.random.default_rng(0).normal(size=(2, 9, 3)) * scale
+    with pytest.raises(ValueError, match="more than float64 can hold"):
+        kernel_distance(torch.tensor(X, requires_grad=True) if grad else X, Y, subsets=None)
+
+
+def test_tensors_without_columns():
+    torch = pytest.importorskip("torch")
+    X = torch.rand(5, 0, requires_grad=True)
+    with pytest.raises(ValueError, match="at least one column"):
+        kernel_distance(X, X, subsets=None)

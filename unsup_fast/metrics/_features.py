@@ -61,10 +61,16 @@ def features(name: str, value: Any) -> Array:
     return rows
 
 
+def tensor_rows(name: str, value: Any) -> None:
+    """Raise unless a tensor is what `features` takes, on whichever device it is."""
+    dense = value.layout == sys.modules["torch"].strided and not value.is_complex()
+    sound = dense and value.ndim == 2 and value.shape[1] > 0
+    if not (sound and (_arrays.compiling() or value.isfinite().all())):
+        features(name, value)  # says what is wrong
+
+
 def matrix(name: str, value: Any) -> Array:
     """Return numbers as `features` does, finite or not."""
-    if _arrays.is_tensor(value) and value.dtype == sys.modules["torch"].bfloat16:
-        value = value.float()
     array = np.asarray(_arrays.on_host(value))
     if array.dtype.kind not in "buif":
         raise TypeError(f"{name} holds {array.dtype}; pass real numbers")

@@ -53,9 +53,9 @@ class Accumulator:
         step = max(len(self.sums.mean), ROWS)
         room = step - sum(map(len, self.left))
         while len(rows) >= room:
-            whole = np.concatenate([*self.left, rows[:room]])  # [step, D]
+            parts = [*self.left, rows[:room]]
+            self.sums = merged(self.sums, self._summed(parts, n_threads))
             self.left, rows, room = [], rows[room:], step
-            self.sums = merged(self.sums, covariance(whole, n_threads=n_threads))
         if len(rows):
             self.left.append(rows.copy())
 
@@ -63,7 +63,7 @@ class Accumulator:
         """Add the rows of another one, after those of this one."""
         if other.sums.n_rows:
             self.sums = merged(self.sums, other.sums)
-        for rows in other.left:
+        for rows in list(other.left):  # which may be this one
             self.add(rows, n_threads)
 
     def compute(self, n_threads: int | None) -> Gaussian:
@@ -80,6 +80,10 @@ class Accumulator:
             return Gaussian(n_rows, mean + beside, rows, None)
         found = self.sums
         if self.left:
-            last = covariance(np.concatenate(self.left), n_threads=n_threads)
-            found = merged(found, last)
+            found = merged(found, self._summed(self.left, n_threads))
         return Gaussian(n_rows, found.mean, None, found.scatter / (n_rows - 1))
+
+    def _summed(self, parts: list[Array], n_threads: int | None) -> Covariance:
+        # In float64: rounding of float32 would make a singular covariance a regular one.
+        rows = np.concatenate(parts, dtype=np.float64)
+        return covariance(rows, n_threads=n_threads)

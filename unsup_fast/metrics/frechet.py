@@ -16,7 +16,7 @@ import numpy as np
 
 from unsup_fast import _arrays
 from unsup_fast.kernels import sqrtm
-from unsup_fast.metrics._features import check_columns, features, warn_of_few
+from unsup_fast.metrics._features import check_columns, features, tensor_rows, warn_of_few
 from unsup_fast.metrics._gaussians import Accumulator, Array, Gaussian
 from unsup_fast.metrics.statistics import Statistics, check_shapes, checked
 
@@ -66,6 +66,9 @@ def frechet_distance(
             check_shapes(values[names[0]], values[names[1]], names)
         double = sys.modules["torch"].float64
         mu1, sigma1, mu2, sigma2 = (value.to(double) for value in values.values())
+        for name, mean in (("mu1", mu1), ("mu2", mu2)):
+            if not (_arrays.compiling() or mean.isfinite().all()):
+                raise ValueError(f"{name} holds NaN or infinity; it must be finite")
     else:
         mu1, sigma1 = checked(mu1, sigma1, ("mu1", "sigma1"))
         mu2, sigma2 = checked(mu2, sigma2, ("mu2", "sigma2"))
@@ -75,9 +78,10 @@ def frechet_distance(
             "layer of the same network"
         )
     cross = sqrtm.trace_sqrtm(sigma1, sigma2, n_threads=n_threads)
-    apart = mu1 - mu2
-    found = apart @ apart + (sigma1.trace() + sigma2.trace() - 2 * cross)
-    return found.clamp_min(0) if tensors else max(float(found), 0.0)
+    if tensors:
+        return _distance(mu1 - mu2, sigma1.trace() + sigma2.trace(), cross)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _distance(mu1 - mu2, sigma1.trace() + sigma2.trace(), cross)
 
 
 def feature_frechet_distance(X: Any, Y: Any, *, n_threads: int | None = None) -> Any:
@@ -105,27 +109,36 @@ def feature_frechet_distance(X: Any, Y: Any, *, n_threads: int | None = None) ->
     """
     import torch
 
-    rows = X if _arrays.is_tensor(X) else torch.from_numpy(features("X", X))
+    rows = X if _arrays.is_tensor(X) else torch.tensor(features("X", X))
     mean1, factor1 = _factored("X", rows)
-    if isinstance(Y, tuple):
+    if isinstance(Y, tuple) and len(Y) == 2 and np.ndim(Y[0]) == 1 and np.ndim(Y[1]) == 2:
         of_y = checked(*Y)
         device = rows.device
         mean2 = torch.from_numpy(of_y.mu).to(device)
         factor2 = torch.from_numpy(sqrtm.factor(of_y.sigma, n_threads=n_threads)).to(device)
     else:
-        others = Y if _arrays.is_tensor(Y) else torch.from_numpy(features("Y", Y))
+        others = Y if _arrays.is_tensor(Y) else torch.tensor(features("Y", Y))
         mean2, factor2 = _factored("Y", others.to(rows.device))
     check_columns(factor1, factor2)
     cross = sqrtm.trace_sqrtm_factors(factor1, factor2, n_threads=n_threads)
     apart = mean1 - mean2
     total = factor1.square().sum() + factor2.square().sum()
-    found = (apart @ apart + (total - 2 * cross)).clamp_min(0)
+    found = _distance(apart, total, cross)
     return found if _arrays.is_tensor(X) else found.item()
+
+
+def _distance(apart: Any, variance: Any, cross: Any) -> Any:
+    """Return |mu1 - mu2|^2 + Tr (S1 + S2) - 2 Tr (S1 S2)^(1/2), no less than zero."""
+    found = apart @ apart + (variance - 2 * cross)
+    if not (_arrays.compiling() or np.isfinite(_arrays.on_host(found))):
+        raise ValueError("the distance is more than float64 can hold; divide all by a constant")
+    return found.clamp_min(0) if _arrays.is_tensor(found) else max(float(found), 0.0)
 
 
 def _factored(name: str, rows: Any) -> tuple[Any, Any]:
     """Return mean [D] and A [N, D] with covariance A^T A of a tensor of rows."""
-    if rows.ndim != 2 or len(rows) < 2:
+    tensor_rows(name, rows)
+    if len(rows) < 2:
         raise ValueError(
             f"{name} has shape {tuple(rows.shape)}; a covariance needs two rows or more, (N, D)"
         )
@@ -264,8 +277,9 @@ class FrechetDistance:
                 for side in (real, fake)
             ]
             cross = sqrtm.trace_sqrtm_factors(*factors, n_threads=self.n_threads)
-        apart = real.mean - fake.mean
-        return max(float(apart @ apart + (_variance(real) + _variance(fake) - 2 * cross)), 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            apart, variance = real.mean - fake.mean, _variance(real) + _variance(fake)
+            return float(_distance(apart, variance, cross))
 
     def state_dict(self) -> dict[str, Array]:
         """Return plain arrays, which `load_state_dict` takes."""
@@ -296,6 +310,9 @@ class FrechetDistance:
                 sides[name] = checked(state[f"{name}_mu"], state[f"{name}_sigma"])
             elif f"{name}_n_rows" in state:
                 sides[name] = _restored(name, state)
+        columns = {len(s.mu if isinstance(s, Statistics) else s.sums.mean) for s in sides.values()}
+        if len(columns) > 1:
+            raise ValueError(f"the two sides of the state have {sorted(columns)} columns")
         self._sides = sides
 
     def _gaussian(self, name: str) -> Gaussian:
@@ -352,12 +369,17 @@ def _joined(side: Accumulator) -> Array:
 def _restored(name: str, state: Mapping[str, Any]) -> Accumulator:
     n_rows = int(state[f"{name}_n_rows"])
     mean, scatter, rows = (
-        np.array(state[f"{name}_{part}"]) for part in ("mean", "scatter", "rows")
+        np.array(_arrays.on_host(state[f"{name}_{part}"])) for part in ("mean", "scatter", "rows")
     )
     side = Accumulator(len(mean))
+    if n_rows < 0 or rows.shape[1:] != mean.shape:
+        raise ValueError(
+            f"the state has {n_rows} {name} rows summed up, a mean of shape {mean.shape} and rows "
+            f"of shape {rows.shape}; pass what state_dict returned"
+        )
     if n_rows:
         found = checked(mean, scatter, (f"{name}_mean", f"{name}_scatter"))
         side.sums = side.sums._replace(n_rows=n_rows, mean=found.mu, scatter=found.sigma)
     if len(rows):
-        side.left = [features(f"{name}_rows", rows)]
+        side.add(features(f"{name}_rows", rows), None)
     return side

@@ -28,6 +28,7 @@ from unsup_fast.metrics._features import (
     KeptFeatures,
     check_columns,
     features,
+    tensor_rows,
     warn_of_few,
     whole,
 )
@@ -146,7 +147,10 @@ def kernel_distance(
             if callback is not None:
                 callback(done, len(tiles))
     m, n = sizes if subsets is None else (subset_size, subset_size)
-    distances = sums[0] / (m * (m - 1)) + sums[1] / (n * (n - 1)) - 2 * sums[2] / (m * n)  # [S]
+    with np.errstate(invalid="ignore"):
+        distances = sums[0] / (m * (m - 1)) + sums[1] / (n * (n - 1)) - 2 * sums[2] / (m * n)  # [S]
+    if not (torch or np).isfinite(distances).all():
+        raise ValueError("kernels are more than float64 can hold; divide features by a constant")
     if torch and distances.requires_grad:
         return Estimate(distances.mean(), distances.std(correction=0))
     distances = _arrays.on_host(distances)
@@ -204,8 +208,7 @@ def _tensors(X: Any, Y: Any) -> tuple[Any, Any]:
     device, found = devices.pop(), []
     for name, value in (("X", X), ("Y", Y)):
         rows = value if _arrays.is_tensor(value) else torch.from_numpy(features(name, value))
-        if rows.ndim != 2 or rows.is_complex() or not torch.isfinite(rows).all():
-            features(name, rows)  # says what is wrong
+        tensor_rows(name, rows)
         found.append(rows.to(device, torch.float64))
     _check_shapes(*found)
     return found[0], found[1]
@@ -272,6 +275,7 @@ def _tiles(groups: Iterable[tuple[Any, Any, Any]]) -> Iterator[Tile]:
                         yield Tile(pair, subset, rows, columns, pair < 2 and i == j)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _sum(X: Any, Y: Any, kernel: Kernel, members: Subsets | None, tile: Tile) -> Any:
     """Return the sum of a block, counted twice if the block below the diagonal has the same."""
     P, Q = ((X, X), (Y, Y), (X, Y))[tile.pair]
