@@ -193,3 +193,17 @@ def test_bad_updates():
     score.merge(twice)
     with pytest.raises(ValueError, match="lacks -5"):
         score.compute()
+
+
+def test_loaded_states_are_copies():
+    rows = np.eye(4)[np.arange(40) % 4]
+    score = InceptionScore()
+    score.load_state_dict(InceptionScore().state_dict() | {"rows": rows})
+    rows[:] = 0.25
+    assert score.compute().mean == pytest.approx(4)
+
+
+def test_sums_that_are_not_finite():
+    score = InceptionScore(n_samples=10)
+    with pytest.raises(ValueError, match="not finite"):
+        score.load_state_dict(score.state_dict() | {"counts": np.full(10, np.nan)})

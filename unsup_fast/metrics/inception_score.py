@@ -211,8 +211,13 @@ class InceptionScore:
         if len(state["rows"]):
             if self.n_samples is not None:
                 raise ValueError("the state has samples of an object without n_samples")
-            self._rows.append(_checked("rows", state["rows"], self.logits, self._n_classes()))
+            rows = _checked("rows", state["rows"], self.logits, self._n_classes())
+            self._rows.append(rows.copy())
         given = Sums(*(np.asarray(state[name], dtype=np.float64) for name in Sums._fields))
+        if not all(np.isfinite(sums).all() for sums in given):
+            raise ValueError(
+                "the state has sums that are not finite; pass what state_dict returned"
+            )
         if not given.counts.any():
             return
         n_classes = self._n_classes() or given.classes.shape[-1]
