@@ -292,3 +292,14 @@ def test_ctrl_c(tmp_path, digits, inception_file):
     assert process.returncode == 130
     assert "Interrupted: nothing is kept." in out
     assert not (tmp_path / "r.json").exists()
+
+
+@pytest.mark.parametrize("rows", [60, 3000])
+@pytest.mark.parametrize("command", ["fid", "kid"])
+def test_features_beyond_float64_are_an_error(cli, tmp_path, command, rows):
+    X = np.random.default_rng(0).normal(size=(rows, 4)) * 1e200
+    np.save(tmp_path / "a.npy", X)
+    more = ["--subsets", "0"] if command == "kid" else []
+    ran = cli(command, "a.npy", "a.npy", "--json", *more)
+    assert (ran.status, ran.out) == (2, "")
+    assert "float64" in ran.err

@@ -166,6 +166,6 @@ def named(path: Path | None = None) -> Iterator[None]:
         yield
     except (DataError, UserError):
         raise
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         where = f"{path}: " if path is not None and str(path) not in str(error) else ""
         raise UserError(f"{where}{error}") from error

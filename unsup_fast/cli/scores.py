@@ -11,7 +11,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from unsup_fast import metrics
@@ -75,9 +74,7 @@ def fid(settings: Settings, real: Path, fake: Path, *, save: Path | None = None)
         job.progress.begin("Computing the distance")
         found = distance.compute()
         if save is not None:
-            kept = distance.statistics(real=True)
-            with files.replacing(save) as temporary, temporary.open("wb") as file:
-                np.savez_compressed(file, **kept._asdict())
+            metrics.save_statistics(save, *distance.statistics(real=True))
         return {"fid": found}
 
     _check_file(save, "--save-statistics", ".npz", settings.overwrite)
@@ -215,7 +212,7 @@ def _tell(
     sides: tuple[Samples, ...],
     summary: dict[str, Any],
 ) -> None:
-    text = json.dumps(summary, indent=2) + "\n"
+    text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
     if settings.out is not None:
         results.write_text(settings.out, text)
     if settings.json:
