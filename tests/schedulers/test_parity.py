@@ -358,7 +358,7 @@ def test_any_strides(name, config, options):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize(("name", "config", "options"), EACH, ids=NAMES)
 def test_half_types(name, config, options, dtype, monkeypatch):
-    """Every step is near that in float32: twice diffusers' distance in the half type, or two roundings."""
+    """A step is as near that in float32 as twice diffusers' in the half type, or two roundings."""
     draw = torch.randn
 
     def rounded(shape, *, generator, dtype, **_):
