@@ -49,7 +49,7 @@ def nodes(levels: Array, end: float, step: int, order: int) -> Array:
 
 def stands(path: Path) -> npt.NDArray[np.bool_]:
     """Return whether a step arrives where it starts, as between equal timesteps: [S]."""
-    return (path.next_signal == path.signal) & (path.next_sigma == path.sigma)
+    return np.asarray((path.next_signal == path.signal) & (path.next_sigma == path.sigma))
 
 
 def apart(path: Path) -> list[int]:

@@ -55,7 +55,7 @@ def lms(
     levels, ends = path.sigma / path.signal, path.next_sigma / path.next_signal
     rows[:, NEXT_X] = path.next_signal / path.signal
     known, still = apart(path), stands(path)
-    for step in np.flatnonzero(~still):
+    for step in np.flatnonzero(~still).tolist():
         made = min(order, known[step])
         shape = weights(nodes(levels, ends[step], step, made), 0.0)
         shape *= path.next_signal[step] * (ends[step] - levels[step])
