@@ -13,24 +13,11 @@ the trace, of which |W|^2 / s is a lower bound.
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from unsup_fast.kernels.sqrtm.schedule import schedule
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """Keep products of float32 in float32, whatever the user allows elsewhere."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def factor(W: Any, tol: float) -> Any:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from unsup_fast.kernels._operators import operator
+from unsup_fast.kernels.precision import full_precision
 from unsup_fast.kernels.sqrtm import native, polar
 
 NAME = "sqrtm"
@@ -23,7 +24,7 @@ def trace(
     """Return Tr (S1 S2)^(1/2) and its error, tensors of no dimensions."""
     if backend == "native":
         return _values(S1, native.trace(S1.detach().numpy(), S2.detach().numpy(), n_threads))
-    with polar.full_precision():
+    with full_precision():
         (one, _, e), (two, _, f) = _factor("S1", S1), _factor("S2", S2)
         value, error = polar.trace(one @ two.T, tol)
     return _values(S1, (value * 2.0 ** (e + f), error * 2.0 ** (e + f)))
@@ -32,7 +33,7 @@ def trace(
 @operator(f"{NAME}_slopes")
 def slopes(S1: Tensor, S2: Tensor, tol: float, backend: str) -> tuple[Tensor, Tensor]:
     """Return the derivatives [D, D] of the trace by S1 and S2."""
-    with polar.full_precision():
+    with full_precision():
         (one, upper1, e), (two, upper2, f) = _factor("S1", S1), _factor("S2", S2)
         W = one @ two.T  # [D, D]
         Q = _polar_factor(W, tol, backend)
@@ -49,7 +50,7 @@ def trace_factors(
     if backend == "native":
         found = native.trace_factors(A.detach().numpy(), B.detach().numpy(), n_threads)
         return _values(A, found)
-    with polar.full_precision():
+    with full_precision():
         (a, e), (b, f) = _scaled("A", A), _scaled("B", B)
         value, error = polar.trace(_few(a) @ _few(b).T, tol)
     return _values(A, (value * 2.0 ** (e + f), error * 2.0 ** (e + f)))
@@ -58,7 +59,7 @@ def trace_factors(
 @operator(f"{NAME}_slopes_factors")
 def slopes_factors(A: Tensor, B: Tensor, tol: float, backend: str) -> tuple[Tensor, Tensor]:
     """Return the derivatives of the trace by A [N, D] and B [M, D]: Q B and Q^T A."""
-    with polar.full_precision():
+    with full_precision():
         (a, e), (b, f) = _scaled("A", A), _scaled("B", B)
         Q = _polar_factor(a @ b.T, tol, backend)  # [N, M]
         return (Q @ b) * 2.0**f, (Q.T @ a) * 2.0**e
@@ -77,7 +78,7 @@ def root_of_one(S: Tensor, n_threads: int | None, backend: str) -> Tensor:
     if backend == "native":
         found = native.root(S.detach().numpy(), None, n_threads)
         return torch.from_numpy(found).to(S.dtype)
-    with polar.full_precision():
+    with full_precision():
         one, _, e = _factor("S1", S)
         half = polar.factor(one, torch.finfo(S.dtype).eps).T @ one  # H of F = Q H
         return (half + half.T) * 2.0 ** (e - 1)
@@ -101,7 +102,7 @@ def root_of_product(S1: Tensor, S2: Tensor, n_threads: int | None, backend: str)
     if backend == "native":
         found = native.root(S1.detach().numpy(), S2.detach().numpy(), n_threads)
         return torch.from_numpy(found).to(S1.dtype)
-    with polar.full_precision():
+    with full_precision():
         (one, _, e), (two, _, f) = _factor("S1", S1), _factor("S2", S2)
         Q = polar.factor(one @ two.T, torch.finfo(S1.dtype).eps)
         return (one.T @ Q @ two) * 2.0 ** (e + f)

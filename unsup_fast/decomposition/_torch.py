@@ -1,7 +1,5 @@
 """PCA of tensors on a device: rows, D x D and N x N stay there; axes go to the host and back."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,19 +12,9 @@ from unsup_fast.decomposition import _base, _dimension
 from unsup_fast.decomposition._solvers import Axes
 from unsup_fast.kernels.covariance import Covariance, merged
 from unsup_fast.kernels.powers import power_of_two
+from unsup_fast.kernels.precision import full_precision
 
 SAMPLE = 100  # rows whose median is the middle of the data
-
-
-@contextmanager
-def _full_precision() -> Iterator[None]:
-    """Keep products of float32 in float32, whatever the user allows elsewhere."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def _middle(X: Any) -> Any:
@@ -41,7 +29,7 @@ def _summed(X: Any) -> tuple[Any, Any]:
     sums = torch.zeros(n_columns, dtype=torch.float64, device=X.device)
     products = sums.new_zeros((n_columns, n_columns))
     size = max(1, min(4096, BLOCK // n_columns))  # so few that float32 can add them up
-    with _full_precision():
+    with full_precision():
         for start in range(0, len(X), size):
             block = (X[start : start + size] - shift) * scale
             sums += block.sum(dim=0, dtype=torch.float64)
@@ -143,7 +131,7 @@ def _of_random(estimator: Any, X: Any, k: int) -> Axes:
     normalizer = estimator.power_iteration_normalizer
     if normalizer == "auto":
         normalizer = "none" if n_iter <= 2 else "LU"
-    with _full_precision():
+    with full_precision():
         Q = torch.from_numpy(drawn).to(X.device, X.dtype)
         for _ in range(n_iter):
             Q = _normalized(M @ Q, normalizer)
@@ -220,7 +208,7 @@ def transform(estimator: Any, X: Any, gpu: Any) -> Any:
     weights, shift = axes.to(wide), mean.to(wide)
     offset = ((shift.double() - mean) @ axes.T).to(wide)  # what rounding the mean left
     out = found.new_empty((len(found), len(axes)), dtype=wide)
-    with _full_precision():
+    with full_precision():
         for start, block in blocks(found, found.shape[1]):
             out[start : start + len(block)] = (block - shift) @ weights.T + offset
     return give(out, X)
@@ -237,7 +225,7 @@ def inverse_transform(estimator: Any, X: Any) -> Any:
     wide = _wide(estimator, found)
     if estimator.whiten:
         axes = axes * variances.sqrt().clamp_min(torch.finfo(wide).eps)[:, None]
-    with _full_precision():
+    with full_precision():
         return give(found.to(wide) @ axes.to(wide) + mean.to(wide), X)
 
 
