@@ -1,0 +1,164 @@
+"""`DiT`: the transformer of Peebles & Xie 2023, with their adaLN-Zero blocks."""
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from unsup_fast.models.diffusion.condition import Condition, check_sides, waves
+
+__all__ = ["SIZES", "DiT"]
+
+
+class Size(NamedTuple):
+    """Of a transformer."""
+
+    width: int
+    depth: int
+    heads: int
+
+
+SIZES = {
+    "tiny": Size(128, 4, 4),
+    "small": Size(384, 12, 6),
+    "base": Size(768, 12, 12),
+    "large": Size(1024, 24, 16),
+}
+WAVES = 256  # numbers that a time step is spread over
+
+
+def places(height: int, width: int, channels: int, device: Any) -> Any:
+    """Return the embedding of each patch's place, [height width, channels]."""
+    row, column = torch.meshgrid(
+        torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
+    )
+    both = [waves(place.flatten(), channels // 2) for place in (row, column)]
+    return torch.cat(both, dim=-1)
+
+
+def modulate(x: Any, shift: Any, scale: Any) -> Any:
+    """Return x [B, T, width] scaled and shifted by [B, width]."""
+    return torch.addcmul(shift[:, None], x, 1 + scale[:, None])
+
+
+class Block(nn.Module):
+    """Attention and two layers; the condition gives each its shift, scale and gate (adaLN-Zero)."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1 = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
+        self.layers = nn.Sequential(
+            nn.Linear(width, 4 * width),
+            nn.GELU(approximate="tanh"),
+            nn.Dropout(dropout),
+            nn.Linear(4 * width, width),
+        )
+        self.condition = nn.Linear(width, 6 * width)
+
+    def forward(self, x: Any, condition: Any) -> Any:  # [B, T, width], as it came
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.condition(condition).chunk(6, dim=1)
+        x = x + gate1[:, None] * self.attend(modulate(self.norm1(x), shift1, scale1))
+        return x + gate2[:, None] * self.layers(modulate(self.norm2(x), shift2, scale2))
+
+    def attend(self, x: Any) -> Any:
+        """Return what every patch takes from every other, [B, T, width]."""
+        q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        h = F.scaled_dot_product_attention(q, k, v)  # [B, heads, T, width / heads]
+        return self.out(h.transpose(1, 2).flatten(2))
+
+
+class DiT(nn.Module):
+    """Transformer on patches of an image.
+
+    Parameters
+    ----------
+    channels : int
+        Channels C of an image.
+    size : str
+        One of `SIZES`: "tiny", "small", "base", "large".
+    patch : int
+        Pixels of a patch's side.
+    n_classes : int
+        Classes to condition on; 0 for none. Label `n_classes` means "any class".
+    dropout : float
+        Share of activations dropped in training.
+
+    Raises
+    ------
+    ValueError
+        If `size` is not one of `SIZES`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: str = "small",
+        patch: int = 2,
+        n_classes: int = 0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if size not in SIZES:
+            raise ValueError(f"size={size!r} is not one of {sorted(SIZES)}")
+        made = SIZES[size]
+        self.patch = patch
+        self.enter = nn.Conv2d(channels, made.width, patch, stride=patch)
+        self.condition = Condition(WAVES, made.width, n_classes)
+        self.blocks = nn.ModuleList(
+            Block(made.width, made.heads, dropout) for _ in range(made.depth)
+        )
+        self.norm = nn.LayerNorm(made.width, eps=1e-6, elementwise_affine=False)
+        self.last = nn.Linear(made.width, 2 * made.width)
+        self.leave = nn.Linear(made.width, channels * patch * patch)
+        self._initialise()
+
+    def forward(self, x: Any, time: Any, label: Any = None) -> Any:
+        """Return what the network predicts for noisy images.
+
+        Parameters
+        ----------
+        x : tensor of shape (B, C, H, W)
+        time : tensor of shape (B,) or ()
+            Time steps.
+        label : tensor of shape (B,), int64, or None
+            Classes; None means "any class".
+
+        Returns
+        -------
+        tensor of shape (B, C, H, W)
+
+        Raises
+        ------
+        ValueError
+            If H or W is not a multiple of `patch`, or labels are given to a network without
+            classes.
+        """
+        check_sides(x, self.patch)
+        condition = self.condition(time, label, len(x))  # [B, width]
+        grid = self.enter(x)  # [B, width, h, w]
+        h, w = grid.shape[2:]
+        tokens = grid.flatten(2).transpose(1, 2)  # [B, h w, width]
+        tokens = tokens + places(h, w, tokens.shape[2], x.device).to(tokens.dtype)
+        for block in self.blocks:
+            tokens = block(tokens, condition)
+        shift, scale = self.last(condition).chunk(2, dim=1)
+        pixels = self.leave(modulate(self.norm(tokens), shift, scale))  # [B, h w, C patch^2]
+        return F.pixel_shuffle(pixels.transpose(1, 2).unflatten(2, (h, w)), self.patch)
+
+    def _initialise(self) -> None:
+        """As in the paper: every block begins as the identity, the output as zero."""
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
+        nn.init.xavier_uniform_(self.enter.weight.view(self.enter.weight.shape[0], -1))
+        nn.init.zeros_(self.enter.bias)
+        for layer in (self.condition.time[0], self.condition.time[2]):
+            nn.init.normal_(layer.weight, std=0.02)
+        for layer in [*(block.condition for block in self.blocks), self.last, self.leave]:
+            nn.init.zeros_(layer.weight)
