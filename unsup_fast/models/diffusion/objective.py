@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from unsup_fast.kernels.noise import noise
+from unsup_fast.models.diffusion.sampling import spread_seed
 from unsup_fast.models.diffusion.schedules import Array, cumulative, shift_sigmas
 
 OBJECTIVES = ("x0", "epsilon", "v_prediction", "min_snr", "flow")
@@ -80,8 +81,48 @@ def flow(n_levels: int = 1000, *, shift: float = 1.0) -> Objective:
     return Objective("flow", 1000 * sigma, 1 - sigma, sigma, np.ones(n_levels))
 
 
+def build(name: str, alphas_cumprod: npt.ArrayLike) -> Objective:
+    """Return an objective by its name; "flow" takes as many levels as the schedule has.
+
+    Raises
+    ------
+    ValueError
+        If the name is not one of `OBJECTIVES`.
+    """
+    if name == "flow":
+        return flow(cumulative(alphas_cumprod).size)
+    made = {"x0": x0, "epsilon": epsilon, "v_prediction": v_prediction, "min_snr": min_snr}
+    if name not in made:
+        raise ValueError(f"objective={name!r} is unknown; pass one of {list(OBJECTIVES)}")
+    return made[name](alphas_cumprod)
+
+
+def draw_levels(objective: Objective, n: int, generator: Any = None) -> Any:
+    """Return the levels of a batch: each drawn evenly, together spread evenly, in random order.
+
+    They are floor(T u_i) with u_i = (i + U) / n for one U (Kingma et al. 2021, appendix I.1): every
+    n-th part of the levels is met once, which lowers the variance of the loss.
+
+    Parameters
+    ----------
+    objective : Objective
+        Of T levels.
+    n : int
+        Images.
+    generator : torch.Generator, optional
+        Of the host; torch's own by default.
+
+    Returns
+    -------
+    int64 tensor of shape (n,)
+    """
+    n_levels = len(objective.times)
+    start = torch.randint(n_levels, (), generator=generator)  # floor(T U)
+    return (torch.randperm(n, generator=generator) * n_levels + start) // n  # [n]
+
+
 def loss(
-    network: Any, images: Any, label: Any, objective: Objective, *, seed: int, generator: Any = None
+    network: Any, images: Any, label: Any, objective: Objective, *, levels: Any, seed: Any
 ) -> Any:
     """Return the loss of a batch, a tensor without shape that has a gradient.
 
@@ -91,26 +132,42 @@ def loss(
     images : tensor of shape (B, ...)
     label : int64 tensor of shape (B,) or None
     objective : Objective
-    seed : int
-        Draws the noise.
-    generator : torch.Generator, optional
-        Draws the levels; torch's own by default.
+    levels : int64 tensor of shape (B,)
+        On the host, of each image, from 0 to T - 1, as of `draw_levels`.
+    seed : int, or one int an image
+        Draws the noise, as for `unsup_fast.models.diffusion.sampling.initial`: with one an image
+        (see `spread_seed`), a slice of a batch takes the noise that it has in the batch.
 
     Returns
     -------
     tensor of shape ()
         float32, or float64 for float64 images.
+
+    Raises
+    ------
+    ValueError
+        If levels are not one for each image, or out of range.
     """
-    levels = torch.randint(len(objective.times), images.shape[:1], generator=generator)  # [B]
+    _check_levels(levels, len(images), len(objective.times))
     times, signal, sigma, weights = (
         torch.from_numpy(array)[levels].to(images.device) for array in objective[1:]
     )
     kind = TARGETS.get(objective.prediction)
-    found = noise(images, signal, sigma, seed=seed, target=kind)
+    found = noise(images, signal, sigma, seed=spread_seed(seed, len(images)), target=kind)
     x_t, target = (found, images) if kind is None else found
     dtype = torch.float64 if images.dtype == torch.float64 else torch.float32
     apart = network(x_t, times.to(dtype), label).to(dtype) - target
     return (weights.to(dtype) * apart.square().flatten(1).mean(1)).mean()
+
+
+def _check_levels(levels: Any, n: int, n_levels: int) -> None:
+    if levels.shape != (n,):
+        raise ValueError(f"levels have shape {tuple(levels.shape)}; pass one for each of {n} images")
+    if n and not 0 <= int(levels.min()) <= int(levels.max()) < n_levels:
+        raise ValueError(
+            f"levels lie between {int(levels.min())} and {int(levels.max())}; the objective has "
+            f"those from 0 to {n_levels - 1}"
+        )
 
 
 def _preserving(prediction: str, abar: Array, weights: Array) -> Objective:
