@@ -79,6 +79,11 @@ class Now:
     def __init__(self, accelerator: Any, options: Options) -> None:
         self.accelerator, self.options, self.index = accelerator, options, 0
 
+    def mine(self, values: Any) -> Any:
+        """Return this process's share of one value for each example of the step."""
+        share = self.accelerator.process_index
+        return values.tensor_split(self.accelerator.num_processes)[share]
+
     def descend(self, loss: Any, optimiser: Any, network: Any) -> None:
         """Move one network's weights down the gradient of a loss, clipped and warmed up."""
         self.accelerator.backward(loss)
@@ -144,6 +149,7 @@ def train(
     *,
     accelerator: Any,
     show: Callable[[State], None] | None = None,
+    keep: Callable[[State], None] | None = None,
     progress: Callable[[State, dict[str, float], float], None] | None = None,
 ) -> State:
     """Train until `options.steps`, from where `folder` left off.
@@ -165,6 +171,8 @@ def train(
         Devices, precision and processes.
     show : callable (state), optional
         Called every `options.show_every` steps and at the end, as for grids of samples.
+    keep : callable (state), optional
+        Called after each checkpoint, to write what others will read.
     progress : callable (state, losses, examples a second), optional
         Called about twice a second.
 
@@ -182,6 +190,7 @@ def train(
     ValueError
         If the checkpoint in `folder` is of other options or networks.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     checkpoint.restore(folder, state, asdict(options))
     now = Now(accelerator, options)
     losses: dict[str, float] = {}
@@ -203,12 +212,16 @@ def train(
                     progress(state, losses, pace.rate())
             if state.step - saved >= options.save_every:
                 checkpoint.save(folder, state, asdict(options))
+                if keep is not None:
+                    keep(state)
                 saved = state.step
             if show is not None and state.step - shown >= options.show_every:
                 show(state)
                 shown = state.step
         if state.step != saved:
             checkpoint.save(folder, state, asdict(options))
+            if keep is not None:
+                keep(state)
     if stopped.is_set():
         raise KeyboardInterrupt
     if show is not None and shown != state.step:

@@ -16,8 +16,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unsup_fast.models.diffusion import elbo, process, samplers, schedules
+    from unsup_fast.models.diffusion import elbo, objective, process, samplers, schedules
     from unsup_fast.models.diffusion._graphs import forget_graphs
+    from unsup_fast.models.diffusion.config import Config
+    from unsup_fast.models.diffusion.dit import DiT
+    from unsup_fast.models.diffusion.fitting import train
+    from unsup_fast.models.diffusion.model import Diffusion, load
     from unsup_fast.models.diffusion.path import (
         Path,
         exploding,
@@ -43,10 +47,15 @@ if TYPE_CHECKING:
         zero_terminal_snr,
     )
     from unsup_fast.models.diffusion.table import Table
+    from unsup_fast.models.diffusion.unet import UNet
 
-_MODULES = ("elbo", "process", "samplers", "schedules")
+_MODULES = ("elbo", "objective", "process", "samplers", "schedules")
 _PLACES = {
     "_graphs": ("forget_graphs",),
+    "config": ("Config",),
+    "dit": ("DiT",),
+    "fitting": ("train",),
+    "model": ("Diffusion", "load"),
     "path": ("Path", "exploding", "flow", "inverse", "normalized", "preserving", "start"),
     "sampling": ("initial", "sample"),
     "schedules": (
@@ -64,12 +73,17 @@ _PLACES = {
         "zero_terminal_snr",
     ),
     "table": ("Table",),
+    "unet": ("UNet",),
 }
 _PLACE = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
+    "Config",
+    "DiT",
+    "Diffusion",
     "Path",
     "Table",
+    "UNet",
     "alphas_cumprod",
     "beta_sigmas",
     "cosine_betas",
@@ -83,7 +97,9 @@ __all__ = [
     "inverse",
     "karras_sigmas",
     "linear_betas",
+    "load",
     "normalized",
+    "objective",
     "preserving",
     "process",
     "sample",
@@ -94,6 +110,7 @@ __all__ = [
     "sigmoid_betas",
     "spaced_timesteps",
     "start",
+    "train",
     "zero_terminal_snr",
 ]
 

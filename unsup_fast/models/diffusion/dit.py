@@ -106,7 +106,7 @@ class DiT(nn.Module):
         if size not in SIZES:
             raise ValueError(f"size={size!r} is not one of {sorted(SIZES)}")
         made = SIZES[size]
-        self.patch = patch
+        self.patch = self.multiple = patch
         self.enter = nn.Conv2d(channels, made.width, patch, stride=patch)
         self.condition = Condition(WAVES, made.width, n_classes)
         self.blocks = nn.ModuleList(

@@ -162,7 +162,9 @@ def loss(
 
 def _check_levels(levels: Any, n: int, n_levels: int) -> None:
     if levels.shape != (n,):
-        raise ValueError(f"levels have shape {tuple(levels.shape)}; pass one for each of {n} images")
+        raise ValueError(
+            f"levels have shape {tuple(levels.shape)}; pass one for each of {n} images"
+        )
     if n and not 0 <= int(levels.min()) <= int(levels.max()) < n_levels:
         raise ValueError(
             f"levels lie between {int(levels.min())} and {int(levels.max())}; the objective has "
@@ -172,5 +174,9 @@ def _check_levels(levels: Any, n: int, n_levels: int) -> None:
 
 def _preserving(prediction: str, abar: Array, weights: Array) -> Objective:
     return Objective(
-        prediction, np.arange(abar.size, dtype=np.float64), np.sqrt(abar), np.sqrt(1 - abar), weights
+        prediction,
+        np.arange(abar.size, dtype=np.float64),
+        np.sqrt(abar),
+        np.sqrt(1 - abar),
+        weights,
     )

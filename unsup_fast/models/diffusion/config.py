@@ -1,0 +1,162 @@
+"""`Config`: what a diffusion model is, and the names that its parts go by."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from unsup_fast.models.diffusion import objective as objectives
+from unsup_fast.models.diffusion import samplers, schedules
+from unsup_fast.models.diffusion.dit import DiT
+from unsup_fast.models.diffusion.path import Path, flow, preserving
+from unsup_fast.models.diffusion.table import Table
+from unsup_fast.models.diffusion.unet import UNet
+
+NETWORKS: dict[str, Any] = {"unet": UNet, "dit": DiT}
+CUSTOM = "custom"
+SCHEDULES = {
+    "cosine": schedules.cosine_betas,
+    "linear": schedules.linear_betas,
+    "scaled_linear": schedules.scaled_linear_betas,
+    "sigmoid": schedules.sigmoid_betas,
+}
+SAMPLERS: dict[str, Callable[..., Table]] = {
+    "ddim": samplers.ddim,
+    "ddpm": samplers.ddpm,
+    "deis": samplers.deis,
+    "dpm++2m": samplers.dpm_solver,
+    "dpm++2m_sde": partial(samplers.dpm_solver, stochastic=True),
+    "euler": samplers.euler,
+    "euler_a": samplers.euler_ancestral,
+    "heun": samplers.heun,
+    "lms": samplers.lms,
+    "unipc": samplers.unipc,
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a model is: all that it takes to build it again.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of a sample: (C, H, W) for pictures.
+    classes : tuple of str
+        Names of the classes that it is conditioned on; none by default.
+    network : {"unet", "dit", "custom"}
+        "custom" is a network of your own, callable as network(x [B, ...], time [B], label [B]).
+    size : {"tiny", "small", "base", "large"}
+        Of the network.
+    patch : int
+        Pixels of the side of a square that the network sees as one place.
+    dropout : float
+        Share of activations dropped in training.
+    objective : {"x0", "epsilon", "v_prediction", "min_snr", "flow"}
+        What the network is trained for; see `objective`.
+    schedule : {"cosine", "linear", "scaled_linear", "sigmoid"}
+        Of the noise; "flow" has its own.
+    n_timesteps : int
+        Noise levels in training.
+    clip : float or None
+        Samples lie between -clip and clip, as pictures do; None for data without bounds.
+    """
+
+    shape: tuple[int, ...]
+    classes: tuple[str, ...] = ()
+    network: str = "unet"
+    size: str = "small"
+    patch: int = 2
+    dropout: float = 0.0
+    objective: str = "v_prediction"
+    schedule: str = "cosine"
+    n_timesteps: int = 1000
+    clip: float | None = 1.0
+
+    def __post_init__(self) -> None:
+        """Raise a ValueError for what cannot be built."""
+        _one_of("network", self.network, (*NETWORKS, CUSTOM))
+        _one_of("objective", self.objective, objectives.OBJECTIVES)
+        _one_of("schedule", self.schedule, tuple(SCHEDULES))
+        if not self.shape or min(self.shape) < 1:
+            raise ValueError(f"shape={self.shape} must hold numbers of at least 1, as (3, 32, 32)")
+        if self.network != CUSTOM and len(self.shape) != 3:
+            raise ValueError(f"shape={self.shape} must be (C, H, W) for network={self.network!r}")
+        if self.n_timesteps < 2:
+            raise ValueError(f"n_timesteps={self.n_timesteps} must be at least 2; 1000 is usual")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout={self.dropout} must be at least 0 and below 1")
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"clip={self.clip} must be above 0, or None for data without bounds")
+        if len(set(self.classes)) != len(self.classes) or len(self.classes) == 1:
+            raise ValueError(f"classes={self.classes} must be two or more different names, or none")
+
+    @property
+    def alphas_cumprod(self) -> Any:
+        """abar_t of the schedule, float64 [n_timesteps]."""
+        return schedules.alphas_cumprod(SCHEDULES[self.schedule](self.n_timesteps))
+
+    def levels(self) -> objectives.Objective:
+        """Return what the network is trained for at each level of noise."""
+        return objectives.build(self.objective, self.alphas_cumprod)
+
+    def path(self, steps: int) -> Path:
+        """Return the path from noise to samples in a number of steps."""
+        if self.objective == "flow":
+            # From the highest level that was trained: at 1 nothing is left of the sample.
+            sigmas = (1 - 0.5 / self.n_timesteps) * np.linspace(1.0, 0.0, steps + 1)
+            return flow(sigmas)
+        times = schedules.spaced_timesteps(steps, self.n_timesteps, spacing="trailing")
+        return preserving(self.alphas_cumprod, times)
+
+    def table(self, sampler: str = "dpm++2m", steps: int = 20) -> Table:
+        """Return the table of a sampler for such a model.
+
+        Raises
+        ------
+        ValueError
+            If there is no such sampler, or more steps than levels.
+        """
+        _one_of("sampler", sampler, tuple(SAMPLERS))
+        if not 1 <= steps <= self.n_timesteps:
+            raise ValueError(f"steps={steps} must be between 1 and {self.n_timesteps}")
+        return SAMPLERS[sampler](
+            self.path(steps), prediction=self.levels().prediction, clip=self.clip
+        )
+
+
+def network_of(config: Config, seed: int) -> Any:
+    """Return a new network, its weights drawn from a seed.
+
+    Raises
+    ------
+    ValueError
+        If it does not fit the samples, or is one of the user's own.
+    """
+    if config.network == CUSTOM:
+        raise ValueError('network="custom" is one of your own; pass the network itself')
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = NETWORKS[config.network](
+            config.shape[0],
+            config.size,
+            config.patch,
+            n_classes=len(config.classes),
+            dropout=config.dropout,
+        )
+    multiple = network.multiple
+    if any(side % multiple for side in config.shape[1:]):
+        raise ValueError(
+            f"pictures of {config.shape[1]} x {config.shape[2]} pixels do not fit network="
+            f"{config.network!r} of size {config.size!r} with patch={config.patch}; pass sides "
+            f"that are multiples of {multiple}, or a smaller patch"
+        )
+    return network
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} is unknown; pass one of {list(allowed)}")

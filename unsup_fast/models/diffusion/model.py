@@ -1,0 +1,285 @@
+"""`Diffusion`: a network with what it was trained for, which samples, is saved and is loaded."""
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import torch
+
+from unsup_fast.models import precision as precisions
+from unsup_fast.models.diffusion import _storage
+from unsup_fast.models.diffusion._memory import largest_batch
+from unsup_fast.models.diffusion._progress import Line
+from unsup_fast.models.diffusion.config import Config, network_of
+from unsup_fast.models.diffusion.objective import Objective
+from unsup_fast.models.diffusion.sampling import initial, sample, spread_seed
+
+Report = Callable[[int, int, float], object]
+
+
+class Diffusion:
+    """A diffusion model.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Called as network(x [B, ...], time [B], label [B] or None); says of noisy samples what
+        `config.objective` asks for.
+    config : Config
+
+    Attributes
+    ----------
+    network, config
+        As given.
+    objective : Objective
+        Levels of noise, and what the network is told of each.
+    """
+
+    network: Any
+    config: Config
+    objective: Objective
+
+    def __init__(self, network: Any, config: Config) -> None:
+        self.network, self.config = network, config
+        self.objective = config.levels()
+        self._told: dict[tuple[Any, ...], _Told] = {}
+
+    @classmethod
+    def build(cls, config: Config, *, seed: int = 0) -> "Diffusion":
+        """Return an untrained model, its weights drawn from a seed.
+
+        Raises
+        ------
+        ValueError
+            If such a network does not fit such samples, or is one of your own.
+        """
+        return cls(network_of(config, seed), config)
+
+    @property
+    def device(self) -> Any:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    def sample(
+        self,
+        n: int | None = None,
+        *,
+        sampler: str = "dpm++2m",
+        steps: int = 20,
+        label: Any = None,
+        guidance: float | None = None,
+        seed: Any = 0,
+        batch_size: int | None = None,
+        precision: str = "auto",
+        progress: bool | Report = False,
+        callback: Callable[[int, Any], object] | None = None,
+    ) -> Any:
+        """Return new samples.
+
+        Parameters
+        ----------
+        n : int, optional
+            How many; by default one for each label or seed, or one.
+        sampler : str
+            One of `unsup_fast.models.diffusion.config.SAMPLERS`.
+        steps : int
+            Of the sampler.
+        label : int, str, or one for each sample, optional
+            Class, by number or name; None is any class.
+        guidance : float, optional
+            Weight of classifier-free guidance: 1 changes nothing, more makes samples more typical
+            of their class (Ho & Salimans 2022).
+        seed : int, or one int a sample
+            Sample i of a seed is the same, up to rounding, whatever n and batch_size.
+        batch_size : int, optional
+            Samples made at once; by default as many as fit a quarter of the free memory, at most
+            256.
+        precision : {"auto", "float32", "bfloat16"}
+            Of the network; auto is bfloat16 where the device is faster so.
+        progress : bool or callable
+            Whether to show on stderr how far it is; or progress(done, rows, seconds left) is
+            called, of the rows of the sampler's table in all batches.
+        callback : callable, optional
+            callback(row, x) after each row of each batch. The next row overwrites x.
+
+        Returns
+        -------
+        float32 tensor of shape (n, ...)
+            On the network's device; pictures lie in [-1, 1].
+
+        Raises
+        ------
+        TypeError, ValueError
+            If arguments do not fit the model or each other.
+        """
+        n = _count(n, label, seed)
+        labels = self.labels(label, n)  # [n]
+        if guidance is not None and labels is None:
+            raise ValueError("guidance needs a label to be guided to; pass label as well")
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batch_size={batch_size} must be at least 1")
+        seeds = spread_seed(seed, n)
+        if len(seeds) != n:
+            raise ValueError(f"{len(seeds)} seeds are given for {n} samples; pass one for each")
+        table = self.config.table(sampler, steps)
+        device = self.device
+        dtype = precisions.chosen(precision, device)
+        size = batch_size or min(n, largest_batch(self.network, self.config.shape, device))
+        report = _Batches(progress, len(table.rows), math.ceil(n / size))
+        made = torch.empty(n, *self.config.shape, device=device)
+        training = self.network.training
+        self.network.eval()
+        try:
+            for start in range(0, n, size):
+                mine = seeds[start : start + size]
+                x = initial(table, (len(mine), *self.config.shape), seed=mine, device=device)
+                told = None if labels is None else labels[start : start + size]
+                made[start : start + size] = sample(
+                    self._conditioned(told, len(mine), dtype),
+                    table,
+                    x,
+                    seed=mine,
+                    guidance=guidance,
+                    uncond=None if guidance is None else self._conditioned(None, len(mine), dtype),
+                    callback=callback,
+                    progress=report.of(start // size),
+                )
+        finally:
+            report.close()
+            self.network.train(training)
+        return made
+
+    def labels(self, label: Any, n: int) -> Any:
+        """Return the classes of n samples as int64 [n], or None for any.
+
+        Raises
+        ------
+        ValueError
+            If a class is unknown, or there is not one for each sample.
+        """
+        if label is None:
+            return None
+        names = self.config.classes
+        if not names:
+            raise ValueError("this model was trained without classes; leave out label")
+        each = list(label) if _is_many(label) else [label] * n
+        if len(each) != n:
+            raise ValueError(f"{len(each)} labels are given for {n} samples; pass one for each")
+        found = []
+        for one in each:
+            number = names.index(one) if isinstance(one, str) and one in names else one
+            if isinstance(number, str) or not 0 <= int(number) < len(names):
+                raise ValueError(
+                    f"label={one!r} is unknown; pass a number from 0 to {len(names) - 1} or one of "
+                    f"{list(names)}"
+                )
+            found.append(int(number))
+        return torch.tensor(found)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write `model.safetensors`, and `model.json` for other readers, into a folder.
+
+        Raises
+        ------
+        OSError
+            If that fails; a model that was there stays.
+        """
+        _storage.save(self.network, self.config, folder)
+
+    def _conditioned(self, labels: Any, size: int, dtype: Any) -> "_Told":
+        """Return the network with labels in memory that is the same at every call (for graphs)."""
+        key = (size, labels is None, dtype, self.device)
+        if key not in self._told:
+            self._told[key] = _Told(self.network, labels, dtype, self.device)
+        told = self._told[key]
+        if labels is not None:
+            told.labels.copy_(labels)
+        return told
+
+
+class _Told:
+    """The network, told classes."""
+
+    def __init__(self, network: Any, labels: Any, dtype: Any, device: Any) -> None:
+        self._network, self._dtype, self._device = network, dtype, device
+        self.labels = None if labels is None else torch.empty_like(labels, device=device)
+
+    def __call__(self, x: Any, t: Any) -> Any:
+        with precisions.autocast(self._dtype, self._device):
+            if x.ndim == 4:
+                x = x.contiguous(memory_format=torch.channels_last)
+            return self._network(x, t, self.labels).contiguous()
+
+
+class _Batches:
+    """Adds the rows of several batches up to one progress."""
+
+    def __init__(self, progress: bool | Report, n_rows: int, n_batches: int) -> None:
+        line = Line() if progress is True else None
+        self._report: Report | None = line or (progress if callable(progress) else None)
+        self._line, self._rows, self._batches = line, n_rows, n_batches
+        self._begun = monotonic()
+
+    def of(self, batch: int) -> bool | Report:
+        """Return what `sample` is given for a batch."""
+        report = self._report
+        if report is None:
+            return False
+
+        def shown(done: int, rows: int, left: float) -> None:
+            total, so_far = rows * self._batches, rows * batch + done
+            pace = (monotonic() - self._begun) / so_far
+            report(so_far, total, pace * (total - so_far))
+
+        return shown
+
+    def close(self) -> None:
+        """End what is shown."""
+        if self._line is not None:
+            self._line.close()
+
+
+def load(folder: str | os.PathLike[str], *, device: Any = None, network: Any = None) -> Diffusion:
+    """Read a model that `Diffusion.save` wrote.
+
+    Parameters
+    ----------
+    folder : path
+        With `model.safetensors`.
+    device : optional
+        Where the network is put; the host by default.
+    network : torch.nn.Module, optional
+        For a model of your own network: one of the same shape, which takes the weights.
+
+    Returns
+    -------
+    Diffusion
+
+    Raises
+    ------
+    ValueError
+        If the file holds no such model, or is damaged.
+    OSError
+        If it cannot be opened.
+    """
+    config, tensors = _storage.read(folder)
+    model = Diffusion(network_of(config, 0) if network is None else network, config)
+    _storage.fill(model.network, tensors, folder)
+    model.network.eval().requires_grad_(False).to(device or "cpu")
+    return model
+
+
+def _is_many(value: Any) -> bool:
+    several = isinstance(value, torch.Tensor | np.ndarray) and value.ndim > 0
+    return several or (isinstance(value, Sequence) and not isinstance(value, str))
+
+
+def _count(n: int | None, label: Any, seed: Any) -> int:
+    if n is None:
+        return next((len(many) for many in (label, seed) if _is_many(many)), 1)
+    if n < 1:
+        raise ValueError(f"n={n} must be at least 1")
+    return n
