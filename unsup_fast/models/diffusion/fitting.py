@@ -160,8 +160,8 @@ def _samples(data: Any, config: Config) -> Any:
     most = float(found.abs().max())
     if config.clip is not None and most > config.clip:
         raise ValueError(
-            f"data reaches {most:g}, beyond config.clip={config.clip}, where samples end; scale it, "
-            "or pass Config(clip=None)"
+            f"data reaches {most:g}, beyond config.clip={config.clip}, where samples end; scale "
+            "it, or pass Config(clip=None)"
         )
     return found
 

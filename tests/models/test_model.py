@@ -1,0 +1,282 @@
+"""`Diffusion`: sampling, saving, loading."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from unsup_fast.models import diffusion
+from unsup_fast.models.diffusion import Config, Diffusion, initial, sample
+from unsup_fast.models.diffusion.config import CUSTOM, NETWORKS, SAMPLERS, SCHEDULES
+from unsup_fast.models.diffusion.objective import OBJECTIVES
+from unsup_fast.models.diffusion.sampling import spread_seed
+
+CLASSES = ("cat", "dog", "hen")
+SMALL = {"shape": (1, 8, 8), "size": "tiny", "patch": 2}
+
+
+def untrained(**changed):
+    """Return a model whose last layer is not zero, as it would be untrained."""
+    model = Diffusion.build(Config(**{**SMALL, **changed}), seed=1)
+    random = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for parameter in model.network.parameters():
+            parameter += 0.05 * torch.randn(parameter.shape, generator=random)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return untrained(classes=CLASSES)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_sampler_samples_every_objective(sampler, objective):
+    made = untrained(objective=objective).sample(2, sampler=sampler, steps=4)
+    assert made.isfinite().all()
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_schedule_samples(schedule):
+    assert untrained(schedule=schedule).sample(2, steps=4).isfinite().all()
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_samples_are_those_of_the_loop_underneath(network):
+    model = untrained(network=network, classes=CLASSES)
+    table = model.config.table("dpm++2m_sde", 5)
+    seeds = spread_seed(3, 4)
+    label = torch.tensor([2, 0, 1, 1])
+
+    def told(x, t):
+        return model.network(x, t, label)
+
+    def untold(x, t):
+        return model.network(x, t, None)
+
+    model.network.eval()
+    x = initial(table, (4, 1, 8, 8), seed=seeds)
+    wanted = sample(told, table, x, seed=seeds, guidance=2.0, uncond=untold)
+    found = model.sample(
+        sampler="dpm++2m_sde",
+        steps=5,
+        label=["hen", 0, "dog", 1],
+        guidance=2.0,
+        seed=3,
+        precision="float32",
+    )
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_samples_do_not_depend_on_their_batch(model):
+    whole = model.sample(7, label=1, steps=6, sampler="ddpm", seed=5, precision="float32")
+    parts = model.sample(
+        7, label=1, steps=6, sampler="ddpm", seed=5, precision="float32", batch_size=3
+    )
+    torch.testing.assert_close(parts, whole, rtol=1e-3, atol=1e-3)
+
+
+def test_fewer_samples_are_the_first_of_more(model):
+    more = model.sample(4, steps=3, precision="float32")
+    fewer = model.sample(2, steps=3, precision="float32")
+    torch.testing.assert_close(fewer, more[:2], rtol=1e-3, atol=1e-3)
+
+
+def test_a_seed_for_each_sample(model):
+    one, other = (model.sample(steps=3, seed=[s], precision="float32") for s in (8, 9))
+    both = model.sample(steps=3, seed=[8, 9], precision="float32")
+    torch.testing.assert_close(both, torch.cat([one, other]), rtol=1e-3, atol=1e-3)
+
+
+def test_guidance_of_one_is_none(model):
+    plain = model.sample(2, label=0, steps=4, precision="float32")
+    guided = model.sample(2, label=0, guidance=1.0, steps=4, precision="float32")
+    torch.testing.assert_close(guided, plain, rtol=1e-3, atol=1e-3)
+
+
+def test_labels_of_one_call_do_not_reach_the_next(model):
+    first = model.sample(2, label=0, steps=3, precision="float32")
+    model.sample(2, label=1, steps=3, precision="float32")
+    assert torch.equal(model.sample(2, label=0, steps=3, precision="float32"), first)
+
+
+def test_bfloat16_is_near_float32(model):
+    exact = model.sample(4, steps=5, precision="float32")
+    short = model.sample(4, steps=5, precision="bfloat16")
+    assert 0 < (short - exact).abs().mean() < 0.1
+
+
+def test_samples_of_pictures_lie_between_the_bounds(model):
+    assert model.sample(8, steps=5).abs().max() <= 1
+
+
+def test_progress_counts_the_rows_of_all_batches(model):
+    told = []
+    model.sample(5, steps=4, batch_size=2, progress=lambda *shown: told.append(shown))
+    assert [shown[:2] for shown in told] == [(i + 1, 12) for i in range(12)]
+    assert told[-1][2] == 0
+
+
+def test_a_line_of_progress_on_stderr(model, capsys):
+    model.sample(2, steps=3, progress=True)
+    assert "3/3 steps" in capsys.readouterr().err
+
+
+def test_the_callback_sees_each_row(model):
+    rows = []
+    model.sample(2, steps=3, callback=lambda row, x: rows.append((row, x.shape)))
+    assert rows == [(row, (2, 1, 8, 8)) for row in range(3)]
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_sampling_leaves_the_network_as_it_was(training):
+    model = untrained()
+    model.network.train(training)
+    before = {name: value.clone() for name, value in model.network.state_dict().items()}
+    model.sample(2, steps=2)
+    assert model.network.training is training
+    assert all(torch.equal(value, before[name]) for name, value in model.network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"n": 0}, "n=0 must be at least 1"),
+        ({"n": 2, "sampler": "ddmp"}, "sampler='ddmp' is unknown"),
+        ({"n": 2, "steps": 0}, "steps=0 must be between 1 and 1000"),
+        ({"n": 2, "label": "cow"}, "label='cow' is unknown"),
+        ({"n": 2, "label": 3}, "label=3 is unknown"),
+        ({"n": 2, "label": -1}, "label=-1 is unknown"),
+        ({"n": 2, "label": [1, 2, 0]}, "3 labels are given for 2 samples"),
+        ({"n": 2, "seed": [1, 2, 0]}, "3 seeds are given for 2 samples"),
+        ({"n": 2, "guidance": 2.0}, "guidance needs a label"),
+        ({"n": 2, "batch_size": 0}, "batch_size=0 must be at least 1"),
+        ({"n": 2, "precision": "float8"}, "precision='float8' is unknown"),
+    ],
+)
+def test_refusals(model, given, said):
+    with pytest.raises(ValueError, match=said.replace("(", r"\(")):
+        model.sample(**given)
+
+
+def test_labels_are_refused_without_classes():
+    with pytest.raises(ValueError, match="trained without classes"):
+        untrained().sample(2, label=0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"network": "vit"}, "network='vit' is unknown"),
+        ({"size": "huge"}, "size='huge' is not one of"),
+        ({"objective": "x1"}, "objective='x1' is unknown"),
+        ({"schedule": "none"}, "schedule='none' is unknown"),
+        ({"shape": (8, 8)}, r"must be \(C, H, W\)"),
+        ({"shape": (1, 0, 8)}, "numbers of at least 1"),
+        ({"shape": (1, 9, 8)}, "9 x 8 pixels do not fit"),
+        ({"n_timesteps": 1}, "n_timesteps=1 must be at least 2"),
+        ({"dropout": 1.0}, "dropout=1.0 must be"),
+        ({"clip": 0.0}, "clip=0.0 must be above 0"),
+        ({"classes": ("a",)}, "two or more different names"),
+        ({"classes": ("a", "a")}, "two or more different names"),
+    ],
+)
+def test_settings_that_cannot_be_built(changed, said):
+    with pytest.raises(ValueError, match=said):
+        Diffusion.build(Config(**{**SMALL, **changed}))
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_saved_model_samples_the_same(network, tmp_path):
+    model = untrained(network=network, classes=CLASSES, objective="flow", clip=None)
+    model.save(tmp_path / "new" / "folder")
+    found = diffusion.load(tmp_path / "new" / "folder")
+    assert found.config == model.config
+    wanted = model.sample(3, label=[0, 1, 2], steps=3)
+    assert torch.equal(found.sample(3, label=[0, 1, 2], steps=3), wanted)
+
+
+def test_the_settings_can_be_read_as_json(model, tmp_path):
+    model.save(tmp_path)
+    read = json.loads((tmp_path / "model.json").read_text())
+    assert read["config"]["classes"] == list(CLASSES)
+
+
+def test_a_model_of_ones_own_network(tmp_path):
+    class Linear(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(4, 3)
+
+        def forward(self, x, time, label):
+            return self.layer(torch.cat([x, time[:, None] / 1000], dim=1))
+
+    config = Config(shape=(3,), network=CUSTOM, clip=None)
+    model = Diffusion(Linear(), config)
+    model.save(tmp_path)
+    found = diffusion.load(tmp_path, network=Linear())
+    assert torch.equal(found.sample(5), model.sample(5))
+    with pytest.raises(ValueError, match="one of your own; pass the network itself"):
+        diffusion.load(tmp_path)
+
+
+def test_nothing_there_is_the_systems_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="model.safetensors"):
+        diffusion.load(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [0, 10, 2000])
+def test_a_truncated_file_is_refused(model, tmp_path, kept):
+    model.save(tmp_path)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(ValueError, match="no complete"):
+        diffusion.load(tmp_path)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({"a": np.zeros(3)}, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="not a model that unsup_fast saved"):
+        diffusion.load(tmp_path)
+
+
+def test_weights_of_another_network_are_refused(model, tmp_path):
+    model.save(tmp_path)
+    other = Diffusion.build(Config(**{**SMALL, "size": "small"})).network
+    with pytest.raises(ValueError, match="of another network"):
+        diffusion.load(tmp_path, network=other)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    model = untrained()
+    with torch.no_grad():
+        next(model.network.parameters())[0] = float("nan")
+    model.save(tmp_path)
+    with pytest.raises(ValueError, match="not finite"):
+        diffusion.load(tmp_path)
+
+
+def test_a_full_disk_leaves_the_model_that_was_there(model, tmp_path, monkeypatch):
+    model.save(tmp_path)
+    before = (tmp_path / "model.safetensors").read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="the disk is full"):
+        untrained().save(tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
+
+
+def test_a_model_can_be_moved(model, tmp_path):
+    model.save(tmp_path / "one")
+    shutil.move(tmp_path / "one", tmp_path / "two")
+    assert diffusion.load(tmp_path / "two").config == model.config
