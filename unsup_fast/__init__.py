@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         metrics,
         mixture,
         models,
+        pictures,
         schedulers,
     )
 
@@ -29,6 +30,7 @@ __all__ = [
     "metrics",
     "mixture",
     "models",
+    "pictures",
     "schedulers",
 ]
 

@@ -3,6 +3,7 @@
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tokenize import TokenError
@@ -86,32 +87,42 @@ def archive_array(path: Path, key: str | None, least: int = 2) -> Array:
     return _npz(path, key, [], least)
 
 
+def archive_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Return the shape and type of each array of an `.npz` file; nothing large is unpacked."""
+    with _archive(path) as archive:
+        return _headers(archive)
+
+
 def _npz(path: Path, key: str | None, notes: list[str], least: int = 2) -> Array:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            name = _npz_key(path, archive, key, notes, least)
-            with archive.open(f"{name}.npy") as file:
-                array: Array = np.lib.format.read_array(file, allow_pickle=False)
-    except DataError:
-        raise
-    except PermissionError as error:
-        raise DataError(f"{path}: permission denied") from error
-    except FileNotFoundError:
-        raise
-    except DAMAGED as error:
-        if "object" in str(error).lower():
+    with _archive(path) as archive:
+        headers = _headers(archive)
+        shapes = {name: shape for name, (shape, _) in headers.items()}
+        name = _npz_key(path, shapes, key, notes, least)
+        if headers[name][1].hasobject:
             raise DataError(
                 f"{path}: array {name!r} holds Python objects, which are never unpickled"
-            ) from error
-        raise DataError(f"{path}: is not an .npz archive, or is truncated") from error
+            )
+        with archive.open(f"{name}.npy") as file:
+            array: Array = np.lib.format.read_array(file, allow_pickle=False)
     return array
 
 
-def _npz_key(
-    path: Path, archive: zipfile.ZipFile, key: str | None, notes: list[str], least: int
-) -> str:
-    """Choose the array to take by the headers alone; nothing large is unpacked."""
-    shapes: dict[str, tuple[int, ...]] = {}
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open an `.npz` file, and turn errors about it into ours."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except (DataError, FileNotFoundError):
+        raise
+    except PermissionError as error:
+        raise DataError(f"{path}: permission denied") from error
+    except DAMAGED as error:
+        raise DataError(f"{path}: is not an .npz archive, or is truncated") from error
+
+
+def _headers(archive: zipfile.ZipFile) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    found: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
     for name in archive.namelist():
         with archive.open(name) as file:
             version = np.lib.format.read_magic(file)
@@ -120,7 +131,19 @@ def _npz_key(
                 if version == (1, 0)
                 else np.lib.format.read_array_header_2_0
             )
-            shapes[name.removesuffix(".npy")] = header(file)[0]
+            shape, _, dtype = header(file)
+            found[name.removesuffix(".npy")] = shape, dtype
+    return found
+
+
+def _npz_key(
+    path: Path,
+    shapes: dict[str, tuple[int, ...]],
+    key: str | None,
+    notes: list[str],
+    least: int,
+) -> str:
+    """Choose the array to take by the headers alone."""
     listed = ", ".join(f"{name} {times(shape)}" for name, shape in shapes.items()) or "no arrays"
     if key is not None:
         if key not in shapes:

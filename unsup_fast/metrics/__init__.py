@@ -7,7 +7,6 @@ What scikit-learn has is not here: `adjusted_rand_score`, `normalized_mutual_inf
 from typing import TYPE_CHECKING, Any
 
 from unsup_fast.metrics._features import Estimate, FewSamplesWarning
-from unsup_fast.metrics._images import Images, images
 from unsup_fast.metrics.contingency import contingency_matrix, purity_score
 from unsup_fast.metrics.frechet import (
     FrechetDistance,
@@ -23,6 +22,7 @@ from unsup_fast.metrics.prdc import (
 )
 from unsup_fast.metrics.reconstruction import reconstruction_error
 from unsup_fast.metrics.statistics import Statistics, load_statistics, save_statistics
+from unsup_fast.pictures import Images, images
 
 if TYPE_CHECKING:
     from unsup_fast.metrics.inception import Inception

@@ -1,9 +1,6 @@
 """Pictures of a folder, a zip, an `.npz`, an `.npy` or an array, in batches, one decoded ahead."""
 
-import io
 import os
-import warnings
-import zipfile
 from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
@@ -12,18 +9,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast import _arrays, _extras
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks._ahead import ahead
-from unsup_fast.blocks._npy import UNZIPPED, archive_array, load
+from unsup_fast.blocks._npy import archive_array, load
+from unsup_fast.pictures._files import (
+    UNREADABLE,
+    Files,
+    of_folder,
+    of_zip,
+    picture_of,
+    reason,
+    tell_skipped,
+)
+from unsup_fast.pictures._pixels import is_tensor
 
 Array = npt.NDArray[Any]
 Batch = Any  # an array [n, H, W, 3], or a list of arrays [H, W, 3] of several sizes
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # others may run programs
 BATCH = 32
-NAMED = 3  # files that a warning lists
 
 
 class Images:
@@ -64,22 +67,13 @@ class Images:
             At the end, if files were left out.
         """
         self.skipped = []
-        done = kept = 0
+        done = 0
         with closing(ahead(self._read(self, size))) as found:
             for batch in found:
                 done = min(done + size, self.n_images)
-                kept += len(batch)
                 if len(batch):
                     yield done, batch
-        listed = "; ".join(self.skipped[:NAMED]) + ("; ..." if len(self.skipped) > NAMED else "")
-        if not kept:
-            raise DataError(f"{self.name}: no picture could be read ({listed or 'it is empty'})")
-        if self.skipped:
-            warnings.warn(
-                f"{self.name}: {len(self.skipped)} of {self.n_images} files could not be read and "
-                f"were left out: {listed}",
-                stacklevel=2,
-            )
+        tell_skipped(self.name, self.n_images, self.skipped, stacklevel=2)
 
 
 def images(data: Any, *, key: str | None = None, size: tuple[int, int] | None = None) -> Images:
@@ -108,23 +102,15 @@ def images(data: Any, *, key: str | None = None, size: tuple[int, int] | None = 
         If pictures are to be decoded without Pillow.
     """
     if not isinstance(data, str | os.PathLike):
-        return _of_array(data if _arrays.is_tensor(data) else np.asarray(data), "X")
+        return _of_array(data if is_tensor(data) else np.asarray(data), "X")
     path = Path(data)
     if not path.exists():
         raise DataError(f"{path}: no such file or directory")
     if path.is_dir():
-        names = sorted(
-            name
-            for file in path.rglob("*")
-            if _is_picture(name := str(file.relative_to(path)))
-            and not (file.is_dir() or file.is_fifo())
-        )
-        return _of_files(
-            path, names, lambda: None, lambda _, name: (path / name).read_bytes(), size
-        )
+        return _of_files(of_folder(path), size)
     kind = path.suffix.lower()
     if kind == ".zip":
-        return _of_zip(path, size)
+        return _of_files(of_zip(path), size)
     if kind == ".npz":
         return _of_array(archive_array(path, key, least=3), str(path))
     if kind == ".npy":
@@ -147,50 +133,24 @@ def _of_array(X: Any, name: str) -> Images:
     return Images(name, len(X), read)
 
 
-def _of_zip(path: Path, size: tuple[int, int] | None) -> Images:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = sorted(
-                entry.filename
-                for entry in archive.infolist()
-                if not entry.is_dir() and _is_picture(entry.filename)
-            )
-    except zipfile.BadZipFile as error:
-        raise DataError(f"{path}: is not a zip archive, or is truncated") from error
-    return _of_files(
-        path, names, lambda: zipfile.ZipFile(path), lambda archive, name: archive.read(name), size
-    )
-
-
-def _of_files(
-    path: Path,
-    names: list[str],
-    opened: Callable[[], Any],
-    content: Callable[[Any, str], bytes],
-    size: tuple[int, int] | None,
-) -> Images:
-    if not names:
-        listed = ", ".join(SUFFIXES)
-        raise DataError(f"{path}: holds no pictures ({listed}), in no subfolder either")
-    _extras.check("PIL", "plot", "reading pictures")
-
+def _of_files(files: Files, size: tuple[int, int] | None) -> Images:
     def read(source: Images, batch: int) -> Generator[Any, None, None]:
-        archive = opened()
+        archive = files.opened()
         try:
-            for start in range(0, len(names), batch):
+            for start in range(0, len(files.names), batch):
                 found = []
-                for name in names[start : start + batch]:
+                for name in files.names[start : start + batch]:
                     try:
-                        found.append(decoded(content(archive, name), size))
-                    except (*UNZIPPED, ValueError, SyntaxError) as error:
-                        source.skipped.append(f"{name} ({' '.join(str(error).split())})")
+                        found.append(decoded(files.content(archive, name), size))
+                    except UNREADABLE as error:
+                        source.skipped.append(f"{name} ({reason(error)})")
                 alike = len({picture.shape for picture in found}) == 1
                 yield np.stack(found) if alike else found
         finally:
             if archive is not None:
                 archive.close()
 
-    return Images(str(path), len(names), read)
+    return Images(files.name, len(files.names), read)
 
 
 def decoded(content: bytes, size: tuple[int, int] | None = None) -> Array:
@@ -204,27 +164,11 @@ def decoded(content: bytes, size: tuple[int, int] | None = None) -> Array:
     OSError, ValueError, SyntaxError
         If it is no picture, or not whole.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
-            picture: Any = opened
-            opened.info.pop("transparency", None)  # Pillow warns of some that it leaves out
-            if opened.mode.startswith("I;16"):
-                grey = np.asarray(opened, dtype=np.float64) / 257
-                picture = Image.fromarray(np.rint(grey).astype(np.uint8))
-            elif opened.mode in ("I", "F"):
-                raise ValueError(f"pictures of mode {opened.mode} are not read")
-            picture = picture.convert("RGB")
-    except UnidentifiedImageError:
-        raise ValueError("is no picture") from None
-    except Image.DecompressionBombError as error:
-        raise ValueError(str(error)) from error
+    picture = picture_of(content)
+    picture.info.pop("transparency", None)  # Pillow warns of some that it leaves out
+    picture = picture.convert("RGB")
     if size is not None and picture.size != size[::-1]:
         picture = picture.resize(size[::-1], Image.Resampling.BICUBIC)
     return np.asarray(picture)
-
-
-def _is_picture(name: str) -> bool:
-    parts = Path(name).parts
-    return name.lower().endswith(SUFFIXES) and not any(part.startswith(".") for part in parts)

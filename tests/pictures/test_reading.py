@@ -10,8 +10,8 @@ import pytest
 Image = pytest.importorskip("PIL.Image")
 
 from unsup_fast.blocks import DataError  # noqa: E402
-from unsup_fast.metrics import images  # noqa: E402
-from unsup_fast.metrics._images import decoded  # noqa: E402
+from unsup_fast.pictures import images  # noqa: E402
+from unsup_fast.pictures._reading import decoded  # noqa: E402
 
 NAMES = ["b/10.png", "b/9.png", "a.PNG", "c/d/e.bmp", "f.ppm", "g.png", "h.png"]
 

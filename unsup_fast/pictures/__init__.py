@@ -1,0 +1,8 @@
+"""Pictures in and out: from files of many kinds to bytes [N, C, H, W], and grids as PNG."""
+
+from unsup_fast.pictures._grid import grid, save_grid
+from unsup_fast.pictures._loading import Pictures, digits, load
+from unsup_fast.pictures._pixels import to_bytes
+from unsup_fast.pictures._reading import Images, images
+
+__all__ = ["Images", "Pictures", "digits", "grid", "images", "load", "save_grid", "to_bytes"]

@@ -1,0 +1,193 @@
+"""Many pictures into one array of bytes: decoded in threads, cropped, resized, in order."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unsup_fast.blocks import DataError
+from unsup_fast.blocks._feed import times
+from unsup_fast.kernels.threads import effective
+from unsup_fast.pictures._files import UNREADABLE, picture_of, reason, tell_skipped
+from unsup_fast.pictures._pixels import Bytes
+
+Size = tuple[int, int]
+Named = tuple[str, Any]  # what errors call a picture, and what it is decoded from
+
+CHUNK = 16  # pictures that a thread takes at once
+ORIENTATION = 0x0112  # of EXIF
+REDUCING = 3.0  # pixels are averaged first down to this many times the size
+
+
+def gather(
+    name: str,
+    n_files: int,
+    chunks: Iterable[list[Named]],
+    decode: Callable[[Any], Bytes],
+    progress: Callable[[int, int], Any] | None,
+) -> tuple[Bytes, npt.NDArray[np.int64], list[str]]:
+    """Decode pictures into one array, and leave out what cannot be read.
+
+    Parameters
+    ----------
+    name : str
+        What errors call them all.
+    n_files : int
+        How many there are, with those that cannot be read.
+    chunks : iterable of lists
+        Pictures that a thread takes together.
+    decode : callable
+        Returns a picture [C, H, W].
+    progress : callable or None
+        Called with how many are done, and `n_files`.
+
+    Returns
+    -------
+    pixels : ndarray of shape (N, C, H, W)
+    kept : ndarray of shape (N,)
+        Their numbers among all.
+    skipped : list of str
+        The names of the others, each with the reason.
+
+    Raises
+    ------
+    DataError
+        If none can be read, or two differ in size.
+    """
+    pixels = np.empty(0, np.uint8)
+    kept: list[int] = []
+    skipped: list[str] = []
+    done = 0
+    with closing(in_order(partial(_each, decode), chunks)) as parts:
+        for part in parts:
+            for number, (file, found) in enumerate(part, start=done):
+                if isinstance(found, str):
+                    skipped.append(f"{file} ({found})")
+                    continue
+                if not kept:
+                    pixels = np.empty((n_files, *found.shape), np.uint8)
+                elif found.shape != pixels.shape[1:]:
+                    raise DataError(
+                        f"{name}: {file} has {times(found.shape[1:])} pixels, those before it "
+                        f"{times(pixels.shape[2:])}; pass size, to which each is cropped and "
+                        "resized"
+                    )
+                pixels[len(kept)] = found
+                kept.append(number)
+            done += len(part)
+            if progress is not None:
+                progress(done, n_files)
+    tell_skipped(name, n_files, skipped, stacklevel=4)
+    return pixels[: len(kept)], np.array(kept, np.int64), skipped
+
+
+def _each(decode: Callable[[Any], Bytes], chunk: list[Named]) -> list[tuple[str, Bytes | str]]:
+    """Return the pictures of a chunk, or why there is none, with their names."""
+    found: list[tuple[str, Bytes | str]] = []
+    for name, item in chunk:
+        try:
+            found.append((name, decode(item)))
+        except UNREADABLE as error:
+            found.append((name, reason(error)))
+    return found
+
+
+def in_order(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """Yield the function of each item, computed in threads; few items are taken ahead."""
+    n_threads = effective(None)
+    waiting: deque[Future[Any]] = deque()
+    with ThreadPoolExecutor(n_threads, thread_name_prefix="unsup_fast-pictures") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > 2 * n_threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def decoded(content: bytes, size: Size | None, channels: int) -> Bytes:
+    """Return the picture of a file as bytes [C, H, W].
+
+    It is turned as its EXIF says, and laid on white where it is transparent.
+
+    Raises
+    ------
+    OSError, ValueError, SyntaxError
+        If it is no picture, or not whole.
+    """
+    picture = picture_of(content, None if size is None else 2 * max(size))
+    picture.load()
+    if "exif" in picture.info:
+        picture = _upright(picture)
+    if "A" in picture.getbands() or "transparency" in picture.info:
+        picture = _on_white(picture)
+    picture = picture.convert("L" if channels == 1 else "RGB")
+    return _as_planes(picture if size is None else fitted(picture, size))
+
+
+def _as_planes(picture: Any) -> Bytes:
+    return np.ascontiguousarray(np.moveaxis(np.atleast_3d(np.asarray(picture)), 2, 0))  # [C, H, W]
+
+
+def resized(pixels: Bytes, size: Size) -> Bytes:
+    """Return pictures [n, C, H, W] as [n, C, *size], cropped like those of files."""
+    if pixels.shape[2:] == size:
+        return pixels
+    from PIL import Image
+
+    grey = pixels.shape[1] == 1
+    found = np.empty((*pixels.shape[:2], *size), np.uint8)
+    for picture, out in zip(np.moveaxis(pixels, 1, 3), found, strict=True):  # [H, W, C]
+        whole = np.ascontiguousarray(picture[..., 0] if grey else picture)
+        out[...] = _as_planes(fitted(Image.fromarray(whole), size))
+    return found
+
+
+def _upright(picture: Any) -> Any:
+    from PIL import Image
+
+    to = Image.Transpose
+    ways = {
+        2: to.FLIP_LEFT_RIGHT,
+        3: to.ROTATE_180,
+        4: to.FLIP_TOP_BOTTOM,
+        5: to.TRANSPOSE,
+        6: to.ROTATE_270,
+        7: to.TRANSVERSE,
+        8: to.ROTATE_90,
+    }
+    way = ways.get(picture.getexif().get(ORIENTATION))
+    return picture if way is None else picture.transpose(way)
+
+
+def _on_white(picture: Any) -> Any:
+    from PIL import Image
+
+    picture = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+
+
+def fitted(picture: Any, size: Size) -> Any:
+    """Return the middle of a picture of Pillow's that has the shape of `size`, in that size."""
+    from PIL import Image
+
+    height, width = size
+    share = min(picture.width / width, picture.height / height)
+    across = max(1, round(width * share))
+    down = max(1, round(height * share))
+    left, top = (picture.width - across) // 2, (picture.height - down) // 2
+    return picture.resize(
+        (width, height),
+        Image.Resampling.BICUBIC,
+        box=(left, top, left + across, top + down),
+        reducing_gap=REDUCING,
+    )

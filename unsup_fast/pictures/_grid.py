@@ -1,0 +1,103 @@
+"""Pictures side by side in one, and as a file."""
+
+import io
+import math
+import os
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unsup_fast import _extras
+from unsup_fast._replacing import replace
+from unsup_fast.pictures._pixels import Bytes, on_host, to_bytes
+
+GAP = 2
+GROUND = 128  # between pictures, which may be black or white at their edges
+
+
+def grid(x: Any, columns: int | None = None) -> Bytes:
+    """Lay pictures side by side, row by row.
+
+    Parameters
+    ----------
+    x : array or tensor
+        Bytes, or floats in [-1, 1]: [N, C, H, W] or [N, H, W, C] with C of 1 or 3, grey ones
+        [N, H, W], or one picture [C, H, W], [H, W, 3] or [H, W].
+        What reads two ways is the first of these.
+    columns : int, optional
+        Pictures of a row; None makes as many rows as columns, or one fewer.
+
+    Returns
+    -------
+    ndarray of shape (H', W', 3), uint8
+        With 2 pixels of grey between pictures, and where there are none.
+
+    Raises
+    ------
+    ValueError
+        If `x` is no pictures or holds values that are not finite, or `columns` is not positive.
+    TypeError
+        If `columns` is no integer.
+    """
+    pixels = on_host(x)
+    pictures = _pictures(pixels if pixels.dtype == np.uint8 else to_bytes(pixels))  # [N, H, W, 3]
+    n, height, width = pictures.shape[:3]
+    if columns is None:
+        columns = math.ceil(math.sqrt(n))
+    elif not isinstance(columns, Integral) or isinstance(columns, bool):
+        raise TypeError(f"columns={columns!r} is not a number of pictures; pass an int >= 1")
+    elif columns < 1:
+        raise ValueError(f"columns={columns} is below 1; pass an int >= 1")
+    columns = min(int(columns), n)
+    rows = -(-n // columns)
+    places = np.full((rows * columns, height + GAP, width + GAP, 3), GROUND, np.uint8)
+    places[:n, :height, :width] = pictures
+    places = places.reshape(rows, columns, height + GAP, width + GAP, 3)
+    whole = places.swapaxes(1, 2).reshape(rows * (height + GAP), columns * (width + GAP), 3)
+    return np.ascontiguousarray(whole[:-GAP, :-GAP])  # [H', W', 3]
+
+
+def _pictures(x: Bytes) -> Bytes:
+    """Return bytes as pictures [N, H, W, 3]."""
+    shape = x.shape
+    if x.ndim == 2:
+        x = x[None, None]  # [1, 1, H, W]
+    elif x.ndim == 3 and shape[0] not in (1, 3):
+        # [1, H, W, 3] or [N, 1, H, W]
+        x = x[None] if shape[2] == 3 else x[:, None]
+    elif x.ndim == 3:
+        x = x[None]  # [1, C, H, W]
+    if x.ndim == 4 and x.shape[1] in (1, 3):
+        x = np.moveaxis(x, 1, 3)  # [N, H, W, C]
+    if x.ndim != 4 or x.shape[3] not in (1, 3) or x.size == 0:
+        raise ValueError(f"x has shape {shape}; pass pictures [N, C, H, W] with C of 1 or 3")
+    return np.broadcast_to(x, (*x.shape[:3], 3))
+
+
+def save_grid(path: str | os.PathLike[str], x: Any, columns: int | None = None) -> None:
+    """Write pictures side by side as a PNG file, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        Ends in `.png`; a file of that name is replaced.
+    x, columns
+        As for `grid`.
+
+    Raises
+    ------
+    ValueError
+        As for `grid`, or if the name does not end in `.png`.
+    OSError
+        If it cannot be written, with the reason; nothing has changed then.
+    ImportError
+        If Pillow is missing, with the install command.
+    """
+    if Path(path).suffix.lower() != ".png":
+        raise ValueError(f"{path}: grids are saved as PNG; name a file that ends in .png")
+    image = _extras.require("PIL.Image", "plot", "saving pictures")
+    file = io.BytesIO()
+    image.fromarray(grid(x, columns)).save(file, format="PNG")
+    replace(path, file.getvalue(), "the pictures")

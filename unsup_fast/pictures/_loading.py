@@ -1,0 +1,297 @@
+"""Pictures of any kind of file, decoded and resized once, as bytes in memory."""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unsup_fast import _extras
+from unsup_fast.blocks import DataError
+from unsup_fast.blocks._feed import times
+from unsup_fast.blocks._npy import archive_array, archive_headers
+from unsup_fast.blocks._npy import load as load_npy
+from unsup_fast.pictures import _decoding, _parquet
+from unsup_fast.pictures._decoding import Size, gather
+from unsup_fast.pictures._files import SUFFIXES, Files, listed, of_folder, of_zip
+from unsup_fast.pictures._labels import Classes, Labels, beside, coded
+from unsup_fast.pictures._pixels import (
+    CHUNK,
+    Array,
+    Bytes,
+    as_bytes,
+    check_values,
+    on_host,
+    planes,
+)
+
+Progress = Callable[[int, int], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Pictures in memory.
+
+    Attributes
+    ----------
+    pixels : ndarray of shape (N, C, H, W), uint8
+    labels : ndarray of shape (N,), int64, or None
+        Positions in `classes`.
+    classes : tuple of str
+        Empty without labels.
+    skipped : list of str
+        Files that were left out, each with the reason.
+    name : str
+        What errors call them.
+    """
+
+    pixels: Bytes
+    labels: Labels | None
+    classes: Classes
+    skipped: list[str]
+    name: str
+
+
+def load(
+    data: Any,
+    *,
+    size: int | Sequence[int] | None = None,
+    channels: int | None = None,
+    key: str | None = None,
+    label_key: str | None = None,
+    progress: Progress | None = None,
+) -> Pictures:
+    """Read pictures, and their labels if there are any.
+
+    Parameters
+    ----------
+    data : path, array or tensor
+        A folder (with its subfolders, in the order of names), a `.zip`, an `.npz`, an `.npy`, a
+        Parquet file or a folder of them (as Hugging Face's data sets: files in a binary column or
+        in structs of bytes and path), or an array of shape (N, H, W, C), (N, C, H, W) or
+        (N, H, W) of bytes, or of floats in [0, 1].
+    size : int or (int, int), optional
+        Height and width. The middle of each picture is taken, as large as that shape allows, and
+        resized (bicubic, smoothed). Without it all must be of one size.
+    channels : {1, 3}, optional
+        1 makes luma of colour, 3 repeats grey. None is 1 for grey arrays, and 3 for the rest.
+    key : str, optional
+        Which array of an `.npz` (None: the only one that has the shape of pictures, or `x_train`),
+        or column of Parquet (None: `image`, `img`, or the first that holds files).
+    label_key : str, optional
+        Which array or column holds the labels. None takes the one whose name goes with that of
+        the pictures (`y_train` with `x_train`) or that is called `label`, `y`, `class`,
+        `category`, `target` or their plural, if it has one integer or text for each.
+        Of folders and zips the labels are the folders' names: when what all paths begin with is
+        left out, each picture's path must begin with one.
+    progress : callable, optional
+        Called with the number of pictures done, and of all.
+
+    Returns
+    -------
+    Pictures
+        Transparent pixels lie on white, and photographs are turned as their EXIF says.
+
+    Raises
+    ------
+    DataError
+        If there are no pictures, none can be read, or they differ in size and `size` is None.
+    ValueError, TypeError
+        If `size` or `channels` is no such thing.
+    ImportError
+        If Pillow or pyarrow is needed and missing, with the install command.
+
+    Warns
+    -----
+    UserWarning
+        If files were left out because they cannot be read.
+    """
+    size = _size(size)
+    if channels not in (None, 1, 3):
+        raise ValueError(f"channels={channels!r}; pass 1, 3 or None")
+    if not isinstance(data, str | os.PathLike):
+        _no_keys("an array", key=key, label_key=label_key)
+        return _of_array("X", on_host(data), None, (), size, channels, progress)
+    path = Path(data)
+    kind = path.suffix.lower()
+    if not path.exists():
+        raise DataError(f"{path}: no such file or directory")
+    if path.is_dir():
+        tables = [] if listed(path, SUFFIXES) else listed(path, (".parquet",))
+        if tables:
+            return _of_parquet(
+                path, [path / name for name in tables], size, channels, key, label_key, progress
+            )
+        _no_keys(f"a folder of pictures ({path})", key=key, label_key=label_key)
+        return _of_files(of_folder(path), size, channels, progress)
+    if kind == ".parquet":
+        return _of_parquet(path, [path], size, channels, key, label_key, progress)
+    if kind == ".npz":
+        X, labels, classes = _of_npz(path, key, label_key)
+        return _of_array(str(path), X, labels, classes, size, channels, progress)
+    _no_keys(f"{path}", key=key, label_key=label_key)
+    if kind == ".zip":
+        return _of_files(of_zip(path), size, channels, progress)
+    if kind == ".npy":
+        return _of_array(str(path), load_npy(path), None, (), size, channels, progress)
+    raise DataError(f"{path}: is not a folder, .zip, .npz, .npy or .parquet")
+
+
+def digits() -> Pictures:
+    """Return scikit-learn's 1,797 handwritten digits of 8 x 8 pixels, 0..16 spread over 0..255."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    pixels = np.rint(found.images[:, None] * (255 / 16)).astype(np.uint8)  # [N, 1, 8, 8]
+    labels, classes = coded("digits", found.target)
+    return Pictures(pixels, labels, classes, [], "digits")
+
+
+def _size(size: Any) -> Size | None:
+    if size is None:
+        return None
+    pair = tuple(size) if isinstance(size, Sequence) and not isinstance(size, str) else (size,) * 2
+    if len(pair) != 2 or not all(isinstance(n, Integral) and not isinstance(n, bool) for n in pair):
+        raise TypeError(f"size={size!r} is no size; pass an int, or (height, width)")
+    if min(pair) < 1:
+        raise ValueError(f"size={size!r} has no pixels; pass numbers >= 1")
+    return int(pair[0]), int(pair[1])
+
+
+def _no_keys(what: str, **keys: str | None) -> None:
+    for name, key in keys.items():
+        if key is not None:
+            raise DataError(f"{name}={key!r} is for .npz and Parquet; pass none with {what}")
+
+
+def _of_files(
+    files: Files, size: Size | None, channels: int | None, progress: Progress | None
+) -> Pictures:
+    archive = files.opened()
+
+    def decode(name: str) -> Bytes:
+        return _decoding.decoded(files.content(archive, name), size, channels or 3)
+
+    names = files.names
+    chunks = (
+        [(name, name) for name in names[start : start + _decoding.CHUNK]]
+        for start in range(0, len(names), _decoding.CHUNK)
+    )
+    try:
+        pixels, kept, skipped = gather(files.name, len(names), chunks, decode, progress)
+    finally:
+        if archive is not None:
+            archive.close()
+    folders = _folders(names)
+    if folders is None:
+        return Pictures(pixels, None, (), skipped, files.name)
+    return Pictures(pixels, *coded(files.name, np.array(folders)[kept]), skipped, files.name)
+
+
+def _folders(names: list[str]) -> list[str] | None:
+    """Return the first folder of each path below what all share, None if one lies in none."""
+    parents = [Path(name).parts[:-1] for name in names]
+    shared = len(os.path.commonprefix(parents))
+    return [one[shared] for one in parents] if min(map(len, parents)) > shared else None
+
+
+def _of_parquet(
+    path: Path,
+    tables: list[Path],
+    size: Size | None,
+    channels: int | None,
+    key: str | None,
+    label_key: str | None,
+    progress: Progress | None,
+) -> Pictures:
+    found = _parquet.table(str(path), tables, key, label_key)
+    _extras.check("PIL", "plot", "reading pictures")
+    labels, classes = _parquet.labels(found)
+
+    def decode(content: bytes | None) -> Bytes:
+        if content is None:
+            raise ValueError("has no bytes")
+        return _decoding.decoded(content, size, channels or 3)
+
+    chunks = _parquet.chunks(found)
+    pixels, kept, skipped = gather(found.name, found.n_rows, chunks, decode, progress)
+    return Pictures(pixels, None if labels is None else labels[kept], classes, skipped, found.name)
+
+
+def _of_npz(
+    path: Path, key: str | None, label_key: str | None
+) -> tuple[Array, Labels | None, Classes]:
+    """Return the pictures of an archive, their labels and the names of the classes."""
+    headers = archive_headers(path)
+    if key is None and "x_train" in headers:
+        key = "x_train"
+    if key is None:
+        key = _only_pictures(path, {name: shape for name, (shape, _) in headers.items()})
+    X = archive_array(path, key)
+    rows = X.shape[0] if X.ndim else 0
+    if label_key is None:
+        fitting = (name for name in beside(key) if _are_labels(headers.get(name), rows))
+        label_key = next(fitting, None)
+    elif label_key in headers and not _are_labels(headers[label_key], rows):
+        shape, dtype = headers[label_key]
+        raise DataError(
+            f"{path}: array {label_key!r} is {times(shape)} of {dtype}; labels are integers or "
+            f"text, one for each of the {rows} pictures"
+        )
+    if label_key is None:
+        return X, None, ()
+    values = archive_array(path, label_key).reshape(rows)
+    return X, *coded(f"{path}: array {label_key!r}", values)
+
+
+def _only_pictures(path: Path, shapes: dict[str, tuple[int, ...]]) -> str:
+    found = [name for name, shape in shapes.items() if len(shape) in (3, 4)]
+    if len(found) != 1:
+        listed = ", ".join(f"{name} {times(shape)}" for name, shape in shapes.items())
+        raise DataError(
+            f"{path}: holds {listed or 'no arrays'}; pass as key which of them are the pictures"
+        )
+    return found[0]
+
+
+def _are_labels(header: tuple[tuple[int, ...], np.dtype[Any]] | None, rows: int) -> bool:
+    if header is None:
+        return False
+    shape, dtype = header
+    return shape in ((rows,), (rows, 1)) and dtype.kind in "iubfUS"
+
+
+def _of_array(
+    name: str,
+    X: Array,
+    labels: Labels | None,
+    classes: Classes,
+    size: Size | None,
+    channels: int | None,
+    progress: Progress | None,
+) -> Pictures:
+    X = planes(name, X)  # [N, C, H, W]
+    check_values(name, X)
+    channels = channels or (1 if X.shape[1] == 1 else 3)
+    size = size or (X.shape[2], X.shape[3])
+    if size != X.shape[2:]:
+        _extras.check("PIL", "plot", "resizing pictures")
+
+    def convert(part: Array) -> Bytes:
+        return _decoding.resized(as_bytes(part, channels), size)
+
+    pixels = np.empty((len(X), channels, *size), np.uint8)
+    step = max(1, CHUNK * len(X) // X.size)
+    parts = (X[start : start + step] for start in range(0, len(X), step))
+    done = 0
+    with closing(_decoding.in_order(convert, parts)) as converted:
+        for part in converted:
+            pixels[done : done + len(part)] = part
+            done += len(part)
+            if progress is not None:
+                progress(done, len(X))
+    return Pictures(pixels, labels, classes, [], name)

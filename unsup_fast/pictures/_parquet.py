@@ -1,0 +1,155 @@
+"""Parquet files as Hugging Face's data sets have them: a column of encoded pictures, and labels."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unsup_fast.blocks import DataError
+from unsup_fast.blocks._columns import arrow, listed, reasons
+from unsup_fast.pictures._labels import NAMES, Classes, Labels, coded
+
+PICTURES = ("image", "img")
+ROWS = 16  # that are decoded together
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of one or several files."""
+
+    name: str
+    paths: list[Path]
+    n_rows: int
+    column: str
+    nested: bool
+    """Whether the column holds structs whose `bytes` are the pictures."""
+    label: str | None
+    classes: Classes
+    """Names of integer labels, if the files tell them."""
+
+
+def table(name: str, paths: list[Path], key: str | None, label_key: str | None) -> Table:
+    """Find the columns of pictures and of labels.
+
+    Raises
+    ------
+    DataError
+        If there are none, or a file is no Parquet.
+    """
+    parquet = arrow("parquet")
+    n_rows = 0
+    first: Any = None
+    for path in paths:
+        with reasons(path, "a Parquet file"), parquet.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            n_rows += file.metadata.num_rows
+        first = schema if first is None else first
+        if schema.names != first.names or schema.types != first.types:
+            raise DataError(f"{path}: has other columns than {paths[0].name}")
+    if n_rows == 0:
+        raise DataError(f"{name}: has no rows")
+    column = _pictures(name, first, key)
+    classes = _classes(first)
+    label = _label(name, first, label_key, classes)
+    nested = bool(arrow().types.is_struct(first.field(column).type))
+    return Table(name, paths, n_rows, column, nested, label, classes.get(label or "", ()))
+
+
+def _pictures(name: str, schema: Any, key: str | None) -> str:
+    found = [field.name for field in schema if _holds_files(field.type)]
+    if key is not None and key not in schema.names:
+        raise DataError(f"{name}: has no column {key!r}; it has {listed(schema.names)}")
+    if key is not None and key not in found:
+        raise DataError(f"{name}: column {key!r} holds {schema.field(key).type}, not pictures")
+    if not found:
+        raise DataError(
+            f"{name}: has no column of pictures (binary, or structs of bytes and path), only "
+            f"{listed(schema.names)}"
+        )
+    return key or next((one for one in PICTURES if one in found), found[0])
+
+
+def _holds_files(kind: Any) -> bool:
+    types = arrow().types
+    if types.is_struct(kind):
+        at = kind.get_field_index("bytes")
+        return at >= 0 and _holds_files(kind.field(at).type)
+    return bool(types.is_binary(kind) or types.is_large_binary(kind))
+
+
+def _classes(schema: Any) -> dict[str, Classes]:
+    """Return the names of classes that Hugging Face's `datasets` wrote beside the columns."""
+    try:
+        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+        return {
+            column: tuple(map(str, feature["names"]))
+            for column, feature in features.items()
+            if isinstance(feature, dict) and isinstance(feature.get("names"), list)
+        }
+    except (TypeError, KeyError, AttributeError, ValueError):
+        return {}
+
+
+def _label(
+    name: str, schema: Any, label_key: str | None, classes: dict[str, Classes]
+) -> str | None:
+    if label_key is None:
+        return next((one for one in (*NAMES, *classes) if one in schema.names), None)
+    if label_key not in schema.names:
+        raise DataError(f"{name}: has no column {label_key!r}; it has {listed(schema.names)}")
+    return label_key
+
+
+def chunks(found: Table) -> Iterator[list[tuple[str, bytes | None]]]:
+    """Yield a few rows at a time: what errors call each, and the file in it."""
+    parquet, row = arrow("parquet"), 0
+    for path in found.paths:
+        with reasons(path, "a Parquet file"), parquet.ParquetFile(path, memory_map=True) as file:
+            for batch in file.iter_batches(ROWS, columns=[found.column]):
+                values = batch.column(0).to_pylist()
+                if found.nested:
+                    values = [value and value["bytes"] for value in values]
+                yield [(f"row {row + i}", value) for i, value in enumerate(values)]
+                row += len(values)
+
+
+def labels(found: Table) -> tuple[Labels | None, Classes]:
+    """Return the labels of all rows, and the names of their classes.
+
+    Raises
+    ------
+    DataError
+        If some rows have none, or a label is none of the classes.
+    """
+    if found.label is None:
+        return None, ()
+    parquet, pa = arrow("parquet"), arrow()
+    parts = []
+    for path in found.paths:
+        with reasons(path, "a Parquet file"):
+            parts.append(parquet.read_table(path, columns=[found.label]).column(0))
+    column = pa.chunked_array([chunk for part in parts for chunk in part.chunks])
+    where = f"{found.name}: column {found.label!r}"
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if column.null_count == len(column):
+        return None, ()
+    if column.null_count:
+        raise DataError(f"{where} lacks {column.null_count} of {len(column)} labels")
+    values = column.to_numpy()
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        values = values.astype(np.str_)
+    if not found.classes or values.dtype.kind not in "iu":
+        return coded(where, values)
+    if (values == -1).all():  # how `datasets` marks rows without labels
+        return None, ()
+    outside = (values < 0) | (values >= len(found.classes))
+    if outside.any():
+        row = int(outside.argmax())
+        raise DataError(
+            f"{where}: row {row} is {values[row]}, and there are {len(found.classes)} classes"
+        )
+    return values.astype(np.int64), found.classes
