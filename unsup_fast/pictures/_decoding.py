@@ -1,7 +1,7 @@
 """Many pictures into one array of bytes: decoded in threads, cropped, resized, in order."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -97,7 +97,7 @@ def _each(decode: Callable[[Any], Bytes], chunk: list[Named]) -> list[tuple[str,
     return found
 
 
-def in_order(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+def in_order(function: Callable[[Any], Any], items: Iterable[Any]) -> Generator[Any, None, None]:
     """Yield the function of each item, computed in threads; few items are taken ahead."""
     n_threads = effective(None)
     waiting: deque[Future[Any]] = deque()

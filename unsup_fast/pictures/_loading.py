@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -12,22 +11,14 @@ import numpy as np
 
 from unsup_fast import _extras
 from unsup_fast.blocks import DataError
-from unsup_fast.blocks._feed import times
-from unsup_fast.blocks._npy import archive_array, archive_headers
 from unsup_fast.blocks._npy import load as load_npy
 from unsup_fast.pictures import _decoding, _parquet
 from unsup_fast.pictures._decoding import Size, gather
 from unsup_fast.pictures._files import SUFFIXES, Files, listed, of_folder, of_zip
-from unsup_fast.pictures._labels import Classes, Labels, beside, coded
-from unsup_fast.pictures._pixels import (
-    CHUNK,
-    Array,
-    Bytes,
-    as_bytes,
-    check_values,
-    on_host,
-    planes,
-)
+from unsup_fast.pictures._labels import Classes, Labels, coded
+from unsup_fast.pictures._parquet import Table
+from unsup_fast.pictures._pixels import Bytes, on_host
+from unsup_fast.pictures._stored import of_array, of_npz
 
 Progress = Callable[[int, int], Any]
 
@@ -115,7 +106,8 @@ def load(
         raise ValueError(f"channels={channels!r}; pass 1, 3 or None")
     if not isinstance(data, str | os.PathLike):
         _no_keys("an array", key=key, label_key=label_key)
-        return _of_array("X", on_host(data), None, (), size, channels, progress)
+        pixels = of_array("X", on_host(data), size, channels, progress)
+        return Pictures(pixels, None, (), [], "X")
     path = Path(data)
     kind = path.suffix.lower()
     if not path.exists():
@@ -123,21 +115,24 @@ def load(
     if path.is_dir():
         tables = [] if listed(path, SUFFIXES) else listed(path, (".parquet",))
         if tables:
-            return _of_parquet(
-                path, [path / name for name in tables], size, channels, key, label_key, progress
-            )
+            paths = [path / name for name in tables]
+            found = _parquet.table(str(path), paths, key, label_key)
+            return _of_parquet(found, size, channels, progress)
         _no_keys(f"a folder of pictures ({path})", key=key, label_key=label_key)
         return _of_files(of_folder(path), size, channels, progress)
     if kind == ".parquet":
-        return _of_parquet(path, [path], size, channels, key, label_key, progress)
+        found = _parquet.table(str(path), [path], key, label_key)
+        return _of_parquet(found, size, channels, progress)
     if kind == ".npz":
-        X, labels, classes = _of_npz(path, key, label_key)
-        return _of_array(str(path), X, labels, classes, size, channels, progress)
+        X, labels, classes = of_npz(path, key, label_key)
+        pixels = of_array(str(path), X, size, channels, progress)
+        return Pictures(pixels, labels, classes, [], str(path))
     _no_keys(f"{path}", key=key, label_key=label_key)
     if kind == ".zip":
         return _of_files(of_zip(path), size, channels, progress)
     if kind == ".npy":
-        return _of_array(str(path), load_npy(path), None, (), size, channels, progress)
+        pixels = of_array(str(path), load_npy(path), size, channels, progress)
+        return Pictures(pixels, None, (), [], str(path))
     raise DataError(f"{path}: is not a folder, .zip, .npz, .npy or .parquet")
 
 
@@ -195,20 +190,15 @@ def _of_files(
 def _folders(names: list[str]) -> list[str] | None:
     """Return the first folder of each path below what all share, None if one lies in none."""
     parents = [Path(name).parts[:-1] for name in names]
-    shared = len(os.path.commonprefix(parents))
-    return [one[shared] for one in parents] if min(map(len, parents)) > shared else None
+    for depth, folders in enumerate(zip(*parents, strict=False)):
+        if len(set(folders)) > 1:  # all paths agree above
+            return [one[depth] for one in parents]
+    return None
 
 
 def _of_parquet(
-    path: Path,
-    tables: list[Path],
-    size: Size | None,
-    channels: int | None,
-    key: str | None,
-    label_key: str | None,
-    progress: Progress | None,
+    found: Table, size: Size | None, channels: int | None, progress: Progress | None
 ) -> Pictures:
-    found = _parquet.table(str(path), tables, key, label_key)
     _extras.check("PIL", "plot", "reading pictures")
     labels, classes = _parquet.labels(found)
 
@@ -220,78 +210,3 @@ def _of_parquet(
     chunks = _parquet.chunks(found)
     pixels, kept, skipped = gather(found.name, found.n_rows, chunks, decode, progress)
     return Pictures(pixels, None if labels is None else labels[kept], classes, skipped, found.name)
-
-
-def _of_npz(
-    path: Path, key: str | None, label_key: str | None
-) -> tuple[Array, Labels | None, Classes]:
-    """Return the pictures of an archive, their labels and the names of the classes."""
-    headers = archive_headers(path)
-    if key is None and "x_train" in headers:
-        key = "x_train"
-    if key is None:
-        key = _only_pictures(path, {name: shape for name, (shape, _) in headers.items()})
-    X = archive_array(path, key)
-    rows = X.shape[0] if X.ndim else 0
-    if label_key is None:
-        fitting = (name for name in beside(key) if _are_labels(headers.get(name), rows))
-        label_key = next(fitting, None)
-    elif label_key in headers and not _are_labels(headers[label_key], rows):
-        shape, dtype = headers[label_key]
-        raise DataError(
-            f"{path}: array {label_key!r} is {times(shape)} of {dtype}; labels are integers or "
-            f"text, one for each of the {rows} pictures"
-        )
-    if label_key is None:
-        return X, None, ()
-    values = archive_array(path, label_key).reshape(rows)
-    return X, *coded(f"{path}: array {label_key!r}", values)
-
-
-def _only_pictures(path: Path, shapes: dict[str, tuple[int, ...]]) -> str:
-    found = [name for name, shape in shapes.items() if len(shape) in (3, 4)]
-    if len(found) != 1:
-        listed = ", ".join(f"{name} {times(shape)}" for name, shape in shapes.items())
-        raise DataError(
-            f"{path}: holds {listed or 'no arrays'}; pass as key which of them are the pictures"
-        )
-    return found[0]
-
-
-def _are_labels(header: tuple[tuple[int, ...], np.dtype[Any]] | None, rows: int) -> bool:
-    if header is None:
-        return False
-    shape, dtype = header
-    return shape in ((rows,), (rows, 1)) and dtype.kind in "iubfUS"
-
-
-def _of_array(
-    name: str,
-    X: Array,
-    labels: Labels | None,
-    classes: Classes,
-    size: Size | None,
-    channels: int | None,
-    progress: Progress | None,
-) -> Pictures:
-    X = planes(name, X)  # [N, C, H, W]
-    check_values(name, X)
-    channels = channels or (1 if X.shape[1] == 1 else 3)
-    size = size or (X.shape[2], X.shape[3])
-    if size != X.shape[2:]:
-        _extras.check("PIL", "plot", "resizing pictures")
-
-    def convert(part: Array) -> Bytes:
-        return _decoding.resized(as_bytes(part, channels), size)
-
-    pixels = np.empty((len(X), channels, *size), np.uint8)
-    step = max(1, CHUNK * len(X) // X.size)
-    parts = (X[start : start + step] for start in range(0, len(X), step))
-    done = 0
-    with closing(_decoding.in_order(convert, parts)) as converted:
-        for part in converted:
-            pixels[done : done + len(part)] = part
-            done += len(part)
-            if progress is not None:
-                progress(done, len(X))
-    return Pictures(pixels, labels, classes, [], name)

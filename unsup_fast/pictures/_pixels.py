@@ -59,17 +59,16 @@ def to_bytes(x: Any) -> Bytes:
     values = on_host(x)
     if values.dtype.kind != "f":
         raise TypeError(f"x holds {values.dtype}; pass floats in [-1, 1]")
-    wide = values.astype(np.float64 if values.dtype.itemsize > 4 else np.float32)
-    bad = ~np.isfinite(wide)
+    wide: Array = values.astype(np.float64 if values.dtype.itemsize > 4 else np.float32)
+    bad: Array = ~np.isfinite(wide)
     if bad.any():
         where = ", ".join(map(str, np.argwhere(bad)[0]))
         raise ValueError(
             f"x has {np.count_nonzero(bad)} values that are not finite, the first at [{where}]; "
             "they are no pixels"
         )
-    wide += 1
-    wide *= 127.5
-    return np.rint(np.clip(wide, 0, 255, out=wide), out=wide).astype(np.uint8)
+    pixels: Bytes = np.rint(np.clip((wide + 1) * 127.5, 0, 255)).astype(np.uint8)
+    return pixels
 
 
 def planes(name: str, X: Array) -> Array:

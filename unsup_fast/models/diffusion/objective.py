@@ -174,9 +174,5 @@ def _check_levels(levels: Any, n: int, n_levels: int) -> None:
 
 def _preserving(prediction: str, abar: Array, weights: Array) -> Objective:
     return Objective(
-        prediction,
-        np.arange(abar.size, dtype=np.float64),
-        np.sqrt(abar),
-        np.sqrt(1 - abar),
-        weights,
+        prediction, np.arange(abar.size, dtype=np.float64), np.sqrt(abar), np.sqrt(1 - abar), weights
     )

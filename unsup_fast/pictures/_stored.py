@@ -1,0 +1,100 @@
+"""Pictures that are arrays already: in memory, in an `.npz` or an `.npy`."""
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unsup_fast import _extras
+from unsup_fast.blocks import DataError
+from unsup_fast.blocks._feed import times
+from unsup_fast.blocks._npy import archive_array, archive_headers
+from unsup_fast.pictures._decoding import Size, in_order, resized
+from unsup_fast.pictures._labels import Classes, Labels, beside, coded
+from unsup_fast.pictures._pixels import CHUNK, Array, Bytes, as_bytes, check_values, planes
+
+FIRST = "x_train"  # what is taken of several arrays of pictures
+
+
+def of_npz(
+    path: Path, key: str | None, label_key: str | None
+) -> tuple[Array, Labels | None, Classes]:
+    """Return the pictures of an archive, their labels and the names of the classes."""
+    headers = archive_headers(path)
+    if key is None:
+        key = _pictures(path, {name: shape for name, (shape, _) in headers.items()})
+    X = archive_array(path, key)
+    rows = X.shape[0] if X.ndim else 0
+    if label_key is None:
+        fitting = (name for name in beside(key) if _are_labels(headers.get(name), rows))
+        label_key = next(fitting, None)
+    elif label_key in headers and not _are_labels(headers[label_key], rows):
+        shape, dtype = headers[label_key]
+        raise DataError(
+            f"{path}: array {label_key!r} is {times(shape)} of {dtype}; labels are integers or "
+            f"text, one for each of the {rows} pictures"
+        )
+    if label_key is None:
+        return X, None, ()
+    values = archive_array(path, label_key).reshape(rows)
+    return X, *coded(f"{path}: array {label_key!r}", values)
+
+
+def _pictures(path: Path, shapes: dict[str, tuple[int, ...]]) -> str:
+    if FIRST in shapes:
+        return FIRST
+    found = [name for name, shape in shapes.items() if len(shape) in (3, 4)]
+    if len(found) != 1:
+        listed = ", ".join(f"{name} {times(shape)}" for name, shape in shapes.items())
+        raise DataError(
+            f"{path}: holds {listed or 'no arrays'}; pass as key which of them are the pictures"
+        )
+    return found[0]
+
+
+def _are_labels(header: tuple[tuple[int, ...], np.dtype[Any]] | None, rows: int) -> bool:
+    if header is None:
+        return False
+    shape, dtype = header
+    return shape in ((rows,), (rows, 1)) and dtype.kind in "iubfUS"
+
+
+def of_array(
+    name: str,
+    X: Array,
+    size: Size | None,
+    channels: int | None,
+    progress: Callable[[int, int], Any] | None,
+) -> Bytes:
+    """Return pictures in any layout as bytes [N, C, H, W], cropped and resized.
+
+    Raises
+    ------
+    DataError
+        If they are no pictures.
+    ImportError
+        If they are to be resized without Pillow.
+    """
+    X = planes(name, X)  # [N, C, H, W]
+    check_values(name, X)
+    wanted = channels or (1 if X.shape[1] == 1 else 3)
+    height, width = size or X.shape[2:]
+    if (height, width) != X.shape[2:]:
+        _extras.check("PIL", "plot", "resizing pictures")
+
+    def convert(part: Array) -> Bytes:
+        return resized(as_bytes(part, wanted), (height, width))
+
+    pixels = np.empty((len(X), wanted, height, width), np.uint8)
+    step = max(1, CHUNK * len(X) // X.size)
+    parts = (X[start : start + step] for start in range(0, len(X), step))
+    done = 0
+    with closing(in_order(convert, parts)) as converted:
+        for part in converted:
+            pixels[done : done + len(part)] = part
+            done += len(part)
+            if progress is not None:
+                progress(done, len(X))
+    return pixels
