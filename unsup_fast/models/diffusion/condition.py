@@ -1,6 +1,7 @@
-"""What a network is told beside the image: how noisy it is, and of which class."""
+"""What a network is told beside the image, how noisy it is and of which class, and its checks."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,8 +12,9 @@ from torch import nn
 def waves(position: Any, width: int, longest: float = 10_000.0) -> Any:
     """Return cosines and sines of positions [...], [..., width] (Vaswani et al. 2017)."""
     half = width // 2
-    rates = torch.exp(-math.log(longest) / half * torch.arange(half, device=position.device))
-    angles = position.float()[..., None] * rates  # [..., half]
+    position = position.to(torch.promote_types(position.dtype, torch.float32))
+    steps = torch.arange(half, device=position.device, dtype=position.dtype)
+    angles = position[..., None] * torch.exp(-math.log(longest) / half * steps)  # [..., half]
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
@@ -38,21 +40,23 @@ class Condition(nn.Module):
         if self.label is not None:
             nn.init.normal_(self.label.weight, std=0.02)
 
-    def forward(self, time: Any, label: Any, size: int) -> Any:
-        """Return the vector of each of `size` images, [size, width].
+    def forward(self, time: Any, label: Any, n: int) -> Any:
+        """Return the vector of each of n images, [n, width].
 
         Parameters
         ----------
-        time : tensor of shape (size,) or ()
-        label : tensor of shape (size,) or (), int64, or None
+        time : tensor of shape (n,) or ()
+        label : int64 tensor of shape (n,) or (), or None
             None means "any class".
 
         Raises
         ------
         ValueError
-            If labels are given and there are no classes.
+            If there is neither one time for all images nor one for each, or of labels; if labels
+            are given and there are no classes; or if one is out of range, on the host.
         """
-        told = self.time(waves(time.expand(size), self.n_waves).to(self.time[0].weight.dtype))
+        _check_each("time", time, n)
+        told = self.time(waves(time, self.n_waves).to(self.time[0].weight.dtype)).expand(n, -1)
         if self.label is None:
             if label is not None:
                 raise ValueError(
@@ -61,14 +65,53 @@ class Condition(nn.Module):
                 )
             return F.silu(told)
         if label is None:
-            label = torch.tensor(self.n_classes, device=told.device)
-        return F.silu(told + self.label(label.expand(size)))
+            return F.silu(told + self.label.weight[self.n_classes])
+        _check_each("label", label, n)
+        _check_range(label, self.n_classes)
+        return F.silu(told + self.label(label))
 
 
-def check_sides(x: Any, multiple: int) -> None:
-    """Raise a ValueError unless the sides of images [B, C, H, W] are multiples of a number."""
-    if x.shape[-2] % multiple or x.shape[-1] % multiple:
+def check_build(
+    sizes: Mapping[str, Any], size: str, channels: int, patch: int, n_classes: int, dropout: float
+) -> None:
+    """Raise a ValueError unless a network can be built of these."""
+    if size not in sizes:
+        raise ValueError(f"size={size!r} is unknown; pass one of {list(sizes)}")
+    for name, value, least in (
+        ("channels", channels, 1),
+        ("patch", patch, 1),
+        ("n_classes", n_classes, 0),
+    ):
+        if value < least:
+            raise ValueError(f"{name}={value} must be at least {least}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout={dropout} must be at least 0 and below 1")
+
+
+def check_images(x: Any, channels: int, multiple: int) -> None:
+    """Raise a ValueError unless x is [B, channels, H, W] with sides that are multiples."""
+    if x.ndim != 4 or x.shape[1] != channels:
+        raise ValueError(f"x has shape {tuple(x.shape)}; this network takes (B, {channels}, H, W)")
+    if x.shape[2] % multiple or x.shape[3] % multiple:
         raise ValueError(
-            f"images of {x.shape[-2]} x {x.shape[-1]} pixels do not fit this network; pass sides "
+            f"images of {x.shape[2]} x {x.shape[3]} pixels do not fit this network; pass sides "
             f"that are multiples of {multiple}"
+        )
+
+
+def _check_each(name: str, value: Any, n: int) -> None:
+    if value.shape not in ((), (n,)):
+        raise ValueError(
+            f"{name} has shape {tuple(value.shape)}; pass one for all images or one for each of {n}"
+        )
+
+
+def _check_range(label: Any, n_classes: int) -> None:
+    """Raise a ValueError if a label on the host is out of range; no GPU is waited for."""
+    if label.device.type != "cpu" or torch.compiler.is_compiling() or not label.numel():
+        return
+    if not 0 <= int(label.min()) <= int(label.max()) <= n_classes:
+        raise ValueError(
+            f"labels lie between {int(label.min())} and {int(label.max())}; the classes are 0 to "
+            f"{n_classes - 1}, and {n_classes} means any"
         )

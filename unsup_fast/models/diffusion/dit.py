@@ -1,4 +1,8 @@
-"""`DiT`: the transformer of Peebles & Xie 2023, with their adaLN-Zero blocks."""
+"""`DiT`: the transformer of Peebles & Xie 2023, with their adaLN-Zero blocks.
+
+Parameters for three channels, no classes and patch 2: "tiny" 1.3 M, "small" 32 M, "base" 130 M,
+"large" 457 M; the last three are the paper's S, B and L. Variances are not learned.
+"""
 
 from typing import Any, NamedTuple
 
@@ -6,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from unsup_fast.models.diffusion.condition import Condition, check_sides, waves
+from unsup_fast.models.diffusion.condition import Condition, check_build, check_images, waves
+from unsup_fast.models.diffusion.layers import attend, zeroed
 
 __all__ = ["SIZES", "DiT"]
 
@@ -68,7 +73,7 @@ class Block(nn.Module):
     def attend(self, x: Any) -> Any:
         """Return what every patch takes from every other, [B, T, width]."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        h = F.scaled_dot_product_attention(q, k, v)  # [B, heads, T, width / heads]
+        h = attend(q, k, v)  # [B, heads, T, width / heads]
         return self.out(h.transpose(1, 2).flatten(2))
 
 
@@ -84,14 +89,15 @@ class DiT(nn.Module):
     patch : int
         Pixels of a patch's side.
     n_classes : int
-        Classes to condition on; 0 for none. Label `n_classes` means "any class".
+        Classes to condition on; 0 for none. Label `n_classes` means "any class", which
+        classifier-free guidance needs (Ho & Salimans 2022).
     dropout : float
-        Share of activations dropped in training.
+        Share of the activations between a block's two layers that is dropped in training.
 
     Raises
     ------
     ValueError
-        If `size` is not one of `SIZES`.
+        If `size` is not one of `SIZES`, or another argument is out of range.
     """
 
     def __init__(
@@ -103,10 +109,9 @@ class DiT(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if size not in SIZES:
-            raise ValueError(f"size={size!r} is not one of {sorted(SIZES)}")
+        check_build(SIZES, size, channels, patch, n_classes, dropout)
         made = SIZES[size]
-        self.patch = self.multiple = patch
+        self.channels, self.patch, self.multiple = channels, patch, patch
         self.enter = nn.Conv2d(channels, made.width, patch, stride=patch)
         self.condition = Condition(WAVES, made.width, n_classes)
         self.blocks = nn.ModuleList(
@@ -124,8 +129,8 @@ class DiT(nn.Module):
         ----------
         x : tensor of shape (B, C, H, W)
         time : tensor of shape (B,) or ()
-            Time steps.
-        label : tensor of shape (B,), int64, or None
+            Time steps, whole or not.
+        label : int64 tensor of shape (B,) or (), or None
             Classes; None means "any class".
 
         Returns
@@ -135,10 +140,11 @@ class DiT(nn.Module):
         Raises
         ------
         ValueError
-            If H or W is not a multiple of `patch`, or labels are given to a network without
-            classes.
+            If C is another, or H or W is not a multiple of `patch`; if times or labels are not one
+            for each image; if a label on the host is out of range, or labels are given to a network
+            without classes.
         """
-        check_sides(x, self.patch)
+        check_images(x, self.channels, self.multiple)
         condition = self.condition(time, label, len(x))  # [B, width]
         grid = self.enter(x)  # [B, width, h, w]
         h, w = grid.shape[2:]
@@ -161,4 +167,4 @@ class DiT(nn.Module):
         for layer in (self.condition.time[0], self.condition.time[2]):
             nn.init.normal_(layer.weight, std=0.02)
         for layer in [*(block.condition for block in self.blocks), self.last, self.leave]:
-            nn.init.zeros_(layer.weight)
+            zeroed(layer)
