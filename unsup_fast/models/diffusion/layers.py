@@ -41,7 +41,7 @@ class GroupNorm(nn.Module):
         # On the host one multiplication and addition does it all.
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         sums = torch.stack([wide.sum((2, 3)), wide.square().sum((2, 3))])  # [2, B, C]
-        size = x[0].numel() // self.groups
+        size = math.prod(x.shape[1:]) // self.groups
         mean, square = sums.unflatten(2, (self.groups, -1)).sum(3, keepdim=True) / size
         rate = torch.rsqrt((square - mean**2).clamp(min=0) + self.EPS)  # [B, groups, 1]
         gain = (rate * self.weight.view(self.groups, -1)).flatten(1)  # [B, C]

@@ -50,6 +50,8 @@ def x0(alphas_cumprod: npt.ArrayLike) -> Objective:
     scaled to a mean of 1.
     """
     abar = cumulative(alphas_cumprod)
+    if abar[0] == 1:
+        raise ValueError("alphas_cumprod begins at 1, where no noise is left; pass it without that")
     snr = abar / (1 - abar)
     weights = np.append(1 / (1 - abar[0]), snr[:-1] - snr[1:]) / 2
     return _preserving("sample", abar, weights / weights.mean())
@@ -77,6 +79,8 @@ def min_snr(alphas_cumprod: npt.ArrayLike, *, gamma: float = 5.0) -> Objective:
 
 def flow(n_levels: int = 1000, *, shift: float = 1.0) -> Objective:
     """Return flow matching's: eps - x_0 on straight paths (Lipman et al. 2023; Liu et al. 2023)."""
+    if n_levels < 1:
+        raise ValueError(f"n_levels={n_levels} must be at least 1; 1000 is usual")
     sigma = shift_sigmas((np.arange(n_levels) + 0.5) / n_levels, shift)
     return Objective("flow", 1000 * sigma, 1 - sigma, sigma, np.ones(n_levels))
 

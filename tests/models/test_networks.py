@@ -1,0 +1,334 @@
+"""Networks against their formulas in float64, and what every network of diffusion must do."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unsup_fast.models.diffusion import dit, unet
+from unsup_fast.models.diffusion.condition import Condition, waves
+from unsup_fast.models.diffusion.dit import DiT
+from unsup_fast.models.diffusion.layers import GroupNorm, attend
+from unsup_fast.models.diffusion.unet import UNet
+
+NETWORKS = {"unet": UNet, "dit": DiT}
+PARAMETERS = {
+    ("unet", "tiny"): 705_859,
+    ("unet", "small"): 2_810_499,
+    ("unet", "base"): 29_061_251,
+    ("unet", "large"): 276_421_059,
+    ("dit", "tiny"): 1_272_972,
+    ("dit", "small"): 32_471_436,
+    ("dit", "base"): 129_528_588,
+    ("dit", "large"): 456_791_052,
+}
+
+
+def draw(*shape, seed=0, dtype=torch.float64):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def build(name, *, n_classes=3, patch=2, moved=True, **options):
+    """Return a tiny network; `moved` from where its output is zero."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        network = NETWORKS[name](1, "tiny", patch, n_classes, **options)
+        if moved:
+            for parameter in network.parameters():
+                parameter.data.add_(0.05 * torch.randn_like(parameter))
+    return network
+
+
+def batch(n=4, side=8, dtype=torch.float32):
+    times = torch.tensor([0.0, 3.0, 700.5, 999.0], dtype=dtype)[:n]
+    return draw(n, 1, side, side, dtype=dtype), times, torch.tensor([0, 1, 2, 3])[:n]
+
+
+@pytest.fixture(params=NETWORKS)
+def name(request):
+    return request.param
+
+
+def softmax_attention(q, k, v):
+    scores = np.einsum("bhid,bhjd->bhij", q, k) / math.sqrt(q.shape[3])
+    shares = np.exp(scores - scores.max(-1, keepdims=True))
+    return np.einsum("bhij,bhjd->bhid", shares / shares.sum(-1, keepdims=True), v)
+
+
+@pytest.mark.parametrize("places", [1, 7, 49, 600])
+@pytest.mark.parametrize(
+    ("dtype", "error"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 0.03)]
+)
+def test_attention_is_a_softmax_over_places(places, dtype, error):
+    q, k, v = (draw(2, 3, places, 5, seed=i).to(dtype) for i in range(3))
+    made = attend(q, k, v)
+    assert made.dtype == dtype
+    wanted = softmax_attention(*(part.double().numpy() for part in (q, k, v)))
+    np.testing.assert_allclose(made.double(), wanted, atol=error)
+
+
+def group_norm(x, groups, weight, bias, scale, shift):
+    """Return (1 + scale) norm(x) + shift, from the definition."""
+    apart = x.reshape(len(x), groups, -1)
+    mean, var = apart.mean(2, keepdims=True), apart.var(2, keepdims=True)
+    normal = ((apart - mean) / np.sqrt(var + 1e-5)).reshape(x.shape)
+    normal = normal * weight[:, None, None] + bias[:, None, None]
+    return normal * (1 + scale[:, :, None, None]) + shift[:, :, None, None]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "error"), [(torch.float64, 1e-12), (torch.float32, 2e-5), (torch.bfloat16, 0.15)]
+)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_group_norm_is_scaled_and_shifted(dtype, error, layout):
+    layer = GroupNorm(3, 6).double()
+    layer.weight.data, layer.bias.data = draw(6), draw(6, seed=1)
+    x = (3 + draw(4, 6, 5, 3, seed=2)).to(dtype).contiguous(memory_format=layout)
+    scale, shift = draw(4, 6, seed=3), draw(4, 6, seed=4)
+    made = layer(x, scale, shift)
+    assert made.dtype == dtype
+    assert made.is_contiguous(memory_format=layout)
+    weights = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+    wanted = group_norm(x.double().numpy(), 3, *weights, scale.numpy(), shift.numpy())
+    np.testing.assert_allclose(made.detach().double(), wanted, atol=error)
+
+
+def test_group_norm_has_the_gradient_of_its_formula():
+    layer = GroupNorm(2, 4).double()
+    x, scale, shift = (draw(*s, seed=i) for i, s in enumerate([(2, 4, 3, 2), (2, 4), (2, 4)]))
+    inputs = tuple(value.requires_grad_() for value in (x, scale, shift))
+    assert torch.autograd.gradcheck(layer, inputs)
+    wanted = torch.autograd.grad(
+        F.group_norm(x, 2, layer.weight, layer.bias, 1e-5).square().sum(), layer.parameters()
+    )
+    made = torch.autograd.grad(layer(x).square().sum(), layer.parameters())
+    torch.testing.assert_close(made, wanted)
+
+
+def test_group_norm_of_one_colour_is_finite():
+    layer = GroupNorm(1, 8)
+    x = torch.full((1, 8, 9, 9), 1234.567, requires_grad=True)
+    made = layer(x)
+    assert made.isfinite().all()
+    made.sum().backward()
+    assert x.grad.isfinite().all()
+
+
+def test_waves_are_cosines_and_sines():
+    made = waves(torch.tensor([0.0, 2.5], dtype=torch.float64), 6)
+    rates = 10_000.0 ** (-np.arange(3) / 3)
+    wanted = [[*np.cos(t * rates), *np.sin(t * rates)] for t in (0, 2.5)]
+    np.testing.assert_allclose(made, wanted, atol=1e-14)
+
+
+def test_condition_is_the_sum_of_time_and_class():
+    condition = Condition(8, 5, 2).double()
+    times, label = torch.tensor([1.0, 7.0], dtype=torch.float64), torch.tensor([1, 2])
+    first, _, second = condition.time
+    told = second(F.silu(first(waves(times, 8)))) + condition.label.weight[label]
+    torch.testing.assert_close(condition(times, label, 2), told * torch.sigmoid(told))
+
+
+@pytest.mark.parametrize(("network", "size"), PARAMETERS)
+def test_sizes_have_their_parameters(network, size):
+    with torch.device("meta"):
+        made = NETWORKS[network](3, size)
+    assert sum(p.numel() for p in made.parameters()) == PARAMETERS[network, size]
+
+
+@pytest.mark.parametrize(("network", "sizes"), [("unet", unet.SIZES), ("dit", dit.SIZES)])
+def test_every_size_is_counted(network, sizes):
+    assert [size for name, size in PARAMETERS if name == network] == list(sizes)
+
+
+def test_classes_cost_an_embedding_each_and_one_for_any(name):
+    with_classes, without = build(name, n_classes=3), build(name, n_classes=0)
+    counts = [sum(p.numel() for p in made.parameters()) for made in (with_classes, without)]
+    assert counts[0] - counts[1] == 4 * with_classes.condition.label.weight.shape[1]
+
+
+def test_output_is_zero_at_the_start(name):
+    made = build(name, moved=False)(*batch())
+    assert made.shape == (4, 1, 8, 8)
+    assert torch.count_nonzero(made) == 0
+
+
+@pytest.mark.parametrize("patch", [1, 2, 4])
+def test_every_parameter_learns(name, patch):
+    network = build(name, moved=False, patch=patch, n_classes=4)
+    optimiser = torch.optim.SGD(network.parameters(), 0.1)
+    x, times, label = batch()
+    reached = dict.fromkeys(dict(network.named_parameters()), False)
+    for _ in range(4):  # what begins at zero hides what stands before it
+        ((network(x, times, label) - x) ** 2).mean().backward()
+        for key, parameter in network.named_parameters():
+            reached[key] |= bool(parameter.grad.any())
+        optimiser.step()
+        optimiser.zero_grad()
+    ((network(x, times) - x) ** 2).mean().backward()
+    assert network.condition.label.weight.grad[4].any()
+    assert all(reached.values()), [key for key, learned in reached.items() if not learned]
+
+
+def test_no_label_is_label_n_classes(name):
+    network = build(name)
+    x, times, _ = batch()
+    torch.testing.assert_close(network(x, times), network(x, times, torch.full((4,), 3)))
+    torch.testing.assert_close(network(x, times), network(x, times, torch.tensor(3)))
+
+
+def test_one_time_stands_for_all(name):
+    network = build(name)
+    x, _, label = batch()
+    each = network(x, torch.full((4,), 12.5), label)
+    torch.testing.assert_close(network(x, torch.tensor(12.5), label), each)
+
+
+@pytest.mark.parametrize("told", ["time", "label"])
+def test_what_is_told_matters(name, told):
+    network = build(name)
+    x, times, label = batch(2)
+    one = network(x, times, label)
+    other = network(x, times.flip(0), label) if told == "time" else network(x, times, label.flip(0))
+    assert (one - other).abs().amax((1, 2, 3)).min() > 1e-4
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_an_image_does_not_depend_on_its_batch(name, layout):
+    network = build(name).double().to(memory_format=layout)
+    x, times, label = batch(dtype=torch.float64)
+    whole = network(x.contiguous(memory_format=layout), times, label)
+    for i in range(4):
+        alone = network(x[i : i + 1], times[i : i + 1], label[i : i + 1])
+        torch.testing.assert_close(whole[i : i + 1], alone, rtol=1e-10, atol=1e-10)
+
+
+def test_a_transformer_without_places_permutes_with_its_patches(monkeypatch):
+    network = build("dit").double()
+    x, times, label = batch(2, dtype=torch.float64)
+    moved = x.roll((2, 4), (2, 3))
+    apart = network(moved, times, label) - network(x, times, label).roll((2, 4), (2, 3))
+    assert apart.abs().max() > 1e-3
+    monkeypatch.setattr(dit, "places", lambda h, w, channels, device: torch.zeros(h * w, channels))
+    torch.testing.assert_close(
+        network(moved, times, label), network(x, times, label).roll((2, 4), (2, 3))
+    )
+
+
+def test_places_are_told_apart():
+    made = dit.places(5, 7, 16, "cpu")
+    assert made.shape == (35, 16)
+    wanted = torch.cat([waves(torch.tensor(place), 8) for place in (2, 3)])
+    np.testing.assert_allclose(made[7 * 2 + 3], wanted)
+    assert torch.cdist(made, made).fill_diagonal_(1).min() > 0.1
+
+
+def test_every_place_of_a_u_net_sees_every_other():
+    network = build("unet", n_classes=0).double()
+    x = draw(1, 1, 16, 16).requires_grad_()
+    network(x, torch.tensor(5.0))[0, 0, 0, 0].backward()
+    assert bool((x.grad != 0).all())
+
+
+def test_bfloat16_and_float32_are_near_float64(name):
+    network = build(name).to(memory_format=torch.channels_last)
+    x, times, label = batch(side=16)
+    single = network(x, times, label)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = network(x.contiguous(memory_format=torch.channels_last), times, label)
+    assert half.dtype == torch.bfloat16
+    wanted = network.double()(x.double(), times.double(), label)
+    size = float(wanted.detach().std())
+    torch.testing.assert_close(single.double(), wanted, rtol=0, atol=2e-5 * size)
+    torch.testing.assert_close(half.double(), wanted, rtol=0, atol=0.15 * size)
+
+
+def test_a_step_is_the_same_twice(name):
+    made = []
+    for _ in range(2):
+        network = build(name, dropout=0.2).to(memory_format=torch.channels_last)
+        torch.manual_seed(3)
+        x, times, label = batch()
+        with torch.autocast("cpu", torch.bfloat16):
+            output = network(x, times, label)
+        output.square().mean().backward()
+        made.append([output, *(p.grad for p in network.parameters())])
+    for one, other in zip(*made, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_dropout_acts_in_training_alone(name):
+    network = build(name, dropout=0.5)
+    given = batch()
+    torch.manual_seed(0)
+    assert not torch.equal(network(*given), network(*given))
+    network.eval()
+    torch.testing.assert_close(network(*given), build(name)(*given))
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_it_is_one_graph(name, half):
+    network = build(name).to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16, enabled=half), torch.no_grad():
+        traced = torch.compile(network, backend="eager", fullgraph=True)
+        torch.testing.assert_close(traced(*batch()), network(*batch()), rtol=0.02, atol=0.02)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.sampled_from(sorted(NETWORKS)),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 2),
+)
+def test_any_fitting_image_comes_back_in_its_shape(name, patch, high, wide, n):
+    network = build(name, patch=patch)
+    x = draw(n, 1, high * network.multiple, wide * network.multiple, dtype=torch.float32)
+    made = network(x, torch.tensor(1.0), torch.zeros(n, dtype=torch.int64))
+    assert made.shape == x.shape
+    assert made.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": "huge"}, r"size='huge' is unknown; pass one of \['tiny', 'small'"),
+        ({"channels": 0}, "channels=0 must be at least 1"),
+        ({"patch": 0}, "patch=0 must be at least 1"),
+        ({"n_classes": -1}, "n_classes=-1 must be at least 0"),
+        ({"dropout": 1.0}, r"dropout=1\.0 must be at least 0 and below 1"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        NETWORKS[name](**{"channels": 1, "size": "tiny", **options})
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"x": torch.zeros(4, 1, 8, 6)}, "multiples of 4"),
+        ({"x": torch.zeros(4, 3, 8, 8)}, r"x has shape \(4, 3, 8, 8\); .* \(B, 1, H, W\)"),
+        ({"x": torch.zeros(4, 64)}, r"x has shape \(4, 64\)"),
+        ({"time": torch.zeros(3)}, r"time has shape \(3,\); .* each of 4"),
+        ({"time": torch.zeros(4, 1)}, r"time has shape \(4, 1\)"),
+        ({"label": torch.zeros(1, dtype=torch.int64)}, r"label has shape \(1,\)"),
+        ({"label": torch.tensor([0, 1, 2, 4])}, "labels lie between 0 and 4; .* 3 means any"),
+        ({"label": torch.tensor(-1)}, "labels lie between -1 and -1"),
+    ],
+)
+def test_what_does_not_fit_is_refused(name, changed, message):
+    network = build(name, patch=2 if name == "unet" else 4)
+    x, times, label = batch()
+    with pytest.raises(ValueError, match=message):
+        network(**{"x": x, "time": times, "label": label, **changed})
+
+
+def test_labels_without_classes_are_refused(name):
+    with pytest.raises(ValueError, match="network without classes"):
+        build(name, n_classes=0)(*batch())
