@@ -3,8 +3,13 @@
 import contextlib
 import errno
 import os
+import re
 import secrets
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
+
+DRAFT = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
 def replace(path: str | os.PathLike[str], content: bytes, what: str) -> None:
@@ -15,12 +20,19 @@ def replace(path: str | os.PathLike[str], content: bytes, what: str) -> None:
     OSError
         If that fails; it says why, of `what`, such as "the model".
     """
+    replace_by(path, lambda file: file.write(content), what)
+
+
+def replace_by(
+    path: str | os.PathLike[str], write: Callable[[BinaryIO], object], what: str
+) -> None:
+    """Do as `replace` does with what `write` puts into the file that it is given."""
     path = Path(os.path.realpath(path))  # a symbolic link keeps pointing where it did
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         # Not tempfile: its files are readable by their owner alone, whatever the umask.
         with draft.open("xb") as file:
-            file.write(content)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)
@@ -31,6 +43,13 @@ def replace(path: str | os.PathLike[str], content: bytes, what: str) -> None:
             raise OSError(error.errno, _advice(path, error, what), os.fspath(path)) from None
         raise
     _sync_directory(path.parent)
+
+
+def remove_drafts(folder: str | os.PathLike[str]) -> None:
+    """Remove what killed processes had begun to write in a folder that no other writes in."""
+    for path in Path(folder).iterdir():
+        if DRAFT.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -1,28 +1,43 @@
 """The training loop that all models share: a model says what one step is, the loop does the rest.
 
 Nothing random is carried from step to step: what step i draws follows from the seed and i alone.
-So a run that was killed goes on from its last checkpoint to the same bits.
+So a run that was killed goes on from its last checkpoint to the same bits, on the same machine, if
+the operations of its device give the same bits each time.
+
+    now.descend(loss, optimiser)
+
+is all that a model's step must call; one with several networks calls it once for each of them:
+
+    def step(batch, now):
+        with now.accelerator.autocast():
+            loss = network(batch).square().mean()
+        now.descend(loss, optimiser)
+        return {"loss": loss}
+
+    state = begin({"network": network}, {"network": optimiser})
+    train(state, step, examples.__getitem__, len(examples), Options(steps=1000), folder,
+          accelerator=accelerate.Accelerator())
 """
 
-import csv
 import hashlib
+import json
 import math
-import signal
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import operator
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from unsup_fast.models import checkpoint
+from unsup_fast.models import checkpoint, record, running
 
-METRICS = "metrics.csv"
+METRICS = record.FILE
 
 
 @dataclass(frozen=True)
@@ -34,21 +49,28 @@ class Options:
     steps : int
         Updates in all.
     batch_size : int
-        Examples of a step, over all processes.
+        Examples of a step, over all processes. It may exceed the number of examples: then a batch
+        has some of them more than once.
     learning_rate : float
-        After the warm-up.
+        After the warm-up, for optimisers to be made with. The loop scales each group's own rate.
     warmup : int
-        Steps over which the learning rate rises from zero.
+        Steps over which rates rise from zero.
     decay : int
-        Last steps over which it falls to zero on a line.
+        Last steps over which they fall to zero on a line. A run that is made longer once they fall
+        rises to the full rate again: it is not the run that more steps would have made at once.
     clip : float
-        Largest norm of a network's gradient; longer ones are shortened.
+        Largest norm of an optimiser's gradient; longer ones are shortened. inf shortens none.
     ema : float
         Share of the averaged weights that a step keeps, late in training.
     seed : int
         Of weights, batches, noise and dropout.
     save_every, show_every : int
         Steps between checkpoints, and between grids of samples.
+
+    Raises
+    ------
+    ValueError
+        If one is out of range.
     """
 
     steps: int
@@ -62,8 +84,26 @@ class Options:
     save_every: int = 500
     show_every: int = 1000
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            object.__setattr__(self, field.name, _plain(field.name, value, field.type is float))
+        for name in ("steps", "batch_size", "save_every", "show_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        if self.warmup < 0:
+            raise ValueError(f"warmup={self.warmup} must be at least 0, which is none")
+        if not 0 <= self.decay <= self.steps:
+            raise ValueError(f"decay={self.decay} must be from 0, which is none, to {self.steps=}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate={self.learning_rate} must be above 0 and finite")
+        if not self.clip > 0:
+            raise ValueError(f"clip={self.clip} must be above 0; pass inf to shorten no gradient")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema={self.ema} must be at least 0, which averages none, and below 1")
+
     def rate(self, step: int) -> float:
-        """Return the learning rate of a step, as a share of `learning_rate`."""
+        """Return the learning rate of a step, as a share of the full one."""
         rise = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
         fall = min(1.0, (self.steps - step) / self.decay) if self.decay else 1.0
         return min(rise, fall)
@@ -73,25 +113,70 @@ class Options:
         return min(self.ema, (step + 1) / (step + 10))
 
 
+def _plain(name: str, value: Any, real: bool) -> float:
+    """Return a number as Python's own."""
+    try:
+        return float(value) if real else operator.index(value)
+    except (TypeError, ValueError):
+        wanted = "a number" if real else "a whole number"
+        raise ValueError(f"{name}={value!r} must be {wanted}") from None
+
+
 class Now:
-    """The step that is being done: what a model's step may ask and do."""
+    """The step that is being done: what a model's step may ask and do.
+
+    Attributes
+    ----------
+    accelerator : accelerate.Accelerator
+        Compute losses `with now.accelerator.autocast()`, but do not descend there: it would go on
+        with weights of before.
+    options : Options
+    index : int
+        Of the step, from 0.
+    """
 
     def __init__(self, accelerator: Any, options: Options) -> None:
         self.accelerator, self.options, self.index = accelerator, options, 0
 
-    def mine(self, values: Any) -> Any:
-        """Return this process's share of one value for each example of the step."""
-        share = self.accelerator.process_index
-        return values.tensor_split(self.accelerator.num_processes)[share]
+    def mine(self, whole: Any) -> Any:
+        """Return this process's share of what all examples of a step have, [B / processes, ...].
 
-    def descend(self, loss: Any, optimiser: Any, network: Any) -> None:
-        """Move one network's weights down the gradient of a loss, clipped and warmed up."""
-        self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(network.parameters(), self.options.clip)
+        What `train` hands to `batch` is this already. Draw numbers for the whole batch by a
+        generator of their own, as of `number`, and slice them here: then several processes do what
+        one would. torch's own generator has another seed in each process.
+        """
+        each = len(whole) // self.accelerator.num_processes
+        first = each * self.accelerator.process_index
+        return whole[first : first + each]
+
+    def descend(self, loss: Any, optimiser: Any) -> None:
+        """Move an optimiser's weights down the gradient of a loss, clipped and warmed up.
+
+        The gradient is the mean over the processes. Weights of other optimisers are given none.
+        """
+        weights = [
+            weight
+            for group in optimiser.param_groups
+            for weight in group["params"]
+            if weight.requires_grad
+        ]
+        self.accelerator.backward(loss, inputs=weights)
+        self._share(weights)
+        torch.nn.utils.clip_grad_norm_(weights, self.options.clip)
         for group in optimiser.param_groups:
-            group["lr"] = self.options.learning_rate * self.options.rate(self.index)
+            group["lr"] = group["initial_lr"] * self.options.rate(self.index)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
+
+    def _share(self, weights: list[Any]) -> None:
+        """Bring gradients to their means over the processes, in one message."""
+        if self.accelerator.num_processes == 1:
+            return
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        parts = self.accelerator.reduce(flat, "mean").split([g.numel() for g in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
 
 
 @dataclass
@@ -104,11 +189,38 @@ class State:
     """A copy of each network whose weights are running means of its weights."""
     step: int = 0
     seconds: float = 0.0
+    """Spent on steps, in all processes of the run; not on checkpoints and pictures."""
 
 
 def begin(networks: Mapping[str, Any], optimisers: Mapping[str, Any]) -> State:
-    """Return the state before the first step."""
-    averages = {name: deepcopy(network).requires_grad_(False) for name, network in networks.items()}
+    """Return the state before the first step.
+
+    Parameters
+    ----------
+    networks : mapping of str to torch.nn.Module
+        On the accelerator's device, neither compiled nor wrapped: steps may call compiled forms.
+    optimisers : mapping of str to torch.optim.Optimizer
+        Of their parameters. The rates of their groups are those after the warm-up.
+
+    Returns
+    -------
+    State
+        Its averages are in evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        If a name is not a plain word.
+    """
+    for name in (*networks, *optimisers):
+        if not name.isidentifier():
+            raise ValueError(f"{name!r} names a network or optimiser; use letters, digits and _")
+    for optimiser in optimisers.values():
+        for group in optimiser.param_groups:
+            group.setdefault("initial_lr", float(group["lr"]))
+    averages = {
+        name: deepcopy(network).eval().requires_grad_(False) for name, network in networks.items()
+    }
     return State(networks, optimisers, averages)
 
 
@@ -141,13 +253,14 @@ def number(purpose: str, seed: int, index: int) -> int:
 
 def train(
     state: State,
-    step: Callable[[Any, Now], dict[str, Any]],
+    step: Callable[[Any, Now], Mapping[str, Any]],
     batch: Callable[[Any], Any],
     n: int,
     options: Options,
-    folder: Path,
+    folder: str | os.PathLike[str],
     *,
     accelerator: Any,
+    same: Mapping[str, Any] | None = None,
     show: Callable[[State], None] | None = None,
     keep: Callable[[State], None] | None = None,
     progress: Callable[[State, dict[str, float], float], None] | None = None,
@@ -158,162 +271,196 @@ def train(
     ----------
     state : State
         As of `begin`; brought to the last checkpoint of `folder` if there is one.
-    step : callable (batch, now) -> dict of str to tensor
-        Does one update by `now.descend`, and returns the losses to be shown.
-    batch : callable (indices [B]) -> batch
+    step : callable (batch, now) -> mapping of str to tensor
+        Does one update by `now.descend`, and returns the losses to be shown: the same names at each
+        step. torch's random numbers are seeded before it; it must draw by no others.
+    batch : callable (indices [B / processes]) -> batch
         Fetches examples.
     n : int
         How many examples there are.
     options : Options
+        Those of the checkpoint, but for `steps`, `save_every` and `show_every`.
     folder : path
-        Where checkpoints and `metrics.csv` go.
+        Where checkpoints and `metrics.csv` go; made if need be. All processes must see it.
     accelerator : accelerate.Accelerator
-        Devices, precision and processes.
+        Devices, precision and processes. Each process takes its share of each batch, and gradients
+        are averaged; the main one alone writes and calls `show`, `keep` and `progress`.
+    same : mapping, optional
+        What else must be as it was when a run goes on, such as a model's configuration: what JSON
+        can say.
     show : callable (state), optional
-        Called every `options.show_every` steps and at the end, as for grids of samples.
+        Called every `options.show_every` steps and at the end, as for grids of samples. If it
+        fails, training warns and goes on.
     keep : callable (state), optional
-        Called after each checkpoint, to write what others will read.
+        Called before each checkpoint is written, to write what others will read: a run whose last
+        checkpoint is there has kept its end too.
     progress : callable (state, losses, examples a second), optional
-        Called about twice a second.
+        Called about twice a second. The rate is that of about the last 10 seconds of steps, since
+        the run last began; see `record.seconds_left`.
 
     Returns
     -------
     State
-        Trained.
+        Trained; networks are in training mode.
 
     Raises
     ------
     KeyboardInterrupt
-        After Ctrl-C or SIGTERM, once the step is finished and saved.
+        After Ctrl-C or SIGTERM, once the step is finished and saved; at the second, at once. Only
+        in the main thread, and unless the process was told to ignore them.
     FloatingPointError
-        If a loss is not finite; the last checkpoint stays.
+        If a loss or weight is not finite; the last checkpoint stays.
+    OSError
+        If `folder` cannot be written, or another run trains there.
     ValueError
-        If the checkpoint in `folder` is of other options or networks.
+        If the checkpoint in `folder` is damaged, or of other options, networks, optimisers or
+        examples; or if the accelerator cannot be used.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint.restore(folder, state, asdict(options))
-    now = Now(accelerator, options)
-    losses: dict[str, float] = {}
-    saved, shown = state.step, state.step
-    with _interruptible() as stopped, _metrics(folder, state.step) as record:
-        pace = _Pace(options.batch_size)
-        while state.step < options.steps and not stopped.is_set():
-            now.index = state.step
-            torch.manual_seed(number("step", options.seed, state.step))
-            made = step(batch(order(n, options, state.step)), now)
-            _average(state, options.averaging(state.step))
-            state.step += 1
-            state.seconds += pace.lap()
-            if pace.due() or state.step == options.steps:
-                losses = {name: float(value) for name, value in made.items()}
-                _check(losses, state.step)
-                record(state, losses, pace.rate())
-                if progress is not None:
+    folder = Path(folder)
+    main = accelerator.is_main_process
+    _check(n, options, accelerator)
+    facts = json.loads(json.dumps({**(same or {}), "examples": n, **asdict(options)}))
+    for module in (*state.networks.values(), *state.averages.values()):
+        module.to(accelerator.device)
+    devices = [accelerator.device] if accelerator.device.type == "cuda" else []
+    with running.alone(folder) if main else nullcontext(), torch.random.fork_rng(devices):
+        accelerator.wait_for_everyone()
+        checkpoint.restore(folder, state, facts)
+        _agree(state, accelerator)
+        rows = record.metrics(folder, state.step) if main else nullcontext()
+        with running.interruptible() as stopped, rows as add:
+            pace = record.Pace(accelerator, options.batch_size)
+            now = Now(accelerator, options)
+            _wake(state, pace)
+            while state.step < options.steps:
+                now.index = state.step
+                torch.manual_seed(_own(number("step", options.seed, state.step), accelerator))
+                made = step(batch(now.mine(order(n, options, state.step))), now)
+                _average(state, options.averaging(state.step), accelerator)
+                state.step += 1
+                last = state.step == options.steps
+                showing = last or state.step % options.show_every == 0
+                saving = last or state.step % options.save_every == 0
+                ending = stopped.is_set() and accelerator.num_processes == 1
+                if not (pace.due() or showing or saving or ending):
+                    continue
+                losses, stop, seconds = pace.look(made, stopped.is_set())
+                state.seconds += seconds
+                _check_losses(losses, state.step, folder)
+                if add is not None:
+                    add(state.step, state.seconds, losses, pace.rate())
+                if main and progress is not None:
                     progress(state, losses, pace.rate())
-            if state.step - saved >= options.save_every:
-                checkpoint.save(folder, state, asdict(options))
-                if keep is not None:
-                    keep(state)
-                saved = state.step
-            if show is not None and state.step - shown >= options.show_every:
-                show(state)
-                shown = state.step
-        if state.step != saved:
-            checkpoint.save(folder, state, asdict(options))
-            if keep is not None:
-                keep(state)
-    if stopped.is_set():
-        raise KeyboardInterrupt
-    if show is not None and shown != state.step:
-        show(state)
+                if main and showing and show is not None:
+                    _try(show, state)
+                if saving or stop:
+                    _check_weights(state, folder)
+                    if main:
+                        if keep is not None:
+                            keep(state)
+                        checkpoint.save(folder, state, facts)
+                if stop:
+                    raise KeyboardInterrupt
+                _wake(state, pace)
     return state
 
 
-class _Pace:
-    """How fast steps go."""
-
-    EVERY = 0.5  # seconds between looks at the losses, which wait for the device
-
-    def __init__(self, examples: int) -> None:
-        self._examples, self._steps = examples, 0
-        self._start = self._last = self._looked = time.monotonic()
-
-    def lap(self) -> float:
-        """Return the seconds since the step before ended."""
-        before, self._last = self._last, time.monotonic()
-        self._steps += 1
-        return self._last - before
-
-    def due(self) -> bool:
-        """Whether it is time to look at the losses."""
-        if self._last - self._looked < self.EVERY:
-            return False
-        self._looked = self._last
-        return True
-
-    def rate(self) -> float:
-        """Return the examples a second."""
-        return self._steps * self._examples / max(self._last - self._start, 1e-9)
+def _own(seed: int, accelerator: Any) -> int:
+    """Return a seed of this process; the main one's is `seed`."""
+    index = accelerator.process_index
+    return number("process", seed, index) if index else seed
 
 
-@torch.no_grad()
-def _average(state: State, kept: float) -> None:
-    """Move the averaged weights towards those of now."""
+def _check(n: int, options: Options, accelerator: Any) -> None:
+    processes = accelerator.num_processes
+    kind = getattr(accelerator.distributed_type, "value", accelerator.distributed_type)
+    if n < 1:
+        raise ValueError(f"n={n} examples; training needs at least 1")
+    if options.batch_size % processes:
+        raise ValueError(
+            f"batch_size={options.batch_size} must be a multiple of the {processes} processes"
+        )
+    if accelerator.mixed_precision not in ("no", "bf16"):
+        raise ValueError(
+            f"mixed_precision={accelerator.mixed_precision!r} would need scaled losses; pass 'no' "
+            "or 'bf16'"
+        )
+    if kind != "NO" and not kind.startswith("MULTI_"):
+        raise ValueError(f"processes of the kind {kind} share networks; use one of whole networks")
+    if accelerator.gradient_accumulation_steps != 1:
+        raise ValueError(
+            f"gradient_accumulation_steps={accelerator.gradient_accumulation_steps} is not 1; "
+            "choose how many examples a step has by batch_size"
+        )
+
+
+def _agree(state: State, accelerator: Any) -> None:
+    """Bring the weights of all processes to those of the main one."""
+    if accelerator.num_processes == 1:
+        return
+    steps = accelerator.gather(torch.tensor([state.step], device=accelerator.device)).tolist()
+    if len(set(steps)) > 1:
+        raise ValueError(
+            f"the processes found checkpoints of the steps {steps}; use a folder that all see"
+        )
+    for modules in (state.networks, state.averages):
+        for module in modules.values():
+            _broadcast(module.state_dict().values())
+
+
+def _broadcast(tensors: Any) -> None:
+    for tensor in tensors:
+        dense = tensor.detach().contiguous()
+        torch.distributed.broadcast(dense, 0)
+        tensor.detach().copy_(dense)
+
+
+def _wake(state: State, pace: record.Pace) -> None:
+    """Set networks to training, which pictures may have ended, and start the clock."""
+    for network in state.networks.values():
+        network.train()
+    pace.go()
+
+
+def _average(state: State, kept: float, accelerator: Any) -> None:
+    """Move the averaged weights towards those of now; buffers are the main process's of now."""
     for name, network in state.networks.items():
         average = state.averages[name]
-        torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - kept)
+        now = [weight.detach() for weight in network.parameters()]
+        torch._foreach_lerp_(list(average.parameters()), now, 1 - kept)
+        if accelerator.num_processes > 1:
+            _broadcast(network.buffers())
         for to, value in zip(average.buffers(), network.buffers(), strict=True):
             to.copy_(value)
 
 
-def _check(losses: dict[str, float], step: int) -> None:
+def _check_losses(losses: Mapping[str, float], step: int, folder: Path) -> None:
     for name, value in losses.items():
         if not math.isfinite(value):
-            raise FloatingPointError(
-                f"{name} is {value} at step {step}: training has diverged; lower learning_rate, "
-                "or go on from the last checkpoint with a longer warmup"
-            )
+            raise _diverged(f"{name} is {value}", step, folder)
 
 
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Give an event that Ctrl-C or SIGTERM sets; a second one raises at once."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
+def _check_weights(state: State, folder: Path) -> None:
+    for name, network in state.networks.items():
+        finite = torch.stack([weight.isfinite().all() for weight in network.parameters()])
+        if not finite.all():
+            raise _diverged(f"a weight of {name!r} is not finite", state.step, folder)
 
-    def stop(number: int, frame: Any) -> None:
-        if stopped.is_set():
-            raise KeyboardInterrupt
-        stopped.set()
 
-    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+def _diverged(what: str, step: int, folder: Path) -> FloatingPointError:
+    return FloatingPointError(
+        f"{what} at step {step}: training has diverged; train in another folder with a lower "
+        f"learning_rate or a longer warmup ({folder} keeps its last good checkpoint, if it has one)"
+    )
+
+
+def _try(show: Callable[[State], None], state: State) -> None:
     try:
-        yield stopped
-    finally:
-        for which, handler in before.items():
-            signal.signal(which, handler)
-
-
-@contextmanager
-def _metrics(folder: Path, step: int) -> Iterator[Callable[[State, dict[str, float], float], None]]:
-    """Give a function that adds a row to the metrics; rows after `step` are dropped first."""
-    path = folder / METRICS
-    rows: list[dict[str, str]] = []
-    if step and path.exists():
-        with path.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        if rows:
-            writer.writerow(rows[0])
-            writer.writerows(row.values() for row in rows)
-
-        def record(state: State, losses: dict[str, float], rate: float) -> None:
-            if file.tell() == 0:
-                writer.writerow(["step", "seconds", *losses, "examples_per_second"])
-            writer.writerow([state.step, f"{state.seconds:.3f}", *losses.values(), f"{rate:.1f}"])
-            file.flush()
-
-        yield record
+        show(state)
+    except Exception as error:  # hours of training are worth more than a picture
+        warnings.warn(
+            f"showing step {state.step} failed, and training goes on: "
+            f"{type(error).__name__}: {error}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
