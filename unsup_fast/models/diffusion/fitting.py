@@ -121,7 +121,7 @@ def train(
             images = images.contiguous(memory_format=torch.channels_last)
         with precisions.autocast(dtype, accelerator.device):
             value = loss(network, images, label, objective, levels=levels, seed=seeds)
-        now.descend(value, optimiser, network)
+        now.descend(value, optimiser)
         return {"loss": value.detach()}
 
     def averaged(state: training.State) -> Diffusion:
