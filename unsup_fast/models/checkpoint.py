@@ -170,7 +170,7 @@ def _check_networks(path: Path, kept: Mapping[str, Any], given: Mapping[str, Any
     kept = {name: value for name, value in kept.items() if not name.startswith("optimiser.")}
     wrong = [
         name
-        for name in {**kept, **given}
+        for name in {**given, **kept}
         if name not in kept
         or name not in given
         or (kept[name].shape, kept[name].dtype) != (given[name].shape, given[name].dtype)

@@ -94,6 +94,8 @@ def read(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Any], dict[
         If it is damaged, or not of `write`.
     """
     safetensors = require("safetensors", "torch", f"reading {what}")
+    with open(path, "rb"):  # what cannot be read is the system's error, with its name
+        pass
     try:
         with safetensors.safe_open(path, "pt") as file:
             kept = file.metadata() or {}

@@ -94,7 +94,9 @@ class Options:
         if self.warmup < 0:
             raise ValueError(f"warmup={self.warmup} must be at least 0, which is none")
         if not 0 <= self.decay <= self.steps:
-            raise ValueError(f"decay={self.decay} must be from 0, which is none, to {self.steps=}")
+            raise ValueError(
+                f"decay={self.decay} must be from 0, which is none, to steps={self.steps}"
+            )
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate={self.learning_rate} must be above 0 and finite")
         if not self.clip > 0:
@@ -145,9 +147,7 @@ class Now:
         generator of their own, as of `number`, and slice them here: then several processes do what
         one would. torch's own generator has another seed in each process.
         """
-        each = len(whole) // self.accelerator.num_processes
-        first = each * self.accelerator.process_index
-        return whole[first : first + each]
+        return whole.tensor_split(self.accelerator.num_processes)[self.accelerator.process_index]
 
     def descend(self, loss: Any, optimiser: Any) -> None:
         """Move an optimiser's weights down the gradient of a loss, clipped and warmed up.

@@ -1,0 +1,241 @@
+"""Checkpoints: nothing lost, nothing half written, nothing wrong read."""
+
+import errno
+import os
+import runpy
+import stat
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("accelerate")
+safetensors_torch = pytest.importorskip("safetensors.torch")
+
+from unsup_fast.models import checkpoint, tensorfile, training  # noqa: E402
+
+toy = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("toy_training.py"))))
+SHAPES = [(), (0,), (1,), (17,), (3, 0, 2), (2, 3, 5)]
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory):
+    """Return the bytes of a checkpoint after two steps."""
+    folder = tmp_path_factory.mktemp("run")
+    toy.run("gan", folder, steps=2)
+    return (folder / checkpoint.FILE).read_bytes()
+
+
+@pytest.fixture
+def path(tmp_path, content):
+    made = tmp_path / checkpoint.FILE
+    made.write_bytes(content)
+    return made
+
+
+def tensor(dtype, shape):
+    drawn = torch.randint(-100, 100, shape, generator=torch.Generator().manual_seed(0))
+    return drawn.to(dtype)
+
+
+def test_all_types_come_back(tmp_path):
+    tensors = {
+        f"{dtype}{shape}": tensor(dtype, shape) for dtype in tensorfile.TYPES for shape in SHAPES
+    }
+    image = torch.randn(2, 3, 4, 5)
+    tensors |= {"transposed": image.mT, "strided": image[..., ::2], "tied": image, "again": image}
+    tensors["channels_last"] = image.to(memory_format=torch.channels_last)
+    tensors["learnt"] = torch.nn.Parameter(image)
+    tensors["odd"] = torch.tensor([float("nan"), float("inf"), -0.0])
+    note = {"text": 'quoted "ü"', "numbers": [1, 0.1, None]}
+    tensorfile.write(tmp_path / "file", tensors, note, "the file")
+    found, said = tensorfile.read(tmp_path / "file", "the file")
+    assert said == note
+    for read in (found, safetensors_torch.load_file(tmp_path / "file")):
+        assert read.keys() == tensors.keys()
+        for name, value in tensors.items():
+            torch.testing.assert_close(
+                read[name], value.detach(), rtol=0, atol=0, equal_nan=True, msg=name
+            )
+
+
+def test_types_without_a_name(tmp_path):
+    with pytest.raises(TypeError, match=r"x is of torch.complex64, which the file cannot hold"):
+        tensorfile.write(
+            tmp_path / "f", {"x": torch.ones(1, dtype=torch.complex64)}, {}, "the file"
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_others_may_read_it(tmp_path):
+    before = os.umask(0o022)
+    try:
+        tensorfile.write(tmp_path / "f", {}, {}, "the file")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o644
+    assert tensorfile.read(tmp_path / "f", "the file") == ({}, {})
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255))
+def test_any_changed_byte_is_seen(path, content, place, change):
+    changed = bytearray(content)
+    changed[int(place * len(content))] ^= change
+    path.write_bytes(changed)
+    refused(path)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.floats(0, 1, exclude_max=True))
+def test_any_missing_end_is_seen(path, content, share):
+    path.write_bytes(content[: int(share * len(content))])
+    refused(path)
+
+
+def refused(path):
+    with pytest.raises(
+        ValueError, match="is not a checkpoint of unsup-fast, or is damaged"
+    ) as told:
+        tensorfile.read(path, checkpoint.WHAT)
+    assert "\n" not in str(told.value)
+
+
+def foreign(path):
+    yield lambda: path.write_text("step 3")
+    yield lambda: torch.save({"step": 3}, path)
+    yield lambda: safetensors_torch.save_file({"x": torch.ones(3)}, path)
+    yield lambda: safetensors_torch.save_file({"x": torch.ones(3)}, path, {"unsup_fast": "{}"})
+    yield lambda: tensorfile.write(path, {}, [], "the file")
+
+
+@pytest.mark.parametrize("which", range(5))
+def test_foreign_files_are_refused(tmp_path, which):
+    path = tmp_path / checkpoint.FILE
+    list(foreign(path))[which]()
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="is not a checkpoint of unsup-fast, or is damaged"):
+        toy.run("gan", tmp_path, steps=3)
+    assert path.read_bytes() == before
+
+
+def test_other_formats_are_refused(tmp_path):
+    tensorfile.write(tmp_path / checkpoint.FILE, {}, {"format": "checkpoint 9"}, "the file")
+    with pytest.raises(ValueError, match="has format 'checkpoint 9'; this version reads"):
+        toy.run("gan", tmp_path, steps=3)
+
+
+def test_a_folder_in_its_place(tmp_path):
+    (tmp_path / checkpoint.FILE).mkdir()
+    with pytest.raises(OSError, match=checkpoint.FILE):
+        toy.run("gan", tmp_path, steps=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learning_rate": 0.5}, r"learning_rate=0.5 was given, and .* learning_rate=0.001; go on"),
+        ({"seed": 1, "ema": 0.5}, r"ema=0.5, seed=1 was given, and .* ema=0.999, seed=0"),
+        ({"batch_size": 4}, "batch_size=4 was given"),
+        ({"warmup": 0}, "warmup=0 was given"),
+        ({"decay": 2}, "decay=2 was given"),
+        ({"steps": 1}, "steps=1, and .* has done 2; pass at least as many"),
+        ({"hooks": {"same": {"size": "small"}}}, "size='small' was given, and .* size=None"),
+        ({"kind": "plain"}, r"is of other networks \('network.\w+.0.weight' does not fit\)"),
+    ],
+)
+def test_other_runs_are_refused_by_name(path, content, options, message):
+    with pytest.raises(ValueError, match=message):
+        toy.run(**{"kind": "gan", "folder": path.parent, "steps": 3, **options})
+    assert path.read_bytes() == content
+
+
+def test_what_must_be_the_same(tmp_path):
+    hooks = {"same": {"shape": (1, 2), "size": "small"}}
+    toy.run("gan", tmp_path, steps=1, hooks=hooks)
+    assert toy.run("gan", tmp_path, steps=2, hooks=hooks).step == 2
+
+
+def test_other_examples_are_refused(path):
+    options = training.Options(steps=3, batch_size=8, warmup=3, save_every=5)
+    state, _, _ = toy.gan(options)
+    facts = {**vars(options), "examples": 7}
+    with pytest.raises(ValueError, match=r"examples=7 was given, and .* examples=20"):
+        checkpoint.restore(path.parent, state, facts)
+
+
+CHANGES = {
+    r"betas=\[0.8, 0.9\], and .* \[0.9, 0.999\]": {"betas": (0.8, 0.9)},
+    r"weight_decay=0.5, and .* 0.01": {"weight_decay": 0.5},
+    r"initial_lr=0.5, and .* 0.001": {"lr": 0.5},
+    r"optimiser 'network' is Adam with 1 groups, and .* AdamW with 1": {"kind": torch.optim.Adam},
+}
+
+
+@pytest.mark.parametrize("message", CHANGES)
+def test_other_optimisers_are_refused_by_name(tmp_path, message):
+    def changed(weights, rate):
+        made = dict(CHANGES[message])
+        kind = made.pop("kind", torch.optim.AdamW)
+        return kind(weights, **{"lr": rate, **made})
+
+    toy.run("plain", tmp_path, make=torch.optim.AdamW, steps=1)
+    with pytest.raises(ValueError, match=message):
+        toy.run("plain", tmp_path, make=changed, steps=2)
+
+
+def test_other_code_of_an_optimiser_may_go_on(tmp_path):
+    toy.run("plain", tmp_path, make=torch.optim.AdamW, steps=1)
+    for more in ({"fused": True}, {"foreach": False}, {"foreach": True}):
+        state = toy.run(
+            "plain", tmp_path, make=lambda w, rate, m=more: torch.optim.AdamW(w, rate, **m), steps=2
+        )
+        assert state.optimisers["network"].param_groups[0][next(iter(more))] is more.popitem()[1]
+
+
+def test_numbers_of_optimisers_come_back(tmp_path):
+    class Counting(torch.optim.SGD):
+        def step(self, closure=None):
+            super().step(closure)
+            for weight in self.param_groups[0]["params"]:
+                kept = self.state[weight]
+                kept |= {"count": kept.get("count", 0) + 1, "share": 0.1, "none": None, "on": True}
+
+    toy.run("plain", tmp_path, make=Counting, steps=2)
+    state = toy.run("plain", tmp_path, make=Counting, steps=3)
+    for kept in state.optimisers["network"].state.values():
+        assert kept == {"count": 3, "share": 0.1, "none": None, "on": True}
+
+
+def test_odd_memories_are_refused(tmp_path):
+    class Odd(torch.optim.SGD):
+        def step(self, closure=None):
+            self.state[self.param_groups[0]["params"][0]]["past"] = [1]
+
+    with pytest.raises(TypeError, match=r"optimiser 'network' keeps a list as 0.past"):
+        toy.run("plain", tmp_path, make=Odd, steps=1)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left"), "the disk is full; free some space"),
+        (OSError(errno.EROFS, "Read-only"), "is on a read-only file system"),
+        (KeyboardInterrupt(), None),
+    ],
+)
+def test_failed_save_keeps_the_checkpoint(path, content, monkeypatch, error, message):
+    options = training.Options(steps=3, batch_size=8, warmup=3, save_every=5)
+    state, _, _ = toy.gan(options)
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(type(error), match=message):
+        checkpoint.save(path.parent, state, {})
+    assert path.read_bytes() == content
+    assert [found.name for found in path.parent.iterdir()] == [path.name]
