@@ -1,0 +1,352 @@
+"""Bits per dimension that a trained model needs for data, at most.
+
+The bound of `elbo` at the levels of an `Objective`, which need not preserve variance: of x_t the
+terms know only what the model makes of it, and abar = signal^2 / (signal^2 + sigma^2). A
+consistency term is a known number and a multiple of the squared error of the image; so a few
+timesteps, drawn with known chances, estimate the sum.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from unsup_fast.kernels.noise import noise
+from unsup_fast.kernels.precision import full_precision
+from unsup_fast.models.diffusion import elbo
+from unsup_fast.models.diffusion.objective import Objective
+from unsup_fast.models.diffusion.process import convert
+from unsup_fast.models.diffusion.sampling import spread_seed
+from unsup_fast.models.diffusion.schedules import Array
+
+__all__ = ["Likelihood", "nll_bits_per_dim"]
+
+DECODERS = {
+    "discretized": elbo.discretized_log_likelihood,
+    "gaussian": elbo.gaussian_log_likelihood,
+}
+
+
+class Likelihood(NamedTuple):
+    """What N images cost, float64 bits per dimension.
+
+    Attributes
+    ----------
+    bits_per_dim : float
+        The mean over images: prior + reconstruction + consistency.
+    standard_error : float
+        Of that mean, by the spread over images, which holds that of the drawn noise; NaN for one.
+    per_sample : ndarray of shape (N,)
+        Of each image.
+    prior, reconstruction, consistency : float
+        Means of the parts.
+    variance : {"fixed_small", "fixed_large"}
+        That of the reverse steps.
+    """
+
+    bits_per_dim: float
+    standard_error: float
+    per_sample: Array
+    prior: float
+    reconstruction: float
+    consistency: float
+    variance: str
+
+
+def nll_bits_per_dim(
+    model: Any,
+    data: Any,
+    *,
+    labels: Any = None,
+    n_timesteps: int | None = None,
+    decoder: str | None = None,
+    decoder_variance: float | None = None,
+    variance: str | None = None,
+    seed: int = 0,
+    batch_size: int = 64,
+    progress: Callable[[int, int], object] | None = None,
+) -> Likelihood:
+    """Return the bits per dimension of data by the bound of their likelihood.
+
+    The network runs in evaluation mode and in float32 (float64 if its weights are), whatever
+    autocast says.
+
+    Parameters
+    ----------
+    model : Diffusion
+        Or any object with `network`, `objective` and `config.shape`, `config.classes`.
+    data : ndarray or tensor of shape (N, ...)
+        uint8, which stands for x / 127.5 - 1, or floating-point numbers as they are.
+    labels : int array-like of shape (N,), optional
+        Classes; without them the network is told "any class".
+    n_timesteps : int, optional
+        Timesteps drawn for each image, for an unbiased estimate; by default all are taken. The
+        reconstruction and the prior take one more call of the network and none.
+    decoder : {"discretized", "gaussian"}, optional
+        Bits of 8-bit values, or of a density, which may be negative; by default as the data are.
+        8-bit values are decoded from the first level whose noise is half their distance or more.
+    decoder_variance : float, optional
+        By default that of the noise at the level it decodes.
+    variance : {"fixed_small", "fixed_large"}, optional
+        Of the reverse steps, as for `elbo.consistency`: the first is better for data that noise
+        hides little of, such as black pixels, the second for densities that are smooth at the
+        scale of the first levels. By default the one with the smaller mean.
+    seed : int
+        Draws noise and timesteps; an image's do not depend on its batch.
+    batch_size : int
+        Images that the network sees at a time.
+    progress : callable (done, total), optional
+        Called after each call of the network.
+
+    Returns
+    -------
+    Likelihood
+
+    Raises
+    ------
+    TypeError, ValueError
+        If arguments do not fit each other or the model.
+    FloatingPointError
+        If the network's output is not finite.
+
+    Notes
+    -----
+    Timesteps are drawn from strata of equal chance. Half of the chance is even over all of them,
+    half goes with the squared error that a standard normal distribution has there.
+    """
+    network = model.network
+    n = _check_data(data, tuple(model.config.shape))
+    decoder = _check_decoder(decoder, decoder_variance, data)
+    batches = [slice(i, min(i + batch_size, n)) for i in _range(n, batch_size)]
+    _check_values(data, batches, decoder)
+    told = _labels(labels, n, len(model.config.classes))
+    levels = _decoded(model.objective, decoder)
+    abar = levels.signal**2 / (levels.signal**2 + levels.sigma**2)
+    timesteps, weights = _timesteps(abar, n, n_timesteps, seed)  # [N, K] each
+    seeds = spread_seed(seed, n)
+    weight = next(iter(network.parameters()), torch.empty(0))
+    wide = torch.float64 if weight.dtype == torch.float64 else torch.float32
+    reverse = {name: _reverse(abar, name) for name in _variances(variance)}
+    done = _counter(progress, len(batches) * (1 + timesteps.shape[1]))
+    parts = []
+    with torch.no_grad(), _plainly(network, weight.device):
+        for rows in batches:
+            images = _images(data[rows], wide, weight.device)  # [B, ...]
+            label = None if told is None else told[rows].to(weight.device)
+            batch = _Batch(network, levels, images, label, seeds[rows], done)
+            first = batch.denoised(np.zeros(len(images), dtype=np.int64), stream=0)
+            spread = 1 - float(abar[0]) if decoder_variance is None else decoder_variance
+            found = [elbo.prior_matching(images, abar), -DECODERS[decoder](images, first, spread)]
+            errors = batch.errors(timesteps[rows])  # [B, K]
+            for made in reverse.values():
+                factors = torch.from_numpy(weights[rows] * made.factors[timesteps[rows] - 1])
+                found.append(images[0].numel() * made.rest + (factors.to(errors) * errors).sum(1))
+            parts.append(torch.stack(found).cpu())  # [2 + variances, B]
+    nats = torch.cat(parts, dim=1)
+    bits = elbo.bits_per_dimension(-nats, math.prod(model.config.shape)).numpy()
+    if not np.isfinite(bits).all():
+        raise FloatingPointError(
+            "bits per dimension are not finite, for the network's output is not; train it with a "
+            "lower learning_rate, or go back to an earlier checkpoint"
+        )
+    best = int(bits[2:].mean(axis=1).argmin())
+    made = bits[[0, 1, 2 + best]]  # [3, N]
+    total = made.sum(axis=0)
+    error = float(total.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+    means = (float(part.mean()) for part in made)
+    return Likelihood(float(total.mean()), error, total, *means, list(reverse)[best])
+
+
+class _Batch(NamedTuple):
+    """Images, and what the network needs to denoise them."""
+
+    network: Any
+    levels: Objective
+    images: Any
+    label: Any
+    seeds: Any
+    done: Callable[[], None]
+
+    def denoised(self, timesteps: Any, stream: int) -> Any:
+        """Return the images that the network makes of noisy ones at timesteps [B], [B, ...]."""
+        times, signal, sigma = (
+            torch.from_numpy(array[timesteps]).to(self.images.device) for array in self.levels[1:4]
+        )
+        x_t = noise(self.images, signal, sigma, seed=self.seeds, stream=stream)
+        output = self.network(x_t, times.to(x_t.dtype), self.label)
+        self.done()
+        return convert(output, x_t, signal, sigma, given=self.levels.prediction, wanted="sample")
+
+    def errors(self, timesteps: Any) -> Any:
+        """Return the squared errors of these images at timesteps [B, K], float64 [B, K]."""
+        found = []
+        for column, t in enumerate(timesteps.T, start=1):
+            apart = self.denoised(t, stream=column).double() - self.images.double()
+            found.append(apart.square().flatten(1).sum(1))
+        return torch.stack(found, dim=1) if found else torch.empty(timesteps.shape).double()
+
+
+class _Reverse(NamedTuple):
+    """The consistency terms: rest for each dimension + sum over t of factors[t - 1] errors[t]."""
+
+    factors: Array
+    rest: float
+
+
+def _reverse(abar: Array, variance: str) -> _Reverse:
+    """Return the terms for a variance of the reverse steps; see `elbo.consistency`."""
+    before, now = abar[:-1], abar[1:]
+    large = 1 - now / before
+    ratio = (1 - before) / (1 - now)  # of the posterior's variance to the large one
+    rest = float((ratio - 1 - np.log(ratio)).sum() / 2) if variance == "fixed_large" else 0.0
+    made = large if variance == "fixed_large" else large * ratio
+    return _Reverse(before * (large / (1 - now)) ** 2 / (2 * made), rest)
+
+
+def _decoded(objective: Objective, decoder: str) -> Objective:
+    """Return the levels from the one that is decoded on."""
+    if objective.prediction == "epsilon" and not objective.signal.all():
+        raise ValueError(
+            "the objective has a level without signal, where predicted noise says nothing of the "
+            "image; take one that predicts v or the image"
+        )
+    if decoder == "gaussian":
+        return objective
+    loud = objective.sigma >= elbo.PIXEL / 2 * objective.signal
+    first = int(loud.argmax()) if loud.any() else len(loud) - 1
+    return Objective(objective.prediction, *(array[first:] for array in objective[1:]))
+
+
+def _timesteps(abar: Array, n: int, count: int | None, seed: int) -> tuple[Any, Any]:
+    """Return the timesteps of each image, int64 [n, K], and the weights of their terms."""
+    last = abar.size - 1
+    if count is None:
+        shape = (n, last)
+        return np.broadcast_to(np.arange(1, last + 1), shape), np.broadcast_to(1.0, shape)
+    if isinstance(count, bool) or int(count) != count or not 1 <= count <= last:
+        raise ValueError(
+            f"n_timesteps={count!r} must be a whole number from 1 to {last}; None takes all"
+        )
+    share = _reverse(abar, "fixed_large").factors * (1 - abar[1:])  # [T - 1]
+    chance = (share / share.sum() + 1 / last) / 2
+    places = (np.arange(count) + np.random.default_rng(seed).random((n, count))) / count
+    found = np.searchsorted(np.cumsum(chance)[:-1], places, side="right")  # [n, K]
+    return found + 1, 1 / (count * chance[found])
+
+
+@contextmanager
+def _plainly(network: Any, device: Any) -> Iterator[None]:
+    """Run the network in evaluation mode and without autocast; then leave it as it was."""
+    training = [module for module in network.modules() if module.training]
+    network.eval()
+    try:
+        with full_precision(), torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _counter(progress: Callable[[int, int], object] | None, total: int) -> Callable[[], None]:
+    done = 0
+
+    def called() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+    return called
+
+
+def _images(rows: Any, dtype: Any, device: Any) -> Any:
+    """Return rows of the data as the network knows them."""
+    made = rows if isinstance(rows, torch.Tensor) else torch.tensor(np.asarray(rows))
+    if made.dtype == torch.uint8:
+        return made.to(device, dtype) / 127.5 - 1
+    return made.to(device, dtype)
+
+
+def _range(n: int, batch_size: int) -> range:
+    if isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1:
+        raise ValueError(f"batch_size={batch_size!r} must be a whole number of at least 1")
+    return range(0, n, batch_size)
+
+
+def _check_data(data: Any, shape: tuple[int, ...]) -> int:
+    """Return how many images there are."""
+    if not isinstance(data, torch.Tensor | np.ndarray):
+        raise TypeError(f"data must be an ndarray or a tensor, got {type(data).__name__}")
+    if not (_is_uint8(data) or _is_floating(data)):
+        raise TypeError(f"data must be uint8 or floating-point numbers, got {data.dtype}")
+    if tuple(data.shape[1:]) != shape or data.ndim == 0:
+        told = ", ".join(map(str, shape))
+        raise ValueError(f"data has shape {tuple(data.shape)}; the model knows (N, {told})")
+    if len(data) == 0:
+        raise ValueError("data holds no image; pass at least one")
+    return len(data)
+
+
+def _check_decoder(decoder: str | None, variance: float | None, data: Any) -> str:
+    if decoder is None:
+        decoder = "discretized" if _is_uint8(data) else "gaussian"
+    if decoder not in DECODERS:
+        raise ValueError(f"decoder={decoder!r} is unknown; pass one of {list(DECODERS)}")
+    if variance is not None and not 0 < variance < math.inf:
+        raise ValueError(f"decoder_variance={variance} must be above 0 and finite")
+    return decoder
+
+
+def _variances(variance: str | None) -> tuple[str, ...]:
+    if variance is not None and variance not in elbo.VARIANCES:
+        raise ValueError(f"variance={variance!r} is unknown; pass one of {list(elbo.VARIANCES)}")
+    return elbo.VARIANCES if variance is None else (variance,)
+
+
+def _check_values(data: Any, batches: list[slice], decoder: str) -> None:
+    if _is_uint8(data):
+        return
+    for rows in batches:
+        x = _images(data[rows], torch.float64, None)
+        if not bool(torch.isfinite(x).all()):
+            raise ValueError(f"rows {rows.start} to {rows.stop} of data hold NaN or infinity")
+        value = (x + 1) * 127.5
+        whole = (value - value.round()).abs() < 0.01
+        if decoder == "discretized" and not bool((whole & (value > -1) & (value < 256)).all()):
+            raise ValueError(
+                "decoder='discretized' takes 8-bit values, -1, -1 + 2/255 ... 1; pass uint8 data, "
+                "or decoder='gaussian' for a density"
+            )
+
+
+def _labels(labels: Any, n: int, n_classes: int) -> Any:
+    """Return labels as an int64 tensor [N], or None."""
+    if labels is None:
+        return None
+    made = torch.as_tensor(labels)
+    if made.is_floating_point() or made.dtype == torch.bool or made.shape != (n,):
+        raise ValueError(
+            f"labels are {made.dtype} of shape {tuple(made.shape)}; pass a whole number for each "
+            f"of {n} images"
+        )
+    if not n_classes:
+        raise ValueError("labels are given for a model without classes; pass labels=None")
+    if not 0 <= int(made.min()) <= int(made.max()) < n_classes:
+        raise ValueError(
+            f"labels lie between {int(made.min())} and {int(made.max())}; the model has classes "
+            f"from 0 to {n_classes - 1}"
+        )
+    return made.long()
+
+
+def _is_uint8(data: Any) -> bool:
+    return bool(data.dtype in (torch.uint8, np.uint8))
+
+
+def _is_floating(data: Any) -> bool:
+    if isinstance(data, torch.Tensor):
+        return bool(data.dtype.is_floating_point)
+    return bool(np.issubdtype(data.dtype, np.floating))
