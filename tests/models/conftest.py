@@ -1,5 +1,6 @@
 """A target whose score is known: independent normal numbers with mean 0.7 and deviation 0.5."""
 
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,3 +102,17 @@ class Gaussian(NamedTuple):
 @pytest.fixture(scope="session")
 def gaussian():
     return Gaussian()
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _one_thread():
+    """Let torch work in one thread: networks as small as these only wait for a second."""
+    if find_spec("torch") is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -83,7 +83,7 @@ def test_another_seed_is_another_run(data, tmp_path):
 
 
 def test_a_run_in_two_parts_is_the_run_in_one(data, tmp_path):
-    class Enough(Exception):
+    class Enough(BaseException):
         pass
 
     def stop(model, step):

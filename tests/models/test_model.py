@@ -172,7 +172,7 @@ def test_labels_are_refused_without_classes():
     ("changed", "said"),
     [
         ({"network": "vit"}, "network='vit' is unknown"),
-        ({"size": "huge"}, "size='huge' is not one of"),
+        ({"size": "huge"}, "size='huge' is unknown"),
         ({"objective": "x1"}, "objective='x1' is unknown"),
         ({"schedule": "none"}, "schedule='none' is unknown"),
         ({"shape": (8, 8)}, r"must be \(C, H, W\)"),
