@@ -22,7 +22,7 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # others may run
 NAMED = 3  # files that a warning lists
 
 # What reading and decoding raise of a file that is no whole picture.
-UNREADABLE = (*UNZIPPED, ValueError, SyntaxError)
+UNREADABLE = (*UNZIPPED, ValueError, SyntaxError, OverflowError)
 
 
 @dataclass(frozen=True)

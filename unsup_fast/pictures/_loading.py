@@ -102,7 +102,7 @@ def load(
         If files were left out because they cannot be read.
     """
     size = _size(size)
-    if channels not in (None, 1, 3):
+    if channels not in (None, 1, 3) or channels is True:
         raise ValueError(f"channels={channels!r}; pass 1, 3 or None")
     if not isinstance(data, str | os.PathLike):
         _no_keys("an array", key=key, label_key=label_key)

@@ -129,8 +129,8 @@ def labels(found: Table) -> tuple[Labels | None, Classes]:
     parquet, pa = arrow("parquet"), arrow()
     parts = []
     for path in found.paths:
-        with reasons(path, "a Parquet file"):
-            parts.append(parquet.read_table(path, columns=[found.label]).column(0))
+        with reasons(path, "a Parquet file"), parquet.ParquetFile(path) as file:
+            parts.append(file.read(columns=[found.label]).column(0))
     column = pa.chunked_array([chunk for part in parts for chunk in part.chunks])
     where = f"{found.name}: column {found.label!r}"
     if pa.types.is_dictionary(column.type):
@@ -140,7 +140,7 @@ def labels(found: Table) -> tuple[Labels | None, Classes]:
     if column.null_count:
         raise DataError(f"{where} lacks {column.null_count} of {len(column)} labels")
     values = column.to_numpy()
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    if values.dtype.hasobject and all(isinstance(value, str) for value in values):
         values = values.astype(np.str_)
     if not found.classes or values.dtype.kind not in "iu":
         return coded(where, values)
