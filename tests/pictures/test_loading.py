@@ -372,9 +372,7 @@ def test_labels_that_are_no_classes(tmp_path):
 
 def test_sizes_differ(folder, colours, encode):
     (folder / "b" / "2.png").write_bytes(encode(colours[0][:3]))
-    with pytest.raises(
-        DataError, match=r"b/2.png has 3 x 5 pixels, those before it 6 x 5; pass"
-    ):
+    with pytest.raises(DataError, match=r"b/2.png has 3 x 5 pixels, those before it 6 x 5; pass"):
         pictures.load(folder)
     assert pictures.load(folder, size=4).pixels.shape == (7, 3, 4, 4)
 
