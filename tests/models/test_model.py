@@ -139,7 +139,9 @@ def test_sampling_leaves_the_network_as_it_was(training):
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
     model.sample(2, steps=2)
     assert model.network.training is training
-    assert all(torch.equal(value, before[name]) for name, value in model.network.state_dict().items())
+    assert all(
+        torch.equal(value, before[name]) for name, value in model.network.state_dict().items()
+    )
 
 
 @pytest.mark.parametrize(

@@ -247,6 +247,18 @@ def test_bfloat16_and_float32_are_near_float64(name):
     torch.testing.assert_close(half.double(), wanted, rtol=0, atol=0.15 * size)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+def test_a_gpu_says_the_same(name):
+    network, given = build(name).double(), batch(side=16, dtype=torch.float64)
+    wanted = network(*given)
+    made = network.cuda()(*(value.cuda() for value in given))
+    torch.testing.assert_close(made.cpu(), wanted)
+    with torch.autocast("cuda", torch.bfloat16):
+        half = network.float()(*(value.float().cuda() for value in given[:2]), given[2].cuda())
+    torch.testing.assert_close(half.cpu().double(), wanted, rtol=0, atol=0.15 * wanted.std().item())
+
+
 def test_a_step_is_the_same_twice(name):
     made = []
     for _ in range(2):

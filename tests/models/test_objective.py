@@ -25,6 +25,8 @@ from unsup_fast.models.diffusion.sampling import spread_seed
 
 SCHEDULE = alphas_cumprod(linear_betas(20, beta_start=0.01, beta_end=0.3))
 SNR = SCHEDULE / (1 - SCHEDULE)
+OF_BOUND = np.append(1 / (1 - SCHEDULE[0]), SNR[:-1] - SNR[1:]) / 2
+CHANCES = OF_BOUND * (1 - SCHEDULE) / (OF_BOUND * (1 - SCHEDULE)).sum() / 2 + 0.5 / len(SCHEDULE)
 ROOTS = np.sqrt(SCHEDULE), np.sqrt(1 - SCHEDULE)
 
 
@@ -53,13 +55,10 @@ def formula(name, images, levels, seed, model=network, label=None):
     else:
         signal, sigma = (torch.from_numpy(root[t]) for root in ROOTS)
         times = levels.double()
-    before = np.append(np.inf, SNR)[t]
-    of_elbo = np.where(t == 0, 1 / (1 - SCHEDULE[0]), before - SNR[t]) / 2
-    sum_of_elbo = (1 / (1 - SCHEDULE[0]) + SNR[0] - SNR[-1]) / 2
     x_t = along(signal, images) * images + along(sigma, images) * eps
     v = along(signal, images) * eps - along(sigma, images) * images
     target, weight = {
-        "x0": (images, of_elbo * len(SCHEDULE) / sum_of_elbo),
+        "x0": (images, (OF_BOUND / OF_BOUND.mean() / (len(SCHEDULE) * CHANCES))[t]),
         "epsilon": (eps, 1),
         "v_prediction": (v, 1),
         "min_snr": (v, np.minimum(SNR[t], 5) / (SNR[t] + 1)),
@@ -137,7 +136,8 @@ def test_losses_are_one_regression_reweighted(name):
 
     for level in levels:
         t = level.expand(4)
-        one = loss(network, images, None, objective, levels=t, seed=2) / objective.weights[level]
+        one = loss(network, images, None, objective, levels=t, seed=2)
+        one *= len(SCHEDULE) * objective.chances[level] / objective.weights[level]
         other = loss(as_v, images, None, v_prediction(SCHEDULE), levels=t, seed=2)
         np.testing.assert_allclose(one * REWEIGHTED[name][level], other, rtol=1e-9)
 
@@ -229,26 +229,37 @@ def test_levels_are_spread_over_the_batch(n, n_levels, seed):
     assert counts.max() - counts.min() <= 1
 
 
-def test_each_level_is_drawn_evenly_at_every_place():
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 200), st.integers(0, 2**31))
+def test_levels_are_met_as_often_as_their_chance(n, seed):
+    objective = x0(SCHEDULE)
+    made = draw_levels(objective, n, torch.Generator().manual_seed(seed))
+    counts = np.bincount(made, minlength=len(SCHEDULE))
+    assert (abs(counts - n * objective.chances) < 1 + 1e-9).all()
+
+
+def test_a_level_has_its_chance_at_every_place():
     generator, n, levels = torch.Generator().manual_seed(0), 3, 5
-    made = torch.stack([draw_levels(flow(levels), n, generator) for _ in range(6000)])
+    objective = x0(SCHEDULE[::4])
+    made = torch.stack([draw_levels(objective, n, generator) for _ in range(6000)])
+    expected = 6000 * objective.chances
     for place in range(n):
         counts = np.bincount(made[:, place], minlength=levels)
-        assert ((counts - 1200) ** 2 / 1200).sum() < 23  # chi squared, 4 degrees: p = 1e-4
+        assert ((counts - expected) ** 2 / expected).sum() < 23  # chi squared, 4 degrees: p = 1e-4
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_spread_levels_lower_the_variance_of_the_loss(name):
     objective = build(name, alphas_cumprod(cosine_betas(100)))
-    spread, even = [], []
+    spread, apart = [], []
     for seed in range(200):
         images, generator = draw(16, 64, seed=seed), torch.Generator().manual_seed(seed)
-        alone = torch.randint(100, (16,), generator=generator)
-        for into, levels in ((spread, draw_levels(objective, 16, generator)), (even, alone)):
+        alone = torch.cat([draw_levels(objective, 1, generator) for _ in range(16)])
+        for into, levels in ((spread, draw_levels(objective, 16, generator)), (apart, alone)):
             into.append(float(loss(network, images, None, objective, levels=levels, seed=seed)))
-    assert np.var(spread) < 0.8 * np.var(even)
+    assert np.var(spread) < 0.8 * np.var(apart)
     np.testing.assert_allclose(
-        np.mean(spread), np.mean(even), atol=4 * np.hypot(np.std(spread), np.std(even)) / 200**0.5
+        np.mean(spread), np.mean(apart), atol=4 * np.hypot(np.std(spread), np.std(apart)) / 200**0.5
     )
 
 
@@ -271,6 +282,7 @@ def test_levels_of_an_objective_are_finite(name):
     made = build(name, alphas_cumprod(cosine_betas(1000)))
     assert all(part.shape == (1000,) and np.isfinite(part).all() for part in made[1:])
     assert (made.weights > 0).all()
+    np.testing.assert_allclose(made.chances.sum(), 1)
 
 
 def test_what_is_wrong_is_refused():

@@ -1,8 +1,9 @@
 """What a network is trained for: every loss of diffusion as one weighted regression.
 
-    loss = mean over b of weight_t mean (network(x_t, time_t) - target)^2,   t = t_b drawn evenly
+    loss = mean over b of weight_t / (T chance_t) mean (network(x_t, time_t) - target)^2
 
-with x_t = signal_t x_0 + sigma_t eps. Objectives differ in target and weights alone.
+with x_t = signal_t x_0 + sigma_t eps and t = t_b of T levels drawn with chance_t, whose expectation
+is that of weight_t times the error over t drawn evenly.
 """
 
 from typing import Any, NamedTuple
@@ -32,6 +33,8 @@ class Objective(NamedTuple):
         x_t = signal x_0 + sigma eps.
     weights : ndarray of shape (T,)
         Of the squared error.
+    chances : ndarray of shape (T,)
+        Of a level to be drawn; they change the variance of the loss, not its expectation.
     """
 
     prediction: str
@@ -39,6 +42,7 @@ class Objective(NamedTuple):
     signal: Array
     sigma: Array
     weights: Array
+    chances: Array
 
 
 def x0(alphas_cumprod: npt.ArrayLike) -> Objective:
@@ -47,14 +51,20 @@ def x0(alphas_cumprod: npt.ArrayLike) -> Objective:
     Weights are half of snr_(t-1) - snr_t, snr = abar / (1 - abar), which is
     abar_(t-1) (1 - alpha_t)^2 / (2 v (1 - abar_t)^2) with v the posterior's variance; at timestep
     0 the decoder's variance 1 - abar_0 stands for v, and the weight is its half inverse. They are
-    scaled to a mean of 1.
+    scaled to a mean of 1. Nearly all of it lies at the least noise: this is a loss for likelihoods;
+    pictures are learned sooner by v.
+
+    Half of the levels are drawn by their weights times 1 - abar, the error that is left of normal
+    numbers of variance 1: drawn evenly, a few images would make up most of the loss.
     """
     abar = cumulative(alphas_cumprod)
     if abar[0] == 1:
         raise ValueError("alphas_cumprod begins at 1, where no noise is left; pass it without that")
     snr = abar / (1 - abar)
     weights = np.append(1 / (1 - abar[0]), snr[:-1] - snr[1:]) / 2
-    return _preserving("sample", abar, weights / weights.mean())
+    shares = weights * (1 - abar)
+    chances = (shares / shares.sum() + 1 / abar.size) / 2
+    return _preserving("sample", abar, weights / weights.mean(), chances)
 
 
 def epsilon(alphas_cumprod: npt.ArrayLike) -> Objective:
@@ -81,8 +91,9 @@ def flow(n_levels: int = 1000, *, shift: float = 1.0) -> Objective:
     """Return flow matching's: eps - x_0 on straight paths (Lipman et al. 2023; Liu et al. 2023)."""
     if n_levels < 1:
         raise ValueError(f"n_levels={n_levels} must be at least 1; 1000 is usual")
+    even = np.full(n_levels, 1 / n_levels)
     sigma = shift_sigmas((np.arange(n_levels) + 0.5) / n_levels, shift)
-    return Objective("flow", 1000 * sigma, 1 - sigma, sigma, np.ones(n_levels))
+    return Objective("flow", 1000 * sigma, 1 - sigma, sigma, np.ones(n_levels), even)
 
 
 def build(name: str, alphas_cumprod: npt.ArrayLike) -> Objective:
@@ -102,10 +113,10 @@ def build(name: str, alphas_cumprod: npt.ArrayLike) -> Objective:
 
 
 def draw_levels(objective: Objective, n: int, generator: Any = None) -> Any:
-    """Return the levels of a batch: each drawn evenly, together spread evenly, in random order.
+    """Return the levels of a batch: each drawn by its chance, together spread, in random order.
 
-    They are floor(T u_i) with u_i = (i + U) / n for one U (Kingma et al. 2021, appendix I.1): every
-    n-th part of the levels is met once, which lowers the variance of the loss.
+    They are the quantiles of u_i = (i + U) / n for one U (Kingma et al. 2021, appendix I.1): a
+    level of chance p is met n p times, rounded up or down, so the loss varies less.
 
     Parameters
     ----------
@@ -120,9 +131,10 @@ def draw_levels(objective: Objective, n: int, generator: Any = None) -> Any:
     -------
     int64 tensor of shape (n,)
     """
-    n_levels = len(objective.times)
-    start = torch.randint(n_levels, (), generator=generator)  # floor(T U)
-    return (torch.randperm(n, generator=generator) * n_levels + start) // n  # [n]
+    start = torch.rand((), dtype=torch.float64, generator=generator)  # U
+    places = (torch.randperm(n, generator=generator) + start) / n  # [n]
+    below = torch.from_numpy(np.cumsum(objective.chances)[:-1])  # [T - 1]
+    return torch.searchsorted(below, places, right=True)
 
 
 def loss(
@@ -153,8 +165,10 @@ def loss(
         If levels are not one for each image, or out of range.
     """
     _check_levels(levels, len(images), len(objective.times))
+    weights = objective.weights / (len(objective.times) * objective.chances)
     times, signal, sigma, weights = (
-        torch.from_numpy(array)[levels].to(images.device) for array in objective[1:]
+        torch.from_numpy(array)[levels].to(images.device)
+        for array in (objective.times, objective.signal, objective.sigma, weights)
     )
     kind = TARGETS.get(objective.prediction)
     found = noise(images, signal, sigma, seed=spread_seed(seed, len(images)), target=kind)
@@ -176,7 +190,8 @@ def _check_levels(levels: Any, n: int, n_levels: int) -> None:
         )
 
 
-def _preserving(prediction: str, abar: Array, weights: Array) -> Objective:
-    return Objective(
-        prediction, np.arange(abar.size, dtype=np.float64), np.sqrt(abar), np.sqrt(1 - abar), weights
-    )
+def _preserving(prediction: str, abar: Array, weights: Array, chances: Any = None) -> Objective:
+    times = np.arange(abar.size, dtype=np.float64)
+    even = np.full(abar.size, 1 / abar.size)
+    chances = even if chances is None else chances
+    return Objective(prediction, times, np.sqrt(abar), np.sqrt(1 - abar), weights, chances)
