@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,11 @@ def train(
         options,
         Path(folder),
         accelerator=accelerator,
+        same={
+            **{f"config.{name}": value for name, value in asdict(config).items()},
+            "label_dropout": label_dropout,
+            "flip": flip,
+        },
         show=None if show is None else lambda state: show(averaged(state), state.step),
         keep=lambda state: averaged(state).save(folder),
         progress=progress,
