@@ -265,9 +265,11 @@ def _counter(progress: Callable[[int, int], object] | None, total: int) -> Calla
 def _images(rows: Any, dtype: Any, device: Any) -> Any:
     """Return rows of the data as the network knows them."""
     made = rows if isinstance(rows, torch.Tensor) else torch.tensor(np.asarray(rows))
-    if made.dtype == torch.uint8:
-        return made.to(device, dtype) / 127.5 - 1
-    return made.to(device, dtype)
+    pixels = made.dtype == torch.uint8
+    made = made.to(device, dtype)
+    if made.ndim == 4:
+        made = made.contiguous(memory_format=torch.channels_last)
+    return made / 127.5 - 1 if pixels else made
 
 
 def _range(n: int, batch_size: int) -> range:
