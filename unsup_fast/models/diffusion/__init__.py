@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from unsup_fast.models.diffusion.config import Config
     from unsup_fast.models.diffusion.dit import DiT
     from unsup_fast.models.diffusion.fitting import train
+    from unsup_fast.models.diffusion.likelihood import Likelihood, nll_bits_per_dim
     from unsup_fast.models.diffusion.model import Diffusion, load
     from unsup_fast.models.diffusion.path import (
         Path,
@@ -55,6 +56,7 @@ _PLACES = {
     "config": ("Config",),
     "dit": ("DiT",),
     "fitting": ("train",),
+    "likelihood": ("Likelihood", "nll_bits_per_dim"),
     "model": ("Diffusion", "load"),
     "path": ("Path", "exploding", "flow", "inverse", "normalized", "preserving", "start"),
     "sampling": ("initial", "sample"),
@@ -81,6 +83,7 @@ __all__ = [
     "Config",
     "DiT",
     "Diffusion",
+    "Likelihood",
     "Path",
     "Table",
     "UNet",
@@ -98,6 +101,7 @@ __all__ = [
     "karras_sigmas",
     "linear_betas",
     "load",
+    "nll_bits_per_dim",
     "normalized",
     "objective",
     "preserving",
