@@ -10,11 +10,11 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
-from unsup_fast.models import diffusion
-from unsup_fast.models.diffusion import Config
-from unsup_fast.models.diffusion.objective import OBJECTIVES, draw_levels, loss
-from unsup_fast.models.diffusion.sampling import spread_seed
-from unsup_fast.models.training import Options
+from unsup_fast.models import diffusion  # noqa: E402
+from unsup_fast.models.diffusion import Config  # noqa: E402
+from unsup_fast.models.diffusion.objective import OBJECTIVES, draw_levels, loss  # noqa: E402
+from unsup_fast.models.diffusion.sampling import spread_seed  # noqa: E402
+from unsup_fast.models.training import Options  # noqa: E402
 
 CONFIG = Config(shape=(1, 8, 8), classes=("left", "right"), size="tiny", patch=4)
 OPTIONS = Options(steps=6, batch_size=8, warmup=2, save_every=2, show_every=3, seed=4)

@@ -8,11 +8,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from unsup_fast.models import diffusion
-from unsup_fast.models.diffusion import Config, Diffusion, initial, sample
-from unsup_fast.models.diffusion.config import CUSTOM, NETWORKS, SAMPLERS, SCHEDULES
-from unsup_fast.models.diffusion.objective import OBJECTIVES
-from unsup_fast.models.diffusion.sampling import spread_seed
+from unsup_fast.models import diffusion  # noqa: E402
+from unsup_fast.models.diffusion import Config, Diffusion, initial, sample  # noqa: E402
+from unsup_fast.models.diffusion.config import CUSTOM, NETWORKS, SAMPLERS, SCHEDULES  # noqa: E402
+from unsup_fast.models.diffusion.objective import OBJECTIVES  # noqa: E402
+from unsup_fast.models.diffusion.sampling import spread_seed  # noqa: E402
 
 CLASSES = ("cat", "dog", "hen")
 SMALL = {"shape": (1, 8, 8), "size": "tiny", "patch": 2}
@@ -227,7 +227,7 @@ def test_a_model_of_ones_own_network(tmp_path):
 
 
 def test_nothing_there_is_the_systems_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match="model.safetensors"):
+    with pytest.raises(FileNotFoundError, match=r"model\.safetensors"):
         diffusion.load(tmp_path)
 
 
