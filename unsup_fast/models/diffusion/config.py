@@ -17,7 +17,7 @@ from unsup_fast.models.diffusion.unet import UNet
 
 NETWORKS: dict[str, Any] = {"unet": UNet, "dit": DiT}
 CUSTOM = "custom"
-SCHEDULES = {
+SCHEDULES: dict[str, Callable[..., Any]] = {
     "cosine": schedules.cosine_betas,
     "linear": schedules.linear_betas,
     "scaled_linear": schedules.scaled_linear_betas,

@@ -156,8 +156,9 @@ def nll_bits_per_dim(
     made = bits[[0, 1, 2 + best]]  # [3, N]
     total = made.sum(axis=0)
     error = float(total.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
-    means = (float(part.mean()) for part in made)
-    return Likelihood(float(total.mean()), error, total, *means, list(reverse)[best])
+    prior, reconstruction, consistency = (float(part.mean()) for part in made)
+    chosen = list(reverse)[best]
+    return Likelihood(float(total.mean()), error, total, prior, reconstruction, consistency, chosen)
 
 
 class _Batch(NamedTuple):

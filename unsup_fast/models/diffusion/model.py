@@ -195,7 +195,7 @@ class Diffusion:
         if key not in self._told:
             self._told[key] = _Told(self.network, labels, dtype, self.device)
         told = self._told[key]
-        if labels is not None:
+        if told.labels is not None:
             told.labels.copy_(labels)
         return told
 
@@ -205,7 +205,7 @@ class _Told:
 
     def __init__(self, network: Any, labels: Any, dtype: Any, device: Any) -> None:
         self._network, self._dtype, self._device = network, dtype, device
-        self.labels = None if labels is None else torch.empty_like(labels, device=device)
+        self.labels: Any = None if labels is None else torch.empty_like(labels, device=device)
 
     def __call__(self, x: Any, t: Any) -> Any:
         with precisions.autocast(self._dtype, self._device):
