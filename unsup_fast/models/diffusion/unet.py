@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from unsup_fast.models.diffusion.condition import Condition, check_build, check_images
-from unsup_fast.models.diffusion.layers import GroupNorm, attend, zeroed
+from unsup_fast.models.diffusion.layers import attend, zeroed
 
 __all__ = ["SIZES", "UNet"]
 
@@ -47,9 +47,9 @@ HEAD = 64  # channels of an attention head, at most
 GROUP = 8  # channels that are normalised together, at least
 
 
-def norm(channels: int) -> GroupNorm:
+def norm(channels: int) -> nn.GroupNorm:
     """Return a group norm of at most 32 groups."""
-    return GroupNorm(math.gcd(channels, min(32, channels // GROUP)), channels)
+    return nn.GroupNorm(math.gcd(channels, min(32, channels // GROUP)), channels)
 
 
 class Block(nn.Module):
@@ -67,8 +67,8 @@ class Block(nn.Module):
 
     def forward(self, x: Any, condition: Any) -> Any:  # [B, inputs, H, W] -> [B, outputs, H, W]
         h = self.conv1(F.silu(self.norm1(x)))
-        scale, shift = self.condition(condition).chunk(2, dim=1)  # [B, outputs] each
-        h = F.silu(self.norm2(h, scale, shift))
+        scale, shift = self.condition(condition)[:, :, None, None].chunk(2, dim=1)
+        h = F.silu(torch.addcmul(shift, self.norm2(h), 1 + scale))
         return self.skip(x) + self.conv2(self.dropout(h))
 
 
