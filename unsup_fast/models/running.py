@@ -47,17 +47,30 @@ def alone(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+class Stop(threading.Event):
+    """An event that remembers the signal that set it.
+
+    Attributes
+    ----------
+    number : int
+        SIGINT if none came to this process.
+    """
+
+    number = int(signal.SIGINT)
+
+
 @contextmanager
-def interruptible() -> Iterator[threading.Event]:
+def interruptible() -> Iterator[Stop]:
     """Give an event that Ctrl-C or SIGTERM sets; a second one raises at once."""
-    stopped = threading.Event()
+    stopped = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stopped
         return
 
     def stop(number: int, frame: Any) -> None:
         if stopped.is_set():
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(number)
+        stopped.number = number
         stopped.set()
 
     before = {which: signal.getsignal(which) for which in (signal.SIGINT, signal.SIGTERM)}

@@ -306,8 +306,9 @@ def train(
     Raises
     ------
     KeyboardInterrupt
-        After Ctrl-C or SIGTERM, once the step is finished and saved; at the second, at once. Only
-        in the main thread, and unless the process was told to ignore them.
+        After Ctrl-C or SIGTERM, once the step is finished and saved; at the second, at once. Its
+        argument is the signal. Only in the main thread, and unless the process was told to ignore
+        them.
     FloatingPointError
         If a loss or weight is not finite; the last checkpoint stays.
     OSError
@@ -360,7 +361,7 @@ def train(
                             keep(state)
                         checkpoint.save(folder, state, facts)
                 if stop:
-                    raise KeyboardInterrupt
+                    raise KeyboardInterrupt(stopped.number)
                 _wake(state, pace)
     return state
 
