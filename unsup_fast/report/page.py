@@ -64,8 +64,31 @@ def whole(content: Content, method: str, tiles: str, body: str, code: str, note:
     code, note : str
         How to use the result in Python, and a sentence below.
     """
+    return document(
+        content.title,
+        _lead(content, method),
+        tiles,
+        body,
+        code,
+        note,
+        content.summary,
+        content.data_name,
+    )
+
+
+def document(
+    title: str,
+    lead: str,
+    tiles: str,
+    body: str,
+    code: str,
+    note: str,
+    summary: Mapping[str, Any],
+    data_name: str,
+) -> str:
+    """Return a page from its parts, those of `whole` and what stands under the headline."""
     style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
-    title = escape(content.title)
+    title = escape(title)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -78,15 +101,15 @@ def whole(content: Content, method: str, tiles: str, body: str, code: str, note:
 <body>
 <main>
 <h1>{title}</h1>
-{_lead(content, method)}
+{lead}
 {tiles}
 {body}
 <h2>Use the result</h2>
 <pre><code>{escape(code)}</code></pre>
 <p class="note">{escape(note)}</p>
 <h2>How it was made</h2>
-{_facts(content)}
-<footer>Made by unsup_fast {escape(content.summary["versions"]["unsup_fast"])} on
+{_facts(summary, data_name)}
+<footer>Made by unsup_fast {escape(summary["versions"]["unsup_fast"])} on
 {datetime.now(timezone.utc):%-d %B %Y, %H:%M} UTC.</footer>
 </main>
 </body>
@@ -151,15 +174,15 @@ def _lead(content: Content, method: str) -> str:
     )
 
 
-def _facts(content: Content) -> str:
-    summary = content.summary
+def _facts(summary: Mapping[str, Any], data_name: str) -> str:
     parameters = {name.replace("_", " "): value for name, value in summary["parameters"].items()}
     if "n clusters" in parameters:
         parameters = {"clusters": parameters.pop("n clusters"), **parameters}
     machine = summary["machine"]
     made = {
-        "data": content.data_name,
+        "data": data_name,
         "system": machine["system"],
+        **({"device": machine["device"]} if "device" in machine else {}),
         "threads": machine["threads"],
         "SIMD level": machine["simd"],
         **summary["versions"],

@@ -1,0 +1,91 @@
+"""The charts of any training: losses and pace, from a file of metrics."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unsup_fast.report import figure, frame
+from unsup_fast.report.numbers import count, real, seconds, short
+
+Array = npt.NDArray[Any]
+
+STEP, TIME, RATE = "step", "seconds", "examples_per_second"
+# Losses of single batches jump about: so many means are a line that can be read.
+MOST_MEANS = 120
+
+
+def read(path: Path) -> dict[str, Array]:
+    """Return the columns of a file of metrics; a last line that was cut short is left out."""
+    with path.open(newline="") as file:
+        reader = csv.reader(file)
+        names = next(reader, [])
+        rows = [row for row in reader if len(row) == len(names) and all(row)]
+    table = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
+    return dict(zip(names, table.T, strict=True))
+
+
+def losses(metrics: dict[str, Array]) -> str:
+    """Return the losses by step, on a logarithmic axis where all are above zero."""
+    named = {name: each for name, each in metrics.items() if name not in (STEP, TIME, RATE)}
+    steps, means = averaged(metrics[STEP]), {name: averaged(each) for name, each in named.items()}
+    low = min(float(each.min()) for each in means.values())
+    high = max(float(each.max()) for each in means.values())
+    log = low > 0
+    room = 1.15 if log else 0.05 * (high - low) or 1.0
+    bottom, top = (low / room, high * room) if log else (low - room, high + room)
+
+    def paint(axes: Any) -> None:
+        if log:
+            axes.set_yscale("log")
+        for (name, each), colour in zip(means.items(), colours(len(means)), strict=True):
+            notes = [f"step {count(s)}: {name} {real(v)}" for s, v in zip(steps, each, strict=True)]
+            frame.line(axes, steps, each, notes, colour)
+            if len(means) > 1:
+                axes.annotate(
+                    name,
+                    (steps[-1], each[-1]),
+                    xytext=(0, 8),
+                    ha="right",
+                    textcoords="offset points",
+                )
+        axes.set_xlim(0, max(steps[-1], 1))
+        axes.set_ylim(bottom, top)
+        frame.round_ticks(axes.xaxis, 0, steps[-1], integer=True)
+        if log:
+            frame.round_ticks(axes.yaxis, bottom, top, log=True)
+
+    first = next(iter(means.values()))
+    name = f"Loss over {count(steps[-1])} steps, from {real(first[0])} to {real(first[-1])}"
+    scale = " (logarithmic)" if log else ""
+    return frame.chart(f"{' and '.join(means).capitalize()}{scale}", name, "step", paint)
+
+
+def pace(metrics: dict[str, Array]) -> str:
+    """Return the examples a second by the time of training."""
+    times, rates = averaged(metrics[TIME]), averaged(metrics[RATE])
+    unit, factor = ("minutes", 60.0) if times[-1] > 180 else ("seconds", 1.0)
+    notes = [f"{seconds(t)}: {short(r)} a second" for t, r in zip(times, rates, strict=True)]
+    top = 1.1 * float(rates.max())
+
+    def paint(axes: Any) -> None:
+        frame.line(axes, times / factor, rates, notes)
+        axes.set_xlim(0, times[-1] / factor or 1)
+        axes.set_ylim(0, top or 1)
+        frame.round_ticks(axes.xaxis, 0, times[-1] / factor)
+
+    name = f"Examples a second over {seconds(times[-1])}, at last {short(rates[-1])}"
+    return frame.chart("Examples a second", name, f"{unit} of training", paint)
+
+
+def averaged(values: Array) -> Array:
+    """Return means of consecutive values, at most `MOST_MEANS` of them."""
+    parts = np.array_split(values, min(len(values), MOST_MEANS))
+    return np.array([part.mean() for part in parts])
+
+
+def colours(number: int) -> list[str]:
+    """Return the colours of so many lines: the accent for one alone."""
+    return [figure.ACCENT] if number == 1 else figure.CLUSTER[:number]
