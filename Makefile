@@ -36,7 +36,7 @@ clean:
 	touch $@
 
 .venv/.demo: .venv/.made $(NATIVE)
-	$(PIP) --editable '.[cli]'
+	$(PIP) --editable '.[cli,train]'
 	touch $@
 
 .venv/.dev: .venv/.made $(NATIVE)

@@ -70,3 +70,25 @@ def results():
         }
 
     return read
+
+
+@pytest.fixture(scope="session")
+def save_shapes():
+    """Return a function that writes an .npz of 40 pictures [40, 8, 8], and the shape in each."""
+
+    def save(path):
+        random = np.random.default_rng(0)
+        x = random.integers(0, 60, (40, 8, 8), dtype=np.uint8)
+        y = np.array(["square", "stripe"])[random.integers(2, size=40)]
+        x[y == "square", 2:6, 2:6] = 250
+        x[y == "stripe", ::2] = 250
+        np.savez(path, x=x, y=y)
+
+    return save
+
+
+@pytest.fixture
+def shapes(tmp_path, save_shapes):
+    path = tmp_path / "shapes.npz"
+    save_shapes(path)
+    return path

@@ -1,15 +1,20 @@
 """`unsup-fast demo`, on a smaller generated set."""
 
+import io
 import json
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from unsup_fast.cli import comparisons, demo
+from unsup_fast.cli.diffusion import demo as diffusion
+from unsup_fast.cli.diffusion import job
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
+    monkeypatch.setattr(diffusion, "STEPS", 2)
     monkeypatch.setattr(demo, "BLOBS", {"rows": 2000, "columns": 16, "clusters": 16})
     monkeypatch.setattr(comparisons, "MIXED", {"rows": 2000, "columns": 3, "components": 4})
 
@@ -32,6 +37,40 @@ def test_demo(cli, tmp_path):
     assert summary["result"]["purity"] > 0.7
     assert "data:image/png" in (tmp_path / "d/report.html").read_text()
     assert cli("demo", "-o", "d").status == 0
+
+
+def test_new_digits(tmp_path):
+    pytest.importorskip("torch")
+    pytest.importorskip("accelerate")
+    Image = pytest.importorskip("PIL.Image")
+    console = Console(file=io.StringIO(), width=60, force_terminal=True, color_system="truecolor")
+    assert diffusion.digits(tmp_path, console) == 0
+    printed = console.file.getvalue()
+    assert printed.count("\u2580") == 6 * 9 * 4  # six digits of 8 x 8 fit, each with a gap
+    assert "New digits, a class in a row: " in printed
+    with Image.open(tmp_path / "digits.png") as picture:
+        assert picture.size == (98, 98)
+    assert (tmp_path / "diffusion/report.html").exists()
+    assert diffusion.digits(tmp_path, console) == 0
+
+
+def test_without_torch_new_digits_are_left_out(tmp_path, monkeypatch):
+    def missing(package, *_):
+        raise ImportError(f"needs the package {package!r}")
+
+    monkeypatch.setattr(job._extras, "check", missing)
+    console = Console(file=io.StringIO())
+    assert diffusion.digits(tmp_path, console) == 0
+    assert "New digits are left out: needs the package 'torch'" in console.file.getvalue()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_half_blocks():
+    pictures = np.array([[[0, 255], [255, 0], [9, 9]]], dtype=np.uint8)  # [1, 3, 2]
+    text = diffusion.half_blocks(pictures)
+    assert text.plain == "\u2580\u2580\u2580\n" * 2
+    first = text.spans[0].style
+    assert (first.color.name, first.bgcolor.name) == ("#000000", "#ffffff")
 
 
 def test_both_libraries_find_the_same():

@@ -7,6 +7,7 @@ import typer
 
 from unsup_fast.cli import info as information
 from unsup_fast.cli import scoring
+from unsup_fast.cli.diffusion import commands as diffusion
 from unsup_fast.cli.options import (
     ChunkSize,
     Columns,
@@ -404,6 +405,7 @@ def transform(
     )
 
 
+app.add_typer(diffusion.app, name="diffusion")
 for name, command in scoring.COMMANDS.items():
     app.command(name)(command)
 
@@ -421,7 +423,7 @@ def demo(
         bool, typer.Option("--overwrite", help="Replace results that are not an earlier demo's.")
     ] = False,
 ) -> int:
-    """Cluster, decompose and fit digits and generated rows, beside scikit-learn."""
+    """Cluster, decompose and fit digits and other rows beside scikit-learn, and make new digits."""
     from unsup_fast.cli.demo import run
 
     return run(out, threads=threads, overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""`unsup-fast demo`: two data sets that need no download, measured beside scikit-learn."""
+"""`unsup-fast demo`: data that need no download, measured beside scikit-learn, and new digits."""
 
 import json
 import warnings
@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits
 
 from unsup_fast import blocks, report
 from unsup_fast.cli import comparisons, files, results
+from unsup_fast.cli.diffusion import demo as diffusion
 from unsup_fast.cluster import KMeans
 from unsup_fast.report.numbers import percent, real
 
@@ -105,7 +106,7 @@ def run(out: Path, *, threads: int | None, overwrite: bool) -> int:
     assert digits is not None
     page = write(out, cases[0], digits, threads)
     console.print(f"The report of the digits: {page}", soft_wrap=True)
-    return 0
+    return diffusion.digits(out, console)
 
 
 def measure(case: Case, threads: int | None) -> tuple[Measured, Measured]:

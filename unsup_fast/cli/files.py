@@ -18,7 +18,19 @@ CHECKPOINT = "checkpoint.safetensors"
 TEMPORARY = ".{}.unsup-fast."
 COORDINATES = ("coordinates.npy", "coordinates.parquet")
 PROBABILITIES = ("probabilities.npy", "probabilities.parquet")
-RESULTS = (*LABELS, *COORDINATES, *PROBABILITIES, MODEL, SUMMARY, REPORT, CHECKPOINT)
+CONFIG = "model.json"
+METRICS = "metrics.csv"
+RESULTS = (
+    *LABELS,
+    *COORDINATES,
+    *PROBABILITIES,
+    MODEL,
+    CONFIG,
+    METRICS,
+    SUMMARY,
+    REPORT,
+    CHECKPOINT,
+)
 
 
 @contextmanager
@@ -82,6 +94,24 @@ def check_regular(path: Path) -> None:
         raise UserError(f"{path}: is a directory; name a file")
     if path.exists() and not path.is_file():
         raise UserError(f"{path}: is not a regular file, so it cannot be replaced")
+
+
+def check_file(path: Path, option: str, suffixes: tuple[str, ...], overwrite: bool) -> None:
+    """Check that a file of one of these kinds may and can be written.
+
+    Raises
+    ------
+    UserError
+        If not; the option that named it is told.
+    """
+    if path.suffix not in suffixes:
+        raise UserError(f"{option} {path}: name a {' or '.join(suffixes)} file")
+    check_regular(path)
+    if path.exists() and not overwrite:
+        raise UserError(f"{path}: exists already; name another file or pass --overwrite")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"{path.parent}: no such directory")
+    check_writable(Path(os.path.realpath(path)).parent)
 
 
 def check_directory(out: Path, *, overwrite: bool, resume: bool) -> None:

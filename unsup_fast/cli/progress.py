@@ -86,6 +86,9 @@ class Silent:
     def step(self, figures: str, outlook: Outlook) -> None:
         """Show a finished iteration."""
 
+    def moved(self, head: str, figures: str, share: float, left: float) -> None:
+        """Show how far something is of which the seconds left are known."""
+
 
 class Lines(Silent):
     """Plain lines at a modest rate, for pipes and log files."""
@@ -115,6 +118,13 @@ class Lines(Silent):
         self._last = monotonic()
         left = _left(outlook)
         print(f"iteration {outlook.iteration}: {figures}{', ' + left if left else ''}", flush=True)
+
+    def moved(self, head: str, figures: str, share: float, left: float) -> None:
+        """Print how far it is if the last line is some time ago."""
+        if monotonic() - self._last < LINE_EVERY:
+            return
+        self._last = monotonic()
+        print(f"{head}: {figures}{_about(left)}", flush=True)
 
 
 class Display(Silent):
@@ -151,6 +161,12 @@ class Display(Silent):
         self._left = _left(outlook)
         self._bar = ProgressBar(total=1.0, completed=min(1.0, self._done))
 
+    def moved(self, head: str, figures: str, share: float, left: float) -> None:
+        """Move the bar to how far it is."""
+        self._head, self._figures = head, figures
+        self._left = _about(left).removeprefix(", ")
+        self._bar = ProgressBar(total=1.0, completed=share)
+
     def render(self) -> Any:
         """Return what is to be seen at this moment."""
         elapsed = seconds(round(monotonic() - self._start, 1))
@@ -182,6 +198,10 @@ def showing(console: Console, quiet: bool) -> Iterator[Silent]:
 
 def _part_left(elapsed: float, done: int, total: int) -> str:
     return f"about {seconds(elapsed / done * (total - done))} left" if done else ""
+
+
+def _about(left: float) -> str:
+    return f", about {seconds(left)} left" if left >= 0.05 else ""
 
 
 def _left(outlook: Outlook) -> str:

@@ -1,7 +1,6 @@
 """`unsup-fast fid`, `is`, `kid` and `prdc`: from pictures or features to a number."""
 
 import json
-import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -77,7 +76,8 @@ def fid(settings: Settings, real: Path, fake: Path, *, save: Path | None = None)
             metrics.save_statistics(save, *distance.statistics(real=True))
         return {"fid": found}
 
-    _check_file(save, "--save-statistics", ".npz", settings.overwrite)
+    if save is not None:
+        files.check_file(save, "--save-statistics", (".npz",), settings.overwrite)
     return _run(settings, (real, fake), compute, {}, ("images", "features", "statistics"))
 
 
@@ -141,7 +141,8 @@ def _run(
     kinds: tuple[str, ...],
 ) -> int:
     console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True, stderr=settings.json)
-    _check_file(settings.out, "-o", ".json", settings.overwrite)
+    if settings.out is not None:
+        files.check_file(settings.out, "-o", (".json",), settings.overwrite)
     with Interrupts() as interrupts:
         try:
             start = perf_counter()
@@ -223,17 +224,3 @@ def _tell(
         "statistics" if side.n is None else counted(side.about()["n"], "sample") for side in sides
     )
     console.print(f"{figures}  ({seen}, {seconds(summary['seconds'])})")
-
-
-def _check_file(path: Path | None, option: str, suffix: str, overwrite: bool) -> None:
-    """Check that a file may and can be written."""
-    if path is None:
-        return
-    if path.suffix != suffix:
-        raise UserError(f"{option} {path}: name a {suffix} file")
-    files.check_regular(path)
-    if path.exists() and not overwrite:
-        raise UserError(f"{path}: exists already; name another file or pass --overwrite")
-    if not path.absolute().parent.is_dir():
-        raise UserError(f"{path.parent}: no such directory")
-    files.check_writable(Path(os.path.realpath(path)).parent)

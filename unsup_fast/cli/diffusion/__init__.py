@@ -1,0 +1,1 @@
+"""`unsup-fast diffusion`: train, sample and judge diffusion models of pictures."""

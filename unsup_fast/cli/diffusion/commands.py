@@ -1,0 +1,348 @@
+"""The commands of diffusion models."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from unsup_fast.cli.diffusion.options import (
+    NETWORKS,
+    OBJECTIVES,
+    PRECISIONS,
+    SCHEDULES,
+    SIZES,
+    BatchSize,
+    BuiltIn,
+    Data,
+    Device,
+    Guidance,
+    Key,
+    Labels,
+    Precision,
+    Run,
+    RunOut,
+    Sampler,
+    SampleSteps,
+    one_source,
+    picture_size,
+)
+from unsup_fast.cli.options import (
+    NoReport,
+    Overwrite,
+    OverwriteFile,
+    Quiet,
+    Resume,
+    Seed,
+    Title,
+    one_of,
+)
+from unsup_fast.cli.scoring import Resize
+from unsup_fast.cli.scoring import Weights as InceptionWeights
+
+app = typer.Typer(
+    help="Train diffusion models of pictures, sample from them, and judge them.",
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _main(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def train(
+    context: typer.Context,
+    out: RunOut,
+    data: Data = None,
+    built_in: BuiltIn = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size",
+            metavar="N|HxW",
+            help="Bring pictures to this size: cropped at the centre, then resized.",
+        ),
+    ] = None,
+    channels: Annotated[
+        int | None,
+        typer.Option("--channels", metavar="1|3", help="Grey or colour.  [default: as they are]"),
+    ] = None,
+    key: Key = None,
+    labels: Labels = None,
+    network: Annotated[
+        str, typer.Option("--network", metavar="unet|dit", help="U-Net or diffusion transformer.")
+    ] = "unet",
+    model_size: Annotated[
+        str, typer.Option("--model-size", metavar="tiny|small|base|large", help="Of the network.")
+    ] = "small",
+    patch: Annotated[
+        int,
+        typer.Option(
+            "--patch", metavar="N", min=1, help="Pixels of a side that the network sees as one."
+        ),
+    ] = 2,
+    objective: Annotated[
+        str,
+        typer.Option(
+            "--objective",
+            metavar="NAME",
+            help="What the network is trained for: x0, epsilon, v_prediction, min_snr or flow.",
+        ),
+    ] = "v_prediction",
+    schedule: Annotated[
+        str,
+        typer.Option(
+            "--schedule",
+            metavar="NAME",
+            help="Of the noise: cosine, linear, scaled_linear or sigmoid; flow has its own.",
+        ),
+    ] = "cosine",
+    steps: Annotated[
+        int, typer.Option("--steps", metavar="N", min=1, help="Updates of the weights in all.")
+    ] = 5000,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            "--minutes", metavar="X", help="Stop when so many minutes of training are over."
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", metavar="N", min=1, help="Pictures of a step.")
+    ] = 128,
+    learning_rate: Annotated[
+        float, typer.Option("--learning-rate", metavar="X", help="After the warm-up.")
+    ] = 1e-3,
+    warmup: Annotated[
+        int, typer.Option("--warmup", metavar="N", min=0, help="Steps over which it rises.")
+    ] = 200,
+    decay: Annotated[
+        int, typer.Option("--decay", metavar="N", min=0, help="Last steps, over which it falls.")
+    ] = 0,
+    ema: Annotated[
+        float,
+        typer.Option("--ema", metavar="X", help="Share of the averaged weights that a step keeps."),
+    ] = 0.999,
+    dropout: Annotated[
+        float, typer.Option("--dropout", metavar="X", help="Share of activations dropped.")
+    ] = 0.0,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Mirror half of the pictures, drawn anew each time.")
+    ] = False,
+    label_dropout: Annotated[
+        float,
+        typer.Option(
+            "--label-dropout",
+            metavar="X",
+            help="Share of the pictures whose class is hidden; guidance needs some.",
+        ),
+    ] = 0.1,
+    seed: Seed = 0,
+    device: Device = None,
+    precision: Precision = "auto",
+    save_every: Annotated[
+        int, typer.Option("--save-every", metavar="N", min=1, help="Steps between checkpoints.")
+    ] = 500,
+    show_every: Annotated[
+        int,
+        typer.Option("--show-every", metavar="N", min=1, help="Steps between grids of samples."),
+    ] = 500,
+    title: Title = None,
+    no_report: NoReport = False,
+    quiet: Quiet = False,
+    overwrite: Overwrite = False,
+    resume: Resume = False,
+) -> int:
+    """Train a diffusion model of the pictures in DATA; model, samples and a report go into RUN.
+
+    Pictures with classes make a model that samples each class. Ctrl-C saves, and prints the
+    command to go on with; so does --minutes.
+    """
+    from unsup_fast.cli.diffusion.job import Settings
+    from unsup_fast.cli.diffusion.train import run
+
+    settings = Settings(
+        data=one_source(data, built_in),
+        out=out,
+        size=picture_size(size),
+        channels=channels,
+        key=key,
+        labels=labels,
+        network=one_of("--network", network, NETWORKS),
+        model_size=one_of("--model-size", model_size, SIZES),
+        patch=patch,
+        objective=one_of("--objective", objective, OBJECTIVES),
+        schedule=one_of("--schedule", schedule, SCHEDULES),
+        steps=steps,
+        minutes=minutes,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        warmup=warmup,
+        decay=decay,
+        ema=ema,
+        dropout=dropout,
+        flip=flip,
+        label_dropout=label_dropout,
+        seed=seed,
+        device=device,
+        precision=one_of("--precision", precision, PRECISIONS),
+        save_every=save_every,
+        show_every=show_every,
+        title=title,
+        report=not no_report,
+        quiet=quiet,
+        overwrite=overwrite,
+        resume=resume,
+    )
+    arguments: Any = context.obj
+    return run(settings, list(arguments))
+
+
+@app.command()
+def sample(
+    run_path: Run,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FILE",
+            help="A .png of all pictures, or an .npz with samples [N, H, W, C] and labels.",
+        ),
+    ],
+    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many pictures.")] = 64,
+    sampler: Sampler = "dpm++2m",
+    steps: SampleSteps = 20,
+    guidance: Guidance = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            metavar="NAME|N|all",
+            help="A class, by name or number; several, each with its own --label, or all share the "
+            "pictures evenly.  [default: any class]",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Seed = 0,
+    batch_size: BatchSize = None,
+    device: Device = None,
+    precision: Precision = "auto",
+    quiet: Quiet = False,
+    overwrite: OverwriteFile = False,
+) -> int:
+    """Make new pictures by the model of a training RUN."""
+    from unsup_fast.cli.diffusion.sample import Settings, run
+
+    return run(
+        Settings(
+            run=run_path,
+            out=out,
+            n=n,
+            sampler=sampler,
+            steps=steps,
+            guidance=guidance,
+            labels=tuple(label or ()),
+            seed=seed,
+            batch_size=batch_size,
+            device=device,
+            precision=one_of("--precision", precision, PRECISIONS),
+            quiet=quiet,
+            overwrite=overwrite,
+        )
+    )
+
+
+@app.command("eval")
+def evaluate(
+    run_path: Run,
+    data: Data = None,
+    built_in: BuiltIn = None,
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "-n",
+            metavar="N",
+            min=1,
+            help="Pictures of DATA, drawn at random.  [default: up to 1,000]",
+        ),
+    ] = None,
+    key: Key = None,
+    labels: Labels = None,
+    timesteps: Annotated[
+        int,
+        typer.Option(
+            "--timesteps",
+            metavar="K",
+            min=0,
+            help="Noise levels of each picture that the bits are estimated from; 0: all.",
+        ),
+    ] = 20,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            "--features",
+            metavar="inception|FILE.pth|none",
+            help="Compute the FID too, on features of the Inception network of the published "
+            "scores, of the same network with weights of your own, or on pixels.",
+        ),
+    ] = None,
+    weights: InceptionWeights = None,
+    resize: Resize = "tensorflow",
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            "--samples",
+            metavar="N",
+            min=2,
+            help="Pictures made for the FID.  [default: up to 2,000]",
+        ),
+    ] = None,
+    sampler: Sampler = "dpm++2m",
+    steps: SampleSteps = 20,
+    guidance: Guidance = None,
+    seed: Seed = 0,
+    batch_size: BatchSize = None,
+    device: Device = None,
+    precision: Precision = "auto",
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="FILE.json", help="Write the result there."),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")
+    ] = False,
+    quiet: Quiet = False,
+    overwrite: OverwriteFile = False,
+) -> int:
+    """Print the bits per dimension of DATA by the model of a RUN, and with --features the FID."""
+    from unsup_fast.cli.diffusion.evaluate import Settings, run
+
+    return run(
+        Settings(
+            run=run_path,
+            data=one_source(data, built_in),
+            n=n,
+            key=key,
+            labels=labels,
+            timesteps=timesteps or None,
+            features=features,
+            weights=weights,
+            resize=resize,
+            samples=samples,
+            sampler=sampler,
+            steps=steps,
+            guidance=guidance,
+            seed=seed,
+            batch_size=batch_size,
+            device=device,
+            precision=one_of("--precision", precision, PRECISIONS),
+            out=out,
+            json=json,
+            quiet=quiet,
+            overwrite=overwrite,
+        )
+    )

@@ -1,0 +1,116 @@
+"""The pictures that a command is given."""
+
+import hashlib
+import sys
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unsup_fast import pictures
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.progress import Silent
+from unsup_fast.pictures import Pictures
+from unsup_fast.report.numbers import counted
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Pictures, and the classes that a model can be told of."""
+
+    found: Pictures
+
+    @property
+    def pixels(self) -> Array:
+        """Bytes, [N, C, H, W]."""
+        pixels: Array = self.found.pixels
+        return pixels
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes; none if all pictures are of one."""
+        return self.found.classes if len(self.found.classes) > 1 else ()
+
+    @property
+    def labels(self) -> Array | None:
+        """Class of each picture, [N]; None without classes."""
+        return self.found.labels if self.classes else None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of a picture."""
+        channels, height, width = self.pixels.shape[1:]
+        return channels, height, width
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of pixels and labels."""
+        found = hashlib.sha256(np.ascontiguousarray(self.pixels).data)
+        if self.labels is not None:
+            found.update(np.ascontiguousarray(self.labels).data)
+        return found.hexdigest()
+
+    def about(self) -> dict[str, Any]:
+        """Return what `summary.json` says of them."""
+        return {
+            "file": self.found.name,
+            "shape": list(self.pixels.shape),
+            "classes": list(self.classes),
+            "skipped": list(self.found.skipped),
+            "sha256": self.digest,
+        }
+
+    def told(self) -> str:
+        """Return a line: how many, of which size, of how many classes."""
+        channels, height, width = self.shape
+        colour = {1: "grey", 3: "colour"}.get(channels, counted(channels, "channel"))
+        classes = f", {counted(len(self.classes), 'class')}" if self.classes else ", no classes"
+        classes = classes.replace("classs", "classes")
+        return f"{counted(len(self.pixels), 'picture')} of {height} x {width}, {colour}{classes}"
+
+
+def read(
+    source: Path | str,
+    progress: Silent,
+    *,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    key: str | None = None,
+    labels: str | None = None,
+) -> Data:
+    """Read all pictures; those that cannot be read are told on stderr.
+
+    Parameters
+    ----------
+    source : Path or str
+        A path, or the name of pictures that are built in.
+
+    Raises
+    ------
+    DataError, UserError
+        If there are none that fit the options.
+    """
+    progress.begin("Reading the pictures")
+    if isinstance(source, str):
+        if (size, channels, key, labels) != (None,) * 4:
+            raise UserError(f"--data {source}: takes no --size, --channels, --key or --labels")
+        return Data(pictures.digits())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = pictures.load(
+            source,
+            size=size,
+            channels=channels,
+            key=key,
+            label_key=labels,
+            progress=lambda done, total: progress.part(done, total, "read"),
+        )
+    for warning in caught:
+        print(f"warning: {' '.join(str(warning.message).split())}", file=sys.stderr)
+    return Data(found)

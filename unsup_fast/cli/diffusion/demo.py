@@ -1,0 +1,77 @@
+"""New digits by a small diffusion model, for the demo."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.color import Color
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+from unsup_fast import pictures
+from unsup_fast.cli import files
+from unsup_fast.cli.diffusion import job, models, train
+
+Array = npt.NDArray[Any]
+
+STEPS, MINUTES = 800, 1.0
+EACH = 10  # of a class
+GRID, RUN = "digits.png", "diffusion"
+
+
+def digits(out: Path, console: Console) -> int:
+    """Train on scikit-learn's digits, show new ones, and return the exit status."""
+    try:
+        job.check()
+    except ImportError as error:
+        console.print(f"New digits are left out: {error}", style="dim", markup=False)
+        return 0
+    run = out / RUN
+    settings = job.Settings(
+        data="digits",
+        out=run,
+        model_size="tiny",
+        patch=1,
+        steps=STEPS,
+        minutes=MINUTES,
+        learning_rate=2e-3,
+        warmup=50,
+        decay=STEPS // 4,
+        ema=0.995,
+        save_every=STEPS,
+        show_every=100,
+        title="New handwritten digits",
+        overwrite=True,
+    )
+    console.print("\nA diffusion model of the digits: Ctrl-C leaves it out.", style="dim")
+    status = train.run(settings, ["diffusion", "train", "--data", "digits", "-o", str(run)])
+    if status:
+        return status
+    model = models.load(run, models.device_of(None))
+    classes = range(len(model.config.classes))
+    made = pictures.to_bytes(
+        model.sample(EACH * len(classes), label=models.spread(classes, EACH * len(classes)))
+    )
+    pictures.save_grid(out / GRID, made, columns=EACH)
+    if console.is_terminal:
+        places = range(0, len(made), EACH)
+        n = min(len(classes), console.width // (made.shape[-1] + 1))
+        console.print(half_blocks(np.asarray(made)[list(places)[:n], 0]))
+    console.print(f"New digits, a class in a row: {out / GRID}", soft_wrap=True, markup=False)
+    console.print(f"How they came about: {run / files.REPORT}", soft_wrap=True, markup=False)
+    return 0
+
+
+def half_blocks(images: Array) -> Text:
+    """Return grey pictures [n, H, W] side by side as text, two rows of pixels in a line."""
+    padded = np.pad(images, ((0, 0), (0, images.shape[1] % 2), (0, 1)))
+    wide = np.concatenate(list(padded), axis=1)  # [H, n (W + 1)]
+    text = Text()
+    for above, below in zip(wide[::2], wide[1::2], strict=True):
+        for top, bottom in zip(above.tolist(), below.tolist(), strict=True):
+            colours = (Color.from_rgb(grey, grey, grey) for grey in (top, bottom))
+            text.append("\u2580", Style(color=next(colours), bgcolor=next(colours)))
+        text.append("\n")
+    return text

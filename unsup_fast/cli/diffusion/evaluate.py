@@ -1,0 +1,254 @@
+"""`unsup-fast diffusion eval`: how well a trained model knows pictures."""
+
+import json
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+
+from unsup_fast import metrics
+from unsup_fast.cli import files, results
+from unsup_fast.cli.diffusion import data, models
+from unsup_fast.cli.diffusion.data import Data
+from unsup_fast.cli.diffusion.sample import draw
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.info import version
+from unsup_fast.cli.interrupts import Interrupts
+from unsup_fast.cli.progress import Silent, showing
+from unsup_fast.cli.samples import INCEPTION, NONE, RESIZES, Features, extractor, named
+from unsup_fast.report.numbers import counted, real, seconds
+
+Array = npt.NDArray[Any]
+
+PICTURES, SAMPLES = 1000, 2000  # by default
+BATCH = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The options of the command, as given."""
+
+    run: Path
+    data: Path | str
+    n: int | None = None
+    key: str | None = None
+    labels: str | None = None
+    timesteps: int | None = 20
+    features: str | None = None
+    weights: Path | None = None
+    resize: str = "tensorflow"
+    samples: int | None = None
+    sampler: str = "dpm++2m"
+    steps: int = 20
+    guidance: float | None = None
+    seed: int = 0
+    batch_size: int | None = None
+    device: str | None = None
+    precision: str = "auto"
+    out: Path | None = None
+    json: bool = False
+    quiet: bool = False
+    overwrite: bool = False
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what the result says of them."""
+        names = ("timesteps", "seed", "precision")
+        sampling = ("sampler", "steps", "guidance") if self.features else ()
+        return {name: getattr(self, name) for name in (*names, *sampling)}
+
+
+def run(settings: Settings) -> int:
+    """Run the command and return its exit status.
+
+    Raises
+    ------
+    UserError, DataError
+        If anything given is unusable.
+    ImportError
+        If torch is missing.
+    """
+    console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True, stderr=settings.json)
+    models.check_torch()
+    if settings.out is not None:
+        files.check_file(settings.out, "-o", (".json",), settings.overwrite)
+    _check_features(settings)
+    with Interrupts() as interrupts:
+        try:
+            summary = _evaluated(settings, console)
+        except KeyboardInterrupt:
+            console.print("[bold]Interrupted[/]: nothing is kept.")
+            return interrupts.status
+    text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
+    if settings.out is not None:
+        results.write_text(settings.out, text)
+    if settings.json:
+        sys.stdout.write(text)
+        return 0
+    _tell(summary, console)
+    return 0
+
+
+def _evaluated(settings: Settings, console: Console) -> dict[str, Any]:
+    """Return the scores and what they hang on."""
+    begun = perf_counter()
+    device = models.device_of(settings.device)
+    model = models.load(settings.run, device)
+    channels, height, width = model.config.shape
+    silent = settings.quiet or (settings.json and not console.is_terminal)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with showing(console, silent) as progress, named():
+            found = _read(settings, progress, (channels, height, width))
+            known = labels_for(found, model.config.classes)
+            bits = _bits(settings, model, found, known, progress)
+            fid = _fid(settings, model, found, known, progress) if settings.features else {}
+    told = [" ".join(str(warning.message).split()) for warning in caught]
+    for line in dict.fromkeys(told):
+        print(f"warning: {line}", file=sys.stderr)
+    machine = results.machine(None) | {"device": str(device)}
+    return {
+        "command": "diffusion eval",
+        **bits,
+        **fid,
+        "run": str(settings.run),
+        "data": found.about(),
+        "conditional": known is not None,
+        "parameters": settings.parameters(),
+        "warnings": told,
+        "seconds": round(perf_counter() - begun, 4),
+        "machine": machine,
+        "versions": results.versions() | {"torch": version("torch")},
+    }
+
+
+def labels_for(found: Data, classes: tuple[str, ...]) -> Array | None:
+    """Return the classes of the pictures by the model's numbers, [N].
+
+    None if the pictures have no classes, or some that the model has not: it is told none then.
+    """
+    if found.labels is None or not set(found.classes) <= set(classes):
+        return None
+    numbers = np.array([classes.index(name) for name in found.classes])
+    known: Array = numbers[found.labels]
+    return known
+
+
+def _read(settings: Settings, progress: Silent, shape: tuple[int, int, int]) -> Data:
+    channels, height, width = shape
+    if isinstance(settings.data, str):
+        found = data.read(settings.data, progress)
+    else:
+        found = data.read(
+            settings.data,
+            progress,
+            size=(height, width),
+            channels=channels,
+            key=settings.key,
+            labels=settings.labels,
+        )
+    if found.shape != shape:
+        raise UserError(
+            f"{found.found.name}: holds pictures of shape {found.shape}, the model makes {shape}"
+        )
+    return found
+
+
+def _bits(
+    settings: Settings, model: Any, found: Data, known: Array | None, progress: Silent
+) -> dict[str, Any]:
+    """Return the bits per dimension of some of the pictures."""
+    from unsup_fast.models import diffusion
+
+    n = min(settings.n or PICTURES, len(found.pixels))
+    chosen = np.sort(np.random.default_rng(settings.seed).permutation(len(found.pixels))[:n])
+    progress.begin("Bounding the likelihood")
+    likelihood = diffusion.nll_bits_per_dim(
+        model,
+        found.pixels[chosen],
+        labels=None if known is None else known[chosen],
+        n_timesteps=settings.timesteps,
+        seed=settings.seed,
+        batch_size=settings.batch_size or BATCH,
+        progress=lambda done, total: progress.part(done, total, "seen"),
+    )
+    return {
+        "bits_per_dim": float(likelihood.bits_per_dim),
+        "standard_error": _finite(likelihood.standard_error),
+        "parts": {
+            name: float(np.mean(getattr(likelihood, name)))
+            for name in ("prior", "reconstruction", "consistency")
+        },
+        "pictures": n,
+    }
+
+
+def _fid(
+    settings: Settings, model: Any, found: Data, known: Array | None, progress: Silent
+) -> dict[str, Any]:
+    """Return the distance between new pictures and all that are given."""
+    function, about = extractor(
+        Features(
+            features=settings.features or NONE,
+            weights=settings.weights,
+            resize=settings.resize,
+            device=str(model.device),
+        ),
+        "features",
+    )
+    n = settings.samples or min(SAMPLES, len(found.pixels))
+    labels = None
+    if known is not None:  # as frequent as among the pictures
+        labels = np.random.default_rng(settings.seed).choice(known, n).tolist()
+    made = draw(model, settings, n, labels, progress)
+    distance = metrics.FrechetDistance()
+    for pixels, is_real, what in ((found.pixels, True, "data"), (made, False, "samples")):
+        progress.begin(f"Features of the {what}")
+        for start in range(0, len(pixels), BATCH):
+            some = pixels[start : start + BATCH]  # [b, C, H, W]
+            some = some[:, 0] if some.shape[1] == 1 else np.moveaxis(some, 1, -1)
+            distance.update(function(some), real=is_real)
+            progress.part(start + len(some), len(pixels), "seen")
+    progress.begin("Computing the distance")
+    return {"fid": float(distance.compute()), "samples": n, "features": about}
+
+
+def _check_features(settings: Settings) -> None:
+    given = settings.features
+    if given is None:
+        if settings.weights is not None:
+            raise UserError("--weights: is for --features inception; pass both")
+        return
+    if given not in (INCEPTION, NONE) and Path(given).suffix not in (".pth", ".pt"):
+        raise UserError(f"--features {given}: is not {INCEPTION}, {NONE} or a .pth file")
+    if given != INCEPTION and settings.weights is not None:
+        raise UserError(f"--weights is for --features {INCEPTION}; pass one of them")
+    if settings.resize not in RESIZES:
+        raise UserError(f"--resize {settings.resize}: is not one of {', '.join(RESIZES)}")
+
+
+def _tell(summary: dict[str, Any], console: Console) -> None:
+    error = summary["standard_error"]
+    around = "" if error is None else f" (standard error {real(error)})"
+    told = "their classes told" if summary["conditional"] else "no classes told"
+    console.print(
+        f"[bold]{real(summary['bits_per_dim'])} bits per dimension[/]{around}, at most; "
+        f"{counted(summary['pictures'], 'picture')}, {told}"
+    )
+    if "fid" in summary:
+        n = summary["data"]["shape"][0]
+        console.print(
+            f"[bold]fid {real(summary['fid'])}[/]  ({counted(summary['samples'], 'sample')} and "
+            f"{counted(n, 'picture')})"
+        )
+    console.print(seconds(summary["seconds"]), style="dim")
+
+
+def _finite(value: float) -> float | None:
+    """Return a number, or None for what JSON has no word for."""
+    return float(value) if np.isfinite(value) else None

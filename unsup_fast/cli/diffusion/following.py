@@ -1,0 +1,89 @@
+"""What happens beside a training: progress is shown, samples are drawn, and time is kept."""
+
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from unsup_fast import pictures
+from unsup_fast.cli.diffusion import models, runs
+from unsup_fast.cli.progress import Silent
+from unsup_fast.report.numbers import count, real, short
+
+GRID, ROW = 64, 8
+SAMPLER, STEPS = "dpm++2m", 20
+MOST_ROWS = 10
+
+
+class Following:
+    """Follows a training.
+
+    Parameters
+    ----------
+    run : Path
+        Directory of the run.
+    steps : int
+    minutes : float or None
+        Training time after which it is stopped.
+    batch_size, seed : int
+    progress : Silent
+
+    Attributes
+    ----------
+    over : bool
+        Whether the minutes were over.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        steps: int,
+        minutes: float | None,
+        batch_size: int,
+        seed: int,
+        progress: Silent,
+    ) -> None:
+        self.over = False
+        self._run, self._steps, self._seed = run, steps, seed
+        self._limit = None if minutes is None else 60 * minutes
+        self._batch_size = batch_size
+        self._progress = progress
+
+    def step(self, state: Any, losses: Mapping[str, float], rate: float) -> None:
+        """Show how far it is; stop it when its time is over."""
+        share = state.step / self._steps
+        left = (self._steps - state.step) * self._batch_size / max(rate, 1e-9)
+        if self._limit is not None:
+            share = max(share, min(1.0, state.seconds / self._limit))
+            left = min(left, max(0.0, self._limit - state.seconds))
+        figures = ", ".join(f"{name} {real(value)}" for name, value in losses.items())
+        self._progress.moved(
+            f"step {count(state.step)} of {count(self._steps)}",
+            f"{figures}, {short(rate)} pictures/s",
+            share,
+            left,
+        )
+        if self._limit is not None and state.seconds >= self._limit and not self.over:
+            self.over = True
+            # The loop finishes the step and saves on this signal: time over is no other case.
+            signal.raise_signal(signal.SIGINT)
+
+    def show(self, model: Any, step: int) -> None:
+        """Draw samples."""
+        draw(self._run, model, step, self._seed)
+
+
+def draw(run: Path, model: Any, step: int, seed: int) -> None:
+    """Write samples of the averaged weights after a step, those of a class in a row."""
+    path = runs.grid_path(run, step)
+    path.parent.mkdir(exist_ok=True)
+    rows = min(len(model.config.classes), MOST_ROWS)
+    n = ROW * rows or GRID
+    found = model.sample(
+        n,
+        sampler=SAMPLER,
+        steps=min(STEPS, model.config.n_timesteps),
+        label=models.spread(range(rows), n),
+        seed=seed,
+    )
+    pictures.save_grid(path, found, columns=ROW)

@@ -1,0 +1,149 @@
+"""What a training is given: its options, checked, with the pictures."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from unsup_fast import _extras
+from unsup_fast.cli import results
+from unsup_fast.cli.diffusion import data, models, runs
+from unsup_fast.cli.diffusion.data import Data
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.info import version
+from unsup_fast.cli.progress import showing
+from unsup_fast.cli.samples import named
+
+PACKAGES = ("torch", "accelerate")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The options of the command, as given."""
+
+    data: Path | str
+    out: Path
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+    key: str | None = None
+    labels: str | None = None
+    network: str = "unet"
+    model_size: str = "small"
+    patch: int = 2
+    objective: str = "v_prediction"
+    schedule: str = "cosine"
+    steps: int = 5000
+    minutes: float | None = None
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    warmup: int = 200
+    decay: int = 0
+    ema: float = 0.999
+    dropout: float = 0.0
+    flip: bool = False
+    label_dropout: float = 0.1
+    seed: int = 0
+    device: str | None = None
+    precision: str = "auto"
+    save_every: int = 500
+    show_every: int = 500
+    title: str | None = None
+    report: bool = True
+    quiet: bool = False
+    overwrite: bool = False
+    resume: bool = False
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what `summary.json` says of them, by the names of the options."""
+        left_out = ("data", "out", "title", "report", "quiet", "overwrite", "resume")
+        found = {name: value for name, value in asdict(self).items() if name not in left_out}
+        if self.size is not None:
+            found["size"] = "x".join(map(str, self.size))
+        return found
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a run needs, checked."""
+
+    settings: Settings
+    data: Data
+    config: Any
+    options: Any
+    device: Any
+    n_weights: int
+
+    def summary(self, result: dict[str, Any] | None) -> dict[str, Any]:
+        """Return what `summary.json` holds; the result is None while the run goes on."""
+        import torch
+
+        machine = results.machine(None)
+        machine |= {"threads": torch.get_num_threads(), "device": str(self.device)}
+        return {
+            "command": runs.COMMAND,
+            "data": self.data.about(),
+            "parameters": self.settings.parameters(),
+            "result": result,
+            "machine": machine,
+            "versions": results.versions() | {name: version(name) for name in PACKAGES},
+        }
+
+
+def check() -> None:
+    """Raise what training would raise for a missing package.
+
+    Raises
+    ------
+    ImportError
+        With the install command.
+    """
+    for package in (*PACKAGES, "PIL"):
+        _extras.check(package, "train", "training a diffusion model")
+
+
+def prepare(settings: Settings, console: Console) -> Job:
+    """Read and check everything that the settings name."""
+    if settings.minutes is not None and not settings.minutes > 0:
+        raise UserError(f"--minutes {settings.minutes:g}: must be above 0")
+    device = models.device_of(settings.device)
+    with showing(console, settings.quiet) as progress:
+        found = data.read(
+            settings.data,
+            progress,
+            size=settings.size,
+            channels=settings.channels,
+            key=settings.key,
+            labels=settings.labels,
+        )
+        progress.begin("Loading torch")
+        import torch
+
+        from unsup_fast.models import diffusion, training
+
+    with named():
+        config = diffusion.Config(
+            found.shape,
+            classes=found.classes,
+            network=settings.network,
+            size=settings.model_size,
+            patch=settings.patch,
+            dropout=settings.dropout,
+            objective=settings.objective,
+            schedule=settings.schedule,
+        )
+        with torch.device("meta"):  # no weights are drawn
+            network = diffusion.Diffusion.build(config).network
+        options = training.Options(
+            steps=settings.steps,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            warmup=settings.warmup,
+            decay=settings.decay,
+            ema=settings.ema,
+            seed=settings.seed,
+            save_every=settings.save_every,
+            show_every=settings.show_every,
+        )
+    n_weights = sum(weights.numel() for weights in network.parameters())
+    return Job(settings, found, config, options, device, n_weights)

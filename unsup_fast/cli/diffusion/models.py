@@ -1,0 +1,98 @@
+"""Trained models, read from the directories of their runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from unsup_fast import _extras
+from unsup_fast.cli import files
+from unsup_fast.cli.errors import UserError
+
+
+def check_torch() -> None:
+    """Raise an ImportError with the install command if torch is missing."""
+    _extras.check("torch", "torch", "a diffusion model")
+
+
+def device_of(name: str | None) -> Any:
+    """Return a torch device: the one named, or a GPU if there is one.
+
+    Raises
+    ------
+    UserError
+        If there is no such device here.
+    """
+    import torch
+
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).split("\n")[0]
+        raise UserError(f"--device {name}: {reason}") from error
+    return device
+
+
+def load(run: Path, device: Any) -> Any:
+    """Return the `Diffusion` of a run.
+
+    Raises
+    ------
+    UserError
+        If there is none, or its file is damaged or of another kind of model.
+    """
+    from unsup_fast.models import diffusion
+
+    if not run.is_dir():
+        state = "is a file" if run.exists() else "no such directory"
+        raise UserError(f"{run}: {state}; name the directory of a run of `diffusion train`")
+    if not (run / files.MODEL).is_file():
+        begun = (run / files.CHECKPOINT).is_file()
+        advice = "go on with its training first" if begun else "train one there first"
+        raise UserError(f"{run}: holds no {files.MODEL}; {advice}")
+    try:
+        return diffusion.load(run, device=device)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def labels_of(given: Sequence[str], classes: Sequence[str]) -> list[int]:
+    """Return the numbers of classes that are given by name or number, or as "all".
+
+    Raises
+    ------
+    UserError
+        If the model has no classes, or none of that name or number.
+    """
+    if given and not classes:
+        raise UserError(f"--label {given[0]}: the model has no classes; leave --label out")
+    found: list[int] = []
+    for word in given:
+        if word in classes:
+            found.append(list(classes).index(word))
+        elif word == "all":
+            found += range(len(classes))
+        elif word.isdecimal() and int(word) < len(classes):
+            found.append(int(word))
+        else:
+            raise UserError(
+                f"--label {word}: is no class; there are {', '.join(classes)} (or 0 to "
+                f"{len(classes) - 1}), or all"
+            )
+    return found
+
+
+def spread(labels: Sequence[int], n: int) -> list[int] | None:
+    """Return the class of each of n pictures, those of a class together; None for any class."""
+    if not labels:
+        return None
+    return [labels[i * len(labels) // n] for i in range(n)]
+
+
+def columns(n_labels: int, n: int) -> int | None:
+    """Return the columns of a grid whose rows are the classes, or None if that is no good shape."""
+    if n_labels < 2 or n % n_labels or not 1 <= n // n_labels <= 4 * n_labels:
+        return None
+    return n // n_labels

@@ -1,0 +1,127 @@
+"""The directory of a training run: its settings, how far it is, and its grids of samples."""
+
+import csv
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from unsup_fast.cli import files, results
+from unsup_fast.cli.errors import UserError
+
+COMMAND = "diffusion train"
+SAMPLES = "samples"
+
+# What may be another when a run is gone on with; all other parameters decide its course.
+FREE = ("steps", "minutes", "save_every", "show_every")
+
+
+def grid_path(run: Path, step: int) -> Path:
+    """Return where the samples of a step are."""
+    return run / SAMPLES / f"{step:06d}.png"
+
+
+def grids(run: Path) -> list[tuple[int, Path]]:
+    """Return the steps of which there are samples, in order, each with its file."""
+    found = [path for path in (run / SAMPLES).glob("*.png") if path.stem.isdecimal()]
+    return sorted((int(path.stem), path) for path in found)
+
+
+def clear(run: Path) -> None:
+    """Remove all that a run left, which would belie one that begins."""
+    files.sweep(run)
+    files.remove_others(run, ())
+    for _, path in grids(run):
+        path.unlink()
+    with suppress(OSError):  # not there, or holds files of others
+        (run / SAMPLES).rmdir()
+
+
+def write_summary(run: Path, summary: Mapping[str, Any]) -> None:
+    """Write `summary.json`."""
+    results.write_text(run / files.SUMMARY, json.dumps(summary, indent=2, allow_nan=False) + "\n")
+
+
+def read_summary(run: Path) -> dict[str, Any]:
+    """Return what `summary.json` holds.
+
+    Raises
+    ------
+    UserError
+        If there is none of this command.
+    """
+    path = run / files.SUMMARY
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: is damaged ({error}); pass --overwrite to begin anew") from None
+    if not isinstance(found, dict) or found.get("command") != COMMAND:
+        raise UserError(f"{run}: holds no run of `{COMMAND}`; name another directory")
+    return found
+
+
+def check_same(run: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with other settings or pictures.
+
+    Raises
+    ------
+    UserError
+        With the first that differs.
+    """
+    for name, given in now["parameters"].items():
+        past = before["parameters"].get(name)
+        if name not in FREE and past != given:
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(
+                f"{run}: was trained with {option} = {_shown(past)}, not {_shown(given)}; resume "
+                "with the same, or pass --overwrite to begin anew"
+            )
+    for name in ("shape", "classes", "sha256"):
+        past, given = before["data"].get(name), now["data"][name]
+        if past != given:
+            what = {
+                "shape": f"their shape was {past} and is {given}",
+                "classes": "their classes are others",
+                "sha256": "pixels or labels differ",
+            }[name]
+            raise UserError(
+                f"{run}: cannot be resumed, the pictures are others ({what}); pass --overwrite to "
+                "begin anew"
+            )
+
+
+def position(run: Path) -> tuple[int, float]:
+    """Return the steps and the seconds of training that the checkpoint is at.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    path = run / files.CHECKPOINT
+    try:
+        with safe_open(path, framework="numpy") as file:
+            note = json.loads(file.metadata()["unsup_fast"])
+        return int(note["step"]), float(note["seconds"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}: is not a checkpoint, or is damaged ({error}); pass --overwrite to begin anew"
+        ) from None
+
+
+def last_loss(run: Path) -> float | None:
+    """Return the mean loss of the last tenth of the metrics; None if there are none."""
+    try:
+        with (run / files.METRICS).open(newline="") as file:
+            losses = [float(row["loss"]) for row in csv.DictReader(file) if row["loss"]]
+    except OSError:
+        return None
+    last = losses[-max(1, len(losses) // 10) :]
+    return sum(last) / len(last) if last else None
+
+
+def _shown(value: Any) -> str:
+    return "unset" if value is None else str(value)

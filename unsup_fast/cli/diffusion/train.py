@@ -1,0 +1,249 @@
+"""`unsup-fast diffusion train`: from pictures to a model, grids of samples and a report."""
+
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from unsup_fast import report
+from unsup_fast.cli import checkpoint, files, results
+from unsup_fast.cli.diffusion import runs
+from unsup_fast.cli.diffusion.following import Following, draw
+from unsup_fast.cli.diffusion.job import Job, Settings, check, prepare
+from unsup_fast.cli.diffusion.pages import write_report
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.interrupts import Interrupts
+from unsup_fast.cli.progress import showing
+from unsup_fast.cli.samples import named
+from unsup_fast.report.numbers import count, counted, real, seconds
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to."""
+
+    model: Any
+    step: int
+    seconds: float
+    reason: str
+    interrupted: bool
+
+
+def run(settings: Settings, arguments: Sequence[str]) -> int:
+    """Run the command and return its exit status.
+
+    Parameters
+    ----------
+    settings : Settings
+    arguments : sequence of str
+        The command line, to be repeated in the hint on how to go on.
+
+    Raises
+    ------
+    UserError, DataError
+        If anything given is unusable; found before the training begins.
+    ImportError
+        If a package is missing; found then too.
+    """
+    console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True)
+    check()
+    if settings.report:
+        report.check()
+    files.check_directory(settings.out, overwrite=settings.overwrite, resume=settings.resume)
+    before = runs.read_summary(settings.out) if settings.resume else None
+    with Interrupts() as interrupts:
+        try:
+            job = prepare(settings, console)
+            if before is not None:
+                _check_before(job, before)
+            for line in _opening(job):
+                console.print(line)
+            with files.directory(settings.out):
+                _begin(job)
+                with _kept_if_begun(settings):
+                    trained = _train(job, console, interrupts)
+        except KeyboardInterrupt:
+            kept = "the last checkpoint is kept" if settings.resume else "nothing is kept"
+            console.print(f"[bold]Interrupted[/] before a step was finished: {kept}.")
+            return interrupts.status
+        return _finish(job, trained, arguments, console, interrupts)
+
+
+def _begin(job: Job) -> None:
+    """Make room in the directory, and write down what is trained there."""
+    from unsup_fast.models import running
+
+    out = job.settings.out
+    files.check_space(out, _needed(job))
+    with running.alone(out):
+        if job.settings.overwrite:
+            runs.clear(out)
+        runs.write_summary(out, job.summary(None))
+
+
+@contextmanager
+def _kept_if_begun(settings: Settings) -> Iterator[None]:
+    """Remove what the block left if it fails before there is a checkpoint."""
+    try:
+        yield
+    except BaseException:
+        if not (settings.out / files.CHECKPOINT).exists():
+            runs.clear(settings.out)
+        raise
+
+
+def _check_before(job: Job, before: dict[str, Any]) -> None:
+    """Refuse to go on with another run, or with one that has done all it may."""
+    settings = job.settings
+    runs.check_same(settings.out, before, job.summary(None))
+    step, took = runs.position(settings.out)
+    if step >= settings.steps:
+        raise UserError(
+            f"{settings.out}: {counted(step, 'step')} are done already; pass a larger --steps to "
+            "go on"
+        )
+    if settings.minutes is not None and took >= 60 * settings.minutes:
+        raise UserError(
+            f"{settings.out}: {seconds(took)} of training are over already; pass a larger "
+            "--minutes to go on"
+        )
+
+
+def _train(job: Job, console: Console, interrupts: Interrupts) -> Trained:
+    """Train until an end or an interrupt.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If it came before there was a checkpoint.
+    """
+    from unsup_fast.models import diffusion
+
+    settings, out = job.settings, job.settings.out
+    reason, interrupted = f"reached --steps {settings.steps}", False
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with showing(console, settings.quiet) as progress, named():
+            progress.begin("Going on" if settings.resume else "Beginning to train")
+            follow = Following(
+                out,
+                settings.steps,
+                settings.minutes,
+                settings.batch_size,
+                settings.seed,
+                progress,
+            )
+            try:
+                model = diffusion.train(
+                    job.data.pixels,
+                    out,
+                    config=job.config,
+                    options=job.options,
+                    labels=job.data.labels,
+                    label_dropout=settings.label_dropout,
+                    flip=settings.flip,
+                    precision=settings.precision,
+                    device=job.device,
+                    progress=follow.step,
+                    show=follow.show,
+                )
+            except FloatingPointError as error:
+                raise UserError(f"{out}: {error}") from error
+            except KeyboardInterrupt as signalled:
+                interrupts.number = next(iter(signalled.args), interrupts.number)
+                if not all((out / name).exists() for name in (files.CHECKPOINT, files.MODEL)):
+                    raise
+                model = diffusion.load(out, device=job.device)
+                if runs.position(out)[0] < settings.steps:  # else it came in the last moment
+                    interrupted = not follow.over
+                    reason = (
+                        "interrupted" if interrupted else f"reached --minutes {settings.minutes}"
+                    )
+    for text in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
+        print(f"warning: {text}", file=sys.stderr)
+    return Trained(model, *runs.position(out), reason, interrupted)
+
+
+def _finish(
+    job: Job, trained: Trained, arguments: Sequence[str], console: Console, interrupts: Interrupts
+) -> int:
+    """Write summary and report, tell what came of the run, and return the exit status."""
+    settings, out = job.settings, job.settings.out
+    if trained.interrupted:
+        kept = f"Interrupted; keeping step {count(trained.step)}"
+        console.print(f"[bold]{kept}[/] (Ctrl-C again leaves out the report).")
+    summary = job.summary(
+        {
+            "steps": trained.step,
+            "seconds": round(trained.seconds, 3),
+            "loss": runs.last_loss(out),
+            "weights": job.n_weights,
+            "stopped": trained.reason,
+        }
+    )
+    complete = True
+    try:
+        with interrupts.shield():
+            runs.write_summary(out, summary)
+        interrupts.check()
+        if settings.report:
+            with showing(console, settings.quiet) as progress:
+                progress.begin("Drawing the report")
+                if not runs.grid_path(out, trained.step).exists():
+                    draw(out, trained.model, trained.step, settings.seed)
+                write_report(out, trained.model, summary, settings.title)
+    except KeyboardInterrupt:
+        complete = False
+        (out / files.REPORT).unlink(missing_ok=True)  # of a shorter training
+    _tell(job, trained, summary["result"], console)
+    if not complete:
+        console.print("The report was left out.")
+    if trained.interrupted:
+        console.print("To go on:", style="dim")
+        print(checkpoint.command(arguments, resume=True), flush=True)
+        return interrupts.status
+    longer = "--minutes" if trained.reason.startswith("reached --minutes") else "--steps"
+    console.print(f"To go on, give a larger {longer} with --resume.", style="dim")
+    return 0 if complete else interrupts.status
+
+
+def _tell(job: Job, trained: Trained, result: dict[str, Any], console: Console) -> None:
+    out = job.settings.out
+    console.print(
+        f"[bold]Stopped[/] after {counted(trained.step, 'step')} in {seconds(trained.seconds)}: "
+        f"{trained.reason}."
+    )
+    if result["loss"] is not None:
+        console.print(f"loss {real(result['loss'])} (mean of the last tenth)")
+    names = (files.MODEL, files.CONFIG, files.CHECKPOINT, files.METRICS, files.SUMMARY)
+    written = [name for name in (*names, files.REPORT) if (out / name).exists()]
+    if runs.grids(out):
+        written.append(f"{runs.SAMPLES}/")
+    console.print(results.closing(out, written))
+    console.print(
+        f"unsup-fast diffusion sample {results.plain(str(out))} -n 64 -o grid.png", style="dim"
+    )
+
+
+def _opening(job: Job) -> list[str]:
+    settings = job.settings
+    name = Path(job.data.found.name).name
+    lines = [
+        f"[bold]{results.plain(name)}[/]  {job.data.told()}",
+        f"{settings.network} {settings.model_size}, {count(job.n_weights)} weights, "
+        f"{settings.objective}, on {job.device}",
+    ]
+    if settings.resume:
+        step, took = runs.position(settings.out)
+        lines.append(f"Going on after {counted(step, 'step')} and {seconds(took)} of training.")
+    return lines
+
+
+def _needed(job: Job) -> int:
+    """Bytes of two checkpoints, each with four numbers for each weight, a model and a report."""
+    return 9 * 4 * job.n_weights + (8 << 20)
