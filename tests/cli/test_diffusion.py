@@ -163,7 +163,7 @@ def test_options_reach_the_model(cli, tmp_path, monkeypatch):
     taken = {}
 
     def train(data, folder, **given):
-        taken.update(given, data=data)
+        taken.update(given, data=data, threads=torch.get_num_threads())
         raise KeyboardInterrupt
 
     monkeypatch.setattr(diffusion, "train", train, raising=False)
@@ -173,6 +173,7 @@ def test_options_reach_the_model(cli, tmp_path, monkeypatch):
     words += ["--warmup", 3, "--decay", 2, "--ema", 0.9, "--dropout", 0.25, "--flip"]
     words += ["--label-dropout", 0.3, "--seed", 7, "--device", "cpu", "--precision", "float32"]
     words += ["--save-every", 5, "--show-every", 6, "--size", "8x16", "--channels", 1]
+    words += ["--threads", 1]
     ran = cli("diffusion", "train", "x.npy", *words, "-o", "run")
     assert ran.status == 130
     assert "Interrupted before a step was finished: nothing is kept." in ran.out
@@ -198,6 +199,7 @@ def test_options_reach_the_model(cli, tmp_path, monkeypatch):
         show_every=6,
     )
     assert taken["labels"] is None
+    assert taken["threads"] == 1
     assert not (tmp_path / "run").exists()
     assert (taken["flip"], taken["label_dropout"]) == (True, 0.3)
     assert (taken["precision"], taken["device"]) == ("float32", torch.device("cpu"))
@@ -296,6 +298,7 @@ def test_results_are_replaced_only_when_given_up(cli, shapes, tmp_path, run):
         ("seed", ["--seed", 1], "--seed = 0, not 1"),
         ("flip", ["--flip"], "--flip = False, not True"),
         ("precision", ["--precision", "float32"], "--precision = auto, not float32"),
+        ("threads", ["--threads", 1], "--threads = unset, not 1"),
         ("size", ["--size", 16], "--size = unset, not 16x16"),
         ("pictures", [], "the pictures are others (pixels or labels differ)"),
         (

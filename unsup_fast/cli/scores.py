@@ -3,8 +3,7 @@
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -18,6 +17,7 @@ from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Silent, showing
 from unsup_fast.cli.samples import NONE, Features, Samples, extractor, named, open_samples, rows
+from unsup_fast.cli.threads import torch_threads
 from unsup_fast.report.numbers import counted, real, seconds
 
 Scores = dict[str, Any]
@@ -159,7 +159,7 @@ def _run(
             silent = settings.quiet or (settings.json and not console.is_terminal)
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                with _threads(settings.threads), showing(console, silent) as progress, named():
+                with torch_threads(settings.threads), showing(console, silent) as progress, named():
                     scores = compute(Job(settings, sides, function, progress))
             told = [" ".join(str(warning.message).split()) for warning in caught]
             for line in told:
@@ -180,21 +180,6 @@ def _run(
         except KeyboardInterrupt:
             console.print("[bold]Interrupted[/]: nothing is kept.")
             return interrupts.status
-
-
-@contextmanager
-def _threads(n_threads: int | None) -> Iterator[None]:
-    """Let torch, where it is there, run in as many threads."""
-    torch = sys.modules.get("torch")
-    if torch is None or n_threads is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _function(

@@ -33,6 +33,7 @@ from unsup_fast.cli.options import (
     Quiet,
     Resume,
     Seed,
+    Threads,
     Title,
     one_of,
 )
@@ -143,6 +144,7 @@ def train(
     seed: Seed = 0,
     device: Device = None,
     precision: Precision = "auto",
+    threads: Threads = None,
     save_every: Annotated[
         int, typer.Option("--save-every", metavar="N", min=1, help="Steps between checkpoints.")
     ] = 500,
@@ -189,6 +191,7 @@ def train(
         seed=seed,
         device=device,
         precision=one_of("--precision", precision, PRECISIONS),
+        threads=threads,
         save_every=save_every,
         show_every=show_every,
         title=title,

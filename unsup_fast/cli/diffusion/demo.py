@@ -16,7 +16,7 @@ from unsup_fast.cli.diffusion import job, models, train
 
 Array = npt.NDArray[Any]
 
-STEPS, MINUTES = 800, 1.0
+STEPS, MINUTES = 600, 1.0
 EACH = 10  # of a class
 GRID, RUN = "digits.png", "diffusion"
 
@@ -40,6 +40,7 @@ def digits(out: Path, console: Console) -> int:
         warmup=50,
         decay=STEPS // 4,
         ema=0.995,
+        threads=1,  # of pictures so small, two threads do little more, or less on a busy machine
         save_every=STEPS,
         show_every=100,
         title="New handwritten digits",

@@ -46,6 +46,7 @@ class Settings:
     seed: int = 0
     device: str | None = None
     precision: str = "auto"
+    threads: int | None = None
     save_every: int = 500
     show_every: int = 500
     title: str | None = None
@@ -79,7 +80,10 @@ class Job:
         import torch
 
         machine = results.machine(None)
-        machine |= {"threads": torch.get_num_threads(), "device": str(self.device)}
+        machine |= {
+            "threads": self.settings.threads or torch.get_num_threads(),
+            "device": str(self.device),
+        }
         return {
             "command": runs.COMMAND,
             "data": self.data.about(),

@@ -20,6 +20,7 @@ from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import showing
 from unsup_fast.cli.samples import named
+from unsup_fast.cli.threads import torch_threads
 from unsup_fast.report.numbers import count, counted, real, seconds
 
 
@@ -65,7 +66,7 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
                 console.print(line)
             with files.directory(settings.out):
                 _begin(job)
-                with _kept_if_begun(settings):
+                with _kept_if_begun(settings), torch_threads(settings.threads):
                     trained = _train(job, console, interrupts)
         except KeyboardInterrupt:
             kept = "the last checkpoint is kept" if settings.resume else "nothing is kept"
