@@ -32,6 +32,7 @@
 #include "noise-inl.h"
 #include "quantile-inl.h"
 #include "denoise-inl.h"
+#include "group_norm-inl.h"
 
 namespace unsup {
 namespace UNSUP_ISA {

@@ -9,6 +9,7 @@
 #include "em.hpp"
 #include "covariance.hpp"
 #include "denoise.hpp"
+#include "group_norm.hpp"
 #include "moments.hpp"
 #include "noise.hpp"
 #include "prune.hpp"
@@ -44,6 +45,7 @@ struct Level {
     void (*randn)(const Randn&, const Run&);
     void (*noise)(const Noise&, const Run&);
     void (*denoise)(const Denoise&, const Run&);
+    void (*group_norm)(const GroupNorm&, const Run&);
 };
 
 Level level_base();

@@ -18,6 +18,6 @@
 namespace unsup {
 Level level_base() {
     return {"base",      base::ops<float>(), base::ops<double>(), base::widen,
-            base::randn, base::noise,        base::denoise};
+            base::randn, base::noise,        base::denoise,       base::group_norm};
 }
 }  // namespace unsup

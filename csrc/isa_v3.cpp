@@ -25,7 +25,7 @@
 namespace unsup {
 Level level_v3() {
     return {"v3",      v3::ops<float>(), v3::ops<double>(), v3::widen,
-            v3::randn, v3::noise,        v3::denoise};
+            v3::randn, v3::noise,        v3::denoise,       v3::group_norm};
 }
 }  // namespace unsup
 #endif

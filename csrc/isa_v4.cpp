@@ -28,7 +28,7 @@
 namespace unsup {
 Level level_v4() {
     return {"v4",      v4::ops<float>(), v4::ops<double>(), v4::widen,
-            v4::randn, v4::noise,        v4::denoise};
+            v4::randn, v4::noise,        v4::denoise,       v4::group_norm};
 }
 }  // namespace unsup
 #endif

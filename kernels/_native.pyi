@@ -220,3 +220,15 @@ def denoise(
     n_threads: int,
 ) -> bool: ...
 def spread(X: _Array, origin: int, n_threads: int) -> float: ...
+def group_norm(
+    element: int,
+    shape: tuple[int, int, int],
+    groups: int,
+    eps: float,
+    silu: bool,
+    channels: Sequence[int],
+    x: int,
+    out: int,
+    gradient: Sequence[int] | None,
+    n_threads: int,
+) -> None: ...

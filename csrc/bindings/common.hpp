@@ -113,6 +113,7 @@ AssignIn<T> rows(const In<T>& x, const In<T>& centers, const In<T>& shift) {
 
 void bind_assign(py::module_& m);
 void bind_prune(py::module_& m);
+void bind_group_norm(py::module_& m);
 void bind_moments(py::module_& m);
 void bind_em(py::module_& m);
 void bind_randn(py::module_& m);

@@ -33,6 +33,7 @@ PYBIND11_MODULE(_native, m) {
         py::arg("X").noconvert(), py::arg("out").noconvert());
     bind_assign(m);
     bind_prune(m);
+    bind_group_norm(m);
     bind_moments(m);
     bind_em(m);
     bind_randn(m);

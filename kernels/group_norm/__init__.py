@@ -1,0 +1,92 @@
+"""`group_norm`: group normalisation, modulation and SiLU in one pass over images.
+
+u = (x - mean) / sqrt(var + eps) in each group, v = (u weight + bias) (1 + scale) + shift, and v or
+silu(v): what stands before every convolution of a diffusion U-Net. Statistics are float64 sums of
+short float32 ones, the variance that of deviations from the mean, and each result is rounded once.
+"""
+
+from typing import Any
+
+import torch
+
+from unsup_fast.kernels import _samples
+from unsup_fast.kernels._dispatch import choose
+from unsup_fast.kernels.group_norm import torch_
+
+__all__ = ["group_norm"]
+
+
+def group_norm(
+    x: Any,
+    groups: int,
+    *,
+    weight: Any = None,
+    bias: Any = None,
+    scale: Any = None,
+    shift: Any = None,
+    eps: float = 1e-5,
+    silu: bool = False,
+    n_threads: int | None = None,
+    backend: str | None = None,
+) -> Any:
+    """Return normalised images, modulated and activated.
+
+    It has a gradient, of which there is no further one, and can be compiled.
+
+    Parameters
+    ----------
+    x : tensor of shape (B, C, H, W), float32, float64, bfloat16 or float16
+        On the CPU. What is not channels-last is copied to it first.
+    groups : int
+        Divides C.
+    weight, bias : tensors of shape (C,), optional
+        Of any of these types, as scale and shift.
+    scale, shift : tensors of shape (B, C), optional
+        Of each image: the result is multiplied by 1 + scale, and shift added.
+    eps : float
+        Added to the variance.
+    silu : bool
+        Whether v sigmoid(v) is returned for v.
+    n_threads : int, optional
+        Threads to run; None for all. The result is the same to the bit.
+    backend : {"native", "ref"}, optional
+        Implementation; None chooses.
+
+    Returns
+    -------
+    tensor of shape (B, C, H, W)
+        Of the type of x, channels-last.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes, types or devices do not fit.
+    """
+    _samples.batch("x", x)
+    if x.ndim != 4:
+        raise ValueError(f"x has shape {tuple(x.shape)}; pass images (B, C, H, W)")
+    if not (x.is_cpu or x.is_meta):
+        raise TypeError(
+            f"x is on '{x.device}'; group_norm runs on the CPU, elsewhere use "
+            "torch.nn.functional.group_norm"
+        )
+    if groups < 1 or x.shape[1] % groups:
+        raise ValueError(f"groups={groups} must divide the {x.shape[1]} channels of x")
+    if not eps >= 0:
+        raise ValueError(f"eps={eps} must not be negative")
+    for name, value, shape in (
+        ("weight", weight, x.shape[1:2]),
+        ("bias", bias, x.shape[1:2]),
+        ("scale", scale, x.shape[:2]),
+        ("shift", shift, x.shape[:2]),
+    ):
+        if value is None:
+            continue
+        if not isinstance(value, torch.Tensor) or value.shape != shape:
+            raise ValueError(f"{name} must be a tensor of shape {tuple(shape)}, got {value!r:.200}")
+        if value.device != x.device:
+            raise ValueError(f"{name} is on {value.device}; it must be on {x.device} like x")
+    choose("group_norm", torch_.FORWARD, backend)
+    return torch_.group_norm(
+        x, groups, weight, bias, scale, shift, float(eps), bool(silu), n_threads, backend
+    )

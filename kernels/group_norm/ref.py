@@ -1,0 +1,74 @@
+"""Reference for `group_norm`: the formulas in float64, rounded once."""
+
+from typing import Any
+
+import torch
+
+IMAGE = (2, 3)  # H, W
+
+
+def group_norm(
+    x: Any, groups: int, weight: Any, bias: Any, scale: Any, shift: Any, eps: float, silu: bool
+) -> Any:
+    """Return [B, C, H, W] of the type of x."""
+    u, _ = normalised(x.double(), groups, eps)
+    weight, bias, scale, shift = columns(weight, bias, scale, shift)
+    v = (u * weight + bias) * (1 + scale) + shift
+    return (v * torch.sigmoid(v) if silu else v).to(x.dtype)
+
+
+def gradient(
+    of_out: Any,
+    x: Any,
+    groups: int,
+    weight: Any,
+    bias: Any,
+    scale: Any,
+    shift: Any,
+    eps: float,
+    silu: bool,
+) -> list[Any]:
+    """Return the gradients with respect to x, weight, bias, scale and shift; None of None."""
+    given = (x, weight, bias, scale, shift)
+    u, spread = normalised(x.double(), groups, eps)
+    weight, bias, scale, shift = columns(weight, bias, scale, shift)
+    affine = u * weight + bias
+    v = affine * (1 + scale) + shift
+    s = torch.sigmoid(v)
+    of_v = of_out.double() * (s * (1 + v * (1 - s)) if silu else 1)
+    of_u = of_v * weight * (1 + scale)
+    tilted = u * means(of_u * u, groups)
+    found = (
+        (of_u - means(of_u, groups) - tilted) / spread,
+        (of_v * u * (1 + scale)).sum(dim=(0, *IMAGE)),
+        (of_v * (1 + scale)).sum(dim=(0, *IMAGE)),
+        (of_v * affine).sum(dim=IMAGE),
+        of_v.sum(dim=IMAGE),
+    )
+    return [
+        None if one is None else value.to(one.dtype)
+        for value, one in zip(found, given, strict=True)
+    ]
+
+
+def means(x: Any, groups: int) -> Any:
+    """Return each element's mean over its group, [B, C, H, W]."""
+    each = x.unflatten(1, (groups, -1))  # [B, groups, C / groups, H, W]
+    return each.mean(dim=(2, 3, 4), keepdim=True).expand_as(each).flatten(1, 2)
+
+
+def normalised(x: Any, groups: int, eps: float) -> tuple[Any, Any]:
+    """Return u and sqrt(var + eps), [B, C, H, W] each."""
+    apart = x - means(x, groups)
+    spread = (means(apart.square(), groups) + eps).sqrt()
+    return apart / spread, spread
+
+
+def columns(weight: Any, bias: Any, scale: Any, shift: Any) -> tuple[Any, Any, Any, Any]:
+    """Return them as float64 [B or 1, C, 1, 1], neutral where there is none."""
+    one, zero = (torch.full((1,), value, dtype=torch.float64) for value in (1, 0))
+    weight, bias, scale, shift = (
+        (without if value is None else value.double())[..., None, None]
+        for value, without in ((weight, one), (bias, zero), (scale, zero), (shift, zero))
+    )
+    return weight, bias, scale, shift
