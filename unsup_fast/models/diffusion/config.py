@@ -11,12 +11,13 @@ import torch
 from unsup_fast.models.diffusion import objective as objectives
 from unsup_fast.models.diffusion import samplers, schedules
 from unsup_fast.models.diffusion.dit import DiT
-from unsup_fast.models.diffusion.path import Path, flow, preserving
+from unsup_fast.models.diffusion.path import Path, flow, normalized, preserving
 from unsup_fast.models.diffusion.table import Table
 from unsup_fast.models.diffusion.unet import UNet
 
 NETWORKS: dict[str, Any] = {"unet": UNet, "dit": DiT}
 CUSTOM = "custom"
+SIGMA_MAX = 80.0  # beside samples of unit scale: what Heun's method starts from (Karras et al. 2022)
 SCHEDULES: dict[str, Callable[..., Any]] = {
     "cosine": schedules.cosine_betas,
     "linear": schedules.linear_betas,
@@ -103,14 +104,25 @@ class Config:
         """Return what the network is trained for at each level of noise."""
         return objectives.build(self.objective, self.alphas_cumprod)
 
-    def path(self, steps: int) -> Path:
-        """Return the path from noise to samples in a number of steps."""
+    def path(self, steps: int, sampler: str = "dpm++2m") -> Path:
+        """Return the path from noise to samples in a number of a sampler's steps."""
+        schedule = self.alphas_cumprod
+        levels = self.levels()
+        if sampler == "heun":
+            # Trapezoids over noise beside the sample: a first one from the highest level, where
+            # that may be 10^4, would be far off.
+            beside = levels.sigma / levels.signal
+            low, high = beside.min(), min(beside.max(), SIGMA_MAX)
+            sigmas = schedules.karras_sigmas(steps, sigma_min=min(low, high), sigma_max=high)
+            if self.objective == "flow":
+                return flow(np.append(sigmas / (1 + sigmas), 0.0))
+            times = schedules.timesteps_at(schedule, sigmas)
+            return normalized(np.append(sigmas, 0.0), times)
         if self.objective == "flow":
             # From the highest level that was trained: at 1 nothing is left of the sample.
-            sigmas = (1 - 0.5 / self.n_timesteps) * np.linspace(1.0, 0.0, steps + 1)
-            return flow(sigmas)
+            return flow((1 - 0.5 / self.n_timesteps) * np.linspace(1.0, 0.0, steps + 1))
         times = schedules.spaced_timesteps(steps, self.n_timesteps, spacing="trailing")
-        return preserving(self.alphas_cumprod, times)
+        return preserving(schedule, times)
 
     def table(self, sampler: str = "dpm++2m", steps: int = 20) -> Table:
         """Return the table of a sampler for such a model.
@@ -124,7 +136,7 @@ class Config:
         if not 1 <= steps <= self.n_timesteps:
             raise ValueError(f"steps={steps} must be between 1 and {self.n_timesteps}")
         return SAMPLERS[sampler](
-            self.path(steps), prediction=self.levels().prediction, clip=self.clip
+            self.path(steps, sampler), prediction=self.levels().prediction, clip=self.clip
         )
 
 
