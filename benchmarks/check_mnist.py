@@ -1,0 +1,247 @@
+"""Whether a diffusion model's digits are digits: a classifier that never saw one of them says so.
+
+    python benchmarks/check_mnist.py --mnist mnist.npz --run RUN --out OUT
+
+draws samples of the model in RUN, as "any class" and with a digit asked for, and has them read by a
+small convolutional network that was trained on real images alone (kept in --classifier, so that it
+is trained once). OUT gets `check.json`, a grid of samples, and a grid of samples each beside the
+training image next to it. The exit status is 0 if what --run is asked for holds: at least 90 % of
+the samples read with a probability of at least 0.9, and each digit between 5 % and 16 % of them.
+
+The probabilities are calibrated: divided by a temperature, which 5,000 training images held out
+choose (Guo et al. 2017). What they are worth is measured beside: the same classifier reads the test
+images, samples of one Gaussian fitted to all training images, and means of two test images.
+
+The Frechet distance is that of the 128 features below the classifier's last layer, to the test
+images: not the FID of Inception. Beside it stands that of as many training images, which is what
+perfect samples would have.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from unsup_fast import pictures
+from unsup_fast.kernels.assign import assign
+from unsup_fast.metrics import feature_frechet_distance
+from unsup_fast.models import diffusion
+
+HELD_OUT = 5_000
+CONFIDENT = 0.9
+LEAST_CONFIDENT, SHARES = 0.9, (0.05, 0.16)
+
+
+class Classifier(nn.Module):
+    """Three convolutions and two matrices."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 16, 3, padding=1)
+        self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
+        self.conv3 = nn.Conv2d(32, 64, 3, padding=1)
+        self.hidden = nn.Linear(64 * 7 * 7, 128)
+        self.out = nn.Linear(128, 10)
+        self.register_buffer("temperature", torch.ones(()))
+
+    def features(self, x):  # [B, 1, 28, 28] in [0, 1] -> [B, 128]
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)  # [B, 16, 14, 14]
+        x = F.max_pool2d(F.relu(self.conv3(F.relu(self.conv2(x)))), 2)  # [B, 64, 7, 7]
+        return F.relu(self.hidden(F.dropout(x.flatten(1), 0.3, self.training)))
+
+    def forward(self, x):  # [B, 1, 28, 28] -> [B, 10]
+        return self.out(self.features(x))
+
+
+def as_input(images):
+    """Return uint8 images of shape (N, 28, 28) as the classifier takes them."""
+    x = torch.from_numpy(np.ascontiguousarray(images)).float().div_(255)
+    return x[:, None].contiguous(memory_format=torch.channels_last)
+
+
+def train_classifier(images, labels, *, epochs=4, batch_size=128, seed=0):
+    """Return a classifier of real images, shifted by up to two pixels as it sees them."""
+    torch.manual_seed(seed)
+    network = Classifier().to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-2)
+    n = len(images) - HELD_OUT
+    steps = epochs * (n // batch_size)
+    rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, steps)
+    padded = F.pad(as_input(images), (2, 2, 2, 2))
+    labels = torch.from_numpy(labels.astype(np.int64))
+    for _ in range(epochs):
+        for index in torch.randperm(n)[: n // batch_size * batch_size].view(-1, batch_size):
+            up, left = torch.randint(5, (2,)).tolist()
+            x = padded[index, :, up : up + 28, left : left + 28]
+            with torch.autocast("cpu", torch.bfloat16):
+                scores = network(x.contiguous(memory_format=torch.channels_last))
+            F.cross_entropy(scores.float(), labels[index]).backward()
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            rates.step()
+    network.eval().requires_grad_(False)
+    scores, truth = read(network, images[n:])[0], labels[n:]
+    candidates = torch.linspace(0.5, 3, 101)
+    losses = torch.stack([F.cross_entropy(scores / t, truth) for t in candidates])
+    network.temperature.copy_(candidates[losses.argmin()])
+    return network
+
+
+def classifier(path, images, labels):
+    """Return the classifier kept in a file, trained and kept there if there is none."""
+    if path.exists():
+        network = Classifier().to(memory_format=torch.channels_last)
+        network.load_state_dict(load_file(path))
+        return network.eval().requires_grad_(False)
+    network = train_classifier(images, labels)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, path)
+    return network
+
+
+@torch.no_grad()
+def read(network, images):
+    """Return the scores over the temperature [N, 10] and the features [N, 128] of images."""
+    found = [
+        network.features(as_input(part)) for part in np.array_split(images, len(images) // 500 + 1)
+    ]
+    features = torch.cat(found)
+    return network.out(features) / network.temperature, features
+
+
+def confidence(network, images):
+    """Return the digit [N] that is read in each image, and its probability [N]."""
+    best = read(network, images)[0].softmax(1).max(1)
+    return best.indices.numpy(), best.values.numpy()
+
+
+def examine(network, images, labels):
+    """Return how well the classifier does on the test images."""
+    digits, sure = confidence(network, images)
+    right = digits == labels
+    bins = np.minimum((sure * 15).astype(int), 14)
+    gaps = [abs((right - sure)[bins == b].sum()) for b in range(15)]
+    return {
+        "accuracy": right.mean(),
+        "calibration_error": sum(gaps) / len(images),
+        "confident": (sure >= CONFIDENT).mean(),
+        "accuracy_of_confident": right[sure >= CONFIDENT].mean(),
+    }
+
+
+def controls(network, train, test, n, rng):
+    """Return the share of images that are no digits in which the classifier is confident."""
+    rows = train.reshape(len(train), -1).astype(np.float32)
+    deviations = rows - rows.mean(0)
+    made = rng.standard_normal((n, len(rows)), np.float32) @ deviations / np.sqrt(len(rows))
+    gaussian = (made + rows.mean(0)).clip(0, 255).astype(np.uint8).reshape(-1, 28, 28)
+    one, other = (test[rng.permutation(len(test))[:n]].astype(np.uint16) for _ in range(2))
+    means = ((one + other) // 2).astype(np.uint8)
+    shown = {"gaussian": gaussian, "means_of_two": means}
+    return {k: (confidence(network, x)[1] >= CONFIDENT).mean() for k, x in shown.items()}
+
+
+def judge(network, images, test_features, labels=None):
+    """Return what the classifier says of samples, and whether that is enough."""
+    digits, sure = confidence(network, images)
+    shares = np.bincount(digits, minlength=10) / len(images)
+    confident = (sure >= CONFIDENT).mean()
+    low, high = SHARES
+    found = {
+        "samples": len(images),
+        "confident": confident,
+        "shares": shares.tolist(),
+        "frechet": float(feature_frechet_distance(read(network, images)[1], test_features)),
+        "passed": bool(
+            confident >= LEAST_CONFIDENT and low <= shares.min() <= shares.max() <= high
+        ),
+    }
+    if labels is not None:
+        found["as_asked"] = (digits == labels).mean()
+    return found
+
+
+def nearest(images, others):
+    """Return which of `others` is the nearest to each image, and how far, in grey values a pixel."""
+    rows, centers = (x.reshape(len(x), -1).astype(np.float32) for x in (images, others))
+    found = assign(rows, centers, update=False, return_distances=True)
+    return found.labels, np.sqrt(found.distances / rows.shape[1])
+
+
+def copies(images, train, test):
+    """Return how far samples and test images are from the training images next to them."""
+    _, of_images = nearest(images, train)
+    _, of_test = nearest(test[: len(images)], train)
+    return {
+        "median": float(np.median(of_images)),
+        "median_of_test": float(np.median(of_test)),
+        "least": of_images.min(),
+        "least_of_test": of_test.min(),
+        "nearer_than_1_percent_of_test": (of_images < np.quantile(of_test, 0.01)).mean(),
+    }
+
+
+def grid(path, images, columns):
+    pictures.save_grid(path, images.astype(np.float32)[:, None] / 127.5 - 1, columns)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--mnist", type=Path, required=True, help="mnist.npz")
+    parser.add_argument("--run", type=Path, required=True, help="folder of a trained model")
+    parser.add_argument("--out", type=Path, default=Path("results/mnist"), help="folder")
+    parser.add_argument("--classifier", type=Path, default=Path("results/mnist.safetensors"))
+    parser.add_argument("-n", type=int, default=1000, help="samples")
+    parser.add_argument("--sampler", default="dpm++2m")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+def main():
+    given = arguments()
+    with np.load(given.mnist) as file:
+        train, test = file["x_train"], file["x_test"]
+        train_labels, test_labels = file["y_train"], file["y_test"]
+    network = classifier(given.classifier, train, train_labels)
+    rng = np.random.default_rng(given.seed)
+    test_features = read(network, test)[1]
+    some = train[rng.permutation(len(train))[: given.n]]
+    report = {
+        "classifier": examine(network, test, test_labels),
+        "confident_in_no_digits": controls(network, train, test, given.n, rng),
+        "training_images": judge(network, some, test_features),
+    }
+    model = diffusion.load(given.run)
+    asked = rng.integers(10, size=given.n)
+    for name, labels in (("any_class", None), ("digit_asked_for", asked)):
+        start = time.perf_counter()
+        made = model.sample(
+            given.n,
+            sampler=given.sampler,
+            steps=given.steps,
+            label=None if labels is None else labels.tolist(),
+            seed=given.seed,
+        )
+        seconds = time.perf_counter() - start
+        images = pictures.to_bytes(made)[:, 0]
+        found = judge(network, images, test_features, labels)
+        report[name] = found | {"seconds": seconds} | copies(images, train, test)
+        given.out.mkdir(parents=True, exist_ok=True)
+        grid(given.out / f"{name}.png", images[:100], 10)
+        pairs = np.stack([images[:50], train[nearest(images[:50], train)[0]]], axis=1)
+        grid(given.out / f"{name}-neighbours.png", pairs.reshape(-1, 28, 28), 10)
+    text = json.dumps(report, indent=2, default=float)
+    (given.out / "check.json").write_text(text + "\n")
+    print(text)
+    return 0 if report["any_class"]["passed"] else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
