@@ -46,7 +46,7 @@ UNSUP_INLINE Vec<C> sigmoid(Vec<C> v) {
     return v >= C(0) ? r : e * r;
 }
 
-// One sample's channels; all but the sums are padded to whole vectors.
+// One sample's channels, with room for a whole vector from any of them on.
 template <class T>
 class Channels {
     using C = Compute<T>;
@@ -56,7 +56,7 @@ class Channels {
     Channels(const GroupNorm& g)
         : g_(g),
           channels_(g.grid.channels),
-          width_((g.grid.channels + W - 1) / W * W),
+          width_((g.grid.channels + 2 * W - 1) / W * W),
           sums_(buffer<double>(2 * width_, 0)),
           of_(buffer<C>(6 * width_, 0)) {
         mean_ = of_.get();

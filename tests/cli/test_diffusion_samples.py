@@ -55,8 +55,11 @@ def test_sample_npz(cli, run, tmp_path):
     )
     expected = ((expected.movedim(1, -1) + 1) * 127.5).numpy()
     np.testing.assert_allclose(found["samples"], expected, atol=2)
-    assert cli("diffusion", "sample", "run", "-n", 3, "--steps", 2, "-o", "any.npz").status == 0
+    given = ("diffusion", "sample", "run", "-n", 3, "--steps", 2)
+    assert cli(*given, "--label", "any", "-o", "any.npz").status == 0
     assert set(np.load(tmp_path / "any.npz")) == {"samples"}
+    assert cli(*given, "-o", "all.npz").status == 0
+    assert np.load(tmp_path / "all.npz")["labels"].tolist() == [0, 0, 1]
 
 
 def test_eval(cli, shapes, run, tmp_path):
@@ -116,7 +119,10 @@ BAD = {
         ["sample", "run", "-n", 1, "--label", "all", "-o", "g.png"],
         "-n 1: is less than the 2",
     ),
-    "guidance": (["sample", "run", "--guidance", 2, "-o", "g.png"], "guidance needs a label"),
+    "guidance": (
+        ["sample", "run", "--guidance", 2, "--label", "any", "-o", "g.png"],
+        "guidance needs a label",
+    ),
     "sampler": (["sample", "run", "--sampler", "rk", "-o", "g.png"], "sampler='rk'"),
     "steps": (["sample", "run", "--steps", 1001, "-o", "g.png"], "steps=1001"),
     "precision": (["sample", "run", "--precision", "int8", "-o", "g.png"], "--precision int8: is"),
@@ -157,6 +163,9 @@ def test_a_model_without_classes_takes_no_label(cli, tmp_path):
 def test_labels_by_name_come_before_numbers():
     assert models.labels_of(["1", "0", "all"], ("1", "0")) == [0, 1, 0, 1]
     assert models.labels_of(["1"], ("a", "b")) == [1]
+    assert models.labels_of([], ("a", "b")) == [0, 1]
+    assert models.labels_of(["any"], ("a", "b")) == []
+    assert models.labels_of(["any"], ("a", "any")) == [1]
 
 
 @pytest.mark.parametrize(("labels", "n"), [([3], 4), ([3, 1], 5), (range(10), 10), ([0, 1, 2], 64)])

@@ -88,8 +88,8 @@ def diffusion(run: Run) -> str:
 {_grids(run)}
 {_unfolding(run)}""",
         _code(run),
-        f"Or unsup-fast diffusion sample {run.folder} -n 64 -o grid.png. A class is given by name "
-        "or number; without one, samples are of any class.",
+        f"Or unsup-fast diffusion sample {run.folder} -n 64 -o grid.png. A class is given by "
+        "--label, by name or number; without it, all classes share the pictures.",
         run.summary,
         run.data_name,
     )

@@ -224,9 +224,9 @@ def sample(
         list[str] | None,
         typer.Option(
             "--label",
-            metavar="NAME|N|all",
+            metavar="NAME|N|all|any",
             help="A class, by name or number; several, each with its own --label, or all share the "
-            "pictures evenly.  [default: any class]",
+            "pictures evenly; any leaves it to the model.  [default: all]",
             show_default=False,
         ),
     ] = None,

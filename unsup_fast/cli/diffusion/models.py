@@ -61,6 +61,8 @@ def load(run: Path, device: Any) -> Any:
 def labels_of(given: Sequence[str], classes: Sequence[str]) -> list[int]:
     """Return the numbers of classes that are given by name or number, or as "all".
 
+    All by default; none, for samples whose class is left to the model, as "any".
+
     Raises
     ------
     UserError
@@ -68,8 +70,10 @@ def labels_of(given: Sequence[str], classes: Sequence[str]) -> list[int]:
     """
     if given and not classes:
         raise UserError(f"--label {given[0]}: the model has no classes; leave --label out")
+    if list(given) == ["any"] and "any" not in classes:
+        return []
     found: list[int] = []
-    for word in given:
+    for word in given or ["all"]:
         if word in classes:
             found.append(list(classes).index(word))
         elif word == "all":
@@ -79,7 +83,7 @@ def labels_of(given: Sequence[str], classes: Sequence[str]) -> list[int]:
         else:
             raise UserError(
                 f"--label {word}: is no class; there are {', '.join(classes)} (or 0 to "
-                f"{len(classes) - 1}), or all"
+                f"{len(classes) - 1}), all, or any alone"
             )
     return found
 

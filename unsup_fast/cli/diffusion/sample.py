@@ -60,7 +60,7 @@ def run(settings: Settings) -> int:
         try:
             model = models.load(settings.run, models.device_of(settings.device))
             classes = models.labels_of(settings.labels, model.config.classes)
-            if len(classes) > settings.n:
+            if settings.labels and len(classes) > settings.n:
                 raise UserError(
                     f"-n {settings.n}: is less than the {len(classes)} classes that --label names; "
                     f"pass -n {len(classes)} or more"

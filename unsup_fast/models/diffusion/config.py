@@ -17,7 +17,7 @@ from unsup_fast.models.diffusion.unet import UNet
 
 NETWORKS: dict[str, Any] = {"unet": UNet, "dit": DiT}
 CUSTOM = "custom"
-SIGMA_MAX = 80.0  # beside samples of unit scale: what Heun's method starts from (Karras et al. 2022)
+SIGMA_MAX = 80.0  # noise beside the sample that Heun's method starts from (Karras et al. 2022)
 SCHEDULES: dict[str, Callable[..., Any]] = {
     "cosine": schedules.cosine_betas,
     "linear": schedules.linear_betas,
