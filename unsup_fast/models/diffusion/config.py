@@ -141,7 +141,7 @@ class Config:
 
 
 def network_of(config: Config, seed: int) -> Any:
-    """Return a new network, its weights drawn from a seed.
+    """Return a new network, its weights drawn from a seed and channels-last, as it is fastest.
 
     Raises
     ------
@@ -159,6 +159,7 @@ def network_of(config: Config, seed: int) -> Any:
             n_classes=len(config.classes),
             dropout=config.dropout,
         )
+    network.to(memory_format=torch.channels_last)
     multiple = network.multiple
     if any(side % multiple for side in config.shape[1:]):
         raise ValueError(

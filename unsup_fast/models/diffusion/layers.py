@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from unsup_fast.kernels.group_norm import group_norm
+
 PLACES = 512  # up to which the scores of all pairs of places are kept
 
 
@@ -17,6 +19,25 @@ def attend(q: Any, k: Any, v: Any) -> Any:
         scores = q @ (k / math.sqrt(q.shape[3])).transpose(2, 3)  # [B, heads, T, T]
         return scores.softmax(3) @ v
     return F.scaled_dot_product_attention(q, k, v)
+
+
+def modulated(norm: Any, x: Any, scale: Any = None, shift: Any = None) -> Any:
+    """Return silu((1 + scale) norm(x) + shift) for x [B, C, H, W], scale and shift [B, C]."""
+    if x.is_cpu:
+        return group_norm(
+            x,
+            norm.num_groups,
+            weight=norm.weight,
+            bias=norm.bias,
+            scale=scale,
+            shift=shift,
+            eps=norm.eps,
+            silu=True,
+        )
+    h = norm(x)
+    if scale is not None and shift is not None:
+        h = torch.addcmul(shift[:, :, None, None], h, 1 + scale[:, :, None, None])
+    return F.silu(h)
 
 
 def zeroed(layer: Any) -> Any:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from unsup_fast.models.diffusion.condition import Condition, check_build, check_images
-from unsup_fast.models.diffusion.layers import attend, zeroed
+from unsup_fast.models.diffusion.layers import attend, modulated, zeroed
 
 __all__ = ["SIZES", "UNet"]
 
@@ -66,9 +66,9 @@ class Block(nn.Module):
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Any, condition: Any) -> Any:  # [B, inputs, H, W] -> [B, outputs, H, W]
-        h = self.conv1(F.silu(self.norm1(x)))
-        scale, shift = self.condition(condition)[:, :, None, None].chunk(2, dim=1)
-        h = F.silu(torch.addcmul(shift, self.norm2(h), 1 + scale))
+        h = self.conv1(modulated(self.norm1, x))
+        scale, shift = self.condition(condition).chunk(2, dim=1)  # [B, outputs] each
+        h = modulated(self.norm2, h, scale, shift)
         return self.skip(x) + self.conv2(self.dropout(h))
 
 
@@ -208,4 +208,5 @@ class UNet(nn.Module):
                 x = step(torch.cat([x, kept.pop()], dim=1), condition)
             else:
                 x = step(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        return F.pixel_shuffle(self.leave(x), self.patch)
+        norm, _, conv = self.leave
+        return F.pixel_shuffle(conv(modulated(norm, x)), self.patch)
