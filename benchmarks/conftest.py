@@ -17,10 +17,11 @@ LIBRARIES = {
         "torch",
         "faiss-cpu",
         "superkmeans",
+        "diffusers",
     ],
-    "cuda": ["torch", "triton", "flash-kmeans", "flashlib"],
+    "cuda": ["torch", "triton", "flash-kmeans", "flashlib", "diffusers"],
 }
-ON_BOTH = ("bench_randn", "bench_denoise", "bench_sqrtm")
+ON_BOTH = ("bench_randn", "bench_denoise", "bench_sampling", "bench_sqrtm")
 SHARES = {  # column of the chart: what it is a share of
     "of_sgemm": "sgemm's rate",
     "of_matmul": "the rate of a bfloat16 matrix product",
@@ -34,6 +35,7 @@ def pytest_addoption(parser):
     parser.addoption("--rounds", type=int, default=5, help="timed rounds of each benchmark")
     parser.addoption("--device", choices=LIBRARIES, default="cpu", help="what to time")
     parser.addoption("--mnist", default=None, help="mnist.npz with x_train; else a stand-in")
+    parser.addoption("--model", default=None, help="run of `diffusion train` on 28 x 28 digits")
     parser.addoption("--sentences", default=None, help="50,000 x 384 embeddings as .npy")
 
 
