@@ -25,7 +25,7 @@ from unsup_fast.models.diffusion import unet  # noqa: E402
 
 SMALLEST = unet.Size(8, (1, 2), 1, ())
 COURSE = ("--model-size", "tiny", "--patch", 1, "--batch-size", 16, "--warmup", 2)
-FEW = (*COURSE, "--steps", 6, "--save-every", 2, "--show-every", 4)
+FEW = (*COURSE, "--threads", 1, "--steps", 6, "--save-every", 2, "--show-every", 4)
 
 
 @pytest.fixture(autouse=True, scope="module")

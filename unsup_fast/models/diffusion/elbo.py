@@ -157,6 +157,7 @@ def bits_per_dimension(log_likelihood: Any, n_dimensions: int, *, bin_width: flo
     return -log_likelihood / (n_dimensions * math.log(2)) - math.log2(bin_width)
 
 
+@torch.no_grad()
 def likelihood_bound(
     model: Callable[[Any, Any], Any],
     x0: Any,
@@ -168,7 +169,7 @@ def likelihood_bound(
     decoder: str = "discretized",
     decoder_variance: float | None = None,
 ) -> Bound:
-    """Return the bound with one draw of x_t for each timestep.
+    """Return the bound with one draw of x_t for each timestep, without a gradient.
 
     Parameters
     ----------
