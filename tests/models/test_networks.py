@@ -200,6 +200,11 @@ def test_an_image_does_not_depend_on_its_batch(name, layout):
         torch.testing.assert_close(whole[i : i + 1], alone, rtol=1e-10, atol=1e-10)
 
 
+def test_no_images_are_no_images(name):
+    x, times, labels = (part[:0] for part in batch())
+    assert build(name)(x, times, labels).shape == x.shape
+
+
 def test_a_transformer_without_places_permutes_with_its_patches(monkeypatch):
     network = build("dit").double()
     x, times, label = batch(2, dtype=torch.float64)

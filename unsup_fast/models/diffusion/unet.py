@@ -196,6 +196,8 @@ class UNet(nn.Module):
         """
         check_images(x, self.channels, self.multiple)
         condition = self.condition(time, label, len(x))  # [B, width]
+        if not len(x):
+            return x.clone()  # torch's pixel_unshuffle fails
         x = self.enter(F.pixel_unshuffle(x, self.patch))  # [B, channels, H / patch, W / patch]
         kept = [x]
         for step in self.down:
