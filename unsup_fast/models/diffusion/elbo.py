@@ -157,7 +157,6 @@ def bits_per_dimension(log_likelihood: Any, n_dimensions: int, *, bin_width: flo
     return -log_likelihood / (n_dimensions * math.log(2)) - math.log2(bin_width)
 
 
-@torch.no_grad()
 def likelihood_bound(
     model: Callable[[Any, Any], Any],
     x0: Any,
@@ -169,7 +168,7 @@ def likelihood_bound(
     decoder: str = "discretized",
     decoder_variance: float | None = None,
 ) -> Bound:
-    """Return the bound with one draw of x_t for each timestep, without a gradient.
+    """Return the bound with one draw of x_t for each timestep; no gradient reaches the model.
 
     Parameters
     ----------
@@ -203,7 +202,9 @@ def likelihood_bound(
         x_t = forward(x0, t, schedule, seed=seed, stream=t)
         times = torch.full(x0.shape[:1], t, dtype=torch.int64, device=x0.device)  # [B]
         signal, sigma = level(schedule, t, x0)
-        image = convert(model(x_t, times), x_t, signal, sigma, given=prediction, wanted="sample")
+        with torch.no_grad():
+            output = model(x_t, times)
+        image = convert(output, x_t, signal, sigma, given=prediction, wanted="sample")
         if t == 0:
             spread = sigma**2 if decoder_variance is None else decoder_variance
             reconstruction = decode(x0, image, spread)
