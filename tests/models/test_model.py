@@ -156,6 +156,7 @@ def test_sampling_leaves_the_network_as_it_was(training):
         ({"n": 2, "label": [1, 2, 0]}, "3 labels are given for 2 samples"),
         ({"n": 2, "seed": [1, 2, 0]}, "3 seeds are given for 2 samples"),
         ({"n": 2, "guidance": 2.0}, "guidance needs a label"),
+        ({"label": 1, "guidance": float("nan")}, "guidance=nan must be finite"),
         ({"n": 2, "batch_size": 0}, "batch_size=0 must be at least 1"),
         ({"n": 2, "precision": "float8"}, "precision='float8' is unknown"),
     ],

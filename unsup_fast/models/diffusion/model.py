@@ -119,6 +119,10 @@ class Diffusion:
         labels = self.labels(label, n)  # [n]
         if guidance is not None and labels is None:
             raise ValueError("guidance needs a label to be guided to; pass label as well")
+        if guidance is not None and not math.isfinite(guidance):
+            raise ValueError(
+                f"guidance={guidance} must be finite; 1 changes nothing, 2 to 5 are usual"
+            )
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size={batch_size} must be at least 1")
         seeds = spread_seed(seed, n)
