@@ -1,36 +1,23 @@
-"""Work in many pieces: several threads, one order of the results, an end at Ctrl-C."""
+"""Work in many pieces, each in one thread."""
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import closing
 
+from unsup_fast import _tasks
+from unsup_fast._tasks import Result, Task
 from unsup_fast.kernels import threads
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
 Callback = Callable[[int, int], None]
 
 
 def in_order(
     run: Callable[[Task], Result], tasks: Iterable[Task], n_threads: int | None
 ) -> Generator[Result, None, None]:
-    """Yield the results of tasks in their order, whichever thread ran them.
+    """Yield the results of tasks in their order, as `unsup_fast._tasks.in_order` does.
 
-    The BLAS runs in one thread for each of ours, so that results do not depend on their number. No
-    more than two results for each thread wait to be taken. To be closed (`contextlib.closing`), so
-    that the BLAS has its threads again and no task is begun where the taker gives up.
+    The BLAS runs in one thread for each of ours, so that results do not depend on their number; it
+    has its threads again when this is closed.
     """
-    workers = threads.effective(n_threads)
-    waiting: deque[Future[Result]] = deque()
-    with threads.one_in_blas(), ThreadPoolExecutor(workers, "unsup_fast-metrics") as pool:
-        try:
-            for task in tasks:
-                waiting.append(pool.submit(run, task))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    found = _tasks.in_order(run, tasks, n_threads, "metrics")
+    with threads.one_in_blas(), closing(found):
+        yield from found

@@ -1,8 +1,6 @@
 """Many pictures into one array of bytes: decoded in threads, cropped, resized, in order."""
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -10,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast._tasks import in_order
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks._feed import times
-from unsup_fast.kernels.threads import effective
 from unsup_fast.pictures._files import UNREADABLE, picture_of, reason, tell_skipped
 from unsup_fast.pictures._pixels import Bytes
 
@@ -63,7 +61,7 @@ def gather(
     kept: list[int] = []
     skipped: list[str] = []
     done = 0
-    with closing(in_order(partial(_each, decode), chunks)) as parts:
+    with closing(in_order(partial(_each, decode), chunks, None, "pictures")) as parts:
         for part in parts:
             for number, (file, found) in enumerate(part, start=done):
                 if isinstance(found, str):
@@ -95,23 +93,6 @@ def _each(decode: Callable[[Any], Bytes], chunk: list[Named]) -> list[tuple[str,
         except UNREADABLE as error:
             found.append((name, reason(error)))
     return found
-
-
-def in_order(function: Callable[[Any], Any], items: Iterable[Any]) -> Generator[Any, None, None]:
-    """Yield the function of each item, computed in threads; few items are taken ahead."""
-    n_threads = effective(None)
-    waiting: deque[Future[Any]] = deque()
-    with ThreadPoolExecutor(n_threads, thread_name_prefix="unsup_fast-pictures") as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > 2 * n_threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 def decoded(content: bytes, size: Size | None, channels: int) -> Bytes:

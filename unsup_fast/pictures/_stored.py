@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from unsup_fast import _extras
+from unsup_fast._tasks import in_order
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks._feed import times
 from unsup_fast.blocks._npy import archive_array, archive_headers
-from unsup_fast.pictures._decoding import Size, in_order, resized
+from unsup_fast.pictures._decoding import Size, resized
 from unsup_fast.pictures._labels import Classes, Labels, beside, coded
 from unsup_fast.pictures._pixels import CHUNK, Array, Bytes, as_bytes, check_values, planes
 
@@ -91,7 +92,7 @@ def of_array(
     step = max(1, CHUNK * len(X) // X.size)
     parts = (X[start : start + step] for start in range(0, len(X), step))
     done = 0
-    with closing(in_order(convert, parts)) as converted:
+    with closing(in_order(convert, parts, None, "pictures")) as converted:
         for part in converted:
             pixels[done : done + len(part)] = part
             done += len(part)

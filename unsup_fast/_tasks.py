@@ -1,0 +1,34 @@
+"""Work in many pieces: several threads, one order of the results, an end at Ctrl-C."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from unsup_fast.kernels import threads
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def in_order(
+    run: Callable[[Task], Result], tasks: Iterable[Task], n_threads: int | None, name: str
+) -> Generator[Result, None, None]:
+    """Yield the results of tasks in their order, whichever thread ran them.
+
+    No more than two results for each thread wait to be taken. To be closed (`contextlib.closing`),
+    so that no task is begun where the taker gives up. Threads are named after `name`.
+    """
+    workers = threads.effective(n_threads)
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers, f"unsup_fast-{name}") as pool:
+        try:
+            for task in tasks:
+                waiting.append(pool.submit(run, task))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
