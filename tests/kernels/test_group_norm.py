@@ -2,6 +2,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
 from unsup_fast.kernels import _native  # noqa: E402
 from unsup_fast.kernels.group_norm import group_norm, torch_  # noqa: E402
 
@@ -108,6 +111,26 @@ def test_threads_and_neighbours_change_no_bit():
         assert torch.equal(one[-1:], group_norm(x[-1:], groups, silu=True, n_threads=2))
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    n=st.integers(1, 3),
+    groups=st.integers(1, 7),
+    size=st.integers(1, 21),
+    sides=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    factor=st.floats(0.01, 100),
+    offset=st.floats(-10, 10),
+)
+def test_scale_and_offset_of_a_group_do_not_matter(n, groups, size, sides, factor, offset):
+    x = tensor((n, groups * size, *sides), 8)
+    found = group_norm(factor * x + offset, groups, eps=0.0)
+    if size * sides[0] * sides[1] > 1:
+        assert_near(found, group_norm(x, groups, eps=0.0), 1e-8)
+    each = found.unflatten(1, (groups, size)).movedim(1, 0).flatten(2)  # [groups, n, ...]
+    if each.shape[2] > 1:
+        assert_near(each.mean(2), torch.zeros(groups, n), 1e-8)
+        assert_near(each.square().mean(2), torch.ones(groups, n), 1e-8)
+
+
 def test_a_far_mean_costs_nothing():
     x = 1000 + 0.25 * tensor((2, 8, 32, 32), 4).float()
     assert_near(group_norm(x, 2), group_norm(x.double(), 2, backend="ref"), 2e-5)
@@ -127,8 +150,8 @@ def test_what_is_not_finite_stays_in_its_group():
 def test_any_strides():
     x = tensor((2, 9, 7, 8), 6).float()
     truth = group_norm(x.double(), 3, backend="ref")
-    for given in (x, x.contiguous(memory_format=LAST), x.transpose(2, 3).contiguous().mT):
-        assert_near(group_norm(given, 3), truth, 1e-5)
+    for laid_out in (x, x.contiguous(memory_format=LAST), x.transpose(2, 3).contiguous().mT):
+        assert_near(group_norm(laid_out, 3), truth, 1e-5)
     assert_near(
         group_norm(x[..., ::2], 3), group_norm(x[..., ::2].double(), 3, backend="ref"), 1e-5
     )
