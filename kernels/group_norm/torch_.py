@@ -68,6 +68,9 @@ def _setup(ctx: Any, inputs: Any, output: Any) -> None:
 
 def _backward(ctx: Any, of_out: Any) -> tuple[Any, ...]:
     x, *given = ctx.saved_tensors
+    if torch.is_grad_enabled():  # the gradient is to have a gradient, which the kernel has not
+        of_x, *of_given = _ref_gradient(of_out, x, ctx.groups, *given, *ctx.rest[:-1])
+        return (of_x, None, *of_given, None, None, None, None)
     found = iter(gradient(of_out, x, ctx.groups, *given, *ctx.rest))
     of_x = next(found)
     of_given = [None if one is None else next(found) for one in given]

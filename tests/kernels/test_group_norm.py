@@ -95,6 +95,7 @@ def test_gradients_against_differences():
         return group_norm(x, 2, weight=weight, bias=bias, scale=scale, shift=shift, silu=True)
 
     assert torch.autograd.gradcheck(function, [value.requires_grad_() for value in given])
+    assert torch.autograd.gradgradcheck(function, given)
 
 
 def test_against_torchs():
