@@ -31,8 +31,8 @@ def group_norm(
 ) -> Any:
     """Return normalised images, modulated and activated.
 
-    It has a gradient, computed by the kernel, and further ones, by the formulas in float64. It can be
-    compiled.
+    It has a gradient, computed by the kernel, and further ones, by the formulas in float64. It can
+    be compiled.
 
     Parameters
     ----------

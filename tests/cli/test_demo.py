@@ -54,6 +54,20 @@ def test_new_digits(tmp_path):
     assert diffusion.digits(tmp_path, console) == 0
 
 
+def test_runs_and_pictures_of_others_are_not_replaced(cli, tmp_path):
+    run = tmp_path / "d/diffusion"
+    run.mkdir(parents=True)
+    (run / "model.safetensors").write_bytes(b"")
+    ran = cli("demo", "-o", "d")
+    assert ran.status == 2
+    assert "diffusion: holds results already" in ran.err
+    (run / "model.safetensors").rename(tmp_path / "d/digits.png")
+    ran = cli("demo", "-o", "d")
+    assert ran.status == 2
+    assert "digits.png: exists already, and is none of the demo's" in ran.err
+    assert [path.name for path in tmp_path.rglob("*")] == ["d", "diffusion", "digits.png"]
+
+
 def test_without_torch_new_digits_are_left_out(tmp_path, monkeypatch):
     def missing(package, *_):
         raise ImportError(f"needs the package {package!r}")

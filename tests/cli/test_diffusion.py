@@ -1,6 +1,8 @@
 """`unsup-fast diffusion`: from pictures to a model, samples and scores."""
 
 import csv
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -20,7 +22,7 @@ from safetensors.numpy import load_file  # noqa: E402
 
 from unsup_fast.cli import run as command_line  # noqa: E402
 from unsup_fast.cli.diffusion import following, pages  # noqa: E402
-from unsup_fast.models import diffusion, training  # noqa: E402
+from unsup_fast.models import checkpoint, diffusion, training  # noqa: E402
 from unsup_fast.models.diffusion import unet  # noqa: E402
 
 SMALLEST = unet.Size(8, (1, 2), 1, ())
@@ -271,6 +273,79 @@ def test_minutes(cli, shapes, tmp_path, run):
     ran = cli(*words, "--minutes", 1e-9, "--resume")
     assert ran.status == 2
     assert "are over already; pass a larger --minutes" in ran.err or "done already" in ran.err
+
+
+def test_ctrl_c_when_time_is_over_counts_once(cli, shapes, tmp_path, monkeypatch):
+    step, sent = following.Following.step, []
+
+    def stepped(self, *given):
+        if not sent:
+            sent.append(os.kill(os.getpid(), signal.SIGINT))
+        return step(self, *given)
+
+    monkeypatch.setattr(following.Following, "step", stepped)
+    ran = cli("diffusion", "train", shapes, *FEW, "-o", "out", "--minutes", 1e-9)
+    assert ran.status == 130, ran.err
+    assert "Interrupted; keeping step" in ran.out
+    assert (tmp_path / "out/checkpoint.safetensors").exists()
+
+
+def test_another_run_is_left_alone(cli, shapes, run):
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    descriptor = os.open(run, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        ran = cli("diffusion", "train", shapes, *FEW, "-o", "run", "--overwrite")
+    finally:
+        os.close(descriptor)
+    assert ran.status != 0
+    assert "another run trains here" in ran.err
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_the_model_stays_when_the_checkpoint_has_no_room(cli, shapes, tmp_path, monkeypatch):
+    def full(folder, *_):
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", full)
+        ran = cli("diffusion", "train", shapes, *FEW, "-o", "out")
+    assert ran.status != 0
+    assert "No space left" in ran.err
+    assert diffusion.load(tmp_path / "out").sample(1, steps=2).shape == (1, 1, 8, 8)
+
+
+def test_a_run_without_a_checkpoint_is_not_gone_on_with(cli, shapes, run):
+    for name in ("checkpoint.safetensors", "model.safetensors", "model.json"):
+        (run / name).unlink()
+    ran = cli("diffusion", "train", shapes, *FEW, "-o", "run", "--resume")
+    assert ran.status == 2
+    assert "was stopped before its first checkpoint" in ran.err
+    assert "pass --overwrite instead of --resume" in ran.err
+
+
+def test_pictures_after_the_checkpoint_go(cli, shapes, run):
+    later, draft = run / "samples/000009.png", run / "samples/.000008.png.0123abcd.tmp"
+    for path in (later, draft):
+        path.write_bytes(b"")
+    words = ["diffusion", "train", shapes, *COURSE, "--steps", 8, "-o", "run", "--no-report"]
+    assert cli(*words, "--resume").status == 0
+    names = sorted(path.name for path in (run / "samples").iterdir())
+    assert names == ["000004.png", "000006.png", "000008.png"]
+
+
+def test_interrupted_while_the_model_is_read_back(cli, shapes, tmp_path, interrupt_at, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt(signal.SIGINT)
+
+    interrupt_at(3)
+    with monkeypatch.context() as patch:
+        patch.setattr(diffusion, "load", stopped)
+        ran = cli("diffusion", "train", shapes, *FEW, "-o", "out")
+    assert ran.status == 130
+    assert "the last checkpoint is kept" in ran.out
+    assert "--resume" in ran.out
+    assert (tmp_path / "out/checkpoint.safetensors").exists()
 
 
 def test_a_finished_run_can_be_made_longer(cli, shapes, tmp_path, run):

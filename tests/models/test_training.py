@@ -1,5 +1,6 @@
 """The training loop: what a step draws and does, when it looks, shows, saves and ends."""
 
+import contextvars
 import csv
 import math
 import os
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 accelerate = pytest.importorskip("accelerate")
 
-from unsup_fast.models import checkpoint, record, training  # noqa: E402
+from unsup_fast.models import checkpoint, record, running, training  # noqa: E402
 from unsup_fast.models.training import Options, begin, number, order  # noqa: E402
 
 toy = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("toy_training.py"))))
@@ -267,6 +268,28 @@ def test_interrupted_run_is_saved_and_goes_on(tmp_path, which):
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
     state = toy.run("plain", tmp_path / "run", steps=9, wrap=at(3, pytest.fail))
     same(weights(state), weights(whole))
+
+
+def test_progress_may_end_it(tmp_path):
+    hooks = {"progress": lambda state, *_: state.step >= 2}
+    ended = toy.run("plain", tmp_path / "a", steps=9, save_every=9, hooks=hooks)
+    assert ended.step < 9
+    assert (tmp_path / "a/checkpoint.safetensors").exists()
+    resumed = toy.run("plain", tmp_path / "a", steps=9, save_every=9)
+    whole = toy.run("plain", tmp_path / "b", steps=9, save_every=9)
+    same(weights(resumed), weights(whole))
+
+
+def test_a_folder_is_held_within_and_against_others(tmp_path):
+    def held():
+        with running.alone(tmp_path):
+            return True
+
+    with running.alone(tmp_path):
+        assert held()
+        with pytest.raises(BlockingIOError, match="another run trains here"):
+            contextvars.Context().run(held)
+    assert contextvars.Context().run(held)
 
 
 def test_second_interrupt_ends_at_once(tmp_path):
@@ -567,7 +590,7 @@ def test_names_are_plain_words(name):
 def test_two_runs_in_a_folder(tmp_path):
     def second():
         with pytest.raises(BlockingIOError, match="another run trains here"):
-            toy.run("plain", tmp_path, steps=2)
+            contextvars.Context().run(toy.run, "plain", tmp_path, steps=2)
 
     assert toy.run("plain", tmp_path, steps=2, wrap=at(1, second)).step == 2
 

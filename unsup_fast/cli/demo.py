@@ -69,6 +69,7 @@ def run(out: Path, *, threads: int | None, overwrite: bool) -> int:
     """
     report.check()
     files.check_directory(out, overwrite=overwrite or _is_demo(out), resume=False)
+    diffusion.check(out, overwrite=overwrite)
     console = Console(highlight=False)
     table = comparisons.table(
         "k-means, to convergence, from the same rows and the same first centroids",

@@ -95,22 +95,24 @@ class Pace:
         self._steps += 1
         return self._steps >= self._due
 
-    def look(self, made: Mapping[str, Any], stop: bool) -> tuple[dict[str, float], bool, float]:
-        """Return a step's losses, whether a process wants to stop, and the seconds since `go`.
+    def look(
+        self, made: Mapping[str, Any], stop: bool, enough: bool
+    ) -> tuple[dict[str, float], bool, bool, float]:
+        """Return a step's losses, whether a process was told to stop or has enough, and seconds.
 
-        Losses and seconds are means over the processes.
+        Losses, and the seconds since `go`, are means over the processes.
         """
         found = [float(torch.as_tensor(value).detach()) for value in made.values()]
         seconds = max(time.monotonic() - self._start, 1e-9)
         if self._accelerator.num_processes > 1:
-            whole = torch.tensor([*found, stop, seconds], device=self._accelerator.device)
-            *found, stopped, seconds = self._accelerator.reduce(whole, "mean").tolist()
-            stop = stopped > 0
+            whole = torch.tensor([*found, stop, enough, seconds], device=self._accelerator.device)
+            *found, stopped, ended, seconds = self._accelerator.reduce(whole, "mean").tolist()
+            stop, enough = stopped > 0, ended > 0
         self._past.append((self._steps, seconds))
         # A slow first step, which compiles, is no measure of the next ones: twice as many at most.
         self._due = min(max(1, round(self.EVERY * self._steps / seconds)), 2 * self._steps)
         self._steps = 0
-        return dict(zip(made, found, strict=True)), stop, seconds
+        return dict(zip(made, found, strict=True)), stop, enough, seconds
 
     def rate(self) -> float:
         """Return the examples a second of the last 20 looks of this process, about 10 seconds."""

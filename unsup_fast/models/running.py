@@ -6,17 +6,22 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from unsup_fast import _replacing
+
+# Device and number of the folders that are held where this runs.
+HELD: ContextVar[frozenset[tuple[int, int]]] = ContextVar("HELD", default=frozenset())
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Make a folder, and hold it against a second run for as long as this process lives.
 
-    Drafts that killed processes left there are removed.
+    Drafts that killed processes left there are removed. What holds a folder may hold it again
+    within.
 
     Raises
     ------
@@ -30,9 +35,12 @@ def alone(folder: Path) -> Iterator[None]:
         raise OSError(
             error.errno, f"cannot make the folder of a run: {error.strerror}", str(folder)
         ) from None
+    about = os.fstat(descriptor)
+    held, this = HELD.get(), (about.st_dev, about.st_ino)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if this not in held:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BlockingIOError(
                 error.errno,
@@ -42,7 +50,11 @@ def alone(folder: Path) -> Iterator[None]:
         except OSError:  # some file systems have no locks
             pass
         _replacing.remove_drafts(folder)
-        yield
+        before = HELD.set(held | {this})
+        try:
+            yield
+        finally:
+            HELD.reset(before)
     finally:
         os.close(descriptor)
 

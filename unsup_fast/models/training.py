@@ -263,7 +263,7 @@ def train(
     same: Mapping[str, Any] | None = None,
     show: Callable[[State], None] | None = None,
     keep: Callable[[State], None] | None = None,
-    progress: Callable[[State, dict[str, float], float], None] | None = None,
+    progress: Callable[[State, dict[str, float], float], bool | None] | None = None,
 ) -> State:
     """Train until `options.steps`, from where `folder` left off.
 
@@ -296,7 +296,8 @@ def train(
         checkpoint is there has kept its end too.
     progress : callable (state, losses, examples a second), optional
         Called about twice a second. The rate is that of about the last 10 seconds of steps, since
-        the run last began; see `record.seconds_left`.
+        the run last began; see `record.seconds_left`. If it returns True, training ends: a step
+        more is done and saved.
 
     Returns
     -------
@@ -330,7 +331,7 @@ def train(
         _agree(state, accelerator)
         rows = record.metrics(folder, state.step) if main else nullcontext()
         with running.interruptible() as stopped, rows as add:
-            pace = record.Pace(accelerator, options.batch_size)
+            pace, enough = record.Pace(accelerator, options.batch_size), False
             now = Now(accelerator, options)
             _wake(state, pace)
             while state.step < options.steps:
@@ -342,19 +343,19 @@ def train(
                 last = state.step == options.steps
                 showing = last or state.step % options.show_every == 0
                 saving = last or state.step % options.save_every == 0
-                ending = stopped.is_set() and accelerator.num_processes == 1
+                ending = (stopped.is_set() or enough) and accelerator.num_processes == 1
                 if not (pace.due() or showing or saving or ending):
                     continue
-                losses, stop, seconds = pace.look(made, stopped.is_set())
+                losses, stop, over, seconds = pace.look(made, stopped.is_set(), enough)
                 state.seconds += seconds
                 _check_losses(losses, state.step, folder)
                 if add is not None:
                     add(state.step, state.seconds, losses, pace.rate())
                 if main and progress is not None:
-                    progress(state, losses, pace.rate())
+                    enough = progress(state, losses, pace.rate()) is True
                 if main and showing and show is not None:
                     _try(show, state)
-                if saving or stop:
+                if saving or stop or over:
                     _check_weights(state, folder)
                     if main:
                         if keep is not None:
@@ -362,6 +363,8 @@ def train(
                         checkpoint.save(folder, state, facts)
                 if stop:
                     raise KeyboardInterrupt(stopped.number)
+                if over:
+                    break
                 _wake(state, pace)
     return state
 

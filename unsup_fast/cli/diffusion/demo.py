@@ -12,13 +12,32 @@ from rich.text import Text
 
 from unsup_fast import pictures
 from unsup_fast.cli import files
-from unsup_fast.cli.diffusion import job, models, train
+from unsup_fast.cli.diffusion import job, models, runs, train
+from unsup_fast.cli.errors import UserError
 
 Array = npt.NDArray[Any]
 
 STEPS, MINUTES = 600, 1.0
 EACH = 10  # of a class
 GRID, RUN = "digits.png", "diffusion"
+
+
+def check(out: Path, *, overwrite: bool) -> None:
+    """Check that new digits may be put into `out`.
+
+    Raises
+    ------
+    UserError
+        If it holds another run, or a picture that no demo made, and `overwrite` was not given.
+    """
+    run = out / RUN
+    ours = _is_ours(run)
+    files.check_directory(run, overwrite=overwrite or ours, resume=False)
+    if (out / GRID).exists() and not (overwrite or ours):
+        raise UserError(
+            f"{out / GRID}: exists already, and is none of the demo's; name another directory or "
+            "pass --overwrite"
+        )
 
 
 def digits(out: Path, console: Console) -> int:
@@ -29,7 +48,28 @@ def digits(out: Path, console: Console) -> int:
         console.print(f"New digits are left out: {error}", style="dim", markup=False)
         return 0
     run = out / RUN
-    settings = job.Settings(
+    (out / GRID).unlink(missing_ok=True)  # of an earlier demo; this one may not come so far
+    console.print("\nA diffusion model of the digits: Ctrl-C leaves it out.", style="dim")
+    status = train.run(_settings(run), None)
+    if status:
+        return status
+    model = models.load(run, models.device_of(None))
+    classes = range(len(model.config.classes))
+    made = pictures.to_bytes(
+        model.sample(EACH * len(classes), label=models.spread(classes, EACH * len(classes)))
+    )
+    pictures.save_grid(out / GRID, made, columns=EACH)
+    if console.is_terminal:
+        places = range(0, len(made), EACH)
+        n = min(len(classes), console.width // (made.shape[-1] + 1))
+        console.print(half_blocks(np.asarray(made)[list(places)[:n], 0]))
+    console.print(f"New digits, a class in a row: {out / GRID}", soft_wrap=True, markup=False)
+    console.print(f"How they came about: {run / files.REPORT}", soft_wrap=True, markup=False)
+    return 0
+
+
+def _settings(run: Path) -> job.Settings:
+    return job.Settings(
         data="digits",
         out=run,
         model_size="tiny",
@@ -46,23 +86,16 @@ def digits(out: Path, console: Console) -> int:
         title="New handwritten digits",
         overwrite=True,
     )
-    console.print("\nA diffusion model of the digits: Ctrl-C leaves it out.", style="dim")
-    status = train.run(settings, ["diffusion", "train", "--data", "digits", "-o", str(run)])
-    if status:
-        return status
-    model = models.load(run, models.device_of(None))
-    classes = range(len(model.config.classes))
-    made = pictures.to_bytes(
-        model.sample(EACH * len(classes), label=models.spread(classes, EACH * len(classes)))
-    )
-    pictures.save_grid(out / GRID, made, columns=EACH)
-    if console.is_terminal:
-        places = range(0, len(made), EACH)
-        n = min(len(classes), console.width // (made.shape[-1] + 1))
-        console.print(half_blocks(np.asarray(made)[list(places)[:n], 0]))
-    console.print(f"New digits, a class in a row: {out / GRID}", soft_wrap=True, markup=False)
-    console.print(f"How they came about: {run / files.REPORT}", soft_wrap=True, markup=False)
-    return 0
+
+
+def _is_ours(run: Path) -> bool:
+    """Return whether the run is one of this demo, which differs from others by its settings."""
+    if not (run / files.SUMMARY).exists():
+        return False
+    try:
+        return bool(runs.read_summary(run)["parameters"] == _settings(run).parameters())
+    except (UserError, KeyError):
+        return False
 
 
 def half_blocks(images: Array) -> Text:

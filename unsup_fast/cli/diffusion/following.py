@@ -1,6 +1,5 @@
 """What happens beside a training: progress is shown, samples are drawn, and time is kept."""
 
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,8 +48,8 @@ class Following:
         self._batch_size = batch_size
         self._progress = progress
 
-    def step(self, state: Any, losses: Mapping[str, float], rate: float) -> None:
-        """Show how far it is; stop it when its time is over."""
+    def step(self, state: Any, losses: Mapping[str, float], rate: float) -> bool:
+        """Show how far it is; return whether its time is over."""
         share = state.step / self._steps
         left = (self._steps - state.step) * self._batch_size / max(rate, 1e-9)
         if self._limit is not None:
@@ -63,10 +62,8 @@ class Following:
             share,
             left,
         )
-        if self._limit is not None and state.seconds >= self._limit and not self.over:
-            self.over = True
-            # The loop finishes the step and saves on this signal: time over is no other case.
-            signal.raise_signal(signal.SIGINT)
+        self.over = self._limit is not None and state.seconds >= self._limit
+        return self.over
 
     def show(self, model: Any, step: int) -> None:
         """Draw samples."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from unsup_fast import _replacing
 from unsup_fast.cli import files, results
 from unsup_fast.cli.errors import UserError
 
@@ -34,10 +35,18 @@ def clear(run: Path) -> None:
     """Remove all that a run left, which would belie one that begins."""
     files.sweep(run)
     files.remove_others(run, ())
-    for _, path in grids(run):
-        path.unlink()
+    keep_grids(run, -1)
     with suppress(OSError):  # not there, or holds files of others
         (run / SAMPLES).rmdir()
+
+
+def keep_grids(run: Path, step: int) -> None:
+    """Remove the samples of later steps, and what killed runs had begun to write of others."""
+    for at, path in grids(run):
+        if at > step:
+            path.unlink()
+    if (run / SAMPLES).is_dir():
+        _replacing.remove_drafts(run / SAMPLES)
 
 
 def write_summary(run: Path, summary: Mapping[str, Any]) -> None:

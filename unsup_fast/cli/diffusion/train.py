@@ -35,14 +35,14 @@ class Trained:
     interrupted: bool
 
 
-def run(settings: Settings, arguments: Sequence[str]) -> int:
+def run(settings: Settings, arguments: Sequence[str] | None) -> int:
     """Run the command and return its exit status.
 
     Parameters
     ----------
     settings : Settings
-    arguments : sequence of str
-        The command line, to be repeated in the hint on how to go on.
+    arguments : sequence of str or None
+        The command line, to be repeated in the hint on how to go on; None for no such hint.
 
     Raises
     ------
@@ -55,6 +55,8 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
     check()
     if settings.report:
         report.check()
+    if settings.resume:
+        _check_resumable(settings.out)
     files.check_directory(settings.out, overwrite=settings.overwrite, resume=settings.resume)
     before = runs.read_summary(settings.out) if settings.resume else None
     with Interrupts() as interrupts:
@@ -64,38 +66,58 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
                 _check_before(job, before)
             for line in _opening(job):
                 console.print(line)
-            with files.directory(settings.out):
+            with files.directory(settings.out), _alone(settings.out):
                 _begin(job)
                 with _kept_if_begun(settings), torch_threads(settings.threads):
                     trained = _train(job, console, interrupts)
         except KeyboardInterrupt:
-            kept = "the last checkpoint is kept" if settings.resume else "nothing is kept"
-            console.print(f"[bold]Interrupted[/] before a step was finished: {kept}.")
+            if (settings.out / files.CHECKPOINT).exists():
+                console.print("[bold]Interrupted[/]: the last checkpoint is kept.")
+                _hint(arguments, console)
+            else:
+                console.print("[bold]Interrupted[/] before a step was finished: nothing is kept.")
             return interrupts.status
         return _finish(job, trained, arguments, console, interrupts)
 
 
 def _begin(job: Job) -> None:
     """Make room in the directory, and write down what is trained there."""
-    from unsup_fast.models import running
-
     out = job.settings.out
     files.check_space(out, _needed(job))
+    if job.settings.overwrite:
+        runs.clear(out)
+    if job.settings.resume:
+        runs.keep_grids(out, runs.position(out)[0])
+    runs.write_summary(out, job.summary(None))
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    from unsup_fast.models import running
+
     with running.alone(out):
-        if job.settings.overwrite:
-            runs.clear(out)
-        runs.write_summary(out, job.summary(None))
+        yield
 
 
 @contextmanager
 def _kept_if_begun(settings: Settings) -> Iterator[None]:
-    """Remove what the block left if it fails before there is a checkpoint."""
+    """Remove what the block left if it fails before there is a checkpoint or a model."""
     try:
         yield
     except BaseException:
-        if not (settings.out / files.CHECKPOINT).exists():
+        if not any((settings.out / name).exists() for name in (files.CHECKPOINT, files.MODEL)):
             runs.clear(settings.out)
         raise
+
+
+def _check_resumable(out: Path) -> None:
+    """Refuse to go on with a run that was stopped too early."""
+    if (out / files.SUMMARY).exists() and not (out / files.CHECKPOINT).exists():
+        runs.read_summary(out)
+        raise UserError(
+            f"{out}: its run was stopped before its first checkpoint, there is nothing to go on "
+            "from; pass --overwrite instead of --resume to begin anew"
+        )
 
 
 def _check_before(job: Job, before: dict[str, Any]) -> None:
@@ -161,17 +183,21 @@ def _train(job: Job, console: Console, interrupts: Interrupts) -> Trained:
                     raise
                 model = diffusion.load(out, device=job.device)
                 if runs.position(out)[0] < settings.steps:  # else it came in the last moment
-                    interrupted = not follow.over
-                    reason = (
-                        "interrupted" if interrupted else f"reached --minutes {settings.minutes}"
-                    )
+                    interrupted, reason = True, "interrupted"
+            else:
+                if runs.position(out)[0] < settings.steps:
+                    reason = f"reached --minutes {settings.minutes}"
     for text in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
         print(f"warning: {text}", file=sys.stderr)
     return Trained(model, *runs.position(out), reason, interrupted)
 
 
 def _finish(
-    job: Job, trained: Trained, arguments: Sequence[str], console: Console, interrupts: Interrupts
+    job: Job,
+    trained: Trained,
+    arguments: Sequence[str] | None,
+    console: Console,
+    interrupts: Interrupts,
 ) -> int:
     """Write summary and report, tell what came of the run, and return the exit status."""
     settings, out = job.settings, job.settings.out
@@ -205,12 +231,19 @@ def _finish(
     if not complete:
         console.print("The report was left out.")
     if trained.interrupted:
-        console.print("To go on:", style="dim")
-        print(checkpoint.command(arguments, resume=True), flush=True)
+        _hint(arguments, console)
         return interrupts.status
     longer = "--minutes" if trained.reason.startswith("reached --minutes") else "--steps"
-    console.print(f"To go on, give a larger {longer} with --resume.", style="dim")
+    if arguments is not None:
+        console.print(f"To go on, give a larger {longer} with --resume.", style="dim")
     return 0 if complete else interrupts.status
+
+
+def _hint(arguments: Sequence[str] | None, console: Console) -> None:
+    """Tell the command that goes on."""
+    if arguments is not None:
+        console.print("To go on:", style="dim")
+        print(checkpoint.command(arguments, resume=True), flush=True)
 
 
 def _tell(job: Job, trained: Trained, result: dict[str, Any], console: Console) -> None:
@@ -246,5 +279,10 @@ def _opening(job: Job) -> list[str]:
 
 
 def _needed(job: Job) -> int:
-    """Bytes of two checkpoints, each with four numbers for each weight, a model and a report."""
-    return 9 * 4 * job.n_weights + (8 << 20)
+    """Bytes of two checkpoints, each with four numbers for each weight, a model and a report.
+
+    Less those of the files that they replace.
+    """
+    there = [job.settings.out / name for name in (files.CHECKPOINT, files.MODEL)]
+    replaced = sum(path.stat().st_size for path in there if path.exists())
+    return max(0, 9 * 4 * job.n_weights - replaced) + (8 << 20)

@@ -63,7 +63,7 @@ def train(
     accelerator : accelerate.Accelerator, optional
         Instead of device and precision, for several processes.
     progress : callable (state, losses, examples a second), optional
-        Called about twice a second.
+        Called about twice a second. If it returns True, training ends a step later.
     show : callable (model, step), optional
         Called every `options.show_every` steps and at the end, with the averaged weights.
 
