@@ -46,6 +46,9 @@ UNSUP_INLINE Vec<C> sigmoid(Vec<C> v) {
     return v >= C(0) ? r : e * r;
 }
 
+// Between which float32 sums of squares have lost nothing to its range.
+constexpr double kSmall = 1e-30, kLarge = 1e36;
+
 // One sample's channels, with room for a whole vector from any of them on.
 template <class T>
 class Channels {
@@ -108,7 +111,23 @@ class Channels {
         });
     }
 
+    // A sum over a group in float64, of what `term` makes of each element: where the sums above
+    // have left the range of float32.
+    template <class Term>
+    double wide_sum(const T* x, int64_t begin, int64_t end, const Term& term) const {
+        double total = 0;
+        for (int64_t p = 0; p < g_.grid.places; ++p)
+            for (int64_t c = begin; c < end; c += W) {
+                const int count = int(std::min<int64_t>(W, end - c));
+                Vec<C> v[1];
+                take<T, 1>(x + p * channels_ + c, count, v);
+                for (int l = 0; l < count; ++l) total += term(double(v[0][l]));
+            }
+        return total;
+    }
+
     void statistics(const T* x) {
+        constexpr bool kShort = std::is_same_v<C, float>;
         const int64_t size = channels_ / g_.groups;
         const double n = double(size * g_.grid.places);
         double* sums = sums_.get();
@@ -122,6 +141,8 @@ class Channels {
         for (int64_t c = begin_; c < end_; c += size) {
             double total = 0;
             for (int64_t j = c; j < c + size; ++j) total += sums[j];
+            if (kShort && !std::isfinite(total))
+                total = wide_sum(x, c, c + size, [](double v) { return v; });
             std::fill(mean_ + c, mean_ + c + size, C(total / n));
         }
         add_up<2>([&](int64_t at, int64_t c, int count, auto& sum) UNSUP_INLINE_LAMBDA {
@@ -141,6 +162,12 @@ class Channels {
             for (int64_t j = c; j < c + size; ++j) {
                 off += sums[j] / n;  // of the mean from mean_
                 total += squares[j] / n;
+            }
+            if (kShort && !(total + g_.eps > kSmall && total < kLarge)) {
+                const double mean = double(mean_[c]);
+                off = wide_sum(x, c, c + size, [=](double v) { return v - mean; }) / n;
+                total =
+                    wide_sum(x, c, c + size, [=](double v) { return (v - mean) * (v - mean); }) / n;
             }
             const double inverse = 1 / std::sqrt(std::max(total - off * off, 0.0) + g_.eps);
             std::fill(inverse_ + c, inverse_ + c + size, C(inverse));

@@ -11,8 +11,10 @@
 //
 // in float32, in float64 for float64; each result is rounded once. Sums run in that type over at
 // most kSummed places, in float64 beyond, and the variance is that of deviations from the mean, so
-// u has an error of a few unit roundoffs of max |x - mean| / sqrt(var + eps). An infinity or a NaN
-// makes its group NaN. Threads change no bit.
+// u has an error of a few unit roundoffs of max |x - mean| / sqrt(var + eps). Groups whose sums
+// leave float32's range are summed in float64 throughout: what is needed is |x| < 1e38 and
+// sqrt(var + eps) > 1e-38, in float64 their 1e154 and 1e-154. An infinity or a NaN makes its group
+// NaN. Threads change no bit.
 #pragma once
 
 #include "parallel.hpp"

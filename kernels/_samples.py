@@ -107,11 +107,23 @@ def direct(tensors: Any) -> bool:
 
 
 def _refuse_tangents(tensors: Any) -> None:
-    for value in tensors:
-        if value is not None and forward_ad.unpack_dual(value).tangent is not None:
-            raise NotImplementedError(
-                "noise and denoise have no forward-mode gradient; use backward()"
-            )
+    if _have_tangents(tensors):
+        raise NotImplementedError("noise and denoise have no forward-mode gradient; use backward()")
+
+
+def transformed(tensors: Any) -> bool:
+    """Whether a transform of torch.func or a forward-mode gradient passes through here."""
+    if torch.compiler.is_compiling():
+        return False
+    return torch._C._are_functorch_transforms_active() or (
+        forward_ad._current_level >= 0 and _have_tangents(tensors)
+    )
+
+
+def _have_tangents(tensors: Any) -> bool:
+    return any(
+        value is not None and forward_ad.unpack_dual(value).tangent is not None for value in tensors
+    )
 
 
 def threads_for(x: Any, n_threads: int | None) -> int:

@@ -31,8 +31,9 @@ def group_norm(
 ) -> Any:
     """Return normalised images, modulated and activated.
 
-    It has a gradient, computed by the kernel, and further ones, by the formulas in float64. It can
-    be compiled.
+    It has a gradient, computed by the kernel. What else torch derives from it comes from the
+    formulas in float64, whatever the backend: further gradients, forward-mode ones, and the
+    transforms of torch.func. It can be compiled.
 
     Parameters
     ----------
@@ -88,6 +89,8 @@ def group_norm(
         if value.device != x.device:
             raise ValueError(f"{name} is on {value.device}; it must be on {x.device} like x")
     choose("group_norm", torch_.FORWARD, backend)
+    if _samples.transformed((x, weight, bias, scale, shift)):
+        return torch_.formulas(x, groups, weight, bias, scale, shift, float(eps), bool(silu))
     return torch_.group_norm(
         x, groups, weight, bias, scale, shift, float(eps), bool(silu), n_threads, backend
     )

@@ -166,10 +166,15 @@ def _call(
     )
 
 
-def _ref(x: Any, groups: int, *rest: Any) -> Any:
+def formulas(*arguments: Any) -> Any:
+    """Return the same by operations of torch in float64, in any layout."""
     from unsup_fast.kernels.group_norm import ref
 
-    return ref.group_norm(x, groups, *rest[:-1]).contiguous(memory_format=LAST)
+    return ref.group_norm(*arguments)
+
+
+def _ref(*arguments: Any) -> Any:
+    return formulas(*arguments[:-1]).contiguous(memory_format=LAST)
 
 
 def _ref_gradient(of_out: Any, x: Any, groups: int, *rest: Any) -> Any:

@@ -21,7 +21,8 @@ def small(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def run(tmp_path, small):
-    """Write an untrained model as a run, and one that is cut short."""
+    """Write an untrained model as a run, one that is cut short, and pictures without classes."""
+    np.save(tmp_path / "plain.npy", np.zeros((4, 8, 8), np.uint8))
     config = diffusion.Config((1, 8, 8), ("square", "stripe"), size="tiny", patch=1)
     for name in ("run", "cut"):
         diffusion.Diffusion.build(config).save(tmp_path / name)
@@ -89,6 +90,20 @@ def test_eval(cli, shapes, run, tmp_path):
     assert "fid" not in ran.out
 
 
+def test_eval_of_pictures_of_one_class_tells_it(cli, run, tmp_path):
+    pixels = np.random.default_rng(0).integers(256, size=(6, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "one.npz", x=pixels, y=np.array(["stripe"] * 6))
+    ran = cli("diffusion", "eval", "run", "one.npz", "--timesteps", 2, "--json")
+    found = json.loads(ran.out)
+    assert found["conditional"] is True
+    assert "precision" not in found["parameters"]
+    expected = diffusion.nll_bits_per_dim(
+        diffusion.load(run), pixels[:, None], labels=[1] * 6, n_timesteps=2, seed=0
+    )
+    assert found["bits_per_dim"] == pytest.approx(expected.bits_per_dim, rel=1e-4)
+
+
+EVAL = ["eval", "run", "shapes.npz", "--timesteps", 0, "--features", "none"]
 BAD = {
     "no data": (["train", "-o", "out"], "DATA: name a file or folder of pictures, or pass --data"),
     "two data": (["train", "shapes.npz", "--data", "digits", "-o", "out"], "DATA: name a file"),
@@ -133,6 +148,16 @@ BAD = {
     "features": (
         ["eval", "run", "shapes.npz", "--features", "x"],
         "--features x: is not inception",
+    ),
+    "eval sampler": ([*EVAL, "--sampler", "rk"], "sampler='rk'"),
+    "eval steps": ([*EVAL, "--steps", 0], "steps"),
+    "eval guidance": (
+        ["eval", "run", "plain.npy", *EVAL[3:], "--guidance", 2],
+        "--guidance: needs pictures whose classes",
+    ),
+    "eval weights": (
+        [*EVAL[:-1], "inception", "--weights", "no.pth"],
+        "no.pth",
     ),
     "weights": (["eval", "run", "shapes.npz", "--weights", "w"], "--weights: is for --features"),
     "eval out": (["eval", "run", "shapes.npz", "-o", "e.txt"], "-o e.txt: name a .json file"),

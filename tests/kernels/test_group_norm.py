@@ -47,11 +47,17 @@ def assert_near(found, truth, bound):
     torch.testing.assert_close(found.double(), truth.double(), rtol=bound, atol=bound)
 
 
-@pytest.mark.parametrize("dtype", BOUNDS)
-@pytest.mark.parametrize(("shape", "groups"), SHAPES)
-def test_against_the_reference(monkeypatch, dtype, shape, groups):
+@pytest.fixture
+def poisoned(monkeypatch):
+    """Fill what is to be written with NaN."""
     empty = torch.empty_like
     monkeypatch.setattr(torch_.torch, "empty_like", lambda *a, **b: empty(*a, **b).fill_(torch.nan))
+
+
+@pytest.mark.usefixtures("poisoned")
+@pytest.mark.parametrize("dtype", BOUNDS)
+@pytest.mark.parametrize(("shape", "groups"), SHAPES)
+def test_against_the_reference(dtype, shape, groups):
     for names in GIVEN:
         for silu in (False, True):
             x = 3 * tensor(shape, 9, dtype) + 1
@@ -64,6 +70,7 @@ def test_against_the_reference(monkeypatch, dtype, shape, groups):
             assert_near(found, truth, BOUNDS[dtype])
 
 
+@pytest.mark.usefixtures("poisoned")
 @pytest.mark.parametrize("dtype", BOUNDS)
 @pytest.mark.parametrize(("shape", "groups"), SHAPES)
 def test_gradients_against_the_reference(dtype, shape, groups):
@@ -80,10 +87,10 @@ def test_gradients_against_the_reference(dtype, shape, groups):
             assert_near(f, t, BOUNDS[dtype] * room**0.5 * 2)
 
 
-def gradients(given, of_out, groups, silu, backend):
+def gradients(given, of_out, groups, silu, backend, n_threads=None):
     x = given.pop("x").requires_grad_()
     leaves = {name: value.requires_grad_() for name, value in given.items()}
-    out = group_norm(x, groups, **leaves, silu=silu, backend=backend)
+    out = group_norm(x, groups, **leaves, silu=silu, backend=backend, n_threads=n_threads)
     return torch.autograd.grad(out, [x, *leaves.values()], of_out)
 
 
@@ -104,12 +111,20 @@ def test_against_torchs():
     assert_near(group_norm(x, 6, weight=weight, bias=bias, eps=1e-3, silu=True), truth, 1e-5)
 
 
-def test_threads_and_neighbours_change_no_bit():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_threads_and_neighbours_change_no_bit(dtype):
     for shape, groups in SHAPES:
-        x = tensor(shape, 3, torch.bfloat16).contiguous(memory_format=LAST)
-        one = group_norm(x, groups, silu=True, n_threads=1)
-        assert torch.equal(one, group_norm(x, groups, silu=True, n_threads=2))
-        assert torch.equal(one[-1:], group_norm(x[-1:], groups, silu=True, n_threads=2))
+        x = tensor(shape, 3, dtype).contiguous(memory_format=LAST)
+        of_out, given = tensor(shape, 4, dtype), extras(GIVEN[3], shape, torch.float32)
+        found, of_given = [], []
+        for n in range(1, 6):
+            leaves = {name: value.clone() for name, value in {"x": x, **given}.items()}
+            found.append(group_norm(x, groups, silu=True, n_threads=n))
+            of_given.append(gradients(leaves, of_out, groups, True, None, n))
+        assert torch.equal(found[0][-1:], group_norm(x[-1:], groups, silu=True, n_threads=2))
+        assert all(torch.equal(found[0], other) for other in found)
+        for other in of_given:
+            assert all(map(torch.equal, of_given[0], other))
 
 
 @settings(max_examples=40, deadline=None)
@@ -137,6 +152,18 @@ def test_a_far_mean_costs_nothing():
     assert_near(group_norm(x, 2), group_norm(x.double(), 2, backend="ref"), 2e-5)
     flat = torch.full((1, 8, 4, 4), 1e4)
     assert (group_norm(flat, 2) == 0).all()
+
+
+@pytest.mark.parametrize("factor", [1e-34, 1e-23, 1e-19, 1e17, 1e19, 1e30, 1e37])
+def test_the_range_of_float32_is_no_limit(factor):
+    shape = (2, 12, 9, 31)
+    x, of_out = (factor * (tensor(shape, 4) + 0.1)).float(), tensor(shape, 5).float()
+    given = extras(GIVEN[3], shape, torch.float32)
+    found = group_norm(x, 3, **given, silu=True, eps=0.0)
+    assert_near(found, group_norm(x, 3, **given, silu=True, eps=0.0, backend="ref"), 1e-5)
+    of_x = gradients({"x": x}, of_out, 3, True, None)[0]
+    truth = gradients({"x": x.double()}, of_out.double(), 3, True, "ref")[0]
+    assert_near(of_x, truth, 1e-5 * float(truth.abs().max()))
 
 
 def test_what_is_not_finite_stays_in_its_group():

@@ -1,4 +1,4 @@
-"""noise and denoise under torch's modes and transforms, and on tensors of unusual kinds."""
+"""noise, denoise and group_norm under torch's modes and transforms, and on unusual tensors."""
 
 import pytest
 
@@ -8,6 +8,7 @@ from torch.autograd import forward_ad  # noqa: E402
 from torch.fx.experimental.proxy_tensor import make_fx  # noqa: E402
 
 from unsup_fast.kernels.denoise import denoise, terms  # noqa: E402
+from unsup_fast.kernels.group_norm import group_norm  # noqa: E402
 from unsup_fast.kernels.noise import noise  # noqa: E402
 from unsup_fast.kernels.randn import randn  # noqa: E402
 
@@ -72,6 +73,31 @@ def test_a_tensor_without_memory_is_an_error(run):
     x.untyped_storage().resize_(0)
     with pytest.raises(ValueError, match="has no memory"):
         run(x)
+
+
+def normed(x, weight):
+    return group_norm(x, 2, weight=weight, bias=weight, scale=x[..., 0, 0], silu=True)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_group_norm_has_forward_gradients_and_transforms():
+    x, along = torch.randn(2, 3, 4, 5, 2, dtype=torch.float64)
+    weight, its = torch.randn(2, 4, dtype=torch.float64)
+    value, tangent = torch.func.jvp(normed, (x, weight), (along, its))
+    assert torch.allclose(value, normed(x, weight))
+    apart = [normed(x + h * along, weight + h * its) for h in (1e-5, -1e-5)]
+    assert torch.allclose(tangent, (apart[0] - apart[1]) / 2e-5, atol=1e-7)
+    with forward_ad.dual_level():
+        dual = normed(forward_ad.make_dual(x, along), forward_ad.make_dual(weight, its))
+        assert torch.allclose(forward_ad.unpack_dual(dual).tangent, tangent)
+        assert torch.equal(normed(x, weight), normed(x.clone(), weight))
+
+    leaf = x.clone().requires_grad_()
+    normed(leaf, weight).square().sum().backward()
+    found = torch.func.grad(lambda x: normed(x, weight).square().sum())(x)
+    assert torch.allclose(found, leaf.grad)
+    each = torch.func.vmap(normed, (0, None))(torch.stack([x, along]), weight)
+    assert torch.allclose(each, torch.stack([normed(x, weight), normed(along, weight)]))
 
 
 def test_seeds_of_any_stride():

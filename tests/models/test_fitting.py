@@ -95,6 +95,13 @@ def test_a_run_in_two_parts_is_the_run_in_one(data, tmp_path):
     assert all(torch.equal(value, weights(again)[name]) for name, value in weights(whole).items())
 
 
+def test_what_is_shown_is_one_model(data, tmp_path):
+    shown = []
+    made = train(data, tmp_path, show=lambda model, step: shown.append(model))
+    assert len(shown) == 2
+    assert all(model is made for model in shown)
+
+
 def test_it_shows_models_that_sample(data, tmp_path):
     shown = []
     train(data, tmp_path, show=lambda model, step: shown.append((step, model.sample(2, steps=2))))

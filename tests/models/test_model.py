@@ -8,8 +8,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from unsup_fast.models import diffusion  # noqa: E402
-from unsup_fast.models.diffusion import Config, Diffusion, initial, sample  # noqa: E402
+from unsup_fast.models import diffusion, training  # noqa: E402
+from unsup_fast.models.diffusion import (  # noqa: E402
+    Config,
+    Diffusion,
+    _memory,
+    initial,
+    sample,
+)
 from unsup_fast.models.diffusion.config import CUSTOM, NETWORKS, SAMPLERS, SCHEDULES  # noqa: E402
 from unsup_fast.models.diffusion.objective import OBJECTIVES  # noqa: E402
 from unsup_fast.models.diffusion.sampling import spread_seed  # noqa: E402
@@ -142,6 +148,21 @@ def test_sampling_leaves_the_network_as_it_was(training):
     assert all(
         torch.equal(value, before[name]) for name, value in model.network.state_dict().items()
     )
+    frozen = next(model.network.children()).train(not training)
+    model.sample(2, steps=2)
+    assert frozen.training is not training
+    assert model.network.training is training
+
+
+def test_another_network_takes_the_place_of_one(model):
+    other = Diffusion(model.network, model.config)
+    other.sample(2, label=[0, 1], steps=2)
+    other.network = untrained(classes=CLASSES, objective="flow").network
+    with torch.no_grad():
+        for parameter in other.network.parameters():
+            parameter.mul_(0.5)
+    wanted = Diffusion(other.network, model.config).sample(2, label=[0, 1], steps=2)
+    assert torch.equal(other.sample(2, label=[0, 1], steps=2), wanted)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +174,9 @@ def test_sampling_leaves_the_network_as_it_was(training):
         ({"n": 2, "label": "cow"}, "label='cow' is unknown"),
         ({"n": 2, "label": 3}, "label=3 is unknown"),
         ({"n": 2, "label": -1}, "label=-1 is unknown"),
+        ({"label": 1.7}, "label=1.7 is unknown"),
+        ({"label": [None]}, "label=None is unknown"),
+        ({"label": []}, "n=0 must be at least 1"),
         ({"n": 2, "label": [1, 2, 0]}, "3 labels are given for 2 samples"),
         ({"n": 2, "seed": [1, 2, 0]}, "3 seeds are given for 2 samples"),
         ({"n": 2, "guidance": 2.0}, "guidance needs a label"),
@@ -225,6 +249,61 @@ def test_a_model_of_ones_own_network(tmp_path):
     assert torch.equal(found.sample(5), model.sample(5))
     with pytest.raises(ValueError, match="one of your own; pass the network itself"):
         diffusion.load(tmp_path)
+
+
+class Tied(torch.nn.Module):
+    """Two layers of the same weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
+        self.two.weight = self.one.weight
+
+    def forward(self, x, time, label):
+        """Return what it says of the noise."""
+        return self.two(self.one(x).tanh())
+
+
+def test_weights_may_be_tied(tmp_path):
+    pytest.importorskip("accelerate")
+    config = Config(shape=(3,), network=CUSTOM, clip=None)
+    options = training.Options(steps=3, batch_size=4, save_every=1)
+    data = torch.randn(8, 3)
+    trained = diffusion.train(
+        data, tmp_path, config=config, options=options, network=Tied(), device="cpu"
+    )
+    found = diffusion.load(tmp_path, network=Tied())
+    assert torch.equal(found.sample(5), trained.sample(5))
+    again = diffusion.train(
+        data, tmp_path, config=config, options=options, network=Tied(), device="cpu"
+    )
+    assert torch.equal(again.sample(5), trained.sample(5))
+
+
+@pytest.mark.parametrize(
+    ("line", "place", "files"),
+    [
+        ("0::/inner", "inner", ("memory.max", "memory.current", "inactive_file")),
+        ("0::/not/here", ".", ("memory.max", "memory.current", "inactive_file")),
+        (
+            "4:cpu,memory:/inner",
+            "cpu,memory/inner",
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ),
+    ],
+)
+def test_limits_of_containers_are_kept(tmp_path, line, place, files):
+    own, folder = tmp_path / "own", tmp_path / "groups" / place
+    assert list(_memory.left_in_groups(tmp_path / "groups", own)) == []
+    own.write_text(f"1:pids:/\n{line}\n")
+    folder.mkdir(parents=True)
+    limit, use, idle = files
+    (folder / limit).write_text("1000\n")
+    (folder / use).write_text("800\n")
+    (folder / "memory.stat").write_text(f"anon 1\n{idle} 300\n")
+    assert list(_memory.left_in_groups(tmp_path / "groups", own)) == [500]
+    (folder / limit).write_text("max\n")
+    assert list(_memory.left_in_groups(tmp_path / "groups", own)) == []
 
 
 def test_nothing_there_is_the_systems_error(tmp_path):

@@ -71,6 +71,25 @@ def test_attention_is_a_softmax_over_places(places, dtype, error):
     np.testing.assert_allclose(made.double(), wanted, atol=error)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_unet_has_forward_gradients_and_those_of_functions():
+    network = build("unet").double()
+    x, time, label = batch(dtype=torch.float64)
+    along = draw(*x.shape, seed=1)
+
+    def run(x):
+        return network(x, time, label)
+
+    tangent = torch.func.jvp(run, (x,), (along,))[1]
+    with torch.no_grad():
+        truth = (run(x + 1e-5 * along) - run(x - 1e-5 * along)) / 2e-5
+    torch.testing.assert_close(tangent, truth, rtol=0, atol=1e-7)
+    leaf = x.clone().requires_grad_()
+    run(leaf).square().sum().backward()
+    found = torch.func.grad(lambda x: run(x).square().sum())(x)
+    torch.testing.assert_close(found, leaf.grad, rtol=0, atol=1e-12)
+
+
 def group_norm(x, layer):
     """Return the norm of images [B, C, H, W] from its definition."""
     apart = x.reshape(len(x), layer.num_groups, -1)

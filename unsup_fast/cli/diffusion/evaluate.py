@@ -3,6 +3,7 @@
 import json
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -25,6 +26,7 @@ from unsup_fast.cli.samples import INCEPTION, NONE, RESIZES, Features, extractor
 from unsup_fast.report.numbers import counted, real, seconds
 
 Array = npt.NDArray[Any]
+Extractor = tuple[Callable[[Any], Any], dict[str, Any]]
 
 PICTURES, SAMPLES = 1000, 2000  # by default
 BATCH = 64
@@ -58,8 +60,8 @@ class Settings:
 
     def parameters(self) -> dict[str, Any]:
         """Return what the result says of them."""
-        names = ("timesteps", "seed", "precision")
-        sampling = ("sampler", "steps", "guidance") if self.features else ()
+        names = ("timesteps", "seed")
+        sampling = ("sampler", "steps", "guidance", "precision") if self.features else ()
         return {name: getattr(self, name) for name in (*names, *sampling)}
 
 
@@ -106,8 +108,11 @@ def _evaluated(settings: Settings, console: Console) -> dict[str, Any]:
         with showing(console, silent) as progress, named():
             found = _read(settings, progress, (channels, height, width))
             known = labels_for(found, model.config.classes)
+            features = _features(settings, model, known)
             bits = _bits(settings, model, found, known, progress)
-            fid = _fid(settings, model, found, known, progress) if settings.features else {}
+            fid = {}
+            if features is not None:
+                fid = _fid(settings, model, found, known, features, progress)
     told = [" ".join(str(warning.message).split()) for warning in caught]
     for line in dict.fromkeys(told):
         print(f"warning: {line}", file=sys.stderr)
@@ -132,11 +137,30 @@ def labels_for(found: Data, classes: tuple[str, ...]) -> Array | None:
 
     None if the pictures have no classes, or some that the model has not: it is told none then.
     """
-    if found.labels is None or not set(found.classes) <= set(classes):
+    given = found.found  # where one class is a class too
+    if given.labels is None or not set(given.classes) <= set(classes):
         return None
-    numbers = np.array([classes.index(name) for name in found.classes])
-    known: Array = numbers[found.labels]
+    numbers = np.array([classes.index(name) for name in given.classes])
+    known: Array = numbers[given.labels]
     return known
+
+
+def _features(settings: Settings, model: Any, known: Array | None) -> Extractor | None:
+    """Return what the FID is computed by, if it is asked for; all that it needs is there then."""
+    if settings.features is None:
+        return None
+    model.config.table(settings.sampler, settings.steps)
+    if settings.guidance is not None and known is None:
+        raise UserError("--guidance: needs pictures whose classes the model knows; leave it out")
+    return extractor(
+        Features(
+            features=settings.features,
+            weights=settings.weights,
+            resize=settings.resize,
+            device=str(model.device),
+        ),
+        "features",
+    )
 
 
 def _read(settings: Settings, progress: Silent, shape: tuple[int, int, int]) -> Data:
@@ -189,18 +213,15 @@ def _bits(
 
 
 def _fid(
-    settings: Settings, model: Any, found: Data, known: Array | None, progress: Silent
+    settings: Settings,
+    model: Any,
+    found: Data,
+    known: Array | None,
+    features: Extractor,
+    progress: Silent,
 ) -> dict[str, Any]:
     """Return the distance between new pictures and all that are given."""
-    function, about = extractor(
-        Features(
-            features=settings.features or NONE,
-            weights=settings.weights,
-            resize=settings.resize,
-            device=str(model.device),
-        ),
-        "features",
-    )
+    function, about = features
     n = settings.samples or min(SAMPLES, len(found.pixels))
     labels = None
     if known is not None:  # as frequent as among the pictures

@@ -113,10 +113,10 @@ def write(
     if path.suffix == ".png":
         pictures.save_grid(path, found, columns=models.columns(n_labels, len(found)))
         return
-    arrays: dict[str, Array] = {"samples": np.moveaxis(found, 1, -1)}
+    arrays: dict[str, Any] = {"samples": np.moveaxis(found, 1, -1)}
     if labels is not None:
         arrays |= {"labels": np.array(labels), "classes": np.array(classes)}
     content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, **arrays)
+    np.savez_compressed(content, **arrays)
     with files.replacing(path) as temporary:
         temporary.write_bytes(content.getvalue())

@@ -48,7 +48,11 @@ def run(what: tuple[Hashable, ...], make: Callable[[], Loop], x: Any, seeds: Any
     -------
     tensor like x
     """
-    key = (*what, seeds is None, x.shape, x.stride(), x.dtype, x.device)
+    with torch.cuda.device(x.device):
+        return _run((*what, seeds is None, x.shape, x.stride(), x.dtype, x.device), make, x, seeds)
+
+
+def _run(key: tuple[Hashable, ...], make: Callable[[], Loop], x: Any, seeds: Any) -> Any:
     found = _graphs.get(key)
     if found is None:
         found = _capture(make(), x, seeds)
@@ -76,7 +80,7 @@ def _capture(loop: Loop, x: Any, seeds: Any) -> Graph:
     present.wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     try:
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, stream=side):
             out = loop(own, own_seeds)
     except RuntimeError as error:
         raise RuntimeError(

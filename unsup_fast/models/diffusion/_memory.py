@@ -1,14 +1,22 @@
 """How many samples a network is given at once."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from unsup_fast.models.diffusion._modes import evaluating
+
 SHARE = 0.25  # of the free memory
 MOST = 256
 UNKNOWN = 1 << 30  # bytes taken to be free where nobody says
+GROUP_FILES = (  # of the second version of control groups and of the first
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 def largest_batch(network: Any, shape: Sequence[int], device: Any) -> int:
@@ -24,16 +32,12 @@ def largest_batch(network: Any, shape: Sequence[int], device: Any) -> int:
             total += output.numel() * output.element_size()
 
     hooks = [module.register_forward_hook(count) for module in network.modules()]
-    training = network.training
     try:
-        with torch.no_grad():
-            network.eval()(
-                torch.zeros(1, *shape, device=device), torch.zeros(1, device=device), None
-            )
+        with torch.no_grad(), evaluating(network):
+            network(torch.zeros(1, *shape, device=device), torch.zeros(1, device=device), None)
     finally:
         for hook in hooks:
             hook.remove()
-        network.train(training)
     each = total + 8 * math.prod(shape) * 4
     return max(1, min(MOST, int(SHARE * _free(device)) // each))
 
@@ -42,8 +46,39 @@ def _free(device: Any) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            named = dict(line.split(":", 1) for line in file)
-        return int(named["MemAvailable"].split()[0]) * 1024
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        named = dict(line.split(":", 1) for line in lines)
+        free = int(named["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
-        return UNKNOWN
+        free = UNKNOWN
+    return min([free, *left_in_groups(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))])
+
+
+def left_in_groups(root: Path, own: Path) -> Iterator[int]:
+    """Give what the limits of this process's control groups leave, as those of a container do.
+
+    Parameters
+    ----------
+    root : Path
+        Where the groups are mounted.
+    own : Path
+        File that names those of this process.
+
+    Yields
+    ------
+    int
+        Bytes: limit - use, where what is kept of files that nobody reads now is no use.
+    """
+    places = {root, root / "memory"}  # a container may see its own group as the root
+    with suppress(OSError):
+        for line in own.read_text().splitlines():
+            _, kinds, path = line.split(":", 2)
+            if kinds == "" or "memory" in kinds.split(","):
+                places.add(root / kinds / path.lstrip("/"))
+    for place in places:
+        for limit, use, idle in GROUP_FILES:
+            with suppress(OSError, KeyError, ValueError):
+                most, used = (int((place / name).read_text()) for name in (limit, use))
+                lines = (place / "memory.stat").read_text().splitlines()
+                named = dict(line.split() for line in lines)
+                yield max(0, most - used + int(named[idle]))

@@ -6,6 +6,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from unsup_fast import _replacing
 from unsup_fast._extras import require
 from unsup_fast.models.diffusion.config import Config
@@ -20,8 +22,9 @@ def save(network: Any, config: Config, folder: str | os.PathLike[str]) -> None:
     where = Path(folder)
     where.mkdir(parents=True, exist_ok=True)
     head = json.dumps({"format": FORMAT, "config": asdict(config)}, indent=2)
-    tensors = {
-        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+    tensors = {  # each with memory of its own, as the format has it: weights may be tied
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in network.state_dict().items()
     }
     _replacing.replace(where / WEIGHTS, torch_format.save(tensors, {ENTRY: head}), "the model")
     _replacing.replace(where / SETTINGS, f"{head}\n".encode(), "the model's settings")

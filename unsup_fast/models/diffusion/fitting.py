@@ -33,7 +33,7 @@ def train(
     precision: str = "auto",
     device: Any = None,
     accelerator: Any = None,
-    progress: Callable[[training.State, dict[str, float], float], None] | None = None,
+    progress: Callable[[training.State, dict[str, float], float], bool | None] | None = None,
     show: Callable[[Diffusion, int], None] | None = None,
 ) -> Diffusion:
     """Train a model, from where `folder` left off.
@@ -125,9 +125,7 @@ def train(
         now.descend(value, optimiser)
         return {"loss": value.detach()}
 
-    def averaged(state: training.State) -> Diffusion:
-        return Diffusion(state.averages["network"].eval(), config)
-
+    averaged = Diffusion(state.averages["network"], config)  # one, so that its graph is kept
     training.train(
         state,
         step,
@@ -141,11 +139,11 @@ def train(
             "label_dropout": label_dropout,
             "flip": flip,
         },
-        show=None if show is None else lambda state: show(averaged(state), state.step),
-        keep=lambda state: averaged(state).save(folder),
+        show=None if show is None else lambda state: show(averaged, state.step),
+        keep=lambda _: averaged.save(folder),
         progress=progress,
     )
-    return averaged(state)
+    return averaged
 
 
 def _samples(data: Any, config: Config) -> Any:

@@ -17,6 +17,7 @@ import torch
 from unsup_fast.kernels.noise import noise
 from unsup_fast.kernels.precision import full_precision
 from unsup_fast.models.diffusion import elbo
+from unsup_fast.models.diffusion._modes import evaluating
 from unsup_fast.models.diffusion.objective import Objective
 from unsup_fast.models.diffusion.process import convert
 from unsup_fast.models.diffusion.sampling import spread_seed
@@ -241,14 +242,8 @@ def _timesteps(abar: Array, n: int, count: int | None, seed: int) -> tuple[Any, 
 @contextmanager
 def _plainly(network: Any, device: Any) -> Iterator[None]:
     """Run the network in evaluation mode and without autocast; then leave it as it was."""
-    training = [module for module in network.modules() if module.training]
-    network.eval()
-    try:
-        with full_precision(), torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        for module in training:
-            module.training = True
+    with evaluating(network), full_precision(), torch.autocast(device.type, enabled=False):
+        yield
 
 
 def _counter(progress: Callable[[int, int], object] | None, total: int) -> Callable[[], None]:

@@ -1,8 +1,10 @@
 """`Diffusion`: a network with what it was trained for, which samples, is saved and is loaded."""
 
 import math
+import operator
 import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from time import monotonic
 from typing import Any
 
@@ -12,6 +14,7 @@ import torch
 from unsup_fast.models import precision as precisions
 from unsup_fast.models.diffusion import _storage
 from unsup_fast.models.diffusion._memory import largest_batch
+from unsup_fast.models.diffusion._modes import evaluating
 from unsup_fast.models.diffusion._progress import Line
 from unsup_fast.models.diffusion.config import Config, network_of
 from unsup_fast.models.diffusion.objective import Objective
@@ -134,9 +137,7 @@ class Diffusion:
         size = batch_size or min(n, largest_batch(self.network, self.config.shape, device))
         report = _Batches(progress, len(table.rows), math.ceil(n / size))
         made = torch.empty(n, *self.config.shape, device=device)
-        training = self.network.training
-        self.network.eval()
-        try:
+        with closing(report), evaluating(self.network):
             for start in range(0, n, size):
                 mine = seeds[start : start + size]
                 x = initial(table, (len(mine), *self.config.shape), seed=mine, device=device)
@@ -151,9 +152,6 @@ class Diffusion:
                     callback=callback,
                     progress=report.of(start // size),
                 )
-        finally:
-            report.close()
-            self.network.train(training)
         return made
 
     def labels(self, label: Any, n: int) -> Any:
@@ -174,13 +172,13 @@ class Diffusion:
             raise ValueError(f"{len(each)} labels are given for {n} samples; pass one for each")
         found = []
         for one in each:
-            number = names.index(one) if isinstance(one, str) and one in names else one
-            if isinstance(number, str) or not 0 <= int(number) < len(names):
+            number = names.index(one) if isinstance(one, str) and one in names else _whole(one)
+            if number is None or not 0 <= number < len(names):
                 raise ValueError(
                     f"label={one!r} is unknown; pass a number from 0 to {len(names) - 1} or one of "
                     f"{list(names)}"
                 )
-            found.append(int(number))
+            found.append(number)
         return torch.tensor(found)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
@@ -195,7 +193,7 @@ class Diffusion:
 
     def _conditioned(self, labels: Any, size: int, dtype: Any) -> "_Told":
         """Return the network with labels in memory that is the same at every call (for graphs)."""
-        key = (size, labels is None, dtype, self.device)
+        key = (self.network, size, labels is None, dtype, self.device)
         if key not in self._told:
             self._told[key] = _Told(self.network, labels, dtype, self.device)
         told = self._told[key]
@@ -281,9 +279,16 @@ def _is_many(value: Any) -> bool:
     return several or (isinstance(value, Sequence) and not isinstance(value, str))
 
 
+def _whole(value: Any) -> int | None:
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
 def _count(n: int | None, label: Any, seed: Any) -> int:
     if n is None:
-        return next((len(many) for many in (label, seed) if _is_many(many)), 1)
+        n = next((len(many) for many in (label, seed) if _is_many(many)), 1)
     if n < 1:
         raise ValueError(f"n={n} must be at least 1")
     return n
