@@ -106,10 +106,7 @@ def test_group_norm(benchmark, request, case, library):
             "bench": "group_norm",
             "case": case,
             "library": library,
-            "median_s": stats.median,
-            "min_s": stats.min,
-            "max_s": stats.max,
-            "rounds": stats.rounds,
+            "stats": stats,
             "gb_per_s": rate / 1e9,
             "of_copy": rate / copy_rate(shape, dtype),
         }

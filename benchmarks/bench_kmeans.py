@@ -173,10 +173,7 @@ def record(request, benchmark, case, library, flop, quality):
         {
             "case": case,
             "library": library,
-            "median_s": stats.median,
-            "min_s": stats.min,
-            "max_s": stats.max,
-            "rounds": stats.rounds,
+            "stats": stats,
             "gflops": rate,
             "of_sgemm": rate / sgemm_rate(case),
             "sgemm_gflops": sgemm_rate(case),

@@ -114,8 +114,7 @@ def finished(fit, *arguments):
 def record(request, benchmark, case, library, flop, **found):
     stats = benchmark.stats.stats
     rate = flop / stats.median / 1e12
-    row = {"case": case, "library": library, "median_s": stats.median, "min_s": stats.min}
-    row |= {"max_s": stats.max, "rounds": stats.rounds, "tflops": rate}
+    row = {"case": case, "library": library, "stats": stats, "tflops": rate}
     row |= {"of_matmul": rate / matmul_rate(), "matmul_tflops": matmul_rate()}
     request.config.rows.append(row | {"inertia": "", "wrong_labels": ""} | found)
 

@@ -117,10 +117,7 @@ def test_score(benchmark, request, case, library):
             "bench": "scores",
             "case": case,
             "library": library,
-            "median_s": stats.median,
-            "min_s": stats.min,
-            "max_s": stats.max,
-            "rounds": stats.rounds,
+            "stats": stats,
             "gflops": gflops,
             "of_sgemm": gflops / rate,
         }

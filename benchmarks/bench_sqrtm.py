@@ -130,10 +130,7 @@ def record(request, benchmark, case, library, wrong):
             "bench": "sqrtm",
             "case": case,
             "library": library,
-            "median_s": stats.median,
-            "min_s": stats.min,
-            "max_s": stats.max,
-            "rounds": stats.rounds,
+            "stats": stats,
             "of_dgemm": product_time(case) / stats.median,
             "relative_error": wrong,
         }

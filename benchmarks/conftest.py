@@ -118,7 +118,7 @@ def pytest_sessionfinish(session):
     environment = _environment(device)
     tables = {}
     for row in rows:
-        tables.setdefault(row.pop("bench", "kmeans"), []).append(row)
+        tables.setdefault(row.pop("bench", "kmeans"), []).append(_timed(row))
     for bench, table in tables.items():
         name = bench if device == "cpu" else f"{bench}-{device}"
         with open(folder / f"{name}.csv", "w", newline="") as file:
@@ -126,6 +126,18 @@ def pytest_sessionfinish(session):
             writer.writeheader()
             writer.writerows(row | environment for row in table)
         _chart(table, folder / f"{name}.png")
+
+
+def _timed(row):
+    """Return a row with times in place of pytest-benchmark's statistics."""
+    made = {}
+    for name, value in row.items():
+        if name == "stats":
+            made |= {"median_s": value.median, "min_s": value.min, "max_s": value.max}
+            made["rounds"] = value.rounds
+        else:
+            made[name] = value
+    return made
 
 
 def _chart(rows, path):
