@@ -56,6 +56,15 @@ def test_what_was_trained_is_in_the_folder(data, tmp_path):
     assert float(rows[-1]["loss"]) > 0
 
 
+def test_a_single_class_trains(data, tmp_path):
+    config = Config(shape=(1, 8, 8), classes=("all",), size="tiny", patch=4, network="dit")
+    options = Options(steps=1, batch_size=4)
+    labels = np.zeros(len(data[0]), int)
+    model = train(data, tmp_path / "run", config=config, options=options, labels=labels)
+    assert diffusion.load(tmp_path / "run").config.classes == ("all",)
+    assert model.sample(2, label="all", guidance=2.0, steps=2).shape == (2, 1, 8, 8)
+
+
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("network", ["unet", "dit"])
 def test_the_loss_falls(data, tmp_path, objective, network):

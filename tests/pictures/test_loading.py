@@ -364,7 +364,7 @@ def test_bad_data(tmp_path, name):
 def test_labels_that_are_no_classes(tmp_path):
     data = stored(tmp_path, x=np.zeros((2, 4, 4)), y=np.array([0.5, 1]))
     with pytest.raises(DataError, match=r"array 'y': holds float64; labels are integers or text"):
-        pictures.load(data)
+        pictures.load(data, label_key="y")
     objects = stored(tmp_path, x=np.zeros((2, 4, 4)), y=np.array([None, 1]))
     with pytest.raises(DataError, match="array 'y' is 2 of object; labels are"):
         pictures.load(objects, label_key="y")

@@ -121,6 +121,7 @@ def test_metadata_that_says_nothing(tmp_path, rows, colours, metadata):
     same(pictures.load(tmp_path / "x.parquet"), colours, LABELS, ("0", "1", "2"))
 
 
+LABEL = {"label_key": "label"}
 BAD = {
     "no pictures": ({"image": list("abcdefg")}, {}, "no column of pictures .* only image"),
     "key": ({"image": LABELS}, {"key": "x"}, "has no column 'x'; it has image"),
@@ -129,12 +130,12 @@ BAD = {
     "no rows": ({"image": pa.array([], pa.binary())}, {}, "has no rows"),
     "none read": ({"image": [b""] * 7}, {}, r"no picture could be read \(row 0 \(is no picture"),
     "few labels": (
-        {"image": [b""] * 7, "label": [1, None, 0, 0, 0, 0, 0]}, {}, "lacks 1 of 7 labels",
+        {"image": [b""] * 7, "label": [1, None, 0, 0, 0, 0, 0]}, LABEL, "lacks 1 of 7 labels",
     ),
     "outside": (
-        {"image": [b""] * 7, "label": [0, 1, 3, 0, 0, 0, 0]}, {}, "row 2 is 3, and there are 3 cl",
+        {"image": [b""] * 7, "label": [0, 1, 3, 0, 0, 0, 0]}, LABEL, "row 2 is 3, and there are 3",
     ),
-    "lists": ({"image": [b""] * 7, "label": [[1]] * 7}, {}, "labels are integers or text"),
+    "lists": ({"image": [b""] * 7, "label": [[1]] * 7}, LABEL, "labels are integers or text"),
 }  # fmt: skip
 
 

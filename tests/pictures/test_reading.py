@@ -206,9 +206,13 @@ def test_what_is_no_file_and_what_is_hidden(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     for name in ("a.png", ".thumbnails/a.png"):
         Image.new("RGB", (2, 2)).save(tmp_path / name)
-    found = images(tmp_path)
-    assert [len(batch) for _, batch in found.batches()] == [1]
-    assert found.skipped == []
+    with pytest.warns(
+        UserWarning, match=r"1 files were left out: pipe.png \(is a FIFO\)"
+    ) as caught:
+        source = images(tmp_path)
+    assert caught[0].filename == __file__
+    assert [(done, len(batch)) for done, batch in source.batches()] == [(2, 1)]
+    assert (source.n_images, source.skipped) == (2, ["pipe.png (is a FIFO)"])
 
 
 def test_transparency_is_left_out_in_silence(tmp_path):

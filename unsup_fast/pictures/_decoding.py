@@ -11,7 +11,8 @@ import numpy.typing as npt
 from unsup_fast._tasks import in_order
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks._feed import times
-from unsup_fast.pictures._files import UNREADABLE, picture_of, reason, tell_skipped
+from unsup_fast.pictures._files import UNREADABLE, damage, picture_of, reason, tell_skipped
+from unsup_fast.pictures._folder import printable
 from unsup_fast.pictures._pixels import Bytes
 
 Size = tuple[int, int]
@@ -65,7 +66,7 @@ def gather(
         for part in parts:
             for number, (file, found) in enumerate(part, start=done):
                 if isinstance(found, str):
-                    skipped.append(f"{file} ({found})")
+                    skipped.append(f"{printable(file)} ({found})")
                     continue
                 if not kept:
                     pixels = np.empty((n_files, *found.shape), np.uint8)
@@ -106,13 +107,14 @@ def decoded(content: bytes, size: Size | None, channels: int) -> Bytes:
         If it is no picture, or not whole.
     """
     picture = picture_of(content, None if size is None else 2 * max(size))
-    picture.load()
-    if "exif" in picture.info:
-        picture = _upright(picture)
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        picture = _on_white(picture)
-    picture = picture.convert("L" if channels == 1 else "RGB")
-    return _as_planes(picture if size is None else fitted(picture, size))
+    with damage():
+        picture.load()
+        if "exif" in picture.info:
+            picture = _upright(picture)
+        if "A" in picture.getbands() or "transparency" in picture.info:
+            picture = _on_white(picture)
+        picture = picture.convert("L" if channels == 1 else "RGB")
+        return _as_planes(picture if size is None else fitted(picture, size))
 
 
 def _as_planes(picture: Any) -> Bytes:

@@ -1,42 +1,46 @@
 """Which files of a folder or a zip are pictures, and what is in one."""
 
-import io
+import os
 import warnings
 import zipfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from unsup_fast import _extras
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks._npy import UNZIPPED
+from unsup_fast.pictures import _kinds
+from unsup_fast.pictures._folder import hidden, listing, printable
+from unsup_fast.pictures._kinds import OPTIONAL, SUFFIXES, UNREAD, suffix_of
 
-Array = npt.NDArray[Any]
-
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # others may run programs
 NAMED = 3  # files that a warning lists
+UTF8 = 0x800  # flag of a zip entry whose name is UTF-8
+ENCRYPTED = 0x1
 
 # What reading and decoding raise of a file that is no whole picture.
 UNREADABLE = (*UNZIPPED, ValueError, SyntaxError, OverflowError)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Files:
     """Files that should be pictures, in the order of their names."""
 
     name: str
     """What errors call them: the path."""
     names: list[str]
-    """Paths below it."""
+    """Paths below it, with "/" between their parts."""
     opened: Callable[[], Any]
     """Returns an archive, to be closed, or None."""
     content: Callable[[Any, str], bytes]
-    """Returns the bytes of a file, given what `opened` returned and a name."""
+    """Returns the bytes of a file, for what `opened` returned and a name."""
+    skipped: list[str] = field(default_factory=list)
+    """Files that are left out unopened, each with the reason."""
 
 
 def of_folder(path: Path) -> Files:
@@ -47,18 +51,15 @@ def of_folder(path: Path) -> Files:
     DataError
         If there are none.
     """
-    names = listed(path, SUFFIXES)
-    return _some(Files(str(path), names, lambda: None, lambda _, name: (path / name).read_bytes()))
+    entries = listing(path, (*SUFFIXES, *OPTIONAL, *UNREAD))
 
+    def content(_: Any, name: str) -> bytes:
+        with (path / name).open("rb") as file:
+            n_bytes = os.fstat(file.fileno()).st_size
+            _kinds.check_size(n_bytes)
+            return _whole(file, n_bytes)
 
-def listed(path: Path, suffixes: tuple[str, ...]) -> list[str]:
-    """Return the files in a folder and its subfolders, but hidden ones, in order of their paths."""
-    return sorted(
-        name
-        for file in path.rglob("*")
-        if _is_one(name := str(file.relative_to(path)), suffixes)
-        and not (file.is_dir() or file.is_fifo())
-    )
+    return _files(str(path), entries.names, entries.skipped, lambda: None, content)
 
 
 def of_zip(path: Path) -> Files:
@@ -71,36 +72,102 @@ def of_zip(path: Path) -> Files:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            names = sorted(
-                entry.filename
+            members = {
+                name: entry
                 for entry in archive.infolist()
-                if not entry.is_dir() and _is_one(entry.filename, SUFFIXES)
-            )
+                if not (name := _name(entry)).endswith("/")
+                and not any(map(hidden, PurePosixPath(name).parts))
+            }
     except PermissionError as error:
         raise DataError(f"{path}: permission denied") from error
-    except UNZIPPED as error:
+    except (*UNZIPPED, ValueError) as error:
         raise DataError(f"{path}: is not a zip archive, or is truncated") from error
-    return _some(
-        Files(
-            str(path),
-            names,
-            lambda: zipfile.ZipFile(path),
-            lambda archive, name: bytes(archive.read(name)),
-        )
-    )
+
+    def content(archive: Any, name: str) -> bytes:
+        member = members[name]
+        _check_member(member)
+        with damage(), archive.open(member) as file:
+            return _whole(file, member.file_size)
+
+    names = sorted(n for n in members if suffix_of(n) in (*SUFFIXES, *OPTIONAL, *UNREAD))
+    return _files(str(path), names, [], lambda: zipfile.ZipFile(path), content)
 
 
-def _some(files: Files) -> Files:
-    if not files.names:
-        listed = ", ".join(SUFFIXES)
-        raise DataError(f"{files.name}: holds no pictures ({listed}), in no subfolder either")
-    _extras.check("PIL", "plot", "reading pictures")
-    return files
+def _name(entry: zipfile.ZipInfo) -> str:
+    """Return the path of a member with "/" between its parts.
+
+    Some archivers of Windows write backslashes, and some of macOS write UTF-8 without the flag
+    that says so.
+    """
+    name = entry.filename
+    if not entry.flag_bits & UTF8:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return name.replace("\\", "/")
 
 
-def _is_one(name: str, suffixes: tuple[str, ...]) -> bool:
-    parts = Path(name).parts
-    return name.lower().endswith(suffixes) and not any(part.startswith(".") for part in parts)
+def _check_member(member: zipfile.ZipInfo) -> None:
+    """Raise ValueError for a member that is not to be unpacked."""
+    _kinds.check_size(member.file_size)
+    if member.flag_bits & ENCRYPTED:
+        raise ValueError("is encrypted")
+    # zipfile unpacks other methods a whole chunk at a time, however much comes of it.
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError("is compressed by a method other than deflate")
+
+
+def _whole(file: Any, n_bytes: int) -> bytes:
+    """Return the bytes of an open file; of a large one its head is looked at first."""
+    head: bytes = file.read(12)
+    if n_bytes > _kinds.LARGE:
+        _kinds.check_head(head)
+    return head + bytes(file.read(n_bytes))
+
+
+def _files(
+    name: str,
+    names: Sequence[str],
+    skipped: list[str],
+    opened: Callable[[], Any],
+    content: Callable[[Any, str], bytes],
+) -> Files:
+    """Return what Pillow can read of image files, and warn of what is left out."""
+    if names:
+        _extras.check("PIL", "plot", "reading pictures")
+    able = _kinds.readable() if names else SUFFIXES
+    read = [one for one in names if suffix_of(one) in able]
+    unread = [one for one in names if suffix_of(one) not in able]
+    counts = Counter(map(suffix_of, unread))
+    left_out = [
+        *(
+            f"{n} of {suffix} (Pillow cannot read them here)"
+            for suffix, n in sorted(counts.items())
+        ),
+        *skipped,
+    ]
+    listed = "; ".join(left_out[:NAMED]) + ("; ..." if len(left_out) > NAMED else "")
+    if not read:
+        kinds = ", ".join(SUFFIXES)
+        cause = f"; left out: {listed}" if left_out else ""
+        raise DataError(f"{name}: holds no pictures ({kinds}), in no subfolder either{cause}")
+    if left_out:
+        n_files = len(unread) + len(skipped)
+        warnings.warn(f"{name}: {n_files} files were left out: {listed}", stacklevel=4)
+    skipped = [*skipped, *(f"{printable(one)} (Pillow cannot read it here)" for one in unread)]
+    return Files(name=name, names=read, opened=opened, content=content, skipped=skipped)
+
+
+@contextmanager
+def damage() -> Iterator[None]:
+    """Turn whatever Pillow raises of a file that is damaged or hostile into a ValueError."""
+    try:
+        yield
+    except UNREADABLE:
+        raise
+    except MemoryError:
+        raise ValueError("needs more memory than there is") from None
+    except Exception as error:
+        raise ValueError(f"is damaged ({type(error).__name__})") from error
 
 
 def picture_of(content: bytes, least: int | None = None) -> Any:
@@ -114,19 +181,15 @@ def picture_of(content: bytes, least: int | None = None) -> Any:
     OSError, ValueError, SyntaxError
         If it is no picture, or not whole.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    try:
-        picture: Any = Image.open(io.BytesIO(content), formats=FORMATS)
-    except UnidentifiedImageError:
-        raise ValueError("is no picture") from None
-    except Image.DecompressionBombError as error:
-        raise ValueError(str(error)) from error
-    if least is not None:
-        picture.draft(None, (least, least))
-    if picture.mode.startswith("I;16"):
-        grey = np.asarray(picture, dtype=np.float64) / 257
-        return Image.fromarray(np.rint(grey).astype(np.uint8))
+    with damage():
+        picture = _kinds.open_picture(content)
+        if least is not None:
+            picture.draft(None, (least, least))
+        if picture.mode.startswith("I;16"):
+            grey = np.asarray(picture, dtype=np.float64) / 257
+            return Image.fromarray(np.rint(grey).astype(np.uint8))
     if picture.mode in ("I", "F"):
         raise ValueError(f"pictures of mode {picture.mode} are not read")
     return picture
@@ -134,7 +197,7 @@ def picture_of(content: bytes, least: int | None = None) -> Any:
 
 def reason(error: Exception) -> str:
     """Return an error's words in one line."""
-    return " ".join(str(error).split())
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def tell_skipped(name: str, n_files: int, skipped: Sequence[str], stacklevel: int) -> None:

@@ -1,5 +1,6 @@
 """Labels as positions in the names of their classes."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,11 @@ def beside(key: str) -> list[str]:
     for word in ("images", "image", "data", "pixels"):
         if word in key:
             own += [key.replace(word, name) for name in NAMES]
-    return [*own, *NAMES]
+    return list(dict.fromkeys([*own, *NAMES]))
 
 
 def coded(name: str, values: Any) -> tuple[Labels, Classes]:
-    """Return labels [N] as positions in their classes, which are sorted.
+    """Return labels [N] as positions in their classes, which are in natural order.
 
     Parameters
     ----------
@@ -42,11 +43,49 @@ def coded(name: str, values: Any) -> tuple[Labels, Classes]:
     DataError
         If they are something else.
     """
-    if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
-        values = values.astype(np.int64)
-    if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8", "replace")
-    if values.dtype.kind not in "iubU":
+    if not are_labels(values):
         raise DataError(f"{name}: holds {values.dtype}; labels are integers or text")
-    classes, labels = np.unique(values, return_inverse=True)
-    return labels.astype(np.int64), tuple(str(one) for one in classes.tolist())
+    if values.dtype.kind == "f":
+        values = values.astype(np.int64)
+    elif values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8", "replace")
+    unique, labels = np.unique(values, return_inverse=True)
+    names = [str(one) for one in unique.tolist()]
+    order = sorted(range(len(names)), key=lambda i: natural(names[i]))
+    rank = np.empty(len(names), np.int64)
+    rank[order] = np.arange(len(names))
+    return rank[labels], tuple(names[i] for i in order)
+
+
+def are_labels(values: Any) -> bool:
+    """Whether an array holds what labels are: text, integers, or floats that are integers."""
+    if values.dtype.kind == "f":
+        return bool(
+            np.isfinite(values).all() and (np.abs(values) < 2**53).all() and (values % 1 == 0).all()
+        )
+    return values.dtype.kind in "iubSU"
+
+
+def no_labels(what: str) -> str:
+    """Return the note on an array or column that is called like labels and holds something else."""
+    return f"{what} was not taken for labels: it has not one integer or text for each picture."
+
+
+def natural(name: str) -> tuple[Any, ...]:
+    """Return a key that sorts names as people do: "2" before "10", and "-3" before "-2".
+
+    Runs of digits compare by value, all else by code point. A minus counts where the rest of the
+    name is one number.
+    """
+    if re.fullmatch(r"-[0-9]+", name):
+        length, digits = _size(name[1:])
+        return (0, -length, [-int(digit) for digit in digits], name)
+    parts = re.split(r"([0-9]+)", name)  # text, digits, text ...
+    key = [_size(part) if i % 2 else (-1, part) for i, part in enumerate(parts)]
+    return (1, key, name)
+
+
+def _size(digits: str) -> tuple[int, str]:
+    """Return a key that sorts runs of digits by value, however long they are."""
+    digits = digits.lstrip("0")
+    return len(digits), digits

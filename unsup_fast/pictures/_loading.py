@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,11 @@ import numpy as np
 from unsup_fast import _extras
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks._npy import load as load_npy
-from unsup_fast.pictures import _decoding, _parquet
+from unsup_fast.pictures import _decoding, _kinds, _parquet
 from unsup_fast.pictures._decoding import Size, gather
-from unsup_fast.pictures._files import SUFFIXES, Files, listed, of_folder, of_zip
+from unsup_fast.pictures._files import Files, of_folder, of_zip
+from unsup_fast.pictures._folder import listing, printable
+from unsup_fast.pictures._kinds import SUFFIXES
 from unsup_fast.pictures._labels import Classes, Labels, coded
 from unsup_fast.pictures._parquet import Table
 from unsup_fast.pictures._pixels import Bytes, on_host
@@ -38,6 +40,8 @@ class Pictures:
         Files that were left out, each with the reason.
     name : str
         What errors call them.
+    notes : list of str
+        What was decided about labels that the user may want to know, a sentence each.
     """
 
     pixels: Bytes
@@ -45,6 +49,7 @@ class Pictures:
     classes: Classes
     skipped: list[str]
     name: str
+    notes: list[str] = field(default_factory=list)
 
 
 def load(
@@ -54,6 +59,7 @@ def load(
     channels: int | None = None,
     key: str | None = None,
     label_key: str | None = None,
+    labels: bool = True,
     progress: Progress | None = None,
 ) -> Pictures:
     """Read pictures, and their labels if there are any.
@@ -76,9 +82,12 @@ def load(
     label_key : str, optional
         Which array or column holds the labels. None takes the one whose name goes with that of
         the pictures (`y_train` with `x_train`) or that is called `label`, `y`, `class`,
-        `category`, `target` or their plural, if it has one integer or text for each.
+        `category`, `target` or their plural, if it has one integer or text for each; of an array
+        or column that does not, `notes` tells.
         Of folders and zips the labels are the folders' names: when what all paths begin with is
         left out, each picture's path must begin with one.
+    labels : bool
+        False reads the pictures alone.
     progress : callable, optional
         Called with the number of pictures done, and of all.
 
@@ -102,6 +111,8 @@ def load(
         If files were left out because they cannot be read.
     """
     size = _size(size)
+    if label_key is not None and not labels:
+        raise ValueError(f"label_key={label_key!r} needs labels=True")
     if channels not in (None, 1, 3) or channels is True:
         raise ValueError(f"channels={channels!r}; pass 1, 3 or None")
     if not isinstance(data, str | os.PathLike):
@@ -113,23 +124,24 @@ def load(
     if not path.exists():
         raise DataError(f"{path}: no such file or directory")
     if path.is_dir():
-        tables = [] if listed(path, SUFFIXES) else listed(path, (".parquet",))
+        names = listing(path, SUFFIXES).names
+        tables = [] if names else listing(path, (".parquet",)).names
         if tables:
             paths = [path / name for name in tables]
-            found = _parquet.table(str(path), paths, key, label_key)
-            return _of_parquet(found, size, channels, progress)
+            table = _parquet.table(str(path), paths, key, label_key, labels)
+            return _of_parquet(table, size, channels, progress)
         _no_keys(f"a folder of pictures ({path})", key=key, label_key=label_key)
-        return _of_files(of_folder(path), size, channels, progress)
+        return _of_files(of_folder(path), size, channels, labels, progress)
     if kind == ".parquet":
-        found = _parquet.table(str(path), [path], key, label_key)
-        return _of_parquet(found, size, channels, progress)
+        table = _parquet.table(str(path), [path], key, label_key, labels)
+        return _of_parquet(table, size, channels, progress)
     if kind == ".npz":
-        X, labels, classes = of_npz(path, key, label_key)
+        X, numbers, classes, notes = of_npz(path, key, label_key, labels)
         pixels = of_array(str(path), X, size, channels, progress)
-        return Pictures(pixels, labels, classes, [], str(path))
+        return Pictures(pixels, numbers, classes, [], str(path), notes)
     _no_keys(f"{path}", key=key, label_key=label_key)
     if kind == ".zip":
-        return _of_files(of_zip(path), size, channels, progress)
+        return _of_files(of_zip(path), size, channels, labels, progress)
     if kind == ".npy":
         pixels = of_array(str(path), load_npy(path), size, channels, progress)
         return Pictures(pixels, None, (), [], str(path))
@@ -164,7 +176,11 @@ def _no_keys(what: str, **keys: str | None) -> None:
 
 
 def _of_files(
-    files: Files, size: Size | None, channels: int | None, progress: Progress | None
+    files: Files,
+    size: Size | None,
+    channels: int | None,
+    labels: bool,
+    progress: Progress | None,
 ) -> Pictures:
     archive = files.opened()
 
@@ -177,36 +193,39 @@ def _of_files(
         for start in range(0, len(names), _decoding.CHUNK)
     )
     try:
-        pixels, kept, skipped = gather(files.name, len(names), chunks, decode, progress)
+        pixels, rows, skipped = gather(files.name, len(names), chunks, decode, progress)
     finally:
         if archive is not None:
             archive.close()
-    folders = _folders(names)
+    skipped = [*files.skipped, *skipped]
+    folders = _folders(names) if labels else None
     if folders is None:
         return Pictures(pixels, None, (), skipped, files.name)
-    return Pictures(pixels, *coded(files.name, np.array(folders)[kept]), skipped, files.name)
+    return Pictures(pixels, *coded(files.name, np.array(folders)[rows]), skipped, files.name)
 
 
 def _folders(names: list[str]) -> list[str] | None:
     """Return the first folder of each path below what all share, None if one lies in none."""
-    parents = [Path(name).parts[:-1] for name in names]
+    parents = [PurePosixPath(name).parts[:-1] for name in names]
     for depth, folders in enumerate(zip(*parents, strict=False)):
         if len(set(folders)) > 1:  # all paths agree above
-            return [one[depth] for one in parents]
+            return [printable(parts[depth]) for parts in parents]
     return None
 
 
 def _of_parquet(
-    found: Table, size: Size | None, channels: int | None, progress: Progress | None
+    table: Table, size: Size | None, channels: int | None, progress: Progress | None
 ) -> Pictures:
     _extras.check("PIL", "plot", "reading pictures")
-    labels, classes = _parquet.labels(found)
+    labels, classes, notes = _parquet.labels(table)
 
     def decode(content: bytes | None) -> Bytes:
         if content is None:
             raise ValueError("has no bytes")
+        _kinds.check_size(len(content))
         return _decoding.decoded(content, size, channels or 3)
 
-    chunks = _parquet.chunks(found)
-    pixels, kept, skipped = gather(found.name, found.n_rows, chunks, decode, progress)
-    return Pictures(pixels, None if labels is None else labels[kept], classes, skipped, found.name)
+    chunks = _parquet.chunks(table)
+    pixels, rows, skipped = gather(table.name, table.n_rows, chunks, decode, progress)
+    labels = None if labels is None else labels[rows]
+    return Pictures(pixels, labels, classes, skipped, table.name, notes)

@@ -10,7 +10,7 @@ import numpy as np
 
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks._columns import arrow, listed, reasons
-from unsup_fast.pictures._labels import NAMES, Classes, Labels, coded
+from unsup_fast.pictures._labels import NAMES, Classes, Labels, coded, no_labels
 
 PICTURES = ("image", "img")
 ROWS = 16  # that are decoded together
@@ -29,10 +29,14 @@ class Table:
     label: str | None
     classes: Classes
     """Names of integer labels, if the files tell them."""
+    guessed: bool
+    """Whether `label` was chosen by its name, and not by the user."""
 
 
-def table(name: str, paths: list[Path], key: str | None, label_key: str | None) -> Table:
-    """Find the columns of pictures and of labels.
+def table(
+    name: str, paths: list[Path], key: str | None, label_key: str | None, labels: bool
+) -> Table:
+    """Find the columns of pictures and, if `labels`, of labels.
 
     Raises
     ------
@@ -53,9 +57,17 @@ def table(name: str, paths: list[Path], key: str | None, label_key: str | None) 
         raise DataError(f"{name}: has no rows")
     column = _pictures(name, first, key)
     classes = _classes(first)
-    label = _label(name, first, label_key, classes)
-    nested = bool(arrow().types.is_struct(first.field(column).type))
-    return Table(name, paths, n_rows, column, nested, label, classes.get(label or "", ()))
+    label = _label(name, first, label_key, classes) if labels else None
+    return Table(
+        name=name,
+        paths=paths,
+        n_rows=n_rows,
+        column=column,
+        nested=bool(arrow().types.is_struct(first.field(column).type)),
+        label=label,
+        classes=classes.get(label or "", ()),
+        guessed=label_key is None,
+    )
 
 
 def _pictures(name: str, schema: Any, key: str | None) -> str:
@@ -116,40 +128,50 @@ def chunks(found: Table) -> Iterator[list[tuple[str, bytes | None]]]:
                 row += len(values)
 
 
-def labels(found: Table) -> tuple[Labels | None, Classes]:
-    """Return the labels of all rows, and the names of their classes.
+def labels(table: Table) -> tuple[Labels | None, Classes, list[str]]:
+    """Return the labels of all rows, the names of their classes, and notes.
 
     Raises
     ------
     DataError
-        If some rows have none, or a label is none of the classes.
+        If the column that the user named has no label for some rows, or one of no class.
     """
-    if found.label is None:
-        return None, ()
+    if table.label is None:
+        return None, (), []
     parquet, pa = arrow("parquet"), arrow()
     parts = []
-    for path in found.paths:
+    for path in table.paths:
         with reasons(path, "a Parquet file"), parquet.ParquetFile(path) as file:
-            parts.append(file.read(columns=[found.label]).column(0))
+            parts.append(file.read(columns=[table.label]).column(0))
     column = pa.chunked_array([chunk for part in parts for chunk in part.chunks])
-    where = f"{found.name}: column {found.label!r}"
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if column.null_count == len(column):
-        return None, ()
+        return None, (), []
+    try:
+        return *_coded(table, column), []
+    except DataError:
+        if not table.guessed:
+            raise
+        return None, (), [no_labels(f"column {table.label!r}")]
+
+
+def _coded(table: Table, column: Any) -> tuple[Labels | None, Classes]:
+    """Return the labels of a column and the names of their classes, or raise DataError."""
+    where = f"{table.name}: column {table.label!r}"
     if column.null_count:
         raise DataError(f"{where} lacks {column.null_count} of {len(column)} labels")
     values = column.to_numpy()
     if values.dtype.hasobject and all(isinstance(value, str) for value in values):
         values = values.astype(np.str_)
-    if not found.classes or values.dtype.kind not in "iu":
+    if not table.classes or values.dtype.kind not in "iu":
         return coded(where, values)
     if (values == -1).all():  # how `datasets` marks rows without labels
         return None, ()
-    outside = (values < 0) | (values >= len(found.classes))
+    outside = (values < 0) | (values >= len(table.classes))
     if outside.any():
         row = int(outside.argmax())
         raise DataError(
-            f"{where}: row {row} is {values[row]}, and there are {len(found.classes)} classes"
+            f"{where}: row {row} is {values[row]}, and there are {len(table.classes)} classes"
         )
-    return values.astype(np.int64), found.classes
+    return values.astype(np.int64), table.classes

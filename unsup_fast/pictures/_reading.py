@@ -1,7 +1,7 @@
 """Pictures of a folder, a zip, an `.npz`, an `.npy` or an array, in batches, one decoded ahead."""
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ from unsup_fast.blocks._npy import archive_array, load
 from unsup_fast.pictures._files import (
     UNREADABLE,
     Files,
+    damage,
     of_folder,
     of_zip,
     picture_of,
     reason,
     tell_skipped,
 )
+from unsup_fast.pictures._folder import printable
 from unsup_fast.pictures._pixels import is_tensor
 
 Array = npt.NDArray[Any]
@@ -42,10 +44,16 @@ class Images:
         Files that the last reading left out, each with the reason.
     """
 
-    def __init__(self, name: str, n_images: int, read: Callable[["Images", int], Any]) -> None:
-        self.name, self.n_images = name, n_images
-        self.skipped: list[str] = []
-        self._read = read
+    def __init__(
+        self,
+        name: str,
+        n_images: int,
+        read: Callable[["Images", int], Any],
+        unopened: Sequence[str] = (),
+    ) -> None:
+        self.name, self.n_images = name, n_images + len(unopened)
+        self.skipped: list[str] = list(unopened)
+        self._read, self._unopened = read, tuple(unopened)
 
     def __len__(self) -> int:
         return self.n_images
@@ -66,14 +74,15 @@ class Images:
         UserWarning
             At the end, if files were left out.
         """
-        self.skipped = []
-        done = 0
+        self.skipped = list(self._unopened)
+        done = len(self._unopened)
         with closing(ahead(self._read(self, size))) as found:
             for batch in found:
                 done = min(done + size, self.n_images)
                 if len(batch):
                     yield done, batch
-        tell_skipped(self.name, self.n_images, self.skipped, stacklevel=2)
+        unread = self.skipped[len(self._unopened) :]
+        tell_skipped(self.name, self.n_images - len(self._unopened), unread, stacklevel=2)
 
 
 def images(data: Any, *, key: str | None = None, size: tuple[int, int] | None = None) -> Images:
@@ -143,14 +152,14 @@ def _of_files(files: Files, size: tuple[int, int] | None) -> Images:
                     try:
                         found.append(decoded(files.content(archive, name), size))
                     except UNREADABLE as error:
-                        source.skipped.append(f"{name} ({reason(error)})")
+                        source.skipped.append(f"{printable(name)} ({reason(error)})")
                 alike = len({picture.shape for picture in found}) == 1
                 yield np.stack(found) if alike else found
         finally:
             if archive is not None:
                 archive.close()
 
-    return Images(files.name, len(files.names), read)
+    return Images(files.name, len(files.names), read, files.skipped)
 
 
 def decoded(content: bytes, size: tuple[int, int] | None = None) -> Array:
@@ -167,8 +176,9 @@ def decoded(content: bytes, size: tuple[int, int] | None = None) -> Array:
     from PIL import Image
 
     picture = picture_of(content)
-    picture.info.pop("transparency", None)  # Pillow warns of some that it leaves out
-    picture = picture.convert("RGB")
-    if size is not None and picture.size != size[::-1]:
-        picture = picture.resize(size[::-1], Image.Resampling.BICUBIC)
-    return np.asarray(picture)
+    with damage():
+        picture.info.pop("transparency", None)  # Pillow warns of some that it leaves out
+        picture = picture.convert("RGB")
+        if size is not None and picture.size != size[::-1]:
+            picture = picture.resize(size[::-1], Image.Resampling.BICUBIC)
+        return np.asarray(picture)

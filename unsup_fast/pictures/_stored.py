@@ -13,34 +13,47 @@ from unsup_fast.blocks import DataError
 from unsup_fast.blocks._feed import times
 from unsup_fast.blocks._npy import archive_array, archive_headers
 from unsup_fast.pictures._decoding import Size, resized
-from unsup_fast.pictures._labels import Classes, Labels, beside, coded
+from unsup_fast.pictures._labels import (
+    Classes,
+    Labels,
+    are_labels,
+    beside,
+    coded,
+    no_labels,
+)
 from unsup_fast.pictures._pixels import CHUNK, Array, Bytes, as_bytes, check_values, planes
 
 FIRST = "x_train"  # what is taken of several arrays of pictures
 
 
 def of_npz(
-    path: Path, key: str | None, label_key: str | None
-) -> tuple[Array, Labels | None, Classes]:
-    """Return the pictures of an archive, their labels and the names of the classes."""
+    path: Path, key: str | None, label_key: str | None, labels: bool
+) -> tuple[Array, Labels | None, Classes, list[str]]:
+    """Return the pictures of an archive, their labels, the names of the classes, and notes."""
     headers = archive_headers(path)
     if key is None:
         key = _pictures(path, {name: shape for name, (shape, _) in headers.items()})
     X = archive_array(path, key)
     rows = X.shape[0] if X.ndim else 0
-    if label_key is None:
-        fitting = (name for name in beside(key) if _are_labels(headers.get(name), rows))
-        label_key = next(fitting, None)
-    elif label_key in headers and not _are_labels(headers[label_key], rows):
-        shape, dtype = headers[label_key]
-        raise DataError(
-            f"{path}: array {label_key!r} is {times(shape)} of {dtype}; labels are integers or "
-            f"text, one for each of the {rows} pictures"
-        )
-    if label_key is None:
-        return X, None, ()
-    values = archive_array(path, label_key).reshape(rows)
-    return X, *coded(f"{path}: array {label_key!r}", values)
+    if label_key is not None:
+        if label_key in headers and not _may_be_labels(headers[label_key], rows):
+            shape, dtype = headers[label_key]
+            raise DataError(
+                f"{path}: array {label_key!r} is {times(shape)} of {dtype}; labels are integers or "
+                f"text, one for each of the {rows} pictures"
+            )
+        values = archive_array(path, label_key).reshape(rows)
+        return X, *coded(f"{path}: array {label_key!r}", values), []
+    notes = []
+    for name in beside(key) if labels else ():
+        if name not in headers:
+            continue
+        if _may_be_labels(headers[name], rows):
+            values = archive_array(path, name).reshape(rows)
+            if are_labels(values):
+                return X, *coded(f"{path}: array {name!r}", values), []
+        notes.append(no_labels(f"array {name!r}"))
+    return X, None, (), notes
 
 
 def _pictures(path: Path, shapes: dict[str, tuple[int, ...]]) -> str:
@@ -55,7 +68,7 @@ def _pictures(path: Path, shapes: dict[str, tuple[int, ...]]) -> str:
     return found[0]
 
 
-def _are_labels(header: tuple[tuple[int, ...], np.dtype[Any]] | None, rows: int) -> bool:
+def _may_be_labels(header: tuple[tuple[int, ...], np.dtype[Any]] | None, rows: int) -> bool:
     if header is None:
         return False
     shape, dtype = header

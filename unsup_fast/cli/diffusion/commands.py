@@ -18,6 +18,7 @@ from unsup_fast.cli.diffusion.options import (
     Guidance,
     Key,
     Labels,
+    NoLabels,
     Precision,
     Run,
     RunOut,
@@ -74,6 +75,7 @@ def train(
     ] = None,
     key: Key = None,
     labels: Labels = None,
+    no_labels: NoLabels = False,
     network: Annotated[
         str, typer.Option("--network", metavar="unet|dit", help="U-Net or diffusion transformer.")
     ] = "unet",
@@ -173,6 +175,7 @@ def train(
         channels=channels,
         key=key,
         labels=labels,
+        no_labels=no_labels,
         network=one_of("--network", network, NETWORKS),
         model_size=one_of("--model-size", model_size, SIZES),
         patch=patch,
@@ -275,6 +278,7 @@ def evaluate(
     ] = None,
     key: Key = None,
     labels: Labels = None,
+    no_labels: NoLabels = False,
     timesteps: Annotated[
         int,
         typer.Option(
@@ -331,6 +335,7 @@ def evaluate(
             n=n,
             key=key,
             labels=labels,
+            no_labels=no_labels,
             timesteps=timesteps or None,
             features=features,
             weights=weights,

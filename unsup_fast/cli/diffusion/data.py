@@ -3,7 +3,7 @@
 import hashlib
 import sys
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -83,8 +83,9 @@ def read(
     channels: int | None = None,
     key: str | None = None,
     labels: str | None = None,
+    no_labels: bool = False,
 ) -> Data:
-    """Read all pictures; those that cannot be read are told on stderr.
+    """Read all pictures; what is left out is printed on stderr.
 
     Parameters
     ----------
@@ -96,11 +97,14 @@ def read(
     DataError, UserError
         If there are none that fit the options.
     """
+    if labels is not None and no_labels:
+        raise UserError("--labels and --no-labels exclude each other; pass one of them")
     progress.begin("Reading the pictures")
     if isinstance(source, str):
         if (size, channels, key, labels) != (None,) * 4:
             raise UserError(f"--data {source}: takes no --size, --channels, --key or --labels")
-        return Data(pictures.digits())
+        digits = pictures.digits()
+        return Data(replace(digits, labels=None, classes=()) if no_labels else digits)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = pictures.load(
@@ -109,8 +113,11 @@ def read(
             channels=channels,
             key=key,
             label_key=labels,
+            labels=not no_labels,
             progress=lambda done, total: progress.part(done, total, "read"),
         )
     for warning in caught:
         print(f"warning: {' '.join(str(warning.message).split())}", file=sys.stderr)
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
     return Data(found)

@@ -41,6 +41,7 @@ class Settings:
     n: int | None = None
     key: str | None = None
     labels: str | None = None
+    no_labels: bool = False
     timesteps: int | None = 20
     features: str | None = None
     weights: Path | None = None
@@ -175,6 +176,7 @@ def _read(settings: Settings, progress: Silent, shape: tuple[int, int, int]) -> 
             channels=channels,
             key=settings.key,
             labels=settings.labels,
+            no_labels=settings.no_labels,
         )
     if found.shape != shape:
         raise UserError(

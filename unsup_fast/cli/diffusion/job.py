@@ -28,6 +28,7 @@ class Settings:
     channels: int | None = None
     key: str | None = None
     labels: str | None = None
+    no_labels: bool = False
     network: str = "unet"
     model_size: str = "small"
     patch: int = 2
@@ -119,6 +120,7 @@ def prepare(settings: Settings, console: Console) -> Job:
             channels=settings.channels,
             key=settings.key,
             labels=settings.labels,
+            no_labels=settings.no_labels,
         )
         progress.begin("Loading torch")
         import torch

@@ -46,6 +46,9 @@ Labels = Annotated[
         "--labels", metavar="NAME", help="Which array of an .npz, or column of a table, has labels."
     ),
 ]
+NoLabels = Annotated[
+    bool, typer.Option("--no-labels", help="Read the pictures alone, without classes.")
+]
 Device = Annotated[
     str | None,
     typer.Option(

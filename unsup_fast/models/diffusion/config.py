@@ -92,8 +92,8 @@ class Config:
             raise ValueError(f"dropout={self.dropout} must be at least 0 and below 1")
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"clip={self.clip} must be above 0, or None for data without bounds")
-        if len(set(self.classes)) != len(self.classes) or len(self.classes) == 1:
-            raise ValueError(f"classes={self.classes} must be two or more different names, or none")
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"classes={self.classes} must be different names")
 
     @property
     def alphas_cumprod(self) -> Any:
