@@ -13,7 +13,7 @@ Array = npt.NDArray[Any]
 
 
 def dense(
-    name: str, kind: str, X: Array, notes: tuple[str, ...] = (), path: Path | None = None
+    name: str, kind: str, X: Array, notes: tuple[str, ...] = (), paths: tuple[Path, ...] = ()
 ) -> Feed:
     """Return the feed of an array [N, D], or of images [N, H, W] or [N, H, W, C]."""
     dtype = number_type(X.dtype, name)
@@ -50,7 +50,7 @@ def dense(
         notes=notes,
         array=X.reshape(len(X), n_columns) if in_place else None,
         take=take,
-        path=path,
+        paths=paths,
     )
 
 

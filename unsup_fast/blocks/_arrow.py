@@ -1,26 +1,29 @@
 """Tables in memory and Arrow data sets."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from unsup_fast.blocks import _columns
 from unsup_fast.blocks._feed import DataError, Feed, Piece, skip
+from unsup_fast.blocks._names import unique
+from unsup_fast.blocks._options import TableOptions
 
 NAME = "X"
 VALUES = 1 << 20  # of a batch that is converted at once
+FEW_ROWS = 64  # of a batch that is only looked at
 
 
-def table(data: Any, columns: Sequence[str] | None, exclude: tuple[str, ...]) -> Feed:
+def table(data: Any, options: TableOptions) -> Feed:
     """Return the feed of a pyarrow Table."""
 
     def batches(names: list[str], start: int, most: int) -> Iterator[Any]:
         chosen = data.select(names).slice(start)
         return iter(chosen.to_batches(max_chunksize=most))
 
-    return _feed(data.schema, data.num_rows, batches, columns, exclude)
+    return _feed(data.schema, data.num_rows, batches, options)
 
 
-def frame(data: Any, columns: Sequence[str] | None, exclude: tuple[str, ...]) -> Feed:
+def frame(data: Any, options: TableOptions) -> Feed:
     """Return the feed of a pandas frame, which is converted a few rows at a time."""
     pa = _columns.arrow()
     strange = [name for name in data.columns if not isinstance(name, str)]
@@ -29,7 +32,7 @@ def frame(data: Any, columns: Sequence[str] | None, exclude: tuple[str, ...]) ->
             f"{NAME}: the column {strange[0]!r} has no text for a name; "
             "pass data.to_numpy(), or name all columns"
         )
-    _columns.unique(NAME, list(data.columns))
+    unique(NAME, list(data.columns))
     schema = pa.Schema.from_pandas(data, preserve_index=False)
 
     def batches(names: list[str], start: int, most: int) -> Iterator[Any]:
@@ -38,10 +41,10 @@ def frame(data: Any, columns: Sequence[str] | None, exclude: tuple[str, ...]) ->
             part = data[names].iloc[row : row + most]
             yield pa.RecordBatch.from_pandas(part, schema=fields, preserve_index=False)
 
-    return _feed(schema, len(data), batches, columns, exclude)
+    return _feed(schema, len(data), batches, options)
 
 
-def dataset(data: Any, columns: Sequence[str] | None, exclude: tuple[str, ...]) -> Feed:
+def dataset(data: Any, options: TableOptions) -> Feed:
     """Return the feed of a pyarrow Dataset."""
 
     def batches(names: list[str], start: int, most: int) -> Iterator[Any]:
@@ -51,7 +54,7 @@ def dataset(data: Any, columns: Sequence[str] | None, exclude: tuple[str, ...]) 
         )
         return iter(found)
 
-    return _feed(data.schema, data.count_rows(), batches, columns, exclude, seekable=False)
+    return _feed(data.schema, data.count_rows(), batches, options, seekable=False)
 
 
 def imported(data: Any) -> Any:
@@ -73,8 +76,7 @@ def _feed(
     schema: Any,
     n_rows: int,
     batches: Any,
-    columns: Sequence[str] | None,
-    exclude: tuple[str, ...],
+    options: TableOptions,
     seekable: bool = True,
 ) -> Feed:
     """Return the feed of record batches.
@@ -83,11 +85,12 @@ def _feed(
     row `start` on, or from the first row if `seekable` is false.
     """
     notes: list[str] = []
-    names, is_list = _columns.chosen(NAME, schema, columns, exclude, notes)
+    names, is_list = _columns.chosen(NAME, schema, options, notes)
     if n_rows == 0:
         raise DataError(f"{NAME}: has no rows")
-    first = next((one for one in batches(names, 0, 1) if one.num_rows), None) if is_list else None
-    found = _columns.describe(NAME, schema, names, is_list, first)
+    found = _columns.describe(
+        NAME, schema, names, is_list, lambda: batches(names, 0, FEW_ROWS), options
+    )
     most = max(1, VALUES // found.n_columns)
 
     def pieces(start: int) -> Iterator[Piece]:

@@ -1,7 +1,6 @@
 """Which columns of a table are used, and Arrow's columns as a matrix."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,25 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast import _extras
-from unsup_fast.blocks._feed import TILE, DataError, DType, Piece, copy, matrix, number_type
+from unsup_fast.blocks._feed import (
+    MISSING_HINT,
+    TILE,
+    DataError,
+    DType,
+    Piece,
+    copy,
+    matrix,
+    number_type,
+)
+from unsup_fast.blocks._names import choose, pandas_index, unique
+from unsup_fast.blocks._options import TableOptions
 
 Array = npt.NDArray[Any]
 
+WIDE = 256  # columns from which a batch is converted as a whole
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Columns:
     """The columns that become the matrix."""
 
@@ -29,6 +41,8 @@ class Columns:
     dtype: DType | None
     integers: list[int] | None
     """Columns of the matrix that hold wide integers; None if all do."""
+    missing: bool
+    """Whether missing values become NaN; otherwise they are an error."""
 
 
 def arrow(part: str | None = None) -> ModuleType:
@@ -38,26 +52,31 @@ def arrow(part: str | None = None) -> ModuleType:
 
 
 def chosen(
-    source: str,
-    schema: Any,
-    columns: Sequence[str] | None,
-    exclude: tuple[str, ...],
-    notes: list[str],
+    source: str, schema: Any, options: TableOptions, notes: list[str]
 ) -> tuple[list[str], bool]:
     """Return the names of the columns that are used, and whether it is one list column."""
     pa = arrow()
     unique(source, schema.names)
     numeric = [field.name for field in schema if is_number(pa, field.type)]
     lists = [field.name for field in schema if is_list(pa, field.type)]
-    names = choose(source, schema.names, numeric, lists, columns, exclude, notes)
+    index = pandas_index(schema)
+    names = choose(source, schema.names, numeric, lists, options, notes, index)
+    usable = {*numeric, *lists}
     for name in names:
-        if name not in numeric and name not in lists:
+        if name not in usable:
             kind = schema.field(name).type
             raise DataError(f"{source}: column {name!r} holds {kind}, not numbers")
     return names, names[0] in lists
 
 
-def describe(source: str, schema: Any, names: list[str], is_list: bool, first: Any) -> Columns:
+def describe(
+    source: str,
+    schema: Any,
+    names: list[str],
+    is_list: bool,
+    batches: Callable[[], Iterable[Any]],
+    options: TableOptions,
+) -> Columns:
     """Return what is known of the chosen columns.
 
     Parameters
@@ -67,24 +86,49 @@ def describe(source: str, schema: Any, names: list[str], is_list: bool, first: A
     schema : pyarrow.Schema
     names : list of str
     is_list : bool
-    first : pyarrow.RecordBatch or None
-        With a row at least; only looked at for the length of lists.
+    batches : callable
+        Returns record batches with these columns; only looked at for the length of lists.
+    options : TableOptions
     """
     kinds = [schema.field(name).type for name in names]
     if not is_list:
         found = [_numpy_type(kind) for kind in kinds]
         dtype, integers = _float_for(source, found)
         listed_types = " and ".join(dict.fromkeys(map(str, found)))
-        return Columns(tuple(names), False, len(names), listed_types, dtype, integers)
+        return Columns(
+            names=tuple(names),
+            is_list=False,
+            n_columns=len(names),
+            source_dtype=listed_types,
+            dtype=dtype,
+            integers=integers,
+            missing=options.missing,
+        )
     value = _numpy_type(kinds[0].value_type)
     width = getattr(kinds[0], "list_size", 0)
     if width <= 0:
-        value_of = first.column(first.schema.get_field_index(names[0]))[0].as_py()
-        width = len(value_of) if value_of is not None else 1
+        width = _first_length(batches(), names[0])
     if width == 0:
         raise DataError(f"{source}: column {names[0]!r} has empty lists")
     dtype, integers = _float_for(source, [value])
-    return Columns(tuple(names), True, width, str(value), dtype, None if integers else [])
+    return Columns(
+        names=tuple(names),
+        is_list=True,
+        n_columns=width,
+        source_dtype=str(value),
+        dtype=dtype,
+        integers=None if integers else [],
+        missing=options.missing,
+    )
+
+
+def _first_length(batches: Iterable[Any], name: str) -> int:
+    """Return the length of the first list of a column, 1 if all are missing."""
+    for batch in batches:
+        lists = batch.column(batch.schema.get_field_index(name)).drop_null()
+        if len(lists):
+            return len(lists[0])
+    return 1
 
 
 def _numpy_type(kind: Any) -> DType:
@@ -110,15 +154,18 @@ def piece(source: str, batch: Any, columns: Columns, row: int) -> Piece:
     Raises
     ------
     DataError
-        If a value is missing, or lists differ in length.
+        If a value is missing and may not be, or lists differ in length.
     """
     parts = [batch.column(batch.schema.get_field_index(name)) for name in columns.names]
-    for name, part in zip(columns.names, parts, strict=True):
-        if part.null_count:
-            missing = int(np.argmax(part.is_null().to_numpy(zero_copy_only=False)))
-            raise DataError(f"{source}: row {row + missing}, column {name!r} is missing")
+    if not columns.missing:
+        for name, part in zip(columns.names, parts, strict=True):
+            if part.null_count:
+                at = row + first_null(part)
+                raise DataError(f"{source}: row {at}, column {name!r} is missing; {MISSING_HINT}")
     if columns.is_list:
         return matrix(_unlisted(source, parts[0], columns, row))
+    if len(parts) >= WIDE and (rows := _wide(batch, columns)) is not None:
+        return matrix(rows)
     values = [_values(part) for part in parts]  # D times [M]
     tile = max(1, TILE // len(values))
     halves = all(column.dtype == np.float16 for column in values)
@@ -127,19 +174,39 @@ def piece(source: str, batch: Any, columns: Columns, row: int) -> Piece:
         for low in range(start, stop, tile):
             high = min(low + tile, stop)
             rows = out[low - start : high - start]  # [tile, D]
-            beside = np.empty(rows.shape, np.float16) if halves else rows
+            target = np.empty(rows.shape, np.float16) if halves else rows
             for j, column in enumerate(values):
-                beside[:, j] = column[low:high]
+                target[:, j] = column[low:high]
             if halves:
-                copy(beside, rows)
+                copy(target, rows)
 
     return Piece(batch.num_rows, fill)
+
+
+def _wide(batch: Any, columns: Columns) -> Array | None:
+    """Return a batch of very many columns of one floating type as a matrix, None of others.
+
+    One call for all columns: a NumPy array of each would cost more than reading the values.
+    """
+    pa = arrow()
+    kinds = set(batch.schema.types)
+    same = len(kinds) == 1 and kinds <= {pa.float32(), pa.float64()}
+    if not same or tuple(batch.schema.names) != columns.names or not hasattr(batch, "to_tensor"):
+        return None
+    rows: Array = batch.to_tensor(null_to_nan=True, row_major=True).to_numpy()
+    return rows
+
+
+def first_null(column: Any) -> int:
+    """Return the position of the first missing value of an Arrow array."""
+    return int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
 
 
 def _unlisted(source: str, lists: Any, columns: Columns, row: int) -> Array:
     """Return the values of lists, which must all have one length, as [M, D]."""
     name, width = columns.names[0], columns.n_columns
-    lengths = arrow("compute").list_value_length(lists).to_numpy(zero_copy_only=False)
+    present = lists.is_valid().to_numpy(zero_copy_only=False)
+    lengths = arrow("compute").list_value_length(lists).fill_null(width).to_numpy()
     uneven = lengths != width
     if uneven.any():
         at = int(uneven.argmax())
@@ -148,72 +215,29 @@ def _unlisted(source: str, lists: Any, columns: Columns, row: int) -> Array:
             f"row 0 has {width}; all must have as many"
         )
     values = lists.flatten()
-    if values.null_count:
-        missing = int(np.argmax(values.is_null().to_numpy(zero_copy_only=False)))
-        at, position = divmod(missing, width)
-        raise DataError(f"{source}: row {row + at}, column {name!r} lacks value number {position}")
-    return _values(values).reshape(-1, width)
+    if values.null_count and not columns.missing:
+        at, position = divmod(first_null(values), width)
+        raise DataError(
+            f"{source}: row {row + at}, column {name!r} lacks value number {position}; "
+            f"{MISSING_HINT}"
+        )
+    rows = _values(values).reshape(-1, width)
+    if present.all():
+        return rows
+    out = np.full((len(lists), width), np.nan, np.result_type(rows.dtype, np.float32))
+    out[present] = rows
+    return out
 
 
 def _values(numbers: Any) -> Array:
+    """Return an Arrow array as an array, with NaN where a value is missing."""
     pa = arrow()
     if pa.types.is_decimal(numbers.type):
         numbers = numbers.cast(pa.float64())
+    if pa.types.is_boolean(numbers.type) and numbers.null_count:
+        numbers = numbers.cast(pa.int8())
     values: Array = numbers.to_numpy(zero_copy_only=False)
     return values
-
-
-def choose(
-    source: str,
-    names: list[str],
-    numeric: list[str],
-    lists: list[str],
-    columns: Sequence[str] | None,
-    exclude: tuple[str, ...],
-    notes: list[str],
-) -> list[str]:
-    """Decide which columns are used, and note which are not."""
-    if columns is not None:
-        if not len(columns):
-            raise DataError(
-                f"{source}: columns is empty; name one of {listed(names)}, or pass None"
-            )
-        for name in columns:
-            if name not in names:
-                raise DataError(f"{source}: has no column {name!r}; it has {listed(names)}")
-        unique(source, columns)
-        if len(columns) > 1 and any(name in lists for name in columns):
-            raise DataError(f"{source}: a list column cannot be used beside others; choose only it")
-        return list(columns)
-    numbers = [name for name in numeric if name not in exclude]
-    vectors = [name for name in lists if name not in exclude]
-    if vectors and len(numbers) + len(vectors) > 1:
-        raise DataError(
-            f"{source}: has list columns ({listed(vectors)}) and others that hold numbers "
-            f"({listed(numbers) if numbers else 'none'}); choose with --columns"
-        )
-    chosen = vectors or numbers
-    if not chosen:
-        separated = len(names) == 1 and any(mark in names[0] for mark in ";\t")
-        hint = "; is the separator a comma?" if separated else ""
-        raise DataError(f"{source}: has no column of numbers, only {listed(names)}{hint}")
-    skipped = [name for name in names if name not in chosen and name not in exclude]
-    if skipped:
-        notes.append(f"Skipped columns that are not numbers: {listed(skipped)}.")
-    return chosen
-
-
-def unique(source: str, names: Sequence[str]) -> None:
-    """Raise if two columns have one name."""
-    name, count = Counter(names).most_common(1)[0]
-    if count > 1:
-        raise DataError(f"{source}: {count} columns are called {name!r}; names must differ")
-
-
-def listed(names: Sequence[str], most: int = 8) -> str:
-    """Return names in one line, the first few of many."""
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def is_number(pa: Any, kind: Any) -> bool:

@@ -17,8 +17,10 @@ from unsup_fast.kernels.widen import widen
 Array = npt.NDArray[Any]
 DType = np.dtype[Any]
 
+BLOCK = 64 << 20  # bytes of a block if nobody says otherwise
 # Beyond this magnitude float32 no longer holds every integer.
 EXACT_IN_FLOAT32 = 1 << 24
+MISSING_HINT = "fill it in, or pass --missing drop or mean (missing= in Python)"
 TILE = 1 << 17  # values that are converted at a time, so that they stay in cache
 
 
@@ -64,8 +66,14 @@ class Feed:
     """Whether reading means work that is worth memory to save: unpacking, parsing, a function."""
     seekable: bool = True
     """Whether starting at a later row saves reading the ones before."""
-    path: Path | None = None
-    """The file, if the data are one."""
+    paths: tuple[Path, ...] = ()
+    """The files, if the data are in files."""
+    later_notes: Callable[[], tuple[str, ...]] = tuple
+    """Notes about what only reading tells."""
+    row_indices: Array | None = None
+    """Which rows of the data these are, if rows with missing values were dropped."""
+    n_rows_of_data: int | None = None
+    """Rows of the data with those that were dropped, if any were."""
 
 
 def matrix(rows: Any) -> Piece:

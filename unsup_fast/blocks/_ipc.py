@@ -1,6 +1,6 @@
 """Arrow's own files: `.arrow` and `.feather`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import accumulate, islice
 from pathlib import Path
@@ -11,24 +11,24 @@ import numpy as np
 from unsup_fast.blocks import _columns
 from unsup_fast.blocks._columns import Columns
 from unsup_fast.blocks._feed import DataError, Feed, Piece, later
+from unsup_fast.blocks._options import TableOptions
 
 MAGIC = b"ARROW1"  # what a file of the file format begins with
 
 
-def feed(path: Path, kind: str, columns: Sequence[str] | None, exclude: tuple[str, ...]) -> Feed:
+def feed(path: Path, kind: str, options: TableOptions) -> Feed:
     """Return the feed of an Arrow file, of the file or stream format, read by record batches."""
     notes: list[str] = []
     with _columns.reasons(path, "an Arrow file"), _opened(path, None) as file:
         schema = file.schema
-    names, is_list = _columns.chosen(str(path), schema, columns, exclude, notes)
+    names, is_list = _columns.chosen(str(path), schema, options, notes)
     fields = [schema.get_field_index(name) for name in names]
     sizes = [batch.num_rows for batch in _batches(path, fields[:1], 0)]
     if not sum(sizes):
         raise DataError(f"{path}: has no rows")
-    first = None
-    if is_list:
-        first = next(_batches(path, fields, int(np.argmax(np.array(sizes) > 0))))
-    found = _columns.describe(str(path), schema, names, is_list, first)
+    found = _columns.describe(
+        str(path), schema, names, is_list, lambda: _batches(path, fields, 0), options
+    )
 
     def pieces(start: int) -> Iterator[Piece]:
         return _pieces(path, found, fields, sizes, start)
@@ -44,7 +44,7 @@ def feed(path: Path, kind: str, columns: Sequence[str] | None, exclude: tuple[st
         integers=found.integers,
         names=found.names,
         notes=tuple(notes),
-        path=path,
+        paths=(path,),
         decoded=True,
     )
 

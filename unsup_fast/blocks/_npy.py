@@ -27,7 +27,7 @@ DAMAGED = (*UNZIPPED, ValueError, KeyError, SyntaxError, TokenError)
 def feed(path: Path) -> Feed:
     """Return the feed of an `.npy` file: in place, mapped, or read a part at a time."""
     mapped = load(path)
-    feed = _arrays.dense(str(path), "npy", mapped, path=path)
+    feed = _arrays.dense(str(path), "npy", mapped, paths=(path,))
     if feed.array is not None or not mapped.flags.c_contiguous:
         return feed
     # Read, not mapped: a file that shrinks meanwhile is then an error and not the end of us.

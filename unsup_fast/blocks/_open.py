@@ -9,39 +9,57 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from unsup_fast.blocks import _arrays, _calls, _files
+from unsup_fast.blocks import _arrays, _calls, _files, _missing
 from unsup_fast.blocks._feed import DataError, Feed
+from unsup_fast.blocks._options import TableOptions
 from unsup_fast.blocks._source import Source
+
+ENDS = '"\r\n'  # of values and rows of CSV text, which cannot separate values
 
 
 def source(
     data: Any,
     *,
-    columns: Sequence[str] | None = None,
+    columns: Sequence[str] | str | None = None,
     key: str | None = None,
     exclude: Sequence[str] = (),
     chunk_size: int | None = None,
+    header: bool | None = None,
+    separator: str | None = None,
+    missing: str = "error",
 ) -> Source:
     """Return the rows of `data` as a source of blocks, without reading more than it must.
 
     Parameters
     ----------
-    data : path, array, sparse matrix, table, data frame or callable
-        A `.npy`, `.npz`, `.csv`, `.parquet`, `.arrow` or `.feather` file; a NumPy array of any
+    data : path, list of paths, array, sparse matrix, table, data frame or callable
+        A `.npy`, `.npz`, `.csv`, `.tsv`, `.csv.gz`, `.tsv.gz`, `.parquet`, `.arrow` or `.feather`
+        file; a directory of Parquet files, in the order of the numbers in their names, or a list
+        of some, all with the same columns; a NumPy array of any
         layout or anything with ``__array__``, images (three or four dimensions) being flattened to
         one row each; a SciPy matrix, made dense a block at a time; a pyarrow Table, RecordBatch or
         Dataset; a pandas frame; a frame with ``__arrow_c_stream__`` or ``to_arrow``, as those of
         polars; or a function without arguments that returns an iterator of matrices, anew each
         time it is called. An `.npz` is unpacked into memory.
-    columns : sequence of str, optional
-        Columns of a table to use, in this order; one list column stands for all its values.
-        None takes all numeric columns, or the only list column.
+    columns : sequence of str or str, optional
+        Columns of a table to use, in this order; the values of a list column are columns, too.
+        A str is one name, or names with commas between them, quoted as in CSV. None takes all
+        numeric columns, or the only list column.
     key : str, optional
         Which array of an `.npz` to take; needed if several have two dimensions or more.
     exclude : sequence of str
         Columns of a table not to take when `columns` is None.
     chunk_size : int, optional
         Rows of a block; None takes as many as fill 64 MiB.
+    header : bool, optional
+        Whether the first line of a CSV file holds the names of the columns. None decides by what
+        stands in and below it; a doubtful choice is in the `notes` of the source.
+    separator : str, optional
+        Character between the values of a CSV file; None finds a comma, semicolon, tab or bar.
+    missing : {"error", "drop", "mean"}
+        What to do about missing values, NaN among them: raise, leave their rows out (see
+        `Source.row_indices`), or put in the mean of the other values in the column. The latter two
+        take a pass over the data at once.
 
     Returns
     -------
@@ -68,26 +86,54 @@ def source(
     if chunk_size is not None and (not isinstance(chunk_size, Integral) or chunk_size < 1):
         raise ValueError(f"chunk_size={chunk_size!r} is not a number of rows; pass an int >= 1")
     if isinstance(data, Source):
-        if columns is not None or key is not None or chunk_size not in (None, data.chunk_size):
+        stated = (columns, key, header, separator) != (None,) * 4 or missing != "error"
+        if stated or chunk_size not in (None, data.chunk_size):
             raise ValueError("data is a Source already; pass columns, key and chunk_size to that")
         return data
-    if isinstance(data, str | Path):
-        feed = _files.feed(Path(data), columns, key, tuple(exclude))
-    else:
-        if key is not None:
-            raise ValueError(f"key={key!r} is for .npz files; pass none with {_type(data)}")
-        feed = _table(data, columns, tuple(exclude)) or _untabled(data, columns)
+    if missing not in _missing.CHOICES:
+        raise ValueError(f"missing={missing!r} is not one of {', '.join(_missing.CHOICES)}")
+    options = TableOptions(
+        columns=columns,
+        exclude=tuple(exclude),
+        header=header,
+        separator=_checked(separator),
+        missing=missing != "error",
+    )
+    feed = _feed(data, options, key)
+    if missing != "error":
+        feed = _missing.applied(feed, missing)
     return Source(feed, None if chunk_size is None else int(chunk_size))
 
 
-def _table(data: Any, columns: Sequence[str] | None, exclude: tuple[str, ...]) -> Feed | None:
+def _feed(data: Any, options: TableOptions, key: str | None) -> Feed:
+    if isinstance(data, str | Path):
+        return _files.feed(Path(data), options, key)
+    if key is not None:
+        raise ValueError(f"key={key!r} is for .npz files; pass none with {_type(data)}")
+    if options.header is not None or options.separator is not None:
+        raise ValueError(f"header and separator are for CSV files; pass none with {_type(data)}")
+    if isinstance(data, list | tuple) and data and all(isinstance(x, str | Path) for x in data):
+        return _files.several([Path(x) for x in data], options)
+    return _table(data, options) or _untabled(data, options.columns)
+
+
+def _checked(separator: str | None) -> str | None:
+    """Return a separator if it can be one."""
+    if separator is None or (len(separator) == 1 and separator.isascii() and separator not in ENDS):
+        return separator
+    raise ValueError(
+        f"separator={separator!r} is not one character other than a quote or line end; "
+        "pass ',', ';' or '\\t', for instance"
+    )
+
+
+def _table(data: Any, options: TableOptions) -> Feed | None:
     """Return the feed of data with named columns, None for other data."""
     from unsup_fast.blocks import _arrow
 
-    options = (columns, exclude)
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(data, pandas.DataFrame):
-        return _arrow.frame(data, *options)
+        return _arrow.frame(data, options)
     pa = sys.modules.get("pyarrow")
     if pa is not None:
         if isinstance(data, pa.RecordBatchReader):
@@ -98,16 +144,16 @@ def _table(data: Any, columns: Sequence[str] | None, exclude: tuple[str, ...]) -
         if isinstance(data, pa.RecordBatch):
             data = pa.Table.from_batches([data])
         if isinstance(data, pa.Table):
-            return _arrow.table(data, *options)
+            return _arrow.table(data, options)
     dataset = sys.modules.get("pyarrow.dataset")
     if dataset is not None and isinstance(data, dataset.Dataset):
-        return _arrow.dataset(data, *options)
+        return _arrow.dataset(data, options)
     if hasattr(data, "__arrow_c_stream__") or hasattr(data, "to_arrow"):
-        return _arrow.table(_arrow.imported(data), *options)
+        return _arrow.table(_arrow.imported(data), options)
     return None
 
 
-def _untabled(data: Any, columns: Sequence[str] | None) -> Feed:
+def _untabled(data: Any, columns: Sequence[str] | str | None) -> Feed:
     if columns is not None:
         raise DataError(f"X: columns are for tables; {_type(data)} has no names")
     if sp.issparse(data):

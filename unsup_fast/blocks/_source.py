@@ -11,13 +11,22 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast.blocks._ahead import ahead
-from unsup_fast.blocks._feed import EXACT_IN_FLOAT32, DataError, DType, Feed, Piece, cut, matrix
+from unsup_fast.blocks._feed import (
+    BLOCK,
+    EXACT_IN_FLOAT32,
+    MISSING_HINT,
+    DataError,
+    DType,
+    Feed,
+    Piece,
+    cut,
+    matrix,
+)
 from unsup_fast.blocks._memory import Memory
 from unsup_fast.kernels.moments import Moments, moments
 
 Array = npt.NDArray[Any]
 
-BLOCK = 64 << 20  # bytes of a block if nobody says otherwise
 KEPT = 128 << 20  # bytes of converted blocks that are kept, so that little data are read once
 DECODED = 4  # times as many are kept of data that must be decoded
 
@@ -46,12 +55,17 @@ class Source:
         (height, width) or (height, width, channels) if the data are images.
     array : ndarray of shape (N, D) or None
         All rows, if they are in memory or a memory map and need no conversion.
+    paths : tuple of Path
+        The files, if the data are in files.
+    row_indices : ndarray of shape (N,) or None
+        Which rows of the data these are, if rows with missing values were dropped.
     """
 
     def __init__(self, feed: Feed, chunk_size: int | None = None) -> None:
         self.name, self.kind, self.names = feed.name, feed.kind, feed.names
         self.n_columns, self.source_dtype = feed.n_columns, feed.source_dtype
         self.image_shape, self.array = feed.image_shape, feed.array
+        self.paths, self.row_indices = feed.paths, feed.row_indices
         self._feed, self._chunk_size, self._n_rows = feed, chunk_size, feed.n_rows
         self._marks: dict[int, int] = {}  # of the blocks that were checked, by first row
         self._moments: dict[int, tuple[int, Moments]] = {}
@@ -106,12 +120,17 @@ class Source:
         return self.n_rows, self.n_columns
 
     @property
+    def n_rows_of_data(self) -> int:
+        """Rows of the data, with those that were dropped for missing values."""
+        return self.n_rows if self._feed.n_rows_of_data is None else self._feed.n_rows_of_data
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What is done to the data, in sentences for the user."""
-        given = self.source_dtype
-        if given == str(self.dtype):
-            return self._feed.notes
-        return (*self._feed.notes, f"Values are {given} and are converted to {self.dtype}.")
+        notes = (*self._feed.notes, *self._feed.later_notes())
+        if self.source_dtype == str(self.dtype):
+            return notes
+        return (*notes, f"Values are {self.source_dtype} and are converted to {self.dtype}.")
 
     @cached_property
     def moments(self) -> Moments:
@@ -310,9 +329,12 @@ class Source:
         if self.names is not None:
             each = len(self.names) == self.n_columns
             where = f"column {self.names[j]!r}" if each else f"column {self.names[0]!r}, value {j}"
-        raise DataError(
-            f"{self.name}: row {row + i}, {where} is {block[i, j]}; values must be finite"
-        )
+        row += i
+        if self.row_indices is not None:
+            row = int(self.row_indices[row])
+        value = block[i, j]
+        hint = f" (missing values: {MISSING_HINT})" if np.isnan(value) else ""
+        raise DataError(f"{self.name}: row {row}, {where} is {value}; values must be finite{hint}")
 
     def _refuse_changed(self) -> None:
         if _state(self._feed) != self._state:
@@ -325,15 +347,16 @@ class Source:
         return DataError(f"{self.name}: changed after it was first read ({how}); {advice}")
 
 
-def _state(feed: Feed) -> tuple[int, int] | None:
-    """Return what tells a file from a later state of itself."""
-    if feed.path is None:
-        return None
-    try:
-        status = feed.path.stat()
-    except OSError as error:
-        raise DataError(f"{feed.name}: cannot be read any more: {error.strerror}") from error
-    return status.st_size, status.st_mtime_ns
+def _state(feed: Feed) -> list[tuple[int, int]]:
+    """Return what tells files from a later state of themselves."""
+    state = []
+    for path in feed.paths:
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read any more: {error.strerror}") from error
+        state.append((status.st_size, status.st_mtime_ns))
+    return state
 
 
 def _merged(parts: list[tuple[int, Moments]]) -> Moments:

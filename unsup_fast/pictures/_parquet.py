@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from unsup_fast.blocks import DataError
-from unsup_fast.blocks._columns import arrow, listed, reasons
+from unsup_fast.blocks._columns import arrow, reasons
+from unsup_fast.blocks._names import listed
 from unsup_fast.pictures._labels import NAMES, Classes, Labels, coded, no_labels
 
 PICTURES = ("image", "img")

@@ -1,0 +1,174 @@
+"""Missing values: rows that hold one left out, or the mean of the column put in."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unsup_fast.blocks._feed import (
+    BLOCK,
+    EXACT_IN_FLOAT32,
+    DataError,
+    DType,
+    Feed,
+    Piece,
+    cut,
+)
+from unsup_fast.blocks._memory import Memory
+from unsup_fast.kernels.moments import moments
+
+Array = npt.NDArray[Any]
+
+CHOICES = ("error", "drop", "mean")
+SHOWN = 5  # rows that a note names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What a pass over the data tells of missing values."""
+
+    incomplete: Array
+    """Whether a row lacks a value, [N]."""
+    n_missing: int
+    means: Array
+    """Means of the values that are there, [D] float64; NaN of a column without any."""
+    dtype: DType
+    """Type of the blocks."""
+
+
+def applied(feed: Feed, missing: str) -> Feed:
+    """Return a feed without missing values.
+
+    Parameters
+    ----------
+    feed : Feed
+        Missing values are NaN.
+    missing : {"drop", "mean"}
+    """
+    if feed.array is not None and moments(feed.array).bad is None:
+        return feed
+    survey = _survey(feed)
+    feed = replace(feed, n_rows=len(survey.incomplete), dtype=survey.dtype)
+    if survey.n_missing == 0:
+        return feed
+    return _dropped(feed, survey) if missing == "drop" else _filled(feed, survey)
+
+
+def _survey(feed: Feed) -> Survey:
+    dtype = np.dtype(np.float64) if feed.dtype is None else feed.dtype
+    integers = slice(None) if feed.integers is None else feed.integers
+    counts = np.zeros(feed.n_columns, np.int64)
+    means = np.zeros(feed.n_columns)
+    incomplete, n_missing, largest = [], 0, 0.0
+    size = max(1, BLOCK // (8 * feed.n_columns))
+    with closing(cut(feed, 0, size, dtype, Memory())) as blocks:
+        for block in blocks:
+            lacking = np.isnan(block)  # [M, D]
+            incomplete.append(lacking.any(axis=1))
+            present = len(block) - lacking.sum(axis=0)  # [D]
+            n_missing += int(lacking.sum())
+            counts += present
+            block[lacking] = 0
+            # Divided first, so that a sum of finite values is finite.
+            part = (block / block.dtype.type(len(block))).sum(axis=0, dtype=np.float64)
+            part *= len(block) / np.maximum(present, 1)
+            means += (part - means) * (present / np.maximum(counts, 1))
+            if feed.dtype is None:
+                largest = max(largest, float(np.abs(block[:, integers]).max(initial=0)))
+    if not incomplete:
+        raise DataError(f"{feed.name}: has no rows")
+    if feed.dtype is None:
+        dtype = np.dtype(np.float64 if largest > EXACT_IN_FLOAT32 else np.float32)
+    means[counts == 0] = np.nan
+    return Survey(
+        incomplete=np.concatenate(incomplete), n_missing=n_missing, means=means, dtype=dtype
+    )
+
+
+def _dropped(feed: Feed, survey: Survey) -> Feed:
+    """Return the feed of the rows that lack nothing."""
+    complete = np.flatnonzero(~survey.incomplete)
+    n_rows, n_dropped = len(survey.incomplete), int(survey.incomplete.sum())
+    if not len(complete):
+        raise DataError(f"{feed.name}: all {n_rows} rows have missing values, so none is left")
+
+    def pieces(start: int) -> Iterator[Piece]:
+        row = int(complete[start])
+        for piece in feed.pieces(row):
+            low, high = np.searchsorted(complete, (row, row + piece.n_rows))
+            if high > low:
+                yield _selected(piece, complete[low:high] - row)
+            row += piece.n_rows
+        if row != n_rows:
+            raise DataError(f"{feed.name}: changed after it was first read")
+
+    def take(indices: Array) -> Array:
+        assert feed.take is not None
+        return feed.take(complete[indices])
+
+    rows = ", ".join(map(str, np.flatnonzero(survey.incomplete)[:SHOWN]))
+    more = " ..." if n_dropped > SHOWN else ""
+    note = f"Dropped {n_dropped} of {n_rows} rows, with missing values ({rows}{more})."
+    return replace(
+        feed,
+        pieces=pieces,
+        n_rows=len(complete),
+        array=None,
+        take=None if feed.take is None else take,
+        notes=(*feed.notes, note),
+        row_indices=complete,
+        n_rows_of_data=n_rows,
+    )
+
+
+def _selected(piece: Piece, positions: Array) -> Piece:
+    """Return these rows of a piece, in ascending order."""
+
+    def fill(start: int, stop: int, out: Array) -> None:
+        low, high = int(positions[start]), int(positions[stop - 1]) + 1
+        if high - low == stop - start:
+            piece.fill(low, high, out)
+            return
+        rows = np.empty((high - low, out.shape[1]), out.dtype)
+        piece.fill(low, high, rows)
+        out[...] = rows[positions[start:stop] - low]
+
+    return Piece(len(positions), fill)
+
+
+def _filled(feed: Feed, survey: Survey) -> Feed:
+    """Return the feed with the mean of its column in place of a missing value."""
+    without = np.flatnonzero(np.isnan(survey.means))
+    if len(without):
+        j = int(without[0])
+        column = repr(feed.names[j]) if feed.names and len(feed.names) > j else str(j)
+        raise DataError(f"{feed.name}: column {column} has no values, so no mean; leave it out")
+
+    def put_in(rows: Array) -> None:
+        i, j = np.nonzero(np.isnan(rows))
+        rows[i, j] = survey.means[j]
+
+    def filled(piece: Piece) -> Piece:
+        def fill(start: int, stop: int, out: Array) -> None:
+            piece.fill(start, stop, out)
+            put_in(out)
+
+        return Piece(piece.n_rows, fill)
+
+    def take(indices: Array) -> Array:
+        assert feed.take is not None
+        rows = np.array(feed.take(indices), dtype=feed.dtype)
+        put_in(rows)
+        return rows
+
+    note = f"Put the mean of the column in place of {survey.n_missing} missing values."
+    return replace(
+        feed,
+        pieces=lambda start: map(filled, feed.pieces(start)),
+        array=None,
+        take=None if feed.take is None else take,
+        notes=(*feed.notes, note),
+    )
