@@ -2,6 +2,7 @@
 
 import sys
 from importlib.util import find_spec
+from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
@@ -38,19 +39,49 @@ def gpu(X: Any, device: Any) -> Any:
 def source_of(X: Any) -> Source | None:
     """Return data that come in blocks as a source, None for what is validated as a whole.
 
-    These are sources, pyarrow's tables and data sets, and memory maps, which may be too large for
-    a converted copy.
+    These are sources, pyarrow's tables and data sets, frames of pandas and polars with a column of
+    lists, and memory maps, which may be too large for a converted copy.
+
+    Raises
+    ------
+    TypeError
+        If X is the path of a file.
     """
     if isinstance(X, Source):
         return X
+    if isinstance(X, str | PathLike):
+        call = f'blocks.source("{fspath(X)}")'
+        raise TypeError(f"X is a path, not rows; pass {call} in its place, as in fit({call})")
     pa, dataset = sys.modules.get("pyarrow"), sys.modules.get("pyarrow.dataset")
     if (
         (isinstance(X, np.memmap) and X.ndim == 2)
         or (pa is not None and isinstance(X, pa.Table | pa.RecordBatch))
         or (dataset is not None and isinstance(X, dataset.Dataset))
+        or _has_lists(X)
     ):
         return blocks.source(X)
     return None
+
+
+def _has_lists(X: Any) -> bool:
+    """Whether X is a frame of pandas or polars with a column of lists."""
+    pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
+    if pandas is not None and isinstance(X, pandas.DataFrame):
+        return any(_is_list(X.iloc[:, j]) for j, kind in enumerate(X.dtypes) if kind.kind == "O")
+    if polars is not None and isinstance(X, polars.DataFrame):
+        return any(isinstance(kind, polars.List | polars.Array) for kind in X.dtypes)
+    return False
+
+
+def _is_list(column: Any) -> bool:
+    """Whether a pandas column of any objects holds lists or arrays, by the first that is there."""
+    arrow = getattr(column.dtype, "pyarrow_dtype", None)
+    if arrow is not None:
+        return "list" in str(arrow)
+    present = column.notna().to_numpy()
+    if not present.any():
+        return False
+    return isinstance(column.iloc[int(present.argmax())], list | tuple | np.ndarray)
 
 
 def check_columns(estimator: Any, source: Source, *, reset: bool) -> None:

@@ -1,5 +1,6 @@
 """`.npy` and `.npz` files."""
 
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,18 @@ from unsup_fast.blocks._feed import DataError, Feed, Piece, matrix, times
 
 Array = npt.NDArray[Any]
 
+NPY = b"\x93NUMPY"  # what a file begins with
+LONGEST = 2**63 - 1
 STEP = 1 << 20  # bytes read at once, so that they are converted while in cache
 
 # What a zip archive raises that is not whole, encrypted, or compressed in some other way.
 UNZIPPED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
-DAMAGED = (*UNZIPPED, ValueError, KeyError, SyntaxError, TokenError)
+# What NumPy raises about a header that is no literal of Python, or holds other things than it must.
+UNPARSED = (
+    *(ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError),
+    *(SyntaxError, TokenError, RecursionError, MemoryError),
+)
+DAMAGED = (*UNZIPPED, *UNPARSED)
 
 
 def feed(path: Path) -> Feed:
@@ -57,29 +65,71 @@ def archive(path: Path, key: str | None) -> Feed:
 def load(path: Path) -> Array:
     """Map an `.npy` file into memory, or say why that cannot be done."""
     try:
+        _check_length(path)
         array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (DataError, FileNotFoundError):
+        raise
     except PermissionError as error:
         raise DataError(f"{path}: permission denied") from error
-    except (ValueError, EOFError, OSError, SyntaxError, TokenError) as error:
+    except (EOFError, OSError, *UNPARSED) as error:
         raise DataError(_why_not_npy(path, error)) from error
     if not isinstance(array, np.ndarray):
         raise DataError(f"{path}: is an .npz archive; rename it to end in .npz")
     return array
 
 
+def _check_length(path: Path) -> None:
+    """Raise unless an `.npy` file has a header that can be, and the bytes that it promises."""
+    with path.open("rb") as file:
+        if file.read(len(NPY)) != NPY:
+            return  # np.load says what else it may be
+        file.seek(0)
+        shape, dtype = _header(file)
+        promised = math.prod(shape) * dtype.itemsize
+        length = path.stat().st_size - file.tell()
+    if not dtype.hasobject and promised > length:
+        raise DataError(
+            f"{path}: is truncated ({length:,} bytes of values, its header promises "
+            f"{times(shape)} of {dtype})"
+        )
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Read the header of an array; return its shape and type.
+
+    Raises
+    ------
+    ValueError, or another of UNPARSED
+        If it is none, or the shape is not one.
+    """
+    version = np.lib.format.read_magic(file)
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
+    shape, _, dtype = read(file)
+    if not all(type(size) is int and 0 <= size <= LONGEST for size in shape):
+        raise ValueError("the shape in its header is not one of integers from 0 to 2^63 - 1")
+    return shape, dtype
+
+
 def _why_not_npy(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
-        start = file.read(6)
+        start = file.read(len(NPY))
     if not start:
         return f"{path}: is empty (0 bytes)"
-    if start != b"\x93NUMPY":
+    if start != NPY:
         return f"{path}: is not an .npy file (it does not begin like one)"
     reason = str(error)
-    if "object" in reason.lower():
+    if "Object arrays" in reason:
         return f"{path}: holds Python objects, which are never unpickled; save an array of numbers"
-    if "mmap length" in reason or "EOF" in reason:
+    if "mmap length" in reason or "EOF: reading" in reason:
         return f"{path}: is truncated (fewer bytes than its header promises)"
-    return f"{path}: cannot be read as .npy ({' '.join(reason.split())})"
+    reason = " ".join(reason.split())
+    if len(reason) > 150 or "malformed" in reason or not isinstance(error, ValueError):
+        reason = "its header is not a dict of descr, fortran_order and shape"
+    return f"{path}: cannot be read as .npy ({reason})"
 
 
 def archive_array(path: Path, key: str | None, least: int = 2) -> Array:
@@ -102,6 +152,9 @@ def _npz(path: Path, key: str | None, notes: list[str], least: int = 2) -> Array
             raise DataError(
                 f"{path}: array {name!r} holds Python objects, which are never unpickled"
             )
+        shape, dtype = headers[name]
+        if math.prod(shape) * dtype.itemsize > archive.getinfo(f"{name}.npy").file_size:
+            raise DataError(f"{path}: array {name!r} is truncated; it is not {times(shape)}")
         with archive.open(f"{name}.npy") as file:
             array: Array = np.lib.format.read_array(file, allow_pickle=False)
     return array
@@ -125,14 +178,7 @@ def _headers(archive: zipfile.ZipFile) -> dict[str, tuple[tuple[int, ...], np.dt
     found: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
     for name in archive.namelist():
         with archive.open(name) as file:
-            version = np.lib.format.read_magic(file)
-            header = (
-                np.lib.format.read_array_header_1_0
-                if version == (1, 0)
-                else np.lib.format.read_array_header_2_0
-            )
-            shape, _, dtype = header(file)
-            found[name.removesuffix(".npy")] = shape, dtype
+            found[name.removesuffix(".npy")] = _header(file)
     return found
 
 

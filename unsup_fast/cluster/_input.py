@@ -138,7 +138,9 @@ def check_range(farthest: float, dtype: Any) -> None:
 
 def batch(estimator: Any, X: Any, sample_weight: Any) -> Passes:
     """Validate more rows for a model that `partial_fit` goes on with; see `fitted`."""
-    rows, _, shift = fitted(estimator, X)
+    rows, centers, shift = fitted(estimator, X)
+    if isinstance(rows, Source):
+        rows = rows.whole().astype(centers.dtype, copy=False)
     workers = threads.effective(estimator.n_threads)
     return Passes(rows, shift, weights(sample_weight, rows), workers, False)
 
