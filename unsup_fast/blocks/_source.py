@@ -260,6 +260,25 @@ class Source:
         )
         return Source(feed, self.chunk_size)
 
+    def rows_of_data(self, rows: Array) -> Array:
+        """Return which rows of the data these rows are, counted with those that were dropped."""
+        return rows if self.row_indices is None else self.row_indices[rows]
+
+    def spread(self, values: Array, fill: Any) -> Array:
+        """Return a value for each row of the data from one for each row [N, ...].
+
+        Parameters
+        ----------
+        values : ndarray of shape (N, ...)
+        fill : scalar
+            For rows that were dropped for missing values.
+        """
+        if self.row_indices is None:
+            return values
+        spread = np.full((self.n_rows_of_data, *values.shape[1:]), fill, values.dtype)
+        spread[self.row_indices] = values
+        return spread
+
     def whole(self) -> Array:
         """Return all rows in one array [N, D]: in place if they can be used there."""
         if self.array is not None:

@@ -69,8 +69,12 @@ class Saver:
 
 def fingerprint(path: Path, source: Source | None = None) -> dict[str, Any]:
     """Return what tells a file from another or from a later state of itself."""
-    status = path.stat()
-    found: dict[str, Any] = {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+    paths = source.paths if source is not None and source.paths else (path,)
+    states = [each.stat() for each in paths]
+    found: dict[str, Any] = {
+        "size": sum(state.st_size for state in states),
+        "mtime_ns": max(state.st_mtime_ns for state in states),
+    }
     if source is not None:
         found |= {"shape": list(source.shape), "dtype": str(source.dtype)}
     return found

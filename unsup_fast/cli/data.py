@@ -1,6 +1,7 @@
 """Reading and checking what a command is given: rows, weights, sizes of pictures."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,56 @@ def weights_column(weights: str | None) -> tuple[str, ...]:
     return () if weights is None or Path(weights).exists() else (weights,)
 
 
-def read_weights(data: Path, source: Source, weights: str | None) -> Array | None:
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """The options of a command that say how its data are read."""
+
+    data: Path
+    columns: str | None = None
+    key: str | None = None
+    chunk_size: int | None = None
+    header: bool | None = None
+    separator: str | None = None
+    missing: str = "error"
+
+    def data_course(self) -> dict[str, Any]:
+        """Return what decides the course of a run, as compared when it is resumed."""
+        return {
+            "--columns": self.columns,
+            "--key": self.key,
+            "--chunk-size": self.chunk_size,
+            "--header": self.header,
+            "--separator": self.separator,
+            "--missing": self.missing,
+        }
+
+    def data_parameters(self, source: Source) -> dict[str, Any]:
+        """Return what `summary.json` says of the options."""
+        return {
+            "columns": list(source.names or ()) if self.columns else None,
+            "key": self.key,
+            "chunk_size": self.chunk_size,
+            "header": self.header,
+            "separator": self.separator,
+            "missing": self.missing,
+        }
+
+
+def open_source(settings: DataSettings, exclude: tuple[str, ...] = ()) -> Source:
+    """Return the rows that the options name."""
+    return blocks.source(
+        settings.data,
+        columns=settings.columns,
+        key=settings.key,
+        exclude=exclude,
+        chunk_size=settings.chunk_size,
+        header=settings.header,
+        separator=settings.separator,
+        missing=settings.missing,
+    )
+
+
+def read_weights(settings: DataSettings, weights: str | None, source: Source) -> Array | None:
     """Return the weights of the rows, of a file or a column of the data.
 
     Raises
@@ -37,8 +87,13 @@ def read_weights(data: Path, source: Source, weights: str | None) -> Array | Non
     if column and source.names is None:
         raise UserError(f"--weights {weights}: no such file")
     if column:
-        return blocks.weights_from(data, blocks.source(data, columns=column).whole()[:, 0])
-    return blocks.read_vector(weights, source.n_rows)
+        rows = blocks.source(
+            settings.data, columns=column, header=settings.header, separator=settings.separator
+        )
+        vector = blocks.weights_from(settings.data, rows.whole()[:, 0])
+    else:
+        vector = blocks.read_vector(weights, source.n_rows_of_data)
+    return vector if source.row_indices is None else vector[source.row_indices]
 
 
 def check_rows(data: Path, source: Source, needed: int, option: str) -> None:
@@ -67,7 +122,14 @@ def named(source: Source) -> bool:
 
 
 def for_model(
-    model: Any, data: Path, columns: Sequence[str] | None, key: str | None, chunk_size: int | None
+    model: Any,
+    data: Path,
+    columns: str | None,
+    key: str | None,
+    chunk_size: int | None,
+    header: bool | None,
+    separator: str | None,
+    missing: str,
 ) -> Source:
     """Return rows for a fitted model; of a table the columns that it was fitted on.
 
@@ -76,10 +138,24 @@ def for_model(
     UserError, DataError
         If the data cannot be read, or have other columns.
     """
+    if missing == "mean":
+        raise UserError(
+            "--missing mean: a fitted model holds no means of the rows that it was fitted on; pass "
+            "--missing drop, or fill the values in"
+        )
     names = model.__dict__.pop("feature_names_in_", None)
+    chosen: Sequence[str] | str | None = columns
     if columns is None and names is not None and data.suffix.lower() not in (".npy", ".npz"):
-        columns = tuple(names.tolist())
-    source = blocks.source(data, columns=columns, key=key, chunk_size=chunk_size)
+        chosen = tuple(names.tolist())
+    source = blocks.source(
+        data,
+        columns=chosen,
+        key=key,
+        chunk_size=chunk_size,
+        header=header,
+        separator=separator,
+        missing=missing,
+    )
     if source.n_columns != model.n_features_in_:
         hint = "; choose them with --columns" if source.names is not None else ""
         raise UserError(

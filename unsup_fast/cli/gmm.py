@@ -11,10 +11,18 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
-from unsup_fast import blocks, report
+from unsup_fast import report
 from unsup_fast.blocks import Source
 from unsup_fast.cli import checkpoint, files, matrices, results
-from unsup_fast.cli.data import TABLES, check_rows, image_shape, read_weights, weights_column
+from unsup_fast.cli.data import (
+    TABLES,
+    DataSettings,
+    check_rows,
+    image_shape,
+    open_source,
+    read_weights,
+    weights_column,
+)
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.mixtures import Fits, Found, Kept
@@ -28,16 +36,12 @@ CRITERIA = ("bic", "aic")
 STARTS = ("kmeans", "k-means++", "random_from_data", "random")
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(DataSettings):
     """The options of the command, as given."""
 
-    data: Path
     out: Path
     n_components: tuple[int, ...]
-    columns: tuple[str, ...] | None = None
-    key: str | None = None
-    chunk_size: int | None = None
     weights: str | None = None
     init: str = "kmeans"
     covariance: str = "full"
@@ -60,9 +64,7 @@ class Settings:
         """Return what decides the course of a run, as compared when it is resumed."""
         return {
             "-k": list(self.n_components),
-            "--columns": list(self.columns) if self.columns else None,
-            "--key": self.key,
-            "--chunk-size": self.chunk_size,
+            **self.data_course(),
             "--weights": self.weights,
             "--covariance": self.covariance,
             "--init": self.init,
@@ -163,18 +165,12 @@ def _fit(job: Job, kept: Kept, console: Console, interrupts: Interrupts) -> Foun
 
 def prepare(settings: Settings) -> Job:
     """Read and check everything that the settings name."""
-    source = blocks.source(
-        settings.data,
-        columns=settings.columns,
-        key=settings.key,
-        exclude=weights_column(settings.weights),
-        chunk_size=settings.chunk_size,
-    )
+    source = open_source(settings, exclude=weights_column(settings.weights))
     source.moments  # noqa: B018  reads all values, and so finds what is wrong with them
     if source.n_rows < 2:
         raise UserError(f"{settings.data}: has one row; a mixture needs two")
     check_rows(settings.data, source, settings.n_components[-1], "-k")
-    weights = read_weights(settings.data, source, settings.weights)
+    weights = read_weights(settings, settings.weights, source)
     shape = image_shape(source, settings.images)
     return Job(
         settings,
@@ -236,6 +232,7 @@ def _finish(job: Job, found: Found, console: Console, interrupts: Interrupts) ->
 def _write_rows(job: Job, model: Any, labels: Array) -> list[str]:
     """Write labels, and probabilities if they are wanted; return the files' names."""
     out, table = job.settings.out, job.source.kind in TABLES
+    labels = job.source.spread(labels, results.NO_LABEL)
     results.write_labels(out / files.LABELS[table], labels)
     if not job.settings.proba:
         return [files.LABELS[table]]
@@ -262,9 +259,7 @@ def summarise(job: Job, found: Found) -> dict[str, Any]:
             "reg_covar": settings.reg_covar,
             "seed": settings.seed,
             "threads": settings.threads,
-            "columns": list(settings.columns) if settings.columns else None,
-            "key": settings.key,
-            "chunk_size": settings.chunk_size,
+            **settings.data_parameters(job.source),
             "weights": settings.weights,
         },
         "result": {

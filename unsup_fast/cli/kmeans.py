@@ -14,7 +14,14 @@ from rich.console import Console
 from unsup_fast import blocks, report
 from unsup_fast.blocks import Source
 from unsup_fast.cli import checkpoint, files, results
-from unsup_fast.cli.data import check_rows, image_shape, read_weights, weights_column
+from unsup_fast.cli.data import (
+    DataSettings,
+    check_rows,
+    image_shape,
+    open_source,
+    read_weights,
+    weights_column,
+)
 from unsup_fast.cli.errors import UserError, zero_row
 from unsup_fast.cli.fitting import Kept, Result, fit
 from unsup_fast.cli.interrupts import Interrupts
@@ -28,16 +35,12 @@ Array = npt.NDArray[Any]
 STARTS = ("k-means++", "k-means||", "random")
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(DataSettings):
     """The options of the command, as given."""
 
-    data: Path
     out: Path
     n_clusters: int
-    columns: tuple[str, ...] | None = None
-    key: str | None = None
-    chunk_size: int | None = None
     weights: str | None = None
     init: str = "k-means++"
     max_iter: int = 300
@@ -58,9 +61,7 @@ class Settings:
         """Return what decides the course of a run, as compared when it is resumed."""
         return {
             "-k": self.n_clusters,
-            "--columns": list(self.columns) if self.columns else None,
-            "--key": self.key,
-            "--chunk-size": self.chunk_size,
+            **self.data_course(),
             "--weights": self.weights,
             "--init": self.init,
             "--tol": self.tol,
@@ -159,17 +160,11 @@ def prepare(settings: Settings) -> Job:
     if settings.init not in STARTS:
         blocks.kind_of(Path(settings.init))
     lines = Lines(settings.text) if settings.text else None
-    source = blocks.source(
-        settings.data,
-        columns=settings.columns,
-        key=settings.key,
-        exclude=weights_column(settings.weights),
-        chunk_size=settings.chunk_size,
-    )
+    source = open_source(settings, exclude=weights_column(settings.weights))
     source.moments  # noqa: B018  reads all values, and so finds what is wrong with them
-    n_rows, n_columns = source.shape
+    n_rows, n_columns = source.n_rows_of_data, source.n_columns
     check_rows(settings.data, source, settings.n_clusters, "-k")
-    weights = read_weights(settings.data, source, settings.weights)
+    weights = read_weights(settings, settings.weights, source)
     fingerprints = checkpoint.fingerprints(settings.data, source, settings.weights)
     if lines is not None and lines.count != n_rows:
         raise UserError(

@@ -57,6 +57,8 @@ def zero_rows(data: Path) -> Iterator[None]:
 def computed(source: Source, function: Callable[[Array], Array], width: int) -> Iterator[Array]:
     """Yield what a function makes of the rows, in blocks of a modest size.
 
+    Rows that were dropped for missing values are NaN.
+
     Parameters
     ----------
     source : Source of shape (N, D)
@@ -65,14 +67,30 @@ def computed(source: Source, function: Callable[[Array], Array], width: int) -> 
     width : int
     """
     step = max(1, BLOCK_VALUES // max(width, source.n_columns))
+    done, end = 0, 0  # rows of the source, and of the data
     with closing(source.blocks()) as found:
         for row, block in found:
             for start in range(0, len(block), step):
                 try:
-                    yield function(block[start : start + step])
+                    part = function(block[start : start + step])
                 except ZeroRowError as error:
-                    error.row += row + start
+                    error.row = int(source.rows_of_data(np.array(error.row + row + start)))
                     raise
+                rows = source.rows_of_data(np.arange(done, done + len(part)))
+                done += len(part)
+                yield _at(part, rows - end, int(rows[-1]) + 1 - end)
+                end = int(rows[-1]) + 1
+    if end < source.n_rows_of_data:
+        yield _at(part[:0], rows[:0], source.n_rows_of_data - end)
+
+
+def _at(part: Array, positions: Array, length: int) -> Array:
+    """Return rows at these positions among `length` rows, the others NaN."""
+    if len(part) == length:
+        return part
+    spread = np.full((length, *part.shape[1:]), np.nan, part.dtype)
+    spread[positions] = part
+    return spread
 
 
 def write(

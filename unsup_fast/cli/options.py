@@ -9,13 +9,14 @@ import typer
 from unsup_fast.cli.errors import UserError
 
 DATA_HELP = (
-    "A .npy, .npz, .csv, .parquet, .arrow or .feather file. float32 and float64 are kept; float16 "
+    "A .npy, .npz, .csv, .tsv, .csv.gz, .parquet, .arrow or .feather file, or a directory of "
+    ".parquet files. float32 and float64 are kept; float16 "
     "and integers become float32 (float64 if an integer is beyond 2^24); numbers of a CSV are "
     "float64."
 )
 COLUMNS_HELP = (
-    "Columns of a table, comma-separated; one list column stands for all its values. "
-    "Default: all that are numbers."
+    "Columns of a table, comma-separated, quoted as in CSV if a comma is in the name; the values "
+    "of one list column are columns, too. Default: all that are numbers."
 )
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)]
@@ -44,6 +45,31 @@ ChunkSize = Annotated[
         metavar="ROWS",
         min=1,
         help="Rows that are read at a time.  [default: 64 MiB]",
+    ),
+]
+Header = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header",
+        help="Whether the first line of a CSV holds names.  [default: by what is in it]",
+    ),
+]
+Separator = Annotated[
+    str | None,
+    typer.Option(
+        "--separator",
+        metavar="C",
+        help="Character between the values of a CSV, or tab.  [default: found in the file]",
+    ),
+]
+MISSING = ("error", "drop", "mean")
+Missing = Annotated[
+    str,
+    typer.Option(
+        "--missing",
+        metavar="|".join(MISSING),
+        help="What to do about missing values: stop, leave out their rows (label -1, coordinates "
+        "NaN), or put in the mean of the column (not with a fitted model).",
     ),
 ]
 Weights = Annotated[
@@ -88,14 +114,16 @@ Resume = Annotated[
 MaxIter = Annotated[int, typer.Option("--max-iter", metavar="N", min=1, help="Most iterations.")]
 
 
-def split(columns: str | None) -> tuple[str, ...] | None:
-    """Return the names in a comma-separated list."""
-    if columns is None:
+def separator_of(text: str | None) -> str | None:
+    """Return the character that is meant by --separator."""
+    if text is None:
         return None
-    names = tuple(name.strip() for name in columns.split(","))
-    if not all(names):
-        raise UserError(f"--columns {columns!r}: has an empty name; write A,B,C")
-    return names
+    character = "\t" if text in ("tab", "\\t") else text
+    if len(character) != 1 or not character.isascii() or character in '"\r\n':
+        raise UserError(
+            f"--separator {text!r}: write one character other than a quote, as in ';', or tab"
+        )
+    return character
 
 
 def image_shape(text: str | None) -> tuple[int, ...] | None:

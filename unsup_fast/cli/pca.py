@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from unsup_fast import blocks, report
+from unsup_fast import report
 from unsup_fast.blocks import Source
 from unsup_fast.cli import files, matrices, results
 from unsup_fast.cli.checkpoint import fingerprint
-from unsup_fast.cli.data import TABLES, image_shape
+from unsup_fast.cli.data import TABLES, DataSettings, image_shape, open_source
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import showing
@@ -28,16 +28,12 @@ IN_BLOCKS = SOLVERS[:2]
 WATCHED = 1 << 30
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(DataSettings):
     """The options of the command, as given."""
 
-    data: Path
     out: Path
     n_components: int | float | str
-    columns: tuple[str, ...] | None = None
-    key: str | None = None
-    chunk_size: int | None = None
     whiten: bool = False
     solver: str = "auto"
     seed: int = 0
@@ -90,12 +86,7 @@ def run(settings: Settings) -> int:
 
 def prepare(settings: Settings) -> Job:
     """Open the data and check what can be checked before they are read."""
-    source = blocks.source(
-        settings.data,
-        columns=settings.columns,
-        key=settings.key,
-        chunk_size=settings.chunk_size,
-    )
+    source = open_source(settings)
     n_rows, n_columns = source.shape
     wanted, most = settings.n_components, min(n_rows, n_columns)
     if n_rows < 2:
@@ -164,7 +155,7 @@ def _finish(job: Job, model: PCA, took: float, console: Console, interrupts: Int
     names = list(model.get_feature_names_out())
     summary = summarise(job, model, took)
     coordinates = matrices.computed(source, model.transform, len(names))
-    matrices.write(settings.out / name, coordinates, source.n_rows, names)
+    matrices.write(settings.out / name, coordinates, source.n_rows_of_data, names)
     written, complete = [name], True
     try:
         with interrupts.shield():
@@ -205,9 +196,7 @@ def summarise(job: Job, model: PCA, took: float) -> dict[str, Any]:
             "solver": settings.solver,
             "seed": settings.seed,
             "threads": settings.threads,
-            "columns": list(settings.columns) if settings.columns else None,
-            "key": settings.key,
-            "chunk_size": settings.chunk_size,
+            **settings.data_parameters(job.source),
         },
         "result": {
             "axes": int(model.n_components_),

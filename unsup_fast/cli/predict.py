@@ -12,7 +12,7 @@ from unsup_fast.blocks import Source
 from unsup_fast.cli import matrices, models
 from unsup_fast.cli.data import for_model
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.results import write_labels
+from unsup_fast.cli.results import NO_LABEL, write_labels
 from unsup_fast.cluster._sphere import unit_rows
 from unsup_fast.report.numbers import counted
 
@@ -24,9 +24,12 @@ def run(
     data: Path,
     out: Path,
     *,
-    columns: tuple[str, ...] | None,
+    columns: str | None,
     key: str | None,
     chunk_size: int | None,
+    header: bool | None,
+    separator: str | None,
+    missing: str,
     distances: bool,
     proba: bool,
     threads: int | None,
@@ -49,14 +52,15 @@ def run(
     matrices.check_outputs(outputs, overwrite)
     model = models.load(model_path, "predict")
     _check_kind(model, distances, proba)
-    source = for_model(model, data, columns, key, chunk_size)
+    source = for_model(model, data, columns, key, chunk_size, header, separator, missing)
     model.set_params(n_threads=threads)
     with matrices.zero_rows(data):
-        labels = model.predict(source)
+        own = model.predict(source)
+        labels = source.spread(own, NO_LABEL)
         if not more:
             write_labels(out, labels)
         else:
-            _write(outputs, labels, _figures(source, labels, model, proba))
+            _write(outputs, labels, _figures(source, own, model, proba))
     if not quiet:
         console = Console(highlight=False, soft_wrap=True, markup=False)
         for note in source.notes:

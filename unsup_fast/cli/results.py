@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
+NO_LABEL = -1  # of a row that was dropped for its missing values
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -70,7 +71,7 @@ def _write_data(job: "Job", result: Result, written: list[str]) -> None:
     out, model = job.settings.out, result.model
     if hasattr(model, "labels_"):
         name = files.LABELS[job.source.kind in TABLES]
-        write_labels(out / name, model.labels_)
+        write_labels(out / name, job.source.spread(model.labels_, NO_LABEL))
         written.append(name)
     written += write_model(out, model, job.source, summarise(job, result))
 
@@ -131,9 +132,7 @@ def summarise(job: "Job", result: Result) -> dict[str, Any]:
             "algorithm": settings.algorithm,
             "metric": settings.metric,
             "threads": settings.threads,
-            "columns": list(settings.columns) if settings.columns else None,
-            "key": settings.key,
-            "chunk_size": settings.chunk_size,
+            **settings.data_parameters(source),
             "weights": settings.weights,
         },
         "result": {

@@ -14,9 +14,12 @@ def run(
     data: Path,
     out: Path,
     *,
-    columns: tuple[str, ...] | None,
+    columns: str | None,
     key: str | None,
     chunk_size: int | None,
+    header: bool | None,
+    separator: str | None,
+    missing: str,
     threads: int | None,
     quiet: bool,
     overwrite: bool,
@@ -30,11 +33,11 @@ def run(
     """
     matrices.check_outputs([out], overwrite)
     model = models.load(model_path, "transform")
-    source = for_model(model, data, columns, key, chunk_size)
+    source = for_model(model, data, columns, key, chunk_size, header, separator, missing)
     names = list(model.set_params(n_threads=threads).get_feature_names_out())
     blocks = matrices.computed(source, model.transform, len(names))
     with matrices.zero_rows(data):
-        matrices.write(out, blocks, source.n_rows, names)
+        matrices.write(out, blocks, source.n_rows_of_data, names)
     if not quiet:
         console = Console(highlight=False, soft_wrap=True, markup=False)
         for note in source.notes:

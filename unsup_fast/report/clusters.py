@@ -1,5 +1,6 @@
 """The page of a k-means run."""
 
+from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -108,9 +109,9 @@ def _clusters(content: Content, colours: list[str]) -> str:
     if content.image_shape:
         bodies = _pictures(content, found)
     elif content.lines is not None:
-        bodies = _texts(content.lines, found)
+        bodies = _texts(content.lines, [_of_data(content, one) for one in found])
     else:
-        bodies = [_numbers(one) for one in found]
+        bodies = [_numbers(_of_data(content, one)) for one in found]
     cards = "".join(
         f'<section class="cluster"><header><i class="swatch" style="background:'
         f'{colours[one.cluster]}"></i><h3>Cluster {one.cluster}</h3>'
@@ -135,6 +136,11 @@ def _clusters(content: Content, colours: list[str]) -> str:
     )
 
 
+def _of_data(content: Content, one: Central) -> Central:
+    """Return the rows as they are counted in the data, with those that were dropped."""
+    return replace(one, rows=content.X.rows_of_data(one.rows))
+
+
 def _pictures(content: Content, found: list[Central]) -> list[str]:
     shape = content.image_shape
     assert shape is not None
@@ -149,7 +155,7 @@ def _pictures(content: Content, found: list[Central]) -> list[str]:
             centre = centre * np.linalg.norm(rows, axis=1).mean()
         mean = pictures.strip(centre, shape, low, high, 1)
         nearest = pictures.strip(rows, shape, low, high, N_PICTURES)
-        listed = ", ".join(map(str, one.rows.tolist()))
+        listed = ", ".join(map(str, _of_data(content, one).rows.tolist()))
         # Widths in shares of the card keep all pictures of one size.
         bodies.append(
             f'<div class="pictures"><div class="mean" style="width:{100 / (N_PICTURES + 2):.2f}%">'
