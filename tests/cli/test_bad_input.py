@@ -71,7 +71,7 @@ CASES = {
     "other kind": (
         write("d.txt", b"1 2"),
         "d.txt",
-        "is not a .npy, .npz, .csv, .parquet, .arrow or .feather file",
+        "is not a .npy, .npz, .csv, .tsv, .parquet, .arrow or .feather file",
     ),
     "no bytes": (write("d.npy", b""), "d.npy", "d.npy: is empty (0 bytes)"),
     "not npy": (write("d.npy", b"something else"), "d.npy", "is not an .npy file"),
@@ -108,7 +108,11 @@ CASES = {
     "csv header only": (write("d.csv", b"a,b\n"), "d.csv", "d.csv: has no rows"),
     "csv empty": (write("d.csv", b""), "d.csv", "d.csv: is empty"),
     "csv text only": (write("d.csv", b"a\nx\ny\n"), "d.csv", "no column of numbers, only a"),
-    "csv semicolons": (write("d.csv", b"a;b\n1;2\n"), "d.csv", "is the separator a comma?"),
+    "csv open quote": (
+        write("d.csv", b'a,t\n1,x\n2,"y\n3,z\n'),
+        "d.csv",
+        "d.csv: a quote that opens a value is never closed",
+    ),
     "csv twice": (write("d.csv", b"a,a\n1,2\n"), "d.csv", "2 columns are called 'a'"),
     "csv not text": (write("d.csv", b"\xff\xfe\x00"), "d.csv", "is not UTF-8 text"),
     "cut parquet": (truncated_parquet, "d.parquet", "is not a Parquet file, or is truncated"),

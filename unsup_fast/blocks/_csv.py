@@ -151,7 +151,7 @@ def feed(path: Path, options: TableOptions) -> Feed:
     names, notes = head.names, list(head.notes)
     unique(str(path), names)
     table = Table(path, head)
-    first = table.sample()
+    first = table.sample() if head.sample.strip() else None
     if first is None or first.num_rows == 0:
         raise DataError(f"{path}: has no rows")
     numeric, empty = _numeric(table, first)
@@ -254,4 +254,7 @@ def _refuse_text(table: Table, name: str) -> None:
     for row, value in enumerate(table.texts(name)):
         if value is not None and not is_number(value, table.head.decimal):
             shown = value if len(value) <= 40 else value[:37] + "..."
-            raise DataError(f"{table.path}: row {row}, column {name!r} is {shown!r}, not a number")
+            hint = "; are these names (--header)?" if row == 0 and not table.head.lines else ""
+            raise DataError(
+                f"{table.path}: row {row}, column {name!r} is {shown!r}, not a number{hint}"
+            )

@@ -69,8 +69,8 @@ def decide(rows: Sequence[list[str]], decimal: str) -> Decision:
     if _quoted(rows[0]) and not any(map(_quoted, below)):
         return Decision(header=True)
     if any(column.is_numeric for column in text):
-        fractions = [float(c.first.replace(",", ".")) for c in numbers if c.kind is Kind.FRACTION]
-        return Decision(header=not fractions or _is_scale(fractions), certain=False)
+        integers = all(column.kind is Kind.INTEGER for column in numbers)
+        return Decision(header=integers or _is_scale(numbers), certain=False)
     if any(column.kind is Kind.FRACTION for column in numbers):
         return Decision(header=False)
     if any(column.first in column.below for column in text):
@@ -136,8 +136,9 @@ def _quoted(row: list[str]) -> bool:
     return all(field.startswith('"') for field in row)
 
 
-def _is_scale(values: list[float]) -> bool:
-    """Whether these are marks of a scale, as the wavelengths of a spectrum."""
+def _is_scale(columns: list[Column]) -> bool:
+    """Whether the first values are marks of a scale, as the wavelengths of a spectrum."""
+    values = [float(column.first.replace(",", ".")) for column in columns]
     steps = [b - a for a, b in pairwise(values)]
     return len(values) >= SEVERAL and (min(steps) > 0 or max(steps) < 0)
 

@@ -122,7 +122,7 @@ def _why_not_npy(path: Path, error: Exception) -> str:
     if start != NPY:
         return f"{path}: is not an .npy file (it does not begin like one)"
     reason = str(error)
-    if "Object arrays" in reason:
+    if "Python objects" in reason or "Object arrays" in reason:
         return f"{path}: holds Python objects, which are never unpickled; save an array of numbers"
     if "mmap length" in reason or "EOF: reading" in reason:
         return f"{path}: is truncated (fewer bytes than its header promises)"
