@@ -10,8 +10,8 @@ pytest.importorskip("PIL")
 
 from unsup_fast import pictures
 from unsup_fast.blocks import DataError
+from unsup_fast.blocks._natural import natural
 from unsup_fast.pictures import _kinds
-from unsup_fast.pictures._labels import natural
 
 
 def zip_of(path, members, method=zipfile.ZIP_DEFLATED):

@@ -1,11 +1,11 @@
 """Data files by their kind."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from unsup_fast.blocks import _npy
 from unsup_fast.blocks._feed import DataError, Feed
+from unsup_fast.blocks._natural import natural
 from unsup_fast.blocks._options import TableOptions
 
 KINDS = (".npy", ".npz", ".csv", ".tsv", ".parquet", ".arrow", ".feather")
@@ -47,16 +47,7 @@ def parquet_files(folder: Path) -> list[Path]:
     paths = [path for path in paths if path.name[0] not in "._" and path.is_file()]
     if not paths:
         raise DataError(f"{folder}: is a directory without .parquet files; name a file in it")
-    return sorted(paths, key=_natural)
-
-
-def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
-    """Return a key that sorts names by the values of the numbers in them."""
-    parts = re.split(r"([0-9]+)", path.name)
-    digits = [(len(part.lstrip("0")), part.lstrip("0")) for part in parts[1::2]]
-    texts = [(0, part) for part in parts[::2]]
-    merged = [key for pair in zip(texts, [*digits, (0, "")], strict=True) for key in pair]
-    return merged, path.name
+    return sorted(paths, key=lambda path: natural(path.name))
 
 
 def feed(path: Path, options: TableOptions, key: str | None) -> Feed:
