@@ -38,8 +38,8 @@ class Exact:
         with localcontext(prec=120):
             joint = cls.decimals(joint)
             excess = joint.sum() ** 2 - joint.sum()
-            apart = np.outer(joint.sum(axis=1), joint.sum(axis=0))
-            pairs = zip(joint.flat, apart.flat, strict=True)
+            product = np.outer(joint.sum(axis=1), joint.sum(axis=0))
+            pairs = zip(joint.flat, product.flat, strict=True)
             return float(sum((a * (a / b).ln() for a, b in pairs if a), excess))
 
     @classmethod

@@ -24,11 +24,11 @@ def both(p):
 def test_two_outcomes(rng, base, dtype):
     p, q = rng.random((4, 1)).astype(dtype), rng.random(7).astype(dtype)
     for coin, discrete in [(kl_bernoulli, kl_divergence), (binary_cross_entropy, cross_entropy)]:
-        found = coin(p, q, base=base)
-        assert found.dtype == dtype
-        assert found.shape == (4, 7)
+        actual = coin(p, q, base=base)
+        assert actual.dtype == dtype
+        assert actual.shape == (4, 7)
         expected = discrete(both(p.astype(np.float64)), both(q.astype(np.float64)), base=base)
-        np.testing.assert_allclose(found, expected, rtol=60 * np.finfo(dtype).eps)
+        np.testing.assert_allclose(actual, expected, rtol=60 * np.finfo(dtype).eps)
 
 
 def test_ends():
@@ -45,10 +45,10 @@ def test_scalars():
     assert binary_cross_entropy(True, 0.25, base=2) == 2
 
 
-@pytest.mark.parametrize("apart", [1e-15, 1e-12, 1e-9, 1e-6, 1e-3, 0.1])
+@pytest.mark.parametrize("ratio_gap", [1e-15, 1e-12, 1e-9, 1e-6, 1e-3, 0.1])
 @pytest.mark.parametrize("p", [1e-20, 1e-9, 0.01, 0.3, 0.5, 0.8, 0.999])
-def test_nothing_cancels(exact, p, apart, dtype):
-    p, q = dtype(p), dtype(p) * dtype(1 - apart)
+def test_nothing_cancels(exact, p, ratio_gap, dtype):
+    p, q = dtype(p), dtype(p) * dtype(1 - ratio_gap)
     true = exact.kl_bernoulli(p, q)
     assert abs(float(kl_bernoulli(p, q)) - true) <= 16 * np.finfo(dtype).eps * true
 

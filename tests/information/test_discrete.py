@@ -44,14 +44,14 @@ def test_agrees_with_scipy(draw, shape, base, dtype):
     wide = p.astype(np.float64), q.astype(np.float64)
     expected = scipy.stats.entropy(wide[0], axis=-1, base=base)
     divergence = scipy.stats.entropy(*wide, axis=-1, base=base)
-    for found, true in [
+    for actual, true in [
         (entropy(p, base=base), expected),
         (kl_divergence(p, q, base=base), divergence),
         (cross_entropy(p, q, base=base), expected + divergence),
     ]:
-        assert found.dtype == dtype
-        assert np.shape(found) == shape[:-1]
-        np.testing.assert_allclose(found, true, rtol=rtol, atol=rtol)
+        assert actual.dtype == dtype
+        assert np.shape(actual) == shape[:-1]
+        np.testing.assert_allclose(actual, true, rtol=rtol, atol=rtol)
 
 
 def test_known_values():
@@ -78,8 +78,8 @@ def test_zeros():
     np.testing.assert_array_equal(entropy(p, base=2), [1, 0])
     np.testing.assert_array_equal(pinsker_bound([0, np.inf]), [0, np.inf])
     assert kl_divergence([0, 1], [0.5, 0.5]) == np.log(2)
-    found = mutual_information([[0.5, 0, 0], [0, 0, 0], [0, 0, 0.5]], base=2)
-    assert found == pytest.approx(1, rel=1e-15)
+    actual = mutual_information([[0.5, 0, 0], [0, 0, 0], [0, 0, 0.5]], base=2)
+    assert actual == pytest.approx(1, rel=1e-15)
     assert not np.signbit(entropy([0.0, 1.0]))
 
 
@@ -92,10 +92,10 @@ def test_nothing_cancels(rng, draw, exact, noise, dtype):
         if (q[p > 0] == 0).any():
             continue
         true, normal, lack = exact.kl(p, q)
-        found = float(kl_divergence(p, q))
-        assert abs(found - true) <= 16 * np.finfo(dtype).eps * true
+        actual = float(kl_divergence(p, q))
+        assert abs(actual - true) <= 16 * np.finfo(dtype).eps * true
         # The sums of p and q miss 1 by rounding; the divergence feels that only squared.
-        assert abs(found - normal) <= lack**2 + 1e-6 * true
+        assert abs(actual - normal) <= lack**2 + 1e-6 * true
 
 
 @pytest.mark.parametrize("noise", [1e-15, 1e-9, 1e-5, 0.1, 0.3, 30])
@@ -160,16 +160,16 @@ def test_logarithms_are_the_same(draw):
         np.testing.assert_allclose(
             measure(log_q, log_p, log=True), measure(q, p), rtol=1e-13, atol=1e-15
         )
-    found = mutual_information(log_joint, log=True)
-    np.testing.assert_allclose(found, mutual_information(joint), rtol=1e-13)
+    actual = mutual_information(log_joint, log=True)
+    np.testing.assert_allclose(actual, mutual_information(joint), rtol=1e-13)
 
 
 def test_batches_broadcast(draw):
     p, q, joint = draw(4, 1, 6), draw(3, 6), draw(5, 6).reshape(5, 2, 3)
     for measure in TWO.values():
-        found = measure(p, q)
-        assert found.shape == (4, 3)
-        assert found[2, 1] == measure(p[2, 0], q[1])
+        actual = measure(p, q)
+        assert actual.shape == (4, 3)
+        assert actual[2, 1] == measure(p[2, 0], q[1])
     assert mutual_information(joint).shape == (5,)
     assert mutual_information(joint)[3] == mutual_information(joint[3])
 
@@ -233,15 +233,15 @@ def test_mutual_information_is_entropy_less_conditional_entropy(joint):
     p_x, p_y = joint.sum(axis=1), joint.sum(axis=0)
     rows = joint[p_x > 0] / p_x[p_x > 0, None]
     conditional = p_x[p_x > 0] @ np.atleast_1d(entropy(rows))  # H(Y | X)
-    found = mutual_information(joint)
-    assert found >= 0
-    np.testing.assert_allclose(found, entropy(p_y) - conditional, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(found, mutual_information(joint.T), rtol=1e-9, atol=1e-15)
-    apart = np.outer(p_x, p_y).ravel()
-    if apart[joint.ravel() > 0].all():  # products of tiny numbers vanish
-        divergence = kl_divergence(joint.ravel(), apart)
-        np.testing.assert_allclose(found, divergence, rtol=1e-9, atol=1e-12)
-    assert found <= min(entropy(p_x), entropy(p_y)) + 1e-12
+    actual = mutual_information(joint)
+    assert actual >= 0
+    np.testing.assert_allclose(actual, entropy(p_y) - conditional, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(actual, mutual_information(joint.T), rtol=1e-9, atol=1e-15)
+    product = np.outer(p_x, p_y).ravel()
+    if product[joint.ravel() > 0].all():  # products of tiny numbers vanish
+        divergence = kl_divergence(joint.ravel(), product)
+        np.testing.assert_allclose(actual, divergence, rtol=1e-9, atol=1e-12)
+    assert actual <= min(entropy(p_x), entropy(p_y)) + 1e-12
 
 
 @settings(deadline=None)

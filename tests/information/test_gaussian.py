@@ -16,10 +16,10 @@ def covariances(rng, *shape):
 
 
 def by_inverse(mean_p, cov_p, mean_q, cov_q):
-    inverse, apart = np.linalg.inv(cov_q), mean_p - mean_q
+    inverse, difference = np.linalg.inv(cov_q), mean_p - mean_q
     both = inverse @ cov_p
-    square = apart @ inverse @ apart
-    return (np.trace(both) - len(apart) - np.linalg.slogdet(both)[1] + square) / 2
+    square = difference @ inverse @ difference
+    return (np.trace(both) - len(difference) - np.linalg.slogdet(both)[1] + square) / 2
 
 
 @pytest.mark.parametrize(("mean", "std"), [(0, 1), (0.7, 1.3), (-2, 0.2), (1, 5)])
@@ -49,31 +49,31 @@ def test_integral_in_the_plane():
 def test_formula(rng, size, base, dtype):
     mean_p, mean_q = rng.normal(size=(2, size)).astype(dtype)
     cov_p, cov_q = covariances(rng, 2, size).astype(dtype)
-    found = kl_gaussian(mean_p, cov_p, mean_q, cov_q, base=base)
-    assert found.dtype == dtype
+    actual = kl_gaussian(mean_p, cov_p, mean_q, cov_q, base=base)
+    assert actual.dtype == dtype
     true = by_inverse(*(x.astype(np.float64) for x in (mean_p, cov_p, mean_q, cov_q)))
     if base is not None:
         true /= np.log(base)
-    assert found == pytest.approx(true, rel=1e-10 if dtype == np.float64 else 1e-6)
+    assert actual == pytest.approx(true, rel=1e-10 if dtype == np.float64 else 1e-6)
 
 
 def test_equal_covariances_leave_the_distance_of_the_means(rng):
     mean_p, mean_q = rng.normal(size=(2, 5))
     cov = covariances(rng, 5)
-    apart = mean_p - mean_q
-    true = apart @ np.linalg.solve(cov, apart) / 2
+    difference = mean_p - mean_q
+    true = difference @ np.linalg.solve(cov, difference) / 2
     assert kl_gaussian(mean_p, cov, mean_q, cov) == pytest.approx(true, rel=1e-12)
     var = np.diag(cov)
-    true = (apart**2 / var).sum() / 2
+    true = (difference**2 / var).sum() / 2
     assert kl_gaussian_diag(mean_p, var, mean_q, var) == pytest.approx(true, rel=1e-14)
 
 
-@pytest.mark.parametrize("given_q", [(False, False), (True, False), (False, True), (True, True)])
-def test_diagonal_is_the_full_one_with_zeros(rng, given_q, dtype):
+@pytest.mark.parametrize("with_q", [(False, False), (True, False), (False, True), (True, True)])
+def test_diagonal_is_the_full_one_with_zeros(rng, with_q, dtype):
     mean_p, mean_q = rng.normal(size=(2, 3, 4)).astype(dtype)
     var_p, var_q = rng.exponential(size=(2, 3, 4)).astype(dtype)
-    mean_q = mean_q if given_q[0] else None
-    var_q = var_q if given_q[1] else None
+    mean_q = mean_q if with_q[0] else None
+    var_q = var_q if with_q[1] else None
 
     def full(var):
         return None if var is None else var[..., None] * np.eye(4, dtype=dtype)
@@ -81,14 +81,14 @@ def test_diagonal_is_the_full_one_with_zeros(rng, given_q, dtype):
     def log(var):
         return None if var is None else np.log(var)
 
-    found = kl_gaussian_diag(mean_p, var_p, mean_q, var_q)
-    assert found.dtype == dtype
+    actual = kl_gaussian_diag(mean_p, var_p, mean_q, var_q)
+    assert actual.dtype == dtype
     rtol = 20 * np.finfo(dtype).eps
     np.testing.assert_allclose(
-        found, kl_gaussian(mean_p, full(var_p), mean_q, full(var_q)), rtol=rtol
+        actual, kl_gaussian(mean_p, full(var_p), mean_q, full(var_q)), rtol=rtol
     )
     logs = kl_gaussian_diag(mean_p, log(var_p), mean_q, log(var_q), log=True)
-    np.testing.assert_allclose(found, logs, rtol=rtol)
+    np.testing.assert_allclose(actual, logs, rtol=rtol)
 
 
 def test_the_prior_term_of_a_vae(rng):
@@ -115,13 +115,13 @@ def test_scales_far_apart(rng):
     scale = 10.0 ** np.array([-8, 0, 8])
     mean_p, mean_q = rng.normal(size=(2, 3))
     cov_p, cov_q = covariances(rng, 2, 3)
-    found = kl_gaussian(
+    actual = kl_gaussian(
         scale * mean_p,
         np.outer(scale, scale) * cov_p,
         scale * mean_q,
         np.outer(scale, scale) * cov_q,
     )
-    assert found == pytest.approx(kl_gaussian(mean_p, cov_p, mean_q, cov_q), rel=1e-12)
+    assert actual == pytest.approx(kl_gaussian(mean_p, cov_p, mean_q, cov_q), rel=1e-12)
     assert kl_gaussian_diag([1e200], [1e300], [0.0], [1e300]) == pytest.approx(5e99)
 
 
@@ -134,19 +134,19 @@ def test_variances_far_apart(var_p, var_q, dtype):
     ratio = float(var_p) / float(var_q)
     true = (ratio - 1 - np.log(float(var_p)) + np.log(float(var_q))) / 2
     zero = np.zeros(1, dtype=dtype)
-    for found in (
+    for actual in (
         kl_gaussian_diag(zero, np.array([var_p], dtype), zero, np.array([var_q], dtype)),
         kl_gaussian(zero, np.array([[var_p]], dtype), zero, np.array([[var_q]], dtype)),
     ):
-        assert found.dtype == dtype
-        assert found == pytest.approx(true, rel=1e-6 if dtype == np.float32 else 1e-12)
+        assert actual.dtype == dtype
+        assert actual == pytest.approx(true, rel=1e-6 if dtype == np.float32 else 1e-12)
 
 
 def test_batches_broadcast(rng):
     means, cov = rng.normal(size=(6, 1, 3)), covariances(rng, 4, 3)
-    found = kl_gaussian(means, cov, means[0, 0], cov[0])
-    assert found.shape == (6, 4)
-    assert found[5, 2] == pytest.approx(kl_gaussian(means[5, 0], cov[2], means[0, 0], cov[0]))
+    actual = kl_gaussian(means, cov, means[0, 0], cov[0])
+    assert actual.shape == (6, 4)
+    assert actual[5, 2] == pytest.approx(kl_gaussian(means[5, 0], cov[2], means[0, 0], cov[0]))
     assert kl_gaussian(means, cov[0]).shape == (6, 1)
     assert kl_gaussian(means[0, 0], cov[0]).shape == ()
     assert kl_gaussian(means[:0, 0], cov[0], means[0, 0], cov[1]).shape == (0,)

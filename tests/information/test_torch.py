@@ -68,29 +68,29 @@ def arguments(rng, draw):
 
 
 def test_agrees_with_numpy(arguments, dtype):
-    for measure, given in arguments:
-        given = [x.astype(dtype) for x in given]
-        found = measure(*map(torch.from_numpy, given))
-        assert found.numpy().dtype == dtype
+    for measure, inputs in arguments:
+        inputs = [x.astype(dtype) for x in inputs]
+        actual = measure(*map(torch.from_numpy, inputs))
+        assert actual.numpy().dtype == dtype
         rtol = 4 * np.finfo(dtype).eps if "gauss" not in str(measure) else 1e-6
-        np.testing.assert_allclose(found.numpy(), measure(*given), rtol=rtol, atol=1e-300)
+        np.testing.assert_allclose(actual.numpy(), measure(*inputs), rtol=rtol, atol=1e-300)
 
 
 def test_bits(arguments):
-    for measure, given in arguments:
+    for measure, inputs in arguments:
         if "variation" in str(measure):
             continue
-        given = [torch.from_numpy(x) for x in given]
+        inputs = [torch.from_numpy(x) for x in inputs]
         ratio = np.log(2) if measure is not pinsker_bound else np.log(2) ** -0.5
-        torch.testing.assert_close(measure(*given, base=2) * ratio, measure(*given))
+        torch.testing.assert_close(measure(*inputs, base=2) * ratio, measure(*inputs))
 
 
 def test_gradients_are_finite(arguments, dtype):
-    for measure, given in arguments:
-        given = [torch.tensor(x.astype(dtype), requires_grad=True) for x in given]
-        found = measure(*given)
-        found[found.isfinite()].sum().backward()
-        assert all(x.grad.isfinite().all() for x in given), measure
+    for measure, inputs in arguments:
+        inputs = [torch.tensor(x.astype(dtype), requires_grad=True) for x in inputs]
+        actual = measure(*inputs)
+        actual[actual.isfinite()].sum().backward()
+        assert all(x.grad.isfinite().all() for x in inputs), measure
 
 
 def test_gradients_at_zeros_and_infinities():
@@ -156,9 +156,9 @@ def test_gradcheck(rng, draw):
 def test_gradient_through_softmax_is_that_of_the_definition(draw):
     x, q = torch.tensor(draw(5)).log().requires_grad_(), torch.tensor(draw(5))
     p = torch.softmax(x, -1)
-    (found,) = torch.autograd.grad(kl_divergence(p, q), x, retain_graph=True)
+    (actual,) = torch.autograd.grad(kl_divergence(p, q), x, retain_graph=True)
     (true,) = torch.autograd.grad((p * (p / q).log()).sum(), x)
-    torch.testing.assert_close(found, true, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(actual, true, rtol=1e-12, atol=1e-14)
 
 
 def test_hessian_at_equality_is_the_fisher_information(draw):
@@ -169,21 +169,21 @@ def test_hessian_at_equality_is_the_fisher_information(draw):
     def divergence(x):
         return measure(torch.softmax(x, -1))
 
-    for found in (
+    for actual in (
         torch.func.hessian(divergence)(x),
         torch.autograd.functional.hessian(divergence, x),
     ):
-        torch.testing.assert_close(found, torch.diag(p) - torch.outer(p, p))
+        torch.testing.assert_close(actual, torch.diag(p) - torch.outer(p, p))
 
 
-def test_only_the_arguments_are_kept_for_the_gradient(draw):
+def test_only_the_arguments_are_saved_for_the_gradient(draw):
     p, q = draw_tensor(draw, 50), draw_tensor(draw, 50)
-    kept = []
+    sizes = []
     with torch.autograd.graph.saved_tensors_hooks(
-        lambda x: kept.append(x.numel()) or x, lambda x: x
+        lambda x: sizes.append(x.numel()) or x, lambda x: x
     ):
         kl_divergence(p, q)
-    assert sum(kept) == 100
+    assert sum(sizes) == 100
 
 
 def test_vmap_and_compile(draw):
@@ -195,16 +195,16 @@ def test_vmap_and_compile(draw):
     quick = partial(kl_divergence, validate=False)
     compiled = torch.compile(quick, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(p, q), quick(p, q), rtol=1e-12, atol=0)
-    found = torch.autograd.grad(compiled(p, q).sum(), (p, q))
+    actual = torch.autograd.grad(compiled(p, q).sum(), (p, q))
     true = torch.autograd.grad(quick(p, q).sum(), (p, q))
-    torch.testing.assert_close(found, true, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(actual, true, rtol=1e-10, atol=1e-12)
 
 
 def test_mixed_arguments():
     p = torch.tensor([0.5, 0.5])
-    found = kl_divergence(p, [0.25, 0.75])
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(kl_divergence(p, np.array([0.25, 0.75])), found.double())
+    actual = kl_divergence(p, [0.25, 0.75])
+    assert actual.dtype == torch.float32
+    torch.testing.assert_close(kl_divergence(p, np.array([0.25, 0.75])), actual.double())
     torch.testing.assert_close(
         kl_divergence([0.25, 0.75], p), kl_divergence([0.25, 0.75], p.numpy()) + 0 * p[0]
     )
@@ -216,9 +216,9 @@ def test_mixed_arguments():
 @pytest.mark.parametrize("kind", ["float16", "bfloat16"])
 def test_half_precision_is_computed_in_single(draw, kind):
     p = torch.softmax(torch.tensor(draw(4, 9)), -1).to(getattr(torch, kind))
-    found = entropy(p)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, entropy(p.float(), validate=False))
+    actual = entropy(p)
+    assert actual.dtype == torch.float32
+    torch.testing.assert_close(actual, entropy(p.float(), validate=False))
 
 
 def test_bad_tensors():

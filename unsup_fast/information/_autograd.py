@@ -1,4 +1,4 @@
-"""Terms of a divergence in torch: only p and q are kept for the gradient."""
+"""Terms of a divergence in torch, which saves only p and q for the gradient."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ class Terms(torch.autograd.Function):  # type: ignore[misc]
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(p: Any, q: Any, apart: Any, log: bool) -> Any:
+    def forward(p: Any, q: Any, difference: Any, log: bool) -> Any:
         """Return the terms."""
-        return value(p, q, apart, log)
+        return value(p, q, difference, log)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from unsup_fast.information._numbers import at, first, is_tensor, library, numbers, precision, total
 
 
-def distributions(log: bool, validate: bool, *, axes: int = 1, **given: Any) -> list[Any]:
+def distributions(log: bool, validate: bool, *, axes: int = 1, **arguments: Any) -> list[Any]:
     """Return distributions over the last `axes` axes as arrays or tensors of one type.
 
     Raises
@@ -17,8 +17,8 @@ def distributions(log: bool, validate: bool, *, axes: int = 1, **given: Any) -> 
         If they have too few axes or no outcomes, do not fit together, or `validate` and one is
         no distribution.
     """
-    arrays = numbers(**given)
-    for name, x in zip(given, arrays, strict=True):
+    arrays = numbers(**arguments)
+    for name, x in zip(arguments, arrays, strict=True):
         shape = tuple(x.shape)
         if x.ndim < axes or 0 in shape[x.ndim - axes :]:
             raise ValueError(
@@ -26,15 +26,15 @@ def distributions(log: bool, validate: bool, *, axes: int = 1, **given: Any) -> 
                 + ("axis" if axes == 1 else f"{axes} axes")
             )
         if validate:
-            tolerance = max(1e-5, math.sqrt(precision(given[name])))
+            tolerance = max(1e-5, math.sqrt(precision(arguments[name])))
             _check(name, x.detach() if is_tensor(x) else x, log, axes, tolerance)
-    outcomes = {name: int(x.shape[-1]) for name, x in zip(given, arrays, strict=True)}
+    outcomes = {name: int(x.shape[-1]) for name, x in zip(arguments, arrays, strict=True)}
     if len(set(outcomes.values())) > 1:
         sizes = ", ".join(f"{name} {size}" for name, size in outcomes.items())
         raise ValueError(
             f"the last axes differ in length ({sizes}); each must hold the same outcomes"
         )
-    broadcast({name: tuple(x.shape) for name, x in zip(given, arrays, strict=True)})
+    broadcast({name: tuple(x.shape) for name, x in zip(arguments, arrays, strict=True)})
     return arrays
 
 
@@ -49,9 +49,9 @@ def broadcast(shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
     try:
         return np.broadcast_shapes(*shapes.values())
     except ValueError:
-        given = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        arguments = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise ValueError(
-            f"the shapes do not broadcast ({given}); leading axes must be equal, 1, or left out"
+            f"the shapes do not broadcast ({arguments}); leading axes must be equal, 1, or left out"
         ) from None
 
 
@@ -78,7 +78,7 @@ def _check(name: str, x: Any, log: bool, axes: int, tolerance: float) -> None:
         )
 
 
-def probabilities(validate: bool, **given: Any) -> list[Any]:
+def probabilities(validate: bool, **arguments: Any) -> list[Any]:
     """Return probabilities, each by itself, as arrays or tensors of one type.
 
     Raises
@@ -86,8 +86,8 @@ def probabilities(validate: bool, **given: Any) -> list[Any]:
     ValueError
         If the shapes do not broadcast, or `validate` and one is not between 0 and 1.
     """
-    arrays = numbers(**given)
-    for name, x in zip(given, arrays, strict=True):
+    arrays = numbers(**arguments)
+    for name, x in zip(arguments, arrays, strict=True):
         wrong = ~((x >= 0) & (x <= 1))
         if validate and wrong.any():
             index = first(wrong)
@@ -95,5 +95,5 @@ def probabilities(validate: bool, **given: Any) -> list[Any]:
                 f"{at(name, index)} is {float(x[index])}; a probability is between 0 and 1 "
                 "(for logits take torch.nn.functional.binary_cross_entropy_with_logits)"
             )
-    broadcast({name: tuple(x.shape) for name, x in zip(given, arrays, strict=True)})
+    broadcast({name: tuple(x.shape) for name, x in zip(arguments, arrays, strict=True)})
     return arrays

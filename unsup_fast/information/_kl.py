@@ -21,12 +21,12 @@ BLOCK = 1 << 13  # entries of arrays that are computed with at a time, which sta
 
 
 class Pair(NamedTuple):
-    """Two distributions entry by entry, with 1 in place of both where one is zero."""
+    """Two distributions entry by entry; both are 1 where one is zero."""
 
     seen: Any
     """Whether neither is zero."""
     p: Any
-    apart: Any
+    difference: Any
     """q - p"""
     log_ratio: Any
     """log(p / q), as it is where that is not near zero"""
@@ -37,7 +37,7 @@ class Pair(NamedTuple):
     q: Any
 
 
-def kl_terms(p: Any, q: Any, *, log: bool = False, apart: Any = None) -> Any:
+def kl_terms(p: Any, q: Any, *, log: bool = False, difference: Any = None) -> Any:
     """Return p log(p/q) - p + q entry by entry: q where p = 0, infinite where q = 0 < p.
 
     Parameters
@@ -46,43 +46,45 @@ def kl_terms(p: Any, q: Any, *, log: bool = False, apart: Any = None) -> Any:
         Of one type, finite and not negative, or the logarithms of such numbers; they broadcast.
     log : bool
         Whether they are logarithms.
-    apart : ndarray or tensor, optional
+    difference : ndarray or tensor, optional
         q - p, if it is known better than from p and q; not with `log`.
     """
     if not is_tensor(p):
-        return _in_blocks([p, q] if apart is None else [p, q, apart], log)
+        return _in_blocks([p, q] if difference is None else [p, q, difference], log)
     if library(p).compiler.is_compiling():
-        return value(p, q, apart, log)  # torch.compile differentiates it, and cannot trace `jvp`
+        return value(
+            p, q, difference, log
+        )  # torch.compile differentiates it, and cannot trace `jvp`
     from unsup_fast.information._autograd import Terms
 
     p, q = library(p).broadcast_tensors(p, q)
-    return Terms.apply(p, q, apart, log)
+    return Terms.apply(p, q, difference, log)
 
 
-def _in_blocks(given: list[Any], log: bool) -> Any:
+def _in_blocks(operands: list[Any], log: bool) -> Any:
     layout: Any = {
         "flags": ["external_loop", "buffered", "zerosize_ok"],
-        "op_flags": [["readonly"]] * len(given) + [["writeonly", "allocate"]],
-        "op_dtypes": [given[0].dtype] * (len(given) + 1),
+        "op_flags": [["readonly"]] * len(operands) + [["writeonly", "allocate"]],
+        "op_dtypes": [operands[0].dtype] * (len(operands) + 1),
         "buffersize": BLOCK,
     }
-    with np.nditer([*given, None], **layout) as blocks:
-        for p, q, *apart, out in blocks:
-            out[...] = value(p, q, apart[0] if apart else None, log)
+    with np.nditer([*operands, None], **layout) as blocks:
+        for p, q, *difference, out in blocks:
+            out[...] = value(p, q, difference[0] if difference else None, log)
         return blocks.operands[-1]
 
 
-def value(p: Any, q: Any, apart: Any, log: bool) -> Any:
+def value(p: Any, q: Any, difference: Any, log: bool) -> Any:
     """Return the terms."""
     xp = library(p)
-    pair = _logarithms(p, q) if log else _probabilities(p, q, apart)
+    pair = _logarithms(p, q) if log else _probabilities(p, q, difference)
     r = pair.relative
     s = r / (2 + r)
     s2, series = s * s, 0.0
     for odd in range(19 if p.itemsize == 8 else 9, 1, -2):
         series = series * s2 + 1 / odd
     near = pair.p * (r * s - 2 * s * s2 * series)
-    terms = xp.where(pair.near, near, pair.p * pair.log_ratio + pair.apart)
+    terms = xp.where(pair.near, near, pair.p * pair.log_ratio + pair.difference)
     zero = -INFINITY if log else 0.0
     return xp.where(pair.seen, terms, xp.where(p > zero, INFINITY, xp.exp(q) if log else q))
 
@@ -95,20 +97,20 @@ def slopes(p: Any, q: Any, log: bool) -> tuple[Any, Any]:
         q_only = xp.where(p > -INFINITY, 0.0, xp.exp(q))
         return (
             xp.where(pair.seen, pair.p * pair.log_ratio, 0.0),
-            xp.where(pair.seen, pair.apart, q_only),
+            xp.where(pair.seen, pair.difference, q_only),
         )
     pair = _probabilities(p, q, None)
     q_only = xp.where((p == 0) & (q > 0), 1.0, 0.0)
     log_ratio = xp.where(pair.near, -xp.log1p(pair.relative), pair.log_ratio)
     by_p = xp.where(pair.seen, log_ratio, 0.0)
-    return by_p, xp.where(pair.seen, pair.apart / pair.q, q_only)
+    return by_p, xp.where(pair.seen, pair.difference / pair.q, q_only)
 
 
-def _probabilities(p: Any, q: Any, apart: Any) -> Pair:
+def _probabilities(p: Any, q: Any, difference: Any) -> Pair:
     xp = library(p)
     seen = (p > 0) & (q > 0)
     a, b = xp.where(seen, p, 1.0), xp.where(seen, q, 1.0)
-    d = b - a if apart is None else xp.where(seen, apart, 0.0)
+    d = b - a if difference is None else xp.where(seen, difference, 0.0)
     near = xp.abs(d) <= NEAR * a
     relative = xp.where(near, d, 0.0) / a
     # The smaller over the larger neither overflows nor vanishes, even with subnormal numbers.
@@ -125,5 +127,5 @@ def _logarithms(log_p: Any, log_q: Any) -> Pair:
     near = xp.abs(log_ratio) <= NEAR
     relative = xp.expm1(xp.where(near, -log_ratio, 0.0))
     p, q = xp.exp(a), xp.exp(b)
-    apart = xp.where(near, p * relative, q - p)
-    return Pair(seen, p, apart, log_ratio, near, relative, q)
+    difference = xp.where(near, p * relative, q - p)
+    return Pair(seen, p, difference, log_ratio, near, relative, q)

@@ -20,7 +20,7 @@ def library(x: Any) -> Any:
     return sys.modules["torch"] if is_tensor(x) else np
 
 
-def numbers(**given: Any) -> list[Any]:
+def numbers(**arguments: Any) -> list[Any]:
     """Return the arguments as arrays, or all as tensors if one is, of one floating type.
 
     Raises
@@ -30,10 +30,10 @@ def numbers(**given: Any) -> list[Any]:
     ValueError
         If tensors are on different devices, or sparse.
     """
-    if any(is_tensor(value) for value in given.values()):
-        return _tensors(given)
-    arrays = {name: _array(name, value) for name, value in given.items()}
-    types = [arrays[name].dtype for name in given if hasattr(given[name], "dtype")]
+    if any(is_tensor(value) for value in arguments.values()):
+        return _tensors(arguments)
+    arrays = {name: _array(name, value) for name, value in arguments.items()}
+    types = [arrays[name].dtype for name in arguments if hasattr(arguments[name], "dtype")]
     floating = [dtype for dtype in types if dtype.kind == "f"]
     wide = np.result_type(np.float32, *floating) if floating else np.dtype(np.float64)
     if wide.itemsize > 8:
@@ -48,15 +48,15 @@ def _array(name: str, value: Any) -> Any:
     return array
 
 
-def _tensors(given: dict[str, Any]) -> list[Any]:
+def _tensors(arguments: dict[str, Any]) -> list[Any]:
     torch = sys.modules["torch"]
-    devices = {value.device for value in given.values() if is_tensor(value)}
+    devices = {value.device for value in arguments.values() if is_tensor(value)}
     if len(devices) > 1:
-        where = ", ".join(f"{name} on {v.device}" for name, v in given.items() if is_tensor(v))
+        where = ", ".join(f"{name} on {v.device}" for name, v in arguments.items() if is_tensor(v))
         raise ValueError(f"tensors are on different devices ({where}); move them to one")
     device = devices.pop()
     tensors, floating = [], []
-    for name, value in given.items():
+    for name, value in arguments.items():
         if is_tensor(value):
             if value.layout != torch.strided:
                 raise ValueError(f"{name} is of layout {value.layout}; pass {name}.to_dense()")
@@ -73,7 +73,7 @@ def _tensors(given: dict[str, Any]) -> list[Any]:
 
 
 def precision(value: Any) -> float:
-    """Return the distance from 1 to the next number of the type that was given."""
+    """Return the distance from 1 to the next number of the type of an argument."""
     if is_tensor(value):
         return float(library(value).finfo(value.dtype).eps) if value.is_floating_point() else 0.0
     dtype = getattr(value, "dtype", None)

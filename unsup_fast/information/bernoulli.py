@@ -60,5 +60,5 @@ def kl_bernoulli(p: Any, q: Any, *, base: float | None = None, validate: bool = 
         If a number is no probability, or the shapes do not fit.
     """
     p, q = probabilities(validate, p=p, q=q)
-    nats = kl_terms(p, q) + kl_terms(1 - p, 1 - q, apart=p - q)
+    nats = kl_terms(p, q) + kl_terms(1 - p, 1 - q, difference=p - q)
     return result(nats, base, p.dtype)

@@ -137,10 +137,10 @@ def total_variation(p: Any, q: Any, *, log: bool = False, validate: bool = True)
         high, low = xp.maximum(p, q), xp.minimum(p, q)
         seen = high > -INFINITY
         fall = xp.where(seen, low, 0.0) - xp.where(seen, high, 0.0)
-        apart = -xp.exp(high) * xp.expm1(fall)  # [..., K]
+        difference = -xp.exp(high) * xp.expm1(fall)  # [..., K]
     else:
-        apart = xp.abs(p - q)  # [..., K]
-    return result(total(apart, -1) / 2, None, p.dtype)
+        difference = xp.abs(p - q)  # [..., K]
+    return result(total(difference, -1) / 2, None, p.dtype)
 
 
 def pinsker_bound(divergence: Any, *, base: float | None = None) -> Any:
@@ -206,5 +206,5 @@ def mutual_information(
     p = xp.exp(wide(joint)) if log else wide(joint)  # [..., K, L]
     p_x = total(p, -1, keepdims=True)  # [..., K, 1]
     p_y = total(p, -2, keepdims=True)  # [..., 1, L]
-    given_x = p / xp.where(p_x > 0, p_x, 1.0)  # [..., K, L]
-    return result(total(p_x * kl_terms(given_x, p_y), (-2, -1)), base, dtype)
+    conditional = p / xp.where(p_x > 0, p_x, 1.0)  # [..., K, L]
+    return result(total(p_x * kl_terms(conditional, p_y), (-2, -1)), base, dtype)

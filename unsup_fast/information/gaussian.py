@@ -59,31 +59,31 @@ def kl_gaussian(
     TypeError, ValueError
         If a covariance is none, or the shapes do not fit.
     """
-    given = {"mean_p": mean_p, "cov_p": cov_p, "mean_q": mean_q, "cov_q": cov_q}
-    made = _given(given, validate)
-    size = made["mean_p"].shape[-1]
+    arguments = {"mean_p": mean_p, "cov_p": cov_p, "mean_q": mean_q, "cov_q": cov_q}
+    arrays = _arrays(arguments, validate)
+    size = arrays["mean_p"].shape[-1]
     for name in ("cov_p", "cov_q"):
-        if name in made and tuple(made[name].shape[-2:]) != (size, size):
+        if name in arrays and tuple(arrays[name].shape[-2:]) != (size, size):
             raise ValueError(
-                f"{name} has shape {tuple(made[name].shape)}; it must be (..., {size}, {size}) as "
-                f"mean_p has {size} columns (for variances take kl_gaussian_diag)"
+                f"{name} has shape {tuple(arrays[name].shape)}; it must be (..., {size}, {size}) "
+                f"as mean_p has {size} columns (for variances take kl_gaussian_diag)"
             )
-    broadcast({name: tuple(x.shape[: -2 if name[0] == "c" else -1]) for name, x in made.items()})
-    dtype = made["mean_p"].dtype
-    made = {name: wide(x) for name, x in made.items()}
-    apart = made["mean_p"] - made.get("mean_q", 0.0)  # [..., D]
-    factor_p = _cholesky("cov_p", made["cov_p"], validate)  # [..., D, D]
+    broadcast({name: tuple(x.shape[: -2 if name[0] == "c" else -1]) for name, x in arrays.items()})
+    dtype = arrays["mean_p"].dtype
+    arrays = {name: wide(x) for name, x in arrays.items()}
+    difference = arrays["mean_p"] - arrays.get("mean_q", 0.0)  # [..., D]
+    factor_p = _cholesky("cov_p", arrays["cov_p"], validate)  # [..., D, D]
     diagonal_p = _diagonal(factor_p)  # [..., D]
-    if "cov_q" in made:
-        factor_q = _cholesky("cov_q", made["cov_q"], validate)  # [..., D, D]
+    if "cov_q" in arrays:
+        factor_q = _cholesky("cov_q", arrays["cov_q"], validate)  # [..., D, D]
         ratio = _solve(factor_q, factor_p)  # [..., D, D]
-        apart = _solve(factor_q, apart[..., None])[..., 0]  # [..., D]
+        difference = _solve(factor_q, difference[..., None])[..., 0]  # [..., D]
         scale = _diagonal(factor_q) ** 2  # [..., D]
     else:
         ratio, scale = factor_p, library(diagonal_p).ones_like(diagonal_p)
     below = total(library(ratio).tril(ratio, -1) ** 2, (-2, -1))  # [...]
     along = total(_spread(diagonal_p**2, scale), -1)  # [...]
-    return result((below + along + total(apart**2, -1)) / 2, base, dtype)
+    return result((below + along + total(difference**2, -1)) / 2, base, dtype)
 
 
 def kl_gaussian_diag(
@@ -124,33 +124,33 @@ def kl_gaussian_diag(
     TypeError, ValueError
         If a variance is none, or the shapes do not fit.
     """
-    made = _given({"mean_p": mean_p, "var_p": var_p, "mean_q": mean_q, "var_q": var_q}, validate)
-    if len(sizes := {int(x.shape[-1]) for x in made.values()}) > 1:
+    arrays = _arrays({"mean_p": mean_p, "var_p": var_p, "mean_q": mean_q, "var_q": var_q}, validate)
+    if len(sizes := {int(x.shape[-1]) for x in arrays.values()}) > 1:
         raise ValueError(
             f"the last axes differ in length ({sorted(sizes)}); pass D numbers in each"
         )
-    broadcast({name: tuple(x.shape) for name, x in made.items()})
+    broadcast({name: tuple(x.shape) for name, x in arrays.items()})
     for name in ("var_p", "var_q"):
-        if validate and not log and name in made and (wrong := ~(made[name] > 0)).any():
+        if validate and not log and name in arrays and (wrong := ~(arrays[name] > 0)).any():
             index = first(wrong)
             raise ValueError(
-                f"{at(name, index)} is {float(made[name][index])}; a variance is above 0 (for "
+                f"{at(name, index)} is {float(arrays[name][index])}; a variance is above 0 (for "
                 "logarithms of variances pass log=True)"
             )
-    dtype, xp = made["mean_p"].dtype, library(made["mean_p"])
-    made = {name: wide(x) for name, x in made.items()}
-    apart = made["mean_p"] - made.get("mean_q", 0.0)  # [..., D]
-    var_p = made["var_p"]
+    dtype, xp = arrays["mean_p"].dtype, library(arrays["mean_p"])
+    arrays = {name: wide(x) for name, x in arrays.items()}
+    difference = arrays["mean_p"] - arrays.get("mean_q", 0.0)  # [..., D]
+    var_p = arrays["var_p"]
     if log:
         zeros = xp.zeros_like(var_p)
-        log_var_q = made.get("var_q", zeros)
+        log_var_q = arrays.get("var_q", zeros)
         spread = kl_terms(zeros, var_p - log_var_q, log=True)  # [..., D]
-        apart = apart * xp.exp(-log_var_q / 2)
+        difference = difference * xp.exp(-log_var_q / 2)
     else:
-        var_q = made.get("var_q", xp.ones_like(var_p))
+        var_q = arrays.get("var_q", xp.ones_like(var_p))
         spread = _spread(var_p, var_q)  # [..., D]
-        apart = apart / xp.sqrt(var_q)
-    return result(total(spread + apart**2, -1) / 2, base, dtype)
+        difference = difference / xp.sqrt(var_q)
+    return result(total(spread + difference**2, -1) / 2, base, dtype)
 
 
 def _spread(var_p: Any, var_q: Any) -> Any:
@@ -160,15 +160,15 @@ def _spread(var_p: Any, var_q: Any) -> Any:
     far = xp.abs(log_ratio) > FAR
     p, q = xp.where(far, 1.0, var_p), xp.where(far, 1.0, var_q)
     log_ratio = xp.where(far, log_ratio, 0.0)
-    apart = kl_terms(xp.zeros_like(log_ratio), log_ratio, log=True)
-    return xp.where(far, apart, kl_terms(q, p) / q)
+    difference = kl_terms(xp.zeros_like(log_ratio), log_ratio, log=True)
+    return xp.where(far, difference, kl_terms(q, p) / q)
 
 
-def _given(arguments: dict[str, Any], validate: bool) -> dict[str, Any]:
+def _arrays(arguments: dict[str, Any], validate: bool) -> dict[str, Any]:
     """Return the arguments that are not None, of one type, and check that they are finite."""
-    given = {name: value for name, value in arguments.items() if value is not None}
-    made = dict(zip(given, numbers(**given), strict=True))
-    for name, x in made.items():
+    present = {name: value for name, value in arguments.items() if value is not None}
+    arrays = dict(zip(present, numbers(**present), strict=True))
+    for name, x in arrays.items():
         axes = 2 if name.startswith("cov") else 1
         if x.ndim < axes or 0 in tuple(x.shape[-axes:]):
             shape = "(..., D, D)" if axes == 2 else "(..., D)"
@@ -176,12 +176,12 @@ def _given(arguments: dict[str, Any], validate: bool) -> dict[str, Any]:
         if validate and (wrong := ~library(x).isfinite(x)).any():
             index = first(wrong)
             raise ValueError(f"{at(name, index)} is {float(x[index])}; values must be finite")
-    if "mean_q" in made and made["mean_q"].shape[-1] != made["mean_p"].shape[-1]:
+    if "mean_q" in arrays and arrays["mean_q"].shape[-1] != arrays["mean_p"].shape[-1]:
         raise ValueError(
-            f"mean_p has {made['mean_p'].shape[-1]} columns and mean_q {made['mean_q'].shape[-1]}; "
-            "both must have D"
+            f"mean_p has {arrays['mean_p'].shape[-1]} columns and mean_q "
+            f"{arrays['mean_q'].shape[-1]}; both must have D"
         )
-    return made
+    return arrays
 
 
 def _diagonal(x: Any) -> Any:
