@@ -1,44 +1,11 @@
 """Build of the compiled modules; everything else is in pyproject.toml."""
 
 import glob
-import os
 import sys
-import tempfile
 
 from pybind11.setup_helpers import Pybind11Extension
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext  # Cython's, where there is a .pyx
-
-
-class BuildExt(build_ext):
-    """Adds OpenMP where the compiler has it; without it the module runs in one thread."""
-
-    def build_extensions(self):
-        compile_args, link_args = self._openmp()
-        for extension in self.extensions:
-            extension.extra_compile_args += compile_args
-            extension.extra_link_args += link_args
-        super().build_extensions()
-
-    def _openmp(self):
-        if sys.platform == "darwin":
-            compile_args, link_args = ["-Xpreprocessor", "-fopenmp"], ["-lomp"]
-        else:
-            compile_args, link_args = ["-fopenmp"], ["-fopenmp"]
-        with tempfile.TemporaryDirectory() as folder:
-            source = os.path.join(folder, "probe.cpp")
-            with open(source, "w") as file:
-                file.write("#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }\n")
-            try:
-                objects = self.compiler.compile([source], folder, extra_postargs=compile_args)
-                self.compiler.link_executable(
-                    objects, "probe", output_dir=folder, extra_postargs=link_args
-                )
-            except Exception as error:
-                print(f"warning: no OpenMP ({error}); building for one thread", file=sys.stderr)
-                return [], []
-        return compile_args, link_args
-
 
 native = Pybind11Extension(
     "unsup_fast.kernels._native",
@@ -48,7 +15,8 @@ native = Pybind11Extension(
     cxx_std=17,
     # Baseline flags only: isa_*.cpp raise the instruction set by pragma, after the system headers.
     extra_compile_args=["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
-    + ([] if sys.platform == "darwin" else ["-Wno-psabi"]),
+    + ([] if sys.platform == "darwin" else ["-pthread", "-Wno-psabi"]),
+    extra_link_args=[] if sys.platform == "darwin" else ["-pthread"],
 )
 
 lapack = [
@@ -67,5 +35,5 @@ setup(
     packages=[*find_packages(include=["unsup_fast", "unsup_fast.*"]), *kernels],
     package_dir={"unsup_fast.kernels": "kernels"},
     ext_modules=[native, *lapack],
-    cmdclass={"build_ext": BuildExt},
+    cmdclass={"build_ext": build_ext},
 )

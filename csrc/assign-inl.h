@@ -188,7 +188,9 @@ void assign(const AssignIn<T>& in, AssignOut<T>& out, Totals* totals, const Run&
     const Centroids<T> c(in, run.threads);
     const Plan<T> plan(c.d, c.k, c.groups);
     std::vector<Workspace<T>> work;
-    for (int t = 0; t < run.threads; ++t) work.emplace_back(plan, c.d);
+    const int64_t blocks = (in.n + plan.block_rows - 1) / plan.block_rows;
+    const int threads = int(std::max<int64_t>(1, std::min<int64_t>(run.threads, blocks)));
+    for (int t = 0; t < threads; ++t) work.emplace_back(plan, c.d);
     Stop stop(run);
     const auto label = [&](int64_t i0, int64_t i1, int thread) {
         int64_t changed = 0;

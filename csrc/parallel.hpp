@@ -6,9 +6,8 @@
 #include <cstdint>
 #include <exception>
 #include <mutex>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
+
+#include "pool.hpp"
 
 namespace unsup {
 
@@ -45,20 +44,19 @@ class Stop {
     std::exception_ptr error_;
 };
 
-// Calls body(thread) once in each of `threads` threads.
+// Calls body(thread) in `threads` threads at most: in thread 0, which is the calling one, and in
+// others that join before that call returns. So body(0) alone must be able to do all the work.
 template <class Body>
 void in_parallel(int threads, const Body& body) {
-#ifdef _OPENMP
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    body(omp_get_thread_num());
-#else
-    (void)threads;
-    body(0);
-#endif
+    if (threads <= 1) return body(0);
+    const Task task = [](const void* shared, int thread) {
+        (*static_cast<const Body*>(shared))(thread);
+    };
+    run_in_pool(threads, task, &body);
 }
 
 // Calls body(begin, end) for equal parts of [0, count), one for each thread, but each of at least
-// `least`. Threads take them one by one: OpenMP may give fewer than it was asked for.
+// `least`. Threads take them one by one, as fewer may join than were asked for.
 template <class Body>
 void in_parts(int threads, int64_t count, int64_t least, const Body& body) {
     const int parts = int(std::max<int64_t>(1, std::min<int64_t>(threads, count / least)));

@@ -8,9 +8,34 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import LibController, ThreadpoolController, register
 
 from unsup_fast.kernels._dispatch import native
+
+MOST = 64  # threads, or as many as the machine has CPUs: more would only take memory
+
+
+class _Controller(LibController):
+    """The compiled operations' threads, for threadpoolctl; limits are those of the thread."""
+
+    user_api = "openmp"  # limits on OpenMP hold for these threads too
+    internal_api = "unsup_fast"
+    filename_prefixes = ("_native.",)
+    check_symbols = ("unsup_fast_get_num_threads", "unsup_fast_set_num_threads")
+
+    def get_num_threads(self) -> int:
+        """Return how many threads an operation of the calling thread may use."""
+        return int(self.dynlib.unsup_fast_get_num_threads())
+
+    def set_num_threads(self, num_threads: int) -> None:
+        """Set how many threads an operation of the calling thread may use."""
+        self.dynlib.unsup_fast_set_num_threads(num_threads)
+
+    def get_version(self) -> None:
+        """Return None: the module has no version of its own."""
+
+
+register(_Controller)
 
 
 @functools.cache
@@ -35,9 +60,10 @@ def effective(n_threads: int | None = None) -> int:
     Parameters
     ----------
     n_threads : int >= 1 or None
-        An explicit number is taken as it is. None takes OpenMP's number (so
-        ``OMP_NUM_THREADS`` and threadpoolctl are honoured), no more than the
-        CPUs this process may run on or the container's CPU quota.
+        An explicit number is taken as it is, up to 64 or the machine's CPUs if
+        they are more. None takes ``OMP_NUM_THREADS`` or what threadpoolctl has
+        set for OpenMP, no more than the CPUs this process may run on or the
+        container's CPU quota.
 
     Raises
     ------
@@ -51,7 +77,7 @@ def effective(n_threads: int | None = None) -> int:
             raise TypeError(f"n_threads={n_threads!r} must be an integer >= 1 or None")
         if n_threads < 1:
             raise ValueError(f"n_threads={n_threads} must be at least 1, or None for all cores")
-        return int(n_threads)
+        return min(int(n_threads), max(MOST, os.cpu_count() or 1))
     limits = [int(native().max_threads())]
     if hasattr(os, "sched_getaffinity"):
         limits.append(len(os.sched_getaffinity(0)))

@@ -1,9 +1,13 @@
 """Property tests draw the same cases in every CI run; elsewhere they go on looking for new ones."""
 
+import faulthandler
 import os
+import pickle
 import re
+import select
 import signal
 import subprocess
+import warnings
 from typing import NamedTuple
 
 import pytest
@@ -23,6 +27,40 @@ class Compiled(NamedTuple):
     stack: int  # bytes that a thread spills
     shared: int
     ptx: str
+
+
+def _fork(run, seconds=60):
+    """Return `run()` of a forked child, or the exception that it raised."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: threads and fork
+        child = os.fork()
+    if child == 0:
+        faulthandler.disable()
+        try:
+            result = run()
+        except BaseException as error:
+            result = error
+        with os.fdopen(writing, "wb") as file:
+            pickle.dump(result, file)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as file:
+        if not select.select([file], [], [], seconds)[0]:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            raise TimeoutError(f"the child hung for {seconds} s")
+        sent = file.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status != 0:
+        raise ChildProcessError(f"the child ended with status {status}")
+    return pickle.loads(sent)
+
+
+@pytest.fixture
+def in_child():
+    """Return a function that runs another in a forked child and returns its result."""
+    return _fork
 
 
 @pytest.fixture

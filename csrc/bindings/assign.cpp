@@ -30,7 +30,7 @@ py::tuple assign_with(int64_t n, const T* x, const In<T>& centers, const MaybeIn
                      0,
                      0};
     if (labelled) require_labels(labels, k);
-    run_free(threads, [&](const Run& r) { run(in, out, r); });
+    run_free(threads, [&](const Run& r) { run(in, out, r); }, x);
     return py::make_tuple(out.inertia, out.n_changed);
 }
 
@@ -61,7 +61,7 @@ void bind_dense(py::module_& m) {
             const AssignIn<T> in = rows(x, centers, shift);
             Totals to = totals(steps, sums, counts, labels, in.n, in.k, in.d);
             AssignOut<T> out{labels.mutable_data(), nullptr, nullptr, nullptr, true, false, 0, 0};
-            run_free(threads, [&](const Run& r) { ops<T>().assign(in, out, &to, r); });
+            run_free(threads, [&](const Run& r) { ops<T>().assign(in, out, &to, r); }, x.data());
             return out.n_changed;
         },
         py::arg("X").noconvert(), py::arg("centers").noconvert(), py::arg("shift").noconvert(),

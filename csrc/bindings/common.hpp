@@ -6,12 +6,13 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
 
+#include "gil.hpp"
 #include "isa.hpp"
+#include "mapped.hpp"
 
 namespace py = pybind11;
 
@@ -26,25 +27,28 @@ inline void require(bool condition, const char* message) {
     if (!condition) throw std::invalid_argument(message);
 }
 
-// Ctrl-C is looked for ten times a second at most.
-inline bool interrupted() {
-    static thread_local auto last = std::chrono::steady_clock::time_point();
-    const auto now = std::chrono::steady_clock::now();
-    if (now - last < std::chrono::milliseconds(100)) return false;
-    last = now;
-    py::gil_scoped_acquire gil;
-    return PyErr_CheckSignals() != 0;
+// Throws OSError if the address lies in a watched map of a file that has shrunk.
+inline void refuse_shrunk(const void* rows) {
+    const std::string path = shrunk(rows);
+    if (path.empty()) return;
+    const std::string message =
+        path + ": became shorter while it was read; leave it as it is while it is in use";
+    PyErr_SetString(PyExc_OSError, message.c_str());
+    throw py::error_already_set();
 }
 
+// Runs an operation without the GIL. `rows` is an address in what it reads: where that is a map of
+// a file that has shrunk, the results are of no use.
 template <class F>
-void run_free(int threads, const F& body) {
+void run_free(int threads, const F& body, const void* rows = nullptr) {
     require(threads >= 1, "n_threads must be at least 1");
     const Run run{threads, interrupted};
     {
-        py::gil_scoped_release release;
+        const WithoutGil released;
         body(run);
     }
     if (PyErr_Occurred() != nullptr) throw py::error_already_set();
+    refuse_shrunk(rows);
 }
 
 template <class T>

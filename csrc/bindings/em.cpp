@@ -65,7 +65,7 @@ void bind_dense(py::module_& m) {
                              data_or_null(weight, n, "sample_weight: wrong length"),
                              given ? out.resp : nullptr,
                              given ? out.labels : nullptr};
-            run_free(threads, [&](const Run& r) { ops<T>().em(in, out, r); });
+            run_free(threads, [&](const Run& r) { ops<T>().em(in, out, r); }, x.data());
             return out.log_likelihood;
         },
         py::arg("X").noconvert(), py::arg("log_weights").noconvert(), py::arg("means").noconvert(),

@@ -20,7 +20,7 @@ void bind_dense(py::module_& m) {
                                variance.mutable_data(),
                                reach.mutable_data(),
                                -1};
-            run_free(threads, [&](const Run& r) { ops<T>().moments(moments, r); });
+            run_free(threads, [&](const Run& r) { ops<T>().moments(moments, r); }, x.data());
             return moments.bad;
         },
         py::arg("X").noconvert(), py::arg("mean").noconvert(), py::arg("variance").noconvert(),
@@ -41,7 +41,7 @@ void bind_dense(py::module_& m) {
                                    scale.data(),
                                    sums.mutable_data(),
                                    products.mutable_data()};
-            run_free(threads, [&](const Run& r) { ops<T>().covariance(to, r); });
+            run_free(threads, [&](const Run& r) { ops<T>().covariance(to, r); }, x.data());
         },
         py::arg("X").noconvert(), py::arg("shift").noconvert(), py::arg("scale").noconvert(),
         py::arg("sums").noconvert(), py::arg("products").noconvert(), py::arg("n_threads"));
@@ -56,7 +56,7 @@ void bind_dense(py::module_& m) {
                     "the shapes of an affine map do not fit");
             const Affine<T> map{x.shape(0),   x.shape(1),     weights.shape(0), x.data(),
                                 shift.data(), weights.data(), offset.data(),    out.mutable_data()};
-            run_free(threads, [&](const Run& r) { ops<T>().affine(map, r); });
+            run_free(threads, [&](const Run& r) { ops<T>().affine(map, r); }, x.data());
         },
         py::arg("X").noconvert(), py::arg("shift").noconvert(), py::arg("weights").noconvert(),
         py::arg("offset").noconvert(), py::arg("out").noconvert(), py::arg("n_threads"));

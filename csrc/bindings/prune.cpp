@@ -75,9 +75,12 @@ void bind_dense(py::module_& m) {
             std::optional<Totals> to;
             if (steps) to = totals(*steps, *sums, *counts, labels, in.n, in.k, in.d);
             int64_t changed = 0;
-            run_free(threads, [&](const Run& r) {
-                ops<T>().prune(in, b, labels.mutable_data(), &changed, to ? &*to : nullptr, r);
-            });
+            run_free(
+                threads,
+                [&](const Run& r) {
+                    ops<T>().prune(in, b, labels.mutable_data(), &changed, to ? &*to : nullptr, r);
+                },
+                x.data());
             return py::make_tuple(changed, b.tightened, b.scored, b.survivors);
         },
         py::arg("X").noconvert(), py::arg("centers").noconvert(), py::arg("shift").noconvert(),
@@ -102,7 +105,7 @@ void bind_dense(py::module_& m) {
             const Project<T> project{x.shape(0), x.shape(1),          directions.shape(0),
                                      x.data(),   directions.data(),   shift.data(),
                                      scale,      rows.mutable_data(), squares.mutable_data()};
-            run_free(threads, [&](const Run& r) { ops<T>().project(project, r); });
+            run_free(threads, [&](const Run& r) { ops<T>().project(project, r); }, x.data());
         },
         py::arg("X").noconvert(), py::arg("directions").noconvert(), py::arg("shift").noconvert(),
         py::arg("scale"), py::arg("rows").noconvert(), py::arg("squares").noconvert(),
@@ -129,7 +132,7 @@ void bind_dense(py::module_& m) {
                                    start.mutable_data(),
                                    squares.mutable_data(),
                                    slack.mutable_data()};
-            run_free(threads, [&](const Run& r) { ops<T>().encode(encode, r); });
+            run_free(threads, [&](const Run& r) { ops<T>().encode(encode, r); }, x.data());
         },
         py::arg("X").noconvert(), py::arg("shift").noconvert(), py::arg("scale"),
         py::arg("codes").noconvert(), py::arg("unit").noconvert(), py::arg("start").noconvert(),

@@ -24,7 +24,7 @@ void bind_dense(py::module_& m) {
                                scale,
                                distances.mutable_data(),
                                potentials.mutable_data()};
-            run_free(threads, [&](const Run& r) { ops<T>().seed(seed, r); });
+            run_free(threads, [&](const Run& r) { ops<T>().seed(seed, r); }, x.data());
         },
         py::arg("X").noconvert(), py::arg("candidates").noconvert(), py::arg("closest").noconvert(),
         py::arg("sample_weight").noconvert(), py::arg("distances").noconvert(),
@@ -66,7 +66,7 @@ void bind_dense(py::module_& m) {
                                  closest.mutable_data(),
                                  potentials.mutable_data(),
                                  0};
-            run_free(threads, [&](const Run& r) { ops<T>().seed_rounds(rounds, r); });
+            run_free(threads, [&](const Run& r) { ops<T>().seed_rounds(rounds, r); }, x.data());
             return rounds.scored;
         },
         py::arg("X").noconvert(), py::arg("sample_weight").noconvert(), py::arg("scale"),
@@ -79,9 +79,12 @@ void bind_dense(py::module_& m) {
         [](const In<T>& x, int64_t origin, int threads) {
             require(x.ndim() == 2 && origin >= 0 && origin < x.shape(0), "origin: not a row of X");
             T largest = 0;
-            run_free(threads, [&](const Run& r) {
-                largest = ops<T>().spread(x.data(), x.shape(0), x.shape(1), origin, r);
-            });
+            run_free(
+                threads,
+                [&](const Run& r) {
+                    largest = ops<T>().spread(x.data(), x.shape(0), x.shape(1), origin, r);
+                },
+                x.data());
             return largest;
         },
         py::arg("X").noconvert(), py::arg("origin"), py::arg("n_threads"));

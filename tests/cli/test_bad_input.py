@@ -8,6 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+from unsup_fast.cli import fitting
+
 GOOD = np.arange(40, dtype=np.float32).reshape(10, 4)
 
 
@@ -346,3 +348,24 @@ def test_a_disk_that_fills_up_loses_nothing_saved(tmp_path):
     assert "labels.npy: could not be written: " in ran.stderr
     assert ran.stderr.count("\n") == 1
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_a_file_that_becomes_shorter_during_the_fit(cli, hard, monkeypatch):
+    step = fitting.Fitting.step
+
+    def then_cut(self, state):
+        step(self, state)
+        if state.iteration == 2:
+            os.truncate(hard, 4096)
+
+    monkeypatch.setattr(fitting.Fitting, "step", then_cut)
+    ran = cli("kmeans", hard, "-k", 30, "--init", "random", "--tol", 0, "-o", "run", "--quiet")
+    assert ran.status == 2
+    assert ran.err.startswith(f"error: {hard}: became shorter while it was read")
+    assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["kmeans -k 3", "gmm -k 2", "pca"])
+def test_a_huge_number_of_threads(cli, data, command):
+    ran = cli(*command.split(), data, "--threads", 10**9, "-o", "run", "--quiet", "--no-report")
+    assert (ran.status, ran.err) == (0, "")

@@ -29,7 +29,15 @@ def without(hidden, *words):
 def test_info(cli):
     ran = cli("info")
     assert ran.status == 0
-    for word in ("unsup_fast", "SIMD level", "threads", "OpenMP", "torch", "triton", "GPU"):
+    for word in (
+        "unsup_fast",
+        "SIMD level",
+        "threads",
+        "OMP_NUM_THREADS",
+        "torch",
+        "triton",
+        "GPU",
+    ):
         assert word in ran.out
 
 

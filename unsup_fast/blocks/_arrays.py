@@ -8,6 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from unsup_fast.blocks._feed import DataError, Feed, Piece, copy, number_type, times
+from unsup_fast.blocks._mapped import refuse_shrunk, watch
 
 Array = npt.NDArray[Any]
 
@@ -27,16 +28,20 @@ def dense(
             image_shape = X.shape[1:]
         notes += (f"Each {times(X.shape[1:])} image is a row of {n_columns:,} columns.",)
     native = X.dtype.newbyteorder("=")
+    watch(X, str(getattr(X, "filename", None) or name))
     in_place = native == X.dtype == dtype and X.flags.c_contiguous and X.flags.aligned
 
     def pieces(start: int) -> Iterator[Piece]:
         def fill(low: int, high: int, out: Array) -> None:
             copy(X[start + low : start + high].reshape(high - low, n_columns), out)
+            refuse_shrunk(X)
 
         yield Piece(len(X) - start, fill)
 
     def take(indices: Array) -> Array:
-        return X[indices].reshape(len(indices), n_columns)
+        rows = X[indices].reshape(len(indices), n_columns)
+        refuse_shrunk(X)
+        return rows
 
     return Feed(
         name=name,

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from unsup_fast.blocks import _arrays
 from unsup_fast.blocks._feed import DataError, Feed, Piece, matrix, times
+from unsup_fast.blocks._mapped import watch
 
 Array = npt.NDArray[Any]
 
@@ -75,6 +76,7 @@ def load(path: Path) -> Array:
         raise DataError(_why_not_npy(path, error)) from error
     if not isinstance(array, np.ndarray):
         raise DataError(f"{path}: is an .npz archive; rename it to end in .npz")
+    watch(array, str(path))
     return array
 
 

@@ -4,12 +4,12 @@ import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast._cached import cached_property
 from unsup_fast.blocks._ahead import ahead
 from unsup_fast.blocks._feed import (
     BLOCK,

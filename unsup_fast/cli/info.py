@@ -17,8 +17,8 @@ def facts() -> dict[str, str]:
         "unsup_fast": version("unsup-fast"),
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         "SIMD level": f"{_native.simd()} ({origin}; this machine has {available})",
-        "threads": f"{threads.effective(None)} (OpenMP offers {_native.max_threads()})",
-        "OpenMP": "yes" if _native.openmp() else "no, so one thread only",
+        "threads": f"{threads.effective(None)} (OMP_NUM_THREADS or the CPUs: "
+        f"{_native.max_threads()})",
         **{name: version(name) for name in PACKAGES},
         "GPU": _gpu(),
     }

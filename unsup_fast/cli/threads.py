@@ -4,6 +4,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from unsup_fast.kernels import threads
+
 
 @contextmanager
 def torch_threads(n_threads: int | None) -> Iterator[None]:
@@ -13,7 +15,7 @@ def torch_threads(n_threads: int | None) -> Iterator[None]:
         yield
         return
     before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
+    torch.set_num_threads(threads.effective(n_threads))
     try:
         yield
     finally:

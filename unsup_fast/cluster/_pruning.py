@@ -1,7 +1,6 @@
 """Passes over the rows: dense or pruned, as measuring says, and without effect on the result."""
 
 from collections.abc import Iterator
-from mmap import mmap
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
+from unsup_fast.blocks._mapped import mapping
 from unsup_fast.kernels.assign import Assigned, assign, relabel, totals
 from unsup_fast.kernels.assign.columns import Basis, basis
 from unsup_fast.kernels.assign.prune import Bounds, bounds, bounds_size, choose, may_pay
@@ -251,7 +251,7 @@ class Passes:
     def _fits(self, chosen: Basis, n_clusters: int) -> bool:
         """Whether bounds leave memory to rows that lie in a file, which need not fit in it."""
         bytes_of_row = bounds_size(self.X.shape[1], n_clusters, chosen) * self.X.itemsize
-        return not _is_mapped(self.X) or len(self.X) * bytes_of_row <= MAPPED_ROOM
+        return mapping(self.X) is None or len(self.X) * bytes_of_row <= MAPPED_ROOM
 
     def _time_dense(self, centers: Array) -> None:
         if self._dense_seconds < np.inf:
@@ -263,13 +263,6 @@ class Passes:
         relabel(rows, centers, labels, self.shift, n_threads=self.n_threads)
         self._dense_seconds = (perf_counter() - start) * len(self.X) / len(rows)
         self._guessed = True
-
-
-def _is_mapped(X: Array) -> bool:
-    below: Any = X
-    while isinstance(below, np.ndarray) and not isinstance(below, np.memmap):
-        below = below.base
-    return isinstance(below, np.memmap | mmap)
 
 
 def _added(one: Assigned, two: Assigned) -> Assigned:

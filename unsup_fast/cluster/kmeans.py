@@ -71,7 +71,7 @@ class KMeans(
         directions of unit length, and ``1 - cos(x, c)`` is the distance that `transform` returns
         and that `inertia_` sums up. Rows that are not at unit length are copied.
     n_threads : int or None, default=None
-        Threads to run; None for all that OpenMP, affinity and the container allow.
+        Threads to run; None for all that OMP_NUM_THREADS, affinity and the container allow.
     device : {"cpu", "cuda"} or None, default=None
         Where to compute: "cuda" and "cuda:1" name a GPU; None takes that of a CUDA tensor, and for
         all else the CPU.

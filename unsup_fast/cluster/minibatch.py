@@ -67,7 +67,7 @@ class MiniBatchKMeans(KMeans):
     metric : {"euclidean", "cosine"}, default="euclidean"
         As in `KMeans`.
     n_threads : int or None, default=None
-        Threads to run; None for all that OpenMP, affinity and the container allow.
+        Threads to run; None for all that OMP_NUM_THREADS, affinity and the container allow.
     device : {"cpu"} or None, default=None
         Where to compute.
 

@@ -34,7 +34,7 @@ class IncrementalPCA(Projection):
     batch_size : int or None, default=None
         Without effect: the result does not depend on how rows are batched.
     n_threads : int or None, default=None
-        Threads to run; None for all that OpenMP, affinity and the container allow.
+        Threads to run; None for all that OMP_NUM_THREADS, affinity and the container allow.
     device : {"cpu", "cuda"} or None, default=None
         As in `PCA`.
 

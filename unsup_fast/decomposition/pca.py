@@ -54,7 +54,7 @@ class PCA(Projection):
     random_state : int, RandomState instance or None, default=None
         Where "arpack" and "randomized" draw from.
     n_threads : int or None, default=None
-        Threads to run; None for all that OpenMP, affinity and the container allow.
+        Threads to run; None for all that OMP_NUM_THREADS, affinity and the container allow.
     device : {"cpu", "cuda"} or None, default=None
         Where to compute: "cuda" and "cuda:1" name a GPU; None takes that of a CUDA tensor, and for
         all else the CPU.

@@ -1,13 +1,13 @@
 """Passes over rows in memory, in blocks or on a GPU: the sums that a mixture is made of."""
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from unsup_fast import _arrays, _seeding
+from unsup_fast._cached import cached_property
 from unsup_fast._seeding import parts
 from unsup_fast.blocks import Source
 from unsup_fast.kernels.assign import assign

@@ -65,7 +65,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
     chunk_size : int or None, default=None
         Rows of an array that a pass takes at once; None for all of them. Sources have their own.
     n_threads : int or None, default=None
-        Threads to run; None for all that OpenMP, affinity and the container allow.
+        Threads to run; None for all that OMP_NUM_THREADS, affinity and the container allow.
     device : {"cpu", "cuda"} or None, default=None
         Where to compute: "cuda" and "cuda:1" name a GPU; None takes that of a CUDA tensor, and for
         all else the CPU.

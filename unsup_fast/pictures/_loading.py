@@ -11,6 +11,7 @@ import numpy as np
 
 from unsup_fast import _extras
 from unsup_fast.blocks import DataError
+from unsup_fast.blocks._mapped import refuse_shrunk
 from unsup_fast.blocks._npy import load as load_npy
 from unsup_fast.pictures import _decoding, _kinds, _parquet
 from unsup_fast.pictures._decoding import Size, gather
@@ -143,7 +144,9 @@ def load(
     if kind == ".zip":
         return _of_files(of_zip(path), size, channels, labels, progress)
     if kind == ".npy":
-        pixels = of_array(str(path), load_npy(path), size, channels, progress)
+        mapped = load_npy(path)
+        pixels = of_array(str(path), mapped, size, channels, progress)
+        refuse_shrunk(mapped)
         return Pictures(pixels, None, (), [], str(path))
     raise DataError(f"{path}: is not a folder, .zip, .npz, .npy or .parquet")
 

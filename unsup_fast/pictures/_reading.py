@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks._ahead import ahead
+from unsup_fast.blocks._mapped import refuse_shrunk
 from unsup_fast.blocks._npy import archive_array, load
 from unsup_fast.pictures._files import (
     UNREADABLE,
@@ -137,7 +138,10 @@ def _of_array(X: Any, name: str) -> Images:
     def read(_: Images, size: int) -> Generator[Any, None, None]:
         for start in range(0, len(X), size):
             part = X[start : start + size]
-            yield np.array(part) if isinstance(part, np.memmap) else part
+            if isinstance(part, np.memmap):
+                part = np.array(part)
+                refuse_shrunk(X)
+            yield part
 
     return Images(name, len(X), read)
 

@@ -4,7 +4,6 @@ import hashlib
 import sys
 import warnings
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast import pictures
+from unsup_fast._cached import cached_property
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.progress import Silent
 from unsup_fast.pictures import Pictures

@@ -1,0 +1,42 @@
+"""Files mapped into memory, which may become shorter while they are read."""
+
+from mmap import mmap
+from typing import Any
+from weakref import WeakSet, finalize
+
+import numpy as np
+import numpy.typing as npt
+
+from unsup_fast.kernels._dispatch import native
+
+Array = npt.NDArray[Any]
+
+_watched: "WeakSet[mmap]" = WeakSet()
+
+
+def mapping(array: Any) -> mmap | None:
+    """Return the map that an array lies in, None for other memory."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return array if isinstance(array, mmap) else None
+
+
+def watch(array: Array, path: str = "") -> None:
+    """Watch the map that an array lies in, if it lies in one.
+
+    To read rows that its file no longer has would end the process (SIGBUS). From a watched map
+    zeros are read instead, and operations on its rows and `refuse_shrunk` raise OSError.
+    """
+    mapped = mapping(array)
+    if mapped is None or mapped in _watched:
+        return
+    memory = np.frombuffer(mapped, np.uint8)
+    number = native().watch(memory.ctypes.data, memory.nbytes, path)
+    _watched.add(mapped)
+    finalize(mapped, native().unwatch, number).atexit = False
+
+
+def refuse_shrunk(array: Array) -> None:
+    """Raise OSError if the array lies in a watched map of a file that has become shorter."""
+    if mapping(array) is not None:
+        native().refuse_shrunk(array.ctypes.data)
