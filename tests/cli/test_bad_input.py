@@ -365,7 +365,7 @@ def test_a_file_that_becomes_shorter_during_the_fit(cli, hard, monkeypatch):
     assert ran.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["kmeans -k 3", "gmm -k 2", "pca"])
+@pytest.mark.parametrize("command", ["kmeans -k 3", "gmm -k 2", "pca -n 2"])
 def test_a_huge_number_of_threads(cli, data, command):
     ran = cli(*command.split(), data, "--threads", 10**9, "-o", "run", "--quiet", "--no-report")
     assert (ran.status, ran.err) == (0, "")
