@@ -12,7 +12,7 @@ from threadpoolctl import LibController, ThreadpoolController, register
 
 from unsup_fast.kernels._dispatch import native
 
-MOST = 64  # threads, or as many as the machine has CPUs: more would only take memory
+MOST = max(64, os.cpu_count() or 1)  # threads; more would only take memory
 
 
 class _Controller(LibController):
@@ -77,7 +77,7 @@ def effective(n_threads: int | None = None) -> int:
             raise TypeError(f"n_threads={n_threads!r} must be an integer >= 1 or None")
         if n_threads < 1:
             raise ValueError(f"n_threads={n_threads} must be at least 1, or None for all cores")
-        return min(int(n_threads), max(MOST, os.cpu_count() or 1))
+        return min(int(n_threads), MOST)
     limits = [int(native().max_threads())]
     if hasattr(os, "sched_getaffinity"):
         limits.append(len(os.sched_getaffinity(0)))
