@@ -96,6 +96,31 @@ def test_rows_that_are_converted(in_child, tmp_path, read):
     assert isinstance(in_child(child), OSError | DataError)
 
 
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+@pytest.mark.parametrize("size", [8192, -1])
+def test_tables(in_child, tmp_path, kind, size):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / f"rows.{kind}"
+    table = pa.table({f"c{j}": ROWS[:, j] for j in range(8)})
+    if kind == "parquet":
+        parquet.write_table(table, path, row_group_size=1000, compression="none")
+    else:
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table, max_chunksize=1000)
+
+    def child():
+        passes = blocks.source(path, chunk_size=1000).blocks()
+        next(passes)
+        os.truncate(path, size if size > 0 else path.stat().st_size + size)
+        for _ in passes:
+            pass
+
+    error = in_child(child)
+    assert isinstance(error, OSError | DataError)
+    assert str(error).startswith(f"{path}: ")
+
+
 def test_other_data_and_later_files_are_not_affected(path):
     data = np.load(path, mmap_mode="r")
     _mapped.watch(data, str(path))

@@ -11,6 +11,7 @@ import numpy as np
 from unsup_fast.blocks import _columns
 from unsup_fast.blocks._columns import Columns
 from unsup_fast.blocks._feed import DataError, Feed, Piece, later
+from unsup_fast.blocks._mapped import arrow_map
 from unsup_fast.blocks._options import TableOptions
 
 MAGIC = b"ARROW1"  # what a file of the file format begins with
@@ -73,7 +74,7 @@ def _opened(path: Path, fields: list[int] | None) -> Iterator[Any]:
     """Open the file for its columns of these indices, None for all."""
     ipc = _columns.arrow("ipc")
     options = ipc.IpcReadOptions(included_fields=fields)
-    with _columns.arrow().memory_map(str(path)) as mapped:
+    with arrow_map(path) as mapped:
         of_file_format = mapped.read(len(MAGIC)) == MAGIC
         mapped.seek(0)
         with (ipc.open_file if of_file_format else ipc.open_stream)(

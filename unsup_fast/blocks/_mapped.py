@@ -1,12 +1,16 @@
 """Files mapped into memory, which may become shorter while they are read."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from mmap import mmap
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet, finalize
 
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast.blocks._columns import arrow
 from unsup_fast.kernels._dispatch import native
 
 Array = npt.NDArray[Any]
@@ -40,3 +44,24 @@ def refuse_shrunk(array: Array) -> None:
     """Raise OSError if the array lies in a watched map of a file that has become shorter."""
     if mapping(array) is not None:
         native().refuse_shrunk(array.ctypes.data)
+
+
+@contextmanager
+def arrow_map(path: Path) -> Iterator[Any]:
+    """Map a file for pyarrow, watched; raise OSError at the end if it has become shorter."""
+    with arrow().memory_map(str(path)) as mapped:
+        if not mapped.size():
+            yield mapped
+            return
+        address = mapped.read_buffer(1).address
+        mapped.seek(0)
+        number = native().watch(address, mapped.size(), str(path))
+        try:
+            yield mapped
+        except Exception:
+            native().refuse_shrunk(address)  # zeros in place of the file caused it
+            raise
+        else:
+            native().refuse_shrunk(address)
+        finally:
+            native().unwatch(number)

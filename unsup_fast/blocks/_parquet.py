@@ -11,6 +11,7 @@ import numpy as np
 from unsup_fast.blocks import _columns
 from unsup_fast.blocks._columns import Columns
 from unsup_fast.blocks._feed import EXACT_IN_FLOAT32, DataError, DType, Feed, Piece, later
+from unsup_fast.blocks._mapped import arrow_map
 from unsup_fast.blocks._options import TableOptions
 
 VALUES = 1 << 20  # of a batch that is read at once
@@ -125,7 +126,8 @@ def _batches(
             row = starts[group]
             with (
                 _columns.reasons(file.path, "a Parquet file"),
-                parquet.ParquetFile(file.path, memory_map=True) as opened,
+                arrow_map(file.path) as mapped,
+                parquet.ParquetFile(mapped) as opened,
             ):
                 groups = list(range(group, len(file.sizes)))
                 for batch in opened.iter_batches(n_rows, row_groups=groups, columns=names):

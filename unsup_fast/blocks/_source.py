@@ -319,6 +319,7 @@ class Source:
                 raise self._changed(f"it has more than the {self._n_rows} rows it had")
             if self._n_rows is not None and after < min(self._n_rows, row + self.chunk_size):
                 raise self._changed(f"it ends after {after} of {self._n_rows} rows")
+            self._refuse_shorter()
             self._check(row, block)
             yield row, block
             row = after
@@ -358,6 +359,12 @@ class Source:
     def _refuse_changed(self) -> None:
         if _state(self._feed) != self._state:
             raise self._changed("it was written to")
+
+    def _refuse_shorter(self) -> None:
+        """Raise DataError if a file has become shorter while a block was read."""
+        for (size, _), (before, _) in zip(_state(self._feed), self._state, strict=True):
+            if size < before:
+                raise self._changed("it became shorter")
 
     def _changed(self, how: str) -> DataError:
         advice = "leave it as it is while it is in use"

@@ -10,6 +10,7 @@ import numpy as np
 
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks._columns import arrow, reasons
+from unsup_fast.blocks._mapped import arrow_map
 from unsup_fast.blocks._names import listed
 from unsup_fast.pictures._labels import NAMES, Classes, Labels, coded, no_labels
 
@@ -120,7 +121,11 @@ def chunks(found: Table) -> Iterator[list[tuple[str, bytes | None]]]:
     """Yield a few rows at a time: what errors call each, and the file in it."""
     parquet, row = arrow("parquet"), 0
     for path in found.paths:
-        with reasons(path, "a Parquet file"), parquet.ParquetFile(path, memory_map=True) as file:
+        with (
+            reasons(path, "a Parquet file"),
+            arrow_map(path) as mapped,
+            parquet.ParquetFile(mapped) as file,
+        ):
             for batch in file.iter_batches(ROWS, columns=[found.column]):
                 values = batch.column(0).to_pylist()
                 if found.nested:
