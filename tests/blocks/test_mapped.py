@@ -98,7 +98,8 @@ def test_rows_that_are_converted(in_child, tmp_path, read):
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow"])
 @pytest.mark.parametrize("size", [8192, -1])
-def test_tables(in_child, tmp_path, kind, size):
+@pytest.mark.parametrize("read", ["blocks", "take"])
+def test_tables(in_child, tmp_path, kind, size, read):
     pa = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     path = tmp_path / f"rows.{kind}"
@@ -110,9 +111,12 @@ def test_tables(in_child, tmp_path, kind, size):
             writer.write_table(table, max_chunksize=1000)
 
     def child():
-        passes = blocks.source(path, chunk_size=1000).blocks()
+        source = blocks.source(path, chunk_size=1000)
+        passes = source.blocks()
         next(passes)
         os.truncate(path, size if size > 0 else path.stat().st_size + size)
+        if read == "take":
+            source.take([0, 1500])
         for _ in passes:
             pass
 

@@ -227,6 +227,7 @@ class Source:
                     break
                 if self._feed.seekable and ascending[done] >= after + self.chunk_size:
                     break  # the next block holds none of the rows
+        self._refuse_shorter()
         return out
 
     def changed(self, change: Callable[[Array, int], Array]) -> "Source":
@@ -319,10 +320,10 @@ class Source:
                 raise self._changed(f"it has more than the {self._n_rows} rows it had")
             if self._n_rows is not None and after < min(self._n_rows, row + self.chunk_size):
                 raise self._changed(f"it ends after {after} of {self._n_rows} rows")
-            self._refuse_shorter()
             self._check(row, block)
             yield row, block
             row = after
+        self._refuse_shorter()
         if self._n_rows is None:
             if row == 0:
                 raise DataError(f"{self.name}: has no rows")
@@ -361,7 +362,7 @@ class Source:
             raise self._changed("it was written to")
 
     def _refuse_shorter(self) -> None:
-        """Raise DataError if a file has become shorter while a block was read."""
+        """Raise DataError if a file has become shorter while it was read."""
         for (size, _), (before, _) in zip(_state(self._feed), self._state, strict=True):
             if size < before:
                 raise self._changed("it became shorter")
