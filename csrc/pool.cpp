@@ -149,9 +149,9 @@ class Pool {
             if (job == nullptr) {
                 const bool alone = workers_ < cpus_;
                 lock.unlock();
-                const bool found = alone && spin([&] { return open_.load() > 0; });
+                const bool any = alone && spin([&] { return open_.load() > 0; });
                 lock.lock();
-                if (found) continue;
+                if (any) continue;
                 ++sleeping_;
                 work_.wait(lock, [&] { return first_ != nullptr; });
                 --sleeping_;
@@ -161,7 +161,7 @@ class Pool {
             const std::exception_ptr error = call(*job, thread);
             lock.lock();
             if (error != nullptr && job->error == nullptr) job->error = error;
-            // The job may be gone once nobody runs it.
+            // The job may be destroyed once nobody runs it.
             if (job->running.fetch_sub(1, std::memory_order_release) == 1 && waiting_ > 0)
                 done_.notify_all();
         }

@@ -13,12 +13,12 @@ using Task = void (*)(const void* body, int thread);
 // Threads that the system refuses are done without.
 void run_in_pool(int threads, Task task, const void* body);
 
-// Threads that an operation of the calling thread uses unless it is told otherwise: what
+// Threads that an operation of the calling thread uses by default: what
 // set_default_threads set in this thread, else OMP_NUM_THREADS, else the CPUs of the process.
 int default_threads();
 void set_default_threads(int threads);
 
-// How many times a fork has made the process that this is, counted from the first.
+// The number of forks between the first process that loaded this and the present one.
 int forks();
 
 }  // namespace unsup

@@ -15,7 +15,7 @@ from unsup_fast.kernels._dispatch import native
 MOST = max(64, os.cpu_count() or 1)  # threads; more would only take memory
 
 
-class _Controller(LibController):
+class _Controller(LibController):  # type: ignore[misc]
     """The compiled operations' threads, for threadpoolctl; limits are those of the thread."""
 
     user_api = "openmp"  # limits on OpenMP hold for these threads too

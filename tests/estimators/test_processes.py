@@ -181,7 +181,7 @@ def test_the_interpreter_ends_while_daemon_threads_compute(work):
     assert (run.returncode, run.stderr) == (0, "")
 
 
-def test_threads_that_cannot_be_made_are_done_without(in_child):
+def test_threads_that_the_system_refuses(in_child):
     resource = pytest.importorskip("resource")
     centers = X[:50]
     expected = assign(X, centers, n_threads=1).labels
