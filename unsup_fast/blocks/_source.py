@@ -363,8 +363,8 @@ class Source:
 
     def _refuse_shorter(self) -> None:
         """Raise DataError if a file has become shorter while it was read."""
-        for (size, _), (before, _) in zip(_state(self._feed), self._state, strict=True):
-            if size < before:
+        for path, (size, _) in zip(self._feed.paths, self._state, strict=True):
+            if path.exists() and path.stat().st_size < size:
                 raise self._changed("it became shorter")
 
     def _changed(self, how: str) -> DataError:
