@@ -8,17 +8,36 @@ import torch
 from unsup_fast.kernels.noise import noise as add
 from unsup_fast.models.diffusion import schedules
 from unsup_fast.models.diffusion.schedules import Array
-from unsup_fast.schedulers._fused import Fused, alike, state, unchanged
+from unsup_fast.schedulers._fused import Fused, is_half, same_shape, state, unchanged
+
+ROUNDING = 1e-4  # what float32 may lose in a product of 1,000 factors
 
 
-def exact(config: Any) -> Array:
-    """Return abar_t of a configuration: what diffusers computes in float32, in float64."""
+def exact(config: Any, rounded: Array) -> Array:
+    """Return abar_t of a configuration: what diffusers computes in float32, in float64.
+
+    Parameters
+    ----------
+    config : FrozenDict
+    rounded : ndarray of shape (T,)
+        diffusers' own. It is the result for schedules that `schedules` refuses or does not know.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            alphas = _of_options(config)
+    except ValueError:
+        return rounded
+    same = alphas.shape == rounded.shape and np.allclose(alphas, rounded, rtol=0, atol=ROUNDING)
+    return alphas if same else rounded
+
+
+def _of_options(config: Any) -> Array:
     if config.trained_betas is not None:
         betas = np.asarray(config.trained_betas, np.float64)
     else:
         betas = _betas(config)
-    made = schedules.alphas_cumprod(betas)
-    return schedules.zero_terminal_snr(made) if config.rescale_betas_zero_snr else made
+    alphas = schedules.alphas_cumprod(betas)
+    return schedules.zero_terminal_snr(alphas) if config.rescale_betas_zero_snr else alphas
 
 
 def _betas(config: Any) -> Array:
@@ -47,7 +66,7 @@ class Tabled(Fused):
     """Base of the schedulers whose steps are looked up by their timestep."""
 
     _exact: Any = None
-    _given: tuple[Any, ...] = ()
+    _exact_of: tuple[Any, ...] = ()
     _values: Any = None
     _roots: tuple[Any, Any] | None = None
 
@@ -57,26 +76,45 @@ class Tabled(Fused):
         """Return abar_t [T]: the configuration's, or `alphas_cumprod` where that was changed."""
         now = state(self.alphas_cumprod)
         if self._exact is None:
-            self._exact, self._given = exact(self.config), now
             self._values = self.alphas_cumprod.cpu().clone()
-        elif not unchanged(self._given, now):
-            values, self._given = self.alphas_cumprod.cpu().clone(), now
+            self._exact, self._exact_of = exact(self.config, self._values.double().numpy()), now
+        elif not unchanged(self._exact_of, now):
+            values, self._exact_of = self.alphas_cumprod.cpu().clone(), now
             if not torch.equal(values, self._values):  # else it was copied, or moved to a device
                 self._exact, self._values = values.double().numpy(), values
                 self._roots = None
-        made: Array = self._exact
-        return made
+        alphas: Array = self._exact
+        return alphas
+
+    def _exact_value(self, timestep: Any) -> float:
+        """Return the number in a timestep: of one in a half type, the timestep it was rounded from.
+
+        Raises
+        ------
+        ValueError
+            If it may have been rounded from several timesteps, or from none.
+        """
+        if not is_half(timestep):
+            return self._value(timestep)
+        times = self.timesteps
+        same = times[times.to(timestep.dtype) == timestep.to(times.device)]
+        if same.numel() != 1:
+            raise ValueError(
+                f"timestep={float(timestep):g} in {timestep.dtype} fits {same.numel()} of the "
+                f"scheduler's {len(times)} timesteps; pass it in the type of scheduler.timesteps"
+            )
+        return float(same)
 
     def _levels(self, timesteps: Any, x: Any) -> tuple[Any, Any]:
-        """Return sqrt(abar_t) and sqrt(1 - abar_t), float64 [B], or of one number for all."""
+        """Return sqrt(abar_t) and sqrt(1 - abar_t) at timesteps, float64 [B]."""
         alphas = self._alphas()
         if self._roots is None or self._roots[0].device != x.device:
-            made = torch.from_numpy(np.stack([np.sqrt(alphas), np.sqrt(1 - alphas)])).to(x.device)
-            self._roots = made[0], made[1]
-        places = torch.as_tensor(timesteps, device=x.device).long().flatten()
-        if places.numel() == 1:
-            places = places.expand(len(x))
-        return self._roots[0][places], self._roots[1][places]
+            with np.errstate(invalid="ignore"):
+                roots = np.stack([np.sqrt(alphas), np.sqrt(1 - alphas)])  # [2, T]
+            signal, sigma = torch.from_numpy(roots).to(x.device)
+            self._roots = signal, sigma
+        signal, sigma = (roots[timesteps] for roots in self._roots)
+        return signal.expand(len(x)), sigma.expand(len(x))
 
     def add_noise(self, original_samples: Any, noise: Any, timesteps: Any) -> Any:
         """Return sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise, the weights in float64.
@@ -92,9 +130,15 @@ class Tabled(Fused):
         Returns
         -------
         tensor of shape (B, ...)
+
+        Raises
+        ------
+        ValueError
+            If timesteps are not whole numbers, or of a type that rounds those of the schedule.
         """
-        image, noise = alike(original_samples, noise)
-        signal, sigma = self._levels(timesteps, image)
+        indices = indices_of(timesteps, len(self._alphas()), original_samples.device)
+        image, noise = same_shape(original_samples, noise, indices.numel())
+        signal, sigma = self._levels(indices, image)
         return add(image, signal, sigma, eps=noise)
 
     def get_velocity(self, sample: Any, noise: Any, timesteps: Any) -> Any:
@@ -108,7 +152,29 @@ class Tabled(Fused):
         Returns
         -------
         tensor of shape (B, ...)
+
+        Raises
+        ------
+        ValueError
+            As for `add_noise`.
         """
-        sample, noise = alike(sample, noise)
-        signal, sigma = self._levels(timesteps, sample)
+        indices = indices_of(timesteps, len(self._alphas()), sample.device)
+        sample, noise = same_shape(sample, noise, indices.numel())
+        signal, sigma = self._levels(indices, sample)
         return add(noise, signal, -sigma, eps=sample)
+
+
+def indices_of(timesteps: Any, n_timesteps: int, device: Any) -> Any:
+    """Return timesteps as indices into a schedule, int64 [B], on a device."""
+    tensor = torch.as_tensor(timesteps, device=device).flatten()
+    if not tensor.is_floating_point():
+        return tensor.long()
+    exact_to = 2 / torch.finfo(tensor.dtype).eps  # whole numbers are exact up to here
+    if n_timesteps > exact_to:
+        raise ValueError(
+            f"timesteps are {tensor.dtype}, which rounds whole numbers above {exact_to:.0f}, and "
+            f"the schedule has {n_timesteps}; pass them as int64"
+        )
+    if (tensor != tensor.round()).any():
+        raise ValueError(f"timesteps={tensor.tolist()} are not whole numbers; pass them as int64")
+    return tensor.long()

@@ -1,18 +1,19 @@
 """What the schedulers share: the noise of a step, its row, and where in the schedule it stands."""
 
 import functools
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import torch
 from diffusers.utils.torch_utils import randn_tensor
 
 from unsup_fast.kernels.denoise import denoise
+from unsup_fast.schedulers._fallback import Fallback
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
+HALF_TYPES = (torch.float16, torch.bfloat16)
 
 
 def signature_of(theirs: Any) -> Callable[[Method], Method]:
@@ -20,41 +21,37 @@ def signature_of(theirs: Any) -> Callable[[Method], Method]:
     return cast("Callable[[Method], Method]", functools.wraps(theirs, assigned=()))
 
 
-def require(name: str, option: str, given: Any, allowed: Sequence[Any]) -> None:
-    """Raise unless the value of an option of the scheduler `name` is among those it knows."""
-    if given not in allowed:
-        raise ValueError(
-            f"{name} does not know {option}={given!r}; pass one of {list(allowed)}, or keep "
-            "diffusers' own scheduler"
-        )
-
-
-def require_known(scheduler: Any, theirs: Any, known: str) -> None:
-    """Raise if diffusers has an option that is newer than this scheduler, and it is set."""
-    options = inspect.signature(theirs.__init__).parameters
-    for name in sorted(set(options) - {"self", *known.split()}):
-        given = scheduler.config[name]
-        if given != options[name].default:
-            raise ValueError(
-                f"{type(scheduler).__name__} does not know {name}={given!r}, an option of a newer "
-                f"diffusers; leave it out, or keep {theirs.__name__}"
-            )
-
-
 def refuse_index(timestep: Any) -> None:
     """Raise if a timestep is a whole number, which is likely an index, as diffusers does."""
-    if isinstance(timestep, int) or (
-        isinstance(timestep, torch.Tensor) and not timestep.is_floating_point()
-    ):
+    if isinstance(timestep, (int, torch.IntTensor, torch.LongTensor)):
         raise ValueError(
             f"timestep={timestep} is an integer, as if it were an index; pass an entry of "
             "scheduler.timesteps"
         )
 
 
-def needs_gradient(*tensors: Any) -> bool:
-    """Return whether a result of these tensors must carry a gradient."""
-    return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
+def is_half(timestep: Any) -> bool:
+    """Return whether a timestep is a tensor of a type that rounds whole numbers."""
+    return isinstance(timestep, torch.Tensor) and timestep.dtype in HALF_TYPES
+
+
+def is_plain(model_output: Any, sample: Any) -> bool:
+    """Return whether a kernel can take a step from these: of one shape, and without a gradient."""
+    if torch.is_grad_enabled() and (model_output.requires_grad or sample.requires_grad):
+        return False
+    return bool(model_output.shape == sample.shape)
+
+
+def same_shape(image: Any, noise: Any, n: int) -> tuple[Any, Any]:
+    """Return image and noise in one type and shape, repeated where n timesteps have one sample."""
+    image, noise = alike(image, noise)
+    if image.shape != noise.shape:
+        image, noise = torch.broadcast_tensors(image, noise)
+    if n > 1 and len(image) == 1:
+        image, noise = (x.expand(n, *x.shape[1:]) for x in (image, noise))
+    if n not in (1, len(image)):
+        raise ValueError(f"timesteps has {n} entries for {len(image)} samples; pass one each")
+    return image, noise
 
 
 def alike(sample: Any, *others: Any) -> tuple[Any, ...]:
@@ -81,8 +78,8 @@ def unchanged(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
     )
 
 
-class Fused:
-    """Base of the schedulers beside diffusers' class of the same name."""
+class Fused(Fallback):
+    """Base of the schedulers next to diffusers' class of the same name."""
 
     _seed: int | None = None
     _draws = 0
@@ -90,7 +87,6 @@ class Fused:
     _host_of: tuple[Any, ...] = ()
 
     timesteps: Any
-    config: Any
 
     def _restart(self) -> None:
         """Forget the last run; what waits for the device is done here, not in `step`."""

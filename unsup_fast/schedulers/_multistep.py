@@ -9,7 +9,7 @@ from unsup_fast.kernels.denoise.terms import (
     N_HISTORY,
     NEXT_HISTORY,
 )
-from unsup_fast.models.diffusion.path import Path, flow, normalized
+from unsup_fast.models.diffusion.path import Path, flow, normalize, normalized
 from unsup_fast.models.diffusion.schedules import Array
 from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._sigmas import Adding
@@ -32,9 +32,30 @@ class Remembering(Adding):
         name = str(self.config.prediction_type)
         return "flow" if name == "flow_prediction" else name
 
-    def _find(self, t: float) -> int:
-        """Return the step at a timestep; the last if there is none, as diffusers has it."""
-        return super()._find(t) if t in self._times() else len(self._times()) - 1
+    def _level(self, sigmas: Array) -> tuple[Array, Array]:
+        return (1 - sigmas, sigmas) if self.config.use_flow_sigmas else normalize(sigmas)
+
+    def _missing(self, timestep: Any) -> int:
+        """Return the last step, as diffusers does, and warn."""
+        last = len(self._times()) - 1
+        self._warn(
+            f"timestep={float(timestep):g} is none of the scheduler's {last + 1} timesteps, and "
+            "the last step is taken for it, as in diffusers; pass an entry of scheduler.timesteps"
+        )
+        return last
+
+    def _first_row(self, step_index: int) -> int:
+        return step_index
+
+    def _row(self, timestep: Any) -> tuple[Any, Table] | None:
+        """Return the row of the present step, or None if diffusers' own step has to run.
+
+        It has to if the scheduler remembers another number of outputs than a run would that began
+        where the table does: somebody has set `_step_index` since.
+        """
+        step = super()._row(timestep)
+        n_outputs = min(self._step_index - self._begun, self.config.solver_order)
+        return step if self.lower_order_nums == n_outputs else None
 
     def _history(self, table: Table, row: Any) -> tuple[Any, ...]:
         """Return what earlier steps kept, as far as a row uses it, the most recent first."""

@@ -10,7 +10,7 @@ from unsup_fast.kernels.noise import noise as add
 from unsup_fast.models.diffusion.path import Path
 from unsup_fast.models.diffusion.schedules import Array
 from unsup_fast.models.diffusion.table import Table
-from unsup_fast.schedulers._fused import Fused, alike, state, unchanged
+from unsup_fast.schedulers._fused import Fused, is_half, same_shape, state, unchanged
 
 _logger = logging.get_logger(__name__)
 
@@ -27,20 +27,28 @@ def later(path: Path, begin: int) -> Path:
 class Walking(Fused):
     """Base of the schedulers that count their steps.
 
-    A subclass says what path its sigmas are (`_path`) and which table goes along it (`_make`).
+    A subclass says what path its sigmas are (`_path`, `_level`) and which table goes along it
+    (`_make`).
     """
 
     _table: Table | None = None
     _rows: Any = None
     _begun = 0
     _made_of: tuple[Any, ...] = ()
-    _way: Path | None = None
+    _noise_levels: tuple[Array, Array] | None = None
+    _noise_levels_of: tuple[Any, ...] = ()
+    _positions: dict[float, int] | None = None
+    _positions_of: Any = None
 
     sigmas: Any
     _step_index: Any
     _begin_index: Any
 
     def _path(self, sigmas: Array, timesteps: Array) -> Path:
+        raise NotImplementedError
+
+    def _level(self, sigmas: Array) -> tuple[Array, Array]:
+        """Return the weights of image and noise at sigmas."""
         raise NotImplementedError
 
     def _make(self, path: Path, begin: int) -> Table:
@@ -50,70 +58,110 @@ class Walking(Fused):
         self._restart()
         self._table_from(0)
 
-    def _table_from(self, begin: int) -> Table:
-        """Return the table of a run that begins at a step, and make it if there is none yet."""
+    def _table_from(self, begin: int) -> Table | None:
+        """Return the table of a run that begins at a step; None if diffusers' own step has to run.
+
+        It is computed if the last one is of another run.
+        """
         now = state(self.sigmas, self.timesteps, self.config)
-        if self._table is None or self._begun != begin or not unchanged(self._made_of, now):
-            times = np.asarray(self._times(), np.float64)
-            sigmas = self.sigmas.double().cpu().numpy()[: times.size + 1]
-            self._way = self._path(sigmas, times)
-            self._table = self._make(later(self._way, begin), begin)
-            self._rows = torch.from_numpy(self._table.rows)
+        if self._begun != begin or not unchanged(self._made_of, now):
             self._begun, self._made_of = begin, now
+            self._table = self._attempt(self._compute)
+            self._rows = None if self._table is None else torch.from_numpy(self._table.rows)
         return self._table
 
+    def _compute(self) -> tuple[Table, Array]:
+        sigmas = self.sigmas.double().cpu().numpy()
+        times = np.asarray(self._times()[: sigmas.size - 1], np.float64)
+        path = self._path(sigmas[: times.size + 1], times)
+        table = self._make(later(path, self._begun), self._begun)
+        return table, table.rows
+
+    def _first_row(self, step_index: int) -> int:
+        """Return the step whose row is the first in the table of a run that begins at a step."""
+        return 0
+
     def _init_step_index(self, timestep: Any) -> None:
-        """Find the step that a run begins with: diffusers' own way, but without the device."""
+        """Find the step that a run begins with, as diffusers does, but without the device."""
         begin = self._begin_index
-        self._step_index = self._find(self._value(timestep)) if begin is None else begin
-        self._table_from(self._step_index)
+        self._step_index = self._find(timestep) if begin is None else begin
+        self._table_from(self._first_row(self._step_index))
 
-    def _find(self, t: float) -> int:
+    def _find(self, timestep: Any) -> int:
         """Return the step at a timestep; the second of several, as diffusers has it."""
-        found = [i for i, each in enumerate(self._times()) if each == t]
-        if not found:
-            raise ValueError(
-                f"timestep={t:g} is none of the scheduler's {len(self._times())} timesteps; pass "
-                "an entry of scheduler.timesteps"
-            )
-        return found[1] if len(found) > 1 else found[0]
+        times = self._times()
+        if self._positions is None or self._positions_of is not times:
+            positions: dict[float, list[int]] = {}
+            for i, t in enumerate(times):
+                positions.setdefault(t, []).append(i)
+            self._positions = {t: steps[:2][-1] for t, steps in positions.items()}
+            self._positions_of = times
+        if not is_half(timestep):
+            step = self._positions.get(self._value(timestep))
+            if step is not None:
+                return step
+        if isinstance(timestep, torch.Tensor):
+            timestep = timestep.to(self.timesteps.device)
+        steps = (self.timesteps == timestep).nonzero().flatten().tolist()  # as torch promotes types
+        return int(steps[:2][-1]) if steps else self._missing(timestep)
 
-    def _row(self, timestep: Any) -> tuple[Any, Table]:
-        """Return the row of the present step."""
+    def _missing(self, timestep: Any) -> int:
+        """Return the step at a timestep that is none of the scheduler's, or raise."""
+        rounded = f", rounded to {timestep.dtype}," if is_half(timestep) else ""
+        raise ValueError(
+            f"timestep={float(timestep):g}{rounded} is none of the scheduler's "
+            f"{len(self._times())} timesteps; pass an entry of scheduler.timesteps"
+        )
+
+    def _row(self, timestep: Any) -> tuple[Any, Table] | None:
+        """Return the row of the present step, or None if diffusers' own step has to run."""
         if self._step_index is None:
             self._init_step_index(timestep)
         table = self._table_from(self._begun)
-        at = self._step_index - self._begun
-        if not 0 <= at < len(self._rows):
-            raise ValueError(
-                f"all {len(self._times())} steps are taken; call set_timesteps for another run"
-            )
-        return self._rows[at], table
+        row = self._step_index - self._begun
+        if table is None or row < 0:
+            return None
+        if row >= len(self._rows):
+            times, hint = self._times(), "set_timesteps for another run"
+            if len(times) > 1 and times[0] == times[1] and self._begin_index is None:
+                hint = (
+                    "set_begin_index(0) before the first step, for the first two timesteps are "
+                    "equal and diffusers begins at the second"
+                )
+            raise ValueError(f"all {len(times)} steps are taken; call {hint}")
+        return self._rows[row], table
 
-    def _levels(self, timesteps: Any, n: int) -> tuple[Any, Any]:
-        """Return the weights of image and noise: two numbers, or float64 [B] each."""
-        if self._way is None:
-            self._table_from(0)
+    def _levels(self, timesteps: Any) -> tuple[Any, Any]:
+        """Return the weights of image and noise at timesteps: two numbers, or float64 [B] each."""
+        now = state(self.sigmas, self.config)
+        if self._noise_levels is None or not unchanged(self._noise_levels_of, now):
+            with np.errstate(all="ignore"):
+                self._noise_levels = self._level(self.sigmas.double().cpu().numpy())
+            self._noise_levels_of = now
         if self._begin_index is None:
-            many = isinstance(timesteps, torch.Tensor) and timesteps.numel() > 1
-            values = timesteps.tolist() if many else [self._value(timesteps)]
-            steps = [self._find(t) for t in values]
+            steps = self._find_all(timesteps)
         else:
             steps = [self._begin_index if self._step_index is None else self._step_index]
-        way = self._way
-        assert way is not None
+        signal, sigma = (levels[steps] for levels in self._noise_levels)
         if len(set(steps)) == 1:
-            signal, sigma = self._level(way, steps[0])
-            return signal, sigma
-        if len(steps) != n:
-            raise ValueError(f"timesteps has {len(steps)} entries for {n} samples; pass one each")
-        levels = torch.tensor([self._level(way, i) for i in steps], dtype=torch.float64)
-        return levels[:, 0], levels[:, 1]
+            return float(signal[0]), float(sigma[0])
+        return torch.from_numpy(signal), torch.from_numpy(sigma)
 
-    def _level(self, way: Path, i: int) -> tuple[float, float]:
-        if i < way.signal.size:
-            return float(way.signal[i]), float(way.sigma[i])
-        return float(way.next_signal[-1]), float(way.next_sigma[-1])
+    def _find_all(self, timesteps: Any) -> list[int]:
+        """Return the steps at timesteps."""
+        if not isinstance(timesteps, torch.Tensor):
+            timesteps = torch.as_tensor(timesteps)
+        if timesteps.numel() == 1:
+            return [self._find(timesteps)]
+        timesteps = timesteps.flatten()
+        return [self._find(t) for t in (timesteps if is_half(timesteps) else timesteps.tolist())]
+
+    def _noisy(self, image: Any, noise: Any, timesteps: Any) -> Any:
+        """Return images with the noise of timesteps."""
+        n = np.size(timesteps) if not isinstance(timesteps, torch.Tensor) else timesteps.numel()
+        image, noise = same_shape(image, noise, n)
+        signal, sigma = self._levels(timesteps)
+        return add(image, signal, sigma, eps=noise)
 
 
 class Adding(Walking):
@@ -134,9 +182,7 @@ class Adding(Walking):
         -------
         tensor of shape (B, ...)
         """
-        image, noise = alike(original_samples, noise)
-        signal, sigma = self._levels(timesteps, len(image))
-        return add(image, signal, sigma, eps=noise)
+        return self._noisy(original_samples, noise, timesteps)
 
 
 class Scaling(Adding):
@@ -159,7 +205,10 @@ class Scaling(Adding):
         self.is_scale_input_called = True
         if self._step_index is None:
             self._init_step_index(timestep)
-        scale = float(self._table_from(self._begun).scales[self._step_index - self._begun])
+        table = self._table_from(self._begun)
+        if table is None or not 0 <= self._step_index < len(table.scales):
+            return super().scale_model_input(sample, timestep)  # type: ignore[misc]
+        scale = float(table.scales[self._step_index])
         return sample if scale == 1 else sample * scale
 
     def _require_scaled(self) -> None:

@@ -1,5 +1,6 @@
 """`FusedDDIM`: DDIM (Song et al. 2021)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,23 +9,17 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler, DDIMSchedulerOut
 
 from unsup_fast.models.diffusion.path import preserving
 from unsup_fast.models.diffusion.samplers import ddim
+from unsup_fast.models.diffusion.schedules import Array
+from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._alphas import Tabled
 from unsup_fast.schedulers._fused import (
     PREDICTIONS,
     alike,
-    needs_gradient,
-    require,
-    require_known,
+    is_plain,
     signature_of,
     state,
     step_and_image,
     unchanged,
-)
-
-KNOWN = (
-    "num_train_timesteps beta_start beta_end beta_schedule trained_betas clip_sample "
-    "set_alpha_to_one steps_offset prediction_type thresholding dynamic_thresholding_ratio "
-    "clip_sample_range sample_max_value timestep_spacing rescale_betas_zero_snr"
 )
 
 
@@ -34,52 +29,69 @@ class FusedDDIM(Tabled, DDIMScheduler):  # type: ignore[misc]
     Where a gradient is asked for, diffusers' own step runs.
     """
 
+    KNOWN = (
+        "num_train_timesteps beta_start beta_end beta_schedule trained_betas clip_sample "
+        "set_alpha_to_one steps_offset prediction_type thresholding dynamic_thresholding_ratio "
+        "clip_sample_range sample_max_value timestep_spacing rescale_betas_zero_snr"
+    )
     __module__ = "unsup_fast"
     _compatibles = DDIMScheduler._compatibles
-    _table: dict[tuple[float, float, bool], tuple[Any, bool]] | None = None
+    _table: dict[tuple[float, float, bool], tuple[Any, bool] | None] | None = None
     _table_of: tuple[Any, ...] = ()
 
     @signature_of(DDIMScheduler.__init__)
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        require_known(self, DDIMScheduler, KNOWN)
-        require("FusedDDIM", "prediction_type", self.config.prediction_type, PREDICTIONS)
+        self._check_options()
+
+    def _allowed(self) -> dict[str, Sequence[Any]]:
+        return {"prediction_type": PREDICTIONS}
 
     @signature_of(DDIMScheduler.set_timesteps)
     def set_timesteps(self, *args: Any, **options: Any) -> None:
         """Choose the timesteps, as diffusers does, and make the table."""
         super().set_timesteps(*args, **options)
         self._restart()
-        self._row(self._times()[0], 0.0, False)
+        for t in self._times()[:1]:
+            self._row(t, 0.0, False)
 
-    def _row(self, t: float, eta: float, clipped: bool) -> tuple[Any, bool]:
-        """Return the row of a timestep, and whether it uses the model's own noise."""
-        alphas, config = self._alphas(), self.config
-        now = state(self.timesteps, self.alphas_cumprod, config)
+    def _row(self, t: float, eta: float, clipped: bool) -> tuple[Any, bool] | None:
+        """Return the row of a timestep, and whether it uses the model's own noise.
+
+        It is None if diffusers' own step has to run.
+        """
+        now = state(self.timesteps, self.alphas_cumprod, self.config)
         if self._table is None or not unchanged(self._table_of, now):
             self._table, self._table_of = {}, now
         key = (t, eta, clipped)
         if key not in self._table:
             times = self._times()
             times = times if t in times else [t]
-            stride = config.num_train_timesteps // self.num_inference_steps
-            path = preserving(
-                alphas,
-                times,
-                arrivals=np.maximum(np.subtract(times, stride), -1.0),
-                final=1.0 if config.set_alpha_to_one else float(alphas[0]),
-            )
-            limited = config.thresholding or config.clip_sample
-            made = ddim(
-                path,
-                eta=eta,
-                prediction=config.prediction_type,
-                clip=self._clip(),
-                clipped_noise=clipped or not limited,
-            )
-            for each, row in zip(times, torch.from_numpy(made.rows), strict=True):
-                self._table[each, eta, clipped] = row, made.direct
+            table = self._attempt(lambda: self._compute(times, eta, clipped))
+            rows = [None] * len(times) if table is None else torch.from_numpy(table.rows)
+            for each, row in zip(times, rows, strict=True):
+                entry = None if table is None else (row, table.direct)
+                self._table[each, eta, clipped] = entry
         return self._table[key]
+
+    def _compute(self, times: Sequence[float], eta: float, clipped: bool) -> tuple[Table, Array]:
+        alphas, config = self._alphas(), self.config
+        stride = config.num_train_timesteps // self.num_inference_steps
+        path = preserving(
+            alphas,
+            times,
+            arrivals=np.maximum(np.subtract(times, stride), -1.0),
+            final=1.0 if config.set_alpha_to_one else float(alphas[0]),
+        )
+        limited = config.thresholding or config.clip_sample
+        table = ddim(
+            path,
+            eta=eta,
+            prediction=config.prediction_type,
+            clip=self._clip(),
+            clipped_noise=clipped or not limited,
+        )
+        return table, table.rows
 
     def step(
         self,
@@ -118,11 +130,16 @@ class FusedDDIM(Tabled, DDIMScheduler):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If `set_timesteps` was not called, `eta` is not within 0 and 1, or shapes do not fit.
+            If `set_timesteps` was not called, both a generator and noise are passed, or a timestep
+            in a half type may be several of `timesteps`.
         """
         if self.num_inference_steps is None:
             raise ValueError("the scheduler has no timesteps yet; call set_timesteps first")
-        if needs_gradient(model_output, sample):
+        entry = None
+        if is_plain(model_output, sample):
+            t = self._exact_value(timestep)
+            entry = self._row(t, float(eta), use_clipped_model_output)
+        if entry is None:
             return super().step(
                 model_output,
                 timestep,
@@ -133,7 +150,7 @@ class FusedDDIM(Tabled, DDIMScheduler):  # type: ignore[misc]
                 variance_noise,
                 return_dict,
             )
-        row, direct = self._row(self._value(timestep), float(eta), use_clipped_model_output)
+        row, direct = entry
         x, output = alike(sample, model_output)
         given: dict[str, Any] = {}
         if eta > 0:

@@ -1,5 +1,6 @@
 """`FusedDPMSolverMultistep`: DPM-Solver++ (Lu et al. 2022), with noise or without."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,45 +14,45 @@ from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._fused import (
     PREDICTIONS,
     alike,
-    needs_gradient,
-    require,
-    require_known,
+    is_plain,
     signature_of,
 )
 from unsup_fast.schedulers._multistep import Remembering
 from unsup_fast.schedulers._sigmas import later
 
-KNOWN = (
-    "num_train_timesteps beta_start beta_end beta_schedule trained_betas solver_order "
-    "prediction_type thresholding dynamic_thresholding_ratio sample_max_value algorithm_type "
-    "solver_type lower_order_final euler_at_final use_karras_sigmas use_exponential_sigmas "
-    "use_beta_sigmas use_lu_lambdas use_flow_sigmas flow_shift final_sigmas_type "
-    "lambda_min_clipped variance_type timestep_spacing steps_offset rescale_betas_zero_snr "
-    "use_dynamic_shifting time_shift_type"
-)
 SHORT = 15  # steps below which diffusers lowers the order of the last two
+LEARNED = ("learned", "learned_range")
 
 
 class FusedDPMSolverMultistep(Remembering, DPMSolverMultistepScheduler):  # type: ignore[misc]
-    """`diffusers.DPMSolverMultistepScheduler` whose step is one pass.
+    """`diffusers.DPMSolverMultistepScheduler` whose step is one pass; the options are diffusers'.
 
-    The options are diffusers', but for the algorithms that diffusers has deprecated, "dpmsolver"
-    and "sde-dpmsolver", which are errors. Where a gradient is asked for, diffusers' own step runs.
+    Where a gradient is asked for, and for the algorithms that diffusers has deprecated, "dpmsolver"
+    and "sde-dpmsolver", diffusers' own step runs.
     """
 
+    KNOWN = (
+        "num_train_timesteps beta_start beta_end beta_schedule trained_betas solver_order "
+        "prediction_type thresholding dynamic_thresholding_ratio sample_max_value algorithm_type "
+        "solver_type lower_order_final euler_at_final use_karras_sigmas use_exponential_sigmas "
+        "use_beta_sigmas use_lu_lambdas use_flow_sigmas flow_shift final_sigmas_type "
+        "lambda_min_clipped variance_type timestep_spacing steps_offset rescale_betas_zero_snr "
+        "use_dynamic_shifting time_shift_type"
+    )
     __module__ = "unsup_fast"
     _compatibles = DPMSolverMultistepScheduler._compatibles
 
     @signature_of(DPMSolverMultistepScheduler.__init__)
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        name, config = "FusedDPMSolverMultistep", self.config
-        require_known(self, DPMSolverMultistepScheduler, KNOWN)
-        require(name, "algorithm_type", config.algorithm_type, ("dpmsolver++", "sde-dpmsolver++"))
-        require(name, "solver_order", config.solver_order, (1, 2, 3))
-        allowed = (*PREDICTIONS, "flow_prediction")
-        require(name, "prediction_type", config.prediction_type, allowed)
-        require(name, "variance_type", config.variance_type, (None, *_IGNORED, *_LEARNED))
+        self._check_options()
+
+    def _allowed(self) -> dict[str, Sequence[Any]]:
+        return {
+            "algorithm_type": ("dpmsolver++", "sde-dpmsolver++"),
+            "solver_order": (1, 2, 3),
+            "prediction_type": (*PREDICTIONS, "flow_prediction"),
+        }
 
     @signature_of(DPMSolverMultistepScheduler.set_timesteps)
     def set_timesteps(self, *args: Any, **options: Any) -> None:
@@ -108,14 +109,16 @@ class FusedDPMSolverMultistep(Remembering, DPMSolverMultistepScheduler):  # type
         """
         if self.num_inference_steps is None:
             raise ValueError("the scheduler has no timesteps yet; call set_timesteps first")
-        if needs_gradient(model_output, sample):
+        output = model_output
+        if self.config.variance_type in LEARNED and self.config.prediction_type == "epsilon":
+            output = output[:, : sample.shape[1]]
+        step = self._row(timestep) if is_plain(output, sample) else None
+        if step is None:
             return super().step(
                 model_output, timestep, sample, generator, variance_noise, return_dict
             )
-        row, table = self._row(timestep)
-        if self.config.variance_type in _LEARNED and self.config.prediction_type == "epsilon":
-            model_output = model_output[:, : sample.shape[1]]
-        x, output = alike(sample, model_output)
+        row, table = step
+        x, output = alike(sample, output)
         given: dict[str, Any] = {}
         if self.config.algorithm_type == "sde-dpmsolver++":
             if variance_noise is None:
@@ -135,7 +138,3 @@ class FusedDPMSolverMultistep(Remembering, DPMSolverMultistepScheduler):  # type
         self._remember(kept)
         self._step_index += 1
         return SchedulerOutput(prev_sample=made) if return_dict else (made,)
-
-
-_LEARNED = ("learned", "learned_range")
-_IGNORED = ("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log")

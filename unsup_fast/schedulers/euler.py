@@ -1,7 +1,9 @@
 """`FusedEulerDiscrete`: Euler's method (Karras et al. 2022)."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from diffusers.schedulers.scheduling_euler_discrete import (
     EulerDiscreteScheduler,
     EulerDiscreteSchedulerOutput,
@@ -14,21 +16,12 @@ from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._fused import (
     PREDICTIONS,
     alike,
-    needs_gradient,
+    is_plain,
     refuse_index,
-    require,
-    require_known,
     signature_of,
     step_and_image,
 )
 from unsup_fast.schedulers._sigmas import Scaling
-
-KNOWN = (
-    "num_train_timesteps beta_start beta_end beta_schedule trained_betas prediction_type "
-    "interpolation_type use_karras_sigmas use_exponential_sigmas use_beta_sigmas sigma_min "
-    "sigma_max timestep_spacing timestep_type steps_offset rescale_betas_zero_snr "
-    "final_sigmas_type"
-)
 
 
 class FusedEulerDiscrete(Scaling, EulerDiscreteScheduler):  # type: ignore[misc]
@@ -37,15 +30,22 @@ class FusedEulerDiscrete(Scaling, EulerDiscreteScheduler):  # type: ignore[misc]
     Where a gradient or ``s_churn`` is asked for, diffusers' own step runs.
     """
 
+    KNOWN = (
+        "num_train_timesteps beta_start beta_end beta_schedule trained_betas prediction_type "
+        "interpolation_type use_karras_sigmas use_exponential_sigmas use_beta_sigmas sigma_min "
+        "sigma_max timestep_spacing timestep_type steps_offset rescale_betas_zero_snr "
+        "final_sigmas_type"
+    )
     __module__ = "unsup_fast"
     _compatibles = EulerDiscreteScheduler._compatibles
 
     @signature_of(EulerDiscreteScheduler.__init__)
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        require_known(self, EulerDiscreteScheduler, KNOWN)
-        allowed = (*PREDICTIONS, "original_sample")
-        require("FusedEulerDiscrete", "prediction_type", self.config.prediction_type, allowed)
+        self._check_options()
+
+    def _allowed(self) -> dict[str, Sequence[Any]]:
+        return {"prediction_type": (*PREDICTIONS, "original_sample")}
 
     @signature_of(EulerDiscreteScheduler.set_timesteps)
     def set_timesteps(self, *args: Any, **options: Any) -> None:
@@ -55,6 +55,9 @@ class FusedEulerDiscrete(Scaling, EulerDiscreteScheduler):  # type: ignore[misc]
 
     def _path(self, sigmas: Array, timesteps: Array) -> Path:
         return exploding(sigmas, timesteps)
+
+    def _level(self, sigmas: Array) -> tuple[Array, Array]:
+        return np.ones_like(sigmas), sigmas
 
     def _make(self, path: Path, begin: int) -> Table:
         prediction = self.config.prediction_type
@@ -96,7 +99,11 @@ class FusedEulerDiscrete(Scaling, EulerDiscreteScheduler):  # type: ignore[misc]
         ValueError
             If `timestep` is an integer or none of `timesteps`, or all steps are taken.
         """
-        if s_churn > 0 or needs_gradient(model_output, sample):
+        refuse_index(timestep)
+        step = None
+        if s_churn == 0 and is_plain(model_output, sample):
+            step = self._row(timestep)
+        if step is None:
             return super().step(
                 model_output,
                 timestep,
@@ -108,8 +115,7 @@ class FusedEulerDiscrete(Scaling, EulerDiscreteScheduler):  # type: ignore[misc]
                 generator,
                 return_dict,
             )
-        refuse_index(timestep)
-        row, _ = self._row(timestep)
+        row, _ = step
         self._require_scaled()
         x, output = alike(sample, model_output)
         made, image = step_and_image(x, output, row)

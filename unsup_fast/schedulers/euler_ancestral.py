@@ -1,7 +1,9 @@
 """`FusedEulerAncestralDiscrete`: Euler's method with fresh noise in every step."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from diffusers.schedulers.scheduling_euler_ancestral_discrete import (
     EulerAncestralDiscreteScheduler,
     EulerAncestralDiscreteSchedulerOutput,
@@ -13,39 +15,34 @@ from unsup_fast.models.diffusion.schedules import Array
 from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._fused import (
     alike,
-    needs_gradient,
+    is_plain,
     refuse_index,
-    require,
-    require_known,
     signature_of,
     step_and_image,
 )
 from unsup_fast.schedulers._sigmas import Scaling
 
-KNOWN = (
-    "num_train_timesteps beta_start beta_end beta_schedule trained_betas prediction_type "
-    "timestep_spacing steps_offset rescale_betas_zero_snr"
-)
-
 
 class FusedEulerAncestralDiscrete(Scaling, EulerAncestralDiscreteScheduler):  # type: ignore[misc]
-    """`diffusers.EulerAncestralDiscreteScheduler` whose step is one pass.
+    """`diffusers.EulerAncestralDiscreteScheduler` whose step is one pass; the options are its own.
 
-    The options are diffusers', but that ``prediction_type="sample"``, which diffusers accepts and
-    then refuses in its first step, is refused at once. Where a gradient is asked for, diffusers'
-    own step runs.
+    Where a gradient is asked for, diffusers' own step runs.
     """
 
+    KNOWN = (
+        "num_train_timesteps beta_start beta_end beta_schedule trained_betas prediction_type "
+        "timestep_spacing steps_offset rescale_betas_zero_snr"
+    )
     __module__ = "unsup_fast"
     _compatibles = EulerAncestralDiscreteScheduler._compatibles
 
     @signature_of(EulerAncestralDiscreteScheduler.__init__)
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        require_known(self, EulerAncestralDiscreteScheduler, KNOWN)
-        allowed = ("epsilon", "v_prediction")
-        name = "FusedEulerAncestralDiscrete"
-        require(name, "prediction_type", self.config.prediction_type, allowed)
+        self._check_options()
+
+    def _allowed(self) -> dict[str, Sequence[Any]]:
+        return {"prediction_type": ("epsilon", "v_prediction")}
 
     @signature_of(EulerAncestralDiscreteScheduler.set_timesteps)
     def set_timesteps(self, *args: Any, **options: Any) -> None:
@@ -55,6 +52,9 @@ class FusedEulerAncestralDiscrete(Scaling, EulerAncestralDiscreteScheduler):  # 
 
     def _path(self, sigmas: Array, timesteps: Array) -> Path:
         return exploding(sigmas, timesteps)
+
+    def _level(self, sigmas: Array) -> tuple[Array, Array]:
+        return np.ones_like(sigmas), sigmas
 
     def _make(self, path: Path, begin: int) -> Table:
         return euler_ancestral(path, prediction=self.config.prediction_type)
@@ -89,10 +89,11 @@ class FusedEulerAncestralDiscrete(Scaling, EulerAncestralDiscreteScheduler):  # 
         ValueError
             If `timestep` is an integer or none of `timesteps`, or all steps are taken.
         """
-        if needs_gradient(model_output, sample):
-            return super().step(model_output, timestep, sample, generator, return_dict)
         refuse_index(timestep)
-        row, _ = self._row(timestep)
+        step = self._row(timestep) if is_plain(model_output, sample) else None
+        if step is None:
+            return super().step(model_output, timestep, sample, generator, return_dict)
+        row, _ = step
         self._require_scaled()
         x, output = alike(sample, model_output)
         given = self._drawn(x, generator, model_output.dtype)

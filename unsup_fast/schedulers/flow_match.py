@@ -9,25 +9,17 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
 )
 
 from unsup_fast.kernels.denoise import denoise
-from unsup_fast.kernels.noise import noise as add
 from unsup_fast.models.diffusion.path import Path, flow
 from unsup_fast.models.diffusion.samplers import euler
 from unsup_fast.models.diffusion.schedules import Array
 from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._fused import (
     alike,
-    needs_gradient,
+    is_plain,
     refuse_index,
-    require_known,
     signature_of,
 )
 from unsup_fast.schedulers._sigmas import Walking
-
-KNOWN = (
-    "num_train_timesteps shift use_dynamic_shifting base_shift max_shift base_image_seq_len "
-    "max_image_seq_len invert_sigmas shift_terminal use_karras_sigmas use_exponential_sigmas "
-    "use_beta_sigmas time_shift_type stochastic_sampling"
-)
 
 
 class FusedFlowMatchEulerDiscrete(Walking, FlowMatchEulerDiscreteScheduler):  # type: ignore[misc]
@@ -36,13 +28,18 @@ class FusedFlowMatchEulerDiscrete(Walking, FlowMatchEulerDiscreteScheduler):  # 
     Where a gradient or ``per_token_timesteps`` is asked for, diffusers' own step runs.
     """
 
+    KNOWN = (
+        "num_train_timesteps shift use_dynamic_shifting base_shift max_shift base_image_seq_len "
+        "max_image_seq_len invert_sigmas shift_terminal use_karras_sigmas use_exponential_sigmas "
+        "use_beta_sigmas time_shift_type stochastic_sampling"
+    )
     __module__ = "unsup_fast"
     _compatibles = ["FlowMatchEulerDiscreteScheduler"]  # noqa: RUF012
 
     @signature_of(FlowMatchEulerDiscreteScheduler.__init__)
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        require_known(self, FlowMatchEulerDiscreteScheduler, KNOWN)
+        self._check_options()
 
     @signature_of(FlowMatchEulerDiscreteScheduler.set_timesteps)
     def set_timesteps(self, *args: Any, **options: Any) -> None:
@@ -52,6 +49,9 @@ class FusedFlowMatchEulerDiscrete(Walking, FlowMatchEulerDiscreteScheduler):  # 
 
     def _path(self, sigmas: Array, timesteps: Array) -> Path:
         return flow(sigmas, timesteps)
+
+    def _level(self, sigmas: Array) -> tuple[Array, Array]:
+        return 1 - sigmas, sigmas
 
     def _make(self, path: Path, begin: int) -> Table:
         return euler(path, prediction="flow", renoise=self.config.stochastic_sampling)
@@ -69,9 +69,7 @@ class FusedFlowMatchEulerDiscrete(Walking, FlowMatchEulerDiscreteScheduler):  # 
         -------
         tensor of shape (B, ...)
         """
-        image, noise = alike(sample, noise)
-        signal, sigma = self._levels(timestep, len(image))
-        return add(image, signal, sigma, eps=noise)
+        return self._noisy(sample, noise, timestep)
 
     def step(
         self,
@@ -113,7 +111,11 @@ class FusedFlowMatchEulerDiscrete(Walking, FlowMatchEulerDiscreteScheduler):  # 
         ValueError
             If `timestep` is an integer or none of `timesteps`, or all steps are taken.
         """
-        if per_token_timesteps is not None or needs_gradient(model_output, sample):
+        refuse_index(timestep)
+        step = None
+        if per_token_timesteps is None and is_plain(model_output, sample):
+            step = self._row(timestep)
+        if step is None:
             return super().step(
                 model_output,
                 timestep,
@@ -126,8 +128,7 @@ class FusedFlowMatchEulerDiscrete(Walking, FlowMatchEulerDiscreteScheduler):  # 
                 per_token_timesteps,
                 return_dict,
             )
-        refuse_index(timestep)
-        row, table = self._row(timestep)
+        row, table = step
         x, output = alike(sample, model_output)
         given: dict[str, Any] = {}
         if self.config.stochastic_sampling:

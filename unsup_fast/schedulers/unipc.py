@@ -1,5 +1,6 @@
 """`FusedUniPCMultistep`: UniPC (Zhao et al. 2023), corrector and predictor in one pass."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,42 +14,42 @@ from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._fused import (
     PREDICTIONS,
     alike,
-    needs_gradient,
-    require,
-    require_known,
+    is_plain,
     signature_of,
 )
 from unsup_fast.schedulers._multistep import Remembering
 
-KNOWN = (
-    "num_train_timesteps beta_start beta_end beta_schedule trained_betas solver_order "
-    "prediction_type thresholding dynamic_thresholding_ratio sample_max_value predict_x0 "
-    "solver_type lower_order_final disable_corrector solver_p use_karras_sigmas "
-    "use_exponential_sigmas use_beta_sigmas use_flow_sigmas flow_shift timestep_spacing "
-    "steps_offset final_sigmas_type rescale_betas_zero_snr use_dynamic_shifting time_shift_type "
-    "sigma_min sigma_max shift_terminal"
-)
-
 
 class FusedUniPCMultistep(Remembering, UniPCMultistepScheduler):  # type: ignore[misc]
-    """`diffusers.UniPCMultistepScheduler` whose step is one pass.
+    """`diffusers.UniPCMultistepScheduler` whose step is one pass; the options are diffusers'.
 
-    The options are diffusers', but that `solver_p` and a `solver_order` above 3 are errors. Where a
-    gradient is asked for, diffusers' own step runs.
+    Where a gradient is asked for, with `solver_p`, and with a `solver_order` above 3, diffusers'
+    own step runs.
     """
 
+    KNOWN = (
+        "num_train_timesteps beta_start beta_end beta_schedule trained_betas solver_order "
+        "prediction_type thresholding dynamic_thresholding_ratio sample_max_value predict_x0 "
+        "solver_type lower_order_final disable_corrector solver_p use_karras_sigmas "
+        "use_exponential_sigmas use_beta_sigmas use_flow_sigmas flow_shift timestep_spacing "
+        "steps_offset final_sigmas_type rescale_betas_zero_snr use_dynamic_shifting "
+        "time_shift_type sigma_min sigma_max shift_terminal"
+    )
     __module__ = "unsup_fast"
     _compatibles = UniPCMultistepScheduler._compatibles
 
     @signature_of(UniPCMultistepScheduler.__init__)
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        name, config = "FusedUniPCMultistep", self.config
-        require_known(self, UniPCMultistepScheduler, KNOWN)
-        require(name, "solver_order", config.solver_order, (1, 2, 3))
-        require(name, "solver_p", config.solver_p, (None,))
-        allowed = (*PREDICTIONS, "flow_prediction") if config.predict_x0 else PREDICTIONS
-        require(name, "prediction_type", config.prediction_type, allowed)
+        self._check_options()
+
+    def _allowed(self) -> dict[str, Sequence[Any]]:
+        flow = ("flow_prediction",) if self.config.predict_x0 else ()
+        return {
+            "solver_order": (1, 2, 3),
+            "solver_p": (None,),
+            "prediction_type": (*PREDICTIONS, *flow),
+        }
 
     @signature_of(UniPCMultistepScheduler.set_timesteps)
     def set_timesteps(self, *args: Any, **options: Any) -> None:
@@ -91,9 +92,10 @@ class FusedUniPCMultistep(Remembering, UniPCMultistepScheduler):  # type: ignore
         """
         if self.num_inference_steps is None:
             raise ValueError("the scheduler has no timesteps yet; call set_timesteps first")
-        if needs_gradient(model_output, sample):
+        step = self._row(timestep) if is_plain(model_output, sample) else None
+        if step is None:
             return super().step(model_output, timestep, sample, return_dict)
-        row, table = self._row(timestep)
+        row, table = step
         x, output = alike(sample, model_output)
         kept, corrected = torch.empty_like(x), torch.empty_like(x)
         made = denoise(

@@ -108,10 +108,15 @@ def normalized(sigmas: npt.ArrayLike, timesteps: npt.ArrayLike) -> Path:
     -------
     Path
     """
-    made, times = _levels(sigmas, timesteps)
-    signal = 1 / np.sqrt(1 + made**2)
-    sigma = signal * made
+    ratios, times = _levels(sigmas, timesteps)
+    signal, sigma = normalize(ratios)
     return Path(times, signal[:-1], sigma[:-1], signal[1:], sigma[1:], np.ones(times.size), 1.0)
+
+
+def normalize(sigmas: Array) -> tuple[Array, Array]:
+    """Return signal and noise of unit variance whose ratio is sigma."""
+    signal = 1 / np.sqrt(1 + sigmas**2)
+    return signal, signal * sigmas
 
 
 def exploding(
