@@ -36,10 +36,12 @@ def is_half(timestep: Any) -> bool:
 
 
 def is_plain(model_output: Any, sample: Any) -> bool:
-    """Return whether a kernel can take a step from these: of one shape, and without a gradient."""
+    """Return whether a kernel can take a step: of real tensors of one shape, without a gradient."""
     if torch.is_grad_enabled() and (model_output.requires_grad or sample.requires_grad):
         return False
-    return bool(model_output.shape == sample.shape)
+    if model_output.shape != sample.shape or sample.ndim == 0:
+        return False
+    return not (model_output.is_complex() or sample.is_complex())
 
 
 def same_shape(image: Any, noise: Any, n: int) -> tuple[Any, Any]:

@@ -12,6 +12,7 @@ from unsup_fast.kernels.denoise.terms import (
 from unsup_fast.models.diffusion.path import Path, flow, normalize, normalized
 from unsup_fast.models.diffusion.schedules import Array
 from unsup_fast.models.diffusion.table import Table
+from unsup_fast.schedulers._fused import PREDICTIONS
 from unsup_fast.schedulers._sigmas import Adding
 
 
@@ -26,6 +27,16 @@ class Remembering(Adding):
 
     def _path(self, sigmas: Array, timesteps: Array) -> Path:
         return (flow if self.config.use_flow_sigmas else normalized)(sigmas, timesteps)
+
+    def _predictions(self) -> tuple[str, ...]:
+        """Return the prediction types that a table expresses.
+
+        On the path of a flow diffusers takes v as if signal and noise had unit variance, and on the
+        other path the flow as if its sigma were that of a flow.
+        """
+        if self.config.use_flow_sigmas:
+            return ("epsilon", "sample", "flow_prediction")
+        return PREDICTIONS
 
     def _prediction(self) -> str:
         """Return the prediction type by the name the samplers have for it."""

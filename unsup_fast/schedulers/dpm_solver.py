@@ -12,7 +12,6 @@ from unsup_fast.models.diffusion.path import Path
 from unsup_fast.models.diffusion.samplers import dpm_solver
 from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._fused import (
-    PREDICTIONS,
     alike,
     is_plain,
     signature_of,
@@ -51,7 +50,7 @@ class FusedDPMSolverMultistep(Remembering, DPMSolverMultistepScheduler):  # type
         return {
             "algorithm_type": ("dpmsolver++", "sde-dpmsolver++"),
             "solver_order": (1, 2, 3),
-            "prediction_type": (*PREDICTIONS, "flow_prediction"),
+            "prediction_type": self._predictions(),
         }
 
     @signature_of(DPMSolverMultistepScheduler.set_timesteps)

@@ -115,10 +115,11 @@ class FusedEulerDiscrete(Scaling, EulerDiscreteScheduler):  # type: ignore[misc]
                 generator,
                 return_dict,
             )
-        row, _ = step
+        row, table = step
         self._require_scaled()
         x, output = alike(sample, model_output)
-        made, image = step_and_image(x, output, row)
+        history = (output,) if table.direct else ()
+        made, image = step_and_image(x, output, row, history=history)
         self._step_index += 1
         made = made.to(model_output.dtype)
         if not return_dict:

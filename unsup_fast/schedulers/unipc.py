@@ -12,7 +12,6 @@ from unsup_fast.models.diffusion.path import Path
 from unsup_fast.models.diffusion.samplers import unipc
 from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._fused import (
-    PREDICTIONS,
     alike,
     is_plain,
     signature_of,
@@ -44,12 +43,10 @@ class FusedUniPCMultistep(Remembering, UniPCMultistepScheduler):  # type: ignore
         self._check_options()
 
     def _allowed(self) -> dict[str, Sequence[Any]]:
-        flow = ("flow_prediction",) if self.config.predict_x0 else ()
-        return {
-            "solver_order": (1, 2, 3),
-            "solver_p": (None,),
-            "prediction_type": (*PREDICTIONS, *flow),
-        }
+        known = self._predictions()
+        if not self.config.predict_x0:
+            known = tuple(name for name in known if name != "flow_prediction")
+        return {"solver_order": (1, 2, 3), "solver_p": (None,), "prediction_type": known}
 
     @signature_of(UniPCMultistepScheduler.set_timesteps)
     def set_timesteps(self, *args: Any, **options: Any) -> None:
