@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-# What stands for a missing value, with a space before it or not.
+# What stands for a missing value. The list is short, as pyarrow's time for a column grows with it.
 MISSING_WORDS = (
     *("", "?", "NA", "Na", "na", "N/A", "n/a", "NaN", "NAN", "nan", "-NaN", "-nan", "<NA>", "NaT"),
     *("NULL", "Null", "null", "None", "none", "#N/A", "#N/A N/A", "#NA"),
     *("1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
 )
 MISSING = frozenset(MISSING_WORDS)
-NULL_VALUES = [space + word for space in ("", " ") for word in MISSING_WORDS]
+AFTER_A_SPACE = ("", "?", "NA", "NaN", "nan", "N/A", "null")
+NULL_VALUES = [*MISSING_WORDS, *(f" {word}" for word in AFTER_A_SPACE)]
 
 INTEGER = re.compile(r"[+-]?\d{1,18}")
 POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
