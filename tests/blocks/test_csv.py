@@ -99,6 +99,7 @@ REFUSED = {
     "open quote at first": ('"a,b\n1,2\n', "a quote in the first line is not closed"),
     "utf-16": ("a,b\n1,2\n".encode("utf-16"), "is not UTF-8 text"),
     "utf-16 without a mark": ("a,b\n1,2\n".encode("utf-16-le"), "is not UTF-8 text"),
+    "packed": (gzip.compress(b"a,b\n1,2\n"), "is packed by gzip; name it .csv.gz"),
     "hexadecimal": ("a\n1\n0x1F\n", "row 1, column 'a' is '0x1F', not a number"),
     "only blank": ("\n \n", "is empty"),
 }

@@ -37,6 +37,8 @@ NAMES = {
     "name and years": "name,2019,2020\nRome,5,7\nParis,4,4\nOslo,9,1\n",
     "name and numbers": "name,0,1\nx,0.5,0.25\ny,0.75,0.5\n",
     "id and wavelengths": "id,400.5,401,401.5\n1,0.1,0.2,0.3\n2,0.3,0.2,0.1\n",
+    "pandas, index": ",0,1\n0,1,7\n1,2,8\n2,3,3\n3,4,1\n",
+    "pandas, dates": ",0,1\n2020-01-01,0.5,7.5\n2020-01-02,2.5,8.5\n",
     "missing below": "a,b\n,1\n,2\n3,4\n",
 }
 DATA = {
@@ -65,6 +67,7 @@ def test_names(tmp_path, kind):
     first = [name.strip('"') for name in NAMES[kind].splitlines()[0].split(",")]
     rows = source(tmp_path / "d.csv", missing="drop")
     assert set(rows.names) <= set(first)
+    assert "" not in rows.names
     assert rows.n_rows_of_data == NAMES[kind].count("\n") - 1
 
 

@@ -124,17 +124,17 @@ def test_coordinates_and_probabilities_stay_those_of_the_data(cli, tmp_path, hol
         assert cli(command, "whole.npy", *options, "-o", "out").status == 0
         assert cli(command, "d.npy", *options, "--missing", "drop", "-o", "holed").status == 0
         for name in names:
-            found = np.load(tmp_path / f"holed/{name}.npy")
+            coordinates = np.load(tmp_path / f"holed/{name}.npy")
             expected = np.load(tmp_path / f"out/{name}.npy")
-            np.testing.assert_allclose(found[whole], expected, rtol=1e-9, atol=1e-9)
-            rest = found[lacking]
+            np.testing.assert_allclose(coordinates[whole], expected, rtol=1e-9, atol=1e-9)
+            rest = coordinates[lacking]
             assert (rest == -1).all() if name == "labels" else np.isnan(rest).all()
     ran = cli("predict", "holed", "d.npy", "-o", "p.npy", "-q", "--proba", "--missing", "drop")
     assert ran.status == 0, ran.err
     assert np.isnan(np.load(tmp_path / "p.probabilities.npy")[lacking]).all()
 
 
-def test_means_in_place_of_missing_values(cli, tmp_path, holed):
+def test_means_replace_missing_values(cli, tmp_path, holed):
     X = np.load(tmp_path / "d.npy")
     np.save(tmp_path / "filled.npy", np.where(np.isnan(X), np.nanmean(X, axis=0), X))
     fitted(cli, "filled.npy")

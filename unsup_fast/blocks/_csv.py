@@ -38,11 +38,12 @@ class Table:
         """Return the first rows as a record batch, of the types that they seem to have."""
         size = len(self.head.sample)
         block_size = size + 1 if self.head.is_all else size - 1  # not the last row, which is cut
+        table = Table(self.path, self.head)  # what is noted of a row that is cut is forgotten
         try:
-            with self._reader(BytesIO(self.head.sample), None, block_size) as reader:
+            with table._reader(BytesIO(self.head.sample), None, block_size) as reader:
                 return next(iter(reader), None)
         except _columns.arrow().ArrowInvalid as error:
-            raise self.refused(error) from error
+            raise table.refused(error) from error
 
     def batches(self, types: dict[str, Any]) -> Iterator[Any]:
         """Yield record batches of the columns of these names and types.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-# What stands for a missing value. The list is short, as pyarrow's time for a column grows with it.
+# Words that mean a missing value. The list is short, as pyarrow's time for a column grows with it.
 MISSING_WORDS = (
     *("", "?", "NA", "Na", "na", "N/A", "n/a", "NaN", "NAN", "nan", "-NaN", "-nan", "<NA>", "NaT"),
     *("NULL", "Null", "null", "None", "none", "#N/A", "#N/A N/A", "#NA"),

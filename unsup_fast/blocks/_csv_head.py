@@ -22,6 +22,7 @@ SMALLEST_BLOCK, LARGEST_BLOCK = 1 << 20, 1 << 28  # bytes
 
 SEPARATORS = ",;\t|"
 UTF8_MARK = "\xef\xbb\xbf"  # its bytes, one character each
+GZIP = b"\x1f\x8b"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 BLANK = re.compile(r"(?:[ \t]*(?:\r\n|\r|\n))+")
 DECLARED = re.compile(r"sep=(.)[ \t]*(?:\r\n|\r|\n)")  # as Excel writes
@@ -76,6 +77,8 @@ def _first_bytes(path: Path, size: int) -> tuple[bytes, bool]:
         raise _csv_text.why(path, error) from error
     if not data.strip():
         raise DataError(f"{path}: is empty")
+    if data.startswith(GZIP):
+        raise DataError(f"{path}: is packed by gzip; name it .csv.gz or .tsv.gz")
     if data.startswith(UTF16_MARKS) or b"\0" in data:
         raise DataError(f"{path}: is not UTF-8 text (UTF-16, perhaps); save it as UTF-8")
     return data, is_all

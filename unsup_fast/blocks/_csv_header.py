@@ -88,10 +88,10 @@ def _integers(
         return Decision(header=False)
     consecutive = all(b - a == 1 for a, b in pairwise(values))
     numbered = consecutive and values[0] == 0
-    if any(_goes_on(column, decimal) for column in columns):
-        return Decision(header=False, certain=not numbered)
     if index is not None and numbered and _is_index(index):
         return Decision(header=True)
+    if any(_goes_on(column, decimal) for column in columns):
+        return Decision(header=False, certain=not numbered)
     over_fractions = [column for column in columns if column.is_fractions]
     if over_fractions:
         rows = min(len(column.below) for column in over_fractions)
