@@ -101,6 +101,7 @@ REFUSED = {
     "utf-16 without a mark": ("a,b\n1,2\n".encode("utf-16-le"), "is not UTF-8 text"),
     "packed": (gzip.compress(b"a,b\n1,2\n"), "is packed by gzip; name it .csv.gz"),
     "hexadecimal": ("a\n1\n0x1F\n", "row 1, column 'a' is '0x1F', not a number"),
+    "only a mark": (b"\xef\xbb\xbf", "is empty"),
     "only blank": ("\n \n", "is empty"),
 }
 

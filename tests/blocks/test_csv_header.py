@@ -39,10 +39,14 @@ NAMES = {
     "id and wavelengths": "id,400.5,401,401.5\n1,0.1,0.2,0.3\n2,0.3,0.2,0.1\n",
     "pandas, index": ",0,1\n0,1,7\n1,2,8\n2,3,3\n3,4,1\n",
     "pandas, dates": ",0,1\n2020-01-01,0.5,7.5\n2020-01-02,2.5,8.5\n",
+    "wavelengths": lines(FRACTIONS, "400.5,401.5,402.5"),
+    "wavelengths of samples": "id,400.5,401.5,402.5\n" + "s1,.1,.2,.3\ns2,.2,.1,.4\ns3,.3,.1,.2\n",
     "missing below": "a,b\n,1\n,2\n3,4\n",
 }
 DATA = {
     "fractions": lines(FRACTIONS),
+    "rising fractions, decimal comma": "0,5;1,5;2,5\n0,1;1,2;9,5\n0,2;0,2;3,5\n0,4;4,2;5,5\n",
+    "rising fractions": "0.1,0.25,0.3\n" + lines(FRACTIONS),
     "integers": lines(COUNTS, form="%d"),
     "digits": lines(WIDE, form="%d"),
     "zeros": "0,0,0,1\n0,1,0,1\n",

@@ -75,7 +75,7 @@ def _first_bytes(path: Path, size: int) -> tuple[bytes, bool]:
             is_all = len(data) < size
     except _csv_text.UNREADABLE as error:
         raise _csv_text.why(path, error) from error
-    if not data.strip():
+    if not data.removeprefix(UTF8_MARK.encode("latin-1")).strip():
         raise DataError(f"{path}: is empty")
     if data.startswith(GZIP):
         raise DataError(f"{path}: is packed by gzip; name it .csv.gz or .tsv.gz")

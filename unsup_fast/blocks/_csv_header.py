@@ -72,7 +72,9 @@ def decide(rows: Sequence[list[str]], decimal: str) -> Decision:
         integers = all(column.kind is Kind.INTEGER for column in numbers)
         return Decision(header=integers or _is_scale(numbers), certain=False)
     if any(column.kind is Kind.FRACTION for column in numbers):
-        return Decision(header=False)
+        scale = _is_scale(numbers)
+        outside = scale and all(_is_outside(column, decimal) for column in numbers)
+        return Decision(header=outside, certain=not scale)
     if any(column.first in column.below for column in text):
         return Decision(header=False)
     index = columns[0] if columns[0].kind is Kind.MISSING else None
@@ -172,5 +174,5 @@ def _is_outside(column: Column, decimal: str) -> bool:
     if len(column.below) < SEVERAL or Kind.TEXT in column.kinds:
         return False
     values = [float(value.replace(decimal, ".")) for value in column.below]
-    first, low, high = float(column.first), min(values), max(values)
+    first, low, high = float(column.first.replace(decimal, ".")), min(values), max(values)
     return not low - (high - low) <= first <= high + (high - low)
