@@ -299,7 +299,7 @@ def test_another_run_is_left_alone(cli, shapes, run):
     finally:
         os.close(descriptor)
     assert ran.status != 0
-    assert "another run trains here" in ran.err
+    assert "another run writes here" in ran.err
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 

@@ -10,8 +10,8 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.validation import check_is_fitted
 
-from unsup_fast import _models
 from unsup_fast.mixture import GaussianMixture, Iteration
+from unsup_fast.storage import estimators
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -114,7 +114,6 @@ def test_verbose(blobs, capsys):
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_save_and_load(blobs, tmp_path, covariance_type, dtype):
-    pytest.importorskip("safetensors")
     X = pd.DataFrame((blobs + 1e4).astype(dtype), columns=list("abcd"))
     model = GaussianMixture(
         3, covariance_type=covariance_type, means_init=X.to_numpy()[:3], random_state=0, max_iter=5
@@ -131,7 +130,7 @@ def test_save_and_load(blobs, tmp_path, covariance_type, dtype):
         one.set_params(warm_start=True).fit(X)
     same(model, loaded)
     with pytest.raises(ValueError, match="it holds a GaussianMixture, not a KMeans"):
-        _models.read(tmp_path / "m.safetensors", ["KMeans"])
+        estimators.read(tmp_path / "m.safetensors", ["KMeans"])
 
 
 @pytest.mark.parametrize(
@@ -148,10 +147,9 @@ def test_save_and_load(blobs, tmp_path, covariance_type, dtype):
     ],
 )
 def test_damaged_files(blobs, tmp_path, change, message, monkeypatch):
-    pytest.importorskip("safetensors")
     path = tmp_path / "m.safetensors"
     model = GaussianMixture(2, random_state=0).fit(blobs)
-    write = _models.write
+    write = estimators.write
 
     def changed(path, estimator, arrays, state):
         head = {"state": state, "parameters": estimator.get_params()}
@@ -159,7 +157,7 @@ def test_damaged_files(blobs, tmp_path, change, message, monkeypatch):
         estimator.__dict__.update(head["parameters"])
         write(path, estimator, arrays, state)
 
-    monkeypatch.setattr(_models, "write", changed)
+    monkeypatch.setattr(estimators, "write", changed)
     model.save(path)
     with pytest.raises(ValueError, match=message):
         GaussianMixture.load(path)

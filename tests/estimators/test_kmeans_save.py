@@ -5,7 +5,6 @@ import json
 import os
 import pickle
 import stat
-import sys
 
 import numpy as np
 import pandas as pd
@@ -13,8 +12,8 @@ import pytest
 from sklearn.utils.validation import check_is_fitted
 
 import unsup_fast
-from unsup_fast import _models
 from unsup_fast.cluster import KMeans
+from unsup_fast.storage import atomic, tensors
 
 safetensors_numpy = pytest.importorskip("safetensors.numpy")
 
@@ -40,15 +39,10 @@ def model(blobs):
 
 
 def rewrite(path, change):
-    """Apply `change` to the arrays and the head of a file, and make the checksum right."""
-    content = path.read_bytes()
-    tensors = safetensors_numpy.load(content)
-    size = int.from_bytes(content[:8], "little")
-    head = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["unsup_fast"])
-    del head["sha256"]
-    change(tensors, head)
-    head["sha256"] = _models._digest(head, tensors)
-    path.write_bytes(safetensors_numpy.save(tensors, {"unsup_fast": json.dumps(head)}))
+    """Apply `change` to the arrays and the note of a file, with a correct checksum."""
+    arrays, note = tensors.read(path, kind="estimator")
+    change(arrays, note)
+    tensors.write(path, arrays, note, kind="estimator", what="the model")
 
 
 def same(a, b):
@@ -129,20 +123,13 @@ def test_flipped_bits_never_give_another_model(model, path):
     model.save(path)
     content = bytearray(path.read_bytes())
     rng = np.random.default_rng(0)
-    accepted = 0
-    for i in range(len(content)):
+    for i in range(len(content)):  # also the spaces that pad the header
         bit = 1 << int(rng.integers(8))
         content[i] ^= bit
         path.write_bytes(content)
-        try:
-            loaded = KMeans.load(path)
-        except ValueError as error:
-            assert str(path) in str(error)  # noqa: PT017
-        else:
-            accepted += 1
-            same(model, loaded)
+        with pytest.raises(ValueError, match=r"cannot load .*model\.safetensors"):
+            KMeans.load(path)
         content[i] ^= bit
-    assert accepted < 0.02 * len(content)  # spaces that pad the header
 
 
 @pytest.mark.parametrize(
@@ -155,9 +142,9 @@ def test_flipped_bits_never_give_another_model(model, path):
         (safetensors_numpy.save({"a": np.ones(3)}), "not one that unsup_fast saved"),
         (
             safetensors_numpy.save({"a": np.ones(3)}, {"unsup_fast": "{"}),
-            "do not name the format",
+            "not one that unsup_fast saved",
         ),
-        (safetensors_numpy.save({}, {"unsup_fast": "[1]"}), "do not name the format"),
+        (safetensors_numpy.save({}, {"unsup_fast": "[1]"}), "not one that unsup_fast saved"),
     ],
 )
 def test_foreign_files(path, content, match):
@@ -173,7 +160,6 @@ def _set(part, key, value):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda t, h: h.update(format_version=2), "it has format version 2"),
         (lambda t, h: h.update({"class": "PCA"}), "it holds a PCA, not a KMeans"),
         (lambda t, h: h.pop("state"), "lack 'state'"),
         (lambda t, h: h["state"].pop("n_iter_"), "its state has n_iter_=None"),
@@ -246,7 +232,7 @@ def test_a_failed_save_changes_nothing(model, blobs, path, monkeypatch, step, er
 
     other = KMeans(2).fit(blobs)
     with monkeypatch.context() as patch:
-        patch.setattr(_models.os, step, fail)
+        patch.setattr(atomic.os, step, fail)
         with pytest.raises(type(error), match=match):
             other.save(path)
     assert path.read_bytes() == before
@@ -277,30 +263,14 @@ def test_not_fitted(path):
     assert not path.exists()
 
 
-def test_missing_package(model, path, monkeypatch):
-    model.save(path)
-    for name in [name for name in sys.modules if name.startswith("safetensors")]:
-        monkeypatch.delitem(sys.modules, name)
-
-    class Finder:
-        @staticmethod
-        def find_spec(name, *rest):
-            if name.startswith("safetensors"):
-                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-    monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
-    for action in (lambda: model.save(path), lambda: KMeans.load(path)):
-        with pytest.raises(ImportError, match=r"run: pip install 'unsup-fast\[cli\]'"):
-            action()
-
-
 def test_what_the_file_says(model, path):
     model.save(path)
     content = path.read_bytes()
     size = int.from_bytes(content[:8], "little")
     head = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["unsup_fast"])
-    assert head["format"] == "unsup_fast model"
-    assert head["format_version"] == 1
+    assert head["format"] == "unsup_fast"
+    assert head["kind"] == "estimator"
+    assert head["version"] == 1
     assert head["class"] == "KMeans"
     assert head["library_version"] == unsup_fast.__version__
     assert head["parameters"]["n_clusters"] == 3

@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 from sklearn.utils.validation import check_is_fitted
 
-from unsup_fast import _models
 from unsup_fast.cluster import KMeans, MiniBatchKMeans
-
-pytest.importorskip("safetensors.numpy")
+from unsup_fast.storage import estimators
 
 
 @pytest.fixture
@@ -89,13 +87,13 @@ def test_a_generator_of_the_users_is_not_kept(blobs, path):
     ],
 )
 def test_files_that_contradict_themselves(blobs, path, monkeypatch, change, match):
-    write = _models.write
+    write = estimators.write
 
     def spoilt(path, estimator, arrays, state):
         change(arrays, state)
         write(path, estimator, arrays, state)
 
-    monkeypatch.setattr(_models, "write", spoilt)
+    monkeypatch.setattr(estimators, "write", spoilt)
     MiniBatchKMeans(4, random_state=0).partial_fit(blobs).save(path)
     with pytest.raises(ValueError, match=match):
         MiniBatchKMeans.load(path)

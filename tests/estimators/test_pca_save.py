@@ -1,16 +1,12 @@
 """Model files of PCA; what all model files have in common is in test_kmeans_save."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from unsup_fast import _models
 from unsup_fast.cluster import KMeans
 from unsup_fast.decomposition import PCA, IncrementalPCA
-
-safetensors_numpy = pytest.importorskip("safetensors.numpy")
+from unsup_fast.storage import tensors
 
 
 @pytest.fixture
@@ -81,13 +77,8 @@ def test_the_class_is_checked(blobs, path):
 )
 def test_files_that_contradict_themselves(blobs, path, change, match):
     PCA(2).fit(blobs).save(path)
-    content = path.read_bytes()
-    tensors = safetensors_numpy.load(content)
-    size = int.from_bytes(content[:8], "little")
-    head = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["unsup_fast"])
-    del head["sha256"]
-    change(tensors, head)
-    head["sha256"] = _models._digest(head, tensors)
-    path.write_bytes(safetensors_numpy.save(tensors, {"unsup_fast": json.dumps(head)}))
+    arrays, note = tensors.read(path, kind="estimator")
+    change(arrays, note)
+    tensors.write(path, arrays, note, kind="estimator", what="the model")
     with pytest.raises(ValueError, match=match):
         PCA.load(path)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from unsup_fast.models.diffusion import (  # noqa: E402
 from unsup_fast.models.diffusion.config import CUSTOM, NETWORKS, SAMPLERS, SCHEDULES  # noqa: E402
 from unsup_fast.models.diffusion.objective import OBJECTIVES  # noqa: E402
 from unsup_fast.models.diffusion.sampling import spread_seed  # noqa: E402
+from unsup_fast.storage import tensors as files  # noqa: E402
 
 CLASSES = ("cat", "dog", "hen")
 SMALL = {"shape": (1, 8, 8), "size": "tiny", "patch": 2}
@@ -323,7 +325,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     from safetensors.numpy import save_file
 
     save_file({"a": np.zeros(3)}, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match="not a model that unsup_fast saved"):
+    with pytest.raises(ValueError, match="not one that unsup_fast saved"):
         diffusion.load(tmp_path)
 
 
@@ -338,7 +340,13 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     model = untrained()
     with torch.no_grad():
         next(model.network.parameters())[0] = float("nan")
-    model.save(tmp_path)
+    with pytest.raises(ValueError, match="cannot save the model: .* holds NaN"):
+        model.save(tmp_path)
+    assert not list(tmp_path.iterdir())
+    weights = dict(model.network.state_dict())
+    note = {"config": asdict(model.config)}
+    path = tmp_path / "model.safetensors"
+    files.write(path, weights, note, kind="diffusion model", what="a model")
     with pytest.raises(ValueError, match="not finite"):
         diffusion.load(tmp_path)
 

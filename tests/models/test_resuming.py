@@ -12,7 +12,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
-from unsup_fast.models import checkpoint, tensorfile  # noqa: E402
+from unsup_fast.models import checkpoint  # noqa: E402
+from unsup_fast.storage import tensors as files  # noqa: E402
 
 SCRIPT = Path(__file__).with_name("toy_training.py")
 KILLS = {
@@ -48,7 +49,7 @@ def port():
 
 def ended(folder):
     """Return the tensors, the step and the losses of a run that has ended."""
-    tensors, note = tensorfile.read(folder / checkpoint.FILE, "a checkpoint")
+    tensors, note = files.read(folder / checkpoint.FILE, kind=checkpoint.KIND, torch=True)
     with (folder / "metrics.csv").open() as file:
         losses = [
             {key: value for key, value in row.items() if key not in ("seconds", RATE)}
@@ -109,7 +110,9 @@ def test_processes_do_what_one_does(tmp_path):
     )
     for name in ("gan", "stopped", "plain"):
         first, second = (
-            tensorfile.read(tmp_path / name / f"rank{i}.safetensors", "weights")[0]
+            files.read(
+                tmp_path / name / f"rank{i}.safetensors", kind="weights", torch=True
+            )[0]
             for i in range(2)
         )
         same((first,), (second,))

@@ -287,7 +287,7 @@ def test_a_folder_is_held_within_and_against_others(tmp_path):
 
     with running.alone(tmp_path):
         assert held()
-        with pytest.raises(BlockingIOError, match="another run trains here"):
+        with pytest.raises(BlockingIOError, match="another run writes here"):
             contextvars.Context().run(held)
     assert contextvars.Context().run(held)
 
@@ -589,7 +589,7 @@ def test_names_are_plain_words(name):
 
 def test_two_runs_in_a_folder(tmp_path):
     def second():
-        with pytest.raises(BlockingIOError, match="another run trains here"):
+        with pytest.raises(BlockingIOError, match="another run writes here"):
             contextvars.Context().run(toy.run, "plain", tmp_path, steps=2)
 
     assert toy.run("plain", tmp_path, steps=2, wrap=at(1, second)).step == 2

@@ -21,7 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from unsup_fast.models import checkpoint, record, tensorfile, training
+from unsup_fast.models import checkpoint, record, training
+from unsup_fast.storage import tensors as files
 
 N = 20
 
@@ -125,7 +126,7 @@ def arm(where, count):
 
     if where == "step":
         return step_then_die
-    before(*{"write": (tensorfile, "_flat"), "save": (checkpoint, "save")}.get(where, (os, where)))
+    before(*{"write": (files, "_bytes_of"), "save": (checkpoint, "save")}.get(where, (os, where)))
     return None
 
 
@@ -231,7 +232,9 @@ def together(case):
             break
         folder = Path(case["run"]["folder"])
         tensors = dict(checkpoint._weights(state))
-        tensorfile.write(folder / f"rank{index}.safetensors", tensors, {}, "the weights")
+        files.write(
+            folder / f"rank{index}.safetensors", tensors, {}, kind="weights", what="the weights"
+        )
         accelerator.end_training()
 
     codes = [wait(process) for process in [forked(lambda i=i: work(i)) for i in range(processes)]]

@@ -20,7 +20,7 @@ def run(arguments: Sequence[str]) -> int:
     from unsup_fast.cli.errors import explain
 
     try:
-        for package in ("typer", "rich", "safetensors"):
+        for package in ("typer", "rich", "filelock"):
             _extras.require(package, "cli", "the command line")
         from unsup_fast.cli.app import app
 

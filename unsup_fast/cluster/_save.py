@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from unsup_fast._models import Layout, Saved, frozen, thawed
+from unsup_fast.storage.estimators import Layout, Saved, generator_from, generator_state
 
 _CENTERS: dict[str, tuple[str, Any]] = {
     "cluster_centers_": ("KD", None),
@@ -44,11 +44,11 @@ class SavedClusters(Saved):
         generator = state.pop("_random_state", None)
         # A generator of the user's is not ours to copy.
         if generator is not None and isinstance(getattr(self, "random_state", None), Integral):
-            state["_random_state"] = frozen(generator)
+            state["_random_state"] = generator_state(generator)
         return arrays, state
 
     def _take(self, path: Any, arrays: dict[str, Any], state: dict[str, Any]) -> None:
         if "_random_state" in state:
-            state["_random_state"] = thawed(path, state["_random_state"])
+            state["_random_state"] = generator_from(path, state["_random_state"])
         super()._take(path, arrays, state)
         self._n_features_out = len(arrays["cluster_centers_"])

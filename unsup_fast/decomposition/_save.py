@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from unsup_fast._models import Layout, Saved
+from unsup_fast.storage.estimators import Layout, Saved
 
 _AXES: dict[str, tuple[str, Any]] = {
     "components_": ("KD", None),

@@ -3,14 +3,14 @@
 import hashlib
 import io
 import os
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import torch
+
+from unsup_fast.storage import atomic
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 SHA256 = "6726825d"  # how it begins
@@ -79,9 +79,11 @@ def obtain(
 def fetch(url: str, path: Path, sha256: str | None, progress: Progress | None = None) -> Path:
     """Fetch a file whose hash begins with `sha256`; it is whole or not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(handle, "wb") as file, urlopen(url, timeout=60) as answer:
+        with (
+            urlopen(url, timeout=60) as answer,
+            atomic.replacing(path, "the weights") as file,
+        ):
             total, done = answer.headers.get("Content-Length"), 0
             while part := answer.read(STEP):
                 file.write(part)
@@ -89,16 +91,9 @@ def fetch(url: str, path: Path, sha256: str | None, progress: Progress | None = 
                 if progress is not None:
                     progress(done, int(total) if total else None)
             file.flush()
-            os.fsync(file.fileno())
-        check(Path(name).read_bytes(), url, sha256)
-        os.replace(name, path)
-        name = ""
+            check(Path(file.name).read_bytes(), url, sha256)
     except OSError as error:
         raise OSError(f"{url}: could not be fetched ({error}); {advice()}") from error
-    finally:
-        if name:
-            with suppress(OSError):
-                os.unlink(name)
     return path
 
 

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast import _arrays, _replacing
+from unsup_fast import _arrays
 from unsup_fast.blocks._npy import archive_array
+from unsup_fast.storage import atomic
 
 Array = npt.NDArray[Any]
 
@@ -47,7 +48,7 @@ def save_statistics(path: str | os.PathLike[str], mu: Any, sigma: Any) -> None:
     found = checked(mu, sigma)
     content = io.BytesIO()
     np.savez_compressed(content, mu=found.mu, sigma=found.sigma)
-    _replacing.replace(path, content.getvalue(), "the statistics")
+    atomic.write_bytes(path, content.getvalue(), "the statistics")
 
 
 def load_statistics(path: str | os.PathLike[str]) -> Statistics:

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from unsup_fast._models import Layout, Saved, damaged
 from unsup_fast.mixture._covariance import MATRICES
 from unsup_fast.mixture._em import Mixture
+from unsup_fast.storage.estimators import Layout, Saved
+from unsup_fast.storage.records import shown
 
 STATE: dict[str, type] = {
     "n_iter_": int,
@@ -38,14 +39,18 @@ class SavedMixture(Saved):
         arrays = {name: getattr(exact, name) for name in self._layout.arrays}
         return arrays, state | {"dtype": str(this._dtype)}
 
-    def _take(self, path: Any, arrays: dict[str, Any], state: dict[str, Any]) -> None:
-        factors, dtype = arrays["factors"], state.pop("dtype")
-        if dtype not in ("float32", "float64"):
-            raise damaged(path, f"its state has {dtype=}")
+    def _fault(self, arrays: dict[str, Any], state: dict[str, Any]) -> str | None:
+        factors = arrays["factors"]
+        if state["dtype"] not in ("float32", "float64"):
+            return f"its state has dtype={shown(state['dtype'])}"
         if self.covariance_type in MATRICES:
             factors = np.diagonal(factors, axis1=-2, axis2=-1)
         if (factors <= 0).any() or (arrays["weights"] < 0).any():
-            raise damaged(path, "its weights or factors are not positive")
+            return "its weights or factors are not positive"
+        return None
+
+    def _take(self, path: Any, arrays: dict[str, Any], state: dict[str, Any]) -> None:
+        dtype = state.pop("dtype")
         super()._take(path, {}, state)
         this: Any = self
         this._set(Mixture(**arrays), dtype, None)

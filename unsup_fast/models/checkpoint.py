@@ -1,90 +1,111 @@
 """The last saved step of a training run: `checkpoint.safetensors` in the run's folder.
 
-Tensors are named `network.NAME.KEY`, `average.NAME.KEY` and `optimiser.NAME.INDEX.KEY`; the note
-holds the step, the seconds, what must be the same when a run goes on, and the optimisers' settings.
+Tensors are named `network.NAME.KEY`, `average.NAME.KEY` and `optimizer.NAME.INDEX.KEY`; the note
+holds the step, the seconds, what must be the same when a run resumes, the optimizers' settings, and
+how far the metrics were written.
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unsup_fast.models import tensorfile
+from unsup_fast.storage import tensors as files
+from unsup_fast.storage.records import SHOWN, DamagedError, finite, shown
 
 if TYPE_CHECKING:
     from unsup_fast.models.training import State
 
 FILE = "checkpoint.safetensors"
-WHAT = "a checkpoint"
-FORMAT = "checkpoint 1"
+KIND = "training checkpoint"
+NOT_FINITE = ("nan", "inf", "-inf")
 FREE = ("steps", "save_every", "show_every")
-"""Options that a run may go on with another value of."""
+"""Options that may change on resume."""
 SWITCHES = ("lr", "foreach", "fused", "capturable", "differentiable")
-"""Settings of an optimiser that each step sets, or that say by what code it runs."""
+"""Settings of an optimizer that each step sets, or that select its implementation."""
+ADAM = ("exp_avg", "exp_avg_sq")
+"""What Adam and AdamW store for each parameter, in its shape, besides the number of the step."""
 
 
-def save(folder: Path, state: "State", facts: Mapping[str, Any]) -> None:
-    """Write the state; the checkpoint before it stays until this one is on the disk.
+def save(
+    folder: Path, state: "State", facts: Mapping[str, Any], mark: Mapping[str, Any] | None = None
+) -> None:
+    """Write the state; the previous checkpoint stays until this one is on the disk.
 
     Parameters
     ----------
     folder : path
     state : State
     facts : mapping
-        What must be the same when the run goes on, but for `FREE`; what JSON can say.
+        What must be the same when the run resumes, except `FREE`; what JSON can hold.
+    mark : mapping, optional
+        How far the metrics are written, as of `record.Metrics.mark`.
 
     Raises
     ------
     OSError
         If the disk is full or the folder cannot be written.
     TypeError
-        If an optimiser keeps what is neither a tensor nor a number.
+        If an optimizer stores something else than tensors and numbers.
     """
     tensors = dict(_weights(state))
-    optimisers: dict[str, Any] = {}
-    for name, optimiser in state.optimisers.items():
+    optimizers: dict[str, Any] = {}
+    for name, optimizer in state.optimisers.items():
         numbers: dict[str, Any] = {}
-        for key, value in _memory(optimiser):
+        names: list[str] = []
+        for key, value in _memory(optimizer):
             if isinstance(value, torch.Tensor):
-                tensors[f"optimiser.{name}.{key}"] = value
+                tensors[f"optimizer.{name}.{key}"] = value
+                names.append(key)
             elif value is None or isinstance(value, (bool, int, float)):
-                numbers[key] = value
+                numbers[key] = finite(value, as_text=True)
             else:
                 raise TypeError(
-                    f"optimiser {name!r} keeps a {type(value).__name__} as {key}, which a "
+                    f"optimizer {name!r} keeps a {type(value).__name__} as {key}, which a "
                     "checkpoint cannot hold; use one that keeps tensors and numbers"
                 )
-        optimisers[name] = {**_settings(optimiser), "numbers": numbers}
+        optimizers[name] = {**_settings(optimizer), "numbers": numbers, "tensors": names}
     note = {
-        "format": FORMAT,
         "step": state.step,
         "seconds": state.seconds,
         "facts": dict(facts),
-        "optimisers": optimisers,
+        "optimizers": optimizers,
+        "metrics": None if mark is None else dict(mark),
     }
-    tensorfile.write(folder / FILE, tensors, note, WHAT)
+    files.write(folder / FILE, tensors, note, kind=KIND, what="a checkpoint")
 
 
-def restore(folder: Path, state: "State", facts: Mapping[str, Any]) -> bool:
-    """Bring the state to the checkpoint in `folder`; return whether there is one.
+def restore(folder: Path, state: "State", facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Bring the state to the checkpoint in `folder`, if there is one.
 
-    Weights and memories of optimisers take the place of those of the state, in its devices and
-    memory formats. Nothing is unpickled.
+    Weights and optimizer states replace those of the state, in its devices and memory formats.
+    Nothing is unpickled, and nothing has changed if an error is raised.
+
+    Returns
+    -------
+    dict or None
+        How far the metrics were written; None if there is no checkpoint.
 
     Raises
     ------
     ValueError
-        If the file is damaged, or of other facts, networks or optimisers; or if it is past
+        If the file is damaged, or has other facts, networks or optimizers; or if it is past
         `facts["steps"]`.
     """
     path = folder / FILE
     if not path.exists():
-        return False
-    tensors, note = tensorfile.read(path, WHAT)
-    if note.get("format") != FORMAT:
-        raise ValueError(f"{path} has format {note.get('format')!r}; this version reads {FORMAT!r}")
+        return None
+    try:
+        tensors, note = files.read(path, kind=KIND, torch=True)
+        _check_note(path, note)
+    except DamagedError as error:
+        raise ValueError(
+            f"'{path}' is not a checkpoint of unsup-fast, or is damaged ({error.why}); remove it, "
+            "or restore a copy"
+        ) from None
     _check_facts(path, note["facts"], facts)
     if note["step"] > facts["steps"]:
         raise ValueError(
@@ -92,21 +113,86 @@ def restore(folder: Path, state: "State", facts: Mapping[str, Any]) -> bool:
             "or use another folder"
         )
     _check_networks(path, tensors, dict(_weights(state)))
-    if note["optimisers"].keys() != state.optimisers.keys():
+    if note["optimizers"].keys() != state.optimisers.keys():
         raise ValueError(
-            f"{path} has the optimisers {sorted(note['optimisers'])}, not "
+            f"{path} has the optimizers {shown(sorted(note['optimizers']))}, not "
             f"{sorted(state.optimisers)}; use another folder"
         )
-    for name, optimiser in state.optimisers.items():
-        _check_settings(path, name, note["optimisers"][name], _settings(optimiser))
+    for name, optimizer in state.optimisers.items():
+        _check_settings(path, name, note["optimizers"][name], _settings(optimizer))
+    states = {
+        name: _optimizer_state(path, name, optimizer, tensors, note["optimizers"][name])
+        for name, optimizer in state.optimisers.items()
+    }
     for kind, modules in (("network", state.networks), ("average", state.averages)):
         for name, module in modules.items():
             prefix = f"{kind}.{name}."
             module.load_state_dict({key: tensors[prefix + key] for key in module.state_dict()})
-    for name, optimiser in state.optimisers.items():
-        _remember(optimiser, f"optimiser.{name}.", tensors, note["optimisers"][name]["numbers"])
+    for name, optimizer in state.optimisers.items():
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": states[name], "param_groups": groups})
     state.step, state.seconds = note["step"], note["seconds"]
-    return True
+    mark: dict[str, Any] | None = note["metrics"]
+    return mark
+
+
+def position(path: Path) -> tuple[int, float]:
+    """Return the steps and the seconds of training in a checkpoint, without reading its tensors.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    DamagedError
+        If it was changed.
+    """
+    note = files.read_note(path, kind=KIND)
+    _check_note(path, note)
+    return note["step"], note["seconds"]
+
+
+def metrics_mark(path: Path) -> dict[str, Any] | None:
+    """Return how far the metrics of the checkpoint's run were written; errors as `position`."""
+    note = files.read_note(path, kind=KIND)
+    _check_note(path, note)
+    mark: dict[str, Any] | None = note["metrics"]
+    return mark
+
+
+def _check_note(path: Path, note: Mapping[str, Any]) -> None:
+    """Raise DamagedError unless a note has the entries and types that `save` gave it."""
+    mark, optimizers = note.get("metrics"), note.get("optimizers")
+    valid = (
+        type(note.get("step")) is int
+        and 0 <= note["step"] < 1 << 62
+        and _is_number(note.get("seconds"))
+        and isinstance(note.get("facts"), dict)
+        and isinstance(optimizers, dict)
+        and all(map(_is_optimizer, optimizers.values()))
+        and (mark is None or (isinstance(mark, dict) and mark.keys() == {"bytes", "sha256"}))
+        and (mark is None or (type(mark["bytes"]) is int and mark["bytes"] >= 0))
+    )
+    if not valid:
+        raise DamagedError(path, "its note lacks entries, or they have other types")
+
+
+def _is_optimizer(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("kind"), str)
+        and isinstance(entry.get("groups"), list)
+        and all(isinstance(group, dict) for group in entry["groups"])
+        and isinstance(entry.get("tensors"), list)
+        and isinstance(entry.get("numbers"), dict)
+        and all(
+            value is None or isinstance(value, bool | int | float) or value in NOT_FINITE
+            for value in entry["numbers"].values()
+        )
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < math.inf
 
 
 def _weights(state: "State") -> Iterator[tuple[str, Any]]:
@@ -116,64 +202,106 @@ def _weights(state: "State") -> Iterator[tuple[str, Any]]:
                 yield f"{kind}.{name}.{key}", value
 
 
-def _memory(optimiser: Any) -> Iterator[tuple[str, Any]]:
-    """Give what an optimiser keeps of each parameter, by the parameter's number and its name."""
-    for index, entries in optimiser.state_dict()["state"].items():
+def _memory(optimizer: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what an optimizer stores for each parameter, as `INDEX.KEY` and the value."""
+    for index, entries in optimizer.state_dict()["state"].items():
         for what, value in entries.items():
             yield f"{index}.{what}", value
 
 
-def _settings(optimiser: Any) -> dict[str, Any]:
-    """Return the kind of an optimiser and its groups' settings, as JSON says them."""
+def _settings(optimizer: Any) -> dict[str, Any]:
+    """Return the class of an optimizer and its groups' settings, as JSON holds them."""
     groups = [
         {key: value for key, value in group.items() if key not in SWITCHES}
-        for group in optimiser.state_dict()["param_groups"]
+        for group in optimizer.state_dict()["param_groups"]
     ]
-    made: dict[str, Any] = json.loads(json.dumps({"groups": groups}))
-    return {"kind": type(optimiser).__name__, **made}
+    settings: dict[str, Any] = json.loads(json.dumps(finite({"groups": groups}, as_text=True)))
+    return {"kind": type(optimizer).__name__, **settings}
 
 
-def _remember(
-    optimiser: Any, prefix: str, tensors: Mapping[str, Any], numbers: Mapping[str, Any]
-) -> None:
-    """Put back what `_memory` gave."""
-    parameters = [value for group in optimiser.param_groups for value in group["params"]]
-    found: dict[int, dict[str, Any]] = {}
+def _optimizer_state(
+    path: Path, name: str, optimizer: Any, tensors: Mapping[str, Any], entry: Mapping[str, Any]
+) -> dict[int, dict[str, Any]]:
+    """Return what `_memory` gave, by the index of the parameter.
+
+    Raises
+    ------
+    ValueError
+        If tensors are missing or superfluous, or do not fit the parameters.
+    """
+    parameters = [value for group in optimizer.param_groups for value in group["params"]]
+    prefix = f"optimizer.{name}."
     own = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+    state: dict[int, dict[str, Any]] = {}
+    if sorted(map(str, entry["tensors"])) != sorted(own):
+        raise _other_optimizer(path, name, "tensors are missing, or there are too many")
+    numbers = {
+        key: float(value) if value in NOT_FINITE else value
+        for key, value in entry["numbers"].items()
+    }
     for key, value in {**own, **numbers}.items():
-        index, what = key.split(".", 1)
-        parameter = parameters[int(index)]
+        number, _, what = key.partition(".")
+        if not (number.isdecimal() and len(number) < 10 and int(number) < len(parameters) and what):
+            raise _other_optimizer(path, name, f"there is no parameter {shown(key)}")
+        parameter = parameters[int(number)]
         if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-            # Fused optimisers walk through memory, so strides must be those of the parameter.
+            # Fused optimizers walk through memory, so strides must be those of the parameter.
             value = torch.empty_like(parameter, dtype=value.dtype, device="cpu").copy_(value)
-        found.setdefault(int(index), {})[what] = value
-    groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": found, "param_groups": groups})
+        state.setdefault(int(number), {})[what] = value
+    if type(optimizer) in (torch.optim.Adam, torch.optim.AdamW):
+        for index, entries in state.items():
+            _check_adam(path, name, parameters[index], entries)
+    return state
 
 
-def _check_facts(path: Path, kept: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+def _check_adam(path: Path, name: str, parameter: Any, entries: Mapping[str, Any]) -> None:
+    step = entries.get("step")
+    valid = (
+        isinstance(step, torch.Tensor)
+        and step.numel() == 1
+        and bool(step.isfinite().all())
+        and float(step) >= 0
+        and all(
+            isinstance(entries.get(what), torch.Tensor)
+            and entries[what].shape == parameter.shape
+            and entries[what].is_floating_point()
+            for what in {*ADAM, *entries} - {"step"}
+        )
+    )
+    if not valid:
+        raise _other_optimizer(path, name, "a tensor is missing, or does not fit its parameter")
+
+
+def _other_optimizer(path: Path, name: str, why: str) -> ValueError:
+    return ValueError(
+        f"{path} does not hold the state of optimizer {name!r} ({why}); restore a copy, or use "
+        "another folder"
+    )
+
+
+def _check_facts(path: Path, saved: Mapping[str, Any], current: Mapping[str, Any]) -> None:
     changed = [
-        name for name in {**kept, **given} if name not in FREE and kept.get(name) != given.get(name)
+        name for name in {**saved, **current} if name not in FREE and saved.get(name) != current.get(name)
     ]
     if changed:
         raise ValueError(
-            f"{_told(given, changed)} was given, and {path} was trained with "
-            f"{_told(kept, changed)}; go on with that, or use another folder"
+            f"{_listed(current, changed)} was given, and {path} was trained with "
+            f"{_listed(saved, changed)}; resume with that, or use another folder"
         )
 
 
-def _told(facts: Mapping[str, Any], names: list[str]) -> str:
-    return ", ".join(f"{name}={facts.get(name)!r}" for name in names)
+def _listed(facts: Mapping[str, Any], names: list[str]) -> str:
+    return ", ".join(f"{name}={shown(facts.get(name))}" for name in names)
 
 
-def _check_networks(path: Path, kept: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    kept = {name: value for name, value in kept.items() if not name.startswith("optimiser.")}
+def _check_networks(path: Path, saved: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+    saved = {name: value for name, value in saved.items() if not name.startswith("optimizer.")}
     wrong = [
         name
-        for name in {**given, **kept}
-        if name not in kept
-        or name not in given
-        or (kept[name].shape, kept[name].dtype) != (given[name].shape, given[name].dtype)
+        for name in {**current, **saved}
+        if name not in saved
+        or name not in current
+        or (saved[name].shape, saved[name].dtype) != (current[name].shape, current[name].dtype)
     ]
     if wrong:
         raise ValueError(
@@ -182,17 +310,18 @@ def _check_networks(path: Path, kept: Mapping[str, Any], given: Mapping[str, Any
 
 
 def _check_settings(
-    path: Path, name: str, kept: Mapping[str, Any], given: Mapping[str, Any]
+    path: Path, name: str, saved: Mapping[str, Any], current: Mapping[str, Any]
 ) -> None:
-    if kept["kind"] != given["kind"] or len(kept["groups"]) != len(given["groups"]):
+    if saved["kind"] != current["kind"] or len(saved["groups"]) != len(current["groups"]):
         raise ValueError(
-            f"optimiser {name!r} is {given['kind']} with {len(given['groups'])} groups, and {path} "
-            f"has {kept['kind']} with {len(kept['groups'])}; go on with that, or use another folder"
+            f"optimizer {name!r} is {current['kind']} with {len(current['groups'])} groups, and {path} "
+            f"has {saved['kind'][:SHOWN]} with {len(saved['groups'])}; resume with that, or use another "
+            "folder"
         )
-    for old, new in zip(kept["groups"], given["groups"], strict=True):
+    for old, new in zip(saved["groups"], current["groups"], strict=True):
         for key in {**old, **new}:
             if old.get(key) != new.get(key):
                 raise ValueError(
-                    f"optimiser {name!r} has {key}={new.get(key)!r}, and {path} was trained with "
-                    f"{old.get(key)!r}; go on with that, or use another folder"
+                    f"optimizer {name!r} has {key}={new.get(key)!r}, and {path} was trained with "
+                    f"{shown(old.get(key))}; resume with that, or use another folder"
                 )

@@ -1,74 +1,112 @@
 """What is known of a training run while it goes on: its losses in a CSV file, and its pace."""
 
 import csv
+import hashlib
 import io
 import math
+import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
-from unsup_fast import _replacing
+from unsup_fast.storage import atomic
 
 FILE = "metrics.csv"
 FIRST, LAST = ("step", "seconds"), ("examples_per_second",)
 
 
-@contextmanager
-def metrics(folder: Path, step: int) -> Iterator[Callable[..., None]]:
-    """Give a function (step, seconds, losses, rate) that adds a row to a run's metrics.
+class Metrics:
+    """The open metrics of a run; each row is with the system at once, so a kill loses none.
 
-    Each row is with the system at once, so a killed process loses none. Rows past `step`, from
-    which the run goes on, are dropped first; so is what follows a damaged one.
+    Parameters
+    ----------
+    file : binary file
+        At the end of what it holds.
+    written : bytes
+        What it holds.
+    """
+
+    def __init__(self, file: BinaryIO, written: bytes) -> None:
+        self._file, self._size, self._digest = file, len(written), hashlib.sha256(written)
+        lines = written.decode().splitlines()
+        self._header = next(csv.reader(lines[:1]), [])
+
+    def add(self, step: int, seconds: float, losses: Mapping[str, float], rate: float) -> None:
+        """Append a row.
+
+        Raises
+        ------
+        ValueError
+            If it has other losses than the rows before it.
+        """
+        names = [*FIRST, *losses, *LAST]
+        if self._header and names != self._header:
+            raise ValueError(
+                f"step {step} gave the losses {list(losses)}, and those before it "
+                f"{self._header[2:-1]}; give the same at each step"
+            )
+        row = [step, f"{seconds:.3f}", *losses.values(), f"{rate:.1f}"]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([row] if self._header else [names, row])
+        content = text.getvalue().encode()
+        self._file.write(content)
+        self._file.flush()
+        self._digest.update(content)
+        self._size += len(content)
+        self._header = names
+
+    def mark(self) -> dict[str, Any]:
+        """Bring all rows to the disk; return their size in bytes and SHA-256, for a checkpoint."""
+        os.fsync(self._file.fileno())
+        return {"bytes": self._size, "sha256": self._digest.hexdigest()}
+
+
+@contextmanager
+def metrics(folder: Path, mark: Mapping[str, Any] | None) -> Iterator[Metrics]:
+    """Open a run's metrics to append rows.
+
+    Parameters
+    ----------
+    folder : Path
+    mark : mapping or None
+        `Metrics.mark` in the checkpoint that the run resumes from. Rows after it are dropped; a
+        file that was removed begins anew.
 
     Raises
     ------
     OSError
         If the folder cannot be written.
     ValueError
-        If a row has other losses than those before it.
+        If rows up to the mark were changed.
     """
     path = folder / FILE
-    rows = _rows(path, step) if step else []
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    _replacing.replace(path, text.getvalue().encode(), "the metrics")
-    header = rows[0] if rows else []
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-
-        def add(step: int, seconds: float, losses: Mapping[str, float], rate: float) -> None:
-            names = [*FIRST, *losses, *LAST]
-            if not header:
-                header.extend(names)
-                writer.writerow(header)
-            if names != header:
-                raise ValueError(
-                    f"step {step} gave the losses {list(losses)}, and those before it "
-                    f"{header[2:-1]}; give the same at each step"
-                )
-            writer.writerow([step, f"{seconds:.3f}", *losses.values(), f"{rate:.1f}"])
-            file.flush()
-
-        yield add
+    content = read(path, mark) if mark is not None and path.exists() else b""
+    atomic.write_bytes(path, content, "the metrics")
+    with path.open("ab") as file:
+        yield Metrics(file, content)
 
 
-def _rows(path: Path, step: int) -> list[list[str]]:
-    """Return the header and the rows up to a step."""
-    if not path.exists():
-        return []
-    text = path.read_text(errors="replace")
-    lines = list(csv.reader(text[: text.rfind("\n") + 1].splitlines()))  # a half line ends there
-    rows = lines[:1]
-    for row in lines[1:]:
-        if len(row) != len(rows[0]) or not row[0].isdecimal() or int(row[0]) > step:
-            break
-        rows.append(row)
-    return rows
+def read(path: Path, mark: Mapping[str, Any]) -> bytes:
+    """Return the rows of metrics up to a mark, verified.
+
+    Raises
+    ------
+    ValueError
+        If they were changed.
+    """
+    with path.open("rb") as file:
+        content = file.read(min(mark["bytes"], os.fstat(file.fileno()).st_size))
+    if len(content) != mark["bytes"] or hashlib.sha256(content).hexdigest() != mark["sha256"]:
+        raise ValueError(
+            f"{path} is damaged or was changed by hand: its checksum does not match the "
+            "checkpoint's; restore it, or remove it to begin new metrics"
+        )
+    return content
 
 
 class Pace:

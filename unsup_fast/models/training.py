@@ -36,6 +36,7 @@ from typing import Any
 import torch
 
 from unsup_fast.models import checkpoint, record, running
+from unsup_fast.storage.records import finite
 
 METRICS = record.FILE
 
@@ -321,16 +322,17 @@ def train(
     folder = Path(folder)
     main = accelerator.is_main_process
     _check(n, options, accelerator)
-    facts = json.loads(json.dumps({**(same or {}), "examples": n, **asdict(options)}))
+    facts = {**(same or {}), "examples": n, **asdict(options)}
+    facts = json.loads(json.dumps(finite(facts, as_text=True)))
     for module in (*state.networks.values(), *state.averages.values()):
         module.to(accelerator.device)
     devices = [accelerator.device] if accelerator.device.type == "cuda" else []
     with running.alone(folder) if main else nullcontext(), torch.random.fork_rng(devices):
         accelerator.wait_for_everyone()
-        checkpoint.restore(folder, state, facts)
+        mark = checkpoint.restore(folder, state, facts)
         _agree(state, accelerator)
-        rows = record.metrics(folder, state.step) if main else nullcontext()
-        with running.interruptible() as stopped, rows as add:
+        log = record.metrics(folder, mark) if main else nullcontext()
+        with running.interruptible() as stopped, log as rows:
             pace, enough = record.Pace(accelerator, options.batch_size), False
             now = Now(accelerator, options)
             _wake(state, pace)
@@ -349,18 +351,18 @@ def train(
                 losses, stop, over, seconds = pace.look(made, stopped.is_set(), enough)
                 state.seconds += seconds
                 _check_losses(losses, state.step, folder)
-                if add is not None:
-                    add(state.step, state.seconds, losses, pace.rate())
+                if rows is not None:
+                    rows.add(state.step, state.seconds, losses, pace.rate())
                 if main and progress is not None:
                     enough = progress(state, losses, pace.rate()) is True
                 if main and showing and show is not None:
                     _try(show, state)
                 if saving or stop or over:
                     _check_weights(state, folder)
-                    if main:
+                    if rows is not None:
                         if keep is not None:
                             keep(state)
-                        checkpoint.save(folder, state, facts)
+                        checkpoint.save(folder, state, facts, rows.mark())
                 if stop:
                     raise KeyboardInterrupt(stopped.number)
                 if over:

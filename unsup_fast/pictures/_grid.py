@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from unsup_fast import _extras
-from unsup_fast._replacing import replace
+from unsup_fast.storage.atomic import write_bytes
 from unsup_fast.pictures._pixels import Bytes, on_host, to_bytes
 
 GAP = 2
@@ -100,4 +100,4 @@ def save_grid(path: str | os.PathLike[str], x: Any, columns: int | None = None) 
     image = _extras.require("PIL.Image", "plot", "saving pictures")
     file = io.BytesIO()
     image.fromarray(grid(x, columns)).save(file, format="PNG")
-    replace(path, file.getvalue(), "the pictures")
+    write_bytes(path, file.getvalue(), "the pictures")

@@ -1,6 +1,5 @@
 """A model in a folder: weights and settings in one safetensors file, settings once more as JSON."""
 
-import json
 import os
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -8,83 +7,138 @@ from typing import Any
 
 import torch
 
-from unsup_fast import _replacing
-from unsup_fast._extras import require
-from unsup_fast.models.diffusion.config import Config
+from unsup_fast.models.diffusion.config import CUSTOM, Config, network_of
+from unsup_fast.storage import records, tensors
+from unsup_fast.storage.records import DamagedError
 
 WEIGHTS, SETTINGS = "model.safetensors", "model.json"
-ENTRY, FORMAT = "unsup_fast", "unsup_fast.diffusion/1"
+KIND = "diffusion model"
+SHOWN = 200  # characters of a reason
 
 
 def save(network: Any, config: Config, folder: str | os.PathLike[str]) -> None:
-    """Write a model; one that was there stays if that fails."""
-    torch_format = require("safetensors.torch", "torch", "saving a model")
+    """Write a model; the previous one stays if that fails.
+
+    Raises
+    ------
+    ValueError
+        If a weight is NaN or infinite.
+    """
+    wrong = next((name for name, value in network.named_parameters() if not _finite(value)), None)
+    if wrong is not None:
+        raise ValueError(
+            f"cannot save the model: {wrong!r} holds NaN or an infinite number; train with a lower "
+            "learning rate"
+        )
     where = Path(folder)
     where.mkdir(parents=True, exist_ok=True)
-    head = json.dumps({"format": FORMAT, "config": asdict(config)}, indent=2)
-    tensors = {  # each with memory of its own, as the format has it: weights may be tied
-        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, value in network.state_dict().items()
-    }
-    _replacing.replace(where / WEIGHTS, torch_format.save(tensors, {ENTRY: head}), "the model")
-    _replacing.replace(where / SETTINGS, f"{head}\n".encode(), "the model's settings")
+    note = {"config": asdict(config)}
+    tensors.write(where / WEIGHTS, network.state_dict(), note, kind=KIND, what="the model")
+    try:
+        records.write(where / SETTINGS, note, kind=KIND, what="the model's settings")
+    except BaseException:
+        (where / SETTINGS).unlink(missing_ok=True)  # those of the previous model
+        raise
 
 
 def read(folder: str | os.PathLike[str]) -> tuple[Config, dict[str, Any]]:
-    """Return the settings and the tensors in a folder."""
-    safetensors = require("safetensors", "torch", "loading a model")
+    """Return the settings and the tensors in a folder, verified.
+
+    Raises
+    ------
+    OSError
+        If the file of weights cannot be read.
+    ValueError
+        If it is damaged or of another kind, or `model.json` is, or they contradict each other.
+    """
     path = Path(folder) / WEIGHTS
-    with path.open("rb"):  # a missing file is the system's error, with its name
-        pass
-    try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
-            entry = (file.metadata() or {}).get(ENTRY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, ValueError, TypeError, KeyError) as error:
-        raise _damaged(path, f"it is no complete .safetensors file: {error}") from None
-    return _config(path, entry), tensors
+    weights, note = tensors.read(path, kind=KIND, torch=True)
+    settings = Path(folder) / SETTINGS
+    if settings.exists() and _settings(settings) != note:
+        raise DamagedError(
+            settings,
+            f"it has other settings than {WEIGHTS}; copy both files from one place, or remove it",
+        )
+    return _config(path, note), weights
 
 
-def fill(network: Any, tensors: dict[str, Any], folder: str | os.PathLike[str]) -> None:
-    """Put tensors into a network.
+def fill(network: Any, weights: dict[str, Any], folder: str | os.PathLike[str]) -> None:
+    """Copy weights into a network.
 
     Raises
     ------
     ValueError
         If they are not those of such a network.
     """
+    check(network, weights, folder)
+    network.load_state_dict(weights)
+
+
+def check(network: Any, weights: dict[str, Any], folder: str | os.PathLike[str]) -> None:
+    """Raise ValueError unless weights have the names, shapes and kinds of those of a network."""
     expected = network.state_dict()
+    parameters = {name for name, _ in network.named_parameters()}
     wrong = sorted(
         name
-        for name in {*tensors, *expected}
-        if name not in tensors
+        for name in {*weights, *expected}
+        if name not in weights
         or name not in expected
-        or tensors[name].shape != expected[name].shape
-        or not bool(tensors[name].isfinite().all())
+        or weights[name].shape != expected[name].shape
+        or weights[name].is_floating_point() != expected[name].is_floating_point()
+        or (name in parameters and not _finite(weights[name]))
     )
     if wrong:
-        raise _damaged(
-            Path(folder) / WEIGHTS, f"{wrong[0]!r} is missing, not finite or of another network"
+        name = records.shown(wrong[0])
+        raise DamagedError(
+            Path(folder) / WEIGHTS, f"{name} is missing, not finite or of another network"
         )
-    network.load_state_dict(tensors)
 
 
-def _config(path: Path, entry: str | None) -> Config:
+def network_for(config: Config, weights: dict[str, Any], folder: str | os.PathLike[str]) -> Any:
+    """Return a new network for weights, which are checked before memory is taken for it.
+
+    Raises
+    ------
+    ValueError
+        If the settings cannot be built, or the weights are of another network.
+    """
+    if config.network != CUSTOM:
+        try:
+            with torch.device("meta"):
+                empty = network_of(config, 0)
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            reason = str(error).split("\n")[0][:SHOWN]
+            raise DamagedError(
+                Path(folder) / WEIGHTS, f"its settings are not valid: {reason}"
+            ) from None
+        check(empty, weights, folder)
+    return network_of(config, 0)
+
+
+def _settings(path: Path) -> dict[str, Any]:
     try:
-        head = json.loads(entry or "")
-        form, given = head["format"], dict(head["config"])
-    except (ValueError, TypeError, KeyError):
-        raise _damaged(path, "it is not a model that unsup_fast saved") from None
-    if form != FORMAT:
-        raise _damaged(path, f"it has format {form!r}; this version reads {FORMAT!r}")
+        return records.read(path, kind=KIND)
+    except DamagedError as error:
+        raise DamagedError(
+            path, f"{error.why}; remove it: {WEIGHTS} has the same settings"
+        ) from None
+
+
+def _config(path: Path, note: dict[str, Any]) -> Config:
     known = {field.name for field in fields(Config)}
     try:
+        settings = dict(note["config"])
         for name in ("shape", "classes"):
-            given[name] = tuple(given[name])
-        return Config(**{name: value for name, value in given.items() if name in known})
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, f"its settings are not valid: {error}") from None
+            if not isinstance(settings[name], list):
+                raise TypeError(f"{name} is not a list")
+            settings[name] = tuple(settings[name])
+        if not settings.keys() <= known:
+            raise ValueError(f"{records.shown(sorted(settings.keys() - known))} is unknown")
+        return Config(**settings)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        reason = str(error)[:SHOWN]
+        raise DamagedError(path, f"its settings are not valid: {reason}") from None
 
 
-def _damaged(path: Path, why: str) -> ValueError:
-    return ValueError(f"cannot load '{path}': {why}")
+def _finite(value: Any) -> bool:
+    return not value.is_floating_point() or bool(value.isfinite().all())

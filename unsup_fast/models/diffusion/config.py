@@ -1,5 +1,7 @@
 """`Config`: what a diffusion model is, and the names that its parts go by."""
 
+import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +19,7 @@ from unsup_fast.models.diffusion.unet import UNet
 
 NETWORKS: dict[str, Any] = {"unet": UNet, "dit": DiT}
 CUSTOM = "custom"
+LARGEST_SAMPLE, MOST_TIMESTEPS = 1 << 28, 1_000_000
 SIGMA_MAX = 80.0  # noise beside the sample that Heun's method starts from (Karras et al. 2022)
 SCHEDULES: dict[str, Callable[..., Any]] = {
     "cosine": schedules.cosine_betas,
@@ -78,7 +81,16 @@ class Config:
     clip: float | None = 1.0
 
     def __post_init__(self) -> None:
-        """Raise a ValueError for what cannot be built."""
+        """Raise a ValueError for what cannot be built or saved."""
+        object.__setattr__(self, "shape", tuple(_whole("shape", side) for side in self.shape))
+        object.__setattr__(self, "classes", tuple(self.classes))
+        for name in ("patch", "n_timesteps"):
+            object.__setattr__(self, name, _whole(name, getattr(self, name)))
+        for name in ("network", "size", "objective", "schedule"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name}={getattr(self, name)!r} must be a name")
+        if not all(isinstance(name, str) for name in self.classes):
+            raise ValueError(f"classes={self.classes} must be names, as strings")
         _one_of("network", self.network, (*NETWORKS, CUSTOM))
         _one_of("objective", self.objective, objectives.OBJECTIVES)
         _one_of("schedule", self.schedule, tuple(SCHEDULES))
@@ -86,11 +98,15 @@ class Config:
             raise ValueError(f"shape={self.shape} must hold numbers of at least 1, as (3, 32, 32)")
         if self.network != CUSTOM and len(self.shape) != 3:
             raise ValueError(f"shape={self.shape} must be (C, H, W) for network={self.network!r}")
+        if math.prod(self.shape) > LARGEST_SAMPLE:
+            raise ValueError(f"shape={self.shape} has more than {LARGEST_SAMPLE} values")
+        if self.n_timesteps > MOST_TIMESTEPS:
+            raise ValueError(f"n_timesteps={self.n_timesteps} must be at most {MOST_TIMESTEPS}")
         if self.n_timesteps < 2:
             raise ValueError(f"n_timesteps={self.n_timesteps} must be at least 2; 1000 is usual")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} must be at least 0 and below 1")
-        if self.clip is not None and not self.clip > 0:
+        if self.clip is not None and not 0 < self.clip < math.inf:
             raise ValueError(f"clip={self.clip} must be above 0, or None for data without bounds")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError(f"classes={self.classes} must be different names")
@@ -168,6 +184,13 @@ def network_of(config: Config, seed: int) -> Any:
             f"that are multiples of {multiple}, or a smaller patch"
         )
     return network
+
+
+def _whole(name: str, value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name}={value!r} must be a whole number") from None
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

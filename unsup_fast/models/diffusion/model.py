@@ -267,9 +267,11 @@ def load(folder: str | os.PathLike[str], *, device: Any = None, network: Any = N
     OSError
         If it cannot be opened.
     """
-    config, tensors = _storage.read(folder)
-    model = Diffusion(network_of(config, 0) if network is None else network, config)
-    _storage.fill(model.network, tensors, folder)
+    config, weights = _storage.read(folder)
+    if network is None:
+        network = _storage.network_for(config, weights, folder)
+    model = Diffusion(network, config)
+    _storage.fill(model.network, weights, folder)
     model.network.eval().requires_grad_(False).to(device or "cpu")
     return model
 

@@ -1,0 +1,1 @@
+"""Files on disk: atomic replacement, checksums, locks, and the files of fitted estimators."""
