@@ -345,7 +345,7 @@ def test_a_disk_that_fills_up_loses_nothing_saved(tmp_path):
         preexec_fn=limit,
     )
     assert ran.returncode == 2
-    assert "labels.npy: could not be written: " in ran.stderr
+    assert "labels.npy: cannot save labels.npy, and nothing was changed: " in ran.stderr
     assert ran.stderr.count("\n") == 1
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 

@@ -103,7 +103,7 @@ def test_killed_at_any_moment(cli, tmp_path):
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
     for name in (files.CHECKPOINT, files.LABELS[0]):
-        (tmp_path / "out" / f"{files.TEMPORARY.format(name)}left").write_bytes(b"torn")
+        (tmp_path / "out" / f".{name}.0123abcd.tmp").write_bytes(b"torn")
     (tmp_path / "out" / ".tmpAb3xYz").write_bytes(b"torn by safetensors")
     assert cli(*words, "-o", "out", "--resume").status == 0
     one, other = tmp_path / "out", tmp_path / "straight"

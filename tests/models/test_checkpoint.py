@@ -3,7 +3,6 @@
 import errno
 import os
 import runpy
-import stat
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -55,7 +54,7 @@ def test_any_missing_end_is_seen(path, content, share):
 
 
 def refused(path):
-    with pytest.raises(DamagedError, match="cannot load .*checkpoint.safetensors") as caught:
+    with pytest.raises(DamagedError, match=r"cannot load .*checkpoint\.safetensors") as caught:
         files.read(path, kind=checkpoint.KIND, torch=True)
     assert "\n" not in str(caught.value)
 
@@ -83,7 +82,9 @@ def test_other_formats_are_refused(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(records, "VERSION", 9)
         files.write(tmp_path / checkpoint.FILE, {}, {}, kind=checkpoint.KIND, what="the file")
-    with pytest.raises(ValueError, match="has format version 9, and this unsup_fast reads version 1"):
+    with pytest.raises(
+        ValueError, match="has format version 9, and this unsup_fast reads version 1"
+    ):
         toy.run("gan", tmp_path, steps=3)
 
 
@@ -96,7 +97,10 @@ def test_a_folder_in_its_place(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"learning_rate": 0.5}, r"learning_rate=0.5 was given, and .* learning_rate=0.001; resume"),
+        (
+            {"learning_rate": 0.5},
+            r"learning_rate=0.5 was given, and .* learning_rate=0.001; resume",
+        ),
         ({"seed": 1, "ema": 0.5}, r"ema=0.5, seed=1 was given, and .* ema=0.999, seed=0"),
         ({"batch_size": 4}, "batch_size=4 was given"),
         ({"warmup": 0}, "warmup=0 was given"),

@@ -340,7 +340,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     model = untrained()
     with torch.no_grad():
         next(model.network.parameters())[0] = float("nan")
-    with pytest.raises(ValueError, match="cannot save the model: .* holds NaN"):
+    with pytest.raises(ValueError, match=r"cannot save the model: .* holds NaN"):
         model.save(tmp_path)
     assert not list(tmp_path.iterdir())
     weights = dict(model.network.state_dict())

@@ -110,9 +110,7 @@ def test_processes_do_what_one_does(tmp_path):
     )
     for name in ("gan", "stopped", "plain"):
         first, second = (
-            files.read(
-                tmp_path / name / f"rank{i}.safetensors", kind="weights", torch=True
-            )[0]
+            files.read(tmp_path / name / f"rank{i}.safetensors", kind="weights", torch=True)[0]
             for i in range(2)
         )
         same((first,), (second,))

@@ -34,19 +34,23 @@ def test_a_file_is_replaced(path):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("x"), OSError(errno.EIO, "x")])
 def test_nothing_changes_on_an_error(path, error):
-    with pytest.raises(type(error)), atomic.replacing(path, "the file") as file:
-        file.write(b"half")
-        raise error
+    def fail():
+        with atomic.replacing(path, "the file") as file:
+            file.write(b"half")
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
     assert path.read_bytes() == b"before"
     assert os.listdir(path.parent) == ["file"]
 
 
 def test_errors_about_other_files_are_not_renamed(path):
     with (
-        pytest.raises(FileNotFoundError, match="data.npy"),
+        pytest.raises(FileNotFoundError, match=r"data\.npy"),
         atomic.replacing(path, "the file") as file,
     ):
-        file.write(open(path.parent / "data.npy", "rb").read())
+        file.write((path.parent / "data.npy").read_bytes())
 
 
 def test_long_names(tmp_path):

@@ -191,7 +191,9 @@ ENTRIES = [
 
 @pytest.mark.parametrize("forged", ENTRIES, ids=str)
 def test_forged_entries_end_in_one_line(path, sealed, forged):
-    path.write_bytes(sealed({"__metadata__": {"unsup_fast": json.dumps(STAMP)}, "a": forged}, b"8 bytes!"))
+    path.write_bytes(
+        sealed({"__metadata__": {"unsup_fast": json.dumps(STAMP)}, "a": forged}, b"8 bytes!")
+    )
     tracemalloc.start()
     with pytest.raises(DamagedError, match="cannot load") as caught:
         read(path)

@@ -1,26 +1,26 @@
 """What is done of a run, on disk: safetensors with JSON beside the arrays."""
 
-import json
 import shlex
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from unsup_fast.blocks import Source
 from unsup_fast.cli.data import weights_column
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.files import replacing
+from unsup_fast.storage import tensors
+from unsup_fast.storage.records import DamagedError, finite, shown
 
 Array = npt.NDArray[Any]
+Unpacked = TypeVar("Unpacked")
+Number = TypeVar("Number", int, float)
 
-FORMAT = 2
-
+LONGEST = 300  # characters of a reason
 
 # Seconds between checkpoints, and how many times longer than its writing that must be.
 EVERY = 1.0
@@ -29,6 +29,10 @@ WRITING_SHARE = 20
 
 class Kept(Protocol):
     """What is done of a run."""
+
+    @property
+    def kind(self) -> str:
+        """What the checkpoint's file holds."""
 
     def packed(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return it as arrays and what JSON can hold."""
@@ -41,10 +45,12 @@ class Saver:
     ----------
     save : callable
         Writes a `Kept` to the disk.
+    last : Kept, optional
+        What is on the disk already.
     """
 
-    def __init__(self, save: Callable[[Any], None]) -> None:
-        self._save = save
+    def __init__(self, save: Callable[[Any], None], last: Kept | None = None) -> None:
+        self._save, self._last = save, last
         self._written = perf_counter()
         self._interval = EVERY
         self._trouble: UserError | None = None
@@ -53,14 +59,20 @@ class Saver:
         """Return whether it is time to write."""
         return perf_counter() - self._written >= self._interval
 
-    def write(self, kept: Kept) -> None:
-        """Write; trouble with the disk is a warning, the first time."""
+    def write(self, kept: Kept, *, last: bool = False) -> None:
+        """Write unless it is on the disk; trouble with that is a warning, the first time.
+
+        Before the results are written, for the last time, it is none: they meet the same trouble.
+        """
+        if kept is self._last:
+            return
         begin = perf_counter()
         try:
             self._save(kept)
+            self._last = kept
         except UserError as error:
             # The disk may have room again by the end; hours of work are not thrown away for it.
-            if self._trouble is None:
+            if self._trouble is None and not last:
                 warnings.warn(f"no checkpoint: {error}", stacklevel=2)
             self._trouble = error
         self._written = perf_counter()
@@ -89,7 +101,7 @@ def fingerprints(path: Path, source: Source, weights: str | None) -> dict[str, A
 
 
 def save(path: Path, kept: Kept, parameters: dict[str, Any], data: dict[str, Any]) -> None:
-    """Write a checkpoint; the one before stays until this one is complete.
+    """Write a checkpoint; the previous one stays until this one is complete.
 
     Parameters
     ----------
@@ -99,20 +111,38 @@ def save(path: Path, kept: Kept, parameters: dict[str, Any], data: dict[str, Any
         What decides the course of the run; compared when it is resumed.
     data : dict
         Fingerprint of each file that the run reads, by what it is.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
     """
-    tensors, state = kept.packed()
-    about = {"format": FORMAT, "state": state, "parameters": parameters, "data": data}
-    with replacing(path) as temporary:
-        try:
-            save_file(tensors, temporary, metadata={"unsup_fast": json.dumps(about)})
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
+    arrays, state = kept.packed()
+    note = {"state": state, "parameters": finite(parameters, as_text=True), "data": data}
+    try:
+        tensors.write(path, arrays, note, kind=kept.kind, what="the checkpoint")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
 
 
 def load(
-    path: Path, parameters: dict[str, Any], data: dict[str, Any]
-) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Read a checkpoint of a run with these parameters on this data; return what `Kept` packed.
+    path: Path,
+    kind: str,
+    parameters: dict[str, Any],
+    data: dict[str, Any],
+    unpack: Callable[[dict[str, Array], dict[str, Any]], Unpacked],
+) -> Unpacked:
+    """Read a checkpoint of a run with these parameters on this data; return what was saved.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str
+        `Kept.kind` of the command.
+    parameters, data : dict
+        As for `save`.
+    unpack : callable
+        Turns what `Kept.packed` returned back, or raises an error that says what is wrong with it.
 
     Raises
     ------
@@ -120,33 +150,72 @@ def load(
         If it cannot be read, or belongs to other parameters or data.
     """
     try:
-        with safe_open(path, framework="numpy") as file:
-            about = json.loads(file.metadata()["unsup_fast"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: is not a checkpoint, or is damaged ({error})") from error
-    if about["format"] != FORMAT:
-        raise UserError(f"{path}: was written by another version of unsup_fast")
-    for name, given in parameters.items():
-        before = about["parameters"].get(name)
-        if before != given:
+        arrays, note = tensors.read(path, kind=kind)
+        state = note["state"]
+        saved, prints = dict(note["parameters"]), dict(note["data"])
+    except DamagedError as error:
+        raise _damaged(path, error.why) from None
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+    for name, value in finite(parameters, as_text=True).items():
+        if saved.get(name) != value:
             raise UserError(
-                f"{path}: was made with {name} = {_shown(before)}, not {_shown(given)}; "
+                f"{path}: was made with {name} = {_shown(saved.get(name))}, not {_shown(value)}; "
                 "resume with the same, or pass --overwrite to begin anew"
             )
-    for name, found in data.items():
-        before = about["data"].get(name, {})
-        different = [what for what, value in found.items() if before.get(what) != value]
+    for name, current in data.items():
+        before = prints.get(name) if isinstance(prints.get(name), dict) else {}
+        different = [what for what, value in current.items() if before.get(what) != value]
         if different:
             what = different[0]
-            changed = f"its {what} was {before.get(what)} and is {found[what]}"
+            changed = f"its {what} was {_shown(before.get(what))} and is {current[what]}"
             if what == "mtime_ns":
                 changed = "it was modified since"
             raise UserError(
                 f"{path}: cannot be resumed, the {name} file is another one ({changed}); "
                 "pass --overwrite to begin anew"
             )
-    return tensors, about["state"]
+    try:
+        return unpack(arrays, state)
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def check_array(
+    name: str, array: Array, shape: tuple[int, ...], dtype: npt.DTypeLike, least: float = -np.inf
+) -> Array:
+    """Return an array of a checkpoint.
+
+    Raises
+    ------
+    ValueError
+        If it has another shape or type, or a value that is not finite or is below `least`.
+    """
+    if array.shape != shape or array.dtype != np.dtype(dtype):
+        raise ValueError(f"{name} is {array.dtype}{array.shape}, not {np.dtype(dtype)}{shape}")
+    if not np.isfinite(array).all() or (array < least).any():
+        raise ValueError(f"{name} holds values out of range")
+    return array
+
+
+def check_number(name: str, value: Any, kind: type[Number]) -> Number:
+    """Return a number of a checkpoint: finite, not negative, and of exactly this type.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    if type(value) is not kind or not 0 <= value < np.inf:
+        raise ValueError(f"{name}={shown(value)}")
+    return value
+
+
+def _damaged(path: Path, why: str) -> UserError:
+    return UserError(
+        f"{path}: is not a checkpoint, or is damaged ({why[:LONGEST]}); pass --overwrite to begin "
+        "anew"
+    )
 
 
 def command(arguments: Sequence[str], *, resume: bool) -> str:
@@ -156,4 +225,6 @@ def command(arguments: Sequence[str], *, resume: bool) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "unset" if value is None else str(value)
+    if value is None:
+        return "unset"
+    return value[:LONGEST] if isinstance(value, str) else shown(value)

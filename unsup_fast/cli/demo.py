@@ -181,12 +181,9 @@ def write(out: Path, case: Case, measured: Measured, threads: int | None) -> Pat
     )
     out.mkdir(parents=True, exist_ok=True)
     results.write_labels(out / files.LABELS[0], model.labels_)
-    with files.replacing(out / files.MODEL) as path:
-        model.save(path)
-    with files.replacing(out / files.SUMMARY) as path:
-        path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    with files.replacing(out / files.REPORT) as path:
-        path.write_text(page, encoding="utf-8")
+    model.save(out / files.MODEL)
+    results.write_summary(out / files.SUMMARY, summary)
+    results.write_text(out / files.REPORT, page)
     return out / files.REPORT
 
 

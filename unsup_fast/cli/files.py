@@ -3,23 +3,27 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from unsup_fast.cli.errors import UserError
 from unsup_fast.report.numbers import size
+from unsup_fast.storage import atomic, locks
 
 LABELS = ("labels.npy", "labels.parquet")
 MODEL = "model.safetensors"
 SUMMARY = "summary.json"
 REPORT = "report.html"
 CHECKPOINT = "checkpoint.safetensors"
-TEMPORARY = ".{}.unsup-fast."
+READ_IN_FOLDERS = (".png", ".parquet")
 COORDINATES = ("coordinates.npy", "coordinates.parquet")
 PROBABILITIES = ("probabilities.npy", "probabilities.parquet")
 CONFIG = "model.json"
 METRICS = "metrics.csv"
+SAMPLES = "samples"
 RESULTS = (
     *LABELS,
     *COORDINATES,
@@ -33,37 +37,47 @@ RESULTS = (
 )
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give the path of a temporary file that takes the place of `path` if all goes well.
+@dataclass(frozen=True)
+class Input:
+    """A file or folder that a command reads."""
 
-    The file is flushed to the disk before it is renamed, so that after a crash `path` is either
-    what it was or complete. If anything is raised, it is what it was.
+    name: str
+    """What the command line calls it."""
+    path: Path
+
+
+def inputs_of(**paths: Path | str | None) -> list[Input]:
+    """Return the inputs among what options were given; DATA stands without dashes.
+
+    Values that are not paths of existing files are left out, such as names of columns.
+    """
+    return [
+        Input(name if name.isupper() else f"--{name}", Path(path))
+        for name, path in paths.items()
+        if path is not None and os.path.lexists(path)
+    ]
+
+
+def run_files(run: Path) -> list[Input]:
+    """Return the files of a run as inputs of the commands that read it."""
+    return [Input("RUN", run / name) for name in RESULTS if (run / name).exists()]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file to write, which takes the place of `path` if all goes well.
 
     Raises
     ------
     UserError
-        If the file cannot be written.
+        If the file cannot be written; nothing has changed then.
     """
-    path = Path(os.path.realpath(path))
-    name = ""
     try:
-        check_regular(path)
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY.format(path.name), dir=path.parent)
-        os.close(handle)
-        yield Path(name)
-        os.chmod(name, 0o666 & ~_umask())  # after the writing, as some writers replace the file
-        _sync(Path(name))
-        os.replace(name, path)
-        name = ""
-        with suppress(OSError):  # some file systems cannot flush a directory
-            _sync(path.parent)
+        with atomic.replacing(path, path.name) as file:
+            yield file
     except OSError as error:
-        raise UserError(f"{path}: could not be written: {error.strerror or error}") from error
-    finally:
-        if name:
-            with suppress(OSError):
-                os.unlink(name)
+        named = f"{error.filename}: " if error.filename else ""
+        raise UserError(f"{named}{error.strerror or error}") from error
 
 
 @contextmanager
@@ -88,6 +102,27 @@ def directory(path: Path) -> Iterator[None]:
                 one.rmdir()
 
 
+@contextmanager
+def run_folder(
+    out: Path, *, overwrite: bool, resume: bool, inputs: Iterable[Input] = ()
+) -> Iterator[None]:
+    """Check a directory for the results of a run, make it, and lock it against other runs.
+
+    Raises
+    ------
+    UserError
+        As `check_directory`, or if the run would replace or remove one of its inputs.
+    BlockingIOError
+        If another run writes there.
+    """
+    check_directory(out, overwrite=overwrite, resume=resume)
+    check_apart(out, inputs)
+    with directory(out), locks.exclusive(out):
+        check_directory(out, overwrite=overwrite, resume=resume)  # a run may have ended meanwhile
+        sweep(out)
+        yield
+
+
 def check_regular(path: Path) -> None:
     """Refuse to replace a directory, a device or a pipe."""
     if path.is_dir():
@@ -96,22 +131,33 @@ def check_regular(path: Path) -> None:
         raise UserError(f"{path}: is not a regular file, so it cannot be replaced")
 
 
-def check_file(path: Path, option: str, suffixes: tuple[str, ...], overwrite: bool) -> None:
+def check_file(
+    path: Path,
+    option: str,
+    suffixes: tuple[str, ...],
+    overwrite: bool,
+    inputs: Iterable[Input] = (),
+) -> None:
     """Check that a file of one of these kinds may and can be written.
+
+    Drafts of it that killed runs left are removed.
 
     Raises
     ------
     UserError
-        If not; the option that named it is told.
+        If not; it names the option.
     """
     if path.suffix not in suffixes:
         raise UserError(f"{option} {path}: name a {' or '.join(suffixes)} file")
     check_regular(path)
+    check_not_read(path, option, inputs)
     if path.exists() and not overwrite:
         raise UserError(f"{path}: exists already; name another file or pass --overwrite")
     if not path.absolute().parent.is_dir():
         raise UserError(f"{path.parent}: no such directory")
-    check_writable(Path(os.path.realpath(path)).parent)
+    target = Path(os.path.realpath(path))
+    check_writable(target.parent)
+    atomic.remove_drafts(target.parent, target.name)
 
 
 def check_directory(out: Path, *, overwrite: bool, resume: bool) -> None:
@@ -142,6 +188,63 @@ def check_directory(out: Path, *, overwrite: bool, resume: bool) -> None:
     check_writable(out)
 
 
+def check_apart(out: Path, inputs: Iterable[Input]) -> None:
+    """Refuse a directory for results where a run would replace, remove or later read its input.
+
+    Raises
+    ------
+    UserError
+        If an input is one of the results in `out`, also by a link or another spelling; if it is
+        among the samples in it; or if it is a folder that holds `out`.
+    """
+    results = [out / name for name in RESULTS]
+    for read in inputs:
+        if read.path.is_dir() and _holds(read.path, out):
+            raise UserError(
+                f"-o {out}: is in the folder {read.name} {read.path}, so results would become "
+                "data; name a directory outside it"
+            )
+        if any(_same(read.path, result) for result in results) or _holds(out / SAMPLES, read.path):
+            raise UserError(
+                f"-o {out}: the run would replace {read.path}, which it reads as {read.name}; name "
+                "another directory"
+            )
+
+
+def check_not_read(path: Path, option: str, inputs: Iterable[Input]) -> None:
+    """Refuse an output file that is an input, or would become one.
+
+    Raises
+    ------
+    UserError
+        If it is the same file as an input, also by a link or another spelling; or if it is a
+        picture or table in a folder that is read.
+    """
+    for read in inputs:
+        if _same(read.path, path):
+            raise UserError(
+                f"{option} {path}: is read as {read.name}, and would be replaced; name another file"
+            )
+        if read.path.is_dir() and path.suffix in READ_IN_FOLDERS and _holds(read.path, path):
+            raise UserError(
+                f"{option} {path}: is in the folder {read.name} {read.path}, so it would become "
+                "data; name a file outside it"
+            )
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:  # one of them does not exist
+        return False
+
+
+def _holds(folder: Path, path: Path) -> bool:
+    """Return whether a path is a folder or lies in it."""
+    real = Path(os.path.realpath(path))
+    return any(_same(folder, each) for each in (real, *real.parents))
+
+
 def remove_others(out: Path, written: Collection[str]) -> None:
     """Remove results of an earlier run, which would belie those that were written."""
     for name in RESULTS:
@@ -150,13 +253,12 @@ def remove_others(out: Path, written: Collection[str]) -> None:
 
 
 def sweep(out: Path) -> None:
-    """Remove what a killed run left of results that it was writing to `out`."""
-    for path in (Path(os.path.realpath(out / name)) for name in RESULTS):
-        for left in path.parent.glob(f"{TEMPORARY.format(path.name)}*"):
-            left.unlink(missing_ok=True)
-    # safetensors writes beside the file that it is told to write, under a name of its own.
-    for left in out.glob(".tmp??????"):
-        left.unlink(missing_ok=True)
+    """Remove what killed runs left of results that they were writing to `out`."""
+    atomic.remove_drafts(out)
+    for path in (out / name for name in RESULTS):
+        if path.is_symlink():
+            target = Path(os.path.realpath(path))
+            atomic.remove_drafts(target.parent, target.name)
 
 
 def check_writable(directory: Path) -> None:
@@ -178,17 +280,3 @@ def check_space(directory: Path, n_bytes: int) -> None:
         raise UserError(
             f"{directory}: the disk has {size(free)} left, the results need about {size(n_bytes)}"
         )
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from unsup_fast.blocks import Source
-from unsup_fast.cli.checkpoint import Saver
+from unsup_fast.cli.checkpoint import Saver, check_array, check_number
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Outlook, Silent
 from unsup_fast.cluster import KMeans
 from unsup_fast.report.numbers import count, percent, real
+from unsup_fast.storage.records import shown
 
 Array = npt.NDArray[Any]
 
@@ -43,6 +44,13 @@ class Kept:
     inertias: tuple[float, ...]
     changes: tuple[int, ...]
 
+    kind: ClassVar[str] = "k-means checkpoint"
+
+    @staticmethod
+    def start() -> "Kept":
+        """Return what is done before the first iteration: nothing."""
+        return Kept(0, 0.0, np.empty((0, 0)), np.empty(0, np.int32), (), ())
+
     def packed(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return it as arrays and what JSON can hold."""
         arrays = {
@@ -54,15 +62,35 @@ class Kept:
         return arrays, {"iteration": self.iteration, "seconds": self.seconds}
 
     @staticmethod
-    def unpacked(arrays: dict[str, Array], state: dict[str, Any]) -> "Kept":
-        """Return what was packed."""
+    def unpacked(
+        arrays: dict[str, Array], state: dict[str, Any], n_clusters: int, X: Source
+    ) -> "Kept | None":
+        """Return what was packed by a run on these rows, or None for what `start` returned.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If parts are missing, or do not fit each other or the rows.
+        """
+        iteration = check_number("iteration", state["iteration"], int)
+        seconds = check_number("seconds", state["seconds"], float)
+        if iteration == 0:
+            return None
+        if arrays.keys() != {"centers", "labels", "inertias", "changes"}:
+            raise ValueError(f"it holds the arrays {shown(sorted(arrays))}")
+        shape = (n_clusters, X.n_columns)
+        labels = check_array("labels", arrays["labels"], (X.n_rows,), np.int32, 0)
+        if (labels >= n_clusters).any():
+            raise ValueError("labels holds values out of range")
+        inertias = check_array("inertias", arrays["inertias"], (iteration,), np.float64, 0)
+        changes = check_array("changes", arrays["changes"], (iteration,), np.int64, 0)
         return Kept(
-            state["iteration"],
-            state["seconds"],
-            arrays["centers"],
-            arrays["labels"],
-            tuple(arrays["inertias"].tolist()),
-            tuple(arrays["changes"].tolist()),
+            iteration=iteration,
+            seconds=seconds,
+            centers=check_array("centers", arrays["centers"], shape, X.dtype),
+            labels=labels,
+            inertias=tuple(inertias.tolist()),
+            changes=tuple(changes.tolist()),
         )
 
 
@@ -122,7 +150,8 @@ class Fitting:
         self.kept = before
         self.final = False
         self.reason = f"reached --max-iter {max_iter}"
-        self._saver = Saver(save)
+        self._max_iter = max_iter
+        self._saver = Saver(save, before)
         self._progress = progress
         self._interrupts = interrupts
         self._outlook = Outlook(max_iter)
@@ -166,7 +195,10 @@ class Fitting:
             self.final, self.reason = True, "no label changed any more"
         elif state.center_shift <= state.tol:
             self.final, self.reason = True, "the centroids moved less than --tol"
-        if not self.final and self._saver.due():
+        if self.final or iteration == self._max_iter:
+            # From here a run that is killed while it writes its results redoes the last iteration.
+            self._saver.write(past or Kept.start(), last=True)
+        elif self._saver.due():
             self._saver.write(self.kept)
 
 
@@ -218,11 +250,13 @@ def fit(
     kept = watch.kept
     if kept is None:
         return None
+    ended = watch.final or kept.iteration == max_iter
+    interrupted = interrupted and not ended
     seconds = watch.seconds()
     with interrupts.shield():
         if not hasattr(model, "cluster_centers_"):
             return None
-        if not watch.final:
+        if not ended:
             save(kept)
         elif not hasattr(model, "labels_"):  # Ctrl-C in the very last pass, that labels the rows
             model.labels_ = model.predict(X)

@@ -25,7 +25,8 @@ from unsup_fast.cli.data import (
 )
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
-from unsup_fast.cli.mixtures import Fits, Found, Kept
+from unsup_fast.cli.mixture_state import Kept, unpacked
+from unsup_fast.cli.mixtures import Fits, Found
 from unsup_fast.cli.progress import showing
 from unsup_fast.report.numbers import count, counted, real, seconds
 
@@ -107,31 +108,41 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
     console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True)
     if settings.report:
         report.check()
-    files.check_directory(settings.out, overwrite=settings.overwrite, resume=settings.resume)
-    with Interrupts() as interrupts:
+    read = files.inputs_of(DATA=settings.data, weights=settings.weights)
+    with (
+        Interrupts() as interrupts,
+        files.run_folder(
+            settings.out, overwrite=settings.overwrite, resume=settings.resume, inputs=read
+        ),
+    ):
         job = prepare(settings)
-        kept = Kept()
-        if settings.resume:
-            path = settings.out / files.CHECKPOINT
-            kept = Kept.unpacked(*checkpoint.load(path, settings.course(), job.fingerprints))
-            files.sweep(settings.out)
+        kept = _resumed(job) if settings.resume else Kept()
         for line in _opening(job, kept):
             console.print(line)
-        with files.directory(settings.out):
-            files.check_space(settings.out, _needed(job))
-            found = _fit(job, kept, console, interrupts)
-            if found is None:
-                console.print(
-                    "[bold]Interrupted[/] before an iteration was finished: nothing is kept."
-                )
-                console.print("To begin anew:", style="dim")
-                print(checkpoint.command(arguments, resume=False), flush=True)
-                return interrupts.status
-            status = _finish(job, found, console, interrupts)
-            if found.interrupted:
-                console.print("To go on:", style="dim")
-                print(checkpoint.command(arguments, resume=True), flush=True)
-            return status
+        files.check_space(settings.out, _needed(job))
+        found = _fit(job, kept, console, interrupts)
+        if found is None:
+            console.print("[bold]Interrupted[/] before an iteration was finished: nothing is kept.")
+            console.print("To begin anew:", style="dim")
+            print(checkpoint.command(arguments, resume=False), flush=True)
+            return interrupts.status
+        status = _finish(job, found, console, interrupts)
+        if found.interrupted:
+            console.print("To go on:", style="dim")
+            print(checkpoint.command(arguments, resume=True), flush=True)
+        return status
+
+
+def _resumed(job: Job) -> Kept:
+    """Return the fits that are done, and the state of the one that is not."""
+    settings = job.settings
+
+    def unpack(arrays: dict[str, Array], state: dict[str, Any]) -> Kept:
+        options = _parameters(settings)
+        return unpacked(arrays, state, settings.n_components, options, job.source.n_columns)
+
+    path = settings.out / files.CHECKPOINT
+    return checkpoint.load(path, Kept.kind, settings.course(), job.fingerprints, unpack)
 
 
 def _fit(job: Job, kept: Kept, console: Console, interrupts: Interrupts) -> Found | None:

@@ -4,6 +4,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,21 +104,44 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
     console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True)
     if settings.report:
         report.check()
-    files.check_directory(settings.out, overwrite=settings.overwrite, resume=settings.resume)
-    with Interrupts() as interrupts:
+    read = files.inputs_of(
+        DATA=settings.data,
+        weights=settings.weights,
+        init=None if settings.init in STARTS else settings.init,
+        text=settings.text,
+    )
+    with (
+        Interrupts() as interrupts,
+        files.run_folder(
+            settings.out, overwrite=settings.overwrite, resume=settings.resume, inputs=read
+        ),
+    ):
         job = prepare(settings)
-        path = settings.out / files.CHECKPOINT
-        before = None
-        if settings.resume:
-            before = Kept.unpacked(*checkpoint.load(path, settings.course(), job.fingerprints))
-            files.sweep(settings.out)
-            check_iterations(settings, before)
+        before = _resumed(job) if settings.resume else None
         for line in _opening(job, before):
             console.print(line)
-        with files.directory(settings.out):
-            files.check_space(settings.out, _needed(job))
-            result = _fit(job, before, path, console, interrupts)
-            return _finish(job, result, before, arguments, console, interrupts)
+        files.check_space(settings.out, _needed(job))
+        result = _fit(job, before, console, interrupts)
+        return _finish(job, result, before, arguments, console, interrupts)
+
+
+def _resumed(job: Job) -> Kept | None:
+    """Return the iteration to resume from, or None for the start."""
+    settings = job.settings
+
+    def unpack(arrays: dict[str, Array], state: dict[str, Any]) -> Kept | None:
+        return Kept.unpacked(arrays, state, settings.n_clusters, job.source)
+
+    path = settings.out / files.CHECKPOINT
+    before = checkpoint.load(path, Kept.kind, settings.course(), job.fingerprints, unpack)
+    if before is not None:
+        check_iterations(settings, before)
+    return before
+
+
+def _save(job: Job, kept: Kept) -> None:
+    path = job.settings.out / files.CHECKPOINT
+    checkpoint.save(path, kept, job.settings.course(), job.fingerprints)
 
 
 def _finish(
@@ -140,6 +164,8 @@ def _finish(
         kept = f"Interrupted; keeping iteration {result.model.n_iter_}"
         console.print(f"[bold]{kept}[/] (Ctrl-C again leaves out the report).")
     written, complete = results.write(job, result, interrupts)
+    if result.kept is not None and not result.interrupted and complete:
+        _save(job, result.kept)  # only now that nothing of this run is missing
     for line in _closing(job, result, written):
         console.print(line)
     if not complete:
@@ -196,14 +222,8 @@ def _init(settings: Settings, n_columns: int) -> Any:
     return init
 
 
-def _fit(
-    job: Job, before: Kept | None, path: Path, console: Console, interrupts: Interrupts
-) -> Result | None:
-    settings, course = job.settings, job.settings.course()
-
-    def save(kept: Kept) -> None:
-        checkpoint.save(path, kept, course, job.fingerprints)
-
+def _fit(job: Job, before: Kept | None, console: Console, interrupts: Interrupts) -> Result | None:
+    settings = job.settings
     parameters = {
         "n_clusters": settings.n_clusters,
         "init": job.init,
@@ -220,7 +240,13 @@ def _fit(
         with showing(console, settings.quiet) as progress:
             try:
                 result = fit(
-                    job.source, job.weights, parameters, before, save, progress, interrupts
+                    job.source,
+                    job.weights,
+                    parameters,
+                    before,
+                    partial(_save, job),
+                    progress,
+                    interrupts,
                 )
             except ZeroRowError as error:
                 raise zero_row(

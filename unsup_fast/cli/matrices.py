@@ -1,10 +1,10 @@
 """Matrices that are written to a file while their blocks are computed."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from unsup_fast.blocks import Source
 from unsup_fast.cli import files
 from unsup_fast.cli.errors import UserError, zero_row
 from unsup_fast.cluster._sphere import ZeroRowError
+from unsup_fast.storage import atomic
 
 Array = npt.NDArray[Any]
 
@@ -21,7 +22,7 @@ SUFFIXES = (".npy", ".parquet", ".csv")
 BLOCK_VALUES = 1 << 22  # of a block of what is written
 
 
-def check_outputs(outputs: Sequence[Path], overwrite: bool) -> None:
+def check_outputs(outputs: Sequence[Path], overwrite: bool, inputs: Iterable[files.Input]) -> None:
     """Check that the files may and can be written; the first decides the kind.
 
     Raises
@@ -36,11 +37,14 @@ def check_outputs(outputs: Sequence[Path], overwrite: bool) -> None:
         raise UserError(f"{out}: is not a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file")
     for path in outputs:
         files.check_regular(path)
+        files.check_not_read(path, "-o", inputs)
         if path.exists() and not overwrite:
             raise UserError(f"{path}: exists already; name another file or pass --overwrite")
     if not out.absolute().parent.is_dir():
         raise UserError(f"{out.parent}: no such directory")
-    files.check_writable(Path(os.path.realpath(out)).parent)
+    for target in (Path(os.path.realpath(path)) for path in outputs):
+        files.check_writable(target.parent)
+        atomic.remove_drafts(target.parent, target.name)
     if out.suffix != ".npy":
         _extras.require("pyarrow", "data", "writing CSV and Parquet files")
 
@@ -107,28 +111,27 @@ def write(
     names : sequence of str
         Names of the K columns, for tables.
     """
-    with files.replacing(path) as temporary:
+    with files.replacing(path) as file:
         if path.suffix == ".npy":
-            _npy(temporary, blocks, n_rows)
+            _npy(file, blocks, n_rows)
         else:
-            _table(temporary, path.suffix, blocks, names)
+            _table(file, path.suffix, blocks, names)
 
 
-def _npy(path: Path, blocks: Iterator[Any], n_rows: int) -> None:
-    with path.open("wb") as file:
-        for number, block in enumerate(blocks):
-            if number == 0:
-                about = np.lib.format.header_data_from_array_1_0(block)
-                about |= {"shape": (n_rows, *block.shape[1:]), "fortran_order": False}
-                np.lib.format.write_array_header_1_0(file, about)
-            file.write(np.ascontiguousarray(block).data)
+def _npy(file: BinaryIO, blocks: Iterator[Any], n_rows: int) -> None:
+    for number, block in enumerate(blocks):
+        if number == 0:
+            about = np.lib.format.header_data_from_array_1_0(block)
+            about |= {"shape": (n_rows, *block.shape[1:]), "fortran_order": False}
+            np.lib.format.write_array_header_1_0(file, about)
+        file.write(np.ascontiguousarray(block).data)
 
 
-def _table(path: Path, suffix: str, blocks: Iterator[Any], names: Sequence[str]) -> None:
+def _table(file: BinaryIO, suffix: str, blocks: Iterator[Any], names: Sequence[str]) -> None:
     import pyarrow as pa
 
     writer: Any = None
-    with path.open("wb") as file, ExitStack() as stack:
+    with ExitStack() as stack:
         for block in blocks:
             columns = block if isinstance(block, list) else list(np.ascontiguousarray(block.T))
             batch = pa.table(dict(zip(names, columns, strict=True)))

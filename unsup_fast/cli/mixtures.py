@@ -3,99 +3,24 @@
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast import _models
 from unsup_fast.blocks import Source
 from unsup_fast.cli.checkpoint import Saver
 from unsup_fast.cli.interrupts import Interrupts
+from unsup_fast.cli.mixture_state import Kept, Record
 from unsup_fast.cli.progress import Outlook, Silent
 from unsup_fast.mixture import GaussianMixture
 from unsup_fast.mixture._em import Mixture, Run
 from unsup_fast.report.numbers import real, seconds
+from unsup_fast.storage import estimators
 
 Array = npt.NDArray[Any]
-
-PARTS = ("weights", "means", "covariances", "factors")
-RUNS = ("best", "of_starts", "now")
-
-
-@dataclass(frozen=True)
-class Record:
-    """What one fit came to; `log_likelihood` is the mean of a row."""
-
-    components: int
-    bic: float
-    aic: float
-    log_likelihood: float
-    iterations: int
-    converged: bool
-    seconds: float
-
-
-@dataclass
-class Kept:
-    """What is done of all fits.
-
-    Attributes
-    ----------
-    records : list of Record
-        Of the finished fits, in order.
-    best : Run or None
-        The best of them.
-    starts : int
-        How many starts of the fit that is going on are finished.
-    of_starts : Run or None
-        The best of them.
-    now : Run or None
-        The last finished iteration of the start that is going on.
-    generator : dict or None
-        The random draws that come next, as `_models.frozen`; None for those of the seed.
-    seconds : float
-        Time of the fit that is going on.
-    """
-
-    records: list[Record] = field(default_factory=list)
-    best: Run | None = None
-    starts: int = 0
-    of_starts: Run | None = None
-    now: Run | None = None
-    generator: dict[str, Any] | None = None
-    seconds: float = 0.0
-
-    def packed(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return it as arrays and what JSON can hold."""
-        arrays: dict[str, Array] = {}
-        state: dict[str, Any] = {
-            "records": [asdict(record) for record in self.records],
-            "starts": self.starts,
-            "generator": self.generator,
-            "seconds": self.seconds,
-        }
-        for name in RUNS:
-            run: Run | None = getattr(self, name)
-            if run is not None:
-                arrays |= {f"{name}.{part}": getattr(run.mixture, part) for part in PARTS}
-                arrays[f"{name}.lower_bounds"] = np.array(run.lower_bounds)
-                state[name] = run.converged
-        return arrays, state
-
-    @staticmethod
-    def unpacked(arrays: dict[str, Array], state: dict[str, Any]) -> "Kept":
-        """Return what was packed."""
-        runs = {}
-        for name in RUNS:
-            if name in state:
-                bounds = arrays[f"{name}.lower_bounds"].tolist()
-                mixture = Mixture(*(arrays[f"{name}.{part}"] for part in PARTS))
-                runs[name] = Run(mixture, bounds[-1], bounds, state[name])
-        records = [Record(**record) for record in state["records"]]
-        return Kept(**(state | runs | {"records": records}))
 
 
 @dataclass(frozen=True)
@@ -206,7 +131,7 @@ class Fits:
         self._progress.begin(f"{name}{what}{left}")
         generator = np.random.RandomState(self._parameters["random_state"])
         if kept.generator is not None:
-            generator = _models.thawed("checkpoint", kept.generator)
+            generator = estimators.generator_from("checkpoint", kept.generator)
         while kept.starts < self._parameters["n_init"]:
             self._make_start(k, generator, name, began)
             if kept.starts < self._parameters["n_init"]:
@@ -218,8 +143,7 @@ class Fits:
             records = [*kept.records, record]
             better = self._best(records) == place
             self.kept = Kept(records, kept.of_starts if better else kept.best)
-            if not last:
-                self._saver.write(self.kept)
+            self._saver.write(self.kept, last=last)  # the results are not written yet
         try:
             self._interrupts.check()
         except KeyboardInterrupt:
@@ -235,7 +159,7 @@ class Fits:
         model.set_params(n_init=1, random_state=generator)
         bounds: list[float] = []
         if kept.now is None:
-            kept.generator = _models.frozen(generator)
+            kept.generator = estimators.generator_state(generator)
         else:
             bounds += kept.now.lower_bounds
             self._put(model, kept.now)
@@ -254,7 +178,7 @@ class Fits:
                     state.weights, state.means, state.covariances, state.precisions_cholesky
                 )
                 kept.now = Run(mixture, state.lower_bound, list(bounds), converged)
-                kept.generator = _models.frozen(generator)
+                kept.generator = estimators.generator_state(generator)
                 kept.seconds = perf_counter() - began
                 if not final and self._saver.due():
                     self._saver.write(kept)

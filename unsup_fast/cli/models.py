@@ -4,9 +4,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from unsup_fast import _models
 from unsup_fast.cli import files
 from unsup_fast.cli.errors import UserError
+from unsup_fast.storage import estimators
 
 # Where the class of each model file is.
 ROOMS = {
@@ -21,6 +21,11 @@ INSTEAD = {
     "predict": "it has no labels to give; use unsup-fast transform",
     "transform": "it has no coordinates to give; use unsup-fast predict --proba",
 }
+
+
+def inputs(model: Path, data: Path) -> list[files.Input]:
+    """Return what a command reads of a model and of data."""
+    return files.inputs_of(MODEL=model / files.MODEL if model.is_dir() else model, DATA=data)
 
 
 def load(path: Path, method: str) -> Any:
@@ -40,7 +45,7 @@ def load(path: Path, method: str) -> Any:
     if path.is_dir():
         path = path / files.MODEL
     try:
-        name = _models.class_of(path)
+        name = estimators.class_of(path)
         if name not in ROOMS:
             raise UserError(f"{path}: holds a {name}; one of {', '.join(ROOMS)} is needed")
         kind = getattr(import_module(f"unsup_fast.{ROOMS[name]}"), name)

@@ -68,17 +68,23 @@ def run(settings: Settings) -> int:
     console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True)
     if settings.report:
         report.check()
-    files.check_directory(settings.out, overwrite=settings.overwrite, resume=False)
-    with Interrupts() as interrupts:
+    with (
+        Interrupts() as interrupts,
+        files.run_folder(
+            settings.out,
+            overwrite=settings.overwrite,
+            resume=False,
+            inputs=files.inputs_of(DATA=settings.data),
+        ),
+    ):
         try:
             job = prepare(settings)
             what = _wanted(settings.n_components)
             for line in results.opening(settings.data, job.source, what):
                 console.print(line)
-            with files.directory(settings.out):
-                files.check_space(settings.out, _needed(job))
-                model, took = _fit(job, console)
-                return _finish(job, model, took, console, interrupts)
+            files.check_space(settings.out, _needed(job))
+            model, took = _fit(job, console)
+            return _finish(job, model, took, console, interrupts)
         except KeyboardInterrupt:
             console.print("[bold]Interrupted[/]: nothing is kept.")
             return interrupts.status

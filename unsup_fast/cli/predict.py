@@ -49,7 +49,7 @@ def run(
     more = "distances" if distances else "probabilities" if proba else ""
     if more and out.suffix == ".npy":
         outputs.append(out.with_suffix(f".{more}.npy"))
-    matrices.check_outputs(outputs, overwrite)
+    matrices.check_outputs(outputs, overwrite, models.inputs(model_path, data))
     model = models.load(model_path, "predict")
     _check_kind(model, distances, proba)
     source = for_model(model, data, columns, key, chunk_size, header, separator, missing)

@@ -1,6 +1,5 @@
 """The files that a run leaves behind."""
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,10 +12,12 @@ from unsup_fast import report
 from unsup_fast.blocks import Source
 from unsup_fast.cli import files, info
 from unsup_fast.cli.data import TABLES, named
+from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.fitting import Result
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.kernels import _native, threads
 from unsup_fast.report.numbers import counted
+from unsup_fast.storage import records
 
 if TYPE_CHECKING:
     from unsup_fast.cli.kmeans import Job
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 NO_LABEL = -1  # of a row that was dropped for its missing values
+SUMMARY = "summary"
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -31,7 +33,7 @@ def write(job: "Job", result: Result, interrupts: Interrupts) -> tuple[list[str]
     """Write labels, model, summary and report.
 
     All but the report are written even if a signal comes, which leaves the report out. The
-    checkpoint is removed last, and only if there is nothing to go on with.
+    checkpoint is removed last, and only if there is nothing to resume.
 
     Returns
     -------
@@ -82,21 +84,33 @@ def write_model(
     """Write a model, with the names of the columns, and the summary; return the files' names."""
     if named(source):
         model.feature_names_in_ = np.array(source.names, dtype=object)
-    with files.replacing(out / files.MODEL) as path:
-        model.save(path)
-    write_text(out / files.SUMMARY, json.dumps(summary, indent=2) + "\n")
+    try:
+        model.save(out / files.MODEL)
+    except ValueError as error:
+        raise UserError(f"{out / files.MODEL}: {error}") from error
+    write_summary(out / files.SUMMARY, summary)
     return files.MODEL, files.SUMMARY
+
+
+def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
+    """Write a summary with a checksum; a number that is not finite becomes null."""
+    records.write(path, records.finite(summary), kind=SUMMARY, what="the summary")
+
+
+def as_json(summary: Mapping[str, Any]) -> str:
+    """Return a summary as JSON to print; a number that is not finite becomes null."""
+    return records.dumps(records.finite(summary), "the result", indent=2) + "\n"
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
-    with files.replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    with files.replacing(path) as file:
+        file.write(text.encode("utf-8"))
 
 
 def write_labels(path: Path, labels: Array, distances: Array | None = None) -> None:
     """Write labels as `.npy`, or with distances beside them as `.parquet` or `.csv`."""
-    with files.replacing(path) as temporary, temporary.open("wb") as file:
+    with files.replacing(path) as file:
         if path.suffix == ".npy":
             np.save(file, labels, allow_pickle=False)
             return

@@ -1,6 +1,5 @@
 """`unsup-fast fid`, `is`, `kid` and `prdc`: from pictures or features to a number."""
 
-import json
 import sys
 import warnings
 from collections.abc import Callable
@@ -77,7 +76,8 @@ def fid(settings: Settings, real: Path, fake: Path, *, save: Path | None = None)
         return {"fid": found}
 
     if save is not None:
-        files.check_file(save, "--save-statistics", (".npz",), settings.overwrite)
+        read = _inputs(settings, (real, fake))
+        files.check_file(save, "--save-statistics", (".npz",), settings.overwrite, read)
     return _run(settings, (real, fake), compute, {}, ("images", "features", "statistics"))
 
 
@@ -129,6 +129,15 @@ def prdc(settings: Settings, real: Path, fake: Path, *, k: int) -> int:
     return _run(settings, (real, fake), compute, {"k": k}, ("images", "features"))
 
 
+def _inputs(settings: Settings, paths: tuple[Path, ...]) -> list[files.Input]:
+    """Return what a command reads; the last path is FAKE, one before it REAL."""
+    names = ("REAL", "FAKE")[-len(paths) :]
+    options = settings.features
+    return files.inputs_of(
+        weights=options.weights, features=options.features, **dict(zip(names, paths, strict=True))
+    )
+
+
 def _showing(progress: Silent) -> Callable[[int, int], None]:
     return lambda done, total: progress.part(done, total, "compared")
 
@@ -142,7 +151,8 @@ def _run(
 ) -> int:
     console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True, stderr=settings.json)
     if settings.out is not None:
-        files.check_file(settings.out, "-o", (".json",), settings.overwrite)
+        read = _inputs(settings, paths)
+        files.check_file(settings.out, "-o", (".json",), settings.overwrite, read)
     with Interrupts() as interrupts:
         try:
             start = perf_counter()
@@ -198,7 +208,7 @@ def _tell(
     sides: tuple[Samples, ...],
     summary: dict[str, Any],
 ) -> None:
-    text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
+    text = results.as_json(summary)
     if settings.out is not None:
         results.write_text(settings.out, text)
     if settings.json:

@@ -31,7 +31,7 @@ def run(
     UserError, DataError
         If anything given is unusable.
     """
-    matrices.check_outputs([out], overwrite)
+    matrices.check_outputs([out], overwrite, models.inputs(model_path, data))
     model = models.load(model_path, "transform")
     source = for_model(model, data, columns, key, chunk_size, header, separator, missing)
     names = list(model.set_params(n_threads=threads).get_feature_names_out())

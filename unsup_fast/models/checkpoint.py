@@ -281,7 +281,9 @@ def _other_optimizer(path: Path, name: str, why: str) -> ValueError:
 
 def _check_facts(path: Path, saved: Mapping[str, Any], current: Mapping[str, Any]) -> None:
     changed = [
-        name for name in {**saved, **current} if name not in FREE and saved.get(name) != current.get(name)
+        name
+        for name in {**saved, **current}
+        if name not in FREE and saved.get(name) != current.get(name)
     ]
     if changed:
         raise ValueError(
@@ -314,9 +316,9 @@ def _check_settings(
 ) -> None:
     if saved["kind"] != current["kind"] or len(saved["groups"]) != len(current["groups"]):
         raise ValueError(
-            f"optimizer {name!r} is {current['kind']} with {len(current['groups'])} groups, and {path} "
-            f"has {saved['kind'][:SHOWN]} with {len(saved['groups'])}; resume with that, or use another "
-            "folder"
+            f"optimizer {name!r} is {current['kind']} with {len(current['groups'])} groups, and "
+            f"{path} has {saved['kind'][:SHOWN]} with {len(saved['groups'])}; resume with that, or "
+            "use another folder"
         )
     for old, new in zip(saved["groups"], current["groups"], strict=True):
         for key in {**old, **new}:

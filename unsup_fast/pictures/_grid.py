@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from unsup_fast import _extras
-from unsup_fast.storage.atomic import write_bytes
 from unsup_fast.pictures._pixels import Bytes, on_host, to_bytes
+from unsup_fast.storage.atomic import write_bytes
 
 GAP = 2
 GROUND = 128  # between pictures, which may be black or white at their edges

@@ -1,8 +1,8 @@
 """Files that are replaced as a whole or not at all.
 
-A file is written as a draft in the same directory, flushed to the disk and renamed. The writer holds
-a lock on its draft, so `remove_drafts` can tell the draft of a killed process from that of a running
-one; the system releases the lock of a process that ends, however it ends.
+A file is written as a draft in the same directory, flushed to the disk and renamed. The writer
+holds a lock on its draft, so `remove_drafts` can tell the draft of a killed process from that of a
+running one; the system releases the lock of a process that ends, however it ends.
 """
 
 import errno

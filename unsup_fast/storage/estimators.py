@@ -157,9 +157,7 @@ def _is_of(value: Any, kind: type) -> bool:
     return kind is not float or math.isfinite(value)
 
 
-def _fault_of_arrays(
-    estimator: Any, arrays: dict[str, Array], state: dict[str, Any]
-) -> str | None:
+def _fault_of_arrays(estimator: Any, arrays: dict[str, Array], state: dict[str, Any]) -> str | None:
     layout: Layout = estimator._layout
     sizes = {
         letter: state.get(name, getattr(estimator, name, None))

@@ -111,9 +111,7 @@ def unstamped(path: str | os.PathLike[str], kind: str, record: Any) -> dict[str,
     return {key: value for key, value in record.items() if key not in ("format", "kind", "version")}
 
 
-def write(
-    path: str | os.PathLike[str], record: Mapping[str, Any], *, kind: str, what: str
-) -> None:
+def write(path: str | os.PathLike[str], record: Mapping[str, Any], *, kind: str, what: str) -> None:
     """Write a record as a JSON file with a checksum, as a whole or not at all.
 
     Raises

@@ -11,7 +11,6 @@ import hashlib
 import math
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np

@@ -1,6 +1,5 @@
 """`unsup-fast diffusion eval`: how well a trained model knows pictures."""
 
-import json
 import sys
 import warnings
 from collections.abc import Callable
@@ -79,7 +78,13 @@ def run(settings: Settings) -> int:
     console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True, stderr=settings.json)
     models.check_torch()
     if settings.out is not None:
-        files.check_file(settings.out, "-o", (".json",), settings.overwrite)
+        read = files.inputs_of(
+            DATA=None if isinstance(settings.data, str) else settings.data,
+            features=settings.features,
+            weights=settings.weights,
+        )
+        read += files.run_files(settings.run)
+        files.check_file(settings.out, "-o", (".json",), settings.overwrite, read)
     _check_features(settings)
     with Interrupts() as interrupts:
         try:
@@ -87,7 +92,7 @@ def run(settings: Settings) -> int:
         except KeyboardInterrupt:
             console.print("[bold]Interrupted[/]: nothing is kept.")
             return interrupts.status
-    text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
+    text = results.as_json(summary)
     if settings.out is not None:
         results.write_text(settings.out, text)
     if settings.json:

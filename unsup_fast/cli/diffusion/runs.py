@@ -1,20 +1,18 @@
 """The directory of a training run: its settings, how far it is, and its grids of samples."""
 
 import csv
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
-from unsup_fast import _replacing
 from unsup_fast.cli import files, results
 from unsup_fast.cli.errors import UserError
+from unsup_fast.storage import atomic, records
+from unsup_fast.storage.records import DamagedError
 
 COMMAND = "diffusion train"
-SAMPLES = "samples"
+SAMPLES = files.SAMPLES
 
 # What may be another when a run is gone on with; all other parameters decide its course.
 FREE = ("steps", "minutes", "save_every", "show_every")
@@ -45,13 +43,12 @@ def keep_grids(run: Path, step: int) -> None:
     for at, path in grids(run):
         if at > step:
             path.unlink()
-    if (run / SAMPLES).is_dir():
-        _replacing.remove_drafts(run / SAMPLES)
+    atomic.remove_drafts(run / SAMPLES)
 
 
 def write_summary(run: Path, summary: Mapping[str, Any]) -> None:
     """Write `summary.json`."""
-    results.write_text(run / files.SUMMARY, json.dumps(summary, indent=2, allow_nan=False) + "\n")
+    results.write_summary(run / files.SUMMARY, summary)
 
 
 def read_summary(run: Path) -> dict[str, Any]:
@@ -64,12 +61,15 @@ def read_summary(run: Path) -> dict[str, Any]:
     """
     path = run / files.SUMMARY
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: is damaged ({error}); pass --overwrite to begin anew") from None
-    if not isinstance(found, dict) or found.get("command") != COMMAND:
+        summary = records.read(path, kind=results.SUMMARY)
+    except (OSError, DamagedError) as error:
+        why = error.why if isinstance(error, DamagedError) else error
+        raise UserError(f"{path}: {why}; restore it, or pass --overwrite to begin anew") from None
+    if summary.get("command") != COMMAND:
         raise UserError(f"{run}: holds no run of `{COMMAND}`; name another directory")
-    return found
+    if not all(isinstance(summary.get(part), dict) for part in ("parameters", "data")):
+        raise UserError(f"{path}: lacks parameters or data; pass --overwrite to begin anew")
+    return summary
 
 
 def check_same(run: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -110,15 +110,29 @@ def position(run: Path) -> tuple[int, float]:
     UserError
         If it cannot be read.
     """
+    from unsup_fast.models import checkpoint
+
     path = run / files.CHECKPOINT
     try:
-        with safe_open(path, framework="numpy") as file:
-            note = json.loads(file.metadata()["unsup_fast"])
-        return int(note["step"]), float(note["seconds"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        return checkpoint.position(path)
+    except (OSError, DamagedError) as error:
+        why = error.why if isinstance(error, DamagedError) else error
         raise UserError(
-            f"{path}: is not a checkpoint, or is damaged ({error}); pass --overwrite to begin anew"
+            f"{path}: is not a checkpoint, or is damaged ({why}); pass --overwrite to begin anew"
         ) from None
+
+
+def check_metrics(run: Path) -> None:
+    """Raise UserError if the metrics are not those of the checkpoint."""
+    from unsup_fast.models import checkpoint, record
+
+    path = run / files.METRICS
+    try:
+        mark = checkpoint.metrics_mark(run / files.CHECKPOINT)
+        if mark is not None and path.exists():
+            record.read(path, mark)
+    except (OSError, ValueError) as error:
+        raise UserError(str(error)) from None
 
 
 def last_loss(run: Path) -> float | None:
@@ -133,4 +147,4 @@ def last_loss(run: Path) -> float | None:
 
 
 def _shown(value: Any) -> str:
-    return "unset" if value is None else str(value)
+    return "unset" if value is None else str(value)[: records.SHOWN]

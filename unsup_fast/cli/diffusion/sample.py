@@ -55,7 +55,9 @@ def run(settings: Settings) -> int:
     """
     console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True)
     models.check_torch()
-    files.check_file(settings.out, "-o", SUFFIXES, settings.overwrite)
+    files.check_file(
+        settings.out, "-o", SUFFIXES, settings.overwrite, files.run_files(settings.run)
+    )
     with Interrupts() as interrupts:
         try:
             model = models.load(settings.run, models.device_of(settings.device))
@@ -118,5 +120,5 @@ def write(
         arrays |= {"labels": np.array(labels), "classes": np.array(classes)}
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
-    with files.replacing(path) as temporary:
-        temporary.write_bytes(content.getvalue())
+    with files.replacing(path) as file:
+        file.write(content.getvalue())

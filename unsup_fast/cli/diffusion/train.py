@@ -12,7 +12,7 @@ from rich.console import Console
 
 from unsup_fast import report
 from unsup_fast.cli import checkpoint, files, results
-from unsup_fast.cli.diffusion import runs
+from unsup_fast.cli.diffusion import models, runs
 from unsup_fast.cli.diffusion.following import Following, draw
 from unsup_fast.cli.diffusion.job import Job, Settings, check, prepare
 from unsup_fast.cli.diffusion.pages import write_report
@@ -57,16 +57,20 @@ def run(settings: Settings, arguments: Sequence[str] | None) -> int:
         report.check()
     if settings.resume:
         _check_resumable(settings.out)
-    files.check_directory(settings.out, overwrite=settings.overwrite, resume=settings.resume)
-    before = runs.read_summary(settings.out) if settings.resume else None
-    with Interrupts() as interrupts:
+    read = files.inputs_of(DATA=None if isinstance(settings.data, str) else settings.data)
+    with (
+        Interrupts() as interrupts,
+        files.run_folder(
+            settings.out, overwrite=settings.overwrite, resume=settings.resume, inputs=read
+        ),
+    ):
+        before = runs.read_summary(settings.out) if settings.resume else None
         try:
             job = prepare(settings, console)
-            if before is not None:
-                _check_before(job, before)
+            trained = None if before is None else _check_before(job, before)
             for line in _opening(job):
                 console.print(line)
-            with files.directory(settings.out), _alone(settings.out):
+            if trained is None:
                 _begin(job)
                 with _kept_if_begun(settings), torch_threads(settings.threads):
                     trained = _train(job, console, interrupts)
@@ -92,14 +96,6 @@ def _begin(job: Job) -> None:
 
 
 @contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    from unsup_fast.models import running
-
-    with running.alone(out):
-        yield
-
-
-@contextmanager
 def _kept_if_begun(settings: Settings) -> Iterator[None]:
     """Remove what the block left if it fails before there is a checkpoint or a model."""
     try:
@@ -120,21 +116,32 @@ def _check_resumable(out: Path) -> None:
         )
 
 
-def _check_before(job: Job, before: dict[str, Any]) -> None:
-    """Refuse to go on with another run, or with one that has done all it may."""
+def _check_before(job: Job, before: dict[str, Any]) -> Trained | None:
+    """Refuse to resume another run; return one that is done and lacks its results, else None.
+
+    Raises
+    ------
+    UserError
+        If the run is another one, or has done all it may and lacks nothing.
+    """
     settings = job.settings
     runs.check_same(settings.out, before, job.summary(None))
     step, took = runs.position(settings.out)
     if step >= settings.steps:
-        raise UserError(
-            f"{settings.out}: {counted(step, 'step')} are done already; pass a larger --steps to "
-            "go on"
-        )
-    if settings.minutes is not None and took >= 60 * settings.minutes:
-        raise UserError(
-            f"{settings.out}: {seconds(took)} of training are over already; pass a larger "
-            "--minutes to go on"
-        )
+        reason, more = f"reached --steps {settings.steps}", "--steps"
+        done = f"{counted(step, 'step')} are done already"
+    elif settings.minutes is not None and took >= 60 * settings.minutes:
+        reason, more = f"reached --minutes {settings.minutes}", "--minutes"
+        done = f"{seconds(took)} of training are over already"
+    else:
+        return None
+    without_report = settings.report and not (settings.out / files.REPORT).exists()
+    if before.get("result") is not None and not without_report:
+        raise UserError(f"{settings.out}: {done}; pass a larger {more} to go on")
+    runs.check_metrics(settings.out)
+    runs.keep_grids(settings.out, step)
+    model = models.load(settings.out, job.device)
+    return Trained(model, step, took, reason, interrupted=False)
 
 
 def _train(job: Job, console: Console, interrupts: Interrupts) -> Trained:

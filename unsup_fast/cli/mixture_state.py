@@ -1,0 +1,178 @@
+"""What is done of fits of mixtures, and how a checkpoint holds it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from unsup_fast.cli.checkpoint import check_array, check_number
+from unsup_fast.mixture._covariance import MATRICES
+from unsup_fast.mixture._em import Mixture, Run
+from unsup_fast.mixture._save import MATRIX
+from unsup_fast.storage import estimators
+from unsup_fast.storage.records import shown
+
+Array = npt.NDArray[Any]
+
+PARTS = ("weights", "means", "covariances", "factors")
+RUNS = ("best", "of_starts", "now")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one fit came to; `log_likelihood` is the mean of a row."""
+
+    components: int
+    bic: float
+    aic: float
+    log_likelihood: float
+    iterations: int
+    converged: bool
+    seconds: float
+
+
+@dataclass
+class Kept:
+    """What is done of all fits.
+
+    Attributes
+    ----------
+    records : list of Record
+        Of the finished fits, in order.
+    best : Run or None
+        The best of them.
+    starts : int
+        How many starts of the fit that is going on are finished.
+    of_starts : Run or None
+        The best of them.
+    now : Run or None
+        The last finished iteration of the start that is going on.
+    generator : dict or None
+        The random draws that come next, as `generator_state`; None for those of the seed.
+    seconds : float
+        Time of the fit that is going on.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    best: Run | None = None
+    starts: int = 0
+    of_starts: Run | None = None
+    now: Run | None = None
+    generator: dict[str, Any] | None = None
+    seconds: float = 0.0
+
+    kind: ClassVar[str] = "mixture checkpoint"
+
+    def packed(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return it as arrays and what JSON can hold."""
+        arrays: dict[str, Array] = {}
+        state: dict[str, Any] = {
+            "records": [asdict(record) for record in self.records],
+            "starts": self.starts,
+            "generator": self.generator,
+            "seconds": self.seconds,
+        }
+        for name in RUNS:
+            run: Run | None = getattr(self, name)
+            if run is not None:
+                arrays |= {f"{name}.{part}": getattr(run.mixture, part) for part in PARTS}
+                arrays[f"{name}.lower_bounds"] = np.array(run.lower_bounds)
+                state[name] = run.converged
+        return arrays, state
+
+
+def unpacked(
+    arrays: dict[str, Array],
+    state: dict[str, Any],
+    numbers: Sequence[int],
+    options: Mapping[str, Any],
+    n_columns: int,
+) -> Kept:
+    """Return what `Kept.packed` packed.
+
+    Parameters
+    ----------
+    arrays, state : dict
+    numbers : sequence of int
+        Components of each fit, ascending.
+    options : mapping
+        Of the fits: covariance_type, n_init and max_iter.
+    n_columns : int
+        D of the rows.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If parts are missing, or do not fit each other or the fits.
+    """
+    records = [Record(**record) for record in state["records"]]
+    if [record.components for record in records] != list(numbers[: len(records)]):
+        raise ValueError("its finished fits are others")
+    for record in records:
+        _check_record(record)
+    runs: dict[str, Run] = {}
+    names = set()
+    for name in RUNS:
+        if name in state:
+            parts = {part: arrays[f"{name}.{part}"] for part in (*PARTS, "lower_bounds")}
+            among = numbers[: len(records)] if name == "best" else numbers[len(records) :][:1]
+            runs[name] = _run(name, parts, state[name], among, options, n_columns)
+            names |= {f"{name}.{part}" for part in parts}
+    if arrays.keys() != names or ("best" in runs) != bool(records):
+        raise ValueError(f"it holds the arrays {shown(sorted(arrays))}")
+    starts = check_number("starts", state["starts"], int)
+    if starts > options["n_init"] or ("of_starts" in runs) != (starts > 0):
+        raise ValueError(f"starts={shown(starts)}")
+    generator = state["generator"]
+    if generator is not None:
+        estimators.generator_from("checkpoint", generator)
+    return Kept(
+        records=records,
+        starts=starts,
+        generator=generator,
+        seconds=check_number("seconds", state["seconds"], float),
+        **runs,
+    )
+
+
+def _check_record(record: Record) -> None:
+    for name in ("bic", "aic", "log_likelihood"):
+        value = getattr(record, name)
+        if type(value) is not float or not np.isfinite(value):
+            raise ValueError(f"{name}={shown(value)}")
+    check_number("iterations", record.iterations, int)
+    check_number("seconds", record.seconds, float)
+    if type(record.components) is not int or type(record.converged) is not bool:
+        raise ValueError("a finished fit has values of other types")
+
+
+def _run(
+    name: str,
+    parts: dict[str, Array],
+    converged: Any,
+    among: Sequence[int],
+    options: Mapping[str, Any],
+    n_columns: int,
+) -> Run:
+    """Return a run of one of some numbers of components, checked."""
+    k, covariance = len(parts["weights"]), options["covariance_type"]
+    if k not in among or type(converged) is not bool:
+        raise ValueError(f"{name} has {k} components")
+    sides = {"K": k, "D": n_columns}
+    matrix = tuple(sides[letter] for letter in MATRIX[covariance])
+    shapes = {"weights": (k,), "means": (k, n_columns), "covariances": matrix, "factors": matrix}
+    for part, shape in shapes.items():
+        least = 0 if part == "weights" else -np.inf
+        check_array(f"{name}.{part}", parts[part], shape, np.float64, least)
+    factors = parts["factors"]
+    if covariance in MATRICES:
+        factors = np.diagonal(factors, axis1=-2, axis2=-1)
+    bounds = parts["lower_bounds"]
+    check_array(f"{name}.lower_bounds", bounds, (bounds.size,), np.float64)
+    most = options["max_iter"] - (name == "now")  # at least one iteration is left
+    if (factors <= 0).any() or not 1 <= bounds.size <= most:
+        raise ValueError(f"{name} holds values out of range")
+    mixture = Mixture(*(parts[part] for part in PARTS))
+    return Run(mixture, float(bounds[-1]), bounds.tolist(), converged)
