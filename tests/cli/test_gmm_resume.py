@@ -94,7 +94,7 @@ def test_every_iteration_can_be_gone_on_from(cli, data, tmp_path, results, monke
     assert cli(*words, "-o", "straight").status == 0
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
-    assert len(kept) == 2 * 2 * 3 + 1  # all but the last of each start, and after the first fit
+    assert len(kept) == 2 * 2 * 3 + 2  # all but the last of each start, and after each fit
     (tmp_path / "out").mkdir()
     for content in kept:
         (tmp_path / "out/checkpoint.safetensors").write_bytes(content)

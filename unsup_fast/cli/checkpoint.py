@@ -45,12 +45,10 @@ class Saver:
     ----------
     save : callable
         Writes a `Kept` to the disk.
-    last : Kept, optional
-        What is on the disk already.
     """
 
-    def __init__(self, save: Callable[[Any], None], last: Kept | None = None) -> None:
-        self._save, self._last = save, last
+    def __init__(self, save: Callable[[Any], None]) -> None:
+        self._save = save
         self._written = perf_counter()
         self._interval = EVERY
         self._trouble: UserError | None = None
@@ -60,16 +58,13 @@ class Saver:
         return perf_counter() - self._written >= self._interval
 
     def write(self, kept: Kept, *, last: bool = False) -> None:
-        """Write unless it is on the disk; trouble with that is a warning, the first time.
+        """Write; trouble with the disk is a warning, the first time.
 
         Before the results are written, for the last time, it is none: they meet the same trouble.
         """
-        if kept is self._last:
-            return
         begin = perf_counter()
         try:
             self._save(kept)
-            self._last = kept
         except UserError as error:
             # The disk may have room again by the end; hours of work are not thrown away for it.
             if self._trouble is None and not last:

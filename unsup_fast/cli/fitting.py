@@ -151,7 +151,8 @@ class Fitting:
         self.final = False
         self.reason = f"reached --max-iter {max_iter}"
         self._max_iter = max_iter
-        self._saver = Saver(save, before)
+        self._saver = Saver(save)
+        self._on_disk = before
         self._progress = progress
         self._interrupts = interrupts
         self._outlook = Outlook(max_iter)
@@ -197,9 +198,11 @@ class Fitting:
             self.final, self.reason = True, "the centroids moved less than --tol"
         if self.final or iteration == self._max_iter:
             # From here a run that is killed while it writes its results redoes the last iteration.
-            self._saver.write(past or Kept.start(), last=True)
+            if past is None or past is not self._on_disk:
+                self._saver.write(past or Kept.start(), last=True)
         elif self._saver.due():
             self._saver.write(self.kept)
+            self._on_disk = self.kept
 
 
 def fit(
