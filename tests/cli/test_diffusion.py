@@ -2,7 +2,6 @@
 
 import csv
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 Image = pytest.importorskip("PIL.Image")
+filelock = pytest.importorskip("filelock")
 
 from safetensors.numpy import load_file  # noqa: E402
 
@@ -24,6 +24,7 @@ from unsup_fast.cli import run as command_line  # noqa: E402
 from unsup_fast.cli.diffusion import following, pages  # noqa: E402
 from unsup_fast.models import checkpoint, diffusion, training  # noqa: E402
 from unsup_fast.models.diffusion import unet  # noqa: E402
+from unsup_fast.storage import locks, records  # noqa: E402
 
 SMALLEST = unet.Size(8, (1, 2), 1, ())
 COURSE = ("--model-size", "tiny", "--patch", 1, "--batch-size", 16, "--warmup", 2)
@@ -292,12 +293,9 @@ def test_ctrl_c_when_time_is_over_counts_once(cli, shapes, tmp_path, monkeypatch
 
 def test_another_run_is_left_alone(cli, shapes, run):
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    descriptor = os.open(run, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with filelock.FileLock(run / locks.FILE):
         ran = cli("diffusion", "train", shapes, *FEW, "-o", "run", "--overwrite")
-    finally:
-        os.close(descriptor)
+        (run / locks.FILE).unlink()
     assert ran.status != 0
     assert "another run writes here" in ran.err
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
@@ -358,6 +356,46 @@ def test_a_finished_run_can_be_made_longer(cli, shapes, tmp_path, run):
     same(tmp_path / "out", run)
 
 
+@pytest.mark.parametrize("without", ["result", "report"])
+def test_a_run_killed_after_its_last_step_gets_its_report(cli, shapes, run, without):
+    if without == "result":
+        summary = records.read(run / "summary.json", kind="summary")
+        summary["result"] = None
+        records.write(run / "summary.json", summary, kind="summary", what="the summary")
+    before = {path: path.read_bytes() for path in run.glob("*.safetensors")}
+    options = ["--no-report"] if without == "result" else []
+    words = ["diffusion", "train", shapes, *FEW, "-o", "run", *options, "--resume"]
+    ran = cli(*words)
+    assert ran.status == 0, ran.err
+    assert "Stopped after 6 steps" in ran.out
+    assert json.loads((run / "summary.json").read_text())["result"]["steps"] == 6
+    assert (run / "report.html").exists() == (without == "report")
+    assert {path: path.read_bytes() for path in run.glob("*.safetensors")} == before
+    ran = cli(*words)
+    assert ran.status == 2
+    assert "6 steps are done already; pass a larger --steps" in ran.err
+
+
+@pytest.mark.parametrize(
+    "name", ["checkpoint.safetensors", "summary.json", "metrics.csv", "model.safetensors"]
+)
+def test_flipped_bits_are_refused(cli, shapes, run, name):
+    content = (run / name).read_bytes()
+    places = np.linspace(0, len(content) - 1, 12).astype(int)
+    for place in places:
+        changed = bytearray(content)
+        changed[place] ^= 1 << int(place % 8)
+        (run / name).write_bytes(changed)
+        words = ["diffusion", "train", shapes, *FEW, "-o", "run", "--resume"]
+        if name == "model.safetensors":
+            words = ["diffusion", "sample", "run", "-n", 1, "-o", "x.png"]
+        ran = cli(*words)
+        assert ran.status == 2
+        assert ran.err.count("\n") == 1
+        assert name in ran.err
+    assert not (run / "report.html").exists()
+
+
 def test_results_are_replaced_only_when_given_up(cli, shapes, tmp_path, run):
     words = ["diffusion", "train", shapes, *COURSE, "--steps", 2, "-o", "run", "--no-report"]
     ran = cli(*words)
@@ -386,7 +424,7 @@ def test_results_are_replaced_only_when_given_up(cli, shapes, tmp_path, run):
             "the pictures are others (their shape was [40, 1, 8, 8] and is [39, 1, 8, 8]",
         ),
         ("checkpoint", [], "is not a checkpoint, or is damaged"),
-        ("summary", [], "summary.json: is damaged"),
+        ("summary", [], "summary.json: it is not a file that unsup_fast saved, or was changed by"),
         ("other", [], "holds no run of `diffusion train`"),
     ],
 )
@@ -403,7 +441,8 @@ def test_resuming_something_else_is_refused(cli, shapes, tmp_path, run, change, 
     if change == "summary":
         (run / "summary.json").write_text("{")
     if change == "other":
-        (run / "summary.json").write_text('{"command": "kmeans"}')
+        record = {"command": "kmeans"}
+        records.write(run / "summary.json", record, kind="summary", what="the summary")
     before = (run / "model.safetensors").read_bytes()
     given = ["diffusion", "train", shapes, *FEW, "--steps", 9, "-o", "run", *words]
     ran = cli(*given, "--resume")

@@ -50,14 +50,14 @@ def test_info_names_what_is_missing(monkeypatch):
 
 
 def test_info_needs_the_core_install_only():
-    hidden = ["typer", "rich", "safetensors", "pyarrow", "torch", "triton", "matplotlib"]
+    hidden = ["typer", "rich", "filelock", "pyarrow", "torch", "triton", "matplotlib"]
     ran = without(hidden, "info")
     assert ran.returncode == 0, ran.stderr
     assert "SIMD level" in ran.stdout
     assert "torch is not installed" in ran.stdout
 
 
-@pytest.mark.parametrize("package", ["typer", "rich", "safetensors"])
+@pytest.mark.parametrize("package", ["typer", "rich", "filelock"])
 def test_missing_package_names_the_command(package):
     ran = without([package], "--version")
     assert ran.returncode == 2

@@ -202,3 +202,100 @@ def test_failed_save_keeps_the_checkpoint(path, content, monkeypatch, error, mes
         checkpoint.save(path.parent, state, {})
     assert path.read_bytes() == content
     assert [found.name for found in path.parent.iterdir()] == [path.name]
+
+
+def first(optimizers):
+    return next(iter(optimizers.values()))
+
+
+FORGED = {
+    "no step": lambda tensors, note: note.pop("step"),
+    "step of another type": lambda tensors, note: note.update(step="2"),
+    "step below zero": lambda tensors, note: note.update(step=-1),
+    "huge step": lambda tensors, note: note.update(step=10**30),
+    "seconds": lambda tensors, note: note.update(seconds=None),
+    "facts": lambda tensors, note: note.update(facts=[1]),
+    "facts of other values": lambda tensors, note: note["facts"].update(seed="x" * 10**6),
+    "optimizers": lambda tensors, note: note.update(optimizers=3),
+    "no optimizers": lambda tensors, note: note.update(optimizers={}),
+    "groups": lambda tensors, note: first(note["optimizers"]).update(groups=[1]),
+    "group": lambda tensors, note: first(note["optimizers"])["groups"][0].clear(),
+    "kind": lambda tensors, note: first(note["optimizers"]).update(kind=[]),
+    "numbers": lambda tensors, note: first(note["optimizers"]).update(numbers={"0.x": [1]}),
+    "number of no parameter": lambda tensors, note: first(note["optimizers"]).update(
+        numbers={"99.x": 1}
+    ),
+    "number without a name": lambda tensors, note: first(note["optimizers"]).update(
+        numbers={"x": 1}
+    ),
+    "names": lambda tensors, note: first(note["optimizers"]).update(tensors=None),
+    "mark": lambda tensors, note: note.update(metrics={"bytes": -1, "sha256": ""}),
+    "mark of another type": lambda tensors, note: note.update(metrics=[1]),
+}
+
+
+def of_optimizer(tensors, end):
+    return next(name for name in tensors if name.startswith("optimizer.") and name.endswith(end))
+
+
+def unlisted(tensors, note):
+    """Remove a tensor, and its name too."""
+    name = of_optimizer(tensors, ".exp_avg")
+    del tensors[name]
+    _, optimizer, key = name.split(".", 2)
+    note["optimizers"][optimizer]["tensors"].remove(key)
+
+
+FORGED |= {
+    "missing tensor": lambda tensors, note: tensors.pop(of_optimizer(tensors, ".exp_avg")),
+    "missing tensor and name": unlisted,
+    "superfluous tensor": lambda tensors, note: tensors.update(
+        {of_optimizer(tensors, ".exp_avg") + "2": torch.ones(1)}
+    ),
+    "shape": lambda tensors, note: tensors.update(
+        {of_optimizer(tensors, ".exp_avg_sq"): torch.ones(1, 1, 1)}
+    ),
+    "type": lambda tensors, note: tensors.update(
+        {name: tensors[name].int() for name in [of_optimizer(tensors, ".exp_avg_sq")]}
+    ),
+    "count": lambda tensors, note: tensors.update(
+        {of_optimizer(tensors, ".step"): torch.tensor(-1.0)}
+    ),
+    "counts": lambda tensors, note: tensors.update({of_optimizer(tensors, ".step"): torch.ones(5)}),
+    "missing weight": lambda tensors, note: tensors.pop(
+        next(name for name in tensors if name.startswith("average."))
+    ),
+    "superfluous weight": lambda tensors, note: tensors.update({"network.x": torch.ones(1)}),
+}
+
+
+@pytest.mark.parametrize("change", FORGED.values(), ids=FORGED)
+def test_forged_checkpoints_end_in_one_line(path, change):
+    tensors, note = files.read(path, kind=checkpoint.KIND, torch=True)
+    change(tensors, note)
+    files.write(path, tensors, note, kind=checkpoint.KIND, what="the file")
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors") as caught:
+        toy.run("gan", path.parent, steps=3)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+    assert path.read_bytes() == before
+
+
+def test_numbers_that_json_cannot_hold(tmp_path):
+    """An infinite clip, and numbers of an optimizer that are not finite."""
+
+    class Odd(torch.optim.SGD):
+        def step(self, closure=None):
+            super().step(closure)
+            for weight in self.param_groups[0]["params"]:
+                self.state[weight] |= {"most": float("inf"), "none": float("nan")}
+
+    toy.run("plain", tmp_path, make=Odd, steps=1)
+    state = toy.run("plain", tmp_path, make=Odd, steps=2)
+    for entries in state.optimisers["network"].state.values():
+        assert entries["most"] == float("inf")
+        assert entries["none"] != entries["none"]
+    options = training.Options(steps=3, batch_size=8, clip=float("inf"))
+    state, _, _ = toy.gan(options)
+    checkpoint.save(tmp_path / "..", state, records.finite(vars(options), as_text=True))

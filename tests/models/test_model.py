@@ -1,6 +1,7 @@
 """`Diffusion`: sampling, saving, loading."""
 
 import json
+import re
 import shutil
 from dataclasses import asdict
 
@@ -369,3 +370,136 @@ def test_a_model_can_be_moved(model, tmp_path):
     model.save(tmp_path / "one")
     shutil.move(tmp_path / "one", tmp_path / "two")
     assert diffusion.load(tmp_path / "two").config == model.config
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.json"])
+def test_flipped_bits_are_refused(model, tmp_path, name):
+    model.save(tmp_path)
+    content = (tmp_path / name).read_bytes()
+    for place in np.linspace(0, len(content) - 1, 60).astype(int):
+        changed = bytearray(content)
+        changed[place] ^= 1 << int(place % 8)
+        (tmp_path / name).write_bytes(changed)
+        with pytest.raises(ValueError, match=rf"cannot load .*{re.escape(name)}"):
+            diffusion.load(tmp_path)
+
+
+def test_settings_of_another_model(model, tmp_path):
+    model.save(tmp_path / "one")
+    untrained().save(tmp_path / "two")
+    shutil.copy(tmp_path / "two/model.json", tmp_path / "one")
+    with pytest.raises(ValueError, match=r"it has other settings than model\.safetensors"):
+        diffusion.load(tmp_path / "one")
+    (tmp_path / "one/model.json").unlink()
+    assert diffusion.load(tmp_path / "one").config == model.config
+
+
+def test_other_readers_of_the_weights(model, tmp_path):
+    from safetensors.torch import load_file
+
+    model.save(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    assert weights.keys() == model.network.state_dict().keys()
+    for name, value in model.network.state_dict().items():
+        assert torch.equal(weights[name], value)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"shape": [1, 10**9, 10**9]},
+        {"shape": [10**9, 8, 8]},
+        {"shape": [-1, 8, 8]},
+        {"shape": [1.0, 8, 8]},
+        {"shape": "188"},
+        {"shape": [10**400, 8, 8]},
+        {"shape": []},
+        {"classes": ["a", 1]},
+        {"classes": "ab"},
+        {"classes": [str(i) for i in range(10_000)]},
+        {"network": ["unet"]},
+        {"network": "x" * 10**6},
+        {"network": "dit"},
+        {"size": {}},
+        {"size": "gigantic"},
+        {"patch": 10**9},
+        {"patch": "2"},
+        {"dropout": "0"},
+        {"objective": None},
+        {"schedule": "none"},
+        {"n_timesteps": 10**15},
+        {"n_timesteps": 1000.0},
+        {"clip": "1"},
+        {"more": 1},
+    ],
+    ids=lambda changed: str(changed)[:40],
+)
+def test_forged_settings_end_in_one_line(model, tmp_path, changed):
+    model.save(tmp_path)
+    path = tmp_path / "model.safetensors"
+    weights, note = files.read(path, kind="diffusion model", torch=True)
+    note["config"] |= changed
+    files.write(path, weights, note, kind="diffusion model", what="a model")
+    (tmp_path / "model.json").unlink()
+    with pytest.raises(ValueError, match=r"cannot load .*model\.safetensors") as caught:
+        diffusion.load(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("note", [{}, {"config": 3}, {"config": {}}, {"config": {"shape": [1]}}])
+def test_forged_notes_end_in_one_line(tmp_path, note):
+    path = tmp_path / "model.safetensors"
+    files.write(path, {}, note, kind="diffusion model", what="a model")
+    with pytest.raises(ValueError, match="its settings are not valid"):
+        diffusion.load(tmp_path)
+
+
+def test_forged_tensors_end_in_one_line(model, tmp_path):
+    model.save(tmp_path)
+    path = tmp_path / "model.safetensors"
+    weights, note = files.read(path, kind="diffusion model", torch=True)
+    name = next(iter(weights))
+    for changed in (
+        {**weights, "more": torch.ones(1)},
+        {key: value for key, value in weights.items() if key != name},
+        {**weights, name: weights[name].int()},
+        {**weights, name: weights[name][..., :1]},
+        {**weights, name: weights[name] * float("inf")},
+    ):
+        files.write(path, changed, note, kind="diffusion model", what="a model")
+        with pytest.raises(ValueError, match="is missing, not finite or of another network"):
+            diffusion.load(tmp_path)
+
+
+def test_buffers_may_be_infinite(tmp_path):
+    class Masked(Tied):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mask", torch.full((3,), -torch.inf))
+
+    model = Diffusion(Masked(), Config(shape=(3,), network=CUSTOM, clip=None))
+    model.save(tmp_path)
+    assert torch.equal(diffusion.load(tmp_path, network=Masked()).network.mask, model.network.mask)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shape": (1, 8, 8.5)}, "shape=8.5 must be a whole number"),
+        ({"classes": (0, 1)}, "must be names, as strings"),
+        ({"n_timesteps": 10**7}, "must be at most 1000000"),
+        ({"shape": (1, 1 << 15, 1 << 15)}, "has more than"),
+        ({"clip": float("inf")}, "must be above 0"),
+        ({"size": None}, "size=None must be a name"),
+    ],
+)
+def test_settings_that_no_file_could_hold(options, message):
+    with pytest.raises(ValueError, match=message):
+        Config(**{**SMALL, **options})
+
+
+def test_settings_become_plain_numbers(tmp_path):
+    config = Config(**{**SMALL, "shape": tuple(np.array(SMALL["shape"])), "patch": np.int64(1)})
+    Diffusion.build(config).save(tmp_path)
+    assert diffusion.load(tmp_path).config == config

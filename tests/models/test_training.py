@@ -386,6 +386,39 @@ def test_damaged_rows_are_dropped(tmp_path, tail):
     assert path.read_text() == whole
 
 
+def test_changed_metrics_are_refused(tmp_path):
+    toy.run("plain", tmp_path, steps=4)
+    path = tmp_path / "metrics.csv"
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 3):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << (place % 8)
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match=r"metrics\.csv is damaged or was changed by hand"):
+            toy.run("plain", tmp_path, steps=6)
+        assert path.read_bytes() == changed
+    path.write_bytes(whole[:-1])
+    with pytest.raises(ValueError, match="restore it, or remove it to begin new metrics"):
+        toy.run("plain", tmp_path, steps=6)
+    path.write_bytes(whole)
+    toy.run("plain", tmp_path, steps=6)
+    assert [row["step"] for row in table(tmp_path)] == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_metrics_are_on_the_disk_before_the_checkpoint_that_counts_them(tmp_path, monkeypatch):
+    synced = []
+    fsync = os.fsync
+
+    def sync(number):
+        synced.append(os.fstat(number).st_ino)
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    toy.run("plain", tmp_path, steps=4)
+    rows = synced.index((tmp_path / "metrics.csv").stat().st_ino, 1)
+    assert rows < len(synced) - 1 - synced[::-1].index((tmp_path / checkpoint.FILE).stat().st_ino)
+
+
 def test_lost_metrics_begin_anew(tmp_path):
     toy.run("plain", tmp_path, steps=4)
     (tmp_path / "metrics.csv").unlink()

@@ -40,7 +40,7 @@ def test_every_bit_is_covered(path):
 
 
 def test_another_kind(path):
-    with pytest.raises(DamagedError, match="it holds a 'test', not a 'other'"):
+    with pytest.raises(DamagedError, match="its content is of kind 'test', and 'other' is needed"):
         records.read(path, kind="other")
 
 

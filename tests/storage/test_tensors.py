@@ -148,7 +148,7 @@ def test_lost_and_added_bytes_are_refused(path, content, cut, more):
 
 def test_another_kind_or_version(path, monkeypatch):
     write(path, {})
-    with pytest.raises(DamagedError, match="it holds a 'test', not a 'other'"):
+    with pytest.raises(DamagedError, match="its content is of kind 'test', and 'other' is needed"):
         tensors.read(path, kind="other")
     monkeypatch.setattr(records, "VERSION", 2)
     with pytest.raises(DamagedError, match="format version 1, and this unsup_fast reads version 2"):

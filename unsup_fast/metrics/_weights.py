@@ -79,6 +79,7 @@ def obtain(
 def fetch(url: str, path: Path, sha256: str | None, progress: Progress | None = None) -> Path:
     """Fetch a file whose hash begins with `sha256`; it is whole or not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.remove_drafts(path.parent, path.name)
     try:
         with (
             urlopen(url, timeout=60) as answer,

@@ -35,7 +35,7 @@ class SavedMixture(Saved):
     def _content(self) -> tuple[dict[str, Any], dict[str, Any]]:
         this: Any = self
         exact = this._exact()
-        state = {name: getattr(self, name) for name in STATE if name != "dtype"}
+        state = {name: getattr(self, name) for name in STATE if hasattr(self, name)}
         arrays = {name: getattr(exact, name) for name in self._layout.arrays}
         return arrays, state | {"dtype": str(this._dtype)}
 

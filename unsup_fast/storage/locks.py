@@ -18,8 +18,9 @@ _LOCKED: ContextVar[frozenset[tuple[int, int]]] = ContextVar("_LOCKED", default=
 def exclusive(folder: Path) -> Iterator[None]:
     """Lock an existing folder against other runs; the same run may lock it again inside.
 
-    The lock ends with the process, even if that is killed. A folder whose file system has no locks,
-    or that cannot be written, is not locked.
+    The lock ends with the process, even if that is killed. On a file system without locks, filelock
+    warns, and its file that names the process stands for the lock; a folder that cannot be written
+    is not locked.
 
     Raises
     ------
@@ -35,7 +36,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         yield
         return
     path = Path(os.path.realpath(folder)) / FILE
-    lock = filelock.UnixFileLock(path, blocking=False, fallback_to_soft=False)
+    lock = filelock.FileLock(path, timeout=0)
     try:
         lock.acquire()
     except filelock.Timeout:

@@ -101,7 +101,9 @@ def unstamped(path: str | os.PathLike[str], kind: str, record: Any) -> dict[str,
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise DamagedError(path, f"it does not name the format '{FORMAT}'")
     if record.get("kind") != kind:
-        raise DamagedError(path, f"it holds a {shown(record.get('kind'))}, not a '{kind}'")
+        raise DamagedError(
+            path, f"its content is of kind {shown(record.get('kind'))}, and '{kind}' is needed"
+        )
     if record.get("version") != VERSION:
         raise DamagedError(
             path,
