@@ -152,8 +152,11 @@ def position(path: Path) -> tuple[int, float]:
 
 
 def metrics_mark(path: Path) -> dict[str, Any] | None:
-    """Return how far the metrics of the checkpoint's run were written; errors as `position`."""
-    note = files.read_note(path, kind=KIND)
+    """Return how far the metrics of a run were written, from its checkpoint, verified as a whole.
+
+    Errors are those of `position`.
+    """
+    _, note = files.read(path, kind=KIND, torch=True)
     _check_note(path, note)
     mark: dict[str, Any] | None = note["metrics"]
     return mark

@@ -122,8 +122,8 @@ def position(run: Path) -> tuple[int, float]:
         ) from None
 
 
-def check_metrics(run: Path) -> None:
-    """Raise UserError if the metrics are not those of the checkpoint."""
+def check_files(run: Path) -> None:
+    """Raise UserError if the checkpoint is damaged, or the metrics are not those it counts."""
     from unsup_fast.models import checkpoint, record
 
     path = run / files.METRICS

@@ -138,7 +138,7 @@ def _check_before(job: Job, before: dict[str, Any]) -> Trained | None:
     without_report = settings.report and not (settings.out / files.REPORT).exists()
     if before.get("result") is not None and not without_report:
         raise UserError(f"{settings.out}: {done}; pass a larger {more} to go on")
-    runs.check_metrics(settings.out)
+    runs.check_files(settings.out)
     runs.keep_grids(settings.out, step)
     model = models.load(settings.out, job.device)
     return Trained(model, step, took, reason, interrupted=False)
