@@ -159,7 +159,9 @@ def load(
                 "resume with the same, or pass --overwrite to begin anew"
             )
     for name, current in data.items():
-        before = prints.get(name) if isinstance(prints.get(name), dict) else {}
+        before: Any = prints.get(name)
+        if not isinstance(before, dict):
+            before = {}
         different = [what for what, value in current.items() if before.get(what) != value]
         if different:
             what = different[0]

@@ -150,11 +150,9 @@ def fault(estimator: Any, arrays: dict[str, Array], state: dict[str, Any]) -> st
 
 def _is_of(value: Any, kind: type) -> bool:
     """Return whether a value has exactly this type and all its numbers are finite."""
-    if type(value) is not kind:
-        return False
-    if kind is list:
-        return all(type(each) is float and math.isfinite(each) for each in value)
-    return kind is not float or math.isfinite(value)
+    same: bool = type(value) is kind
+    numbers = value if isinstance(value, list) else [value] if kind is float else []
+    return same and all(type(each) is float and math.isfinite(each) for each in numbers)
 
 
 def _fault_of_arrays(estimator: Any, arrays: dict[str, Array], state: dict[str, Any]) -> str | None:

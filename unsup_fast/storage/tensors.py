@@ -98,7 +98,7 @@ def write(
         file.write(length + header)
         data = hashlib.sha256()
         for name in names:
-            content = memoryview(_bytes_of(tensors[name]))
+            content = _bytes_of(tensors[name]).data
             for start in range(0, len(content), CHUNK):
                 part = content[start : start + CHUNK]
                 file.write(part)
@@ -139,7 +139,7 @@ def read(
         tensors: dict[str, Any] = {}
         for name, (dtype, shape, size) in layout.items():
             content = np.empty(size, np.uint8)
-            view = memoryview(content)
+            view = content.data
             for start in range(0, size, CHUNK):
                 part = view[start : start + CHUNK]
                 if file.readinto(part) != len(part):
