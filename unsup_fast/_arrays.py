@@ -80,16 +80,68 @@ def place_of(X: Any) -> Any:
     return X.device if is_tensor(X) else None
 
 
+def check_sparse(X: Any) -> None:
+    """Raise ValueError unless the indices and pointers of a SciPy matrix fit its shape.
+
+    SciPy looks at them when a matrix is made of arrays, not when these are changed or replaced, and
+    its own code as well as ours reads and writes where they point.
+    """
+    if X.format == "coo":
+        for indices, size, what in zip(X.coords, X.shape, ("row", "column"), strict=True):
+            if len(indices) != len(X.data):
+                raise ValueError(
+                    f"sparse X has {len(X.data)} values but {len(indices)} {what} indices; pass "
+                    "arrays of one length"
+                )
+            _check_indices(indices, size, what)
+    if X.format not in ("csr", "csc", "bsr"):
+        return
+    major, minor = X.shape if X.format != "csc" else X.shape[::-1]
+    if X.format == "bsr":
+        height, width = X.blocksize
+        major, minor = major // height, minor // width
+    pointers, indices, n_values = X.indptr, X.indices, len(X.data)
+    if pointers.ndim != 1 or indices.ndim != 1 or X.data.ndim != (3 if X.format == "bsr" else 1):
+        raise ValueError(
+            f"arrays of sparse X must have one dimension; got {X.data.ndim} of data, "
+            f"{indices.ndim} of indices, {pointers.ndim} of indptr"
+        )
+    if pointers.shape != (major + 1,) or pointers[0] != 0 or (np.diff(pointers) < 0).any():
+        raise ValueError(
+            f"indptr of sparse X must hold {major + 1} numbers that rise from 0, as its shape is "
+            f"{X.shape}; got {len(pointers)} from {pointers[:1]} to {pointers[-1:]}"
+        )
+    if not pointers[-1] <= min(len(indices), n_values):
+        raise ValueError(
+            f"indptr of sparse X ends at {pointers[-1]}, but there are {len(indices)} indices and "
+            f"{n_values} values; pass as many of both"
+        )
+    _check_indices(indices[: pointers[-1]], minor, "row" if X.format == "csc" else "column")
+
+
+def _check_indices(indices: Any, size: int, what: str) -> None:
+    if indices.dtype.kind not in "iu":
+        raise ValueError(f"indices of sparse X must be integers, got {indices.dtype}")
+    if len(indices) and not (indices.min() >= 0 and indices.max() < size):
+        raise ValueError(
+            f"sparse X has {what} indices from {indices.min()} to {indices.max()}; they must lie "
+            f"from 0 to {size - 1}"
+        )
+
+
 def _canonical(X: Any) -> Any:
     """Return a CSR matrix without duplicates whose two index arrays have one type."""
-    if not X.has_canonical_format:  # a duplicate entry would be squared apart from its twin
-        X = X.copy()
-        X.sum_duplicates()
+    n_values = int(X.indptr[-1])
+    parts = (X.data[:n_values], X.indices[:n_values], X.indptr)  # without spare room
     if X.indices.dtype != X.indptr.dtype:
         wide = np.promote_types(X.indices.dtype, X.indptr.dtype)
-        parts = (X.data, X.indices.astype(wide), X.indptr.astype(wide))
-        X = X.__class__(parts, shape=X.shape, copy=False)
-    return X
+        parts = (parts[0], parts[1].astype(wide), X.indptr.astype(wide))
+    canonical = X.__class__(parts, shape=X.shape, copy=False)
+    if canonical.has_canonical_format:
+        return canonical
+    canonical = canonical.copy()
+    canonical.sum_duplicates()  # a duplicate entry would be squared apart from its twin
+    return canonical
 
 
 def rows(X: Any, *, estimator: Any = None, reset: bool = False) -> Any:
@@ -105,6 +157,11 @@ def rows(X: Any, *, estimator: Any = None, reset: bool = False) -> Any:
     -------
     ndarray (C-contiguous) or CSR of shape (N, D), float32 or float64
         `X` itself, or a view of its memory, if it is one of these already.
+
+    Raises
+    ------
+    ValueError
+        Also if the indices or pointers of sparse rows do not fit their shape.
     """
     options: dict[str, Any] = {
         "accept_sparse": "csr",
@@ -113,6 +170,8 @@ def rows(X: Any, *, estimator: Any = None, reset: bool = False) -> Any:
         "ensure_all_finite": False,
     }
     X = to_numpy(X, "X")
+    if sp.issparse(X):
+        check_sparse(X)
     if estimator is None:
         X = check_array(X, input_name="X", **options)
     else:

@@ -8,7 +8,7 @@ the result is the same to the bit for any number of threads.
 On the tiles of this library the products take half the time of OpenBLAS's ssyrk on Zen 5.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,10 +17,11 @@ from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import choose, native
 from unsup_fast.kernels.moments import moments
 
-__all__ = ["Covariance", "covariance", "gram", "merged"]
+__all__ = ["Covariance", "covariance", "gram", "merged", "natural", "too_far", "unit_of"]
 
 SAMPLE = 100  # rows whose median is the middle of the data
 SMALL = 2.0**-60  # if no scaled column is larger, the sample misled the scale
+SAFE = 0.3  # values within 2**(+-SAFE * maxexp) have squares, and sums of them, in the type's range
 WIDE = 1 << 22  # elements of a block of transposed columns
 
 
@@ -32,9 +33,11 @@ class Covariance(NamedTuple):
     mean: Array
     """[D]"""
     scatter: Array
-    """[D, D]: ``(X - mean).T @ (X - mean)``, symmetric to the bit"""
+    """[D, D]: ``(X - mean).T @ (X - mean) / unit**2``, symmetric to the bit"""
     bad: tuple[int, int] | None
     """Row and column of the first NaN or infinity, and all else is NaN; None if there is none."""
+    unit: float = 1.0
+    """A power of two, 1 unless squares of the centred rows leave the range of float64."""
 
 
 def _native(X: Array, shift: Array, scale: Array, sums: Array, products: Array, n: int) -> None:
@@ -67,9 +70,7 @@ def covariance(X: Array, *, n_threads: int | None = None, backend: str | None = 
     Raises
     ------
     TypeError, ValueError
-        If X is not such a matrix.
-    OverflowError
-        If X is finite and its scatter is not.
+        If X is not such a matrix, or if a difference of two of its values overflows its type.
     """
     _check.matrix("X", X)
     if len(X) == 0:
@@ -95,16 +96,44 @@ def _scattered(
             wide = found.reach + np.abs(found.mean - shift)
             scale = _scale(wide.astype(X.dtype))
             run(X, shift, scale, sums, products, threads.effective(n_threads))
-        unit = 1 / scale.astype(np.float64)  # [D] powers of two
         mean = sums / n_rows
         products -= sums[:, None] * sums / n_rows
-        products *= unit[:, None]
-        products *= unit
     if not np.isfinite(products).all():
-        raise OverflowError(
-            f"the covariance of X overflows {products.dtype}; divide X by its largest magnitude"
-        )
-    return Covariance(n_rows, shift + unit * mean, products, None)
+        raise ValueError(too_far(X.dtype))
+    units = 1 / scale.astype(np.float64)  # [D] powers of two
+    unit = unit_of(units[products.diagonal() > 0].max(initial=0.0), np.float64)
+    products *= (units / unit)[:, None]
+    products *= units / unit
+    return Covariance(n_rows, shift + units * mean, products, None, unit)
+
+
+def too_far(dtype: np.dtype[Any]) -> str:
+    """Return the message for rows whose differences overflow."""
+    return (
+        f"values of X lie farther from each other than {dtype} can hold; "
+        "divide X by its largest magnitude"
+    )
+
+
+def unit_of(reach: float, dtype: Any) -> float:
+    """Return what to divide rows of this reach by, so that squares stay in the range of a type.
+
+    Parameters
+    ----------
+    reach : float
+        Largest distance from the mean; infinity if it overflows.
+    dtype : float32 or float64
+
+    Returns
+    -------
+    float
+        1 where squares are in range, else the power of two next to `reach`.
+    """
+    most = np.finfo(dtype).maxexp
+    exponent = int(np.frexp(reach)[1]) if np.isfinite(reach) else most
+    if abs(exponent) <= SAFE * most:
+        return 1.0
+    return float(np.ldexp(1.0, np.clip(exponent, 2 - most, most - 2)))
 
 
 def _middle(X: Array) -> tuple[Array, Array]:
@@ -138,18 +167,56 @@ def merged(one: Covariance, two: Covariance) -> Covariance:
     ----------
     one, two : Covariance
         Of the same columns, and of finite rows.
+
+    Raises
+    ------
+    ValueError
+        If the difference of the means overflows.
     """
     if one.n_rows == 0:
         return two
-    n_rows, apart = one.n_rows + two.n_rows, two.mean - one.mean
-    share = two.n_rows / n_rows
-    scatter = apart[:, None] * apart  # [D, D]
+    n_rows, share = one.n_rows + two.n_rows, two.n_rows / (one.n_rows + two.n_rows)
+    with np.errstate(over="ignore"):
+        difference = two.mean - one.mean  # [D]
+        reach = max(np.abs(difference).max(), *(_deviation(part) for part in (one, two)))
+    if not np.isfinite(difference).all():
+        raise ValueError(too_far(difference.dtype))
+    unit = unit_of(reach, np.float64)
+    scaled = difference / unit
+    scatter = scaled[:, None] * scaled  # [D, D]
     scatter *= one.n_rows * share
-    scatter += one.scatter + two.scatter
-    return Covariance(n_rows, one.mean + apart * share, scatter, None)
+    scatter += _in_unit(one, unit) + _in_unit(two, unit)
+    return Covariance(n_rows, one.mean + difference * share, scatter, None, unit)
 
 
-def gram(X: Array, mean: Array, *, n_threads: int | None = None) -> Array:
+def _deviation(part: Covariance) -> float:
+    """Return the root of the largest sum of squares of a column."""
+    return float(np.sqrt(part.scatter.diagonal().max()) * part.unit)
+
+
+def _in_unit(part: Covariance, unit: float) -> Array:
+    """Return the scatter [D, D] in another unit."""
+    if part.unit == unit:
+        return part.scatter
+    ratio = part.unit / unit
+    scatter: Array = part.scatter * ratio * ratio
+    return scatter
+
+
+def natural(part: Covariance) -> Covariance:
+    """Return the sums with a unit of 1, or raise ValueError if the scatter overflows."""
+    if part.unit == 1:
+        return part
+    with np.errstate(over="ignore"):
+        scatter = _in_unit(part, 1.0)
+    if not np.isfinite(scatter).all():
+        raise ValueError(
+            f"the covariance of X overflows {scatter.dtype}; divide X by its largest magnitude"
+        )
+    return part._replace(scatter=scatter, unit=1.0)
+
+
+def gram(X: Array, mean: Array, *, unit: float = 1.0, n_threads: int | None = None) -> Array:
     """Return the inner products [N, N] of the centred rows, for X with more columns than rows.
 
     Parameters
@@ -157,12 +224,15 @@ def gram(X: Array, mean: Array, *, n_threads: int | None = None) -> Array:
     X : C-contiguous ndarray of shape (N, D), finite, float32 or float64
     mean : ndarray of shape (D,), float64
         Of the rows.
+    unit : float
+        A power of two, as `unit_of` returns for float64.
     n_threads : int, optional
 
     Returns
     -------
     ndarray of shape (N, N), float64
-        ``(X - mean) @ (X - mean).T``. Of X, 32 MiB of columns at most are copied at a time.
+        ``(X - mean) @ (X - mean).T / unit**2``. Of X, 32 MiB of columns at most are copied at a
+        time.
     """
     _check.matrix("X", X)
     n_rows, n_columns = X.shape
@@ -174,9 +244,11 @@ def gram(X: Array, mean: Array, *, n_threads: int | None = None) -> Array:
     for start in range(0, n_columns, step):
         part = slice(start, start + step)
         columns = np.ascontiguousarray((X[:, part] - shift[part]).T)  # [step, N]
+        if unit != 1:
+            columns /= X.dtype.type(unit)
         found = _scattered(columns, origin, np.abs(columns).max(axis=0), n_threads, None)
         # About zero, not about the mean of a row's values.
-        total += found.scatter + (found.n_rows * found.mean[:, None]) * found.mean
+        total += natural(found).scatter + (found.n_rows * found.mean[:, None]) * found.mean
     # The shift is the mean as rounded: what is left of it is subtracted here.
     middle = total.mean(axis=0)  # [N]
     total += middle.mean() - (middle[:, None] + middle)

@@ -75,7 +75,7 @@ def test_axes_are_computed_when_they_are_asked_for(rows, monkeypatch):
     from unsup_fast.decomposition import _solvers
 
     calls, solve = [], _solvers.of_covariance
-    monkeypatch.setattr(_solvers, "of_covariance", lambda c: calls.append(1) or solve(c))
+    monkeypatch.setattr(_solvers, "of_covariance", lambda *a: calls.append(1) or solve(*a))
     model = IncrementalPCA(2)
     for part in np.array_split(rows, 10):
         model.partial_fit(part)
@@ -163,8 +163,8 @@ def test_bad_values_and_arguments(rows):
         PCA(9).fit(stream(rows))
     with pytest.raises(ValueError, match="X has 6 features, but PCA is expecting 7 features"):
         PCA(2).fit(rows).transform(stream(rows[:, :6]))
-    with pytest.raises(ValueError, match="n_components=5 must be less or equal to the batch"):
-        IncrementalPCA(5).partial_fit(stream(rows[:4]))
+    with pytest.raises(ValueError, match=r"n_components=5 exceeds the 4 rows of X; pass .* <= 4"):
+        IncrementalPCA(5).fit(stream(rows[:4]))
     model = IncrementalPCA(2).fit(rows)
     before = model.components_
     with pytest.raises(ValueError, match="nan"):

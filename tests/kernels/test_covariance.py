@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unsup_fast.kernels import _native
-from unsup_fast.kernels.covariance import Covariance, covariance, gram, merged
+from unsup_fast.kernels.covariance import Covariance, covariance, gram, merged, natural
 
 SHAPES = [(1, 1), (2, 3), (97, 17), (300, 16), (257, 33), (1025, 97), (12289, 7), (20, 300)]
 UNIT = {np.float32: 2.0**-24, np.float64: 2.0**-53}
@@ -153,8 +153,10 @@ def test_wrong_arguments():
         covariance(np.ones((3, 4)).T)
     with pytest.raises(ValueError, match="not available for 'covariance'"):
         covariance(np.ones((3, 4)), backend="triton")
-    with pytest.raises(OverflowError, match="overflows"):
-        covariance(np.array([[1e200], [-1e200], [0.0]]))
+    with pytest.raises(ValueError, match="farther from each other than float64 can hold"):
+        covariance(np.array([[1.7e308], [-1.7e308]]))
+    with pytest.raises(ValueError, match="overflows float64"):
+        natural(covariance(np.array([[1e200], [-1e200], [0.0]])))
     x, d, s = np.ones((3, 4)), np.ones(4), np.ones((4, 4))
     with pytest.raises(ValueError, match="wrong length"):
         _native.covariance(x, d, d, d, s[:3].copy(), 1)

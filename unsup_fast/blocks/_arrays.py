@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from unsup_fast._arrays import check_sparse
 from unsup_fast.blocks._feed import DataError, Feed, Piece, copy, number_type, times
 from unsup_fast.blocks._mapped import refuse_shrunk, watch
 
@@ -63,6 +64,10 @@ def sparse(X: Any) -> Feed:
     """Return the feed of a SciPy matrix, which is made dense a block at a time."""
     if X.ndim != 2 or 0 in X.shape:
         raise DataError(f"X: has shape {times(X.shape)}; rows x columns are needed")
+    try:
+        check_sparse(X)
+    except ValueError as error:
+        raise DataError(f"X: {error}") from None
     X = X.tocsr()
 
     def pieces(start: int) -> Iterator[Piece]:

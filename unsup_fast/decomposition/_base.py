@@ -54,27 +54,34 @@ class Projection(
         """Return the coordinates of rows that are validated."""
         axes = _arrays.on_host(self.components_)
         wide = np.result_type(X.dtype, axes.dtype)
-        if self.whiten:
-            axes = axes / self._deviations()[:, None]
         weights = np.ascontiguousarray(axes, dtype=wide)
         if sp.issparse(X):
-            sparse: Array = X @ weights.T - (self._mean @ weights.T).astype(wide)
-            return sparse
+            return self._whitened(X @ weights.T - (self._mean @ weights.T).astype(wide))
         if len(weights) == 0:
             return np.empty((X.shape[0], 0), wide)
         shift = self._mean.astype(wide)
         offset = ((shift - self._mean) @ weights.T).astype(wide)  # what rounding the mean left
         out = [
-            affine(
-                np.ascontiguousarray(block, dtype=wide),
-                weights,
-                shift=shift,
-                offset=offset,
-                n_threads=self.n_threads,
+            self._whitened(
+                affine(
+                    np.ascontiguousarray(block, dtype=wide),
+                    weights,
+                    shift=shift,
+                    offset=offset,
+                    n_threads=self.n_threads,
+                )
             )
             for block in _input.blocks_of(X)
         ]
         return out[0] if len(out) == 1 else np.concatenate(out)
+
+    def _whitened(self, coordinates: Array) -> Array:
+        """Divide coordinates [N, K] by the deviations, in place, if `whiten` is set."""
+        if self.whiten:
+            # An infinite divisor leaves 0 along axes whose variance is no more than rounding.
+            divisor = np.where(self._deviations > 0, self._deviations, np.inf)
+            np.divide(coordinates, divisor, out=coordinates, casting="same_kind")
+        return coordinates
 
     def inverse_transform(self, X: Any) -> Any:
         """Return the rows that have these coordinates and nothing outside the axes.
@@ -96,7 +103,7 @@ class Projection(
         found = _input.scores(X, len(axes))
         wide = np.result_type(found.dtype, axes.dtype)
         if self.whiten:
-            axes = axes * self._deviations()[:, None]
+            axes = axes * self._deviations[:, None]
         weights = np.ascontiguousarray(axes.T, dtype=wide)  # [D, K]
         mean = self._mean.astype(wide)
         if weights.shape[1] == 0:
@@ -117,9 +124,19 @@ class Projection(
         return self._given(_covariance(*self._model()))
 
     def get_precision(self) -> Any:
-        """Return the inverse [D, D] of `get_covariance`."""
+        """Return the inverse [D, D] of `get_covariance`.
+
+        Raises
+        ------
+        ValueError
+            If it overflows the type of the axes.
+        """
         check_is_fitted(self)
-        return self._given(_precision(*self._model()))
+        precision = _precision(*self._model())
+        dtype = _arrays.on_host(self.components_).dtype
+        if np.abs(precision).max() > np.finfo(dtype).max:
+            raise ValueError(f"the precision overflows {dtype}; fit float64 rows")
+        return self._given(precision)
 
     def _model(self) -> tuple[Array, Array, float]:
         """Return axes [K, D], variances [K] and noise in float64 on the host."""
@@ -135,12 +152,6 @@ class Projection(
         if not _arrays.is_tensor(axes):
             return value.astype(axes.dtype, copy=False)
         return axes.new_tensor(value)
-
-    def _deviations(self) -> Array:
-        """Return what whitening divides by, [K]."""
-        found: Array = np.sqrt(_arrays.on_host(self.explained_variance_))
-        kept: Array = np.maximum(found, np.finfo(found.dtype).eps)
-        return kept
 
     def score_samples(self, X: Any) -> Any:
         """Return the log-likelihood of each row under the probabilistic model.
@@ -194,22 +205,51 @@ def flipped(axes: Any) -> Any:
 
 
 def attributes(axes: Axes, k: int, dtype: Any) -> dict[str, Any]:
-    """Return what both classes keep of the first k axes, by the name of the attribute."""
+    """Return what both classes keep of the first k axes, by the name of the attribute.
+
+    Raises
+    ------
+    ValueError
+        If a variance overflows the type of the rows.
+    """
+    largest, total = np.sqrt([axes.variances.max(initial=0.0), axes.total]) * axes.unit
+    check_range(largest, total, dtype)
     values, rest = axes.variances[:k], axes.total - axes.variances[:k].sum()
     left = min(axes.n_rows, len(axes.mean)) - k
     known = len(axes.variances) > k  # then without the cancellation of a difference
     noise = (axes.variances[k:].sum() if known else max(rest, 0.0)) / left if left > 0 else 0.0
     share = values / axes.total if axes.total > 0 else np.zeros(k)
+    deviations = np.sqrt(values) * axes.unit
     return {
         "mean_": axes.mean.astype(dtype),
         "_mean": axes.mean,
         "components_": np.ascontiguousarray(flipped(axes.leading(k)), dtype=dtype),
-        "explained_variance_": values.astype(dtype),
+        "explained_variance_": (values * axes.unit * axes.unit).astype(dtype),
         "explained_variance_ratio_": share.astype(dtype),
-        "singular_values_": np.sqrt(values * max(axes.n_rows - 1, 1)).astype(dtype),
-        "noise_variance_": float(noise),
+        "singular_values_": (deviations * np.sqrt(max(axes.n_rows - 1, 1))).astype(dtype),
+        "noise_variance_": float(noise * axes.unit * axes.unit),
         "n_components_": k,
+        "_deviations": np.where(values > axes.rounding, deviations, 0.0),
     }
+
+
+def check_range(largest: float, total: float, dtype: Any) -> None:
+    """Raise ValueError if variances overflow.
+
+    Parameters
+    ----------
+    largest, total : float
+        Standard deviations along the first axis and along all axes.
+    dtype : float32 or float64
+        Type of the rows, which has to hold the largest variance; float64 has to hold the total.
+    """
+    for deviation, limit in ((largest, np.dtype(dtype)), (total, np.dtype(np.float64))):
+        if deviation > np.sqrt(np.finfo(limit).max):
+            advice = "" if limit == np.float64 else ", or pass float64 rows"
+            raise ValueError(
+                f"the variance of X overflows {limit}: its standard deviation is "
+                f"{deviation:.3g}; divide X by {deviation:.0e}{advice}"
+            )
 
 
 def _covariance(axes: Array, variances: Array, noise: float) -> Array:

@@ -13,6 +13,7 @@ _AXES: dict[str, tuple[str, Any]] = {
     "singular_values_": ("K", None),
     "mean_": ("D", None),
     "_mean": ("D", np.float64),
+    "_deviations": ("K", np.float64),
 }
 _STATE: dict[str, type] = {"n_components_": int, "n_features_in_": int, "noise_variance_": float}
 _SIZES = {"K": "n_components_", "D": "n_features_in_"}
@@ -25,11 +26,14 @@ PCA = Layout(
 INCREMENTAL = Layout(
     {**_AXES, "var_": ("D", None), "_scatter": ("DD", np.float64)},
     _SIZES,
-    {**_STATE, "n_samples_seen_": int, "batch_size_": int},
+    {**_STATE, "n_samples_seen_": int, "batch_size_": int, "_unit": float, "_eps": float},
     frozenset({"batch_size_"}),  # set by fit
     "components_",
 )
 
+
+# Arrays that stay on the host when the rows are tensors.
+ON_HOST = frozenset({"_mean", "_deviations"})
 
 # What IncrementalPCA computes when it is first asked for.
 LATER = frozenset(
@@ -39,6 +43,7 @@ LATER = frozenset(
         "explained_variance_ratio_",
         "singular_values_",
         "noise_variance_",
+        "_deviations",
     }
 )
 
@@ -46,9 +51,17 @@ LATER = frozenset(
 class SavedAxes(Saved):
     """Axes that a file can hold."""
 
+    def _fault(self, arrays: dict[str, Any], state: dict[str, Any]) -> str | None:
+        if (arrays["_deviations"] < 0).any():
+            return "_deviations holds values below zero"
+        for name in ("_unit", "_eps"):
+            if name in state and not state[name] > 0:
+                return f"its state has {name}={state[name]!r}"
+        return None
+
     def _take(self, path: Any, arrays: dict[str, Any], state: dict[str, Any]) -> None:
-        found = {**arrays, **state}
+        values = {**arrays, **state}
         if "_scatter" in arrays:
-            later = {name: found.pop(name) for name in LATER}
-            found |= {"_later": later, "_dtype": later["components_"].dtype, "_place": None}
-        self.__dict__.update(found)
+            later = {name: values.pop(name) for name in LATER}
+            values |= {"_later": later, "_dtype": later["components_"].dtype, "_place": None}
+        self.__dict__.update(values)

@@ -2,6 +2,12 @@
 
 With X' = X - mean = U S V^T, the covariance is V (S^2 / (N - 1)) V^T: its eigenvectors are the
 right singular vectors, and where D > N they follow from the eigenvectors U of X' X'^T.
+
+Rounding makes variances along axes that have none. By Weyl's inequality an eigenvalue is off by no
+more than the norm of what rounding adds to the matrix: a few eps of the largest eigenvalue for the
+sums of products and, in LAPACK, a small multiple of sqrt(M) eps for M x M (Golub & Van Loan, Matrix
+Computations, 8.1). Singular values are off by that of the largest singular value, so their squares
+by far less. `PRODUCTS` and `SUMS` are 30 times what random, low-rank and off-centre rows showed.
 """
 
 from collections.abc import Callable
@@ -10,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import scipy.linalg
-import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, svds
 from sklearn.utils import check_random_state
 from sklearn.utils.extmath import randomized_svd
@@ -18,13 +23,15 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from unsup_fast.kernels import threads
 from unsup_fast.kernels.affine import affine
-from unsup_fast.kernels.covariance import Covariance, gram
+from unsup_fast.kernels.covariance import Covariance, gram, too_far, unit_of
 from unsup_fast.kernels.eigh import eigh
-from unsup_fast.kernels.moments import moments
+from unsup_fast.kernels.moments import Moments, moments
 
 Array = npt.NDArray[Any]
 
 WIDE = 1 << 22  # elements of a block of transposed columns
+EPS = float(np.finfo(np.float64).eps)
+SUMS, PRODUCTS = 32.0, 64.0  # of rounding errors: see above
 
 
 class Axes(NamedTuple):
@@ -35,29 +42,58 @@ class Axes(NamedTuple):
     mean: Array
     """[D]"""
     variances: Array
-    """[M], descending: along all min(N, D) axes, or along those that were asked for"""
+    """[M], descending, in units of unit**2: along all min(N, D) axes, or along those wanted"""
     total: float
-    """Variance along all axes."""
+    """Variance along all axes, in units of unit**2."""
     leading: Callable[[int], Any]
     """``leading(k)`` returns the first k axes as orthonormal rows [k, D]."""
+    rounding: float
+    """Variance that rounding alone makes along an axis without any, in units of unit**2."""
+    unit: float = 1.0
+    """A power of two, 1 unless variances leave the range of float64."""
 
 
-def of_covariance(found: Covariance) -> Axes:
-    """Return the axes of rows whose mean and scatter are known."""
-    degrees = max(found.n_rows - 1, 1)
-    eigen = eigh(found.scatter)
-    most = min(found.n_rows, len(found.mean))
-    values = np.maximum(eigen.values[:most] / degrees, 0)
-    total = float(np.trace(found.scatter)) / degrees
-    return Axes(found.n_rows, found.mean, values, total, eigen.leading)
+def rounding_of_products(largest: float, size: int, eps: float) -> float:
+    """Return the rounding of eigenvalues of products of rows, the largest of `size` known."""
+    return (PRODUCTS * eps + SUMS * np.sqrt(size) * EPS) * largest
 
 
-def of_gram(X: Array, mean: Array, n_threads: int | None) -> Axes:
+def rounding_of_svd(largest: float, size: int, eps: float) -> float:
+    """Return the rounding of variances by an SVD of centred rows, the largest of `size` known."""
+    return float((SUMS * np.sqrt(size) * eps) ** 2 * largest)
+
+
+def rounding_of_mean(mean: Array, unit: float, eps: float = EPS) -> float:
+    """Return the variance that centring leaves, which rounds the mean, along whatever axis."""
+    deviation = 8 * eps * np.sqrt(len(mean)) * (np.abs(mean).max() / unit)
+    return float(min(deviation, 1e150)) ** 2
+
+
+def of_covariance(sums: Covariance, eps: float) -> Axes:
+    """Return the axes of rows whose mean and scatter are known, summed up to within `eps`."""
+    degrees = max(sums.n_rows - 1, 1)
+    eigen = eigh(sums.scatter)
+    n_columns = len(sums.mean)
+    values = np.maximum(eigen.values[: min(sums.n_rows, n_columns)] / degrees, 0)
+    rounding = rounding_of_products(values[0], n_columns, eps)
+    return Axes(
+        n_rows=sums.n_rows,
+        mean=sums.mean,
+        variances=values,
+        total=float(np.trace(sums.scatter)) / degrees,
+        leading=eigen.leading,
+        rounding=rounding + rounding_of_mean(sums.mean, sums.unit),
+        unit=sums.unit,
+    )
+
+
+def of_gram(X: Array, statistics: Moments, n_threads: int | None) -> Axes:
     """Return the axes of fewer rows than columns from their inner products."""
     n_rows, n_columns = X.shape
-    products = gram(X, mean, n_threads=n_threads)
+    mean, degrees = statistics.mean, n_rows - 1
+    unit = unit_of(_reach(statistics, X.dtype), np.float64)
+    products = gram(X, mean, unit=unit, n_threads=n_threads)
     eigen = eigh(products)
-    degrees = n_rows - 1
 
     def leading(k: int) -> Array:
         weights = eigen.leading(k)  # [k, N]
@@ -65,7 +101,7 @@ def of_gram(X: Array, mean: Array, n_threads: int | None) -> Axes:
         step = max(1, WIDE // n_rows)
         for start in range(0, n_columns, step):
             part = slice(start, start + step)
-            columns = np.ascontiguousarray((X[:, part] - mean[part]).T)  # [step, N]
+            columns = np.ascontiguousarray(((X[:, part] - mean[part]) / unit).T)  # [step, N]
             axes[part] = affine(columns, weights, n_threads=n_threads)
         # Along axes of hardly any variance the rows say nothing; QR makes them orthonormal too.
         with threads.one_in_blas():
@@ -73,22 +109,34 @@ def of_gram(X: Array, mean: Array, n_threads: int | None) -> Axes:
         return np.ascontiguousarray((q * np.where(r.diagonal() < 0, -1.0, 1.0)).T)
 
     values = np.maximum(eigen.values / degrees, 0)
-    return Axes(n_rows, mean, values, float(np.trace(products)) / degrees, leading)
+    return Axes(
+        n_rows=n_rows,
+        mean=mean,
+        variances=values,
+        total=float(np.trace(products)) / degrees,
+        leading=leading,
+        rounding=rounding_of_products(values[0], n_rows, float(np.finfo(X.dtype).eps))
+        + rounding_of_mean(mean, unit),
+        unit=unit,
+    )
 
 
-def of_svd(X: Array, mean: Array) -> Axes:
+def of_svd(X: Array, statistics: Moments) -> Axes:
     """Return the axes by an SVD of a centred copy of the rows, in their type."""
-    centred = (X - mean).astype(X.dtype, copy=False)
-    _, singular, axes = scipy.linalg.svd(centred, full_matrices=False, overwrite_a=True)
+    rows, unit = _centred_copy(X, statistics)
+    _, singular, axes = scipy.linalg.svd(rows, full_matrices=False, overwrite_a=True)
     values = singular.astype(np.float64) ** 2 / (len(X) - 1)
-    return Axes(len(X), mean, values, float(values.sum()), lambda k: axes[:k])
+    return _of_singular_values(X, statistics.mean, values, float(values.sum()), axes, unit)
 
 
-def randomized(estimator: Any, X: Array, k: int) -> Axes:
+def randomized(estimator: Any, X: Array, statistics: Moments, k: int) -> Axes:
     """Return k axes by scikit-learn's randomized SVD of a centred copy of the rows."""
-    found = moments(X, n_threads=estimator.n_threads)
-    _, singular, axes = randomized_svd(
-        (X - found.mean).astype(X.dtype, copy=False),
+    rows, unit = _centred_copy(X, statistics)
+    total = _total(rows, statistics, unit)
+    if total == 0:
+        return _without_variance(X, statistics.mean, k)
+    _, _, axes = randomized_svd(
+        rows,
         k,
         n_oversamples=estimator.n_oversamples,
         n_iter=estimator.iterated_power,
@@ -96,29 +144,91 @@ def randomized(estimator: Any, X: Array, k: int) -> Axes:
         flip_sign=False,
         random_state=check_random_state(estimator.random_state),
     )
-    return _truncated(len(X), found.mean, found.variance, singular, axes)
+    values, axes = _ritz(rows @ axes.T, axes)
+    return _of_singular_values(X, statistics.mean, values, total, axes, unit)
 
 
-def arpack(estimator: Any, X: Any, k: int) -> Axes:
+def arpack(estimator: Any, X: Any, statistics: Moments | None, k: int) -> Axes:
     """Return k axes by ARPACK's Lanczos iteration; sparse rows are centred implicitly."""
-    rows: Any
-    if sp.issparse(X):
-        mean, variance = mean_variance_axis(X, axis=0)
-        rows = _centred(X, mean.astype(X.dtype))
+    n_rows, rows = X.shape[0], X
+    if statistics is None:
+        unit = unit_of(2 * np.abs(X.data).max(initial=0), X.dtype)
+        scaled = X if unit == 1 else X / X.dtype.type(unit)
+        middle = np.asarray(scaled.sum(axis=0, dtype=np.float64)).ravel() / n_rows
+        variance = mean_variance_axis(scaled, axis=0)[1]
+        total = float(variance.sum(dtype=np.float64)) * n_rows / (n_rows - 1)
+        mean, rows = middle * unit, _centred(scaled, middle.astype(X.dtype))
     else:
-        found = moments(X, n_threads=estimator.n_threads)
-        mean, variance = found.mean, found.variance
-        rows = (X - mean).astype(X.dtype, copy=False)
+        mean = statistics.mean
+        rows, unit = _centred_copy(X, statistics)
+        total = _total(rows, statistics, unit)
+    if total == 0:
+        return _without_variance(X, mean, k)
     start = check_random_state(estimator.random_state).uniform(-1, 1, min(X.shape))
-    _, singular, axes = svds(rows, k=k, tol=estimator.tol, v0=start.astype(X.dtype))
-    return _truncated(X.shape[0], mean, variance, singular[::-1], axes[::-1])
+    _, _, axes = svds(rows, k=k, tol=estimator.tol, v0=start.astype(X.dtype))
+    values, axes = _ritz(rows @ axes.T, axes)
+    solution = _of_singular_values(X, mean, values, total, axes, unit)
+    if statistics is None:  # X v - mean v cancels in the type of X, here and in `transform`
+        of_mean = rounding_of_mean(mean, unit, float(np.finfo(X.dtype).eps))
+        solution = solution._replace(rounding=solution.rounding + of_mean)
+    return solution
 
 
-def _truncated(n_rows: int, mean: Array, variance: Array, singular: Array, axes: Array) -> Axes:
-    """Return the axes of an SVD of some singular values; `variance` [D] is divided by N."""
-    values = singular.astype(np.float64) ** 2 / (n_rows - 1)
-    total = float(variance.sum(dtype=np.float64)) * n_rows / (n_rows - 1)
-    return Axes(n_rows, mean.astype(np.float64), values, total, lambda k: axes[:k])
+def _centred_copy(X: Array, statistics: Moments) -> tuple[Array, float]:
+    """Return centred rows in the type of X, divided by a power of two, and that."""
+    unit = unit_of(_reach(statistics, X.dtype), X.dtype)
+    rows = X - statistics.mean
+    if unit != 1:
+        rows /= unit
+    return rows.astype(X.dtype, copy=False), unit
+
+
+def _reach(statistics: Moments, dtype: np.dtype[Any]) -> float:
+    """Return the largest distance from the mean, or raise ValueError if it overflows."""
+    reach = float(statistics.reach.max())
+    if not reach <= np.finfo(dtype).max:
+        raise ValueError(too_far(dtype))
+    return reach
+
+
+def _total(rows: Array, statistics: Moments, unit: float) -> float:
+    """Return the variance along all axes of centred rows."""
+    variance = statistics.variance if unit == 1 else moments(rows).variance
+    return float(variance.sum()) * len(rows) / (len(rows) - 1)
+
+
+def _ritz(coordinates: Array, axes: Array) -> tuple[Array, Array]:
+    """Return variances [k], and axes [k, D] turned so that coordinates are uncorrelated.
+
+    A truncated SVD's own singular values are those of its approximation of the rows. By the method
+    of Rayleigh and Ritz the axes that span the same space best, and the variances along them, are
+    those of the coordinates [N, k] themselves.
+    """
+    r = scipy.linalg.qr(coordinates, mode="r", overwrite_a=True)[0]
+    _, singular, turn = scipy.linalg.svd(r[: len(axes)])
+    return singular.astype(np.float64) ** 2 / (len(coordinates) - 1), turn @ axes
+
+
+def _of_singular_values(
+    X: Any, mean: Array, values: Array, total: float, axes: Array, unit: float
+) -> Axes:
+    """Return the axes [k, D] that an SVD of centred rows gave, with the variances along them."""
+    eps = float(np.finfo(X.dtype).eps)
+    return Axes(
+        n_rows=X.shape[0],
+        mean=mean,
+        variances=values,
+        total=total,
+        leading=lambda k: axes[:k],
+        rounding=rounding_of_svd(values[0], min(X.shape), eps) + rounding_of_mean(mean, unit),
+        unit=unit,
+    )
+
+
+def _without_variance(X: Any, mean: Array, k: int) -> Axes:
+    """Return k axes of equal rows, which iterations cannot start from."""
+    axes = np.eye(k, X.shape[1])
+    return _of_singular_values(X, mean, np.zeros(k), 0.0, axes, 1.0)
 
 
 def _centred(X: Any, mean: Array) -> LinearOperator:

@@ -8,9 +8,14 @@ from sklearn.utils import check_random_state
 
 from unsup_fast import _arrays
 from unsup_fast._tensors import BLOCK, HostRows, blocks, give, rows
-from unsup_fast.decomposition import _base, _dimension
-from unsup_fast.decomposition._solvers import Axes
-from unsup_fast.kernels.covariance import Covariance, merged
+from unsup_fast.decomposition import _base, _dimension, _save
+from unsup_fast.decomposition._solvers import (
+    Axes,
+    rounding_of_mean,
+    rounding_of_products,
+    rounding_of_svd,
+)
+from unsup_fast.kernels.covariance import Covariance, merged, too_far, unit_of
 from unsup_fast.kernels.powers import power_of_two
 from unsup_fast.kernels.precision import full_precision
 
@@ -22,8 +27,8 @@ def _middle(X: Any) -> Any:
     return sample.sort(dim=0).values[len(sample) // 2].clone()  # [D]
 
 
-def _summed(X: Any) -> tuple[Any, Any]:
-    """Return mean [D] and scatter [D, D] of the rows, float64 on the device."""
+def _summed(X: Any) -> tuple[Any, Any, float]:
+    """Return mean [D] and scatter [D, D] of the rows, float64 on the device, and its unit."""
     shift, n_columns = _middle(X), X.shape[1]
     scale = _scale(X, shift)
     sums = torch.zeros(n_columns, dtype=torch.float64, device=X.device)
@@ -35,21 +40,22 @@ def _summed(X: Any) -> tuple[Any, Any]:
             sums += block.sum(dim=0, dtype=torch.float64)
             products += block.T @ block
     products -= sums[:, None] * sums / len(X)
-    unit = 1 / scale.double()  # [D] powers of two
-    products *= unit[:, None]
-    products *= unit
+    units = 1 / scale.double()  # [D] powers of two
+    unit = unit_of(float((units * (products.diagonal() > 0)).max()), np.float64)
+    products *= (units / unit)[:, None]
+    products *= units / unit
     products = (products + products.T) / 2
     if not torch.isfinite(products).all():
-        raise OverflowError(
-            f"the covariance of X overflows {X.dtype}; divide X by its largest magnitude"
-        )
-    return shift.double() + unit * (sums / len(X)), products
+        raise ValueError(too_far(HostRows(X).dtype))
+    return shift.double() + units * (sums / len(X)), products, unit
 
 
 def scattered(X: Any, before: Covariance) -> Covariance:
     """Return mean and scatter of the rows on the host, merged with those `before`."""
-    mean, products = (value.cpu().numpy() for value in _summed(X))
-    return merged(before, Covariance(len(X), mean, products, None))
+    mean, products, unit = _summed(X)
+    return merged(
+        before, Covariance(len(X), mean.cpu().numpy(), products.cpu().numpy(), None, unit)
+    )
 
 
 def _scale(X: Any, shift: Any) -> Any:
@@ -83,10 +89,12 @@ def attributes_of(estimator: Any, X: Any, gpu: Any) -> dict[str, Any]:
     made = _base.attributes(axes, k, HostRows(found).dtype)
     if _arrays.is_tensor(X):
         made = {
-            name: torch.as_tensor(value, device=X.device) if np.ndim(value) else value
+            name: torch.as_tensor(value, device=X.device)
+            if np.ndim(value) and name not in _save.ON_HOST
+            else value
             for name, value in made.items()
         }
-    return {**made, "_mean": axes.mean, "n_samples_": axes.n_rows}
+    return {**made, "n_samples_": axes.n_rows}
 
 
 def _mean(X: Any) -> Any:
@@ -104,13 +112,33 @@ def _eigen(matrix: Any) -> tuple[Any, Any]:
     return values.flip(0), vectors.T.flip(0)
 
 
+def _centred(X: Any, dtype: Any) -> tuple[Any, Any, float]:
+    """Return centred rows in the type of X over a power of two that suits a type, mean, power."""
+    mean = _mean(X)
+    rows = X - mean  # [N, D] float64
+    reach = float(rows.abs().max())
+    if not reach <= torch.finfo(X.dtype).max:
+        raise ValueError(too_far(HostRows(X).dtype))
+    unit = unit_of(reach, dtype)
+    return (rows / unit).to(X.dtype), mean, unit
+
+
 def _of_covariance(X: Any) -> Axes:
-    mean, products = _summed(X)
+    mean, products, unit = _summed(X)
     values, vectors = _eigen(products)
     degrees = max(len(X) - 1, 1)
-    host = np.maximum((values / degrees).cpu().numpy(), 0)
-    total = float(products.trace()) / degrees
-    return Axes(len(X), mean.cpu().numpy(), host, total, lambda k: vectors[:k].cpu().numpy())
+    on_host, variances = mean.cpu().numpy(), np.maximum((values / degrees).cpu().numpy(), 0)
+    eps = torch.finfo(X.dtype).eps
+    return Axes(
+        n_rows=len(X),
+        mean=on_host,
+        variances=variances,
+        total=float(products.trace()) / degrees,
+        leading=lambda k: vectors[:k].cpu().numpy(),
+        rounding=rounding_of_products(variances[0], len(on_host), eps)
+        + rounding_of_mean(on_host, unit),
+        unit=unit,
+    )
 
 
 def _of_random(estimator: Any, X: Any, k: int) -> Axes:
@@ -118,8 +146,7 @@ def _of_random(estimator: Any, X: Any, k: int) -> Axes:
 
     Halko, Martinsson & Tropp, "Finding structure with randomness", SIAM Review 53 (2011).
     """
-    mean = _mean(X)
-    rows = (X - mean).to(X.dtype)  # [N, D]
+    rows, mean, unit = _centred(X, HostRows(X).dtype)
     wide = len(X) < X.shape[1]
     M = rows.T if wide else rows
     drawn = check_random_state(estimator.random_state).normal(
@@ -138,12 +165,29 @@ def _of_random(estimator: Any, X: Any, k: int) -> Axes:
             Q = _normalized(M.T @ Q, normalizer)
         Q = torch.linalg.qr(M @ Q).Q
         left, singular, right = torch.linalg.svd(Q.T @ M, full_matrices=False)
-        axes = (Q @ left).T if wide else right
-    values = singular.double().cpu().numpy()[:k] ** 2 / (len(X) - 1)
+        axes = (Q @ left).T[:k] if wide else right[:k]
+        # The variances of the coordinates themselves; see _solvers._ritz.
+        _, singular, turn = torch.linalg.svd(torch.linalg.qr(rows @ axes.T).R)
+        axes = turn @ axes
     total = sum(float((block.double() ** 2).sum()) for _, block in blocks(rows, X.shape[1]))
-    total /= len(X) - 1
-    host = axes[:k].cpu().numpy()
-    return Axes(len(X), mean.cpu().numpy(), values, total, lambda k: host[:k])
+    return _of_singular_values(X, mean, singular, total / (len(X) - 1), axes, unit)
+
+
+def _of_singular_values(
+    X: Any, mean: Any, singular: Any, total: float | None, axes: Any, unit: float
+) -> Axes:
+    """Return axes [k, D] by an SVD of centred rows; without a total variance, all of them."""
+    variances = singular.double().cpu().numpy() ** 2 / (len(X) - 1)
+    on_host, vectors, eps = mean.cpu().numpy(), axes.cpu().numpy(), torch.finfo(X.dtype).eps
+    return Axes(
+        n_rows=len(X),
+        mean=on_host,
+        variances=variances,
+        total=float(variances.sum()) if total is None else total,
+        leading=lambda k: vectors[:k],
+        rounding=rounding_of_svd(variances[0], min(X.shape), eps) + rounding_of_mean(on_host, unit),
+        unit=unit,
+    )
 
 
 def _normalized(Y: Any, how: str) -> Any:
@@ -155,40 +199,50 @@ def _normalized(Y: Any, how: str) -> Any:
 
 
 def _of_svd(X: Any) -> Axes:
-    mean = _mean(X)
-    _, singular, axes = torch.linalg.svd((X - mean).to(X.dtype), full_matrices=False)
-    values = singular.double().cpu().numpy() ** 2 / (len(X) - 1)
-    host = axes.cpu().numpy()
-    return Axes(len(X), mean.cpu().numpy(), values, float(values.sum()), lambda k: host[:k])
+    rows, mean, unit = _centred(X, HostRows(X).dtype)
+    _, singular, axes = torch.linalg.svd(rows, full_matrices=False)
+    return _of_singular_values(X, mean, singular, None, axes, unit)
 
 
 def _of_gram(X: Any) -> Axes:
     mean = _mean(X)
+    reach = float(torch.maximum((X.amax(dim=0) - mean).abs(), (X.amin(dim=0) - mean).abs()).max())
+    if not reach <= torch.finfo(X.dtype).max:
+        raise ValueError(too_far(HostRows(X).dtype))
+    unit = unit_of(reach, np.float64)
     products = torch.zeros((len(X), len(X)), dtype=torch.float64, device=X.device)
     size = max(1, BLOCK // len(X))
     parts = [slice(start, start + size) for start in range(0, X.shape[1], size)]
     for part in parts:
-        columns = X[:, part] - mean[part]  # [N, size] float64
+        columns = (X[:, part] - mean[part]) / unit  # [N, size] float64
         products += columns @ columns.T
-    found, vectors = _eigen(products)
+    values, vectors = _eigen(products)
 
     def leading(k: int) -> Any:
         weights = vectors[:k].T  # [N, k]
-        axes = torch.cat([(X[:, part] - mean[part]).T @ weights for part in parts])  # [D, k]
-        q, r = torch.linalg.qr(axes)
+        axes = torch.cat([((X[:, part] - mean[part]) / unit).T @ weights for part in parts])
+        q, r = torch.linalg.qr(axes)  # [D, k]
         return (q * r.diagonal().sign()).T.cpu().numpy()
 
     degrees = len(X) - 1
-    values = np.maximum((found / degrees).cpu().numpy(), 0)
-    total = float(products.trace()) / degrees
-    return Axes(len(X), mean.cpu().numpy(), values, total, leading)
+    on_host, variances = mean.cpu().numpy(), np.maximum((values / degrees).cpu().numpy(), 0)
+    return Axes(
+        n_rows=len(X),
+        mean=on_host,
+        variances=variances,
+        total=float(products.trace()) / degrees,
+        leading=leading,
+        rounding=rounding_of_products(variances[0], len(X), np.finfo(np.float64).eps)
+        + rounding_of_mean(on_host, unit),
+        unit=unit,
+    )
 
 
 def _fitted(estimator: Any, X: Any) -> tuple[Any, Any, Any]:
-    """Return axes [K, D], variances [K] and mean [D], all float64, where X is."""
-    values = (estimator.components_, estimator.explained_variance_, estimator._mean)
-    axes, variances, mean = (torch.as_tensor(value).to(X.device).double() for value in values)
-    return axes, variances, mean
+    """Return axes [K, D], deviations [K] and mean [D], all float64, where X is."""
+    values = (estimator.components_, estimator._deviations, estimator._mean)
+    axes, deviations, mean = (torch.as_tensor(value).to(X.device).double() for value in values)
+    return axes, deviations, mean
 
 
 def _wide(estimator: Any, X: Any) -> Any:
@@ -200,31 +254,30 @@ def _wide(estimator: Any, X: Any) -> Any:
 def transform(estimator: Any, X: Any, gpu: Any) -> Any:
     """Return the coordinates of rows along the axes."""
     found = rows(X, gpu, estimator, reset=False)
-    axes, variances, mean = _fitted(estimator, found)
+    axes, deviations, mean = _fitted(estimator, found)
     wide = _wide(estimator, found)
-    if estimator.whiten:
-        tiny = torch.finfo(wide).eps
-        axes = axes / variances.sqrt().clamp_min(tiny)[:, None]
     weights, shift = axes.to(wide), mean.to(wide)
     offset = ((shift.double() - mean) @ axes.T).to(wide)  # what rounding the mean left
     out = found.new_empty((len(found), len(axes)), dtype=wide)
     with full_precision():
         for start, block in blocks(found, found.shape[1]):
             out[start : start + len(block)] = (block - shift) @ weights.T + offset
+    if estimator.whiten:  # 0 along axes whose variance is no more than rounding
+        out.div_(deviations.masked_fill(deviations == 0, torch.inf))
     return give(out, X)
 
 
 def inverse_transform(estimator: Any, X: Any) -> Any:
     """Return the rows that have these coordinates."""
     found = X.detach() if _arrays.is_tensor(X) else torch.as_tensor(np.asarray(X))
-    axes, variances, mean = _fitted(estimator, found)
+    axes, deviations, mean = _fitted(estimator, found)
     if found.ndim != 2 or found.shape[1] != len(axes):
         raise ValueError(
             f"X has shape {tuple(found.shape)}; inverse_transform needs (N, {len(axes)})"
         )
     wide = _wide(estimator, found)
     if estimator.whiten:
-        axes = axes * variances.sqrt().clamp_min(torch.finfo(wide).eps)[:, None]
+        axes = axes * deviations[:, None]
     with full_precision():
         return give(found.to(wide) @ axes.to(wide) + mean.to(wide), X)
 

@@ -12,7 +12,7 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from unsup_fast import _arrays
 from unsup_fast.decomposition import _input, _save, _solvers
-from unsup_fast.decomposition._base import Projection, attributes
+from unsup_fast.decomposition._base import Projection, attributes, check_range
 from unsup_fast.kernels.covariance import Covariance
 
 
@@ -26,9 +26,10 @@ class IncrementalPCA(Projection):
     Parameters
     ----------
     n_components : int or None, default=None
-        Axes K to keep; None keeps all: as many as there are rows or columns, the fewer.
+        Axes K to keep; None keeps all: as many as there are rows or columns, the fewer. While
+        `partial_fit` has seen fewer rows, there are as many axes as rows.
     whiten : bool, default=False
-        Whether `transform` divides each coordinate by its standard deviation.
+        Whether `transform` divides each coordinate by its standard deviation, as in `PCA`.
     copy : bool, default=True
         Without effect: X is never changed.
     batch_size : int or None, default=None
@@ -42,8 +43,8 @@ class IncrementalPCA(Projection):
     ----------
     components_, explained_variance_, explained_variance_ratio_, singular_values_, mean_, \
             noise_variance_, n_components_, n_features_in_, feature_names_in_
-        As in `PCA`. The first three, `singular_values_` and `noise_variance_` are computed when
-        they are first asked for after a batch.
+        As in `PCA`, of all rows seen so far. The first three, `singular_values_` and
+        `noise_variance_` are computed when they are first asked for after a batch.
     var_ : ndarray or tensor of shape (D,)
         Variance of each column, divided by N.
     n_samples_seen_ : int
@@ -117,9 +118,10 @@ class IncrementalPCA(Projection):
         Raises
         ------
         ValueError
-            If X holds NaN or infinity, or if there are fewer axes than `n_components`.
+            If X holds NaN or infinity, if there are fewer axes than `n_components`, or if a
+            variance overflows.
         """
-        self._see(X, callback, reset=True)
+        self._see(X, callback, reset=True, least=self.n_components or 1)
         self.batch_size_ = self.batch_size or 5 * self.n_features_in_
         return self
 
@@ -130,7 +132,8 @@ class IncrementalPCA(Projection):
         Parameters
         ----------
         X : array-like, tensor, pyarrow table or Source of shape (N, D)
-            In the first call at least `n_components` rows.
+            Any number of rows, from one. Until `n_components` rows have come, `n_components_` is
+            their number.
         y : ignored
         check_input : bool, default=True
             Without effect: X is always checked.
@@ -155,11 +158,9 @@ class IncrementalPCA(Projection):
         self._see(X, None, reset=not hasattr(self, "n_samples_seen_"))
         return self
 
-    def _see(self, X: Any, callback: Any, *, reset: bool) -> None:
-        """Merge the moments of X with those of the rows seen so far."""
-        before = _input.EMPTY
-        if not reset:
-            before = Covariance(self.n_samples_seen_, self._mean, self._scatter, None)
+    def _see(self, X: Any, callback: Any, *, reset: bool, least: int = 1) -> None:
+        """Merge the moments of X with those of the rows seen so far, `least` rows in all."""
+        before = _input.EMPTY if reset else self._sums()
         gpu = _input.gpu(X, self.device)
         place: Any = None
         if gpu is not None:
@@ -175,25 +176,41 @@ class IncrementalPCA(Projection):
             self._check_components(self.n_features_in_, reset)
             found, dtype = _input.scattered(self, rows, callback, before), rows.dtype
             place = "cpu" if _arrays.is_tensor(X) else None
-        fewer = min(found.n_rows, len(found.mean))
-        if self.n_components is not None and self.n_components > found.n_rows:
+        if found.n_rows < least:
             raise ValueError(
-                f"n_components={self.n_components} must be less or equal to the batch number of "
-                f"samples {found.n_rows} for the first partial_fit call."
+                f"n_components={self.n_components} exceeds the {found.n_rows} rows of X; pass "
+                "n_components <= "
+                f"{min(found.n_rows, len(found.mean))}, or add rows by partial_fit"
             )
+        eps = float(np.finfo(dtype).eps)
         if not reset:
-            dtype = np.result_type(dtype, self._dtype)
+            dtype, eps = np.result_type(dtype, self._dtype), max(eps, self._eps)
+        degrees = max(found.n_rows - 1, 1)
+        total = float(np.sqrt(np.trace(found.scatter) / degrees)) * found.unit
+        check_range(total, total, dtype)
         self.__dict__.update(
             n_samples_seen_=found.n_rows,
-            n_components_=fewer if self.n_components is None else self.n_components,
+            n_components_=self._n_axes(found.n_rows, len(found.mean)),
             _mean=found.mean,
             _scatter=found.scatter,
+            _unit=found.unit,
+            _eps=eps,
             _dtype=np.dtype(dtype),
             _place=place,
             _later={},
         )
         self.mean_ = _arrays.on(found.mean.astype(dtype), place)
-        self.var_ = _arrays.on((found.scatter.diagonal() / found.n_rows).astype(dtype), place)
+        variances = found.scatter.diagonal() / found.n_rows * found.unit * found.unit
+        self.var_ = _arrays.on(variances.astype(dtype), place)
+
+    def _sums(self) -> Covariance:
+        """Return mean and scatter of the rows seen so far."""
+        return Covariance(self.n_samples_seen_, self._mean, self._scatter, None, self._unit)
+
+    def _n_axes(self, n_rows: int, n_columns: int) -> int:
+        """Return the number of axes of so many rows."""
+        fewer = min(n_rows, n_columns)
+        return fewer if self.n_components is None else min(self.n_components, fewer)
 
     def _check_components(self, n_columns: int, first: bool) -> None:
         """Raise unless `n_components` fits the columns and the rows seen before."""
@@ -204,7 +221,7 @@ class IncrementalPCA(Projection):
                 f"n_components={self.n_components!r} invalid for n_features={n_columns}, need "
                 "more rows than columns for IncrementalPCA processing"
             )
-        if not first and self.n_components != self.n_components_:
+        if not first and self._n_axes(self.n_samples_seen_, n_columns) != self.n_components_:
             raise ValueError(
                 f"Number of input features has changed from {self.n_components_} to "
                 f"{self.n_components} between calls to partial_fit! Try setting n_components to "
@@ -216,10 +233,15 @@ class IncrementalPCA(Projection):
         if name not in _save.LATER or "_later" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         if not self._later:
-            moments = Covariance(self.n_samples_seen_, self._mean, self._scatter, None)
-            found = attributes(_solvers.of_covariance(moments), self.n_components_, self._dtype)
+            axes = _solvers.of_covariance(self._sums(), self._eps)
+            values = attributes(axes, self.n_components_, self._dtype)
             self._later.update(
-                {later: _arrays.on(found[later], self._place) for later in _save.LATER}
+                {
+                    later: values[later]
+                    if later in _save.ON_HOST
+                    else _arrays.on(values[later], self._place)
+                    for later in _save.LATER
+                }
             )
         return self._later[name]
 
