@@ -17,12 +17,25 @@ from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import choose, native
 from unsup_fast.kernels.moments import moments
 
-__all__ = ["Covariance", "covariance", "gram", "merged", "natural", "too_far", "unit_of"]
+__all__ = [
+    "Covariance",
+    "RangeError",
+    "covariance",
+    "gram",
+    "merged",
+    "natural",
+    "too_far",
+    "unit_of",
+]
 
 SAMPLE = 100  # rows whose median is the middle of the data
 SMALL = 2.0**-60  # if no scaled column is larger, the sample misled the scale
 SAFE = 0.3  # values within 2**(+-SAFE * maxexp) have squares, and sums of them, in the type's range
 WIDE = 1 << 22  # elements of a block of transposed columns
+
+
+class RangeError(ValueError):
+    """Values lie too far from each other for a floating-point type, or their squares do."""
 
 
 class Covariance(NamedTuple):
@@ -70,7 +83,9 @@ def covariance(X: Array, *, n_threads: int | None = None, backend: str | None = 
     Raises
     ------
     TypeError, ValueError
-        If X is not such a matrix, or if a difference of two of its values overflows its type.
+        If X is not such a matrix.
+    RangeError
+        If a difference of two of its values overflows its type.
     """
     _check.matrix("X", X)
     if len(X) == 0:
@@ -99,7 +114,7 @@ def _scattered(
         mean = sums / n_rows
         products -= sums[:, None] * sums / n_rows
     if not np.isfinite(products).all():
-        raise ValueError(too_far(X.dtype))
+        raise too_far(X.dtype)
     units = 1 / scale.astype(np.float64)  # [D] powers of two
     unit = unit_of(units[products.diagonal() > 0].max(initial=0.0), np.float64)
     products *= (units / unit)[:, None]
@@ -107,9 +122,9 @@ def _scattered(
     return Covariance(n_rows, shift + units * mean, products, None, unit)
 
 
-def too_far(dtype: np.dtype[Any]) -> str:
-    """Return the message for rows whose differences overflow."""
-    return (
+def too_far(dtype: np.dtype[Any]) -> RangeError:
+    """Return the error for rows whose differences overflow."""
+    return RangeError(
         f"values of X lie farther from each other than {dtype} can hold; "
         "divide X by its largest magnitude"
     )
@@ -170,7 +185,7 @@ def merged(one: Covariance, two: Covariance) -> Covariance:
 
     Raises
     ------
-    ValueError
+    RangeError
         If the difference of the means overflows.
     """
     if one.n_rows == 0:
@@ -180,7 +195,7 @@ def merged(one: Covariance, two: Covariance) -> Covariance:
         difference = two.mean - one.mean  # [D]
         reach = max(np.abs(difference).max(), *(_deviation(part) for part in (one, two)))
     if not np.isfinite(difference).all():
-        raise ValueError(too_far(difference.dtype))
+        raise too_far(difference.dtype)
     unit = unit_of(reach, np.float64)
     scaled = difference / unit
     scatter = scaled[:, None] * scaled  # [D, D]
@@ -204,13 +219,13 @@ def _in_unit(part: Covariance, unit: float) -> Array:
 
 
 def natural(part: Covariance) -> Covariance:
-    """Return the sums with a unit of 1, or raise ValueError if the scatter overflows."""
+    """Return the sums with a unit of 1, or raise RangeError if the scatter overflows."""
     if part.unit == 1:
         return part
     with np.errstate(over="ignore"):
         scatter = _in_unit(part, 1.0)
     if not np.isfinite(scatter).all():
-        raise ValueError(
+        raise RangeError(
             f"the covariance of X overflows {scatter.dtype}; divide X by its largest magnitude"
         )
     return part._replace(scatter=scatter, unit=1.0)

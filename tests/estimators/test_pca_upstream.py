@@ -12,7 +12,8 @@ import unsup_fast.decomposition as ours
 
 # These test private functions, or the array API. test_pca_svd_solver_auto wants scikit-learn's
 # choice where that is random or slow, and test_pca_score a lower score of the same axes if `whiten`
-# is set, which has nothing to do with it.
+# is set, which has nothing to do with it. test_incremental_pca_validation wants a first batch of
+# n_components rows, which ours does not need.
 ELSEWHERE = (
     "test_infer_dim_1",
     "test_infer_dim_2",
@@ -25,9 +26,8 @@ ELSEWHERE = (
     "test_array_api_error_and_warnings_on_unsupported_params",
     "test_pca_svd_solver_auto",
     "test_pca_score",
+    "test_incremental_pca_validation",
 )
-# Our fit_transform(X) is transform(X); scikit-learn's is that of its random approximation.
-OF_THE_APPROXIMATION = ("test_pca_explained_variance_empirical", "test_pca_singular_values")
 
 
 def _upstream(name):
@@ -47,19 +47,7 @@ def _upstream(name):
     }
 
 
-def _without_randomized(test):
-    test.pytestmark = [
-        pytest.mark.parametrize(mark.args[0], [s for s in mark.args[1] if s != "randomized"]).mark
-        if mark.args[0] == "svd_solver"
-        else mark
-        for mark in test.pytestmark
-    ]
-
-
 globals().update(_upstream("test_pca"))
-for _name in OF_THE_APPROXIMATION:
-    if _name in globals():
-        _without_randomized(globals()[_name])
 globals().update(_upstream("test_incremental_pca"))
 
 

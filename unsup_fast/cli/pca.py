@@ -19,6 +19,7 @@ from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import showing
 from unsup_fast.decomposition import PCA
+from unsup_fast.kernels.covariance import RangeError
 from unsup_fast.report.numbers import count, counted, percent, real, seconds
 
 SOLVERS = ("auto", "covariance_eigh", "full", "arpack", "randomized")
@@ -138,7 +139,11 @@ def _fit(job: Job, console: Console) -> tuple[PCA, float]:
             if done == source.n_rows:
                 progress.begin("Finding the axes")
 
-        model.fit(_rows(settings.solver, source), callback=show)
+        try:
+            model.fit(_rows(settings.solver, source), callback=show)
+        except RangeError as error:
+            reason = str(error).replace(" X", " the rows")
+            raise UserError(f"{settings.data}: {reason}") from error
     for warning in caught:
         print(f"warning: {' '.join(str(warning.message).split())}", file=sys.stderr)
     return model, perf_counter() - start

@@ -14,6 +14,7 @@ from unsup_fast.blocks import Source
 from unsup_fast.decomposition import _input, _save
 from unsup_fast.decomposition._solvers import Axes
 from unsup_fast.kernels.affine import affine
+from unsup_fast.kernels.covariance import RangeError
 
 Array = npt.NDArray[Any]
 
@@ -209,10 +210,11 @@ def attributes(axes: Axes, k: int, dtype: Any) -> dict[str, Any]:
 
     Raises
     ------
-    ValueError
+    RangeError
         If a variance overflows the type of the rows.
     """
-    largest, total = np.sqrt([axes.variances.max(initial=0.0), axes.total]) * axes.unit
+    with np.errstate(over="ignore"):
+        largest, total = np.sqrt([axes.variances.max(initial=0.0), axes.total]) * axes.unit
     check_range(largest, total, dtype)
     values, rest = axes.variances[:k], axes.total - axes.variances[:k].sum()
     left = min(axes.n_rows, len(axes.mean)) - k
@@ -220,6 +222,11 @@ def attributes(axes: Axes, k: int, dtype: Any) -> dict[str, Any]:
     noise = (axes.variances[k:].sum() if known else max(rest, 0.0)) / left if left > 0 else 0.0
     share = values / axes.total if axes.total > 0 else np.zeros(k)
     deviations = np.sqrt(values) * axes.unit
+    # Neither rounding nor what coordinates themselves are rounded to near the end of the range.
+    least = max(
+        np.sqrt(axes.rounding) * axes.unit,
+        32 * np.sqrt(len(axes.mean)) * float(np.finfo(dtype).smallest_subnormal),
+    )
     return {
         "mean_": axes.mean.astype(dtype),
         "_mean": axes.mean,
@@ -229,12 +236,12 @@ def attributes(axes: Axes, k: int, dtype: Any) -> dict[str, Any]:
         "singular_values_": (deviations * np.sqrt(max(axes.n_rows - 1, 1))).astype(dtype),
         "noise_variance_": float(noise * axes.unit * axes.unit),
         "n_components_": k,
-        "_deviations": np.where(values > axes.rounding, deviations, 0.0),
+        "_deviations": np.where(deviations > least, deviations, 0.0),
     }
 
 
 def check_range(largest: float, total: float, dtype: Any) -> None:
-    """Raise ValueError if variances overflow.
+    """Raise RangeError if variances overflow.
 
     Parameters
     ----------
@@ -246,7 +253,7 @@ def check_range(largest: float, total: float, dtype: Any) -> None:
     for deviation, limit in ((largest, np.dtype(dtype)), (total, np.dtype(np.float64))):
         if deviation > np.sqrt(np.finfo(limit).max):
             advice = "" if limit == np.float64 else ", or pass float64 rows"
-            raise ValueError(
+            raise RangeError(
                 f"the variance of X overflows {limit}: its standard deviation is "
                 f"{deviation:.3g}; divide X by {deviation:.0e}{advice}"
             )

@@ -184,10 +184,10 @@ def _centred_copy(X: Array, statistics: Moments) -> tuple[Array, float]:
 
 
 def _reach(statistics: Moments, dtype: np.dtype[Any]) -> float:
-    """Return the largest distance from the mean, or raise ValueError if it overflows."""
+    """Return the largest distance from the mean, or raise RangeError if it overflows."""
     reach = float(statistics.reach.max())
     if not reach <= np.finfo(dtype).max:
-        raise ValueError(too_far(dtype))
+        raise too_far(dtype)
     return reach
 
 

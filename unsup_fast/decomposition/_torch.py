@@ -46,7 +46,7 @@ def _summed(X: Any) -> tuple[Any, Any, float]:
     products *= units / unit
     products = (products + products.T) / 2
     if not torch.isfinite(products).all():
-        raise ValueError(too_far(HostRows(X).dtype))
+        raise too_far(HostRows(X).dtype)
     return shift.double() + units * (sums / len(X)), products, unit
 
 
@@ -118,7 +118,7 @@ def _centred(X: Any, dtype: Any) -> tuple[Any, Any, float]:
     rows = X - mean  # [N, D] float64
     reach = float(rows.abs().max())
     if not reach <= torch.finfo(X.dtype).max:
-        raise ValueError(too_far(HostRows(X).dtype))
+        raise too_far(HostRows(X).dtype)
     unit = unit_of(reach, dtype)
     return (rows / unit).to(X.dtype), mean, unit
 
@@ -208,7 +208,7 @@ def _of_gram(X: Any) -> Axes:
     mean = _mean(X)
     reach = float(torch.maximum((X.amax(dim=0) - mean).abs(), (X.amin(dim=0) - mean).abs()).max())
     if not reach <= torch.finfo(X.dtype).max:
-        raise ValueError(too_far(HostRows(X).dtype))
+        raise too_far(HostRows(X).dtype)
     unit = unit_of(reach, np.float64)
     products = torch.zeros((len(X), len(X)), dtype=torch.float64, device=X.device)
     size = max(1, BLOCK // len(X))
