@@ -209,3 +209,29 @@ def test_an_interrupt_keeps_nothing(cli, data, tmp_path, monkeypatch):
     assert ran.status == 130
     assert "nothing is kept" in ran.out
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("f8", 1e300), ("f4", 1e20)])
+def test_rows_too_large_are_refused(cli, tmp_path, dtype, size):
+    rows = (np.random.default_rng(0).normal(size=(60, 4)) * size).astype(dtype)
+    np.save(tmp_path / "big.npy", rows)
+    for solver in ("auto", "full", "randomized", "arpack"):
+        ran = cli("pca", "big.npy", "-n", 2, "--solver", solver, "-o", "out", "--no-report")
+        assert ran.status == 2
+        assert ran.err.startswith("error: big.npy: the variance of the rows overflows float")
+        assert ran.err.count("\n") == 1
+        assert "divide the rows by" in ran.err
+        assert not (tmp_path / "out/summary.json").exists()
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("f8", 1e150), ("f8", 1e-300), ("f4", 1e18)])
+def test_rows_of_any_other_size_make_a_model(cli, tmp_path, dtype, size):
+    rows = (np.random.default_rng(0).normal(size=(60, 4)) * size).astype(dtype)
+    np.save(tmp_path / "rows.npy", rows)
+    ran = cli("pca", "rows.npy", "-n", 2, "--whiten", "-o", "out")
+    assert (ran.status, ran.err) == (0, "")
+    text = (tmp_path / "out/summary.json").read_text()
+    assert not {"NaN", "Infinity", "-Infinity"} & set(text.replace(",", " ").split())
+    z = np.load(tmp_path / "out/coordinates.npy")
+    np.testing.assert_allclose(z.std(axis=0, ddof=1), 1, rtol=1e-4)
+    assert PCA.load(tmp_path / "out/model.safetensors").n_components_ == 2

@@ -123,6 +123,38 @@ def test_all_axes_keep_all_there_is(n, d, solver, number):
     np.testing.assert_allclose(model.components_ @ model.components_.T, np.eye(k), atol=1e-10)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(300, 40), (40, 300)], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"svd_solver": "randomized", "iterated_power": 0},
+        {"svd_solver": "randomized", "iterated_power": 3, "n_oversamples": 2},
+        {"svd_solver": "arpack", "tol": 0.5},
+    ],
+    ids=str,
+)
+def test_variances_are_those_of_the_coordinates(options, shape, dtype):
+    """However rough the approximation, as it is of a flat spectrum, and the axes uncorrelated."""
+    X = np.random.default_rng(5).normal(size=shape).astype(dtype) + dtype(3)
+    model = PCA(6, random_state=0, **options)
+    z = model.fit_transform(X).astype(np.float64)
+    rtol = 1e-4 if dtype == np.float32 else 1e-10
+    expected = np.cov(z.T)
+    np.testing.assert_allclose(expected.diagonal(), model.explained_variance_, rtol=rtol)
+    np.testing.assert_allclose(
+        np.linalg.norm(z - z.mean(axis=0), axis=0), model.singular_values_, rtol=rtol
+    )
+    off = expected - np.diag(expected.diagonal())
+    assert np.abs(off).max() <= rtol * expected.max()
+    assert (np.diff(model.explained_variance_) <= 0).all()
+    total = X.astype(np.float64).var(axis=0, ddof=1).sum()
+    share = model.explained_variance_.astype(np.float64) / total
+    np.testing.assert_allclose(model.explained_variance_ratio_, share, rtol=rtol)
+    rest = (total - expected.trace()) / (min(shape) - 6)
+    assert model.noise_variance_ == pytest.approx(rest, rel=10 * rtol)
+
+
 @pytest.mark.parametrize("cls", [PCA, IncrementalPCA])
 def test_the_error_of_the_best_plane_is_the_variance_off_it(cls):
     """The objectives of the two derivations, largest variance and least error, sum to the whole."""

@@ -171,3 +171,29 @@ def test_bad_values_and_arguments(rows):
         model.partial_fit(stream(X, 500))
     np.testing.assert_array_equal(model.components_, before)
     assert model.n_samples_seen_ == 3000
+
+
+@pytest.mark.parametrize("sizes", [(1,) * 12, (10,) * 5, (3, 1, 46)], ids=str)
+def test_a_first_batch_may_be_small(rows, sizes, tmp_path):
+    """Until n_components rows have come there are as many axes as rows, those of PCA on them."""
+    X = np.tile(rows[:50], (1, 3)) + np.random.default_rng(1).normal(size=(50, 21))
+    model, n_seen = IncrementalPCA(20), 0
+    for size in sizes:
+        model.partial_fit(X[n_seen : n_seen + size])
+        n_seen += size
+        assert model.n_components_ == min(n_seen, 20) == len(model.components_)
+        assert model.transform(X).shape == (50, min(n_seen, 20))
+        if n_seen > 1:
+            same(model, PCA(min(n_seen, 20)).fit(X[:n_seen]), 1e-7)
+        model.save(tmp_path / "model.safetensors")
+        model = IncrementalPCA.load(tmp_path / "model.safetensors")
+    assert model.get_params()["n_components"] == 20
+
+
+def test_axes_cannot_be_more_than_the_columns_or_change_their_number(rows):
+    with pytest.raises(ValueError, match="n_components=8 invalid for n_features=7"):
+        IncrementalPCA(8).partial_fit(rows[:2])
+    model = IncrementalPCA(5).partial_fit(rows[:10])
+    with pytest.raises(ValueError, match="between calls to partial_fit"):
+        model.set_params(n_components=4).partial_fit(rows[10:20])
+    same(model.set_params(n_components=5).partial_fit(rows[10:]), PCA(5).fit(rows))

@@ -117,6 +117,15 @@ def test_randomized_as_on_the_cpu(device, dtype, shape, options):
     assert model._fit_svd_solver == "randomized"
 
 
+@pytest.mark.parametrize("shape", [(300, 40), (40, 300)], ids=str)
+def test_randomized_variances_are_those_of_the_coordinates(device, shape):
+    X = torch.from_numpy(np.random.default_rng(5).normal(size=shape)).to(device)
+    model = PCA(6, svd_solver="randomized", iterated_power=0, random_state=0).fit(X)
+    z = model.transform(X).cpu().numpy()
+    expected = np.cov(z.T)
+    np.testing.assert_allclose(expected, np.diag(model.explained_variance_.cpu()), atol=1e-10)
+
+
 def test_batches_on_a_device(device, blobs, tmp_path):
     X = torch.from_numpy(blobs).to(device)
     model, whole = IncrementalPCA(2), PCA(2).fit(X)

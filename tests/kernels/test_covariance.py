@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unsup_fast.kernels import _native
-from unsup_fast.kernels.covariance import Covariance, covariance, gram, merged, natural
+from unsup_fast.kernels.covariance import Covariance, RangeError, covariance, gram, merged, natural
 
 SHAPES = [(1, 1), (2, 3), (97, 17), (300, 16), (257, 33), (1025, 97), (12289, 7), (20, 300)]
 UNIT = {np.float32: 2.0**-24, np.float64: 2.0**-53}
@@ -127,6 +127,34 @@ def test_merged_parts_are_the_whole(cuts):
     np.testing.assert_allclose(total.mean, whole.mean, rtol=1e-13)
     np.testing.assert_allclose(total.scatter, whole.scatter, rtol=1e-12)
     np.testing.assert_array_equal(total.scatter, total.scatter.T)
+
+
+@pytest.mark.parametrize("exponent", [-1060, -900, -500, 470, 900, 1000])
+def test_a_unit_keeps_squares_in_range(exponent):
+    X = np.random.default_rng(9).normal(size=(60, 5)) + 3
+    plain, scaled = covariance(X), covariance(X * 2.0**exponent)
+    assert plain.unit == 1
+    assert np.frexp(scaled.unit)[0] == 0.5
+    ratio = scaled.unit / 2.0**exponent
+    rtol = 1e-3 if exponent < -1000 else 1e-12  # near the end of the range values have few digits
+    np.testing.assert_allclose(scaled.scatter * ratio * ratio, plain.scatter, rtol=rtol, atol=rtol)
+    parts = [covariance(part * 2.0**exponent) for part in np.split(X, [1, 20])]
+    total = merged(merged(parts[0], parts[1]), parts[2])
+    ratio = total.unit / 2.0**exponent
+    np.testing.assert_allclose(total.scatter * ratio * ratio, plain.scatter, rtol=rtol, atol=rtol)
+
+
+def test_units_of_merged_parts():
+    X = np.random.default_rng(9).normal(size=(30, 4))
+    small, large = covariance(X * 2.0**-900), covariance(X)
+    for one, two in ((small, large), (large, small)):
+        total = merged(one, two)
+        assert total.unit == 1
+        difference = large.mean[:, None] * large.mean
+        np.testing.assert_allclose(total.scatter, large.scatter + 15 * difference, atol=1e-12)
+    assert natural(small).unit == 1
+    with pytest.raises(RangeError, match="farther from each other"):
+        merged(covariance(np.full((1, 4), 1.7e308)), covariance(np.full((1, 4), -1.7e308)))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

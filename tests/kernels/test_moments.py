@@ -53,3 +53,12 @@ def test_wrong_arguments():
         moments(np.empty((3, 0)))
     with pytest.raises(TypeError, match="float32 or float64"):
         moments(np.ones((3, 3), dtype=int))
+
+
+def test_columns_whose_squares_overflow():
+    X = np.c_[np.full(5000, 1e300), np.linspace(1e200, 1e200 + 1e190, 5000)]
+    found = moments(X)
+    np.testing.assert_array_equal(found.variance[0], 0)
+    assert found.variance[1] == np.inf
+    assert found.bad is None
+    np.testing.assert_allclose(moments(X[:, :1] + [[0, 1]]).mean[0], 1e300)
