@@ -46,7 +46,7 @@ class Covariance(NamedTuple):
     mean: Array
     """[D]"""
     scatter: Array
-    """[D, D]: ``(X - mean).T @ (X - mean) / unit**2``, symmetric to the bit"""
+    """[D, D]: ``(X - mean).T @ (X - mean) / unit**2``, exactly symmetric"""
     bad: tuple[int, int] | None
     """Row and column of the first NaN or infinity, and all else is NaN; None if there is none."""
     unit: float = 1.0
@@ -130,22 +130,22 @@ def too_far(dtype: np.dtype[Any]) -> RangeError:
     )
 
 
-def unit_of(reach: float, dtype: Any) -> float:
-    """Return what to divide rows of this reach by, so that squares stay in the range of a type.
+def unit_of(largest: float, dtype: Any) -> float:
+    """Return what to divide centred rows by, so that squares stay in the range of a type.
 
     Parameters
     ----------
-    reach : float
-        Largest distance from the mean; infinity if it overflows.
+    largest : float
+        Magnitude of the largest value; infinity if it overflows.
     dtype : float32 or float64
 
     Returns
     -------
     float
-        1 where squares are in range, else the power of two next to `reach`.
+        1 where squares are in range, else the power of two next to `largest`.
     """
     most = np.finfo(dtype).maxexp
-    exponent = int(np.frexp(reach)[1]) if np.isfinite(reach) else most
+    exponent = int(np.frexp(largest)[1]) if np.isfinite(largest) else most
     if abs(exponent) <= SAFE * most:
         return 1.0
     return float(np.ldexp(1.0, np.clip(exponent, 2 - most, most - 2)))
@@ -193,10 +193,10 @@ def merged(one: Covariance, two: Covariance) -> Covariance:
     n_rows, share = one.n_rows + two.n_rows, two.n_rows / (one.n_rows + two.n_rows)
     with np.errstate(over="ignore"):
         difference = two.mean - one.mean  # [D]
-        reach = max(np.abs(difference).max(), *(_deviation(part) for part in (one, two)))
+        largest = max(np.abs(difference).max(), *(_deviation(part) for part in (one, two)))
     if not np.isfinite(difference).all():
         raise too_far(difference.dtype)
-    unit = unit_of(reach, np.float64)
+    unit = unit_of(largest, np.float64)
     scaled = difference / unit
     scatter = scaled[:, None] * scaled  # [D, D]
     scatter *= one.n_rows * share

@@ -21,7 +21,7 @@ def rows(dtype=np.float64):
 
 
 def fitted(entry, X, monkeypatch, **options):
-    """Return a model fitted by one way in, with 3 axes."""
+    """Return a model of 3 axes, fitted by one of the entry points."""
     if entry in ("incremental", "batches"):
         model = IncrementalPCA(3, **options)
         if entry == "incremental":

@@ -25,7 +25,7 @@ def pointer(X, where, value):
 
 WRONG = {
     "a negative index": lambda X: index(X, -1),
-    "an index of no column": lambda X: index(X, D),
+    "an index past the last column": lambda X: index(X, D),
     "an index far off": lambda X: index(X, 2**30),
     "indices of floats": lambda X: setattr(X, "indices", X.indices.astype(float)),
     "indices of two dimensions": lambda X: setattr(X, "indices", X.indices[:, None]),

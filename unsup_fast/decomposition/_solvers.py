@@ -91,7 +91,7 @@ def of_gram(X: Array, statistics: Moments, n_threads: int | None) -> Axes:
     """Return the axes of fewer rows than columns from their inner products."""
     n_rows, n_columns = X.shape
     mean, degrees = statistics.mean, n_rows - 1
-    unit = unit_of(_reach(statistics, X.dtype), np.float64)
+    unit = unit_of(_largest(statistics, X.dtype), np.float64)
     products = gram(X, mean, unit=unit, n_threads=n_threads)
     eigen = eigh(products)
 
@@ -176,19 +176,19 @@ def arpack(estimator: Any, X: Any, statistics: Moments | None, k: int) -> Axes:
 
 def _centred_copy(X: Array, statistics: Moments) -> tuple[Array, float]:
     """Return centred rows in the type of X, divided by a power of two, and that."""
-    unit = unit_of(_reach(statistics, X.dtype), X.dtype)
+    unit = unit_of(_largest(statistics, X.dtype), X.dtype)
     rows = X - statistics.mean
     if unit != 1:
         rows /= unit
     return rows.astype(X.dtype, copy=False), unit
 
 
-def _reach(statistics: Moments, dtype: np.dtype[Any]) -> float:
+def _largest(statistics: Moments, dtype: np.dtype[Any]) -> float:
     """Return the largest distance from the mean, or raise RangeError if it overflows."""
-    reach = float(statistics.reach.max())
-    if not reach <= np.finfo(dtype).max:
+    largest = float(statistics.reach.max())
+    if not largest <= np.finfo(dtype).max:
         raise too_far(dtype)
-    return reach
+    return largest
 
 
 def _total(rows: Array, statistics: Moments, unit: float) -> float:

@@ -113,14 +113,17 @@ def _eigen(matrix: Any) -> tuple[Any, Any]:
 
 
 def _centred(X: Any, dtype: Any) -> tuple[Any, Any, float]:
-    """Return centred rows in the type of X over a power of two that suits a type, mean, power."""
+    """Return centred rows divided by a unit that suits `dtype`, their mean, and the unit."""
     mean = _mean(X)
     rows = X - mean  # [N, D] float64
-    reach = float(rows.abs().max())
-    if not reach <= torch.finfo(X.dtype).max:
+    low, high = torch.aminmax(rows)
+    largest = float(torch.maximum(-low, high))
+    if not largest <= torch.finfo(X.dtype).max:
         raise too_far(HostRows(X).dtype)
-    unit = unit_of(reach, dtype)
-    return (rows / unit).to(X.dtype), mean, unit
+    unit = unit_of(largest, dtype)
+    if unit != 1:
+        rows /= unit
+    return rows.to(X.dtype), mean, unit
 
 
 def _of_covariance(X: Any) -> Axes:
@@ -206,10 +209,11 @@ def _of_svd(X: Any) -> Axes:
 
 def _of_gram(X: Any) -> Axes:
     mean = _mean(X)
-    reach = float(torch.maximum((X.amax(dim=0) - mean).abs(), (X.amin(dim=0) - mean).abs()).max())
-    if not reach <= torch.finfo(X.dtype).max:
+    low, high = X.amin(dim=0) - mean, X.amax(dim=0) - mean  # [D]
+    largest = float(torch.maximum(-low, high).max())
+    if not largest <= torch.finfo(X.dtype).max:
         raise too_far(HostRows(X).dtype)
-    unit = unit_of(reach, np.float64)
+    unit = unit_of(largest, np.float64)
     products = torch.zeros((len(X), len(X)), dtype=torch.float64, device=X.device)
     size = max(1, BLOCK // len(X))
     parts = [slice(start, start + size) for start in range(0, X.shape[1], size)]
@@ -222,7 +226,7 @@ def _of_gram(X: Any) -> Axes:
         weights = vectors[:k].T  # [N, k]
         axes = torch.cat([((X[:, part] - mean[part]) / unit).T @ weights for part in parts])
         q, r = torch.linalg.qr(axes)  # [D, k]
-        return (q * r.diagonal().sign()).T.cpu().numpy()
+        return torch.where(r.diagonal() < 0, -q, q).T.cpu().numpy()
 
     degrees = len(X) - 1
     on_host, variances = mean.cpu().numpy(), np.maximum((values / degrees).cpu().numpy(), 0)

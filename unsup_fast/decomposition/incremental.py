@@ -169,38 +169,38 @@ class IncrementalPCA(Projection):
 
             rows = _tensors.rows(X, gpu, self, reset=reset)
             self._check_components(rows.shape[1], reset)
-            found, dtype = _torch.scattered(rows, before), _tensors.HostRows(rows).dtype
+            sums, dtype = _torch.scattered(rows, before), _tensors.HostRows(rows).dtype
             place = _arrays.place_of(X)
         else:
             rows = _input.rows(self, X, reset=reset)
             self._check_components(self.n_features_in_, reset)
-            found, dtype = _input.scattered(self, rows, callback, before), rows.dtype
+            sums, dtype = _input.scattered(self, rows, callback, before), rows.dtype
             place = "cpu" if _arrays.is_tensor(X) else None
-        if found.n_rows < least:
+        if sums.n_rows < least:
             raise ValueError(
-                f"n_components={self.n_components} exceeds the {found.n_rows} rows of X; pass "
+                f"n_components={self.n_components} exceeds the {sums.n_rows} rows of X; pass "
                 "n_components <= "
-                f"{min(found.n_rows, len(found.mean))}, or add rows by partial_fit"
+                f"{min(sums.n_rows, len(sums.mean))}, or add rows by partial_fit"
             )
         eps = float(np.finfo(dtype).eps)
         if not reset:
             dtype, eps = np.result_type(dtype, self._dtype), max(eps, self._eps)
-        degrees = max(found.n_rows - 1, 1)
-        total = float(np.sqrt(np.trace(found.scatter) / degrees)) * found.unit
+        degrees = max(sums.n_rows - 1, 1)
+        total = float(np.sqrt(np.trace(sums.scatter) / degrees)) * sums.unit
         check_range(total, total, dtype)
         self.__dict__.update(
-            n_samples_seen_=found.n_rows,
-            n_components_=self._n_axes(found.n_rows, len(found.mean)),
-            _mean=found.mean,
-            _scatter=found.scatter,
-            _unit=found.unit,
+            n_samples_seen_=sums.n_rows,
+            n_components_=self._n_axes(sums.n_rows, len(sums.mean)),
+            _mean=sums.mean,
+            _scatter=sums.scatter,
+            _unit=sums.unit,
             _eps=eps,
             _dtype=np.dtype(dtype),
             _place=place,
             _later={},
         )
-        self.mean_ = _arrays.on(found.mean.astype(dtype), place)
-        variances = found.scatter.diagonal() / found.n_rows * found.unit * found.unit
+        self.mean_ = _arrays.on(sums.mean.astype(dtype), place)
+        variances = sums.scatter.diagonal() / sums.n_rows * sums.unit * sums.unit
         self.var_ = _arrays.on(variances.astype(dtype), place)
 
     def _sums(self) -> Covariance:
