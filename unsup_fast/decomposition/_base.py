@@ -14,7 +14,7 @@ from unsup_fast.blocks import Source
 from unsup_fast.decomposition import _input, _save
 from unsup_fast.decomposition._solvers import Axes
 from unsup_fast.kernels.affine import affine
-from unsup_fast.kernels.covariance import RangeError
+from unsup_fast.kernels.covariance import RangeError, unit_of
 
 Array = npt.NDArray[Any]
 
@@ -55,34 +55,42 @@ class Projection(
         """Return the coordinates of rows that are validated."""
         axes = _arrays.on_host(self.components_)
         wide = np.result_type(X.dtype, axes.dtype)
-        weights = np.ascontiguousarray(axes, dtype=wide)
+        before, after = self._divisors(wide)
+        weights = np.ascontiguousarray(axes / before[:, None], dtype=wide)
         if sp.issparse(X):
-            return self._whitened(X @ weights.T - (self._mean @ weights.T).astype(wide))
+            return _divided(X @ weights.T - (self._mean @ weights.T).astype(wide), after)
         if len(weights) == 0:
             return np.empty((X.shape[0], 0), wide)
         shift = self._mean.astype(wide)
         offset = ((shift - self._mean) @ weights.T).astype(wide)  # what rounding the mean left
         out = [
-            self._whitened(
+            _divided(
                 affine(
                     np.ascontiguousarray(block, dtype=wide),
                     weights,
                     shift=shift,
                     offset=offset,
                     n_threads=self.n_threads,
-                )
+                ),
+                after,
             )
             for block in _input.blocks_of(X)
         ]
         return out[0] if len(out) == 1 else np.concatenate(out)
 
-    def _whitened(self, coordinates: Array) -> Array:
-        """Divide coordinates [N, K] by the deviations, in place, if `whiten` is set."""
-        if self.whiten:
-            # An infinite divisor leaves 0 along axes whose variance is no more than rounding.
-            divisor = np.where(self._deviations > 0, self._deviations, np.inf)
-            np.divide(coordinates, divisor, out=coordinates, casting="same_kind")
-        return coordinates
+    def _divisors(self, dtype: Any) -> tuple[Array, Array | None]:
+        """Return what to divide axes and coordinates by, [K] each, None for no division.
+
+        That is the deviations if `whiten` is set, on either side; infinity, which leaves 0, along
+        axes whose variance is no more than rounding. Axes take it, which costs nothing, unless
+        the quotient leaves the range of the type.
+        """
+        if not self.whiten:
+            return np.ones(len(self._deviations)), None
+        divisors = np.where(self._deviations > 0, self._deviations, np.inf)
+        if unit_of(divisors.min(initial=np.inf), dtype) == 1 or not self._deviations.any():
+            return divisors, None
+        return np.ones(len(divisors)), divisors
 
     def inverse_transform(self, X: Any) -> Any:
         """Return the rows that have these coordinates and nothing outside the axes.
@@ -194,6 +202,13 @@ class Projection(
     @property
     def _n_features_out(self) -> int:
         return len(self.components_)
+
+
+def _divided(coordinates: Array, divisors: Array | None) -> Array:
+    """Return coordinates [N, K] divided by [K], in place."""
+    if divisors is None:
+        return coordinates
+    return np.divide(coordinates, divisors, out=coordinates, casting="same_kind")
 
 
 def flipped(axes: Any) -> Any:

@@ -258,16 +258,21 @@ def _wide(estimator: Any, X: Any) -> Any:
 def transform(estimator: Any, X: Any, gpu: Any) -> Any:
     """Return the coordinates of rows along the axes."""
     found = rows(X, gpu, estimator, reset=False)
-    axes, deviations, mean = _fitted(estimator, found)
+    axes, _, mean = _fitted(estimator, found)
     wide = _wide(estimator, found)
+    before, after = (
+        None if divisors is None else torch.from_numpy(divisors).to(found.device)
+        for divisors in estimator._divisors(torch.empty(0, dtype=wide).numpy().dtype)
+    )
+    axes = axes / before[:, None]
     weights, shift = axes.to(wide), mean.to(wide)
     offset = ((shift.double() - mean) @ axes.T).to(wide)  # what rounding the mean left
     out = found.new_empty((len(found), len(axes)), dtype=wide)
     with full_precision():
         for start, block in blocks(found, found.shape[1]):
             out[start : start + len(block)] = (block - shift) @ weights.T + offset
-    if estimator.whiten:  # 0 along axes whose variance is no more than rounding
-        out.div_(deviations.masked_fill(deviations == 0, torch.inf))
+    if after is not None:
+        out.div_(after)
     return give(out, X)
 
 
