@@ -55,7 +55,7 @@ class Axes(NamedTuple):
 
 def rounding_of_products(largest: float, size: int, eps: float) -> float:
     """Return the rounding of eigenvalues of products of rows, the largest of `size` known."""
-    return (PRODUCTS * eps + SUMS * np.sqrt(size) * EPS) * largest
+    return float((PRODUCTS * eps + SUMS * np.sqrt(size) * EPS) * largest)
 
 
 def rounding_of_svd(largest: float, size: int, eps: float) -> float:
@@ -238,7 +238,7 @@ def _centred(X: Any, mean: Array) -> LinearOperator:
     return LinearOperator(
         X.shape,
         dtype=X.dtype,
-        matvec=lambda v: X @ v - ones * (mean @ v),
+        matvec=lambda v: X @ v.ravel() - ones * (mean @ v.ravel()),  # SciPy passes [D, 1] too
         rmatvec=lambda v: transposed @ v - mean * v.sum(axis=0),
         matmat=lambda v: X @ v - ones[:, None] * (mean @ v),
         rmatmat=lambda v: transposed @ v - mean[:, None] * v.sum(axis=0),

@@ -260,11 +260,8 @@ def transform(estimator: Any, X: Any, gpu: Any) -> Any:
     found = rows(X, gpu, estimator, reset=False)
     axes, _, mean = _fitted(estimator, found)
     wide = _wide(estimator, found)
-    before, after = (
-        None if divisors is None else torch.from_numpy(divisors).to(found.device)
-        for divisors in estimator._divisors(torch.empty(0, dtype=wide).numpy().dtype)
-    )
-    axes = axes / before[:, None]
+    before, after = estimator._divisors(torch.empty(0, dtype=wide).numpy().dtype)
+    axes = axes / torch.from_numpy(before).to(found.device)[:, None]
     weights, shift = axes.to(wide), mean.to(wide)
     offset = ((shift.double() - mean) @ axes.T).to(wide)  # what rounding the mean left
     out = found.new_empty((len(found), len(axes)), dtype=wide)
@@ -272,7 +269,7 @@ def transform(estimator: Any, X: Any, gpu: Any) -> Any:
         for start, block in blocks(found, found.shape[1]):
             out[start : start + len(block)] = (block - shift) @ weights.T + offset
     if after is not None:
-        out.div_(after)
+        out.div_(torch.from_numpy(after).to(found.device))
     return give(out, X)
 
 

@@ -163,6 +163,7 @@ class IncrementalPCA(Projection):
         before = _input.EMPTY if reset else self._sums()
         gpu = _input.gpu(X, self.device)
         place: Any = None
+        dtype: Any
         if gpu is not None:
             from unsup_fast import _tensors
             from unsup_fast.decomposition import _torch
