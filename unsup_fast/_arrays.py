@@ -1,17 +1,22 @@
 """Arrays that come in and go out: NumPy, CSR, and torch tensors."""
 
 import sys
-from typing import Any
+from numbers import Number
+from typing import Any, NoReturn
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
-from sklearn import config_context
-from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from unsup_fast.blocks import check_weights, unmasked
 from unsup_fast.kernels.moments import moments
 
+Array = npt.NDArray[Any]
+
 FLOATS = (np.float64, np.float32)
+AXES = ("row", "column")
 
 
 def is_tensor(value: object) -> bool:
@@ -169,14 +174,88 @@ def rows(X: Any, *, estimator: Any = None, reset: bool = False) -> Any:
         "order": "C",
         "ensure_all_finite": False,
     }
-    X = to_numpy(X, "X")
+    X = _dense_frame(unmasked(to_numpy(X, "X"), "X"))
     if sp.issparse(X):
         check_sparse(X)
-    if estimator is None:
-        X = check_array(X, input_name="X", **options)
-    else:
-        X = validate_data(estimator, X, reset=reset, **options)
+    try:
+        if estimator is None:
+            X = check_array(X, input_name="X", **options)
+        else:
+            X = validate_data(estimator, X, reset=reset, **options)
+    except TypeError:
+        _refuse_missing(X, "X")
+        raise
     return _canonical(X) if sp.issparse(X) else np.require(X, requirements=["C", "A"])
+
+
+def _dense_frame(X: Any) -> Any:
+    """Return a pandas frame of sparse columns that scikit-learn cannot read as a dense one.
+
+    That is one whose columns leave out another value than zero, NaN by default.
+    """
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not isinstance(X, pandas.DataFrame):
+        return X
+    kinds = [kind for kind in X.dtypes if isinstance(kind, pandas.SparseDtype)]
+    if len(kinds) < X.shape[1] or all(kind.fill_value == 0 for kind in kinds):
+        return X
+    return X.sparse.to_dense()
+
+
+def _refuse_missing(value: Any, name: str) -> None:
+    """Raise ValueError if an array of objects holds pandas' NA, which NumPy cannot convert."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None:
+        return
+    missing = pandas.isna(np.asarray(value, dtype=object))
+    if np.any(missing):
+        indices = np.unravel_index(int(np.argmax(missing)), missing.shape)
+        where = ", ".join(f"{axis} {i}" for axis, i in zip(AXES, indices, strict=False))
+        raise ValueError(
+            f"{name} is missing in {where} (counted from 0); leave out such rows, or fill them in"
+        ) from None
+
+
+def weights(sample_weight: Any, n_rows: int, dtype: Any) -> Array | None:
+    """Return usable weights of the type of the rows, or None for ones.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (N,), CPU tensor, number or None
+    n_rows : int
+    dtype : dtype
+        Type of the rows, float32 or float64.
+
+    Raises
+    ------
+    ValueError
+        If they are not one for each row; otherwise see `blocks.check_weights`.
+    """
+    if sample_weight is None:
+        return None
+    name = "sample_weight"
+    if isinstance(sample_weight, Number):
+        sample_weight = np.full(n_rows, sample_weight)
+    sample_weight = unmasked(to_numpy(sample_weight, name), name)
+    options: dict[str, Any] = {
+        "ensure_2d": False,
+        "allow_nd": True,
+        "ensure_all_finite": False,
+        "ensure_min_samples": 0,
+    }
+    try:
+        checked: Array = check_array(
+            sample_weight, dtype=np.float64, order="C", input_name=name, **options
+        )
+    except TypeError:
+        _refuse_missing(sample_weight, name)
+        raise
+    if checked.shape != (n_rows,):
+        raise ValueError(
+            f"{name}.shape == {checked.shape}, expected {(n_rows,)}: pass one weight for each row"
+        )
+    check_weights(checked, name, dtype)
+    return checked.astype(dtype, copy=False)
 
 
 def check_finite(X: Any, owner: str, n_threads: int | None = None) -> Any:
@@ -185,7 +264,7 @@ def check_finite(X: Any, owner: str, n_threads: int | None = None) -> Any:
     Raises
     ------
     ValueError
-        With scikit-learn's words, and the row and column of the first bad value.
+        See `raise_bad`.
     """
     if not sp.issparse(X):
         statistics = moments(X, n_threads=n_threads)
@@ -201,13 +280,12 @@ def check_finite(X: Any, owner: str, n_threads: int | None = None) -> Any:
     return None
 
 
-def raise_bad(value: Any, row: int, column: int, owner: str) -> None:
-    """Raise scikit-learn's ValueError for a value that is not finite, and say where it is."""
-    # The user may have told scikit-learn to assume finite values; here one is known not to be.
-    with config_context(assume_finite=False):
-        try:
-            assert_all_finite(np.asarray([value]), input_name="X", estimator_name=owner)
-        except ValueError as error:
-            first, *rest = str(error).split("\n")
-            where = f"{first} The first is in row {row}, column {column} (counted from 0)."
-            raise ValueError("\n".join([where, *rest])) from None
+def raise_bad(value: Any, row: int, column: int, owner: str) -> NoReturn:
+    """Raise ValueError for a value that is not finite: what and where it is, and what to do."""
+    what, remedy = "infinity", "replace them with finite values"
+    if np.isnan(value):
+        what, remedy = "NaN", "fill them in (for example with sklearn.impute.SimpleImputer)"
+    raise ValueError(
+        f"Input X contains {what}. The first is in row {row}, column {column} (counted from 0). "
+        f"{owner} needs finite values; leave out such rows, or {remedy}."
+    )

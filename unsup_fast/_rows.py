@@ -1,6 +1,7 @@
 """What an estimator may be given: the device it computes on, and rows that come in blocks."""
 
 import sys
+import warnings
 from importlib.util import find_spec
 from os import PathLike, fspath
 from typing import Any
@@ -11,13 +12,23 @@ from unsup_fast import _arrays, blocks
 from unsup_fast.blocks import Source
 
 
-def gpu(X: Any, device: Any) -> Any:
+def gpu(X: Any, device: Any, *, fitted: bool = False) -> Any:
     """Return the torch device of the GPU that computes, or None for the CPU.
+
+    Parameters
+    ----------
+    X : object
+        Rows of any kind.
+    device : {"cpu", "cuda"} or None
+        Parameter of an estimator.
+    fitted : bool
+        Whether the estimator is fitted and X only goes through it. If the machine has no such GPU,
+        a RuntimeWarning is issued, and X is computed with where it is.
 
     Raises
     ------
     ValueError
-        If `device` is not to be had.
+        If `device` is not available.
     """
     if device is None:
         return X.device if _arrays.is_tensor(X) and X.device.type == "cuda" else None
@@ -33,6 +44,14 @@ def gpu(X: Any, device: Any) -> Any:
             if (wanted.index or 0) < torch.cuda.device_count():
                 return wanted
             reason = f"PyTorch finds {torch.cuda.device_count()} CUDA GPUs"
+        if fitted:
+            warnings.warn(
+                f"device={device!r} of the fitted model is not available: {reason}. X is computed "
+                "with where it is; call set_params(device=None) to choose that without a warning.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+            return gpu(X, None)
     raise ValueError(f"device={device!r} is not available: {reason}; pass device='cpu' or None")
 
 
@@ -95,10 +114,11 @@ def check_columns(estimator: Any, source: Source, *, reset: bool) -> None:
         if names is not None:
             estimator.feature_names_in_ = np.array(names, dtype=object)
         return
-    if source.n_columns != estimator.n_features_in_:
+    expected = getattr(estimator, "n_features_in_", source.n_columns)  # not set by hand
+    if source.n_columns != expected:
         raise ValueError(
             f"X has {source.n_columns} features, but {type(estimator).__name__} is expecting "
-            f"{estimator.n_features_in_} features as input."
+            f"{expected} features as input."
         )
     before = getattr(estimator, "feature_names_in_", None)
     if names is not None and before is not None and list(names) != before.tolist():

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from unsup_fast._arrays import check_sparse
@@ -13,11 +14,35 @@ from unsup_fast.blocks._mapped import refuse_shrunk, watch
 
 Array = npt.NDArray[Any]
 
+AXES = ("row", "column")
+
+
+def unmasked(value: Any, name: str) -> Any:
+    """Return a masked array without masked entries as a plain one, and the rest as it is.
+
+    Raises
+    ------
+    DataError
+        If an entry is masked, which makes it a missing value.
+    """
+    if not isinstance(value, np.ma.MaskedArray):
+        return value
+    masked = np.ma.getmaskarray(value)
+    if masked.any():
+        indices = np.unravel_index(int(masked.argmax()), masked.shape)
+        where = ", ".join(f"{axis} {i}" for axis, i in zip(AXES, indices, strict=False))
+        raise DataError(
+            f"{name} is masked, that is missing, in {where or 'its only entry'} (counted from 0); "
+            "leave out such rows, or fill them in"
+        )
+    return value.data
+
 
 def dense(
     name: str, kind: str, X: Array, notes: tuple[str, ...] = (), paths: tuple[Path, ...] = ()
 ) -> Feed:
     """Return the feed of an array [N, D], or of images [N, H, W] or [N, H, W, C]."""
+    X = unmasked(X, name)
     dtype = number_type(X.dtype, name)
     if X.ndim not in (2, 3, 4):
         raise DataError(f"{name}: has shape {times(X.shape)}; rows x columns are needed")

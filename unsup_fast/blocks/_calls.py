@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast.blocks._arrays import unmasked
 from unsup_fast.blocks._feed import DataError, Feed, Piece, matrix, number_type, skip, times
 
 Array = npt.NDArray[Any]
@@ -60,7 +61,7 @@ def _matrices(call: Callable[[], Iterable[Any]]) -> Iterator[Array]:
             f"the function returned {type(given).__name__}; it must return an iterator of matrices"
         )
     for number, one in enumerate(given):
-        found = np.asarray(one)
+        found = np.asarray(unmasked(one, f"{NAME}: matrix {number}"))
         if found.ndim != 2:
             raise DataError(
                 f"{NAME}: matrix {number} has shape {times(found.shape)}; rows x columns are needed"

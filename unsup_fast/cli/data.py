@@ -90,9 +90,9 @@ def read_weights(settings: DataSettings, weights: str | None, source: Source) ->
         rows = blocks.source(
             settings.data, columns=column, header=settings.header, separator=settings.separator
         )
-        vector = blocks.weights_from(settings.data, rows.whole()[:, 0])
+        vector = blocks.weights_from(settings.data, rows.whole()[:, 0], source.dtype)
     else:
-        vector = blocks.read_vector(weights, source.n_rows_of_data)
+        vector = blocks.read_vector(weights, source.n_rows_of_data, source.dtype)
     return vector if source.row_indices is None else vector[source.row_indices]
 
 

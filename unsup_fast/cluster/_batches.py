@@ -62,12 +62,6 @@ class Draws:
 
     def __init__(self, n_rows: int, sample_weight: Array | None, dtype: Any) -> None:
         weight = np.ones(n_rows, dtype) if sample_weight is None else sample_weight
-        if weight.min() < 0:
-            row = int(np.argmax(weight < 0))
-            raise ValueError(
-                f"sample_weight[{row}]={weight[row]} is negative; rows are drawn by weight, so "
-                "pass weights >= 0"
-            )
         with np.errstate(over="ignore"):
             total = weight.sum()
         share = weight / (total if np.isfinite(total) else weight.sum(dtype=np.float64))

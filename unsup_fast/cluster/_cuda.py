@@ -109,10 +109,7 @@ def problem(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> tuple[Probl
     shift = sample.sort(dim=0).values[len(sample) // 2].clone()  # [D]
     variance, farthest = _variance(rows, shift)  # [D]
     _input.check_range(farthest, HostRows(rows).dtype)
-    if not np.isfinite(variance.sum() * n_rows):
-        raise ValueError(
-            f"the squared distances of X overflow {rows.dtype}; divide X by its largest magnitude"
-        )
+    _input.check_squares(variance, HostRows(rows), _arrays.on_host(weight))
     tol = float(estimator.tol * variance.mean())
     made = Problem(
         rows, weight, shift, estimator.max_iter, tol, lambda value: give(value, X), estimator.metric

@@ -11,7 +11,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
 from unsup_fast import _arrays, _seeding
-from unsup_fast.blocks import Source
+from unsup_fast.blocks import Source, unmasked
 from unsup_fast.cluster import _input, _parallel
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.cluster._streams import Stream
@@ -76,7 +76,8 @@ def start(
 
 def given(init: Any, X: Any, n_clusters: int) -> Array:
     """Return the user's centroids as an ndarray of the type of X, or raise ValueError."""
-    centers: Array = check_array(_arrays.on_host(init), dtype=X.dtype, order="C", input_name="init")
+    init = unmasked(_arrays.on_host(init), "init")
+    centers: Array = check_array(init, dtype=X.dtype, order="C", input_name="init")
     for size, wanted, what in (
         (centers.shape[0], n_clusters, "clusters"),
         (centers.shape[1], X.shape[1], "features of the data"),

@@ -9,7 +9,6 @@ import scipy.sparse as sp
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import gen_batches
 from sklearn.utils.sparsefuncs import mean_variance_axis
-from sklearn.utils.validation import _check_sample_weight
 
 from unsup_fast import _arrays, _seeding
 from unsup_fast._rows import check_columns, gpu, source_of
@@ -52,23 +51,8 @@ def check_device(device: Any) -> None:
 
 
 def weights(sample_weight: Any, X: Any) -> Array | None:
-    """Return usable weights of the type of X, or None for ones.
-
-    Raises
-    ------
-    ValueError
-        If they do not fit X, are not finite, or sum to zero.
-    """
-    if sample_weight is None:
-        return None
-    sample_weight = _arrays.to_numpy(sample_weight, "sample_weight")
-    checked: Array = _check_sample_weight(sample_weight, X, dtype=X.dtype)
-    total = checked.sum(dtype=np.float64)
-    if total == 0 or not np.isfinite(total):
-        raise ValueError(
-            f"sample_weight sums to {total}; pass finite weights whose sum is not zero"
-        )
-    return checked
+    """Return usable weights of the type of X, or None for ones; see `_arrays.weights`."""
+    return _arrays.weights(sample_weight, X.shape[0], X.dtype)
 
 
 def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]:
@@ -95,10 +79,7 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
         if moments is not None and X is not given:
             moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
     variance = mean_variance_axis(X, axis=0)[1] if moments is None else moments.variance
-    if not np.isfinite(variance.sum() * n_rows):
-        raise ValueError(
-            f"the squared distances of X overflow {X.dtype}; divide X by its largest magnitude"
-        )
+    check_squares(variance, X, sample_weight)
     sample = _sample(X)
     origin = _middle(sample)
     tol = float(estimator.tol * variance.mean())
@@ -134,6 +115,19 @@ def check_range(farthest: float, dtype: Any) -> None:
             f"values of X lie up to {farthest:.3g} from their median, beyond {dtype}; "
             "divide X by its largest magnitude, or pass float64"
         )
+
+
+def check_squares(variance: Array, X: Any, sample_weight: Array | None) -> None:
+    """Raise ValueError if the summed squared distances of X, in float64, may overflow."""
+    largest = 1.0 if sample_weight is None else max(1.0, float(sample_weight.max()))
+    with np.errstate(over="ignore"):
+        total = variance.sum() * X.shape[0] * largest
+    if not np.isfinite(total):
+        what, remedy = "the squared distances of X", "divide X by its largest magnitude"
+        if largest > 1:
+            what += " times sample_weight"
+            remedy = "divide X and sample_weight by their largest magnitudes"
+        raise ValueError(f"{what} overflow {X.dtype}; {remedy}")
 
 
 def batch(estimator: Any, X: Any, sample_weight: Any) -> Passes:

@@ -301,7 +301,7 @@ class KMeans(
         ndarray or tensor of shape (N,), int32
         """
         check_is_fitted(self)
-        gpu = _input.gpu(X, self.device)
+        gpu = _input.gpu(X, self.device, fitted=True)
         if gpu is not None:
             from unsup_fast.cluster import _cuda
 
@@ -336,7 +336,7 @@ class KMeans(
         ndarray or tensor of shape (N, K)
         """
         check_is_fitted(self)
-        gpu = _input.gpu(X, self.device)
+        gpu = _input.gpu(X, self.device, fitted=True)
         if gpu is not None:
             from unsup_fast.cluster import _cuda
 
@@ -362,7 +362,7 @@ class KMeans(
         sample_weight : array-like of shape (N,), optional
         """
         check_is_fitted(self)
-        gpu = _input.gpu(X, self.device)
+        gpu = _input.gpu(X, self.device, fitted=True)
         if gpu is not None:
             from unsup_fast.cluster import _cuda
 

@@ -41,7 +41,7 @@ class Projection(
         ndarray or tensor of shape (N, n_components_)
         """
         check_is_fitted(self)
-        gpu = _input.gpu(X, self.device)
+        gpu = _input.gpu(X, self.device, fitted=True)
         if gpu is not None:
             from unsup_fast.decomposition import _torch
 
@@ -104,7 +104,7 @@ class Projection(
         ndarray or tensor of shape (N, D)
         """
         check_is_fitted(self)
-        if _input.gpu(X, self.device) is not None:
+        if _input.gpu(X, self.device, fitted=True) is not None:
             from unsup_fast.decomposition import _torch
 
             return _torch.inverse_transform(self, X)
@@ -174,7 +174,7 @@ class Projection(
         ndarray or tensor of shape (N,), float64
         """
         check_is_fitted(self)
-        gpu = _input.gpu(X, self.device)
+        gpu = _input.gpu(X, self.device, fitted=True)
         if gpu is not None:
             from unsup_fast.decomposition import _torch
 

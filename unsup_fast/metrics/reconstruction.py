@@ -60,7 +60,7 @@ def reconstruction_error(X: Any, model: Any, *, sample_weight: Any = None) -> fl
     measure = _measure(model)
     source = _source(X)
     named = _check_columns(model, source)
-    weight = _weights(sample_weight, source)
+    weight = _arrays.weights(_arrays.on_host(sample_weight), source.n_rows, np.float64)
     step = max(1, BLOCK // source.n_columns)
     error, n_rows = 0.0, 0
     with closing(source.blocks()) as found, warnings.catch_warnings():
@@ -149,21 +149,3 @@ def _check_columns(model: Any, source: blocks.Source) -> bool:
             f"on {', '.join(before)}; pass the same ones in this order"
         )
     return True
-
-
-def _weights(sample_weight: Any, source: blocks.Source) -> Array | None:
-    if sample_weight is None:
-        return None
-    given = np.asarray(_arrays.on_host(sample_weight), dtype=np.float64)
-    if given.shape != (source.n_rows,):
-        raise ValueError(
-            f"sample_weight has shape {given.shape}; pass one weight for each of the "
-            f"{source.n_rows} rows"
-        )
-    wrong = ~(np.isfinite(given) & (given >= 0))
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ValueError(f"sample_weight[{row}] is {given[row]}; weights are finite and >= 0")
-    if not given.any():
-        raise ValueError("sample_weight is zero for all rows; at least one must be above")
-    return given

@@ -96,6 +96,15 @@ def from_precisions(precisions: Array, covariance_type: str) -> tuple[Array, Arr
     return covariances_of(factors, covariance_type), np.ascontiguousarray(factors)
 
 
+def factors_of(covariances: Array, covariance_type: str) -> Array:
+    """Return the factors of the precisions of covariances that are positive definite."""
+    if covariance_type not in MATRICES:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return 1 / np.sqrt(covariances)
+    inverse: Array = np.linalg.inv(np.linalg.cholesky(covariances))  # lower triangular
+    return np.triu(np.swapaxes(inverse, -1, -2))
+
+
 def covariances_of(factors: Array, covariance_type: str) -> Array:
     """Return the covariances that have these factors."""
     if covariance_type not in MATRICES:

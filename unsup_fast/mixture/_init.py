@@ -9,6 +9,7 @@ import numpy.typing as npt
 from sklearn.utils import check_array
 
 from unsup_fast import _arrays, _seeding
+from unsup_fast.blocks import unmasked
 from unsup_fast.kernels.em import Em
 from unsup_fast.mixture._covariance import MATRICES, factored, from_precisions
 from unsup_fast.mixture._em import Mixture, Problem, maximised
@@ -69,8 +70,9 @@ def given(estimator: Any, n_columns: int) -> Given:
 
 
 def _numbers(value: Any, name: str) -> Array:
+    value = unmasked(_arrays.on_host(value), name)
     array: Array = check_array(
-        _arrays.on_host(value), dtype=np.float64, ensure_2d=False, allow_nd=True, input_name=name
+        value, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name=name
     )
     return np.ascontiguousarray(array)
 
@@ -181,7 +183,8 @@ def _found(
         means = np.tile(rows.moments.mean, (n_components, 1))
 
         def shares(block: Any) -> dict[str, Any]:
-            drawn = random_state.uniform(size=(len(block), n_components)).astype(rows.dtype)
+            drawn = random_state.uniform(size=(len(block), n_components))
+            drawn = drawn.astype(rows.computed_in)
             drawn /= drawn.sum(axis=1)[:, None]
             return {"resp": drawn}
 

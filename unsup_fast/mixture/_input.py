@@ -1,21 +1,16 @@
 """What goes into a mixture: rows in memory, in blocks or on a GPU, and their weights."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
-from sklearn.utils.validation import _check_sample_weight
 
 from unsup_fast import _arrays
 from unsup_fast._rows import check_columns, gpu, source_of
 from unsup_fast.kernels import threads
 from unsup_fast.kernels.moments import Moments
 from unsup_fast.mixture._em import Problem
-from unsup_fast.mixture._passes import HOST, Place, Rows, Single
-
-Array = npt.NDArray[Any]
+from unsup_fast.mixture._passes import HOST, MODERATE, OVERFLOW, Place, Rows, Single
 
 
 class Checked(NamedTuple):
@@ -30,12 +25,8 @@ class Checked(NamedTuple):
 
 def rows(estimator: Any, X: Any, *, reset: bool) -> Checked:
     """Validate rows; moments are not needed, and on a GPU not found, where nothing is fitted."""
-    there = gpu(X, estimator.device)
-    if sp.issparse(X):
-        raise TypeError(
-            "Sparse data was passed, but a mixture needs dense rows; pass X.toarray(), or "
-            "unsup_fast.blocks.source(X), which makes blocks of them dense one at a time"
-        )
+    there = gpu(X, estimator.device, fitted=not reset)
+    _refuse_sparse(X)
     if there is not None:
         from unsup_fast import _tensors
         from unsup_fast.mixture import _cuda
@@ -49,32 +40,28 @@ def rows(estimator: Any, X: Any, *, reset: bool) -> Checked:
         X = source if source.array is None else source.whole()
         return Checked(X, X.dtype, source.moments, HOST)
     X = _arrays.rows(X, estimator=estimator, reset=reset)
+    _refuse_sparse(X)  # what scikit-learn makes of a frame of sparse columns
     found = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
     return Checked(X, X.dtype, found, HOST)
+
+
+def _refuse_sparse(X: Any) -> None:
+    if sp.issparse(X):
+        raise TypeError(
+            "Sparse data was passed, but a mixture needs dense rows; pass X.toarray() (of a pandas "
+            "frame X.sparse.to_dense()), or unsup_fast.blocks.source(X) of a SciPy matrix, which "
+            "makes blocks of them dense one at a time"
+        )
 
 
 def weights(sample_weight: Any, rows: Checked) -> Any:
     """Return usable weights of the type of the rows, and where they are, or None for ones.
 
-    Raises
-    ------
-    ValueError
-        If they do not fit the rows, are negative or not finite, or sum to zero.
+    See `_arrays.weights`.
     """
-    if sample_weight is None:
-        return None
     on_device = rows.place is not HOST
-    convert = _arrays.on_host if on_device else partial(_arrays.to_numpy, name="sample_weight")
-    X = np.broadcast_to(np.zeros((), rows.dtype), rows.X.shape)
-    checked: Array = np.ascontiguousarray(
-        _check_sample_weight(convert(sample_weight), X, dtype=rows.dtype)
-    )
-    if (checked < 0).any():
-        row = int((checked < 0).argmax())
-        raise ValueError(f"sample_weight of row {row} is {checked[row]}; weights must be >= 0")
-    total = checked.sum(dtype=np.float64)
-    if total == 0:
-        raise ValueError("sample_weight sums to 0; pass weights whose sum is not zero")
+    given = _arrays.on_host(sample_weight) if on_device else sample_weight
+    checked = _arrays.weights(given, rows.X.shape[0], rows.dtype)
     return _arrays.on(checked, rows.X.device if on_device else None)
 
 
@@ -88,29 +75,51 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> Problem:
             f"n_samples = {n_rows}; pass more rows" + (f" or n_components <= {n_rows}" * (k > 2))
         )
     assert found.moments is not None
-    if not np.isfinite(found.moments.variance).all():
-        raise ValueError("the squares of X overflow; divide X by its largest magnitude")
+    checked = weights(sample_weight, found)
+    _check_squares(found.moments, found.dtype, checked, n_rows)
+    wide = found.dtype == np.float32 and _is_wide(found.moments, estimator.reg_covar)
     return Problem(
-        _rows(estimator, found, sample_weight, Single if k == 1 else Rows),
+        _rows(estimator, found, checked, Single if k == 1 else Rows, wide),
         float(estimator.reg_covar),
         float(estimator.tol),
         int(estimator.max_iter),
     )
 
 
+def _is_wide(moments: Moments, reg_covar: float) -> bool:
+    """Whether float32 does not hold squares of the rows, or of the columns on one scale."""
+    largest = float(moments.reach.max())
+    deviations = np.sqrt(moments.variance)
+    smallest = max(deviations[deviations > 0].min(initial=largest), np.sqrt(reg_covar))
+    vanishing = largest > 0 and smallest < 1 / MODERATE
+    return bool(largest > min(MODERATE, MODERATE * smallest) or vanishing)
+
+
+def _check_squares(moments: Moments, dtype: Any, sample_weight: Any, n_rows: int) -> None:
+    """Raise ValueError if sums of squared distances between rows may overflow float64."""
+    weights = _arrays.on_host(sample_weight)
+    total = n_rows if weights is None else max(n_rows, float(weights.sum(dtype=np.float64)))
+    with np.errstate(over="ignore"):
+        bound = ((2 * moments.reach) ** 2).sum() * total
+    if not np.isfinite(bound):
+        raise ValueError(OVERFLOW.format(dtype))
+
+
 def fitted(estimator: Any, X: Any, sample_weight: Any = None) -> Rows:
     """Validate rows and weights for a fitted model."""
-    return _rows(estimator, rows(estimator, X, reset=False), sample_weight, Rows)
+    found = rows(estimator, X, reset=False)
+    return _rows(estimator, found, weights(sample_weight, found), Rows, wide=False)
 
 
-def _rows(estimator: Any, found: Checked, sample_weight: Any, made: type[Rows]) -> Rows:
-    return made(
+def _rows(estimator: Any, found: Checked, sample_weight: Any, kind: type[Rows], wide: bool) -> Rows:
+    return kind(
         found.X,
         found.dtype,
         found.moments,
-        weights(sample_weight, found),
+        sample_weight,
         estimator.covariance_type,
         estimator.chunk_size,
         threads.effective(estimator.n_threads),
         found.place,
+        wide,
     )

@@ -18,6 +18,9 @@ from unsup_fast.mixture._covariance import log_determinants
 Array = npt.NDArray[Any]
 
 BLOCK = 1 << 20  # elements of the responsibilities of a block: 8 MiB
+MODERATE = 2.0**48  # ratios and magnitudes up to this have squares that float32 holds
+OVERFLOW = "the squares of X overflow {}; divide X by its largest magnitude"
+LEAST_VARIANCE = 1e-290  # of which factors and precisions are finite
 
 
 class Place(NamedTuple):
@@ -68,6 +71,9 @@ class Rows:
         Rows of X, if it is no source, that are taken at once; None for all.
     n_threads : int
     place : Place
+    wide : bool
+        Whether float32 rows are computed with in float64, a block at a time, because their squares
+        do not fit in float32. `em` changes to that by itself if a sum overflows.
     """
 
     def __init__(
@@ -80,12 +86,14 @@ class Rows:
         chunk_size: int | None,
         n_threads: int,
         place: Place = HOST,
+        wide: bool = False,
     ) -> None:
         self.X, self.moments, self.sample_weight = X, moments, sample_weight
         self.covariance_type, self.n_threads = covariance_type, n_threads
         self.chunk_size, self.dtype, self.place = chunk_size, dtype, place
         self.n_rows, self.n_columns = X.shape
         self.eps = float(np.finfo(dtype).eps)
+        self.wide = wide
 
     @cached_property
     def least(self) -> Array:
@@ -99,7 +107,7 @@ class Rows:
         lost = self.eps if self.covariance_type == "tied" else 0.0
         far: Array = np.maximum(tiny.eps * (np.abs(mean) + reach), lost * reach)
         far[far == 0] = far.max() or tiny.eps
-        least: Array = np.maximum(far**2, tiny.tiny)
+        least: Array = np.maximum(far**2, LEAST_VARIANCE)
         return least
 
     @property
@@ -114,19 +122,43 @@ class Rows:
         weights = self.weights_on_host
         return float(self.n_rows) if weights is None else float(weights.sum(dtype=np.float64))
 
+    @property
+    def may_widen(self) -> bool:
+        """Whether float64 would hold more than what the rows are computed with in."""
+        return not self.wide and self.dtype == np.float32
+
+    @property
+    def computed_in(self) -> np.dtype[Any]:
+        """Type of the blocks."""
+        return np.dtype(np.float64) if self.wide else self.dtype
+
     def blocks(self, most: int | None = None) -> Iterator[tuple[slice, Any, Any]]:
         """Yield where rows are, the rows, and their weights or None; no more than `most` rows."""
+        if self.wide:
+            most = min(most or BLOCK, max(1, BLOCK // self.n_columns))
         for where, block in _blocks(self.X, self.chunk_size):
             step = len(block) if most is None else most
             for start in range(where.start, where.stop, step):
                 part = slice(start, min(start + step, where.stop))
                 rows = block[part.start - where.start : part.stop - where.start]
-                weight = self.sample_weight
-                yield part, rows, None if weight is None else weight[part]
+                weight = None if self.sample_weight is None else self.sample_weight[part]
+                if self.wide:
+                    rows, weight = _doubles(rows), _doubles(weight)
+                yield part, rows, weight
 
     def em(self, weights: Array, means: Array, factors: Array) -> Em:
-        """Return the likelihood of the rows under a mixture and the moments about its means."""
-        return summed(self.passes(weights, means, factors))
+        """Return the likelihood of the rows under a mixture and the moments about its means.
+
+        Raises
+        ------
+        ValueError
+            If a sum overflows float64.
+        """
+        total = summed(self.passes(weights, means, factors))
+        if self.may_widen and not is_finite(total):
+            self.wide = True
+            total = summed(self.passes(weights, means, factors))
+        return _checked(total)
 
     def passes(self, weights: Array, means: Array, factors: Array, **options: Any) -> Iterator[Em]:
         """Yield what `kernels.em` finds of each block under a mixture."""
@@ -143,10 +175,31 @@ class Rows:
                 **options,
             )
 
+    def evaluated(self, weights: Array, means: Array, factors: Array, **options: Any) -> list[Em]:
+        """Return `passes` without moments, in float64 if densities of the rows overflow float32."""
+        options = {"moments": False, **options}
+        parts = list(self.passes(weights, means, factors, **options))
+        if self.may_widen and not all(np.isfinite(part.log_likelihood) for part in parts):
+            self.wide = True
+            parts = [
+                part._replace(
+                    log_prob=_narrowed(part.log_prob, self.dtype),
+                    resp=_narrowed(part.resp, self.dtype),
+                )
+                for part in self.passes(weights, means, factors, **options)
+            ]
+        return parts
+
     def given(self, means: Array, shares: Callable[[Any], dict[str, Any]]) -> Em:
-        """Return the moments about `means` for responsibilities or labels of a block's rows."""
+        """Return the moments about `means` for responsibilities or labels of a block's rows.
+
+        Raises
+        ------
+        ValueError
+            If a sum overflows float64.
+        """
         most = max(1, BLOCK // len(means))
-        return summed(
+        total = summed(
             self.place.moments_given(
                 block,
                 means,
@@ -157,10 +210,14 @@ class Rows:
             )
             for _, block, weight in self.blocks(most)
         )
+        if not is_finite(total._replace(log_likelihood=0.0)):
+            raise ValueError(OVERFLOW.format(self.dtype))
+        return total
 
     def take(self, rows: Array) -> Array:
         """Return rows [M, D]."""
-        return self.place.take(self.X, rows)
+        taken = self.place.take(self.X, rows)
+        return taken.astype(np.float64) if self.wide else taken
 
 
 class Single(Rows):
@@ -169,8 +226,8 @@ class Single(Rows):
     Every responsibility is one, so no iteration reads the rows. `sums` are about `about`, [1, D].
     """
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self.about = self.moments.mean[None]  # [1, D]
         zeros = np.zeros(min(BLOCK, self.n_rows), dtype=np.int32)
         self.sums = self.given(self.about, lambda block: {"labels": zeros[: len(block)]})
@@ -199,7 +256,38 @@ class Single(Rows):
             - self.n_columns / 2 * np.log(2 * np.pi)
         )
         likelihood = total * constant - squares / 2
-        return Em(likelihood, total, weight, moved, second, None, None, None)
+        return _checked(Em(likelihood, total, weight, moved, second, None, None, None))
+
+
+def _doubles(value: Any) -> Any:
+    """Return an array or tensor in float64; None stays None."""
+    if value is None:
+        return None
+    return value.double() if _arrays.is_tensor(value) else value.astype(np.float64)
+
+
+def _narrowed(value: Any, dtype: Any) -> Any:
+    """Return an array or tensor in the type of the rows, float32; None stays None."""
+    if value is None:
+        return None
+    with np.errstate(over="ignore", under="ignore"):
+        return value.float() if _arrays.is_tensor(value) else value.astype(dtype)
+
+
+def _checked(total: Em) -> Em:
+    if not is_finite(total):
+        raise ValueError(
+            "the log-likelihood of X under the mixture overflows float64, because a row lies too "
+            "far from all components; divide X by its largest magnitude, or pass means_init and "
+            "precisions_init that fit X, or a larger reg_covar"
+        )
+    return total
+
+
+def is_finite(found: Em) -> bool:
+    """Whether the likelihood and the moments, as far as they were asked for, are finite."""
+    moments = [value for value in found[2:5] if value is not None]
+    return bool(np.isfinite(found.log_likelihood)) and all(np.isfinite(v).all() for v in moments)
 
 
 def log_weights(weights: Array) -> Array:

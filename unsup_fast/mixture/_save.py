@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from unsup_fast.mixture._attributes import dtype_of, parameters
 from unsup_fast.mixture._covariance import MATRICES
 from unsup_fast.mixture._em import Mixture
 from unsup_fast.storage.estimators import Layout, Saved
@@ -17,6 +18,9 @@ STATE: dict[str, type] = {
     "lower_bounds_": list,
     "dtype": str,
 }
+# Missing if the attributes were set by hand; a bound of minus infinity, before any iteration, is
+# left out, since JSON has no such number.
+OPTIONAL = frozenset({"n_iter_", "converged_", "lower_bound_", "lower_bounds_"})
 MATRIX = {"full": "KDD", "tied": "DD", "diag": "KD", "spherical": "K"}
 
 
@@ -30,14 +34,22 @@ class SavedMixture(Saved):
         matrix = MATRIX[self.covariance_type], np.float64
         arrays = {"weights": ("K", np.float64), "means": ("KD", np.float64)}
         arrays |= {"covariances": matrix, "factors": matrix}
-        return Layout(arrays, {"K": "n_components", "D": "n_features_in_"}, STATE)
+        return Layout(arrays, {"K": "n_components", "D": "n_features_in_"}, STATE, OPTIONAL)
 
     def _content(self) -> tuple[dict[str, Any], dict[str, Any]]:
         this: Any = self
-        exact = this._exact()
+        mixture = parameters(this)
+        k, d = mixture.means.shape
+        if k != this.n_components:
+            raise ValueError(
+                f"means_ has {k} rows, but n_components={this.n_components}; call "
+                f"set_params(n_components={k}) before save"
+            )
         state = {name: getattr(self, name) for name in STATE if hasattr(self, name)}
-        arrays = {name: getattr(exact, name) for name in self._layout.arrays}
-        return arrays, state | {"dtype": str(this._dtype)}
+        if not np.isfinite(state.get("lower_bound_", 0.0)):
+            del state["lower_bound_"]
+        arrays = {name: getattr(mixture, name) for name in self._layout.arrays}
+        return arrays, state | {"n_features_in_": d, "dtype": str(dtype_of(this))}
 
     def _fault(self, arrays: dict[str, Any], state: dict[str, Any]) -> str | None:
         factors = arrays["factors"]
@@ -51,6 +63,8 @@ class SavedMixture(Saved):
 
     def _take(self, path: Any, arrays: dict[str, Any], state: dict[str, Any]) -> None:
         dtype = state.pop("dtype")
+        if "n_iter_" in state:
+            state.setdefault("lower_bound_", -np.inf)
         super()._take(path, {}, state)
         this: Any = self
         this._set(Mixture(**arrays), dtype, None)

@@ -14,8 +14,8 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from unsup_fast import _arrays
-from unsup_fast.kernels.em import COVARIANCE_TYPES, Em
-from unsup_fast.mixture import _covariance, _init, _input, _runs, _save
+from unsup_fast.kernels.em import COVARIANCE_TYPES
+from unsup_fast.mixture import _attributes, _covariance, _init, _input, _runs, _save
 from unsup_fast.mixture._em import Iteration, Mixture, Run
 
 Array = npt.NDArray[Any]
@@ -73,7 +73,8 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
     Attributes
     ----------
     weights_ : ndarray or tensor of shape (K,)
-        Shares of the components, of the type of X like all arrays here.
+        Shares of the components, of the type of X like all arrays here (float64 if float32 cannot
+        hold one of these).
     means_ : ndarray or tensor of shape (K, D)
     covariances_ : ndarray or tensor
         "full" (K, D, D), "tied" (D, D), "diag" (K, D), "spherical" (K,).
@@ -98,7 +99,13 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
     Notes
     -----
     Parameters are kept in float64 beside the attributes, and used where these were not changed
-    since the fit: rounded to float32, a mean of 10,000 is off by 0.0005.
+    since the fit: rounded to float32, a mean of 10,000 is off by 0.0005. Attributes may be set by
+    hand, without a fit too: `weights_`, `means_` and `precisions_cholesky_`, or in place of that
+    `precisions_` or `covariances_`.
+
+    Finite rows give finite attributes: float32 rows whose squares float32 cannot hold are computed
+    with in float64, and so are the attributes then. If the squares overflow float64, ValueError
+    says so.
 
     A covariance that stops being positive definite (constant columns, repeated rows, a component
     that shrinks onto one row, with a `reg_covar` too small for them) is raised just enough to go
@@ -133,7 +140,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "covariance_type": [StrOptions(set(COVARIANCE_TYPES))],
         "tol": [Interval(Real, 0.0, None, closed="left")],
-        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [Interval(Real, 0.0, 1e290, closed="both")],  # what factors can be taken of
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "init_params": [StrOptions({"kmeans", "random", "random_from_data", "k-means++"})],
@@ -270,7 +277,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
 
     def _before(self, n_columns: int) -> Mixture:
         """Return the mixture of the fit before, if it can be gone on with."""
-        before, k, d = self._exact(), self.n_components, n_columns
+        before, k, d = _attributes.parameters(self), self.n_components, n_columns
         shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
         wanted = ((k, d), shapes[self.covariance_type])
         if (before.means.shape, before.factors.shape) != wanted:
@@ -290,35 +297,11 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
 
     def _set(self, mixture: Mixture, dtype: Any, place: Any) -> None:
         """Set the attributes: tensors on the torch device `place`, or arrays if that is None."""
-        self._mixture, self._dtype = mixture, np.dtype(dtype)
-        public = {
-            "weights_": mixture.weights,
-            "means_": mixture.means,
-            "covariances_": mixture.covariances,
-            "precisions_cholesky_": mixture.factors,
-            "precisions_": _covariance.precisions_of(mixture.factors, self.covariance_type),
-        }
-        with np.errstate(over="ignore", under="ignore"):
-            for name, value in public.items():
-                setattr(self, name, _arrays.on(value.astype(dtype), place))
-
-    def _exact(self) -> Mixture:
-        """Return the mixture in float64, or what the attributes were changed to since the fit."""
-
-        def chosen(public: Any, kept: Array) -> Array:
-            given = _arrays.on_host(public)
-            with np.errstate(over="ignore", under="ignore"):
-                if np.array_equal(given, kept.astype(self._dtype)):
-                    return kept
-            return np.ascontiguousarray(given, dtype=np.float64)
-
-        kept = self._mixture
-        return Mixture(
-            chosen(self.weights_, kept.weights),
-            chosen(self.means_, kept.means),
-            chosen(self.covariances_, kept.covariances),
-            chosen(self.precisions_cholesky_, kept.factors),
-        )
+        self._mixture = mixture
+        values = _attributes.public(mixture, self.covariance_type, dtype)
+        self._dtype = values["means_"].dtype
+        for name, value in values.items():
+            setattr(self, name, _arrays.on(value, place))
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit and return the most probable component of each row; parameters as in `fit`."""
@@ -327,10 +310,15 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
     def _passed(self, X: Any, name: str | None, sample_weight: Any = None) -> Any:
         """Return an array of `em` for all rows, or (likelihood, weight) if `name` is None."""
         check_is_fitted(self)
-        rows, mixture = _input.fitted(self, X, sample_weight), self._exact()
+        mixture = _attributes.parameters(self)
+        rows, n_columns = _input.fitted(self, X, sample_weight), mixture.means.shape[1]
+        if rows.n_columns != n_columns:
+            raise ValueError(
+                f"X has {rows.n_columns} features, but {type(self).__name__} is expecting "
+                f"{n_columns} features as input."
+            )
         options: dict[str, Any] = {} if name is None else {f"return_{name}": True}
-        parameters = mixture.weights, mixture.means, mixture.factors
-        found: list[Em] = list(rows.passes(*parameters, moments=False, **options))
+        found = rows.evaluated(mixture.weights, mixture.means, mixture.factors, **options)
         if name is None:
             return sum(part.log_likelihood for part in found), sum(part.weight for part in found)
         return rows.place.joined([getattr(part, name) for part in found], X)
@@ -408,7 +396,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         return float(-2 * likelihood + 2 * self._n_parameters())
 
     def _n_parameters(self) -> int:
-        k, d = (int(size) for size in self.means_.shape)
+        k, d = _attributes.parameters(self).means.shape
         return _covariance.n_parameters(self.covariance_type, k, d) + d * k + k - 1
 
     def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
@@ -435,9 +423,12 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
                 f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one "
                 "sample."
             )
-        mixture, kind = self._exact(), self.covariance_type
+        mixture, kind = _attributes.parameters(self), self.covariance_type
         random_state = check_random_state(self.random_state)
-        counts = random_state.multinomial(n_samples, mixture.weights)  # [K]
+        shares = mixture.weights / max(
+            1.0, mixture.weights.sum()
+        )  # rounded by hand, they may not fit
+        counts = random_state.multinomial(n_samples, shares)  # [K]
         drawn = []
         for k, (mean, count) in enumerate(zip(mixture.means, counts, strict=True)):
             covariance = mixture.covariances if kind == "tied" else mixture.covariances[k]
