@@ -282,7 +282,8 @@ def check_finite(X: Any, owner: str, n_threads: int | None = None) -> Any:
 
 def raise_bad(value: Any, row: int, column: int, owner: str) -> NoReturn:
     """Raise ValueError for a value that is not finite: what and where it is, and what to do."""
-    what, remedy = "infinity", "replace them with finite values"
+    dtype = np.asarray(value).dtype
+    what, remedy = f"infinity or a value too large for {dtype!r}", "replace them"
     if np.isnan(value):
         what, remedy = "NaN", "fill them in (for example with sklearn.impute.SimpleImputer)"
     raise ValueError(

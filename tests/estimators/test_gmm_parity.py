@@ -215,7 +215,7 @@ def test_bad_arguments(rows, options, message):
         (np.zeros(611), "zero"),
         (np.linspace(-1, 1, 611), "sample_weight of row 0 is -1.0; weights must be >= 0"),
         (np.ones(3), "sample_weight.shape == "),
-        (np.full(611, np.inf), "infinity"),
+        (np.full(611, np.inf), "sample_weight of row 0 is inf; weights must be >= 0 and finite"),
     ],
 )
 def test_bad_weights(rows, weight, message):

@@ -15,6 +15,7 @@ import torch
 from unsup_fast import _arrays, _tensors
 from unsup_fast._tensors import HostRows, blocks, give
 from unsup_fast.cluster import _init, _input, _lloyd, _parallel, _sphere_cuda
+from unsup_fast.cluster._centers import centers_of, origin_of
 from unsup_fast.cluster._lloyd import Iteration, Run
 from unsup_fast.cluster._sphere import COST, rounding
 from unsup_fast.kernels.assign import Assigned, assign
@@ -332,9 +333,9 @@ class _Later:
 def _fitted(estimator: Any, X: Any, gpu: Any) -> tuple[Any, Any, Any]:
     """Validate rows for a fitted model; return rows, centroids and shift of the wider type."""
     rows = _rows(X, gpu, estimator)
-    centers = torch.as_tensor(estimator.cluster_centers_).to(gpu)
+    centers = torch.from_numpy(centers_of(estimator, rows.shape[1])).to(gpu)
     wide = torch.promote_types(rows.dtype, centers.dtype)
-    shift = torch.from_numpy(estimator._origin).to(gpu, wide)
+    shift = torch.from_numpy(origin_of(estimator)).to(gpu, wide)
     return rows.to(wide), centers.to(wide).contiguous(), shift
 
 

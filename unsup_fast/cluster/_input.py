@@ -13,6 +13,7 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 from unsup_fast import _arrays, _seeding
 from unsup_fast._rows import check_columns, gpu, source_of
 from unsup_fast.blocks import Source
+from unsup_fast.cluster._centers import centers_of, origin_of
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.cluster._pruning import Passes
 from unsup_fast.cluster._sphere import COST, unit_rows
@@ -183,16 +184,17 @@ def fitted(estimator: Any, X: Any) -> tuple[Any, Array, Array | None]:
     if source is not None:
         check_columns(estimator, source, reset=False)
         X = rows_of(source, estimator.metric)
+        centers = centers_of(estimator, X.shape[1])
     else:
         X = _arrays.rows(X, estimator=estimator)
         moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
+        centers = centers_of(estimator, X.shape[1])
         if estimator.metric == "cosine":
             X = unit_rows(X)
         elif moments is not None:
-            _check_reach(X, moments, estimator._origin)
-    centers = _arrays.on_host(estimator.cluster_centers_)
+            _check_reach(X, moments, origin_of(estimator))
     wide = np.result_type(X.dtype, centers.dtype)
-    shift = None if sp.issparse(X) else estimator._origin.astype(wide)
+    shift = None if sp.issparse(X) else origin_of(estimator).astype(wide)
     rows = X if isinstance(X, Source) else X.astype(wide, copy=False)
     return rows, np.ascontiguousarray(centers, dtype=wide), shift
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from unsup_fast.cluster._centers import centers_of, origin_of
 from unsup_fast.storage.estimators import Layout, Saved, generator_from, generator_state
 
 _CENTERS: dict[str, tuple[str, Any]] = {
@@ -18,7 +19,8 @@ KMEANS = Layout(
     {**_CENTERS, "inertia_history_": ("I", np.float64), "n_changed_history_": ("I", np.int64)},
     _SIZES,
     _STATE,
-    frozenset({"cluster_sizes_"}),  # missing after two interrupts
+    # cluster_sizes_ is missing after two interrupts, all of these if centroids were set by hand.
+    frozenset({"cluster_sizes_", "inertia_", "n_iter_", "inertia_history_", "n_changed_history_"}),
     "cluster_centers_",
 )
 MINI_BATCH = Layout(
@@ -41,6 +43,23 @@ class SavedClusters(Saved):
 
     def _content(self) -> tuple[dict[str, Any], dict[str, Any]]:
         arrays, state = super()._content()
+        this: Any = self
+        centers = centers_of(this)
+        if len(centers) != this.n_clusters:
+            raise ValueError(
+                f"cluster_centers_ has {len(centers)} rows, but n_clusters={this.n_clusters}; call "
+                f"set_params(n_clusters={len(centers)}) before save"
+            )
+        missing = sorted(this._layout.arrays.keys() - this._layout.optional - arrays.keys())
+        if missing not in ([], ["_origin"]):
+            raise ValueError(
+                f"this {type(self).__name__} has centroids set by hand, and no counts to go on "
+                "with; call fit or partial_fit before save, or save a KMeans with these centroids"
+            )
+        if len(arrays.get("cluster_sizes_", centers)) != len(centers):  # of another fit
+            del arrays["cluster_sizes_"]
+        arrays |= {"cluster_centers_": centers, "_origin": origin_of(this).astype(centers.dtype)}
+        state["n_features_in_"] = centers.shape[1]
         generator = state.pop("_random_state", None)
         # A generator of the user's is not ours to copy.
         if generator is not None and isinstance(getattr(self, "random_state", None), Integral):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -429,11 +429,14 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
             1.0, mixture.weights.sum()
         )  # rounded by hand, they may not fit
         counts = random_state.multinomial(n_samples, shares)  # [K]
+        # Of wildly different columns a fitted covariance looks indefinite to NumPy's check.
+        is_fitted = mixture.covariances is getattr(self, "_mixture", mixture).covariances
+        check: Literal["ignore", "warn"] = "ignore" if is_fitted else "warn"
         drawn = []
         for k, (mean, count) in enumerate(zip(mixture.means, counts, strict=True)):
             covariance = mixture.covariances if kind == "tied" else mixture.covariances[k]
             if kind in _covariance.MATRICES:
-                drawn.append(random_state.multivariate_normal(mean, covariance, int(count)))
+                drawn.append(random_state.multivariate_normal(mean, covariance, int(count), check))
             else:
                 noise = random_state.standard_normal(size=(count, len(mean)))
                 drawn.append(mean + noise * np.sqrt(covariance))

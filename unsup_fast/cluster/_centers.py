@@ -1,0 +1,51 @@
+"""Centroids of a fitted model, also of one whose centroids were set by hand."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import check_array
+
+from unsup_fast import _arrays
+from unsup_fast.blocks import unmasked
+
+Array = npt.NDArray[Any]
+
+
+def centers_of(estimator: Any, n_columns: int | None = None) -> Array:
+    """Return `cluster_centers_` as an array [K, D], float32 or float64.
+
+    Parameters
+    ----------
+    estimator : KMeans
+    n_columns : int, optional
+        Columns of the rows that are to be labelled.
+
+    Raises
+    ------
+    ValueError
+        If they are not finite numbers in a matrix, or have other columns than the rows.
+    """
+    name = "cluster_centers_"
+    value = unmasked(_arrays.on_host(estimator.cluster_centers_), name)
+    centers: Array = check_array(value, dtype=_arrays.FLOATS, input_name=name)
+    if n_columns is not None and centers.shape[1] != n_columns:
+        raise ValueError(
+            f"X has {n_columns} features, but {type(estimator).__name__} is expecting "
+            f"{centers.shape[1]} features as input."
+        )
+    return centers
+
+
+def origin_of(estimator: Any) -> Array:
+    """Return the point [D] that distances are measured from: the middle of the rows of the fit.
+
+    If the centroids were set by hand without a fit, it is their own middle.
+    """
+    origin: Array | None = getattr(estimator, "_origin", None)
+    centers = centers_of(estimator)
+    if origin is not None and origin.shape == centers.shape[1:]:
+        return origin
+    half = len(centers) // 2
+    middle: Array = np.partition(centers, half, axis=0)[half]
+    return middle
