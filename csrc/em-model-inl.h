@@ -101,11 +101,8 @@ struct EmModel {
         }
     }
 
-    // A scaled spread has a smaller exponent, so that products of rows far from the means hold.
-    static constexpr int kRoom = std::numeric_limits<T>::max_exponent * 2 / 5;
-
     // The exponent of a typical residual: half way between those of the smallest and the largest
-    // spread, as far as that leaves room; without factors that of some rows about the first mean.
+    // spread; without factors that of some rows about the first mean.
     static int exponent(const EmIn<T>& in) {
         double smallest = kInfinity<double>, largest = 0;
         const auto see = [&](double spread) {
@@ -122,9 +119,7 @@ struct EmModel {
                 for (int64_t j = 0; j < in.d; ++j)
                     see(std::abs(double(in.x[i * step * in.d + j]) - in.means[j]));
         }
-        if (largest == 0) return 0;
-        const int most = std::ilogb(largest);
-        return std::max((std::ilogb(smallest) + most) >> 1, most - kRoom);
+        return largest > 0 ? (std::ilogb(smallest) + std::ilogb(largest)) >> 1 : 0;
     }
 
     void set_constants(const EmIn<T>& in) {

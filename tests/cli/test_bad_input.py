@@ -180,7 +180,10 @@ OPTIONS = {
     "weights file": (["-k", 2, "--weights", "no.npy"], "--weights no.npy: no such file"),
     "weights shape": (["-k", 2, "--weights", "data.npy"], "10 weights are needed"),
     "weights below zero": (["-k", 2, "--weights", "w.npy"], "the weight of row 3 is -1.0"),
-    "weights all zero": (["-k", 2, "--weights", "z.npy"], "the weight of every row is 0; at least one"),
+    "weights all zero": (
+        ["-k", 2, "--weights", "z.npy"],
+        "the weight of every row is 0",
+    ),
     "text too short": (["-k", 2, "--text", "short.txt"], "has 3 lines, data.npy has 10 rows"),
     "no text": (["-k", 2, "--text", "no.txt"], "no.txt: no such file"),
     "images": (["-k", 2, "--images", "2x3"], "--images 2x3: is 6 values, rows have 4"),

@@ -212,3 +212,27 @@ def test_every_shape_has_a_report(cli, tmp_path, shape, covariance):
         ran = cli("gmm", "d.npy", *words, "-o", "i", "--images", "3x4")
         assert ran.status == 0, ran.err
         assert "Standard deviations of component 0" in (tmp_path / "i/report.html").read_text()
+
+
+def test_squares_out_of_range(cli, tmp_path, results):
+    """Of float32 the mixture is finite, and so is its JSON; of float64 one line says what to do."""
+    rows = np.random.default_rng(0).random((60, 4))
+    narrow = rows.astype(np.float32)
+    narrow[0] = 1e20
+    np.save(tmp_path / "narrow.npy", narrow)
+    np.save(tmp_path / "wide.npy", rows * 1e300)
+    assert cli("gmm", "narrow.npy", "-k", 2, "-o", "out", "--quiet").status == 0
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    summary = json.loads((tmp_path / "out/summary.json").read_text(), parse_constant=refuse)
+    assert np.isfinite(summary["result"]["bic"])
+    model = GaussianMixture.load(tmp_path / "out/model.safetensors")
+    assert np.isfinite(model.covariances_).all()
+    for command, what in (("gmm", "squares"), ("kmeans", "squared distances")):
+        ran = cli(command, "wide.npy", "-k", 2, "-o", "other")
+        assert ran.status == 2
+        said = f"error: the {what} of wide.npy overflow float64; divide wide.npy by its largest mag"
+        assert said in ran.err
+        assert ran.err.count("\n") == 1

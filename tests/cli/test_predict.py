@@ -174,3 +174,15 @@ def test_bad_input(cli, model, blobs, tmp_path, name):
     assert said in ran.err
     assert ran.err.count("\n") == 1
     assert not (tmp_path / "n.npy").exists()
+
+
+def test_a_model_that_was_fitted_on_a_gpu(cli, tmp_path, data, blobs):
+    for name, model in (
+        ("gmm", GaussianMixture(2, random_state=0)),
+        ("kmeans", KMeans(2, random_state=0)),
+    ):
+        expected = model.fit(blobs[0]).predict(blobs[0])
+        model.set_params(device="cuda").save(tmp_path / f"{name}.safetensors")
+        ran = cli("predict", f"{name}.safetensors", data, "-o", f"{name}.npy")
+        assert (ran.status, ran.err) == (0, "")
+        np.testing.assert_array_equal(np.load(tmp_path / f"{name}.npy"), expected)

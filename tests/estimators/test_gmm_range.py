@@ -48,7 +48,7 @@ def test_float32_whose_squares_do_not_fit(rows, covariance_type, scale, given_as
     X = (rows * scale).astype(np.float32)
     options = {
         "covariance_type": covariance_type,
-        "means_init": X[[0, -1]],
+        "means_init": X[[0, -1]].astype(np.float64),
         "weights_init": [0.5, 0.5],
         "precisions_init": {
             "full": np.tile(np.eye(3), (2, 1, 1)),
@@ -77,7 +77,7 @@ def test_float32_whose_squares_do_not_fit(rows, covariance_type, scale, given_as
 
 @pytest.mark.parametrize("covariance_type", TYPES)
 def test_columns_of_wildly_different_scale(rows, covariance_type):
-    scales = np.array([1e18, 1.0, 1e-18])
+    scales = np.array([1e20, 1.0, 1e-20])
     X = (rows * scales).astype(np.float32)
     model = GaussianMixture(covariance_type=covariance_type, reg_covar=0.0).fit(X)
     wide = X.astype(np.float64)

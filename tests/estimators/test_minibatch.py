@@ -263,7 +263,7 @@ def test_huge_weights():
 def test_negative_weights(blobs):
     weight = np.ones(300)
     weight[[7, 9]] = -1
-    with pytest.raises(ValueError, match="sample_weight of row 7 is -1.0; weights must be >= 0"):
+    with pytest.raises(ValueError, match=r"sample_weight of row 7 is -1\.0; weights must be >= "):
         MiniBatchKMeans(3).fit(blobs, sample_weight=weight)
 
 

@@ -85,7 +85,7 @@ def test_one_sentence(name, weight):
 
 @pytest.mark.parametrize("value", [-1.0, float("nan")])
 def test_one_number_for_all_rows(value):
-    with pytest.raises(ValueError, match=f"sample_weight of row 0 is {value}; weights must be >= 0"):
+    with pytest.raises(ValueError, match=f"sample_weight of row 0 is {value}; weights must be "):
         KMeans(2).fit(ROWS, sample_weight=value)
     assert KMeans(2).fit(ROWS, sample_weight=2).inertia_ > 0
 

@@ -392,10 +392,11 @@ def _merged(parts: list[tuple[int, Moments]]) -> Moments:
         return parts[0][1]
     count, first = parts[0]
     mean, squares = first.mean, first.variance * count
-    for more, found in parts[1:]:
-        apart, total = found.mean - mean, count + more
-        mean = mean + apart * (more / total)
-        squares = squares + found.variance * more + apart**2 * (count * more / total)
-        count = total
+    with np.errstate(over="ignore", invalid="ignore"):  # who needs the variance looks at it
+        for more, found in parts[1:]:
+            apart, total = found.mean - mean, count + more
+            mean = mean + apart * (more / total)
+            squares = squares + found.variance * more + apart**2 * (count * more / total)
+            count = total
     reach = np.max([found.reach + np.abs(found.mean - mean) for _, found in parts], axis=0)
     return Moments(mean, squares / count, None, reach * (1 + 4 * np.finfo(np.float64).eps))

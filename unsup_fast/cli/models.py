@@ -51,8 +51,9 @@ def load(path: Path, method: str) -> Any:
         kind = getattr(import_module(f"unsup_fast.{ROOMS[name]}"), name)
         if not hasattr(kind, method):
             raise UserError(f"{path}: holds a {name}, and {INSTEAD[method]}")
-        return kind.load(path)
+        model = kind.load(path)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such model file") from error
     except ValueError as error:
         raise UserError(str(error)) from error
+    return model.set_params(device=None)  # rows of a file are on the host

@@ -12,7 +12,7 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from unsup_fast import _arrays, _seeding
 from unsup_fast._rows import check_columns, gpu, source_of
-from unsup_fast.blocks import Source
+from unsup_fast.blocks import DataError, Source
 from unsup_fast.cluster._centers import centers_of, origin_of
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.cluster._pruning import Passes
@@ -59,6 +59,7 @@ def weights(sample_weight: Any, X: Any) -> Array | None:
 def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]:
     """Validate what `fit` is given; return the problem and the middle of the rows."""
     source = source_of(X)
+    name = "X" if source is None else source.name
     if source is None:
         X = _arrays.rows(X, estimator=estimator, reset=True)
         moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
@@ -80,13 +81,13 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
         if moments is not None and X is not given:
             moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
     variance = mean_variance_axis(X, axis=0)[1] if moments is None else moments.variance
-    check_squares(variance, X, sample_weight)
+    check_squares(variance, X, sample_weight, name)
     sample = _sample(X)
     origin = _middle(sample)
     tol = float(estimator.tol * variance.mean())
     shift = None if moments is None else origin
     if moments is not None:
-        _check_reach(X, moments, origin)
+        _check_reach(X, moments, origin, name)
     workers = threads.effective(estimator.n_threads)
     may_prune = getattr(estimator, "algorithm", "lloyd") != "lloyd"
     passes: Passes
@@ -97,7 +98,7 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
     return Problem(passes, estimator.max_iter, tol, estimator.metric), origin
 
 
-def _check_reach(X: Any, moments: Moments, origin: Array) -> None:
+def _check_reach(X: Any, moments: Moments, origin: Array, name: str = "X") -> None:
     """Raise ValueError if a difference of a row and the origin overflows the type of X."""
     farthest = float((moments.reach + np.abs(moments.mean - origin)).max())
     if farthest > float(np.finfo(X.dtype).max):  # which it may be by the slack of the reach
@@ -106,29 +107,29 @@ def _check_reach(X: Any, moments: Moments, origin: Array) -> None:
             float(np.maximum(rows.max(axis=0) - point, point - rows.min(axis=0)).max())
             for _, rows in parts(X, X.dtype)
         )
-    check_range(farthest, X.dtype)
+    check_range(farthest, X.dtype, name)
 
 
-def check_range(farthest: float, dtype: Any) -> None:
-    """Raise ValueError if a distance from the median, in float64, is too large for the type."""
+def check_range(farthest: float, dtype: Any, name: str = "X") -> None:
+    """Raise DataError if a distance from the median, in float64, is too large for the type."""
     if farthest > float(np.finfo(dtype).max):
-        raise ValueError(
-            f"values of X lie up to {farthest:.3g} from their median, beyond {dtype}; "
-            "divide X by its largest magnitude, or pass float64"
+        raise DataError(
+            f"values of {name} lie up to {farthest:.3g} from their median, beyond {dtype}; "
+            f"divide {name} by its largest magnitude, or pass float64"
         )
 
 
-def check_squares(variance: Array, X: Any, sample_weight: Array | None) -> None:
-    """Raise ValueError if the summed squared distances of X, in float64, may overflow."""
+def check_squares(variance: Array, X: Any, sample_weight: Array | None, name: str = "X") -> None:
+    """Raise DataError if the summed squared distances of X, in float64, may overflow."""
     largest = 1.0 if sample_weight is None else max(1.0, float(sample_weight.max()))
     with np.errstate(over="ignore"):
         total = variance.sum() * X.shape[0] * largest
     if not np.isfinite(total):
-        what, remedy = "the squared distances of X", "divide X by its largest magnitude"
+        what, remedy = f"the squared distances of {name}", f"divide {name} by its largest magnitude"
         if largest > 1:
             what += " times sample_weight"
-            remedy = "divide X and sample_weight by their largest magnitudes"
-        raise ValueError(f"{what} overflow {X.dtype}; {remedy}")
+            remedy = f"divide {name} and the weights by their largest magnitudes"
+        raise DataError(f"{what} overflow {X.dtype}; {remedy}")
 
 
 def batch(estimator: Any, X: Any, sample_weight: Any) -> Passes:

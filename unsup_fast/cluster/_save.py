@@ -19,8 +19,7 @@ KMEANS = Layout(
     {**_CENTERS, "inertia_history_": ("I", np.float64), "n_changed_history_": ("I", np.int64)},
     _SIZES,
     _STATE,
-    # cluster_sizes_ is missing after two interrupts, all of these if centroids were set by hand.
-    frozenset({"cluster_sizes_", "inertia_", "n_iter_", "inertia_history_", "n_changed_history_"}),
+    frozenset({"cluster_sizes_", "inertia_"}),  # missing after two interrupts, or set by hand
     "cluster_centers_",
 )
 MINI_BATCH = Layout(
@@ -50,6 +49,10 @@ class SavedClusters(Saved):
                 f"cluster_centers_ has {len(centers)} rows, but n_clusters={this.n_clusters}; call "
                 f"set_params(n_clusters={len(centers)}) before save"
             )
+        if this._layout is KMEANS and "n_iter_" not in state:  # no fit: centroids set by hand
+            state["n_iter_"] = 0
+            arrays["inertia_history_"] = np.zeros(0)
+            arrays["n_changed_history_"] = np.zeros(0, np.int64)
         missing = sorted(this._layout.arrays.keys() - this._layout.optional - arrays.keys())
         if missing not in ([], ["_origin"]):
             raise ValueError(

@@ -7,6 +7,7 @@ import scipy.sparse as sp
 
 from unsup_fast import _arrays
 from unsup_fast._rows import check_columns, gpu, source_of
+from unsup_fast.blocks import DataError
 from unsup_fast.kernels import threads
 from unsup_fast.kernels.moments import Moments
 from unsup_fast.mixture._em import Problem
@@ -21,6 +22,8 @@ class Checked(NamedTuple):
     dtype: np.dtype[Any]
     moments: Moments | None
     place: Place
+    name: str = "X"
+    """What errors call them."""
 
 
 def rows(estimator: Any, X: Any, *, reset: bool) -> Checked:
@@ -38,7 +41,7 @@ def rows(estimator: Any, X: Any, *, reset: bool) -> Checked:
     if source is not None:
         check_columns(estimator, source, reset=reset)
         X = source if source.array is None else source.whole()
-        return Checked(X, X.dtype, source.moments, HOST)
+        return Checked(X, X.dtype, source.moments, HOST, source.name)
     X = _arrays.rows(X, estimator=estimator, reset=reset)
     _refuse_sparse(X)  # what scikit-learn makes of a frame of sparse columns
     found = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
@@ -76,7 +79,7 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> Problem:
         )
     assert found.moments is not None
     checked = weights(sample_weight, found)
-    _check_squares(found.moments, found.dtype, checked, n_rows)
+    _check_squares(found, found.moments, checked)
     wide = found.dtype == np.float32 and _is_wide(found.moments, estimator.reg_covar)
     return Problem(
         _rows(estimator, found, checked, Single if k == 1 else Rows, wide),
@@ -95,14 +98,14 @@ def _is_wide(moments: Moments, reg_covar: float) -> bool:
     return bool(largest > min(MODERATE, MODERATE * smallest) or vanishing)
 
 
-def _check_squares(moments: Moments, dtype: Any, sample_weight: Any, n_rows: int) -> None:
-    """Raise ValueError if sums of squared distances between rows may overflow float64."""
-    weights = _arrays.on_host(sample_weight)
+def _check_squares(rows: Checked, moments: Moments, sample_weight: Any) -> None:
+    """Raise DataError if sums of squared distances between rows may overflow float64."""
+    n_rows, weights = rows.X.shape[0], _arrays.on_host(sample_weight)
     total = n_rows if weights is None else max(n_rows, float(weights.sum(dtype=np.float64)))
     with np.errstate(over="ignore"):
         bound = ((2 * moments.reach) ** 2).sum() * total
     if not np.isfinite(bound):
-        raise ValueError(OVERFLOW.format(dtype))
+        raise DataError(OVERFLOW.format(rows.name, rows.dtype))
 
 
 def fitted(estimator: Any, X: Any, sample_weight: Any = None) -> Rows:

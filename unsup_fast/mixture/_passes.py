@@ -9,7 +9,7 @@ import numpy.typing as npt
 from unsup_fast import _arrays, _seeding
 from unsup_fast._cached import cached_property
 from unsup_fast._seeding import parts
-from unsup_fast.blocks import Source
+from unsup_fast.blocks import DataError, Source
 from unsup_fast.kernels.assign import assign
 from unsup_fast.kernels.em import Em, em, moments_given
 from unsup_fast.kernels.seed import seed
@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 BLOCK = 1 << 20  # elements of the responsibilities of a block: 8 MiB
 MODERATE = 2.0**48  # ratios and magnitudes up to this have squares that float32 holds
-OVERFLOW = "the squares of X overflow {}; divide X by its largest magnitude"
+OVERFLOW = "the squares of {0} overflow {1}; divide {0} by its largest magnitude"
 LEAST_VARIANCE = 1e-290  # of which factors and precisions are finite
 
 
@@ -151,7 +151,7 @@ class Rows:
 
         Raises
         ------
-        ValueError
+        DataError
             If a sum overflows float64.
         """
         total = summed(self.passes(weights, means, factors))
@@ -195,24 +195,40 @@ class Rows:
 
         Raises
         ------
-        ValueError
+        DataError
             If a sum overflows float64.
         """
         most = max(1, BLOCK // len(means))
         total = summed(
-            self.place.moments_given(
-                block,
-                means,
-                self.covariance_type,
-                sample_weight=weight,
-                n_threads=self.n_threads,
-                **shares(block),
-            )
+            self._moments_given(block, means, weight, shares(block))
             for _, block, weight in self.blocks(most)
         )
         if not is_finite(total._replace(log_likelihood=0.0)):
-            raise ValueError(OVERFLOW.format(self.dtype))
+            raise DataError(OVERFLOW.format("X", self.dtype))
         return total
+
+    def _moments_given(self, block: Any, means: Array, weight: Any, shares: dict[str, Any]) -> Em:
+        """Return the moments of a block; by the reference, in float64, if the kernel overflows.
+
+        The kernel brings typical distances near one, and so others of the block out of range if
+        they differ by more than 1e30, in float64 1e230.
+        """
+        options: dict[str, Any] = {"sample_weight": weight, "n_threads": self.n_threads, **shares}
+        found = self.place.moments_given(block, means, self.covariance_type, **options)
+        if self.place is not HOST or is_finite(found._replace(log_likelihood=0.0)):
+            return found
+        step = max(1, BLOCK // means.size)
+        return summed(
+            moments_given(
+                block[start : start + step],
+                means,
+                self.covariance_type,
+                sample_weight=None if weight is None else weight[start : start + step],
+                backend="ref",
+                **{name: value[start : start + step] for name, value in shares.items()},
+            )
+            for start in range(0, len(block), step)
+        )
 
     def take(self, rows: Array) -> Array:
         """Return rows [M, D]."""
@@ -276,10 +292,10 @@ def _narrowed(value: Any, dtype: Any) -> Any:
 
 def _checked(total: Em) -> Em:
     if not is_finite(total):
-        raise ValueError(
+        raise DataError(
             "the log-likelihood of X under the mixture overflows float64, because a row lies too "
-            "far from all components; divide X by its largest magnitude, or pass means_init and "
-            "precisions_init that fit X, or a larger reg_covar"
+            "far from all components; divide X by its largest magnitude, or pass a larger "
+            "reg_covar, or means_init and precisions_init that fit X"
         )
     return total
 
