@@ -64,7 +64,7 @@ def test_what_cannot_be_used(tmp_path):
         for X in (ROWS, source(lambda: [ROWS])):
             with pytest.raises(ValueError, match=message):
                 model.predict(X)
-    batches = MiniBatchKMeans(4)
-    batches.cluster_centers_ = CENTERS
-    with pytest.raises(ValueError, match=r"centroids set by hand, and no counts.* save a KMeans"):
-        batches.save(tmp_path / "m.safetensors")
+    for batches in (MiniBatchKMeans(4), MiniBatchKMeans(3).fit(ROWS).set_params(n_clusters=4)):
+        batches.cluster_centers_ = CENTERS
+        with pytest.raises(ValueError, match="centroids set by hand, and no counts to go on with"):
+            batches.save(tmp_path / "m.safetensors")

@@ -54,7 +54,7 @@ class SavedClusters(Saved):
             arrays["inertia_history_"] = np.zeros(0)
             arrays["n_changed_history_"] = np.zeros(0, np.int64)
         missing = sorted(this._layout.arrays.keys() - this._layout.optional - arrays.keys())
-        if missing not in ([], ["_origin"]):
+        if missing not in ([], ["_origin"]) or len(arrays.get("_means", centers)) != len(centers):
             raise ValueError(
                 f"this {type(self).__name__} has centroids set by hand, and no counts to go on "
                 "with; call fit or partial_fit before save, or save a KMeans with these centroids"
