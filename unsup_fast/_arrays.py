@@ -28,13 +28,15 @@ def is_tensor(value: object) -> bool:
 def to_numpy(value: Any, name: str) -> Any:
     """Return a torch tensor as an array that shares its memory, and the rest as it is.
 
+    A masked array without masked entries becomes a plain one.
+
     Raises
     ------
     ValueError
-        If the tensor is not in CPU memory, or not dense.
+        If the tensor is not in CPU memory, or not dense, or an entry is masked.
     """
     if not is_tensor(value):
-        return value
+        return unmasked(value, name)
     torch = sys.modules["torch"]
     if value.device.type != "cpu":
         raise ValueError(
@@ -174,7 +176,7 @@ def rows(X: Any, *, estimator: Any = None, reset: bool = False) -> Any:
         "order": "C",
         "ensure_all_finite": False,
     }
-    X = _dense_frame(unmasked(to_numpy(X, "X"), "X"))
+    X = _dense_frame(to_numpy(X, "X"))
     if sp.issparse(X):
         check_sparse(X)
     try:
@@ -236,7 +238,7 @@ def weights(sample_weight: Any, n_rows: int, dtype: Any) -> Array | None:
     name = "sample_weight"
     if isinstance(sample_weight, Number):
         sample_weight = np.full(n_rows, sample_weight)
-    sample_weight = unmasked(to_numpy(sample_weight, name), name)
+    sample_weight = to_numpy(sample_weight, name)
     options: dict[str, Any] = {
         "ensure_2d": False,
         "allow_nd": True,

@@ -45,8 +45,8 @@ def test_predicts_where_the_rows_are(blobs, name, device, machine, tmp_path):
     assert loaded.device == device
     for method in methods:
         with pytest.warns(RuntimeWarning, match=f"device='{device}' of the fitted.*: {machine}"):
-            found = getattr(loaded, method)(blobs)
-        np.testing.assert_array_equal(found, expected[method])
+            result = getattr(loaded, method)(blobs)
+        np.testing.assert_array_equal(result, expected[method])
     with pytest.warns(RuntimeWarning, match=r"set_params\(device=None\)"):
         loaded.score(source(lambda: [blobs], chunk_size=70))
     if name.endswith("PCA"):

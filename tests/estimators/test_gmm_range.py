@@ -40,10 +40,10 @@ def check_finite(model, X):
     assert np.isfinite(model.sample(3)[0]).all()
 
 
-@pytest.mark.parametrize("given_as", [np.asarray, stream])
+@pytest.mark.parametrize("container", [np.asarray, stream])
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize("scale", [1e20, 1e37, 1e-25])
-def test_float32_whose_squares_do_not_fit(rows, covariance_type, scale, given_as):
+def test_float32_whose_squares_do_not_fit(rows, covariance_type, scale, container):
     """The truth is scikit-learn's mixture of the same rows in float64."""
     X = (rows * scale).astype(np.float32)
     options = {
@@ -62,7 +62,7 @@ def test_float32_whose_squares_do_not_fit(rows, covariance_type, scale, given_as
         "tol": 0.0,
     }
     theirs = sklearn.mixture.GaussianMixture(2, **options).fit(X.astype(np.float64))
-    ours = GaussianMixture(2, **options).fit(given_as(X))
+    ours = GaussianMixture(2, **options).fit(container(X))
     assert ours.covariances_.dtype == np.float64
     for name in PARAMETERS:
         expected = getattr(theirs, name)
@@ -143,13 +143,13 @@ def test_finite_rows_give_a_finite_model_or_an_error(
 
 
 @pytest.mark.parametrize("value", [1e155, 1e200, 1e300])
-@pytest.mark.parametrize("given_as", [np.asarray, stream])
+@pytest.mark.parametrize("container", [np.asarray, stream])
 @pytest.mark.parametrize("k", [1, 2])
-def test_squares_that_overflow_float64_are_an_error(rows, value, given_as, k):
+def test_squares_that_overflow_float64_are_an_error(rows, value, container, k):
     X = rows.copy()
     X[3] = value
     with pytest.raises(ValueError, match="squares of X overflow float64; divide X by its largest"):
-        GaussianMixture(k, random_state=0).fit(given_as(X))
+        GaussianMixture(k, random_state=0).fit(container(X))
 
 
 def test_float32_row_far_from_the_mixture(rows):

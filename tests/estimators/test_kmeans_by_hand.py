@@ -13,14 +13,14 @@ CENTERS = ROWS[[3, 30, 7, 21]]
 
 @pytest.mark.parametrize("estimator", [KMeans, MiniBatchKMeans])
 @pytest.mark.parametrize("container", [np.asarray, list, np.float32, np.asfortranarray])
-@pytest.mark.parametrize("given_as", [np.asarray, lambda X: source(lambda: [X], chunk_size=9)])
-def test_predict_transform_and_score(estimator, container, given_as):
+@pytest.mark.parametrize("wrap", [np.asarray, lambda X: source(lambda: [X], chunk_size=9)])
+def test_predict_transform_and_score(estimator, container, wrap):
     model = estimator(4)
     model.cluster_centers_ = container(CENTERS)
     distances = cdist(ROWS, np.asarray(model.cluster_centers_, dtype=np.float64))
-    np.testing.assert_array_equal(model.predict(given_as(ROWS)), distances.argmin(axis=1))
-    np.testing.assert_allclose(model.transform(given_as(ROWS)), distances, atol=1e-9)
-    assert model.score(given_as(ROWS)) == pytest.approx(-(distances.min(axis=1) ** 2).sum())
+    np.testing.assert_array_equal(model.predict(wrap(ROWS)), distances.argmin(axis=1))
+    np.testing.assert_allclose(model.transform(wrap(ROWS)), distances, atol=1e-9)
+    assert model.score(wrap(ROWS)) == pytest.approx(-(distances.min(axis=1) ** 2).sum())
 
 
 def test_cosine():

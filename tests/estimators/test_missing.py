@@ -55,9 +55,9 @@ def test_masked_arrays_without_masked_entries(name):
         attribute = {"K": "cluster_centers_", "M": "cluster_centers_", "G": "means_"}.get(
             name[0], "components_"
         )
-        found = getattr(model, attribute)
-        assert type(found) is np.ndarray
-        np.testing.assert_array_equal(found, getattr(plain, attribute))
+        result = getattr(model, attribute)
+        assert type(result) is np.ndarray
+        np.testing.assert_array_equal(result, getattr(plain, attribute))
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,13 @@ def test_masked_arrays_without_masked_entries(name):
 def test_masked_starts(model, name):
     with pytest.raises(ValueError, match=f"{name} is masked, that is missing, in row 1, column 1"):
         model.fit(ROWS)
+
+
+@pytest.mark.parametrize("estimator", [PCA, IncrementalPCA])
+def test_masked_scores(estimator):
+    model = estimator(2).fit(ROWS)
+    with pytest.raises(ValueError, match="X is masked, that is missing, in row 4, column 1"):
+        model.inverse_transform(np.ma.masked_array(ROWS[:, :2], MASK[:, :2]))
 
 
 def test_masked_sources():

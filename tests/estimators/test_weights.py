@@ -123,5 +123,5 @@ def test_containers(container):
     expected = KMeans(3, random_state=0).fit(ROWS, sample_weight=weight).cluster_centers_
     if container == "tensor":
         container = pytest.importorskip("torch").from_numpy
-    found = KMeans(3, random_state=0).fit(ROWS, sample_weight=container(weight)).cluster_centers_
-    np.testing.assert_array_equal(found, expected)
+    result = KMeans(3, random_state=0).fit(ROWS, sample_weight=container(weight)).cluster_centers_
+    np.testing.assert_array_equal(result, expected)

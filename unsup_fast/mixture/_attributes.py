@@ -47,7 +47,7 @@ def public(mixture: Mixture, covariance_type: str, dtype: Any) -> dict[str, Arra
 def parameters(model: Any) -> Mixture:
     """Return the parameters of a mixture that was fitted or whose attributes were set by hand.
 
-    An attribute that is as `fit` left it stands for the float64 parameter that it was rounded from.
+    An attribute that is as `fit` left it is replaced by the float64 parameter it was rounded from.
     Of attributes set by hand, `precisions_cholesky_` may be any square root of the precisions, and
     may be left out if `precisions_` or `covariances_` is there.
 
@@ -60,18 +60,18 @@ def parameters(model: Any) -> Mixture:
     """
     fitted: Mixture | None = getattr(model, "_mixture", None)
     kind = model.covariance_type
-    means = _value(model, "means_", fitted and fitted.means)
+    means = _value(model, "means_", None if fitted is None else fitted.means)
     if means.ndim != 2 or 0 in means.shape:
         raise ValueError(f"means_ has shape {means.shape}; set it to an array of shape (K, D)")
     k, d = means.shape
-    weights = _value(model, "weights_", fitted and fitted.weights)
+    weights = _value(model, "weights_", None if fitted is None else fitted.weights)
     _check_shape("weights_", weights, (k,), means, kind)
     if (weights < 0).any() or not weights.any():
         raise ValueError("weights_ must be >= 0, and at least one of them above zero")
     shape = shape_of(kind, k, d)
     factors = _factors(model, fitted, kind, shape, means)
     if hasattr(model, "covariances_"):
-        covariances = _value(model, "covariances_", fitted and fitted.covariances)
+        covariances = _value(model, "covariances_", None if fitted is None else fitted.covariances)
         _check_shape("covariances_", covariances, shape, means, kind)
     else:
         covariances = covariances_of(factors, kind)

@@ -63,26 +63,27 @@ def weights(sample_weight: Any, rows: Checked) -> Any:
     See `_arrays.weights`.
     """
     on_device = rows.place is not HOST
-    given = _arrays.on_host(sample_weight) if on_device else sample_weight
-    checked = _arrays.weights(given, rows.X.shape[0], rows.dtype)
+    if on_device:
+        sample_weight = _arrays.on_host(sample_weight)
+    checked = _arrays.weights(sample_weight, rows.X.shape[0], rows.dtype)
     return _arrays.on(checked, rows.X.device if on_device else None)
 
 
 def problem(estimator: Any, X: Any, sample_weight: Any) -> Problem:
     """Validate what `fit` is given."""
-    found = rows(estimator, X, reset=True)
-    n_rows, k = found.X.shape[0], estimator.n_components
+    data = rows(estimator, X, reset=True)
+    n_rows, k = data.X.shape[0], estimator.n_components
     if n_rows < max(k, 2):
         raise ValueError(
             f"Expected n_samples >= n_components and n_samples >= 2 but got n_components = {k}, "
             f"n_samples = {n_rows}; pass more rows" + (f" or n_components <= {n_rows}" * (k > 2))
         )
-    assert found.moments is not None
-    checked = weights(sample_weight, found)
-    _check_squares(found, found.moments, checked)
-    wide = found.dtype == np.float32 and _is_wide(found.moments, estimator.reg_covar)
+    assert data.moments is not None
+    checked = weights(sample_weight, data)
+    _check_squares(data, data.moments, checked)
+    wide = data.dtype == np.float32 and _is_wide(data.moments, estimator.reg_covar)
     return Problem(
-        _rows(estimator, found, checked, Single if k == 1 else Rows, wide),
+        _rows(estimator, data, checked, Single if k == 1 else Rows, wide),
         float(estimator.reg_covar),
         float(estimator.tol),
         int(estimator.max_iter),
@@ -110,19 +111,19 @@ def _check_squares(rows: Checked, moments: Moments, sample_weight: Any) -> None:
 
 def fitted(estimator: Any, X: Any, sample_weight: Any = None) -> Rows:
     """Validate rows and weights for a fitted model."""
-    found = rows(estimator, X, reset=False)
-    return _rows(estimator, found, weights(sample_weight, found), Rows, wide=False)
+    data = rows(estimator, X, reset=False)
+    return _rows(estimator, data, weights(sample_weight, data), Rows, wide=False)
 
 
-def _rows(estimator: Any, found: Checked, sample_weight: Any, kind: type[Rows], wide: bool) -> Rows:
+def _rows(estimator: Any, data: Checked, sample_weight: Any, kind: type[Rows], wide: bool) -> Rows:
     return kind(
-        found.X,
-        found.dtype,
-        found.moments,
+        data.X,
+        data.dtype,
+        data.moments,
         sample_weight,
         estimator.covariance_type,
         estimator.chunk_size,
         threads.effective(estimator.n_threads),
-        found.place,
+        data.place,
         wide,
     )

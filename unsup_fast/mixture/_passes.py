@@ -214,9 +214,9 @@ class Rows:
         they differ by more than 1e30, in float64 1e230.
         """
         options: dict[str, Any] = {"sample_weight": weight, "n_threads": self.n_threads, **shares}
-        found = self.place.moments_given(block, means, self.covariance_type, **options)
-        if self.place is not HOST or is_finite(found._replace(log_likelihood=0.0)):
-            return found
+        sums = self.place.moments_given(block, means, self.covariance_type, **options)
+        if self.place is not HOST or is_finite(sums._replace(log_likelihood=0.0)):
+            return sums
         step = max(1, BLOCK // means.size)
         return summed(
             moments_given(
@@ -300,10 +300,10 @@ def _checked(total: Em) -> Em:
     return total
 
 
-def is_finite(found: Em) -> bool:
+def is_finite(sums: Em) -> bool:
     """Whether the likelihood and the moments, as far as they were asked for, are finite."""
-    moments = [value for value in found[2:5] if value is not None]
-    return bool(np.isfinite(found.log_likelihood)) and all(np.isfinite(v).all() for v in moments)
+    moments = [value for value in sums[2:5] if value is not None]
+    return bool(np.isfinite(sums.log_likelihood)) and all(np.isfinite(v).all() for v in moments)
 
 
 def log_weights(weights: Array) -> Array:

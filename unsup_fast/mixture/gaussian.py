@@ -396,7 +396,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         return float(-2 * likelihood + 2 * self._n_parameters())
 
     def _n_parameters(self) -> int:
-        k, d = _attributes.parameters(self).means.shape
+        k, d = (int(size) for size in _attributes.parameters(self).means.shape)
         return _covariance.n_parameters(self.covariance_type, k, d) + d * k + k - 1
 
     def sample(self, n_samples: int = 1) -> tuple[Any, Any]:
