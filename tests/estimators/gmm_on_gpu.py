@@ -22,10 +22,10 @@ def gpu(monkeypatch):
     """Let tensors in CPU memory pass for CUDA tensors where kernels are interpreted."""
     real = _input.gpu
 
-    def pretended(X, device):
+    def pretended(X, device, **options):
         if device == "cuda" or (device is None and isinstance(X, torch.Tensor)):
             return torch.device("cpu")
-        return real(X, device)
+        return real(X, device, **options)
 
     if INTERPRETED:
         monkeypatch.setattr(_input, "gpu", pretended)

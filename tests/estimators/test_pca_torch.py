@@ -17,7 +17,7 @@ def device(request, monkeypatch):
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("needs a CUDA GPU")
     here = torch.device(request.param)
-    monkeypatch.setattr(_input, "gpu", lambda X, device: here)
+    monkeypatch.setattr(_input, "gpu", lambda X, device, **options: here)
     return here
 
 
@@ -51,7 +51,7 @@ def test_on_a_device(device, dtype, shape, options):
     model = PCA(**{"n_components": 2, **options}).fit(X)
     rows = X.cpu().double().numpy()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_input, "gpu", lambda X, device: None)
+        patch.setattr(_input, "gpu", lambda X, device, **options: None)
         expected = PCA(**{"n_components": 2, **options}).fit(rows)
         scores, likelihood = expected.transform(rows), expected.score(rows)
     atol = 1e-8 if dtype in (torch.float64, torch.int64) else 1e-3
@@ -106,7 +106,7 @@ def test_randomized_as_on_the_cpu(device, dtype, shape, options):
     build = {"n_components": 4, "svd_solver": "randomized", "random_state": 2, **options}
     model = PCA(**build).fit(torch.from_numpy(X).to(device))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_input, "gpu", lambda X, device: None)
+        patch.setattr(_input, "gpu", lambda X, device, **options: None)
         expected = PCA(**build).fit(X)
     rtol = 2e-4 if dtype == np.float32 else 1e-9
     for name in (*ARRAYS, "mean_"):
