@@ -43,9 +43,10 @@ def origin_of(estimator: Any) -> Array:
     If the centroids were set by hand without a fit, it is their own middle.
     """
     origin: Array | None = getattr(estimator, "_origin", None)
-    centers = centers_of(estimator)
-    if origin is not None and origin.shape == centers.shape[1:]:
+    shape = tuple(getattr(estimator.cluster_centers_, "shape", ()))
+    if origin is not None and origin.shape == shape[1:]:
         return origin
+    centers = centers_of(estimator)
     half = len(centers) // 2
     middle: Array = np.partition(centers, half, axis=0)[half]
     return middle
