@@ -1,4 +1,7 @@
-"""Property tests draw the same cases in every CI run; elsewhere they go on looking for new ones."""
+"""Property tests draw the same cases in every CI run; elsewhere they go on looking for new ones.
+
+None has a deadline: on a busy machine a case may take any time.
+"""
 
 import faulthandler
 import os
@@ -11,13 +14,14 @@ import warnings
 from typing import NamedTuple
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # A shell's background jobs are born deaf to Ctrl-C, and so would be what the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-settings.register_profile("ci", derandomize=True, deadline=None)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+untimed = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("default", **untimed)
+settings.register_profile("ci", derandomize=True, **untimed)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 class Compiled(NamedTuple):
