@@ -27,6 +27,7 @@ from unsup_fast.report import (
     numbers,
     pictures,
     plane,
+    window,
 )
 from unsup_fast.report.lines import Lines
 
@@ -133,10 +134,11 @@ def test_cosine():
         np.testing.assert_allclose(one.distances, expected, atol=1e-6)
 
 
-def other(command, n_rows=400, n_columns=6, k=4, kind="full", **more):
+def other(command, n_rows=400, n_columns=6, k=4, kind="full", data=None, **more):
     """Return the page of a PCA or a mixture."""
     X = np.random.default_rng(0).random((n_rows, n_columns), dtype=np.float32)
     summary = dict(content(9, 2, 2).summary)
+    summary["data"] = data or summary["data"]
     summary["parameters"] = {"n_components": [k - 1, k, k + 1], "criterion": "bic"}
     if command == "pca":
         model = PCA(k).fit(X)
@@ -192,6 +194,109 @@ def test_ellipses_are_those_of_the_covariance_in_the_plane(kind):
         inverse = np.linalg.inv(flat.basis @ whole(k) @ flat.basis.T)
         squares = np.einsum("ij,jk,ik->i", apart, inverse, apart)
         np.testing.assert_allclose(squares, mixture.DEVIATIONS**2, rtol=1e-8)
+
+
+def drawn(svg):
+    """Return the positions of the rows in a picture, [S, 2], and its width and height."""
+    width, height = map(float, re.search(r'viewBox="0 0 (\d+) (\d+)"', svg).groups())
+    rows = re.findall(r'<path d="([^"]*)"[^>]*class="rows', svg)
+    rows += re.findall(r'<g class="rows[^>]*><path d="([^"]*)"', svg)
+    starts = re.findall(r"M\s*(-?[\d.]+)[ ,](-?[\d.]+)", " ".join(rows))
+    return np.array(starts, dtype=np.float64), (width, height)
+
+
+@pytest.mark.parametrize("spreads", [(1, 1), (20, 1), (1, 700), (3, 2), (0, 1), (1e-9, 1e-12)])
+def test_planes_have_one_scale(spreads):
+    random = np.random.default_rng(3)
+    X = random.uniform(-1, 1, (300, 2)) * spreads + 5
+    labels = np.zeros(300, dtype=np.int64)
+    flat = plane.Plane(source(X), labels, X.mean(axis=0)[None])
+    along = PCA(2).fit_transform(X)
+    pictures_ = [flat.svg(np.array([300])), plane.scatter(along)[0]]
+    true = np.linalg.norm(X[:, None] - X, axis=2)
+    inner = np.quantile(along, [0.001, 0.999], axis=0)
+    seen = ((along >= inner[0]) & (along <= inner[1])).all(axis=1)
+    for picture in pictures_:
+        at, (width, height) = drawn(picture)
+        assert (width, height) <= (760, 520)
+        assert height >= window.LEAST_HEIGHT
+        shown = np.linalg.norm(at[:, None] - at, axis=2)[seen][:, seen]
+        expected = true[seen][:, seen]
+        scale = shown.max() / expected.max()
+        np.testing.assert_allclose(shown, scale * expected, atol=0.3)
+        assert np.ptp(at, axis=0).max() > 0.8 * min(width, height)
+
+
+def test_the_scale_of_a_plane_is_said():
+    X = np.column_stack([np.linspace(0, 1000, 400), np.tile([0, 1], 200)])
+    flat = plane.Plane(source(X), np.zeros(400, dtype=np.int64), np.array([[500.0, 0.5]]))
+    wide = 1.12 * np.ptp(np.quantile(X[:, 0], [0.001, 0.999]))
+    said = f"Both axes have one scale; the picture is {wide:,.1f} wide and"
+    assert said in flat.caption(np.array([400]))
+    assert said in plane.scatter(X)[1]
+
+
+@pytest.mark.parametrize("points", [np.zeros((3, 2)), np.full((1, 2), 7.0), np.eye(2)])
+def test_planes_of_few_rows(points):
+    found = window.around(points, points[:1])
+    assert (found.high > found.low).all()
+    assert ((found.positions(points) >= 0) & (found.positions(points) <= 1)).all()
+
+
+def test_centroids_of_cosine_runs_lie_inside_the_picture():
+    random = np.random.default_rng(0)
+    X = np.abs(random.normal(size=(600, 200))) * (random.random((600, 200)) < 0.05)
+    X[:, 0] += 0.01
+    model = KMeans(6, metric="cosine", n_init=1, random_state=0).fit(X)
+    flat = plane.Plane(source(X), model.labels_, model.cluster_centers_, "cosine")
+    shares = flat.window(model.cluster_sizes_).positions(flat.centers)
+    assert ((shares > 0.02) & (shares < 0.98)).all()
+
+
+@pytest.mark.parametrize("kind", ["full", "spherical"])
+def test_ellipses_are_round_where_the_covariance_is(kind):
+    X = np.random.default_rng(1).normal(size=(2000, 3)) + [[0, 0, 0], [40, 0, 0]][:1]
+    X[::2, 0] += 40
+    model = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)
+    flat = plane.Plane(source(X), model.predict(X), model.means_)
+    sizes = np.array([1000, 1000])
+    found = flat.window(sizes)
+    assert found.height < 300  # 40 across and 7 upward
+    for outline, centre in zip(mixture.outlines(model, flat), flat.centers, strict=True):
+        apart = (found.inside(outline) - found.positions(centre)) * [732, found.height - 28]
+        radii = np.linalg.norm(apart, axis=1)
+        np.testing.assert_allclose(radii, radii.mean(), rtol=0.08)
+
+
+def test_lines_end_where_they_leave_the_window():
+    found = window.around(np.array([[0.0, 0.0], [10.0, 8.0]]))
+    line = np.array([[5.0, 5.0], [5.0, 50.0], [4.0, 4.0]])
+    shares = found.inside(line)
+    assert np.isnan(shares[1]).all()
+    assert np.isfinite(shares[[0, 2]]).all()
+
+
+def test_profiles_carry_the_names_of_the_columns():
+    names = ["alcohol", "<b>&", "$x^$", "a\x00\nb", "é" * 40, "plain"]
+    means = np.random.default_rng(0).normal(size=(3, 6))
+    chart = curves.profiles(means, [0, 1, 2], [0, 1, 2], names)
+    parsed(chart)
+    for name in ("alcohol", "&lt;b&gt;&amp;", "$x^$", "a\ufffd\ufffdb", "é" * 17 + "…", "plain"):
+        assert f">{name}</text>" in chart
+    means = np.zeros((2, 300))
+    means[0, 40:64] = np.arange(1, 25)
+    chart = curves.profiles(means, [0, 1], [0, 1], [f"c{j}" for j in range(300)])
+    shown = re.findall(">(c[0-9]+)</text>", chart)
+    assert shown == [f"c{j}" for j in range(40, 64)]
+    assert "Means in the 24 of 300 columns in which they differ most" in chart
+
+
+def test_profiles_of_a_named_mixture():
+    named = dict(content(9, 2, 2).summary["data"], column_names=list("uvwxyz"))
+    page = other("gmm", data=named)
+    for name in "uvwxyz":
+        assert f">{name}</text>" in page
+    assert ">u</text>" not in other("gmm")
 
 
 @pytest.mark.parametrize("shares", [[1.0], [0.0, 0.0], [0.5, 0.3, 0.2], [1e-3] * 1000])

@@ -54,7 +54,7 @@ def kmeans(content: Content) -> str:
 <h2>The rows in two dimensions</h2>
 <figure>
 {plane.svg(model.cluster_sizes_)}
-<p class="caption">{plane.caption()}</p>
+<p class="caption">{plane.caption(model.cluster_sizes_)}</p>
 </figure>
 {_clusters(content, colours)}""",
         _code(content),

@@ -37,6 +37,7 @@ def pca(content: Content) -> str:
     sample = content.X.take(rows)
     along = model.transform(blocks.source(sample))  # [S, K]
     images = content.image_shape is not None
+    drawing, scale = plane.scatter(_two(along))
     return page.whole(
         content,
         "Principal components",
@@ -48,8 +49,8 @@ def pca(content: Content) -> str:
 </div>
 <h2>The rows along the first two axes</h2>
 <figure>
-{plane.scatter(_two(along))}
-<p class="caption">{_caption(content, len(sample))}</p>
+{drawing}
+<p class="caption">{_caption(content, len(sample))} {scale}</p>
 </figure>
 {_rebuilt(content, sample, along) if images else ""}
 {_drawn(content) if images else _loadings(content)}""",
@@ -90,8 +91,12 @@ def _caption(content: Content, n_points: int) -> str:
     sampled = "All" if n_points == content.X.n_rows else f"A random sample of {count(n_points)}"
     text = f"{sampled} of the {count(content.X.n_rows)} rows: {percent(shares[0])} of the variance "
     if len(shares) == 1:
-        return text + "across; there is no second axis."
-    return text + f"across, {percent(shares[1])} upward."
+        text += "across; there is no second axis."
+    else:
+        text += f"across, {percent(shares[1])} upward."
+    if content.model.whiten:
+        text += " Each coordinate is divided by its standard deviation."
+    return text
 
 
 def _rebuilt(content: Content, sample: Array, along: Array) -> str:

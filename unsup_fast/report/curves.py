@@ -1,6 +1,7 @@
 """The charts of PCA and mixtures: spectra, likelihoods, criteria."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ Array = npt.NDArray[Any]
 
 # Up to this many shares are bars.
 MOST_BARS = 60
+# Named columns that a chart of profiles shows, and the height of each.
+MOST_COLUMNS, COLUMN_HEIGHT = 24, 22
+# Letters of a column's name, and the width of one on a phone, whose letters are larger.
+LONGEST_NAME, LETTER = 18, 7.5
 
 
 def scree(shares: Array) -> str:
@@ -128,7 +133,9 @@ def criteria(numbers: Sequence[int], values: Mapping[str, Array], best: int) -> 
     return frame.chart(f"{' and '.join(values)}; less is better", name, "components", paint)
 
 
-def profiles(means: Array, colours: Sequence[int], named: Sequence[int]) -> str:
+def profiles(
+    means: Array, colours: Sequence[int], named: Sequence[int], columns: Sequence[str] | None
+) -> str:
     """Return the means of components by column, as lines.
 
     Parameters
@@ -138,7 +145,35 @@ def profiles(means: Array, colours: Sequence[int], named: Sequence[int]) -> str:
     colours : sequence of int, of length K
     named : sequence of int, of length K
         Numbers of the components.
+    columns : sequence of D str, or None
+        Names of the columns, which then stand below each other: up to 24 of them, those in which
+        the means differ most.
     """
+    caption = "Means by column, in deviations of all rows; colours as below"
+    name = f"Means of components {', '.join(map(str, named))} by column"
+    if columns is None:
+        return frame.chart(caption, name, "column", _across(means, colours))
+    shown = np.sort(np.argsort(-np.ptp(means, axis=0), kind="stable")[:MOST_COLUMNS])
+    if len(shown) < len(columns):
+        caption = (
+            f"Means in the {len(shown)} of {len(columns)} columns in which they differ most, in "
+            "deviations of all rows; colours as below"
+        )
+    names = [_short(columns[j]) for j in shown]
+    left = 20 + max(2, math.ceil(LETTER * max(map(len, names))))
+    height = frame.MARGINS[2] + frame.MARGINS[3] + COLUMN_HEIGHT * len(shown)
+    return frame.chart(
+        caption,
+        name,
+        "deviations from the mean of all rows",
+        _downward(means[:, shown], colours, names),
+        size=(frame.SIZE[0], height),
+        margins=(left, *frame.MARGINS[1:]),
+    )
+
+
+def _across(means: Array, colours: Sequence[int]) -> Callable[[Any], None]:
+    """Return what draws columns by number from left to right."""
     x = np.arange(means.shape[1])
     reach = float(np.abs(means).max(initial=0.0)) or 1.0
 
@@ -149,7 +184,27 @@ def profiles(means: Array, colours: Sequence[int], named: Sequence[int]) -> str:
         axes.set_ylim(-1.06 * reach, 1.06 * reach)
         frame.round_ticks(axes.xaxis, 0, len(x), integer=True)
 
-    name = f"Means of components {', '.join(map(str, named))} by column"
-    return frame.chart(
-        "Means by column, in deviations of all rows; colours as below", name, "column", paint
-    )
+    return paint
+
+
+def _downward(means: Array, colours: Sequence[int], names: Sequence[str]) -> Callable[[Any], None]:
+    """Return what draws columns by name from top to bottom."""
+    y = np.arange(means.shape[1])
+    reach = float(np.abs(means).max(initial=0.0)) or 1.0
+
+    def paint(axes: Any) -> None:
+        axes.axvline(0, color=figure.SOFT, linewidth=1)
+        for mean, colour in zip(means, colours, strict=True):
+            axes.plot(mean, y, color=figure.CLUSTER[colour], linewidth=1.6, clip_on=False)
+        axes.set_xlim(-1.06 * reach, 1.06 * reach)
+        axes.set_ylim(len(y) - 0.5, -0.5)
+        frame.round_ticks(axes.xaxis, -reach, reach)
+        axes.set_yticks(y, names, parse_math=False)
+
+    return paint
+
+
+def _short(name: str) -> str:
+    """Return a name that fits beside a chart, of letters that an SVG may hold."""
+    name = "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1].rstrip() + "…"

@@ -21,7 +21,14 @@ MOST_POINTS = 400
 MOST_DOTS = 60
 
 
-def chart(caption: str, name: str, x_title: str, paint: Callable[[Any], None]) -> str:
+def chart(
+    caption: str,
+    name: str,
+    x_title: str,
+    paint: Callable[[Any], None],
+    size: tuple[int, int] = SIZE,
+    margins: tuple[int, int, int, int] = MARGINS,
+) -> str:
     """Return a chart with a caption above it, and the name for those who do not see it."""
 
     def whole(axes: Any) -> None:
@@ -29,7 +36,7 @@ def chart(caption: str, name: str, x_title: str, paint: Callable[[Any], None]) -
         paint(axes)
         axes.set_xlabel(x_title, labelpad=8, color=figure.SOFT)
 
-    drawing = figure.svg(name, SIZE, MARGINS, whole)
+    drawing = figure.svg(name, size, margins, whole)
     return f"<figure><figcaption>{escape(caption)}</figcaption>{drawing}</figure>"
 
 

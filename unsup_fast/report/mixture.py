@@ -52,7 +52,7 @@ def gmm(content: Content, labels: Array) -> str:
 <h2>The rows in two dimensions</h2>
 <figure>
 {plane.svg(sizes, ellipses)}
-<p class="caption">{plane.caption("component", "mean")} {_ellipses(model, ellipses)}</p>
+<p class="caption">{plane.caption(sizes, "component", "mean")} {_ellipses(model, ellipses)}</p>
 </figure>
 {_components(content, labels, sizes, plane.colours)}""",
         _code(content),
@@ -227,7 +227,8 @@ def _profiles(content: Content, found: list[Central], colours: Array) -> str:
     if content.X.n_columns < 3:
         return ""
     shown = [one.cluster for one in found[:MOST_PROFILES]]
-    chart = curves.profiles(_standard(content)[shown], colours[shown].tolist(), shown)
+    names = page.column_names(content) if page.has_names(content) else None
+    chart = curves.profiles(_standard(content)[shown], colours[shown].tolist(), shown, names)
     return f'<div class="charts one">{chart}</div>'
 
 

@@ -148,12 +148,17 @@ def quantiles(sizes: Array, things: str) -> str:
     )
 
 
+def has_names(content: Content) -> bool:
+    """Return whether each column of the rows has a name of its own."""
+    names = content.summary["data"].get("column_names")
+    return names is not None and len(names) == content.X.n_columns
+
+
 def column_names(content: Content) -> list[str]:
     """Return what to call each column."""
-    names = content.summary["data"].get("column_names")
-    if names is None or len(names) != content.X.n_columns:
+    if not has_names(content):
         return [f"column {j}" for j in range(content.X.n_columns)]
-    return [str(name) for name in names]
+    return [str(name) for name in content.summary["data"]["column_names"]]
 
 
 def load(content: Content, name: str, column: str) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """A sample of the rows in the plane of its two largest principal components."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,14 @@ from sklearn.utils.extmath import randomized_svd
 from unsup_fast.blocks import Source
 from unsup_fast.cluster._sphere import unit_rows
 from unsup_fast.report import figure
-from unsup_fast.report.numbers import count, percent
+from unsup_fast.report.numbers import count, percent, real
+from unsup_fast.report.window import PAD, WIDTH, Window, around
 
 Array = npt.NDArray[Any]
 
 SAMPLE = 5000
 # Up to this many rows there is room for larger dots.
 FEW = 2000
-WIDTH, HEIGHT = 760, 520
-PAD = 14
 
 # The colours are the page's variables --c0 to --c9, so that light and dark have their own.
 N_COLOURS = 10
@@ -92,6 +91,16 @@ class Plane:
         self.n_rows = X.n_rows
         self.colours = colours(self.centers)
 
+    def window(self, sizes: Array) -> Window:
+        """Return the part of the plane that is drawn: nearly all rows, and all drawn centroids.
+
+        Parameters
+        ----------
+        sizes : ndarray of shape (K,)
+            Rows of each cluster.
+        """
+        return around(self.points, self.centers[_drawn(sizes)])
+
     def svg(self, sizes: Array, outlines: Sequence[Array] = ()) -> str:
         """Return the picture; few rows far outside are drawn at its edge.
 
@@ -102,16 +111,14 @@ class Plane:
         outlines : sequence of K ndarrays of shape (M, 2)
             A line around each cluster, in the plane.
         """
-        place = _window(self.points)
+        window, largest = self.window(sizes), _drawn(sizes)
 
         def paint(axes: Any) -> None:
             _whole(axes)
-            dots(axes, place(self.points), self.colours[self.labels])
+            dots(axes, window.positions(self.points), self.colours[self.labels])
             for outline, number in zip(outlines, self.colours, strict=False):
-                axes.plot(*place(outline).T, color=figure.CLUSTER[number], linewidth=2)
-            largest = np.argsort(-sizes, kind="stable")[:MOST_CENTROIDS]
-            largest = largest[sizes[largest] > 0]
-            at = place(self.centers[largest])
+                axes.plot(*window.inside(outline).T, color=figure.CLUSTER[number], linewidth=2)
+            at = window.positions(self.centers[largest])
             if len(sizes) <= MOST_NUMBERED:
                 for cluster, (x, y) in zip(largest.tolist(), at, strict=True):
                     axes.text(x, y, str(cluster), ha="center", va="baseline")
@@ -124,10 +131,10 @@ class Plane:
             figure.mark(marks, "centroids", notes)
 
         name = f"{count(len(self.points))} rows in two principal components, coloured by cluster"
-        return figure.svg(name, (WIDTH, HEIGHT), (PAD, PAD, PAD, PAD), paint, "plane")
+        return figure.svg(name, (WIDTH, window.height), (PAD, PAD, PAD, PAD), paint, "plane")
 
-    def caption(self, thing: str = "cluster", centre: str = "centroid") -> str:
-        """Return what the picture shows, in sentences."""
+    def caption(self, sizes: Array, thing: str = "cluster", centre: str = "centroid") -> str:
+        """Return what the picture shows, in sentences; `sizes` as in `svg`."""
         n_clusters, n_points = len(self.colours), len(self.points)
         sampled = f"a random sample of {count(n_points)}" if n_points < self.n_rows else "all"
         held = percent(round(float(self.shares.sum()), 8))
@@ -135,8 +142,8 @@ class Plane:
         text = (
             f"{sampled.capitalize()} of the {count(self.n_rows)} rows along their two largest "
             f"principal components, which hold {held} of the variance "
-            f"({shares}). {thing.capitalize()}s that overlap here may lie apart in other "
-            "dimensions."
+            f"({shares}). {scale_of(self.window(sizes))} {thing.capitalize()}s that overlap here "
+            "may lie apart in other dimensions."
         )
         if n_clusters <= MOST_NUMBERED:
             text += f" Numbers are the {centre}s."
@@ -149,16 +156,32 @@ class Plane:
         return text
 
 
-def scatter(points: Array) -> str:
-    """Return the picture of rows along two axes [S, 2]; few far outside are drawn at its edge."""
-    place = _window(points)
+def scale_of(window: Window) -> str:
+    """Return a sentence about the scale of a picture."""
+    width, height = window.size
+    return f"Both axes have one scale; the picture is {real(width)} wide and {real(height)} high."
+
+
+def scatter(points: Array) -> tuple[str, str]:
+    """Return the picture of rows along two axes [S, 2], and a sentence about its scale.
+
+    Few rows far outside are drawn at its edge.
+    """
+    window = around(points)
 
     def paint(axes: Any) -> None:
         _whole(axes)
-        dots(axes, place(points), np.zeros(len(points), dtype=np.int64))
+        dots(axes, window.positions(points), np.zeros(len(points), dtype=np.int64))
 
     name = f"{count(len(points))} rows along the first two axes"
-    return figure.svg(name, (WIDTH, HEIGHT), (PAD, PAD, PAD, PAD), paint, "plane")
+    size, margins = (WIDTH, window.height), (PAD, PAD, PAD, PAD)
+    return figure.svg(name, size, margins, paint, "plane"), scale_of(window)
+
+
+def _drawn(sizes: Array) -> Array:
+    """Return the clusters whose centroids are drawn: the largest that are not empty."""
+    largest = np.argsort(-sizes, kind="stable")[:MOST_CENTROIDS]
+    return largest[sizes[largest] > 0]
 
 
 def dots(axes: Any, at: Array, colours: Array) -> None:
@@ -185,19 +208,6 @@ def dots(axes: Any, at: Array, colours: Array) -> None:
         )
         figure.mark(patch, "rows few" if few else "rows")
         axes.add_patch(patch)
-
-
-def _window(points: Array) -> Callable[[Array], Array]:
-    """Return the map of the plane to the unit square that shows nearly all of the points."""
-    low, high = np.quantile(points, [0.001, 0.999], axis=0)
-    room = 0.06 * (high - low) + 1e-12
-    low, high = low - room, high + room
-
-    def place(given: Array) -> Array:
-        shares: Array = np.clip((given - low) / (high - low), 0, 1)
-        return shares  # [n, 2]
-
-    return place
 
 
 def _whole(axes: Any) -> None:
