@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from unsup_fast import _arrays, _tensors
+from unsup_fast import _arrays, _scaling, _tensors
 from unsup_fast._tensors import HostRows, blocks, give
 from unsup_fast.cluster import _init, _input, _lloyd, _parallel, _sphere_cuda
 from unsup_fast.cluster._centers import centers_of, origin_of
@@ -87,6 +87,10 @@ class Problem:
     """Turns a tensor on the device into the kind of array that the user gave."""
     metric: str = "euclidean"
     """With "cosine", rows are of unit length and centroids are brought to it."""
+    scale: Any = None
+    """[D], type of X: what the columns of the rows were divided by; None if they were not."""
+    tol_inertia: float | None = None
+    """Relative: compared with the decrease of inertia over an iteration; None for never."""
 
     @property
     def passes(self) -> HostPasses:
@@ -96,7 +100,7 @@ class Problem:
 
 def problem(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> tuple[Problem, Any]:
     """Validate what `fit` is given; return the problem and the middle of the rows as an array."""
-    rows = _rows(X, gpu, estimator, reset=True)
+    rows = _tensors.rows(X, gpu, estimator, reset=True).contiguous()
     n_rows = len(rows)
     if n_rows < estimator.n_clusters:
         raise ValueError(
@@ -106,40 +110,61 @@ def problem(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> tuple[Probl
     weight = _input.weights(_arrays.on_host(sample_weight), HostRows(rows))
     if weight is not None:
         weight = torch.from_numpy(weight).to(gpu)
-    sample = rows[:: max(1, n_rows // _input.SAMPLE)]
-    shift = sample.sort(dim=0).values[len(sample) // 2].clone()  # [D]
+    scale = None
+    if estimator.standardize:
+        scale = _deviations(rows, weight)
+        rows = _scaling.divided(rows, scale)
+    if estimator.metric == "cosine":
+        rows = _unit(rows, "X")
+    shift = _middle(rows)
     variance, farthest = _variance(rows, shift)  # [D]
     _input.check_range(farthest, HostRows(rows).dtype)
     _input.check_squares(variance, HostRows(rows), _arrays.on_host(weight))
     tol = float(estimator.tol * variance.mean())
     made = Problem(
-        rows, weight, shift, estimator.max_iter, tol, lambda value: give(value, X), estimator.metric
+        rows,
+        weight,
+        shift,
+        estimator.max_iter,
+        tol,
+        lambda value: give(value, X),
+        estimator.metric,
+        None if scale is None else torch.from_numpy(scale).to(gpu),
+        estimator.tol_inertia,
     )
     return made, shift.cpu().numpy()
 
 
-def _rows(X: Any, gpu: Any, estimator: Any, reset: bool = False) -> Any:
-    """Return X as a contiguous tensor [N, D] on the GPU, float32 or float64, or raise.
+def _middle(rows: Any) -> Any:
+    """Return the median [D] of rows at even distances."""
+    sample = rows[:: max(1, len(rows) // _input.SAMPLE)]
+    return sample.sort(dim=0).values[len(sample) // 2].clone()
 
-    Rows are brought to unit length if the metric is "cosine".
-    """
-    X = _tensors.rows(X, gpu, estimator, reset=reset).contiguous()
-    return _unit(X, "X") if estimator.metric == "cosine" else X
+
+def _deviations(rows: Any, weight: Any) -> Any:
+    """Return what the columns are divided by, an array [D]."""
+    middle = _middle(rows)
+    variance, _ = _variance(rows, middle, weight)
+    return _scaling.of_variance(middle.cpu().numpy(), variance, HostRows(rows).dtype)
 
 
 def _unit(X: Any, name: str) -> Any:
     return _sphere_cuda.unit_rows(X, rounding(HostRows(X)), name)
 
 
-def _variance(X: Any, shift: Any) -> tuple[Any, float]:
+def _variance(X: Any, shift: Any, weight: Any = None) -> tuple[Any, float]:
     """Return the variance of each column as an array [D], and how far values lie from the shift."""
     sums = torch.zeros((2, X.shape[1]), dtype=torch.float64, device=X.device)
     farthest = torch.zeros((), dtype=torch.float64, device=X.device)
-    for _, block in blocks(X, X.shape[1]):
+    for first, block in blocks(X, X.shape[1]):
         moved = block.double() - shift.double()
-        sums += torch.stack([moved.sum(dim=0), (moved * moved).sum(dim=0)])
         farthest = torch.maximum(farthest, moved.abs().max())
-    mean, square = (sums / len(X)).cpu().numpy()
+        share = moved
+        if weight is not None:
+            share = weight[first : first + len(block), None].double() * moved
+        sums += torch.stack([share.sum(dim=0), (share * moved).sum(dim=0)])
+    total = len(X) if weight is None else weight.double().sum()
+    mean, square = (sums / total).cpu().numpy()
     return np.maximum(square - mean**2, 0), float(farthest)
 
 
@@ -194,15 +219,15 @@ def lloyd(
         labels = torch.full((len(problem.X),), -1, dtype=torch.int32, device=problem.X.device)
         found = _assign(problem, centers, kept, labels=labels)
         for iteration in range(1, problem.max_iter + 1):
-            moved, state = _updated(problem, centers, found)
+            moved, original, state = _updated(problem, centers, found)
             later = _Later(state)
             ahead = _assign(problem, moved, kept, found.labels)
             inertia, changed, movement, empty = later.values()
             if empty:
-                moved, movement = _relocated(problem, centers, found)
+                moved, original, movement = _relocated(problem, centers, found)
                 kept.totals.clear()
                 ahead = _assign(problem, moved, kept, found.labels)
-            centers = moved
+            centers, shown = moved, original
             inertias.append(cost * inertia)
             changes.append(int(changed))
             if report is not None:
@@ -216,7 +241,7 @@ def lloyd(
                         movement,
                         problem.tol,
                         perf_counter() - began,
-                        problem.give(centers),
+                        problem.give(shown),
                         problem.give(found.labels),
                     )
                 )
@@ -225,6 +250,9 @@ def lloyd(
                 break
             if movement <= problem.tol:
                 reason = f"center shift {movement:.6g} within tolerance {problem.tol:.6g}"
+                break
+            if _lloyd.stagnates(inertias, problem.tol_inertia):
+                reason = f"decrease of inertia within tolerance {problem.tol_inertia:.6g}"
                 break
             found = ahead
     except KeyboardInterrupt as caught:
@@ -241,7 +269,7 @@ def lloyd(
     except KeyboardInterrupt as caught:
         interrupt, reason, labels = caught, "interrupted", None
     return Run(
-        problem.give(centers),
+        problem.give(shown),
         None if labels is None else problem.give(labels),
         problem.give(sizes),
         inertia,
@@ -278,10 +306,11 @@ def _on_host(found: Assigned) -> Assigned:
     return Assigned(*(_arrays.on_host(value) for value in found))
 
 
-def _updated(problem: Problem, centers: Any, found: Assigned) -> tuple[Any, Any]:
-    """Return the weighted means [K, D], and four numbers [4] that say what the iteration did.
+def _updated(problem: Problem, centers: Any, found: Assigned) -> tuple[Any, Any, Any]:
+    """Return the weighted means [K, D], the same in the units of X, and four numbers [4].
 
-    These are the inertia, the labels changed, the summed squared movement and the empty clusters.
+    These say what the iteration did: the inertia, the labels changed, the summed squared movement
+    and the empty clusters.
     """
     sums: Any = found.sums
     weights: Any = found.weights
@@ -289,22 +318,27 @@ def _updated(problem: Problem, centers: Any, found: Assigned) -> tuple[Any, Any]
     means = problem.shift.double() + sums / torch.where(filled, weights[:, None], 1.0)
     if problem.metric == "cosine":
         means = _sphere_cuda.directions(means, centers)
-    moved = torch.where(filled, means.to(centers.dtype), centers)
+    moved = original = torch.where(filled, means.to(centers.dtype), centers)
+    if problem.scale is not None:
+        original, moved = _scaling.rounded(moved, problem.scale)
     movement = ((moved.double() - centers.double()) ** 2).sum()
     vanished = (movement == 0) & (moved != centers).any()
     movement = torch.where(vanished, _lloyd.VANISHED, movement)
     empty = (weights == 0).sum()
     state = torch.stack([found.inertia, found.n_changed.double(), movement, empty.double()])
-    return moved, state
+    return moved, original, state
 
 
-def _relocated(problem: Problem, centers: Any, found: Assigned) -> tuple[Any, float]:
-    """Return the means with empty clusters filled as on the CPU, and the movement."""
+def _relocated(problem: Problem, centers: Any, found: Assigned) -> tuple[Any, Any, float]:
+    """Return what `_updated` does, with empty clusters filled as on the CPU, and the movement."""
     before = centers.cpu().numpy()
     host: Any = problem
     there: Any = _on_host(found)
-    after = _lloyd._updated(host, before, there.labels, there)
-    return torch.from_numpy(after).to(centers.device), _lloyd.movement(before, after)
+    after = original = _lloyd._updated(host, before, there.labels, there)
+    if problem.scale is not None:
+        original, after = _scaling.rounded(after, problem.scale.cpu().numpy())
+    moved, shown = (torch.from_numpy(value).to(centers.device) for value in (after, original))
+    return moved, shown, _lloyd.movement(before, after)
 
 
 class _Later:
@@ -332,11 +366,15 @@ class _Later:
 
 def _fitted(estimator: Any, X: Any, gpu: Any) -> tuple[Any, Any, Any]:
     """Validate rows for a fitted model; return rows, centroids and shift of the wider type."""
-    rows = _rows(X, gpu, estimator)
+    rows = _tensors.rows(X, gpu, estimator, reset=False).contiguous()
     centers = torch.from_numpy(centers_of(estimator, rows.shape[1])).to(gpu)
+    rows = _scaling.applied(estimator, rows)
+    if estimator.metric == "cosine":
+        rows = _unit(rows, "X")
     wide = torch.promote_types(rows.dtype, centers.dtype)
     shift = torch.from_numpy(origin_of(estimator)).to(gpu, wide)
-    return rows.to(wide), centers.to(wide).contiguous(), shift
+    centers = _scaling.applied(estimator, centers.to(wide).contiguous(), "cluster_centers_")
+    return rows.to(wide), centers, shift
 
 
 def predict(estimator: Any, X: Any, gpu: Any) -> Any:

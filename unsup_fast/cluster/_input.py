@@ -10,7 +10,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import gen_batches
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from unsup_fast import _arrays, _seeding
+from unsup_fast import _arrays, _scaling, _seeding
 from unsup_fast._rows import check_columns, gpu, source_of
 from unsup_fast.blocks import DataError, Source
 from unsup_fast.cluster._centers import centers_of, origin_of
@@ -66,7 +66,7 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
     else:
         check_columns(estimator, source, reset=True)
         moments = source.moments
-        X = rows_of(source, estimator.metric)
+        X = source
     n_rows = X.shape[0]
     if n_rows < estimator.n_clusters:
         raise ValueError(
@@ -74,6 +74,14 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
             f"Pass n_clusters <= {n_rows}."
         )
     sample_weight = weights(sample_weight, X)
+    scale = None
+    if estimator.standardize:
+        scale = _scaling.of_rows(X, moments, sample_weight)
+        X = _scaling.divided(X, scale)
+        if not isinstance(X, Source):
+            moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
+    if isinstance(X, Source):
+        X = rows_of(X, estimator.metric)
     if isinstance(X, Source):
         moments = X.moments
     elif estimator.metric == "cosine":
@@ -95,7 +103,15 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
         passes = Stream(X, origin, sample_weight, workers, X.moments, sample)
     else:
         passes = Passes(X, shift, sample_weight, workers, may_prune, moments, sample)
-    return Problem(passes, estimator.max_iter, tol, estimator.metric), origin
+    made = Problem(
+        passes,
+        estimator.max_iter,
+        tol,
+        estimator.metric,
+        scale,
+        getattr(estimator, "tol_inertia", None),
+    )
+    return made, origin
 
 
 def _check_reach(X: Any, moments: Moments, origin: Array, name: str = "X") -> None:
@@ -179,17 +195,25 @@ def fitted(estimator: Any, X: Any) -> tuple[Any, Array, Array | None]:
     """Validate rows for a fitted model; return rows, centroids and shift of one type.
 
     The wider of the types of X and the centroids is taken, so nothing is rounded. Rows are
-    brought to unit length if the metric is "cosine". A source is not converted yet; `parts` does.
+    brought to unit length if the metric is "cosine". Rows and centroids are divided by the
+    deviations that the model was standardized with. A source is not converted yet; `parts` does.
     """
     source = source_of(X)
     if source is not None:
         check_columns(estimator, source, reset=False)
-        X = rows_of(source, estimator.metric)
-        centers = centers_of(estimator, X.shape[1])
+        centers = centers_of(estimator, source.shape[1])
+        X = _scaling.applied(estimator, source)
+        if isinstance(X, Source):
+            X = rows_of(X, estimator.metric)
+        elif estimator.metric == "cosine":
+            X = unit_rows(X)
     else:
         X = _arrays.rows(X, estimator=estimator)
         moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
         centers = centers_of(estimator, X.shape[1])
+        if _scaling.scale_of(estimator) is not None:
+            X = _scaling.applied(estimator, X)
+            moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
         if estimator.metric == "cosine":
             X = unit_rows(X)
         elif moments is not None:
@@ -197,7 +221,8 @@ def fitted(estimator: Any, X: Any) -> tuple[Any, Array, Array | None]:
     wide = np.result_type(X.dtype, centers.dtype)
     shift = None if sp.issparse(X) else origin_of(estimator).astype(wide)
     rows = X if isinstance(X, Source) else X.astype(wide, copy=False)
-    return rows, np.ascontiguousarray(centers, dtype=wide), shift
+    centers = np.ascontiguousarray(centers, dtype=wide)
+    return rows, _scaling.applied(estimator, centers, "cluster_centers_"), shift
 
 
 def parts(X: Any, dtype: Any) -> Iterator[tuple[slice, Any]]:

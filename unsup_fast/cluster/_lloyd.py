@@ -4,7 +4,7 @@ Lloyd, "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28 (1982). O
 one pass of `kernels.assign`; everything else here is of size K x D.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast import _scaling
 from unsup_fast.cluster._pruning import Passes, Step
 from unsup_fast.cluster._sphere import COST, directions, rounding, unit_rows
 
@@ -32,6 +33,10 @@ class Problem:
     """Absolute: compared with the summed squared movement of the centroids."""
     metric: str = "euclidean"
     """With "cosine", rows are of unit length and centroids are brought to it."""
+    scale: Array | None = None
+    """[D], type of X: what the columns of the rows were divided by; None if they were not."""
+    tol_inertia: float | None = None
+    """Relative: compared with the decrease of inertia over an iteration; None for never."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Iteration:
     seconds: float
     """Time since the run started."""
     centers: Array
-    """[K, D] centroids after the iteration; read-only."""
+    """[K, D] centroids after the iteration, in the units of X; read-only."""
     labels: Array
     """[N] int32, read-only view; the next iteration overwrites it, so copy what you keep."""
 
@@ -64,7 +69,7 @@ class Run:
     """Result of one run."""
 
     centers: Array
-    """[K, D], type of X."""
+    """[K, D], type of X and in its units."""
     labels: Array | None
     """[N] int32, of these centroids; None if the user interrupted twice."""
     sizes: Array
@@ -87,7 +92,7 @@ def lloyd(
     run: int = 1,
     report: Callable[[Iteration], None] | None = None,
 ) -> Run:
-    """Iterate from `centers` until labels stand still, movement is within tol, or max_iter.
+    """Iterate until labels stand still, movement or inertia's decrease is within tol, or max_iter.
 
     A KeyboardInterrupt after the first finished iteration ends the run there, labels the rows
     once more, and is handed back in the result; a second one skips the labelling. Before that
@@ -97,6 +102,7 @@ def lloyd(
     ----------
     problem : Problem
     centers : ndarray of shape (K, D), type of X
+        To begin with, divided by the scale of the problem.
     run : int
         Number of the run, for `report`.
     report : callable, optional
@@ -118,7 +124,7 @@ def lloyd(
             settled = False
             ahead = problem.max_iter - iteration
             found = problem.passes.step(centers, labels, ahead, sums=problem.metric == "cosine")
-            centers, way = _moved(problem, centers, labels, found)
+            centers, original, way = _moved(problem, centers, labels, found)
             # Without movement the labels just found are those of the centroids: sums depend on
             # the labels alone, so this is the usual end of a run, and it saves a pass.
             settled = way == 0.0
@@ -135,7 +141,7 @@ def lloyd(
                         way,
                         problem.tol,
                         perf_counter() - start,
-                        _read_only(centers),
+                        _read_only(original),
                         _read_only(labels),
                     )
                 )
@@ -144,6 +150,9 @@ def lloyd(
                 break
             if way <= problem.tol:
                 reason = f"center shift {way:.6g} within tolerance {problem.tol:.6g}"
+                break
+            if stagnates(inertias, problem.tol_inertia):
+                reason = f"decrease of inertia within tolerance {problem.tol_inertia:.6g}"
                 break
     except KeyboardInterrupt as caught:
         if not inertias:
@@ -157,7 +166,7 @@ def lloyd(
     except KeyboardInterrupt as caught:
         interrupt, reason, kept = caught, "interrupted", None
     return Run(
-        centers,
+        original,
         kept,
         sizes.astype(np.int64),
         cost * inertia,
@@ -174,12 +183,30 @@ def _read_only(array: Array) -> Array:
     return view
 
 
-def _moved(problem: Problem, centers: Array, labels: Array, found: Step) -> tuple[Array, float]:
-    """Return the centroids after the iteration and the sum of their squared movement."""
+def stagnates(inertias: Sequence[float], tol_inertia: float | None) -> bool:
+    """Return whether inertia fell by no more than this share of itself over the last iteration."""
+    if tol_inertia is None or len(inertias) < 2:
+        return False
+    before, now = inertias[-2:]
+    return before - now <= tol_inertia * before
+
+
+def _moved(
+    problem: Problem, centers: Array, labels: Array, found: Step
+) -> tuple[Array, Array, float]:
+    """Return the centroids after the iteration, the same in the units of X, and their movement.
+
+    The movement is the sum over the centroids of its square.
+    """
     if found.means is not None:
-        return found.means, found.movement or movement(centers, found.means)
-    updated = _updated(problem, centers, labels, found)
-    return updated, movement(centers, updated)
+        updated, movement_tot = found.means, found.movement or movement(centers, found.means)
+    else:
+        updated = _updated(problem, centers, labels, found)
+        movement_tot = movement(centers, updated)
+    if problem.scale is None:
+        return updated, updated, movement_tot
+    original, updated = _scaling.rounded(updated, problem.scale)
+    return updated, original, movement(centers, updated)
 
 
 def movement(before: Array, after: Array) -> float:

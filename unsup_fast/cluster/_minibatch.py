@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from unsup_fast import _scaling
 from unsup_fast.cluster._batches import Draws, Rows
 from unsup_fast.cluster._sphere import COST, directions
 from unsup_fast.kernels.assign import assign
@@ -56,7 +57,7 @@ class Step:
     seconds: float
     """Time since the first step began."""
     centers: Array
-    """[K, D] centroids after the step, type of X; read-only."""
+    """[K, D] centroids after the step, type of X and in its units; read-only."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class Plan:
     """[D], type of X: subtracted from the rows; None for CSR."""
     metric: str
     n_threads: int
+    scale: Array | None = None
+    """[D], type of X: what the columns of the rows were divided by; None if they were not."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +98,34 @@ def beginning(centers: Array) -> Means:
     return Means(exact, np.zeros(len(centers)), exact)
 
 
-def continued(centers: Array, values: Array, counts: Array, metric: str) -> Means:
-    """Return the means that an earlier step left; `centers` themselves if they were changed."""
+def continued(
+    centers: Array, values: Array, counts: Array, metric: str, scale: Array | None = None
+) -> Means:
+    """Return the means that an earlier step left; `centers` themselves if they were changed.
+
+    Parameters
+    ----------
+    centers : ndarray of shape (K, D)
+        In the units of X.
+    values : ndarray of shape (K, D), float64
+        Running means of the divided rows.
+    counts : ndarray of shape (K,), float64
+    metric : str
+    scale : ndarray of shape (D,), optional
+        What columns are divided by.
+    """
+    before = centers.astype(np.float64)
+    if scale is not None:
+        before /= scale
     if values.shape == centers.shape:
-        exact = _centers(values, centers.astype(np.float64), metric)
-        if np.array_equal(exact.astype(centers.dtype), centers):
+        exact = _centers(values, before, metric)
+        if np.array_equal(_original(exact.astype(centers.dtype), scale), centers):
             return Means(values, counts, exact)
-    exact = centers.astype(np.float64)
-    return Means(exact, counts, exact)
+    return Means(before, counts, before)
+
+
+def _original(centers: Array, scale: Array | None) -> Array:
+    return centers if scale is None else _scaling.rounded(centers, scale)[0]
 
 
 def _centers(values: Array, before: Array, metric: str) -> Array:
@@ -170,7 +193,7 @@ def run(
                         shift,
                         plan.tol,
                         perf_counter() - start,
-                        _read_only(means.centers.astype(centers.dtype)),
+                        _read_only(_original(means.centers.astype(centers.dtype), plan.scale)),
                     )
                 )
             if number == 1:

@@ -6,12 +6,19 @@ from typing import Any
 import numpy as np
 
 from unsup_fast.cluster._centers import centers_of, origin_of
-from unsup_fast.storage.estimators import Layout, Saved, generator_from, generator_state
+from unsup_fast.storage.estimators import (
+    Layout,
+    Saved,
+    fault_of_scale,
+    generator_from,
+    generator_state,
+)
 
 _CENTERS: dict[str, tuple[str, Any]] = {
     "cluster_centers_": ("KD", None),
     "cluster_sizes_": ("K", np.int64),
     "_origin": ("D", None),
+    "scale_": ("D", None),
 }
 _STATE: dict[str, type] = {"n_iter_": int, "inertia_": float, "n_features_in_": int}
 _SIZES = {"K": "n_clusters", "D": "n_features_in_", "I": "n_iter_"}
@@ -19,7 +26,8 @@ KMEANS = Layout(
     {**_CENTERS, "inertia_history_": ("I", np.float64), "n_changed_history_": ("I", np.int64)},
     _SIZES,
     _STATE,
-    frozenset({"cluster_sizes_", "inertia_"}),  # missing after two interrupts, or set by hand
+    # No sizes after two interrupts; neither these nor inertia if centroids were set by hand.
+    frozenset({"cluster_sizes_", "inertia_", "scale_"}),
     "cluster_centers_",
 )
 MINI_BATCH = Layout(
@@ -32,7 +40,7 @@ MINI_BATCH = Layout(
         "_n_since_last_reassign": int,
         "_random_state": dict,
     },
-    frozenset({"cluster_sizes_", "inertia_", "n_iter_", "_random_state"}),
+    frozenset({"cluster_sizes_", "scale_", "inertia_", "n_iter_", "_random_state"}),
     "cluster_centers_",
 )
 
@@ -68,6 +76,9 @@ class SavedClusters(Saved):
         if generator is not None and isinstance(getattr(self, "random_state", None), Integral):
             state["_random_state"] = generator_state(generator)
         return arrays, state
+
+    def _fault(self, arrays: dict[str, Any], state: dict[str, Any]) -> str | None:
+        return fault_of_scale(arrays)
 
     def _take(self, path: Any, arrays: dict[str, Any], state: dict[str, Any]) -> None:
         if "_random_state" in state:

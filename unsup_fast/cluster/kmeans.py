@@ -20,7 +20,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import _is_arraylike_not_scalar, check_is_fitted
 
-from unsup_fast import _arrays
+from unsup_fast import _arrays, _scaling
 from unsup_fast.cluster import _init, _input, _runs, _save, _sphere
 from unsup_fast.cluster._lloyd import Iteration, Run, lloyd
 from unsup_fast.kernels.assign import assign
@@ -75,24 +75,37 @@ class KMeans(
     device : {"cpu", "cuda"} or None, default=None
         Where to compute: "cuda" and "cuda:1" name a GPU; None takes that of a CUDA tensor, and for
         all else the CPU.
+    standardize : bool, default=False
+        Whether columns are divided by their standard deviation (constant ones by 1), in the fit
+        and of all rows that the model is given later. They are not centred, which would change
+        nothing with the metric "euclidean". `tol` then refers to the divided columns, and a
+        callable `init` is given the rows so.
+    tol_inertia : float or None, default=None
+        If given, a run also stops after an iteration that did not lower inertia by more than this
+        share: ``(before - after) / before <= tol_inertia``, of two following entries of
+        `inertia_history_`.
 
     Attributes
     ----------
     cluster_centers_ : ndarray or tensor of shape (K, D)
-        Centroids, of the type of X.
+        Centroids, of the type of X and in its units, also with `standardize`.
     labels_ : ndarray or tensor of shape (N,), int32
         Cluster of each row: ``predict(X)``, to the bit.
     cluster_sizes_ : ndarray or tensor of shape (K,), int64
         Rows of each cluster, weights aside.
     inertia_ : float
         Weighted sum of squared distances of the rows to `cluster_centers_`, or of their cosine
-        distances.
+        distances. With `standardize`, distances here and in `transform` and `score` are those
+        between rows and centroids whose columns are divided by `scale_`.
     inertia_history_ : ndarray of shape (n_iter_,), float64
         Entry i is the inertia of the centroids at the start of iteration i.
     n_changed_history_ : ndarray of shape (n_iter_,), int64
         How many labels changed in each iteration.
     n_iter_ : int
         Iterations of the best run.
+    scale_ : ndarray of shape (D,)
+        Standard deviations that columns are divided by, weighted if rows are; only with
+        `standardize`.
     n_features_in_ : int
         Columns D of X.
     feature_names_in_ : ndarray of shape (D,)
@@ -146,6 +159,8 @@ class KMeans(
         "metric": [StrOptions({"euclidean", "cosine"})],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "device": "no_validation",  # _input.gpu says more than a type
+        "standardize": ["boolean"],
+        "tol_inertia": [Interval(Real, 0, None, closed="left"), None],
     }
     __metadata_request__fit: ClassVar[dict[str, str]] = {
         "callback": UNUSED,
@@ -168,6 +183,8 @@ class KMeans(
         metric: str = "euclidean",
         n_threads: int | None = None,
         device: str | None = None,
+        standardize: bool = False,
+        tol_inertia: float | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.init = init
@@ -181,6 +198,8 @@ class KMeans(
         self.metric = metric
         self.n_threads = n_threads
         self.device = device
+        self.standardize = standardize
+        self.tol_inertia = tol_inertia
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(
@@ -236,6 +255,8 @@ class KMeans(
         init = self.init
         if _is_arraylike_not_scalar(init):
             init = _init.given(init, problem.passes.X, self.n_clusters)
+            if problem.scale is not None:
+                init = _scaling.divided(init, _arrays.on_host(problem.scale), name="init")
         self._n_init = self._count_runs()
         if self.algorithm == "elkan" and self.n_clusters == 1:
             warnings.warn(
@@ -247,7 +268,7 @@ class KMeans(
         start = partial(first, problem, init, self.n_clusters, random_state, seeding_callback)
         run = partial(iterate, problem)
         best = _runs.best(run, start, self._n_init, bool(self.verbose), callback)
-        self._keep(best, origin, _arrays.is_tensor(X))
+        self._keep(best, origin, problem.scale, _arrays.is_tensor(X))
         if best.interrupt is not None:
             raise best.interrupt
         distinct = np.count_nonzero(_arrays.on_host(best.sizes))
@@ -274,7 +295,10 @@ class KMeans(
             )
         return 1
 
-    def _keep(self, run: Run, origin: Any, tensor: bool) -> None:
+    def _keep(self, run: Run, origin: Any, scale: Any, tensor: bool) -> None:
+        self.__dict__.pop("scale_", None)  # of an earlier fit
+        if scale is not None:
+            self.scale_ = _arrays.on_host(scale)
         self.cluster_centers_ = _arrays.like(run.centers, tensor)
         self._n_features_out = len(run.centers)
         self._origin = origin
@@ -412,6 +436,8 @@ def k_means(
     metric: str = "euclidean",
     n_threads: int | None = None,
     device: str | None = None,
+    standardize: bool = False,
+    tol_inertia: float | None = None,
 ) -> tuple[Any, ...]:
     """Find centroids with `KMeans`, without keeping the estimator.
 
@@ -421,7 +447,7 @@ def k_means(
     n_clusters : int
     sample_weight : array-like of shape (N,), optional
     init, n_init, max_iter, verbose, tol, random_state, copy_x, algorithm
-    metric, n_threads, device
+    metric, n_threads, device, standardize, tol_inertia
         As in `KMeans`.
     return_n_iter : bool, default=False
         Whether to return the number of iterations as well.
@@ -452,6 +478,8 @@ def k_means(
         metric=metric,
         n_threads=n_threads,
         device=device,
+        standardize=standardize,
+        tol_inertia=tol_inertia,
     ).fit(X, sample_weight=sample_weight)
     found = (model.cluster_centers_, model.labels_, model.inertia_)
     return (*found, model.n_iter_) if return_n_iter else found

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import _is_arraylike_not_scalar
 
-from unsup_fast import _arrays
+from unsup_fast import _arrays, _scaling
 from unsup_fast.blocks import Source
 from unsup_fast.cluster import _batches, _init, _input, _minibatch, _save
 from unsup_fast.cluster._batches import Draws
@@ -70,11 +70,13 @@ class MiniBatchKMeans(KMeans):
         Threads to run; None for all that OMP_NUM_THREADS, affinity and the container allow.
     device : {"cpu"} or None, default=None
         Where to compute.
+    standardize : bool, default=False
+        As in `KMeans`; `partial_fit` divides by the deviations of the rows of its first call.
 
     Attributes
     ----------
     cluster_centers_ : ndarray or tensor of shape (K, D)
-        Centroids, of the type of X.
+        Centroids, of the type of X and in its units, also with `standardize`.
     labels_ : ndarray or tensor of shape (N,), int32
         Cluster of each row (of the last batch after `partial_fit`): ``predict(X)``, to the bit.
         Only with `compute_labels`, like `cluster_sizes_`.
@@ -83,10 +85,13 @@ class MiniBatchKMeans(KMeans):
     inertia_ : float
         Weighted sum of squared (or cosine) distances of the labelled rows to `cluster_centers_`;
         without `compute_labels`, what the smoothed inertia of the batches lets one expect of all.
+        With `standardize`, of columns divided by `scale_`.
     n_iter_ : int
         Rows drawn as a multiple of the rows of X, rounded up. Set by `fit`.
     n_steps_ : int
         Mini-batches processed.
+    scale_ : ndarray of shape (D,)
+        As in `KMeans`; only with `standardize`.
     n_features_in_ : int
         Columns D of X.
     feature_names_in_ : ndarray of shape (D,)
@@ -120,7 +125,7 @@ class MiniBatchKMeans(KMeans):
         **{
             name: allowed
             for name, allowed in KMeans._parameter_constraints.items()
-            if name not in ("algorithm", "copy_x")
+            if name not in ("algorithm", "copy_x", "tol_inertia")
         },
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "compute_labels": ["boolean"],
@@ -152,6 +157,7 @@ class MiniBatchKMeans(KMeans):
         metric: str = "euclidean",
         n_threads: int | None = None,
         device: str | None = None,
+        standardize: bool = False,
     ) -> None:
         self.n_clusters = n_clusters
         self.init = init
@@ -168,6 +174,7 @@ class MiniBatchKMeans(KMeans):
         self.metric = metric
         self.n_threads = n_threads
         self.device = device
+        self.standardize = standardize
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(
@@ -234,23 +241,28 @@ class MiniBatchKMeans(KMeans):
             passes.shift,
             self.metric,
             passes.n_threads,
+            problem.scale,
         )
         found = _minibatch.run(
             rows, draw, plan, centers, random_state, callback, bool(self.verbose)
         )
-        interrupt, centers = found.interrupt, found.means.centers.astype(centers.dtype)
+        interrupt = found.interrupt
+        original, centers = _in_units(found.means, centers.dtype, problem.scale)
         total = rows.n_rows if passes.sample_weight is None else passes.sample_weight.sum()
         state = {
             "n_iter_": -(-found.n_steps * self._batch_size // rows.n_rows),
             "inertia_": found.mean_inertia * float(total),
             "_origin": origin,
         }
+        self.__dict__.pop("scale_", None)  # of an earlier fit
+        if problem.scale is not None:
+            state["scale_"] = problem.scale
         tensor = _arrays.is_tensor(X)
         try:
             state |= self._labelled(passes, centers, tensor)
         except KeyboardInterrupt as caught:
             interrupt = caught
-        self._keep_step(found.means, centers, found.n_steps, found.n_since_reassign, state, tensor)
+        self._keep_step(found.means, original, found.n_steps, found.n_since_reassign, state, tensor)
         if interrupt is not None:
             raise interrupt
         return self
@@ -289,11 +301,14 @@ class MiniBatchKMeans(KMeans):
         if hasattr(self, "cluster_centers_"):
             passes = _input.batch(self, X, sample_weight)
             centers = _arrays.to_numpy(self.cluster_centers_, "cluster_centers_")
-            means = _minibatch.continued(centers, self._means, self._counts, self.metric)
+            scale = _scaling.scale_of(self)
+            means = _minibatch.continued(centers, self._means, self._counts, self.metric, scale)
             n_steps, since = self.n_steps_, self._n_since_last_reassign
         else:
             problem, state["_origin"] = _input.problem(self, X, sample_weight)
-            passes = problem.passes
+            passes, scale = problem.passes, problem.scale
+            if scale is not None:
+                state["scale_"] = scale
             self._n_init = self._count_runs(3)
             self._measure(passes.X.shape[0])
             centers = _batches.start(
@@ -319,10 +334,10 @@ class MiniBatchKMeans(KMeans):
         )
         if self.verbose and n_reassigned:
             print(f"Reassigning {n_reassigned} cluster centers.")
-        centers = means.centers.astype(centers.dtype)
+        original, centers = _in_units(means, centers.dtype, scale)
         tensor = _arrays.is_tensor(X)
         state |= self._labelled(passes, centers, tensor)
-        self._keep_step(means, centers, n_steps + 1, since, state, tensor)
+        self._keep_step(means, original, n_steps + 1, since, state, tensor)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
@@ -350,7 +365,9 @@ class MiniBatchKMeans(KMeans):
     def _first(self, problem: Problem) -> Any:
         """Return `init`, checked if it is an array."""
         if _is_arraylike_not_scalar(self.init):
-            return _init.given(self.init, problem.passes.X, self.n_clusters)
+            init = _init.given(self.init, problem.passes.X, self.n_clusters)
+            scale = problem.scale
+            return init if scale is None else _scaling.divided(init, scale, name="init")
         return self.init
 
     def _labelled(self, passes: Passes, centers: Any, tensor: bool) -> dict[str, Any]:
@@ -387,3 +404,9 @@ class MiniBatchKMeans(KMeans):
             _n_since_last_reassign=since,
             _n_features_out=len(centers),
         )
+
+
+def _in_units(means: Means, dtype: Any, scale: Any) -> tuple[Any, Any]:
+    """Return the centroids of a step in the units of X, and as they are computed with."""
+    centers = means.centers.astype(dtype)
+    return (centers, centers) if scale is None else _scaling.rounded(centers, scale)

@@ -183,6 +183,13 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def fault_of_scale(arrays: Mapping[str, Array]) -> str | None:
+    """Return what is wrong with the standard deviations that divide columns, or None."""
+    if "scale_" in arrays and not (arrays["scale_"] > 0).all():
+        return "scale_ holds values that are not positive"
+    return None
+
+
 def generator_state(generator: np.random.RandomState) -> dict[str, Any]:
     """Return the state of a generator as JSON can hold it."""
     state: Any = generator.get_state(legacy=False)

@@ -1,0 +1,189 @@
+"""Columns divided by their standard deviations: what ``standardize=True`` asks of an estimator.
+
+Columns are not centred, so sparse rows stay sparse. Each value is one division in the type of the
+rows, rounded correctly, so a row comes out the same in an array, a block, CSR or a tensor.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from sklearn.utils import gen_batches
+from sklearn.utils.sparsefuncs import mean_variance_axis
+
+from unsup_fast import _arrays
+from unsup_fast.blocks import Source
+from unsup_fast.kernels.moments import Moments
+
+Array = npt.NDArray[Any]
+
+BLOCK = 1 << 16  # float64 values of a block of rows: half a MiB, which stays in cache
+# Bytes of mapped rows up to which a divided copy is made; above, they are divided in each pass.
+ROOM = 512 << 20
+# A column whose deviation is below so many roundings of its mean is constant but for rounding.
+ROUNDINGS = 8
+
+
+def of_rows(X: Any, moments: Moments | None, sample_weight: Array | None) -> Array:
+    """Return what to divide the columns of X by.
+
+    Parameters
+    ----------
+    X : ndarray, CSR matrix or Source of shape (N, D)
+    moments : Moments or None
+        Of X; None for CSR.
+    sample_weight : ndarray of shape (N,), optional
+        A row of weight 2 counts twice.
+
+    Returns
+    -------
+    ndarray of shape (D,), type of X
+        See `of_variance`.
+    """
+    if moments is None:
+        mean, variance = mean_variance_axis(X, axis=0, weights=sample_weight)
+    elif sample_weight is None:
+        mean, variance = moments.mean, moments.variance
+    else:
+        mean, variance = moments.mean, _weighted_variance(X, moments.mean, sample_weight)
+    return of_variance(mean, variance, X.dtype)
+
+
+def of_variance(mean: Array, variance: Array, dtype: Any) -> Array:
+    """Return standard deviations [D] of the given type, and 1 for constant columns.
+
+    Raises
+    ------
+    ValueError
+        If a variance is not finite.
+    """
+    if not np.isfinite(variance).all():
+        column = int(np.argmin(np.isfinite(variance)))
+        raise ValueError(
+            f"the variance of column {column} of X overflows float64; divide X by its largest "
+            "magnitude"
+        )
+    scale = np.sqrt(variance.astype(np.float64))
+    scale[scale <= ROUNDINGS * np.finfo(np.float64).eps * np.abs(mean)] = 1.0
+    return np.maximum(scale, np.finfo(dtype).tiny).astype(dtype)
+
+
+def _weighted_variance(X: Any, mean: Array, sample_weight: Array) -> Array:
+    """Return the weighted variance [D] about the weighted mean, float64."""
+    total, sums, squares = 0.0, np.zeros(len(mean)), np.zeros(len(mean))
+    for first, rows in _blocks(X):
+        for part in gen_batches(len(rows), max(1, BLOCK // len(mean))):
+            weight = sample_weight[first : first + len(rows)][part].astype(np.float64)
+            apart = rows[part] - mean  # [B, D] float64, about a point near the weighted mean
+            total += weight.sum()
+            sums += np.einsum("i,ij->j", weight, apart)
+            squares += np.einsum("i,ij,ij->j", weight, apart, apart)
+    variance: Array = np.maximum(squares - sums**2 / total, 0) / total
+    return variance
+
+
+def _blocks(X: Any) -> Iterator[tuple[int, Array]]:
+    if not isinstance(X, Source):
+        yield 0, X
+        return
+    with closing(X.blocks()) as blocks:
+        yield from blocks
+
+
+def divided(X: Any, scale: Array, first: int = 0, name: str = "X") -> Any:
+    """Return rows whose columns are divided by `scale`.
+
+    Parameters
+    ----------
+    X : ndarray, CSR matrix, tensor or Source of shape (N, D)
+        A source, or a mapped array that is large, is divided anew in each pass.
+    scale : ndarray of shape (D,)
+    first : int
+        Index of the first row, for the error message.
+    name : str
+        What the rows are called there.
+
+    Returns
+    -------
+    ndarray, CSR matrix, tensor or Source of shape (N, D), type of X
+
+    Raises
+    ------
+    ValueError
+        If a quotient overflows; of a source in the pass that reads it.
+    """
+    if isinstance(X, Source):
+        if X.array is not None and X.array.nbytes <= ROOM:
+            return divided(X.array, scale)
+        return X.changed(lambda rows, row: divided(rows, scale, row))
+    if _arrays.is_tensor(X):
+        return _divided_tensor(X, scale, name)
+    scale = scale.astype(X.dtype, copy=False)
+    if sp.issparse(X):
+        with np.errstate(over="ignore"):
+            data = X.data / scale[X.indices]
+        if not np.isfinite(data).all():
+            place = int(np.argmin(np.isfinite(data)))
+            row = int(np.searchsorted(X.indptr, place, side="right")) - 1
+            raise _overflow(X.data[place], row, int(X.indices[place]), scale, name)
+        return X.__class__((data, X.indices, X.indptr), shape=X.shape, copy=False)
+    out = np.empty(X.shape, X.dtype)
+    with np.errstate(over="ignore"):
+        for part in gen_batches(len(X), max(1, BLOCK // X.shape[1])):
+            np.divide(X[part], scale, out=out[part])
+            if not np.isfinite(out[part]).all():
+                row, column = np.argwhere(~np.isfinite(out[part]))[0].tolist()
+                value = X[part][row, column]
+                raise _overflow(value, first + part.start + row, column, scale, name)
+    return out
+
+
+def _divided_tensor(X: Any, scale: Array, name: str) -> Any:
+    out = X / X.new_tensor(scale)
+    finite = out.isfinite()
+    if not bool(finite.all()):
+        row, column = (~finite).nonzero()[0].tolist()
+        raise _overflow(X[row, column].item(), row, column, scale, name)
+    return out
+
+
+def _overflow(value: Any, row: int, column: int, scale: Array, name: str) -> ValueError:
+    return ValueError(
+        f"row {row}, column {column} of {name} is {value:g} and overflows {scale.dtype} when it is "
+        f"divided by scale_[{column}]={scale[column]:g}; pass float64, or standardize=False"
+    )
+
+
+def rounded(centers: Any, scale: Any) -> tuple[Any, Any]:
+    """Return centroids in the units of the columns, and divided again.
+
+    A fitted model holds the first and computes with the second, so that it labels rows after
+    loading as it did in the fit.
+
+    Parameters
+    ----------
+    centers : ndarray or tensor of shape (K, D)
+        Of divided rows.
+    scale : ndarray or tensor of shape (D,)
+
+    Returns
+    -------
+    original, centers : ndarrays or tensors of shape (K, D), type of `centers`
+    """
+    original = centers * scale
+    return original, original / scale
+
+
+def scale_of(estimator: Any) -> Array | None:
+    """Return what a fitted estimator divides columns by, [D], or None."""
+    scale: Array | None = getattr(estimator, "scale_", None)
+    return scale
+
+
+def applied(estimator: Any, X: Any, name: str = "X") -> Any:
+    """Return rows, or centroids in the units of the columns, as a fitted estimator divides them."""
+    scale = scale_of(estimator)
+    return X if scale is None else divided(X, scale, name=name)
