@@ -15,7 +15,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from unsup_fast import _arrays
-from unsup_fast.blocks import Source
+from unsup_fast.blocks import Source, source
 from unsup_fast.kernels.moments import Moments
 
 Array = npt.NDArray[Any]
@@ -187,3 +187,9 @@ def applied(estimator: Any, X: Any, name: str = "X") -> Any:
     """Return rows, or centroids in the units of the columns, as a fitted estimator divides them."""
     scale = scale_of(estimator)
     return X if scale is None else divided(X, scale, name=name)
+
+
+def applied_blocks(estimator: Any, X: Source) -> Source:
+    """Return a source of the rows as a fitted estimator divides them."""
+    found = applied(estimator, X)
+    return found if isinstance(found, Source) else source(found)

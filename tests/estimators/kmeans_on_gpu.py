@@ -273,3 +273,26 @@ def test_an_iteration_waits_for_nothing(rows):
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert later.values()[0] > 0
+
+
+@pytest.mark.parametrize(("metric", "weighted"), [("euclidean", True), ("cosine", False)])
+def test_standardized_as_on_the_cpu(rows, metric, weighted):
+    X = (rows - 100) * np.array([1e-3, 1, 50, 1, 1e4], dtype=np.float32)
+    X[:, 3] = 0.1
+    weight = np.random.default_rng(1).integers(1, 4, len(X)).astype(np.float32)
+    weight = weight if weighted else None
+    options = {"metric": metric, "standardize": True, "n_init": 1, "max_iter": 4, "init": X[::25]}
+    ours = KMeans(6, **options).fit(on(X), sample_weight=weight)
+    theirs = KMeans(6, **options).fit(X, sample_weight=weight)
+    np.testing.assert_allclose(ours.scale_, theirs.scale_, rtol=1e-6)
+    assert ours.scale_[3] == 1
+    agree(ours, theirs, rtol=1e-4)
+    np.testing.assert_array_equal(ours.predict(on(X)).cpu().numpy(), ours.labels_.cpu().numpy())
+    distances = ours.transform(on(X)).cpu().numpy()
+    np.testing.assert_allclose(distances, theirs.transform(X), rtol=1e-3, atol=1e-5)
+    assert ours.score(on(X)) == pytest.approx(theirs.score(X), rel=1e-4)
+
+
+def test_tol_inertia_as_on_the_cpu(rows):
+    options = {"init": rows[:6], "n_init": 1, "tol": 0, "tol_inertia": 0.1}
+    agree(KMeans(6, **options).fit(on(rows)), KMeans(6, **options).fit(rows))

@@ -187,3 +187,36 @@ def test_other_exceptions_of_the_callback_pass(blobs):
 
     with pytest.raises(RuntimeError, match="mine"):
         KMeans(3).fit(blobs, callback=callback)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("tol_inertia", [0.5, 1e-2, 1e-3, 0.0])
+def test_tol_inertia_stops_at_the_first_small_decrease(tol_inertia, weighted):
+    random = np.random.default_rng(2)
+    X, weight = random.random((2000, 3)), random.random(2000) if weighted else None
+    options = {"init": X[:20], "n_init": 1, "tol": 0}
+    whole = KMeans(20, **options).fit(X, sample_weight=weight)
+    history = whole.inertia_history_
+    decrease = (history[:-1] - history[1:]) / history[:-1]
+    small = np.flatnonzero(decrease <= tol_inertia)
+    expected = small[0] + 2 if len(small) else whole.n_iter_
+    model = KMeans(20, tol_inertia=tol_inertia, **options).fit(X, sample_weight=weight)
+    assert model.n_iter_ == expected
+    np.testing.assert_array_equal(model.inertia_history_, history[:expected])
+    np.testing.assert_array_equal(model.labels_, model.predict(X))
+    longer = KMeans(20, max_iter=expected, **options)
+    if expected < whole.n_iter_:
+        longer.fit(X, sample_weight=weight)
+        np.testing.assert_array_equal(model.cluster_centers_, longer.cluster_centers_)
+
+
+def test_tol_inertia_is_off_by_default_and_checked(blobs):
+    assert KMeans().tol_inertia is None
+    with pytest.raises(ValueError, match="tol_inertia"):
+        KMeans(2, tol_inertia=-1e-3).fit(blobs)
+
+
+def test_verbose_says_that_inertia_hardly_falls(capsys):
+    X = np.random.default_rng(2).random((2000, 3))
+    KMeans(20, init=X[:20], n_init=1, tol=0, tol_inertia=1e-2, verbose=1).fit(X)
+    assert "decrease of inertia within tolerance 0.01" in capsys.readouterr().out

@@ -28,6 +28,7 @@ from unsup_fast.cli.options import (
     Resume,
     Seed,
     Separator,
+    Standardize,
     Threads,
     Title,
     Weights,
@@ -92,6 +93,17 @@ def kmeans(
             "mean variance of the columns; 0 goes on until no label changes.",
         ),
     ] = 1e-4,
+    tol_inertia: Annotated[
+        float | None,
+        typer.Option(
+            "--tol-inertia",
+            metavar="X",
+            min=0.0,
+            help="Stop also after an iteration that lowers inertia by no more than this share of "
+            "it, as in 1e-5.  [default: off]",
+        ),
+    ] = None,
+    standardize: Standardize = False,
     seed: Seed = 0,
     threads: Threads = None,
     algorithm: Annotated[
@@ -142,6 +154,8 @@ def kmeans(
         init=init,
         max_iter=max_iter,
         tol=tol,
+        tol_inertia=tol_inertia,
+        standardize=standardize,
         seed=seed,
         algorithm=algorithm,
         metric=metric,

@@ -11,10 +11,12 @@ import numpy.typing as npt
 from unsup_fast import blocks
 from unsup_fast.blocks import Source
 from unsup_fast.cli.errors import UserError
-from unsup_fast.report.numbers import count, counted
+from unsup_fast.report.numbers import count, counted, percent
 
 Array = npt.NDArray[Any]
 
+# A column with more than this share of the variance of all columns is warned of.
+DOMINANT = 0.9
 # Kinds of data that have rows in a table, and whose results are tables too.
 TABLES = ("parquet", "arrow", "feather")
 
@@ -114,6 +116,22 @@ def image_shape(source: Source, given: tuple[int, ...] | None) -> tuple[int, ...
             f"--images {size}: is {np.prod(shape)} values, rows have {source.n_columns}"
         )
     return shape
+
+
+def dominant_column(source: Source) -> str | None:
+    """Return a warning if one of several columns holds most of the variance, or None."""
+    variance = source.moments.variance
+    total = float(variance.sum())
+    column = int(variance.argmax())
+    if len(variance) < 2 or not variance[column] > DOMINANT * total:
+        return None
+    name = f"{source.names[column]!r}" if named(source) and source.names else f"{column}"
+    others = "the other column" if len(variance) == 2 else f"the other {len(variance) - 1} columns"
+    return (
+        f"column {name} holds {percent(round(variance[column] / total, 9))} of the variance, so "
+        f"distances and principal axes say little of {others}; pass --standardize to divide each "
+        "column by its standard deviation"
+    )
 
 
 def named(source: Source) -> bool:

@@ -13,10 +13,18 @@ from unsup_fast.cli.checkpoint import Saver, check_array, check_number
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Outlook, Silent
 from unsup_fast.cluster import KMeans
+from unsup_fast.cluster._lloyd import stagnates
 from unsup_fast.report.numbers import count, percent, real
 from unsup_fast.storage.records import shown
 
 Array = npt.NDArray[Any]
+
+# A run that changes inertia by less than this share in so many iterations may be stopped.
+SLOW_CHANGE, SLOW_ITERATIONS = 1e-4, 10
+SLOW = (
+    "Inertia changed by less than 0.01 % in the last ten iterations: the run may be stopped; "
+    "Ctrl-C keeps its result, and --tol-inertia stops a run by itself."
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,7 @@ class Kept:
 
 
 class _Settled(KeyboardInterrupt):
-    """Ends a resumed fit whose first labels are those it was resumed with."""
+    """Ends a resumed fit whose first iteration, with what came before, is the last one."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +140,8 @@ class Fitting:
         Where to go on from.
     max_iter : int
         Most iterations, those of `before` included.
+    tol_inertia : float or None
+        As in `KMeans`.
     save : callable
         Writes a `Kept` to the disk.
     progress : Silent
@@ -142,6 +152,7 @@ class Fitting:
         self,
         before: Kept | None,
         max_iter: int,
+        tol_inertia: float | None,
         save: Callable[[Kept], None],
         progress: Silent,
         interrupts: Interrupts,
@@ -151,6 +162,8 @@ class Fitting:
         self.final = False
         self.reason = f"reached --max-iter {max_iter}"
         self._max_iter = max_iter
+        self._tol_inertia = tol_inertia
+        self._slow = False
         self._saver = Saver(save)
         self._on_disk = before
         self._progress = progress
@@ -167,7 +180,8 @@ class Fitting:
         with self._interrupts.shield():
             self._take(state)
         self._interrupts.check()
-        if self.final and state.n_changed and not state.center_shift <= state.tol:
+        stops = state.n_changed == 0 or state.center_shift <= state.tol
+        if self.final and state.iteration == 1 and not stops:
             raise _Settled
 
     def _take(self, state: Any) -> None:
@@ -196,6 +210,11 @@ class Fitting:
             self.final, self.reason = True, "no label changed any more"
         elif state.center_shift <= state.tol:
             self.final, self.reason = True, "the centroids moved less than --tol"
+        elif stagnates(self.kept.inertias, self._tol_inertia):
+            self.final, self.reason = True, "inertia fell by no more than --tol-inertia"
+        elif not self._slow and _is_slow(self.kept.inertias):
+            self._slow = True
+            self._progress.note(SLOW)
         if self.final or iteration == self._max_iter:
             # From here a run that is killed while it writes its results redoes the last iteration.
             if past is None or past is not self._on_disk:
@@ -203,6 +222,14 @@ class Fitting:
         elif self._saver.due():
             self._saver.write(self.kept)
             self._on_disk = self.kept
+
+
+def _is_slow(inertias: tuple[float, ...]) -> bool:
+    """Return whether inertia has changed very little in the last ten iterations."""
+    if len(inertias) <= SLOW_ITERATIONS:
+        return False
+    before, now = inertias[-1 - SLOW_ITERATIONS], inertias[-1]
+    return abs(before - now) < SLOW_CHANGE * before
 
 
 def fit(
@@ -238,7 +265,8 @@ def fit(
     model = KMeans(**parameters)
     if before is not None:
         model.set_params(init=before.centers, max_iter=max_iter - before.iteration)
-    watch = Fitting(before, max_iter, save, progress, interrupts)
+    tol_inertia = parameters["tol_inertia"]
+    watch = Fitting(before, max_iter, tol_inertia, save, progress, interrupts)
     interrupted = False
     try:
         progress.begin("Going on" if before else "Choosing the first centroids")

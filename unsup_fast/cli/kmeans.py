@@ -46,6 +46,8 @@ class Settings(DataSettings):
     init: str = "k-means++"
     max_iter: int = 300
     tol: float = 1e-4
+    tol_inertia: float | None = None
+    standardize: bool = False
     seed: int = 0
     algorithm: str = "auto"
     metric: str = "euclidean"
@@ -66,6 +68,8 @@ class Settings(DataSettings):
             "--weights": self.weights,
             "--init": self.init,
             "--tol": self.tol,
+            "--tol-inertia": self.tol_inertia,
+            "--standardize": self.standardize or None,
             "--seed": self.seed,
             "--algorithm": self.algorithm,
             "--metric": self.metric,
@@ -120,6 +124,7 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
         before = _resumed(job) if settings.resume else None
         for line in _opening(job, before):
             console.print(line)
+        results.warn(results.dominant(job))
         files.check_space(settings.out, _needed(job))
         result = _fit(job, before, console, interrupts)
         return _finish(job, result, before, arguments, console, interrupts)
@@ -230,6 +235,8 @@ def _fit(job: Job, before: Kept | None, console: Console, interrupts: Interrupts
         "n_init": 1,
         "max_iter": settings.max_iter,
         "tol": settings.tol,
+        "tol_inertia": settings.tol_inertia,
+        "standardize": settings.standardize,
         "random_state": settings.seed,
         "algorithm": settings.algorithm,
         "metric": settings.metric,

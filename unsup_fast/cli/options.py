@@ -111,6 +111,14 @@ Resume = Annotated[
     bool,
     typer.Option("--resume", help="Go on with the unfinished run in OUT, to the same bits."),
 ]
+Standardize = Annotated[
+    bool,
+    typer.Option(
+        "--standardize",
+        help="Divide each column by its standard deviation; the model keeps these, and divides "
+        "other rows too.",
+    ),
+]
 MaxIter = Annotated[int, typer.Option("--max-iter", metavar="N", min=1, help="Most iterations.")]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
+from unsup_fast import _scaling
 from unsup_fast.blocks import Source
 from unsup_fast.cli import matrices, models
 from unsup_fast.cli.data import for_model
@@ -112,13 +113,15 @@ def _write(
 
 def _distances(labels: Array, model: Any) -> Callable[[Array], Array]:
     """Return a function from the next rows to the distances to their centroids."""
-    centers, cosine = model.cluster_centers_, model.metric == "cosine"
+    cosine = model.metric == "cosine"
+    centers = _scaling.applied(model, model.cluster_centers_)
     done = 0
 
     def distances(rows: Array) -> Array:
         nonlocal done
         own = centers[labels[done : done + len(rows)]]
         done += len(rows)
+        rows = _scaling.applied(model, rows)
         apart = (unit_rows(rows) if cosine else rows) - own  # [M, D]
         squares = np.einsum("ij,ij->i", apart, apart, dtype=np.float64)
         found: Array = (squares / 2 if cosine else np.sqrt(squares)).astype(rows.dtype)

@@ -86,6 +86,9 @@ class Silent:
     def step(self, figures: str, outlook: Outlook) -> None:
         """Show a finished iteration."""
 
+    def note(self, text: str) -> None:
+        """Show a sentence for as long as the fit goes on."""
+
     def moved(self, head: str, figures: str, share: float, left: float) -> None:
         """Show how far something is of which the seconds left are known."""
 
@@ -119,6 +122,10 @@ class Lines(Silent):
         left = _left(outlook)
         print(f"iteration {outlook.iteration}: {figures}{', ' + left if left else ''}", flush=True)
 
+    def note(self, text: str) -> None:
+        """Print a sentence."""
+        print(text, flush=True)
+
     def moved(self, head: str, figures: str, share: float, left: float) -> None:
         """Print how far it is if the last line is some time ago."""
         if monotonic() - self._last < LINE_EVERY:
@@ -136,7 +143,7 @@ class Display(Silent):
         self._bar: ProgressBar | None = None
         self._began = self._start
         self._done = 0.0  # of the iterations: the bar never goes back
-        self._head = self._figures = self._left = ""
+        self._head = self._figures = self._left = self._note = ""
 
     def begin(self, what: str) -> None:
         """Show a spinner with what is being done now."""
@@ -161,6 +168,10 @@ class Display(Silent):
         self._left = _left(outlook)
         self._bar = ProgressBar(total=1.0, completed=min(1.0, self._done))
 
+    def note(self, text: str) -> None:
+        """Show a sentence below the figures."""
+        self._note = text
+
     def moved(self, head: str, figures: str, share: float, left: float) -> None:
         """Move the bar to how far it is."""
         self._head, self._figures = head, figures
@@ -179,7 +190,8 @@ class Display(Silent):
         head.add_column(no_wrap=True)
         head.add_row(self._bar, self._head)
         times = f"{elapsed} so far" + (f", {self._left}" if self._left else "")
-        return Group(head, Text(self._figures), Text(times, style="dim"))
+        notes = [Text(self._note)] if self._note else []
+        return Group(head, Text(self._figures), Text(times, style="dim"), *notes)
 
 
 @contextmanager

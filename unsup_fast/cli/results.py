@@ -1,6 +1,7 @@
 """The files that a run leaves behind."""
 
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast import report
+from unsup_fast import _scaling, report
 from unsup_fast.blocks import Source
 from unsup_fast.cli import files, info
-from unsup_fast.cli.data import TABLES, named
+from unsup_fast.cli.data import TABLES, dominant_column, named
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.fitting import Result
 from unsup_fast.cli.interrupts import Interrupts
@@ -136,12 +137,14 @@ def summarise(job: "Job", result: Result) -> dict[str, Any]:
     settings, source, model = job.settings, job.source, result.model
     summary: dict[str, Any] = {
         "command": "kmeans",
-        "data": about(settings.data, source, job.fingerprints["data"]),
+        "data": about(settings.data, source, job.fingerprints["data"], dominant(job)),
         "parameters": {
             "n_clusters": settings.n_clusters,
             "init": settings.init,
             "max_iter": settings.max_iter,
             "tol": settings.tol,
+            "tol_inertia": settings.tol_inertia,
+            "standardize": settings.standardize,
             "seed": settings.seed,
             "algorithm": settings.algorithm,
             "metric": settings.metric,
@@ -169,7 +172,24 @@ def summarise(job: "Job", result: Result) -> dict[str, Any]:
     return summary
 
 
-def about(path: Path, source: Source, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+def dominant(job: "Job") -> str | None:
+    """Return a warning if distances tell of one column alone, or None."""
+    settings = job.settings
+    # Rows at unit length have other variances.
+    if settings.standardize or settings.metric != "euclidean":
+        return None
+    return dominant_column(job.source)
+
+
+def warn(line: str | None) -> None:
+    """Print a warning, if there is one."""
+    if line is not None:
+        print(f"warning: {line}", file=sys.stderr)
+
+
+def about(
+    path: Path, source: Source, fingerprint: Mapping[str, Any], warning: str | None = None
+) -> dict[str, Any]:
     """Return what `summary.json` says of the data."""
     n_rows, n_columns = source.shape
     return {
@@ -179,9 +199,13 @@ def about(path: Path, source: Source, fingerprint: Mapping[str, Any]) -> dict[st
         "column_names": list(source.names) if source.names else None,
         "dtype_in_file": source.source_dtype,
         "dtype": str(source.dtype),
-        "notes": list(source.notes),
+        "notes": [*source.notes, *([_sentence(warning)] if warning else [])],
         **fingerprint,
     }
+
+
+def _sentence(warning: str) -> str:
+    return f"{warning[:1].upper()}{warning[1:]}."
 
 
 def opening(path: Path, source: Source, what: str) -> list[str]:
@@ -206,7 +230,9 @@ def plain(text: str) -> str:
 
 def explained(job: "Job", result: Result) -> float | None:
     """Return the share of the variance that the clusters explain; None with weights or cosines."""
-    total = float(job.source.moments.variance.sum()) * job.source.n_rows
+    scale = _scaling.scale_of(result.model)
+    variance = job.source.moments.variance / (1.0 if scale is None else scale.astype(float) ** 2)
+    total = float(variance.sum()) * job.source.n_rows
     if job.weights is not None or total == 0 or job.settings.metric != "euclidean":
         return None
     return 1 - float(result.model.inertia_) / total

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast import _scaling
+from unsup_fast.blocks import Source
 from unsup_fast.report import central, charts, page, pictures
 from unsup_fast.report.central import Central
 from unsup_fast.report.lines import Lines
@@ -35,11 +37,12 @@ def kmeans(content: Content) -> str:
         HTML with style, charts and pictures inside; no script, and nothing is fetched.
     """
     model = content.model
-    plane = Plane(content.X, model.labels_, model.cluster_centers_, model.metric)
+    X, centers = _divided(content)
+    plane = Plane(X, model.labels_, centers, model.metric)
     colours = [f"var(--c{number})" for number in plane.colours]
     return page.whole(
         content,
-        METHODS[model.metric],
+        METHODS[model.metric] + page.STANDARDIZED[model.standardize],
         _tiles(content),
         f"""<h2>How it went</h2>
 <div class="charts">
@@ -61,6 +64,13 @@ def kmeans(content: Content) -> str:
         f"Label i belongs to row i of the file; X_new is any array of "
         f"{counted(content.X.n_columns, 'column')}.",
     )
+
+
+def _divided(content: Content) -> tuple[Source, Array]:
+    """Return rows and centroids as distances are measured between them."""
+    model = content.model
+    centers = _scaling.applied(model, model.cluster_centers_)
+    return _scaling.applied_blocks(model, content.X), centers
 
 
 def _tiles(content: Content) -> str:
@@ -103,9 +113,8 @@ def _clusters(content: Content, colours: list[str]) -> str:
     model = content.model
     sizes = model.cluster_sizes_
     n_each = N_PICTURES if content.image_shape else N_LINES if content.lines else N_NUMBERS
-    found, sampled = central.find(
-        content.X, model.labels_, model.cluster_centers_, sizes, n_each, model.metric
-    )
+    X, centers = _divided(content)
+    found, sampled = central.find(X, model.labels_, centers, sizes, n_each, model.metric)
     if content.image_shape:
         bodies = _pictures(content, found)
     elif content.lines is not None:
@@ -152,7 +161,8 @@ def _pictures(content: Content, found: list[Central]) -> list[str]:
     for one, rows in zip(found, np.split(shown, starts), strict=True):
         centre = content.model.cluster_centers_[one.cluster][None]
         if content.model.metric == "cosine":  # a direction: as bright as the rows beside it
-            centre = centre * np.linalg.norm(rows, axis=1).mean()
+            lengths = np.linalg.norm(_scaling.applied(content.model, rows), axis=1)
+            centre = centre * lengths.mean()
         mean = pictures.strip(centre, shape, low, high, 1)
         nearest = pictures.strip(rows, shape, low, high, N_PICTURES)
         listed = ", ".join(map(str, _of_data(content, one).rows.tolist()))

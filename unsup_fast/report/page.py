@@ -19,6 +19,9 @@ Array = npt.NDArray[Any]
 # Up to this side, in pixels, pictures are enlarged, and their pixels are shown as squares.
 COARSE = 32
 
+# What is added to the name of a method.
+STANDARDIZED = {False: "", True: ", columns divided by their standard deviations,"}
+
 
 @dataclass(frozen=True)
 class Content:
