@@ -189,6 +189,14 @@ def applied(estimator: Any, X: Any, name: str = "X") -> Any:
     return X if scale is None else divided(X, scale, name=name)
 
 
+def restored(estimator: Any, X: Any) -> Any:
+    """Return divided rows, an array or a tensor, in the units of the columns."""
+    scale = scale_of(estimator)
+    if scale is None:
+        return X
+    return X * (X.new_tensor(scale) if _arrays.is_tensor(X) else scale.astype(X.dtype))
+
+
 def applied_blocks(estimator: Any, X: Source) -> Source:
     """Return a source of the rows as a fitted estimator divides them."""
     found = applied(estimator, X)

@@ -8,10 +8,11 @@ import scipy.sparse as sp
 import torch
 from sklearn.utils.validation import _check_feature_names, _check_n_features
 
-from unsup_fast import _arrays
+from unsup_fast import _arrays, _scaling
 from unsup_fast._rows import source_of
 
 BLOCK = 1 << 24  # elements of a block: 128 MiB in float64
+SAMPLE = 100  # rows whose median is the middle of the data
 
 
 class HostRows:
@@ -87,3 +88,41 @@ def blocks(X: Any, elements: int) -> Iterator[tuple[int, Any]]:
 def give(value: Any, X: Any) -> Any:
     """Return a tensor where X is if that is one, else as an array."""
     return value.to(X.device) if _arrays.is_tensor(X) else value.cpu().numpy()
+
+
+def middle(X: Any) -> Any:
+    """Return the median [D] of rows at even distances, a point among the rows."""
+    sample = X[:: max(1, len(X) // SAMPLE)]
+    return sample.sort(dim=0).values[len(sample) // 2].clone()
+
+
+def variance(X: Any, shift: Any, weight: Any = None) -> tuple[Any, float]:
+    """Return the variance of each column as an array [D], and how far values lie from the shift.
+
+    Parameters
+    ----------
+    X : tensor of shape (N, D)
+    shift : tensor of shape (D,)
+        A point among the rows.
+    weight : tensor of shape (N,), optional
+        A row of weight 2 counts twice.
+    """
+    sums = torch.zeros((2, X.shape[1]), dtype=torch.float64, device=X.device)
+    farthest = torch.zeros((), dtype=torch.float64, device=X.device)
+    for first, block in blocks(X, X.shape[1]):
+        moved = block.double() - shift.double()
+        farthest = torch.maximum(farthest, moved.abs().max())
+        share = moved
+        if weight is not None:
+            share = weight[first : first + len(block), None].double() * moved
+        sums += torch.stack([share.sum(dim=0), (share * moved).sum(dim=0)])
+    total = len(X) if weight is None else weight.double().sum()
+    mean, square = (sums / total).cpu().numpy()
+    return np.maximum(square - mean**2, 0), float(farthest)
+
+
+def deviations(X: Any, weight: Any = None) -> Any:
+    """Return what `standardize` divides the columns by, an array [D]; see `_scaling`."""
+    shift = middle(X)
+    found, _ = variance(X, shift, weight)
+    return _scaling.of_variance(shift.cpu().numpy(), found, HostRows(X).dtype)

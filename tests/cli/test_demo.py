@@ -96,9 +96,44 @@ def test_both_libraries_find_the_same():
 def test_both_libraries_fit_the_same_mixture():
     X, _ = comparisons.mixed()
     models = comparisons.mixtures(X.astype(np.float64), 4, None)
-    comparisons.measured(models, X.astype(np.float64))
+    comparisons.medians(models, X.astype(np.float64))
     assert models[0].lower_bound_ == pytest.approx(models[1].lower_bound_, rel=1e-8)
     np.testing.assert_allclose(models[0].means_, models[1].means_, rtol=1e-6)
+
+
+class Waiting:
+    """An estimator whose fits take the given seconds by a clock of the test's."""
+
+    def __init__(self, clock, seconds):
+        self.clock, self.seconds, self.fits = clock, iter(seconds), 0
+
+    def fit(self, X):
+        self.fits += 1
+        self.clock[0] += next(self.seconds)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "fits", "expected"),
+    [
+        ([9.0, *[0.01] * 30], 1, 9.0),  # long: one fit
+        ([0.4, *[0.01] * 30], 16, 0.01),  # the first, mostly start-up, is not counted
+        ([0.5, 0.5, 0.7, 0.6, 9.0], 4, 0.6),
+        ([0.1, *[0.01, 0.01, 5.0, 0.01, 0.02]], 4, 0.01),  # a busy moment
+    ],
+)
+def test_times_are_medians_without_the_first(monkeypatch, seconds, fits, expected):
+    clock = [0.0]
+    monkeypatch.setattr(comparisons, "perf_counter", lambda: clock[0])
+    models = [Waiting(clock, seconds), Waiting(clock, [2.0] * 30)]
+    times = comparisons.medians(models, None)
+    assert times == [pytest.approx(expected), pytest.approx(2.0)]
+    assert [model.fits for model in models] == [fits, 4]
+
+
+def test_new_digits_end_by_steps(tmp_path):
+    settings = diffusion._settings(tmp_path)
+    assert settings.minutes is None
+    assert settings.steps == diffusion.STEPS
 
 
 def test_results_of_others_are_not_replaced(cli, data):

@@ -3,9 +3,14 @@
 import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
+from sklearn.datasets import load_wine
 
+from unsup_fast.cli import fitting
 from unsup_fast.cluster import KMeans
+from unsup_fast.metrics import purity_score
 
 
 def test_labels_are_those_of_the_estimator(cli, data, blobs, tmp_path, results):
@@ -236,3 +241,88 @@ def test_a_row_without_direction(cli, data, blobs, tmp_path):
         ran = cli(*words)
         assert ran.status == 2
         assert ran.err.startswith(f"error: {file}: row {row} is zero and has no direction; leave")
+
+
+@pytest.fixture
+def wine(tmp_path):
+    """Return the path of scikit-learn's wine with its column names, and the classes."""
+    bunch = load_wine(as_frame=True)
+    pa.parquet.write_table(pa.Table.from_pandas(bunch.data), tmp_path / "wine.parquet")
+    return tmp_path / "wine.parquet", bunch.target.to_numpy()
+
+
+def test_standardize(cli, wine, tmp_path):
+    path, classes = wine
+    ran = cli("kmeans", path, "-k", 3, "-o", "plain", "-q")
+    assert ran.status == 0
+    warned = "warning: column 'proline' holds 99.77 % of the variance, so distances and principal"
+    assert warned in ran.err
+    assert "pass --standardize" in ran.err
+    page = (tmp_path / "plain/report.html").read_text()
+    assert "Column &#x27;proline&#x27; holds 99.77 % of the variance" in page
+    ran = cli("kmeans", path, "-k", 3, "-o", "out", "--standardize")
+    assert ran.status == 0
+    assert "warning" not in ran.err
+    page = (tmp_path / "out/report.html").read_text()
+    assert "proline" not in page
+    assert "k-means, columns divided by their standard deviations, of wine.parquet" in page
+    purities = []
+    for name in ("plain", "out"):
+        labels = pa.parquet.read_table(tmp_path / name / "labels.parquet")["label"].to_numpy()
+        purities.append(round(purity_score(classes, labels), 2))
+    assert purities == [0.70, 0.97]
+    X = load_wine().data
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert summary["parameters"]["standardize"] is True
+    model = KMeans.load(tmp_path / "out/model.safetensors")
+    np.testing.assert_array_equal(model.predict(load_wine(as_frame=True).data), labels)
+    total = np.count_nonzero(X.std(axis=0)) * len(X)
+    assert summary["result"]["explained"] == pytest.approx(1 - model.inertia_ / total)
+    assert cli("predict", "out", path, "-o", "p.parquet", "--distances").status == 0
+    predicted = pa.parquet.read_table(tmp_path / "p.parquet").to_pandas()
+    np.testing.assert_array_equal(predicted["label"], labels)
+    assert (predicted["distance"] ** 2).sum() == pytest.approx(model.inertia_)
+    assert cli("transform", "out", path, "-o", "t.npy").status == 0
+    distances = np.load(tmp_path / "t.npy")
+    np.testing.assert_allclose(distances.min(axis=1), predicted["distance"], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("spreads", "warns"), [((1, 1, 1), 0), ((1, 1, 4), 0), ((1, 1, 5), 1), ((7,), 0), ((0, 0), 0)]
+)
+def test_a_column_that_holds_most_of_the_variance(cli, tmp_path, spreads, warns):
+    X = np.random.default_rng(0).choice([-1.0, 1.0], (400, len(spreads))) * spreads
+    np.save(tmp_path / "x.npy", X)
+    ran = cli("kmeans", "x.npy", "-k", 2, "-o", "out", "--no-report")
+    assert ran.status == 0
+    assert ran.err.count("column 2 holds 92.6 % of the variance, so") == warns
+    assert ran.err.count("holds") == warns
+
+
+def test_tol_inertia(cli, hard, tmp_path, results):
+    words = ["kmeans", hard, "-k", 20, "--tol", 0, "--no-report"]
+    assert cli(*words, "-o", "whole").status == 0
+    whole = KMeans.load(tmp_path / "whole/model.safetensors").inertia_history_
+    assert cli(*words, "-o", "out", "--tol-inertia", "1e-3").status == 0
+    result = results(tmp_path / "out")["summary"]["result"]
+    decrease = (whole[:-1] - whole[1:]) / whole[:-1]
+    assert result["iterations"] == np.flatnonzero(decrease <= 1e-3)[0] + 2
+    assert result["stopped"] == "inertia fell by no more than --tol-inertia"
+    assert result["converged"]
+    assert not (tmp_path / "out/checkpoint.safetensors").exists()
+    ran = cli(*words, "-o", "none", "--tol-inertia", "-1")
+    assert ran.status == 2
+    assert "--tol-inertia" in ran.err
+
+
+def test_a_run_that_hardly_changes_inertia_says_so_once(cli, hard, monkeypatch):
+    words = ["kmeans", hard, "-k", 20, "--tol", 0, "--no-report"]
+    text = "in the last ten iterations: the run may be stopped; Ctrl-C keeps its result"
+    assert text not in cli(*words, "-o", "fast").out
+    history = KMeans.load("fast/model.safetensors").inertia_history_
+    change = (history[:-10] - history[10:]) / history[:-10]
+    monkeypatch.setattr(fitting, "SLOW_CHANGE", 1.01 * change.min())
+    assert cli(*words, "-o", "slow").out.count(text) == 1
+    assert text not in cli(*words, "-o", "quiet", "-q").out
+    monkeypatch.setattr(fitting, "SLOW_CHANGE", 0.99 * change.min())
+    assert text not in cli(*words, "-o", "other").out

@@ -280,3 +280,27 @@ def test_real_signal_to_a_real_process(tmp_path, results):
     for more in (["out", "--resume"], ["straight"]):
         subprocess.run([*base, *more], cwd=tmp_path, check=True, capture_output=True)
     same(results(tmp_path / "out"), results(tmp_path / "straight"))
+
+
+@pytest.mark.parametrize("number", ["last but one", "middle"])
+def test_resumed_run_keeps_scale_and_tol_inertia(
+    cli, hard, tmp_path, results, interrupt_at, monkeypatch, number
+):
+    words = ["kmeans", hard, "-k", 20, "--tol", 0, "--standardize", "--no-report"]
+    words += ["--tol-inertia", "2e-4"]
+    assert cli(*words, "-o", "straight").status == 0
+    straight = results(tmp_path / "straight")
+    total = straight["summary"]["result"]["iterations"]
+    assert straight["summary"]["result"]["stopped"].endswith("--tol-inertia")
+    assert total > 4
+    # After the last but one, the first iteration of the resumed run is the one to stop at.
+    interrupt_at(total - 1 if number == "last but one" else total // 2)
+    assert cli(*words, "-o", "out").status == 130
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    for changed in (words[:-2], [word for word in words if word != "--standardize"]):
+        ran = cli(*changed, "-o", "out", "--resume")
+        assert ran.status == 2
+        assert "was made with --" in ran.err
+    assert cli(*words, "-o", "out", "--resume").status == 0
+    same(results(tmp_path / "out"), straight)

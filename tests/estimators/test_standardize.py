@@ -11,7 +11,9 @@ from sklearn.preprocessing import StandardScaler
 
 from unsup_fast import _scaling, blocks
 from unsup_fast.cluster import KMeans, MiniBatchKMeans, k_means
+from unsup_fast.decomposition import PCA
 from unsup_fast.metrics import purity_score
+from unsup_fast.mixture import GaussianMixture
 
 
 @pytest.fixture(scope="module")
@@ -235,3 +237,96 @@ def test_variances_that_overflow_are_refused():
     X = np.array([[0.0, 1e200], [1.0, -1e200], [2.0, 0.0]])
     with pytest.raises(ValueError, match="the variance of column 1 of X overflows float64"):
         KMeans(2, standardize=True).fit(X)
+
+
+@pytest.mark.parametrize("solver", ["auto", "full", "covariance_eigh", "randomized", "arpack"])
+def test_pca_is_that_of_the_correlations(rows, solver):
+    scaler, X = scaled(rows)
+    model = PCA(2, svd_solver=solver, standardize=True, random_state=0).fit(rows)
+    values, vectors = np.linalg.eigh(np.corrcoef(rows.T))
+    n = len(rows)
+    np.testing.assert_allclose(model.explained_variance_, values[::-1][:2] * n / (n - 1), rtol=1e-9)
+    np.testing.assert_allclose(
+        np.abs(model.components_ @ vectors[:, ::-1][:, :2]), np.eye(2), atol=1e-7
+    )
+    theirs = PCA(2, svd_solver=solver, random_state=0).fit(X)
+    np.testing.assert_allclose(model.transform(rows), theirs.transform(X), atol=1e-8)
+    np.testing.assert_allclose(model.score_samples(rows), theirs.score_samples(X), rtol=1e-8)
+    back = scaler.inverse_transform(theirs.inverse_transform(theirs.transform(X)))
+    np.testing.assert_allclose(model.inverse_transform(model.transform(rows)), back, rtol=1e-8)
+
+
+def test_pca_of_every_kind_of_rows(rows, tmp_path):
+    whole = PCA(2, standardize=True).fit(rows)
+    coordinates = whole.transform(rows)
+    for kind in (
+        blocks.source(lambda: [rows]),
+        blocks.source(rows, chunk_size=70),
+        sp.csr_array(rows),
+    ):
+        model = PCA(2, standardize=True, svd_solver="covariance_eigh").fit(kind)
+        np.testing.assert_allclose(model.scale_, whole.scale_, rtol=1e-10)
+        np.testing.assert_allclose(model.transform(kind), coordinates, atol=1e-8)
+    one = PCA(2, standardize=True, n_threads=1).fit(rows)
+    np.testing.assert_array_equal(one.components_, whole.components_)
+    whole.save(tmp_path / "model.safetensors")
+    loaded = PCA.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(loaded.transform(rows), coordinates)
+    np.testing.assert_array_equal(
+        loaded.inverse_transform(coordinates), whole.inverse_transform(coordinates)
+    )
+    whole.set_params(standardize=False).fit(rows)
+    assert not hasattr(whole, "scale_")
+
+
+@pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
+def test_mixture_is_that_of_scaled_rows(rows, tmp_path, kind):
+    scaler, X = scaled(rows)
+    options = {"n_components": 3, "covariance_type": kind, "random_state": 0}
+    model = GaussianMixture(**options, standardize=True).fit(rows)
+    theirs = GaussianMixture(**options).fit(X)
+    np.testing.assert_allclose(model.scale_, scaler.scale_, rtol=1e-12)
+    np.testing.assert_allclose(model.means_, theirs.means_, rtol=1e-6)
+    np.testing.assert_array_equal(model.predict(rows), theirs.predict(X))
+    np.testing.assert_allclose(model.predict_proba(rows), theirs.predict_proba(X), atol=1e-6)
+    assert model.score(rows) == pytest.approx(theirs.score(X), rel=1e-9)
+    drawn = scaler.inverse_transform(theirs.sample(7)[0])
+    np.testing.assert_allclose(model.sample(7)[0], drawn, rtol=1e-5)
+    model.save(tmp_path / "model.safetensors")
+    loaded = GaussianMixture.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(loaded.predict_proba(rows), model.predict_proba(rows))
+    assert loaded.bic(rows) == model.bic(rows)
+    if kind == "full":
+        source = blocks.source(lambda: [rows])
+        other = GaussianMixture(**options, standardize=True, n_threads=1).fit(source)
+        np.testing.assert_array_equal(other.means_, model.means_)
+        np.testing.assert_array_equal(other.predict(source), model.predict(rows))
+
+
+def test_mixture_with_weights_and_a_warm_start(rows):
+    weight = np.random.default_rng(1).integers(0, 4, len(rows)).astype(np.float64)
+    repeated = np.repeat(rows, weight.astype(int), axis=0)
+    means = repeated[:3] / repeated.std(axis=0)
+    options = {"n_components": 3, "means_init": means, "init_params": "random_from_data"}
+    options |= {"random_state": 0, "standardize": True, "weights_init": [0.2, 0.3, 0.5]}
+    options |= {"precisions_init": np.tile(np.eye(4), (3, 1, 1)), "warm_start": True}
+    model = GaussianMixture(**options).fit(rows, sample_weight=weight)
+    theirs = GaussianMixture(**options).fit(repeated)
+    np.testing.assert_allclose(model.scale_, repeated.std(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(model.means_, theirs.means_, rtol=1e-6)
+    scale = model.scale_.copy()
+    model.fit(rows[:300])
+    np.testing.assert_array_equal(model.scale_, scale)
+    with pytest.raises(ValueError, match="pass warm_start=False"):
+        model.set_params(standardize=False).fit(rows)
+
+
+def test_wine_as_a_mixture_and_along_axes(wine):
+    X, classes = wine
+    plain = GaussianMixture(3, covariance_type="spherical", random_state=0).fit(X)
+    model = plain.set_params(standardize=True)
+    before = purity_score(classes, plain.predict(X))
+    assert before < 0.75
+    assert purity_score(classes, model.fit_predict(X)) > 0.95
+    assert PCA(1).fit(X).explained_variance_ratio_[0] > 0.99
+    assert PCA(1, standardize=True).fit(X).explained_variance_ratio_[0] < 0.4

@@ -204,6 +204,7 @@ def pca(
             "read all rows into memory.",
         ),
     ] = "auto",
+    standardize: Standardize = False,
     seed: Seed = 0,
     threads: Threads = None,
     images: Images = None,
@@ -231,6 +232,7 @@ def pca(
             missing=one_of("--missing", missing, MISSING),
             whiten=whiten,
             solver=one_of("--solver", solver, SOLVERS),
+            standardize=standardize,
             seed=seed,
             threads=threads,
             images=image_shape(images),
@@ -305,6 +307,7 @@ def gmm(
             "--reg-covar", metavar="X", min=0.0, help="Added to the variances in each iteration."
         ),
     ] = 1e-6,
+    standardize: Standardize = False,
     seed: Seed = 0,
     threads: Threads = None,
     proba: Annotated[
@@ -345,6 +348,7 @@ def gmm(
             max_iter=max_iter,
             tol=tol,
             reg_covar=reg_covar,
+            standardize=standardize,
             seed=seed,
             threads=threads,
             proba=proba,

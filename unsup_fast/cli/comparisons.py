@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -18,21 +19,41 @@ from unsup_fast.report.numbers import count, percent, real, seconds
 
 Array = npt.NDArray[Any]
 
-# Fits that together take less than this many seconds are repeated; one alone would be noise.
-REPEATS, SHORT = 5, 0.5
+# A fit is timed up to so many times, for so many seconds, but three times at least; one that takes
+# more than LONG seconds is timed once.
+ROUNDS, LEAST_ROUNDS, BUDGET, LONG = 15, 3, 1.0, 3.0
+TIMED = (
+    f"Time: the median of {LEAST_ROUNDS} to {ROUNDS} fits in turn, after one that is not counted, "
+    f"in which threads start and memory is allocated; one fit where it takes over {LONG:g} s."
+)
 AXES = 10
 ITERATIONS = 20
 MIXED = {"rows": 50_000, "columns": 8, "components": 16}
 
 
-def fastest(model: Any, X: Array) -> float:
-    """Fit once, or five times if it takes no time to speak of; return the shortest time."""
-    times: list[float] = []
-    while not times or (len(times) < REPEATS and sum(times) < SHORT):
-        start = perf_counter()
-        model.fit(X)
-        times.append(perf_counter() - start)
-    return min(times)
+def medians(models: Sequence[Any], X: Array) -> list[float]:
+    """Return the median seconds of a fit of each model; they are fitted in turn.
+
+    Parameters
+    ----------
+    models : sequence of estimators
+    X : ndarray of shape (N, D)
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        first = [_seconds(model, X) for model in models]
+        times: list[list[float]] = [[took] if took > LONG else [] for took in first]
+        for round_ in range(ROUNDS):
+            for model, took, seen in zip(models, first, times, strict=True):
+                if took <= LONG and (round_ < LEAST_ROUNDS or sum(seen) < BUDGET):
+                    seen.append(_seconds(model, X))
+    return [median(seen) for seen in times]
+
+
+def _seconds(model: Any, X: Array) -> float:
+    start = perf_counter()
+    model.fit(X)
+    return perf_counter() - start
 
 
 def table(title: str, figures: Sequence[str]) -> Table:
@@ -61,7 +82,7 @@ def pca(cases: Sequence[Any], threads: int | None) -> Iterator[Table]:
     found = table(f"PCA, {AXES} axes", ("explained",))
     for case in cases:
         models: tuple[Any, ...] = (PCA(AXES, n_threads=threads), SklearnPCA(AXES))
-        times = measured(models, case.X)
+        times = medians(models, case.X)
         shares = [[percent(model.explained_variance_ratio_.sum())] for model in models]
         add(found, case.name, case.X, times, shares)
         yield found
@@ -77,7 +98,7 @@ def gmm(cases: Sequence[Any], threads: int | None) -> Iterator[Table]:
         ("generated", *mixed(), MIXED["components"]),
     ):
         models = mixtures(X, k, threads)
-        times = measured(models, X)
+        times = medians(models, X)
         figures = [
             [real(model.score(X)), percent(purity_score(classes, model.predict(X)))]
             for model in models
@@ -112,10 +133,3 @@ def mixtures(X: Array, k: int, threads: int | None) -> tuple[Any, Any]:
         "random_state": 0,
     }
     return GaussianMixture(n_threads=threads, **shared), SklearnGaussianMixture(**shared)
-
-
-def measured(models: Sequence[Any], X: Array) -> list[float]:
-    """Return the seconds that the models take to be fitted."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return [fastest(model, X) for model in models]

@@ -18,6 +18,7 @@ from unsup_fast.cli.data import (
     TABLES,
     DataSettings,
     check_rows,
+    dominant_column,
     image_shape,
     open_source,
     read_weights,
@@ -51,6 +52,7 @@ class Settings(DataSettings):
     max_iter: int = 100
     tol: float = 1e-3
     reg_covar: float = 1e-6
+    standardize: bool = False
     seed: int = 0
     threads: int | None = None
     proba: bool = False
@@ -74,6 +76,7 @@ class Settings(DataSettings):
             "--max-iter": self.max_iter,
             "--tol": self.tol,
             "--reg-covar": self.reg_covar,
+            "--standardize": self.standardize or None,
             "--seed": self.seed,
         }
 
@@ -119,6 +122,7 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
         kept = _resumed(job) if settings.resume else Kept()
         for line in _opening(job, kept):
             console.print(line)
+        results.warn(_dominant(job))
         files.check_space(settings.out, _needed(job))
         found = _fit(job, kept, console, interrupts)
         if found is None:
@@ -197,6 +201,7 @@ def _parameters(settings: Settings) -> dict[str, Any]:
         "covariance_type": settings.covariance,
         "tol": settings.tol,
         "reg_covar": settings.reg_covar,
+        "standardize": settings.standardize,
         "max_iter": settings.max_iter,
         "n_init": settings.n_init,
         "init_params": settings.init,
@@ -258,7 +263,7 @@ def summarise(job: Job, found: Found) -> dict[str, Any]:
     settings, record = job.settings, found.record
     summary: dict[str, Any] = {
         "command": "gmm",
-        "data": results.about(settings.data, job.source, job.fingerprints["data"]),
+        "data": results.about(settings.data, job.source, job.fingerprints["data"], _dominant(job)),
         "parameters": {
             "n_components": list(settings.n_components),
             "covariance": settings.covariance,
@@ -268,6 +273,7 @@ def summarise(job: Job, found: Found) -> dict[str, Any]:
             "max_iter": settings.max_iter,
             "tol": settings.tol,
             "reg_covar": settings.reg_covar,
+            "standardize": settings.standardize,
             "seed": settings.seed,
             "threads": settings.threads,
             **settings.data_parameters(job.source),
@@ -289,6 +295,11 @@ def summarise(job: Job, found: Found) -> dict[str, Any]:
         "versions": results.versions(),
     }
     return summary
+
+
+def _dominant(job: Job) -> str | None:
+    """Return a warning if the first components follow one column alone, or None."""
+    return None if job.settings.standardize else dominant_column(job.source)
 
 
 def _reason(settings: Settings, found: Found) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast import _scaling
 from unsup_fast.blocks import Source
 from unsup_fast.cli.checkpoint import Saver
 from unsup_fast.cli.interrupts import Interrupts
@@ -88,6 +89,10 @@ class Fits:
         self.kept = kept
         self._X, self._sample_weight = X, sample_weight
         self._numbers, self._parameters, self._criterion = numbers, parameters, criterion
+        self._scale: Array | None = None
+        if parameters["standardize"]:
+            weight = None if sample_weight is None else sample_weight.astype(X.dtype)
+            self._scale = _scaling.of_rows(X, X.moments, weight)
         self._save, self._saver = save, Saver(save)
         self._progress, self._interrupts = progress, interrupts
 
@@ -196,6 +201,8 @@ class Fits:
     def _put(self, model: GaussianMixture, run: Run) -> None:
         model._keep(run, self._X.dtype, None)
         model.n_features_in_ = self._X.n_columns
+        if self._scale is not None:
+            model.scale_ = self._scale
 
     def _model(self, k: int, run: Run) -> GaussianMixture:
         model = GaussianMixture(k, **self._parameters)

@@ -14,7 +14,13 @@ from unsup_fast import report
 from unsup_fast.blocks import Source
 from unsup_fast.cli import files, matrices, results
 from unsup_fast.cli.checkpoint import fingerprint
-from unsup_fast.cli.data import TABLES, DataSettings, image_shape, open_source
+from unsup_fast.cli.data import (
+    TABLES,
+    DataSettings,
+    dominant_column,
+    image_shape,
+    open_source,
+)
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import showing
@@ -37,6 +43,7 @@ class Settings(DataSettings):
     n_components: int | float | str
     whiten: bool = False
     solver: str = "auto"
+    standardize: bool = False
     seed: int = 0
     threads: int | None = None
     images: tuple[int, ...] | None = None
@@ -124,6 +131,7 @@ def _fit(job: Job, console: Console) -> tuple[PCA, float]:
         whiten=settings.whiten,
         svd_solver="covariance_eigh" if settings.solver in IN_BLOCKS else settings.solver,
         random_state=settings.seed,
+        standardize=settings.standardize,
         n_threads=settings.threads,
     )
     start = perf_counter()
@@ -146,6 +154,7 @@ def _fit(job: Job, console: Console) -> tuple[PCA, float]:
             raise UserError(f"{settings.data}: {reason}") from error
     for warning in caught:
         print(f"warning: {' '.join(str(warning.message).split())}", file=sys.stderr)
+    results.warn(_dominant(job))
     return model, perf_counter() - start
 
 
@@ -156,6 +165,11 @@ def _rows(solver: str, source: Source) -> Any:
     if source.array is not None and source.array.nbytes > WATCHED:
         return source.changed(lambda rows, first: rows)
     return source
+
+
+def _dominant(job: Job) -> str | None:
+    """Return a warning if the axes follow one column alone, or None."""
+    return None if job.settings.standardize else dominant_column(job.source)
 
 
 def _finish(job: Job, model: PCA, took: float, console: Console, interrupts: Interrupts) -> int:
@@ -200,11 +214,12 @@ def summarise(job: Job, model: PCA, took: float) -> dict[str, Any]:
     left = float(model.noise_variance_) * (min(n_rows, n_columns) - model.n_components_)
     return {
         "command": "pca",
-        "data": results.about(settings.data, job.source, job.fingerprint),
+        "data": results.about(settings.data, job.source, job.fingerprint, _dominant(job)),
         "parameters": {
             "n_components": settings.n_components,
             "whiten": settings.whiten,
             "solver": settings.solver,
+            "standardize": settings.standardize,
             "seed": settings.seed,
             "threads": settings.threads,
             **settings.data_parameters(job.source),

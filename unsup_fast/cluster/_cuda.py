@@ -112,12 +112,12 @@ def problem(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> tuple[Probl
         weight = torch.from_numpy(weight).to(gpu)
     scale = None
     if estimator.standardize:
-        scale = _deviations(rows, weight)
+        scale = _tensors.deviations(rows, weight)
         rows = _scaling.divided(rows, scale)
     if estimator.metric == "cosine":
         rows = _unit(rows, "X")
-    shift = _middle(rows)
-    variance, farthest = _variance(rows, shift)  # [D]
+    shift = _tensors.middle(rows)
+    variance, farthest = _tensors.variance(rows, shift)  # [D]
     _input.check_range(farthest, HostRows(rows).dtype)
     _input.check_squares(variance, HostRows(rows), _arrays.on_host(weight))
     tol = float(estimator.tol * variance.mean())
@@ -135,37 +135,8 @@ def problem(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> tuple[Probl
     return made, shift.cpu().numpy()
 
 
-def _middle(rows: Any) -> Any:
-    """Return the median [D] of rows at even distances."""
-    sample = rows[:: max(1, len(rows) // _input.SAMPLE)]
-    return sample.sort(dim=0).values[len(sample) // 2].clone()
-
-
-def _deviations(rows: Any, weight: Any) -> Any:
-    """Return what the columns are divided by, an array [D]."""
-    middle = _middle(rows)
-    variance, _ = _variance(rows, middle, weight)
-    return _scaling.of_variance(middle.cpu().numpy(), variance, HostRows(rows).dtype)
-
-
 def _unit(X: Any, name: str) -> Any:
     return _sphere_cuda.unit_rows(X, rounding(HostRows(X)), name)
-
-
-def _variance(X: Any, shift: Any, weight: Any = None) -> tuple[Any, float]:
-    """Return the variance of each column as an array [D], and how far values lie from the shift."""
-    sums = torch.zeros((2, X.shape[1]), dtype=torch.float64, device=X.device)
-    farthest = torch.zeros((), dtype=torch.float64, device=X.device)
-    for first, block in blocks(X, X.shape[1]):
-        moved = block.double() - shift.double()
-        farthest = torch.maximum(farthest, moved.abs().max())
-        share = moved
-        if weight is not None:
-            share = weight[first : first + len(block), None].double() * moved
-        sums += torch.stack([share.sum(dim=0), (share * moved).sum(dim=0)])
-    total = len(X) if weight is None else weight.double().sum()
-    mean, square = (sums / total).cpu().numpy()
-    return np.maximum(square - mean**2, 0), float(farthest)
 
 
 def start(

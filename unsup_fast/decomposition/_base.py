@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from unsup_fast import _arrays
+from unsup_fast import _arrays, _scaling
 from unsup_fast.blocks import Source
 from unsup_fast.decomposition import _input, _save
 from unsup_fast.decomposition._solvers import Axes
@@ -107,7 +107,7 @@ class Projection(
         if _input.gpu(X, self.device, fitted=True) is not None:
             from unsup_fast.decomposition import _torch
 
-            return _torch.inverse_transform(self, X)
+            return _scaling.restored(self, _torch.inverse_transform(self, X))
         axes = _arrays.on_host(self.components_)
         found = _input.scores(X, len(axes))
         wide = np.result_type(found.dtype, axes.dtype)
@@ -121,7 +121,7 @@ class Projection(
             back = affine(
                 found.astype(wide, copy=False), weights, offset=mean, n_threads=self.n_threads
             )
-        return _arrays.like(back, _arrays.is_tensor(X))
+        return _arrays.like(_scaling.restored(self, back), _arrays.is_tensor(X))
 
     def get_covariance(self) -> Any:
         """Return the covariance [D, D] of the probabilistic model (Tipping & Bishop 1999).

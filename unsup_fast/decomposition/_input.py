@@ -9,7 +9,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.utils import check_array
 
-from unsup_fast import _arrays
+from unsup_fast import _arrays, _scaling
 from unsup_fast._rows import check_columns, gpu, source_of
 from unsup_fast.blocks import Source
 from unsup_fast.kernels.covariance import Covariance, covariance, merged
@@ -26,12 +26,29 @@ EMPTY = Covariance(0, np.empty(0), np.empty((0, 0)), None)
 
 
 def rows(estimator: Any, X: Any, *, reset: bool) -> Any:
-    """Validate rows; return an array, a CSR matrix, or a Source that cannot be used in place."""
+    """Validate rows; return an array, a CSR matrix, or a Source that cannot be used in place.
+
+    Columns are divided by the deviations that the model is, or with `reset` is to be, standardized
+    with.
+    """
     source = source_of(X)
     if source is None:
-        return _arrays.rows(X, estimator=estimator, reset=reset)
-    check_columns(estimator, source, reset=reset)
-    return source if source.array is None else source.whole()
+        X = _arrays.rows(X, estimator=estimator, reset=reset)
+    else:
+        check_columns(estimator, source, reset=reset)
+        X = source
+    if reset:
+        estimator.__dict__.pop("scale_", None)  # of an earlier fit
+        if getattr(estimator, "standardize", False):
+            name = type(estimator).__name__
+            moments = (
+                _arrays.check_finite(X, name, estimator.n_threads)
+                if source is None
+                else source.moments
+            )
+            estimator.scale_ = _scaling.of_rows(X, moments, None)
+    X = _scaling.applied(estimator, X)
+    return X.whole() if isinstance(X, Source) and X.array is not None else X
 
 
 def blocks_of(X: Any) -> Iterator[Array]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from unsup_fast.storage.estimators import Layout, Saved
+from unsup_fast.storage.estimators import Layout, Saved, fault_of_scale
 
 _AXES: dict[str, tuple[str, Any]] = {
     "components_": ("KD", None),
@@ -18,10 +18,11 @@ _AXES: dict[str, tuple[str, Any]] = {
 _STATE: dict[str, type] = {"n_components_": int, "n_features_in_": int, "noise_variance_": float}
 _SIZES = {"K": "n_components_", "D": "n_features_in_"}
 PCA = Layout(
-    _AXES,
+    {**_AXES, "scale_": ("D", None)},
     _SIZES,
     {**_STATE, "n_samples_": int, "_fit_svd_solver": str},
-    floating="components_",
+    frozenset({"scale_"}),  # of standardized columns
+    "components_",
 )
 INCREMENTAL = Layout(
     {**_AXES, "var_": ("D", None), "_scatter": ("DD", np.float64)},
@@ -57,7 +58,7 @@ class SavedAxes(Saved):
         for name in ("_unit", "_eps"):
             if name in state and not state[name] > 0:
                 return f"its state has {name}={state[name]!r}"
-        return None
+        return fault_of_scale(arrays)
 
     def _take(self, path: Any, arrays: dict[str, Any], state: dict[str, Any]) -> None:
         values = {**arrays, **state}

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from unsup_fast import _arrays
-from unsup_fast._tensors import BLOCK, HostRows, blocks, give, rows
+from unsup_fast import _arrays, _scaling, _tensors
+from unsup_fast._tensors import BLOCK, HostRows, blocks, give
 from unsup_fast.decomposition import _base, _dimension, _save
 from unsup_fast.decomposition._solvers import (
     Axes,
@@ -20,6 +20,16 @@ from unsup_fast.kernels.powers import power_of_two
 from unsup_fast.kernels.precision import full_precision
 
 SAMPLE = 100  # rows whose median is the middle of the data
+
+
+def _rows(X: Any, gpu: Any, estimator: Any, *, reset: bool) -> Any:
+    """Validate rows as `_input.rows` does; return a tensor on the device."""
+    found = _tensors.rows(X, gpu, estimator, reset=reset)
+    if reset:
+        estimator.__dict__.pop("scale_", None)  # of an earlier fit
+        if getattr(estimator, "standardize", False):
+            estimator.scale_ = _tensors.deviations(found)
+    return _scaling.applied(estimator, found)
 
 
 def _middle(X: Any) -> Any:
@@ -68,7 +78,7 @@ def _scale(X: Any, shift: Any) -> Any:
 
 def attributes_of(estimator: Any, X: Any, gpu: Any) -> dict[str, Any]:
     """Fit `PCA` to a tensor; return its attributes."""
-    found = rows(X, gpu, estimator, reset=True)
+    found = _rows(X, gpu, estimator, reset=True)
     solver = estimator._solver(tuple(found.shape), False)
     if solver == "arpack":
         raise ValueError(
@@ -257,7 +267,7 @@ def _wide(estimator: Any, X: Any) -> Any:
 
 def transform(estimator: Any, X: Any, gpu: Any) -> Any:
     """Return the coordinates of rows along the axes."""
-    found = rows(X, gpu, estimator, reset=False)
+    found = _rows(X, gpu, estimator, reset=False)
     axes, _, mean = _fitted(estimator, found)
     wide = _wide(estimator, found)
     before, after = estimator._divisors(torch.empty(0, dtype=wide).numpy().dtype)
@@ -290,7 +300,7 @@ def inverse_transform(estimator: Any, X: Any) -> Any:
 
 def score_samples(estimator: Any, X: Any, gpu: Any) -> Any:
     """Return the log-likelihood of each row."""
-    found = rows(X, gpu, estimator, reset=False)
+    found = _rows(X, gpu, estimator, reset=False)
     _, _, mean = _fitted(estimator, found)
     precision = torch.as_tensor(_base.precision_of(estimator), device=found.device)
     constant = found.shape[1] * np.log(2 * np.pi) - float(torch.linalg.slogdet(precision)[1])

@@ -60,6 +60,9 @@ class PCA(Projection):
     device : {"cpu", "cuda"} or None, default=None
         Where to compute: "cuda" and "cuda:1" name a GPU; None takes that of a CUDA tensor, and for
         all else the CPU.
+    standardize : bool, default=False
+        Whether columns are divided by their standard deviation (constant ones by 1), in the fit
+        and of all rows that the model is given later: axes are those of the correlation matrix.
 
     Attributes
     ----------
@@ -72,7 +75,10 @@ class PCA(Projection):
     singular_values_ : ndarray or tensor of shape (K,)
         Of the centred rows: ``sqrt((N - 1) * explained_variance_)``.
     mean_ : ndarray or tensor of shape (D,)
-        Mean of the rows.
+        Mean of the rows; with `standardize` it, like the variances and what `score` returns, is
+        that of the divided columns. `inverse_transform` returns rows in the units of X.
+    scale_ : ndarray of shape (D,)
+        Standard deviations that columns are divided by; only with `standardize`.
     noise_variance_ : float
         Mean variance along the other ``min(N, D) - K`` axes.
     n_components_ : int
@@ -131,6 +137,7 @@ class PCA(Projection):
         "random_state": ["random_state"],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "device": "no_validation",  # _input.gpu says more than a type
+        "standardize": ["boolean"],
     }
     __metadata_request__fit: ClassVar[dict[str, str]] = {"callback": UNUSED}
     _layout = _save.PCA
@@ -149,6 +156,7 @@ class PCA(Projection):
         random_state: Any = None,
         n_threads: int | None = None,
         device: str | None = None,
+        standardize: bool = False,
     ) -> None:
         self.n_components = n_components
         self.copy = copy
@@ -161,6 +169,7 @@ class PCA(Projection):
         self.random_state = random_state
         self.n_threads = n_threads
         self.device = device
+        self.standardize = standardize
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(

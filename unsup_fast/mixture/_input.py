@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from unsup_fast import _arrays
+from unsup_fast import _arrays, _scaling
 from unsup_fast._rows import check_columns, gpu, source_of
-from unsup_fast.blocks import DataError
+from unsup_fast.blocks import DataError, Source
 from unsup_fast.kernels import threads
 from unsup_fast.kernels.moments import Moments
 from unsup_fast.mixture._em import Problem
@@ -71,7 +71,7 @@ def weights(sample_weight: Any, rows: Checked) -> Any:
 
 def problem(estimator: Any, X: Any, sample_weight: Any) -> Problem:
     """Validate what `fit` is given."""
-    data = rows(estimator, X, reset=True)
+    data = _standardized(estimator, rows(estimator, X, reset=True), sample_weight)
     n_rows, k = data.X.shape[0], estimator.n_components
     if n_rows < max(k, 2):
         raise ValueError(
@@ -109,9 +109,54 @@ def _check_squares(rows: Checked, moments: Moments, sample_weight: Any) -> None:
         raise DataError(OVERFLOW.format(rows.name, rows.dtype))
 
 
+def _standardized(estimator: Any, data: Checked, sample_weight: Any) -> Checked:
+    """Find the deviations of the columns if the model is to be standardized, and divide by them.
+
+    A warm start goes on in the units of the fit before.
+    """
+    before = _scaling.scale_of(estimator)
+    if estimator.warm_start and hasattr(estimator, "converged_"):
+        if estimator.standardize != (before is not None):
+            raise ValueError(
+                f"warm_start=True goes on with a fit of standardize={before is not None}, but "
+                f"standardize={estimator.standardize} now; pass warm_start=False"
+            )
+        return _divided(estimator, data, with_moments=True)
+    estimator.__dict__.pop("scale_", None)  # of an earlier fit
+    if not estimator.standardize:
+        return data
+    weight = weights(sample_weight, data)
+    if data.place is HOST:
+        estimator.scale_ = _scaling.of_rows(data.X, data.moments, weight)
+    else:
+        from unsup_fast import _tensors
+
+        estimator.scale_ = _tensors.deviations(data.X, weight)
+    return _divided(estimator, data, with_moments=True)
+
+
+def _divided(estimator: Any, data: Checked, *, with_moments: bool) -> Checked:
+    """Return rows divided by the deviations that a model is standardized with, if it is.
+
+    On a GPU moments are data only if they are wanted.
+    """
+    if _scaling.scale_of(estimator) is None:
+        return data
+    X, moments = _scaling.applied(estimator, data.X), None
+    if data.place is not HOST:
+        from unsup_fast.mixture import _cuda
+
+        moments = _cuda.moments(X) if with_moments else None
+    elif isinstance(X, Source):
+        moments = X.moments
+    else:
+        moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
+    return data._replace(X=X, moments=moments)
+
+
 def fitted(estimator: Any, X: Any, sample_weight: Any = None) -> Rows:
     """Validate rows and weights for a fitted model."""
-    data = rows(estimator, X, reset=False)
+    data = _divided(estimator, rows(estimator, X, reset=False), with_moments=False)
     return _rows(estimator, data, weights(sample_weight, data), Rows, wide=False)
 
 

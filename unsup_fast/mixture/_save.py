@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from unsup_fast import _scaling
 from unsup_fast.mixture._attributes import dtype_of, parameters
 from unsup_fast.mixture._covariance import MATRICES
 from unsup_fast.mixture._em import Mixture
-from unsup_fast.storage.estimators import Layout, Saved
+from unsup_fast.storage.estimators import Layout, Saved, fault_of_scale
 from unsup_fast.storage.records import shown
 
 STATE: dict[str, type] = {
@@ -18,9 +19,9 @@ STATE: dict[str, type] = {
     "lower_bounds_": list,
     "dtype": str,
 }
-# Missing if the attributes were set by hand; a bound of minus infinity, before any iteration, is
+# Missing if columns were not standardized, or the attributes were set by hand; a bound of minus infinity, before any iteration, is
 # left out, since JSON has no such number.
-OPTIONAL = frozenset({"n_iter_", "converged_", "lower_bound_", "lower_bounds_"})
+OPTIONAL = frozenset({"scale_", "n_iter_", "converged_", "lower_bound_", "lower_bounds_"})
 MATRIX = {"full": "KDD", "tied": "DD", "diag": "KD", "spherical": "K"}
 
 
@@ -34,7 +35,9 @@ class SavedMixture(Saved):
         matrix = MATRIX[self.covariance_type], np.float64
         arrays = {"weights": ("K", np.float64), "means": ("KD", np.float64)}
         arrays |= {"covariances": matrix, "factors": matrix}
-        return Layout(arrays, {"K": "n_components", "D": "n_features_in_"}, STATE, OPTIONAL)
+        arrays["scale_"] = "D", np.float64
+        sizes = {"K": "n_components", "D": "n_features_in_"}
+        return Layout(arrays, sizes, STATE, OPTIONAL)
 
     def _content(self) -> tuple[dict[str, Any], dict[str, Any]]:
         this: Any = self
@@ -48,7 +51,10 @@ class SavedMixture(Saved):
         state = {name: getattr(self, name) for name in STATE if hasattr(self, name)}
         if not np.isfinite(state.get("lower_bound_", 0.0)):
             del state["lower_bound_"]
-        arrays = {name: getattr(mixture, name) for name in self._layout.arrays}
+        arrays = {name: getattr(mixture, name) for name in self._layout.arrays if name != "scale_"}
+        scale = _scaling.scale_of(this)
+        if scale is not None:
+            arrays["scale_"] = scale.astype(np.float64)
         return arrays, state | {"n_features_in_": d, "dtype": str(dtype_of(this))}
 
     def _fault(self, arrays: dict[str, Any], state: dict[str, Any]) -> str | None:
@@ -59,12 +65,14 @@ class SavedMixture(Saved):
             factors = np.diagonal(factors, axis1=-2, axis2=-1)
         if (factors <= 0).any() or (arrays["weights"] < 0).any():
             return "its weights or factors are not positive"
-        return None
+        return fault_of_scale(arrays)
 
     def _take(self, path: Any, arrays: dict[str, Any], state: dict[str, Any]) -> None:
         dtype = state.pop("dtype")
         if "n_iter_" in state:
             state.setdefault("lower_bound_", -np.inf)
+        if "scale_" in arrays:
+            state["scale_"] = arrays.pop("scale_").astype(dtype)
         super()._take(path, {}, state)
         this: Any = self
         this._set(Mixture(**arrays), dtype, None)

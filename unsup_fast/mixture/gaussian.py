@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from unsup_fast import _arrays
+from unsup_fast import _arrays, _scaling
 from unsup_fast.kernels.em import COVARIANCE_TYPES
 from unsup_fast.mixture import _attributes, _covariance, _init, _input, _runs, _save
 from unsup_fast.mixture._em import Iteration, Mixture, Run
@@ -69,6 +69,10 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
     device : {"cpu", "cuda"} or None, default=None
         Where to compute: "cuda" and "cuda:1" name a GPU; None takes that of a CUDA tensor, and for
         all else the CPU.
+    standardize : bool, default=False
+        Whether columns are divided by their standard deviation (constant ones by 1), in the fit
+        and of all rows that the model is given later. Parameters, `tol`, `reg_covar` and
+        likelihoods then refer to the divided columns; `sample` draws rows in the units of X.
 
     Attributes
     ----------
@@ -91,6 +95,9 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         Mean log-likelihood that the last iteration started from.
     lower_bounds_ : list of float
         That of each iteration.
+    scale_ : ndarray of shape (D,)
+        Standard deviations that columns are divided by, weighted if rows are; only with
+        `standardize`. In the units of X the means are ``means_ * scale_``.
     n_features_in_ : int
         Columns D of X.
     feature_names_in_ : ndarray of shape (D,)
@@ -154,6 +161,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         "chunk_size": [Interval(Integral, 1, None, closed="left"), None],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "device": "no_validation",  # _input.gpu says more than a type
+        "standardize": ["boolean"],
     }
     __metadata_request__fit: ClassVar[dict[str, str]] = {
         "callback": UNUSED,
@@ -180,6 +188,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         chunk_size: int | None = None,
         n_threads: int | None = None,
         device: str | None = None,
+        standardize: bool = False,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -198,6 +207,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         self.chunk_size = chunk_size
         self.n_threads = n_threads
         self.device = device
+        self.standardize = standardize
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(
@@ -442,4 +452,5 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
                 drawn.append(mean + noise * np.sqrt(covariance))
         place = _arrays.place_of(self.means_)
         labels = np.repeat(np.arange(len(counts)), counts)
-        return _arrays.on(np.concatenate(drawn), place), _arrays.on(labels, place)
+        rows = _scaling.restored(self, np.concatenate(drawn))
+        return _arrays.on(rows, place), _arrays.on(labels, place)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast import blocks
+from unsup_fast import _scaling, blocks
 from unsup_fast.report import curves, page, pictures, plane
 from unsup_fast.report.numbers import count, counted, percent, real, seconds, short
 from unsup_fast.report.page import COARSE, Content
@@ -40,7 +40,7 @@ def pca(content: Content) -> str:
     drawing, scale = plane.scatter(_two(along))
     return page.whole(
         content,
-        "Principal components",
+        "Principal components" + page.STANDARDIZED[model.standardize],
         _tiles(content),
         f"""<h2>How the variance spreads</h2>
 <div class="charts">
@@ -131,7 +131,7 @@ def _drawn(content: Content) -> str:
     shape, model = content.image_shape, content.model
     assert shape is not None
     coarse = ' class="coarse"' if max(shape[:2]) <= COARSE else ""
-    mean = model.mean_[None]
+    mean = _scaling.restored(model, model.mean_[None])
     images = [
         (
             "mean",

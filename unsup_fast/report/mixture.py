@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast import _scaling
 from unsup_fast.report import central, charts, curves, page, pictures
 from unsup_fast.report.central import Central
 from unsup_fast.report.numbers import count, counted, percent, real, seconds
@@ -37,11 +38,12 @@ def gmm(content: Content, labels: Array) -> str:
     """
     model = content.model
     sizes = np.bincount(labels, minlength=len(model.weights_))
-    plane = Plane(content.X, labels, model.means_)
+    plane = Plane(_scaling.applied_blocks(model, content.X), labels, model.means_)
     ellipses = outlines(model, plane)
     return page.whole(
         content,
-        f"Gaussian mixture ({KINDS[model.covariance_type]} covariance)",
+        f"Gaussian mixture ({KINDS[model.covariance_type]} covariance)"
+        + page.STANDARDIZED[model.standardize],
         _tiles(content),
         f"""{_range(content)}
 <h2>How it went</h2>
@@ -171,7 +173,8 @@ def _fits(fits: Sequence[Mapping[str, Any]], best: int) -> str:
 def _components(content: Content, labels: Array, sizes: Array, colours: Array) -> str:
     model, shape = content.model, content.image_shape
     n_each = N_PICTURES if shape else 0
-    found, sampled = central.find(content.X, labels, model.means_, sizes, max(1, n_each))
+    X = _scaling.applied_blocks(model, content.X)
+    found, sampled = central.find(X, labels, model.means_, sizes, max(1, n_each))
     bodies = _pictures(content, found) if shape else _columns(content, found)
     cards = "".join(
         f'<section class="cluster"><header><i class="swatch" style="background:'
@@ -204,21 +207,27 @@ def _components(content: Content, labels: Array, sizes: Array, colours: Array) -
 
 
 def _deviations(model: Any) -> Array:
-    """Return the standard deviation of each column in each component, [K, D] float64."""
+    """Return the standard deviation of each column in each component, [K, D], in its units."""
     kind, covariances = model.covariance_type, model.covariances_.astype(np.float64)
     if kind == "spherical":
         covariances = covariances[:, None]
     elif kind != "diag":
         covariances = np.diagonal(covariances, axis1=-2, axis2=-1)
     deviations: Array = np.sqrt(np.broadcast_to(covariances, model.means_.shape))
-    return deviations
+    return _scaling.restored(model, deviations)
+
+
+def _means(model: Any) -> Array:
+    """Return the means [K, D] in the units of the columns."""
+    means: Array = _scaling.restored(model, model.means_)
+    return means
 
 
 def _standard(content: Content) -> Array:
     """Return means in deviations of all rows from the mean of all rows, [K, D]."""
     moments = content.X.moments
     spread = np.sqrt(moments.variance)
-    apart = content.model.means_ - moments.mean
+    apart = _means(content.model) - moments.mean
     means: Array = np.divide(apart, spread, out=np.zeros_like(apart), where=spread > 0)
     return means
 
@@ -237,13 +246,13 @@ def _pictures(content: Content, found: list[Central]) -> list[str]:
     assert shape is not None
     shown = content.X.take(np.concatenate([one.rows for one in found]))
     low, high = min(0.0, float(shown.min())), float(shown.max())
-    deviations = _deviations(model)
+    means, deviations = _means(model), _deviations(model)
     coarse = ' class="coarse"' if max(shape[:2]) <= COARSE else ""
     starts = np.cumsum([len(one.rows) for one in found])[:-1]
     bodies = []
     for one, rows in zip(found, np.split(shown, starts), strict=True):
         k = one.cluster
-        mean = pictures.strip(model.means_[k][None], shape, low, high, 1)
+        mean = pictures.strip(means[k][None], shape, low, high, 1)
         spread = pictures.strip(deviations[k][None], shape, 0.0, float(deviations[k].max()), 1)
         nearest = pictures.strip(rows, shape, low, high, N_PICTURES)
         listed = ", ".join(map(str, one.rows.tolist()))
@@ -262,7 +271,11 @@ def _pictures(content: Content, found: list[Central]) -> list[str]:
 
 def _columns(content: Content, found: list[Central]) -> list[str]:
     """Return the columns in which each component departs most from all rows."""
-    model, standard, deviations = content.model, _standard(content), _deviations(content.model)
+    standard, means, deviations = (
+        _standard(content),
+        _means(content.model),
+        _deviations(content.model),
+    )
     names = page.column_names(content)
     bodies = []
     for one in found:
@@ -271,7 +284,7 @@ def _columns(content: Content, found: list[Central]) -> list[str]:
         bodies.append(
             "<ol>"
             + "".join(
-                f"<li><span>{escape(names[j])}</span><small>{real(model.means_[k, j])} ± "
+                f"<li><span>{escape(names[j])}</span><small>{real(means[k, j])} ± "
                 f"{real(deviations[k, j])} ({standard[k, j]:+.2f})</small></li>"
                 for j in largest.tolist()
             )
