@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from unsup_fast.cli.diffusion import job
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(diffusion, "STEPS", 2)
+    monkeypatch.setattr(comparisons, "BUDGET", 0.0)
+    monkeypatch.setattr(comparisons, "LEAST_ROUNDS", 1)
     monkeypatch.setattr(demo, "BLOBS", {"rows": 2000, "columns": 16, "clusters": 16})
     monkeypatch.setattr(comparisons, "MIXED", {"rows": 2000, "columns": 3, "components": 4})
 
@@ -48,6 +51,7 @@ def test_new_digits(tmp_path):
     printed = console.file.getvalue()
     assert printed.count("\u2580") == 6 * 9 * 4  # six digits of 8 x 8 fit, each with a gap
     assert "New digits, a class in a row: " in printed
+    assert "Cut short" not in printed
     with Image.open(tmp_path / "digits.png") as picture:
         assert picture.size == (98, 98)
     assert (tmp_path / "diffusion/report.html").exists()
@@ -123,6 +127,8 @@ class Waiting:
 )
 def test_times_are_medians_without_the_first(monkeypatch, seconds, fits, expected):
     clock = [0.0]
+    monkeypatch.setattr(comparisons, "BUDGET", 1.0)
+    monkeypatch.setattr(comparisons, "LEAST_ROUNDS", 3)
     monkeypatch.setattr(comparisons, "perf_counter", lambda: clock[0])
     models = [Waiting(clock, seconds), Waiting(clock, [2.0] * 30)]
     times = comparisons.medians(models, None)
@@ -130,10 +136,18 @@ def test_times_are_medians_without_the_first(monkeypatch, seconds, fits, expecte
     assert [model.fits for model in models] == [fits, 4]
 
 
-def test_new_digits_end_by_steps(tmp_path):
-    settings = diffusion._settings(tmp_path)
-    assert settings.minutes is None
-    assert settings.steps == diffusion.STEPS
+def test_new_digits_that_are_cut_short_say_so(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    pytest.importorskip("accelerate")
+    monkeypatch.setattr(diffusion, "STEPS", 40)
+    monkeypatch.setattr(diffusion, "MINUTES", 1e-9)
+    console = Console(file=io.StringIO(), width=200)
+    assert diffusion.digits(tmp_path, console) == 0
+    printed = console.file.getvalue()
+    assert re.search(
+        "Cut short after 1e-09 minutes, at step [1-9] of 40: these digits are", printed
+    )
+    assert (tmp_path / "digits.png").exists()
 
 
 def test_results_of_others_are_not_replaced(cli, data):

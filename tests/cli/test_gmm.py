@@ -236,3 +236,26 @@ def test_squares_out_of_range(cli, tmp_path, results):
         said = f"error: the {what} of wide.npy overflow float64; divide wide.npy by its largest mag"
         assert said in ran.err
         assert ran.err.count("\n") == 1
+
+
+def test_a_dominant_column_and_its_remedy(cli, tmp_path):
+    random = np.random.default_rng(0)
+    X = random.normal(size=(300, 3)) + 9 * random.integers(2, size=(300, 1))
+    np.save(tmp_path / "x.npy", X * [1.0, 1.0, 1e3])
+    ran = cli("gmm", "x.npy", "-k", 2, "-o", "plain", "--no-report", "-q")
+    assert "warning: column 2 holds > 99.99 % of the variance, so distances" in ran.err
+    assert summary_of(tmp_path / "plain")["data"]["notes"][0].startswith("Column 2 holds")
+    ran = cli("gmm", "x.npy", "-k", "1:2", "-o", "out", "--standardize")
+    assert (ran.status, ran.err) == (0, "")
+    page = (tmp_path / "out/report.html").read_text()
+    assert "columns divided by their standard deviations, of x.npy" in page
+    model = GaussianMixture.load(tmp_path / "out/model.safetensors")
+    np.testing.assert_allclose(model.scale_, (X * [1.0, 1.0, 1e3]).std(axis=0), rtol=1e-12)
+    means = model.means_ * model.scale_ / [1.0, 1.0, 1e3]
+    np.testing.assert_allclose(np.sort(means.mean(axis=1)), [0, 9], atol=0.3)
+    for mean in (means * [1.0, 1.0, 1e3])[:, 2]:  # in the units of the column
+        assert f"{mean:.5g}"[:5].replace("e", "") in page.replace(",", "")
+    assert cli("predict", "out", "x.npy", "-o", "labels.npy").status == 0
+    labels = np.load(tmp_path / "out/labels.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "labels.npy"), labels)
+    assert summary_of(tmp_path / "out")["parameters"]["standardize"] is True

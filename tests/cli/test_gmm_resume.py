@@ -57,7 +57,7 @@ def test_resumed_run_is_the_uninterrupted_one(
     words = ["gmm", hard, *COURSE, "--covariance", "diag" if weights else "full"]
     if weights:
         np.save(tmp_path / "w.npy", np.random.default_rng(0).random(3000))
-        words += ["--weights", "w.npy"]
+        words += ["--weights", "w.npy", "--standardize"]
     assert cli(*words, "-o", "straight").status == 0
     straight = results(tmp_path / "straight")
     assert len(straight["summary"]["result"]["fits"]) == 4

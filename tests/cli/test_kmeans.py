@@ -320,7 +320,7 @@ def test_a_run_that_hardly_changes_inertia_says_so_once(cli, hard, monkeypatch):
     text = "in the last ten iterations: the run may be stopped; Ctrl-C keeps its result"
     assert text not in cli(*words, "-o", "fast").out
     history = KMeans.load("fast/model.safetensors").inertia_history_
-    change = (history[:-10] - history[10:]) / history[:-10]
+    change = ((history[:-10] - history[10:]) / history[:-10])[:-1]  # at the end, a run just ends
     monkeypatch.setattr(fitting, "SLOW_CHANGE", 1.01 * change.min())
     assert cli(*words, "-o", "slow").out.count(text) == 1
     assert text not in cli(*words, "-o", "quiet", "-q").out

@@ -17,6 +17,7 @@ OPTIONS = {
     "share": (["-n", 0.9], {"n_components": 0.9}),
     "mle": (["-n", "mle"], {"n_components": "mle"}),
     "whiten": (["-n", 2, "--whiten"], {"n_components": 2, "whiten": True}),
+    "standardize": (["-n", 2, "--standardize"], {"n_components": 2, "standardize": True}),
     "full": (["-n", 2, "--solver", "full"], {"n_components": 2, "svd_solver": "full"}),
     "arpack": (["-n", 2, "--solver", "arpack"], {"n_components": 2, "svd_solver": "arpack"}),
     "randomized": (
@@ -235,3 +236,21 @@ def test_rows_of_any_other_size_make_a_model(cli, tmp_path, dtype, size):
     z = np.load(tmp_path / "out/coordinates.npy")
     np.testing.assert_allclose(z.std(axis=0, ddof=1), 1, rtol=1e-4)
     assert PCA.load(tmp_path / "out/model.safetensors").n_components_ == 2
+
+
+def test_a_dominant_column_and_its_remedy(cli, tmp_path):
+    X = np.random.default_rng(0).normal(size=(200, 3)) * [1.0, 1.0, 100.0]
+    np.save(tmp_path / "x.npy", X)
+    ran = cli("pca", "x.npy", "-n", 2, "-o", "plain", "-q")
+    assert "warning: column 2 holds 99.98 % of the variance, so distances and principal" in ran.err
+    assert "Column 2 holds 99.98 %" in (tmp_path / "plain/report.html").read_text()
+    ran = cli("pca", "x.npy", "-n", 2, "-o", "out", "--standardize", "--images", "1x3")
+    assert (ran.status, ran.err) == (0, "")
+    page = (tmp_path / "out/report.html").read_text()
+    assert "Principal components, columns divided by their standard deviations, of x.npy" in page
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert summary["parameters"]["standardize"] is True
+    assert max(summary["result"]["explained_variance_ratio"]) < 0.4
+    assert cli("transform", "out", "x.npy", "-o", "again.npy").status == 0
+    coordinates = np.load(tmp_path / "out/coordinates.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "again.npy"), coordinates)
