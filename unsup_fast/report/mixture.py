@@ -213,8 +213,9 @@ def _deviations(model: Any) -> Array:
         covariances = covariances[:, None]
     elif kind != "diag":
         covariances = np.diagonal(covariances, axis1=-2, axis2=-1)
-    deviations: Array = np.sqrt(np.broadcast_to(covariances, model.means_.shape))
-    return _scaling.restored(model, deviations)
+    deviations = np.sqrt(np.broadcast_to(covariances, model.means_.shape))
+    restored: Array = _scaling.restored(model, deviations)
+    return restored
 
 
 def _means(model: Any) -> Array:

@@ -1,6 +1,5 @@
 """The part of a plane that a picture shows, with one scale for both axes."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -60,7 +59,7 @@ def around(points: Array, *more: Array) -> Window:
     *more : ndarrays of shape (M, 2)
         Centroids, for instance; all count.
     """
-    corners: Sequence[Array] = np.quantile(points, [QUANTILE, 1 - QUANTILE], axis=0)
+    corners = np.quantile(points, [QUANTILE, 1 - QUANTILE], axis=0)
     seen = np.concatenate([corners, *more])  # [M, 2]
     low, high = seen.min(axis=0), seen.max(axis=0)
     extent = (1 + 2 * ROOM) * (high - low)  # [2]
