@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast._arrays import check_sparse
 from unsup_fast.blocks._feed import DataError, Feed, Piece, copy, number_type, times
 from unsup_fast.blocks._mapped import refuse_shrunk, watch
+from unsup_fast.blocks._sparse import check_sparse
 
 Array = npt.NDArray[Any]
 

@@ -19,8 +19,8 @@ STATE: dict[str, type] = {
     "lower_bounds_": list,
     "dtype": str,
 }
-# Missing if columns were not standardized, or the attributes were set by hand; a bound of minus infinity, before any iteration, is
-# left out, since JSON has no such number.
+# Missing if columns were not standardized, or the attributes were set by hand; a bound of minus
+# infinity, before any iteration, is left out, since JSON has no such number.
 OPTIONAL = frozenset({"scale_", "n_iter_", "converged_", "lower_bound_", "lower_bounds_"})
 MATRIX = {"full": "KDD", "tied": "DD", "diag": "KD", "spherical": "K"}
 
