@@ -28,7 +28,10 @@ def centers_of(estimator: Any, n_columns: int | None = None) -> Array:
     """
     name = "cluster_centers_"
     value = unmasked(_arrays.on_host(estimator.cluster_centers_), name)
-    centers: Array = check_array(value, dtype=_arrays.FLOATS, input_name=name)
+    centers: Array = value
+    is_checked = isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype in _arrays.FLOATS
+    if not is_checked or not np.isfinite(value).all():
+        centers = check_array(value, dtype=_arrays.FLOATS, input_name=name)
     if n_columns is not None and centers.shape[1] != n_columns:
         raise ValueError(
             f"X has {n_columns} features, but {type(estimator).__name__} is expecting "
