@@ -1,6 +1,5 @@
 """`unsup-fast predict`: labels of new rows by a saved model."""
 
-import json
 import pickle
 
 import numpy as np
@@ -10,6 +9,7 @@ from safetensors.numpy import save_file
 from unsup_fast.cluster import KMeans, MiniBatchKMeans
 from unsup_fast.decomposition import PCA
 from unsup_fast.mixture import GaussianMixture
+from unsup_fast.storage import tensors
 
 
 @pytest.fixture
@@ -101,9 +101,9 @@ def models(blobs, tmp_path):
     whole = (tmp_path / "gmm.safetensors").read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(whole[:-5])
     (tmp_path / "altered.safetensors").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    head = {"unsup_fast": json.dumps({"format": "unsup_fast model", "format_version": 1})}
     save_file({"x": blobs[0]}, tmp_path / "other.safetensors", metadata={"format": "pt"})
-    save_file({"x": blobs[0]}, tmp_path / "classless.safetensors", metadata=head)
+    arrays = {"x": blobs[0]}
+    tensors.write(tmp_path / "classless.safetensors", arrays, {}, kind="estimator", what="a model")
     (tmp_path / "pickled.safetensors").write_bytes(pickle.dumps(Trap()))
 
 

@@ -158,7 +158,9 @@ def read(
 def read_note(path: str | os.PathLike[str], *, kind: str) -> dict[str, Any]:
     """Return the note of a file, verified, without reading the tensors; see `read`."""
     with open(path, "rb") as file:
-        return _header(path, file, kind)[1]
+        header, note = _header(path, file, kind)
+        _layout(path, header, os.fstat(file.fileno()).st_size - file.tell())
+    return note
 
 
 def _header(
@@ -200,14 +202,18 @@ def _layout(
             whole = all(type(number) is int and number >= 0 for number in (*shape, begin, stop))
             if not whole or len(shape) > MOST_DIMENSIONS or begin != end:
                 raise ValueError(f"tensor {records.shown(name)}")
-            if stop - begin != math.prod(shape) * SIZES[dtype] or stop > size:
+            if stop - begin != math.prod(shape) * SIZES[dtype]:
                 raise ValueError(f"tensor {records.shown(name)}")
             layout[name] = (dtype, tuple(shape), stop - begin)
             end = stop
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(path, f"its header is not valid ({error})") from None
     if end != size:
-        raise DamagedError(path, f"it has {size} bytes of tensors, and its header names {end}")
+        raise DamagedError(
+            path,
+            f"it is no complete .safetensors file: it has {size} bytes of tensors, and its header "
+            f"names {records.shown(end)}",
+        )
     return layout
 
 
