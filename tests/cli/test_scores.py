@@ -242,7 +242,10 @@ BAD = {
     "statistics": ([*GOOD, "--save-statistics", "s.npy"], "--save-statistics s.npy: name a .npz"),
     "columns": (["fid", "a.npy", "x.npy", *GOOD[3:]], "x.npy: X has 3 columns"),
     "nan": (["fid", "x.npy", "nan.npy"], "nan.npy: X[1, 0] is nan; features must be finite"),
-    "few": (["prdc", "x.npy", "x.npy", "-k", 5], "k=5 needs more than 5 rows"),
+    "few": (
+        ["prdc", "x.npy", "x.npy", "-k", 5],
+        "-k 5: needs 6 samples, and x.npy has 4; pass -k 3 or",
+    ),
     "classifier": (["is", "a.npy", *GOOD[3:]], "needs a classifier of pictures"),
     "probabilities": (["is", "x.npy"], "x.npy: X[0] sums to 3; probabilities sum to 1"),
     "half of statistics": (["fid", "mu.npz", "a.npy"], "mu.npz: holds mu 3"),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from unsup_fast._paths import special
 from unsup_fast.blocks import _npy
 from unsup_fast.blocks._feed import DataError, Feed
 from unsup_fast.blocks._natural import natural
@@ -23,6 +24,8 @@ def kind_of(path: Path) -> str:
         return "parquet"
     if not path.exists():
         raise DataError(f"{path}: no such file")
+    if kind := special(path):
+        raise DataError(f"{path}: is {kind}; name a regular file")
     suffix = path.suffix.lower()
     packed = suffix == ".gz"
     if packed:

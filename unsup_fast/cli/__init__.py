@@ -16,6 +16,13 @@ def run(arguments: Sequence[str]) -> int:
 
     0 is success, 2 bad input (one line on stderr says what and where), 130 Ctrl-C, 143 SIGTERM.
     """
+    from unsup_fast.cli.errors import forgiving
+
+    with forgiving():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     from unsup_fast import _extras
     from unsup_fast.cli.errors import explain
 

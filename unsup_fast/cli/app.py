@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from unsup_fast.cli import info as information
-from unsup_fast.cli import scoring
+from unsup_fast.cli import kinds, scoring
 from unsup_fast.cli.diffusion import commands as diffusion
 from unsup_fast.cli.options import (
     MISSING,
@@ -38,6 +38,16 @@ from unsup_fast.cli.options import (
     one_of,
     separator_of,
 )
+from unsup_fast.cli.values import (
+    COVARIANCES,
+    CRITERIA,
+    GMM_STARTS,
+    MOST,
+    SOLVERS,
+    finite,
+    kmeans_start,
+    n_clusters,
+)
 
 app = typer.Typer(
     name="unsup-fast",
@@ -62,8 +72,9 @@ def _main(
 def kmeans(
     context: typer.Context,
     data: Data,
-    n_clusters: Annotated[
-        int, typer.Option("-k", "--clusters", metavar="N", help="How many clusters.")
+    k: Annotated[
+        int,
+        typer.Option("-k", "--clusters", metavar="N", parser=n_clusters, help="How many clusters."),
     ],
     out: Out,
     columns: Columns = None,
@@ -78,6 +89,7 @@ def kmeans(
         typer.Option(
             "--init",
             metavar="NAME|FILE.npy",
+            callback=kmeans_start,
             help="First centroids: k-means++, k-means|| (for very many clusters), random rows, or "
             "those of a file.",
         ),
@@ -89,6 +101,7 @@ def kmeans(
             "--tol",
             metavar="X",
             min=0.0,
+            callback=finite,
             help="Stop when the centroids' summed squared movement is at most this times the "
             "mean variance of the columns; 0 goes on until no label changes.",
         ),
@@ -136,14 +149,15 @@ def kmeans(
     Ctrl-C keeps the last finished iteration, and prints the command to go on with it.
     Results already in OUT are replaced only with --overwrite.
     """
-    from unsup_fast.cli.kmeans import Settings, run
-
     one_of("--algorithm", algorithm, ("auto", "lloyd", "elkan"))
     one_of("--metric", metric, ("euclidean", "cosine"))
+    shape = image_shape(images)
+    from unsup_fast.cli.kmeans import Settings, run
+
     settings = Settings(
         data=data,
         out=out,
-        n_clusters=n_clusters,
+        n_clusters=k,
         columns=columns,
         key=key,
         chunk_size=chunk_size,
@@ -161,7 +175,7 @@ def kmeans(
         metric=metric,
         threads=threads,
         text=text,
-        images=image_shape(images),
+        images=shape,
         title=title,
         report=not no_report,
         quiet=quiet,
@@ -217,13 +231,15 @@ def pca(
 
     Results already in OUT are replaced only with --overwrite.
     """
-    from unsup_fast.cli.pca import SOLVERS, Settings, run
+    wanted, shape = n_axes(n_components), image_shape(images)
+    one_of("--solver", solver, SOLVERS)
+    from unsup_fast.cli.pca import Settings, run
 
     return run(
         Settings(
             data=data,
             out=out,
-            n_components=n_axes(n_components),
+            n_components=wanted,
             columns=columns,
             key=key,
             chunk_size=chunk_size,
@@ -231,11 +247,11 @@ def pca(
             separator=separator_of(separator),
             missing=one_of("--missing", missing, MISSING),
             whiten=whiten,
-            solver=one_of("--solver", solver, SOLVERS),
+            solver=solver,
             standardize=standardize,
             seed=seed,
             threads=threads,
-            images=image_shape(images),
+            images=shape,
             title=title,
             report=not no_report,
             quiet=quiet,
@@ -289,7 +305,10 @@ def gmm(
         ),
     ] = "bic",
     n_init: Annotated[
-        int, typer.Option("--n-init", metavar="N", min=1, help="Starts, of which the best counts.")
+        int,
+        typer.Option(
+            "--n-init", metavar="N", min=1, max=MOST, help="Starts, of which the best counts."
+        ),
     ] = 1,
     max_iter: MaxIter = 100,
     tol: Annotated[
@@ -298,13 +317,18 @@ def gmm(
             "--tol",
             metavar="X",
             min=0.0,
+            callback=finite,
             help="Stop when the mean log-likelihood of a row changes by less.",
         ),
     ] = 1e-3,
     reg_covar: Annotated[
         float,
         typer.Option(
-            "--reg-covar", metavar="X", min=0.0, help="Added to the variances in each iteration."
+            "--reg-covar",
+            metavar="X",
+            min=0.0,
+            callback=finite,
+            help="Added to the variances in each iteration.",
         ),
     ] = 1e-6,
     standardize: Standardize = False,
@@ -327,13 +351,17 @@ def gmm(
     command to go on with them.
     Results already in OUT are replaced only with --overwrite.
     """
-    from unsup_fast.cli.gmm import COVARIANCES, CRITERIA, STARTS, Settings, run
+    wanted, shape = numbers(n_components), image_shape(images)
+    one_of("--covariance", covariance, COVARIANCES)
+    one_of("--init", init, GMM_STARTS)
+    one_of("--criterion", criterion, CRITERIA)
+    from unsup_fast.cli.gmm import Settings, run
 
     return run(
         Settings(
             data=data,
             out=out,
-            n_components=numbers(n_components),
+            n_components=wanted,
             columns=columns,
             key=key,
             chunk_size=chunk_size,
@@ -341,9 +369,9 @@ def gmm(
             separator=separator_of(separator),
             missing=one_of("--missing", missing, MISSING),
             weights=weights,
-            covariance=one_of("--covariance", covariance, COVARIANCES),
-            init=one_of("--init", init, STARTS),
-            criterion=one_of("--criterion", criterion, CRITERIA),
+            covariance=covariance,
+            init=init,
+            criterion=criterion,
             n_init=n_init,
             max_iter=max_iter,
             tol=tol,
@@ -352,7 +380,7 @@ def gmm(
             seed=seed,
             threads=threads,
             proba=proba,
-            images=image_shape(images),
+            images=shape,
             title=title,
             report=not no_report,
             quiet=quiet,
@@ -399,6 +427,7 @@ def predict(
     Models are those of KMeans, MiniBatchKMeans and GaussianMixture. A model of a table with
     column names takes the columns of those names.
     """
+    kinds.check_estimator(model, "predict")
     from unsup_fast.cli.predict import run
 
     return run(
@@ -439,6 +468,7 @@ def transform(
     Along the axes of a PCA or IncrementalPCA; for KMeans and MiniBatchKMeans the distances to all
     centroids. A model of a table with column names takes the columns of those names.
     """
+    kinds.check_estimator(model, "transform")
     from unsup_fast.cli.transform import run
 
     return run(

@@ -1,6 +1,5 @@
 """What is done of a run, on disk: safetensors with JSON beside the arrays."""
 
-import shlex
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast._paths import check_not_special
 from unsup_fast.blocks import Source
+from unsup_fast.cli import terminal
 from unsup_fast.cli.data import weights_column
 from unsup_fast.cli.errors import UserError
 from unsup_fast.storage import tensors
@@ -144,6 +145,7 @@ def load(
     UserError
         If it cannot be read, or belongs to other parameters or data.
     """
+    check_not_special(path)
     try:
         arrays, note = tensors.read(path, kind=kind)
         state = note["state"]
@@ -218,7 +220,7 @@ def _damaged(path: Path, why: str) -> UserError:
 def command(arguments: Sequence[str], *, resume: bool) -> str:
     """Return the command line that goes on with a run, or begins it anew."""
     kept = [word for word in arguments if word not in ("--overwrite", "--resume")]
-    return shlex.join(["unsup-fast", *kept, *(["--resume"] if resume else [])])
+    return terminal.shell(["unsup-fast", *kept, *(["--resume"] if resume else [])])
 
 
 def _shown(value: Any) -> str:

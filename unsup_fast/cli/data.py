@@ -1,11 +1,11 @@
 """Reading and checking what a command is given: rows, weights, sizes of pictures."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from unsup_fast import blocks
@@ -110,10 +110,10 @@ def check_rows(data: Path, source: Source, needed: int, option: str) -> None:
 def image_shape(source: Source, given: tuple[int, ...] | None) -> tuple[int, ...] | None:
     """Return the shape of the pictures that the rows are, as given or as in the file."""
     shape = given or source.image_shape
-    if shape is not None and int(np.prod(shape)) != source.n_columns:
+    if shape is not None and math.prod(shape) != source.n_columns:
         size = "x".join(map(str, shape))
         raise UserError(
-            f"--images {size}: is {np.prod(shape)} values, rows have {source.n_columns}"
+            f"--images {size}: is {math.prod(shape)} values, rows have {source.n_columns}"
         )
     return shape
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.datasets import load_digits
 
 from unsup_fast import blocks, report
-from unsup_fast.cli import comparisons, files, results
+from unsup_fast._paths import check_not_special
+from unsup_fast.cli import comparisons, files, results, terminal
 from unsup_fast.cli.diffusion import demo as diffusion
 from unsup_fast.cluster import KMeans
 from unsup_fast.report.numbers import percent, real
@@ -68,7 +68,7 @@ def run(out: Path, *, threads: int | None, overwrite: bool) -> int:
     report.check()
     files.check_directory(out, overwrite=overwrite or _is_demo(out), resume=False)
     diffusion.check(out, overwrite=overwrite)
-    console = Console(highlight=False)
+    console = terminal.console(soft_wrap=False)
     table = comparisons.table(
         "k-means, to convergence, from the same rows and the same first centroids",
         ("iterations", "inertia", "purity"),
@@ -103,7 +103,7 @@ def run(out: Path, *, threads: int | None, overwrite: bool) -> int:
     )
     assert digits is not None
     page = write(out, cases[0], digits, threads)
-    console.print(f"The report of the digits: {page}", soft_wrap=True)
+    console.print(terminal.plain(f"The report of the digits: {page}"), soft_wrap=True)
     return diffusion.digits(out, console)
 
 
@@ -197,6 +197,7 @@ def _blobs() -> Case:
 
 def _is_demo(out: Path) -> bool:
     try:
+        check_not_special(out / files.SUMMARY)
         found = json.loads((out / files.SUMMARY).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False

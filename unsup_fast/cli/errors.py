@@ -1,12 +1,20 @@
 """What the user is told when something cannot be done."""
 
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unsup_fast._text import printable
 from unsup_fast.blocks import DataError
 
 if TYPE_CHECKING:
     from unsup_fast.cluster._sphere import ZeroRowError
+
+OUT_OF_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory", re.IGNORECASE)
+LONG = re.compile(r"(\S{200})\S{300,}(\S{100})")  # such as a number of thousands of digits
 
 
 class UserError(Exception):
@@ -30,8 +38,24 @@ def explain(error: Exception) -> str | None:
         reason = where + (error.strerror or str(error))
     elif isinstance(error, MemoryError):
         reason = f"not enough memory ({error or 'no details'})"
+    elif isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error)):  # torch's words
+        reason = f"not enough memory ({str(error).splitlines()[0]})"
     elif hasattr(error, "format_message"):  # what typer and its click raise for wrong usage
         reason = error.format_message()
     else:
         return None
-    return "error: " + " ".join(reason.split())
+    return "error: " + LONG.sub(r"\1...\2", printable(" ".join(reason.split())))
+
+
+@contextmanager
+def forgiving() -> Iterator[None]:
+    """Let stdout and stderr show letters that their encoding lacks as escapes."""
+    streams = [one for one in (sys.stdout, sys.stderr) if hasattr(one, "reconfigure")]
+    before = [stream.errors for stream in streams]
+    for stream in streams:
+        stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        for stream, errors in zip(streams, before, strict=True):
+            stream.reconfigure(errors=errors)

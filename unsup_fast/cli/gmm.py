@@ -1,6 +1,5 @@
 """`unsup-fast gmm`: from a data file to a mixture, labels and a report."""
 
-import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
+from rich.text import Text
 
 from unsup_fast import report
 from unsup_fast.blocks import Source
-from unsup_fast.cli import checkpoint, files, matrices, results
+from unsup_fast.cli import checkpoint, files, matrices, results, terminal
 from unsup_fast.cli.data import (
     TABLES,
     DataSettings,
@@ -33,17 +33,13 @@ from unsup_fast.report.numbers import count, counted, real, seconds
 
 Array = npt.NDArray[Any]
 
-COVARIANCES = ("full", "tied", "diag", "spherical")
-CRITERIA = ("bic", "aic")
-STARTS = ("kmeans", "k-means++", "random_from_data", "random")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(DataSettings):
     """The options of the command, as given."""
 
     out: Path
-    n_components: tuple[int, ...]
+    n_components: Sequence[int]
     weights: str | None = None
     init: str = "kmeans"
     covariance: str = "full"
@@ -108,7 +104,7 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
     ImportError
         If a package that the report needs is missing; found then too.
     """
-    console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True)
+    console = terminal.console(quiet=settings.quiet)
     if settings.report:
         report.check()
     read = files.inputs_of(DATA=settings.data, weights=settings.weights)
@@ -128,12 +124,12 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
         if found is None:
             console.print("[bold]Interrupted[/] before an iteration was finished: nothing is kept.")
             console.print("To begin anew:", style="dim")
-            print(checkpoint.command(arguments, resume=False), flush=True)
+            terminal.emit(checkpoint.command(arguments, resume=False))
             return interrupts.status
         status = _finish(job, found, console, interrupts)
         if found.interrupted:
             console.print("To go on:", style="dim")
-            print(checkpoint.command(arguments, resume=True), flush=True)
+            terminal.emit(checkpoint.command(arguments, resume=True))
         return status
 
 
@@ -174,7 +170,7 @@ def _fit(job: Job, kept: Kept, console: Console, interrupts: Interrupts) -> Foun
             interrupts,
         ).found()
     for warning in caught:
-        print(f"warning: {' '.join(str(warning.message).split())}", file=sys.stderr)
+        terminal.warn(warning.message)
     return found
 
 
@@ -347,9 +343,9 @@ def _closing(job: Job, found: Found, summary: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _opening(job: Job, kept: Kept) -> list[str]:
+def _opening(job: Job, kept: Kept) -> list[str | Text]:
     what = _wanted(job.settings.n_components)
-    lines = results.opening(job.settings.data, job.source, what)
+    lines: list[str | Text] = [*results.opening(job.settings.data, job.source, what)]
     if job.settings.resume:
         done = []
         if kept.records:
@@ -360,7 +356,7 @@ def _opening(job: Job, kept: Kept) -> list[str]:
     return lines
 
 
-def _wanted(numbers: tuple[int, ...]) -> str:
+def _wanted(numbers: Sequence[int]) -> str:
     if len(numbers) == 1:
         return counted(numbers[0], "component")
     return f"{count(len(numbers))} fits of {numbers[0]} to {numbers[-1]} components"

@@ -1,6 +1,5 @@
 """`unsup-fast kmeans`: from a data file to labels, a model and a report."""
 
-import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
+from rich.text import Text
 
 from unsup_fast import blocks, report
 from unsup_fast.blocks import Source
-from unsup_fast.cli import checkpoint, files, results
+from unsup_fast.cli import checkpoint, files, results, terminal
 from unsup_fast.cli.data import (
     DataSettings,
     check_rows,
@@ -27,13 +27,12 @@ from unsup_fast.cli.errors import UserError, zero_row
 from unsup_fast.cli.fitting import Kept, Result, fit
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import showing
+from unsup_fast.cli.values import KMEANS_STARTS
 from unsup_fast.cluster._sphere import ZeroRowError
 from unsup_fast.report.lines import Lines
 from unsup_fast.report.numbers import count, counted, real, seconds
 
 Array = npt.NDArray[Any]
-
-STARTS = ("k-means++", "k-means||", "random")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,13 +104,13 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
     ImportError
         If a package that the report needs is missing; found then too.
     """
-    console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True)
+    console = terminal.console(quiet=settings.quiet)
     if settings.report:
         report.check()
     read = files.inputs_of(
         DATA=settings.data,
         weights=settings.weights,
-        init=None if settings.init in STARTS else settings.init,
+        init=None if settings.init in KMEANS_STARTS else settings.init,
         text=settings.text,
     )
     with (
@@ -163,7 +162,7 @@ def _finish(
         what = f"iteration {before.iteration} is still kept" if before else "nothing is kept"
         console.print(f"[bold]Interrupted[/] before another iteration was finished: {what}.")
         console.print(f"To {'go on' if before else 'begin anew'}:", style="dim")
-        print(go_on if before else checkpoint.command(arguments, resume=False), flush=True)
+        terminal.emit(go_on if before else checkpoint.command(arguments, resume=False))
         return interrupts.status
     if result.interrupted:
         kept = f"Interrupted; keeping iteration {result.model.n_iter_}"
@@ -177,7 +176,7 @@ def _finish(
         console.print("The report was left out.")
     if result.interrupted:
         console.print("To go on:", style="dim")
-        print(go_on, flush=True)
+        terminal.emit(go_on)
         return interrupts.status
     if result.kept is not None:
         console.print("To go on, give a larger --max-iter with --resume.", style="dim")
@@ -186,9 +185,7 @@ def _finish(
 
 def prepare(settings: Settings) -> Job:
     """Read and check everything that the settings name."""
-    if settings.n_clusters < 1:
-        raise UserError(f"-k {settings.n_clusters}: at least one cluster is needed")
-    if settings.init not in STARTS:
+    if settings.init not in KMEANS_STARTS:
         blocks.kind_of(Path(settings.init))
     lines = Lines(settings.text) if settings.text else None
     source = open_source(settings, exclude=weights_column(settings.weights))
@@ -216,7 +213,7 @@ def check_iterations(settings: Settings, before: Kept) -> None:
 
 
 def _init(settings: Settings, n_columns: int) -> Any:
-    if settings.init in STARTS:
+    if settings.init in KMEANS_STARTS:
         return settings.init
     init = blocks.source(settings.init).whole()
     if init.shape != (settings.n_clusters, n_columns):
@@ -260,7 +257,7 @@ def _fit(job: Job, before: Kept | None, console: Console, interrupts: Interrupts
                     settings.init if error.name == "init" else settings.data, error
                 ) from None
     for warning in caught:
-        print(f"warning: {' '.join(str(warning.message).split())}", file=sys.stderr)
+        terminal.warn(warning.message)
     return result
 
 
@@ -271,15 +268,15 @@ def _needed(job: Job) -> int:
     return int(2 * (4 * n_rows + centers) + (8 << 20))
 
 
-def _opening(job: Job, before: Kept | None) -> list[str]:
+def _opening(job: Job, before: Kept | None) -> list[str | Text]:
     what = counted(job.settings.n_clusters, "cluster")
-    lines = results.opening(job.settings.data, job.source, what)
+    lines: list[str | Text] = [*results.opening(job.settings.data, job.source, what)]
     if before is not None:
         lines.append(f"Going on after iteration {before.iteration}.")
     return lines
 
 
-def _closing(job: Job, result: Result, written: Sequence[str]) -> list[str]:
+def _closing(job: Job, result: Result, written: Sequence[str]) -> list[str | Text]:
     model, took = result.model, seconds(result.seconds)
     how = "Converged" if result.converged else "Stopped"
     lines = [
@@ -292,5 +289,4 @@ def _closing(job: Job, result: Result, written: Sequence[str]) -> list[str]:
             f", clusters of {count(sizes.min())} to {count(sizes.max())} rows "
             f"(median {count(np.median(sizes))})"
         )
-    lines.append(results.closing(job.settings.out, written))
-    return lines
+    return [*lines, results.closing(job.settings.out, written)]

@@ -1,6 +1,5 @@
 """Fits of mixtures of several sizes, which can be stopped at any time and gone on with."""
 
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from unsup_fast import _scaling
 from unsup_fast.blocks import Source
+from unsup_fast.cli import terminal
 from unsup_fast.cli.checkpoint import Saver
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.mixture_state import Kept, Record
@@ -252,9 +252,9 @@ def _fit(
             model.fit(X, None, sample_weight, callback=callback, seeding_callback=progress.seeding)
     finally:
         for warning in caught:
-            text = " ".join(str(warning.message).split())
+            text = str(warning.message)
             if "did not converge" not in text:  # told with the result, in the command's words
-                print(f"warning: k = {model.n_components}: {text}", file=sys.stderr)
+                terminal.warn(f"k = {model.n_components}: {text}")
 
 
 def _better(one: Run | None, other: Run | None) -> Run | None:

@@ -16,11 +16,6 @@ ROOMS = {
     "IncrementalPCA": "decomposition",
     "GaussianMixture": "mixture",
 }
-# What to do with a model that lacks a method.
-INSTEAD = {
-    "predict": "it has no labels to give; use unsup-fast transform",
-    "transform": "it has no coordinates to give; use unsup-fast predict --proba",
-}
 
 
 def inputs(model: Path, data: Path) -> list[files.Input]:
@@ -28,19 +23,17 @@ def inputs(model: Path, data: Path) -> list[files.Input]:
     return files.inputs_of(MODEL=model / files.MODEL if model.is_dir() else model, DATA=data)
 
 
-def load(path: Path, method: str) -> Any:
+def load(path: Path) -> Any:
     """Return the model in a file or in the directory of a run.
 
     Parameters
     ----------
     path : Path
-    method : {"predict", "transform"}
-        What it must be able to do.
 
     Raises
     ------
     UserError
-        If there is no such file, it is damaged or no model, or its class lacks the method.
+        If there is no such file, or it is damaged or no model.
     """
     if path.is_dir():
         path = path / files.MODEL
@@ -49,8 +42,6 @@ def load(path: Path, method: str) -> Any:
         if name not in ROOMS:
             raise UserError(f"{path}: holds a {name}; one of {', '.join(ROOMS)} is needed")
         kind = getattr(import_module(f"unsup_fast.{ROOMS[name]}"), name)
-        if not hasattr(kind, method):
-            raise UserError(f"{path}: holds a {name}, and {INSTEAD[method]}")
         model = kind.load(path)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such model file") from error

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.values import MOST, MOST_THREADS, WHOLE, shown
 
 DATA_HELP = (
     "A .npy, .npz, .csv, .tsv, .csv.gz, .parquet, .arrow or .feather file, or a directory of "
@@ -44,6 +45,7 @@ ChunkSize = Annotated[
         "--chunk-size",
         metavar="ROWS",
         min=1,
+        max=MOST,
         help="Rows that are read at a time.  [default: 64 MiB]",
     ),
 ]
@@ -85,7 +87,13 @@ Seed = Annotated[
 ]
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", metavar="N", min=1, help="Threads to run.  [default: all]"),
+    typer.Option(
+        "--threads",
+        metavar="N",
+        min=1,
+        max=MOST_THREADS,
+        help="Threads to run.  [default: all]",
+    ),
 ]
 Images = Annotated[
     str | None,
@@ -119,7 +127,9 @@ Standardize = Annotated[
         "other rows too.",
     ),
 ]
-MaxIter = Annotated[int, typer.Option("--max-iter", metavar="N", min=1, help="Most iterations.")]
+MaxIter = Annotated[
+    int, typer.Option("--max-iter", metavar="N", min=1, max=MOST, help="Most iterations.")
+]
 
 
 def separator_of(text: str | None) -> str | None:
@@ -138,15 +148,17 @@ def image_shape(text: str | None) -> tuple[int, ...] | None:
     """Return (height, width) or (height, width, channels) from HxW or HxWxC."""
     if text is None:
         return None
-    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*(x[134])?", text):
-        raise UserError(f"--images {text}: write HxW or HxWxC with 1, 3 or 4 channels, as in 28x28")
+    if not re.fullmatch(f"{WHOLE}x{WHOLE}(x[134])?", text):
+        raise UserError(
+            f"--images {shown(text)}: write HxW or HxWxC with 1, 3 or 4 channels, as in 28x28"
+        )
     return tuple(map(int, text.split("x")))
 
 
 def one_of(option: str, given: str, allowed: tuple[str, ...]) -> str:
     """Return what was given if it is allowed."""
     if given not in allowed:
-        raise UserError(f"{option} {given}: is not one of {', '.join(allowed)}")
+        raise UserError(f"{option} {shown(given)}: is not one of {', '.join(allowed)}")
     return given
 
 
@@ -154,7 +166,7 @@ def n_axes(text: str) -> int | float | str:
     """Return a number of axes, a share of the variance between 0 and 1, or "mle"."""
     if text == "mle":
         return text
-    if re.fullmatch(r"[1-9]\d*", text):
+    if re.fullmatch(WHOLE, text):
         return int(text)
     try:
         share = float(text)
@@ -162,19 +174,22 @@ def n_axes(text: str) -> int | float | str:
         share = 0.0
     if not 0 < share < 1:
         raise UserError(
-            f"-n {text}: write a number of axes as in 50, a share of the variance as in 0.95, or "
-            "mle"
+            f"-n {shown(text)}: write a number of axes as in 50, a share of the variance as in "
+            "0.95, or mle"
         )
     return share
 
 
-def numbers(text: str) -> tuple[int, ...]:
-    """Return the numbers of components: of 32, 2:20 (both ends included) or 2:20:2."""
+def numbers(text: str) -> range:
+    """Return the numbers of components: of 32, 2:20 (both ends included) or 2:20:2.
+
+    A range takes no memory: whether the data have so many rows is known later.
+    """
     advice = "write a number as in 32, or a range as in 2:20 or 2:20:2, of numbers >= 1"
-    if not re.fullmatch(r"[1-9]\d*(:[1-9]\d*){0,2}", text):
-        raise UserError(f"-k {text}: {advice}")
+    if not re.fullmatch(f"{WHOLE}(:{WHOLE}){{0,2}}", text):
+        raise UserError(f"-k {shown(text)}: {advice}")
     first, *rest = map(int, text.split(":"))
     last, step = (*rest, *(first, 1)[len(rest) :])
     if last < first:
         raise UserError(f"-k {text}: ends before it begins; {advice}")
-    return tuple(range(first, last + 1, step))
+    return range(first, last + 1, step)

@@ -1,6 +1,5 @@
 """`unsup-fast pca`: from a data file to coordinates, a model and a report."""
 
-import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from rich.console import Console
 
 from unsup_fast import report
 from unsup_fast.blocks import Source
-from unsup_fast.cli import files, matrices, results
+from unsup_fast.cli import files, matrices, results, terminal
 from unsup_fast.cli.checkpoint import fingerprint
 from unsup_fast.cli.data import (
     TABLES,
@@ -24,11 +23,11 @@ from unsup_fast.cli.data import (
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import showing
+from unsup_fast.cli.values import SOLVERS
 from unsup_fast.decomposition import PCA
 from unsup_fast.kernels.covariance import RangeError
 from unsup_fast.report.numbers import count, counted, percent, real, seconds
 
-SOLVERS = ("auto", "covariance_eigh", "full", "arpack", "randomized")
 IN_BLOCKS = SOLVERS[:2]
 
 # A mapped file above this size is read in blocks, so that it can be watched and stopped.
@@ -73,7 +72,7 @@ def run(settings: Settings) -> int:
     ImportError
         If a package that the report needs is missing; found before the rows are read.
     """
-    console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True)
+    console = terminal.console(quiet=settings.quiet)
     if settings.report:
         report.check()
     with (
@@ -153,7 +152,7 @@ def _fit(job: Job, console: Console) -> tuple[PCA, float]:
             reason = str(error).replace(" X", " the rows")
             raise UserError(f"{settings.data}: {reason}") from error
     for warning in caught:
-        print(f"warning: {' '.join(str(warning.message).split())}", file=sys.stderr)
+        terminal.warn(warning.message)
     results.warn(_dominant(job))
     return model, perf_counter() - start
 

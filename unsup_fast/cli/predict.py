@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 
 from unsup_fast import _scaling
 from unsup_fast.blocks import Source
-from unsup_fast.cli import matrices, models
+from unsup_fast.cli import matrices, models, terminal
 from unsup_fast.cli.data import for_model
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.results import NO_LABEL, write_labels
@@ -51,7 +50,7 @@ def run(
     if more and out.suffix == ".npy":
         outputs.append(out.with_suffix(f".{more}.npy"))
     matrices.check_outputs(outputs, overwrite, models.inputs(model_path, data))
-    model = models.load(model_path, "predict")
+    model = models.load(model_path)
     _check_kind(model, distances, proba)
     source = for_model(model, data, columns, key, chunk_size, header, separator, missing)
     model.set_params(n_threads=threads)
@@ -63,11 +62,13 @@ def run(
         else:
             _write(outputs, labels, _figures(source, own, model, proba))
     if not quiet:
-        console = Console(highlight=False, soft_wrap=True, markup=False)
+        console = terminal.console()
         for note in source.notes:
-            console.print(note, style="dim")
+            console.print(terminal.plain(note, "dim"))
         written = " and ".join(map(str, outputs))
-        console.print(f"{counted(len(labels), 'label')} of {data.name} written to {written}")
+        console.print(
+            terminal.plain(f"{counted(len(labels), 'label')} of {data.name} written to {written}")
+        )
     return 0
 
 

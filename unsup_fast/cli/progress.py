@@ -14,6 +14,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from unsup_fast.cli.terminal import emit, plain
 from unsup_fast.report.numbers import percent, seconds
 
 # Seconds between lines where nothing can be redrawn.
@@ -103,7 +104,7 @@ class Lines(Silent):
     def begin(self, what: str) -> None:
         """Print what is being done now."""
         self._began = monotonic()
-        print(f"{what} ...", flush=True)
+        emit(f"{what} ...")
 
     def part(self, done: int, total: int, what: str) -> None:
         """Print how much is done if the last line is some time ago."""
@@ -112,7 +113,7 @@ class Lines(Silent):
             return
         self._last = now
         left = _part_left(now - self._began, done, total)
-        print(f"{percent(done / total)} {what}, {left}", flush=True)
+        emit(f"{percent(done / total)} {what}, {left}")
 
     def step(self, figures: str, outlook: Outlook) -> None:
         """Print a finished iteration if the last line is some time ago."""
@@ -120,7 +121,7 @@ class Lines(Silent):
             return
         self._last = monotonic()
         left = _left(outlook)
-        print(f"iteration {outlook.iteration}: {figures}{', ' + left if left else ''}", flush=True)
+        emit(f"iteration {outlook.iteration}: {figures}{', ' + left if left else ''}")
 
     def note(self, text: str) -> None:
         """Print a sentence."""
@@ -131,15 +132,16 @@ class Lines(Silent):
         if monotonic() - self._last < LINE_EVERY:
             return
         self._last = monotonic()
-        print(f"{head}: {figures}{_about(left)}", flush=True)
+        emit(f"{head}: {figures}{_about(left)}")
 
 
 class Display(Silent):
     """A bar and two lines of figures that are redrawn in place."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ascii_only: bool = False) -> None:
         self._start = monotonic()
-        self._spinner = Spinner("dots", "")
+        self._dots = "line" if ascii_only else "dots"
+        self._spinner = Spinner(self._dots)
         self._bar: ProgressBar | None = None
         self._began = self._start
         self._done = 0.0  # of the iterations: the bar never goes back
@@ -147,7 +149,7 @@ class Display(Silent):
 
     def begin(self, what: str) -> None:
         """Show a spinner with what is being done now."""
-        self._spinner = Spinner("dots", f"{what} ")
+        self._spinner = Spinner(self._dots, plain(f"{what} "))
         self._bar = None
         self._began = monotonic()
 
@@ -188,7 +190,7 @@ class Display(Silent):
         head = Table.grid(padding=(0, 2), expand=True)
         head.add_column(ratio=1)
         head.add_column(no_wrap=True)
-        head.add_row(self._bar, self._head)
+        head.add_row(self._bar, Text(self._head))
         times = f"{elapsed} so far" + (f", {self._left}" if self._left else "")
         notes = [Text(self._note)] if self._note else []
         return Group(head, Text(self._figures), Text(times, style="dim"), *notes)
@@ -202,7 +204,7 @@ def showing(console: Console, quiet: bool) -> Iterator[Silent]:
     elif not console.is_terminal:
         yield Lines()
     else:
-        display = Display()
+        display = Display(ascii_only=console.options.ascii_only)
         with Live(get_renderable=display.render, console=console, transient=True):
             yield display
         sys.stdout.flush()

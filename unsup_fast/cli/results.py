@@ -1,17 +1,18 @@
 """The files that a run leaves behind."""
 
 import platform
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from rich.text import Text
 
 from unsup_fast import _scaling, report
+from unsup_fast._text import valid
 from unsup_fast.blocks import Source
-from unsup_fast.cli import files, info
+from unsup_fast.cli import files, info, terminal
 from unsup_fast.cli.data import TABLES, dominant_column, named
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.fitting import Result
@@ -95,12 +96,13 @@ def write_model(
 
 def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
     """Write a summary with a checksum; a number that is not finite becomes null."""
-    records.write(path, records.finite(summary), kind=SUMMARY, what="the summary")
+    content = valid(records.finite(summary))
+    records.write(path, content, kind=SUMMARY, what="the summary")
 
 
 def as_json(summary: Mapping[str, Any]) -> str:
     """Return a summary as JSON to print; a number that is not finite becomes null."""
-    return records.dumps(records.finite(summary), "the result", indent=2) + "\n"
+    return records.dumps(valid(records.finite(summary)), "the result", indent=2) + "\n"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -184,7 +186,7 @@ def dominant(job: "Job") -> str | None:
 def warn(line: str | None) -> None:
     """Print a warning, if there is one."""
     if line is not None:
-        print(f"warning: {line}", file=sys.stderr)
+        terminal.warn(line)
 
 
 def about(
@@ -208,24 +210,21 @@ def _sentence(warning: str) -> str:
     return f"{warning[:1].upper()}{warning[1:]}."
 
 
-def opening(path: Path, source: Source, what: str) -> list[str]:
-    """Return lines that tell the data, and what is to be done with them, in rich's markup."""
+def opening(path: Path, source: Source, what: str) -> list[Text]:
+    """Return lines that describe the data, and what is to be done with them."""
     n_rows, n_columns = source.shape
     return [
-        f"[bold]{plain(path.name)}[/]  {counted(n_rows, 'row')} x "
-        f"{counted(n_columns, 'column')}, {source.dtype}, {what}",
-        *(f"[dim]{plain(note)}[/]" for note in source.notes),
+        terminal.bold(
+            path.name,
+            f"  {counted(n_rows, 'row')} x {counted(n_columns, 'column')}, {source.dtype}, {what}",
+        ),
+        *(terminal.plain(note, "dim") for note in source.notes),
     ]
 
 
-def closing(out: Path, written: Sequence[str]) -> str:
-    """Return a line that tells the files, in rich's markup."""
-    return f"[bold]{plain(str(out))}/[/]  {'  '.join(written)}"
-
-
-def plain(text: str) -> str:
-    """Return text in which rich finds no markup."""
-    return text.replace("[", "\\[")
+def closing(out: Path, written: Sequence[str]) -> Text:
+    """Return a line that lists the files in `out`."""
+    return terminal.bold(f"{out}/", f"  {'  '.join(written)}")
 
 
 def explained(job: "Job", result: Result) -> float | None:

@@ -14,11 +14,10 @@ from unsup_fast.blocks import DataError
 from unsup_fast.blocks._npy import archive_array, load
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.progress import Silent
+from unsup_fast.cli.torch_ import device_of
+from unsup_fast.cli.values import INCEPTION, NONE
 from unsup_fast.metrics import Images
 
-INCEPTION, NONE = "inception", "none"
-RESIZES = ("tensorflow", "clean", "pytorch-fid")
-PRECISIONS = ("float32", "bfloat16")
 ROWS = 1 << 16  # of features that are handed over at once
 
 
@@ -98,12 +97,7 @@ def extractor(options: Features, output: str) -> tuple[Callable[[Any], Any], dic
 
     own = options.features != INCEPTION
     with named():
-        try:
-            device = torch.device(options.device)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            reason = str(error).split("\n")[0]
-            raise UserError(f"--device {options.device}: {reason}") from error
+        device = device_of(options.device)
         network = metrics.Inception(
             options.features if own else options.weights,
             output=output,

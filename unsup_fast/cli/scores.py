@@ -11,13 +11,14 @@ from typing import Any
 from rich.console import Console
 
 from unsup_fast import metrics
-from unsup_fast.cli import files, results
+from unsup_fast.cli import files, results, terminal
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Silent, showing
-from unsup_fast.cli.samples import NONE, Features, Samples, extractor, named, open_samples, rows
-from unsup_fast.cli.threads import torch_threads
-from unsup_fast.report.numbers import counted, real, seconds
+from unsup_fast.cli.samples import Features, Samples, extractor, named, open_samples, rows
+from unsup_fast.cli.torch_ import torch_threads
+from unsup_fast.cli.values import NONE
+from unsup_fast.report.numbers import count, counted, real, seconds
 
 Scores = dict[str, Any]
 
@@ -89,6 +90,7 @@ def inception_score(settings: Settings, fake: Path, *, splits: int) -> int:
         for block in job.rows(job.sides[0]):
             with named(fake):
                 score.update(block)
+            _check_count("--splits", splits, job.sides, splits)
         found = score.compute()
         return {"is_mean": found.mean, "is_std": found.std}
 
@@ -108,6 +110,8 @@ def kernel_distance(
     }
 
     def compute(job: Job) -> Scores:
+        if subsets:
+            _check_count("--subset-size", subset_size, job.sides, subset_size)
         distance = metrics.KernelDistance(n_threads=settings.threads, **parameters)
         job.both(distance)
         job.progress.begin("Computing the distance")
@@ -121,6 +125,7 @@ def prdc(settings: Settings, real: Path, fake: Path, *, k: int) -> int:
     """Run `unsup-fast prdc` and return its exit status."""
 
     def compute(job: Job) -> Scores:
+        _check_count("-k", k, job.sides, k + 1)
         manifolds = metrics.PrecisionRecallDensityCoverage(k=k, n_threads=settings.threads)
         job.both(manifolds)
         job.progress.begin("Finding neighbours")
@@ -138,6 +143,16 @@ def _inputs(settings: Settings, paths: tuple[Path, ...]) -> list[files.Input]:
     )
 
 
+def _check_count(option: str, value: int, sides: tuple[Samples, ...], least: int) -> None:
+    """Refuse an option that asks for more samples than a side has."""
+    for side in sides:
+        if side.n is not None and side.n < least:
+            raise UserError(
+                f"{option} {value}: needs {counted(least, 'sample')}, and {side.path} has "
+                f"{count(side.n)}; pass {option} {side.n - (least - value)} or less"
+            )
+
+
 def _showing(progress: Silent) -> Callable[[int, int], None]:
     return lambda done, total: progress.part(done, total, "compared")
 
@@ -149,7 +164,7 @@ def _run(
     parameters: dict[str, Any],
     kinds: tuple[str, ...],
 ) -> int:
-    console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True, stderr=settings.json)
+    console = terminal.console(quiet=settings.quiet, stderr=settings.json)
     if settings.out is not None:
         read = _inputs(settings, paths)
         files.check_file(settings.out, "-o", (".json",), settings.overwrite, read)
@@ -173,7 +188,7 @@ def _run(
                     scores = compute(Job(settings, sides, function, progress))
             told = [" ".join(str(warning.message).split()) for warning in caught]
             for line in told:
-                print(f"warning: {line}", file=sys.stderr)
+                terminal.warn(line)
             summary = {
                 "command": settings.command,
                 **scores,

@@ -1,6 +1,5 @@
 """The commands that score generated pictures, and their options."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,9 +8,21 @@ import typer
 
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.options import OverwriteFile, Quiet, Seed, Threads, one_of
+from unsup_fast.cli.values import (
+    INCEPTION,
+    MOST,
+    NONE,
+    RESIZES,
+    device,
+    sides,
+    weights_file,
+)
 
 if TYPE_CHECKING:
     from unsup_fast.cli.scores import Settings
+
+PRECISIONS = ("float32", "bfloat16")
+MOST_SUBSETS, MOST_SPLITS = 100_000, 10_000
 
 HELD = "A folder or .zip of pictures, an .npz or .npy of pictures or of features [N, D]"
 
@@ -43,6 +54,7 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
+        callback=weights_file,
         help="Where pt_inception-2015-12-05-6726825d.pth is.  [default: $UNSUP_FAST_INCEPTION, or "
         "torch's cache]",
     ),
@@ -60,10 +72,18 @@ Resize = Annotated[
 ]
 BatchSize = Annotated[
     int,
-    typer.Option("--batch-size", metavar="N", min=1, help="Pictures that are computed together."),
+    typer.Option(
+        "--batch-size", metavar="N", min=1, max=MOST, help="Pictures that are computed together."
+    ),
 ]
 Device = Annotated[
-    str, typer.Option("--device", metavar="NAME", help="Of the network: cpu, cuda, cuda:1 ...")
+    str,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        callback=device,
+        help="Of the network: cpu, cuda, cuda:1 ...",
+    ),
 ]
 Precision = Annotated[
     str,
@@ -119,16 +139,19 @@ def fid(
 
     Statistics are the mean mu and covariance sigma of features, in the files of pytorch-fid.
     """
+    settings = _settings("fid", locals())
     from unsup_fast.cli import scores
 
-    given = _settings("fid", locals())
-    return scores.fid(given, real, fake, save=save_statistics)
+    return scores.fid(settings, real, fake, save=save_statistics)
 
 
 def inception_score(
     fake: Probable,
     splits: Annotated[
-        int, typer.Option("--splits", metavar="N", min=1, help="Parts that are scored apart.")
+        int,
+        typer.Option(
+            "--splits", metavar="N", min=1, max=MOST_SPLITS, help="Parts that are scored apart."
+        ),
     ] = 10,
     features: Extractor = "inception",
     weights: Weights = None,
@@ -149,9 +172,10 @@ def inception_score(
 
     Parts are consecutive: shuffle pictures that are in the order of their classes.
     """
+    settings = _settings("is", locals())
     from unsup_fast.cli import scores
 
-    return scores.inception_score(_settings("is", locals()), fake, splits=splits)
+    return scores.inception_score(settings, fake, splits=splits)
 
 
 def kid(
@@ -159,10 +183,16 @@ def kid(
     fake: Fake,
     subsets: Annotated[
         int,
-        typer.Option("--subsets", metavar="N", min=0, help="0 takes all samples together, once."),
+        typer.Option(
+            "--subsets",
+            metavar="N",
+            min=0,
+            max=MOST_SUBSETS,
+            help="0 takes all samples together, once.",
+        ),
     ] = 100,
     subset_size: Annotated[
-        int, typer.Option("--subset-size", metavar="N", min=2, help="Samples in each.")
+        int, typer.Option("--subset-size", metavar="N", min=2, max=MOST, help="Samples in each.")
     ] = 1000,
     seed: Seed = 0,
     features: Extractor = "inception",
@@ -184,10 +214,11 @@ def kid(
 
     It is unbiased, so it may be below zero where the samples are alike.
     """
+    settings = _settings("kid", locals())
     from unsup_fast.cli import scores
 
     return scores.kernel_distance(
-        _settings("kid", locals()),
+        settings,
         real,
         fake,
         subsets=subsets,
@@ -200,7 +231,8 @@ def prdc(
     real: Real,
     fake: Fake,
     k: Annotated[
-        int, typer.Option("-k", "--neighbours", metavar="N", min=1, help="Which neighbour.")
+        int,
+        typer.Option("-k", "--neighbours", metavar="N", min=1, max=MOST, help="Which neighbour."),
     ] = 3,
     features: Extractor = "inception",
     weights: Weights = None,
@@ -218,9 +250,10 @@ def prdc(
     overwrite: OverwriteFile = False,
 ) -> int:
     """Print precision, recall, density and coverage of FAKE among REAL; 1 is best."""
+    settings = _settings("prdc", locals())
     from unsup_fast.cli import scores
 
-    return scores.prdc(_settings("prdc", locals()), real, fake, k=k)
+    return scores.prdc(settings, real, fake, k=k)
 
 
 COMMANDS: dict[str, Callable[..., int]] = {
@@ -233,34 +266,30 @@ COMMANDS: dict[str, Callable[..., int]] = {
 
 def _settings(command: str, given: dict[str, Any]) -> "Settings":
     """Return the options that the commands share, checked."""
-    from unsup_fast.cli.samples import INCEPTION, NONE, PRECISIONS, RESIZES, Features
-    from unsup_fast.cli.scores import Settings
-
     features, weights = given["features"], given["weights"]
     if features not in (INCEPTION, NONE) and Path(features).suffix not in (".pth", ".pt"):
         raise UserError(f"--features {features}: is not {INCEPTION}, {NONE} or a .pth file")
+    if features not in (INCEPTION, NONE):
+        weights_file(Path(features))
     if features != INCEPTION and (weights or given["download"]):
         raise UserError(f"--weights and --download are for --features {INCEPTION}; pass one")
+    one_of("--resize", given["resize"], RESIZES)
+    one_of("--precision", given["precision"], PRECISIONS)
+    size = None if given["size"] is None else sides("--size", given["size"], square=False)
+    from unsup_fast.cli.samples import Features
+    from unsup_fast.cli.scores import Settings
+
     return Settings(
         command=command,
         features=Features(
             features=features,
             weights=weights,
             download=given["download"],
-            resize=one_of("--resize", given["resize"], RESIZES),
+            resize=given["resize"],
             batch_size=given["batch_size"],
             device=given["device"],
-            precision=one_of("--precision", given["precision"], PRECISIONS),
-            size=_height_and_width(given["size"]),
+            precision=given["precision"],
+            size=size,
         ),
         **{name: given[name] for name in ("key", "threads", "out", "json", "quiet", "overwrite")},
     )
-
-
-def _height_and_width(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", text):
-        raise UserError(f"--size {text}: write HxW, as in 32x32")
-    height, width = map(int, text.split("x"))
-    return height, width

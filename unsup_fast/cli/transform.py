@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
-from unsup_fast.cli import matrices, models
+from unsup_fast.cli import matrices, models, terminal
 from unsup_fast.cli.data import for_model
 from unsup_fast.report.numbers import count, counted
 
@@ -32,18 +30,20 @@ def run(
         If anything given is unusable.
     """
     matrices.check_outputs([out], overwrite, models.inputs(model_path, data))
-    model = models.load(model_path, "transform")
+    model = models.load(model_path)
     source = for_model(model, data, columns, key, chunk_size, header, separator, missing)
     names = list(model.set_params(n_threads=threads).get_feature_names_out())
     blocks = matrices.computed(source, model.transform, len(names))
     with matrices.zero_rows(data):
         matrices.write(out, blocks, source.n_rows_of_data, names)
     if not quiet:
-        console = Console(highlight=False, soft_wrap=True, markup=False)
+        console = terminal.console()
         for note in source.notes:
-            console.print(note, style="dim")
+            console.print(terminal.plain(note, "dim"))
         console.print(
-            f"{counted(source.n_rows, 'row')} of {data.name} written to {out}, "
-            f"{count(len(names))} of {count(source.n_columns)} columns"
+            terminal.plain(
+                f"{counted(source.n_rows, 'row')} of {data.name} written to {out}, "
+                f"{count(len(names))} of {count(source.n_columns)} columns"
+            )
         )
     return 0

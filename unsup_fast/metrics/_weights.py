@@ -10,6 +10,7 @@ from urllib.request import urlopen
 
 import torch
 
+from unsup_fast._paths import check_not_special
 from unsup_fast.storage import atomic
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
@@ -33,6 +34,7 @@ def find(path: str | os.PathLike[str] | None = None) -> Path | None:
     for given, origin in ((path, "weights"), (os.environ.get(VARIABLE), VARIABLE)):
         if given:
             found = Path(given).expanduser()
+            check_not_special(found)
             if not found.is_file():
                 raise FileNotFoundError(f"{origin}={given}: no such file; {advice()}")
             return found

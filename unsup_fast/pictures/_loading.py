@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from unsup_fast import _extras
+from unsup_fast._paths import special
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks._mapped import refuse_shrunk
 from unsup_fast.blocks._npy import load as load_npy
@@ -124,6 +125,8 @@ def load(
     kind = path.suffix.lower()
     if not path.exists():
         raise DataError(f"{path}: no such file or directory")
+    if special_kind := special(path):
+        raise DataError(f"{path}: is {special_kind}; name a regular file or a folder")
     if path.is_dir():
         names = listing(path, SUFFIXES).names
         tables = [] if names else listing(path, (".parquet",)).names

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast._paths import special
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks._ahead import ahead
 from unsup_fast.blocks._mapped import refuse_shrunk
@@ -116,6 +117,8 @@ def images(data: Any, *, key: str | None = None, size: tuple[int, int] | None = 
     path = Path(data)
     if not path.exists():
         raise DataError(f"{path}: no such file or directory")
+    if special_kind := special(path):
+        raise DataError(f"{path}: is {special_kind}; name a regular file or a folder")
     if path.is_dir():
         return _of_files(of_folder(path), size)
     kind = path.suffix.lower()

@@ -1,7 +1,6 @@
 """The page of a k-means run."""
 
 from dataclasses import replace
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from unsup_fast.report.lines import Lines
 from unsup_fast.report.numbers import count, counted, percent, real, seconds, short
 from unsup_fast.report.page import COARSE, Content
 from unsup_fast.report.plane import Plane
+from unsup_fast.report.text import escape
 
 Array = npt.NDArray[Any]
 

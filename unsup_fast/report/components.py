@@ -1,6 +1,5 @@
 """The page of a PCA: spectrum, plane of the first axes, axes, and rows rebuilt from them."""
 
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from unsup_fast import _scaling, blocks
 from unsup_fast.report import curves, page, pictures, plane
 from unsup_fast.report.numbers import count, counted, percent, real, seconds, short
 from unsup_fast.report.page import COARSE, Content
+from unsup_fast.report.text import escape
 
 Array = npt.NDArray[Any]
 

@@ -3,7 +3,6 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from unsup_fast.report import page, pictures, training
 from unsup_fast.report.numbers import count, counted, real, seconds, short
 from unsup_fast.report.page import COARSE
+from unsup_fast.report.text import escape
 
 Array = npt.NDArray[Any]
 

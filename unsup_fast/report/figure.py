@@ -11,6 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from unsup_fast import _extras
+from unsup_fast._text import printable
 
 # matplotlib draws with these hex colours; CSS variables of the same names take their places.
 INK, SOFT, RULE, ACCENT = "#0f1e00", "#0f1e01", "#0f1e02", "#0f1e03"
@@ -125,7 +126,11 @@ def _inline(text: str, name: str, size: tuple[int, int], kind: str) -> str:
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
     root = ElementTree.fromstring(text)
-    root.attrib = {"viewBox": f"0 0 {size[0]} {size[1]}", "role": "img", "aria-label": name}
+    root.attrib = {
+        "viewBox": f"0 0 {size[0]} {size[1]}",
+        "role": "img",
+        "aria-label": printable(name),
+    }
     if kind:
         root.set("class", kind)
     for element in root.iter():
@@ -177,4 +182,4 @@ def _annotate(element: ElementTree.Element, kind: str, *notes: str) -> None:
     if len(shapes) != len(notes):  # rather no note than another shape's
         return
     for shape, note in zip(shapes, notes, strict=True):
-        ElementTree.SubElement(shape, "title").text = note
+        ElementTree.SubElement(shape, "title").text = printable(note)

@@ -1,7 +1,6 @@
 """Axes, lines and captions that all charts share."""
 
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy.typing as npt
 
 from unsup_fast.report import figure
 from unsup_fast.report.numbers import tick
+from unsup_fast.report.text import escape
 
 Array = npt.NDArray[Any]
 

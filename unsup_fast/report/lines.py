@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from unsup_fast._paths import special
 from unsup_fast.blocks import DataError
 
 
@@ -27,6 +28,8 @@ class Lines:
     def __init__(self, path: Path) -> None:
         if path.is_dir():
             raise DataError(f"{path}: is a directory; name a text file")
+        if kind := special(path):
+            raise DataError(f"{path}: is {kind}; name a text file")
         self.path = path
         self.count = 0
         try:

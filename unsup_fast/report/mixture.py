@@ -1,7 +1,6 @@
 """The page of a Gaussian mixture: criteria, likelihood, plane with ellipses, components."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from unsup_fast.report.central import Central
 from unsup_fast.report.numbers import count, counted, percent, real, seconds
 from unsup_fast.report.page import COARSE, Content
 from unsup_fast.report.plane import Plane
+from unsup_fast.report.text import escape
 
 Array = npt.NDArray[Any]
 

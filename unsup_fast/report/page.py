@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from html import escape
 from importlib import resources
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from unsup_fast.blocks import Source
 from unsup_fast.report.lines import Lines
 from unsup_fast.report.numbers import count, counted, percent
+from unsup_fast.report.text import escape
 
 Array = npt.NDArray[Any]
 

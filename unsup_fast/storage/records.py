@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from unsup_fast._paths import check_not_special
 from unsup_fast.storage import atomic
 
 FORMAT, VERSION = "unsup_fast", 1
@@ -139,6 +140,7 @@ def read(path: str | os.PathLike[str], *, kind: str) -> dict[str, Any]:
     DamagedError
         If it was changed, or is of another kind.
     """
+    check_not_special(path)
     if Path(path).stat().st_size > LARGEST:
         raise DamagedError(path, f"it exceeds {LARGEST} bytes")
     content = Path(path).read_bytes()

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast._paths import check_not_special
 from unsup_fast.kernels._check import is_tensor
 from unsup_fast.storage import atomic, records
 from unsup_fast.storage.records import ZEROS, DamagedError
@@ -132,6 +133,7 @@ def read(
     DamagedError
         If it was changed in any bit, or is of another kind.
     """
+    check_not_special(path)
     with open(path, "rb") as file:
         header, note = _header(path, file, kind)
         layout = _layout(path, header, os.fstat(file.fileno()).st_size - file.tell())
@@ -157,6 +159,7 @@ def read(
 
 def read_note(path: str | os.PathLike[str], *, kind: str) -> dict[str, Any]:
     """Return the note of a file, verified, without reading the tensors; see `read`."""
+    check_not_special(path)
     with open(path, "rb") as file:
         header, note = _header(path, file, kind)
         _layout(path, header, os.fstat(file.fileno()).st_size - file.tell())

@@ -27,6 +27,8 @@ from unsup_fast.cli.diffusion.options import (
     one_source,
     picture_size,
 )
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.kinds import check_run
 from unsup_fast.cli.options import (
     NoReport,
     Overwrite,
@@ -40,6 +42,15 @@ from unsup_fast.cli.options import (
 )
 from unsup_fast.cli.scoring import Resize
 from unsup_fast.cli.scoring import Weights as InceptionWeights
+from unsup_fast.cli.values import (
+    MOST,
+    RESIZES,
+    SAMPLERS,
+    below_one,
+    channel_count,
+    finite,
+    positive,
+)
 
 app = typer.Typer(
     help="Train diffusion models of pictures, sample from them, and judge them.",
@@ -71,7 +82,12 @@ def train(
     ] = None,
     channels: Annotated[
         int | None,
-        typer.Option("--channels", metavar="1|3", help="Grey or colour.  [default: as they are]"),
+        typer.Option(
+            "--channels",
+            metavar="1|3",
+            callback=channel_count,
+            help="Grey or colour.  [default: as they are]",
+        ),
     ] = None,
     key: Key = None,
     labels: Labels = None,
@@ -85,7 +101,11 @@ def train(
     patch: Annotated[
         int,
         typer.Option(
-            "--patch", metavar="N", min=1, help="Pixels of a side that the network sees as one."
+            "--patch",
+            metavar="N",
+            min=1,
+            max=MOST,
+            help="Pixels of a side that the network sees as one.",
         ),
     ] = 2,
     objective: Annotated[
@@ -105,32 +125,51 @@ def train(
         ),
     ] = "cosine",
     steps: Annotated[
-        int, typer.Option("--steps", metavar="N", min=1, help="Updates of the weights in all.")
+        int,
+        typer.Option(
+            "--steps", metavar="N", min=1, max=MOST, help="Updates of the weights in all."
+        ),
     ] = 5000,
     minutes: Annotated[
         float | None,
         typer.Option(
-            "--minutes", metavar="X", help="Stop when so many minutes of training are over."
+            "--minutes",
+            metavar="X",
+            callback=positive,
+            help="Stop when so many minutes of training are over.",
         ),
     ] = None,
     batch_size: Annotated[
-        int, typer.Option("--batch-size", metavar="N", min=1, help="Pictures of a step.")
+        int, typer.Option("--batch-size", metavar="N", min=1, max=MOST, help="Pictures of a step.")
     ] = 128,
     learning_rate: Annotated[
-        float, typer.Option("--learning-rate", metavar="X", help="After the warm-up.")
+        float,
+        typer.Option("--learning-rate", metavar="X", callback=positive, help="After the warm-up."),
     ] = 1e-3,
     warmup: Annotated[
-        int, typer.Option("--warmup", metavar="N", min=0, help="Steps over which it rises.")
+        int,
+        typer.Option("--warmup", metavar="N", min=0, max=MOST, help="Steps over which it rises."),
     ] = 200,
     decay: Annotated[
-        int, typer.Option("--decay", metavar="N", min=0, help="Last steps, over which it falls.")
+        int,
+        typer.Option(
+            "--decay", metavar="N", min=0, max=MOST, help="Last steps, over which it falls."
+        ),
     ] = 0,
     ema: Annotated[
         float,
-        typer.Option("--ema", metavar="X", help="Share of the averaged weights that a step keeps."),
+        typer.Option(
+            "--ema",
+            metavar="X",
+            callback=below_one,
+            help="Share of the averaged weights that a step keeps.",
+        ),
     ] = 0.999,
     dropout: Annotated[
-        float, typer.Option("--dropout", metavar="X", help="Share of activations dropped.")
+        float,
+        typer.Option(
+            "--dropout", metavar="X", callback=below_one, help="Share of activations dropped."
+        ),
     ] = 0.0,
     flip: Annotated[
         bool, typer.Option("--flip", help="Mirror half of the pictures, drawn anew each time.")
@@ -140,6 +179,9 @@ def train(
         typer.Option(
             "--label-dropout",
             metavar="X",
+            min=0.0,
+            max=1.0,
+            callback=finite,
             help="Share of the pictures whose class is hidden; guidance needs some.",
         ),
     ] = 0.1,
@@ -148,11 +190,16 @@ def train(
     precision: Precision = "auto",
     threads: Threads = None,
     save_every: Annotated[
-        int, typer.Option("--save-every", metavar="N", min=1, help="Steps between checkpoints.")
+        int,
+        typer.Option(
+            "--save-every", metavar="N", min=1, max=MOST, help="Steps between checkpoints."
+        ),
     ] = 500,
     show_every: Annotated[
         int,
-        typer.Option("--show-every", metavar="N", min=1, help="Steps between grids of samples."),
+        typer.Option(
+            "--show-every", metavar="N", min=1, max=MOST, help="Steps between grids of samples."
+        ),
     ] = 500,
     title: Title = None,
     no_report: NoReport = False,
@@ -165,13 +212,21 @@ def train(
     Pictures with classes make a model that samples each class. Ctrl-C saves, and prints the
     command to go on with; so does --minutes.
     """
+    source, sides = one_source(data, built_in), picture_size(size)
+    one_of("--network", network, NETWORKS)
+    one_of("--model-size", model_size, SIZES)
+    one_of("--objective", objective, OBJECTIVES)
+    one_of("--schedule", schedule, SCHEDULES)
+    one_of("--precision", precision, PRECISIONS)
+    if decay > steps:
+        raise UserError(f"--decay {decay}: exceeds --steps {steps}; pass --decay {steps} or less")
     from unsup_fast.cli.diffusion.job import Settings
     from unsup_fast.cli.diffusion.train import run
 
     settings = Settings(
-        data=one_source(data, built_in),
+        data=source,
         out=out,
-        size=picture_size(size),
+        size=sides,
         channels=channels,
         key=key,
         labels=labels,
@@ -179,8 +234,8 @@ def train(
         network=one_of("--network", network, NETWORKS),
         model_size=one_of("--model-size", model_size, SIZES),
         patch=patch,
-        objective=one_of("--objective", objective, OBJECTIVES),
-        schedule=one_of("--schedule", schedule, SCHEDULES),
+        objective=objective,
+        schedule=schedule,
         steps=steps,
         minutes=minutes,
         batch_size=batch_size,
@@ -193,7 +248,7 @@ def train(
         label_dropout=label_dropout,
         seed=seed,
         device=device,
-        precision=one_of("--precision", precision, PRECISIONS),
+        precision=precision,
         threads=threads,
         save_every=save_every,
         show_every=show_every,
@@ -219,7 +274,9 @@ def sample(
             help="A .png of all pictures, or an .npz with samples [N, H, W, C] and labels.",
         ),
     ],
-    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many pictures.")] = 64,
+    n: Annotated[
+        int, typer.Option("-n", metavar="N", min=1, max=MOST, help="How many pictures.")
+    ] = 64,
     sampler: Sampler = "dpm++2m",
     steps: SampleSteps = 20,
     guidance: Guidance = None,
@@ -241,6 +298,9 @@ def sample(
     overwrite: OverwriteFile = False,
 ) -> int:
     """Make new pictures by the model of a training RUN."""
+    one_of("--sampler", sampler, SAMPLERS)
+    one_of("--precision", precision, PRECISIONS)
+    check_run(run_path, "diffusion sample")
     from unsup_fast.cli.diffusion.sample import Settings, run
 
     return run(
@@ -255,7 +315,7 @@ def sample(
             seed=seed,
             batch_size=batch_size,
             device=device,
-            precision=one_of("--precision", precision, PRECISIONS),
+            precision=precision,
             quiet=quiet,
             overwrite=overwrite,
         )
@@ -273,6 +333,7 @@ def evaluate(
             "-n",
             metavar="N",
             min=1,
+            max=MOST,
             help="Pictures of DATA, drawn at random.  [default: up to 1,000]",
         ),
     ] = None,
@@ -285,6 +346,7 @@ def evaluate(
             "--timesteps",
             metavar="K",
             min=0,
+            max=MOST,
             help="Noise levels of each picture that the bits are estimated from; 0: all.",
         ),
     ] = 20,
@@ -305,6 +367,7 @@ def evaluate(
             "--samples",
             metavar="N",
             min=2,
+            max=MOST,
             help="Pictures made for the FID.  [default: up to 2,000]",
         ),
     ] = None,
@@ -326,12 +389,17 @@ def evaluate(
     overwrite: OverwriteFile = False,
 ) -> int:
     """Print the bits per dimension of DATA by the model of a RUN, and with --features the FID."""
+    source = one_source(data, built_in)
+    one_of("--sampler", sampler, SAMPLERS)
+    one_of("--precision", precision, PRECISIONS)
+    one_of("--resize", resize, RESIZES)
+    check_run(run_path, "diffusion eval")
     from unsup_fast.cli.diffusion.evaluate import Settings, run
 
     return run(
         Settings(
             run=run_path,
-            data=one_source(data, built_in),
+            data=source,
             n=n,
             key=key,
             labels=labels,
@@ -347,7 +415,7 @@ def evaluate(
             seed=seed,
             batch_size=batch_size,
             device=device,
-            precision=one_of("--precision", precision, PRECISIONS),
+            precision=precision,
             out=out,
             json=json,
             quiet=quiet,

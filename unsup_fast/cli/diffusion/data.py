@@ -1,7 +1,6 @@
 """The pictures that a command is given."""
 
 import hashlib
-import sys
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,8 @@ import numpy.typing as npt
 
 from unsup_fast import pictures
 from unsup_fast._cached import cached_property
+from unsup_fast._text import valid
+from unsup_fast.cli import terminal
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.progress import Silent
 from unsup_fast.pictures import Pictures
@@ -34,8 +35,9 @@ class Data:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes; none if all pictures are of one."""
-        return self.found.classes if len(self.found.classes) > 1 else ()
+        """Names of the classes, as text that is UTF-8; none if all pictures are of one."""
+        names = tuple(map(valid, self.found.classes))
+        return names if len(names) > 1 else ()
 
     @property
     def labels(self) -> Array | None:
@@ -117,7 +119,7 @@ def read(
             progress=lambda done, total: progress.part(done, total, "read"),
         )
     for warning in caught:
-        print(f"warning: {' '.join(str(warning.message).split())}", file=sys.stderr)
+        terminal.warn(warning.message)
     for note in found.notes:
-        print(f"note: {note}", file=sys.stderr)
+        terminal.note(note)
     return Data(found)

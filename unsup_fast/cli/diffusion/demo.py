@@ -11,9 +11,10 @@ from rich.style import Style
 from rich.text import Text
 
 from unsup_fast import pictures
-from unsup_fast.cli import files
+from unsup_fast.cli import files, terminal
 from unsup_fast.cli.diffusion import job, models, runs, train
 from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.torch_ import device_of
 
 Array = npt.NDArray[Any]
 
@@ -47,7 +48,7 @@ def digits(out: Path, console: Console) -> int:
     try:
         job.check()
     except ImportError as error:
-        console.print(f"New digits are left out: {error}", style="dim", markup=False)
+        console.print(terminal.plain(f"New digits are left out: {error}", "dim"))
         return 0
     run = out / RUN
     (out / GRID).unlink(missing_ok=True)  # of an earlier demo; this one may not come so far
@@ -55,13 +56,13 @@ def digits(out: Path, console: Console) -> int:
     status = train.run(_settings(run), None)
     if status:
         return status
-    model = models.load(run, models.device_of(None))
+    model = models.load(run, device_of(None))
     classes = range(len(model.config.classes))
     made = pictures.to_bytes(
         model.sample(EACH * len(classes), label=models.spread(classes, EACH * len(classes)))
     )
     pictures.save_grid(out / GRID, made, columns=EACH)
-    if console.is_terminal:
+    if console.is_terminal and not console.options.ascii_only:
         places = range(0, len(made), EACH)
         n = min(len(classes), console.width // (made.shape[-1] + 1))
         console.print(half_blocks(np.asarray(made)[list(places)[:n], 0]))
@@ -72,8 +73,8 @@ def digits(out: Path, console: Console) -> int:
             "unfinished. Run the demo again when the machine is less busy.",
             soft_wrap=True,
         )
-    console.print(f"New digits, a class in a row: {out / GRID}", soft_wrap=True, markup=False)
-    console.print(f"How they came about: {run / files.REPORT}", soft_wrap=True, markup=False)
+    console.print(terminal.plain(f"New digits, a class in a row: {out / GRID}"), soft_wrap=True)
+    console.print(terminal.plain(f"How they came about: {run / files.REPORT}"), soft_wrap=True)
     return 0
 
 
@@ -105,7 +106,7 @@ def _is_ours(run: Path) -> bool:
         ours = _settings(run).parameters()
         # Earlier versions allowed other times.
         return bool({**runs.read_summary(run)["parameters"], "minutes": MINUTES} == ours)
-    except (UserError, KeyError):
+    except (UserError, KeyError, OSError):
         return False
 
 

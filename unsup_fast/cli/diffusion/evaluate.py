@@ -13,15 +13,18 @@ import numpy.typing as npt
 from rich.console import Console
 
 from unsup_fast import metrics
-from unsup_fast.cli import files, results
+from unsup_fast._text import valid
+from unsup_fast.cli import files, results, terminal
 from unsup_fast.cli.diffusion import data, models
 from unsup_fast.cli.diffusion.data import Data
-from unsup_fast.cli.diffusion.sample import draw
+from unsup_fast.cli.diffusion.sample import check, draw
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.info import version
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Silent, showing
-from unsup_fast.cli.samples import INCEPTION, NONE, RESIZES, Features, extractor, named
+from unsup_fast.cli.samples import Features, extractor, named
+from unsup_fast.cli.torch_ import device_of
+from unsup_fast.cli.values import INCEPTION, NONE
 from unsup_fast.report.numbers import counted, real, seconds
 
 Array = npt.NDArray[Any]
@@ -75,7 +78,7 @@ def run(settings: Settings) -> int:
     ImportError
         If torch is missing.
     """
-    console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True, stderr=settings.json)
+    console = terminal.console(quiet=settings.quiet, stderr=settings.json)
     models.check_torch()
     if settings.out is not None:
         read = files.inputs_of(
@@ -105,8 +108,14 @@ def run(settings: Settings) -> int:
 def _evaluated(settings: Settings, console: Console) -> dict[str, Any]:
     """Return the scores and what they hang on."""
     begun = perf_counter()
-    device = models.device_of(settings.device)
+    device = device_of(settings.device)
     model = models.load(settings.run, device)
+    levels = model.config.n_timesteps
+    if settings.timesteps is not None and settings.timesteps > levels:
+        raise UserError(
+            f"--timesteps {settings.timesteps}: the model has {levels} levels; pass {levels} or "
+            "less, or 0 for all"
+        )
     channels, height, width = model.config.shape
     silent = settings.quiet or (settings.json and not console.is_terminal)
     with warnings.catch_warnings(record=True) as caught:
@@ -114,14 +123,14 @@ def _evaluated(settings: Settings, console: Console) -> dict[str, Any]:
         with showing(console, silent) as progress, named():
             found = _read(settings, progress, (channels, height, width))
             known = labels_for(found, model.config.classes)
-            features = _features(settings, model, known)
+            features = _features(settings, model, found, known)
             bits = _bits(settings, model, found, known, progress)
             fid = {}
             if features is not None:
                 fid = _fid(settings, model, found, known, features, progress)
     told = [" ".join(str(warning.message).split()) for warning in caught]
     for line in dict.fromkeys(told):
-        print(f"warning: {line}", file=sys.stderr)
+        terminal.warn(line)
     machine = results.machine(None) | {"device": str(device)}
     return {
         "command": "diffusion eval",
@@ -144,18 +153,19 @@ def labels_for(found: Data, classes: tuple[str, ...]) -> Array | None:
     None if the pictures have no classes, or some that the model has not: it is told none then.
     """
     given = found.found  # where one class is a class too
-    if given.labels is None or not set(given.classes) <= set(classes):
+    names = [valid(name) for name in given.classes]
+    if given.labels is None or not set(names) <= set(classes):
         return None
-    numbers = np.array([classes.index(name) for name in given.classes])
+    numbers = np.array([classes.index(name) for name in names])
     known: Array = numbers[given.labels]
     return known
 
 
-def _features(settings: Settings, model: Any, known: Array | None) -> Extractor | None:
+def _features(settings: Settings, model: Any, found: Data, known: Array | None) -> Extractor | None:
     """Return what the FID is computed by, if it is asked for; all that it needs is there then."""
     if settings.features is None:
         return None
-    model.config.table(settings.sampler, settings.steps)
+    check(model, settings.steps, _n_samples(settings, found), "--samples")
     if settings.guidance is not None and known is None:
         raise UserError("--guidance: needs pictures whose classes the model knows; leave it out")
     return extractor(
@@ -167,6 +177,10 @@ def _features(settings: Settings, model: Any, known: Array | None) -> Extractor 
         ),
         "features",
     )
+
+
+def _n_samples(settings: Settings, found: Data) -> int:
+    return settings.samples or min(SAMPLES, len(found.pixels))
 
 
 def _read(settings: Settings, progress: Silent, shape: tuple[int, int, int]) -> Data:
@@ -229,7 +243,7 @@ def _fid(
 ) -> dict[str, Any]:
     """Return the distance between new pictures and all that are given."""
     function, about = features
-    n = settings.samples or min(SAMPLES, len(found.pixels))
+    n = _n_samples(settings, found)
     labels = None
     if known is not None:  # as frequent as among the pictures
         labels = np.random.default_rng(settings.seed).choice(known, n).tolist()
@@ -256,8 +270,6 @@ def _check_features(settings: Settings) -> None:
         raise UserError(f"--features {given}: is not {INCEPTION}, {NONE} or a .pth file")
     if given != INCEPTION and settings.weights is not None:
         raise UserError(f"--weights is for --features {INCEPTION}; pass one of them")
-    if settings.resize not in RESIZES:
-        raise UserError(f"--resize {settings.resize}: is not one of {', '.join(RESIZES)}")
 
 
 def _tell(summary: dict[str, Any], console: Console) -> None:

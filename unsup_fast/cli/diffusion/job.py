@@ -8,12 +8,12 @@ from rich.console import Console
 
 from unsup_fast import _extras
 from unsup_fast.cli import results
-from unsup_fast.cli.diffusion import data, models, runs
+from unsup_fast.cli.diffusion import data, runs
 from unsup_fast.cli.diffusion.data import Data
-from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.info import version
 from unsup_fast.cli.progress import showing
 from unsup_fast.cli.samples import named
+from unsup_fast.cli.torch_ import device_of
 
 PACKAGES = ("torch", "accelerate")
 
@@ -109,9 +109,7 @@ def check() -> None:
 
 def prepare(settings: Settings, console: Console) -> Job:
     """Read and check everything that the settings name."""
-    if settings.minutes is not None and not settings.minutes > 0:
-        raise UserError(f"--minutes {settings.minutes:g}: must be above 0")
-    device = models.device_of(settings.device)
+    device = device_of(settings.device)
     with showing(console, settings.quiet) as progress:
         found = data.read(
             settings.data,

@@ -1,38 +1,20 @@
 """Trained models, read from the directories of their runs."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from unsup_fast import _extras
+from unsup_fast._text import valid
 from unsup_fast.cli import files
 from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.values import WHOLE
 
 
 def check_torch() -> None:
     """Raise an ImportError with the install command if torch is missing."""
     _extras.check("torch", "torch", "a diffusion model")
-
-
-def device_of(name: str | None) -> Any:
-    """Return a torch device: the one named, or a GPU if there is one.
-
-    Raises
-    ------
-    UserError
-        If there is no such device here.
-    """
-    import torch
-
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).split("\n")[0]
-        raise UserError(f"--device {name}: {reason}") from error
-    return device
 
 
 def load(run: Path, device: Any) -> Any:
@@ -45,9 +27,6 @@ def load(run: Path, device: Any) -> Any:
     """
     from unsup_fast.models import diffusion
 
-    if not run.is_dir():
-        state = "is a file" if run.exists() else "no such directory"
-        raise UserError(f"{run}: {state}; name the directory of a run of `diffusion train`")
     if not (run / files.MODEL).is_file():
         begun = (run / files.CHECKPOINT).is_file()
         advice = "go on with its training first" if begun else "train one there first"
@@ -73,12 +52,12 @@ def labels_of(given: Sequence[str], classes: Sequence[str]) -> list[int]:
     if list(given) == ["any"] and "any" not in classes:
         return []
     found: list[int] = []
-    for word in given or ["all"]:
+    for word in map(valid, given or ["all"]):
         if word in classes:
             found.append(list(classes).index(word))
         elif word == "all":
             found += range(len(classes))
-        elif word.isdecimal() and int(word) < len(classes):
+        elif re.fullmatch(f"0|{WHOLE}", word) and int(word) < len(classes):
             found.append(int(word))
         else:
             raise UserError(

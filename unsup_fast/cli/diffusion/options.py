@@ -1,12 +1,12 @@
 """Options that the commands of diffusion models share, and what their values mean."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.values import MOST, device, finite, sides
 
 NETWORKS = ("unet", "dit")
 SIZES = ("tiny", "small", "base", "large")
@@ -52,7 +52,10 @@ NoLabels = Annotated[
 Device = Annotated[
     str | None,
     typer.Option(
-        "--device", metavar="NAME", help="cpu, cuda, cuda:1 ...  [default: a GPU if there is one]"
+        "--device",
+        metavar="NAME",
+        callback=device,
+        help="cpu, cuda, cuda:1 ...  [default: a GPU if there is one]",
     ),
 ]
 Precision = Annotated[
@@ -72,20 +75,25 @@ Sampler = Annotated[
     ),
 ]
 SampleSteps = Annotated[
-    int, typer.Option("--steps", metavar="N", min=1, help="Steps from noise to picture.")
+    int, typer.Option("--steps", metavar="N", min=1, max=MOST, help="Steps from noise to picture.")
 ]
 Guidance = Annotated[
     float | None,
     typer.Option(
         "--guidance",
         metavar="X",
+        callback=finite,
         help="Weight of classifier-free guidance; 1 changes nothing, more is more typical.",
     ),
 ]
 BatchSize = Annotated[
     int | None,
     typer.Option(
-        "--batch-size", metavar="N", min=1, help="Pictures at once.  [default: as memory allows]"
+        "--batch-size",
+        metavar="N",
+        min=1,
+        max=MOST,
+        help="Pictures at once.  [default: as memory allows]",
     ),
 ]
 
@@ -94,10 +102,7 @@ def picture_size(text: str | None) -> tuple[int, int] | None:
     """Return (height, width) from N or HxW."""
     if text is None:
         return None
-    if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)?", text):
-        raise UserError(f"--size {text}: write N or HxW, as in 32 or 32x48")
-    sides = [int(side) for side in text.split("x")]
-    return sides[0], sides[-1]
+    return sides("--size", text, square=True)
 
 
 def one_source(data: Path | None, built_in: str | None) -> Path | str:

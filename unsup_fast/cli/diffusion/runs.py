@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from unsup_fast._paths import check_not_special
+from unsup_fast._text import valid
 from unsup_fast.cli import files, results
 from unsup_fast.cli.errors import UserError
 from unsup_fast.storage import atomic, records
@@ -60,6 +62,7 @@ def read_summary(run: Path) -> dict[str, Any]:
         If there is none of this command.
     """
     path = run / files.SUMMARY
+    check_not_special(path)
     try:
         summary = records.read(path, kind=results.SUMMARY)
     except (OSError, DamagedError) as error:
@@ -80,7 +83,7 @@ def check_same(run: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> 
     UserError
         With the first that differs.
     """
-    for name, given in now["parameters"].items():
+    for name, given in valid(now["parameters"]).items():
         past = before["parameters"].get(name)
         if name not in FREE and past != given:
             option = f"--{name.replace('_', '-')}"
@@ -89,7 +92,7 @@ def check_same(run: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> 
                 "with the same, or pass --overwrite to begin anew"
             )
     for name in ("shape", "classes", "sha256"):
-        past, given = before["data"].get(name), now["data"][name]
+        past, given = before["data"].get(name), valid(now["data"][name])
         if past != given:
             what = {
                 "shape": f"their shape was {past} and is {given}",
@@ -113,6 +116,7 @@ def position(run: Path) -> tuple[int, float]:
     from unsup_fast.models import checkpoint
 
     path = run / files.CHECKPOINT
+    check_not_special(path)
     try:
         return checkpoint.position(path)
     except (OSError, DamagedError) as error:
@@ -138,6 +142,7 @@ def check_files(run: Path) -> None:
 def last_loss(run: Path) -> float | None:
     """Return the mean loss of the last tenth of the metrics; None if there are none."""
     try:
+        check_not_special(run / files.METRICS)
         with (run / files.METRICS).open(newline="") as file:
             losses = [float(row["loss"]) for row in csv.DictReader(file) if row["loss"]]
     except OSError:

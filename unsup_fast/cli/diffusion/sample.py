@@ -1,6 +1,7 @@
 """`unsup-fast diffusion sample`: new pictures by a trained model."""
 
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -8,20 +9,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 
 from unsup_fast import pictures
-from unsup_fast.cli import files
+from unsup_fast.cli import files, terminal
 from unsup_fast.cli.diffusion import models
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Silent, showing
 from unsup_fast.cli.samples import named
-from unsup_fast.report.numbers import counted, seconds, short
+from unsup_fast.cli.torch_ import device_of, free_memory
+from unsup_fast.report.numbers import count, counted, seconds, short, size
 
 Array = npt.NDArray[Any]
 
 SUFFIXES = (".png", ".npz")
+PIXEL_BYTES = 9  # of a pixel of all pictures at once: two floats and a byte
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,20 +55,21 @@ def run(settings: Settings) -> int:
     ImportError
         If torch is missing.
     """
-    console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True)
+    console = terminal.console(quiet=settings.quiet)
     models.check_torch()
     files.check_file(
         settings.out, "-o", SUFFIXES, settings.overwrite, files.run_files(settings.run)
     )
     with Interrupts() as interrupts:
         try:
-            model = models.load(settings.run, models.device_of(settings.device))
+            model = models.load(settings.run, device_of(settings.device))
             classes = models.labels_of(settings.labels, model.config.classes)
             if settings.labels and len(classes) > settings.n:
                 raise UserError(
                     f"-n {settings.n}: is less than the {len(classes)} classes that --label names; "
                     f"pass -n {len(classes)} or more"
                 )
+            check(model, settings.steps, settings.n, "-n")
             labels = models.spread(classes, settings.n)
             begun = perf_counter()
             with showing(console, settings.quiet) as progress:
@@ -78,11 +81,31 @@ def run(settings: Settings) -> int:
             console.print("[bold]Interrupted[/]: nothing is kept.")
             return interrupts.status
     console.print(
-        f"{counted(settings.n, 'picture')} written to {settings.out}, {settings.sampler}, "
-        f"{counted(settings.steps, 'step')}, {seconds(took)} ({short(settings.n / took)}/s)",
-        markup=False,
+        terminal.plain(
+            f"{counted(settings.n, 'picture')} written to {settings.out}, {settings.sampler}, "
+            f"{counted(settings.steps, 'step')}, {seconds(took)} ({short(settings.n / took)}/s)"
+        )
     )
     return 0
+
+
+def check(model: Any, steps: int, n: int, option: str) -> None:
+    """Refuse more steps than the model has levels of noise, and more pictures than memory holds.
+
+    Raises
+    ------
+    UserError
+        With the option to change.
+    """
+    most = model.config.n_timesteps
+    if steps > most:
+        raise UserError(f"--steps {steps}: the model has {count(most)} levels; pass --steps {most}")
+    needed, free = n * math.prod(model.config.shape) * PIXEL_BYTES, free_memory()
+    if needed > free:
+        raise UserError(
+            f"{option} {n}: so many pictures need {size(needed)} of memory, {size(free)} are free; "
+            f"pass a smaller {option}"
+        )
 
 
 def draw(model: Any, settings: Any, n: int, labels: list[int] | None, progress: Silent) -> Array:
@@ -104,6 +127,11 @@ def draw(model: Any, settings: Any, n: int, labels: list[int] | None, progress: 
             batch_size=settings.batch_size,
             precision=settings.precision,
             progress=show,
+        )
+    if not bool(made.isfinite().all()):
+        cause = "" if settings.guidance is None else f"--guidance {settings.guidance:g}: "
+        raise UserError(
+            f"{cause}the pictures are not finite; pass a smaller weight or more --steps"
         )
     return np.asarray(pictures.to_bytes(made))
 

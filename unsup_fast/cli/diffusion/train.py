@@ -1,6 +1,5 @@
 """`unsup-fast diffusion train`: from pictures to a model, grids of samples and a report."""
 
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from unsup_fast import report
-from unsup_fast.cli import checkpoint, files, results
+from unsup_fast.cli import checkpoint, files, results, terminal
 from unsup_fast.cli.diffusion import models, runs
 from unsup_fast.cli.diffusion.following import Following, draw
 from unsup_fast.cli.diffusion.job import Job, Settings, check, prepare
@@ -20,7 +20,7 @@ from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import showing
 from unsup_fast.cli.samples import named
-from unsup_fast.cli.threads import torch_threads
+from unsup_fast.cli.torch_ import torch_threads
 from unsup_fast.report.numbers import count, counted, real, seconds
 
 
@@ -51,7 +51,7 @@ def run(settings: Settings, arguments: Sequence[str] | None) -> int:
     ImportError
         If a package is missing; found then too.
     """
-    console = Console(quiet=settings.quiet, highlight=False, soft_wrap=True)
+    console = terminal.console(quiet=settings.quiet)
     check()
     if settings.report:
         report.check()
@@ -194,8 +194,8 @@ def _train(job: Job, console: Console, interrupts: Interrupts) -> Trained:
             else:
                 if runs.position(out)[0] < settings.steps:
                     reason = f"reached --minutes {settings.minutes}"
-    for text in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
-        print(f"warning: {text}", file=sys.stderr)
+    for text in dict.fromkeys(str(warning.message) for warning in caught):
+        terminal.warn(text)
     return Trained(model, *runs.position(out), reason, interrupted)
 
 
@@ -250,7 +250,7 @@ def _hint(arguments: Sequence[str] | None, console: Console) -> None:
     """Tell the command that goes on."""
     if arguments is not None:
         console.print("To go on:", style="dim")
-        print(checkpoint.command(arguments, resume=True), flush=True)
+        terminal.emit(checkpoint.command(arguments, resume=True))
 
 
 def _tell(job: Job, trained: Trained, result: dict[str, Any], console: Console) -> None:
@@ -266,16 +266,15 @@ def _tell(job: Job, trained: Trained, result: dict[str, Any], console: Console) 
     if runs.grids(out):
         written.append(f"{runs.SAMPLES}/")
     console.print(results.closing(out, written))
-    console.print(
-        f"unsup-fast diffusion sample {results.plain(str(out))} -n 64 -o grid.png", style="dim"
-    )
+    sampling = ("unsup-fast", "diffusion", "sample", str(out), "-n", "64", "-o", "grid.png")
+    console.print(terminal.plain(terminal.shell(sampling), "dim"))
 
 
-def _opening(job: Job) -> list[str]:
+def _opening(job: Job) -> list[str | Text]:
     settings = job.settings
     name = Path(job.data.found.name).name
-    lines = [
-        f"[bold]{results.plain(name)}[/]  {job.data.told()}",
+    lines: list[str | Text] = [
+        terminal.bold(name, f"  {job.data.told()}"),
         f"{settings.network} {settings.model_size}, {count(job.n_weights)} weights, "
         f"{settings.objective}, on {job.device}",
     ]

@@ -39,19 +39,20 @@ def largest_batch(network: Any, shape: Sequence[int], device: Any) -> int:
         for hook in hooks:
             hook.remove()
     each = total + 8 * math.prod(shape) * 4
-    return max(1, min(MOST, int(SHARE * _free(device)) // each))
+    return max(1, min(MOST, int(SHARE * free(device)) // each))
 
 
-def _free(device: Any) -> int:
+def free(device: Any) -> int:
+    """Return the bytes of a device's memory that are free, as far as anybody says."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         named = dict(line.split(":", 1) for line in lines)
-        free = int(named["MemAvailable"].split()[0]) * 1024
+        available = int(named["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
-        free = UNKNOWN
-    return min([free, *left_in_groups(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))])
+        available = UNKNOWN
+    return min([available, *left_in_groups(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))])
 
 
 def left_in_groups(root: Path, own: Path) -> Iterator[int]:

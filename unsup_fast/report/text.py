@@ -1,0 +1,10 @@
+"""Text from outside in a page."""
+
+import html
+
+from unsup_fast._text import printable
+
+
+def escape(text: str) -> str:
+    """Return text as HTML that shows it: markup, and escapes in place of control characters."""
+    return html.escape(printable(text, keep="\n\t"))
