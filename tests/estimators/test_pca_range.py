@@ -40,7 +40,7 @@ def fitted(entry, X, monkeypatch, **options):
         data = blocks.source(lambda: [X], chunk_size=9)
     elif entry.startswith("device"):
         torch = pytest.importorskip("torch")
-        monkeypatch.setattr(_input, "gpu", lambda X, device: torch.device("cpu"))
+        monkeypatch.setattr(_input, "gpu", lambda *args, **options: torch.device("cpu"))
         data = torch.from_numpy(data)
     return PCA(3, svd_solver=solver, random_state=0, **options).fit(data)
 

@@ -114,7 +114,7 @@ def test_rows_of_every_kind(kind, monkeypatch):
             model.partial_fit(part)
     elif kind == "device":
         torch = pytest.importorskip("torch")
-        monkeypatch.setattr(_input, "gpu", lambda X, device: torch.device("cpu"))
+        monkeypatch.setattr(_input, "gpu", lambda *args, **options: torch.device("cpu"))
         rows = torch.from_numpy(X)
     if kind != "batches":
         model.fit(rows)
