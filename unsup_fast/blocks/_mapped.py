@@ -10,6 +10,7 @@ from weakref import WeakSet, finalize
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast._text import valid
 from unsup_fast.blocks._columns import arrow
 from unsup_fast.kernels._dispatch import native
 
@@ -35,7 +36,7 @@ def watch(array: Array, path: str = "") -> None:
     if mapped is None or mapped in _watched:
         return
     memory = np.frombuffer(mapped, np.uint8)
-    number = native().watch(memory.ctypes.data, memory.nbytes, path)
+    number = native().watch(memory.ctypes.data, memory.nbytes, valid(path))
     _watched.add(mapped)
     finalize(mapped, native().unwatch, number).atexit = False
 
