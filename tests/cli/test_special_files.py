@@ -94,7 +94,7 @@ def test_among_pictures(special, tmp_path):
     put("folder/a.png")
     with pytest.warns(UserWarning, match="1 files were left out: a.png"):
         assert pictures.load(tmp_path / "folder").pixels.shape == (1, 3, 4, 4)
-    assert len(pictures.images(tmp_path / "folder")) == 1
+        assert len(pictures.images(tmp_path / "folder")) == 1
 
 
 @pytest.mark.parametrize(
