@@ -370,5 +370,9 @@ def test_a_file_that_becomes_shorter_during_the_fit(cli, hard, monkeypatch):
 
 @pytest.mark.parametrize("command", ["kmeans -k 3", "gmm -k 2", "pca -n 2"])
 def test_a_huge_number_of_threads(cli, data, command):
-    ran = cli(*command.split(), data, "--threads", 10**9, "-o", "run", "--quiet", "--no-report")
+    words = [*command.split(), data, "-o", "run", "--quiet", "--no-report", "--threads"]
+    ran = cli(*words, 10**9)
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert "--threads" in ran.err
+    ran = cli(*words, 4096)
     assert (ran.status, ran.err) == (0, "")

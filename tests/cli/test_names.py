@@ -104,7 +104,7 @@ def test_columns(printed, tmp_path, kind):
     name, shown = NAMES[kind]
     if kind == "latin-1":  # Parquet's names are UTF-8
         return
-    columns = {f"{name}[/x]": np.arange(6.0), "b": np.arange(6.0) ** 2, f"t{name}": ["x"] * 6}
+    columns = {f"{name}[/x]": np.arange(6.0), "b": np.arange(6.0)[::-1], f"t{name}": ["x"] * 6}
     pq.write_table(pa.table(columns), "d.parquet")
     words = ["pca", "d.parquet", "-n", 1, "-o", "out"]
     if printed.encoding != "utf-8" or kind not in WITH_REPORT:

@@ -112,6 +112,8 @@ def kmeans(
             "--tol-inertia",
             metavar="X",
             min=0.0,
+            max=1.0,
+            callback=finite,
             help="Stop also after an iteration that lowers inertia by no more than this share of "
             "it, as in 1e-5.  [default: off]",
         ),

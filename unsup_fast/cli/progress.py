@@ -125,7 +125,7 @@ class Lines(Silent):
 
     def note(self, text: str) -> None:
         """Print a sentence."""
-        print(text, flush=True)
+        emit(text)
 
     def moved(self, head: str, figures: str, share: float, left: float) -> None:
         """Print how far it is if the last line is some time ago."""

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast._tasks import in_order
+from unsup_fast._text import valid
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks._feed import times
 from unsup_fast.pictures._files import UNREADABLE, damage, picture_of, reason, tell_skipped
-from unsup_fast.pictures._folder import printable
 from unsup_fast.pictures._pixels import Bytes
 
 Size = tuple[int, int]
@@ -66,7 +66,7 @@ def gather(
         for part in parts:
             for number, (file, found) in enumerate(part, start=done):
                 if isinstance(found, str):
-                    skipped.append(f"{printable(file)} ({found})")
+                    skipped.append(f"{valid(file)} ({found})")
                     continue
                 if not kept:
                     pixels = np.empty((n_files, *found.shape), np.uint8)

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from unsup_fast import _extras
+from unsup_fast._text import valid
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks._npy import UNZIPPED
 from unsup_fast.pictures import _kinds
-from unsup_fast.pictures._folder import hidden, listing, printable
+from unsup_fast.pictures._folder import hidden, listing
 from unsup_fast.pictures._kinds import OPTIONAL, SUFFIXES, UNREAD, suffix_of
 
 NAMED = 3  # files that a warning lists
@@ -153,7 +154,7 @@ def _files(
     if left_out:
         n_files = len(unread) + len(skipped)
         warnings.warn(f"{name}: {n_files} files were left out: {listed}", stacklevel=4)
-    skipped = [*skipped, *(f"{printable(one)} (Pillow cannot read it here)" for one in unread)]
+    skipped = [*skipped, *(f"{valid(one)} (Pillow cannot read it here)" for one in unread)]
     return Files(name=name, names=read, opened=opened, content=content, skipped=skipped)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from unsup_fast._text import valid
 from unsup_fast.pictures._kinds import suffix_of
 
 SPECIAL = {
@@ -53,7 +54,7 @@ def _walk(
     except OSError as error:
         if not below:
             raise
-        entries.skipped.append(f"{printable(below)} ({error.strerror or error})")
+        entries.skipped.append(f"{valid(below)} ({error.strerror or error})")
         return
     for child in children:
         name = os.path.join(below, child)
@@ -62,7 +63,7 @@ def _walk(
             mode = os.stat(os.path.join(root, name)).st_mode
         except OSError as error:
             if wanted:
-                entries.skipped.append(f"{printable(name)} ({error.strerror or error})")
+                entries.skipped.append(f"{valid(name)} ({error.strerror or error})")
             continue
         if stat.S_ISDIR(mode):
             _walk(root, name, (*above, (status.st_dev, status.st_ino)), suffixes, entries)
@@ -70,7 +71,7 @@ def _walk(
             entries.names.append(name)
         elif wanted:
             kind = SPECIAL.get(stat.S_IFMT(mode), "no regular file")
-            entries.skipped.append(f"{printable(name)} (is {kind})")
+            entries.skipped.append(f"{valid(name)} (is {kind})")
 
 
 def _visible(folder: str) -> Iterator[str]:
@@ -81,8 +82,3 @@ def _visible(folder: str) -> Iterator[str]:
 def hidden(name: str) -> bool:
     """Whether a file or folder of this name holds no data: hidden ones, and what archivers add."""
     return name.startswith(".") or name == "__MACOSX"
-
-
-def printable(name: str) -> str:
-    r"""Return a name as text that can be encoded: bytes that are no UTF-8 become ``\xNN``."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

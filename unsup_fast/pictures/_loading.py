@@ -11,13 +11,14 @@ import numpy as np
 
 from unsup_fast import _extras
 from unsup_fast._paths import special
+from unsup_fast._text import valid
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks._mapped import refuse_shrunk
 from unsup_fast.blocks._npy import load as load_npy
 from unsup_fast.pictures import _decoding, _kinds, _parquet
 from unsup_fast.pictures._decoding import Size, gather
 from unsup_fast.pictures._files import Files, of_folder, of_zip
-from unsup_fast.pictures._folder import listing, printable
+from unsup_fast.pictures._folder import listing
 from unsup_fast.pictures._kinds import SUFFIXES
 from unsup_fast.pictures._labels import Classes, Labels, coded
 from unsup_fast.pictures._parquet import Table
@@ -215,7 +216,7 @@ def _folders(names: list[str]) -> list[str] | None:
     parents = [PurePosixPath(name).parts[:-1] for name in names]
     for depth, folders in enumerate(zip(*parents, strict=False)):
         if len(set(folders)) > 1:  # all paths agree above
-            return [printable(parts[depth]) for parts in parents]
+            return [valid(parts[depth]) for parts in parents]
     return None
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast._paths import special
+from unsup_fast._text import valid
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks._ahead import ahead
 from unsup_fast.blocks._mapped import refuse_shrunk
@@ -24,7 +25,6 @@ from unsup_fast.pictures._files import (
     reason,
     tell_skipped,
 )
-from unsup_fast.pictures._folder import printable
 from unsup_fast.pictures._pixels import is_tensor
 
 Array = npt.NDArray[Any]
@@ -159,7 +159,7 @@ def _of_files(files: Files, size: tuple[int, int] | None) -> Images:
                     try:
                         found.append(decoded(files.content(archive, name), size))
                     except UNREADABLE as error:
-                        source.skipped.append(f"{printable(name)} ({reason(error)})")
+                        source.skipped.append(f"{valid(name)} ({reason(error)})")
                 alike = len({picture.shape for picture in found}) == 1
                 yield np.stack(found) if alike else found
         finally:
