@@ -329,6 +329,7 @@ def gmm(
             "--reg-covar",
             metavar="X",
             min=0.0,
+            max=1e290,
             callback=finite,
             help="Added to the variances in each iteration.",
         ),
