@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from unsup_fast.information._kl import slopes, value
+from unsup_fast.information._kl_math import slopes, value
 
 
 class Terms(torch.autograd.Function):  # type: ignore[misc]

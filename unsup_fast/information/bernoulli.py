@@ -3,7 +3,8 @@
 from typing import Any
 
 from unsup_fast.information._checks import probabilities
-from unsup_fast.information._kl import INFINITY, kl_terms
+from unsup_fast.information._kl import kl_terms
+from unsup_fast.information._kl_math import INFINITY
 from unsup_fast.information._numbers import library, result
 
 
