@@ -18,15 +18,25 @@ if TYPE_CHECKING:
         pictures,
         schedulers,
     )
+    from unsup_fast._load import load
+    from unsup_fast.cluster import KMeans, MiniBatchKMeans
+    from unsup_fast.decomposition import PCA, IncrementalPCA
+    from unsup_fast.mixture import GaussianMixture
 
     __version__: str
 
 __all__ = [
+    "PCA",
+    "GaussianMixture",
+    "IncrementalPCA",
+    "KMeans",
+    "MiniBatchKMeans",
     "__version__",
     "blocks",
     "cluster",
     "decomposition",
     "information",
+    "load",
     "metrics",
     "mixture",
     "models",
@@ -47,11 +57,24 @@ _SCHEDULERS = (
 )
 
 
+# Where the names are that are no packages.
+_HOMES = {
+    "GaussianMixture": "mixture",
+    "IncrementalPCA": "decomposition",
+    "KMeans": "cluster",
+    "MiniBatchKMeans": "cluster",
+    "PCA": "decomposition",
+    "load": "_load",
+}
+
+
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 
         value: Any = version("unsup-fast")
+    elif name in _HOMES:
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     elif name in __all__:
         value = import_module(f"{__name__}.{name}")
     elif name in _SCHEDULERS or name == "SchedulerMixin":  # diffusers looks for their base here
@@ -63,4 +86,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_SCHEDULERS})
+    return sorted({*__all__, *_SCHEDULERS})

@@ -1,21 +1,11 @@
 """Models of any class, read from their files."""
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from unsup_fast._load import class_of
 from unsup_fast.cli import files
 from unsup_fast.cli.errors import UserError
-from unsup_fast.storage import estimators
-
-# Where the class of each model file is.
-ROOMS = {
-    "KMeans": "cluster",
-    "MiniBatchKMeans": "cluster",
-    "PCA": "decomposition",
-    "IncrementalPCA": "decomposition",
-    "GaussianMixture": "mixture",
-}
 
 
 def inputs(model: Path, data: Path) -> list[files.Input]:
@@ -38,11 +28,7 @@ def load(path: Path) -> Any:
     if path.is_dir():
         path = path / files.MODEL
     try:
-        name = estimators.class_of(path)
-        if name not in ROOMS:
-            raise UserError(f"{path}: holds a {name}; one of {', '.join(ROOMS)} is needed")
-        kind = getattr(import_module(f"unsup_fast.{ROOMS[name]}"), name)
-        model = kind.load(path)
+        model = class_of(path).load(path)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such model file") from error
     except ValueError as error:

@@ -1,0 +1,72 @@
+"""`unsup_fast.load`: a model of any class, from its file or its folder."""
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from unsup_fast.storage import estimators, tensors
+from unsup_fast.storage.records import DamagedError
+
+FILE = "model.safetensors"
+# The package of each class of estimators.
+PACKAGES = {
+    "KMeans": "cluster",
+    "MiniBatchKMeans": "cluster",
+    "PCA": "decomposition",
+    "IncrementalPCA": "decomposition",
+    "GaussianMixture": "mixture",
+}
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read a fitted model; nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : path-like
+        A file that an estimator's `save` wrote, the folder of a diffusion model, or the folder of a
+        run of `unsup-fast`.
+
+    Returns
+    -------
+    KMeans, MiniBatchKMeans, PCA, IncrementalPCA, GaussianMixture or Diffusion
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, or holds no model of these classes.
+    OSError
+        If it cannot be opened.
+    """
+    path = Path(path)
+    file = path / FILE if path.is_dir() else path
+    if _is_diffusion(file):
+        from unsup_fast.models import diffusion
+
+        return diffusion.load(file.parent)
+    return class_of(file).load(file)
+
+
+def class_of(file: Path) -> Any:
+    """Return the class of the estimator in a file.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, or holds something else.
+    OSError
+        If it cannot be opened.
+    """
+    name = estimators.class_of(file)
+    if name not in PACKAGES:
+        raise DamagedError(file, f"it holds a {name}; one of {', '.join(PACKAGES)} is needed")
+    return getattr(import_module(f"unsup_fast.{PACKAGES[name]}"), name)
+
+
+def _is_diffusion(file: Path) -> bool:
+    try:
+        tensors.read_note(file, kind="diffusion model")
+    except DamagedError:
+        return False
+    return True
