@@ -1,6 +1,6 @@
-"""How good a clustering, a compression, or a generator of images is.
+"""Scores of a clustering, a compression, or a generator of images.
 
-What scikit-learn has is not here: `adjusted_rand_score`, `normalized_mutual_info_score`,
+Scores that scikit-learn has are not here: `adjusted_rand_score`, `normalized_mutual_info_score`,
 `silhouette_score` and others of `sklearn.metrics` take the labels of all models as they are.
 """
 

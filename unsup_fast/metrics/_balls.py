@@ -1,4 +1,4 @@
-"""Which rows lie within reach of which, decided as in float64 at the speed of a matrix product.
+"""Test which rows lie in balls about others, as in float64, at the speed of a matrix product.
 
 For rows x and y about a common origin, rounded to z and w in a type of unit roundoff u, with
 n = |z|^2, m = |w|^2 and e = (D + 16) u / (1 - (D + 16) u), in whatever order z.w is summed up::
@@ -8,7 +8,7 @@ n = |z|^2, m = |w|^2 and e = (D + 16) u / (1 - (D + 16) u), in whatever order z.
 (D u for the product, 4 u for rounding x and y, 8 u for putting it together). So each product bounds
 a squared distance from both sides. Where that decides nothing, as for pairs near the k-th
 neighbour, the difference of the rows themselves is squared and summed up in float64. A block in
-which float32 leaves much undecided, say tight clusters far apart, is done once more in float64.
+which float32 leaves much undecided, as with tight distant clusters, is repeated in float64.
 """
 
 from hashlib import blake2b
@@ -23,19 +23,19 @@ from unsup_fast.metrics._features import Array
 SIDE = 1024  # rows and columns of a block of products: 4 MiB in float32
 MUCH = 64  # one in so many pairs of a block is undecided: float64 is worth it
 DIRECT = 1 << 16  # elements of differences that are computed with at a time: 512 KiB
-VANISHED = 2.0**-120  # more than squares lose that are too small for float32, for each column
+VANISHED = 2.0**-120  # bounds what squares too small for float32 lose, for each column
 TYPES = (np.float32, np.float64)
 
 
 class Rows(NamedTuple):
-    """Rows, and what of them is computed once."""
+    """A set of rows, with the values that are computed once for it."""
 
-    given: Array
-    """[N, D], as they came"""
+    X: Array
+    """[N, D], as passed"""
     names: Array
     """int64 [N]: equal for equal rows"""
     near: Array
-    """float32 [N, D]: (given - origin) * scale, which is within 1"""
+    """float32 [N, D]: (X - origin) * scale, within [-1, 1]"""
     norms: Array
     """float64 [N]: squares of `near`, summed up"""
     origin: Array
@@ -45,7 +45,7 @@ class Rows(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """Of the squared distances of a block: no less than low, no more than low + rows + columns."""
+    """Bounds of the squared distances of a block: from low to low + rows + columns."""
 
     low: Array
     """[R, C]"""
@@ -55,7 +55,7 @@ class Bounds(NamedTuple):
     """[1, C]"""
 
 
-def prepared(*given: Array) -> list[Rows]:
+def prepared(*blocks: Array) -> list[Rows]:
     """Return sets of rows about one origin, in one scale.
 
     Raises
@@ -63,15 +63,15 @@ def prepared(*given: Array) -> list[Rows]:
     ValueError
         If they span more than float64 can hold.
     """
-    statistics = [moments(X) for X in given]
+    statistics = [moments(X) for X in blocks]
     origin = statistics[0].mean  # [D]
     with np.errstate(over="ignore", invalid="ignore"):
-        reach = max(float((s.reach + np.abs(s.mean - origin)).max()) for s in statistics)
-    if not np.isfinite(2 * reach):
+        extent = max(float((s.reach + np.abs(s.mean - origin)).max()) for s in statistics)
+    if not np.isfinite(2 * extent):
         raise ValueError("features span more than float64 can hold; divide them by a constant")
-    scale = 2.0 ** -min(max(np.frexp(reach)[1], -1000), 1000)
+    scale = 2.0 ** -min(max(np.frexp(extent)[1], -1000), 1000)
     names: dict[bytes, int] = {}
-    return [_prepared(X, names, origin, scale) for X in given]
+    return [_prepared(X, names, origin, scale) for X in blocks]
 
 
 def _prepared(X: Array, names: dict[bytes, int], origin: Array, scale: float) -> Rows:
@@ -112,20 +112,20 @@ def _rounded(P: Rows, part: slice, dtype: Any) -> tuple[Array, Array]:
     """Return rows about the origin in a type, and their squared lengths in float64."""
     if dtype == np.float32:
         return P.near[part], P.norms[part]
-    wide = (P.given[part] - P.origin) * P.scale
+    wide = (P.X[part] - P.origin) * P.scale
     return wide, _squares(wide)
 
 
 def distances(P: Rows, rows: Array, Q: Rows, columns: Array) -> Array:
     """Return the squared distances, times scale^2, of pairs of rows, from their differences."""
-    found = np.zeros(len(rows))
-    apart = np.flatnonzero(P.names[rows] != Q.names[columns])
-    step = max(1, DIRECT // P.given.shape[1])
-    for start in range(0, len(apart), step):
-        pairs = apart[start : start + step]
-        x, y = (A.given[k[pairs]] for A, k in ((P, rows), (Q, columns)))
-        found[pairs] = _squares(np.subtract(x, y, dtype=np.float64) * P.scale)
-    return found
+    squares = np.zeros(len(rows))
+    unequal = np.flatnonzero(P.names[rows] != Q.names[columns])
+    step = max(1, DIRECT // P.X.shape[1])
+    for start in range(0, len(unequal), step):
+        pairs = unequal[start : start + step]
+        x, y = (A.X[k[pairs]] for A, k in ((P, rows), (Q, columns)))
+        squares[pairs] = _squares(np.subtract(x, y, dtype=np.float64) * P.scale)
+    return squares
 
 
 def parts(n_rows: int, least: int = 1) -> list[slice]:
@@ -144,15 +144,15 @@ def inside(
     ----------
     P, Q : Rows
     rows, columns : slice
-        Of a block.
+        The rows and columns of a block.
     limits : tuple of ndarrays of shape (N,), (M,), float64
         Squared radii of the balls about the rows, and about the columns, times scale^2.
 
     Returns
     -------
     list of two pairs of ndarrays of shape (R, C), bool
-        Within the balls about the rows, and about the columns: with what is on the sphere, and
-        without it, but for what is in the centre of a ball of any radius.
+        Masks for the balls about the rows, and about the columns. The first of a pair is of closed
+        balls, the second of open ones, which still hold what equals their centre.
     """
     block = bounds(P, rows, Q, columns, np.float32)
     masks = []
@@ -171,7 +171,7 @@ def inside(
 
 
 def _decided(block: Bounds, limit: Array) -> tuple[Array, Array]:
-    """Return which pairs are below the limit for sure, and which may be."""
+    """Return which pairs are surely below the limit, and which may be."""
     low, rows, columns = block.low, block.rows[:, None], block.columns.astype(block.low.dtype)
     possible = low <= _toward(limit, np.inf, low.dtype)
     if not possible.any():

@@ -1,4 +1,4 @@
-"""What scores of generated images are computed from: features, row by row, kept until then."""
+"""Features that scores of generated images are computed from, stored row by row until then."""
 
 import sys
 import warnings
@@ -17,12 +17,12 @@ Extractor = Callable[[Any], Any]
 
 
 class Estimate(NamedTuple):
-    """A score of several parts of the samples."""
+    """Mean and standard deviation of a score over parts of the samples."""
 
     mean: float
-    """Over the parts."""
+    """Mean over the parts."""
     std: float
-    """Over the parts, divided by their number: how far scores of parts of this size spread."""
+    """Standard deviation over the parts, divided by their number, not by one fewer."""
 
 
 class FewSamplesWarning(UserWarning):
@@ -40,16 +40,16 @@ def features(name: str, value: Any) -> Array:
     Parameters
     ----------
     name : str
-        For the errors.
+        What errors call them.
     value : array-like or tensor of shape (N, D)
         On any device. Half precision becomes float32, whole numbers float64.
 
     Raises
     ------
     TypeError
-        If they are no real numbers.
+        If they are not real numbers.
     ValueError
-        If they are no matrix with a column, or not finite.
+        If they are not a matrix with at least one column, or not finite.
     """
     rows = matrix(name, value)
     bad = moments(rows).bad if len(rows) else None
@@ -70,7 +70,7 @@ def tensor_rows(name: str, value: Any) -> None:
 
 
 def matrix(name: str, value: Any) -> Array:
-    """Return numbers as `features` does, finite or not."""
+    """Return a matrix as `features` does, without a check that it is finite."""
     array = np.asarray(_arrays.on_host(value))
     if array.dtype.kind not in "buif":
         raise TypeError(f"{name} holds {array.dtype}; pass real numbers")
@@ -98,14 +98,14 @@ def check_columns(X: Any, Y: Any, names: tuple[str, str] = ("X", "Y")) -> None:
         )
 
 
-class KeptFeatures:
+class StoredFeatures:
     """Features of real and of generated samples, in the order in which they came.
 
     Parameters
     ----------
     extractor : callable, optional
-        Is given what `update` is, say a batch of images, and returns features [N, D]. Without
-        one, `update` is given features.
+        Receives what `update` receives, such as a batch of images, and returns features [N, D].
+        Without one, `update` takes features.
     """
 
     def __init__(self, extractor: Extractor | None = None) -> None:
@@ -114,7 +114,7 @@ class KeptFeatures:
 
     def reset(self) -> None:
         """Forget all samples."""
-        self._kept: dict[str, list[Array]] = {"real": [], "fake": []}
+        self._blocks: dict[str, list[Array]] = {"real": [], "fake": []}
 
     def update(self, X: Any, *, real: bool) -> None:
         """Add samples.
@@ -123,23 +123,23 @@ class KeptFeatures:
         ----------
         X : array-like or tensor of shape (N, D), or what the extractor takes
         real : bool
-            Whether they are data; False for generated ones.
+            True for data, False for generated samples.
 
         Raises
         ------
         TypeError, ValueError
-            If features are no finite real numbers, or their number differs from before.
+            If features are not finite real numbers, or have another number of columns than before.
         """
-        found = X if self.extractor is None else self.extractor(X)
-        self._keep("real" if real else "fake", "X", found)
+        rows = X if self.extractor is None else self.extractor(X)
+        self._keep("real" if real else "fake", "X", rows)
 
     def merge(self, other: Any) -> None:
-        """Add the samples of another one, after those of this one.
+        """Append the samples of another accumulator.
 
         Raises
         ------
         TypeError, ValueError
-            If it is of another class, or its features are others.
+            If it is of another class, or its features have other columns.
         """
         if type(other) is not type(self):
             raise TypeError(f"cannot merge {type(other).__name__} into {type(self).__name__}")
@@ -147,41 +147,41 @@ class KeptFeatures:
 
     def state_dict(self) -> dict[str, Array]:
         """Return the features as two arrays, which `load_state_dict` takes."""
-        return {kind: self._joined(kind) for kind in self._kept}
+        return {kind: self._joined(kind) for kind in self._blocks}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take the samples of a `state_dict` in place of those of this one.
+        """Replace the samples by those of a `state_dict`.
 
         Raises
         ------
         KeyError, TypeError, ValueError
-            If it is none.
+            If `state` did not come from `state_dict`.
         """
         self.reset()
         self._add(state)
 
     def _add(self, state: Mapping[str, Any]) -> None:
-        for kind in self._kept:
+        for kind in self._blocks:
             if len(state[kind]):
                 self._keep(kind, f"state[{kind!r}]", state[kind])
 
-    def _keep(self, kind: str, name: str, found: Any) -> None:
-        rows = features(name, found)
-        before = self._kept["real"] or self._kept["fake"]
+    def _keep(self, kind: str, name: str, value: Any) -> None:
+        rows = features(name, value)
+        before = self._blocks["real"] or self._blocks["fake"]
         if before:
             check_columns(before[0], rows, ("an earlier block", name))
-        self._kept[kind].append(rows.copy())
+        self._blocks[kind].append(rows.copy())
 
     def _joined(self, kind: str) -> Array:
-        blocks = self._kept[kind]
+        blocks = self._blocks[kind]
         if not blocks:
             return np.empty((0, 0), np.float32)
         if len(blocks) > 1:
-            self._kept[kind] = blocks = [np.concatenate(blocks)]
+            self._blocks[kind] = blocks = [np.concatenate(blocks)]
         return blocks[0]
 
     def _both(self) -> tuple[Array, Array]:
-        for kind, blocks in self._kept.items():
+        for kind, blocks in self._blocks.items():
             if not blocks:
                 raise ValueError(
                     f"there are no {kind} samples yet; call update(X, real={kind == 'real'}) first"

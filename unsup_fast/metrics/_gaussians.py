@@ -1,4 +1,4 @@
-"""Mean and covariance of features that come block by block; of few of them, a factor of it."""
+"""Mean and covariance of features that come block by block, or a factor for few rows."""
 
 from typing import Any, NamedTuple
 
@@ -9,11 +9,11 @@ from unsup_fast.kernels.covariance import Covariance, covariance, merged, natura
 
 Array = npt.NDArray[Any]
 
-ROWS = 1024  # the fewest that are summed up at a time
+ROWS = 1024  # the fewest rows that are summed up at a time
 
 
 class Gaussian(NamedTuple):
-    """Mean and covariance of N rows, the latter as one of two."""
+    """Mean and covariance of N rows; the covariance is dense or a factor."""
 
     n_rows: int | None
     """N; None if not known"""
@@ -33,7 +33,7 @@ class Gaussian(NamedTuple):
 
 
 class Accumulator:
-    """Rows in order: sums over every max(D, 1024) of them, and those left, as they came.
+    """Rows in order: sums over every max(D, 1024) rows, and the remaining rows themselves.
 
     Where sums end does not depend on how the rows were divided into blocks, so neither does a
     result. With fewer rows than columns there are no sums, and the rows take less memory.
@@ -45,7 +45,7 @@ class Accumulator:
 
     @property
     def n_rows(self) -> int:
-        """How many there are."""
+        """The number of rows added."""
         return self.sums.n_rows + sum(map(len, self.left))
 
     def add(self, rows: Array, n_threads: int | None) -> None:
@@ -60,30 +60,30 @@ class Accumulator:
             self.left.append(rows.copy())
 
     def merge(self, other: "Accumulator", n_threads: int | None) -> None:
-        """Add the rows of another one, after those of this one."""
+        """Append the rows of another accumulator."""
         if other.sums.n_rows:
             self.sums = natural(merged(self.sums, other.sums))
         for rows in list(other.left):  # which may be this one
             self.add(rows, n_threads)
 
     def compute(self, n_threads: int | None) -> Gaussian:
-        """Return mean and covariance of two rows or more."""
+        """Return the mean and covariance of at least two rows."""
         n_rows = self.n_rows
         if not self.sums.n_rows:
             rows = np.concatenate(self.left, dtype=np.float64)
             mean = rows.mean(axis=0)
             rows -= mean
-            # What rounding left in the mean; far from zero it counts.
-            beside = rows.mean(axis=0)
-            rows -= beside
+            # The mean's rounding error, which matters far from zero.
+            residual = rows.mean(axis=0)
+            rows -= residual
             rows /= np.sqrt(n_rows - 1)
-            return Gaussian(n_rows, mean + beside, rows, None)
-        found = self.sums
+            return Gaussian(n_rows, mean + residual, rows, None)
+        total = self.sums
         if self.left:
-            found = natural(merged(found, self._summed(self.left, n_threads)))
-        return Gaussian(n_rows, found.mean, None, found.scatter / (n_rows - 1))
+            total = natural(merged(total, self._summed(self.left, n_threads)))
+        return Gaussian(n_rows, total.mean, None, total.scatter / (n_rows - 1))
 
     def _summed(self, parts: list[Array], n_threads: int | None) -> Covariance:
-        # In float64: rounding of float32 would make a singular covariance a regular one.
+        # In float64: rounding to float32 would turn a singular covariance into a regular one.
         rows = np.concatenate(parts, dtype=np.float64)
         return covariance(rows, n_threads=n_threads)

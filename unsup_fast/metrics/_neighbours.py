@@ -1,8 +1,8 @@
-"""How far the k-th nearest other row is, in blocks of pairs, each of which is computed once.
+"""Distances to the k-th nearest other row, in blocks of pairs, each computed once.
 
-A first look at each row's own block bounds the distance from above. Pairs of later blocks that are
-not below the bound are dropped; the bound falls as more are seen. What is left at the end is little
-more than k pairs for each row, whose distances are computed from the differences.
+Each row's own block bounds the distance from above. Pairs of later blocks that are not below the
+bound are dropped, and the bound falls as more pairs are seen. At the end little more than k pairs
+remain for each row, whose distances are computed from the differences of the rows.
 """
 
 from collections.abc import Generator
@@ -26,7 +26,7 @@ class Pairs(NamedTuple):
 
 
 def n_blocks(n_rows: int, k: int) -> int:
-    """Return how many blocks `radii` takes."""
+    """Return the number of blocks that `radii` computes."""
     n = len(parts(n_rows, k + 1))
     return n * (n + 1) // 2
 
@@ -34,7 +34,7 @@ def n_blocks(n_rows: int, k: int) -> int:
 def radii(P: Rows, k: int, n_threads: int | None) -> Generator[Array | None, None, None]:
     """Yield None for each block done, then the squared distances to the k-th other row, [N].
 
-    Times scale^2.
+    The distances are times scale^2.
 
     Parameters
     ----------
@@ -43,24 +43,26 @@ def radii(P: Rows, k: int, n_threads: int | None) -> Generator[Array | None, Non
         Less than N.
     n_threads : int, optional
     """
-    n_rows = len(P.given)
+    n_rows = len(P.X)
     blocks = parts(n_rows, k + 1)
-    waves = [list(zip(blocks, blocks[o:], strict=False)) for o in range(len(blocks))]
+    diagonals = [list(zip(blocks, blocks[o:], strict=False)) for o in range(len(blocks))]
     limit = np.full(n_rows, np.inf)  # [N]
-    kept = Pairs(*(np.empty(0, t) for t in (np.int64, np.int64, float, float)))
-    found = in_order(
-        lambda tile: _near(P, *tile, limit, k), (tile for wave in waves for tile in wave), n_threads
+    pairs = Pairs(*(np.empty(0, t) for t in (np.int64, np.int64, float, float)))
+    candidates = in_order(
+        lambda tile: _near(P, *tile, limit, k),
+        (tile for diagonal in diagonals for tile in diagonal),
+        n_threads,
     )
-    with closing(found):
-        for wave in waves:
-            new = [kept]
-            for _ in wave:
-                new += next(found)
+    with closing(candidates):
+        for diagonal in diagonals:
+            new = [pairs]
+            for _ in diagonal:
+                new += next(candidates)
                 yield None
-            kept = _nearest(_joined(new), k, limit)
-    exact = distances(P, kept.row, P, kept.other)
-    order = np.lexsort((exact, kept.row))
-    starts = np.searchsorted(kept.row[order], np.arange(n_rows))
+            pairs = _nearest(_joined(new), k, limit)
+    exact = distances(P, pairs.row, P, pairs.other)
+    order = np.lexsort((exact, pairs.row))
+    starts = np.searchsorted(pairs.row[order], np.arange(n_rows))
     yield exact[order][starts + k - 1]
 
 
@@ -71,14 +73,14 @@ def _near(P: Rows, rows: slice, columns: slice, limit: Array, k: int) -> list[Pa
         block = bounds(P, rows, P, columns, dtype)
         if own:
             np.fill_diagonal(block.low, np.inf)
-        found = [_below(block, rows, columns, limit[rows], k if own else 0)]
+        candidates = [_below(block, rows, columns, limit[rows], k if own else 0)]
         if not own:
             turned = Bounds(block.low.T, block.columns, block.rows)
-            found.append(_below(turned, columns, rows, limit[columns], 0))
+            candidates.append(_below(turned, columns, rows, limit[columns], 0))
         usual = 4 * k * len(block.low) + block.low.size // MUCH
-        if sum(len(pairs.row) for pairs in found) <= usual:
-            return found
-    return [_settled(P, pairs, k) for pairs in found]
+        if sum(len(pairs.row) for pairs in candidates) <= usual:
+            return candidates
+    return [_settled(P, pairs, k) for pairs in candidates]
 
 
 def _below(block: Bounds, rows: slice, columns: slice, limit: Array, k: int) -> Pairs:
@@ -114,7 +116,7 @@ def _nearest(pairs: Pairs, k: int, limit: Array) -> Pairs:
 
 
 def _rank(row: Array) -> Array:
-    """Return the place of each entry of sorted rows among the equal ones."""
+    """Return the index of each entry of sorted rows among the equal ones."""
     return np.arange(len(row)) - np.searchsorted(row, row)
 
 

@@ -2,7 +2,7 @@
 
 Szegedy, Vanhoucke, Ioffe, Shlens & Wojna, "Rethinking the Inception Architecture for Computer
 Vision", CVPR 2016, as in TensorFlow's graph of 2015-12-05. It departs from later versions in three
-places: average pooling divides by the pixels that are inside the picture, the pool of the last
+respects: average pooling divides by the pixels that are inside the picture, the pool of the last
 block takes the maximum, and there are 1,008 classes. Parameters bear the names of
 `pt_inception-2015-12-05-6726825d.pth`.
 """
@@ -23,7 +23,7 @@ LEAST_SIDE = 75  # below, nothing is left of a picture
 
 
 class Unit(nn.Module):
-    """Convolution, batch normalisation as at inference, rectification; once `fold` has been."""
+    """Convolution, batch normalisation and ReLU; `fold` merges the first two for inference."""
 
     def __init__(self, inside: int, outside: int, kernel: Any, stride: int = 1, padding: Any = 0):
         super().__init__()
@@ -31,12 +31,12 @@ class Unit(nn.Module):
         self.bn = nn.BatchNorm2d(outside, eps=0.001)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what the unit makes of x [N, inside, H, W]."""
+        """Return the unit's output for x [N, inside, H, W]."""
         return F.relu_(self.bn(self.conv(x)))
 
 
 class BlockA(nn.Module):
-    """Convolutions of 1 x 1, 5 x 5 and twice 3 x 3 beside a pool: figure 5 of the paper."""
+    """Parallel convolutions of 1 x 1, 5 x 5 and twice 3 x 3, and a pool: figure 5 of the paper."""
 
     def __init__(self, inside: int, pooled: int):
         super().__init__()
@@ -129,7 +129,7 @@ class BlockD(nn.Module):
 
 
 class BlockE(nn.Module):
-    """3 x 3 spread out to 1 x 3 beside 3 x 1: figure 7. The pool is the mean or the maximum."""
+    """3 x 3 split into parallel 1 x 3 and 3 x 1: figure 7. The pool is the mean or the maximum."""
 
     def __init__(self, inside: int, *, maximum: bool):
         super().__init__()
@@ -161,7 +161,7 @@ class BlockE(nn.Module):
 
 
 class Network(nn.Module):
-    """Pictures in [-1, 1] to features, and features to logits."""
+    """Network from pictures in [-1, 1] to features, and from features to logits."""
 
     def __init__(self) -> None:
         super().__init__()

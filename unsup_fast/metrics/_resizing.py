@@ -1,7 +1,8 @@
-"""Pictures brought to the network's size and range, each way as one of the tools does it.
+"""Resizing of pictures to the network's size and range, as one of three tools does it.
 
-FID changes with the way, more than between many models (Parmar, Zhang & Zhu, "On Aliased Resizing
-and Surprising Subtleties in GAN Evaluation", CVPR 2022): compare only what was resized alike.
+FID changes more with the resizing than between many models (Parmar, Zhang & Zhu, "On Aliased
+Resizing and Surprising Subtleties in GAN Evaluation", CVPR 2022): compare only what was resized
+alike.
 """
 
 from collections.abc import Callable
@@ -38,12 +39,12 @@ def tensorflow(x: Tensor, side: int) -> Tensor:
 
 
 def _between(size: int, side: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the pixels on both sides of each place, and how far it is from the first."""
+    """Return the pixels on both sides of each position, and its distance from the first."""
     step = torch.tensor(size, dtype=torch.float32) / side  # rounded to float32, as there
-    places = torch.arange(side, dtype=torch.float32) * step
-    low = places.floor()
+    positions = torch.arange(side, dtype=torch.float32) * step
+    low = positions.floor()
     high = (low + 1).clamp(max=size - 1)
-    share = (places - low).to(like)
+    share = (positions - low).to(like)
     return low.long().to(like.device), high.long().to(like.device), share
 
 
@@ -68,7 +69,7 @@ def pytorch_fid(x: Tensor, side: int) -> Tensor:
     return 2 * x - 1
 
 
-WAYS: dict[str, Callable[[Tensor, int], Tensor]] = {
+RESIZERS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "tensorflow": tensorflow,
     "clean": clean,
     "pytorch-fid": pytorch_fid,

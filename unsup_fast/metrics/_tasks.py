@@ -1,4 +1,4 @@
-"""Work in many pieces, each in one thread."""
+"""Tasks that run in several threads, with the BLAS in one."""
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
@@ -18,6 +18,6 @@ def in_order(
     The BLAS runs in one thread for each of ours, so that results do not depend on their number; it
     has its threads again when this is closed.
     """
-    found = _tasks.in_order(run, tasks, n_threads, "metrics")
-    with threads.one_in_blas(), closing(found):
-        yield from found
+    results = _tasks.in_order(run, tasks, n_threads, "metrics")
+    with threads.one_in_blas(), closing(results):
+        yield from results

@@ -1,4 +1,4 @@
-"""The file of weights that FID is defined by: where it is, whether it is the one, what is in it."""
+"""The weights file that FID is defined by: search, download, hash check and reading."""
 
 import hashlib
 import io
@@ -24,30 +24,30 @@ Progress = Callable[[int, int | None], None]
 
 
 def find(path: str | os.PathLike[str] | None = None) -> Path | None:
-    """Return where the file is: `path`, what the environment variable names, or torch's cache.
+    """Return the path of the file: `path`, the environment variable's, or one in torch's cache.
 
     Raises
     ------
     FileNotFoundError
-        If `path` is given, or the variable is set, and there is no such file.
+        If `path` or the variable names a file that does not exist.
     """
-    for given, origin in ((path, "weights"), (os.environ.get(VARIABLE), VARIABLE)):
-        if given:
-            found = Path(given).expanduser()
-            check_not_special(found)
-            if not found.is_file():
-                raise FileNotFoundError(f"{origin}={given}: no such file; {advice()}")
-            return found
-    return next((place for name in NAMES if (place := cache() / name).is_file()), None)
+    for value, origin in ((path, "weights"), (os.environ.get(VARIABLE), VARIABLE)):
+        if value:
+            file = Path(value).expanduser()
+            check_not_special(file)
+            if not file.is_file():
+                raise FileNotFoundError(f"{origin}={value}: no such file; {advice()}")
+            return file
+    return next((file for name in NAMES if (file := cache() / name).is_file()), None)
 
 
 def cache() -> Path:
-    """Return the directory in which torch and the other tools keep the file."""
+    """Return the directory in which torch and the other tools store the file."""
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
 def advice() -> str:
-    """Return what to do without the file."""
+    """Return the advice for a missing file."""
     return (
         f"get {URL} (91 MB) and put it into {cache()}, or name it by {VARIABLE} or weights "
         "(--weights), or pass download=True (--download)"
@@ -61,25 +61,25 @@ def obtain(
     sha256: str | None = SHA256,
     progress: Progress | None = None,
 ) -> Path:
-    """Return where the file is, after fetching it into torch's cache if that was asked for.
+    """Return the path of the file, after fetching it into torch's cache if `download`.
 
     Raises
     ------
     FileNotFoundError
-        If there is none; the message says where to put it.
+        If there is no file; the message says where to put it.
     OSError, ValueError
-        If it cannot be fetched, or what came is not it.
+        If it cannot be fetched, or another file was received.
     """
-    found = find(path)
-    if found is not None:
-        return found
+    file = find(path)
+    if file is not None:
+        return file
     if not download:
         raise FileNotFoundError(f"the weights of the Inception network are not here; {advice()}")
     return fetch(URL, cache() / FILE, sha256, progress)
 
 
 def fetch(url: str, path: Path, sha256: str | None, progress: Progress | None = None) -> Path:
-    """Fetch a file whose hash begins with `sha256`; it is whole or not there."""
+    """Fetch a file whose hash begins with `sha256`; it is never left incomplete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic.remove_drafts(path.parent, path.name)
     try:
@@ -109,44 +109,44 @@ def read(
     ----------
     path : Path
     shapes : dict
-        Of the tensors that are needed, by name.
+        Shapes of the tensors that are needed, by name.
     sha256 : str or None
         How the file's hash must begin; None takes any file.
 
     Raises
     ------
     ValueError
-        If it is another file, no file of tensors, or if names or shapes differ.
+        If it is another file, not a file of tensors, or if names or shapes differ.
     """
     content = path.read_bytes()  # what is hashed is what is read
     digest = check(content, str(path), sha256)
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        found = {name: tuple(value.shape) for name, value in state.items()}
+        actual = {name: tuple(value.shape) for name, value in state.items()}
     except Exception as error:
         reason = str(error).split("\n")[0]
         raise ValueError(f"{path}: is not a file of tensors by name ({reason})") from error
-    found = {name: shape for name, shape in found.items() if not counts_batches(name)}
-    for name in sorted(shapes.keys() | found.keys()):
-        if shapes.get(name) != found.get(name):
+    actual = {name: shape for name, shape in actual.items() if not counts_batches(name)}
+    for name in sorted(shapes.keys() | actual.keys()):
+        if shapes.get(name) != actual.get(name):
             raise ValueError(
-                f"{path}: tensor {name} has shape {found.get(name)}, the network needs "
+                f"{path}: tensor {name} has shape {actual.get(name)}, the network needs "
                 f"{shapes.get(name)}; pass weights of the network of {FILE}"
             )
     return {name: state[name] for name in shapes}, digest
 
 
 def counts_batches(name: str) -> bool:
-    """Whether a tensor only counts what a normalisation was trained on; some files have these."""
+    """Return whether a tensor is a batch counter of a normalisation, which some files have."""
     return name.endswith("num_batches_tracked")
 
 
 def check(content: bytes, name: str, sha256: str | None) -> str:
-    """Return the hash of a file's content if it begins as it must."""
-    found = hashlib.sha256(content).hexdigest()
-    if sha256 is not None and not found.startswith(sha256):
+    """Return the hash of a file's content, or raise if it does not begin with `sha256`."""
+    digest = hashlib.sha256(content).hexdigest()
+    if sha256 is not None and not digest.startswith(sha256):
         raise ValueError(
-            f"{name}: has SHA-256 {found}, not {sha256}...; it is damaged or another file: get "
+            f"{name}: has SHA-256 {digest}, not {sha256}...; it is damaged or another file: get "
             f"{FILE} anew, or pass sha256=None (--features FILE.pth) for weights of your own"
         )
-    return found
+    return digest

@@ -1,4 +1,4 @@
-"""How often each class meets each cluster."""
+"""Counts of rows for each class and cluster, and the purity computed from them."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from unsup_fast import _arrays
 Array = npt.NDArray[Any]
 
 CELLS = 1 << 20  # counts of a table that is worth it for any number of labels: 8 MiB
-BLOCK = 1 << 16  # labels whose places in the table stay in cache
+BLOCK = 1 << 16  # labels whose table cells stay in cache
 
 
 def contingency_matrix(
@@ -35,7 +35,7 @@ def contingency_matrix(
     sparse : bool, default=False
         Whether to return a CSR matrix, for thousands of both.
     dtype : dtype, default=int64
-        Of the counts, without `eps`.
+        Type of the counts, without `eps`.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def contingency_matrix(
     Raises
     ------
     TypeError, ValueError
-        If the labels are no vectors of one length, cannot be ordered, or are not discrete.
+        If the labels are not vectors of one length, cannot be ordered, or are not discrete.
 
     Examples
     --------
@@ -150,7 +150,7 @@ def _span(labels: Array) -> tuple[int, int]:
 
 
 def _codes(name: str, labels: Array) -> Array:
-    """Return the place of each label in the order of all."""
+    """Return the index of each label in the sorted distinct labels."""
     try:
         codes: Array = np.unique(labels, return_inverse=True)[1]
     except TypeError as error:

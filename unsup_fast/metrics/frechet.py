@@ -5,7 +5,7 @@ Converge to a Local Nash Equilibrium", NeurIPS 2017, eq. 6 (Dowson & Landau 1982
 
     d^2 = |mu1 - mu2|^2 + Tr(S1 + S2 - 2 (S1 S2)^(1/2))
 
-The name follows the papers, which give d^2. All sums are float64.
+The name follows the papers, which report d^2. All sums are float64.
 """
 
 import sys
@@ -47,7 +47,7 @@ def frechet_distance(
     Raises
     ------
     TypeError, ValueError
-        If shapes do not fit, or something is not finite, or a covariance is none.
+        If shapes do not fit, a value is not finite, or a matrix is not a covariance.
 
     Examples
     --------
@@ -87,15 +87,15 @@ def frechet_distance(
 def feature_frechet_distance(X: Any, Y: Any, *, n_threads: int | None = None) -> Any:
     """Return the (squared) Frechet distance of the Gaussians of two sets of features.
 
-    With fewer rows than columns the D x D covariance is never made. For a loss: the gradient
-    reaches every row, also along directions in which the rows have no variance.
+    With fewer rows than columns the D x D covariance is never formed. It can be a loss: every row
+    has a gradient, also along directions in which the rows have no variance.
 
     Parameters
     ----------
     X : tensor of shape (N, D), or array-like
         At least two rows.
     Y : the same of shape (M, D), or a pair of mean and covariance
-        Such as `load_statistics` returns.
+        The pair is such as `load_statistics` returns.
     n_threads : int, optional
 
     Returns
@@ -121,18 +121,18 @@ def feature_frechet_distance(X: Any, Y: Any, *, n_threads: int | None = None) ->
         mean2, factor2 = _factored("Y", others.to(rows.device))
     check_columns(factor1, factor2)
     cross = sqrtm.trace_sqrtm_factors(factor1, factor2, n_threads=n_threads)
-    apart = mean1 - mean2
+    shift = mean1 - mean2
     total = factor1.square().sum() + factor2.square().sum()
-    found = _distance(apart, total, cross)
-    return found if _arrays.is_tensor(X) else found.item()
+    distance = _distance(shift, total, cross)
+    return distance if _arrays.is_tensor(X) else distance.item()
 
 
-def _distance(apart: Any, variance: Any, cross: Any) -> Any:
+def _distance(shift: Any, variance: Any, cross: Any) -> Any:
     """Return |mu1 - mu2|^2 + Tr (S1 + S2) - 2 Tr (S1 S2)^(1/2), no less than zero."""
-    found = apart @ apart + (variance - 2 * cross)
-    if not (_arrays.compiling() or np.isfinite(_arrays.on_host(found))):
+    distance = shift @ shift + (variance - 2 * cross)
+    if not (_arrays.compiling() or np.isfinite(_arrays.on_host(distance))):
         raise ValueError("the distance is more than float64 can hold; divide all by a constant")
-    return found.clamp_min(0) if _arrays.is_tensor(found) else max(float(found), 0.0)
+    return distance.clamp_min(0) if _arrays.is_tensor(distance) else max(float(distance), 0.0)
 
 
 def _factored(name: str, rows: Any) -> tuple[Any, Any]:
@@ -150,15 +150,15 @@ def _factored(name: str, rows: Any) -> tuple[Any, Any]:
 class FrechetDistance:
     """The Frechet distance of features that come block by block, in one process or several.
 
-    Of each side, real and fake, mean and covariance are summed up in float64 about a point amid the
-    rows, every max(D, 1024) rows whatever the blocks. While there are fewer, rows are kept instead,
-    and the distance is computed on the small side.
+    The mean and covariance of each side, real and fake, are summed up in float64 about a point amid
+    the rows, every max(D, 1024) rows whatever the blocks. While there are fewer, the rows are
+    stored instead, and the distance is computed on the small side.
 
     Parameters
     ----------
     extractor : callable, optional
-        Is given what `update` is, say a batch of images, and returns features [N, D]. Without
-        one, `update` is given features.
+        Receives what `update` receives, such as a batch of images, and returns features [N, D].
+        Without one, `update` takes features.
     n_threads : int, optional
         Threads to run; None for all.
 
@@ -194,13 +194,13 @@ class FrechetDistance:
         X : array-like or tensor of shape (N, D), or what the extractor takes
             On any device; a tensor's gradient is not followed (see `feature_frechet_distance`).
         real : bool
-            Whether they are data; False for generated ones.
+            True for data, False for generated samples.
 
         Raises
         ------
         TypeError, ValueError
-            If features are no finite real numbers, or their number differs from before, or this
-            side has given statistics.
+            If features are not finite real numbers, have another number of columns than before, or
+            this side has fixed statistics.
         """
         rows = features("X", X if self.extractor is None else self.extractor(X))
         self._check_columns("X", rows.shape[1])
@@ -213,27 +213,28 @@ class FrechetDistance:
         side.add(rows, self.n_threads)
 
     def set_statistics(self, mu: Any, sigma: Any, *, real: bool = True) -> None:
-        """Take a mean [D] and a covariance [D, D] for one side, in place of its samples.
+        """Replace the samples of one side by a mean [D] and a covariance [D, D].
 
-        Such as `load_statistics` returns.
+        These are such as `load_statistics` returns.
         """
-        found = checked(mu, sigma)
+        statistics = checked(mu, sigma)
         self._sides.pop(_name(real), None)
-        self._check_columns("mu", len(found.mu))
-        self._sides[_name(real)] = found
+        self._check_columns("mu", len(statistics.mu))
+        self._sides[_name(real)] = statistics
 
     def statistics(self, *, real: bool) -> Statistics:
-        """Return mean and covariance of one side, for `save_statistics`."""
-        found = self._gaussian(_name(real))
-        return Statistics(found.mean, found.dense())
+        """Return the mean and covariance of one side, for `save_statistics`."""
+        gaussian = self._gaussian(_name(real))
+        return Statistics(gaussian.mean, gaussian.dense())
 
     def merge(self, other: "FrechetDistance") -> None:
-        """Add the samples of another one, after those of this one.
+        """Append the samples of another accumulator.
 
         Raises
         ------
         TypeError, ValueError
-            If it is of another class, its features are others, or a side has given statistics.
+            If it is of another class, its features have other columns, or a side has fixed
+            statistics.
         """
         if not isinstance(other, FrechetDistance):
             raise TypeError(f"cannot merge {type(other).__name__} into a FrechetDistance")
@@ -253,7 +254,7 @@ class FrechetDistance:
             mine.merge(side, self.n_threads)
 
     def compute(self) -> float:
-        """Return the distance of what has been added so far.
+        """Return the distance of the samples added so far.
 
         Warns
         -----
@@ -278,8 +279,8 @@ class FrechetDistance:
             ]
             cross = sqrtm.trace_sqrtm_factors(*factors, n_threads=self.n_threads)
         with np.errstate(over="ignore", invalid="ignore"):
-            apart, variance = real.mean - fake.mean, _variance(real) + _variance(fake)
-            return float(_distance(apart, variance, cross))
+            shift, variance = real.mean - fake.mean, _variance(real) + _variance(fake)
+            return float(_distance(shift, variance, cross))
 
     def state_dict(self) -> dict[str, Array]:
         """Return plain arrays, which `load_state_dict` takes."""
@@ -297,12 +298,12 @@ class FrechetDistance:
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take the samples of a `state_dict` in place of those of this one.
+        """Replace the samples by those of a `state_dict`.
 
         Raises
         ------
         KeyError, ValueError
-            If it is none.
+            If `state` did not come from `state_dict`.
         """
         sides: dict[str, Accumulator | Statistics] = {}
         for name in SIDES:
@@ -378,8 +379,8 @@ def _restored(name: str, state: Mapping[str, Any]) -> Accumulator:
             f"of shape {rows.shape}; pass what state_dict returned"
         )
     if n_rows:
-        found = checked(mean, scatter, (f"{name}_mean", f"{name}_scatter"))
-        side.sums = side.sums._replace(n_rows=n_rows, mean=found.mu, scatter=found.sigma)
+        statistics = checked(mean, scatter, (f"{name}_mean", f"{name}_scatter"))
+        side.sums = side.sums._replace(n_rows=n_rows, mean=statistics.mu, scatter=statistics.sigma)
     if len(rows):
         side.add(features(f"{name}_rows", rows), None)
     return side

@@ -1,6 +1,6 @@
-"""Features and class probabilities of pictures by the network that FID, KID and IS are taken from.
+"""Features and class probabilities of pictures from the network that defines FID, KID and IS.
 
-The metrics take any function of pictures for an extractor; this is the one of the published scores.
+The metrics take any function of pictures as an extractor; published scores use this one.
 """
 
 import os
@@ -23,7 +23,7 @@ BEYOND = 1e-3  # how far floats may be outside [0, 1]
 
 
 class Inception:
-    """Extractor: pictures to features, logits or probabilities.
+    """Extractor of features, logits or probabilities from pictures.
 
     Parameters
     ----------
@@ -34,33 +34,34 @@ class Inception:
         2,048 features, or 1,008 logits. "logits_unbiased" leave out the bias, and "probabilities"
         are the softmax of these, as the authors of the Inception Score have it.
     resize : {"tensorflow", "clean", "pytorch-fid"}, default="tensorflow"
-        How pictures come to 299 x 299: as in the original, in clean-fid, or in pytorch-fid.
+        How pictures are resized to 299 x 299: as in the original, clean-fid or pytorch-fid.
     device : str or torch.device, default="cpu"
     dtype : torch.dtype, default=torch.float32
-        Of the network. torch.bfloat16 is about twice as fast where the processor has it, with
+        Type of the network. torch.bfloat16 is about twice as fast where the processor has it, with
         features off by about 1 %.
     batch_size : int, default=32
-        Pictures that go through the network together.
+        Pictures in one batch of the network.
     sha256 : str or None, default="6726825d"
         How the hash of the file must begin; None takes weights of your own.
     download : bool, default=False
-        Whether to fetch the file into torch's cache if it is nowhere.
+        Whether to fetch the file into torch's cache if there is none.
 
     Attributes
     ----------
     path : Path
         The file of the weights.
     sha256 : str
-        Its whole hash.
+        The whole hash of that file.
     network : torch.nn.Module
-        With normalisations folded into the convolutions. No parameter wants a gradient.
+        The network, with normalisations folded into the convolutions. No parameter requires a
+        gradient.
 
     Raises
     ------
     FileNotFoundError
         If there are no weights; the message says where to put them.
     ValueError
-        If the file is another one, or an option is unknown.
+        If it is another file, or an option is unknown.
 
     Notes
     -----
@@ -82,8 +83,8 @@ class Inception:
     ) -> None:
         if output not in OUTPUTS:
             raise ValueError(f"output={output!r} is unknown; pass one of {', '.join(OUTPUTS)}")
-        if resize not in _resizing.WAYS:
-            known = ", ".join(_resizing.WAYS)
+        if resize not in _resizing.RESIZERS:
+            known = ", ".join(_resizing.RESIZERS)
             raise ValueError(f"resize={resize!r} is unknown; pass one of {known}")
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"batch_size={batch_size!r} is no number of pictures; pass 1 or more")
@@ -99,31 +100,31 @@ class Inception:
         Parameters
         ----------
         images : array or tensor of shape (N, H, W, 3), (N, 3, H, W) or (N, H, W), or a sequence
-            Bytes, or floats in [0, 1]. One channel stands for three. In a sequence pictures
+            Bytes, or floats in [0, 1]. One channel is repeated as three. In a sequence pictures
             [H, W, 3], [3, H, W] or [H, W] may differ in size.
 
         Returns
         -------
         tensor of shape (N, 2048) or (N, 1008)
-            float32. `backward()` works through it where `images` wants a gradient.
+            float32. `backward()` works through it where `images` requires a gradient.
 
         Raises
         ------
         ValueError
-            If they are no pictures, or floats beyond [0, 1].
+            If they are not pictures, or floats beyond [0, 1].
         """
         with exact():
-            found = [self._output(part) for part in self._parts(images)]
-        if not found:
+            outputs = [self._output(part) for part in self._parts(images)]
+        if not outputs:
             return torch.empty(0, N_FEATURES if self.output == "features" else N_CLASSES)
-        return torch.cat(found)
+        return torch.cat(outputs)
 
     def _parts(self, images: Any) -> Iterator[Tensor]:
         """Yield batches [n, 3, 299, 299] as the network takes them."""
-        way = _resizing.WAYS[self.resize]
+        resize = _resizing.RESIZERS[self.resize]
         for start in range(0, len(images), self.batch_size):
             ready = [
-                way(values(part).to(self.device), SIDE)
+                resize(values(part).to(self.device), SIDE)
                 for part in _alike(images[start : start + self.batch_size])
             ]
             part = torch.cat(ready).to(self.dtype).expand(-1, 3, -1, -1)
@@ -144,12 +145,12 @@ def load(path: Path, sha256: str | None = _weights.SHA256) -> tuple[Network, str
         network = Network()
     expected = network.state_dict()
     shapes = {n: tuple(v.shape) for n, v in expected.items() if not _weights.counts_batches(n)}
-    state, found = _weights.read(path, shapes, sha256)
+    state, digest = _weights.read(path, shapes, sha256)
     network.load_state_dict(
         {name: state.get(name, torch.tensor(0)).float() for name in expected}, assign=True
     )
     network = fold(network.eval()).requires_grad_(False)
-    return network.to(memory_format=torch.channels_last), found
+    return network.to(memory_format=torch.channels_last), digest
 
 
 def values(images: Tensor) -> Tensor:
@@ -158,8 +159,8 @@ def values(images: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If they are not of shape [N, H, W], [N, H, W, C] or [N, C, H, W] with C of 1 or 3, no bytes
-        or floats, or floats beyond [0, 1].
+        If they are not of shape [N, H, W], [N, H, W, C] or [N, C, H, W] with C of 1 or 3, neither
+        bytes nor floats, or floats beyond [0, 1].
     """
     shape = tuple(images.shape)
     if images.ndim == 3:
@@ -185,7 +186,7 @@ def values(images: Tensor) -> Tensor:
 
 
 def _channels_first(images: Tensor) -> bool:
-    """Whether a shape that reads both ways is [N, C, H, W]: floats are, bytes are not."""
+    """Return whether an ambiguous shape is [N, C, H, W]: it is for floats, not for bytes."""
     return bool(images.shape[1] in (1, 3) and images.is_floating_point())
 
 
@@ -209,7 +210,7 @@ def _tensor(images: Any) -> Tensor:
 
 @contextmanager
 def exact() -> Iterator[None]:
-    """Compute products of float32 in float32, whatever is set for the rest of the program."""
+    """Compute products of float32 in float32, whatever the rest of the program has set."""
     conv, products = torch.backends.cudnn.conv, torch.get_float32_matmul_precision()
     before = conv.fp32_precision
     torch.set_float32_matmul_precision("highest")

@@ -1,4 +1,4 @@
-"""The Inception Score: how sure a classifier is of each image, and how unlike its answers are.
+"""The Inception Score: a classifier's confidence in each image and the diversity of its answers.
 
 Salimans, Goodfellow, Zaremba, Cheung, Radford & Chen, "Improved Techniques for Training GANs",
 NeurIPS 2016, eq. 1: the exponential of the **mean** over samples of KL(p(y|x) || p(y)). That mean
@@ -14,7 +14,7 @@ from scipy.special import entr, softmax
 
 from unsup_fast.metrics._features import Array, Estimate, Extractor, matrix, warn_of_few, whole
 
-TOLERANCE = 1e-3  # of the sum of probabilities in float16: 1008 of them are off by half of that
+TOLERANCE = 1e-3  # of the sum of probabilities: in float16, 1008 of them are off by half of that
 BLOCK = 1 << 20  # float64 values that are computed with at a time: 8 MiB
 
 
@@ -41,9 +41,9 @@ def inception_score(probabilities: Any, *, splits: int = 10, logits: bool = Fals
         p(y|x) of each sample: not negative, summing to 1 within 0.001 (they are divided by their
         sum, in float64).
     splits : int, default=10
-        Parts S.
+        Number of parts S.
     logits : bool, default=False
-        Whether logits are given instead, of which the softmax is taken, in float64.
+        Whether these are logits, of which the softmax is taken, in float64.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def inception_score(probabilities: Any, *, splits: int = 10, logits: bool = Fals
     Raises
     ------
     TypeError, ValueError
-        If `probabilities` are none, not finite, or fewer than `splits`.
+        If `probabilities` are no such matrix, not finite, or fewer than `splits`.
 
     Examples
     --------
@@ -78,18 +78,19 @@ class InceptionScore:
     """The Inception Score of samples that come block by block.
 
     Without `n_samples`, where parts begin is known only at the end: answers of the classifier are
-    kept until then, 4 KB a sample. With it, only sums are.
+    stored until then, 4 KB a sample. With it, only sums are stored.
 
     Parameters
     ----------
     extractor : callable, optional
-        Is given what `update` is, say a batch of images, and returns probabilities or logits.
+        Receives what `update` receives, such as a batch of images, and returns probabilities or
+        logits.
     splits, logits
         As in `inception_score`.
     n_samples : int, optional
         How many samples there will be in all, in all processes.
     first : int, default=0
-        With `n_samples`: how many samples come before the first one that this object is given.
+        With `n_samples`: the number of samples before the first one passed to this object.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class InceptionScore:
         """Forget all samples."""
         self._rows: list[Array] = []
         self._sums = _empty(self.splits, 0)
-        self._place = self.first  # of the next sample among all
+        self._position = self.first  # of the next sample among all
 
     def update(self, X: Any) -> None:
         """Add samples.
@@ -129,27 +130,27 @@ class InceptionScore:
         TypeError, ValueError
             As `inception_score`, if K differs from before, or if there are more than `n_samples`.
         """
-        found = X if self.extractor is None else self.extractor(X)
-        rows = _checked("X", found, self.logits, self._n_classes())
+        value = X if self.extractor is None else self.extractor(X)
+        rows = _checked("X", value, self.logits, self._n_classes())
         if self.n_samples is None:
             self._rows.append(rows.copy())
             return
-        if self._place + len(rows) > self.n_samples:
+        if self._position + len(rows) > self.n_samples:
             raise ValueError(
-                f"{self._place + len(rows)} samples are more than n_samples={self.n_samples}"
+                f"{self._position + len(rows)} samples are more than n_samples={self.n_samples}"
             )
         if not self._n_classes():
             self._sums = _empty(self.splits, rows.shape[1])
-        _add(self._sums, rows, self._place, self.n_samples, self.logits)
-        self._place += len(rows)
+        _add(self._sums, rows, self._position, self.n_samples, self.logits)
+        self._position += len(rows)
 
     def merge(self, other: "InceptionScore") -> None:
-        """Add the samples of another one: after those of this one, or with `n_samples` their sums.
+        """Append the samples of another accumulator, or with `n_samples` add its sums.
 
         Raises
         ------
         TypeError, ValueError
-            If it is of another class, or of other parameters.
+            If it is of another class, or has other parameters.
         """
         if type(other) is not type(self):
             raise TypeError(f"cannot merge {type(other).__name__} into {type(self).__name__}")
@@ -159,19 +160,19 @@ class InceptionScore:
                     f"{name}={getattr(other, name)} cannot be merged into {getattr(self, name)}; "
                     "make both with the same"
                 )
-        place = self._place
+        position = self._position
         self._take(other.state_dict())
-        self._place = place
+        self._position = position
 
     def compute(self) -> Estimate:
         """Return what `inception_score` does of all samples.
 
-        With `n_samples` up to the rounding of float64 sums, otherwise to the bit.
+        With `n_samples` they agree up to the rounding of float64 sums, otherwise bit for bit.
 
         Raises
         ------
         ValueError
-            If there are none, fewer than `splits`, or not those that `n_samples` promised.
+            If there are no samples, fewer than `splits`, or another number than `n_samples`.
         """
         if self.n_samples is None:
             rows = _joined(self._rows)
@@ -188,24 +189,24 @@ class InceptionScore:
         return _score(self._sums)
 
     def state_dict(self) -> dict[str, Array]:
-        """Return all that `update` changed as arrays, which `load_state_dict` takes."""
+        """Return all state that `update` changes as arrays, which `load_state_dict` takes."""
         return {
             "rows": _joined(self._rows),
-            "place": np.array(self._place),
+            "place": np.array(self._position),
             **{name: array.copy() for name, array in self._sums._asdict().items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take the samples of a `state_dict` in place of those of this one.
+        """Replace the samples by those of a `state_dict`.
 
         Raises
         ------
         KeyError, TypeError, ValueError
-            If it is none, or of other parameters.
+            If `state` did not come from `state_dict`, or has other parameters.
         """
         self.reset()
         self._take(state)
-        self._place = int(state["place"])
+        self._position = int(state["place"])
 
     def _take(self, state: Mapping[str, Any]) -> None:
         if len(state["rows"]):
@@ -213,26 +214,26 @@ class InceptionScore:
                 raise ValueError("the state has samples of an object without n_samples")
             rows = _checked("rows", state["rows"], self.logits, self._n_classes())
             self._rows.append(rows.copy())
-        given = Sums(*(np.asarray(state[name], dtype=np.float64) for name in Sums._fields))
-        if not all(np.isfinite(sums).all() for sums in given):
+        added = Sums(*(np.asarray(state[name], dtype=np.float64) for name in Sums._fields))
+        if not all(np.isfinite(sums).all() for sums in added):
             raise ValueError(
                 "the state has sums that are not finite; pass what state_dict returned"
             )
-        if not given.counts.any():
+        if not added.counts.any():
             return
-        n_classes = self._n_classes() or given.classes.shape[-1]
-        if self.n_samples is None or given.classes.shape != (self.splits, n_classes):
+        n_classes = self._n_classes() or added.classes.shape[-1]
+        if self.n_samples is None or added.classes.shape != (self.splits, n_classes):
             raise ValueError(
-                f"the state has sums of shape {given.classes.shape}, which do not fit "
+                f"the state has sums of shape {added.classes.shape}, which do not fit "
                 f"splits={self.splits}, n_samples={self.n_samples} and the classes seen before"
             )
         before = self._sums if self._n_classes() else _empty(self.splits, n_classes)
-        self._sums = Sums(*(a + b for a, b in zip(before, given, strict=True)))
+        self._sums = Sums(*(a + b for a, b in zip(before, added, strict=True)))
 
     def _n_classes(self) -> int:
-        """Return how many classes there are, 0 before the first sample."""
-        found = self._rows[0] if self._rows else self._sums.classes
-        return int(found.shape[1])
+        """Return the number of classes, 0 before the first sample."""
+        rows = self._rows[0] if self._rows else self._sums.classes
+        return int(rows.shape[1])
 
 
 def _checked(name: str, value: Any, logits: bool, n_classes: int) -> Array:
@@ -283,9 +284,9 @@ def _joined(blocks: list[Array]) -> Array:
     return blocks[0] if blocks else np.empty((0, 0), np.float32)
 
 
-def _add(sums: Sums, rows: Array, place: int, n_samples: int, logits: bool) -> None:
-    """Add rows, the first of which is at `place` among `n_samples`, to the sums of their parts."""
-    bounds = np.clip(_bounds(len(sums.counts), n_samples) - place, 0, len(rows))
+def _add(sums: Sums, rows: Array, position: int, n_samples: int, logits: bool) -> None:
+    """Add rows, of which the first has index `position` of `n_samples`, to their parts' sums."""
+    bounds = np.clip(_bounds(len(sums.counts), n_samples) - position, 0, len(rows))
     step = max(1, BLOCK // rows.shape[1])
     for part, (begin, end) in enumerate(pairwise(bounds)):
         for start in range(begin, end, step):

@@ -6,9 +6,9 @@ k(x, y) = (gamma x.y + coef0)^degree, m rows x and n rows y (eq. 4 of section 2)
     sum_{i != j} k(x_i, x_j) / (m (m - 1)) + sum_{i != j} k(y_i, y_j) / (n (n - 1))
         - 2 sum_ij k(x_i, y_j) / (m n)
 
-of subsets, of which mean and standard deviation are the score. Subsets overlap, so where they hold
-more pairs of rows than there are, each pair's kernel is computed once, and with the S x N matrix A
-of who is in which subset the sums are the diagonal of A K A^T, a block of K at a time.
+The score is the mean and standard deviation of this over subsets. Subsets overlap, so where they
+hold more pairs of rows than there are, each pair's kernel is computed once, and with the S x N
+membership matrix A of the subsets the sums are the diagonal of A K A^T, a block of K at a time.
 """
 
 import sys
@@ -25,7 +25,7 @@ from unsup_fast.metrics._features import (
     Array,
     Estimate,
     Extractor,
-    KeptFeatures,
+    StoredFeatures,
     check_columns,
     features,
     tensor_rows,
@@ -46,15 +46,15 @@ class Kernel(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """A block of the kernels of one pair of samples, and where its sum goes."""
+    """A block of the kernels of one pair of samples, and the index of its sum."""
 
     pair: int
-    """Of X and X (0), Y and Y (1), or X and Y (2)."""
+    """X and X (0), Y and Y (1), or X and Y (2)."""
     subset: Any
-    """Which subset's sums, or all of them."""
+    """Index of the subset of the sums, or all of them."""
     rows: Any
     columns: Any
-    """Which rows of the two, as a slice or an array."""
+    """Rows of the two samples, as a slice or an array."""
     diagonal: bool
     """Whether rows and columns are the same."""
 
@@ -83,8 +83,8 @@ def kernel_distance(
 ) -> Estimate:
     """Return mean and standard deviation of the Kernel Inception Distance over random subsets.
 
-    It is unbiased, so it may be negative. All is float64, and the result is the same to the bit for
-    any number of threads. Memory is that of a few blocks of 1000 rows.
+    It is unbiased, so it may be negative. All is float64, and the result is the same bit for bit
+    for any number of threads. Memory is that of a few blocks of 1000 rows.
 
     Parameters
     ----------
@@ -96,9 +96,9 @@ def kernel_distance(
         rows once: the estimate with the least variance, and no standard deviation (zero).
     subset_size : int, default=1000
     degree, gamma, coef0
-        Of the kernel; gamma=None is 1/D.
+        Parameters of the kernel; gamma=None is 1/D.
     seed : int, default=0
-        Decides the subsets.
+        Random seed of the subsets.
     n_threads : int, optional
         Threads to run, without torch; None for all.
     callback : callable, optional
@@ -117,7 +117,7 @@ def kernel_distance(
     Raises
     ------
     TypeError, ValueError
-        If features are none or not finite, or arguments do not fit them.
+        If features are not finite numbers, or arguments do not fit them.
 
     Examples
     --------
@@ -157,15 +157,15 @@ def kernel_distance(
     return Estimate(float(distances.mean()), float(distances.std()))
 
 
-class KernelDistance(KeptFeatures):
+class KernelDistance(StoredFeatures):
     """The Kernel Inception Distance of samples that come block by block.
 
-    Features are kept until it is computed, 8 KB for each sample of 2048 in float32.
+    Features are stored until it is computed, 8 KB for each sample of 2048 in float32.
 
     Parameters
     ----------
     extractor : callable, optional
-        Is given what `update` is, say a batch of images, and returns features [N, D].
+        Receives what `update` receives, such as a batch of images, and returns features [N, D].
     **options
         Those of `kernel_distance`.
     """
@@ -186,7 +186,7 @@ class KernelDistance(KeptFeatures):
 
 
 def _torch_for(X: Any, Y: Any) -> Any:
-    """Return torch if it is to compute, else None."""
+    """Return torch if torch has to compute, else None."""
     for value in (X, Y):
         if _arrays.is_tensor(value) and (value.requires_grad or value.device.type != "cpu"):
             return sys.modules["torch"]
@@ -205,13 +205,13 @@ def _tensors(X: Any, Y: Any) -> tuple[Any, Any]:
     devices = {value.device for value in (X, Y) if _arrays.is_tensor(value)}
     if len(devices) > 1:
         raise ValueError(f"X is on {X.device} and Y on {Y.device}; move them to one device")
-    device, found = devices.pop(), []
+    device, tensors = devices.pop(), []
     for name, value in (("X", X), ("Y", Y)):
         rows = value if _arrays.is_tensor(value) else torch.from_numpy(features(name, value))
         tensor_rows(name, rows)
-        found.append(rows.to(device, torch.float64))
-    _check_shapes(*found)
-    return found[0], found[1]
+        tensors.append(rows.to(device, torch.float64))
+    _check_shapes(*tensors)
+    return tensors[0], tensors[1]
 
 
 def _check_shapes(X: Any, Y: Any) -> None:
@@ -246,7 +246,7 @@ def _check_subsets(subsets: Any, subset_size: Any, sizes: tuple[int, int]) -> No
 def _groups(
     sizes: tuple[int, int], subsets: int | None, subset_size: int, seed: int, n_columns: int
 ) -> tuple[Subsets | None, Iterator[tuple[Any, Any, Any]]]:
-    """Return who is in which subset if pairs are computed once, and rows to be paired."""
+    """Return the members of subsets if pairs are computed once, and the rows to be paired."""
     everything = (slice(None), np.arange(sizes[0]), np.arange(sizes[1]))
     if subsets is None:
         return None, iter([everything])
@@ -290,12 +290,12 @@ def _sum(X: Any, Y: Any, kernel: Kernel, members: Subsets | None, tile: Tile) ->
     if tile.diagonal:
         _clear_diagonal(K)
     if members is None:
-        found = K.sum()
+        total = K.sum()
     else:
         A, B = ((members.X,) * 2, (members.Y,) * 2, members)[tile.pair]
         rows, columns = _wide(A[:, tile.rows]), _wide(B[:, tile.columns])  # [S, R], [S, C]
-        found = ((rows @ K) * columns).sum(1)  # [S]
-    return found if tile.diagonal or tile.pair == 2 else 2 * found
+        total = ((rows @ K) * columns).sum(1)  # [S]
+    return total if tile.diagonal or tile.pair == 2 else 2 * total
 
 
 def _wide(x: Any) -> Any:
@@ -310,7 +310,7 @@ def _clear_diagonal(K: Any) -> None:
 
 
 def _by_torch(X: Any, Y: Any, kernel: Kernel, members: Subsets | None, tiles: list[Tile]) -> Any:
-    """Yield the sums of blocks; to be differentiated they are computed again, not kept."""
+    """Yield the sums of blocks, which the backward pass computes again instead of storing."""
     checkpoint = import_module("torch.utils.checkpoint").checkpoint
     for tile in tiles:
         yield checkpoint(_sum, X, Y, kernel, members, tile, use_reentrant=False)

@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage: how samples lie among data, by nearest neighbours.
+"""Precision, recall, density and coverage of samples among data, by nearest neighbours.
 
 Kynkaanniemi, Karras, Laine, Lehtinen & Aila, "Improved Precision and Recall Metric for Assessing
 Generative Models", NeurIPS 2019, eqs. 1 and 2; Naeem, Oh, Uh, Choi & Yoo, "Reliable Fidelity and
@@ -15,7 +15,7 @@ from unsup_fast.metrics._balls import Rows, inside, parts, prepared
 from unsup_fast.metrics._features import (
     Array,
     Extractor,
-    KeptFeatures,
+    StoredFeatures,
     check_columns,
     features,
     warn_of_few,
@@ -28,7 +28,7 @@ FEW = 1000  # shares of fewer samples have standard errors of up to 1.6 % and mo
 
 
 class PRDC(NamedTuple):
-    """Shares of N data x and M samples y. A ball reaches from its centre to the k-th neighbour."""
+    """Shares of N data x and M samples y; a ball's radius is the distance to the k-th neighbour."""
 
     precision: float
     """Samples in a ball about some datum."""
@@ -61,7 +61,7 @@ def precision_recall_density_coverage(
     X, Y : array-like or tensor of shape (N, D), (M, D)
         Features of data and of samples; those on a GPU are copied to the host.
     k : int, default=3
-        Which neighbour; 5 is the default of the authors of density and coverage.
+        Rank of the neighbour; 5 is the default of the authors of density and coverage.
     n_threads : int, optional
         Threads to run; None for all.
     callback : callable, optional
@@ -79,7 +79,7 @@ def precision_recall_density_coverage(
     Raises
     ------
     TypeError, ValueError
-        If features are none or not finite, or k is not less than N and M.
+        If features are not finite numbers, or k is not less than N and M.
 
     Examples
     --------
@@ -105,9 +105,9 @@ def precision_recall_density_coverage(
     limits = []
     for side in (P, Q):
         with closing(radii(side, k, n_threads)) as steps:
-            for found in steps:
-                if found is not None:
-                    limits.append(found)
+            for squared in steps:
+                if squared is not None:
+                    limits.append(squared)
                 else:
                     step()
     precise, recalled, covered = (np.zeros(n, dtype=bool) for n in (sizes[1], sizes[0], sizes[0]))
@@ -128,15 +128,15 @@ def precision_recall_density_coverage(
     )
 
 
-class PrecisionRecallDensityCoverage(KeptFeatures):
+class PrecisionRecallDensityCoverage(StoredFeatures):
     """Precision, recall, density and coverage of samples that come block by block.
 
-    Features are kept until they are computed, 8 KB for each sample of 2048 in float32.
+    Features are stored until these are computed, 8 KB for each sample of 2048 in float32.
 
     Parameters
     ----------
     extractor : callable, optional
-        Is given what `update` is, say a batch of images, and returns features [N, D].
+        Receives what `update` receives, such as a batch of images, and returns features [N, D].
     k, n_threads
         As in `precision_recall_density_coverage`.
     """
@@ -162,7 +162,7 @@ class PrecisionRecallDensityCoverage(KeptFeatures):
 
 
 class Marks(NamedTuple):
-    """What a block of pairs says of its rows and columns."""
+    """The result of a block of pairs for its rows and columns."""
 
     precise: Array
     """bool [C]"""

@@ -1,4 +1,4 @@
-"""What is lost when rows are replaced by what a model makes of them."""
+"""Reconstruction error: the distance of rows to a model's reconstruction of them."""
 
 import warnings
 from collections.abc import Callable
@@ -20,7 +20,7 @@ BLOCK = 1 << 20  # float64 values that are computed with at a time: 8 MiB
 
 
 def reconstruction_error(X: Any, model: Any, *, sample_weight: Any = None) -> float:
-    """Return the mean squared distance of the rows to what a model keeps of them.
+    """Return the mean squared distance of the rows to a model's reconstruction of them.
 
     That is sum_i w_i |x_i - r(x_i)|^2 / sum_i w_i. For k-means r(x) is the nearest centroid and the
     mean is `inertia_` over N; for PCA r(x) is the projection and the mean is the variance that is
@@ -32,11 +32,10 @@ def reconstruction_error(X: Any, model: Any, *, sample_weight: Any = None) -> fl
         Whatever `blocks.source` takes.
     model : fitted estimator or callable
         With `cluster_centers_`, or with `transform` and `inverse_transform`, of this library or
-        scikit-learn; the latter are given float64. Or a function that is given rows [M, D] and
-        returns as many. With ``metric="cosine"`` what `model.score` sums up, 1 - cos, takes the
-        place of the squared distance.
+        scikit-learn; the latter receive float64. Or a function that takes rows [M, D] and returns
+        as many. With ``metric="cosine"`` the error is 1 - cos, as in `model.score`.
     sample_weight : array-like of shape (N,), optional
-        Not negative; None stands for ones.
+        Not negative; None means ones.
 
     Returns
     -------
@@ -45,7 +44,7 @@ def reconstruction_error(X: Any, model: Any, *, sample_weight: Any = None) -> fl
     Raises
     ------
     TypeError
-        If `model` is nothing of the above.
+        If `model` is none of the above.
     ValueError
         If X, its columns, or the weights do not fit; `blocks.DataError`, which is one, if X cannot
         be read or is not finite.
@@ -63,10 +62,10 @@ def reconstruction_error(X: Any, model: Any, *, sample_weight: Any = None) -> fl
     weight = _arrays.weights(_arrays.on_host(sample_weight), source.n_rows, np.float64)
     step = max(1, BLOCK // source.n_columns)
     error, n_rows = 0.0, 0
-    with closing(source.blocks()) as found, warnings.catch_warnings():
-        if named:  # blocks are arrays; their names have been compared
+    with closing(source.blocks()) as stream, warnings.catch_warnings():
+        if named:  # blocks are arrays, and their column names were compared above
             warnings.filterwarnings("ignore", "X does not have valid feature names")
-        for row, block in found:
+        for row, block in stream:
             for part in gen_batches(len(block), step):
                 share = None if weight is None else weight[row + part.start : row + part.stop]
                 if share is None or share.any():
@@ -86,7 +85,7 @@ def _measure(model: Any) -> Measure:
             return lambda rows, weight: -float(model.score(rows, sample_weight=weight))
         return _to_nearest(np.asarray(_arrays.on_host(model.cluster_centers_)))
     if hasattr(model, "transform") and hasattr(model, "inverse_transform"):
-        return lambda rows, weight: _squares(rows, _there_and_back(model, rows), weight)
+        return lambda rows, weight: _squares(rows, _round_trip(model, rows), weight)
     raise TypeError(
         f"model is of type {type(model).__name__}; pass an estimator with cluster_centers_ or with "
         "inverse_transform, or a function that returns what is left of rows"
@@ -98,31 +97,31 @@ def _to_nearest(centers: Array) -> Measure:
 
     def measure(rows: Array, weight: Array | None) -> float:
         wide = np.result_type(rows.dtype, centers.dtype)
-        found = assign(
+        assignment = assign(
             np.ascontiguousarray(rows, dtype=wide),
             np.ascontiguousarray(centers, dtype=wide),
             sample_weight=None if weight is None else weight.astype(wide),
             shift=middle.astype(wide),
             update=False,
         )
-        return float(found.inertia)
+        return float(assignment.inertia)
 
     return measure
 
 
-def _there_and_back(model: Any, rows: Array) -> Any:
+def _round_trip(model: Any, rows: Array) -> Any:
     return model.inverse_transform(model.transform(rows.astype(np.float64, copy=False)))
 
 
-def _squares(rows: Array, kept: Any, weight: Array | None) -> float:
-    kept = np.asarray(_arrays.on_host(kept))
-    if kept.shape != rows.shape:
+def _squares(rows: Array, reconstruction: Any, weight: Array | None) -> float:
+    reconstruction = np.asarray(_arrays.on_host(reconstruction))
+    if reconstruction.shape != rows.shape:
         raise ValueError(
-            f"the model made {kept.shape} of rows {rows.shape}; it must return as many rows and "
-            "columns as it is given"
+            f"the model made {reconstruction.shape} of rows {rows.shape}; it must return as many "
+            "rows and columns as it receives"
         )
-    apart = np.subtract(rows, kept, dtype=np.float64)  # [M, D]
-    squares = np.einsum("ij,ij->i", apart, apart)  # [M]
+    residual = np.subtract(rows, reconstruction, dtype=np.float64)  # [M, D]
+    squares = np.einsum("ij,ij->i", residual, residual)  # [M]
     return float(squares.sum() if weight is None else squares @ weight)
 
 

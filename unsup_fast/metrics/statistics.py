@@ -16,7 +16,7 @@ Array = npt.NDArray[Any]
 
 
 class Statistics(NamedTuple):
-    """Of the features of a set of images."""
+    """Mean and covariance of the features of a set of images."""
 
     mu: Array
     """Mean [D], float64"""
@@ -27,7 +27,7 @@ class Statistics(NamedTuple):
 def save_statistics(path: str | os.PathLike[str], mu: Any, sigma: Any) -> None:
     """Write statistics as pytorch-fid does: a ``.npz`` file with the arrays `mu` and `sigma`.
 
-    The file is whole or not there at all; one that was there is replaced.
+    The file is written atomically and replaces one of that name.
 
     Parameters
     ----------
@@ -38,28 +38,28 @@ def save_statistics(path: str | os.PathLike[str], mu: Any, sigma: Any) -> None:
     Raises
     ------
     ValueError
-        If the arrays or the path are others.
+        If the arrays or the path are not of this form.
     OSError
         If the file cannot be written.
     """
     path = os.fspath(path)
     if not path.endswith(".npz"):
         raise ValueError(f"path='{path}' must end in .npz, by which others know such a file")
-    found = checked(mu, sigma)
+    statistics = checked(mu, sigma)
     content = io.BytesIO()
-    np.savez_compressed(content, mu=found.mu, sigma=found.sigma)
+    np.savez_compressed(content, mu=statistics.mu, sigma=statistics.sigma)
     atomic.write_bytes(path, content.getvalue(), "the statistics")
 
 
 def load_statistics(path: str | os.PathLike[str]) -> Statistics:
-    """Read what `save_statistics`, pytorch-fid or clean-fid wrote; nothing is unpickled.
+    """Read a file of `save_statistics`, pytorch-fid or clean-fid; nothing is unpickled.
 
     Raises
     ------
     ValueError
         If the file holds no such arrays, or cannot be read.
     FileNotFoundError
-        If there is none.
+        If there is no such file.
     """
     name = os.fspath(path)
     try:
@@ -74,11 +74,11 @@ def checked(mu: Any, sigma: Any, names: tuple[str, str] = ("mu", "sigma")) -> St
     """Return a mean [D] and a covariance [D, D] as float64 arrays, or raise."""
     mean, covariance = (np.asarray(_arrays.on_host(value)) for value in (mu, sigma))
     check_shapes(mean, covariance, names)
-    found = Statistics(mean.astype(np.float64), covariance.astype(np.float64))
-    for name, value in zip(names, found, strict=True):
+    statistics = Statistics(mean.astype(np.float64), covariance.astype(np.float64))
+    for name, value in zip(names, statistics, strict=True):
         if not np.isfinite(value).all():
             raise ValueError(f"{name} holds NaN or infinity; it must be finite")
-    return found
+    return statistics
 
 
 def check_shapes(mean: Any, covariance: Any, names: tuple[str, str]) -> None:
