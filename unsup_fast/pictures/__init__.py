@@ -1,4 +1,4 @@
-"""Pictures in and out: from files of many kinds to bytes [N, C, H, W], and grids as PNG."""
+"""Reading of pictures from many kinds of files as bytes [N, C, H, W], and grids as PNG."""
 
 from unsup_fast.pictures._grid import grid, save_grid
 from unsup_fast.pictures._loading import Pictures, digits, load

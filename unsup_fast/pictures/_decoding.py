@@ -1,4 +1,4 @@
-"""Many pictures into one array of bytes: decoded in threads, cropped, resized, in order."""
+"""Decoding of many pictures into one array of bytes, in threads: cropped, resized, in order."""
 
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -16,11 +16,11 @@ from unsup_fast.pictures._files import UNREADABLE, damage, picture_of, reason, t
 from unsup_fast.pictures._pixels import Bytes
 
 Size = tuple[int, int]
-Named = tuple[str, Any]  # what errors call a picture, and what it is decoded from
+Named = tuple[str, Any]  # a picture's name in errors, and its encoded content
 
 CHUNK = 16  # pictures that a thread takes at once
 ORIENTATION = 0x0112  # of EXIF
-REDUCING = 3.0  # pixels are averaged first down to this many times the size
+REDUCING = 3.0  # pixels are first averaged down to this many times the size
 
 
 def gather(
@@ -37,19 +37,19 @@ def gather(
     name : str
         What errors call them all.
     n_files : int
-        How many there are, with those that cannot be read.
+        Number of pictures, with those that cannot be read.
     chunks : iterable of lists
         Pictures that a thread takes together.
     decode : callable
         Returns a picture [C, H, W].
     progress : callable or None
-        Called with how many are done, and `n_files`.
+        Called with the number of pictures done, and `n_files`.
 
     Returns
     -------
     pixels : ndarray of shape (N, C, H, W)
-    kept : ndarray of shape (N,)
-        Their numbers among all.
+    indices : ndarray of shape (N,)
+        Their indices among all pictures.
     skipped : list of str
         The names of the others, each with the reason.
 
@@ -59,52 +59,52 @@ def gather(
         If none can be read, or two differ in size.
     """
     pixels = np.empty(0, np.uint8)
-    kept: list[int] = []
+    indices: list[int] = []
     skipped: list[str] = []
     done = 0
     with closing(in_order(partial(_each, decode), chunks, None, "pictures")) as parts:
         for part in parts:
-            for number, (file, found) in enumerate(part, start=done):
-                if isinstance(found, str):
-                    skipped.append(f"{valid(file)} ({found})")
+            for index, (file, result) in enumerate(part, start=done):
+                if isinstance(result, str):
+                    skipped.append(f"{valid(file)} ({result})")
                     continue
-                if not kept:
-                    pixels = np.empty((n_files, *found.shape), np.uint8)
-                elif found.shape != pixels.shape[1:]:
+                if not indices:
+                    pixels = np.empty((n_files, *result.shape), np.uint8)
+                elif result.shape != pixels.shape[1:]:
                     raise DataError(
-                        f"{name}: {file} has {times(found.shape[1:])} pixels, those before it "
+                        f"{name}: {file} has {times(result.shape[1:])} pixels, those before it "
                         f"{times(pixels.shape[2:])}; pass size, to which each is cropped and "
                         "resized"
                     )
-                pixels[len(kept)] = found
-                kept.append(number)
+                pixels[len(indices)] = result
+                indices.append(index)
             done += len(part)
             if progress is not None:
                 progress(done, n_files)
     tell_skipped(name, n_files, skipped, stacklevel=4)
-    return pixels[: len(kept)], np.array(kept, np.int64), skipped
+    return pixels[: len(indices)], np.array(indices, np.int64), skipped
 
 
 def _each(decode: Callable[[Any], Bytes], chunk: list[Named]) -> list[tuple[str, Bytes | str]]:
-    """Return the pictures of a chunk, or why there is none, with their names."""
-    found: list[tuple[str, Bytes | str]] = []
+    """Return the names of a chunk with the pictures, or the reasons why they cannot be read."""
+    results: list[tuple[str, Bytes | str]] = []
     for name, item in chunk:
         try:
-            found.append((name, decode(item)))
+            results.append((name, decode(item)))
         except UNREADABLE as error:
-            found.append((name, reason(error)))
-    return found
+            results.append((name, reason(error)))
+    return results
 
 
 def decoded(content: bytes, size: Size | None, channels: int) -> Bytes:
     """Return the picture of a file as bytes [C, H, W].
 
-    It is turned as its EXIF says, and laid on white where it is transparent.
+    It is rotated as its EXIF says, and composited on white where it is transparent.
 
     Raises
     ------
     OSError, ValueError, SyntaxError
-        If it is no picture, or not whole.
+        If it is not a picture, or is incomplete.
     """
     picture = picture_of(content, None if size is None else 2 * max(size))
     with damage():
@@ -128,18 +128,18 @@ def resized(pixels: Bytes, size: Size) -> Bytes:
     from PIL import Image
 
     grey = pixels.shape[1] == 1
-    found = np.empty((*pixels.shape[:2], *size), np.uint8)
-    for picture, out in zip(np.moveaxis(pixels, 1, 3), found, strict=True):  # [H, W, C]
+    result = np.empty((*pixels.shape[:2], *size), np.uint8)
+    for picture, out in zip(np.moveaxis(pixels, 1, 3), result, strict=True):  # [H, W, C]
         whole = np.ascontiguousarray(picture[..., 0] if grey else picture)
         out[...] = _as_planes(fitted(Image.fromarray(whole), size))
-    return found
+    return result
 
 
 def _upright(picture: Any) -> Any:
     from PIL import Image
 
     to = Image.Transpose
-    ways = {
+    transposes = {
         2: to.FLIP_LEFT_RIGHT,
         3: to.ROTATE_180,
         4: to.FLIP_TOP_BOTTOM,
@@ -148,8 +148,8 @@ def _upright(picture: Any) -> Any:
         7: to.TRANSVERSE,
         8: to.ROTATE_90,
     }
-    way = ways.get(picture.getexif().get(ORIENTATION))
-    return picture if way is None else picture.transpose(way)
+    method = transposes.get(picture.getexif().get(ORIENTATION))
+    return picture if method is None else picture.transpose(method)
 
 
 def _on_white(picture: Any) -> Any:
@@ -160,7 +160,7 @@ def _on_white(picture: Any) -> Any:
 
 
 def fitted(picture: Any, size: Size) -> Any:
-    """Return the middle of a picture of Pillow's that has the shape of `size`, in that size."""
+    """Return a Pillow picture cropped at its centre to the shape of `size`, and resized to it."""
     from PIL import Image
 
     height, width = size

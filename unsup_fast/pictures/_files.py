@@ -1,4 +1,4 @@
-"""Which files of a folder or a zip are pictures, and what is in one."""
+"""Image files of a folder or a zip, and the reading of one."""
 
 import os
 import warnings
@@ -24,13 +24,13 @@ NAMED = 3  # files that a warning lists
 UTF8 = 0x800  # flag of a zip entry whose name is UTF-8
 ENCRYPTED = 0x1
 
-# What reading and decoding raise of a file that is no whole picture.
+# Errors of reading and decoding a file that is not a complete picture.
 UNREADABLE = (*UNZIPPED, ValueError, SyntaxError, OverflowError)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """Files that should be pictures, in the order of their names."""
+    """Image files, in the order of their names."""
 
     name: str
     """What errors call them: the path."""
@@ -45,7 +45,7 @@ class Files:
 
 
 def of_folder(path: Path) -> Files:
-    """Return the pictures in a folder and its subfolders, but hidden ones.
+    """Return the image files in a folder and its subfolders, without hidden ones.
 
     Raises
     ------
@@ -64,12 +64,12 @@ def of_folder(path: Path) -> Files:
 
 
 def of_zip(path: Path) -> Files:
-    """Return the pictures in a zip archive, but hidden ones.
+    """Return the image files in a zip archive, without hidden ones.
 
     Raises
     ------
     DataError
-        If there are none, or it is no archive.
+        If there are none, or it is not an archive.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -118,7 +118,7 @@ def _check_member(member: zipfile.ZipInfo) -> None:
 
 
 def _whole(file: Any, n_bytes: int) -> bytes:
-    """Return the bytes of an open file; of a large one its head is looked at first."""
+    """Return the bytes of an open file; the head of a large one is checked first."""
     head: bytes = file.read(12)
     if n_bytes > _kinds.LARGE:
         _kinds.check_head(head)
@@ -132,7 +132,7 @@ def _files(
     opened: Callable[[], Any],
     content: Callable[[Any, str], bytes],
 ) -> Files:
-    """Return what Pillow can read of image files, and warn of what is left out."""
+    """Return the image files that Pillow can read, and warn of those left out."""
     if names:
         _extras.check("PIL", "plot", "reading pictures")
     able = _kinds.readable() if names else SUFFIXES
@@ -160,7 +160,7 @@ def _files(
 
 @contextmanager
 def damage() -> Iterator[None]:
-    """Turn whatever Pillow raises of a file that is damaged or hostile into a ValueError."""
+    """Turn errors that Pillow raises for a damaged or hostile file into a ValueError."""
     try:
         yield
     except UNREADABLE:
@@ -172,15 +172,15 @@ def damage() -> Iterator[None]:
 
 
 def picture_of(content: bytes, least: int | None = None) -> Any:
-    """Return the picture of a file as one of Pillow's, read from the disk but not decoded.
+    """Return the picture of a file as a Pillow image that is not decoded yet.
 
-    Of an animation it is the first picture; 16 bits become 8 by dividing by 257. A JPEG may come at
-    half, a quarter or an eighth of its size, with both sides `least` or longer.
+    An animation gives its first picture; 16 bits become 8 by dividing by 257. A JPEG may be reduced
+    to half, a quarter or an eighth of its size, with both sides `least` or longer.
 
     Raises
     ------
     OSError, ValueError, SyntaxError
-        If it is no picture, or not whole.
+        If it is not a picture, or is incomplete.
     """
     from PIL import Image
 
@@ -197,7 +197,7 @@ def picture_of(content: bytes, least: int | None = None) -> Any:
 
 
 def reason(error: Exception) -> str:
-    """Return an error's words in one line."""
+    """Return the message of an error in one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -1,4 +1,4 @@
-"""The image files below a folder, and why others of its entries are left out."""
+"""The image files below a folder, and the reasons why other entries are left out."""
 
 import os
 import stat
@@ -26,7 +26,7 @@ class Listing:
 
 
 def listing(folder: Path, suffixes: tuple[str, ...]) -> Listing:
-    """List the files in a folder and its subfolders, but hidden ones. Links are followed.
+    """List the files in a folder and its subfolders, without hidden ones. Links are followed.
 
     FIFOs, sockets, devices, broken links and links to a folder above them are never opened: those
     that have a suffix of `suffixes`, or would be folders, are named in `skipped`.
@@ -80,5 +80,5 @@ def _visible(folder: str) -> Iterator[str]:
 
 
 def hidden(name: str) -> bool:
-    """Whether a file or folder of this name holds no data: hidden ones, and what archivers add."""
+    """Return whether a file or folder is hidden, or was added by an archiver."""
     return name.startswith(".") or name == "__MACOSX"

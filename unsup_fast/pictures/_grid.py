@@ -1,4 +1,4 @@
-"""Pictures side by side in one, and as a file."""
+"""Grids of pictures, as arrays and as files."""
 
 import io
 import math
@@ -18,28 +18,28 @@ GROUND = 128  # between pictures, which may be black or white at their edges
 
 
 def grid(x: Any, columns: int | None = None) -> Bytes:
-    """Lay pictures side by side, row by row.
+    """Return pictures side by side in one, row by row.
 
     Parameters
     ----------
     x : array or tensor
         Bytes, or floats in [-1, 1]: [N, C, H, W] or [N, H, W, C] with C of 1 or 3, grey ones
         [N, H, W], or one picture [C, H, W], [H, W, 3] or [H, W].
-        What reads two ways is the first of these.
+        An ambiguous shape is the first of these.
     columns : int, optional
-        Pictures of a row; None makes as many rows as columns, or one fewer.
+        Pictures per row; None gives as many rows as columns, or one fewer.
 
     Returns
     -------
     ndarray of shape (H', W', 3), uint8
-        With 2 pixels of grey between pictures, and where there are none.
+        The grid, with 2 pixels of grey between pictures, and grey in empty cells.
 
     Raises
     ------
     ValueError
-        If `x` is no pictures or holds values that are not finite, or `columns` is not positive.
+        If `x` does not hold pictures or is not finite, or `columns` is not positive.
     TypeError
-        If `columns` is no integer.
+        If `columns` is not an integer.
     """
     pixels = on_host(x)
     pictures = _pictures(pixels if pixels.dtype == np.uint8 else to_bytes(pixels))  # [N, H, W, 3]
@@ -52,10 +52,10 @@ def grid(x: Any, columns: int | None = None) -> Bytes:
         raise ValueError(f"columns={columns} is below 1; pass an int >= 1")
     columns = min(int(columns), n)
     rows = -(-n // columns)
-    places = np.full((rows * columns, height + GAP, width + GAP, 3), GROUND, np.uint8)
-    places[:n, :height, :width] = pictures
-    places = places.reshape(rows, columns, height + GAP, width + GAP, 3)
-    whole = places.swapaxes(1, 2).reshape(rows * (height + GAP), columns * (width + GAP), 3)
+    cells = np.full((rows * columns, height + GAP, width + GAP, 3), GROUND, np.uint8)
+    cells[:n, :height, :width] = pictures
+    cells = cells.reshape(rows, columns, height + GAP, width + GAP, 3)
+    whole = cells.swapaxes(1, 2).reshape(rows * (height + GAP), columns * (width + GAP), 3)
     return np.ascontiguousarray(whole[:-GAP, :-GAP])  # [H', W', 3]
 
 
@@ -77,7 +77,7 @@ def _pictures(x: Bytes) -> Bytes:
 
 
 def save_grid(path: str | os.PathLike[str], x: Any, columns: int | None = None) -> None:
-    """Write pictures side by side as a PNG file, whole or not at all.
+    """Write pictures side by side as a PNG file, atomically.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def save_grid(path: str | os.PathLike[str], x: Any, columns: int | None = None) 
     ValueError
         As for `grid`, or if the name does not end in `.png`.
     OSError
-        If it cannot be written, with the reason; nothing has changed then.
+        If it cannot be written, with the reason; an existing file is unchanged then.
     ImportError
         If Pillow is missing, with the install command.
     """

@@ -1,4 +1,4 @@
-"""Kinds of image files: by their names, by their first bytes, and which of them Pillow reads."""
+"""Formats of image files: their suffixes and first bytes, and those that Pillow reads."""
 
 import io
 from typing import Any
@@ -19,7 +19,7 @@ FORMATS = (
 )  # others may run programs  # fmt: skip
 CODECS = {"AVIF": "avif", "JPEG2000": "jpg_2000"}  # what Pillow's `features` call them
 
-LARGE = 1 << 24  # bytes above which the first few are looked at before the rest is read
+LARGE = 1 << 24  # bytes above which the first few are checked before the rest is read
 MOST_BYTES = 1 << 29  # of one file; a larger one is left out
 
 
@@ -29,7 +29,7 @@ def suffix_of(name: str) -> str:
 
 
 def readable() -> tuple[str, ...]:
-    """Return the suffixes of the image files that Pillow reads here."""
+    """Return the suffixes of the image files that the installed Pillow reads."""
     from PIL import Image, features
 
     Image.init()  # plugins register their formats
@@ -41,7 +41,7 @@ def readable() -> tuple[str, ...]:
 
 
 def is_image(head: bytes) -> bool:
-    """Whether a file that starts with these 12 bytes may be of one of `FORMATS`."""
+    """Return whether a file that starts with these 12 bytes may be of one of `FORMATS`."""
     starts = (b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
     return (
         head.startswith((*starts, b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51"))
@@ -64,7 +64,7 @@ def check_head(head: bytes) -> None:
 
 
 def open_picture(content: bytes) -> Any:
-    """Return a picture of Pillow's, not decoded yet.
+    """Return a Pillow image that is not decoded yet.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Labels as positions in the names of their classes."""
+"""Labels as indices into the names of their classes."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ from unsup_fast.blocks._natural import natural
 Labels = npt.NDArray[np.int64]
 Classes = tuple[str, ...]
 
-# Names that labels go by, in the order in which they are looked for.
+# Names of arrays and columns of labels, in the order in which they are tried.
 NAMES = (
     "labels", "label", "y", "classes", "class", "categories", "category", "targets", "target",
 )  # fmt: skip
 
 
-def beside(key: str) -> list[str]:
-    """Return names that the labels of an array called `key` may have, the best first."""
+def label_names(key: str) -> list[str]:
+    """Return the names that labels of an array called `key` may have, the best first."""
     own = []
     if key[:1] in ("x", "X"):
         own = [f"y{key[1:]}", f"Y{key[1:]}"]
@@ -29,7 +29,7 @@ def beside(key: str) -> list[str]:
 
 
 def coded(name: str, values: Any) -> tuple[Labels, Classes]:
-    """Return labels [N] as positions in their classes, which are in natural order.
+    """Return labels [N] as indices into their classes, which are in natural order.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def coded(name: str, values: Any) -> tuple[Labels, Classes]:
 
 
 def are_labels(values: Any) -> bool:
-    """Whether an array holds what labels are: text, integers, or floats that are integers."""
+    """Return whether an array holds text, integers, or floats that are integers."""
     if values.dtype.kind == "f":
         return bool(
             np.isfinite(values).all() and (np.abs(values) < 2**53).all() and (values % 1 == 0).all()
@@ -67,5 +67,5 @@ def are_labels(values: Any) -> bool:
 
 
 def no_labels(what: str) -> str:
-    """Return the note on an array or column that is called like labels and holds something else."""
+    """Return the note on an array or column named like labels that holds no labels."""
     return f"{what} was not taken for labels: it has not one integer or text for each picture."

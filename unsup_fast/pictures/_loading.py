@@ -1,4 +1,4 @@
-"""Pictures of any kind of file, decoded and resized once, as bytes in memory."""
+"""Loading of pictures from any kind of file, decoded and resized once, as bytes in memory."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ class Pictures:
     ----------
     pixels : ndarray of shape (N, C, H, W), uint8
     labels : ndarray of shape (N,), int64, or None
-        Positions in `classes`.
+        Indices into `classes`.
     classes : tuple of str
         Empty without labels.
     skipped : list of str
@@ -44,7 +44,7 @@ class Pictures:
     name : str
         What errors call them.
     notes : list of str
-        What was decided about labels that the user may want to know, a sentence each.
+        Decisions about labels that the user may want to know, a sentence each.
     """
 
     pixels: Bytes
@@ -75,36 +75,37 @@ def load(
         in structs of bytes and path), or an array of shape (N, H, W, C), (N, C, H, W) or
         (N, H, W) of bytes, or of floats in [0, 1].
     size : int or (int, int), optional
-        Height and width. The middle of each picture is taken, as large as that shape allows, and
-        resized (bicubic, smoothed). Without it all must be of one size.
+        Height and width. Each picture is cropped at its centre, as large as that shape allows, and
+        resized (bicubic, smoothed). Without it all pictures must have one size.
     channels : {1, 3}, optional
-        1 makes luma of colour, 3 repeats grey. None is 1 for grey arrays, and 3 for the rest.
+        1 turns colour into luma, 3 repeats grey. None is 1 for grey arrays, and 3 for the rest.
     key : str, optional
         Which array of an `.npz` (None: the only one that has the shape of pictures, or `x_train`),
         or column of Parquet (None: `image`, `img`, or the first that holds files).
     label_key : str, optional
         Which array or column holds the labels. None takes the one whose name goes with that of
         the pictures (`y_train` with `x_train`) or that is called `label`, `y`, `class`,
-        `category`, `target` or their plural, if it has one integer or text for each; of an array
-        or column that does not, `notes` tells.
-        Of folders and zips the labels are the folders' names: when what all paths begin with is
-        left out, each picture's path must begin with one.
+        `category`, `target` or their plural, if it has one integer or text for each; `notes` tells
+        of an array or column that does not.
+        In folders and zips the labels are the folders' names: without the beginning that all paths
+        share, each picture's path must begin with one.
     labels : bool
         False reads the pictures alone.
     progress : callable, optional
-        Called with the number of pictures done, and of all.
+        Called with the number of pictures done, and the number of all.
 
     Returns
     -------
     Pictures
-        Transparent pixels lie on white, and photographs are turned as their EXIF says.
+        The pictures: transparent ones are composited on white, photographs rotated as their EXIF
+        says.
 
     Raises
     ------
     DataError
         If there are no pictures, none can be read, or they differ in size and `size` is None.
     ValueError, TypeError
-        If `size` or `channels` is no such thing.
+        If `size` or `channels` is not of this form.
     ImportError
         If Pillow or pyarrow is needed and missing, with the install command.
 
@@ -159,9 +160,9 @@ def digits() -> Pictures:
     """Return scikit-learn's 1,797 handwritten digits of 8 x 8 pixels, 0..16 spread over 0..255."""
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    pixels = np.rint(found.images[:, None] * (255 / 16)).astype(np.uint8)  # [N, 1, 8, 8]
-    labels, classes = coded("digits", found.target)
+    dataset = load_digits()
+    pixels = np.rint(dataset.images[:, None] * (255 / 16)).astype(np.uint8)  # [N, 1, 8, 8]
+    labels, classes = coded("digits", dataset.target)
     return Pictures(pixels, labels, classes, [], "digits")
 
 

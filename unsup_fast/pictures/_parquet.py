@@ -1,4 +1,4 @@
-"""Parquet files as Hugging Face's data sets have them: a column of encoded pictures, and labels."""
+"""Parquet files in the form of Hugging Face's data sets: encoded pictures, and labels."""
 
 import json
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from unsup_fast.blocks._names import listed
 from unsup_fast.pictures._labels import NAMES, Classes, Labels, coded, no_labels
 
 PICTURES = ("image", "img")
-ROWS = 16  # that are decoded together
+ROWS = 16  # rows that are decoded together
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of one or several files."""
+    """The table of one or several files."""
 
     name: str
     paths: list[Path]
@@ -30,7 +30,7 @@ class Table:
     """Whether the column holds structs whose `bytes` are the pictures."""
     label: str | None
     classes: Classes
-    """Names of integer labels, if the files tell them."""
+    """Names of integer labels, if the files have them."""
     guessed: bool
     """Whether `label` was chosen by its name, and not by the user."""
 
@@ -43,7 +43,7 @@ def table(
     Raises
     ------
     DataError
-        If there are none, or a file is no Parquet.
+        If there are none, or a file is not Parquet.
     """
     parquet = arrow("parquet")
     n_rows = 0
@@ -73,17 +73,17 @@ def table(
 
 
 def _pictures(name: str, schema: Any, key: str | None) -> str:
-    found = [field.name for field in schema if _holds_files(field.type)]
+    columns = [field.name for field in schema if _holds_files(field.type)]
     if key is not None and key not in schema.names:
         raise DataError(f"{name}: has no column {key!r}; it has {listed(schema.names)}")
-    if key is not None and key not in found:
+    if key is not None and key not in columns:
         raise DataError(f"{name}: column {key!r} holds {schema.field(key).type}, not pictures")
-    if not found:
+    if not columns:
         raise DataError(
             f"{name}: has no column of pictures (binary, or structs of bytes and path), only "
             f"{listed(schema.names)}"
         )
-    return key or next((one for one in PICTURES if one in found), found[0])
+    return key or next((one for one in PICTURES if one in columns), columns[0])
 
 
 def _holds_files(kind: Any) -> bool:
@@ -95,7 +95,7 @@ def _holds_files(kind: Any) -> bool:
 
 
 def _classes(schema: Any) -> dict[str, Classes]:
-    """Return the names of classes that Hugging Face's `datasets` wrote beside the columns."""
+    """Return the names of classes that Hugging Face's `datasets` wrote into the schema."""
     try:
         features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
         return {
@@ -117,18 +117,18 @@ def _label(
     return label_key
 
 
-def chunks(found: Table) -> Iterator[list[tuple[str, bytes | None]]]:
-    """Yield a few rows at a time: what errors call each, and the file in it."""
+def chunks(table: Table) -> Iterator[list[tuple[str, bytes | None]]]:
+    """Yield a few rows at a time: the name of each in errors, and the file in it."""
     parquet, row = arrow("parquet"), 0
-    for path in found.paths:
+    for path in table.paths:
         with (
             reasons(path, "a Parquet file"),
             arrow_map(path) as mapped,
             parquet.ParquetFile(mapped) as file,
         ):
-            for batch in file.iter_batches(ROWS, columns=[found.column]):
+            for batch in file.iter_batches(ROWS, columns=[table.column]):
                 values = batch.column(0).to_pylist()
-                if found.nested:
+                if table.nested:
                     values = [value and value["bytes"] for value in values]
                 yield [(f"row {row + i}", value) for i, value in enumerate(values)]
                 row += len(values)
@@ -140,7 +140,7 @@ def labels(table: Table) -> tuple[Labels | None, Classes, list[str]]:
     Raises
     ------
     DataError
-        If the column that the user named has no label for some rows, or one of no class.
+        If the column that the user named lacks labels for some rows, or has one without a class.
     """
     if table.label is None:
         return None, (), []

@@ -1,4 +1,4 @@
-"""Pixels as bytes: of arrays and tensors of any layout, grey or in colour."""
+"""Conversion of arrays and tensors of any layout to bytes, grey or in colour."""
 
 import sys
 from typing import Any
@@ -11,18 +11,18 @@ from unsup_fast.blocks import DataError
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 
-CHUNK = 1 << 20  # values that are looked at or converted at once
+CHUNK = 1 << 20  # values that are checked or converted at once
 LUMA = np.array([19595, 38470, 7471], np.uint32)  # ITU-R BT.601 in 1/65536, as Pillow's
 
 
 def is_tensor(value: object) -> bool:
-    """Whether `value` is a torch tensor, without importing torch."""
+    """Return whether `value` is a torch tensor, without importing torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 
 
 def on_host(value: Any) -> Array:
-    """Return a tensor, wherever it is, or anything like an array, as an array."""
+    """Return a tensor on any device, or an array-like, as an array."""
     if not is_tensor(value):
         return np.asarray(value)
     if value.dtype == sys.modules["torch"].bfloat16:  # NumPy has no such type
@@ -32,7 +32,7 @@ def on_host(value: Any) -> Array:
 
 
 def to_bytes(x: Any) -> Bytes:
-    """Return pictures of values in [-1, 1] as bytes: (x + 1) 127.5, rounded.
+    """Return pictures with values in [-1, 1] as bytes: (x + 1) 127.5, rounded.
 
     Parameters
     ----------
@@ -74,12 +74,12 @@ def to_bytes(x: Any) -> Bytes:
 def planes(name: str, X: Array) -> Array:
     """Return a view of pictures as [N, C, H, W] with C of 1, 3 or 4.
 
-    Where a shape reads both ways, floats are [N, C, H, W] and bytes are [N, H, W, C].
+    Where a shape is ambiguous, floats are [N, C, H, W] and bytes are [N, H, W, C].
 
     Raises
     ------
     DataError
-        If they are no pictures.
+        If they are not pictures.
     """
     colours = (1, 3, 4)
     shape = X.shape
@@ -95,7 +95,7 @@ def planes(name: str, X: Array) -> Array:
 
 
 def check_values(name: str, X: Array) -> None:
-    """Check that numbers are those of bytes, or floats in [0, 1].
+    """Raise unless values are those of bytes, or floats in [0, 1].
 
     Raises
     ------
@@ -120,7 +120,7 @@ def check_values(name: str, X: Array) -> None:
 def as_bytes(X: Array, channels: int) -> Bytes:
     """Return checked pictures [n, C, H, W] as bytes [n, channels, H, W].
 
-    Grey is repeated, colour becomes luma, and what is transparent is laid on white.
+    Grey is repeated, colour becomes luma, and transparent pixels are composited on white.
     """
     if X.dtype.kind == "f":
         X = np.rint(X.astype(np.float64) * 255)

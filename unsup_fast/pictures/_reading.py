@@ -1,4 +1,4 @@
-"""Pictures of a folder, a zip, an `.npz`, an `.npy` or an array, in batches, one decoded ahead."""
+"""Reading of pictures in batches from a folder, a zip, an `.npz`, an `.npy` or an array."""
 
 import os
 from collections.abc import Callable, Generator, Sequence
@@ -34,14 +34,14 @@ BATCH = 32
 
 
 class Images:
-    """Pictures that can be read in batches, as often as wanted.
+    """Pictures that can be read in batches, any number of times.
 
     Attributes
     ----------
     name : str
         What errors call them.
     n_images : int
-        How many there are, with those that may turn out to be unreadable.
+        Number of pictures, with those that may turn out to be unreadable.
     skipped : list of str
         Files that the last reading left out, each with the reason.
     """
@@ -61,15 +61,15 @@ class Images:
         return self.n_images
 
     def batches(self, size: int = BATCH) -> Generator[tuple[int, Batch], None, None]:
-        """Yield pictures in order, and how many have been read by then, those left out included.
+        """Yield the number of pictures read so far, those left out included, and a batch, in order.
 
-        A batch is an array [n, H, W, 3] of bytes, or of what an array holds; where sizes differ it
-        is a list of arrays. The next batch is decoded in a thread meanwhile.
+        A batch is an array [n, H, W, 3] of bytes, or of an array's own type; where sizes differ it
+        is a list of arrays. A thread decodes the next batch meanwhile.
 
         Raises
         ------
         DataError
-            If none can be read.
+            If no picture can be read.
 
         Warns
         -----
@@ -78,8 +78,8 @@ class Images:
         """
         self.skipped = list(self._unopened)
         done = len(self._unopened)
-        with closing(ahead(self._read(self, size))) as found:
-            for batch in found:
+        with closing(ahead(self._read(self, size))) as stream:
+            for batch in stream:
                 done = min(done + size, self.n_images)
                 if len(batch):
                     yield done, batch
@@ -97,9 +97,9 @@ def images(data: Any, *, key: str | None = None, size: tuple[int, int] | None = 
         (mapped, not read as a whole), or an array of shape (N, H, W, C), (N, C, H, W) or
         (N, H, W).
     key : str, optional
-        Which array of an `.npz`; without it, the only one that has the shape of pictures.
+        Name of the array in an `.npz`; None takes the only one that has the shape of pictures.
     size : (int, int), optional
-        Height and width that pictures of files are brought to (bicubic, smoothed, in bytes).
+        Height and width that pictures of files are resized to (bicubic, smoothed, in bytes).
 
     Returns
     -------
@@ -154,14 +154,14 @@ def _of_files(files: Files, size: tuple[int, int] | None) -> Images:
         archive = files.opened()
         try:
             for start in range(0, len(files.names), batch):
-                found = []
+                pictures = []
                 for name in files.names[start : start + batch]:
                     try:
-                        found.append(decoded(files.content(archive, name), size))
+                        pictures.append(decoded(files.content(archive, name), size))
                     except UNREADABLE as error:
                         source.skipped.append(f"{valid(name)} ({reason(error)})")
-                alike = len({picture.shape for picture in found}) == 1
-                yield np.stack(found) if alike else found
+                alike = len({picture.shape for picture in pictures}) == 1
+                yield np.stack(pictures) if alike else pictures
         finally:
             if archive is not None:
                 archive.close()
@@ -172,13 +172,13 @@ def _of_files(files: Files, size: tuple[int, int] | None) -> Images:
 def decoded(content: bytes, size: tuple[int, int] | None = None) -> Array:
     """Return the picture of a file as bytes [H, W, 3].
 
-    Transparency and the orientation in EXIF are left out, as by other tools; of an animation the
-    first picture is taken; grey is repeated; 16 bits become 8 by dividing by 257.
+    Transparency and the orientation in EXIF are ignored, as by other tools; an animation gives its
+    first picture; grey is repeated; 16 bits become 8 by dividing by 257.
 
     Raises
     ------
     OSError, ValueError, SyntaxError
-        If it is no picture, or not whole.
+        If it is not a picture, or is incomplete.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Pictures that are arrays already: in memory, in an `.npz` or an `.npy`."""
+"""Pictures that are already arrays, in memory, in an `.npz` or an `.npy`."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -17,13 +17,13 @@ from unsup_fast.pictures._labels import (
     Classes,
     Labels,
     are_labels,
-    beside,
     coded,
+    label_names,
     no_labels,
 )
 from unsup_fast.pictures._pixels import CHUNK, Array, Bytes, as_bytes, check_values, planes
 
-FIRST = "x_train"  # what is taken of several arrays of pictures
+FIRST = "x_train"  # the array that is taken if several hold pictures
 
 
 def of_npz(
@@ -45,7 +45,7 @@ def of_npz(
         values = archive_array(path, label_key).reshape(rows)
         return X, *coded(f"{path}: array {label_key!r}", values), []
     notes = []
-    for name in beside(key) if labels else ():
+    for name in label_names(key) if labels else ():
         if name not in headers:
             continue
         if _may_be_labels(headers[name], rows):
@@ -59,13 +59,13 @@ def of_npz(
 def _pictures(path: Path, shapes: dict[str, tuple[int, ...]]) -> str:
     if FIRST in shapes:
         return FIRST
-    found = [name for name, shape in shapes.items() if len(shape) in (3, 4)]
-    if len(found) != 1:
+    candidates = [name for name, shape in shapes.items() if len(shape) in (3, 4)]
+    if len(candidates) != 1:
         listed = ", ".join(f"{name} {times(shape)}" for name, shape in shapes.items())
         raise DataError(
             f"{path}: holds {listed or 'no arrays'}; pass as key which of them are the pictures"
         )
-    return found[0]
+    return candidates[0]
 
 
 def _may_be_labels(header: tuple[tuple[int, ...], np.dtype[Any]] | None, rows: int) -> bool:
@@ -87,9 +87,9 @@ def of_array(
     Raises
     ------
     DataError
-        If they are no pictures.
+        If they are not pictures.
     ImportError
-        If they are to be resized without Pillow.
+        If they have to be resized and Pillow is missing.
     """
     X = planes(name, X)  # [N, C, H, W]
     check_values(name, X)

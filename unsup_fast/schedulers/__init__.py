@@ -2,8 +2,8 @@
 
 ``pipe.scheduler = unsup_fast.FusedDDIM.from_config(pipe.scheduler.config)`` is all it takes. Each
 class is a subclass of diffusers' own of that name: configuration, timesteps and sigmas are
-diffusers', what `step` and `add_noise` compute is a row of a float64 table
-(`unsup_fast.models.diffusion`) and one call of a kernel. diffusers is imported at first use.
+diffusers', and `step` and `add_noise` apply a row of a float64 table
+(`unsup_fast.models.diffusion`) in one call of a kernel. diffusers is imported at first use.
 """
 
 from importlib import import_module

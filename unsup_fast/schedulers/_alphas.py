@@ -1,4 +1,4 @@
-"""Schedulers that look up abar_t: their schedule in float64, and noise at any timestep."""
+"""Base of the schedulers that look up abar_t: float64 schedules, and noise at any timestep."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def exact(config: Any, rounded: Array) -> Array:
     ----------
     config : FrozenDict
     rounded : ndarray of shape (T,)
-        diffusers' own. It is the result for schedules that `schedules` refuses or does not know.
+        diffusers' own, the result for schedules that `schedules` refuses or does not know.
     """
     try:
         with np.errstate(all="ignore"):
@@ -62,7 +62,7 @@ def _laplace_betas(n: int) -> Array:
     return np.asarray(np.minimum(1 - left[1:] / left[:-1], 0.999), np.float64)
 
 
-class Tabled(Fused):
+class AlphaSchedule(Fused):
     """Base of the schedulers whose steps are looked up by their timestep."""
 
     _exact: Any = None
@@ -87,12 +87,12 @@ class Tabled(Fused):
         return alphas
 
     def _exact_value(self, timestep: Any) -> float:
-        """Return the number in a timestep: of one in a half type, the timestep it was rounded from.
+        """Return the number in a timestep; in a half type, the timestep it was rounded from.
 
         Raises
         ------
         ValueError
-            If it may have been rounded from several timesteps, or from none.
+            If it may have been rounded from several timesteps, or from no timestep.
         """
         if not is_half(timestep):
             return self._value(timestep)
@@ -120,7 +120,7 @@ class Tabled(Fused):
         """Return sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise, the weights in float64.
 
         diffusers rounds abar_t to the type of the samples before it takes 1 - abar_t, which in
-        bfloat16 is zero for t = 0 to 9 of the linear schedule: no noise at all. Here it is there.
+        bfloat16 is zero for t = 0 to 9 of the linear schedule: no noise at all. Here it is exact.
 
         Parameters
         ----------

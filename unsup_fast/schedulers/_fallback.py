@@ -1,4 +1,4 @@
-"""When diffusers' own step runs: for options and timesteps that a table cannot express."""
+"""The decision to run diffusers' own step, for options that a table cannot express."""
 
 import functools
 import inspect
@@ -32,7 +32,7 @@ def changed(kind: type, config: Any) -> list[str]:
 
 
 class Fallback:
-    """Base that decides whether a table can express a run, and warns once if it cannot."""
+    """Base that decides whether a table can express a run, and warns once if not."""
 
     KNOWN: ClassVar[str]  # the options of diffusers' class that the subclass is written for
 
@@ -40,7 +40,7 @@ class Fallback:
     _warned: tuple[str, ...] = ()
 
     def _allowed(self) -> dict[str, Sequence[Any]]:
-        """Return the options of which a table expresses some values only, with those values."""
+        """Return the options that a table expresses for some values only, with those values."""
         return {}
 
     def _unsupported(self) -> list[str]:

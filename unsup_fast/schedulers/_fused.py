@@ -1,4 +1,4 @@
-"""What the schedulers share: the noise of a step, its row, and where in the schedule it stands."""
+"""Parts shared by all schedulers: the noise of a step, its types, and its timestep."""
 
 import functools
 from collections.abc import Callable
@@ -17,7 +17,7 @@ HALF_TYPES = (torch.float16, torch.bfloat16)
 
 
 def signature_of(theirs: Any) -> Callable[[Method], Method]:
-    """Give a method the signature of diffusers' own, which pipelines and `from_config` look at."""
+    """Copy the signature of diffusers' own method, which pipelines and `from_config` inspect."""
     return cast("Callable[[Method], Method]", functools.wraps(theirs, assigned=()))
 
 
@@ -36,7 +36,7 @@ def is_half(timestep: Any) -> bool:
 
 
 def is_plain(model_output: Any, sample: Any) -> bool:
-    """Return whether a kernel can take a step: of real tensors of one shape, without a gradient."""
+    """Return whether a kernel can take a step: real tensors of one shape, without a gradient."""
     if torch.is_grad_enabled() and (model_output.requires_grad or sample.requires_grad):
         return False
     if model_output.shape != sample.shape or sample.ndim == 0:
@@ -57,7 +57,7 @@ def same_shape(image: Any, noise: Any, n: int) -> tuple[Any, Any]:
 
 
 def alike(sample: Any, *others: Any) -> tuple[Any, ...]:
-    """Return the tensors in the one type that arithmetic of torch would give them."""
+    """Return the tensors in the common type of torch's type promotion."""
     if all(x.dtype == sample.dtype for x in others):
         return (sample, *others)
     dtype = functools.reduce(torch.promote_types, (x.dtype for x in others), sample.dtype)
@@ -65,7 +65,7 @@ def alike(sample: Any, *others: Any) -> tuple[Any, ...]:
 
 
 def state(*parts: Any) -> tuple[Any, ...]:
-    """Return what changes when a tensor is replaced or written to, or another part replaced."""
+    """Return a key that changes when a part is replaced, or a tensor is written to."""
     versions = (
         None if not isinstance(part, torch.Tensor) or part.is_inference() else part._version
         for part in parts
@@ -81,7 +81,7 @@ def unchanged(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
 
 
 class Fused(Fallback):
-    """Base of the schedulers next to diffusers' class of the same name."""
+    """Base of all schedulers, combined with diffusers' class of the same name."""
 
     _seed: int | None = None
     _draws = 0
@@ -91,7 +91,7 @@ class Fused(Fallback):
     timesteps: Any
 
     def _restart(self) -> None:
-        """Forget the last run; what waits for the device is done here, not in `step`."""
+        """Forget the last run, and copy the timesteps to the host here rather than in `step`."""
         self._seed = None
         self._draws = 0
         self._times()
@@ -106,8 +106,8 @@ class Fused(Fallback):
     def _value(self, timestep: Any) -> float:
         """Return the number in a timestep without waiting for the device.
 
-        Pipelines iterate over `timesteps`, so what they pass is a view into it, and its offset says
-        which. Only a tensor on a device that is none of these is read back.
+        Pipelines iterate over `timesteps`, so they pass a view into it, whose offset is the index
+        of the step. Only another tensor on a device is read back.
         """
         if not isinstance(timestep, torch.Tensor):
             return float(timestep)
@@ -121,8 +121,8 @@ class Fused(Fallback):
     def _drawn(self, x: Any, generator: Any, dtype: torch.dtype | None = None) -> dict[str, Any]:
         """Return the arguments that give a kernel its noise.
 
-        With a generator (or one a sample) it is torch's, drawn as diffusers draws it; without, the
-        kernel draws it from a seed that is taken from torch's global generator once a run.
+        With a generator (or one per sample) torch draws it, as in diffusers; without, the kernel
+        draws it from a seed that is taken from torch's global generator once per run.
         """
         if generator is not None:
             drawn = randn_tensor(
@@ -135,19 +135,19 @@ class Fused(Fallback):
         return {"seed": self._seed, "stream": self._draws - 1}
 
     def _threshold(self) -> tuple[float, float] | None:
-        """Return what `denoise` takes for dynamic thresholding, if the configuration wants it."""
+        """Return the `threshold` of `denoise`, or None without dynamic thresholding."""
         if not self.config.thresholding:
             return None
         return self.config.dynamic_thresholding_ratio, self.config.sample_max_value
 
     def _clip(self) -> float | None:
-        """Return the range x_0 is clipped to, if the configuration wants it."""
+        """Return the range that x_0 is clipped to, or None without clipping."""
         if self.config.thresholding or not self.config.clip_sample:
             return None
         return float(self.config.clip_sample_range)
 
 
-def step_and_image(sample: Any, output: Any, row: Any, **given: Any) -> tuple[Any, Any]:
+def step_and_image(sample: Any, output: Any, row: Any, **options: Any) -> tuple[Any, Any]:
     """Return the next sample and the x_0 that the model predicts."""
-    kept = torch.empty_like(sample)
-    return denoise(sample, output, row, keep=kept, **given), kept
+    image = torch.empty_like(sample)
+    return denoise(sample, output, row, keep=image, **options), image

@@ -1,4 +1,4 @@
-"""Schedulers that remember what earlier steps kept."""
+"""Base of the multistep schedulers, which use the outputs of earlier steps."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ from unsup_fast.models.diffusion.path import Path, flow, normalize, normalized
 from unsup_fast.models.diffusion.schedules import Array
 from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._fused import PREDICTIONS
-from unsup_fast.schedulers._sigmas import Adding
+from unsup_fast.schedulers._sigmas import NoiseAdding
 
 
-class Remembering(Adding):
-    """Base of the multistep schedulers, whose path preserves the variance or is a flow.
+class Multistep(NoiseAdding):
+    """Base of the multistep schedulers, whose path is variance preserving or a flow.
 
-    The memory is diffusers' own attributes, so that a step of diffusers can follow one of ours.
+    The history is in diffusers' own attributes, so that a step of diffusers can follow one of ours.
     """
 
     model_outputs: list[Any]
@@ -39,7 +39,7 @@ class Remembering(Adding):
         return PREDICTIONS
 
     def _prediction(self) -> str:
-        """Return the prediction type by the name the samplers have for it."""
+        """Return the samplers' name for the prediction type."""
         name = str(self.config.prediction_type)
         return "flow" if name == "flow_prediction" else name
 
@@ -61,15 +61,15 @@ class Remembering(Adding):
     def _row(self, timestep: Any) -> tuple[Any, Table] | None:
         """Return the row of the present step, or None if diffusers' own step has to run.
 
-        It has to if the scheduler remembers another number of outputs than a run would that began
-        where the table does: somebody has set `_step_index` since.
+        The latter holds if the history has another length than in a run from the table's first
+        step, because `_step_index` was set from outside since.
         """
         step = super()._row(timestep)
         n_outputs = min(self._step_index - self._begun, self.config.solver_order)
         return step if self.lower_order_nums == n_outputs else None
 
     def _history(self, table: Table, row: Any) -> tuple[Any, ...]:
-        """Return what earlier steps kept, as far as a row uses it, the most recent first."""
+        """Return the outputs of earlier steps that a row uses, the most recent first."""
         if table.history == 0:
             return ()
         values = np.abs(row.numpy())
@@ -78,7 +78,7 @@ class Remembering(Adding):
         n = int(np.flatnonzero(used)[-1]) + 1 if used.any() else 0
         return tuple(self.model_outputs[::-1][:n])
 
-    def _remember(self, kept: Any) -> None:
+    def _append(self, model_output: Any) -> None:
         self.model_outputs[:-1] = self.model_outputs[1:]
-        self.model_outputs[-1] = kept
+        self.model_outputs[-1] = model_output
         self.lower_order_nums = min(self.lower_order_nums + 1, self.config.solver_order)

@@ -1,4 +1,4 @@
-"""Schedulers that walk along sigmas: where they stand, and noise of the level they stand at."""
+"""Bases of the schedulers with sigmas: the index of the step, its row, and its noise level."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _logger = logging.get_logger(__name__)
 
 
 def later(path: Path, begin: int) -> Path:
-    """Return the path from a step on."""
+    """Return the rest of a path, from a step on."""
     levels: dict[str, Any] = path._asdict()
     cut: dict[str, Any] = {
         name: x[begin:] for name, x in levels.items() if isinstance(x, np.ndarray)
@@ -24,17 +24,17 @@ def later(path: Path, begin: int) -> Path:
     return path._replace(**cut)
 
 
-class Walking(Fused):
+class Stepwise(Fused):
     """Base of the schedulers that count their steps.
 
-    A subclass says what path its sigmas are (`_path`, `_level`) and which table goes along it
+    A subclass defines the path of its sigmas (`_path`, `_level`) and the table of that path
     (`_make`).
     """
 
     _table: Table | None = None
     _rows: Any = None
     _begun = 0
-    _made_of: tuple[Any, ...] = ()
+    _table_of: tuple[Any, ...] = ()
     _noise_levels: tuple[Array, Array] | None = None
     _noise_levels_of: tuple[Any, ...] = ()
     _positions: dict[float, int] | None = None
@@ -61,11 +61,11 @@ class Walking(Fused):
     def _table_from(self, begin: int) -> Table | None:
         """Return the table of a run that begins at a step; None if diffusers' own step has to run.
 
-        It is computed if the last one is of another run.
+        It is computed anew if the last table is of another run.
         """
         now = state(self.sigmas, self.timesteps, self.config)
-        if self._begun != begin or not unchanged(self._made_of, now):
-            self._begun, self._made_of = begin, now
+        if self._begun != begin or not unchanged(self._table_of, now):
+            self._begun, self._table_of = begin, now
             self._table = self._attempt(self._compute)
             self._rows = None if self._table is None else torch.from_numpy(self._table.rows)
         return self._table
@@ -82,7 +82,7 @@ class Walking(Fused):
         return 0
 
     def _init_step_index(self, timestep: Any) -> None:
-        """Find the step that a run begins with, as diffusers does, but without the device."""
+        """Set the first step of a run, as diffusers does, but without reading the device."""
         begin = self._begin_index
         self._step_index = self._find(timestep) if begin is None else begin
         self._table_from(self._first_row(self._step_index))
@@ -106,7 +106,7 @@ class Walking(Fused):
         return int(steps[:2][-1]) if steps else self._missing(timestep)
 
     def _missing(self, timestep: Any) -> int:
-        """Return the step at a timestep that is none of the scheduler's, or raise."""
+        """Return the step for a timestep that the scheduler does not have, or raise."""
         rounded = f", rounded to {timestep.dtype}," if is_half(timestep) else ""
         raise ValueError(
             f"timestep={float(timestep):g}{rounded} is none of the scheduler's "
@@ -164,14 +164,14 @@ class Walking(Fused):
         return add(image, signal, sigma, eps=noise)
 
 
-class Adding(Walking):
-    """Base of those that have `add_noise`."""
+class NoiseAdding(Stepwise):
+    """Base of the schedulers with `add_noise`."""
 
     def add_noise(self, original_samples: Any, noise: Any, timesteps: Any) -> Any:
         """Return the images with the noise of timesteps, the weights in float64.
 
-        Within a run it is the noise of the present step (for inpainting), before it that of
-        `set_begin_index`, whatever the timesteps: this is how diffusers has it.
+        As in diffusers, it is the noise of the present step within a run (for inpainting), and that
+        of `set_begin_index` before it, whatever the timesteps.
 
         Parameters
         ----------
@@ -185,13 +185,13 @@ class Adding(Walking):
         return self._noisy(original_samples, noise, timesteps)
 
 
-class Scaling(Adding):
-    """Base of those whose model sees a scaled sample."""
+class InputScaling(NoiseAdding):
+    """Base of the schedulers whose model takes a scaled sample."""
 
     is_scale_input_called = False
 
     def scale_model_input(self, sample: Any, timestep: Any = None) -> Any:
-        """Return what the model is to see: the sample over its standard deviation.
+        """Return the input of the model: the sample over its standard deviation.
 
         Parameters
         ----------

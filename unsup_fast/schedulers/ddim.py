@@ -11,7 +11,7 @@ from unsup_fast.models.diffusion.path import preserving
 from unsup_fast.models.diffusion.samplers import ddim
 from unsup_fast.models.diffusion.schedules import Array
 from unsup_fast.models.diffusion.table import Table
-from unsup_fast.schedulers._alphas import Tabled
+from unsup_fast.schedulers._alphas import AlphaSchedule
 from unsup_fast.schedulers._fused import (
     PREDICTIONS,
     alike,
@@ -23,7 +23,7 @@ from unsup_fast.schedulers._fused import (
 )
 
 
-class FusedDDIM(Tabled, DDIMScheduler):  # type: ignore[misc]
+class FusedDDIM(AlphaSchedule, DDIMScheduler):  # type: ignore[misc]
     """`diffusers.DDIMScheduler` whose step is one pass; the options are diffusers'.
 
     Where a gradient is asked for, diffusers' own step runs.
@@ -49,7 +49,7 @@ class FusedDDIM(Tabled, DDIMScheduler):  # type: ignore[misc]
 
     @signature_of(DDIMScheduler.set_timesteps)
     def set_timesteps(self, *args: Any, **options: Any) -> None:
-        """Choose the timesteps, as diffusers does, and make the table."""
+        """Set the timesteps, as diffusers does, and compute the table."""
         super().set_timesteps(*args, **options)
         self._restart()
         for t in self._times()[:1]:
@@ -110,13 +110,13 @@ class FusedDDIM(Tabled, DDIMScheduler):  # type: ignore[misc]
         ----------
         model_output, sample : tensor of shape (B, ...)
         timestep : int or tensor
-            Best an entry of `timesteps`, which costs no look at the device.
+            Best an entry of `timesteps`, which needs no read from the device.
         eta : float
             0 draws no noise, 1 that of `FusedDDPM`.
         use_clipped_model_output : bool
             Whether the noise in the sample is taken from the clipped x_0.
         generator : torch.Generator or list of them, optional
-            Whose noise to take; by default it is ours, from torch's global seed.
+            Source of the noise; by default the kernel draws it, from torch's global seed.
         variance_noise : tensor of shape (B, ...), optional
             The noise itself.
         return_dict : bool
@@ -152,17 +152,17 @@ class FusedDDIM(Tabled, DDIMScheduler):  # type: ignore[misc]
             )
         row, direct = entry
         x, output = alike(sample, model_output)
-        given: dict[str, Any] = {}
+        options: dict[str, Any] = {}
         if eta > 0:
             if variance_noise is None:
-                given = self._drawn(x, generator, model_output.dtype)
+                options = self._drawn(x, generator, model_output.dtype)
             elif generator is None:
-                given = {"noise": variance_noise.to(x)}
+                options = {"noise": variance_noise.to(x)}
             else:
-                raise ValueError("both generator and variance_noise are given; pass one of them")
+                raise ValueError("both generator and variance_noise are passed; pass one of them")
         if direct:
-            given["history"] = (output,)
-        made, image = step_and_image(x, output, row, threshold=self._threshold(), **given)
+            options["history"] = (output,)
+        prev_sample, image = step_and_image(x, output, row, threshold=self._threshold(), **options)
         if not return_dict:
-            return made, image
-        return DDIMSchedulerOutput(prev_sample=made, pred_original_sample=image)
+            return prev_sample, image
+        return DDIMSchedulerOutput(prev_sample=prev_sample, pred_original_sample=image)

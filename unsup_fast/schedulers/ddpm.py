@@ -12,7 +12,7 @@ from unsup_fast.kernels.noise import noise as add
 from unsup_fast.models.diffusion.path import preserving
 from unsup_fast.models.diffusion.samplers import ddpm
 from unsup_fast.models.diffusion.schedules import Array
-from unsup_fast.schedulers._alphas import Tabled
+from unsup_fast.schedulers._alphas import AlphaSchedule
 from unsup_fast.schedulers._fused import (
     PREDICTIONS,
     alike,
@@ -27,7 +27,7 @@ FIXED = ("fixed_small", "fixed_small_log", "fixed_large")
 LEARNED = ("learned", "learned_range")
 
 
-class FusedDDPM(Tabled, DDPMScheduler):  # type: ignore[misc]
+class FusedDDPM(AlphaSchedule, DDPMScheduler):  # type: ignore[misc]
     """`diffusers.DDPMScheduler` whose step is one pass; the options are diffusers'.
 
     Where a gradient is asked for, diffusers' own step runs.
@@ -53,7 +53,7 @@ class FusedDDPM(Tabled, DDPMScheduler):  # type: ignore[misc]
 
     @signature_of(DDPMScheduler.set_timesteps)
     def set_timesteps(self, *args: Any, **options: Any) -> None:
-        """Choose the timesteps, as diffusers does, and make the table."""
+        """Set the timesteps, as diffusers does, and compute the table."""
         super().set_timesteps(*args, **options)
         self._restart()
         self._rows()
@@ -100,10 +100,10 @@ class FusedDDPM(Tabled, DDPMScheduler):  # type: ignore[misc]
         model_output : tensor of shape (B, C, ...)
             (B, 2 C, ...) if the variance is learned.
         timestep : int or tensor
-            One of `timesteps`; best an entry of that tensor, which costs no look at the device.
+            One of `timesteps`; best an entry of that tensor, which needs no read from the device.
         sample : tensor of shape (B, C, ...)
         generator : torch.Generator or list of them, optional
-            Whose noise to take; by default it is ours, from torch's global seed.
+            Source of the noise; by default the kernel draws it, from torch's global seed.
         return_dict : bool
             False returns a tuple.
 
@@ -144,10 +144,10 @@ class FusedDDPM(Tabled, DDPMScheduler):  # type: ignore[misc]
                 drawn = {"noise": _deviation(learned, ranged, least, most).to(x.dtype) * z}
                 row = row.clone()
                 row[NEXT_NOISE] = 1.0
-        made, image = step_and_image(x, output, row, threshold=self._threshold(), **drawn)
+        prev_sample, image = step_and_image(x, output, row, threshold=self._threshold(), **drawn)
         if not return_dict:
-            return made, image
-        return DDPMSchedulerOutput(prev_sample=made, pred_original_sample=image)
+            return prev_sample, image
+        return DDPMSchedulerOutput(prev_sample=prev_sample, pred_original_sample=image)
 
 
 def _require_variance(learned: Any, sample: Any, variance_type: str) -> Any:

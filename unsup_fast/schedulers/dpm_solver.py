@@ -16,14 +16,14 @@ from unsup_fast.schedulers._fused import (
     is_plain,
     signature_of,
 )
-from unsup_fast.schedulers._multistep import Remembering
+from unsup_fast.schedulers._multistep import Multistep
 from unsup_fast.schedulers._sigmas import later
 
 SHORT = 15  # steps below which diffusers lowers the order of the last two
 LEARNED = ("learned", "learned_range")
 
 
-class FusedDPMSolverMultistep(Remembering, DPMSolverMultistepScheduler):  # type: ignore[misc]
+class FusedDPMSolverMultistep(Multistep, DPMSolverMultistepScheduler):  # type: ignore[misc]
     """`diffusers.DPMSolverMultistepScheduler` whose step is one pass; the options are diffusers'.
 
     Where a gradient is asked for, and for the algorithms that diffusers has deprecated, "dpmsolver"
@@ -55,7 +55,7 @@ class FusedDPMSolverMultistep(Remembering, DPMSolverMultistepScheduler):  # type
 
     @signature_of(DPMSolverMultistepScheduler.set_timesteps)
     def set_timesteps(self, *args: Any, **options: Any) -> None:
-        """Choose timesteps and sigmas, as diffusers does, and make the table."""
+        """Set timesteps and sigmas, as diffusers does, and compute the table."""
         super().set_timesteps(*args, **options)
         self._prepare()
 
@@ -67,10 +67,10 @@ class FusedDPMSolverMultistep(Remembering, DPMSolverMultistepScheduler):  # type
             "prediction": self._prediction(),
         }
         short = config.lower_order_final and len(self._times()) < SHORT
-        made = dpm_solver(path, order=config.solver_order, lower_order_final=short, **options)
+        table = dpm_solver(path, order=config.solver_order, lower_order_final=short, **options)
         if config.euler_at_final:
-            made.rows[-1] = dpm_solver(later(path, -1), order=1, **options).rows[0]
-        return made
+            table.rows[-1] = dpm_solver(later(path, -1), order=1, **options).rows[0]
+        return table
 
     def step(
         self,
@@ -89,8 +89,8 @@ class FusedDPMSolverMultistep(Remembering, DPMSolverMultistepScheduler):  # type
         timestep : int or tensor
             An entry of `timesteps`.
         generator : torch.Generator or list of them, optional
-            With "sde-dpmsolver++", whose noise to take; by default it is ours, from torch's global
-            seed.
+            With "sde-dpmsolver++", the source of the noise; by default the kernel draws it, from
+            torch's global seed.
         variance_noise : tensor of shape (B, ...), optional
             The noise itself.
         return_dict : bool
@@ -118,22 +118,22 @@ class FusedDPMSolverMultistep(Remembering, DPMSolverMultistepScheduler):  # type
             )
         row, table = step
         x, output = alike(sample, output)
-        given: dict[str, Any] = {}
+        noise: dict[str, Any] = {}
         if self.config.algorithm_type == "sde-dpmsolver++":
             if variance_noise is None:
-                given = self._drawn(x, generator, torch.float32)
+                noise = self._drawn(x, generator, torch.float32)
             else:
-                given = {"noise": variance_noise.to(x)}
-        kept = torch.empty_like(x)
-        made = denoise(
+                noise = {"noise": variance_noise.to(x)}
+        stored = torch.empty_like(x)
+        prev_sample = denoise(
             x,
             output,
             row,
             history=self._history(table, row),
             threshold=self._threshold(),
-            keep=kept,
-            **given,
+            keep=stored,
+            **noise,
         )
-        self._remember(kept)
+        self._append(stored)
         self._step_index += 1
-        return SchedulerOutput(prev_sample=made) if return_dict else (made,)
+        return SchedulerOutput(prev_sample=prev_sample) if return_dict else (prev_sample,)

@@ -21,10 +21,10 @@ from unsup_fast.schedulers._fused import (
     signature_of,
     step_and_image,
 )
-from unsup_fast.schedulers._sigmas import Scaling
+from unsup_fast.schedulers._sigmas import InputScaling
 
 
-class FusedEulerDiscrete(Scaling, EulerDiscreteScheduler):  # type: ignore[misc]
+class FusedEulerDiscrete(InputScaling, EulerDiscreteScheduler):  # type: ignore[misc]
     """`diffusers.EulerDiscreteScheduler` whose step is one pass; the options are diffusers'.
 
     Where a gradient or ``s_churn`` is asked for, diffusers' own step runs.
@@ -49,7 +49,7 @@ class FusedEulerDiscrete(Scaling, EulerDiscreteScheduler):  # type: ignore[misc]
 
     @signature_of(EulerDiscreteScheduler.set_timesteps)
     def set_timesteps(self, *args: Any, **options: Any) -> None:
-        """Choose timesteps and sigmas, as diffusers does, and make the table."""
+        """Set timesteps and sigmas, as diffusers does, and compute the table."""
         super().set_timesteps(*args, **options)
         self._prepare()
 
@@ -119,9 +119,9 @@ class FusedEulerDiscrete(Scaling, EulerDiscreteScheduler):  # type: ignore[misc]
         self._require_scaled()
         x, output = alike(sample, model_output)
         history = (output,) if table.direct else ()
-        made, image = step_and_image(x, output, row, history=history)
+        prev_sample, image = step_and_image(x, output, row, history=history)
         self._step_index += 1
-        made = made.to(model_output.dtype)
+        prev_sample = prev_sample.to(model_output.dtype)
         if not return_dict:
-            return made, image
-        return EulerDiscreteSchedulerOutput(prev_sample=made, pred_original_sample=image)
+            return prev_sample, image
+        return EulerDiscreteSchedulerOutput(prev_sample=prev_sample, pred_original_sample=image)

@@ -20,10 +20,10 @@ from unsup_fast.schedulers._fused import (
     signature_of,
     step_and_image,
 )
-from unsup_fast.schedulers._sigmas import Scaling
+from unsup_fast.schedulers._sigmas import InputScaling
 
 
-class FusedEulerAncestralDiscrete(Scaling, EulerAncestralDiscreteScheduler):  # type: ignore[misc]
+class FusedEulerAncestralDiscrete(InputScaling, EulerAncestralDiscreteScheduler):  # type: ignore[misc]
     """`diffusers.EulerAncestralDiscreteScheduler` whose step is one pass; the options are its own.
 
     Where a gradient is asked for, diffusers' own step runs.
@@ -46,7 +46,7 @@ class FusedEulerAncestralDiscrete(Scaling, EulerAncestralDiscreteScheduler):  # 
 
     @signature_of(EulerAncestralDiscreteScheduler.set_timesteps)
     def set_timesteps(self, *args: Any, **options: Any) -> None:
-        """Choose timesteps and sigmas, as diffusers does, and make the table."""
+        """Set timesteps and sigmas, as diffusers does, and compute the table."""
         super().set_timesteps(*args, **options)
         self._prepare()
 
@@ -75,7 +75,7 @@ class FusedEulerAncestralDiscrete(Scaling, EulerAncestralDiscreteScheduler):  # 
         timestep : float or tensor
             An entry of `timesteps`.
         generator : torch.Generator or list of them, optional
-            Whose noise to take; by default it is ours, from torch's global seed.
+            Source of the noise; by default the kernel draws it, from torch's global seed.
         return_dict : bool
             False returns a tuple.
 
@@ -96,10 +96,12 @@ class FusedEulerAncestralDiscrete(Scaling, EulerAncestralDiscreteScheduler):  # 
         row, _ = step
         self._require_scaled()
         x, output = alike(sample, model_output)
-        given = self._drawn(x, generator, model_output.dtype)
-        made, image = step_and_image(x, output, row, **given)
+        noise = self._drawn(x, generator, model_output.dtype)
+        prev_sample, image = step_and_image(x, output, row, **noise)
         self._step_index += 1
-        made = made.to(model_output.dtype)
+        prev_sample = prev_sample.to(model_output.dtype)
         if not return_dict:
-            return made, image
-        return EulerAncestralDiscreteSchedulerOutput(prev_sample=made, pred_original_sample=image)
+            return prev_sample, image
+        return EulerAncestralDiscreteSchedulerOutput(
+            prev_sample=prev_sample, pred_original_sample=image
+        )

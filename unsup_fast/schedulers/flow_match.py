@@ -19,10 +19,10 @@ from unsup_fast.schedulers._fused import (
     refuse_index,
     signature_of,
 )
-from unsup_fast.schedulers._sigmas import Walking
+from unsup_fast.schedulers._sigmas import Stepwise
 
 
-class FusedFlowMatchEulerDiscrete(Walking, FlowMatchEulerDiscreteScheduler):  # type: ignore[misc]
+class FusedFlowMatchEulerDiscrete(Stepwise, FlowMatchEulerDiscreteScheduler):  # type: ignore[misc]
     """`diffusers.FlowMatchEulerDiscreteScheduler` whose step is one pass; the options are its own.
 
     Where a gradient or ``per_token_timesteps`` is asked for, diffusers' own step runs.
@@ -43,7 +43,7 @@ class FusedFlowMatchEulerDiscrete(Walking, FlowMatchEulerDiscreteScheduler):  # 
 
     @signature_of(FlowMatchEulerDiscreteScheduler.set_timesteps)
     def set_timesteps(self, *args: Any, **options: Any) -> None:
-        """Choose timesteps and sigmas, as diffusers does, and make the table."""
+        """Set timesteps and sigmas, as diffusers does, and compute the table."""
         super().set_timesteps(*args, **options)
         self._prepare()
 
@@ -94,8 +94,8 @@ class FusedFlowMatchEulerDiscrete(Walking, FlowMatchEulerDiscreteScheduler):  # 
         s_churn, s_tmin, s_tmax, s_noise : float
             Without effect, as in diffusers.
         generator : torch.Generator or list of them, optional
-            With `stochastic_sampling`, whose noise to take; by default it is ours, from torch's
-            global seed.
+            With `stochastic_sampling`, the source of the noise; by default the kernel draws it,
+            from torch's global seed.
         per_token_timesteps : tensor, optional
             A timestep for each token, by diffusers' own step.
         return_dict : bool
@@ -130,11 +130,15 @@ class FusedFlowMatchEulerDiscrete(Walking, FlowMatchEulerDiscreteScheduler):  # 
             )
         row, table = step
         x, output = alike(sample, model_output)
-        given: dict[str, Any] = {}
+        options: dict[str, Any] = {}
         if self.config.stochastic_sampling:
-            given = self._drawn(x, generator, torch.float32)
+            options = self._drawn(x, generator, torch.float32)
         if table.direct:
-            given["history"] = (output,)
-        made = denoise(x, output, row, **given).to(model_output.dtype)
+            options["history"] = (output,)
+        prev_sample = denoise(x, output, row, **options).to(model_output.dtype)
         self._step_index += 1
-        return FlowMatchEulerDiscreteSchedulerOutput(prev_sample=made) if return_dict else (made,)
+        return (
+            FlowMatchEulerDiscreteSchedulerOutput(prev_sample=prev_sample)
+            if return_dict
+            else (prev_sample,)
+        )

@@ -16,10 +16,10 @@ from unsup_fast.schedulers._fused import (
     is_plain,
     signature_of,
 )
-from unsup_fast.schedulers._multistep import Remembering
+from unsup_fast.schedulers._multistep import Multistep
 
 
-class FusedUniPCMultistep(Remembering, UniPCMultistepScheduler):  # type: ignore[misc]
+class FusedUniPCMultistep(Multistep, UniPCMultistepScheduler):  # type: ignore[misc]
     """`diffusers.UniPCMultistepScheduler` whose step is one pass; the options are diffusers'.
 
     Where a gradient is asked for, with `solver_p`, and with a `solver_order` above 3, diffusers'
@@ -50,7 +50,7 @@ class FusedUniPCMultistep(Remembering, UniPCMultistepScheduler):  # type: ignore
 
     @signature_of(UniPCMultistepScheduler.set_timesteps)
     def set_timesteps(self, *args: Any, **options: Any) -> None:
-        """Choose timesteps and sigmas, as diffusers does, and make the table."""
+        """Set timesteps and sigmas, as diffusers does, and compute the table."""
         super().set_timesteps(*args, **options)
         self._prepare()
 
@@ -94,21 +94,21 @@ class FusedUniPCMultistep(Remembering, UniPCMultistepScheduler):  # type: ignore
             return super().step(model_output, timestep, sample, return_dict)
         row, table = step
         x, output = alike(sample, model_output)
-        kept, corrected = torch.empty_like(x), torch.empty_like(x)
-        made = denoise(
+        stored, corrected = torch.empty_like(x), torch.empty_like(x)
+        prev_sample = denoise(
             x,
             output,
             row,
             history=self._history(table, row),
             anchor=self.last_sample,
             threshold=self._threshold() if self.config.predict_x0 else None,
-            keep=kept,
+            keep=stored,
             anchor_out=corrected,
         ).to(sample.dtype)
-        self._remember(kept)
+        self._append(stored)
         self._look_back(timestep, corrected)
         self._step_index += 1
-        return SchedulerOutput(prev_sample=made) if return_dict else (made,)
+        return SchedulerOutput(prev_sample=prev_sample) if return_dict else (prev_sample,)
 
     def _look_back(self, timestep: Any, corrected: Any) -> None:
         """Leave what diffusers' own step would need next."""
