@@ -1,13 +1,13 @@
-"""Steps of samplers and the forward process beside their rivals.
+"""Steps of samplers and the forward process, against their rivals.
 
 Run by ``make bench`` or ``pytest benchmarks/bench_denoise.py --out results``; ``--device cuda``
 runs on a GPU. The rivals are diffusers' DDPMScheduler and DDIMScheduler, and the same formula in
-torch, plain and compiled, with its own noise. What draws no noise must agree to 1e-5; of what does,
-mean and variance of the noise must be right.
+torch, plain and compiled, with its own noise. Steps without noise must agree to 1e-5; in those
+with noise, its mean and variance must be right.
 
 `of_copy` is the bytes that a step has to read and write a second, as a share of the bytes that a
-copy of a tensor of this size reads and writes. "new" makes the results, "out" writes into tensors
-that are there.
+copy of a tensor of this size reads and writes. "new" allocates the results, "out" writes into
+existing tensors.
 """
 
 import functools
@@ -39,7 +39,7 @@ ALPHAS = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
 
 
 def coefficients(operation):
-    """x0 = a x + b eps, clipped in DDPM; the next sample c x + d x0 + e eps + f z."""
+    """Return a, ..., f of x0 = a x + b eps, and of the next sample c x + d x0 + e eps + f z."""
     now, before = ALPHAS[T].item(), ALPHAS[BEFORE].item()
     a, b = now**-0.5, -(((1 - now) / now) ** 0.5)
     if operation.startswith("DDIM"):
@@ -87,7 +87,7 @@ def scheduler_of(kind):
 
 
 def runner(library, operation, x, output):
-    """Return a function that makes the step."""
+    """Return a function that runs the step."""
     add, into = operation.startswith("add"), operation.endswith("out")
     times = torch.full((len(x),), T, device=x.device)
     if library == "diffusers":
@@ -124,7 +124,7 @@ def finish(device):
 
 @functools.cache
 def copy_rate(shape, device):
-    """Bytes that a copy reads and writes a second."""
+    """Return the bytes per second that a copy reads and writes."""
     one, two = (torch.zeros(shape, device=device) for _ in range(2))
     times = 1 if one.numel() > 1_000_000 else 200
     seconds = []
@@ -138,9 +138,9 @@ def copy_rate(shape, device):
     return 2 * one.nbytes / sorted(seconds)[4]
 
 
-def check(operation, made, x, output):
+def check(operation, result, x, output):
     if operation.startswith("add"):
-        z, x_t = made[1], made[0]
+        z, x_t = result[1], result[0]
         truth = ALPHAS[T].item() ** 0.5 * x + (1 - ALPHAS[T].item()) ** 0.5 * z
         torch.testing.assert_close(x_t, truth, rtol=1e-5, atol=1e-5)
     else:
@@ -148,9 +148,9 @@ def check(operation, made, x, output):
         x0 = a * x.double() + b * output.double()
         truth = c * x.double() + d * (x0.clamp(-1, 1) if f else x0) + e * output.double()
         if f == 0:
-            torch.testing.assert_close(made.double(), truth, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(result.double(), truth, rtol=1e-5, atol=1e-5)
             return
-        z = (made.double() - truth) / f
+        z = (result.double() - truth) / f
     limit = 6 / z.numel() ** 0.5
     assert abs(z.mean()) < limit
     assert abs(z.double().square().mean() - 1) < 1.5 * limit
@@ -161,7 +161,7 @@ def check(operation, made, x, output):
 def test_step(benchmark, request, case, library):
     operation, shape = CASES[case]
     if library != "unsup_fast" and operation.endswith("out"):
-        pytest.skip("makes its results")
+        pytest.skip("allocates its results")
     device = request.config.getoption("--device")
     generator = torch.Generator().manual_seed(0)
     x, output = (torch.randn(shape, generator=generator).to(device) for _ in range(2))
@@ -170,9 +170,9 @@ def test_step(benchmark, request, case, library):
         check(operation, step(), x, output)
 
         def run():
-            found = step()
+            result = step()
             finish(device)
-            return found
+            return result
 
         small = x.numel() < 1_000_000
         rounds = request.config.getoption("--rounds")

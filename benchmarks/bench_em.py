@@ -1,7 +1,7 @@
-"""Gaussian mixtures beside their rivals: the same rows, the same start, ten iterations.
+"""Gaussian mixtures against their rivals: the same rows, the same start, ten iterations.
 
 Run by ``make bench`` or ``pytest benchmarks/bench_em.py --out results``.
-Weights, means and precisions to start from are given, so nothing is drawn. Each library must end
+Initial weights, means and precisions are passed, so nothing is drawn. Each library must end
 at the same mean log-likelihood: to 1e-4 of it in float32, in which the rivals sum, to 1e-9 in
 float64. torch is plain EM by matrix products, a component at a time. scikit-learn-intelex has no
 GaussianMixture; daal4py, its lower layer, has EM, adds nothing to the covariances, and so may be
@@ -9,7 +9,7 @@ off by 1e-6.
 
 `gflops` counts what a mixture needs: D (D + 1) multiply-adds a row and component with full
 covariances (half of the products for the densities, half for the moments), 4 D with diagonal ones.
-`extra_mb` is how far a fit raises the memory of the process beyond the rows.
+`extra_mb` is the memory that a fit takes beyond that of the rows.
 """
 
 import functools
@@ -53,7 +53,7 @@ def data(case):
 
 
 def start(case):
-    """Weights [K], means [K, D] and precisions to start from.
+    """Return initial weights [K], means [K, D] and precisions.
 
     Means are near the centres: from rows as means, 64 x 64 leaves components with less than 64
     rows, and scikit-learn and torch then end with an error in float32.
@@ -66,7 +66,7 @@ def start(case):
 
 @functools.lru_cache
 def gemm_rate(dtype):
-    """GFLOP/s of gemm on 3000 x 3000 matrices."""
+    """Return the GFLOP/s of gemm on 3000 x 3000 matrices."""
     gemm = scipy.linalg.blas.sgemm if dtype == np.float32 else scipy.linalg.blas.dgemm
     a = np.asfortranarray(np.random.default_rng(0).random((3000, 3000)).astype(dtype))
     seconds = []
@@ -136,16 +136,16 @@ def of_daal4py(X, kind, weights, means, precisions):
     covariances = list(np.linalg.inv(precisions) if kind == "full" else 1 / precisions[:, None])
     weights, left = weights[None], ITERATIONS
     while left:  # it stops where the likelihood does not rise
-        found = em_gmm(
+        result = em_gmm(
             len(means),
             fptype="float" if X.dtype == np.float32 else "double",
             maxIterations=left,
             accuracyThreshold=0.0,
             covarianceStorage="full" if kind == "full" else "diagonal",
         ).compute(X, weights, means, covariances)
-        weights, means, covariances = found.weights, found.means, found.covariances
-        left -= int(found.nIterations[0, 0])
-    return float(found.goalFunction[0, 0]) / len(X)
+        weights, means, covariances = result.weights, result.means, result.covariances
+        left -= int(result.nIterations[0, 0])
+    return float(result.goalFunction[0, 0]) / len(X)
 
 
 FITTERS = {
@@ -158,7 +158,7 @@ FITTERS = {
 
 @functools.lru_cache
 def expected(case):
-    """Mean log-likelihood that the last iteration starts from, by our float64."""
+    """Return the mean log-likelihood before the last iteration, by our float64."""
     _, _, _, kind, _ = CASES[case]
     arrays = (array.astype(np.float64) for array in (data(case), *start(case)))
     X, *parameters = arrays
@@ -176,7 +176,7 @@ def test_fit(benchmark, request, raised, case, library):
     fit(X[: 100 * k], kind, *parameters)  # threads are started, code is loaded
     extra = raised(lambda: fit(X, kind, *parameters)) if own else float("nan")
     rounds = request.config.getoption("--rounds") if own else 1
-    run = fit if own else functools.partial(_measured, raised, fit, found := [])
+    run = fit if own else functools.partial(_measured, raised, fit, memory := [])
     bound = benchmark.pedantic(run, (X, kind, *parameters), rounds=rounds)
     near = 1e-4 if dtype == np.float32 else 1e-6 if library == "daal4py" else 1e-9
     assert bound == pytest.approx(expected(case), rel=near)
@@ -193,14 +193,14 @@ def test_fit(benchmark, request, raised, case, library):
             "of_sgemm": rate / gemm,
             "gemm_gflops": gemm,
             "lower_bound": bound,
-            "extra_mb": extra if own else found[0],
+            "extra_mb": extra if own else memory[0],
         }
     )
     benchmark.extra_info["of_sgemm"] = rate / gemm
 
 
-def _measured(raised, fit, found, *arguments):
-    """Run a fit, and append what memory it took: slow rivals are run once."""
+def _measured(raised, fit, memory, *arguments):
+    """Run a fit and append the memory that it took; slow rivals are run once."""
     bounds = []
-    found.append(raised(lambda: bounds.append(fit(*arguments))))
+    memory.append(raised(lambda: bounds.append(fit(*arguments))))
     return bounds[0]

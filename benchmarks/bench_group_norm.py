@@ -1,4 +1,4 @@
-"""Group norm, modulation and SiLU of a diffusion U-Net beside torch's.
+"""Group norm, modulation and SiLU of a diffusion U-Net, against torch's.
 
 Run by ``make bench`` or ``pytest benchmarks/bench_group_norm.py --out results``. The rival is
 torch's group_norm, addcmul and silu on the same channels-last images, eagerly and compiled
@@ -46,13 +46,13 @@ def ours(x, weight, bias, scale, shift, backend=None):
     return group_norm(x, x.shape[1] // GROUP, **more, silu=True, backend=backend)
 
 
-def given(shape, dtype):
-    """Return images, and what they are modulated by, of the types that autocast gives."""
+def inputs(shape, dtype):
+    """Return images, weight, bias, scale and shift, of the types under autocast."""
     generator = torch.Generator().manual_seed(0)
     sizes = (shape, shape[1:2], shape[1:2], shape[:2], shape[:2])
-    made = [torch.randn(size, generator=generator) for size in sizes]
-    x = made[0].to(dtype, memory_format=torch.channels_last)
-    return [x, made[1], made[2], made[3].to(dtype), made[4].to(dtype)]
+    tensors = [torch.randn(size, generator=generator) for size in sizes]
+    x = tensors[0].to(dtype, memory_format=torch.channels_last)
+    return [x, tensors[1], tensors[2], tensors[3].to(dtype), tensors[4].to(dtype)]
 
 
 def runner(what, function, tensors, of_out):
@@ -84,7 +84,7 @@ def copy_rate(shape, dtype):
 @pytest.mark.parametrize("case", CASES)
 def test_group_norm(benchmark, request, case, library):
     what, shape, dtype = CASES[case]
-    tensors = given(shape, dtype)
+    tensors = inputs(shape, dtype)
     of_out = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     of_out = of_out.to(dtype, memory_format=torch.channels_last)
     function = ours if library == "unsup_fast" else torchs
@@ -95,8 +95,8 @@ def test_group_norm(benchmark, request, case, library):
     run = runner(what, function, tensors, of_out)
     wide = [tensor.double() for tensor in tensors]
     truth = runner(what, functools.partial(ours, backend="ref"), wide, of_out.double())()
-    for found, value in zip(run(), truth, strict=True):
-        assert (found - value).abs().max() <= BOUNDS[dtype] * value.abs().max()
+    for actual, value in zip(run(), truth, strict=True):
+        assert (actual - value).abs().max() <= BOUNDS[dtype] * value.abs().max()
     rounds = request.config.getoption("--rounds")
     benchmark.pedantic(run, rounds=rounds, iterations=10, warmup_rounds=1)
     stats = benchmark.stats.stats

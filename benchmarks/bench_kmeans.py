@@ -1,20 +1,20 @@
-"""k-means beside its rivals: same rows, same initial centroids, same number of iterations.
+"""k-means against its rivals: same rows, same initial centroids, same number of iterations.
 
 Run by ``make bench`` or ``pytest benchmarks/bench_kmeans.py --out results --mnist mnist.npz
 --sentences sentences.npy``.
-Each library is timed on a whole fit from given rows; `assign` alone is timed as one dense
-iteration (labels, sums, inertia). Exact libraries must reach the same inertia to 1e-5 (one case
-apart); superkmeans, which takes no initial centroids and prunes by probability, to 10 %. faiss is
-timed without the search that would give labels, so it does a pass less than the others.
+Each library is timed on a whole fit from initial rows; `assign` alone is timed as one dense
+iteration (labels, sums, inertia). Exact libraries must end at the same inertia to 1e-5 (except in
+two cases); superkmeans, which takes no initial centroids and prunes by probability, to 10 %. faiss
+is timed without the search for labels, so it does a pass less than the others.
 Mini-batches are the same rows in the same order for both libraries; their inertia may differ by
-1e-3, as a row between two centroids sends float32 runs different ways.
+1e-3, as float32 runs diverge at a row between two centroids.
 
-A fit with defaults, seeding and convergence included, is timed once beside scikit-learn's; from the
-same random_state the two go different ways, so only its inertia must not be more than 0.1 % above
-(1 % for 100 clusters, where runs end farther apart).
+A fit with defaults, seeding and convergence included, is timed against one of scikit-learn's. From
+the same random_state the two diverge, so only its inertia must not be more than 0.1 % above (1 %
+for 100 clusters, where the ends of runs differ more).
 
-Seeding is timed beside scikit-learn's, once. Both draw in one order, but scikit-learn sums float32
-in float32, which sends it to other rows after the first ones; so the potentials, computed in
+Seeding is timed against one run of scikit-learn's. Both draw in one order, but scikit-learn sums
+float32 in float32, so it chooses other rows after the first ones; so the potentials, computed in
 float64, must agree to 5 %, and on a sample of the rows in float64 the indices must be the same.
 """
 
@@ -53,8 +53,8 @@ ITERATIONS = [
     "MNIST, k=1000",
 ]
 # Exact libraries round differently. In the first case a row has two centroids whose squared
-# distances differ by 2e-7 of themselves in the first pass, which sends the runs ways that end 4e-4
-# apart; in the second, scikit-learn's run ends 4e-5 above the others.
+# distances differ by 2e-7 of themselves in the first pass, and the diverging runs end with a
+# difference of 4e-4; in the second, scikit-learn's run ends 4e-5 above the others.
 TOLERANCE = {"100k x 128, k=1024": 1e-3, "sentences, k=1000": 1e-4}
 SEEDS = ["1M x 16, k=64", "200k x 64, k=256", "MNIST, k=1000"]
 EXACT = {"unsup_fast", "scikit-learn", "sklearnex", "faiss"}
@@ -85,7 +85,7 @@ def files(request):
 
 @functools.lru_cache
 def sgemm_rate(case):
-    """GFLOP/s of the BLAS at hand on 4096 x 4096 matrices, the best of six, before each case."""
+    """Return the GFLOP/s of NumPy's BLAS on 4096 x 4096 matrices, the best of six."""
     import time
 
     a = np.asfortranarray(np.random.default_rng(0).random((4096, 4096), dtype=np.float32))
@@ -98,7 +98,7 @@ def sgemm_rate(case):
 
 
 def inertia(X, centers):
-    """Brute force in float64, a block at a time."""
+    """Return the inertia by brute force in float64, a block at a time."""
     total, c = 0.0, centers.astype(np.float64)
     c = c - X.mean(axis=0, dtype=np.float64)
     for i in range(0, len(X), 5000):
@@ -190,19 +190,19 @@ def test_fit(benchmark, request, case, library):
     if library != "unsup_fast":
         pytest.importorskip({"scikit-learn": "sklearn"}.get(library, library))
     if library == "superkmeans" and d < 16:
-        pytest.skip("superkmeans is made for high-dimensional rows")
+        pytest.skip("superkmeans is for high-dimensional rows")
     X, centers = data(case, *files(request))
     sgemm_rate(case)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = benchmark.pedantic(
+        fitted = benchmark.pedantic(
             FITTERS[library],
             (X, centers, iterations),
             rounds=request.config.getoption("--rounds"),
             # What takes ten seconds needs no warming up.
             warmup_rounds=int(library == "unsup_fast" or n * d * k < 1e10),
         )
-    quality = inertia(X, found)
+    quality = inertia(X, fitted)
     if library in EXACT:
         assert quality == pytest.approx(
             reference.setdefault(case, quality), rel=TOLERANCE.get(case, 1e-5)

@@ -1,9 +1,9 @@
-"""k-means on a GPU beside its rivals: same rows, same initial centroids, same iterations.
+"""k-means on a GPU against its rivals: same rows, same initial centroids, same iterations.
 
 Run by ``make bench ARGS="--device cuda"`` on a machine with a CUDA GPU, with the extra bench-gpu.
-Each library is timed on a whole fit of float32 rows that are on the device, from given centroids;
+Each library is timed on a whole fit of float32 rows on the device, from the same centroids;
 `assign` alone on one iteration of a fit. Ours must label sampled rows as float64 does, up to the
-promised bound, and reach an inertia no more than 1e-3 above the best; what rivals miss is recorded.
+promised bound, and end at an inertia at most 1e-3 above the best; errors of rivals are recorded.
 """
 
 import functools
@@ -41,7 +41,7 @@ def data(case):
 
 @functools.lru_cache
 def matmul_rate():
-    """TFLOP/s of torch's bfloat16 matrix product of side 8192, the best of ten."""
+    """Return the TFLOP/s of torch's bfloat16 matrix product of side 8192, the best of ten."""
     a = torch.randn((8192, 8192), device="cuda", dtype=torch.bfloat16)
     seconds = []
     for _ in range(10):
@@ -55,7 +55,7 @@ def matmul_rate():
 
 
 def squared(x, centers):
-    """Squared distances [B, K] in float64, about the first centroid."""
+    """Return squared distances [B, K] in float64, about the first centroid."""
     x, c = x.double() - centers[0].double(), centers.double() - centers[0].double()
     return (x**2).sum(1)[:, None] - 2 * x @ c.T + (c**2).sum(1)
 
@@ -66,7 +66,7 @@ def inertia(X, centers):
 
 
 def wrong_labels(X, centers, labels):
-    """Share of sampled rows whose label is not the nearest by more than float32 can tell."""
+    """Return the share of sampled rows whose label is wrong by more than float32's error."""
     rows = torch.linspace(0, len(X) - 1, SAMPLE, device=X.device).long()
     distances = squared(X[rows], centers)
     excess = distances.gather(1, labels[rows].long()[:, None])[:, 0] - distances.amin(1)
@@ -83,19 +83,19 @@ def fit_unsup_fast(X, centers, iterations):
 def fit_flash_kmeans(X, centers, iterations):
     from flash_kmeans import batch_kmeans_Euclid
 
-    labels, found, _ = batch_kmeans_Euclid(
+    labels, centroids, _ = batch_kmeans_Euclid(
         X[None], len(centers), max_iters=iterations, tol=-1.0, init_centroids=centers[None].clone()
     )
-    return labels[0], found[0]
+    return labels[0], centroids[0]
 
 
 def fit_flashlib(X, centers, iterations):
     from flashlib import flash_kmeans
 
-    labels, found, _ = flash_kmeans(
+    labels, centroids, _ = flash_kmeans(
         X, len(centers), max_iters=iterations, tol=-1.0, init_centroids=centers.clone()
     )
-    return labels, found
+    return labels, centroids
 
 
 FITTERS = {
@@ -111,12 +111,12 @@ def finished(fit, *arguments):
     return result
 
 
-def record(request, benchmark, case, library, flop, **found):
+def record(request, benchmark, case, library, flop, **quality):
     stats = benchmark.stats.stats
     rate = flop / stats.median / 1e12
     row = {"case": case, "library": library, "stats": stats, "tflops": rate}
     row |= {"of_matmul": rate / matmul_rate(), "matmul_tflops": matmul_rate()}
-    request.config.rows.append(row | {"inertia": "", "wrong_labels": ""} | found)
+    request.config.rows.append(row | {"inertia": "", "wrong_labels": ""} | quality)
 
 
 @pytest.mark.parametrize("library", FITTERS)
@@ -125,13 +125,13 @@ def test_fit(benchmark, request, case, library):
     pytest.importorskip(library)
     n, d, k, iterations = FITS[case]
     X, centers = data(case)
-    labels, found = benchmark.pedantic(
+    labels, fitted = benchmark.pedantic(
         finished,
         (FITTERS[library], X, centers, iterations),
         rounds=request.config.getoption("--rounds"),
         warmup_rounds=1,
     )
-    quality, wrong = inertia(X, found), wrong_labels(X, found, labels)
+    quality, wrong = inertia(X, fitted), wrong_labels(X, fitted, labels)
     best[case] = min(quality, best.get(case, quality))
     if library == "unsup_fast":
         assert wrong == 0
@@ -151,9 +151,9 @@ def test_iteration(benchmark, request, case):
     kept = Kept(X, centers, None, shift, True)
     labels = torch.full((n,), -1, dtype=torch.int32, device="cuda")
     run = functools.partial(assign, X, centers, shift=shift, labels=labels, kept=kept)
-    found = benchmark.pedantic(
+    result = benchmark.pedantic(
         finished, (run,), rounds=3 * request.config.getoption("--rounds"), warmup_rounds=1
     )
-    assert wrong_labels(X, centers, found.labels) == 0
+    assert wrong_labels(X, centers, result.labels) == 0
     name = f"one iteration of {case}"
-    record(request, benchmark, name, "unsup_fast", 2 * n * d * k, inertia=float(found.inertia))
+    record(request, benchmark, name, "unsup_fast", 2 * n * d * k, inertia=float(result.inertia))

@@ -1,13 +1,13 @@
-"""PCA beside its rivals: the same rows, a whole fit.
+"""PCA against its rivals: the same rows, a whole fit.
 
 Run by ``make bench`` or ``pytest benchmarks/bench_pca.py --out results --mnist mnist.npz``.
-Each library must find axes that hold as much of the float64 covariance's variance as its leading
-eigenvectors: to 1e-6 of it, torch.pca_lowrank, which is random, to 5 %. Ours must name the variance
-of each axis to 1e-5 in float32 and 1e-10 in float64. scikit-learn's IncrementalPCA forgets what
-lies off the leading axes after each batch, so it may lose 1 %.
+Each library's axes must hold as much of the float64 covariance's variance as its leading
+eigenvectors: to 1e-6 of it, torch.pca_lowrank, which is random, to 5 %. Our variance of each axis
+must agree to 1e-5 in float32 and 1e-10 in float64. scikit-learn's IncrementalPCA drops the
+variance off the leading axes after each batch, so it may lose 1 %.
 
-A fit is compared with the BLAS at hand: sgemm or dgemm at its best, and ssyrk or dsyrk on the same
-rows, counting half of the products. `extra_mb` is how far a fit raises the memory of the process.
+A fit is compared with SciPy's BLAS: sgemm or dgemm at its best, and ssyrk or dsyrk on the same
+rows, counting half of the products. `extra_mb` is the memory that a fit takes.
 """
 
 import functools
@@ -50,7 +50,7 @@ def data(case, mnist=None):
 
 @functools.lru_cache
 def truth(case, mnist):
-    """Covariance [D, D] and eigenvalues, by brute force in float64."""
+    """Return the covariance [D, D] and eigenvalues, by brute force in float64."""
     X = data(case, mnist)
     mean, products = X.mean(axis=0, dtype=np.float64), 0.0
     for i in range(0, len(X), 10_000):
@@ -71,7 +71,7 @@ def fastest(run, rounds=3):
 
 @functools.lru_cache
 def blas_rates(case, mnist):
-    """GFLOP/s of gemm on 3000 x 3000 matrices, and of syrk on the rows."""
+    """Return the GFLOP/s of gemm on 3000 x 3000 matrices, and of syrk on the rows."""
     X = data(case, mnist)
     n, d = X.shape
     letter = "s" if X.dtype == np.float32 else "d"
@@ -123,7 +123,7 @@ FITTERS = {
 
 
 def lost(axes, case, mnist):
-    """Share of the leading variance that the axes miss."""
+    """Return the share of the leading variance that the axes miss."""
     S, values = truth(case, mnist)
     q = np.linalg.qr(np.asarray(axes, dtype=np.float64).T)[0]  # [D, k]
     return 1 - np.einsum("jk,jk->", q, S @ q) / values[: q.shape[1]].sum()
@@ -182,9 +182,9 @@ def test_covariance(benchmark, request, case):
     X = data(case, mnist)
     blas_rates(case, mnist)
     rounds = request.config.getoption("--rounds")
-    found = benchmark.pedantic(covariance, (X,), rounds=rounds, warmup_rounds=1)
+    result = benchmark.pedantic(covariance, (X,), rounds=rounds, warmup_rounds=1)
     S = truth(case, mnist)[0]
-    np.testing.assert_allclose(found.scatter / (len(X) - 1), S, atol=1e-6 * S.max())
+    np.testing.assert_allclose(result.scatter / (len(X) - 1), S, atol=1e-6 * S.max())
     record(request, benchmark, case, f"covariance of {case}", "unsup_fast", 0.0, float("nan"))
 
 

@@ -1,7 +1,7 @@
-"""Standard normals beside their rivals, which have to draw as many of the same type.
+"""Standard normals against rivals, which have to draw as many of the same type.
 
 Run by ``make bench`` or ``pytest benchmarks/bench_randn.py --out results``; ``--device cuda`` draws
-on a GPU. "new" makes the array or tensor, "out" fills one that is there. Each result is checked:
+on a GPU. "new" allocates the array or tensor, "out" fills an existing one. Each result is checked:
 mean, variance and fourth moment, ours also against the reference in its first and last numbers.
 
 `ns` is nanoseconds a number; `of_copy` is the bytes written a second as a share of the bytes that a
@@ -52,7 +52,7 @@ def drawer(library, shape, dtype, how, device):
 
 @functools.lru_cache
 def copy_rate(count, dtype, device):
-    """Bytes that a copy reads and writes a second."""
+    """Return the bytes per second that a copy reads and writes."""
     one, two = (torch.zeros(count, dtype=dtype, device=device) for _ in range(2))
     seconds = []
     for _ in range(7):
@@ -93,9 +93,9 @@ def test_draw(benchmark, request, case, library):
     check(library, draw(), dtype)  # code is loaded, threads are started
 
     def run():
-        found = draw()
+        normals = draw()
         finish(device)
-        return found
+        return normals
 
     small = np.prod(shape) < 1_000_000
     rounds = request.config.getoption("--rounds")

@@ -1,7 +1,7 @@
-"""Sampling and training of a diffusion model, end to end, beside diffusers and plain torch.
+"""Sampling and training of a diffusion model, end to end, against diffusers and plain torch.
 
 Run by ``make bench`` or ``pytest benchmarks/bench_sampling.py --out results``; ``--device cuda``
-runs on a GPU, ``--model RUN`` samples from a trained model in place of drawn weights, ``--mnist``
+runs on a GPU, ``--model RUN`` samples from a trained model instead of drawn weights, ``--mnist``
 trains on real images. The network is the small U-Net at patch 2, of 28 x 28 pixels.
 
 Sampling: 64 images in 50 DDIM steps, from noise to bytes. The rival is diffusers' DDIMPipeline
@@ -47,7 +47,7 @@ RATE, EMA = 1e-3, 0.999
 
 
 def torchs(norm, x, scale=None, shift=None):
-    """Norm, modulation and SiLU by torch."""
+    """Return norm, modulation and SiLU by torch."""
     h = norm(x)
     if scale is not None:
         h = torch.addcmul(shift[:, :, None, None], h, 1 + scale[:, :, None, None])
@@ -73,7 +73,7 @@ def finish(device):
 
 
 def model_of(folder, device):
-    """Return a model: one that was trained, or one whose weights are all drawn."""
+    """Return a trained model, or one whose weights are all drawn."""
     if folder is not None:
         return diffusion.load(folder, device=device)
     model = diffusion.Diffusion.build(CONFIG)
@@ -99,7 +99,7 @@ class Wrapped(torch.nn.Module):
         self.call = torch.compile(network) if form == "compiled" else network
 
     def forward(self, x, time):
-        """Return what the network says, as diffusers takes it."""
+        """Return the output of the network in diffusers' form."""
         if self.form != "diffusers":
             x = x.contiguous(memory_format=torch.channels_last)
         with autocast(self.form, self.device.type):
@@ -122,12 +122,12 @@ def pipeline_of(model, form, device):
 
 
 def sampler_of(model, library, device, monkeypatch):
-    """Return sample(), which gives bytes [N, H, W], and the network that it calls."""
+    """Return sample(), which returns bytes [N, H, W], and the network that it calls."""
     name, _, form = library.partition(" ")
     if name == "unsup_fast":
 
         def ours():
-            made = model.sample(
+            samples = model.sample(
                 N,
                 sampler="ddim",
                 steps=STEPS,
@@ -136,7 +136,7 @@ def sampler_of(model, library, device, monkeypatch):
                 batch_size=N,
                 precision=form or "auto",
             )
-            return np.asarray(pictures.to_bytes(made))[:, 0]
+            return np.asarray(pictures.to_bytes(samples))[:, 0]
 
         return ours, model.network
     from diffusers.pipelines.ddim import pipeline_ddim
@@ -153,13 +153,13 @@ def sampler_of(model, library, device, monkeypatch):
 
     def theirs():
         with norms_by_torch():
-            made = pipeline(
+            samples = pipeline(
                 batch_size=N,
                 num_inference_steps=STEPS,
                 use_clipped_model_output=True,  # as ours: eps follows from the clipped image
                 output_type="np",
             )
-        return (made.images[..., 0] * 255).round().astype(np.uint8)
+        return (samples.images[..., 0] * 255).round().astype(np.uint8)
 
     return theirs, pipeline.unet
 
@@ -185,7 +185,7 @@ def share_outside(sample, network, precision, device):
     finally:
         for hook in hooks:
             hook.remove()
-    if not inside:  # the whole loop was a graph, which calls nothing
+    if not inside:  # the whole loop was a CUDA graph, which calls no module
         return 1 - STEPS * graphed(network, precision, device) / whole
     return 1 - sum(inside) / whole
 
@@ -269,16 +269,16 @@ def test_sampling(benchmark, request, monkeypatch, case, library):
     model = model_of(request.config.getoption("--model"), device)
     sample, network = sampler_of(model, library, device, monkeypatch)
     truth = sampler_of(model, "unsup_fast float32", device, monkeypatch)[0]()
-    apart = (sample().astype(float) - truth) / 127.5
+    difference = (sample().astype(float) - truth) / 127.5
     if library in ("unsup_fast float32", "diffusers"):
-        assert abs(apart).max() < 1e-3 + 1 / 127.5  # and a byte's rounding
-    assert np.sqrt((apart**2).mean()) < 0.05
+        assert abs(difference).max() < 1e-3 + 1 / 127.5  # and a byte's rounding
+    assert np.sqrt((difference**2).mean()) < 0.05
     assert truth.std() > 10
 
     def run():
-        found = sample()
+        samples = sample()
         finish(device)
-        return found
+        return samples
 
     rounds = request.config.getoption("--rounds")
     benchmark.pedantic(run, rounds=rounds, warmup_rounds=1)
@@ -288,7 +288,7 @@ def test_sampling(benchmark, request, monkeypatch, case, library):
 
 
 def images_of(path):
-    """Return bytes [N, 1, 28, 28] and labels: MNIST, or digits of scikit-learn made larger."""
+    """Return bytes [N, 1, 28, 28] and labels: MNIST, or enlarged digits of scikit-learn."""
     if path is not None:
         with np.load(path) as file:
             return file["x_train"][:, None], file["y_train"]
@@ -298,11 +298,11 @@ def images_of(path):
 
 
 def plain_loop(images, labels, form, device):
-    """Train as one would by hand, and return the losses."""
+    """Train in a plain loop of torch, and return the losses."""
     layout = torch.channels_last if form == "bfloat16" else torch.contiguous_format
     network = diffusion.Diffusion.build(CONFIG).network.to(device, memory_format=layout).train()
     average = copy.deepcopy(network)
-    optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.0, fused=True)
+    optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.0, fused=True)
     objective = CONFIG.levels()
     images, labels = torch.from_numpy(images), torch.from_numpy(labels).long()
     losses = []
@@ -314,10 +314,10 @@ def plain_loop(images, labels, form, device):
                 network, x, labels[rows].to(device), objective,
                 levels=draw_levels(objective, BATCH, None), seed=spread_seed(step, BATCH),
             )  # fmt: skip
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         value.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
+        optimizer.step()
         with torch.no_grad():
             torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - EMA)
         losses.append(value.item())

@@ -1,13 +1,13 @@
-"""KID, and precision, recall, density and coverage, beside what others compute them with.
+"""KID, and precision, recall, density and coverage, against other packages' algorithms.
 
-Run by ``make bench`` or ``pytest benchmarks/bench_scores.py --out results``. The features are made
-up: 2048 of them, float32, half of them zero, of 60 causes and noise. Rivals are written here as the
-packages have them: KID as products of whole subsets in float64 NumPy, PRDC as matrices of all
+Run by ``make bench`` or ``pytest benchmarks/bench_scores.py --out results``. The features are
+synthetic: 2048 of them, float32, half of them zero, of 60 causes and noise. Rivals are written here
+as in the packages: KID as products of whole subsets in float64 NumPy, PRDC as matrices of all
 distances by scikit-learn. Ours must equal the rival's on float64 rows: to 1e-9 for KID, and to the
-last digit for PRDC. On float32 rows scikit-learn keeps distances in float32, which decides some
-near ties the other way, so that its shares may be off by 0.001.
+last digit for PRDC. On float32 rows scikit-learn stores distances in float32, which decides
+some near ties differently, so its shares may be off by 0.001.
 
-`gflops` counts the products that the definition asks for: all three matrices of pairs in full, for
+`gflops` counts the products of the definition: all three matrices of pairs in full, for
 each subset. Ours uses that two of them are symmetric, and that subsets overlap, so its share of
 sgemm (`of_sgemm`, at its best on 3000 x 3000) may exceed 1.
 """
@@ -37,8 +37,8 @@ def data(n):
         rng = np.random.default_rng(seed)
         causes = 0.1 * np.random.default_rng(9).normal(size=(60, D))
         noise = 0.2 * rng.normal(size=(n, D))
-        found = scale * np.maximum(rng.normal(size=(n, 60)) @ causes + noise + 0.1, 0)
-        return found.astype(np.float32)
+        rows = scale * np.maximum(rng.normal(size=(n, 60)) @ causes + noise + 0.1, 0)
+        return rows.astype(np.float32)
 
     return features(1, 1.0), features(2, 1.02)
 
@@ -68,8 +68,8 @@ def kid_by_numpy(X, Y):
 
 def prdc_by_sklearn(X, Y):
     def radii(A):
-        apart = pairwise_distances(A)
-        return np.partition(apart, K, axis=1)[:, K]
+        distances = pairwise_distances(A)
+        return np.partition(distances, K, axis=1)[:, K]
 
     of_x, of_y = radii(X), radii(Y)
     between = pairwise_distances(X, Y)
@@ -104,11 +104,11 @@ def test_score(benchmark, request, case, library):
     X, Y = data(n)
     rate, expected = sgemm_rate(), truth(case)
     rounds = request.config.getoption("--rounds") if library == "unsup_fast" else 1
-    found = benchmark.pedantic(RIVALS[score, library], (X, Y), rounds=rounds)
+    actual = benchmark.pedantic(RIVALS[score, library], (X, Y), rounds=rounds)
     if library == "scikit-learn":
-        np.testing.assert_allclose(found, expected, atol=1e-3)
+        np.testing.assert_allclose(actual, expected, atol=1e-3)
     else:
-        np.testing.assert_allclose(found, expected, rtol=1e-9 if score == "kid" else 1e-14)
+        np.testing.assert_allclose(actual, expected, rtol=1e-9 if score == "kid" else 1e-14)
     stats = benchmark.stats.stats
     pairs = SUBSETS * SIZE**2 if score == "kid" else n**2
     gflops = 3 * pairs * 2 * D / stats.median / 1e9

@@ -1,4 +1,4 @@
-"""The trace of (S1 S2)^(1/2) beside its rivals: the same covariances, in float64.
+"""The trace of (S1 S2)^(1/2) against its rivals: the same covariances, in float64.
 
 Run by ``make bench`` or ``pytest benchmarks/bench_sqrtm.py --out results``. Rivals are what others
 compute the Frechet distance by: scipy.linalg.sqrtm of the product (pytorch-fid, clean-fid), its
@@ -27,18 +27,18 @@ CASES = {  # name: samples of each side, dimensions
 
 @functools.lru_cache(maxsize=1)
 def data(case):
-    """Factors and covariances of two sides whose spectra fall by four orders of magnitude."""
+    """Return factors and covariances of two sides; spectra fall by four orders of magnitude."""
     n, d = CASES[case]
     rng = np.random.default_rng(0)
-    found = []
+    factors = []
     for _ in range(2):
         falling = np.exp(-9 * np.arange(d) / d)
         axes = np.linalg.qr(rng.normal(size=(d, d)))[0] * np.sqrt(falling)[:, None]
         X = rng.normal(size=(n, d)) @ axes
         X -= X.mean(axis=0)
         X /= np.sqrt(n - 1)
-        found.append(X)
-    A, B = found
+        factors.append(X)
+    A, B = factors
     return A, B, A.T @ A, B.T @ B
 
 
@@ -98,9 +98,9 @@ def on_the_gpu(dtype, tol):
     import torch
 
     def find(A, B, S1, S2):
-        found = trace_sqrtm(S1, S2, tol=tol)
+        trace = trace_sqrtm(S1, S2, tol=tol)
         torch.cuda.synchronize()
-        return found.item()
+        return trace.item()
 
     find.dtype = dtype
     return find
@@ -109,9 +109,9 @@ def on_the_gpu(dtype, tol):
 def eigenvalues_on_the_gpu(A, B, S1, S2):
     import torch
 
-    found = torch.linalg.eigvals(S1 @ S2).sqrt().real.sum()
+    trace = torch.linalg.eigvals(S1 @ S2).sqrt().real.sum()
     torch.cuda.synchronize()
-    return found.item()
+    return trace.item()
 
 
 eigenvalues_on_the_gpu.dtype = "float64"
@@ -156,8 +156,8 @@ def test_trace(benchmark, request, case, library):
     values = on_device(data(case), find.dtype) if on_cuda else data(case)
     own = library.startswith("unsup_fast")
     rounds = request.config.getoption("--rounds") if own or on_cuda else 1
-    found = benchmark.pedantic(find, values, rounds=rounds, warmup_rounds=int(own or on_cuda))
-    wrong = abs(found / truth(case) - 1)
+    trace = benchmark.pedantic(find, values, rounds=rounds, warmup_rounds=int(own or on_cuda))
+    wrong = abs(trace / truth(case) - 1)
     bound = {"unsup_fast, float32": 1e-3}.get(name, 1e-6 if on_cuda else 1e-10) if own else 1e-4
     record(request, benchmark, case, name, wrong)
     assert wrong < bound

@@ -1,20 +1,20 @@
-"""Whether a diffusion model's digits are digits: a classifier that never saw one of them says so.
+"""Check a diffusion model's digits by a classifier that was not trained on any of them.
 
     python benchmarks/check_mnist.py --mnist mnist.npz --run RUN --out OUT
 
 draws samples of the model in RUN, as many of each digit (as `unsup-fast diffusion sample` does) and
 of "any class", and has them read by a small convolutional network that was trained on real images
-alone (kept in --classifier, so that it is trained once). OUT gets `check.json`, a grid of samples,
-and a grid of samples each beside the training image next to it. The exit status is 0 if, of the
-samples of told digits, at least 90 % are read with a probability of at least 0.9, at least 90 % as
-the digit that was asked for, and each digit in 5 % to 16 %.
+alone (saved in --classifier, so that it is trained once). OUT gets `check.json`, a grid of samples,
+and a grid of samples and their nearest training images. The exit status is 0 if, of the samples of
+requested digits, at least 90 % are read with a probability of at least 0.9, at least 90 % as the
+digit that was requested, and each digit in 5 % to 16 %.
 
-The probabilities are calibrated: divided by a temperature, which 5,000 training images held out
-choose (Guo et al. 2017). What they are worth is measured beside: the same classifier reads the test
-images, samples of one Gaussian fitted to all training images, and means of two test images.
+The probabilities are calibrated: logits are divided by a temperature that is fitted to 5,000 held
+out training images (Guo et al. 2017). As controls the same classifier reads the test images,
+samples of one Gaussian fitted to all training images, and means of two test images.
 
 The Frechet distance is that of the 128 features below the classifier's last layer, to the test
-images: not the FID of Inception. Beside it stands that of as many training images, which is what
+images: not the FID of Inception. It is reported with that of as many training images, which
 perfect samples would have.
 """
 
@@ -40,7 +40,7 @@ LEAST_CONFIDENT, LEAST_AS_ASKED, SHARES = 0.9, 0.9, (0.05, 0.16)
 
 
 class Classifier(nn.Module):
-    """Three convolutions and two matrices."""
+    """A network of three convolutions and two matrices."""
 
     def __init__(self):
         super().__init__()
@@ -69,13 +69,13 @@ def as_input(images):
 
 
 def train_classifier(images, labels, *, epochs=4, batch_size=128, seed=0):
-    """Return a classifier of real images, shifted by up to two pixels as it sees them."""
+    """Return a classifier trained on real images with random shifts of up to two pixels."""
     torch.manual_seed(seed)
     network = Classifier().to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-2)
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-2)
     n = len(images) - HELD_OUT
     steps = epochs * (n // batch_size)
-    rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, steps)
+    rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, steps)
     padded = F.pad(as_input(images), (2, 2, 2, 2))
     labels = torch.from_numpy(labels.astype(np.int64))
     for _ in range(epochs):
@@ -85,8 +85,8 @@ def train_classifier(images, labels, *, epochs=4, batch_size=128, seed=0):
             with torch.autocast("cpu", torch.bfloat16):
                 scores = network(x.contiguous(memory_format=torch.channels_last))
             F.cross_entropy(scores.float(), labels[index]).backward()
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
             rates.step()
     network.eval().requires_grad_(False)
     scores, truth = read(network, images[n:])[0], labels[n:]
@@ -97,7 +97,7 @@ def train_classifier(images, labels, *, epochs=4, batch_size=128, seed=0):
 
 
 def classifier(path, images, labels):
-    """Return the classifier kept in a file, trained and kept there if there is none."""
+    """Return the classifier saved in a file, or train and save it."""
     if path.exists():
         network = Classifier().to(memory_format=torch.channels_last)
         network.load_state_dict(load_file(path))
@@ -111,10 +111,10 @@ def classifier(path, images, labels):
 @torch.no_grad()
 def read(network, images):
     """Return the scores over the temperature [N, 10] and the features [N, 128] of images."""
-    found = [
+    parts = [
         network.features(as_input(part)) for part in np.array_split(images, len(images) // 500 + 1)
     ]
-    features = torch.cat(found)
+    features = torch.cat(parts)
     return network.out(features) / network.temperature, features
 
 
@@ -125,7 +125,7 @@ def confidence(network, images):
 
 
 def examine(network, images, labels):
-    """Return how well the classifier does on the test images."""
+    """Return accuracy and calibration of the classifier on the test images."""
     digits, sure = confidence(network, images)
     right = digits == labels
     bins = np.minimum((sure * 15).astype(int), 14)
@@ -139,11 +139,11 @@ def examine(network, images, labels):
 
 
 def controls(network, train, test, n, rng):
-    """Return the share of images that are no digits in which the classifier is confident."""
+    """Return the shares of images without digits in which the classifier is confident."""
     rows = train.reshape(len(train), -1).astype(np.float32)
     deviations = rows - rows.mean(0)
-    made = rng.standard_normal((n, len(rows)), np.float32) @ deviations / np.sqrt(len(rows))
-    gaussian = (made + rows.mean(0)).clip(0, 255).astype(np.uint8).reshape(-1, 28, 28)
+    noise = rng.standard_normal((n, len(rows)), np.float32) @ deviations / np.sqrt(len(rows))
+    gaussian = (noise + rows.mean(0)).clip(0, 255).astype(np.uint8).reshape(-1, 28, 28)
     one, other = (test[rng.permutation(len(test))[:n]].astype(np.uint16) for _ in range(2))
     means = ((one + other) // 2).astype(np.uint8)
     shown = {"gaussian": gaussian, "means_of_two": means}
@@ -151,12 +151,12 @@ def controls(network, train, test, n, rng):
 
 
 def judge(network, images, test_features, labels=None):
-    """Return what the classifier says of samples, and whether that is enough."""
+    """Return the classifier's statistics of samples, and whether they pass."""
     digits, sure = confidence(network, images)
     shares = np.bincount(digits, minlength=10) / len(images)
     confident = (sure >= CONFIDENT).mean()
     low, high = SHARES
-    found = {
+    verdict = {
         "samples": len(images),
         "confident": confident,
         "shares": shares.tolist(),
@@ -166,20 +166,20 @@ def judge(network, images, test_features, labels=None):
         ),
     }
     if labels is not None:
-        found["as_asked"] = (digits == labels).mean()
-        found["passed"] &= bool(found["as_asked"] >= LEAST_AS_ASKED)
-    return found
+        verdict["as_asked"] = (digits == labels).mean()
+        verdict["passed"] &= bool(verdict["as_asked"] >= LEAST_AS_ASKED)
+    return verdict
 
 
 def nearest(images, others):
-    """Return which of `others` is next to each image, and how far, in grey values a pixel."""
+    """Return the index of the nearest of `others`, and the RMS distance in grey values."""
     rows, centers = (x.reshape(len(x), -1).astype(np.float32) for x in (images, others))
-    found = assign(rows, centers, update=False, return_distances=True)
-    return found.labels, np.sqrt(found.distances / rows.shape[1])
+    neighbours = assign(rows, centers, update=False, return_distances=True)
+    return neighbours.labels, np.sqrt(neighbours.distances / rows.shape[1])
 
 
 def copies(images, train, test):
-    """Return how far samples and test images are from the training images next to them."""
+    """Return distances of samples and test images to their nearest training images."""
     _, of_images = nearest(images, train)
     _, of_test = nearest(test[: len(images)], train)
     return {
@@ -209,41 +209,41 @@ def arguments():
 
 
 def main():
-    given = arguments()
-    with np.load(given.mnist) as file:
+    args = arguments()
+    with np.load(args.mnist) as file:
         train, test = file["x_train"], file["x_test"]
         train_labels, test_labels = file["y_train"], file["y_test"]
-    network = classifier(given.classifier, train, train_labels)
-    rng = np.random.default_rng(given.seed)
+    network = classifier(args.classifier, train, train_labels)
+    rng = np.random.default_rng(args.seed)
     test_features = read(network, test)[1]
-    some = train[rng.permutation(len(train))[: given.n]]
+    some = train[rng.permutation(len(train))[: args.n]]
     report = {
         "classifier": examine(network, test, test_labels),
-        "confident_in_no_digits": controls(network, train, test, given.n, rng),
+        "confident_in_no_digits": controls(network, train, test, args.n, rng),
         "training_images": judge(network, some, test_features),
     }
-    model = diffusion.load(given.run)
-    asked = np.arange(given.n) * 10 // given.n
+    model = diffusion.load(args.run)
+    asked = np.arange(args.n) * 10 // args.n
     for name, labels in (("each_digit", asked), ("any_class", None)):
         start = time.perf_counter()
-        made = model.sample(
-            given.n,
-            sampler=given.sampler,
-            steps=given.steps,
+        samples = model.sample(
+            args.n,
+            sampler=args.sampler,
+            steps=args.steps,
             label=None if labels is None else labels.tolist(),
-            seed=given.seed,
+            seed=args.seed,
         )
         seconds = time.perf_counter() - start
-        images = pictures.to_bytes(made)[:, 0]
-        found = judge(network, images, test_features, labels)
-        report[name] = found | {"seconds": seconds} | copies(images, train, test)
-        given.out.mkdir(parents=True, exist_ok=True)
-        some = images[np.arange(100) * given.n // 100]
-        grid(given.out / f"{name}.png", some, 10)
+        images = pictures.to_bytes(samples)[:, 0]
+        verdict = judge(network, images, test_features, labels)
+        report[name] = verdict | {"seconds": seconds} | copies(images, train, test)
+        args.out.mkdir(parents=True, exist_ok=True)
+        some = images[np.arange(100) * args.n // 100]
+        grid(args.out / f"{name}.png", some, 10)
         pairs = np.stack([some, train[nearest(some, train)[0]]], axis=1)
-        grid(given.out / f"{name}-neighbours.png", pairs.reshape(-1, 28, 28), 20)
+        grid(args.out / f"{name}-neighbours.png", pairs.reshape(-1, 28, 28), 20)
     text = json.dumps(report, indent=2, default=float)
-    (given.out / "check.json").write_text(text + "\n")
+    (args.out / "check.json").write_text(text + "\n")
     print(text)
     return 0 if report["each_digit"]["passed"] else 1
 

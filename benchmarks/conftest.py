@@ -1,4 +1,4 @@
-"""Every benchmark run writes a CSV with machine, versions and commit, and a chart of it."""
+"""Benchmark options; each run writes a CSV with machine, versions and commit, and a chart."""
 
 import csv
 import platform
@@ -41,7 +41,7 @@ def pytest_addoption(parser):
 
 @pytest.fixture
 def raised():
-    """Return a function: MB that a run raises the memory of the process by, NaN if not known."""
+    """Return a function that measures the MB of memory that a run takes, NaN if not known."""
 
     def measured(run):
         try:
@@ -129,15 +129,15 @@ def pytest_sessionfinish(session):
 
 
 def _timed(row):
-    """Return a row with times in place of pytest-benchmark's statistics."""
-    made = {}
+    """Return a row with times instead of pytest-benchmark's statistics."""
+    timed = {}
     for name, value in row.items():
         if name == "stats":
-            made |= {"median_s": value.median, "min_s": value.min, "max_s": value.max}
-            made["rounds"] = value.rounds
+            timed |= {"median_s": value.median, "min_s": value.min, "max_s": value.max}
+            timed["rounds"] = value.rounds
         else:
-            made[name] = value
-    return made
+            timed[name] = value
+    return timed
 
 
 def _chart(rows, path):
@@ -152,20 +152,20 @@ def _chart(rows, path):
     share = next(column for column in SHARES if column in rows[0])
     figure, axes = plt.subplots(figsize=(9, 1.0 + 0.95 * len(cases)), layout="constrained")
     for j, name in enumerate(names):
-        found = [
+        own = [
             (i, row)
             for i, case in enumerate(cases)
             for row in rows
             if row["case"] == case and row["library"] == name
         ]
         bars = axes.barh(
-            [i + j * height for i, _ in found],
-            [row[share] for _, row in found],
+            [i + j * height for i, _ in own],
+            [row[share] for _, row in own],
             height,
             label=name,
             color="#c2410c" if name == "unsup_fast" else plt.cm.Greys(0.75 - 0.12 * j),
         )
-        axes.bar_label(bars, [f" {row['median_s']:.3g} s" for _, row in found], fontsize=7)
+        axes.bar_label(bars, [f" {row['median_s']:.3g} s" for _, row in own], fontsize=7)
     axes.set_yticks([i + 0.4 - height / 2 for i in range(len(cases))], cases)
     axes.invert_yaxis()
     what = "memory read and written" if share == "of_copy" else "dense arithmetic done"

@@ -18,7 +18,7 @@ KINDS = {
     "int64": lambda x: x - 2**62,
     "uint64": lambda x: x.astype(np.uint64),
     "large uint64": lambda x: x.astype(np.uint64) + np.uint64(2**63 + 5),
-    "far apart": lambda x: np.int64(10) ** (x % 19),
+    "spread out": lambda x: np.int64(10) ** (x % 19),
     "both ends": lambda x: np.where(x % 2, np.iinfo(np.int64).max, np.iinfo(np.int64).min),
     "bool": lambda x: x % 2 == 0,
     "float": lambda x: x / 1.0,
@@ -31,9 +31,9 @@ KINDS = {
 
 
 def check(labels_true, labels_pred):
-    found, true = contingency_matrix(labels_true, labels_pred), reference(labels_true, labels_pred)
-    assert found.dtype == np.int64
-    np.testing.assert_array_equal(found, true)
+    table, true = contingency_matrix(labels_true, labels_pred), reference(labels_true, labels_pred)
+    assert table.dtype == np.int64
+    np.testing.assert_array_equal(table, true)
     as_csr = contingency_matrix(labels_true, labels_pred, sparse=True)
     assert as_csr.format == "csr"
     np.testing.assert_array_equal(as_csr.toarray(), true)
@@ -42,7 +42,7 @@ def check(labels_true, labels_pred):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("other", ["int32", "strings", "far apart", "large uint64"])
+@pytest.mark.parametrize("other", ["int32", "strings", "spread out", "large uint64"])
 def test_agrees_with_scikit_learn(kind, other):
     x, y = np.random.default_rng(0).integers(0, 30, (2, 500))
     check(KINDS[kind](x), KINDS[other](y))
@@ -66,9 +66,9 @@ def test_large_tables(monkeypatch):
 def test_a_cluster_for_each_row_takes_no_square_of_memory():
     labels = np.random.default_rng(3).permutation(200_000)
     assert purity_score(labels, labels[::-1]) == 1
-    found = contingency_matrix(labels, labels, sparse=True)
-    assert found.shape == (200_000, 200_000)
-    assert found.nnz == 200_000
+    table = contingency_matrix(labels, labels, sparse=True)
+    assert table.shape == (200_000, 200_000)
+    assert table.nnz == 200_000
 
 
 @settings(deadline=None)
@@ -86,8 +86,8 @@ def test_counting_by_hand(pairs):
 
 
 def test_options():
-    found = contingency_matrix([0, 1, 1], [0, 0, 1], eps=0.5)
-    np.testing.assert_array_equal(found, [[1.5, 0.5], [1.5, 1.5]])
+    table = contingency_matrix([0, 1, 1], [0, 0, 1], eps=0.5)
+    np.testing.assert_array_equal(table, [[1.5, 0.5], [1.5, 1.5]])
     assert contingency_matrix([0, 1], [0, 0], dtype=np.float32).dtype == np.float32
     assert contingency_matrix([0, 1], [0, 0], sparse=True, dtype=np.int32).dtype == np.int32
     assert sp.issparse(contingency_matrix([], [], sparse=True))

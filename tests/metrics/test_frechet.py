@@ -33,7 +33,7 @@ def moments(X):
 
 
 def by_definition(X, Y):
-    """As pytorch-fid has it; only for covariances that are not singular."""
+    """Return pytorch-fid's formula, for covariances that are not singular."""
     (m1, S1), (m2, S2) = moments(X), moments(Y)
     cross = np.trace(scipy.linalg.sqrtm(S1 @ S2)).real
     return (m1 - m2) @ (m1 - m2) + np.trace(S1) + np.trace(S2) - 2 * cross
@@ -73,9 +73,9 @@ def test_agrees_with_the_definition(n):
 def test_gaussians_in_closed_form():
     one, two = np.array([1.0, 4.0, 9.0]), np.array([4.0, 1.0, 0.0])
     truth = 14 + ((np.sqrt(one) - np.sqrt(two)) ** 2).sum()
-    found = frechet_distance([1, 2, 3], np.diag(one), np.zeros(3), np.diag(two))
-    assert found == pytest.approx(truth, rel=1e-15)
-    assert isinstance(found, float)
+    distance = frechet_distance([1, 2, 3], np.diag(one), np.zeros(3), np.diag(two))
+    assert distance == pytest.approx(truth, rel=1e-15)
+    assert isinstance(distance, float)
 
 
 @settings(max_examples=25, deadline=None)
@@ -83,16 +83,16 @@ def test_gaussians_in_closed_form():
 def test_few_rows(n1, n2, n, power):
     X, Y = rows(n1, n, 1) * 10.0**power, rows(n2, n, 2, shift=0.5) * 10.0**power
     truth = by_singular_values(X, Y)
-    for found in (
+    for distance in (
         quietly(accumulated(X, Y)),
         feature_frechet_distance(X, Y),
         feature_frechet_distance(X, moments(Y)),
     ):
-        assert found == pytest.approx(truth, rel=1e-6)
-        assert found >= 0
+        assert distance == pytest.approx(truth, rel=1e-6)
+        assert distance >= 0
 
 
-def test_the_same_samples_are_nowhere_apart():
+def test_equal_samples_have_distance_zero():
     for n_rows in (5, 30, 3000):
         X = rows(n_rows, 20, 3, shift=1e3)
         assert 0 <= quietly(accumulated(X, X)) < 1e-8
@@ -100,7 +100,7 @@ def test_the_same_samples_are_nowhere_apart():
 
 
 def test_far_from_zero():
-    """Where float32 sums keep no digit of the variance."""
+    """Sums in float32 would have no correct digit of the variance here."""
     X, Y = rows(3000, 6, 1, shift=1e6), rows(300, 6, 2, shift=1e6)
     truth = by_singular_values(X - 1e6, Y - 1e6)
     assert accumulated(X, Y).compute() == pytest.approx(truth, rel=1e-7)
@@ -109,9 +109,9 @@ def test_far_from_zero():
 
 def test_blocks_change_nothing():
     X, Y = rows(3 * ROWS + 17, 5, 1), rows(ROWS - 1, 5, 2)
-    found = {accumulated(X, Y, step).compute() for step in (1 + ROWS, 97, 1000, ROWS, 10_000)}
-    assert len(found) == 1
-    assert accumulated(X, Y, n_threads=1).compute() == pytest.approx(found.pop(), rel=1e-14)
+    distances = {accumulated(X, Y, step).compute() for step in (1 + ROWS, 97, 1000, ROWS, 10_000)}
+    assert len(distances) == 1
+    assert accumulated(X, Y, n_threads=1).compute() == pytest.approx(distances.pop(), rel=1e-14)
 
 
 def test_merged_and_restored():
@@ -173,7 +173,7 @@ def test_statistics(tmp_path):
     assert os.listdir(tmp_path) == ["real.npz"]
 
 
-def test_files_that_are_none(tmp_path):
+def test_files_without_statistics(tmp_path):
     path = tmp_path / "x.npz"
     with pytest.raises(FileNotFoundError):
         load_statistics(path)
@@ -206,9 +206,14 @@ def test_gradients():
 
     Z = torch.from_numpy(rows(8, 6, 3)).requires_grad_()
     assert torch.autograd.gradcheck(of_moments, (Y, Z))
-    given = Y.mean(dim=0), torch.cov(Y.T), Z.mean(dim=0), torch.cov(Z.T)
-    given = [x.detach().requires_grad_() for x in given]  # Dynamo looks for `.grad` of all inputs
-    for function, values in ((frechet_distance, given), (feature_frechet_distance, (X, Y))):
+    statistics = Y.mean(dim=0), torch.cov(Y.T), Z.mean(dim=0), torch.cov(Z.T)
+    statistics = [
+        x.detach().requires_grad_() for x in statistics
+    ]  # Dynamo looks for `.grad` of all inputs
+    for function, values in (
+        (frechet_distance, statistics),
+        (feature_frechet_distance, (X, Y)),
+    ):
         compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
         torch.testing.assert_close(compiled(*values), function(*values))
 
@@ -309,11 +314,11 @@ def test_sides_of_a_state_differ():
 @pytest.mark.parametrize("tensors", [False, True])
 @pytest.mark.parametrize(("mean", "spread"), [(1e200, 1.0), (0.0, 1.5e308)])
 def test_more_than_float64_holds(mean, spread, tensors):
-    given = [np.full(2, mean), np.eye(2) * spread, np.zeros(2), np.eye(2) * spread]
+    arguments = [np.full(2, mean), np.eye(2) * spread, np.zeros(2), np.eye(2) * spread]
     if tensors:
-        given = [torch.from_numpy(value) for value in given]
+        arguments = [torch.from_numpy(value) for value in arguments]
     with pytest.raises(ValueError, match="more than float64 can hold"):
-        frechet_distance(*given)
+        frechet_distance(*arguments)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -342,7 +347,7 @@ def test_statistics_in_damaged_files(tmp_path):
     content = io.BytesIO()
     np.savez_compressed(content, mu=np.zeros(3), sigma=np.eye(3))
     whole, path = content.getvalue(), tmp_path / "a.npz"
-    for place in range(0, len(whole), 3):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+    for position in range(0, len(whole), 3):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 255]) + whole[position + 1 :])
         with contextlib.suppress(ValueError):
             load_statistics(path)

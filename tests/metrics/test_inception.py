@@ -1,4 +1,4 @@
-"""The Inception network held against a second one, in NumPy and float64, on the same weights."""
+"""The Inception network against a second one, in NumPy and float64, with the same weights."""
 
 import hashlib
 import io
@@ -48,8 +48,8 @@ BLOCKS |= {"7b": spread("mean"), "7c": spread("largest")}
 
 def windows(x, kernel, padding, stride=1, fill=0.0):
     padded = np.pad(x, [(0, 0), (0, 0), *((p, p) for p in padding)], constant_values=fill)
-    found = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(2, 3))
-    return found[:, :, ::stride, ::stride]  # [N, C, H, W, kh, kw]
+    views = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(2, 3))
+    return views[:, :, ::stride, ::stride]  # [N, C, H, W, kh, kw]
 
 
 def unit(weights, name, x):
@@ -59,8 +59,8 @@ def unit(weights, name, x):
     )
     kernel = w.shape[2:]
     padding = (0, 0) if name in VALID else tuple(k // 2 for k in kernel)
-    found = windows(x, kernel, padding, 2 if name in STRIDE_2 else 1)
-    y = np.tensordot(found, w, ([1, 4, 5], [1, 2, 3]))  # [N, H, W, out]
+    views = windows(x, kernel, padding, 2 if name in STRIDE_2 else 1)
+    y = np.tensordot(views, w, ([1, 4, 5], [1, 2, 3]))  # [N, H, W, out]
     y = g * (y - m) / np.sqrt(v + 0.001) + b
     return np.maximum(y, 0).transpose(0, 3, 1, 2)
 
@@ -78,18 +78,18 @@ def step(weights, name, x):
 
 
 def in_numpy(weights, x):
-    """Yield the name and the output of each part, and of the whole."""
+    """Yield the name and the output of each layer, and of the whole network."""
     for name in STEM:
         x = step(weights, name, x)
         yield name, x
     for block, branches in BLOCKS.items():
-        found = []
+        outputs = []
         for chain in branches:
             y = x
             for name in chain:
                 y = step(weights, f"Mixed_{block}.{name}", y)
-            found.append(y)
-        x = np.concatenate(found, axis=1)
+            outputs.append(y)
+        x = np.concatenate(outputs, axis=1)
         yield f"Mixed_{block}", x
     yield "", x.mean((2, 3))
 
@@ -107,15 +107,15 @@ def network(inception_file):
 
 def test_layers_are_those_of_a_second_network(weights, network):
     x = np.random.default_rng(0).uniform(-1, 1, (2, 3, 107, 107))
-    found = {}
+    outputs = {}
     for name, module in network.named_modules():
-        module.register_forward_hook(lambda _, __, y, name=name: found.__setitem__(name, y))
+        module.register_forward_hook(lambda _, __, y, name=name: outputs.__setitem__(name, y))
     network(torch.from_numpy(x).float())
     n_compared = 0
     for name, expected in in_numpy(weights, x):
         if name == "halve":
             continue
-        off = np.abs(found[name].numpy() - expected).max() / np.abs(expected).max()
+        off = np.abs(outputs[name].numpy() - expected).max() / np.abs(expected).max()
         assert off < 1e-5, (name, off)
         n_compared += 1
     assert n_compared == 5 + 11 + 1
@@ -123,16 +123,16 @@ def test_layers_are_those_of_a_second_network(weights, network):
 
 
 def test_gradients_are_those_of_a_second_network(weights, network):
-    """By a difference quotient of the second one, in a random direction."""
+    """Compare with a difference quotient of the second network, in a random direction."""
     random = np.random.default_rng(1)
     x, along = random.uniform(-1, 1, (2, 1, 3, LEAST_SIDE, LEAST_SIDE))
-    given = torch.from_numpy(x).requires_grad_()
-    network.double()(given).sum().backward()
+    images = torch.from_numpy(x).requires_grad_()
+    network.double()(images).sum().backward()
     network.float()
     eps = 1e-6
     up, down = ([*in_numpy(weights, x + s * eps * along)][-1][1].sum() for s in (1, -1))
     expected = (up - down) / (2 * eps)
-    assert float((given.grad.numpy() * along).sum()) == pytest.approx(expected, rel=1e-4)
+    assert float((images.grad.numpy() * along).sum()) == pytest.approx(expected, rel=1e-4)
 
 
 def test_names_and_shapes_are_those_of_the_file():
@@ -159,20 +159,20 @@ def extractor(inception_file):
 
 @pytest.fixture(scope="module")
 def features(extractor, pictures):
-    found = extractor(pictures)
-    assert found.shape == (5, 2048)
-    assert found.dtype == torch.float32
-    assert not found.requires_grad
-    return found
+    output = extractor(pictures)
+    assert output.shape == (5, 2048)
+    assert output.dtype == torch.float32
+    assert not output.requires_grad
+    return output
 
 
 def test_pictures_of_every_form(extractor, pictures, features):
     whole = torch.from_numpy(pictures)
     first = whole.permute(0, 3, 1, 2)
-    for given in (list(pictures), whole, first, [*first], np.ascontiguousarray(first)):
-        torch.testing.assert_close(extractor(given), features, rtol=1e-6, atol=1e-6)
-    for given in (first.float() / 255, whole.double().numpy() / 255):
-        torch.testing.assert_close(extractor(given), features, rtol=1e-4, atol=1e-4)
+    for images in (list(pictures), whole, first, [*first], np.ascontiguousarray(first)):
+        torch.testing.assert_close(extractor(images), features, rtol=1e-6, atol=1e-6)
+    for images in (first.float() / 255, whole.double().numpy() / 255):
+        torch.testing.assert_close(extractor(images), features, rtol=1e-4, atol=1e-4)
 
 
 def test_sizes_may_differ(extractor, pictures):
@@ -181,11 +181,11 @@ def test_sizes_may_differ(extractor, pictures):
     torch.testing.assert_close(extractor(mixed), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_grey_stands_for_three_channels(extractor, pictures):
+def test_grey_is_repeated_as_three_channels(extractor, pictures):
     grey = pictures[..., 0]
     expected = extractor(np.repeat(grey[..., None], 3, axis=3))
-    for given in (grey, grey[..., None], grey[:, None], list(grey)):
-        torch.testing.assert_close(extractor(given), expected, rtol=1e-5, atol=1e-5)
+    for images in (grey, grey[..., None], grey[:, None], list(grey)):
+        torch.testing.assert_close(extractor(images), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_no_pictures(extractor):
@@ -193,31 +193,31 @@ def test_no_pictures(extractor):
 
 
 def test_outputs(inception_file, weights, pictures, features):
-    found = {
+    outputs = {
         output: Inception(inception_file, sha256=None, output=output)(pictures).double().numpy()
         for output in ("logits", "logits_unbiased", "probabilities")
     }
     plain = features.double().numpy() @ weights["fc.weight"].T
-    np.testing.assert_allclose(found["logits_unbiased"], plain, atol=1e-4)
-    np.testing.assert_allclose(found["logits"], plain + weights["fc.bias"], atol=1e-4)
+    np.testing.assert_allclose(outputs["logits_unbiased"], plain, atol=1e-4)
+    np.testing.assert_allclose(outputs["logits"], plain + weights["fc.bias"], atol=1e-4)
     shares = np.exp(plain - plain.max(1, keepdims=True))
     np.testing.assert_allclose(
-        found["probabilities"], shares / shares.sum(1, keepdims=True), atol=1e-5
+        outputs["probabilities"], shares / shares.sum(1, keepdims=True), atol=1e-5
     )
 
 
 def test_bfloat16_is_near(inception_file, pictures, features):
-    found = Inception(inception_file, sha256=None, dtype=torch.bfloat16)(pictures)
-    assert found.dtype == torch.float32
-    assert 1e-6 < (found - features).abs().max() / features.abs().max() < 0.03
+    actual = Inception(inception_file, sha256=None, dtype=torch.bfloat16)(pictures)
+    assert actual.dtype == torch.float32
+    assert 1e-6 < (actual - features).abs().max() / features.abs().max() < 0.03
 
 
 @pytest.mark.parametrize("resize", ["tensorflow", "clean", "pytorch-fid"])
-def test_gradients_reach_the_pictures(inception_file, resize):
-    given = torch.rand(1, 3, 16, 16, dtype=torch.float64, requires_grad=True)
-    Inception(inception_file, sha256=None, resize=resize)(given).sum().backward()
-    assert torch.isfinite(given.grad).all()
-    assert given.grad.abs().max() > 0
+def test_gradients_of_the_pictures(inception_file, resize):
+    images = torch.rand(1, 3, 16, 16, dtype=torch.float64, requires_grad=True)
+    Inception(inception_file, sha256=None, resize=resize)(images).sum().backward()
+    assert torch.isfinite(images.grad).all()
+    assert images.grad.abs().max() > 0
 
 
 BAD = {
@@ -234,9 +234,9 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_pictures(extractor, name):
-    given, message = BAD[name]
+    images, message = BAD[name]
     with pytest.raises(ValueError, match=message):
-        extractor(given)
+        extractor(images)
 
 
 def test_shapes_that_read_both_ways():
@@ -289,9 +289,9 @@ def test_where_the_file_is_looked_for(nowhere, monkeypatch, tmp_path):
 
 def test_hash(inception_file, pictures, features):
     whole = digest(inception_file)
-    found = Inception(inception_file, sha256=whole[:8])
-    assert (found.path, found.sha256) == (inception_file, whole)
-    torch.testing.assert_close(found(pictures), features, rtol=1e-5, atol=1e-5)
+    extractor = Inception(inception_file, sha256=whole[:8])
+    assert (extractor.path, extractor.sha256) == (inception_file, whole)
+    torch.testing.assert_close(extractor(pictures), features, rtol=1e-5, atol=1e-5)
     with pytest.raises(ValueError, match=f"has SHA-256 {whole}, not 6726825d"):
         Inception(inception_file)
 
@@ -306,7 +306,7 @@ class Evil:
         return (pytest.fail, ("was unpickled",))
 
 
-def test_files_that_are_no_weights(inception_file, tmp_path):
+def test_files_without_weights(inception_file, tmp_path):
     state = torch.load(inception_file, weights_only=True)
     evil, text = tmp_path / "evil.pth", tmp_path / "text.pth"
     evil.write_bytes(pickle.dumps({"fc.bias": Evil()}))
@@ -340,13 +340,13 @@ def test_download(nowhere, monkeypatch):
 
     monkeypatch.setattr(_weights, "urlopen", answer)
     sha256 = hashlib.sha256(content).hexdigest()[:8]
-    found = _weights.obtain(download=True, sha256=sha256, progress=lambda *n: seen.append(n))
-    assert found == nowhere / _weights.FILE
-    assert found.read_bytes() == content
+    path = _weights.obtain(download=True, sha256=sha256, progress=lambda *n: seen.append(n))
+    assert path == nowhere / _weights.FILE
+    assert path.read_bytes() == content
     assert asked == [_weights.URL]
     assert seen[-1] == (3_000_000, 3_000_000)
-    assert [path.name for path in nowhere.iterdir()] == [_weights.FILE]
-    assert _weights.obtain(download=True, sha256=sha256) == found
+    assert [file.name for file in nowhere.iterdir()] == [_weights.FILE]
+    assert _weights.obtain(download=True, sha256=sha256) == path
     assert len(asked) == 1
 
 

@@ -34,10 +34,10 @@ def by_definition(p, splits):
 @few
 def test_definition(dtype, splits):
     p = draw(103, 17).astype(dtype)
-    found = inception_score(p, splits=splits)
-    assert isinstance(found.mean, float)
-    assert isinstance(found.std, float)
-    np.testing.assert_allclose(found, by_definition(p, splits), rtol=1e-12, atol=1e-14)
+    score = inception_score(p, splits=splits)
+    assert isinstance(score.mean, float)
+    assert isinstance(score.std, float)
+    np.testing.assert_allclose(score, by_definition(p, splits), rtol=1e-12, atol=1e-14)
 
 
 @few
@@ -74,8 +74,8 @@ def test_tensors():
     assert inception_score(torch.tensor(p, requires_grad=True)) == expected
     for dtype in (torch.float16, torch.bfloat16):
         logits = torch.log(torch.tensor(p)).to(dtype)
-        found = inception_score(logits, logits=True)
-        np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-2)
+        score = inception_score(logits, logits=True)
+        np.testing.assert_allclose(score.mean, expected.mean, rtol=1e-2)
     assert inception_score(torch.tensor(p).half()).mean == pytest.approx(expected.mean, rel=1e-3)
 
 
@@ -98,12 +98,12 @@ def test_any_chunking(sizes, n_classes, splits, logits):
         assert 1 <= whole.mean <= n_classes * (1 + 1e-12)
         edges = np.cumsum([0, *sizes])
         options = {"splits": splits, "logits": logits}
-        kept = InceptionScore(**options)
+        stored = InceptionScore(**options)
         summed = InceptionScore(n_samples=n_samples, **options)
         merged = InceptionScore(**options)
         merged_sums = InceptionScore(n_samples=n_samples, **options)
         for begin, end in pairwise(edges):
-            kept.update(X[begin:end])
+            stored.update(X[begin:end])
             summed.update(X[begin:end])
             alone = InceptionScore(**options)
             alone.update(X[begin:end])
@@ -111,7 +111,7 @@ def test_any_chunking(sizes, n_classes, splits, logits):
             process = InceptionScore(n_samples=n_samples, first=int(begin), **options)
             process.update(X[begin:end])
             merged_sums.merge(process)
-        assert kept.compute() == whole
+        assert stored.compute() == whole
         assert merged.compute() == whole
         np.testing.assert_allclose(summed.compute(), whole, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(merged_sums.compute(), whole, rtol=1e-12, atol=1e-12)
@@ -150,7 +150,7 @@ def test_few_samples():
 
 
 @pytest.mark.parametrize(
-    ("given", "options", "message"),
+    ("value", "options", "message"),
     [
         (np.ones(3), {}, r"shape \(3,\)"),
         (np.ones((3, 0)), {}, "at least one column"),
@@ -164,9 +164,9 @@ def test_few_samples():
         (draw(9, 3), {"splits": 2.0}, "splits=2.0"),
     ],
 )
-def test_bad_input(given, options, message):
+def test_bad_input(value, options, message):
     with pytest.raises((ValueError, TypeError), match=message):
-        inception_score(given, **options)
+        inception_score(value, **options)
 
 
 def test_bad_updates():

@@ -1,4 +1,4 @@
-"""The kernel distance against its definition in loops, and against what it estimates."""
+"""The kernel distance against its definition in loops, and without bias."""
 
 import warnings
 from itertools import product
@@ -27,10 +27,10 @@ def by_definition(X, Y, degree=3, gamma=None, coef0=1.0):
     X, Y = X.astype(np.float64), Y.astype(np.float64)
     gamma = 1 / X.shape[1] if gamma is None else gamma
 
-    def mean(A, B, apart):
+    def mean(A, B, unpaired):
         pairs = product(enumerate(A), enumerate(B))
         values = [
-            (gamma * (a @ b) + coef0) ** degree for (i, a), (j, b) in pairs if apart or i != j
+            (gamma * (a @ b) + coef0) ** degree for (i, a), (j, b) in pairs if unpaired or i != j
         ]
         return np.mean(values)
 
@@ -50,10 +50,10 @@ def of_subsets(X, Y, subsets, size, seed=0):
 @pytest.mark.usefixtures("small_blocks")
 def test_all_rows(rng, dtype, options):
     X, Y = rng.normal(size=(23, 5)).astype(dtype), rng.normal(size=(17, 5)).astype(dtype) + 1
-    found = kernel_distance(X, Y, subsets=None, **options)
-    assert isinstance(found.mean, float)
-    np.testing.assert_allclose(found.mean, by_definition(X, Y, **options), rtol=1e-12)
-    assert found.std == 0
+    score = kernel_distance(X, Y, subsets=None, **options)
+    assert isinstance(score.mean, float)
+    np.testing.assert_allclose(score.mean, by_definition(X, Y, **options), rtol=1e-12)
+    assert score.std == 0
 
 
 @pytest.mark.parametrize("subsets", [1, 2, 30])  # pair by pair, and each pair once
@@ -61,10 +61,10 @@ def test_all_rows(rng, dtype, options):
 @few
 def test_subsets(rng, subsets):
     X, Y = rng.normal(size=(50, 9)), rng.normal(size=(40, 9)) * 1.3
-    found = kernel_distance(X, Y, subsets=subsets, subset_size=15, seed=3)
-    np.testing.assert_allclose(found, of_subsets(X, Y, subsets, 15, 3), rtol=1e-11, atol=1e-13)
-    assert found == kernel_distance(X, Y, subsets=subsets, subset_size=15, seed=3)
-    assert found != kernel_distance(X, Y, subsets=subsets, subset_size=15, seed=4)
+    score = kernel_distance(X, Y, subsets=subsets, subset_size=15, seed=3)
+    np.testing.assert_allclose(score, of_subsets(X, Y, subsets, 15, 3), rtol=1e-11, atol=1e-13)
+    assert score == kernel_distance(X, Y, subsets=subsets, subset_size=15, seed=3)
+    assert score != kernel_distance(X, Y, subsets=subsets, subset_size=15, seed=4)
 
 
 @pytest.mark.parametrize("options", [{"subsets": None}, {"subsets": 2}, {"subsets": 50}])
@@ -78,11 +78,11 @@ def test_threads(rng, options):
 
 @pytest.mark.parametrize("subsets", [None, 20])
 def test_unbiased(rng, subsets):
-    found = [
+    estimates = [
         kernel_distance(*rng.normal(size=(2, 40, 6)), subsets=subsets, subset_size=20, n_threads=1)
         for _ in range(200)
     ]
-    means = np.array([estimate.mean for estimate in found])
+    means = np.array([estimate.mean for estimate in estimates])
     assert abs(means.mean()) < 3.5 * means.std() / np.sqrt(len(means))
     assert (means < 0).any()
 
@@ -96,14 +96,14 @@ def test_torch_and_its_gradient(rng, subsets):
     expected = kernel_distance(X, Y, **options)
     assert kernel_distance(torch.tensor(X), torch.tensor(Y), **options) == expected
     x, y = (torch.tensor(A, requires_grad=True) for A in (X, Y))
-    found = kernel_distance(x, y, **options)
-    np.testing.assert_allclose([v.item() for v in found], expected, rtol=1e-11, atol=1e-13)
+    score = kernel_distance(x, y, **options)
+    np.testing.assert_allclose([v.item() for v in score], expected, rtol=1e-11, atol=1e-13)
     assert torch.autograd.gradcheck(
         lambda a, b: kernel_distance(a, b, **options).mean, (x, y), fast_mode=True
     )
     single = torch.tensor(X, dtype=torch.float32, requires_grad=True)
     kernel_distance(single, Y, **options).mean.backward()
-    found.mean.backward()
+    score.mean.backward()
     np.testing.assert_allclose(single.grad, x.grad, rtol=1e-4, atol=1e-5)
     with torch.no_grad():
         assert isinstance(kernel_distance(x, y, **options).mean, float)
@@ -117,11 +117,11 @@ def test_any_chunking(blocks):
     X, Y = (A[: max(4, sum(n for r, n in blocks if r is real))] for A, real in ((X, 1), (Y, 0)))
     options = {"subsets": 5, "subset_size": 2, "seed": 2}
     parts = []
-    places = {True: 0, False: 0}
+    starts = {True: 0, False: 0}
     for real, n in [*blocks, (True, 100), (False, 100)]:
         part = KernelDistance(**options)
-        part.update((X if real else Y)[places[real] : places[real] + n], real=real)
-        places[real] += n
+        part.update((X if real else Y)[starts[real] : starts[real] + n], real=real)
+        starts[real] += n
         parts.append(part)
     score = KernelDistance(**options)
     for part in parts:
@@ -147,7 +147,7 @@ def test_state_goes_through_a_file(tmp_path, rng):
         other.compute()
 
 
-def test_kept_rows_are_copies(rng):
+def test_stored_rows_are_copies(rng):
     X = rng.normal(size=(5, 2))
     score = KernelDistance(subsets=None)
     score.update(X, real=True)

@@ -53,10 +53,10 @@ def by_definition(X, Y, k):
 
 
 def check(X, Y, k):
-    found = precision_recall_density_coverage(X, Y, k=k)
-    assert all(isinstance(value, float) for value in found)
-    np.testing.assert_allclose(found, by_definition(X, Y, k), rtol=1e-14)
-    assert found == precision_recall_density_coverage(X, Y, k=k, n_threads=1)
+    scores = precision_recall_density_coverage(X, Y, k=k)
+    assert all(isinstance(value, float) for value in scores)
+    np.testing.assert_allclose(scores, by_definition(X, Y, k), rtol=1e-14)
+    assert scores == precision_recall_density_coverage(X, Y, k=k, n_threads=1)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -72,7 +72,7 @@ def test_definition(rng, dtype, k):
     "change",
     [
         lambda A: A + 2.0**20,  # far from the origin
-        lambda A: A + 2.0**20 * (np.arange(len(A)) % 4)[:, None],  # tight clusters far apart
+        lambda A: A + 2.0**20 * (np.arange(len(A)) % 4)[:, None],  # tight distant clusters
         lambda A: A * 2.0**-100,
         lambda A: A * 2.0**100,
         lambda A: np.concatenate([A, np.full((1, A.shape[1]), 1e6)]),
@@ -105,17 +105,17 @@ def test_identical_sets(rng, k):
     assert precision_recall_density_coverage(X, X, k=k) == (1, 1, 1, 1)
 
 
-def test_sets_apart(rng):
+def test_distant_sets(rng):
     X = rng.normal(size=(100, 3))
     assert precision_recall_density_coverage(X, X + 100) == (0, 0, 0, 0)
 
 
 def test_collapse_and_duplicates(rng):
     X = rng.normal(size=(1200, 6)).astype(np.float32)
-    found = precision_recall_density_coverage(X, np.repeat(X[:1], 1200, axis=0))
-    assert found.precision == 1
-    assert found.recall == pytest.approx(1 / 1200)
-    assert found.coverage < 0.02
+    scores = precision_recall_density_coverage(X, np.repeat(X[:1], 1200, axis=0))
+    assert scores.precision == 1
+    assert scores.recall == pytest.approx(1 / 1200)
+    assert scores.coverage < 0.02
     twice = np.repeat(X[:300], 4, axis=0)  # with k=3 the balls are points
     assert precision_recall_density_coverage(twice, twice) == (1, 1, 4 / 3, 1)
 
@@ -123,9 +123,9 @@ def test_collapse_and_duplicates(rng):
 def test_coverage_of_the_same_distribution(rng):
     X, Y = rng.normal(size=(2, 3000, 4))
     expected = 1 - np.prod([(3000 - i) / (6000 - i) for i in range(1, 6)])  # Naeem et al., lemma 2
-    found = precision_recall_density_coverage(X, Y, k=5)
-    assert found.coverage == pytest.approx(expected, abs=0.02)
-    assert found.density == pytest.approx(1, abs=0.06)
+    scores = precision_recall_density_coverage(X, Y, k=5)
+    assert scores.coverage == pytest.approx(expected, abs=0.02)
+    assert scores.density == pytest.approx(1, abs=0.06)
 
 
 @settings(max_examples=40, deadline=None)
@@ -155,8 +155,8 @@ def test_tensors(rng):
     torch = pytest.importorskip("torch")
     X, Y = rng.normal(size=(2, 40, 3)).astype(np.float32)
     expected = precision_recall_density_coverage(X, Y)
-    given = torch.tensor(X, requires_grad=True), torch.tensor(Y).double()
-    assert precision_recall_density_coverage(*given) == expected
+    tensors = torch.tensor(X, requires_grad=True), torch.tensor(Y).double()
+    assert precision_recall_density_coverage(*tensors) == expected
     half = torch.tensor(X).bfloat16()
     assert precision_recall_density_coverage(half, half) == (1, 1, 1, 1)
 

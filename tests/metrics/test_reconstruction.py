@@ -30,8 +30,8 @@ def small_blocks(request, monkeypatch):
     monkeypatch.setattr(reconstruction, "BLOCK", request.param)
 
 
-def brute_force(X, kept, weight=None):
-    return np.average(((X.astype(np.float64) - kept) ** 2).sum(axis=1), weights=weight)
+def brute_force(X, reconstructed, weight=None):
+    return np.average(((X.astype(np.float64) - reconstructed) ** 2).sum(axis=1), weights=weight)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -40,12 +40,12 @@ def brute_force(X, kept, weight=None):
 def test_k_means(X, dtype, estimator):
     X = X.astype(dtype)
     model = estimator(5, random_state=0, n_init=1).fit(X)
-    found = reconstruction_error(X, model)
-    assert isinstance(found, float)
+    error = reconstruction_error(X, model)
+    assert isinstance(error, float)
     squares = ((X[:, None].astype(np.float64) - model.cluster_centers_) ** 2).sum(axis=2)
     rtol = 1e-12 if dtype == np.float64 else 1e-6
-    np.testing.assert_allclose(found, squares.min(axis=1).mean(), rtol=rtol)
-    np.testing.assert_allclose(found, model.inertia_ / len(X), rtol=max(rtol, 1e-6))
+    np.testing.assert_allclose(error, squares.min(axis=1).mean(), rtol=rtol)
+    np.testing.assert_allclose(error, model.inertia_ / len(X), rtol=max(rtol, 1e-6))
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -54,8 +54,8 @@ def test_cosine(X, weighted):
     weight = np.arange(301.0) % 3 if weighted else None
     model = KMeans(5, metric="cosine", random_state=0).fit(X, sample_weight=weight)
     total = len(X) if weight is None else weight.sum()
-    found = reconstruction_error(X, model, sample_weight=weight)
-    np.testing.assert_allclose(found, model.inertia_ / total, rtol=1e-12)
+    error = reconstruction_error(X, model, sample_weight=weight)
+    np.testing.assert_allclose(error, model.inertia_ / total, rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -65,18 +65,20 @@ def test_cosine(X, weighted):
 def test_pca_leaves_out_the_smallest_eigenvalues(X, dtype, whiten, n_components):
     X = X.astype(dtype)
     model = PCA(n_components, whiten=whiten, svd_solver="full").fit(X)
-    found = reconstruction_error(X, model)
+    error = reconstruction_error(X, model)
     left_out = np.linalg.eigvalsh(np.cov(X.astype(np.float64).T, bias=True))[: 7 - n_components]
-    np.testing.assert_allclose(found, left_out.sum(), rtol=1e-5, atol=1e-10)
-    kept = model.inverse_transform(model.transform(X.astype(np.float64)))
-    np.testing.assert_allclose(found, brute_force(X, kept), rtol=1e-10, atol=1e-25)
+    np.testing.assert_allclose(error, left_out.sum(), rtol=1e-5, atol=1e-10)
+    reconstructed = model.inverse_transform(model.transform(X.astype(np.float64)))
+    np.testing.assert_allclose(error, brute_force(X, reconstructed), rtol=1e-10, atol=1e-25)
 
 
 @pytest.mark.parametrize("model", [IncrementalPCA(2), TruncatedSVD(2, random_state=0)])
 def test_other_compressions(X, model):
     model.fit(X)
-    kept = model.inverse_transform(model.transform(X))
-    np.testing.assert_allclose(reconstruction_error(X, model), brute_force(X, kept), rtol=1e-12)
+    reconstructed = model.inverse_transform(model.transform(X))
+    np.testing.assert_allclose(
+        reconstruction_error(X, model), brute_force(X, reconstructed), rtol=1e-12
+    )
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -94,10 +96,10 @@ def test_functions(X):
 
 def test_functions_of_tensors(X):
     torch = pytest.importorskip("torch")
-    found = reconstruction_error(
+    error = reconstruction_error(
         torch.from_numpy(X), lambda rows: 0 * torch.from_numpy(rows.copy())
     )
-    assert found == pytest.approx(brute_force(X, 0), rel=1e-13)
+    assert error == pytest.approx(brute_force(X, 0), rel=1e-13)
 
 
 @pytest.mark.parametrize("kind", ["kmeans", "pca", "function"])
@@ -107,8 +109,8 @@ def test_weights_repeat_rows(X, kind):
     weight[:20] = 0
     model = {"kmeans": KMeans(4, random_state=0).fit(X), "pca": PCA(2).fit(X), "function": np.round}
     repeated = reconstruction_error(np.repeat(X, weight, axis=0), model[kind])
-    found = reconstruction_error(X, model[kind], sample_weight=weight)
-    np.testing.assert_allclose(found, repeated, rtol=1e-12)
+    error = reconstruction_error(X, model[kind], sample_weight=weight)
+    np.testing.assert_allclose(error, repeated, rtol=1e-12)
 
 
 @pytest.mark.parametrize("model", [KMeans(5, random_state=0), PCA(3)])
@@ -132,10 +134,10 @@ def test_names(X):
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(X, columns=list("abcdefg"))
     for model in (PCA(2).fit(frame), sklearn.cluster.KMeans(3, n_init=1).fit(frame)):
-        found = reconstruction_error(frame, model)
+        error = reconstruction_error(frame, model)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            assert found == pytest.approx(reconstruction_error(X, model), rel=1e-12)
+            assert error == pytest.approx(reconstruction_error(X, model), rel=1e-12)
         with pytest.raises(ValueError, match=r"X has columns b, .* fitted on a, b, .* this order"):
             reconstruction_error(frame[list("bacdefg")], model)
 

@@ -1,4 +1,4 @@
-"""Pictures as files, for the tests beside this."""
+"""Pictures as files, for the tests of this folder."""
 
 import io
 
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def encode():
-    """Return a function that makes the bytes of a file of an array or a picture of Pillow's."""
+    """Return a function that encodes an array or a Pillow image as the bytes of a file."""
     Image = pytest.importorskip("PIL.Image")
 
     def encode(picture, kind="PNG", **options):

@@ -1,4 +1,4 @@
-"""Bytes of values in [-1, 1], and pictures side by side."""
+"""Conversion of values in [-1, 1] to bytes, and grids of pictures."""
 
 import numpy as np
 import pytest
@@ -16,10 +16,10 @@ def test_bytes_come_back():
 
 def test_values_are_rounded_and_clipped():
     x = np.random.default_rng(0).normal(0, 1, (3, 1, 33, 17)).astype(np.float32)
-    found = pictures.to_bytes(x)
-    assert (found.dtype, found.shape) == (np.uint8, x.shape)
+    actual = pictures.to_bytes(x)
+    assert (actual.dtype, actual.shape) == (np.uint8, x.shape)
     exact = np.clip((x.astype(np.float64) + 1) * 127.5, 0, 255)
-    assert np.abs(found - exact).max() <= 0.5 + 1e-5
+    assert np.abs(actual - exact).max() <= 0.5 + 1e-5
     np.testing.assert_array_equal(
         pictures.to_bytes(np.array([-9.0, -1.0, 1.0, 9.0])), [0, 0, 255, 255]
     )
@@ -31,9 +31,9 @@ def test_tensors(dtype):
     x = torch.linspace(-1.5, 1.5, 40, dtype=getattr(torch, dtype), requires_grad=True).reshape(
         2, 20
     )
-    found = pictures.to_bytes(x)
-    assert isinstance(found, np.ndarray)
-    np.testing.assert_array_equal(found, pictures.to_bytes(x.detach().double().numpy()))
+    actual = pictures.to_bytes(x)
+    assert isinstance(actual, np.ndarray)
+    np.testing.assert_array_equal(actual, pictures.to_bytes(x.detach().double().numpy()))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -56,20 +56,20 @@ def test_bytes_are_no_floats():
     st.integers(1, 12), st.sampled_from([1, 3]), st.integers(4, 7), st.integers(4, 7),
     st.none() | st.integers(1, 14),
 )  # fmt: skip
-def test_every_picture_is_in_its_place(n, channels, height, width, columns):
+def test_every_picture_is_in_its_cell(n, channels, height, width, columns):
     x = np.random.default_rng(n).integers(0, 256, (n, channels, height, width), dtype=np.uint8)
-    found = pictures.grid(x, columns)
+    image = pictures.grid(x, columns)
     across = min(columns or int(np.ceil(n**0.5)), n)
     rows = -(-n // across)
-    assert found.shape == (rows * (height + 2) - 2, across * (width + 2) - 2, 3)
-    assert found.flags.c_contiguous
-    left = found.copy()
+    assert image.shape == (rows * (height + 2) - 2, across * (width + 2) - 2, 3)
+    assert image.flags.c_contiguous
+    left = image.copy()
     for i, picture in enumerate(x):
         top, start = i // across * (height + 2), i % across * (width + 2)
-        place = slice(top, top + height), slice(start, start + width)
+        cell = slice(top, top + height), slice(start, start + width)
         expected = np.broadcast_to(picture.transpose(1, 2, 0), (height, width, 3))
-        np.testing.assert_array_equal(found[place], expected)
-        left[place] = 128
+        np.testing.assert_array_equal(image[cell], expected)
+        left[cell] = 128
     assert (left == 128).all()
 
 

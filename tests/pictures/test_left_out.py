@@ -98,7 +98,7 @@ def test_labels_can_be_left_out(tmp_path, colours, png):
         pictures.load(tmp_path / "x.npz", labels=False, label_key="y")
 
 
-def test_a_zip_made_on_windows_keeps_its_classes(tmp_path, png):
+def test_a_zip_of_windows_has_classes(tmp_path, png):
     names = ["data\\", "data\\cats\\", "data\\cats\\1.png", "data\\dogs\\1.JPG", "data\\Thumbs.db"]
     extra = {
         "__MACOSX/data/dogs/1.png": b"",

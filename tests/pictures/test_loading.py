@@ -1,4 +1,4 @@
-"""Pictures in memory: all kinds of data come to the same bytes, with labels where there are any."""
+"""Loading of pictures: all kinds of data give the same bytes, and labels where there are any."""
 
 import shutil
 import subprocess
@@ -16,7 +16,7 @@ from unsup_fast import pictures
 from unsup_fast.blocks import DataError
 
 FOLDERS = ["b", "a", "b", "c", "a", "b", "c"]
-SORTED = [1, 4, 0, 2, 5, 3, 6]  # places of the pictures in the order of paths
+SORTED = [1, 4, 0, 2, 5, 3, 6]  # indices of the pictures in the order of paths
 
 
 @pytest.fixture
@@ -42,17 +42,17 @@ def stored(path, **arrays):
     return path / "x.npz"
 
 
-def same(found, expected, labels=None, classes=()):
-    assert found.pixels.dtype == np.uint8
-    assert found.pixels.flags.c_contiguous
-    np.testing.assert_array_equal(found.pixels, expected)
-    assert found.classes == classes
-    assert found.skipped == []
+def same(actual, expected, labels=None, classes=()):
+    assert actual.pixels.dtype == np.uint8
+    assert actual.pixels.flags.c_contiguous
+    np.testing.assert_array_equal(actual.pixels, expected)
+    assert actual.classes == classes
+    assert actual.skipped == []
     if labels is None:
-        assert found.labels is None
+        assert actual.labels is None
     else:
-        assert found.labels.dtype == np.int64
-        np.testing.assert_array_equal(found.labels, labels)
+        assert actual.labels.dtype == np.int64
+        np.testing.assert_array_equal(actual.labels, labels)
 
 
 @pytest.mark.parametrize("kind", ["folder", "folder above", "zip", "zip of a folder"])
@@ -63,9 +63,9 @@ def test_folders_are_classes(folder, colours, kind):
         "zip": lambda: str(zipped(folder)),
         "zip of a folder": lambda: zipped(folder, "archive/train/"),
     }[kind]()
-    found = pictures.load(data)
-    same(found, colours[SORTED].transpose(0, 3, 1, 2), [0, 0, 1, 1, 1, 2, 2], ("a", "b", "c"))
-    assert found.name == str(data)
+    actual = pictures.load(data)
+    same(actual, colours[SORTED].transpose(0, 3, 1, 2), [0, 0, 1, 1, 1, 2, 2], ("a", "b", "c"))
+    assert actual.name == str(data)
 
 
 def test_folders_that_are_no_classes(folder, colours):
@@ -88,10 +88,10 @@ def test_arrays(tmp_path, colours, kind):
         data = pytest.importorskip("torch").from_numpy(first.copy())
     else:
         data = colours if kind == "array" else first
-    found = pictures.load(data)
-    same(found, first)
-    assert found.pixels.flags.writeable
-    assert not np.shares_memory(found.pixels, colours)
+    actual = pictures.load(data)
+    same(actual, first)
+    assert actual.pixels.flags.writeable
+    assert not np.shares_memory(actual.pixels, colours)
 
 
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", "float16", "float32", "float64"])
@@ -134,8 +134,8 @@ def test_what_is_transparent_lies_on_white(tmp_path, colours, encode):
     share = alpha / 255
     exact = (colours * share + 255 * (1 - share)).transpose(0, 3, 1, 2)
     (tmp_path / "a.png").write_bytes(encode(clear[0]))
-    found = pictures.load(clear).pixels
-    assert np.abs(found - exact).max() <= 0.5
+    actual = pictures.load(clear).pixels
+    assert np.abs(actual - exact).max() <= 0.5
     assert np.abs(pictures.load(tmp_path).pixels - exact[:1]).max() <= 1
     assert pictures.load(clear, channels=1, size=3).pixels.shape == (7, 1, 3, 3)
 
@@ -166,11 +166,11 @@ def test_large_pictures_are_averaged(tmp_path, encode):
     (tmp_path / "b.jpg").write_bytes(encode(smooth, "JPEG", quality=95))
     checks = np.indices((600, 800)).sum(axis=0) % 2 * 255
     (tmp_path / "c.png").write_bytes(encode(checks.astype(np.uint8)))
-    found = pictures.load(tmp_path, size=15).pixels.astype(float)
+    actual = pictures.load(tmp_path, size=15).pixels.astype(float)
     mean = smooth[:, 100:700].reshape(15, 40, 15, 40, 3).mean(axis=(1, 3)).transpose(2, 0, 1)
-    assert np.abs(found[0] - mean)[:, 1:-1, 1:-1].max() <= 1
-    assert np.abs(found[1] - mean)[:, 1:-1, 1:-1].max() <= 3
-    assert np.abs(found[2] - 127.5).max() <= 1.5
+    assert np.abs(actual[0] - mean)[:, 1:-1, 1:-1].max() <= 1
+    assert np.abs(actual[1] - mean)[:, 1:-1, 1:-1].max() <= 3
+    assert np.abs(actual[2] - 127.5).max() <= 1.5
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -200,8 +200,8 @@ def test_modes_of_pictures(tmp_path, encode, mode):
     else:
         picture = (picture if mode in ("LA", "P") else picture.convert("RGB")).convert(mode)
     (tmp_path / "a.tiff").write_bytes(encode(picture, "TIFF"))
-    found = pictures.load(tmp_path).pixels
-    np.testing.assert_array_equal(found, np.broadcast_to(expected, (1, 3, 5, 6)))
+    actual = pictures.load(tmp_path).pixels
+    np.testing.assert_array_equal(actual, np.broadcast_to(expected, (1, 3, 5, 6)))
 
 
 ARCHIVES = {
@@ -231,10 +231,10 @@ def test_labels_of_archives(tmp_path, colours, name, kind):
         else convert(y)
         for key, y in numbers.items()
     }  # fmt: skip
-    found = pictures.load(stored(tmp_path, **arrays), **options)
+    actual = pictures.load(stored(tmp_path, **arrays), **options)
     classes = ("", "a", "b") if kind in ("text", "bytes") else ("8", "9", "10")
     order = np.array([0, 2, 1]) if kind in ("text", "bytes") else np.arange(3)
-    same(found, colours.transpose(0, 3, 1, 2), order[numbers[expected] - 8], classes)
+    same(actual, colours.transpose(0, 3, 1, 2), order[numbers[expected] - 8], classes)
 
 
 def test_arrays_that_are_no_labels(tmp_path, colours):
@@ -242,8 +242,8 @@ def test_arrays_that_are_no_labels(tmp_path, colours):
         "labels": np.arange(6), "y": np.ones((7, 2), int), "label": np.array([None] * 7),
         "target": np.ones(7, complex),
     }  # fmt: skip
-    found = pictures.load(stored(tmp_path, pictures=colours, **unfit))
-    same(found, colours.transpose(0, 3, 1, 2))
+    actual = pictures.load(stored(tmp_path, pictures=colours, **unfit))
+    same(actual, colours.transpose(0, 3, 1, 2))
 
 
 def test_bad_files_are_left_out(folder, colours, encode):
@@ -253,12 +253,12 @@ def test_bad_files_are_left_out(folder, colours, encode):
     (folder / "c" / "3.png").write_bytes(b"no picture")
     for data in (folder, zipped(folder)):
         with pytest.warns(UserWarning, match=r"4 of 7 files .*: a/1.png \(is no p") as caught:
-            found = pictures.load(data)
+            actual = pictures.load(data)
         assert caught[0].filename == __file__
         assert str(caught[0].message).endswith("b/2.png (is no picture); ...")
-        np.testing.assert_array_equal(found.pixels, colours[[4, 5, 6]].transpose(0, 3, 1, 2))
-        np.testing.assert_array_equal(found.labels, [0, 1, 2])
-        assert [line.split(" ")[0] for line in found.skipped] == [
+        np.testing.assert_array_equal(actual.pixels, colours[[4, 5, 6]].transpose(0, 3, 1, 2))
+        np.testing.assert_array_equal(actual.labels, [0, 1, 2])
+        assert [line.split(" ")[0] for line in actual.skipped] == [
             "a/1.png", "b/0.png", "b/2.png", "c/3.png",
         ]  # fmt: skip
 
@@ -267,9 +267,9 @@ def test_classes_are_those_that_are_left(folder):
     for name in ("a/1.png", "a/4.png"):
         (folder / name).write_bytes(b"")
     with pytest.warns(UserWarning, match="2 of 7"):
-        found = pictures.load(folder)
-    assert found.classes == ("b", "c")
-    np.testing.assert_array_equal(found.labels, [0, 0, 0, 1, 1])
+        actual = pictures.load(folder)
+    assert actual.classes == ("b", "c")
+    np.testing.assert_array_equal(actual.labels, [0, 0, 0, 1, 1])
 
 
 def test_many_files_stay_in_order(tmp_path, encode):
@@ -278,8 +278,8 @@ def test_many_files_stay_in_order(tmp_path, encode):
         for i, picture in enumerate(x):
             archive.writestr(f"{i:03}.png", encode(picture))
     seen = []
-    found = pictures.load(tmp_path / "x.zip", channels=1, progress=lambda *at: seen.append(at))
-    same(found, x[:, None])
+    actual = pictures.load(tmp_path / "x.zip", channels=1, progress=lambda *at: seen.append(at))
+    same(actual, x[:, None])
     assert seen[-1] == (300, 300)
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
 
@@ -397,15 +397,17 @@ def test_bad_options(colours, options, error):
 
 def test_importing_brings_nothing_heavy():
     code = "import sys, unsup_fast.pictures; print({'torch', 'PIL', 'sklearn'} & {*sys.modules})"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout == "set()\n"
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout == "set()\n"
 
 
 def test_digits():
     from sklearn.datasets import load_digits
 
-    found = pictures.digits()
-    same(found, found.pixels, load_digits().target, tuple("0123456789"))
-    assert found.pixels.shape == (1797, 1, 8, 8)
-    assert (found.pixels.min(), found.pixels.max()) == (0, 255)
-    assert np.abs(found.pixels[:, 0] / 255 - load_digits().images / 16).max() < 0.002
+    actual = pictures.digits()
+    same(actual, actual.pixels, load_digits().target, tuple("0123456789"))
+    assert actual.pixels.shape == (1797, 1, 8, 8)
+    assert (actual.pixels.min(), actual.pixels.max()) == (0, 255)
+    assert np.abs(actual.pixels[:, 0] / 255 - load_digits().images / 16).max() < 0.002

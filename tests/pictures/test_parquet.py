@@ -1,4 +1,4 @@
-"""Pictures in Parquet files, with and without what Hugging Face's `datasets` writes beside them."""
+"""Pictures in Parquet files, with and without the metadata of Hugging Face's `datasets`."""
 
 import json
 
@@ -32,22 +32,22 @@ def written(path, columns, names=None, group=3):
     return path
 
 
-def same(found, colours, labels, classes):
-    np.testing.assert_array_equal(found.pixels, colours.transpose(0, 3, 1, 2))
-    assert found.classes == classes
+def same(actual, colours, labels, classes):
+    np.testing.assert_array_equal(actual.pixels, colours.transpose(0, 3, 1, 2))
+    assert actual.classes == classes
     if labels is None:
-        assert found.labels is None
+        assert actual.labels is None
     else:
-        assert found.labels.dtype == np.int64
-        np.testing.assert_array_equal(found.labels, labels)
+        assert actual.labels.dtype == np.int64
+        np.testing.assert_array_equal(actual.labels, labels)
 
 
 def test_a_data_set(tmp_path, rows, colours):
     path = written(tmp_path / "x.parquet", {"image": rows, "label": LABELS}, NAMES)
     seen = []
-    found = pictures.load(path, progress=lambda *at: seen.append(at))
-    same(found, colours, LABELS, tuple(NAMES))
-    assert (found.name, found.skipped, seen[-1]) == (str(path), [], (7, 7))
+    actual = pictures.load(path, progress=lambda *at: seen.append(at))
+    same(actual, colours, LABELS, tuple(NAMES))
+    assert (actual.name, actual.skipped, seen[-1]) == (str(path), [], (7, 7))
 
 
 def test_several_files_in_a_folder(tmp_path, rows, colours):
@@ -59,7 +59,7 @@ def test_several_files_in_a_folder(tmp_path, rows, colours):
     same(pictures.load(tmp_path), colours, LABELS, tuple(NAMES))
 
 
-def test_a_folder_of_pictures_with_a_table_beside(tmp_path, rows):
+def test_a_folder_of_pictures_and_a_table(tmp_path, rows):
     written(tmp_path / "x.parquet", {"image": rows})
     (tmp_path / "a.png").write_bytes(rows[0]["bytes"])
     assert len(pictures.load(tmp_path).pixels) == 1
@@ -100,10 +100,10 @@ def test_rows_without_pictures_are_left_out(tmp_path, rows, colours):
     with pytest.warns(
         UserWarning, match=r"3 of 7 files .* row 1 \(has no bytes\); row 3"
     ) as caught:
-        found = pictures.load(path)
+        actual = pictures.load(path)
     assert caught[0].filename == __file__
-    same(found, colours[[0, 2, 4, 5]], [2, 2, 0, 2], tuple(NAMES))
-    assert found.skipped[2] == "row 6 (is no picture)"
+    same(actual, colours[[0, 2, 4, 5]], [2, 2, 0, 2], tuple(NAMES))
+    assert actual.skipped[2] == "row 6 (is no picture)"
 
 
 @pytest.mark.parametrize("missing", [None, -1])

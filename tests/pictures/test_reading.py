@@ -1,4 +1,4 @@
-"""Pictures from folders, archives and arrays: all of them, in order, and what is no picture."""
+"""Reading of pictures from folders, archives and arrays, in order, and of other files."""
 
 import io
 import os
@@ -49,7 +49,7 @@ def zipped(folder, suffixes="*"):
 
 
 @pytest.fixture(params=["folder", "zip", "npy", "npz", "npz of several", "array", "memory map"])
-def given(request, folder, pictures, tmp_path):
+def data(request, folder, pictures, tmp_path):
     if request.param == "folder":
         return folder
     if request.param == "zip":
@@ -67,23 +67,23 @@ def given(request, folder, pictures, tmp_path):
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 100])
-def test_all_pictures_in_order(given, pictures, size):
-    source = images(given)
+def test_all_pictures_in_order(data, pictures, size):
+    source = images(data)
     assert len(source) == source.n_images == 7
     for _ in range(2):
-        found = list(source.batches(size))
-        assert [done for done, _ in found] == [min(7, i + size) for i in range(0, 7, size)]
-        assert all(batch.dtype == np.uint8 for _, batch in found)
-        np.testing.assert_array_equal(np.concatenate([batch for _, batch in found]), pictures)
+        batches = list(source.batches(size))
+        assert [done for done, _ in batches] == [min(7, i + size) for i in range(0, 7, size)]
+        assert all(batch.dtype == np.uint8 for _, batch in batches)
+        np.testing.assert_array_equal(np.concatenate([batch for _, batch in batches]), pictures)
     assert source.skipped == []
 
 
-def test_tensors_and_floats_are_kept(pictures):
+def test_tensors_and_floats_are_not_converted(pictures):
     torch = pytest.importorskip("torch")
     tensor = torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255
-    found = [batch for _, batch in images(tensor).batches(4)]
-    assert [type(batch) for batch in found] == [torch.Tensor] * 2
-    assert torch.equal(torch.cat(found), tensor)
+    batches = [batch for _, batch in images(tensor).batches(4)]
+    assert [type(batch) for batch in batches] == [torch.Tensor] * 2
+    assert torch.equal(torch.cat(batches), tensor)
     grey = pictures[..., 0] / 255.0
     np.testing.assert_array_equal(next(images(grey).batches(7))[1], grey)
 
@@ -109,9 +109,9 @@ def test_bad_files_are_named_and_left_out(folder, pictures):
         with pytest.warns(
             UserWarning, match=r"4 of 7 files .* b/10.png \(is no picture\); .*\.\.\."
         ):
-            found = [batch for _, batch in source.batches(2)]
+            batches = [batch for _, batch in source.batches(2)]
         left = [sorted(NAMES).index(name) for name in ("a.PNG", "c/d/e.bmp", "f.ppm")]
-        np.testing.assert_array_equal(np.concatenate(found), pictures[left])
+        np.testing.assert_array_equal(np.concatenate(batches), pictures[left])
         assert [line.split(" ")[0] for line in source.skipped] == [
             "b/10.png",
             "b/9.png",
@@ -237,8 +237,8 @@ def test_damaged_and_encrypted_members_are_left_out(tmp_path):
             archive.writestr(name, content.getvalue())
     whole = bytearray((tmp_path / "a.zip").read_bytes())
     last = whole.rfind(b"PK\x01\x02")
-    for place, bits in ((6, 1), (last + 8, 1)):  # of the first entry's header, and of the last's
-        whole[place] |= bits
+    for position, bits in ((6, 1), (last + 8, 1)):  # of the first entry's header, and of the last's
+        whole[position] |= bits
     (tmp_path / "a.zip").write_bytes(whole)
     with pytest.warns(UserWarning, match="1 of 2 files could not be read"):
         assert sum(len(batch) for _, batch in images(tmp_path / "a.zip").batches()) == 1

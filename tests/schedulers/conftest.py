@@ -12,13 +12,13 @@ class Run(NamedTuple):
 
 
 def model(x, t):
-    """Return what a small network might: bounded, nonlinear, different for each time."""
+    """Return the output of a toy network: bounded, nonlinear, different for each timestep."""
     return (0.8 * x + 0.1).tanh() - 0.3 * (0.01 * float(t) + x).sin()
 
 
 @pytest.fixture
 def walk():
-    """Return a function that runs a scheduler and gives the samples and images of all steps."""
+    """Return a function that runs a scheduler and returns the samples and images of all steps."""
     torch = pytest.importorskip("torch")
 
     def run(
@@ -41,10 +41,10 @@ def walk():
                 scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x
             )
             output = torch.cat([model(scaled, t)] + [0.1 * scaled.sin()] * (channels - 1), dim=1)
-            made = scheduler.step(output, t, x, return_dict=False, **options)
-            x = made[0]
+            outputs = scheduler.step(output, t, x, return_dict=False, **options)
+            x = outputs[0]
             samples.append(x)
-            images += made[1:]
+            images += outputs[1:]
         return Run(samples, images)
 
     return run

@@ -1,4 +1,4 @@
-"""What the schedulers promise beside the numbers: noise, types, errors, attributes."""
+"""The schedulers' API beyond the numbers: noise, types, errors, attributes."""
 
 import copy
 import inspect
@@ -44,13 +44,13 @@ def test_stands_in_for_diffusers_own(name):
         assert [p.default for p in one.parameters.values()] == [
             p.default for p in other.parameters.values()
         ]
-    made, plain = ours(), theirs(name)()
-    assert len(made) == len(plain)
-    assert made.order == plain.order
-    assert getattr(made, "init_noise_sigma", 1) == getattr(plain, "init_noise_sigma", 1)
-    assert hasattr(made, "add_noise") == hasattr(plain, "add_noise")
-    assert hasattr(made, "scale_model_input") == hasattr(plain, "scale_model_input")
-    assert theirs(name) in made.compatibles
+    fused, plain = ours(), theirs(name)()
+    assert len(fused) == len(plain)
+    assert fused.order == plain.order
+    assert getattr(fused, "init_noise_sigma", 1) == getattr(plain, "init_noise_sigma", 1)
+    assert hasattr(fused, "add_noise") == hasattr(plain, "add_noise")
+    assert hasattr(fused, "scale_model_input") == hasattr(plain, "scale_model_input")
+    assert theirs(name) in fused.compatibles
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,8 +62,8 @@ def test_output(name):
         scheduler.is_scale_input_called = True
         x = torch.ones(1, 1, 2, 2)
         options = {"generator": torch.Generator()} if name in ("FusedDDPM",) else {}
-        made = scheduler.step(x, scheduler.timesteps[0], x, **options)
-        kinds.append((type(made), list(made.keys())))
+        output = scheduler.step(x, scheduler.timesteps[0], x, **options)
+        kinds.append((type(output), list(output.keys())))
     assert kinds[0] == kinds[1]
 
 
@@ -83,13 +83,13 @@ def test_own_noise_is_fresh_in_each_step_and_run(name, config, options):
     scheduler = getattr(unsup_fast, name)(**config)
     x = torch.zeros(1, 1, 40, 50)
     output = torch.zeros(1, options.get("channels", 1), 40, 50)
-    given = {"eta": 1.0} if "eta" in options else {}
+    arguments = {"eta": 1.0} if "eta" in options else {}
     drawn = []
     for _ in range(2):
         scheduler.set_timesteps(5)
         scheduler.is_scale_input_called = True
         for t in scheduler.timesteps[:3]:
-            z = scheduler.step(output, t, x, **given).prev_sample.flatten()
+            z = scheduler.step(output, t, x, **arguments).prev_sample.flatten()
             drawn.append((z - z.mean()) / z.std())
     similar = torch.stack(drawn) @ torch.stack(drawn).T / 2000
     torch.testing.assert_close(similar, torch.eye(6), rtol=0, atol=0.12)
@@ -127,13 +127,15 @@ def test_list_of_generators(name, config, options):
     scheduler = getattr(unsup_fast, name)(**config)
     x = torch.randn(2, 3, 4, 4)
     output = torch.randn(2, 3 * options.get("channels", 1), 4, 4)
-    given = {"eta": 1.0} if "eta" in options else {}
+    arguments = {"eta": 1.0} if "eta" in options else {}
 
     def steps(rows, generator):
         scheduler.set_timesteps(5)
         scheduler.is_scale_input_called = True
         t = scheduler.timesteps[0]
-        return scheduler.step(output[rows], t, x[rows], generator=generator, **given).prev_sample
+        return scheduler.step(
+            output[rows], t, x[rows], generator=generator, **arguments
+        ).prev_sample
 
     both = steps(slice(0, 2), [torch.Generator().manual_seed(i) for i in (1, 2)])
     for i in (0, 1):
@@ -161,17 +163,17 @@ def test_add_noise_and_velocity(name, dtype):
     torch.testing.assert_close(one[2], noisy[2])
 
 
-def test_add_noise_in_bfloat16_is_there_where_diffusers_has_none():
+def test_add_noise_in_bfloat16_where_diffusers_adds_no_noise():
     x = torch.zeros(1, 1, 8, 8, dtype=torch.bfloat16)
     eps, t = torch.ones_like(x), torch.tensor([3])
     assert diffusers.DDPMScheduler().add_noise(x, eps, t).abs().max() == 0
-    made = unsup_fast.FusedDDPM().add_noise(x, eps, t)
-    assert made.float().mean().item() == pytest.approx((1 - 0.9995) ** 0.5, rel=0.1)
+    noisy = unsup_fast.FusedDDPM().add_noise(x, eps, t)
+    assert noisy.float().mean().item() == pytest.approx((1 - 0.9995) ** 0.5, rel=0.1)
 
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_add_noise_along_sigmas(name):
-    made = []
+    noisy = []
     for kind in (getattr(unsup_fast, name), theirs(name)):
         scheduler = kind()
         scheduler.set_timesteps(10)
@@ -188,8 +190,8 @@ def test_add_noise_along_sigmas(name):
         scheduler.is_scale_input_called = True
         scheduler.step(eps, times[4], x)
         results.append(call(x, eps, times[:1].repeat(2)))
-        made.append(torch.stack(results))
-    torch.testing.assert_close(*made, rtol=1e-5, atol=1e-5)
+        noisy.append(torch.stack(results))
+    torch.testing.assert_close(*noisy, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -213,7 +215,7 @@ def test_gradients_come_from_diffusers_own_step(name):
         scheduler.set_timesteps(6)
         scheduler.is_scale_input_called = True
         generator = torch.Generator().manual_seed(1)
-        given = (
+        arguments = (
             {"generator": generator}
             if "generator" in inspect.signature(scheduler.step).parameters
             else {}
@@ -221,7 +223,7 @@ def test_gradients_come_from_diffusers_own_step(name):
         x = torch.randn(1, 2, 4, 4, generator=generator)
         for i, t in enumerate(scheduler.timesteps[:4]):
             x = x.detach().requires_grad_(i == 3)
-            y = scheduler.step((x / 9).tanh(), t, x, **given).prev_sample
+            y = scheduler.step((x / 9).tanh(), t, x, **arguments).prev_sample
             if i == 3:
                 grads.append(torch.autograd.grad(y.square().sum(), x)[0])
             x = y
@@ -231,27 +233,27 @@ def test_gradients_come_from_diffusers_own_step(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_timesteps_of_all_kinds(name):
     """A view, a copy, a number: the same step."""
-    made = []
+    samples = []
     for form in (lambda t: t, lambda t: t.clone(), lambda t: t[None], lambda t: t.item()):
         scheduler = getattr(unsup_fast, name)()
         scheduler.set_timesteps(7)
         scheduler.is_scale_input_called = True
         torch.manual_seed(0)
         x = torch.ones(1, 1, 2, 2)
-        made.append(scheduler.step(x, form(scheduler.timesteps[2]), x).prev_sample)
-    for other in made[1:]:
-        assert torch.equal(made[0], other)
+        samples.append(scheduler.step(x, form(scheduler.timesteps[2]), x).prev_sample)
+    for other in samples[1:]:
+        assert torch.equal(samples[0], other)
 
 
 def test_sigmas_may_be_changed(walk, agree):
     """A pipeline of diffusers writes into `sigmas` after it has set the timesteps."""
-    made = []
+    runs = []
     for kind in (unsup_fast.FusedEulerDiscrete, diffusers.EulerDiscreteScheduler):
         scheduler = kind(use_karras_sigmas=True)
         scheduler.set_timesteps(6)
         scheduler.sigmas[-1] = scheduler.sigmas[-2]
-        made.append(walk(scheduler))
-    agree(*made, 1e-5)
+        runs.append(walk(scheduler))
+    agree(*runs, 1e-5)
 
 
 def test_refuses_steps():

@@ -44,13 +44,13 @@ def as_it_is(name, **config):
     """Return our scheduler and diffusers'."""
     ours = getattr(unsup_fast, f"Fused{name}")
     theirs = getattr(diffusers, f"{name}Scheduler")(**config)
-    made = ours.from_config(theirs.config)
-    assert isinstance(made, type(theirs))
-    return made, theirs
+    fused = ours.from_config(theirs.config)
+    assert isinstance(fused, type(theirs))
+    return fused, theirs
 
 
 def pair(name, **config):
-    """Return our scheduler and diffusers', whose coefficients are made to be of float64 too."""
+    """Return our scheduler and diffusers', with coefficients in float64 too."""
     ours, theirs = as_it_is(name, **config)
     choose = theirs.set_timesteps
 
@@ -105,13 +105,13 @@ def test_ddpm_over_all_timesteps(walk, agree):
 def test_ddpm_learned_variance(kind, walk, agree, monkeypatch):
     ours, theirs = pair("DDPM", variance_type=kind)
     chosen = {"timesteps": [900, 500, 300, 20, 0]}
-    made = (
+    runs = (
         walk(ours, dtype=F64, channels=2, chosen=chosen),
         walk(theirs, dtype=F64, channels=2, chosen=chosen),
     )
     if kind == "learned":  # the root of a negative number, in both
-        made = tuple(type(run)([x.nan_to_num() for x in run.samples[:1]], []) for run in made)
-    agree(*made, FLOAT64)
+        runs = tuple(type(run)([x.nan_to_num() for x in run.samples[:1]], []) for run in runs)
+    agree(*runs, FLOAT64)
 
 
 def test_ddpm_custom_timesteps(walk, agree):
@@ -147,7 +147,7 @@ def test_ddim(config, options, walk, agree):
     agree(walk(ours, 9, dtype=F64, **options), walk(theirs, 9, dtype=F64, **options), FLOAT64)
 
 
-def test_ddim_given_noise(walk, agree):
+def test_ddim_variance_noise(walk, agree):
     ours, theirs = pair("DDIM")
     options = {
         "eta": 1.0,
@@ -245,7 +245,7 @@ def test_dpm_solver_custom(walk, agree):
     agree(walk(ours, chosen=chosen), walk(theirs, chosen=chosen), EXACT)
 
 
-def test_dpm_solver_given_noise(walk, agree):
+def test_dpm_solver_variance_noise(walk, agree):
     ours, theirs = pair("DPMSolverMultistep", algorithm_type="sde-dpmsolver++")
     options = {"variance_noise": torch.randn(2, 3, 5, 7), "torch_noise": False}
     agree(walk(ours, 9, **options), walk(theirs, 9, **options), EXACT)
@@ -314,15 +314,15 @@ def test_flow_match_custom(kind, walk, agree):
 
 
 def test_flow_match_per_token(walk, agree):
-    made = []
+    samples = []
     for scheduler in as_it_is("FlowMatchEulerDiscrete"):
         scheduler.set_timesteps(5)
         x = torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(1))
         tokens = scheduler.timesteps[torch.arange(12).reshape(2, 6) % 4]
-        made.append(
+        samples.append(
             scheduler.step(x.sin(), scheduler.timesteps[0], x, per_token_timesteps=tokens)[0]
         )
-    torch.testing.assert_close(*made)
+    torch.testing.assert_close(*samples)
 
 
 EACH = [
@@ -341,18 +341,18 @@ NAMES = [f"{name},{named(config)}" for name, config, _ in EACH]
 @pytest.mark.parametrize(("name", "config", "options"), EACH, ids=NAMES)
 def test_any_strides(name, config, options):
     """A sample that is a view of a packed one, as of video and of transposed latents."""
-    made = []
+    samples = []
     for scheduler in as_it_is(name, **config):
         generator = torch.Generator().manual_seed(1)
         takes = "generator" in inspect.signature(scheduler.step).parameters
-        given = {"generator": generator, **options} if takes else options
+        arguments = {"generator": generator, **options} if takes else options
         scheduler.set_timesteps(3)
         scheduler.is_scale_input_called = True
         x = torch.randn(2, 5, 3, 4, generator=generator).permute(0, 2, 3, 1)
         for t in scheduler.timesteps:
-            x = scheduler.step(x.sin(), t, x, **given).prev_sample
-        made.append(x)
-    torch.testing.assert_close(*made, rtol=FLOAT32, atol=FLOAT32)
+            x = scheduler.step(x.sin(), t, x, **arguments).prev_sample
+        samples.append(x)
+    torch.testing.assert_close(*samples, rtol=FLOAT32, atol=FLOAT32)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
@@ -376,16 +376,16 @@ def test_half_types(name, config, options, dtype, monkeypatch):
     monkeypatch.setattr(torch, "randn", rounded)
     for i, t in enumerate(ours.timesteps):
         output = torch.tanh(x / x.float().std())
-        made = []
+        samples = []
         for j, scheduler in enumerate(schedulers):
             drawn = {"generator": generators[j]} if takes else {}
             pair = (output, x) if j < 2 else (output.float(), x.float())
-            made.append(scheduler.step(pair[0], t, pair[1], **options, **drawn).prev_sample)
-        assert made[0].dtype == dtype
+            samples.append(scheduler.step(pair[0], t, pair[1], **options, **drawn).prev_sample)
+        assert samples[0].dtype == dtype
         size = max(1.0, x.float().abs().max().item())
-        near, far = ((y.float() - made[2]).abs().max().item() for y in made[:2])
+        near, far = ((y.float() - samples[2]).abs().max().item() for y in samples[:2])
         assert near <= max(2 * far, 2 * torch.finfo(dtype).eps * size), (i, near, far)
-        x = made[0]
+        x = samples[0]
 
 
 @pytest.mark.parametrize(("name", "config", "options"), EACH, ids=NAMES)
@@ -408,5 +408,5 @@ def test_runs_again(name, config, options, walk, agree):
 def test_other_shapes(name, config, options, walk, agree):
     ours, theirs = as_it_is(name, **config)
     for shape in ((1, 4, 1), (3, 2, 3, 4, 5)):
-        made, expected = (walk(x, 5, shape=shape, **options) for x in (ours, theirs))
-        agree(made, expected, FLOAT32)
+        actual, expected = (walk(x, 5, shape=shape, **options) for x in (ours, theirs))
+        agree(actual, expected, FLOAT32)

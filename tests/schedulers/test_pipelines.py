@@ -42,7 +42,7 @@ def images(pipeline, **options):
 
 
 def closeness(dtype):
-    """Return how far images in [0, 1] may be apart; both are made in that type."""
+    """Return the tolerance of images in [0, 1] that are computed in a type."""
     return 2e-4 if dtype == torch.float32 else 0.06
 
 
@@ -71,14 +71,14 @@ def unet():
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    """Return a tokenizer of CLIP's kind that knows letters."""
+    """Return a CLIP tokenizer whose vocabulary is the letters."""
     letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
     words = ["<|startoftext|>", "<|endoftext|>", *letters, *(c + "</w>" for c in letters)]
-    made = transformers.CLIPTokenizer(
+    tokenizer = transformers.CLIPTokenizer(
         vocab={word: i for i, word in enumerate(words)}, merges=[], model_max_length=10
     )
-    assert made("a cat").input_ids[0] == 0
-    return made
+    assert tokenizer("a cat").input_ids[0] == 0
+    return tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -128,15 +128,15 @@ def parts(tokenizer):
 
 def pipelines(kind, parts, name, config, dtype):
     """Return the pipeline with diffusers' scheduler and with ours."""
-    made = []
+    both = []
     for ours in (False, True):
         scheduler = getattr(diffusers, f"{name}Scheduler")(**TEXT, **config)
         pipeline = kind(**parts, scheduler=scheduler, requires_safety_checker=False).to(dtype=dtype)
         if ours:
             fused = getattr(unsup_fast, f"Fused{name}")
             pipeline.scheduler = fused.from_config(pipeline.scheduler.config)
-        made.append(quiet(pipeline))
-    return made
+        both.append(quiet(pipeline))
+    return both
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
@@ -145,9 +145,9 @@ def test_unconditional(unet, dtype):
     pipeline = quiet(diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler()))
     expected = images(pipeline, batch_size=2, num_inference_steps=6)
     pipeline.scheduler = unsup_fast.FusedDDPM.from_config(pipeline.scheduler.config)
-    made = images(pipeline, batch_size=2, num_inference_steps=6)
-    assert made.shape == (2, 3, 8, 8)
-    np.testing.assert_allclose(made, expected, atol=closeness(dtype))
+    actual = images(pipeline, batch_size=2, num_inference_steps=6)
+    assert actual.shape == (2, 3, 8, 8)
+    np.testing.assert_allclose(actual, expected, atol=closeness(dtype))
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.8])
@@ -163,36 +163,36 @@ def test_unconditional_ddim(unet, eta):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize(("name", "config"), SCHEDULERS, ids=IDS)
 def test_text_to_image(parts, name, config, dtype):
-    made = [
+    results = [
         images(pipeline, prompt=["a cat", "the dog"], height=16, width=16, num_inference_steps=5)
         for pipeline in pipelines(diffusers.StableDiffusionPipeline, parts, name, config, dtype)
     ]
-    assert made[0].shape == (2, 3, 16, 16)
-    np.testing.assert_allclose(made[1], made[0], atol=closeness(dtype))
+    assert results[0].shape == (2, 3, 16, 16)
+    np.testing.assert_allclose(results[1], results[0], atol=closeness(dtype))
 
 
 @pytest.mark.parametrize(("name", "config"), SCHEDULERS, ids=IDS)
 def test_image_to_image(parts, name, config):
     start = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(5))
     kind = diffusers.StableDiffusionImg2ImgPipeline
-    made = [
+    results = [
         images(pipeline, prompt="a cat", image=start, strength=0.6, num_inference_steps=9)
         for pipeline in pipelines(kind, parts, name, config, torch.float32)
     ]
-    np.testing.assert_allclose(made[1], made[0], atol=2e-4)
+    np.testing.assert_allclose(results[1], results[0], atol=2e-4)
 
 
 def test_without_a_generator_torch_seed_rules(parts):
     _, pipeline = pipelines(
         diffusers.StableDiffusionPipeline, parts, "EulerAncestralDiscrete", {}, torch.float32
     )
-    made = []
+    results = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
         options = {"prompt": "cat", "height": 16, "width": 16, "num_inference_steps": 3}
-        made.append(pipeline(output_type="np", **options).images)
-    np.testing.assert_array_equal(made[0], made[1])
-    assert np.abs(made[0] - made[2]).max() > 0.01
+        results.append(pipeline(output_type="np", **options).images)
+    np.testing.assert_array_equal(results[0], results[1])
+    assert np.abs(results[0] - results[2]).max() > 0.01
 
 
 @pytest.mark.parametrize(("name", "config"), SCHEDULERS, ids=IDS)
@@ -206,10 +206,10 @@ def test_saved_with_the_pipeline(parts, name, config, tmp_path):
     assert index["scheduler"] == ["unsup_fast", f"Fused{name}"]
     again = quiet(kind.from_pretrained(tmp_path))
     assert type(again.scheduler) is getattr(unsup_fast, f"Fused{name}")
-    kept, saved = (
+    before, after = (
         {k: v for k, v in x.scheduler.config.items() if k[0] != "_"} for x in (pipeline, again)
     )
-    assert saved == kept
+    assert after == before
     np.testing.assert_allclose(images(again, **options), expected, atol=1e-6)
     own = getattr(diffusers, f"{name}Scheduler").from_config(again.scheduler.config)
     assert type(own).__module__.startswith("diffusers.")

@@ -1,4 +1,4 @@
-"""States of a scheduler that trainers and scripts reach and pipelines do not."""
+"""States of a scheduler that trainers and scripts bring about, and pipelines do not."""
 
 import copy
 import functools
