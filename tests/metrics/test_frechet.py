@@ -256,7 +256,7 @@ def test_wrong_input():
     with pytest.raises(ValueError, match="4 columns, and what came before 3"):
         fid.set_statistics(np.zeros(4), np.eye(4), real=False)
     fid.set_statistics(np.zeros(3), np.eye(3), real=True)
-    with pytest.raises(ValueError, match="given statistics"):
+    with pytest.raises(ValueError, match="fixed statistics"):
         fid.update(np.ones((1, 3)), real=True)
     eye, zero = np.eye(3), np.zeros(3)
     with pytest.raises(ValueError, match=r"mu1 and sigma1 have shapes \(4,\)"):

@@ -90,7 +90,7 @@ def test_functions(X):
     X = X.astype(np.float32)
     np.testing.assert_allclose(reconstruction_error(X, halved), brute_force(X, X / 2), rtol=1e-12)
     assert reconstruction_error(X, lambda rows: rows) == 0
-    with pytest.raises(ValueError, match=r"the model made \(.*, 1\) of rows"):
+    with pytest.raises(ValueError, match=r"the model returned \(.*, 1\) for rows"):
         reconstruction_error(X, lambda rows: rows[:, :1])
 
 

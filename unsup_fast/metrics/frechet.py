@@ -207,7 +207,7 @@ class FrechetDistance:
         side = self._sides.setdefault(_name(real), Accumulator(rows.shape[1]))
         if isinstance(side, Statistics):
             raise ValueError(
-                f"the {_name(real)} side has given statistics, to which no samples can be added; "
+                f"the {_name(real)} side has fixed statistics, to which no samples can be added; "
                 "call reset() first"
             )
         side.add(rows, self.n_threads)
@@ -244,10 +244,10 @@ class FrechetDistance:
                 if mine is None:
                     self.set_statistics(*side, real=SIDES[name])
                 elif not isinstance(mine, Statistics) or not _equal(mine, side):
-                    raise ValueError(f"the {name} side has given statistics; they cannot be merged")
+                    raise ValueError(f"the {name} side has fixed statistics; they cannot be merged")
                 continue
             if isinstance(mine, Statistics):
-                raise ValueError(f"the {name} side has given statistics; they cannot be merged")
+                raise ValueError(f"the {name} side has fixed statistics; they cannot be merged")
             self._check_columns("other", len(side.sums.mean))
             if mine is None:
                 mine = self._sides[name] = Accumulator(len(side.sums.mean))

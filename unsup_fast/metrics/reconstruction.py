@@ -117,8 +117,8 @@ def _squares(rows: Array, reconstruction: Any, weight: Array | None) -> float:
     reconstruction = np.asarray(_arrays.on_host(reconstruction))
     if reconstruction.shape != rows.shape:
         raise ValueError(
-            f"the model made {reconstruction.shape} of rows {rows.shape}; it must return as many "
-            "rows and columns as it receives"
+            f"the model returned {reconstruction.shape} for rows {rows.shape}; it must return as "
+            "many rows and columns as it receives"
         )
     residual = np.subtract(rows, reconstruction, dtype=np.float64)  # [M, D]
     squares = np.einsum("ij,ij->i", residual, residual)  # [M]
