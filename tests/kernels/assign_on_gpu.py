@@ -34,8 +34,8 @@ def on(value):
     return None if value is None else torch.from_numpy(np.ascontiguousarray(value)).to(DEVICE)
 
 
-def off(found):
-    return type(found)(*(None if value is None else value.cpu().numpy() for value in found))
+def off(result):
+    return type(result)(*(None if value is None else value.cpu().numpy() for value in result))
 
 
 def run(X, centers, weight=None, shift=None, **options):
@@ -81,8 +81,8 @@ def poison(monkeypatch):
         make_one = getattr(torch, name)
 
         def poisoned(*args, make_one=make_one, **kwargs):
-            made = make_one(*args, **kwargs)
-            return made.fill_(float("nan") if made.is_floating_point() else -(2**31) + 5)
+            tensor = make_one(*args, **kwargs)
+            return tensor.fill_(float("nan") if tensor.is_floating_point() else -(2**31) + 5)
 
         monkeypatch.setattr(torch, name, poisoned)
 
@@ -124,7 +124,7 @@ def test_as_on_the_cpu():
     np.testing.assert_allclose(fast.distances, slow.distances, rtol=1e-4)
 
 
-def test_labels_already_found():
+def test_labels_already_known():
     X, centers, weight = make(60, 7, 9, np.float32)
     first = run(X, centers, weight, return_distances=True)
     labels = on(first.labels)

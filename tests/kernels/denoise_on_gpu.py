@@ -20,8 +20,8 @@ def small_blocks(monkeypatch):
 
 def tensor(shape, dtype, number, last=False):
     values = np.random.default_rng(number).normal(size=shape)
-    made = torch.from_numpy(values).to(dtype).to(DEVICE)
-    return made.contiguous(memory_format=torch.channels_last) if last and len(shape) == 4 else made
+    x = torch.from_numpy(values).to(dtype).to(DEVICE)
+    return x.contiguous(memory_format=torch.channels_last) if last and len(shape) == 4 else x
 
 
 def row_of(n_history, rest, clip):
@@ -34,16 +34,16 @@ def row_of(n_history, rest, clip):
     return torch.from_numpy(row).to(DEVICE)
 
 
-def near(found, truth):
+def near(actual, truth):
     truth = truth.double()
-    return bool(((found.double() - truth).abs() <= BOUNDS[found.dtype] * (1 + truth.abs())).all())
+    return bool(((actual.double() - truth).abs() <= BOUNDS[actual.dtype] * (1 + truth.abs())).all())
 
 
 @pytest.mark.parametrize("dtype", BOUNDS)
 @pytest.mark.parametrize("shape", [(1,), (3, 5), (2, 3, 9, 7), (2, 17, 3, 5)])
 @pytest.mark.parametrize("last", [(False,), (True,), (False, True), (True, False)])
 def test_all_terms_against_the_formula(shape, dtype, last):
-    made = [tensor(shape, dtype, i, last[i % len(last)]) for i in range(9)]
+    tensors = [tensor(shape, dtype, i, last[i % len(last)]) for i in range(9)]
     for clip, threshold, n_history, rest in (
         (np.inf, None, 0, False),
         (0.7, None, 2, True),
@@ -51,13 +51,13 @@ def test_all_terms_against_the_formula(shape, dtype, last):
         (np.inf, (0.9, 2.0), 4, False),
     ):
         row = row_of(n_history, rest, clip)
-        options = {"history": made[5 : 5 + n_history], "threshold": threshold}
+        options = {"history": tensors[5 : 5 + n_history], "threshold": threshold}
         if rest:
-            options |= {"uncond": made[2], "anchor": made[3], "noise": made[4]}
+            options |= {"uncond": tensors[2], "anchor": tensors[3], "noise": tensors[4]}
         results = []
         for backend in ("triton", "ref"):
-            outs = [torch.full_like(made[i], torch.nan) for i in range(3)]
-            denoise(made[0], made[1], row, **options, out=outs[0], keep=outs[1],
+            outs = [torch.full_like(tensors[i], torch.nan) for i in range(3)]
+            denoise(tensors[0], tensors[1], row, **options, out=outs[0], keep=outs[1],
                     anchor_out=outs[2], backend=backend)  # fmt: skip
             results.append(outs)
         assert all(near(f, t) for f, t in zip(*results, strict=True))
@@ -72,20 +72,20 @@ def test_noise_is_that_of_randn(dtype, shape, last, seed):
     row, wide = row_of(0, False, 1.0), dtype == torch.float64
     row[terms.NEXT_NOISE] = 0.5
     drawn = randn(shape, seed=seed, stream=4, dtype=torch.float64 if wide else torch.float32)
-    found = denoise(x, output, row, seed=seed, stream=4, backend="triton")
-    assert found.stride() == x.stride()
-    assert near(found, denoise(x.double(), output.double(), row, noise=drawn.double().to(DEVICE),
+    actual = denoise(x, output, row, seed=seed, stream=4, backend="triton")
+    assert actual.stride() == x.stride()
+    assert near(actual, denoise(x.double(), output.double(), row, noise=drawn.double().to(DEVICE),
                                backend="ref"))  # fmt: skip
 
 
-def test_in_place_and_what_has_no_coefficient():
+def test_inplace_and_what_has_no_coefficient():
     x, output = (tensor((2, 3, 9, 7), torch.float32, i) for i in range(2))
     row, lost = row_of(0, False, np.inf), torch.full_like(x, torch.nan)
     row[terms.GUIDANCE] = 1
     truth = denoise(x, output, row, backend="ref")
-    found = denoise(x, output, row, uncond=lost, history=[lost] * 4, anchor=lost, noise=lost,
+    out = denoise(x, output, row, uncond=lost, history=[lost] * 4, anchor=lost, noise=lost,
                     out=x, backend="triton")  # fmt: skip
-    assert found is x
+    assert out is x
     assert near(x, truth)
 
 

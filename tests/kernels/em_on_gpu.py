@@ -21,8 +21,8 @@ def on(value):
     return None if value is None else torch.from_numpy(np.ascontiguousarray(value)).to(DEVICE)
 
 
-def off(found):
-    return type(found)(*(None if value is None else value.cpu().numpy() for value in found))
+def off(result):
+    return type(result)(*(None if value is None else value.cpu().numpy() for value in result))
 
 
 def run(X, log_weights, means, factors, covariance_type, weight=None, **options):
@@ -30,10 +30,10 @@ def run(X, log_weights, means, factors, covariance_type, weight=None, **options)
     return off(em(on(X), *model, covariance_type, sample_weight=on(weight), **options))
 
 
-def make(n, d, k, covariance_type, dtype, offset=0.0, spread=1.0, seed=0, apart=2.0):
+def make(n, d, k, covariance_type, dtype, offset=0.0, spread=1.0, seed=0, separation=2.0):
     """Rows near K means, and a mixture whose components overlap."""
     rng = np.random.default_rng(seed)
-    means = rng.normal(size=(k, d)) * apart * spread + offset
+    means = rng.normal(size=(k, d)) * separation * spread + offset
     X = (means[rng.integers(0, k, n)] + rng.normal(size=(n, d)) * spread).astype(dtype)
     shape = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[covariance_type]
     factors = rng.uniform(0.7, 1.5, size=shape)
@@ -103,8 +103,8 @@ def poison(monkeypatch):
     make_one = torch.empty
 
     def poisoned(*args, **kwargs):
-        made = make_one(*args, **kwargs)
-        return made.fill_(float("nan") if made.is_floating_point() else -(2**31) + 5)
+        tensor = make_one(*args, **kwargs)
+        return tensor.fill_(float("nan") if tensor.is_floating_point() else -(2**31) + 5)
 
     monkeypatch.setattr(torch, "empty", poisoned)
 
@@ -138,11 +138,11 @@ def test_matches_the_reference(shape, covariance_type, dtype, monkeypatch):
     dtype=st.sampled_from(TYPES),
     offset=st.sampled_from([0.0, 3.0, -1e3]),
     spread=st.sampled_from([1e-3, 1.0, 50.0]),
-    apart=st.sampled_from([0.0, 1.0, 10.0]),
+    separation=st.sampled_from([0.0, 1.0, 10.0]),
     seed=st.integers(0, 2**31),
 )
-def test_any_data(n, d, k, covariance_type, dtype, offset, spread, apart, seed):
-    case, weight = make(n, d, k, covariance_type, dtype, offset, spread, seed, apart)
+def test_any_data(n, d, k, covariance_type, dtype, offset, spread, separation, seed):
+    case, weight = make(n, d, k, covariance_type, dtype, offset, spread, seed, separation)
     truth = em(*case, covariance_type, sample_weight=weight, backend="ref", **ALL)
     check_against_truth(
         case, covariance_type, weight, run(*case, covariance_type, weight, **ALL), truth
@@ -194,18 +194,18 @@ def test_chunks_and_numbers_of_programs_change_rounding_alone(covariance_type, m
 
 @every_type
 @every_covariance
-def test_given_responsibilities(covariance_type, dtype):
+def test_moments_of_responsibilities(covariance_type, dtype):
     n, k = 70, 5
     (X, _, means, _), weight = make(n, 3, k, covariance_type, dtype, offset=3.0)
     rng = np.random.default_rng(2)
     labels = rng.integers(0, k, n).astype(np.int32)
     one_hot = (labels[:, None] == np.arange(k)).astype(dtype)
     soft = rng.dirichlet(np.ones(k), n).astype(dtype)
-    for given_as in ({"labels": labels}, {"resp": one_hot}, {"resp": soft}):
+    for assignment in ({"labels": labels}, {"resp": one_hot}, {"resp": soft}):
         slow = moments_given(
-            X, means, covariance_type, sample_weight=weight, backend="ref", **given_as
+            X, means, covariance_type, sample_weight=weight, backend="ref", **assignment
         )
-        tensors = {name: on(value) for name, value in given_as.items()}
+        tensors = {name: on(value) for name, value in assignment.items()}
         fast = off(
             moments_given(on(X), on(means), covariance_type, sample_weight=on(weight), **tensors)
         )
@@ -217,7 +217,7 @@ def test_given_responsibilities(covariance_type, dtype):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of NumPy, in Triton's interpreter
 @every_type
 @every_covariance
-def test_rows_out_of_reach_and_components_without_rows(covariance_type, dtype):
+def test_rows_too_far_and_components_without_rows(covariance_type, dtype):
     (X, log_weights, means, factors), _ = make(42, 5, 4, covariance_type, dtype)
     log_weights[1] = -np.inf
     weight = np.ones(42, dtype=dtype)
@@ -230,29 +230,29 @@ def test_rows_out_of_reach_and_components_without_rows(covariance_type, dtype):
     for value in (np.finfo(dtype).max, np.nan):
         far = X.copy()
         far[7, 2] = far[40] = value
-        found = run(far, *model, **ALL)
-        assert (found.log_prob[rows] == -np.inf).all()
-        assert (found.resp[rows] == 0).all()
-        assert (found.labels[rows] == 0).all()
-        assert found.log_likelihood == -np.inf
-        assert_near(found[2:5], without[2:5], 100 * np.finfo(dtype).eps)
+        result = run(far, *model, **ALL)
+        assert (result.log_prob[rows] == -np.inf).all()
+        assert (result.resp[rows] == 0).all()
+        assert (result.labels[rows] == 0).all()
+        assert result.log_likelihood == -np.inf
+        assert_near(result[2:5], without[2:5], 100 * np.finfo(dtype).eps)
         assert run(far, *model, weight).log_likelihood == without.log_likelihood
 
 
 def test_shares_below_rounding_add_nothing():
     X, means = np.array([[0.0], [60.0], [1.0]]), np.array([[0.0], [60.0]])
-    found = run(X, np.log([0.5, 0.5]), means, np.ones((2, 1, 1)), "full")
-    assert found.resp_sums.tolist() == [2, 1]
-    assert found.sums.ravel().tolist() == [1, 0]
-    assert found.second.ravel().tolist() == [1, 0]
+    result = run(X, np.log([0.5, 0.5]), means, np.ones((2, 1, 1)), "full")
+    assert result.resp_sums.tolist() == [2, 1]
+    assert result.sums.ravel().tolist() == [1, 0]
+    assert result.second.ravel().tolist() == [1, 0]
 
 
 @every_covariance
 def test_only_what_is_asked_for(covariance_type):
     (X, *model), _ = make(40, 3, 4, covariance_type, np.float64)
-    found = run(X, *model, covariance_type, moments=False)
-    assert found[2:] == (None,) * 6
-    assert found.log_likelihood == run(X, *model, covariance_type).log_likelihood
+    result = run(X, *model, covariance_type, moments=False)
+    assert result[2:] == (None,) * 6
+    assert result.log_likelihood == run(X, *model, covariance_type).log_likelihood
     nothing = run(X[:0], *model, covariance_type, **ALL)
     assert nothing.log_likelihood == nothing.weight == 0
     assert all((array == 0).all() for array in nothing[2:5])

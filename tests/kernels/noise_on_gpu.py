@@ -20,8 +20,8 @@ def small_blocks(monkeypatch):
 
 def tensor(shape, dtype, number, last=False):
     values = np.random.default_rng(number).normal(size=shape)
-    made = torch.from_numpy(values).to(dtype).to(DEVICE)
-    return made.contiguous(memory_format=torch.channels_last) if last and len(shape) == 4 else made
+    x = torch.from_numpy(values).to(dtype).to(DEVICE)
+    return x.contiguous(memory_format=torch.channels_last) if last and len(shape) == 4 else x
 
 
 def coefficients(n):
@@ -29,8 +29,10 @@ def coefficients(n):
     return signal, (1 - signal**2).sqrt()
 
 
-def compare(found, truth, target):
-    for f, t in zip(*((made,) if target is None else made for made in (found, truth)), strict=True):
+def compare(actual, truth, target):
+    for f, t in zip(
+        *((result,) if target is None else result for result in (actual, truth)), strict=True
+    ):
         bound = BOUNDS[f.dtype]
         torch.testing.assert_close(f.double(), t.double(), rtol=bound, atol=bound)
 
@@ -38,15 +40,15 @@ def compare(found, truth, target):
 @pytest.mark.parametrize("dtype", BOUNDS)
 @pytest.mark.parametrize("shape", [(1,), (3, 5), (2, 3, 9, 7), (2, 17, 3, 5)])
 @pytest.mark.parametrize("target", [None, "eps", "v", "flow"])
-def test_given_noise_against_the_formula(shape, dtype, target):
+def test_noise_tensor_against_the_formula(shape, dtype, target):
     for last in ((False, False), (True, True), (False, True)):
         x0, eps = (tensor(shape, dtype, i, last[i]) for i in range(2))
-        made = coefficients(shape[0])
+        scales = coefficients(shape[0])
         out, out_target = (torch.full_like(value, torch.nan) for value in (x0, eps))
         more = {} if target is None else {"out_target": out_target}
-        found = noise(x0, *made, eps=eps, target=target, out=out, **more, backend="triton")
-        truth = noise(x0.double(), *made, eps=eps.double(), target=target, backend="ref")
-        compare(found, truth, target)
+        actual = noise(x0, *scales, eps=eps, target=target, out=out, **more, backend="triton")
+        truth = noise(x0.double(), *scales, eps=eps.double(), target=target, backend="ref")
+        compare(actual, truth, target)
 
 
 @pytest.mark.parametrize("dtype", BOUNDS)
@@ -54,8 +56,10 @@ def test_given_noise_against_the_formula(shape, dtype, target):
 @pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize("seed", [2**64 - 1, [3, 4]])
 def test_drawn_noise_is_that_of_randn(dtype, shape, last, seed):
-    x0, made = tensor(shape, dtype, 0, last), coefficients(2)
+    x0, scales = tensor(shape, dtype, 0, last), coefficients(2)
     drawn = torch.float64 if dtype == torch.float64 else torch.float32
     eps = randn(shape, seed=seed, stream=2**40, dtype=drawn).to(DEVICE)
-    found = noise(x0, *made, seed=seed, stream=2**40, target="eps", backend="triton")
-    compare(found, noise(x0.double(), *made, eps=eps.double(), target="eps", backend="ref"), "eps")
+    actual = noise(x0, *scales, seed=seed, stream=2**40, target="eps", backend="triton")
+    compare(
+        actual, noise(x0.double(), *scales, eps=eps.double(), target="eps", backend="ref"), "eps"
+    )

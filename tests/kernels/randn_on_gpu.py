@@ -30,14 +30,14 @@ def filled(shape, dtype, *, seed=0, seeds=None, stream=0, first=0, memory_format
     return out.cpu()
 
 
-def close(found, truth):
-    unit = UNIT.get(found.dtype)
+def close(actual, truth):
+    unit = UNIT.get(actual.dtype)
     if unit is None:  # one unit of the half type where float32 falls on the other side of a half
-        unit = 2.0**-24 + torch.finfo(found.dtype).eps / 12
-    found, truth = found.double(), truth.double()
-    assert (found - truth).abs().le(22 * unit * truth.abs() + 2.0**-24).all()
+        unit = 2.0**-24 + torch.finfo(actual.dtype).eps / 12
+    actual, truth = actual.double(), truth.double()
+    assert (actual - truth).abs().le(22 * unit * truth.abs() + 2.0**-24).all()
     if unit < 2.0**-20:
-        assert (found - truth).abs().le(22 * unit * truth.abs()).all()
+        assert (actual - truth).abs().le(22 * unit * truth.abs()).all()
 
 
 @pytest.mark.parametrize("dtype", torch_.TYPES, ids=str)
@@ -59,8 +59,8 @@ def test_channels_last(shape, seeds, dtype):
     seed = 9 if seeds is None else torch.tensor(seeds)
     truth = randn(shape, seed=seed, dtype=dtype, device="cpu", **options)
     for memory_format in (torch.contiguous_format, torch.channels_last):
-        found = filled(shape, dtype, seed=9, seeds=seeds, memory_format=memory_format, **options)
-        close(found, truth)
+        actual = filled(shape, dtype, seed=9, seeds=seeds, memory_format=memory_format, **options)
+        close(actual, truth)
 
 
 def test_any_strides():
@@ -71,25 +71,25 @@ def test_any_strides():
 
 @triton.jit
 def _at(index_ptr, out_ptr, seed: tl.int64, stream: tl.int64, WIDE: tl.constexpr, B: tl.constexpr):
-    places = tl.arange(0, B)
-    z = normals_at(seed, stream, tl.load(index_ptr + places), WIDE)
-    tl.store(out_ptr + places, z)
+    offsets = tl.arange(0, B)
+    z = normals_at(seed, stream, tl.load(index_ptr + offsets), WIDE)
+    tl.store(out_ptr + offsets, z)
 
 
 @pytest.mark.parametrize("dtype", UNIT, ids=str)
 def test_numbers_of_any_index(dtype):
     index = torch.from_numpy(np.random.default_rng(0).permutation(64))
-    found = torch.full((64,), torch.nan, dtype=dtype, device=DEVICE)
-    _at[(1,)](index.to(DEVICE), found, 11, 3, WIDE=dtype == torch.float64, B=64)
-    close(found.cpu(), randn(64, seed=11, stream=3, dtype=dtype, device="cpu")[index])
+    out = torch.full((64,), torch.nan, dtype=dtype, device=DEVICE)
+    _at[(1,)](index.to(DEVICE), out, 11, 3, WIDE=dtype == torch.float64, B=64)
+    close(out.cpu(), randn(64, seed=11, stream=3, dtype=dtype, device="cpu")[index])
 
 
 @pytest.mark.skipif(DEVICE == "cpu", reason="no tensor is on a GPU")
 def test_tensors_on_the_gpu():
     for seed in (3, [5, 6], torch.tensor([5, 6], device=DEVICE)):
-        found = randn((2, 3, 5), seed=seed, stream=4, device=DEVICE)
+        actual = randn((2, 3, 5), seed=seed, stream=4, device=DEVICE)
         truth = randn((2, 3, 5), seed=seed, stream=4, device="cpu")
-        assert found.device.type == DEVICE
-        close(found.cpu(), truth)
-        made = torch.compile(lambda s: randn((2, 3, 5), seed=s, stream=4, device=DEVICE))(seed)
-        torch.testing.assert_close(made, found, rtol=0, atol=0)
+        assert actual.device.type == DEVICE
+        close(actual.cpu(), truth)
+        compiled = torch.compile(lambda s: randn((2, 3, 5), seed=s, stream=4, device=DEVICE))(seed)
+        torch.testing.assert_close(compiled, actual, rtol=0, atol=0)

@@ -76,9 +76,9 @@ def test_draws_fall_on_the_rows_of_the_cumulated_mass(weighted, monkeypatch):
     total = mass if weight is None else mass * weight
     sums = np.pad(total, (0, -333 % 16)).reshape(-1, 16).sum(axis=1)
     uniforms = np.array([[0.0, 1.0, 0.5, 0.25, 1e-9, 0.99999]])
-    found = triton_._picked(on(mass), on(weight), on(sums), on(uniforms), 0)
+    picked = triton_._picked(on(mass), on(weight), on(sums), on(uniforms), 0)
     truth = np.searchsorted(np.cumsum(total), uniforms[0] * total.sum() * (1 - 1e-15))
-    np.testing.assert_array_equal(found.cpu().numpy(), truth)
+    np.testing.assert_array_equal(picked.cpu().numpy(), truth)
 
 
 def test_duplicates_are_not_chosen_while_others_are_left():

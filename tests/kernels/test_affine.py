@@ -8,7 +8,7 @@ from unsup_fast.kernels.affine import affine
 UNIT = {np.float32: 2.0**-24, np.float64: 2.0**-53}
 
 
-def made(n, d, k, dtype, number=0, spread=1.0, offset=0.0):
+def make(n, d, k, dtype, number=0, spread=1.0, offset=0.0):
     rng = np.random.default_rng(number)
     return (
         (rng.normal(size=(n, d)) * spread + offset).astype(dtype),
@@ -18,11 +18,11 @@ def made(n, d, k, dtype, number=0, spread=1.0, offset=0.0):
     )
 
 
-def check(found, X, weights, shift, offset):
+def check(actual, X, weights, shift, offset):
     x = X.astype(np.longdouble) - shift
     truth = x @ weights.T.astype(np.longdouble) + offset
     size = np.abs(x) @ np.abs(weights).T + np.abs(offset)
-    assert (np.abs(found - truth) <= (X.shape[1] + 3) * UNIT[X.dtype.type] * size).all()
+    assert (np.abs(actual - truth) <= (X.shape[1] + 3) * UNIT[X.dtype.type] * size).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -32,13 +32,13 @@ def check(found, X, weights, shift, offset):
     ids=str,
 )
 def test_is_the_formula(shape, dtype):
-    X, weights, shift, offset = made(*shape, dtype)
-    found = [affine(X, weights, shift=shift, offset=offset, n_threads=t) for t in (1, 2)]
-    check(found[0], X, weights, shift, offset)
-    np.testing.assert_array_equal(found[0], found[1])
+    X, weights, shift, offset = make(*shape, dtype)
+    results = [affine(X, weights, shift=shift, offset=offset, n_threads=t) for t in (1, 2)]
+    check(results[0], X, weights, shift, offset)
+    np.testing.assert_array_equal(results[0], results[1])
     slow = affine(X, weights, shift=shift, offset=offset, backend="ref")
     np.testing.assert_allclose(
-        found[0], slow, rtol=1e-3 if dtype == np.float32 else 1e-9, atol=1e-4
+        results[0], slow, rtol=1e-3 if dtype == np.float32 else 1e-9, atol=1e-4
     )
 
 
@@ -51,24 +51,24 @@ def test_is_the_formula(shape, dtype):
     st.integers(0, 2**32 - 1),
 )
 def test_any_size(n, d, k, dtype, number):
-    X, weights, shift, offset = made(n, d, k, dtype, number)
+    X, weights, shift, offset = make(n, d, k, dtype, number)
     check(affine(X, weights, shift=shift, offset=offset), X, weights, shift, offset)
 
 
 def test_far_from_the_origin():
-    X, weights, shift, offset = made(500, 20, 5, np.float32, spread=0.05, offset=1e4)
+    X, weights, shift, offset = make(500, 20, 5, np.float32, spread=0.05, offset=1e4)
     check(affine(X, weights, shift=shift, offset=offset), X, weights, shift, offset)
 
 
 def test_a_bad_value_stays_in_its_row():
-    X, weights, shift, offset = made(50, 9, 4, np.float32)
+    X, weights, shift, offset = make(50, 9, 4, np.float32)
     X[13, 2] = np.nan
-    found = affine(X, weights, shift=shift, offset=offset)
-    assert np.flatnonzero(np.isnan(found).any(axis=1)).tolist() == [13]
+    out = affine(X, weights, shift=shift, offset=offset)
+    assert np.flatnonzero(np.isnan(out).any(axis=1)).tolist() == [13]
 
 
 def test_wrong_arguments():
-    X, weights, shift, offset = made(5, 3, 2, np.float64)
+    X, weights, shift, offset = make(5, 3, 2, np.float64)
     with pytest.raises(ValueError, match=r"weights must have shape \(K, 3\)"):
         affine(X, weights[:, :2].copy())
     with pytest.raises(ValueError, match="K >= 1"):

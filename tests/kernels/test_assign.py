@@ -188,8 +188,8 @@ def test_labels_alone():
     np.testing.assert_array_equal(alone.labels, assign(X, centers).labels)
     assert np.isnan(alone.inertia)
     labels = np.zeros(700, dtype=np.int32)
-    found = _native.assign(X, centers, None, None, labels, None, None, None, False, False, 1)
-    assert found[0] == 0
+    result = _native.assign(X, centers, None, None, labels, None, None, None, False, False, 1)
+    assert result[0] == 0
     with pytest.raises(ValueError, match="at least 1"):
         _native.assign(X, centers, None, None, labels, None, None, None, False, False, 0)
 
@@ -200,12 +200,12 @@ def test_known_labels_lead_to_the_same(container, threads):
     X, centers, weight = make(5000, 20, 30, np.float32)
     X = container(X)
     options = {"sample_weight": weight, "return_distances": True, "n_threads": threads}
-    found = assign(X, centers, **options)
-    again = assign(X, centers, labels=found.labels.copy(), labelled=True, **options)
+    first = assign(X, centers, **options)
+    again = assign(X, centers, labels=first.labels.copy(), labelled=True, **options)
     assert again.n_changed == 0
-    assert again.inertia == found.inertia
+    assert again.inertia == first.inertia
     for name in ("labels", "sums", "weights", "distances"):
-        np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
+        np.testing.assert_array_equal(getattr(again, name), getattr(first, name))
     with pytest.raises(ValueError, match="needs labels"):
         assign(X, centers, labelled=True)
     with pytest.raises(ValueError, match="out of range"):

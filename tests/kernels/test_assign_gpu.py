@@ -34,10 +34,10 @@ def types(itemsize):
     return others | {f"{name}_ptr": TYPES[itemsize] for name in own}
 
 
-def fits(made, capability):
-    assert made.stack == 0, "registers spill"
-    assert made.shared <= SHARED[capability]
-    return made
+def fits(binary, capability):
+    assert binary.stack == 0, "registers spill"
+    assert binary.shared <= SHARED[capability]
+    return binary
 
 
 @pytest.mark.parametrize("capability", SHARED)
@@ -51,7 +51,7 @@ def test_packed_scores_run_on_tensor_cores(compiled, capability, d):
         "BK": tile.centroids,
         "BD": tile.columns,
     }
-    made = fits(
+    binary = fits(
         compiled(
             capability,
             triton_scores.nearest_packed,
@@ -63,7 +63,7 @@ def test_packed_scores_run_on_tensor_cores(compiled, capability, d):
         ),
         capability,
     )
-    assert ("wgmma.mma_async" if capability == 90 else "mma.sync") in made.ptx
+    assert ("wgmma.mma_async" if capability == 90 else "mma.sync") in binary.ptx
 
 
 @pytest.mark.parametrize("capability", SHARED)
@@ -111,7 +111,7 @@ def test_sums(compiled, capability, itemsize):
         "BN": triton_.block_rows(100, itemsize),
         "BD": triton_.columns_at_once(100),
     }
-    made = compiled(
+    binary = compiled(
         capability,
         triton_sums.total,
         types(itemsize),
@@ -119,8 +119,8 @@ def test_sums(compiled, capability, itemsize):
         num_warps=8,
         enable_fp_fusion=False,
     )
-    fits(made, capability)
-    assert re.search(r"(red|atom)\..*\.add\.u64", made.ptx)
+    fits(binary, capability)
+    assert re.search(r"(red|atom)\..*\.add\.u64", binary.ptx)
 
 
 @pytest.mark.parametrize("capability", SHARED)

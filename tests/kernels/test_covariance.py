@@ -17,14 +17,14 @@ def truth(X):
     return mean, (x - mean).T @ (x - mean)
 
 
-def check(found, X):
+def check(result, X):
     mean, scatter = truth(X)
     x = np.abs(X.astype(np.longdouble) - mean)
     u = UNIT[X.dtype.type]
     spread = x.max(axis=0)
-    assert (np.abs(found.mean - mean) <= 600 * u * spread + 4e-16 * np.abs(mean)).all()
-    assert (np.abs(found.scatter - scatter) <= 2100 * u * len(X) * spread[:, None] * spread).all()
-    np.testing.assert_array_equal(found.scatter, found.scatter.T)
+    assert (np.abs(result.mean - mean) <= 600 * u * spread + 4e-16 * np.abs(mean)).all()
+    assert (np.abs(result.scatter - scatter) <= 2100 * u * len(X) * spread[:, None] * spread).all()
+    np.testing.assert_array_equal(result.scatter, result.scatter.T)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -32,11 +32,11 @@ def check(found, X):
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_is_that_of_two_passes(shape, dtype, offset):
     X = (np.random.default_rng(0).normal(size=shape) * 0.05 + offset).astype(dtype)
-    found = [covariance(X, n_threads=t) for t in (1, 2)]
-    check(found[0], X)
-    assert found[0].n_rows == len(X)
-    assert found[0].bad is None
-    for one, other in zip(found[0], found[1], strict=True):
+    results = [covariance(X, n_threads=t) for t in (1, 2)]
+    check(results[0], X)
+    assert results[0].n_rows == len(X)
+    assert results[0].bad is None
+    for one, other in zip(results[0], results[1], strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -76,8 +76,8 @@ def test_neither_overflows_nor_vanishes(magnitude, dtype):
 def test_columns_of_very_different_size():
     X = np.random.default_rng(3).normal(size=(500, 4)).astype(np.float32)
     units = np.float32([1e-18, 1, 1e18, 1e5])
-    found = covariance(X * units).scatter / np.outer(units.astype(float), units.astype(float))
-    np.testing.assert_allclose(found, covariance(X).scatter, rtol=1e-5, atol=1e-3)
+    scatter = covariance(X * units).scatter / np.outer(units.astype(float), units.astype(float))
+    np.testing.assert_allclose(scatter, covariance(X).scatter, rtol=1e-5, atol=1e-3)
 
 
 @pytest.mark.parametrize("value", [1e-25, 1e25])
@@ -91,21 +91,21 @@ def test_a_sample_that_misleads(value):
 def test_constant_columns_have_no_scatter():
     X = np.random.default_rng(5).normal(size=(3000, 5)).astype(np.float32)
     X[:, 2] = 1e7 + 1
-    found = covariance(X)
-    assert not found.scatter[2].any()
-    assert found.mean[2] == X[0, 2]
+    result = covariance(X)
+    assert not result.scatter[2].any()
+    assert result.mean[2] == X[0, 2]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("place", [(0, 0), (41, 3), (9999, 6)])
-def test_finds_the_first_value_that_is_not_finite(value, place):
+@pytest.mark.parametrize("index", [(0, 0), (41, 3), (9999, 6)])
+def test_finds_the_first_value_that_is_not_finite(value, index):
     X = np.zeros((10000, 7), dtype=np.float32)
-    X[place] = value
+    X[index] = value
     X[9999, 6] = value
-    found = covariance(X)
-    assert found.bad == place
-    assert np.isnan(found.mean).all()
-    assert np.isnan(found.scatter).all()
+    result = covariance(X)
+    assert result.bad == index
+    assert np.isnan(result.mean).all()
+    assert np.isnan(result.scatter).all()
 
 
 @pytest.mark.parametrize("n_rows", [2, 3, 33])
@@ -164,10 +164,10 @@ def test_gram(dtype, offset):
     x = X.astype(np.longdouble)
     x -= x.mean(axis=0)
     mean = X.mean(axis=0, dtype=np.float64)
-    found = gram(X, mean, n_threads=1)
+    actual = gram(X, mean, n_threads=1)
     atol = 1e-5 if dtype == np.float32 else 1e-11
-    np.testing.assert_allclose(found, (x @ x.T).astype(float), rtol=0, atol=atol)
-    np.testing.assert_array_equal(found, gram(X, mean, n_threads=2))
+    np.testing.assert_allclose(actual, (x @ x.T).astype(float), rtol=0, atol=atol)
+    np.testing.assert_array_equal(actual, gram(X, mean, n_threads=2))
 
 
 def test_wrong_arguments():

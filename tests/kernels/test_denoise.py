@@ -22,8 +22,8 @@ FORMATS = {
 
 def tensor(shape, dtype, number, last=False):
     values = np.random.default_rng(number).normal(size=shape)
-    made = torch.from_numpy(values).to(dtype)
-    return made.contiguous(memory_format=torch.channels_last) if last and len(shape) == 4 else made
+    x = torch.from_numpy(values).to(dtype)
+    return x.contiguous(memory_format=torch.channels_last) if last and len(shape) == 4 else x
 
 
 def row_of(n_history=0, anchor=False, noisy=False, clip=np.inf, seed=0):
@@ -39,14 +39,14 @@ def row_of(n_history=0, anchor=False, noisy=False, clip=np.inf, seed=0):
 
 
 def arguments(shape, dtype, n_history=0, anchor=False, noisy=False, guided=False, last=(False,)):
-    made = [tensor(shape, dtype, i, last[i % len(last)]) for i in range(9)]
+    tensors = [tensor(shape, dtype, i, last[i % len(last)]) for i in range(9)]
     options = {
-        "uncond": made[2] if guided else None,
-        "anchor": made[3] if anchor else None,
-        "noise": made[4] if noisy else None,
-        "history": made[5 : 5 + n_history],
+        "uncond": tensors[2] if guided else None,
+        "anchor": tensors[3] if anchor else None,
+        "noise": tensors[4] if noisy else None,
+        "history": tensors[5 : 5 + n_history],
     }
-    return made[0], made[1], options
+    return tensors[0], tensors[1], options
 
 
 def poisoned(x, last):
@@ -56,18 +56,18 @@ def poisoned(x, last):
     ]
 
 
-def near(found, truth, scale=1.0):
-    bound = BOUNDS[found.dtype] * scale
-    error = (found.double() - truth.double()).abs() / (1 + truth.double().abs())
+def near(actual, truth, scale=1.0):
+    bound = BOUNDS[actual.dtype] * scale
+    error = (actual.double() - truth.double()).abs() / (1 + truth.double().abs())
     return bool((error <= bound).all())
 
 
 def agree(x, output, row, options, last=(False,), **more):
-    found, truth = poisoned(x, last), poisoned(x, last)
-    for (out, keep, anchor_out), backend in ((found, "native"), (truth, "ref")):
+    actual, truth = poisoned(x, last), poisoned(x, last)
+    for (out, keep, anchor_out), backend in ((actual, "native"), (truth, "ref")):
         denoise(x, output, row, **options, **more, out=out, keep=keep, anchor_out=anchor_out,
                 backend=backend)  # fmt: skip
-    return all(near(f, t, 4) for f, t in zip(found, truth, strict=True))
+    return all(near(f, t, 4) for f, t in zip(actual, truth, strict=True))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -92,12 +92,12 @@ def test_any_row(data):
     row = row * (row_of(n_history, anchor, noisy) != 0)
     shape = data.draw(st.sampled_from([(2, 3), (1, 2, 7, 5), (3, 3, 4, 9)]))
     x, output, options = arguments(shape, torch.float64, n_history, anchor, noisy, guided)
-    made = [torch.full_like(x, torch.nan) for _ in range(6)]
+    outs = [torch.full_like(x, torch.nan) for _ in range(6)]
     for i, backend in ((0, "native"), (3, "ref")):
-        denoise(x, output, row, **options, out=made[i], keep=made[i + 1], anchor_out=made[i + 2],
+        denoise(x, output, row, **options, out=outs[i], keep=outs[i + 1], anchor_out=outs[i + 2],
                 backend=backend)  # fmt: skip
-    for found, truth in zip(made[:3], made[3:], strict=True):
-        torch.testing.assert_close(found, truth, rtol=1e-12, atol=1e-11)
+    for actual, truth in zip(outs[:3], outs[3:], strict=True):
+        torch.testing.assert_close(actual, truth, rtol=1e-12, atol=1e-11)
 
 
 @pytest.mark.parametrize("backend", ["native", "ref"])
@@ -115,13 +115,13 @@ def test_any_strides(backend):
     for form in forms:
         its_keep = form(torch.full_like(x, torch.nan))
         strided = form(x.clone())
-        found = denoise(strided, output, row, **options, keep=its_keep, backend=backend)
-        assert found.is_contiguous()
+        out = denoise(strided, output, row, **options, keep=its_keep, backend=backend)
+        assert out.is_contiguous()
         version = strided._version
         denoise(strided, output, row, **options, out=strided, backend=backend)
         assert strided._version > version
-        for made, wanted in ((found, truth), (its_keep, keep), (strided, truth)):
-            torch.testing.assert_close(made, wanted)
+        for actual, expected in ((out, truth), (its_keep, keep), (strided, truth)):
+            torch.testing.assert_close(actual, expected)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -132,10 +132,10 @@ def test_noise_is_that_of_randn(dtype, last, seed):
     row = row_of(noisy=True)
     drawn = randn(x.shape, seed=seed, stream=5,
                   dtype=torch.float64 if dtype == torch.float64 else torch.float32)  # fmt: skip
-    found = denoise(x, output, row, seed=seed, stream=5)
+    actual = denoise(x, output, row, seed=seed, stream=5)
     truth = denoise(x.double(), output.double(), row, noise=drawn.double(), backend="ref")
-    assert near(found, truth, 4)
-    assert found.stride() == x.stride()
+    assert near(actual, truth, 4)
+    assert actual.stride() == x.stride()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -164,12 +164,12 @@ def test_a_large_batch_is_stored_past_the_caches():
 def test_outputs_may_be_inputs(last):
     x, output, options = arguments((2, 3, 33, 31), torch.float32, 2, True, last=(last,))
     row = row_of(2, True)
-    made = [torch.empty_like(x) for _ in range(3)]
-    denoise(x, output, row, **options, out=made[0], keep=made[1], anchor_out=made[2])
+    outs = [torch.empty_like(x) for _ in range(3)]
+    denoise(x, output, row, **options, out=outs[0], keep=outs[1], anchor_out=outs[2])
     anchor, oldest = options["anchor"], options["history"][-1]
     assert denoise(x, output, row, **options, out=x, keep=oldest, anchor_out=anchor) is x
-    for found, truth in zip((x, oldest, anchor), made, strict=True):
-        assert torch.equal(found, truth)
+    for actual, truth in zip((x, oldest, anchor), outs, strict=True):
+        assert torch.equal(actual, truth)
 
 
 def test_part_of_a_larger_tensor():
@@ -189,8 +189,8 @@ def test_what_has_no_coefficient_is_not_read():
     x, output, _ = arguments((2, 3, 9, 7), torch.float32)
     row, lost = row_of(), torch.full_like(x, torch.nan)
     row[terms.GUIDANCE] = 1
-    found = denoise(x, output, row, uncond=lost, history=[lost] * 4, anchor=lost, noise=lost)
-    assert torch.equal(found, denoise(x, output, row))
+    actual = denoise(x, output, row, uncond=lost, history=[lost] * 4, anchor=lost, noise=lost)
+    assert torch.equal(actual, denoise(x, output, row))
 
 
 def test_nan_and_infinity_go_through():
@@ -199,12 +199,12 @@ def test_nan_and_infinity_go_through():
     row[[terms.X0_OUTPUT, terms.KEEP_X0, terms.NEXT_KEEP]] = 1
     row[terms.CLIP] = 1
     output[0, 3], output[0, 5] = torch.nan, torch.inf
-    found = denoise(x, output, row)
-    assert found[0, 3].isnan()
-    assert found[0, 5] == 1
-    found = denoise(x, output, row, threshold=(0.9, 2.0))
-    assert found[0].isnan().all()
-    assert not found[1].isnan().any()
+    out = denoise(x, output, row)
+    assert out[0, 3].isnan()
+    assert out[0, 5] == 1
+    out = denoise(x, output, row, threshold=(0.9, 2.0))
+    assert out[0].isnan().all()
+    assert not out[1].isnan().any()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -216,10 +216,10 @@ def test_thresholds_are_torchs_quantiles(dtype, quantile):
         row = torch.zeros(terms.N_TERMS, dtype=torch.float64)
         row[[terms.X0_OUTPUT, terms.KEEP_X0, terms.NEXT_KEEP]] = 1
         row[terms.CLIP] = torch.inf
-        found = denoise(output, output, row, threshold=(quantile, 5.0))
+        actual = denoise(output, output, row, threshold=(quantile, 5.0))
         s = torch.quantile(output.double().abs(), quantile, dim=1, keepdim=True).clamp(1, 5)
         truth = output.double().clamp(-s, s) / s
-        torch.testing.assert_close(found.double(), truth, rtol=1e-6, atol=0)
+        torch.testing.assert_close(actual.double(), truth, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("backend", ["native", "ref"])
@@ -229,9 +229,9 @@ def test_a_threshold_among_infinite_sizes(backend, quantile, s):
     output[:, 10] = torch.tensor([torch.inf, -torch.inf])
     row = torch.zeros(terms.N_TERMS, dtype=torch.float64)
     row[[terms.X0_OUTPUT, terms.KEEP_X0, terms.NEXT_KEEP]] = 1
-    found = denoise(torch.zeros_like(output), output, row, threshold=(quantile, 20.0),
+    actual = denoise(torch.zeros_like(output), output, row, threshold=(quantile, 20.0),
                     backend=backend)  # fmt: skip
-    torch.testing.assert_close(found, output.clamp(-s, s) / s)
+    torch.testing.assert_close(actual, output.clamp(-s, s) / s)
 
 
 def test_entries_whose_sum_is_not_finite():
@@ -283,9 +283,9 @@ def test_wrong_arguments():
         (ValueError, "backend='cuda' is not available", (x, output, row), {"backend": "cuda"}),
     ]  # fmt: skip
     room = torch.empty(100)
-    for error, message, given_, options in cases:
+    for error, message, args, options in cases:
         if message == "out shares memory with output":
-            given_ = (x, room[:96].view(x.shape), row)
+            args = (x, room[:96].view(x.shape), row)
             options = {"out": room[4:].view(x.shape)}
         with pytest.raises(error, match=message):
-            denoise(*given_, **options)
+            denoise(*args, **options)

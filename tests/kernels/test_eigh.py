@@ -8,15 +8,15 @@ from unsup_fast.kernels.eigh import eigh
 
 def check(A, k):
     n, size = len(A), np.abs(A).max() or 1.0
-    found, slow = eigh(A), eigh(A, backend="ref")
-    np.testing.assert_allclose(found.values, slow.values, rtol=0, atol=1e-14 * n * size)
-    assert (np.diff(found.values) <= 0).all()
-    rows = found.leading(k)  # [k, N]
+    eigen, slow = eigh(A), eigh(A, backend="ref")
+    np.testing.assert_allclose(eigen.values, slow.values, rtol=0, atol=1e-14 * n * size)
+    assert (np.diff(eigen.values) <= 0).all()
+    rows = eigen.leading(k)  # [k, N]
     assert rows.shape == (k, n)
     np.testing.assert_allclose(rows @ rows.T, np.eye(k), rtol=0, atol=1e-13 * n)
-    residual = rows @ A - found.values[:k, None] * rows
+    residual = rows @ A - eigen.values[:k, None] * rows
     np.testing.assert_allclose(residual, 0, rtol=0, atol=1e-14 * n * size)
-    np.testing.assert_array_equal(rows, found.leading(k))
+    np.testing.assert_array_equal(rows, eigen.leading(k))
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 17, 97, 200])

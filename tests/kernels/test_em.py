@@ -36,10 +36,12 @@ SHAPES = [  # rows, columns, components
 ALL = {"return_log_prob": True, "return_resp": True, "return_labels": True}
 
 
-def make(n, d, k, covariance_type, dtype=np.float64, offset=0.0, spread=1.0, seed=0, apart=2.0):
+def make(
+    n, d, k, covariance_type, dtype=np.float64, offset=0.0, spread=1.0, seed=0, separation=2.0
+):
     """Rows near K means, and a mixture whose components overlap."""
     rng = np.random.default_rng(seed)
-    means = rng.normal(size=(k, d)) * apart * spread + offset
+    means = rng.normal(size=(k, d)) * separation * spread + offset
     X = (means[rng.integers(0, k, n)] + rng.normal(size=(n, d)) * spread).astype(dtype)
     count = {"full": k, "tied": 1, "diag": k, "spherical": k}[covariance_type]
     if covariance_type in ("full", "tied"):
@@ -157,7 +159,7 @@ def test_reference_is_the_density_and_the_moments_of_the_definition(covariance_t
     n, d, k = 40, 3, 4
     X, log_weights, means, factors = make(n, d, k, covariance_type)
     weight = np.random.default_rng(1).random(n)
-    found = em(
+    result = em(
         X, log_weights, means, factors, covariance_type, sample_weight=weight, backend="ref", **ALL
     )
     precisions = [U @ U.T for U in as_matrices(factors, covariance_type, k, d)]
@@ -169,33 +171,33 @@ def test_reference_is_the_density_and_the_moments_of_the_definition(covariance_t
         axis=1,
     )
     log_prob = logsumexp(log_p, axis=1)
-    np.testing.assert_allclose(found.log_prob, log_prob, rtol=1e-12)
-    np.testing.assert_allclose(found.log_likelihood, weight @ log_prob, rtol=1e-12)
-    np.testing.assert_allclose(found.resp, np.exp(log_p - log_prob[:, None]), rtol=1e-10)
-    np.testing.assert_array_equal(found.labels, log_p.argmax(axis=1))
-    r = found.resp * weight[:, None]
+    np.testing.assert_allclose(result.log_prob, log_prob, rtol=1e-12)
+    np.testing.assert_allclose(result.log_likelihood, weight @ log_prob, rtol=1e-12)
+    np.testing.assert_allclose(result.resp, np.exp(log_p - log_prob[:, None]), rtol=1e-10)
+    np.testing.assert_array_equal(result.labels, log_p.argmax(axis=1))
+    r = result.resp * weight[:, None]
     second = np.zeros((k, d, d))
     for c in range(k):
         for i in range(n):
             gap = X[i] - means[c]
             second[c] += r[i, c] * np.outer(gap, gap)
-        np.testing.assert_allclose(found.sums[c], r[:, c] @ (X - means[c]), rtol=1e-10)
+        np.testing.assert_allclose(result.sums[c], r[:, c] @ (X - means[c]), rtol=1e-10)
     expected = {
         "full": second,
         "tied": second.sum(axis=0),
         "diag": np.diagonal(second, axis1=1, axis2=2),
         "spherical": np.trace(second, axis1=1, axis2=2),
     }[covariance_type]
-    np.testing.assert_allclose(found.second, expected, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(found.resp_sums, r.sum(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(found.weight, weight.sum(), rtol=1e-12)
+    np.testing.assert_allclose(result.second, expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(result.resp_sums, r.sum(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(result.weight, weight.sum(), rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-@pytest.mark.parametrize("apart", [0.5, 4.0])
-def test_bitwise_the_same_for_any_number_of_threads(covariance_type, dtype, apart):
-    case = make(9000, 9, 11, covariance_type, dtype, apart=apart)
+@pytest.mark.parametrize("separation", [0.5, 4.0])
+def test_bitwise_the_same_for_any_number_of_threads(covariance_type, dtype, separation):
+    case = make(9000, 9, 11, covariance_type, dtype, separation=separation)
     runs = [em(*case, covariance_type, n_threads=t, **ALL) for t in (1, 2, 3, 8)]
     for other in runs[1:]:
         assert_same(runs[0], other)
@@ -203,20 +205,20 @@ def test_bitwise_the_same_for_any_number_of_threads(covariance_type, dtype, apar
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-@pytest.mark.parametrize("given", [False, True])
-def test_writes_all_of_its_output(covariance_type, dtype, given):
+@pytest.mark.parametrize("from_resp", [False, True])
+def test_writes_all_of_its_output(covariance_type, dtype, from_resp):
     n, d, k = 53, 5, 6
     X, log_weights, means, factors = make(n, d, k, covariance_type, dtype)
     shapes = [k, (k, d), factors.shape]
     out = [np.full(shape, np.nan) for shape in shapes]
-    log_prob = None if given else np.full(n, np.nan, dtype=dtype)
-    resp = np.ones((n, k), dtype=dtype) if given else np.full((n, k), np.nan, dtype=dtype)
-    labels = None if given else np.full(n, -7, dtype=np.int32)
-    model = (None, means, None) if given else (log_weights, means, factors)
-    _native.em(X, *model, covariance_type, None, given, *out, log_prob, resp, labels, 1)
+    log_prob = None if from_resp else np.full(n, np.nan, dtype=dtype)
+    resp = np.ones((n, k), dtype=dtype) if from_resp else np.full((n, k), np.nan, dtype=dtype)
+    labels = None if from_resp else np.full(n, -7, dtype=np.int32)
+    model = (None, means, None) if from_resp else (log_weights, means, factors)
+    _native.em(X, *model, covariance_type, None, from_resp, *out, log_prob, resp, labels, 1)
     for array in [*out, resp, log_prob]:
         assert array is None or np.isfinite(array).all()
-    assert given or 0 <= labels.min() <= labels.max() < k
+    assert from_resp or 0 <= labels.min() <= labels.max() < k
 
 
 @settings(
@@ -229,13 +231,13 @@ def test_writes_all_of_its_output(covariance_type, dtype, given):
     covariance_type=st.sampled_from(COVARIANCE_TYPES),
     offset=st.sampled_from([0.0, 3.0, -1e3]),
     spread=st.sampled_from([1e-3, 1.0, 50.0]),
-    apart=st.sampled_from([0.0, 1.0, 10.0]),
+    separation=st.sampled_from([0.0, 1.0, 10.0]),
     copies=st.booleans(),
     seed=st.integers(0, 2**31),
 )
 @pytest.mark.parametrize("dtype", TYPES)
-def test_any_data(dtype, n, d, k, covariance_type, offset, spread, apart, copies, seed):
-    case = make(n, d, k, covariance_type, dtype, offset, spread, seed, apart)
+def test_any_data(dtype, n, d, k, covariance_type, offset, spread, separation, copies, seed):
+    case = make(n, d, k, covariance_type, dtype, offset, spread, seed, separation)
     if copies:
         case[0][:] = case[0][np.random.default_rng(seed).integers(0, max(1, n // 10), n)]
     weight = np.random.default_rng(seed).integers(0, 4, n).astype(dtype)
@@ -292,7 +294,7 @@ def test_moments_may_be_added_over_blocks(covariance_type, dtype):
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 @pytest.mark.parametrize("shape", [(1, 1, 1), (130, 3, 5), (97, 17, 4), (2500, 8, 3)], ids=str)
-def test_given_responsibilities(shape, covariance_type, dtype):
+def test_moments_of_responsibilities(shape, covariance_type, dtype):
     n, _, k = shape
     X, _, means, _ = make(*shape, covariance_type, dtype, offset=3.0)
     rng = np.random.default_rng(2)
@@ -317,16 +319,16 @@ def test_given_responsibilities(shape, covariance_type, dtype):
 @pytest.mark.parametrize("dtype", TYPES)
 def test_what_the_responsibilities_say_is_what_the_moments_hold(dtype):
     X, *model = make(700, 10, 6, "full", dtype)
-    found = em(X, *model, "full", **ALL)
-    given = moments_given(X, model[1], "full", resp=found.resp)
+    result = em(X, *model, "full", **ALL)
+    again = moments_given(X, model[1], "full", resp=result.resp)
     near = 1e3 * np.finfo(dtype).eps
-    for one, two in zip(found[1:5], given[1:5], strict=True):
+    for one, two in zip(result[1:5], again[1:5], strict=True):
         np.testing.assert_allclose(one, two, rtol=near, atol=near * np.abs(two).max())
 
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-def test_rows_out_of_reach_and_components_without_rows(covariance_type, dtype):
+def test_rows_too_far_and_components_without_rows(covariance_type, dtype):
     X, log_weights, means, factors = make(120, 5, 4, covariance_type, dtype)
     log_weights[1] = -np.inf
     near = em(X, log_weights, means, factors, covariance_type, **ALL)
@@ -336,17 +338,17 @@ def test_rows_out_of_reach_and_components_without_rows(covariance_type, dtype):
     for value in (np.finfo(dtype).max, -np.finfo(dtype).max, np.inf, np.nan):
         far = X.copy()
         far[7, 2] = far[40] = value
-        found = em(far, log_weights, means, factors, covariance_type, **ALL)
+        result = em(far, log_weights, means, factors, covariance_type, **ALL)
         rows = np.array([7, 40])
-        assert (found.log_prob[rows] == -np.inf).all()
-        assert (found.resp[rows] == 0).all()
-        assert (found.labels[rows] == 0).all()
-        assert found.log_likelihood == -np.inf
+        assert (result.log_prob[rows] == -np.inf).all()
+        assert (result.resp[rows] == 0).all()
+        assert (result.labels[rows] == 0).all()
+        assert result.log_likelihood == -np.inf
         weight = np.ones(120, dtype=dtype)
         weight[rows] = 0
         without = em(X, log_weights, means, factors, covariance_type, sample_weight=weight)
         near = 100 * np.finfo(dtype).eps
-        for one, two in zip(found[2:5], without[2:5], strict=True):
+        for one, two in zip(result[2:5], without[2:5], strict=True):
             np.testing.assert_allclose(one, two, rtol=near, atol=near * np.abs(two).max())
         weighted = em(far, log_weights, means, factors, covariance_type, sample_weight=weight)
         assert weighted.log_likelihood == without.log_likelihood
@@ -356,10 +358,10 @@ def test_rows_out_of_reach_and_components_without_rows(covariance_type, dtype):
 def test_shares_below_rounding_add_nothing(dtype):
     means = np.array([[0.0], [60.0]])
     X = np.array([[0.0], [60.0], [1.0]], dtype=dtype)
-    found = em(X, np.log([0.5, 0.5]), means, np.ones((2, 1, 1)), return_resp=True)
-    assert found.resp_sums.tolist() == [2, 1]
-    assert found.sums.ravel().tolist() == [1, 0]
-    assert found.second.ravel().tolist() == [1, 0]
+    result = em(X, np.log([0.5, 0.5]), means, np.ones((2, 1, 1)), return_resp=True)
+    assert result.resp_sums.tolist() == [2, 1]
+    assert result.sums.ravel().tolist() == [1, 0]
+    assert result.second.ravel().tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -370,16 +372,16 @@ def test_the_exponential_errs_by_few_units_in_the_last_place(dtype):
     resp = em(X, log_weights, means, np.ones((len(depth), 1)), "diag", **ALL).resp[0]
     # Two roundings for the normalisation.
     np.testing.assert_allclose(resp / resp[0], np.exp(log_weights), rtol=4 * np.finfo(dtype).eps)
-    gone = em(X, np.array([0.0, -1e4]), means[:2], np.ones((2, 1)), "diag", **ALL)
-    assert gone.resp.tolist() == [[1, 0]]
+    underflown = em(X, np.array([0.0, -1e4]), means[:2], np.ones((2, 1)), "diag", **ALL)
+    assert underflown.resp.tolist() == [[1, 0]]
 
 
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 def test_only_what_is_asked_for(covariance_type):
     X, *model = make(70, 3, 4, covariance_type)
-    found = em(X, *model, covariance_type, moments=False)
-    assert found[2:] == (None,) * 6
-    assert found.log_likelihood == em(X, *model, covariance_type).log_likelihood
+    result = em(X, *model, covariance_type, moments=False)
+    assert result[2:] == (None,) * 6
+    assert result.log_likelihood == em(X, *model, covariance_type).log_likelihood
     nothing = em(X[:0], *model, covariance_type, **ALL)
     assert nothing.log_likelihood == 0
     assert nothing.weight == 0

@@ -30,10 +30,10 @@ def fits(compiled, capability, kernel, itemsize, constants, warps, **others):
     types |= {f"{name}_ptr": {4: "*fp32", 8: "*fp64"}[itemsize] for name in OWN}
     types |= {f"{name}_ptr": "*fp64" for name in SUMS} | {"labels_ptr": "*i32"} | others
     options = {"num_warps": warps, "num_stages": 2, "enable_fp_fusion": True}
-    made = compiled(capability, kernel, types, constants, **options)
-    assert made.stack == 0, "registers spill"
-    assert made.shared <= SHARED[capability]
-    return made
+    binary = compiled(capability, kernel, types, constants, **options)
+    assert binary.stack == 0, "registers spill"
+    assert binary.shared <= SHARED[capability]
+    return binary
 
 
 def products(tile, itemsize):
@@ -50,9 +50,9 @@ def test_densities_run_on_tensor_cores(compiled, capability, itemsize, d):
     tile = tiles("densities_full", d, itemsize)
     constants = products(tile, itemsize) | WANTED | {"ONE": in_one(tile.columns, d)}
     kernel = triton_densities.densities_full
-    made = fits(compiled, capability, kernel, itemsize, constants, tile.warps)
+    binary = fits(compiled, capability, kernel, itemsize, constants, tile.warps)
     wide = capability == 90 and itemsize == 4
-    assert ("wgmma.mma_async" if wide else "mma.sync") in made.ptx
+    assert ("wgmma.mma_async" if wide else "mma.sync") in binary.ptx
     if d == 100:
         constants = products(tile, itemsize)
         fits(compiled, capability, triton_densities.project, itemsize, constants, tile.warps)
@@ -73,8 +73,8 @@ def test_densities_with_diagonal_factors(compiled, capability, itemsize):
 def test_moments(compiled, capability, itemsize, d):
     kernel = triton_moments.moments_full
     tile = tiles("moments_full", d, itemsize)
-    made = fits(compiled, capability, kernel, itemsize, products(tile, itemsize), tile.warps)
-    assert "mma" in made.ptx
+    binary = fits(compiled, capability, kernel, itemsize, products(tile, itemsize), tile.warps)
+    assert "mma" in binary.ptx
     if itemsize == 4:
         tile = tiles("moments_full", d, 8)
         others = {"shares_ptr": "*fp64"}

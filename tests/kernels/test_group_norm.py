@@ -43,8 +43,8 @@ def wide_of(dtype):
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-def assert_near(found, truth, bound):
-    torch.testing.assert_close(found.double(), truth.double(), rtol=bound, atol=bound)
+def assert_near(actual, truth, bound):
+    torch.testing.assert_close(actual.double(), truth.double(), rtol=bound, atol=bound)
 
 
 @pytest.fixture
@@ -62,12 +62,12 @@ def test_against_the_reference(dtype, shape, groups):
         for silu in (False, True):
             x = 3 * tensor(shape, 9, dtype) + 1
             more = extras(names, shape, torch.float32)
-            found = group_norm(x, groups, **more, silu=silu)
-            assert found.dtype == dtype
-            assert found.is_contiguous(memory_format=LAST)
+            actual = group_norm(x, groups, **more, silu=silu)
+            assert actual.dtype == dtype
+            assert actual.is_contiguous(memory_format=LAST)
             wide = {name: value.double() for name, value in more.items()}
             truth = group_norm(x.double(), groups, **wide, silu=silu, backend="ref")
-            assert_near(found, truth, BOUNDS[dtype])
+            assert_near(actual, truth, BOUNDS[dtype])
 
 
 @pytest.mark.usefixtures("poisoned")
@@ -75,34 +75,34 @@ def test_against_the_reference(dtype, shape, groups):
 @pytest.mark.parametrize(("shape", "groups"), SHAPES)
 def test_gradients_against_the_reference(dtype, shape, groups):
     names = GIVEN[3]
-    given = {"x": tensor(shape, 9, dtype), **extras(names, shape, wide_of(dtype))}
+    tensors = {"x": tensor(shape, 9, dtype), **extras(names, shape, wide_of(dtype))}
     of_out = tensor(shape, 10, dtype)
     for silu in (False, True):
-        found = gradients({k: v.clone() for k, v in given.items()}, of_out, groups, silu, None)
-        wide = {name: value.double() for name, value in given.items()}
+        actual = gradients({k: v.clone() for k, v in tensors.items()}, of_out, groups, silu, None)
+        wide = {name: value.double() for name, value in tensors.items()}
         truth = gradients(wide, of_out.double(), groups, silu, "ref")
-        for f, t, name in zip(found, truth, given, strict=True):
-            assert f.dtype == given[name].dtype
+        for f, t, name in zip(actual, truth, tensors, strict=True):
+            assert f.dtype == tensors[name].dtype
             room = 1 if name == "x" else shape[2] * shape[3] * shape[0]
             assert_near(f, t, BOUNDS[dtype] * room**0.5 * 2)
 
 
-def gradients(given, of_out, groups, silu, backend, n_threads=None):
-    x = given.pop("x").requires_grad_()
-    leaves = {name: value.requires_grad_() for name, value in given.items()}
+def gradients(tensors, of_out, groups, silu, backend, n_threads=None):
+    x = tensors.pop("x").requires_grad_()
+    leaves = {name: value.requires_grad_() for name, value in tensors.items()}
     out = group_norm(x, groups, **leaves, silu=silu, backend=backend, n_threads=n_threads)
     return torch.autograd.grad(out, [x, *leaves.values()], of_out)
 
 
 def test_gradients_against_differences():
     shape = (2, 6, 3, 2)
-    given = [tensor(shape, 9), *extras(GIVEN[3], shape, torch.float64).values()]
+    tensors = [tensor(shape, 9), *extras(GIVEN[3], shape, torch.float64).values()]
 
     def function(x, weight, bias, scale, shift):
         return group_norm(x, 2, weight=weight, bias=bias, scale=scale, shift=shift, silu=True)
 
-    assert torch.autograd.gradcheck(function, [value.requires_grad_() for value in given])
-    assert torch.autograd.gradgradcheck(function, given)
+    assert torch.autograd.gradcheck(function, [value.requires_grad_() for value in tensors])
+    assert torch.autograd.gradgradcheck(function, tensors)
 
 
 def test_against_torchs():
@@ -115,16 +115,16 @@ def test_against_torchs():
 def test_threads_and_neighbours_change_no_bit(dtype):
     for shape, groups in SHAPES:
         x = tensor(shape, 3, dtype).contiguous(memory_format=LAST)
-        of_out, given = tensor(shape, 4, dtype), extras(GIVEN[3], shape, torch.float32)
-        found, of_given = [], []
+        of_out, more = tensor(shape, 4, dtype), extras(GIVEN[3], shape, torch.float32)
+        outs, grads = [], []
         for n in range(1, 6):
-            leaves = {name: value.clone() for name, value in {"x": x, **given}.items()}
-            found.append(group_norm(x, groups, silu=True, n_threads=n))
-            of_given.append(gradients(leaves, of_out, groups, True, None, n))
-        assert torch.equal(found[0][-1:], group_norm(x[-1:], groups, silu=True, n_threads=2))
-        assert all(torch.equal(found[0], other) for other in found)
-        for other in of_given:
-            assert all(map(torch.equal, of_given[0], other))
+            leaves = {name: value.clone() for name, value in {"x": x, **more}.items()}
+            outs.append(group_norm(x, groups, silu=True, n_threads=n))
+            grads.append(gradients(leaves, of_out, groups, True, None, n))
+        assert torch.equal(outs[0][-1:], group_norm(x[-1:], groups, silu=True, n_threads=2))
+        assert all(torch.equal(outs[0], other) for other in outs)
+        for other in grads:
+            assert all(map(torch.equal, grads[0], other))
 
 
 @settings(max_examples=40, deadline=None)
@@ -138,10 +138,10 @@ def test_threads_and_neighbours_change_no_bit(dtype):
 )
 def test_scale_and_offset_of_a_group_do_not_matter(n, groups, size, sides, factor, offset):
     x = tensor((n, groups * size, *sides), 8)
-    found = group_norm(factor * x + offset, groups, eps=0.0)
+    out = group_norm(factor * x + offset, groups, eps=0.0)
     if size * sides[0] * sides[1] > 1:
-        assert_near(found, group_norm(x, groups, eps=0.0), 1e-8)
-    each = found.unflatten(1, (groups, size)).movedim(1, 0).flatten(2)  # [groups, n, ...]
+        assert_near(out, group_norm(x, groups, eps=0.0), 1e-8)
+    each = out.unflatten(1, (groups, size)).movedim(1, 0).flatten(2)  # [groups, n, ...]
     if each.shape[2] > 1:
         assert_near(each.mean(2), torch.zeros(groups, n), 1e-8)
         assert_near(each.square().mean(2), torch.ones(groups, n), 1e-8)
@@ -158,9 +158,9 @@ def test_a_far_mean_costs_nothing():
 def test_the_range_of_float32_is_no_limit(factor):
     shape = (2, 12, 9, 31)
     x, of_out = (factor * (tensor(shape, 4) + 0.1)).float(), tensor(shape, 5).float()
-    given = extras(GIVEN[3], shape, torch.float32)
-    found = group_norm(x, 3, **given, silu=True, eps=0.0)
-    assert_near(found, group_norm(x, 3, **given, silu=True, eps=0.0, backend="ref"), 1e-5)
+    more = extras(GIVEN[3], shape, torch.float32)
+    actual = group_norm(x, 3, **more, silu=True, eps=0.0)
+    assert_near(actual, group_norm(x, 3, **more, silu=True, eps=0.0, backend="ref"), 1e-5)
     of_x = gradients({"x": x}, of_out, 3, True, None)[0]
     truth = gradients({"x": x.double()}, of_out.double(), 3, True, "ref")[0]
     assert_near(of_x, truth, 1e-5 * float(truth.abs().max()))
@@ -169,10 +169,10 @@ def test_the_range_of_float32_is_no_limit(factor):
 def test_what_is_not_finite_stays_in_its_group():
     x = tensor((2, 8, 5, 5), 5).float()
     x[0, 1, 2, 3] = torch.inf
-    found = group_norm(x, 2, silu=True)
-    assert found[0, :4].isnan().all()
-    assert found[0, 4:].isfinite().all()
-    assert found[1].isfinite().all()
+    out = group_norm(x, 2, silu=True)
+    assert out[0, :4].isnan().all()
+    assert out[0, 4:].isfinite().all()
+    assert out[1].isfinite().all()
 
 
 def test_any_strides():
@@ -191,10 +191,10 @@ def test_is_an_operation_of_torch():
         pytest.skip("the same at every level")
     x = tensor((2, 6, 3, 4), 7).float().requires_grad_()
     more = [value.requires_grad_() for value in extras(GIVEN[3], x.shape, torch.float32).values()]
-    given = (x, 3, *more, 1e-5, True, None, None)
-    torch.library.opcheck(torch_.group_norm.overload, given)
-    known = [one.detach() if isinstance(one, torch.Tensor) else one for one in given]
-    torch.library.opcheck(torch_.gradient.overload, (known[0], *known))
+    args = (x, 3, *more, 1e-5, True, None, None)
+    torch.library.opcheck(torch_.group_norm.overload, args)
+    detached = [one.detach() if isinstance(one, torch.Tensor) else one for one in args]
+    torch.library.opcheck(torch_.gradient.overload, (detached[0], *detached))
 
 
 @pytest.mark.parametrize(
@@ -212,9 +212,9 @@ def test_is_an_operation_of_torch():
     ],
 )
 def test_what_does_not_fit_is_said(change, message):
-    given = {"x": torch.zeros(2, 6, 3, 3), "groups": 3, **change}
+    arguments = {"x": torch.zeros(2, 6, 3, 3), "groups": 3, **change}
     with pytest.raises(ValueError, match=message):
-        group_norm(given.pop("x"), given.pop("groups"), **given)
+        group_norm(arguments.pop("x"), arguments.pop("groups"), **arguments)
 
 
 def test_other_types_and_devices_are_refused():

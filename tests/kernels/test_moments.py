@@ -29,15 +29,15 @@ def test_constant_columns_have_no_variance():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("place", [(0, 0), (41, 3), (9999, 6)])
-def test_finds_the_first_value_that_is_not_finite(value, place):
+@pytest.mark.parametrize("index", [(0, 0), (41, 3), (9999, 6)])
+def test_finds_the_first_value_that_is_not_finite(value, index):
     X = np.zeros((10000, 7), dtype=np.float32)
-    X[place] = value
+    X[index] = value
     X[9999, 6] = value
-    found = moments(X)
-    assert found.bad == place
-    assert np.isnan(found.mean).all()
-    assert np.isnan(found.variance).all()
+    result = moments(X)
+    assert result.bad == index
+    assert np.isnan(result.mean).all()
+    assert np.isnan(result.variance).all()
 
 
 def test_large_doubles_are_finite():
@@ -57,8 +57,8 @@ def test_wrong_arguments():
 
 def test_columns_whose_squares_overflow():
     X = np.c_[np.full(5000, 1e300), np.linspace(1e200, 1e200 + 1e190, 5000)]
-    found = moments(X)
-    np.testing.assert_array_equal(found.variance[0], 0)
-    assert found.variance[1] == np.inf
-    assert found.bad is None
+    result = moments(X)
+    np.testing.assert_array_equal(result.variance[0], 0)
+    assert result.variance[1] == np.inf
+    assert result.bad is None
     np.testing.assert_allclose(moments(X[:, :1] + [[0, 1]]).mean[0], 1e300)

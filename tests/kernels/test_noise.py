@@ -14,8 +14,8 @@ TARGETS = [None, "eps", "v", "flow"]
 
 def tensor(shape, dtype, number, last=False):
     values = np.random.default_rng(number).normal(size=shape)
-    made = torch.from_numpy(values).to(dtype)
-    return made.contiguous(memory_format=torch.channels_last) if last and len(shape) == 4 else made
+    x = torch.from_numpy(values).to(dtype)
+    return x.contiguous(memory_format=torch.channels_last) if last and len(shape) == 4 else x
 
 
 def coefficients(n):
@@ -23,8 +23,10 @@ def coefficients(n):
     return signal, (1 - signal**2).sqrt()
 
 
-def compare(found, truth, target):
-    for f, t in zip(*((made,) if target is None else made for made in (found, truth)), strict=True):
+def compare(actual, truth, target):
+    for f, t in zip(
+        *((result,) if target is None else result for result in (actual, truth)), strict=True
+    ):
         bound = BOUNDS[f.dtype]
         torch.testing.assert_close(f.double(), t.double(), rtol=bound, atol=bound)
 
@@ -32,65 +34,67 @@ def compare(found, truth, target):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("target", TARGETS)
-def test_given_noise_against_the_formula(shape, dtype, target):
+def test_noise_tensor_against_the_formula(shape, dtype, target):
     for last in [(False, False), (True, True), (False, True), (True, False)][: 1 + len(shape) // 2]:
         x0, eps = (tensor(shape, dtype, i, last[i]) for i in range(2))
-        made = coefficients(shape[0])
+        scales = coefficients(shape[0])
         out, out_target = (torch.full_like(value, torch.nan) for value in (x0, eps))
         more = {} if target is None else {"out_target": out_target}
-        found = noise(x0, *made, eps=eps, target=target, out=out, **more)
-        truth = noise(x0.double(), *made, eps=eps.double(), target=target, backend="ref")
-        compare(found, truth, target)
+        actual = noise(x0, *scales, eps=eps, target=target, out=out, **more)
+        truth = noise(x0.double(), *scales, eps=eps.double(), target=target, backend="ref")
+        compare(actual, truth, target)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize("seed", [2**64 - 1, [3, 4]])
 def test_drawn_noise_is_that_of_randn(dtype, last, seed):
-    x0, made = tensor((2, 3, 31, 29), dtype, 0, last), coefficients(2)
+    x0, scales = tensor((2, 3, 31, 29), dtype, 0, last), coefficients(2)
     drawn = torch.float64 if dtype == torch.float64 else torch.float32
     eps = randn(x0.shape, seed=seed, stream=2**40, dtype=drawn)
-    found = noise(x0, *made, seed=seed, stream=2**40, target="eps")
-    compare(found, noise(x0.double(), *made, eps=eps.double(), target="eps", backend="ref"), "eps")
-    assert found[0].stride() == found[1].stride() == x0.stride()
-    same = noise(x0, *made, seed=seed, stream=2**40, target="eps", n_threads=2)
-    assert all(torch.equal(f, s) for f, s in zip(found, same, strict=True))
+    actual = noise(x0, *scales, seed=seed, stream=2**40, target="eps")
+    compare(
+        actual, noise(x0.double(), *scales, eps=eps.double(), target="eps", backend="ref"), "eps"
+    )
+    assert actual[0].stride() == actual[1].stride() == x0.stride()
+    same = noise(x0, *scales, seed=seed, stream=2**40, target="eps", n_threads=2)
+    assert all(torch.equal(f, s) for f, s in zip(actual, same, strict=True))
 
 
 def test_a_seed_a_sample_may_be_a_tensor():
     x0 = tensor((2, 5), torch.float32, 0)
-    found = noise(x0, 0.5, 0.5, seed=torch.tensor([3, -1]))
-    assert torch.equal(found, noise(x0, 0.5, 0.5, seed=[3, 2**64 - 1]))
-    assert torch.equal(found[:1], noise(x0[:1], 0.5, 0.5, seed=3))
+    x_t = noise(x0, 0.5, 0.5, seed=torch.tensor([3, -1]))
+    assert torch.equal(x_t, noise(x0, 0.5, 0.5, seed=[3, 2**64 - 1]))
+    assert torch.equal(x_t[:1], noise(x0[:1], 0.5, 0.5, seed=3))
 
 
 def test_bfloat16_has_noise_at_the_first_times():
     betas = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
     alphas_cumprod = torch.cumprod(1 - betas, 0)[:10]
     x0 = torch.zeros(10, 4096, dtype=torch.bfloat16)
-    found = noise(x0, alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt(), seed=0)
-    spread = found.double().square().mean(dim=1).sqrt()
+    x_t = noise(x0, alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt(), seed=0)
+    spread = x_t.double().square().mean(dim=1).sqrt()
     torch.testing.assert_close(spread, (1 - alphas_cumprod).sqrt(), rtol=0.05, atol=0)
 
 
 def test_outputs_may_be_inputs():
     x0, eps = (tensor((3, 3, 17, 5), torch.float32, i) for i in range(2))
-    made = coefficients(3)
-    truth = noise(x0, *made, eps=eps, target="v")
-    found = noise(x0, *made, eps=eps, target="v", out=eps, out_target=x0)
-    assert found[0] is eps
-    assert found[1] is x0
-    assert all(torch.equal(f, t) for f, t in zip(found, truth, strict=True))
+    scales = coefficients(3)
+    truth = noise(x0, *scales, eps=eps, target="v")
+    actual = noise(x0, *scales, eps=eps, target="v", out=eps, out_target=x0)
+    assert actual[0] is eps
+    assert actual[1] is x0
+    assert all(torch.equal(f, t) for f, t in zip(actual, truth, strict=True))
 
 
 def test_any_strides():
     x0, eps = tensor((3, 2, 4), DTYPES[0], 0), tensor((3, 2, 4), DTYPES[0], 1)
-    made = coefficients(3)
-    truth = noise(x0, *made, eps=eps, target="v")
+    scales = coefficients(3)
+    truth = noise(x0, *scales, eps=eps, target="v")
     turned = x0.transpose(0, 2).contiguous().transpose(0, 2)
-    found = noise(turned, *made, eps=eps, target="v", out=turned)
-    assert found[0] is turned
-    for one, other in zip(found, truth, strict=True):
+    actual = noise(turned, *scales, eps=eps, target="v", out=turned)
+    assert actual[0] is turned
+    for one, other in zip(actual, truth, strict=True):
         torch.testing.assert_close(one, other)
 
 
@@ -117,8 +121,8 @@ def test_wrong_arguments():
         (ValueError, "out has strides", (x0, half, half),
          {"seed": 1, "out": x0[:, :1].expand(2, 3)}),
     ]  # fmt: skip
-    for error, message, given, options in cases:
+    for error, message, args, options in cases:
         with pytest.raises(error, match=message):
-            noise(*given, **options)
+            noise(*args, **options)
     with pytest.raises(ValueError, match="neither of eps and seed"):
         noise(x0, half, half)

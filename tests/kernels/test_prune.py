@@ -8,7 +8,7 @@ from unsup_fast.kernels.assign import assign, columns, prune, relabel
 
 
 def compare(X, course, count, threads=2, labels=None):
-    """Check passes with bounds against dense ones, to the bit; return the work of the last."""
+    """Check passes with bounds against dense ones, bit for bit; return the work of the last."""
     shift = np.median(X[:100], axis=0).astype(X.dtype)
     basis = columns.basis(X, shift).first(count)
     bounds = prune.bounds(X, course[0], basis, threads)
@@ -29,22 +29,22 @@ def check_bounds(X, centers, labels, bounds):
     basis = bounds.basis
     x = (X - basis.shift).astype(np.float64) * basis.scale
     c = (centers - basis.shift).astype(np.float64) * basis.scale
-    apart = np.linalg.norm(x[:, None] - c, axis=2)  # [N, K]
-    own = apart[np.arange(len(X)), labels]
-    apart[np.arange(len(X)), labels] = np.inf
+    distances = np.linalg.norm(x[:, None] - c, axis=2)  # [N, K]
+    own = distances[np.arange(len(X)), labels]
+    distances[np.arange(len(X)), labels] = np.inf
     slack = 1e-12 if X.dtype == np.float64 else 1e-5
     with np.errstate(invalid="ignore"):
         assert not (bounds.upper < own * (1 - slack)).any()
         width = prune.NEAR * bounds.span
         for q in range(len(bounds.moved)):
-            nearest = apart[:, bounds.cluster[q * width : (q + 1) * width]].min(axis=1)
+            nearest = distances[:, bounds.cluster[q * width : (q + 1) * width]].min(axis=1)
             lower = bounds.lower[:, q] - bounds.moved[q]
             size = np.abs(x).max() + np.abs(c).max() + bounds.moved[q]
             assert not (lower > nearest + slack * size).any()
 
 
 def follow(X, course, shift, count=10):
-    """Check each pass with bounds against a dense one, to the bit; as codes too."""
+    """Check each pass with bounds against a dense one, bit for bit; with codes too."""
     for directions in (count, 0) if X.dtype == np.float32 else (count,):
         bounds = prune.bounds(X, course[0], columns.basis(X, shift).first(directions), 2)
         labels = np.full(len(X), -1, dtype=np.int32)
@@ -57,10 +57,10 @@ def course_of(X, centers, passes, rng):
     """Centroids as they move: means, then random steps ever smaller."""
     course = [centers]
     for step in range(passes - 1):
-        found = assign(X, course[-1])
-        filled = found.weights > 0
+        result = assign(X, course[-1])
+        filled = result.weights > 0
         moved = course[-1].astype(np.float64)
-        moved[filled] = found.sums[filled] / found.weights[filled, None]
+        moved[filled] = result.sums[filled] / result.weights[filled, None]
         if step % 2:
             moved += rng.normal(size=moved.shape) * np.abs(X).max() * 0.01 / (step + 1)
         course.append(moved.astype(X.dtype))
@@ -237,7 +237,7 @@ def test_centroids_that_all_equal_the_shift():
     assert (labels == 0).all()
 
 
-def test_places_are_a_permutation_of_near_centroids():
+def test_slots_are_a_permutation_of_near_centroids():
     rng = np.random.default_rng(0)
     middles = np.stack([rng.permutation(8) for _ in range(5)], axis=1) * 100.0
     centers = (np.repeat(middles, prune.NEAR, axis=0) + rng.normal(size=(128, 5))).astype("f4")
@@ -247,7 +247,7 @@ def test_places_are_a_permutation_of_near_centroids():
     assert (groups == groups[:, :1]).all()
 
 
-def test_places_of_centroids_whose_squares_overflow():
+def test_slots_of_centroids_whose_squares_overflow():
     centers = np.random.default_rng(0).normal(size=(64, 5)).astype(np.float32) * [1, 1, 1e25, 1, 1]
     X = np.ascontiguousarray(centers, dtype=np.float32)
     bounds = prune.bounds(X, X, columns.frame(X, X[0].copy()), 1)
@@ -270,10 +270,12 @@ def test_totals_of_a_wrong_call_are_not_touched():
     y = (rows.projected, None, None, None, rows.squares, rows.slack)
     rest = (bounds.span, 1.0, *y, bounds.cluster)
     projected = columns.project_rows(X[:5], bounds.basis, 1)[0]
-    kept = (None, bounds.upper, bounds.tight, bounds.lower, bounds.moved, bounds.reach, 1)
+    bounds_of_rows = (None, bounds.upper, bounds.tight, bounds.lower, bounds.moved, bounds.reach, 1)
     labels = np.full(40, -1, dtype=np.int32)
     with pytest.raises(ValueError, match="go together"):
-        _native.prune(X, X[:5], X[0], labels, np.ones(8), None, None, *rest, projected, 0.0, *kept)
+        _native.prune(
+            X, X[:5], X[0], labels, np.ones(8), None, None, *rest, projected, 0.0, *bounds_of_rows
+        )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -303,19 +305,19 @@ def test_choice_of_directions(monkeypatch):
     flat = rng.normal(size=(2000, 400)).astype(np.float32)
     steep = flat * (0.9 ** np.arange(400, dtype=np.float32))
     assert chosen(flat, flat[:300].copy()) is None
-    found = chosen(steep, steep[:300].copy())
-    assert found is not None
-    assert len(found.directions) in prune.COUNTS
+    basis = chosen(steep, steep[:300].copy())
+    assert basis is not None
+    assert len(basis.directions) in prune.COUNTS
 
 
 def test_choice_of_codes(monkeypatch):
     monkeypatch.setattr(_native, "has_byte_products", lambda: True)
     rng = np.random.default_rng(5)
     middles = rng.normal(size=(300, 400)).astype(np.float32)
-    apart = middles[rng.integers(0, 300, 2000)] + rng.normal(size=(2000, 400)).astype(np.float32)
-    assert chosen(apart, middles).coded
-    found = chosen(apart.astype(np.float64), middles.astype(np.float64))
-    assert found is None or not found.coded
+    noisy = middles[rng.integers(0, 300, 2000)] + rng.normal(size=(2000, 400)).astype(np.float32)
+    assert chosen(noisy, middles).coded
+    basis = chosen(noisy.astype(np.float64), middles.astype(np.float64))
+    assert basis is None or not basis.coded
     steep = rng.normal(size=(1500, 1200)) * 0.9 ** np.arange(1200)
     steep = steep.astype(np.float32)
     assert len(chosen(np.repeat(steep, 2, axis=0), steep).directions) in prune.COUNTS

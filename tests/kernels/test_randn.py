@@ -32,10 +32,10 @@ def truth(seed, stream, first, count, dtype):
     return ref.normals(seed, stream, first, count, dtype == np.float64)
 
 
-def close(found, expected, dtype):
+def close(actual, expected, dtype):
     # The reference's own angles err, which counts where a cosine is near zero.
     bound = 10 * UNIT[dtype] * np.abs(expected) + 64 * np.finfo(np.longdouble).eps
-    assert (np.abs(found.astype(np.longdouble) - expected) <= bound).all()
+    assert (np.abs(actual.astype(np.longdouble) - expected) <= bound).all()
 
 
 def two(low, high):
@@ -44,8 +44,8 @@ def two(low, high):
 
 @pytest.mark.parametrize(("counter", "key", "words"), KNOWN)
 def test_known_answers(counter, key, words):
-    found = ref.philox(np.array(counter, np.uint64)[:, None], key).ravel()
-    np.testing.assert_array_equal(found, words)
+    actual = ref.philox(np.array(counter, np.uint64)[:, None], key).ravel()
+    np.testing.assert_array_equal(actual, words)
     assert counter_of(words, key) == counter
 
 
@@ -89,14 +89,14 @@ def test_extreme_words(dtype):
                 counter = counter_of(words, key)
             options = {"seed": two(*key), "stream": two(*counter[2:])}
             first = two(*counter[:2]) * (4 if dtype == np.float32 else 2)
-            found = randn(2, first=first, dtype=dtype, **options)
+            actual = randn(2, first=first, dtype=dtype, **options)
             w = np.array(words, np.uint64)
             if dtype == np.float32:
                 expected = ref.box_muller(w[0], w[1], 32)
             else:
                 expected = ref.box_muller(*(w[1::2] << np.uint64(32) | w[::2]), 64)
-            close(found, expected, dtype)
-            most = max(most, np.abs(found).max())
+            close(actual, expected, dtype)
+            most = max(most, np.abs(actual).max())
     assert most == pytest.approx(6.7637 if dtype == np.float32 else 9.493, abs=1e-3)
 
 
@@ -133,9 +133,9 @@ def test_threads_and_chunks_change_no_bit(dtype):
     st.integers(0, 2**63 - 1),
     st.integers(1, 300),
 )
-def test_any_seed_stream_and_place(seed, stream, first, size):
-    found = randn(size, seed=seed, stream=stream, first=first)
-    close(found, truth(seed, stream, first, size, np.float32), np.float32)
+def test_any_seed_stream_and_index(seed, stream, first, size):
+    actual = randn(size, seed=seed, stream=stream, first=first)
+    close(actual, truth(seed, stream, first, size, np.float32), np.float32)
 
 
 def test_seeds_and_streams_give_other_numbers():
@@ -161,9 +161,9 @@ def test_seeds_of_samples_in_every_format(shape, dtype):
             out = np.asfortranarray(out)
         elif order is not None and len(shape) > 2:
             out = np.moveaxis(poisoned((shape[0], *shape[2:], shape[1]), dtype), -1, 1)
-        for given_seeds in (seeds, np.array(seeds, np.uint64)):
+        for seed_list in (seeds, np.array(seeds, np.uint64)):
             out[...] = np.nan
-            assert randn(shape, seed=given_seeds, out=out, **options) is out
+            assert randn(shape, seed=seed_list, out=out, **options) is out
             np.testing.assert_array_equal(out, np.stack(rows))
         out[...] = np.nan
         np.testing.assert_array_equal(randn(shape, seed=8, out=out, **options), one)
@@ -181,8 +181,10 @@ def test_half_types_are_float32_rounded():
 
 def test_the_reference_backend():
     for dtype in (np.float32, np.float64, np.float16):
-        found = randn((2, 3, 5), seed=[1, 2], first=3, dtype=dtype, backend="ref")
-        np.testing.assert_allclose(found, randn((2, 3, 5), seed=[1, 2], first=3, dtype=dtype), 2e-3)
+        actual = randn((2, 3, 5), seed=[1, 2], first=3, dtype=dtype, backend="ref")
+        np.testing.assert_allclose(
+            actual, randn((2, 3, 5), seed=[1, 2], first=3, dtype=dtype), 2e-3
+        )
 
 
 def test_shapes_and_empty_arrays():

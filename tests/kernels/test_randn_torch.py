@@ -8,8 +8,8 @@ from unsup_fast.kernels.randn import randn, ref, torch_  # noqa: E402
 every_type = pytest.mark.parametrize("dtype", torch_.TYPES, ids=str)
 
 
-def equal(found, expected):
-    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+def equal(actual, expected):
+    torch.testing.assert_close(actual, expected, rtol=0, atol=0)
 
 
 @every_type
@@ -59,11 +59,11 @@ def test_compiled():
         drawn = randn(x.shape, seed=seed, stream=2, dtype=x.dtype, device=x.device)
         return x * randn(x.shape, seed=seeds, out=like) + drawn
 
-    made = torch.compile(step, fullgraph=True, backend="aot_eager")
+    compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
     for n, seed in ((2, 3), (2, 4), (3, 2**64 - 1)):
         x = torch.ones((n, 3, 4, 5)).contiguous(memory_format=torch.channels_last)
         seeds = torch.arange(n)
-        equal(made(x, seed, seeds), step(x, seed, seeds))
+        equal(compiled(x, seed, seeds), step(x, seed, seeds))
 
 
 def test_the_operator_keeps_its_word():

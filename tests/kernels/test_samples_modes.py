@@ -85,8 +85,8 @@ def test_group_norm_has_forward_gradients_and_transforms():
     weight, its = torch.randn(2, 4, dtype=torch.float64)
     value, tangent = torch.func.jvp(normed, (x, weight), (along, its))
     assert torch.allclose(value, normed(x, weight))
-    apart = [normed(x + h * along, weight + h * its) for h in (1e-5, -1e-5)]
-    assert torch.allclose(tangent, (apart[0] - apart[1]) / 2e-5, atol=1e-7)
+    shifted = [normed(x + h * along, weight + h * its) for h in (1e-5, -1e-5)]
+    assert torch.allclose(tangent, (shifted[0] - shifted[1]) / 2e-5, atol=1e-7)
     with forward_ad.dual_level():
         dual = normed(forward_ad.make_dual(x, along), forward_ad.make_dual(weight, its))
         assert torch.allclose(forward_ad.unpack_dual(dual).tangent, tangent)
@@ -94,17 +94,17 @@ def test_group_norm_has_forward_gradients_and_transforms():
 
     leaf = x.clone().requires_grad_()
     normed(leaf, weight).square().sum().backward()
-    found = torch.func.grad(lambda x: normed(x, weight).square().sum())(x)
-    assert torch.allclose(found, leaf.grad)
+    grad = torch.func.grad(lambda x: normed(x, weight).square().sum())(x)
+    assert torch.allclose(grad, leaf.grad)
     each = torch.func.vmap(normed, (0, None))(torch.stack([x, along]), weight)
     assert torch.allclose(each, torch.stack([normed(x, weight), normed(along, weight)]))
 
 
 def test_seeds_of_any_stride():
     x, seeds = torch.randn(4, 3), torch.arange(8)
-    for given in (seeds[::2], torch.tensor([5]).expand(4)):
-        truth = randn(x.shape, seed=given.tolist(), dtype=torch.float32)
-        assert torch.equal(noise(x, 0.0, 1.0, seed=given), truth)
+    for strided in (seeds[::2], torch.tensor([5]).expand(4)):
+        truth = randn(x.shape, seed=strided.tolist(), dtype=torch.float32)
+        assert torch.equal(noise(x, 0.0, 1.0, seed=strided), truth)
 
 
 @pytest.mark.parametrize("run", [step, diffuse])

@@ -71,9 +71,9 @@ def test_operators_are_what_torch_takes_them_for():
 
     x, output, uncond, *history = tensors(5)
     row, out = row_of(1.0), torch.empty(SHAPE, dtype=torch.float64)
-    given = (x, output, row, uncond, history, None, 3, None, 1, None, None, 1, None)
+    args = (x, output, row, uncond, history, None, 3, None, 1, None, None, 1, None)
     row[[terms.NEXT_ANCHOR, terms.ANCHOR_ANCHOR]] = 0
-    torch.library.opcheck(of_denoise._denoise.overload, (*given, True, False))
+    torch.library.opcheck(of_denoise._denoise.overload, (*args, True, False))
     plain = (x.detach(), output.detach(), row, None, [], None, 3, None, 1, None, None, 1, None)
     row[terms.NEXT_HISTORY : terms.NEXT_HISTORY + 2] = 0
     row[terms.ANCHOR_HISTORY : terms.ANCHOR_HISTORY + 2] = 0
@@ -82,8 +82,8 @@ def test_operators_are_what_torch_takes_them_for():
     )
     half = torch.full((2,), 0.5, dtype=torch.float64)
     torch.library.opcheck(of_noise._noise.overload, (x, half, half, None, 3, None, 1, "v", 1, None))
-    given = (x.detach(), half, half, None, 3, None, 1, None, 1, None, out, None)
-    torch.library.opcheck(of_noise._noise_into.overload, given)
+    args = (x.detach(), half, half, None, 3, None, 1, None, 1, None, out, None)
+    torch.library.opcheck(of_noise._noise_into.overload, args)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -93,18 +93,18 @@ def test_a_compiled_loop_is_one_graph():
     row[terms.NEXT_HISTORY + 1] = row[terms.ANCHOR_HISTORY + 1] = 0
 
     def loop(x, output, anchor, row):
-        kept = torch.empty_like(x)
-        x = denoise(x, output, row, history=[anchor], anchor=anchor, seed=1, stream=1, keep=kept)
-        x = denoise(x, output, row, history=[kept], anchor=anchor, seed=1, stream=2, keep=kept,
+        keep = torch.empty_like(x)
+        x = denoise(x, output, row, history=[anchor], anchor=anchor, seed=1, stream=1, keep=keep)
+        x = denoise(x, output, row, history=[keep], anchor=anchor, seed=1, stream=2, keep=keep,
                     out=x)  # fmt: skip
         x_t, v = noise(x, 0.5, 0.25, seed=2, target="v")
-        return x + 1, kept, x_t, v
+        return x + 1, keep, x_t, v
 
     torch._dynamo.reset()
     compiled = torch.compile(loop, fullgraph=True, backend="aot_eager")
-    for found, truth in zip(compiled(x, output, anchor, row), loop(x, output, anchor, row),
+    for actual, truth in zip(compiled(x, output, anchor, row), loop(x, output, anchor, row),
                             strict=True):  # fmt: skip
-        torch.testing.assert_close(found, truth)
+        torch.testing.assert_close(actual, truth)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -119,9 +119,9 @@ def test_a_compiled_step_has_its_gradient():
 
     torch._dynamo.reset()
     compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
-    found = torch.autograd.grad(compiled(x, output), (x, output))
+    grads = torch.autograd.grad(compiled(x, output), (x, output))
     truth = torch.autograd.grad(loss(x, output), (x, output))
-    for f, t in zip(found, truth, strict=True):
+    for f, t in zip(grads, truth, strict=True):
         torch.testing.assert_close(f, t)
 
 

@@ -59,9 +59,9 @@ def rounds(X, weight, uniform, first, threads, columns=(), cuts=(), scale=None):
     return chosen, potentials, closest, scored
 
 
-def projected(X, found, scale):
-    found = replace(found, scale=scale)
-    rows, _, slack = project_rows(X, found, 1)
+def projected(X, frame, scale):
+    frame = replace(frame, scale=scale)
+    rows, _, slack = project_rows(X, frame, 1)
     return rows, slack
 
 
@@ -120,9 +120,9 @@ def test_bounds_do_not_change_a_bit(dtype, weighted, offset):
     scale = scale_of(_native.spread(X, 7, 1), X.dtype)
     dense = rounds(X, weight, uniform, 7, 1)
     with threadpool_limits(1, user_api="blas"):
-        found = basis(X, X[0].copy())
+        frame = basis(X, X[0].copy())
     for count, leading in [(15, 16), (63, 16), (63, 33), (63, 1)]:
-        columns = (*projected(X, found.first(count), scale), leading)
+        columns = (*projected(X, frame.first(count), scale), leading)
         for threads, cuts in [(1, ()), (2, (1, 17))]:
             pruned = rounds(X, weight, uniform, 7, threads, columns, cuts)
             for mine, theirs in zip(pruned[:3], dense[:3], strict=True):
@@ -147,9 +147,9 @@ def test_bounds_hold_for_any_rows(X, k, number):
     scale = scale_of(_native.spread(X, first, 1), X.dtype)
     directions = np.linalg.qr(rng.normal(size=(33, 15)))[0].T.astype(np.float32)
     defect = float(np.linalg.norm(directions.astype(float) @ directions.T - np.eye(15)))
-    found = Basis(np.ascontiguousarray(directions), defect, X[0].copy(), scale)
+    frame = Basis(np.ascontiguousarray(directions), defect, X[0].copy(), scale)
     dense = rounds(X, None, uniform, first, 1)
-    pruned = rounds(X, None, uniform, first, 2, (*projected(X, found, scale), 8))
+    pruned = rounds(X, None, uniform, first, 2, (*projected(X, frame, scale), 8))
     for mine, theirs in zip(pruned[:3], dense[:3], strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
@@ -181,7 +181,7 @@ def test_the_choice_of_bounds_has_no_effect(monkeypatch):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("power", [-30, 30])
 @pytest.mark.parametrize("d", [5, 150])
-def test_tiny_and_huge_values_are_told_apart(dtype, power, d):
+def test_tiny_and_huge_values_are_distinguished(dtype, power, d):
     X = clustered(300, d, dtype)
     plain = seed(X, 40, np.random.RandomState(2))
     power *= 3 if dtype is np.float32 else 30
@@ -225,9 +225,9 @@ def test_score_of_a_block_is_the_reference(shape, dtype):
             score(X, candidates, closest, w, scale=0.5, **how)
             for how in ({"n_threads": 1}, {"n_threads": 2}, {"backend": "ref"})
         )
-        for found, other, expected in zip(one, two, truth, strict=True):
-            np.testing.assert_array_equal(found, other)
-            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+        for actual, other, expected in zip(one, two, truth, strict=True):
+            np.testing.assert_array_equal(actual, other)
+            np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
         assert (one[0][np.arange(len(candidates)), np.arange(len(candidates))] == 0).all()
 
 
@@ -238,11 +238,11 @@ def test_score_of_blocks_has_the_distances_of_all_rounds(dtype, d, magnitude):
     X = make(211, d, dtype)[0] * dtype(magnitude)
     scale = scale_of(_native.spread(X, 5, 1), X.dtype)
     chosen, _, closest, _ = rounds(X, None, draws(12, 4), 5, 2, scale=scale)
-    found = np.full(len(X), np.inf, dtype=dtype)
+    distances = np.full(len(X), np.inf, dtype=dtype)
     for part in (slice(97), slice(97, 98), slice(98, None)):
         for row in chosen:
-            found[part] = score(X[part], X[[row]], found[part], scale=scale)[0][0]
-    np.testing.assert_array_equal(found, closest)
+            distances[part] = score(X[part], X[[row]], distances[part], scale=scale)[0][0]
+    np.testing.assert_array_equal(distances, closest)
 
 
 def test_score_refuses_what_does_not_fit():

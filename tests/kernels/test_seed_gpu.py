@@ -21,6 +21,6 @@ def test_no_register_spills(compiled, capability, itemsize):
     picked = {"WEIGHTED": True, "ROWS": triton_.ROWS, "BLOCKS": triton_.BLOCKS}
     for kernel, constants, warps in ((triton_.score, scored, 4), (triton_.pick, picked, 8)):
         options = {"num_warps": warps, "enable_fp_fusion": False}
-        made = compiled(capability, kernel, types, constants, **options)
-        assert made.stack == 0
-        assert made.shared <= 48 << 10
+        binary = compiled(capability, kernel, types, constants, **options)
+        assert binary.stack == 0
+        assert binary.shared <= 48 << 10

@@ -33,8 +33,8 @@ def rows(n_rows, n, rng, decades=3):
 
 
 def check(S1, S2, truth, rtol=1e-12):
-    found = trace_with_error(S1, S2)
-    assert abs(found.value - truth) <= min(found.error + 1e-14 * truth, rtol * truth)
+    trace = trace_with_error(S1, S2)
+    assert abs(trace.value - truth) <= min(trace.error + 1e-14 * truth, rtol * truth)
     assert trace_sqrtm(S2, S1) == pytest.approx(truth, rel=rtol, abs=0)
 
 
@@ -123,14 +123,14 @@ def test_any_factors(n, m1, m2, power1, power2, dtype, number):
     size = np.linalg.norm(A.astype(float)) * np.linalg.norm(B.astype(float))
     assert trace_sqrtm_factors(A, B) == pytest.approx(truth, abs=1e-13 * size)
     S1, S2 = (x.astype(float).T @ x.astype(float) for x in (A, B))
-    found = trace_sqrtm(S1, S2)
-    assert np.isfinite(found)
-    assert found >= 0
-    assert found == pytest.approx(truth, abs=2e-7 * size)  # u^(1/2) where a covariance is singular
+    trace = trace_sqrtm(S1, S2)
+    assert np.isfinite(trace)
+    assert trace >= 0
+    assert trace == pytest.approx(truth, abs=2e-7 * size)  # u^(1/2) where a covariance is singular
     X = sqrtm(S1, S2)
     wrong = np.abs(X @ X - S1 @ S2).max()
     assert wrong <= 1e-9 * np.linalg.norm(S1) * np.linalg.norm(S2)
-    assert np.trace(X) == pytest.approx(found, abs=2e-7 * size)
+    assert np.trace(X) == pytest.approx(trace, abs=2e-7 * size)
 
 
 @pytest.mark.parametrize("size", [1e-300, 1e-12, 1.0, 1e12, 1e300])
@@ -138,8 +138,8 @@ def test_sizes(size):
     rng = np.random.default_rng(3)
     A, B = rows(40, 20, rng), rows(40, 20, rng)
     truth = trace_sqrtm(A.T @ A, B.T @ B)
-    found = trace_sqrtm(A.T @ A * size, B.T @ B)
-    assert found / size**0.5 == pytest.approx(truth, rel=1e-13)
+    trace = trace_sqrtm(A.T @ A * size, B.T @ B)
+    assert trace / size**0.5 == pytest.approx(truth, rel=1e-13)
     root = sqrtm(A.T @ A * size)
     np.testing.assert_allclose(root / size**0.5, sqrtm(A.T @ A), atol=1e-13)
 
@@ -182,8 +182,8 @@ def test_indefinite_by_rounding():
     S1 += S1.T
     assert np.linalg.eigvalsh(S1)[0] < -1e-8 * np.linalg.eigvalsh(S1)[-1]
     truth = trace_sqrtm_factors(np.sqrt(2) * A, B)
-    for found in (trace_sqrtm(S1, S2), trace_sqrtm(S2, S1), np.trace(sqrtm(S1, S2))):
-        assert found == pytest.approx(truth, rel=1e-2)
+    for trace in (trace_sqrtm(S1, S2), trace_sqrtm(S2, S1), np.trace(sqrtm(S1, S2))):
+        assert trace == pytest.approx(truth, rel=1e-2)
     bump = np.zeros((50, 50))
     bump[0, 1] = bump[1, 0] = 1e-9  # pivoted Cholesky alone would divide by next to nothing
     assert np.isfinite(trace_sqrtm(A.T @ A + bump, S2))
@@ -217,9 +217,9 @@ def test_inputs_are_not_changed_and_may_have_any_order():
 def test_threads_round_but_no_more():
     rng = np.random.default_rng(10)
     A, B = rows(300, 150, rng), rows(300, 150, rng)
-    found = [trace_sqrtm(A.T @ A, B.T @ B, n_threads=n) for n in (1, 2, None)]
-    assert found == pytest.approx([found[0]] * 3, rel=1e-13)
-    assert found[0] == trace_sqrtm(A.T @ A, B.T @ B, n_threads=1)
+    traces = [trace_sqrtm(A.T @ A, B.T @ B, n_threads=n) for n in (1, 2, None)]
+    assert traces == pytest.approx([traces[0]] * 3, rel=1e-13)
+    assert traces[0] == trace_sqrtm(A.T @ A, B.T @ B, n_threads=1)
 
 
 def test_nearly_symmetric():

@@ -19,8 +19,8 @@ BACKENDS = ["native", "polar"]
 
 def rows(n_rows, n, seed=0, decades=1, dtype=torch.float64):
     rng = np.random.default_rng(seed)
-    found = rng.normal(size=(n_rows, n)) * 10.0 ** -np.linspace(0, decades, n)
-    return torch.from_numpy(found).to(dtype)
+    X = rng.normal(size=(n_rows, n)) * 10.0 ** -np.linspace(0, decades, n)
+    return torch.from_numpy(X).to(dtype)
 
 
 @pytest.mark.parametrize("decades", [1, 3, 7, 20, 33, 45])
@@ -55,9 +55,9 @@ def test_polar_trace_is_bounded(decades, tol):
     """Also where most singular values are left behind, and where they are zero."""
     for W in (rows(60, 60, 1, decades), rows(60, 60, 1, decades) * (torch.arange(60) < 20)):
         truth = torch.linalg.svdvals(W).sum().item()
-        found, error = (x.item() for x in polar.trace(W, tol))
-        assert found - 1e-14 * truth <= truth <= found + error
-        assert truth - found <= tol * truth
+        trace, error = (x.item() for x in polar.trace(W, tol))
+        assert trace - 1e-14 * truth <= truth <= trace + error
+        assert truth - trace <= tol * truth
         assert error <= 3 * tol * truth + 1e-12 * truth
 
 
@@ -70,10 +70,10 @@ def test_traces(backend, counts, dtype):
     truth = trace_sqrtm_factors(A.double().numpy(), B.double().numpy(), backend="ref")
     single = dtype == torch.float32
     rel = 1e-5 if single else 1e-9
-    found = trace_sqrtm_factors(A, B, backend=backend)
-    assert found.dtype == dtype
-    assert found.shape == ()
-    assert found.item() == pytest.approx(truth, rel=rel)
+    trace = trace_sqrtm_factors(A, B, backend=backend)
+    assert trace.dtype == dtype
+    assert trace.shape == ()
+    assert trace.item() == pytest.approx(truth, rel=rel)
     both = trace_with_error(S1, S2, backend=backend)
     assert both.value.item() == pytest.approx(truth, rel=3e-3 if single else 1e-9)
     assert 0 <= both.error < (1e-1 if single else 1e-8) * truth
@@ -99,8 +99,8 @@ def test_extreme_sizes(backend):
     A, B = rows(50, 21, 1), rows(60, 21, 2)
     truth = trace_sqrtm(A.T @ A, B.T @ B, backend=backend).item()
     for size in (1e-290, 1e-12, 1e12, 1e290):
-        found = trace_sqrtm(A.T @ A * size, B.T @ B, backend=backend).item()
-        assert found / size**0.5 == pytest.approx(truth, rel=1e-12)
+        trace = trace_sqrtm(A.T @ A * size, B.T @ B, backend=backend).item()
+        assert trace / size**0.5 == pytest.approx(truth, rel=1e-12)
     zero = torch.zeros(21, 21, dtype=torch.float64)
     assert trace_sqrtm(A.T @ A, zero, backend=backend) == 0
     assert trace_sqrtm_factors(A * 0, B, backend=backend) == 0
@@ -222,9 +222,9 @@ def test_wrong_tensors(backend):
 def test_on_a_gpu(counts):
     A, B = (rows(m, 97, m).cuda().requires_grad_() for m in counts)
     truth = trace_sqrtm_factors(A.detach().cpu().numpy(), B.detach().cpu().numpy())
-    found = trace_sqrtm_factors(A, B)
-    assert found.item() == pytest.approx(truth, rel=1e-9)
-    by_rows = torch.autograd.grad(found, (A, B))
+    trace = trace_sqrtm_factors(A, B)
+    assert trace.item() == pytest.approx(truth, rel=1e-9)
+    by_rows = torch.autograd.grad(trace, (A, B))
     on_host = [x.detach().cpu().requires_grad_() for x in (A, B)]
     slow = torch.autograd.grad(trace_sqrtm_factors(*on_host), on_host)
     for one, two in zip(by_rows, slow, strict=True):

@@ -9,8 +9,10 @@ from unsup_fast.kernels.moments import moments
 
 def begun(X, n_clusters):
     shift = X[0].copy()
-    found = moments(X)
-    steps = totals.steps(found.reach + np.abs(found.mean - shift), len(X), X[:100] - shift)
+    column_stats = moments(X)
+    steps = totals.steps(
+        column_stats.reach + np.abs(column_stats.mean - shift), len(X), X[:100] - shift
+    )
     assert steps is not None
     return totals.empty(steps, n_clusters), shift
 
@@ -31,24 +33,24 @@ def begun(X, n_clusters):
 def test_moving_rows_equals_adding_them_up(dtype, n, d, k, offset, spread, threads, seed):
     rng = np.random.default_rng(seed)
     X = ((rng.normal(size=(n, d)) + offset) * spread).astype(dtype)
-    kept, shift = begun(X, k)
+    running, shift = begun(X, k)
     labels = np.full(n, -1, dtype=np.int32)
     for _ in range(3):
         centers = X[rng.integers(0, n, k)].copy()
         before = labels.copy()
-        changed = relabel(X, centers, labels, shift, totals=kept, n_threads=threads)
-        found = assign(X, centers, shift=shift, n_threads=1)
-        np.testing.assert_array_equal(labels, found.labels)
+        changed = relabel(X, centers, labels, shift, totals=running, n_threads=threads)
+        result = assign(X, centers, shift=shift, n_threads=1)
+        np.testing.assert_array_equal(labels, result.labels)
         assert changed == np.count_nonzero(labels != before)
-        np.testing.assert_array_equal(kept.counts, np.bincount(labels, minlength=k))
+        np.testing.assert_array_equal(running.counts, np.bincount(labels, minlength=k))
         # Each row is rounded to a whole number of 1 / steps.
         largest = np.abs(X - shift).max(axis=0).astype(np.float64)
-        error = 2.0**-30 * largest * kept.counts[:, None] + 1e-12 * np.abs(found.sums)
-        assert (np.abs(kept.values(d) - found.sums) <= error).all()
+        error = 2.0**-30 * largest * running.counts[:, None] + 1e-12 * np.abs(result.sums)
+        assert (np.abs(running.values(d) - result.sums) <= error).all()
     anew, _ = begun(X, k)
     labels[:] = -1
     relabel(X, centers, labels, shift, totals=anew, n_threads=1)
-    np.testing.assert_array_equal(kept.sums, anew.sums)  # whatever way led there
+    np.testing.assert_array_equal(running.sums, anew.sums)  # whatever the order of the moves
 
 
 @pytest.mark.parametrize("shape", [(20_011, 2, 3), (4000, 600, 70)], ids=str)
@@ -59,10 +61,10 @@ def test_threads_and_order_do_not_matter(shape):
     order = rng.permutation(n)
     results = []
     for rows, threads in ((X, 1), (X, 2), (X, 7), (X[order].copy(), 2)):
-        kept, _ = begun(X, k)
+        running, _ = begun(X, k)
         labels = np.full(n, -1, dtype=np.int32)
-        relabel(rows, X[:k].copy(), labels, X[0].copy(), totals=kept, n_threads=threads)
-        results.append(kept)
+        relabel(rows, X[:k].copy(), labels, X[0].copy(), totals=running, n_threads=threads)
+        results.append(running)
     for other in results[1:]:
         np.testing.assert_array_equal(other.sums, results[0].sums)
         np.testing.assert_array_equal(other.counts, results[0].counts)
@@ -71,21 +73,21 @@ def test_threads_and_order_do_not_matter(shape):
 def test_sums_of_one_cluster_cannot_overflow():
     X = np.full((1 << 21, 1), 3.0, dtype=np.float32)
     X[0] = -3.0
-    kept, shift = begun(X, 1)
+    running, shift = begun(X, 1)
     labels = np.full(len(X), -1, dtype=np.int32)
-    relabel(X, np.zeros((1, 1), dtype=np.float32), labels, shift, totals=kept)
-    assert kept.counts[0] == len(X)
-    assert kept.values(1)[0, 0] == 6.0 * (len(X) - 1)
+    relabel(X, np.zeros((1, 1), dtype=np.float32), labels, shift, totals=running)
+    assert running.counts[0] == len(X)
+    assert running.values(1)[0, 0] == 6.0 * (len(X) - 1)
 
 
 def test_integers_are_summed_exactly():
     X = np.random.default_rng(0).integers(0, 256, (50_000, 13)).astype(np.float32)
-    kept, shift = begun(X, 4)
+    running, shift = begun(X, 4)
     labels = np.full(len(X), -1, dtype=np.int32)
-    relabel(X, X[:4].copy(), labels, shift, totals=kept)
+    relabel(X, X[:4].copy(), labels, shift, totals=running)
     for cluster in range(4):
         rows = X[labels == cluster].astype(np.int64) - shift.astype(np.int64)
-        np.testing.assert_array_equal(kept.values(13)[cluster], rows.sum(axis=0))
+        np.testing.assert_array_equal(running.values(13)[cluster], rows.sum(axis=0))
 
 
 def test_outliers_that_would_blur_the_rest_are_refused():
@@ -102,16 +104,18 @@ def test_outliers_that_would_blur_the_rest_are_refused():
 def test_rows_whose_squares_underflow_are_summed_or_refused(size):
     X = np.random.default_rng(0).normal(size=(500, 6)) * size
     shift = X[0].copy()
-    found = moments(X)
-    assert (found.reach * (1 + 1e-12) >= np.abs(X - found.mean).max(axis=0)).all()
-    steps = totals.steps(found.reach + np.abs(found.mean - shift), len(X), X[:100] - shift)
+    column_stats = moments(X)
+    assert (column_stats.reach * (1 + 1e-12) >= np.abs(X - column_stats.mean).max(axis=0)).all()
+    steps = totals.steps(
+        column_stats.reach + np.abs(column_stats.mean - shift), len(X), X[:100] - shift
+    )
     if steps is None:
         return
-    kept = totals.empty(steps, 5)
+    running = totals.empty(steps, 5)
     labels = np.full(len(X), -1, dtype=np.int32)
-    relabel(X, X[:5].copy(), labels, shift, totals=kept)
+    relabel(X, X[:5].copy(), labels, shift, totals=running)
     exact = [(X - shift)[labels == cluster].sum(axis=0) for cluster in range(5)]
-    np.testing.assert_allclose(kept.values(6), exact, rtol=1e-6, atol=1e-6 * size)
+    np.testing.assert_allclose(running.values(6), exact, rtol=1e-6, atol=1e-6 * size)
 
 
 def test_rows_whose_squares_overflow_are_refused():
@@ -121,15 +125,15 @@ def test_rows_whose_squares_overflow_are_refused():
 
 def test_wrong_arguments():
     X = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
-    kept, shift = begun(X, 5)
+    running, shift = begun(X, 5)
     labels = np.full(100, -1, dtype=np.int32)
     with pytest.raises(ValueError, match="totals: wrong size"):
-        relabel(X, X[:6].copy(), labels, shift, totals=kept)
+        relabel(X, X[:6].copy(), labels, shift, totals=running)
     labels[3] = 5
     with pytest.raises(ValueError, match="not a centroid"):
-        relabel(X, X[:5].copy(), labels, shift, totals=kept)
+        relabel(X, X[:5].copy(), labels, shift, totals=running)
     with pytest.raises(TypeError, match="labels must be int32"):
-        relabel(X, X[:5].copy(), np.zeros(100, dtype=np.int64), shift, totals=kept)
+        relabel(X, X[:5].copy(), np.zeros(100, dtype=np.int64), shift, totals=running)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -138,12 +142,12 @@ def test_means(shape, dtype):
     n, d, k = shape
     rng = np.random.default_rng(0)
     X = (rng.normal(size=(n, d)) + 5).astype(dtype)
-    kept, shift = begun(X, k)
+    running, shift = begun(X, k)
     centers = X[rng.integers(0, n, k)].copy()
     centers[-1] = 100  # no row is near
     labels = np.full(n, -1, dtype=np.int32)
-    relabel(X, centers, labels, shift, totals=kept)
-    one, two = (totals.means(kept, centers, shift, threads) for threads in (1, 2))
+    relabel(X, centers, labels, shift, totals=running)
+    one, two = (totals.means(running, centers, shift, threads) for threads in (1, 2))
     np.testing.assert_array_equal(one.centers, two.centers)
     assert one.movement == two.movement
     assert one.inertia == two.inertia

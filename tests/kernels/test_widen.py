@@ -17,20 +17,20 @@ def test_every_pattern_is_the_reference_to_the_bit():
 
 
 def test_the_reference_has_numpys_numbers():
-    found, expected = bits_of(EVERY, backend="ref").view(np.float32), EVERY.astype(np.float32)
-    np.testing.assert_array_equal(found, expected)
-    np.testing.assert_array_equal(np.signbit(found), np.signbit(EVERY))
+    actual, expected = bits_of(EVERY, backend="ref").view(np.float32), EVERY.astype(np.float32)
+    np.testing.assert_array_equal(actual, expected)
+    np.testing.assert_array_equal(np.signbit(actual), np.signbit(EVERY))
 
 
 def test_nan_keeps_its_payload():
-    found, nan = bits_of(EVERY), np.isnan(EVERY)
-    assert (found[nan] & 0x7FC00000 == 0x7FC00000).all()
-    np.testing.assert_array_equal(found[nan] >> 13 & 0x1FF, EVERY[nan].view(np.uint16) & 0x1FF)
+    actual, nan = bits_of(EVERY), np.isnan(EVERY)
+    assert (actual[nan] & 0x7FC00000 == 0x7FC00000).all()
+    np.testing.assert_array_equal(actual[nan] >> 13 & 0x1FF, EVERY[nan].view(np.uint16) & 0x1FF)
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 7, 15, 16, 17, 31, 33, 97, 1025])
 @pytest.mark.parametrize("start", [0, 1, 31740])
-def test_odd_sizes_at_odd_places(size, start):
+def test_odd_sizes_at_odd_offsets(size, start):
     X = EVERY[start : start + size]
     guarded = np.full(size + 2, 7, dtype=np.float32)
     widen(X, guarded[1:-1])
