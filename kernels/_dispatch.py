@@ -30,7 +30,7 @@ def choose(
     op : str
         The operation's word, for the error message.
     implementations : dict of str to callable
-        What the operation offers for the given kind of array, by backend name.
+        Implementations of the operation for this kind of array, by backend name.
     backend : str or None
         An explicit request; None asks ``UNSUP_FAST_BACKEND``, then takes `default`.
     default : str

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_Place = tuple[int, int, bool]  # address, step, channels last
+_Layout = tuple[int, int, bool]  # address, step, channels last
 _Array = npt.NDArray[Any]
 _Doubles = npt.NDArray[np.float64]
 _Labels = npt.NDArray[np.int32]
@@ -93,7 +93,7 @@ def prune(
     tight: npt.NDArray[np.uint8],
     lower: _Array,
     moved: _Doubles,
-    reach: _Doubles,
+    max_norm: _Doubles,
     n_threads: int,
 ) -> tuple[int, int, int, int]: ...
 def project(
@@ -174,7 +174,7 @@ def em(
     factors: _Doubles | None,
     covariance_type: str,
     sample_weight: _Array | None,
-    given: bool,
+    from_resp: bool,
     resp_sums: _Doubles | None,
     sums: _Doubles | None,
     second: _Doubles | None,
@@ -191,7 +191,7 @@ def randn(
     dtype: str,
     samples: int,
     channels: int,
-    places: int,
+    positions: int,
     out: _Array,
     n_threads: int,
 ) -> None: ...
@@ -199,26 +199,26 @@ def use_huge_pages(memory: _Array) -> None: ...
 def noise(
     element: int,
     shape: tuple[int, int, int],
-    tensors: Sequence[_Place | None],
+    tensors: Sequence[_Layout | None],
     signal: int,
     sigma: int,
     seed: int | None,
     seeds: int,
     stream: int,
     target: int,
-    out: Sequence[_Place | None],
+    out: Sequence[_Layout | None],
     n_threads: int,
 ) -> None: ...
 def denoise(
     element: int,
     shape: tuple[int, int, int],
     row: int,
-    tensors: Sequence[_Place | None],
+    tensors: Sequence[_Layout | None],
     seed: int | None,
     seeds: int,
     stream: int,
     threshold: Sequence[float] | None,
-    out: Sequence[_Place | None],
+    out: Sequence[_Layout | None],
     n_threads: int,
 ) -> bool: ...
 def spread(X: _Array, origin: int, n_threads: int) -> float: ...

@@ -12,7 +12,7 @@ NAMESPACE = "unsup_fast"
 
 
 class Operator:
-    """An operation of torch; what is registered with it is as for `torch.library.custom_op`.
+    """An operation of torch, registered as with `torch.library.custom_op`.
 
     Parameters
     ----------
@@ -31,18 +31,18 @@ class Operator:
     ) -> None:
         self._name = f"{NAMESPACE}::{name}"
         schema = torch.library.infer_schema(function, mutates_args=mutates)
-        places = [i for i, what in enumerate(_arguments(function)) if what in mutates]
+        indices = [i for i, argument in enumerate(_arguments(function)) if argument in mutates]
 
         def run(*arguments: Any) -> Any:
-            for i in places:
+            for i in indices:
                 if arguments[i] is not None:
                     torch.autograd.graph.increment_version(arguments[i])
             return function(*arguments)
 
         torch.library.define(self._name, schema)
-        torch.library.impl(self._name, "CompositeExplicitAutograd", run if places else function)
+        torch.library.impl(self._name, "CompositeExplicitAutograd", run if indices else function)
         self.overload = getattr(getattr(torch.ops, NAMESPACE), name).default
-        if not (places or differentiable):
+        if not (indices or differentiable):
             self.register_autograd(self._undefined)
 
     def __call__(self, *arguments: Any) -> Any:
@@ -59,7 +59,7 @@ class Operator:
         torch.library.register_autograd(self._name, backward, **options)
 
     def _undefined(self, *_: Any) -> Any:
-        raise RuntimeError(f"{self._name} has no gradient; detach what it is given")
+        raise RuntimeError(f"{self._name} has no gradient; detach its arguments")
 
 
 def operator(

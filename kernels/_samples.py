@@ -87,7 +87,7 @@ def stream(value: Any) -> int:
 
 
 def direct(tensors: Any) -> bool:
-    """Whether an operation may run now: not traced, transformed or with a gradient to be had."""
+    """Whether an operation may run now: not traced, not transformed, not recording gradients."""
     if torch.compiler.is_compiling() or torch._C._is_tracing():
         return False
     if forward_ad._current_level >= 0:
@@ -135,31 +135,31 @@ def threads_for(x: Any, n_threads: int | None) -> int:
 
 def new_like(x: Any) -> Any:
     """Return a tensor like x to be filled."""
-    made = empty_like(x)
-    if made.is_cpu and made.nbytes >= LARGE:
-        bytes_ = torch.as_strided(made, (made.numel(),), (1,)).view(torch.uint8)
+    out = empty_like(x)
+    if out.is_cpu and out.nbytes >= LARGE:
+        bytes_ = torch.as_strided(out, (out.numel(),), (1,)).view(torch.uint8)
         native().use_huge_pages(bytes_.numpy())
-    return made
+    return out
 
 
 # Address, elements from one sample to the next, whether channels are last: csrc/samples.hpp.
-Place = tuple[int, int, bool]
+TensorLayout = tuple[int, int, bool]
 
 
 def shape_of(x: Any) -> tuple[int, int, int]:
-    """Return samples, channels and places of a sample."""
+    """Return the numbers of samples, channels and positions of a batch."""
     shape = x.shape
     if len(shape) < 3:
         return shape[0], 1, math.prod(shape[1:])
     return shape[0], shape[1], math.prod(shape[2:])
 
 
-def place(x: Any, n: int) -> Place | None:
-    """Return where x [B, ...] of n elements a sample lies; None if its samples are not dense."""
+def tensor_layout(x: Any, n: int) -> TensorLayout | None:
+    """Return the layout of x [B, ...] of n elements a sample; None if samples are not dense."""
     if x.is_contiguous():
         return x.data_ptr(), n, False
-    found = layout(x, n)
-    return None if found is None else (x.data_ptr(), *found)
+    strides = layout(x, n)
+    return None if strides is None else (x.data_ptr(), *strides)
 
 
 def layout(x: Any, n: int) -> tuple[int, bool] | None:
@@ -182,38 +182,38 @@ def layout(x: Any, n: int) -> tuple[int, bool] | None:
 
 def empty_like(x: Any) -> Any:
     """Return a tensor for an output, in the format of x if that is one of the two."""
-    made = torch.empty_like(x)
-    if made.is_contiguous() or layout(made, math.prod(x.shape[1:])) is not None:
-        return made
+    out = torch.empty_like(x)
+    if out.is_contiguous() or layout(out, math.prod(x.shape[1:])) is not None:
+        return out
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
-def place_in(x: Any, n: int, kept: list[Any]) -> Place | None:
-    """Return where x lies, or a copy of it that is put into `kept`."""
+def input_layout(x: Any, n: int, copies: list[Any]) -> TensorLayout | None:
+    """Return the layout of x, or of a copy of it that is appended to `copies`."""
     negative = n == 1 and x.is_neg()  # of more elements a sample is not dense
-    found = None if negative else place(x, n)
-    if found is None:
-        kept.append(x.resolve_neg().contiguous())
-        found = place(kept[-1], n)
-    return found
+    its_layout = None if negative else tensor_layout(x, n)
+    if its_layout is None:
+        copies.append(x.resolve_neg().contiguous())
+        its_layout = tensor_layout(copies[-1], n)
+    return its_layout
 
 
-def places_out(names: Any, to: Any, n: int) -> tuple[list[Place | None], list[Any]]:
-    """Return where outputs lie, and what to write to: themselves, or what is copied to them."""
-    places: list[Place | None] = []
+def output_layouts(names: Any, to: Any, n: int) -> tuple[list[TensorLayout | None], list[Any]]:
+    """Return the layouts to write to, and their tensors: the outputs, or buffers for them."""
+    layouts: list[TensorLayout | None] = []
     into = list(to)
     for i, x in enumerate(to):
-        found = None if x is None else place(x, n)
-        if x is not None and (found is None or (found[1] < n and x.shape[0] > 1)):
-            if found is not None or 0 in x.stride():
+        its_layout = None if x is None else tensor_layout(x, n)
+        if x is not None and (its_layout is None or (its_layout[1] < n and x.shape[0] > 1)):
+            if its_layout is not None or 0 in x.stride():
                 raise ValueError(
                     f"{names[i]} has strides {x.stride()}, so that elements share memory; pass "
                     "torch.empty_like(x)"
                 )
             into[i] = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-            found = place(into[i], n)
-        places.append(found)
-    return places, into
+            its_layout = tensor_layout(into[i], n)
+        layouts.append(its_layout)
+    return layouts, into
 
 
 def check_overlap(
@@ -236,38 +236,38 @@ def check_overlap(
             )
 
 
-def _shared(a: Place, b: Place, n: int, samples: int, itemsize: int) -> bool:
+def _shared(a: TensorLayout, b: TensorLayout, n: int, samples: int, itemsize: int) -> bool:
     (start, step, _), (its_start, its_step, _) = a, b
-    apart, dense = its_start - start, n * itemsize
-    if apart >= (samples - 1) * step * itemsize + dense:
+    distance, dense = its_start - start, n * itemsize
+    if distance >= (samples - 1) * step * itemsize + dense:
         return False
-    if -apart >= (samples - 1) * its_step * itemsize + dense:
+    if -distance >= (samples - 1) * its_step * itemsize + dense:
         return False
     if step != its_step or samples == 1:
         return True
-    between = apart % (step * itemsize)  # samples of the two may lie in turn
+    between = distance % (step * itemsize)  # samples of the two may lie in turn
     return between < dense or step * itemsize - between < dense
 
 
 def dense(x: Any, n: int) -> tuple[Any, bool]:
     """Return x, or a row-major copy if it is not dense, and whether its channels are last."""
-    found = place(x, n)
-    if found is not None and found[1] == n:
-        return x, found[2]
+    its_layout = tensor_layout(x, n)
+    if its_layout is not None and its_layout[1] == n:
+        return x, its_layout[2]
     return x.contiguous(), False
 
 
 def dense_out(x: Any, n: int) -> tuple[Any, bool]:
-    """Return x, or what is to be copied into it, and whether its channels are last."""
-    found = place(x, n)
-    if found is not None and found[1] == n:
-        return x, found[2]
+    """Return x, or a buffer to copy into it, and whether its channels are last."""
+    its_layout = tensor_layout(x, n)
+    if its_layout is not None and its_layout[1] == n:
+        return x, its_layout[2]
     return torch.empty(x.shape, dtype=x.dtype, device=x.device), False
 
 
-def copy_back(made: Any, to: Any) -> None:
-    """Copy what `dense_out` put in the place of a tensor."""
-    for pair, tensor in zip(made, to, strict=True):
+def copy_back(pairs: Any, to: Any) -> None:
+    """Copy the buffers of `dense_out` to their tensors."""
+    for pair, tensor in zip(pairs, to, strict=True):
         if pair is not None and pair[0] is not tensor:
             tensor.copy_(pair[0])
 
@@ -278,10 +278,10 @@ def foreign(tensors: Any, last: bool) -> int:
 
 
 def written(to: Any, into: Any) -> None:
-    """Copy what was written elsewhere, and tell autograd of what was written in place."""
-    for out, made in zip(to, into, strict=True):
-        if out is not made:
-            out.copy_(made)
+    """Copy buffers to their outputs, and mark outputs written in place for autograd."""
+    for out, buffer in zip(to, into, strict=True):
+        if out is not buffer:
+            out.copy_(buffer)
         elif out is not None:
             torch.autograd.graph.increment_version(out)
 

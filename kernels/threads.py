@@ -89,7 +89,7 @@ def effective(n_threads: int | None = None) -> int:
 
 @functools.cache
 def _pools() -> ThreadpoolController:
-    import scipy.linalg  # noqa: F401  its BLAS is there to be found then
+    import scipy.linalg  # noqa: F401  so that its BLAS is loaded
 
     return ThreadpoolController()
 

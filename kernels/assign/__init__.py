@@ -9,7 +9,7 @@ For rows x_i, centroids c_k, weights w_i and a shift s (one pass, nothing of siz
 
 Labels equal those of float64 brute force wherever the two nearest squared distances differ
 by more than `error_bound`. Sums, weights and inertia are accumulated in float64 over fixed
-chunks of rows that are merged in order: results are the same to the bit for any number of
+chunks of rows that are merged in order: results are bitwise the same for any number of
 threads. CUDA tensors are worked on where they are (`kernels.assign.triton_`): sums and weights are
 integers there, which any order of additions leaves the same, and nothing waits for the device.
 """
@@ -30,7 +30,7 @@ __all__ = ["Assigned", "assign", "error_bound", "relabel"]
 
 
 class Assigned(NamedTuple):
-    """What one pass over the rows found: arrays, or tensors on the device of X."""
+    """Result of one pass over the rows: arrays, or tensors on the device of X."""
 
     labels: Array
     """int32 [N]: index of the nearest centroid."""
@@ -93,28 +93,28 @@ def assign(
     centers : ndarray of shape (K, D), type of X
         The centroids; like all that follows a tensor on the device of X if that is one.
     sample_weight : ndarray of shape (N,), type of X, optional
-        Weights of the rows; None stands for ones.
+        Weights of the rows; None means ones.
     shift : ndarray of shape (D,), type of X, optional
         Subtracted from rows and centroids before they are multiplied, which ends the
-        cancellation on data far from the origin, and from the rows in `sums`. None stands
-        for zeros. Not for CSR.
+        cancellation on data far from the origin, and from the rows in `sums`. None means
+        zeros. Not for CSR.
     labels : int32 ndarray of shape (N,), optional
         Labels of the pass before; overwritten with the new ones.
     update : bool, default=True
         Whether to return sums and weights.
     return_inertia : bool, default=True
-        Whether inertia is wanted; without it, sums and distances a pass finds labels alone.
+        Whether to return inertia; without it, sums and distances a pass computes labels alone.
     return_distances : bool, default=False
         Whether to return the squared distance of each row to its centroid.
     labelled : bool, default=False
-        Whether `labels` are those of these centroids already; the rest is then found from them.
+        Whether `labels` are those of these centroids already; the rest is computed from them.
     precision : {"float32", "tf32", "bf16"}, default="float32"
         For tensors: "float32" keeps the promise about labels, scoring doubtful rows once more;
         the others take the labels of these fast formats as they are.
     kept : kernels.assign.triton_.Kept, optional
-        For tensors: what passes over the same rows, weights and shift share. Sums are then those
-        of the pass before with the rows moved whose labels changed, to the bit what a pass from
-        nothing gives; `labels` must be those of that pass.
+        For tensors: state that passes over the same rows, weights and shift share. Sums are then
+        those of the pass before with the rows moved whose labels changed, bitwise the same as
+        without it; `labels` must be those of that pass.
     n_threads : int, optional
         Threads to run; None for all (see `kernels.threads.effective`). Not for tensors.
     backend : {"native", "ref", "triton"}, optional
@@ -195,7 +195,7 @@ def relabel(
     bounds: Bounds | None = None,
     n_threads: int | None = None,
 ) -> int:
-    """Find the labels of `assign`, to the bit, and move rows between sums that are kept.
+    """Compute the labels of `assign`, bit for bit, and move rows between running sums.
 
     Parameters
     ----------
@@ -208,8 +208,8 @@ def relabel(
     totals : Totals, optional
         Sums of the rows with the labels that come in; become those of the new ones.
     bounds : Bounds, optional
-        What earlier passes over X with this shift found out (`kernels.assign.prune.bounds`): most
-        centroids are ruled out by it. It is renewed, and useless after a KeyboardInterrupt.
+        Bounds of earlier passes over X with this shift (`kernels.assign.prune.bounds`), which rule
+        out most centroids. They are updated, and invalid after a KeyboardInterrupt.
     n_threads : int, optional
         Threads to run; None for all.
 
@@ -234,8 +234,8 @@ def relabel(
     if bounds is None:
         if totals is None:
             options: dict[str, Any] = {"update": False, "return_inertia": False}
-            found = assign(X, centers, shift=shift, labels=labels, n_threads=workers, **options)
-            return int(found.n_changed)
+            result = assign(X, centers, shift=shift, labels=labels, n_threads=workers, **options)
+            return int(result.n_changed)
         changed: int = native().move(X, centers, shift, labels, *sums, workers)
         return changed
     if not np.array_equal(shift, bounds.basis.shift):
@@ -266,7 +266,7 @@ def relabel(
         bounds.tight,
         bounds.lower,
         bounds.moved,
-        bounds.reach,
+        bounds.max_norm,
         workers,
     )
     bounds.before = centers.copy()

@@ -88,13 +88,13 @@ def basis(X: Array, shift: Array) -> Basis:
     rows *= X.dtype.type(plain.scale)
     count = min(MOST, n_columns, len(rows))
     start = np.random.default_rng(0).standard_normal((n_columns, count))
-    found = start.astype(X.dtype)  # [D, R]
+    subspace = start.astype(X.dtype)  # [D, R]
     for _ in range(2):
-        found = np.linalg.qr(rows.T @ (rows @ found))[0]
+        subspace = np.linalg.qr(rows.T @ (rows @ subspace))[0]
     # Turn the subspace so that its leading directions come first.
-    inside = rows @ found  # [M, R]
+    inside = rows @ subspace  # [M, R]
     turn = np.linalg.eigh(inside.T @ inside)[1][:, ::-1]
-    directions = np.ascontiguousarray((found @ turn).T, dtype=X.dtype)
+    directions = np.ascontiguousarray((subspace @ turn).T, dtype=X.dtype)
     exact = directions.astype(np.float64)
     defect = float(np.linalg.norm(exact @ exact.T - np.eye(count)))
     return replace(plain, directions=directions, defect=defect)

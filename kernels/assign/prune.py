@@ -5,9 +5,10 @@ With an orthonormal basis Q of R directions, z = Q^T x' and the tail t = |x' - Q
     |x' - c'|^2 >= |z_x - z_c|^2 + (t_x - t_c)^2 = |y_x - y_c|^2        y = (z, t)
 
 A centroid whose bound exceeds the distance of the row to its own centroid cannot be nearest. For
-each row and each few near centroids the bound is kept, and lowered by the way that centroids move
-from pass to pass. Rounding is bounded all along (`Bounds.slack`, and csrc/prune.hpp), and close
-calls are scored in the order of `assign`, so its labels come out to the bit whatever the basis.
+each row and each group of near centroids the bound is stored, and lowered by the displacement of
+the centroids from pass to pass. Rounding is bounded throughout (`Bounds.slack`, csrc/prune.hpp),
+and close calls are scored in the order of `assign`, so labels are bitwise its own whatever the
+basis.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,7 @@ NEAR = 16  # centroids of a group, as in csrc/prune-inl.h
 COUNTS = (15, 31, 63, 127, MOST)  # directions that `choose` tries
 # Costs in multiply-adds of the dense kernel, measured on MNIST and sentence embeddings: a projected
 # column and the comparison of a centroid; a column of the distance to the own centroid; a column of
-# a survivor and what it costs beside; a row. CODED: a column as a byte.
+# a survivor and its fixed cost; a row. CODED: a column as a byte.
 CODED = 0.3
 PROJECTED, COMPARED, OWN, SURVIVING, SURVIVOR, ROW = 3.0, 60.0, 32.0, 20.0, 4000.0, 10000.0
 # Shares, on average over the passes of a run, of what a pass without bounds does.
@@ -111,25 +112,25 @@ def _distances(y: Array, y_squares: Array, z: Array, z_squares: Array) -> Array:
 
 @dataclass
 class Bounds:
-    """What is known of rows and centroids from pass to pass; csrc/prune.hpp says what it means."""
+    """Bounds of distances between rows and centroids, from pass to pass; see csrc/prune.hpp."""
 
     basis: Basis
     span: int
-    """Groups of `NEAR` places to a bound."""
+    """Groups of `NEAR` slots to a bound."""
     cluster: Array
-    """[K] int32: which centroid stands in each place."""
+    """[K] int32: the centroid in each slot."""
     rows: Rows
     upper: Array
     """[N], type of X: distance that a centroid must keep so as not to be nearest."""
     tight: Array
-    """[N] uint8: whether the centroid of the row's label has not moved since `upper` was found."""
+    """[N] uint8: whether the row's own centroid has not moved since `upper` was computed."""
     lower: Array
     """[N, W], type of X: distance of the nearest other centroid of each bound, plus `moved`; W is B
     rounded up to a multiple of `NEAR`, with infinity past B."""
     moved: Array
     """[B] float64: how far the centroids of each bound have moved."""
-    reach: Array
-    """[1] float64: no centroid was longer."""
+    max_norm: Array
+    """[1] float64: upper bound of the norms of the centroids."""
     before: Array | None = None
     """[K, D]: centroids of the pass before; None if no bounds are known yet."""
     work: tuple[int, int, int] = (0, 0, 0)
@@ -138,16 +139,16 @@ class Bounds:
 
 
 def bounds(X: Array, centers: Array, basis: Basis, n_threads: int) -> Bounds:
-    """Project or encode the rows of X, and put the centroids into places, near ones together."""
+    """Project or encode the rows of X, and assign centroids to slots, near ones together."""
     n_rows, n_columns = X.shape
     span, n_bounds = _spread(n_columns, len(centers), _width(n_columns, basis))
     if basis.coded:
         rows = encode_rows(X, basis, n_threads)
-        order = places(centers)
+        order = slots(centers)
     else:
         projected, squares, slack = project_rows(X, basis, n_threads)
         rows = Rows(projected, None, None, None, squares, slack)
-        order = places(project_rows(centers, basis, n_threads)[0])
+        order = slots(project_rows(centers, basis, n_threads)[0])
     return Bounds(
         basis,
         span,
@@ -180,7 +181,7 @@ def _width(n_columns: int, basis: Basis) -> int:
     return -(-n_columns // 4) if basis.coded else len(basis.directions) + 1
 
 
-def places(projected: Array) -> Array:
+def slots(projected: Array) -> Array:
     """Return an order of the centroids, int32 [K], in which each `NEAR` of them are near.
 
     The centroids are halved again and again, at whole groups, along the column in which they

@@ -38,35 +38,35 @@ class Totals:
         return values
 
 
-def steps(reach: Array, n_rows: int, sample: Array) -> Array | None:
+def steps(max_abs: Array, n_rows: int, sample: Array) -> Array | None:
     """Return the whole numbers per unit of each column, or None if rounding would lose too much.
 
     The exponent leaves room for the sum of N rows in 63 bits, and for one row in 50. At least
-    N's bits are lost of those, so columns that reach beyond 2^20 times the rows' usual length, by
-    outliers, are refused.
+    N's bits are lost of those, so columns whose outliers exceed 2^20 times the rows' usual length
+    are refused.
 
     Parameters
     ----------
-    reach : ndarray of shape (D,), float64
-        No row less the shift is larger.
+    max_abs : ndarray of shape (D,), float64
+        Largest magnitude of each column of the rows less the shift.
     n_rows : int
     sample : ndarray of shape (M, D)
         Some rows less the shift.
     """
     bits = min(BITS, 61 - int(n_rows).bit_length())
-    n_columns = len(reach)
-    found = np.zeros(-(-n_columns // LANES) * LANES)
-    exponent = bits - np.frexp(reach)[1]  # [D]
-    if not (reach < 1e154).all() or exponent.max(initial=0) > 1000:  # squares must not overflow
+    n_columns = len(max_abs)
+    powers = np.zeros(-(-n_columns // LANES) * LANES)
+    exponent = bits - np.frexp(max_abs)[1]  # [D]
+    if not (max_abs < 1e154).all() or exponent.max(initial=0) > 1000:  # squares must not overflow
         return None
-    found[:n_columns] = np.where(reach > 0, np.ldexp(1.0, exponent), 0.0)
-    lost = np.sqrt((np.ldexp(1.0, -exponent)[reach > 0] ** 2).sum())
+    powers[:n_columns] = np.where(max_abs > 0, np.ldexp(1.0, exponent), 0.0)
+    lost = np.sqrt((np.ldexp(1.0, -exponent)[max_abs > 0] ** 2).sum())
     typical = float(np.median(np.linalg.norm(sample.astype(np.float64), axis=1)))
-    return found if lost <= FINE * typical else None
+    return powers if lost <= FINE * typical else None
 
 
 def empty(steps: Array, n_clusters: int) -> Totals:
-    """Return totals of no rows."""
+    """Return totals without rows, all zero."""
     return Totals(
         steps,
         np.zeros((n_clusters, len(steps)), dtype=np.int64),
@@ -89,8 +89,8 @@ def means(totals: Totals, centers: Array, shift: Array, n_threads: int | None = 
     """Return the means of the clusters that rows were assigned to from `centers` [K, D]."""
     n_clusters = len(centers)
     moved, cross, own = np.empty(n_clusters), np.empty(n_clusters), np.empty(n_clusters)
-    found = np.empty_like(centers)
+    centers_new = np.empty_like(centers)
     workers = threads.effective(n_threads)
-    kept = (totals.steps, totals.sums, totals.counts)
-    native().means(centers, shift, *kept, found, moved, cross, own, workers)
-    return Means(found, float(moved.sum()), float(own.sum() - 2 * cross.sum()))
+    arrays = (totals.steps, totals.sums, totals.counts)
+    native().means(centers, shift, *arrays, centers_new, moved, cross, own, workers)
+    return Means(centers_new, float(moved.sum()), float(own.sum() - 2 * cross.sum()))

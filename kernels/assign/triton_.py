@@ -18,7 +18,7 @@ from unsup_fast.kernels.assign.triton_sums import Totals, power_above, total
 
 PRECISIONS = ("float32", "tf32", "bf16")
 LARGE = 160 << 10  # bytes of shared memory of an A100, or more
-CHUNK = 1 << 28  # elements packed at a time where packed rows are not kept
+CHUNK = 1 << 28  # elements packed at a time where packed rows are not cached
 
 
 class Tiles(NamedTuple):
@@ -88,10 +88,10 @@ def assign(
         else:
             scale, packed = kept.scale, kept.packed
         c = _prepared(centers, shift, scale)
-        found = labels
+        labels_new = labels
         if not labelled:
-            found = torch.empty(n, dtype=torch.int32, device=X.device)
-            _label_all(X, shift, scale, packed, c, found, precision)
+            labels_new = torch.empty(n, dtype=torch.int32, device=X.device)
+            _label_all(X, shift, scale, packed, c, labels_new, precision)
         block = block_rows(d, X.element_size())
         programs = triton.cdiv(n, block)
         n_changed = torch.zeros(1, dtype=torch.int64, device=X.device)
@@ -109,7 +109,7 @@ def assign(
                 scale,
                 c.rows,
                 sample_weight,
-                found,
+                labels_new,
                 labels,
                 *sums,
                 distances,
@@ -221,7 +221,7 @@ def tiles(mode: str, d: int, itemsize: int) -> Tiles:
 def _prepared(centers: Any, shift: Any, scale: Any) -> Centroids:
     k, d = centers.shape
     part = {"dtype": torch.bfloat16, "device": centers.device}
-    made = Centroids(
+    c = Centroids(
         torch.empty_like(centers),
         torch.empty((k, width(d)), **part),
         torch.empty((k, width(d)), **part),
@@ -232,7 +232,7 @@ def _prepared(centers: Any, shift: Any, scale: Any) -> Centroids:
         centers,
         shift,
         scale,
-        *made,
+        *c,
         k,
         d,
         width(d),
@@ -242,7 +242,7 @@ def _prepared(centers: Any, shift: Any, scale: Any) -> Centroids:
         num_warps=4,
         enable_fp_fusion=False,
     )
-    return made
+    return c
 
 
 def _pack(X: Any, shift: Any, scale: Any, packed: Packed, first: int, last: int) -> None:

@@ -5,11 +5,11 @@ split into bfloat16 parts and a rest, h + l + r, a row's label is that of the la
 
     score_k = x' . c'_k - |c'_k|^2 / 2
 
-found from h.h ("bf16"). Where the best two differ by no more than twice
+computed from h.h ("bf16"). Where the best two differ by no more than twice
 
     E = |x' - h| C + |h| max_k |c'_k - h_k| + 2^-22 (D + 16 + BK) C (|x'| + C)
 
-it is found again from h.h + h.l + l.h ("bf16x3", with the bound of these parts), and where that is
+it is recomputed from h.h + h.l + l.h ("bf16x3", with the bound of these parts), and where that is
 in doubt from x' and c' themselves ("exact", in the type of X). C = max_k |c'_k|; the lengths of
 x' - h and c' - h are computed, not estimated. The last term bounds the sums: a tensor core adds D
 products and now and then a carry, each cut at 2^-23 of the largest magnitude, which is at most
@@ -25,7 +25,7 @@ import triton.language as tl
 
 FAR = tl.constexpr(-1e38)  # below every score
 CUT = tl.constexpr(2.0**-22)  # twice what one addition in a tensor core may lose
-WHOLE = tl.constexpr(0)  # places in `limits`
+WHOLE = tl.constexpr(0)  # indices into `limits`
 OFF = tl.constexpr(1)
 FAR_OFF = tl.constexpr(2)
 INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
@@ -69,8 +69,8 @@ def pack(
     BD: tl.constexpr,
 ):
     """Shift and scale rows, round them to bfloat16, and measure what that loses."""
-    places = tl.program_id(0).to(tl.int64) * BN + tl.arange(0, BN)
-    rows = first + places
+    local_rows = tl.program_id(0).to(tl.int64) * BN + tl.arange(0, BN)
+    rows = first + local_rows
     live = rows < last
     scale = tl.load(scale_ptr)
     whole = tl.zeros([BN], tl.float32)
@@ -80,7 +80,7 @@ def pack(
         x = rows_at(x_ptr, shift_ptr, scale, rows, live, columns, d, SHIFTED)
         high, _, rest = _split(x)
         here = live[:, None] & (columns < width)[None, :]
-        tl.store(high_ptr + places[:, None] * width + columns[None, :], high, mask=here)
+        tl.store(high_ptr + local_rows[:, None] * width + columns[None, :], high, mask=here)
         x = x.to(tl.float32)
         whole += tl.sum(x * x, axis=1)
         off += tl.sum(rest * rest, axis=1)
@@ -140,8 +140,8 @@ def _length(squared):
 
 
 @triton.jit
-def _limit(limits_ptr, place: tl.constexpr):
-    return tl.load(limits_ptr + place).to(tl.float32, bitcast=True)
+def _limit(limits_ptr, index: tl.constexpr):
+    return tl.load(limits_ptr + index).to(tl.float32, bitcast=True)
 
 
 @triton.jit
@@ -158,8 +158,8 @@ def _best_two(score, k0, best, second, label, BK: tl.constexpr):
     score = bits.to(tl.float32, bitcast=True)
     top = tl.max(score, axis=1)  # [BN]
     below = tl.max(tl.where(score == top[:, None], FAR, score), axis=1)  # [BN]
-    place = top.to(tl.int32, bitcast=True) & (BK - 1)
-    label = tl.where(top > best, k0 + place, label)
+    index = top.to(tl.int32, bitcast=True) & (BK - 1)
+    label = tl.where(top > best, k0 + index, label)
     second = tl.maximum(tl.minimum(best, top), tl.maximum(second, below))
     return tl.maximum(best, top), second, label
 
@@ -170,8 +170,8 @@ def _doubt(gap, error, rows, live, list_ptr, list_length_ptr):
     doubtful = live & ((gap > 2 * error) == 0)
     ones = doubtful.to(tl.int32)
     start = tl.atomic_add(list_length_ptr, tl.sum(ones, axis=0).to(tl.int64), sem="relaxed")
-    places = start + tl.cumsum(ones, axis=0) - 1
-    tl.store(list_ptr + places, rows.to(list_ptr.dtype.element_ty), mask=doubtful)
+    slots = start + tl.cumsum(ones, axis=0) - 1
+    tl.store(list_ptr + slots, rows.to(list_ptr.dtype.element_ty), mask=doubtful)
 
 
 @triton.jit(do_not_specialize=["first", "last", "n", "k"])
@@ -196,11 +196,11 @@ def nearest_packed(
     BD: tl.constexpr,
 ):
     """Label packed rows by their bfloat16 scores; list those in doubt."""
-    places = tl.program_id(0).to(tl.int64) * BN + tl.arange(0, BN)
-    rows = first + places
+    local_rows = tl.program_id(0).to(tl.int64) * BN + tl.arange(0, BN)
+    rows = first + local_rows
     live = rows < last
     offsets = tl.arange(0, BD)
-    at = places[:, None] * width + offsets[None, :]
+    at = local_rows[:, None] * width + offsets[None, :]
     if ONE:
         x = tl.load(high_ptr + at, mask=live[:, None] & (offsets < width)[None, :], other=0.0)
     best = tl.full([BN], FAR, tl.float32)
@@ -276,7 +276,7 @@ def nearest(
         for k0 in range(0, k, BK):
             clusters = k0 + tl.arange(0, BK)
             score = tl.zeros([BN, BK], score_type)
-            if MODE == "bf16x3":  # apart, so that the small products lose little
+            if MODE == "bf16x3":  # on its own, so that the small products lose little
                 small = tl.zeros([BN, BK], tl.float32)
             for d0 in range(0, d, BD):
                 columns = d0 + offsets
@@ -301,8 +301,8 @@ def nearest(
             if MODE == "bf16x3":
                 best, second, label = _best_two(score + small, k0, best, second, label, BK)
             else:
-                top, place = tl.max(score, axis=1, return_indices=True)  # the lowest of equals
-                label = tl.where(top > best, k0 + place, label)
+                top, index = tl.max(score, axis=1, return_indices=True)  # the lowest of equals
+                label = tl.where(top > best, k0 + index, label)
                 best = tl.maximum(best, top)
         tl.store(labels_ptr + rows, label, mask=live)
         if MODE == "bf16x3":

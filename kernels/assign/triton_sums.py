@@ -2,7 +2,7 @@
 
 A row adds q_j = floor(w (x_j - s_j) m_j + 1/2) to its cluster, m_j a power of two such that N times
 the largest stays below 2^61. Integer addition is exact, so atomics in any order give the same
-sums to the bit, and a row that moves takes out of the old cluster what it brought there. What
+sums bit for bit, and a row that moves subtracts from the old cluster what it had added. What
 rounding leaves, at most 2^-30 of the largest value in the column for a billion rows, goes to a
 second integer where X is float64, and for weights.
 """
@@ -160,5 +160,5 @@ def _quanta(value):
 
 
 @triton.jit
-def _move(to_ptr, places, mask, amounts):
-    tl.atomic_add(to_ptr + places, amounts, mask=mask, sem="relaxed")
+def _move(to_ptr, offsets, mask, amounts):
+    tl.atomic_add(to_ptr + offsets, amounts, mask=mask, sem="relaxed")

@@ -2,8 +2,8 @@
 
 One pass over the rows: products of columns about a shift near their middle, half of them computed
 (SYRK), blocks of 256 rows in the type of X and everything above in float64, merged in a fixed
-order; see csrc/covariance.hpp. No centred copy is made, nothing cancels far from the origin, and
-the result is the same to the bit for any number of threads.
+order; see csrc/covariance.hpp. There is no centred copy, nothing cancels far from the origin, and
+the result is bitwise the same for any number of threads.
 
 On the tiles of this library the products take half the time of OpenBLAS's ssyrk on Zen 5.
 """
@@ -90,26 +90,26 @@ def covariance(X: Array, *, n_threads: int | None = None, backend: str | None = 
     _check.matrix("X", X)
     if len(X) == 0:
         raise ValueError("X has no rows; a covariance needs at least one")
-    shift, reach = _middle(X)
-    return _scattered(X, shift, reach, n_threads, backend)
+    shift, max_abs = _middle(X)
+    return _scattered(X, shift, max_abs, n_threads, backend)
 
 
 def _scattered(
-    X: Array, shift: Array, reach: Array, n_threads: int | None, backend: str | None
+    X: Array, shift: Array, max_abs: Array, n_threads: int | None, backend: str | None
 ) -> Covariance:
     run = choose("covariance", {"native": _native, "ref": _ref}, backend)
     n_rows, n_columns = X.shape
     sums, products = np.full(n_columns, np.nan), np.full((n_columns, n_columns), np.nan)
-    scale = _scale(reach)
+    scale = _scale(max_abs)
     with np.errstate(invalid="ignore", over="ignore"):
         run(X, shift, scale, sums, products, threads.effective(n_threads))
         squares = products.diagonal()
         if not np.isfinite(squares).all() or squares.max() < n_rows * SMALL:
-            found = moments(X, n_threads=n_threads)
-            if found.bad is not None:
-                return Covariance(n_rows, sums * np.nan, products * np.nan, found.bad)
-            wide = found.reach + np.abs(found.mean - shift)
-            scale = _scale(wide.astype(X.dtype))
+            statistics = moments(X, n_threads=n_threads)
+            if statistics.bad is not None:
+                return Covariance(n_rows, sums * np.nan, products * np.nan, statistics.bad)
+            largest = statistics.reach + np.abs(statistics.mean - shift)
+            scale = _scale(largest.astype(X.dtype))
             run(X, shift, scale, sums, products, threads.effective(n_threads))
         mean = sums / n_rows
         products -= sums[:, None] * sums / n_rows
@@ -152,7 +152,7 @@ def unit_of(largest: float, dtype: Any) -> float:
 
 
 def _middle(X: Array) -> tuple[Array, Array]:
-    """Return the median [D] of rows at even distances, and how far they lie from it.
+    """Return the median [D] of evenly spaced rows, and their largest deviations from it [D].
 
     Unlike the mean, it does not follow a few far outliers, and as its values are values of X,
     constant columns have no scatter at all.
@@ -165,13 +165,13 @@ def _middle(X: Array) -> tuple[Array, Array]:
         return middle, np.abs(sample - middle).max(axis=0)
 
 
-def _scale(reach: Array) -> Array:
-    """Return powers of two [D] that bring columns near one; the same for those without a reach."""
-    reach = np.where(np.isfinite(reach), reach, 0)
-    known = np.where(reach > 0, reach, reach.max())
+def _scale(max_abs: Array) -> Array:
+    """Return powers of two [D] that bring columns near one; constant columns get the least one."""
+    max_abs = np.where(np.isfinite(max_abs), max_abs, 0)
+    known = np.where(max_abs > 0, max_abs, max_abs.max())
     exponent = np.where(known > 0, np.frexp(known)[1], 0)
-    most = np.finfo(reach.dtype).maxexp - 2
-    scale: Array = np.ldexp(reach.dtype.type(1), np.clip(-exponent, -most, most))
+    most = np.finfo(max_abs.dtype).maxexp - 2
+    scale: Array = np.ldexp(max_abs.dtype.type(1), np.clip(-exponent, -most, most))
     return scale
 
 
@@ -261,9 +261,9 @@ def gram(X: Array, mean: Array, *, unit: float = 1.0, n_threads: int | None = No
         columns = np.ascontiguousarray((X[:, part] - shift[part]).T)  # [step, N]
         if unit != 1:
             columns /= X.dtype.type(unit)
-        found = _scattered(columns, origin, np.abs(columns).max(axis=0), n_threads, None)
+        part = _scattered(columns, origin, np.abs(columns).max(axis=0), n_threads, None)
         # About zero, not about the mean of a row's values.
-        total += natural(found).scatter + (found.n_rows * found.mean[:, None]) * found.mean
+        total += natural(part).scatter + (part.n_rows * part.mean[:, None]) * part.mean
     # The shift is the mean as rounded: what is left of it is subtracted here.
     middle = total.mean(axis=0)  # [N]
     total += middle.mean() - (middle[:, None] + middle)

@@ -59,35 +59,35 @@ def denoise(
     uncond : tensor like x, optional
         The model's output without the condition.
     history : at most 4 tensors like x
-        What earlier steps kept, the most recent first.
+        The `keep` outputs of earlier steps, the most recent first.
     anchor : tensor like x, optional
     seed : int, or one int a sample, optional
         Draws the noise, as `kernels.randn` does.
     stream : int
         As for `kernels.randn`: the number of the step.
     noise : tensor like x, optional
-        Noise in place of what `seed` would draw.
+        Noise to use instead of drawing it from `seed`.
     threshold : (quantile, greatest), optional
-        Dynamic thresholding in place of CLIP: with s the quantile of abs(x0) in a sample, not
+        Dynamic thresholding instead of CLIP: with s the quantile of abs(x0) in a sample, not
         below 1 nor above `greatest`, x0 is clipped to +-s and divided by s (Imagen, section 2.3).
     keep, anchor_out, out : tensors like x, optional
         Where to write d, the next anchor and the next sample, by a copy if they are neither
         row-major nor channels-last. Each may be one of the inputs.
     n_threads : int, optional
-        Threads to run; None for all. The result is the same to the bit.
+        Threads to run; None for all. The result is bitwise the same.
     backend : {"native", "triton", "ref"}, optional
         Implementation; None chooses.
 
     Returns
     -------
     tensor like x
-        `out` if that is given.
+        `out`, or a new tensor if that is None.
 
     Raises
     ------
     TypeError, ValueError
-        If shapes, types or devices do not fit, both `seed` and `noise` are given, or a row on the
-        host has a coefficient for a tensor that is not given.
+        If shapes, types or devices do not fit, both `seed` and `noise` are passed, or a row on the
+        host has a coefficient for a missing tensor.
     """
     _samples.batch("x", x)
     history = tuple(history)
@@ -105,8 +105,8 @@ def denoise(
     row, threshold = _row(row, x), _threshold(threshold)
     number, numbers = _samples.seeds(seed, x)
     stream = _samples.stream(stream)
-    given = (x, output, row, uncond, history, anchor, number, numbers, stream, noise, threshold)
-    call = Call(*given, n_threads, backend)
+    inputs = (x, output, row, uncond, history, anchor, number, numbers, stream, noise, threshold)
+    call = Call(*inputs, n_threads, backend)
     if _samples.direct((x, output, uncond, *history, anchor, noise, keep, anchor_out, out)):
         out = _samples.new_like(x) if out is None else out
         run(call, out, keep, anchor_out)

@@ -18,7 +18,7 @@ from unsup_fast.kernels.denoise.terms import (
 
 
 class Call(NamedTuple):
-    """What `denoise` is given, without where to write."""
+    """Arguments of `denoise`, without the outputs."""
 
     x: Any
     output: Any
@@ -36,7 +36,7 @@ class Call(NamedTuple):
 
     @property
     def noisy(self) -> bool:
-        """Whether there is noise, given or drawn."""
+        """Whether there is noise, passed in or drawn."""
         return self.noise is not None or self.seed is not None or self.seeds is not None
 
 
@@ -52,9 +52,11 @@ def run(call: Call, out: Any, keep: Any, anchor_out: Any) -> None:
     copies: list[Any] = []
     past = (*call.history, *(None,) * (N_HISTORY - len(call.history)))
     tensors = (x, call.output, call.uncond, call.anchor, *past, call.noise)
-    ins = [None if tensor is None else _samples.place_in(tensor, n, copies) for tensor in tensors]
+    ins = [
+        None if tensor is None else _samples.input_layout(tensor, n, copies) for tensor in tensors
+    ]
     to = (out, keep, anchor_out)
-    outs, into = _samples.places_out(OUTS, to, n)
+    outs, into = _samples.output_layouts(OUTS, to, n)
     _samples.check_overlap(INS, ins, OUTS, outs, shape, x.itemsize)
     fill(call, shape, ins, outs, into)
     _samples.written(to, into)
@@ -84,9 +86,9 @@ def _check_row(call: Call) -> None:
                 _check_absent(values, first + j, f"{name} + {j}", f"{j + 1} tensors of history")
 
 
-def _check_absent(values: list[float], place: int, name: str, tensor: str) -> None:
-    if values[place] != 0:
-        raise ValueError(f"row[{name}]={values[place]} needs {tensor}; pass it, or 0 in row")
+def _check_absent(values: list[float], term: int, name: str, tensor: str) -> None:
+    if values[term] != 0:
+        raise ValueError(f"row[{name}]={values[term]} needs {tensor}; pass it, or 0 in row")
 
 
 def _native(
@@ -115,8 +117,8 @@ def _ref(call: Call, shape: tuple[int, int, int], ins: list[Any], outs: list[Any
     z = call.noise
     if z is None and call.noisy:
         z = _samples.reference_normals(call.x, call.seed, call.seeds, call.stream)
-    made = ref.denoise(*call[:6], z, call.threshold)
-    for tensor, value in zip(to, made, strict=True):
+    results = ref.denoise(*call[:6], z, call.threshold)
+    for tensor, value in zip(to, results, strict=True):
         if tensor is not None:
             tensor.copy_(value)
 

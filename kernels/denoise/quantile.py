@@ -5,8 +5,8 @@ from typing import Any
 import torch
 
 
-def places(n: int, quantile: float) -> tuple[int, int, float]:
-    """Return the order statistics of n that a quantile lies between, and its share of the way."""
+def quantile_ranks(n: int, quantile: float) -> tuple[int, int, float]:
+    """Return the ranks of the order statistics around a quantile, and the upper one's weight."""
     rank = quantile * (n - 1)
     low = int(rank)
     return low, min(low + 1, n - 1), rank - low

@@ -34,7 +34,7 @@ def denoise(
     z: Any,
     threshold: tuple[float, float] | None,
 ) -> tuple[Any, Any, Any]:
-    """Return the next x, what the solver keeps, and the next anchor, [B, ...] each."""
+    """Return the next x, the state that the solver keeps, and the next anchor, [B, ...] each."""
     dtype = x.dtype
     x, model = x.double(), output.double()
     if uncond is not None and row[GUIDANCE] != 1:
@@ -47,9 +47,9 @@ def denoise(
         s = _quantile(x0.abs().reshape(len(x), -1), quantile).clamp(1, greatest)
         s = s.view(-1, *[1] * (x.ndim - 1))
         x0 = torch.clamp(x0, -s, s) / s
-    kept = row[KEEP_X] * x + row[KEEP_X0] * x0
-    next_x = row[NEXT_X] * x + row[NEXT_KEEP] * kept
-    next_anchor = row[ANCHOR_X] * x + row[ANCHOR_KEEP] * kept
+    keep = row[KEEP_X] * x + row[KEEP_X0] * x0
+    next_x = row[NEXT_X] * x + row[NEXT_KEEP] * keep
+    next_anchor = row[ANCHOR_X] * x + row[ANCHOR_KEEP] * keep
     terms = [(NEXT_ANCHOR, ANCHOR_ANCHOR, anchor)]
     terms += [(NEXT_HISTORY + j, ANCHOR_HISTORY + j, past) for j, past in enumerate(history)]
     for of_next, of_anchor, tensor in terms:
@@ -59,7 +59,7 @@ def denoise(
             next_anchor = next_anchor + row[of_anchor] * tensor.double()
     if row[NEXT_NOISE] != 0:
         next_x = next_x + row[NEXT_NOISE] * z.double()
-    return next_x.to(dtype), kept.to(dtype), next_anchor.to(dtype)
+    return next_x.to(dtype), keep.to(dtype), next_anchor.to(dtype)
 
 
 def _quantile(sizes: Any, quantile: float) -> Any:
@@ -68,5 +68,5 @@ def _quantile(sizes: Any, quantile: float) -> Any:
     rank = quantile * (sizes.shape[1] - 1)
     below, above = ordered[:, math.floor(rank)], ordered[:, math.ceil(rank)]
     weight = rank - math.floor(rank)
-    found = torch.where(below == above, below, (1 - weight) * below + weight * above)
-    return torch.where(ordered[:, -1].isnan(), torch.nan, found)
+    quantiles = torch.where(below == above, below, (1 - weight) * below + weight * above)
+    return torch.where(ordered[:, -1].isnan(), torch.nan, quantiles)

@@ -9,8 +9,7 @@ from torch import Tensor
 from unsup_fast.kernels import _samples
 from unsup_fast.kernels._operators import operator
 from unsup_fast.kernels.denoise._run import Call, run
-from unsup_fast.kernels.denoise.quantile import between
-from unsup_fast.kernels.denoise.quantile import places as places_of
+from unsup_fast.kernels.denoise.quantile import between, quantile_ranks
 from unsup_fast.kernels.denoise.terms import (
     ANCHOR_ANCHOR,
     ANCHOR_HISTORY,
@@ -34,17 +33,17 @@ def denoise(call: Call, out: Any, keep: Any, anchor_out: Any) -> Any:
     """Return the next sample, through the operations below."""
     inputs = (*call[:4], list(call.history), *call[5:])
     tensors = (call.x, call.output, call.uncond, *call.history, call.anchor, call.noise)
-    given = (out, keep, anchor_out)
+    outputs = (out, keep, anchor_out)
     grad = torch.is_grad_enabled() and any(
-        tensor is not None and tensor.requires_grad for tensor in (*tensors, *given)
+        tensor is not None and tensor.requires_grad for tensor in (*tensors, *outputs)
     )
-    if grad or all(tensor is None for tensor in given):
-        made = _denoise(*inputs, keep is not None, anchor_out is not None)
-        rest = iter(made[1:])
+    if grad or all(tensor is None for tensor in outputs):
+        results = _denoise(*inputs, keep is not None, anchor_out is not None)
+        rest = iter(results[1:])
         for tensor in (keep, anchor_out):
             if tensor is not None:
                 tensor.copy_(next(rest))
-        return made[0] if out is None else out.copy_(made[0])
+        return results[0] if out is None else out.copy_(results[0])
     out = _samples.empty_like(call.x) if out is None else out
     _denoise_into(*inputs, out, keep, anchor_out)
     return out
@@ -68,11 +67,11 @@ def _denoise(
     keep: bool,
     anchor_out: bool,
 ) -> list[Tensor]:
-    given = (x, output, row, uncond, history, anchor, seed, seeds, stream, noise, threshold)
-    call = Call(*given, n_threads, backend)
-    made = [_samples.new_like(x) for _ in range(1 + keep + anchor_out)]
-    run(call, made[0], made[1] if keep else None, made[-1] if anchor_out else None)
-    return made
+    inputs = (x, output, row, uncond, history, anchor, seed, seeds, stream, noise, threshold)
+    call = Call(*inputs, n_threads, backend)
+    results = [_samples.new_like(x) for _ in range(1 + keep + anchor_out)]
+    run(call, results[0], results[1] if keep else None, results[-1] if anchor_out else None)
+    return results
 
 
 @_denoise.register_fake
@@ -100,8 +99,8 @@ def _denoise_into(
     keep: Tensor | None,
     anchor_out: Tensor | None,
 ) -> None:
-    given = (x, output, row, uncond, history, anchor, seed, seeds, stream, noise, threshold)
-    call = Call(*given, n_threads, backend)
+    inputs = (x, output, row, uncond, history, anchor, seed, seeds, stream, noise, threshold)
+    call = Call(*inputs, n_threads, backend)
     run(call, out, keep, anchor_out)
 
 
@@ -117,12 +116,12 @@ def _setup(ctx: Any, inputs: Any, output: Any) -> None:
     ctx.save_for_backward(x, model, row, uncond)
 
 
-def _backward(ctx: Any, made: Any) -> tuple[Any, ...]:
+def _backward(ctx: Any, of_results: Any) -> tuple[Any, ...]:
     """Return the gradients: sums of those of the results, but for x0 where it is clipped."""
     x, output, row, uncond = ctx.saved_tensors
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-    rest = iter(made[1:])
-    of_next = made[0].to(dtype)
+    rest = iter(of_results[1:])
+    of_next = of_results[0].to(dtype)
     of_keep = next(rest).to(dtype) if ctx.keep else None
     of_anchor = next(rest).to(dtype) if ctx.anchor_out else None
 
@@ -130,24 +129,24 @@ def _backward(ctx: Any, made: Any) -> tuple[Any, ...]:
         total = row[next_] * of_next
         return total if of_anchor is None else total + row[anchor] * of_anchor
 
-    of_kept = both(NEXT_KEEP, ANCHOR_KEEP)
-    of_kept = of_kept if of_keep is None else of_kept + of_keep
+    of_d = both(NEXT_KEEP, ANCHOR_KEEP)
+    of_d = of_d if of_keep is None else of_d + of_keep
     model = output.to(dtype)
     if uncond is not None:
         model = uncond.to(dtype) + row[GUIDANCE] * (model - uncond.to(dtype))
     x0 = row[X0_X] * x.to(dtype) + row[X0_OUTPUT] * model
-    of_x0 = row[KEEP_X0] * of_kept
+    of_x0 = row[KEEP_X0] * of_d
     if ctx.threshold is None:
         of_x0 = torch.where(x0.abs() <= row[CLIP], of_x0, 0)
     else:
         of_x0 = _through_threshold(x0, of_x0, *ctx.threshold)
-    of_x = both(NEXT_X, ANCHOR_X) + row[KEEP_X] * of_kept + row[X0_X] * of_x0
+    of_x = both(NEXT_X, ANCHOR_X) + row[KEEP_X] * of_d + row[X0_X] * of_x0
     of_output, of_uncond = row[X0_OUTPUT] * of_x0, None
     if uncond is not None:
         of_uncond = (1 - row[GUIDANCE]) * of_output
         of_output = row[GUIDANCE] * of_output
     history = [both(NEXT_HISTORY + j, ANCHOR_HISTORY + j) for j in range(ctx.n_history)]
-    found = (
+    of_inputs = (
         of_x,
         of_output,
         None,
@@ -161,7 +160,7 @@ def _backward(ctx: Any, made: Any) -> tuple[Any, ...]:
     )
     wanted = ctx.needs_input_grad
     grads: list[Any] = []
-    for i, grad in enumerate(found):
+    for i, grad in enumerate(of_inputs):
         if isinstance(grad, list):
             grads.append([g.to(x.dtype) for g in grad])
         else:
@@ -172,16 +171,16 @@ def _backward(ctx: Any, made: Any) -> tuple[Any, ...]:
 def _through_threshold(x0: Any, grad: Any, quantile: float, greatest: float) -> Any:
     """Return the gradient in x0 [B, ...] of clamp(x0, -s, s) / s, s the quantile of its sizes."""
     flat, grad_flat = x0.reshape(len(x0), -1), grad.reshape(len(x0), -1)  # [B, N]
-    ordered, places = flat.abs().sort(dim=1)
-    low, high, share = places_of(flat.shape[1], quantile)
-    found = between(ordered[:, low], ordered[:, high], share)[:, None]  # [B, 1]
-    s = found.clamp(1, greatest)
+    ordered, order = flat.abs().sort(dim=1)
+    low, high, share = quantile_ranks(flat.shape[1], quantile)
+    unclamped = between(ordered[:, low], ordered[:, high], share)[:, None]  # [B, 1]
+    s = unclamped.clamp(1, greatest)
     inside = flat.abs() <= s
     of_x0 = torch.where(inside, grad_flat / s, 0)
     of_s = -torch.where(inside, grad_flat * flat, 0).sum(dim=1, keepdim=True) / s**2
-    of_s = torch.where((found >= 1) & (found <= greatest), of_s, 0)
-    for place, weight in ((low, 1 - share), (high, share)):
-        where = places[:, place : place + 1]  # [B, 1]
+    of_s = torch.where((unclamped >= 1) & (unclamped <= greatest), of_s, 0)
+    for rank, weight in ((low, 1 - share), (high, share)):
+        where = order[:, rank : rank + 1]  # [B, 1]
         of_x0 = of_x0.scatter_add(1, where, weight * of_s * flat.gather(1, where).sign())
     return of_x0.view(x0.shape)
 

@@ -1,6 +1,6 @@
 """`denoise` on a GPU: one pass, the row read on the device, so nothing waits for it.
 
-Products of coefficients are made in float64 by every program, for a row with a CLIP and for one
+Products of coefficients are computed in float64 by every program, for a row with a CLIP and for one
 without; a tensor whose coefficients are zero is not read.
 """
 
@@ -13,34 +13,33 @@ import triton.language as tl
 
 from unsup_fast.kernels import _samples
 from unsup_fast.kernels.denoise._run import Call
-from unsup_fast.kernels.denoise.quantile import between
-from unsup_fast.kernels.denoise.quantile import places as places_of_quantile
+from unsup_fast.kernels.denoise.quantile import between, quantile_ranks
 from unsup_fast.kernels.denoise.terms import GUIDANCE, N_HISTORY, X0_OUTPUT, X0_X
-from unsup_fast.kernels.noise.triton_ import normals_of, places_of
+from unsup_fast.kernels.noise.triton_ import normals_of, other_offsets
 
 BLOCK = 1024  # elements of a program, twice those of float64
 
 
 def denoise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any, Any]) -> None:
     """Fill the tensors of `to`."""
-    samples, channels, places = shape
-    n = channels * places
+    samples, channels, positions = shape
+    n = channels * positions
     if samples * n == 0:
         return
     x = call.x
     with torch.cuda.device(x.device) if x.is_cuda else nullcontext():
         row = call.row.to(x.device, non_blocking=True)
         bounds = None if call.threshold is None else _bounds(call, row)
-        made: list[Any] = [
+        pairs: list[Any] = [
             None if tensor is None else _samples.dense_out(tensor, n) for tensor in to
         ]
-        last = made[0][1]
+        last = pairs[0][1]
         past = (*call.history, *(None,) * (N_HISTORY - len(call.history)))
         tensors = [
             (None, last) if tensor is None else _samples.dense(tensor, n)
             for tensor in (x, call.output, call.uncond, call.anchor, *past, call.noise)
         ]
-        tensors += [(None, last) if pair is None else pair for pair in made]
+        tensors += [(None, last) if pair is None else pair for pair in pairs]
         wide = x.dtype == torch.float64
         block = BLOCK // 2 if wide else BLOCK
         step[(triton.cdiv(n, block) * samples,)](
@@ -52,7 +51,7 @@ def denoise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any, Any]) -
             call.stream,
             n,
             channels,
-            places,
+            positions,
             FOREIGN=_samples.foreign(tensors, last),
             DRAWN=call.noise is None and call.noisy,
             LAST=last,
@@ -62,7 +61,7 @@ def denoise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any, Any]) -
             num_warps=4,
             enable_fp_fusion=True,
         )
-        _samples.copy_back(made, to)
+        _samples.copy_back(pairs, to)
 
 
 def _bounds(call: Call, row: Any) -> Any:
@@ -75,7 +74,7 @@ def _bounds(call: Call, row: Any) -> Any:
     x0 = row[X0_X] * call.x.to(dtype) + row[X0_OUTPUT] * model
     sizes = x0.abs().reshape(len(x0), -1).sort(dim=1).values  # [B, N]
     quantile, greatest = call.threshold or (0, 1)
-    low, high, share = places_of_quantile(sizes.shape[1], quantile)
+    low, high, share = quantile_ranks(sizes.shape[1], quantile)
     s = between(sizes[:, low].double(), sizes[:, high].double(), share)
     s = torch.where(sizes[:, -1].isnan(), torch.nan, s.clamp(1, greatest))
     return s.to(dtype)
@@ -88,7 +87,7 @@ def load_if(wanted, ptr, where, at, n, kind: tl.constexpr):
     return tl.load(ptr + where, mask=at < end, other=0.0).to(kind)
 
 
-@triton.jit(do_not_specialize=["seed", "stream", "n", "channels", "places"])
+@triton.jit(do_not_specialize=["seed", "stream", "n", "channels", "positions"])
 def step(
     x_ptr,  # IN [B, N]
     output_ptr,  # IN [B, N]
@@ -109,7 +108,7 @@ def step(
     stream,
     n,
     channels,
-    places,
+    positions,
     FOREIGN: tl.constexpr,  # bit i: tensor i is in the other format
     DRAWN: tl.constexpr,  # noise is drawn
     LAST: tl.constexpr,  # the format: with the channels last
@@ -123,7 +122,7 @@ def step(
     begin = (tl.program_id(0) % parts).to(tl.int64) * BLOCK
     at = begin + tl.arange(0, BLOCK)
     live = at < n
-    other = places_of(at, channels, places, LAST)
+    other = other_offsets(at, channels, positions, LAST)
     kind: tl.constexpr = tl.float64 if WIDE else tl.float32
     element: tl.constexpr = out_ptr.dtype.element_ty
 
@@ -142,10 +141,10 @@ def step(
         clip = tl.load(row_ptr + 3)
         clipped = clip < float("inf")
         bound = clip.to(kind)
-    # d is kept_x x + the two outputs, or kept_x x + keep_x0 x0 where x0 is clipped.
-    kept_x = keep_x + tl.where(clipped, 0.0, keep_x0 * x0_x)
-    next_x = tl.load(row_ptr + 6) + next_keep * kept_x
-    anchor_x = tl.load(row_ptr + 14) + anchor_keep * kept_x
+    # d is d_x x + the two outputs, or d_x x + keep_x0 x0 where x0 is clipped.
+    d_x = keep_x + tl.where(clipped, 0.0, keep_x0 * x0_x)
+    next_x = tl.load(row_ptr + 6) + next_keep * d_x
+    anchor_x = tl.load(row_ptr + 14) + anchor_keep * d_x
 
     x = tl.load(x_ptr + b * n + (other if FOREIGN & 1 else at), mask=live, other=0.0).to(kind)
     where = b * n + (other if FOREIGN & 2 else at)
@@ -154,16 +153,16 @@ def step(
     if uncond_ptr is not None:
         where = b * n + (other if FOREIGN & 4 else at)
         x0 += x0_uncond.to(kind) * load_if(x0_uncond != 0, uncond_ptr, where, at, n, kind)
-    made = x0  # what the outputs of the model add to x0
+    part = x0  # what the outputs of the model add to x0
     x0 += x0_x.to(kind) * x
     x0 = tl.where(x0 > bound, bound, x0)
     x0 = tl.where(x0 < -bound, -bound, x0)
     if bounds_ptr is not None:
         x0 = x0 / bound
-    made = tl.where(clipped, x0, made)
-    kept = kept_x.to(kind) * x + keep_x0.to(kind) * made
-    next_ = next_x.to(kind) * x + (next_keep * keep_x0).to(kind) * made
-    anchor = anchor_x.to(kind) * x + (anchor_keep * keep_x0).to(kind) * made
+    part = tl.where(clipped, x0, part)
+    d = d_x.to(kind) * x + keep_x0.to(kind) * part
+    next_ = next_x.to(kind) * x + (next_keep * keep_x0).to(kind) * part
+    anchor = anchor_x.to(kind) * x + (anchor_keep * keep_x0).to(kind) * part
     if anchor_ptr is not None:
         a, c = tl.load(row_ptr + 8), tl.load(row_ptr + 16)
         where = b * n + (other if FOREIGN & 8 else at)
@@ -209,7 +208,7 @@ def step(
     tl.store(out_ptr + b * n + at, next_.to(element), mask=live)
     if keep_ptr is not None:
         where = b * n + (other if FOREIGN & 1024 else at)
-        tl.store(keep_ptr + where, kept.to(element), mask=live)
+        tl.store(keep_ptr + where, d.to(element), mask=live)
     if anchor_out_ptr is not None:
         where = b * n + (other if FOREIGN & 2048 else at)
         tl.store(anchor_out_ptr + where, anchor.to(element), mask=live)

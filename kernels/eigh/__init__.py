@@ -40,13 +40,13 @@ class _Native(Eigen):
         self._scale = _scale(A)
         self._reflectors = A * self._scale  # [N, N]
         self._work = np.empty(max(64, 18) * n)
-        self._diagonal, self._beside, self._tau = np.empty((3, n))
+        self._diagonal, self._off_diagonal, self._tau = np.empty((3, n))
         with threads.one_in_blas():
             info = lapack.tridiagonalise(
-                self._reflectors, self._diagonal, self._beside, self._tau, self._work
+                self._reflectors, self._diagonal, self._off_diagonal, self._tau, self._work
             )
             values = self._diagonal.copy()
-            info = info or lapack.eigenvalues(values, self._beside.copy())
+            info = info or lapack.eigenvalues(values, self._off_diagonal.copy())
         _check_info(info)
         self.values = values[::-1] / self._scale
 
@@ -60,7 +60,7 @@ class _Native(Eigen):
             info = _compiled().eigenvectors(
                 self._reflectors,
                 self._diagonal.copy(),
-                self._beside.copy(),
+                self._off_diagonal.copy(),
                 self._tau,
                 values,
                 vectors,
@@ -83,7 +83,7 @@ class _Ref(Eigen):
 
 
 def eigh(A: Array, *, backend: str | None = None) -> Eigen:
-    """Return the eigenvalues of a symmetric matrix, and a way to its leading eigenvectors.
+    """Return the eigenvalues of a symmetric matrix, with its leading eigenvectors on request.
 
     Parameters
     ----------
@@ -110,8 +110,8 @@ def eigh(A: Array, *, backend: str | None = None) -> Eigen:
         raise TypeError(f"A must be float64, got {A.dtype}")
     if not np.isfinite(A).all():
         raise ValueError("A holds NaN or infinity; it must be finite")
-    made: Eigen = choose("eigh", {"native": _Native, "ref": _Ref}, backend)(A)
-    return made
+    eigen: Eigen = choose("eigh", {"native": _Native, "ref": _Ref}, backend)(A)
+    return eigen
 
 
 def _scale(A: Array) -> float:

@@ -7,13 +7,13 @@ _Doubles = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int32]
 
 def tridiagonalise(
-    a: _Doubles, diagonal: _Doubles, beside: _Doubles, tau: _Doubles, work: _Doubles
+    a: _Doubles, diagonal: _Doubles, off_diagonal: _Doubles, tau: _Doubles, work: _Doubles
 ) -> int: ...
-def eigenvalues(diagonal: _Doubles, beside: _Doubles) -> int: ...
+def eigenvalues(diagonal: _Doubles, off_diagonal: _Doubles) -> int: ...
 def eigenvectors(
     a: _Doubles,
     diagonal: _Doubles,
-    beside: _Doubles,
+    off_diagonal: _Doubles,
     tau: _Doubles,
     values: _Doubles,
     vectors: _Doubles,

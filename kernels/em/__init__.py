@@ -1,6 +1,6 @@
 """`em`: the E-step of a Gaussian mixture and the moments that its M-step needs, in one pass.
 
-For rows x_i with weights w_i (ones if not given), mixture weights pi_k, means mu_k and factors U_k
+For rows x_i with weights w_i (ones by default), mixture weights pi_k, means mu_k and factors U_k
 of the precisions, Sigma_k^-1 = U_k U_k^T::
 
     log p_ik = log pi_k + log det U_k - |(x_i - mu_k) U_k|^2 / 2 - D/2 log(2 pi)
@@ -9,8 +9,8 @@ of the precisions, Sigma_k^-1 = U_k U_k^T::
     sums_k   = sum_i w_i r_ik (x_i - mu_k)
     second_k = sum_i w_i r_ik (x_i - mu_k) (x_i - mu_k)^T
 
-All sums are float64, about the given means, and may be added over blocks of rows. Nothing of size
-N x K is written unless asked for. The result is the same to the bit for any number of threads.
+All sums are float64, about the means passed in, and may be added over blocks of rows. Nothing of
+size N x K is written unless asked for. The result is bitwise the same for any number of threads.
 
 A row adds nothing to component k, and costs nothing there, where r_ik < pi_k u / 64, u the unit
 roundoff of X's type: all such rows together have less than u / 64 of the component's share. A row
@@ -34,7 +34,7 @@ COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 
 
 class Em(NamedTuple):
-    """What one pass over the rows found; the first five may be added over blocks of rows.
+    """Result of one pass over the rows; the first five may be added over blocks of rows.
 
     Of a CUDA tensor they are tensors on its device, those without a shape here of shape ().
     """
@@ -74,7 +74,7 @@ def _triton(*arguments: Any) -> Em:
     return triton_.em(*arguments)
 
 
-def _triton_given(*arguments: Any) -> Em:
+def _triton_moments(*arguments: Any) -> Em:
     from unsup_fast.kernels.em import triton_
 
     return triton_.moments_given(*arguments)
@@ -224,7 +224,7 @@ def moments_given(
     n_threads: int | None = None,
     backend: str | None = None,
 ) -> Em:
-    """Return the moments of `em` about `means` for responsibilities that are given.
+    """Return the moments of `em` about `means` for known responsibilities.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ def moments_given(
     resp : C-contiguous ndarray of shape (N, K), type of X, optional
         r_ik >= 0.
     labels : int32 ndarray of shape (N,), optional
-        In place of `resp`: r_ik = 1 for k = labels_i and 0 for the others.
+        Instead of `resp`: r_ik = 1 for k = labels_i and 0 for the others.
     sample_weight, n_threads, backend
         As in `em`.
 
@@ -254,7 +254,7 @@ def moments_given(
     if (resp is None) == (labels is None):
         raise ValueError("pass either resp or labels, and not both")
     if _check.is_tensor(X):
-        on_device = choose("em of tensors", {"triton": _triton_given}, backend, "triton")
+        on_device = choose("em of tensors", {"triton": _triton_moments}, backend, "triton")
         return on_device(X, means, covariance_type, resp, labels, sample_weight)
     means, shape = _check_rows(X, means, covariance_type, sample_weight)
     n, (k, d) = len(X), means.shape

@@ -34,7 +34,7 @@ def em(
     factors: Array | None,
     covariance_type: str,
     sample_weight: Array | None,
-    given: bool,
+    from_resp: bool,
     resp_sums: Array | None,
     sums: Array | None,
     second: Array | None,
@@ -45,14 +45,14 @@ def em(
 ) -> float:
     """Fill the arrays that are not None; return the log likelihood.
 
-    With `given`, resp or labels come in, and say what r_ik is.
+    With `from_resp`, resp or labels are inputs that say what r_ik is.
     """
     x = X.astype(np.float64)  # [N, D]
     w = np.ones(len(x)) if sample_weight is None else sample_weight.astype(np.float64)
     log_likelihood = np.nan
-    if resp is not None and given:
+    if resp is not None and from_resp:
         r = resp.astype(np.float64)  # [N, K]
-    elif labels is not None and given:
+    elif labels is not None and from_resp:
         r = (labels[:, None] == np.arange(len(means))).astype(np.float64)
     elif log_weights is not None and factors is not None:
         log_p = log_densities(x, log_weights, means, factors, covariance_type)  # [N, K]

@@ -95,14 +95,14 @@ def em(
             if sums is not None:
                 sums.add(X, work, totals, first, count)
         resp_sums, sums_, second = sums.values() if sums is not None else (None,) * 3
-        found = (likelihood.sum(), _weight(X, sample_weight), resp_sums, sums_, second)
-        return Em(*found, *asked)
+        values = (likelihood.sum(), _weight(X, sample_weight), resp_sums, sums_, second)
+        return Em(*values, *asked)
 
 
 def moments_given(
     X: Any, means: Any, covariance_type: str, resp: Any, labels: Any, sample_weight: Any
 ) -> Em:
-    """Add up the moments of `em` for responsibilities that are given."""
+    """Add up the moments of `em` for known responsibilities."""
     k = _check_rows(X, means, sample_weight)
     shape_of(covariance_type, k, X.shape[1])
     if resp is not None:
@@ -278,7 +278,7 @@ def _shares(
 ) -> None:
     """Fill the work space with shares: of log densities where there are norms."""
     k, chunk = work.shape
-    given = "labels" if resp is None else "resp"
+    source = "labels" if resp is None else "resp"
     shares[(triton.cdiv(count, SHARES[0]),)](
         work,
         norms,
@@ -291,7 +291,7 @@ def _shares(
         count,
         chunk,
         k,
-        SOURCE=given if norms is None else "log",
+        SOURCE=source if norms is None else "log",
         WEIGHTED=sample_weight is not None,
         RESP=resp is not None,
         TOTALS=totals is not None,

@@ -17,18 +17,18 @@ tensor core by less than 4 u of the largest magnitude. So for "full", with g = |
 
 for "tied" the same with g = |x - s| + |mu - s|, s the mean of the means, since rows are multiplied
 by U once for all components; for "diag" and "spherical", without a product of matrices, |dz_j| <=
-5 u U_j g_j. In float64 products are those of the type: (D + 4) u in place of (4 D + 24) u. Then
+5 u U_j g_j. In float64 products are those of the type: (D + 4) u instead of (4 D + 24) u. Then
 
     |dl| <= sum_j (2 |z_j| + |dz_j|) |dz_j| / 2 + (D + 4) u |z|^2 + 2 u (c - c_k)
 
-and exp errs by a few units in the last place and u |l - best|. Where |z|^2 overflows or is NaN, l
+and exp errs by a few ulps and u |l - best|. Where |z|^2 overflows or is NaN, l
 is minus infinity; where all l of a row are, so is log p, and `inverse` is zero.
 """
 
 import triton
 import triton.language as tl
 
-BEST = tl.constexpr(0)  # places in `norms`
+BEST = tl.constexpr(0)  # indices into `norms`
 INVERSE = tl.constexpr(1)
 
 
@@ -102,14 +102,14 @@ def project(
     BI: tl.constexpr,  # columns that are summed over at a time
 ):
     """Multiply rows by the factor that all components of "tied" share."""
-    places = tl.program_id(0).to(tl.int64) * BN + tl.arange(0, BN)
-    live = places < count
+    local_rows = tl.program_id(0).to(tl.int64) * BN + tl.arange(0, BN)
+    live = local_rows < count
     j0 = tl.program_id(1) * BD
     scale = tl.load(scale_ptr)
     y = _rotated(
         x_ptr,
         scale,
-        first + places,
+        first + local_rows,
         live,
         high_ptr,
         low_ptr,
@@ -123,7 +123,7 @@ def project(
         BI,
     )
     columns = j0 + tl.arange(0, BD)
-    at = places[:, None] * d + columns[None, :]
+    at = local_rows[:, None] * d + columns[None, :]
     tl.store(y_ptr + at, y, mask=live[:, None] & (columns < d)[None, :])
 
 
@@ -146,7 +146,7 @@ def _finish(
     best,
     total,
     label,
-    places,
+    local_rows,
     live,
     weight_ptr,
     constant_ptr,
@@ -163,12 +163,14 @@ def _finish(
     """Write what is known of each row, and add its log p to the program's own sum."""
     reached = best > float("-inf")
     kind = best.dtype
-    tl.store(norms_ptr + BEST * chunk + places, tl.where(reached, best, 0.0).to(kind), mask=live)
+    tl.store(
+        norms_ptr + BEST * chunk + local_rows, tl.where(reached, best, 0.0).to(kind), mask=live
+    )
     inverse = tl.where(reached, 1.0 / total, 0.0).to(kind)
-    tl.store(norms_ptr + INVERSE * chunk + places, inverse, mask=live)
+    tl.store(norms_ptr + INVERSE * chunk + local_rows, inverse, mask=live)
     log_total = tl.log(tl.where(reached, total, 1.0).to(kind)).to(tl.float64)
     row = tl.load(constant_ptr) + best.to(tl.float64) + log_total  # [BN]
-    rows = first + places
+    rows = first + local_rows
     if LOG_PROB:
         tl.store(log_prob_ptr + rows, row.to(kind), mask=live)
     if LABELS:
@@ -213,9 +215,9 @@ def densities_full(
     BI: tl.constexpr,  # columns that are summed over at a time, unless ONE
 ):
     """Find l and its log-sum-exp where each component has a factor of its own."""
-    places = tl.program_id(0).to(tl.int64) * BN + tl.arange(0, BN)
-    live = places < count
-    rows = first + places
+    local_rows = tl.program_id(0).to(tl.int64) * BN + tl.arange(0, BN)
+    live = local_rows < count
+    rows = first + local_rows
     scale = tl.load(scale_ptr)
     columns = tl.arange(0, BD)
     best = tl.full([BN], float("-inf"), x_ptr.dtype.element_ty)
@@ -252,14 +254,14 @@ def densities_full(
                 squared += tl.sum(z * z, axis=1)
         log_p = _log_density(tl.load(offsets_ptr + component), squared)  # [BN]
         if KEEP:
-            tl.store(work_ptr + wide * chunk + places, log_p, mask=live)
+            tl.store(work_ptr + wide * chunk + local_rows, log_p, mask=live)
         label = tl.where(log_p > best, component, label)
         best, total = _joined(best, total, log_p, 1.0)
     _finish(
         best,
         total,
         label,
-        places,
+        local_rows,
         live,
         weight_ptr,
         constant_ptr,
@@ -306,8 +308,8 @@ def densities_plain(
     BD: tl.constexpr,
 ):
     """Find l and its log-sum-exp where factors are diagonal."""
-    places = tl.program_id(0).to(tl.int64) * BN + tl.arange(0, BN)
-    live = places < count
+    local_rows = tl.program_id(0).to(tl.int64) * BN + tl.arange(0, BN)
+    live = local_rows < count
     scale = tl.load(scale_ptr)
     best = tl.full([BN], float("-inf"), x_ptr.dtype.element_ty)
     total = tl.zeros([BN], x_ptr.dtype.element_ty)
@@ -318,7 +320,7 @@ def densities_plain(
         squared = tl.zeros([BN, BK], x_ptr.dtype.element_ty)
         for d0 in range(0, d, BD):
             columns = d0 + tl.arange(0, BD)
-            x = rows_at(x_ptr, scale, from_ + places, live, columns, d)  # [BN, BD]
+            x = rows_at(x_ptr, scale, from_ + local_rows, live, columns, d)  # [BN, BD]
             at = components[:, None] * d + columns[None, :]
             here = known[:, None] & (columns < d)[None, :]
             high = tl.load(high_ptr + at, mask=here, other=0.0)  # [BK, BD]
@@ -332,10 +334,10 @@ def densities_plain(
         offsets = tl.load(offsets_ptr + components, mask=known, other=float("-inf"))
         log_p = _log_density(offsets[None, :], squared)  # [BN, BK]
         if KEEP:
-            to = components[None, :] * chunk + places[:, None]
+            to = components[None, :] * chunk + local_rows[:, None]
             tl.store(work_ptr + to, log_p, mask=live[:, None] & known[None, :])
-        top, place = tl.max(log_p, axis=1, return_indices=True)  # the lowest of equals
-        label = tl.where(top > best, k0 + place, label)
+        top, index = tl.max(log_p, axis=1, return_indices=True)  # the lowest of equals
+        label = tl.where(top > best, k0 + index, label)
         about = tl.where(top > float("-inf"), top, 0.0).to(top.dtype)
         more = tl.sum(tl.exp(log_p - about[:, None]), axis=1)  # [BN]
         best, total = _joined(best, total, top, more)
@@ -343,7 +345,7 @@ def densities_plain(
         best,
         total,
         label,
-        places,
+        local_rows,
         live,
         weight_ptr,
         constant_ptr,

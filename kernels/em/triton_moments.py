@@ -35,7 +35,7 @@ def shares(
     count,
     chunk,
     k,
-    SOURCE: tl.constexpr,  # "log", "resp" or "labels": what responsibilities are made of
+    SOURCE: tl.constexpr,  # "log", "resp" or "labels": the source of responsibilities
     WEIGHTED: tl.constexpr,
     RESP: tl.constexpr,  # whether responsibilities are wanted
     TOTALS: tl.constexpr,
@@ -43,18 +43,18 @@ def shares(
     BK: tl.constexpr,
 ):
     """Find the share that each component has of each row."""
-    places = tl.program_id(0).to(tl.int64) * BN + tl.arange(0, BN)
-    live = places < count
-    rows = first + places
+    local_rows = tl.program_id(0).to(tl.int64) * BN + tl.arange(0, BN)
+    live = local_rows < count
+    rows = first + local_rows
     totals = tl.zeros([BN], tl.float64)
     for k0 in range(0, k, BK):
         components = (k0 + tl.arange(0, BK)).to(tl.int64)
         here = live[:, None] & (components < k)[None, :]
-        at = components[None, :] * chunk + places[:, None]
+        at = components[None, :] * chunk + local_rows[:, None]
         outer = rows[:, None] * k + components[None, :]
         if SOURCE == "log":
-            best = tl.load(norms_ptr + BEST * chunk + places, mask=live, other=0.0)
-            inverse = tl.load(norms_ptr + INVERSE * chunk + places, mask=live, other=0.0)
+            best = tl.load(norms_ptr + BEST * chunk + local_rows, mask=live, other=0.0)
+            inverse = tl.load(norms_ptr + INVERSE * chunk + local_rows, mask=live, other=0.0)
             log_p = tl.load(work_ptr + at, mask=here, other=float("-inf"))
             share = tl.exp(log_p - best[:, None]) * inverse[:, None]  # [BN, BK]
             if RESP:
@@ -71,13 +71,13 @@ def shares(
         tl.store(work_ptr + at, share, mask=here)
         totals += tl.sum(tl.where(here, share, 0.0).to(tl.float64), axis=1)
     if TOTALS:
-        tl.store(totals_ptr + places, totals, mask=live)
+        tl.store(totals_ptr + local_rows, totals, mask=live)
 
 
 @triton.jit
-def _add(to_ptr, places, mask, amounts):
+def _add(to_ptr, offsets, mask, amounts):
     """Add to sums that no other program touches."""
-    tl.store(to_ptr + places, tl.load(to_ptr + places, mask=mask, other=0.0) + amounts, mask=mask)
+    tl.store(to_ptr + offsets, tl.load(to_ptr + offsets, mask=mask, other=0.0) + amounts, mask=mask)
 
 
 @triton.jit(do_not_specialize=["first", "count", "chunk", "k"])
@@ -115,12 +115,12 @@ def moments_full(
     sums = tl.zeros([BD], tl.float64)
     second = tl.zeros([BD, BD], tl.float64)
     for r0 in range(tl.program_id(1) * BN, count, tl.num_programs(1) * BN):
-        places = (r0 + tl.arange(0, BN)).to(tl.int64)
-        live = places < count
-        share = tl.load(shares_ptr + component * chunk + places, mask=live, other=0.0)
+        local_rows = (r0 + tl.arange(0, BN)).to(tl.int64)
+        live = local_rows < count
+        share = tl.load(shares_ptr + component * chunk + local_rows, mask=live, other=0.0)
         if tl.max(share, axis=0) > 0:
             live = share > 0
-            rows = first + places
+            rows = first + local_rows
             left = rows_at(x_ptr, scale, rows, live, i, d).to(kind)
             left = less_mean(left, high_ptr, low_ptr, component * d, i, d)  # [BN, BD]
             left = left * share[:, None]
@@ -175,14 +175,14 @@ def moments_plain(
     sums = tl.zeros([BK, BD], tl.float64)
     second = tl.zeros([BK, BD], tl.float64)
     for r0 in range(tl.program_id(1) * BN, count, tl.num_programs(1) * BN):
-        places = (r0 + tl.arange(0, BN)).to(tl.int64)
-        live = places < count
+        local_rows = (r0 + tl.arange(0, BN)).to(tl.int64)
+        live = local_rows < count
         inside = live[:, None] & known[None, :]
-        from_ = shares_ptr + components[None, :] * chunk + places[:, None]
+        from_ = shares_ptr + components[None, :] * chunk + local_rows[:, None]
         share = tl.load(from_, mask=inside, other=0.0)  # [BN, BK]
         most = tl.max(share, axis=1)  # [BN]
         if tl.max(most, axis=0) > 0:
-            x = rows_at(x_ptr, scale, first + places, most > 0, columns, d)  # [BN, BD]
+            x = rows_at(x_ptr, scale, first + local_rows, most > 0, columns, d)  # [BN, BD]
             gaps = (x[:, None, :] - high[None, :, :]) - low[None, :, :]  # [BN, BK, BD]
             part = gaps * share[:, :, None]
             sums += tl.sum(part, axis=0).to(tl.float64)

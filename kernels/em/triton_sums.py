@@ -1,4 +1,4 @@
-"""Sums of moments on a GPU: where they are kept, and which programs add to them."""
+"""Sums of moments on a GPU: their layout, and which programs add to them."""
 
 from typing import Any
 

@@ -29,7 +29,7 @@ def gradient(
     silu: bool,
 ) -> list[Any]:
     """Return the gradients with respect to x, weight, bias, scale and shift; None of None."""
-    given = (x, weight, bias, scale, shift)
+    inputs = (x, weight, bias, scale, shift)
     u, spread = normalised(x.double(), groups, eps)
     weight, bias, scale, shift = columns(weight, bias, scale, shift)
     affine = u * weight + bias
@@ -38,7 +38,7 @@ def gradient(
     of_v = of_out.double() * (s * (1 + v * (1 - s)) if silu else 1)
     of_u = of_v * weight * (1 + scale)
     tilted = u * means(of_u * u, groups)
-    found = (
+    grads = (
         (of_u - means(of_u, groups) - tilted) / spread,
         (of_v * u * (1 + scale)).sum(dim=(0, *IMAGE)),
         (of_v * (1 + scale)).sum(dim=(0, *IMAGE)),
@@ -47,7 +47,7 @@ def gradient(
     )
     return [
         None if one is None else value.to(one.dtype)
-        for value, one in zip(found, given, strict=True)
+        for value, one in zip(grads, inputs, strict=True)
     ]
 
 
@@ -59,9 +59,9 @@ def means(x: Any, groups: int) -> Any:
 
 def normalised(x: Any, groups: int, eps: float) -> tuple[Any, Any]:
     """Return u and sqrt(var + eps), [B, C, H, W] each."""
-    apart = x - means(x, groups)
-    spread = (means(apart.square(), groups) + eps).sqrt()
-    return apart / spread, spread
+    centered = x - means(x, groups)
+    spread = (means(centered.square(), groups) + eps).sqrt()
+    return centered / spread, spread
 
 
 def columns(weight: Any, bias: Any, scale: Any, shift: Any) -> tuple[Any, Any, Any, Any]:

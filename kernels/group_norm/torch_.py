@@ -49,10 +49,10 @@ def gradient(
     n_threads: int | None,
     backend: str | None,
 ) -> list[Tensor]:
-    """Return its gradients: with respect to x, and to what is given of the four after `groups`."""
+    """Return the gradients of x and of those of weight, bias, scale and shift that are not None."""
     run = choose("group_norm", BACKWARD, backend)
-    made = run(of_out, x, groups, weight, bias, scale, shift, eps, silu, n_threads)
-    return [value for value in made if value is not None]
+    grads = run(of_out, x, groups, weight, bias, scale, shift, eps, silu, n_threads)
+    return [value for value in grads if value is not None]
 
 
 @gradient.register_fake
@@ -67,14 +67,14 @@ def _setup(ctx: Any, inputs: Any, output: Any) -> None:
 
 
 def _backward(ctx: Any, of_out: Any) -> tuple[Any, ...]:
-    x, *given = ctx.saved_tensors
+    x, *channels = ctx.saved_tensors
     if torch.is_grad_enabled():  # the gradient is to have a gradient, which the kernel has not
-        of_x, *of_given = _ref_gradient(of_out, x, ctx.groups, *given, *ctx.rest[:-1])
-        return (of_x, None, *of_given, None, None, None, None)
-    found = iter(gradient(of_out, x, ctx.groups, *given, *ctx.rest))
-    of_x = next(found)
-    of_given = [None if one is None else next(found) for one in given]
-    return (of_x, None, *of_given, None, None, None, None)
+        of_x, *of_channels = _ref_gradient(of_out, x, ctx.groups, *channels, *ctx.rest[:-1])
+        return (of_x, None, *of_channels, None, None, None, None)
+    grads = iter(gradient(of_out, x, ctx.groups, *channels, *ctx.rest))
+    of_x = next(grads)
+    of_channels = [None if one is None else next(grads) for one in channels]
+    return (of_x, None, *of_channels, None, None, None, None)
 
 
 group_norm.register_autograd(_backward, setup_context=_setup)
@@ -94,8 +94,8 @@ def _native(
     out = torch.empty_like(x, memory_format=LAST)
     if x.numel():
         x = x.contiguous(memory_format=LAST)
-        kept = _computed((weight, bias, scale, shift), x)
-        _call(x, groups, kept, eps, silu, out.data_ptr(), None, n_threads)
+        channels = _computed((weight, bias, scale, shift), x)
+        _call(x, groups, channels, eps, silu, out.data_ptr(), None, n_threads)
     return out
 
 
@@ -113,39 +113,39 @@ def _native_gradient(
 ) -> tuple[Any, Any, Any, Any, Any]:
     of_x = torch.empty_like(x, memory_format=LAST)
     of_gain, of_shift = (torch.zeros(x.shape[:2], dtype=_arithmetic(x)) for _ in range(2))
-    kept = _computed((weight, bias, scale, shift), x)
+    channels = _computed((weight, bias, scale, shift), x)
     if x.numel():
         x = x.contiguous(memory_format=LAST)
         of_out = of_out.to(x.dtype).contiguous(memory_format=LAST)
         tensors = tuple(one.data_ptr() for one in (of_out, of_x, of_gain, of_shift))
-        _call(x, groups, kept, eps, silu, 0, tensors, n_threads)
-    weight_, bias_, scale_, _ = kept
+        _call(x, groups, channels, eps, silu, 0, tensors, n_threads)
+    weight_, bias_, scale_, _ = channels
     more = 1 if scale_ is None else 1 + scale_
     of_scale = of_gain if weight_ is None else of_gain * weight_
     if bias_ is not None:
         of_scale = of_scale + of_shift * bias_
-    found = ((of_gain * more).sum(0), (of_shift * more).sum(0), of_scale, of_shift)
-    made = [
+    of_channels = ((of_gain * more).sum(0), (of_shift * more).sum(0), of_scale, of_shift)
+    grads = [
         None if one is None else value.to(one.dtype)
-        for value, one in zip(found, (weight, bias, scale, shift), strict=True)
+        for value, one in zip(of_channels, (weight, bias, scale, shift), strict=True)
     ]
-    return of_x, made[0], made[1], made[2], made[3]
+    return of_x, grads[0], grads[1], grads[2], grads[3]
 
 
 def _arithmetic(x: Any) -> Any:
     return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
-def _computed(given: Any, x: Any) -> list[Any]:
+def _computed(tensors: Any, x: Any) -> list[Any]:
     """Return tensors in the type of the arithmetic, dense."""
     dtype = _arithmetic(x)
-    return [None if one is None else one.detach().to(dtype).contiguous() for one in given]
+    return [None if one is None else one.detach().to(dtype).contiguous() for one in tensors]
 
 
 def _call(
     x: Any,
     groups: int,
-    kept: list[Any],
+    channels: list[Any],
     eps: float,
     silu: bool,
     out: int,
@@ -158,7 +158,7 @@ def _call(
         groups,
         eps,
         silu,
-        [0 if one is None else one.data_ptr() for one in kept],
+        [0 if one is None else one.data_ptr() for one in channels],
         x.data_ptr(),
         out,
         gradient,
@@ -180,8 +180,8 @@ def _ref(*arguments: Any) -> Any:
 def _ref_gradient(of_out: Any, x: Any, groups: int, *rest: Any) -> Any:
     from unsup_fast.kernels.group_norm import ref
 
-    made = ref.gradient(of_out, x, groups, *rest[:-1])
-    return (made[0].contiguous(memory_format=LAST), *made[1:])
+    grads = ref.gradient(of_out, x, groups, *rest[:-1])
+    return (grads[0].contiguous(memory_format=LAST), *grads[1:])
 
 
 FORWARD: dict[str, Any] = {"native": _native, "ref": _ref}

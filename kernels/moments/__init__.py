@@ -2,8 +2,8 @@
 
 One pass over the rows. Each chunk of rows is summed in float64 about its first row and the
 chunks are merged pairwise in a fixed order (Chan, Golub & LeVeque 1983), so there is no
-cancellation far from the origin and the result is the same to the bit for any number of
-threads. Variances divide by N.
+cancellation far from the origin and the result is bitwise the same for any number of threads.
+Variances divide by N.
 """
 
 from typing import NamedTuple

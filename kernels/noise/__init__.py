@@ -1,6 +1,6 @@
 """`noise`: the forward process of diffusion for a batch of different times, noise drawn inside.
 
-x_t = signal_b x0 + sigma_b eps for sample b, and the training target beside it. The coefficients
+x_t = signal_b x0 + sigma_b eps for sample b, and the training target with it. The coefficients
 are float64 until the one cast to the type of the arithmetic, float32 (float64 for float64), and
 each result is rounded once, so in bfloat16 no small sigma is lost.
 """
@@ -45,12 +45,12 @@ def noise(
     stream : int
         As for `kernels.randn`.
     target : {None, "eps", "v", "flow"}
-        What to return beside x_t: eps, signal eps - sigma x0, or eps - x0.
+        Training target to return with x_t: eps, signal eps - sigma x0, or eps - x0.
     out, out_target : tensors like x0, optional
         Where to write x_t and the target, by a copy if they are neither row-major nor
         channels-last; `out` may be x0 or eps, `out_target` the other.
     n_threads : int, optional
-        Threads to run; None for all. The result is the same to the bit.
+        Threads to run; None for all. The result is bitwise the same.
     backend : {"native", "triton", "ref"}, optional
         Implementation; None chooses.
 
@@ -62,13 +62,13 @@ def noise(
     Raises
     ------
     TypeError, ValueError
-        If shapes, types or devices do not fit, or not exactly one of `eps` and `seed` is given.
+        If shapes, types or devices do not fit, or not exactly one of `eps` and `seed` is passed.
     """
     _samples.batch("x0", x0)
     signal, sigma = _coefficient("signal", signal, x0), _coefficient("sigma", sigma, x0)
     if (eps is None) == (seed is None):
-        given = "neither" if eps is None else "both"
-        raise ValueError(f"{given} of eps and seed given; pass one of them")
+        which = "neither" if eps is None else "both"
+        raise ValueError(f"{which} of eps and seed given; pass one of them")
     if target not in TARGETS:
         raise ValueError(f"target={target!r} is unknown; pass one of {list(TARGETS)}")
     if out_target is not None and target is None:

@@ -9,7 +9,7 @@ TARGETS = (None, "eps", "v", "flow")
 
 
 class Call(NamedTuple):
-    """What `noise` is given, without where to write."""
+    """Arguments of `noise`, without the outputs."""
 
     x0: Any
     signal: Any  # float64 [B]
@@ -33,11 +33,11 @@ def run(call: Call, out: Any, out_target: Any) -> None:
     shape = _samples.shape_of(x0)
     n = shape[1] * shape[2]
     copies: list[Any] = []
-    ins = [_samples.place_in(x0, n, copies), None]
+    ins = [_samples.input_layout(x0, n, copies), None]
     if call.eps is not None:
-        ins[1] = _samples.place_in(call.eps, n, copies)
+        ins[1] = _samples.input_layout(call.eps, n, copies)
     to = (out, out_target)
-    outs, into = _samples.places_out(OUTS, to, n)
+    outs, into = _samples.output_layouts(OUTS, to, n)
     _samples.check_overlap(INS, ins, OUTS, outs, shape, x0.itemsize)
     fill(call, shape, ins, outs, into)
     _samples.written(to, into)
@@ -70,8 +70,8 @@ def _ref(call: Call, shape: tuple[int, int, int], ins: list[Any], outs: list[Any
     eps = call.eps
     if eps is None:
         eps = _samples.reference_normals(call.x0, call.seed, call.seeds, call.stream)
-    made = ref.noise(call.x0, call.signal, call.sigma, eps, call.target)
-    for tensor, value in zip(to, made, strict=True):
+    results = ref.noise(call.x0, call.signal, call.sigma, eps, call.target)
+    for tensor, value in zip(to, results, strict=True):
         if tensor is not None:
             tensor.copy_(value)
 

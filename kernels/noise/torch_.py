@@ -17,17 +17,17 @@ def noise(call: Call, out: Any, out_target: Any) -> Any:
         tensor is not None and tensor.requires_grad for tensor in tensors
     )
     if grad or (out is None and out_target is None):
-        made = _noise(*call)
-        found = [
+        results = _noise(*call)
+        outputs = [
             value if to is None else to.copy_(value)
-            for value, to in zip(made, (out, out_target), strict=False)
+            for value, to in zip(results, (out, out_target), strict=False)
         ]
     else:
-        found = [_samples.empty_like(call.x0) if out is None else out]
+        outputs = [_samples.empty_like(call.x0) if out is None else out]
         if call.target is not None:
-            found.append(_samples.empty_like(call.x0) if out_target is None else out_target)
-        _noise_into(*call, found[0], found[1] if call.target is not None else None)
-    return found[0] if call.target is None else (found[0], found[1])
+            outputs.append(_samples.empty_like(call.x0) if out_target is None else out_target)
+        _noise_into(*call, outputs[0], outputs[1] if call.target is not None else None)
+    return outputs[0] if call.target is None else (outputs[0], outputs[1])
 
 
 @operator("noise", differentiable=True)
@@ -44,9 +44,9 @@ def _noise(
     backend: str | None,
 ) -> list[Tensor]:
     call = Call(x0, signal, sigma, eps, seed, seeds, stream, target, n_threads, backend)
-    made = [_samples.new_like(x0) for _ in range(1 if target is None else 2)]
-    run(call, made[0], None if target is None else made[1])
-    return made
+    results = [_samples.new_like(x0) for _ in range(1 if target is None else 2)]
+    run(call, results[0], None if target is None else results[1])
+    return results
 
 
 @_noise.register_fake
@@ -80,21 +80,21 @@ def _noise_into_fake(*arguments: Any) -> None:
 
 def _setup(ctx: Any, inputs: Any, output: Any) -> None:
     ctx.save_for_backward(inputs[1], inputs[2])
-    ctx.target, ctx.given = inputs[7], inputs[3] is not None
+    ctx.target, ctx.has_eps = inputs[7], inputs[3] is not None
 
 
-def _backward(ctx: Any, made: Any) -> tuple[Any, ...]:
-    of_x_t = made[0]
+def _backward(ctx: Any, of_results: Any) -> tuple[Any, ...]:
+    of_x_t = of_results[0]
     dtype = torch.float64 if of_x_t.dtype == torch.float64 else torch.float32
     each = (-1, *[1] * (of_x_t.ndim - 1))
     signal, sigma = (value.to(dtype).view(each) for value in ctx.saved_tensors)
     of_x0, of_eps = signal * of_x_t, sigma * of_x_t
     if ctx.target is not None:
-        of_target = made[1].to(dtype)
+        of_target = of_results[1].to(dtype)
         of_eps = of_eps + (signal * of_target if ctx.target == "v" else of_target)
         if ctx.target != "eps":
             of_x0 = of_x0 - (sigma * of_target if ctx.target == "v" else of_target)
-    eps = of_eps.to(of_x_t.dtype) if ctx.given else None
+    eps = of_eps.to(of_x_t.dtype) if ctx.has_eps else None
     return (of_x0.to(of_x_t.dtype), None, None, eps, *[None] * 6)
 
 

@@ -16,15 +16,15 @@ BLOCK = 1024  # elements of a program, twice those of float64
 
 def noise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any]) -> None:
     """Fill the tensors of `to`."""
-    samples, channels, places = shape
-    n = channels * places
+    samples, channels, positions = shape
+    n = channels * positions
     if samples * n == 0:
         return
-    made: list[Any] = [None if tensor is None else _samples.dense_out(tensor, n) for tensor in to]
-    last = made[0][1]
+    pairs: list[Any] = [None if tensor is None else _samples.dense_out(tensor, n) for tensor in to]
+    last = pairs[0][1]
     tensors = [_samples.dense(call.x0, n)]
     tensors.append((None, last) if call.eps is None else _samples.dense(call.eps, n))
-    tensors += [(None, last) if pair is None else pair for pair in made]
+    tensors += [(None, last) if pair is None else pair for pair in pairs]
     wide = call.x0.dtype == torch.float64
     block = BLOCK // 2 if wide else BLOCK
     aligned = n % (2 if wide else 4) == 0 or call.seeds is not None
@@ -39,7 +39,7 @@ def noise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any]) -> None:
             call.stream,
             n,
             channels,
-            places,
+            positions,
             FOREIGN=_samples.foreign(tensors, last),
             TARGET=TARGETS.index(call.target),
             LAST=last,
@@ -49,16 +49,16 @@ def noise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any]) -> None:
             num_warps=4,
             enable_fp_fusion=True,
         )
-    _samples.copy_back(made, to)
+    _samples.copy_back(pairs, to)
 
 
 @triton.jit
-def places_of(at, channels, places, LAST: tl.constexpr):
+def other_offsets(at, channels, positions, LAST: tl.constexpr):
     """Return where the elements of one format are in the other: with the channels last, or not."""
     if LAST:
-        return at % channels * places + at // channels
+        return at % channels * positions + at // channels
     else:
-        return at % places * channels + at // places
+        return at % positions * channels + at // positions
 
 
 @triton.jit
@@ -75,7 +75,7 @@ def normals_of(
         return normals_from(seed, stream, (first + begin) // 4, BLOCK // 4, WIDE)
 
 
-@triton.jit(do_not_specialize=["seed", "stream", "n", "channels", "places"])
+@triton.jit(do_not_specialize=["seed", "stream", "n", "channels", "positions"])
 def add(
     x0_ptr,  # IN [B, N]
     eps_ptr,  # IN [B, N] or None
@@ -88,9 +88,9 @@ def add(
     stream,
     n,
     channels,
-    places,
+    positions,
     FOREIGN: tl.constexpr,  # bit i: tensor i is in the other format
-    TARGET: tl.constexpr,  # its place in TARGETS
+    TARGET: tl.constexpr,  # its index in TARGETS
     LAST: tl.constexpr,  # the format: with the channels last
     ALIGNED: tl.constexpr,  # a block begins with a group of normals
     WIDE: tl.constexpr,
@@ -102,7 +102,7 @@ def add(
     begin = (tl.program_id(0) % parts).to(tl.int64) * BLOCK
     at = begin + tl.arange(0, BLOCK)
     live = at < n
-    other = places_of(at, channels, places, LAST)
+    other = other_offsets(at, channels, positions, LAST)
     kind: tl.constexpr = tl.float64 if WIDE else tl.float32
     signal = tl.load(signal_ptr + b).to(kind)
     sigma = tl.load(sigma_ptr + b).to(kind)

@@ -12,7 +12,7 @@ float16 and bfloat16 are these, rounded once more. Number i of float64 is number
 i // 2, of u1 = (2^32 w1 + w0 + 1/2) / 2^64 and u2 = (2^32 w3 + w2 + 1/2) / 2^64.
 
 So a seed gives the same numbers whatever the threads, the chunks, the memory format and the device:
-on one machine to the bit, elsewhere to rounding, at most 10 u |z| (12 u |z| on a GPU) with u the
+on one machine bit for bit, elsewhere to rounding, at most 10 u |z| (12 u |z| on a GPU) with u the
 unit roundoff of float32 or float64. No number is beyond 6.77, in float64 9.5.
 """
 
@@ -61,7 +61,7 @@ def randn(
         float32 (the default), float64 or float16; of torch also bfloat16. Its library is that of
         the result.
     device : torch device, optional
-        If given, the result is a tensor on it.
+        Device of the result, which is then a tensor.
     out : ndarray or tensor of this shape, optional
         OUT, of any strides: written in place if it is contiguous or channels-last, else by a copy.
         It is returned.
@@ -103,13 +103,13 @@ def fill(out: Array, dtype: str, seeds: Array, stream: int, first: int, n_thread
         return
     memory, samples, channels = out, len(seeds), 1
     if not out.flags.c_contiguous:
-        apart = np.moveaxis(out, 1, -1) if out.ndim > 2 else out
-        if apart.flags.c_contiguous:
-            memory, samples, channels = apart, out.shape[0], out.shape[1]
+        channels_last = np.moveaxis(out, 1, -1) if out.ndim > 2 else out
+        if channels_last.flags.c_contiguous:
+            memory, samples, channels = channels_last, out.shape[0], out.shape[1]
         else:
             memory = np.empty(out.shape, out.dtype)
-    places = out.size // (samples * channels)
-    native().randn(seeds, stream, first, dtype, samples, channels, places, memory, n_threads)
+    positions = out.size // (samples * channels)
+    native().randn(seeds, stream, first, dtype, samples, channels, positions, memory, n_threads)
     if not np.may_share_memory(memory, out):
         out[...] = memory
 
@@ -150,21 +150,21 @@ def _seeds(seed: Any, shape: tuple[int, ...]) -> Array:
     if _check.is_tensor(seed):
         if str(seed.dtype) != "torch.int64":
             raise TypeError(f"seed is a tensor of {seed.dtype}; pass seed.to(torch.int64)")
-        found = seed.cpu().numpy().view(np.uint64)
+        seeds = seed.cpu().numpy().view(np.uint64)
     elif isinstance(seed, np.ndarray) and seed.dtype == np.uint64:
-        found = seed
+        seeds = seed
     elif isinstance(seed, Sequence | np.ndarray) and not isinstance(seed, str):
         for value in seed:
             _whole("seed", value, 64)
-        found = np.array([int(value) for value in seed], np.uint64)
+        seeds = np.array([int(value) for value in seed], np.uint64)
     else:
         raise TypeError(
             f"seed must be an integer or one for each sample, got {type(seed).__name__}"
         )
-    if found.ndim != 1 or len(shape) == 0 or len(found) != shape[0]:
+    if seeds.ndim != 1 or len(shape) == 0 or len(seeds) != shape[0]:
         samples = f"one for each of {shape[0]} samples" if shape else "no more"
-        raise ValueError(f"seed has shape {found.shape}; pass an integer or {samples}")
-    return np.ascontiguousarray(found)
+        raise ValueError(f"seed has shape {seeds.shape}; pass an integer or {samples}")
+    return np.ascontiguousarray(seeds)
 
 
 def _is_torch(dtype: Any) -> bool:
@@ -172,10 +172,10 @@ def _is_torch(dtype: Any) -> bool:
 
 
 def _numpy_type(dtype: Any) -> Any:
-    found = np.dtype(np.float32 if dtype is None else dtype)
-    if found.name not in TYPES[:3]:
-        raise TypeError(f"dtype={found} is not one of float32, float64 and float16")
-    return found
+    numpy_dtype = np.dtype(np.float32 if dtype is None else dtype)
+    if numpy_dtype.name not in TYPES[:3]:
+        raise TypeError(f"dtype={numpy_dtype} is not one of float32, float64 and float16")
+    return numpy_dtype
 
 
 def _check_out(out: Any, shape: tuple[int, ...], dtype: Any) -> None:

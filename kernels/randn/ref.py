@@ -48,7 +48,7 @@ def normals(seed: int, stream: int, first: int, count: int, double: bool) -> Arr
 
 
 def rounded(z: Array, dtype: str) -> Array:
-    """Return numbers in a type, half types by way of float32; of bfloat16 its bits."""
+    """Return numbers in a type, half types through float32; bfloat16 as its bits."""
     if dtype == "float64":
         return z.astype(np.float64)
     single = z.astype(np.float32)

@@ -68,9 +68,14 @@ def _fill(
         return
     dtype, memory = TYPES[out.dtype], out.detach().cpu()
     array = (memory.view(torch.int16) if dtype == "bfloat16" else memory).numpy()
-    given = np.array([seed], np.int64) if seeds is None else seeds.cpu().numpy()
+    seed_array = np.array([seed], np.int64) if seeds is None else seeds.cpu().numpy()
     run(
-        array, dtype, given.view(np.uint64), stream % (1 << 64), first, threads.effective(n_threads)
+        array,
+        dtype,
+        seed_array.view(np.uint64),
+        stream % (1 << 64),
+        first,
+        threads.effective(n_threads),
     )
     if on_gpu:
         out.copy_(memory)
@@ -82,7 +87,7 @@ def _triton(out: Tensor, seed: int, seeds: Tensor | None, stream: int, first: in
     triton_.fill(out, seed, seeds, stream, first)
 
 
-# Out of place for the tracer: what it fills, it may have to copy first.
+# Functional for the tracer, which may have to copy a tensor before it is filled.
 @operator("randn_", mutates=("out",))
 def randn_(
     out: Tensor,
@@ -108,10 +113,10 @@ def _one_or_each(seed: Any, shape: tuple[int, ...], device: Any) -> tuple[int, A
         _whole("seed", seed, 64)
         return _signed(seed), None
     if not _check.is_tensor(seed):
-        found = _seeds(seed, shape)
-        if found.ndim == 1 and not isinstance(seed, np.integer):
-            return 0, torch.from_numpy(found.view(np.int64)).to(device)
-        return _signed(int(found[0])), None
+        seeds = _seeds(seed, shape)
+        if seeds.ndim == 1 and not isinstance(seed, np.integer):
+            return 0, torch.from_numpy(seeds.view(np.int64)).to(device)
+        return _signed(int(seeds[0])), None
     if seed.dtype != torch.int64:
         raise TypeError(f"seed is a tensor of {seed.dtype}; pass seed.to(torch.int64)")
     if len(shape) == 0 or seed.shape != shape[:1]:

@@ -7,10 +7,10 @@ numbers::
     four_normals(seed, stream, group)              numbers 4 group ... 4 group + 3, float32
     two_normals(seed, stream, group)               numbers 2 group, 2 group + 1, float64
     normals_from(seed, stream, group, GROUPS, WIDE)    those of GROUPS groups in order, one block
-    normals_at(seed, stream, index, WIDE)          number `index`, whose whole group is made for it
+    normals_at(seed, stream, index, WIDE)          number `index`, whose whole group is computed
 
 Where neighbours in memory are not neighbours by index, as in channels-last, a tile [groups,
-channels] of `four_normals` has the numbers of four places: number j belongs to place 4 group + j.
+channels] of `four_normals` has the numbers of four positions: number j is that of 4 group + j.
 
 |error of z| <= 12 u |z|, u = 2^-24 or 2^-53: the series are those of csrc/normal-inl.h, while
 division and root may err by one unit more.

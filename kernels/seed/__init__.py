@@ -186,7 +186,7 @@ def seed(
     random_state : numpy.random.RandomState
         Where draws come from: one ``choice``, then ``uniform(size=T)`` for each further row.
     sample_weight : ndarray of shape (N,), type of X, optional
-        Weights of the rows; None stands for ones. A tensor like X if that is one.
+        Weights of the rows; None means ones. A tensor like X if that is one.
     n_local_trials : int, optional
         Candidates T of a round; None takes ``2 + int(log(n_clusters))``.
     n_threads : int, optional
@@ -242,7 +242,7 @@ def score(
 ) -> tuple[Array, Array]:
     """Measure what each candidate of a round would leave, on one block of the rows.
 
-    Distances are those of `seed` at the same scale, to the bit.
+    Distances are those of `seed` at the same scale, bit for bit.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ def score(
     closest : ndarray of shape (N,), type of X
         Squared distance of each row to the nearest row chosen so far, or infinity.
     sample_weight : ndarray of shape (N,), type of X, optional
-        Weights of the rows; None stands for ones.
+        Weights of the rows; None means ones.
     scale : float
         What rows are multiplied by before squaring; see `scale_of`.
     n_threads : int, optional

@@ -19,11 +19,11 @@ SAMPLE = 512  # rows on which survivors are counted
 CANDIDATES = 32  # candidates that they are counted for
 # Nanoseconds on two threads, measured on MNIST and sentence embeddings: a column of a row that
 # comes from memory; a column of a pair that is computed; a leading column of a row and eight
-# candidates; a column of a pair's second bound, and what the pair costs beside.
+# candidates; a column of a pair's second bound, and the fixed cost of the pair.
 FETCHED, COMPUTED, LEADING, REFINED, PAIR = 0.12, 0.007, 0.1, 0.06, 3.0
 PROJECTED = 0.02  # a column of a row in one direction
-BASIS = 4e8  # what a basis costs beside, for all rows
-ROOM = 0.75  # projected columns that may be kept, as a share of the data's
+BASIS = 4e8  # fixed cost of a basis, for all rows
+ROOM = 0.75  # projected columns that may be stored, as a share of the data's
 
 
 @dataclass(frozen=True)
@@ -72,16 +72,16 @@ def choose(
     trials, rounds : int
         Candidates of a round, and rounds ahead.
     bounds : Bounds or None
-        What was chosen before: its projection is kept, and bounds that paid once are not given up.
+        Bounds of earlier rounds: their projection is reused, and bounds that paid once stay.
     n_threads : int
     """
     n_columns = X.shape[1]
     # One thread: several gain little here, and lose seconds where other work holds the cores.
     with threadpool_limits(1, user_api="blas"):
-        found = _basis(X, scale) if bounds is None else bounds.basis
-        left = _left(X, closest, found, trials)
+        data_basis = _basis(X, scale) if bounds is None else bounds.basis
+        left = _left(X, closest, data_basis, trials)
     best, cheapest = None, _dense(n_columns, trials) if bounds is None else np.inf
-    for total in left if bounds is None else [len(found.directions)]:
+    for total in left if bounds is None else [len(data_basis.directions)]:
         pairs, rows = left[total]
         last = rows * FETCHED * n_columns + pairs * trials * (COMPUTED * n_columns + PAIR)
         if bounds is None:
@@ -99,9 +99,9 @@ def choose(
     total, leading = best
     if bounds is not None:
         return replace(bounds, leading=leading + 1)
-    kept = found.first(total)
-    projected, _, slack = project_rows(X, kept, n_threads)
-    return Bounds(kept, projected, slack, leading + 1)
+    leading_basis = data_basis.first(total)
+    projected, _, slack = project_rows(X, leading_basis, n_threads)
+    return Bounds(leading_basis, projected, slack, leading + 1)
 
 
 def _basis(X: Array, scale: float) -> Basis:

@@ -42,7 +42,7 @@ def score(
     scale: float,
 ) -> None:
     """Fill distances [T, N] and potentials [T] of one round; see `kernels.seed.score`."""
-    apart = scale * (X.astype(np.float64) - candidates.astype(np.float64)[:, None])  # [T, N, D]
-    np.minimum(closest, (apart**2).sum(axis=2), out=distances, casting="same_kind")
+    gaps = scale * (X.astype(np.float64) - candidates.astype(np.float64)[:, None])  # [T, N, D]
+    np.minimum(closest, (gaps**2).sum(axis=2), out=distances, casting="same_kind")
     w = np.ones(len(X)) if sample_weight is None else sample_weight.astype(np.float64)
     potentials[:] = distances @ w

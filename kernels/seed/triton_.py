@@ -152,8 +152,8 @@ def score(
         if WEIGHTED:
             mass *= tl.load(weight_ptr + rows, mask=live, other=0.0).to(tl.float64)[:, None]
         sums += tl.sum(tl.where(live[:, None], mass, 0.0), axis=0)  # [T]
-    place = lane.to(tl.int64) * tl.num_programs(0) + tl.program_id(0)
-    tl.store(sums_ptr + place, sums, mask=lane < trials)
+    slot = lane.to(tl.int64) * tl.num_programs(0) + tl.program_id(0)
+    tl.store(sums_ptr + slot, sums, mask=lane < trials)
 
 
 @triton.jit(do_not_specialize=["n", "blocks", "first"])

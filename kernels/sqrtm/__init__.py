@@ -6,7 +6,7 @@ and the gradient by F1 is Q F2. F is a Cholesky factor, one by eigenvectors wher
 the rows of data, so that with fewer rows than columns the small side is worked on.
 
 On the CPU all is float64, by LAPACK: Cholesky, F1 S2 F1^T, and its eigenvalues alone. Where these
-are so far apart that rounding may cost the trace 1e-10, singular values of W take their place.
+differ so much that rounding may cost the trace 1e-10, singular values of W are used instead.
 Tensors on a GPU go through matrix products alone once they are factored; see polar.py.
 """
 
@@ -59,7 +59,7 @@ def trace_sqrtm(
 
     Returns
     -------
-    float, or tensor of no dimensions
+    float, or 0-dimensional tensor
         Tensors have a gradient: Q of the polar decomposition, from the factors. Along directions in
         which S1 or S2 has no variance the derivative is infinite; it is left out there.
 
@@ -104,7 +104,7 @@ def trace_sqrtm_factors(
     """Return Tr (S1 S2)^(1/2) for S1 = A^T A and S2 = B^T B, of rows A and B.
 
     Rows less their mean, over sqrt(N - 1), are such factors of a covariance. No D x D matrix is
-    made where there are fewer rows than columns, and nothing is squared, so that the error does not
+    formed where there are fewer rows than columns, and nothing is squared, so the error does not
     depend on how singular S1 and S2 are: u sqrt(R) (D |A| |B| + 8 R |A B^T|) with u the unit
     roundoff, R = min(N, M) and Frobenius norms.
 
@@ -117,7 +117,7 @@ def trace_sqrtm_factors(
 
     Returns
     -------
-    float, or tensor of no dimensions
+    float, or 0-dimensional tensor
         Tensors have a gradient: Q B by A and Q^T A by B.
 
     Raises
@@ -193,8 +193,8 @@ def factor(S: Array, *, n_threads: int | None = None) -> Array:
         As `trace_sqrtm`.
     """
     _square("S", S)
-    found: Array = _arrays("native").factor(S, n_threads)
-    return found
+    F: Array = _arrays("native").factor(S, n_threads)
+    return F
 
 
 def _arrays(backend: str | None) -> Any:

@@ -9,10 +9,10 @@ from libc.math cimport fabs, isfinite
 from scipy.linalg.cython_blas cimport dtrmm
 from scipy.linalg.cython_lapack cimport dgesdd, dpotrf, dpstrf, dsterf, dsygst, dsytrd
 
-def inspect(const double[:, ::1] a, double[::1] found):
-    """Largest magnitude, and largest |a_ij - a_ji|, of a [N, N] into found [2]; is a finite?"""
+def inspect(const double[:, ::1] a, double[::1] extremes):
+    """Largest magnitude, and largest |a_ij - a_ji|, of a [N, N] into extremes [2]; is a finite?"""
     cdef int n = a.shape[0], i, j, top, left
-    cdef double largest = 0, apart = 0, total = 0
+    cdef double largest = 0, skew = 0, total = 0
     with nogil:
         for top in range(0, n, 64):
             for left in range(top, n, 64):
@@ -20,14 +20,14 @@ def inspect(const double[:, ::1] a, double[::1] found):
                     for j in range(max(left, i), min(left + 64, n)):
                         total += 0 * a[i, j] + 0 * a[j, i]
                         largest = max(largest, fabs(a[i, j]), fabs(a[j, i]))
-                        apart = max(apart, fabs(a[i, j] - a[j, i]))
-    found[0] = largest
-    found[1] = apart
+                        skew = max(skew, fabs(a[i, j] - a[j, i]))
+    extremes[0] = largest
+    extremes[1] = skew
     return bool(isfinite(total))
 
 
 def halve(const double[:, ::1] a, double scale, double[:, ::1] out):
-    """out [N, N] = scale (a + a^T) / 2, which is a scale where a is symmetric to the bit."""
+    """out [N, N] = scale (a + a^T) / 2, which is a scale where a is exactly symmetric."""
     cdef int n = a.shape[0], i, j, top, left
     with nogil:
         for top in range(0, n, 64):
@@ -61,14 +61,15 @@ def congruent(double[:, ::1] a, double[:, ::1] u):
     return info
 
 
-def eigenvalues(double[:, ::1] a, double[::1] values, double[::1] beside, double[::1] tau,
+def eigenvalues(double[:, ::1] a, double[::1] values, double[::1] off_diagonal, double[::1] tau,
                 double[::1] work):
     """Eigenvalues [N], ascending, of a in whose upper triangle alone is read; overwrites it."""
     cdef int n = a.shape[0], lwork = work.shape[0], info = 0
     with nogil:
-        dsytrd(b"L", &n, &a[0, 0], &n, &values[0], &beside[0], &tau[0], &work[0], &lwork, &info)
+        dsytrd(b"L", &n, &a[0, 0], &n, &values[0], &off_diagonal[0], &tau[0], &work[0],
+               &lwork, &info)
         if info == 0:
-            dsterf(&n, &values[0], &beside[0], &info)
+            dsterf(&n, &values[0], &off_diagonal[0], &info)
     return info
 
 

@@ -34,8 +34,8 @@ def trace_factors(A: Array, B: Array, n_threads: int | None) -> tuple[float, flo
 
 def _unscaled(value: float, error: float, exponent: int) -> tuple[float, float]:
     with np.errstate(over="ignore"):  # infinity, where the trace is more than float64 can hold
-        found = np.ldexp([value, error], exponent)
-    return float(found[0]), float(found[1])
+        unscaled = np.ldexp([value, error], exponent)
+    return float(unscaled[0]), float(unscaled[1])
 
 
 def root(S1: Array, S2: Array | None, n_threads: int | None) -> Array:
@@ -50,15 +50,15 @@ def root(S1: Array, S2: Array | None, n_threads: int | None) -> Array:
 
 
 def prepared(name: str, S: Array) -> tuple[Array, int]:
-    """Return S as a [D, D] float64, symmetric to the bit, near one, and e with S = 4^e a."""
+    """Return S as a [D, D] float64, exactly symmetric, near one, and e with S = 4^e a."""
     lapack = _compiled()
     S = np.ascontiguousarray(S, dtype=np.float64)
-    found = np.empty(2)
-    if not lapack.inspect(S, found):
-        found[0] = np.nan
-    exponent = half_exponent(name, *found.tolist())
+    extremes = np.empty(2)
+    if not lapack.inspect(S, extremes):
+        extremes[0] = np.nan
+    exponent = half_exponent(name, *extremes.tolist())
     scale = np.ldexp(1.0, -2 * exponent)
-    if found[1] == 0:
+    if extremes[1] == 0:
         return S * scale, exponent
     a = np.empty_like(S)
     lapack.halve(S, scale, a)
@@ -68,15 +68,15 @@ def prepared(name: str, S: Array) -> tuple[Array, int]:
 def scaled(name: str, A: Array) -> tuple[Array, int]:
     """Return A as a [N, D] float64, near one, and e with A = 2^e a."""
     a = np.array(A, dtype=np.float64, order="C")
-    found = exponent(name, float(np.abs(a).max(initial=0)))
-    return np.ldexp(a, -found, out=a), found
+    e = exponent(name, float(np.abs(a).max(initial=0)))
+    return np.ldexp(a, -e, out=a), e
 
 
-def half_exponent(name: str, largest: float, apart: float) -> int:
+def half_exponent(name: str, largest: float, skew: float) -> int:
     """Return e with `largest` <= 4^e; raise where entries are not finite, or not symmetric."""
-    if apart > SKEW * largest:
+    if skew > SKEW * largest:
         raise ValueError(
-            f"{name} is not symmetric: two entries that should be equal differ by {apart:.3g}, and "
+            f"{name} is not symmetric: two entries that should be equal differ by {skew:.3g}, and "
             f"the largest is {largest:.3g}; pass a covariance, or ({name} + {name}.T) / 2"
         )
     return (exponent(name, largest) + 1) // 2
@@ -123,32 +123,32 @@ def _semidefinite(name: str, a: Array) -> Array:
     if largest > 0 and _left_over(a, rows) <= 16 * tolerance:
         return rows
     values, vectors = _eigen(name, a)
-    kept = values > 0
-    rows = (vectors[:, kept] * np.sqrt(values[kept])).T
+    positive = values > 0
+    rows = (vectors[:, positive] * np.sqrt(values[positive])).T
     return np.ascontiguousarray(rows)
 
 
 def _root(a: Array) -> Array:
     values, vectors = _eigen("S1", a)
     half = vectors * np.sqrt(np.sqrt(values))  # [D, D]
-    found: Array = half @ half.T
-    return found
+    square_root: Array = half @ half.T
+    return square_root
 
 
 def _root_of_product(a: Array, b: Array) -> Array:
     """Return F1^T Q F2, Q the polar factor of F1 F2^T, for S1 = F1^T F1 and S2 = F2^T F2."""
     one, two = _factor("S1", a), _factor("S2", b)
     left, values, right = scipy.linalg.svd(one @ two.T, full_matrices=False)
-    kept = values > len(a) * 2 * ROUNDING * values.max(initial=0)
-    found: Array = (one.T @ left[:, kept]) @ (right[kept] @ two)
-    return found
+    significant = values > len(a) * 2 * ROUNDING * values.max(initial=0)
+    square_root: Array = (one.T @ left[:, significant]) @ (right[significant] @ two)
+    return square_root
 
 
 def _left_over(a: Array, rows: Array) -> float:
     """Return an estimate of the Frobenius norm of a - F^T F, of its products with four vectors.
 
     Where a is indefinite by more than the tolerance, as a covariance summed in float32 is, pivoted
-    Cholesky breaks down with the diagonal at zero and much beside it.
+    Cholesky breaks down with zeros on the diagonal and large entries off it.
     """
     probes = np.random.default_rng(0).choice([-1.0, 1.0], size=(len(a), 4))
     return float(np.linalg.norm(a @ probes - rows.T @ (rows @ probes))) / 2
@@ -161,8 +161,8 @@ def _trace(a: Array, b: Array) -> tuple[float, float]:
         m = b.copy()
         _check_info(lapack.congruent(m, u))  # U S2 U^T, similar to S1 S2
         n = len(m)
-        values, beside, tau = np.empty((3, n))
-        _check_info(lapack.eigenvalues(m, values, beside, tau, np.empty(BLOCK * n)))
+        values, off_diagonal, tau = np.empty((3, n))
+        _check_info(lapack.eigenvalues(m, values, off_diagonal, tau, np.empty(BLOCK * n)))
         value, error, likely = _roots(values)
         if likely <= LIMIT * value:
             return value, error
@@ -183,8 +183,8 @@ def _roots(values: Array) -> tuple[float, float, float]:
 def _errors(roots: Array, wrong: float) -> Array:
     """Return bounds of |l^(1/2) - r| where |l - r^2| <= wrong."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        found: Array = np.fmin(wrong / roots, np.sqrt(wrong))
-    return found
+        errors: Array = np.fmin(wrong / roots, np.sqrt(wrong))
+    return errors
 
 
 def _of_factors(one: Array, two: Array) -> tuple[float, float]:

@@ -23,12 +23,12 @@ def root(S1: Array, S2: Array | None, n_threads: int | None = None) -> Array:
         return _root(S1)
     one, two = _root(S1), _root(S2)
     left, values, right = np.linalg.svd(one @ two)
-    kept = values > len(S1) * np.finfo(np.float64).eps * values[0]
-    found: Array = one @ (left[:, kept] @ right[kept]) @ two
-    return found
+    significant = values > len(S1) * np.finfo(np.float64).eps * values[0]
+    square_root: Array = one @ (left[:, significant] @ right[significant]) @ two
+    return square_root
 
 
 def _root(S: Array) -> Array:
     values, vectors = np.linalg.eigh(S.astype(np.float64))
-    found: Array = (vectors * np.sqrt(values.clip(0))) @ vectors.T
-    return found
+    square_root: Array = (vectors * np.sqrt(values.clip(0))) @ vectors.T
+    return square_root

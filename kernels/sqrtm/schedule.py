@@ -3,7 +3,7 @@
 Each is the best approximation of 1 on the interval that the ones before leave, by a x + b x^3 +
 c x^5 in the largest error, and their composition is the best of its form (Amsel, Persson, Musco &
 Gower 2025, "The Polar Express") but for a cushion against rounding. The extrema of the error are
-found by Remez' exchange.
+computed by the Remez exchange.
 """
 
 import functools
@@ -36,14 +36,14 @@ def schedule(decades: int, fine: float = FINE) -> tuple[Polynomial, ...]:
         At least the rounding of the type they are applied in.
     """
     low, high = 2.0**-decades, 1.0
-    found: list[Polynomial] = []
-    while high - low > fine and len(found) < 60:
+    polynomials: list[Polynomial] = []
+    while high - low > fine and len(polynomials) < 60:
         cut = max(low, CUSHION * high)
         polynomial = best(cut, high * (1 + MARGIN) if low < 0.5 else high)
-        found.append(polynomial)
+        polynomials.append(polynomial)
         # p(cut) is 1 less the largest error, with all digits where that is nearly 1.
         low, high = value(polynomial, low), 2 - value(polynomial, cut)
-    return tuple(found)
+    return tuple(polynomials)
 
 
 def value(polynomial: Polynomial, x: float) -> float:

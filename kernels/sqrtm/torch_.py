@@ -21,7 +21,7 @@ NAME = "sqrtm"
 def trace(
     S1: Tensor, S2: Tensor, tol: float, n_threads: int | None, backend: str
 ) -> tuple[Tensor, Tensor]:
-    """Return Tr (S1 S2)^(1/2) and its error, tensors of no dimensions."""
+    """Return Tr (S1 S2)^(1/2) and its error, 0-dimensional tensors."""
     if backend == "native":
         return _values(S1, native.trace(S1.detach().numpy(), S2.detach().numpy(), n_threads))
     with full_precision():
@@ -46,10 +46,10 @@ def slopes(S1: Tensor, S2: Tensor, tol: float, backend: str) -> tuple[Tensor, Te
 def trace_factors(
     A: Tensor, B: Tensor, tol: float, n_threads: int | None, backend: str
 ) -> tuple[Tensor, Tensor]:
-    """Return Tr (A^T A B^T B)^(1/2) and its error, tensors of no dimensions."""
+    """Return Tr (A^T A B^T B)^(1/2) and its error, 0-dimensional tensors."""
     if backend == "native":
-        found = native.trace_factors(A.detach().numpy(), B.detach().numpy(), n_threads)
-        return _values(A, found)
+        result = native.trace_factors(A.detach().numpy(), B.detach().numpy(), n_threads)
+        return _values(A, result)
     with full_precision():
         (a, e), (b, f) = _scaled("A", A), _scaled("B", B)
         value, error = polar.trace(_few(a) @ _few(b).T, tol)
@@ -76,8 +76,8 @@ def root(S1: Any, S2: Any, n_threads: int | None, backend: str) -> Any:
 def root_of_one(S: Tensor, n_threads: int | None, backend: str) -> Tensor:
     """Return S^(1/2) [D, D]."""
     if backend == "native":
-        found = native.root(S.detach().numpy(), None, n_threads)
-        return torch.from_numpy(found).to(S.dtype)
+        result = native.root(S.detach().numpy(), None, n_threads)
+        return torch.from_numpy(result).to(S.dtype)
     with full_precision():
         one, _, e = _factor("S1", S)
         half = polar.factor(one, torch.finfo(S.dtype).eps).T @ one  # H of F = Q H
@@ -86,7 +86,7 @@ def root_of_one(S: Tensor, n_threads: int | None, backend: str) -> Tensor:
 
 @operator(f"{NAME}_root_slope")
 def root_slope(S: Tensor, grad: Tensor) -> Tensor:
-    """Return X [D, D] with S^(1/2) X + X S^(1/2) = grad, made symmetric: the gradient by S."""
+    """Return the gradient of S, X [D, D]: S^(1/2) X + X S^(1/2) = (grad + grad^T) / 2."""
     a, e = _prepared("S1", S)
     values, vectors = torch.linalg.eigh(a)
     roots = values.clamp_min(0).sqrt()
@@ -100,8 +100,8 @@ def root_slope(S: Tensor, grad: Tensor) -> Tensor:
 def root_of_product(S1: Tensor, S2: Tensor, n_threads: int | None, backend: str) -> Tensor:
     """Return (S1 S2)^(1/2) [D, D] = F1^T Q F2."""
     if backend == "native":
-        found = native.root(S1.detach().numpy(), S2.detach().numpy(), n_threads)
-        return torch.from_numpy(found).to(S1.dtype)
+        result = native.root(S1.detach().numpy(), S2.detach().numpy(), n_threads)
+        return torch.from_numpy(result).to(S1.dtype)
     with full_precision():
         (one, _, e), (two, _, f) = _factor("S1", S1), _factor("S2", S2)
         Q = polar.factor(one @ two.T, torch.finfo(S1.dtype).eps)
@@ -157,15 +157,15 @@ def _register() -> None:
 _register()
 
 
-def _values(like: Any, found: tuple[Any, Any]) -> tuple[Any, Any]:
-    value, error = (torch.as_tensor(x, dtype=like.dtype, device=like.device) for x in found)
+def _values(like: Any, result: tuple[Any, Any]) -> tuple[Any, Any]:
+    value, error = (torch.as_tensor(x, dtype=like.dtype, device=like.device) for x in result)
     return value, error
 
 
 def _prepared(name: str, S: Any) -> tuple[Any, int]:
     """Return S as a symmetric tensor near one, and e with S = 4^e a."""
-    largest, apart = torch.stack([S.abs().amax(), (S - S.T).abs().amax()]).tolist()
-    exponent = native.half_exponent(name, largest, apart)
+    largest, skew = torch.stack([S.abs().amax(), (S - S.T).abs().amax()]).tolist()
+    exponent = native.half_exponent(name, largest, skew)
     return (S + S.T) * 2.0 ** (-2 * exponent - 1), exponent
 
 
@@ -200,20 +200,20 @@ def _pulled(F: Any, H: Any, upper: bool) -> Any:
     H = (H + H.T) / 2
     if upper:
         half = torch.linalg.solve_triangular(F, H, upper=True)  # [D, D]
-        found = torch.linalg.solve_triangular(F, half.T.contiguous(), upper=True)
+        pulled = torch.linalg.solve_triangular(F, half.T.contiguous(), upper=True)
     else:
         lengths = (F * F).sum(dim=1)  # [D]
         inverse = torch.where(lengths > 0, 1 / lengths, 0)[:, None] * F  # F^+T
-        found = inverse.T @ H @ inverse
-    return (found + found.T) / 2
+        pulled = inverse.T @ H @ inverse
+    return (pulled + pulled.T) / 2
 
 
 def _polar_factor(W: Any, tol: float, backend: str) -> Any:
     if backend == "polar":
         return polar.factor(W, tol)
     left, values, right = torch.linalg.svd(W, full_matrices=False)
-    kept = values > max(W.shape) * torch.finfo(W.dtype).eps * values[:1]
-    return (left * kept) @ right
+    significant = values > max(W.shape) * torch.finfo(W.dtype).eps * values[:1]
+    return (left * significant) @ right
 
 
 def _few(a: Any) -> Any:

@@ -1,7 +1,8 @@
 """`widen`: float16 to float32, exactly.
 
-Every number is kept (IEEE 754-2019, 3.4), also below the normal range and whatever the thread does
-with subnormals. A NaN keeps its sign and payload and comes out quiet, at each instruction set.
+Every number is represented exactly (IEEE 754-2019, 3.4), also below the normal range and whatever
+the thread does with subnormals. A NaN keeps its sign and payload and comes out quiet, at each
+instruction set.
 """
 
 import numpy as np
@@ -41,8 +42,8 @@ def widen(X: Array, out: Array, *, backend: str | None = None) -> None:
     """
     for name, value, dtype in (("X", X, np.float16), ("out", out, np.float32)):
         if not isinstance(value, np.ndarray) or value.dtype != dtype:
-            given = getattr(value, "dtype", type(value).__name__)
-            raise TypeError(f"{name} must be an ndarray of {np.dtype(dtype)}, got {given}")
+            actual = getattr(value, "dtype", type(value).__name__)
+            raise TypeError(f"{name} must be an ndarray of {np.dtype(dtype)}, got {actual}")
         if not value.flags.c_contiguous:
             raise ValueError(f"{name} must be C-contiguous; pass numpy.ascontiguousarray({name})")
     if out.shape != X.shape:

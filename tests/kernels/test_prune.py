@@ -241,7 +241,7 @@ def test_slots_are_a_permutation_of_near_centroids():
     rng = np.random.default_rng(0)
     middles = np.stack([rng.permutation(8) for _ in range(5)], axis=1) * 100.0
     centers = (np.repeat(middles, prune.NEAR, axis=0) + rng.normal(size=(128, 5))).astype("f4")
-    order = prune.places(centers)
+    order = prune.slots(centers)
     assert sorted(order.tolist()) == list(range(128))
     groups = np.sort(order.reshape(8, prune.NEAR) // prune.NEAR, axis=1)
     assert (groups == groups[:, :1]).all()
@@ -270,7 +270,7 @@ def test_totals_of_a_wrong_call_are_not_touched():
     y = (rows.projected, None, None, None, rows.squares, rows.slack)
     rest = (bounds.span, 1.0, *y, bounds.cluster)
     projected = columns.project_rows(X[:5], bounds.basis, 1)[0]
-    bounds_of_rows = (None, bounds.upper, bounds.tight, bounds.lower, bounds.moved, bounds.reach, 1)
+    bounds_of_rows = (None, bounds.upper, bounds.tight, bounds.lower, bounds.moved, bounds.max_norm, 1)
     labels = np.full(40, -1, dtype=np.int32)
     with pytest.raises(ValueError, match="go together"):
         _native.prune(

@@ -13,9 +13,9 @@ from unsup_fast.kernels.randn import triton_  # noqa: E402
 @pytest.mark.parametrize("element", ["fp32", "fp64"])
 def test_no_register_spills(compiled, capability, element, channels_last):
     groups, block = triton_.TILE if channels_last else (triton_.GROUPS, 1)
-    types = dict.fromkeys(("seed", "stream", "first", "channels", "places"), "i64")
+    types = dict.fromkeys(("seed", "stream", "first", "channels", "positions"), "i64")
     types |= {"tiles": "i32", "out_ptr": f"*{element}", "seeds_ptr": "*i64"}
-    constants = {"SEEDED": True, "WIDE": element == "fp64", "APART": channels_last}
+    constants = {"SEEDED": True, "WIDE": element == "fp64", "CHANNELS_LAST": channels_last}
     constants["ALIGNED"] = False
     constants |= {"BG": groups, "BC": block}
     options = {"num_warps": triton_.WARPS, "enable_fp_fusion": True}

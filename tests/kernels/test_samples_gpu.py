@@ -11,7 +11,7 @@ pytest.importorskip("triton")
 from unsup_fast.kernels.denoise import triton_ as denoise  # noqa: E402
 from unsup_fast.kernels.noise import triton_ as noise  # noqa: E402
 
-NUMBERS = ("n", "channels", "places")
+NUMBERS = ("n", "channels", "positions")
 
 
 @pytest.mark.parametrize("capability", [80, 90])
