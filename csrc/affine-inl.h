@@ -4,7 +4,7 @@ namespace UNSUP_ISA {
 namespace {
 
 constexpr int kRows = kGroup;            // rows whose results are in registers together
-constexpr int64_t kColumnsAtOnce = 512;  // columns of these rows that are kept in cache
+constexpr int64_t kColumnsAtOnce = 512;  // columns of these rows that stay in cache
 
 // Weights in panels of a vector's width: [panels][D][W], the last filled up with zeros.
 template <class T>

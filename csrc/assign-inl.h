@@ -56,7 +56,7 @@ void assign_chunks(int64_t n, int64_t chunk_rows, bool shared, int64_t k, int64_
     };
 
     // Private sums: a thread's chunk is merged when all earlier ones are.
-    // Few and short sums are kept in four copies, since a row would have to wait for the row before
+    // Few and short sums have four copies, since a row would have to wait for the row before
     // to leave the store buffer.
     const int64_t copies = size * 8 <= 4096 ? 4 : 1;
     const int64_t private_size = shared || !update ? 0 : copies * size;
@@ -104,7 +104,7 @@ void assign_chunks(int64_t n, int64_t chunk_rows, bool shared, int64_t k, int64_
     }
     for (int64_t i = 0; update && i < k; ++i) {
         for (int64_t j = 0; j < d; ++j) out.sums[i * d + j] += total[i * stride + j];
-        out.weights[i] += total[weight_place(i, k, d, stride)];
+        out.weights[i] += total[weight_offset(i, k, d, stride)];
     }
     out.inertia = inertia;
     out.n_changed = n_changed;
@@ -121,7 +121,7 @@ void add_some_rows(const AssignIn<T>& in, const Centroids<T>& c, const RowAdder<
     const int32_t* const labels = out.labels;
     const T* const centroids = c.rows.get();
     const T* x = in.x + i0 * d;
-    const int64_t weights_at = weight_place(0, c.k, d, stride),
+    const int64_t weights_at = weight_offset(0, c.k, d, stride),
                   weight_step = stride == d ? 1 : stride;
     double* const sums = to.sums;
     vec<double, N> inertia{};

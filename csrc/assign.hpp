@@ -14,7 +14,7 @@
 // (kernels.assign.error_bound).
 //
 // Order: rows enter sums, weights and inertia in an order that depends on N, K and D alone, so the
-// result is the same to the bit for any number of threads.
+// result is bitwise the same for any number of threads.
 #pragma once
 
 #include <cstdint>

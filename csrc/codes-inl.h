@@ -113,8 +113,8 @@ struct Codes {
         in_parts(threads, c.k, (int64_t(1) << 15) / columns + 1, [&](int64_t begin, int64_t end) {
             const size_t part = parts.fetch_add(1);
             for (int64_t at = begin; at < end; ++at)
-                place(c, at, rows[part].get(), codes[part].get(), squares[size_t(at)],
-                      off[size_t(at)]);
+                encode_slot(c, at, rows[part].get(), codes[part].get(), squares[size_t(at)],
+                            off[size_t(at)]);
         });
         for (int64_t at = 0; at < c.k; ++at) {
             longest = std::max(longest, squares[size_t(at)]);
@@ -123,9 +123,9 @@ struct Codes {
         longest = std::sqrt(longest) * (1 + 1e-6);
     }
 
-    // Encodes the centroid that stands at a place.
-    void place(const Centroids<float>& c, int64_t at, float* row, int8_t* codes, double& squares,
-               double& off) {
+    // Encodes the centroid in slot `at`.
+    void encode_slot(const Centroids<float>& c, int64_t at, float* row, int8_t* codes,
+                     double& squares, double& off) {
         const double ratio = double(b.scale) / double(c.scale);
         for (int64_t j = 0; j < c.stride; ++j)
             row[j] = float(double(c.rows[size_t(b.cluster[at] * c.stride + j)]) * ratio);

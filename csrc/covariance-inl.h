@@ -19,15 +19,15 @@ struct Panels {
 
     // Panels that group g is multiplied by, and where its products [panels][kGroup][W] begin.
     int64_t count(int64_t g) const { return std::min(panels, (g * kGroup + kGroup - 1) / W + 1); }
-    std::vector<int64_t> places() const {
+    std::vector<int64_t> offsets() const {
         std::vector<int64_t> at{0};
         for (int64_t g = 0; g < groups; ++g) at.push_back(at.back() + count(g) * kGroup * W);
         return at;
     }
 };
 
-// The next block's rows, fetched into cache a line at a time where a block is small beside the
-// cache.
+// The next block's rows, fetched into cache a line at a time where a block is small compared with
+// the cache.
 struct NextRows {
     const char* from;
     const char* end;
@@ -133,14 +133,14 @@ void add_group(const T* packed, int64_t count, const T* group, int64_t rows, Nex
 
 // products += those of a packed block, or = if it is the first of a chunk.
 template <class T, bool First>
-void add_block(const T* packed, int64_t rows, const Panels<T>& cut, const int64_t* places,
+void add_block(const T* packed, int64_t rows, const Panels<T>& cut, const int64_t* offsets,
                NextRows next, double* products) {
     constexpr int W = lanes<T>;
     constexpr int64_t step = kBlockRowsSyrk * W;
     for (int64_t g = 0; g < cut.groups; ++g) {
         const int64_t j = g * kGroup, left = cut.d + 1 - j;
         const T* group = packed + j / W * step + j % W;
-        double* to = products + places[g];
+        double* to = products + offsets[g];
         if (left <= kGroup / 4)
             add_group<T, kGroup / 4, First>(packed, cut.count(g), group, rows, next, to);
         else if (left <= kGroup / 2)
@@ -156,8 +156,8 @@ void covariance(const Covariance<T>& m, const Run& run) {
     constexpr int64_t block = kBlockRowsSyrk;
     const int64_t n = m.n, d = m.d;
     const Panels<T> cut(d);
-    const std::vector<int64_t> places = cut.places();
-    const int64_t size = places.back();
+    const std::vector<int64_t> offsets = cut.offsets();
+    const int64_t size = offsets.back();
     // Sixteen chunks, or a multiple, which most numbers of threads share evenly.
     const int64_t shares = 16 * std::max<int64_t>(1, n / (16 * 4096));
     const int64_t chunk_rows =
@@ -191,9 +191,9 @@ void covariance(const Covariance<T>& m, const Run& run) {
                 const int64_t after = std::min(n, i + count + block) - (i + count);
                 const NextRows following(m.x + (i + count) * d, after * d);
                 if (i == i0)
-                    add_block<T, true>(rows, count, cut, places.data(), following, mine);
+                    add_block<T, true>(rows, count, cut, offsets.data(), following, mine);
                 else
-                    add_block<T, false>(rows, count, cut, places.data(), following, mine);
+                    add_block<T, false>(rows, count, cut, offsets.data(), following, mine);
             }
             while (merged.load(std::memory_order_acquire) != c) {
                 if (stop.poll(thread)) return;
@@ -205,7 +205,7 @@ void covariance(const Covariance<T>& m, const Run& run) {
     });
     if (stop.requested()) return;
     for (int64_t j = 0; j <= d; ++j) {
-        const double* from = total.get() + places[j / kGroup] + j % kGroup * W;
+        const double* from = total.get() + offsets[j / kGroup] + j % kGroup * W;
         for (int64_t i = 0; i <= std::min(j, d - 1); ++i) {
             const double value = from[i / W * kGroup * W + i % W];
             if (j == d)

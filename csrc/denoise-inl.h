@@ -57,7 +57,7 @@ template <class T>
 bool thresholds(const Denoise& d, const Mix<T, T>& m, const MixWeights<Compute<T>>& w,
                 const Run& run, Compute<T>* bounds) {
     using C = Compute<T>;
-    const int64_t n = d.grid.channels * d.grid.places;
+    const int64_t n = d.grid.channels * d.grid.positions;
     const int threads = int(std::max<int64_t>(1, std::min<int64_t>(run.threads, d.grid.samples)));
     std::vector<Buffer<C>> rooms;
     std::vector<Buffer<int64_t>> bins;
@@ -72,9 +72,9 @@ bool thresholds(const Denoise& d, const Mix<T, T>& m, const MixWeights<Compute<T
         try {  // tensors of different formats need more memory than there may be
             for (int64_t b; (b = next.fetch_add(1)) < d.grid.samples && !stop.poll(thread);) {
                 unclipped(m, w, b, x0);
-                const C found = quantile_of_sizes(x0, n, d.quantile, bins[size_t(thread)].get());
+                const C quantile = quantile_of_sizes(x0, n, d.quantile, bins[size_t(thread)].get());
                 const C most = C(d.greatest);
-                bounds[b] = found < 1 ? C(1) : found > most ? most : found;
+                bounds[b] = quantile < 1 ? C(1) : quantile > most ? most : quantile;
             }
         } catch (...) {
             stop.fail(std::current_exception());
@@ -88,7 +88,7 @@ bool thresholds(const Denoise& d, const Mix<T, T>& m, const MixWeights<Compute<T
 template <class T>
 void flatten(Mix<T, T>& m) {
     Grid& g = m.grid;
-    const int64_t n = g.channels * g.places;
+    const int64_t n = g.channels * g.positions;
     const bool last = m.out[0].last;
     bool flat = m.draw.seeds == nullptr || (!m.draw.each && !last);
     for (int s = 0; s < m.n_sources; ++s)
@@ -103,10 +103,10 @@ void flatten(Mix<T, T>& m) {
 template <class T>
 void denoise(const Denoise& d, const Run& run) {
     using C = Compute<T>;
-    if (d.grid.samples * d.grid.channels * d.grid.places == 0) return;
-    const Samples given[kSources] = {d.x,          d.output,     d.uncond,
-                                     d.anchor,     d.history[0], d.history[1],
-                                     d.history[2], d.history[3], d.noise};
+    if (d.grid.samples * d.grid.channels * d.grid.positions == 0) return;
+    const Samples sources[kSources] = {d.x,          d.output,     d.uncond,
+                                       d.anchor,     d.history[0], d.history[1],
+                                       d.history[2], d.history[3], d.noise};
     const Samples wanted[kOuts] = {d.out, d.keep, d.anchor_out};
     Mix<T, T> m{};
     m.grid = d.grid;
@@ -126,23 +126,23 @@ void denoise(const Denoise& d, const Run& run) {
     for (int s = 0; s < kSources; ++s) {
         bool live = false, hidden = true;
         for (int r = 0; r < n_rows; ++r) {
-            // The last of the tensors is the noise, given in place of what would be drawn.
+            // The last of the tensors is the noise, where it is not drawn.
             const int column = s == kSources - 1 ? kDrawn : s;
             w.of[r][m.n_sources] = C(folded.of[rows[r]][column]);
             const bool taken = folded.of[rows[r]][column] != 0;
             live = live || taken;
             hidden = hidden && (r == m.n_outs || !taken);
         }
-        if (!live || given[s].data == nullptr) continue;
+        if (!live || sources[s].data == nullptr) continue;
         m.hidden[m.n_sources] = hidden;
-        m.source[m.n_sources++] = given[s];
+        m.source[m.n_sources++] = sources[s];
     }
     for (int r = 0; r < n_rows; ++r)
         for (int column : {kDrawn, kClipped}) w.of[r][column] = C(folded.of[rows[r]][column]);
     w.bound = C(d.row.clip);
     stream_outs(m);
     Buffer<C> bounds;
-    if (d.thresholded && d.grid.channels * d.grid.places > 0) {
+    if (d.thresholded && d.grid.channels * d.grid.positions > 0) {
         bounds = buffer<C>(d.grid.samples, 0);
         if (!thresholds(d, m, w, run, bounds.get())) return;
     } else {

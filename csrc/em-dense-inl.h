@@ -4,7 +4,7 @@ namespace unsup {
 namespace UNSUP_ISA {
 namespace {
 
-// kSquare x kSquare products are kept in registers, of one lane for each row of a vector.
+// kSquare x kSquare products stay in registers, of one lane for each row of a vector.
 #if UNSUP_REGISTERS == 32
 constexpr int kSquare = 4;
 #else

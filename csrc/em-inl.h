@@ -85,19 +85,19 @@ class EmPass {
     // Adds rows [i0, i1), at most a block, to the sums of this thread; returns sum w log p.
     double block(int64_t i0, int64_t i1, EmWork<T>& work) const {
         const int64_t tiles = (i1 - i0 + kTile<T> - 1) / kTile<T>;
-        const bool given = in_.factors == nullptr;
+        const bool from_resp = in_.factors == nullptr;
         for (int64_t t = 0; t < tiles; ++t) {
             const int64_t i = i0 + t * kTile<T>;
             pack<T>(in_.x + i * m_.d, int(std::min<int64_t>(kTile<T>, i1 - i)), m_.d,
                     in_.x + in_.n * m_.d, zeros_.get(), T(m_.scale), tile(t, work));
         }
-        if (!given) densities(tiles, work);
+        if (!from_resp) densities(tiles, work);
         double log_likelihood = 0;
         for (int64_t t = 0; t < tiles; ++t) {
             const TileRows<T> rows(in_, i0 + t * kTile<T>, i1);
             T* const r = work.shares.get() + t * m_.k * kTile<T>;
-            if (given)
-                given_share<T>(in_, rows, r);
+            if (from_resp)
+                input_share<T>(in_, rows, r);
             else
                 log_likelihood += share<T>(m_, rows, out_, r);
         }
@@ -151,37 +151,37 @@ class EmPass {
     // Lists the rows that component k has a share of and adds up the shares; tiles that it has a
     // share of most rows of are listed as such.
     Listed list(int64_t k, int64_t tiles, EmWork<T>& work) const {
-        Listed found{0, 0};
+        Listed listed{0, 0};
         Vec<T> sum{};
         for (int64_t t = 0; t < tiles; ++t) {
-            const int64_t before = found.rows;
+            const int64_t before = listed.rows;
             for (int i = 0; i < kTile<T>; i += lanes<T>) {
                 const Vec<T> r =
                     load<T, lanes<T>>(work.shares.get() + (t * m_.k + k) * kTile<T> + i);
                 sum += r;
-                found.rows +=
-                    list_positive(r, int32_t(t * kTile<T> + i), work.row.get() + found.rows,
-                                  work.share.get() + found.rows);
+                listed.rows +=
+                    list_positive(r, int32_t(t * kTile<T> + i), work.row.get() + listed.rows,
+                                  work.share.get() + listed.rows);
             }
-            if (work.dense[t] && (found.rows - before) * kDenseShare >= kTile<T>) {
-                found.rows = before;
-                work.tile[found.tiles++] = int32_t(t);
+            if (work.dense[t] && (listed.rows - before) * kDenseShare >= kTile<T>) {
+                listed.rows = before;
+                work.tile[listed.tiles++] = int32_t(t);
             }
         }
         double part[lanes<T>] = {};
         add_lanes<T>(sum, part);
         for (const double share : part) work.sums[k] += share;
-        return found;
+        return listed;
     }
 
     void component(int64_t k, int64_t tiles, EmWork<T>& work) const {
         const bool full = in_.covariance == CovarianceType::full;
-        const Listed found = list(k, tiles, work);
-        const int64_t count = found.rows, w = m_.width;
+        const Listed listed = list(k, tiles, work);
+        const int64_t count = listed.rows, w = m_.width;
         const T* const high = m_.high.get() + k * w;
         double* const sums = work.sums.get() + layout_.sums + k * w;
         double* const second = work.sums.get() + layout_.second + k * layout_.each;
-        add_dense<T>({work.tile.get(), found.tiles, work.tiles.get(), m_.d * kTile<T>,
+        add_dense<T>({work.tile.get(), listed.tiles, work.tiles.get(), m_.d * kTile<T>,
                       work.shares.get() + k * kTile<T>, m_.k * kTile<T>, high},
                      m_.d, w, sums, second);
         if (full) take_roots<T>(count, work.share.get());

@@ -101,7 +101,7 @@ struct EmModel {
         }
     }
 
-    // The exponent of a typical residual: half way between those of the smallest and the largest
+    // The exponent of a typical residual: midway between those of the smallest and the largest
     // spread; without factors that of some rows about the first mean.
     static int exponent(const EmIn<T>& in) {
         double smallest = kInfinity<double>, largest = 0;
@@ -159,23 +159,23 @@ struct EmModel {
         }
         const int64_t pairs = (k + kPair - 1) / kPair;
         diagonals = buffer<T>(pairs * d * 3 * kPair, T(0));
-        const Buffer<double> place = buffer<double>(d, 0.0);
+        const Buffer<double> mean = buffer<double>(d, 0.0);
         for (int64_t i = 0; i < k; ++i) {
             for (int64_t j = 0; j < d; ++j)
-                place[j] = in.means[i * d + j] * scale - double(origin[j]);
+                mean[j] = in.means[i * d + j] * scale - double(origin[j]);
             T* const to = diagonals.get() + i / kPair * d * 3 * kPair + i % kPair;
             for (int64_t j = d - 1; j >= 0; --j) {
                 const double factor = tied ? 1.0 : diagonal(in, i, j) / scale;
                 if (tied) {
                     double sum = 0;
                     for (int64_t q = 0; q <= j; ++q)
-                        sum += place[q] * (in.factors[q * d + j] / scale);
-                    place[j] = sum;
+                        sum += mean[q] * (in.factors[q * d + j] / scale);
+                    mean[j] = sum;
                 }
-                const T near = T(place[j]);
+                const T near = T(mean[j]);
                 to[(3 * j) * kPair] = near;
                 to[(3 * j + 1) * kPair] = T(factor);
-                to[(3 * j + 2) * kPair] = T(-(place[j] - double(near)) * factor);
+                to[(3 * j + 2) * kPair] = T(-(mean[j] - double(near)) * factor);
             }
         }
     }

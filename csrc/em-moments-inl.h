@@ -14,7 +14,7 @@ UNSUP_INLINE void add_lanes(Vec<T> v, double* to) {
                                             to_double<T, kDoubles>(load<T, kDoubles>(part + i)));
 }
 
-// to [I][V lanes], rows `width` apart, += sum over rows of a_i b_j, columns of the same matrix.
+// to [I][V lanes], with rows of `width`, += sum over rows of a_i b_j, columns of the same matrix.
 template <class T, int I, int V>
 void add_products(const T* a, const T* b, int64_t rows, int64_t width, double* to) {
     constexpr int W = lanes<T>;

@@ -1,4 +1,4 @@
-// The E-step of em: log densities of tiles of rows, then responsibilities in their place.
+// The E-step of em: log densities of tiles of rows, then responsibilities written over them.
 namespace unsup {
 namespace UNSUP_ISA {
 namespace {
@@ -54,7 +54,7 @@ UNSUP_INLINE void project_tile(const Triangle<T>& triangle, const T* tile, const
     project_last<T>(tile, high, u, start, j0, triangle.d - j0, gap, use);
 }
 
-// OUT l [kTile] = constant - squares / 2; what is not a number has overflowed on the way.
+// OUT l [kTile] = constant - squares / 2; what is not a number has overflowed before.
 template <class T>
 UNSUP_INLINE void put_density(const Tile<T>& squares, T constant, T* l) {
 #pragma GCC unroll 8
@@ -196,9 +196,9 @@ double share(const EmModel<T>& m, const TileRows<T>& rows, const EmOut<T>& out, 
     return sum<kDoubles>(log_likelihood);
 }
 
-// OUT r [K][kTile]: w r as it is given.
+// OUT r [K][kTile]: w r from the input.
 template <class T>
-void given_share(const EmIn<T>& in, const TileRows<T>& rows, T* r) {
+void input_share(const EmIn<T>& in, const TileRows<T>& rows, T* r) {
     for (int64_t k = 0; k < in.k; ++k)
         for (int i = 0; i < kTile<T>; ++i) {
             const int64_t row = rows.first + i;

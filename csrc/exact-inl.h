@@ -5,7 +5,7 @@ namespace {
 
 // A centroid whose distance to a row is known.
 struct Candidate {
-    int32_t k, place;
+    int32_t k, slot;
     double squared;
 };
 

@@ -73,7 +73,7 @@ class Channels {
     void operator()(int64_t b, int64_t begin, int64_t end) {
         begin_ = begin;
         end_ = end;
-        const int64_t n = g_.grid.places * channels_;
+        const int64_t n = g_.grid.positions * channels_;
         const T* x = (const T*)g_.x + b * n;
         statistics(x);
         modulation(b);
@@ -92,16 +92,16 @@ class Channels {
     Buffer<C> of_;
     C *mean_, *inverse_, *gain_, *offset_, *along_, *level_;
 
-    // sums [N][C] of N terms that `terms` makes at each place.
+    // sums [N][C] of N terms that `terms` computes at each position.
     template <int N, class Terms>
     UNSUP_INLINE_MEMBER void add_up(const Terms& terms) {
         in_lots<C>(begin_, end_, [&](int64_t c, auto lot, int count) UNSUP_INLINE_LAMBDA {
             constexpr int K = decltype(lot)::value;
             double* to = sums_.get() + c;
             for (int i = 0; i < N; ++i) std::fill(to + i * width_, to + i * width_ + K * W, 0.0);
-            for (int64_t p = 0; p < g_.grid.places; p += kSummed) {
+            for (int64_t p = 0; p < g_.grid.positions; p += kSummed) {
                 Vec<C> sum[N][K] = {};
-                const int64_t last = std::min(g_.grid.places, p + kSummed);
+                const int64_t last = std::min(g_.grid.positions, p + kSummed);
                 for (int64_t q = p; q < last; ++q) terms(q * channels_ + c, c, count, sum);
                 for (int i = 0; i < N; ++i)
                     for (int k = 0; k < K; ++k)
@@ -111,12 +111,12 @@ class Channels {
         });
     }
 
-    // A sum over a group in float64, of what `term` makes of each element: where the sums above
+    // A sum over a group in float64, of `term` of each element: where the sums above
     // have left the range of float32.
     template <class Term>
     double wide_sum(const T* x, int64_t begin, int64_t end, const Term& term) const {
         double total = 0;
-        for (int64_t p = 0; p < g_.grid.places; ++p)
+        for (int64_t p = 0; p < g_.grid.positions; ++p)
             for (int64_t c = begin; c < end; c += W) {
                 const int count = int(std::min<int64_t>(W, end - c));
                 Vec<C> v[1];
@@ -129,7 +129,7 @@ class Channels {
     void statistics(const T* x) {
         constexpr bool kShort = std::is_same_v<C, float>;
         const int64_t size = channels_ / g_.groups;
-        const double n = double(size * g_.grid.places);
+        const double n = double(size * g_.grid.positions);
         double* sums = sums_.get();
         add_up<1>([&](int64_t at, int64_t, int count, auto& sum) UNSUP_INLINE_LAMBDA {
             constexpr int K = sizeof(sum[0]) / sizeof(Vec<C>);
@@ -151,9 +151,9 @@ class Channels {
             take<T, K>(x + at, count, v);
 #pragma GCC unroll 4
             for (int k = 0; k < K; ++k) {
-                const Vec<C> apart = v[k] - load<C, W>(mean_ + c + k * W);
-                sum[0][k] += apart;
-                sum[1][k] += apart * apart;
+                const Vec<C> centered = v[k] - load<C, W>(mean_ + c + k * W);
+                sum[0][k] += centered;
+                sum[1][k] += centered * centered;
             }
         });
         const double* squares = sums + width_;
@@ -199,7 +199,7 @@ class Channels {
                 along[k] = load<C, W>(along_ + c + k * W);
                 offset[k] = load<C, W>(offset_ + c + k * W);
             }
-            for (int64_t p = 0; p < g_.grid.places; ++p) {
+            for (int64_t p = 0; p < g_.grid.positions; ++p) {
                 Vec<C> v[K];
                 take<T, K>(x + p * channels_ + c, count, v);
 #pragma GCC unroll 4
@@ -212,7 +212,7 @@ class Channels {
         });
     }
 
-    // u and dv of K vectors at a place.
+    // u and dv of K vectors at a position.
     template <bool Silu, int K>
     UNSUP_INLINE_MEMBER void retrace(const T* x, const T* of_out, int64_t c, int count,
                                      Vec<C> (&u)[K], Vec<C> (&dv)[K]) const {
@@ -235,7 +235,7 @@ class Channels {
     template <bool Silu>
     void gradient(int64_t b, const T* x, const T* of_out, T* of_x) {
         const int64_t size = channels_ / g_.groups;
-        const double n = double(size * g_.grid.places);
+        const double n = double(size * g_.grid.positions);
         add_up<2>([&](int64_t at, int64_t c, int count, auto& sum) UNSUP_INLINE_LAMBDA {
             constexpr int K = sizeof(sum[0]) / sizeof(Vec<C>);
             Vec<C> u[K], dv[K];
@@ -273,7 +273,7 @@ class Channels {
                     tilted[k][l] = C(sums_[size_t(width_ + c + k * W + l)]);
                 }
             }
-            for (int64_t p = 0; p < g_.grid.places; ++p) {
+            for (int64_t p = 0; p < g_.grid.positions; ++p) {
                 const int64_t at = p * channels_ + c;
                 Vec<C> u[K], dv[K];
                 retrace<Silu, K>(x + at, of_out + at, c, count, u, dv);

@@ -6,7 +6,7 @@
 #include "totals-inl.h"
 #include "assign-inl.h"
 #include "exact-inl.h"
-#include "places-inl.h"
+#include "projections-inl.h"
 #include "codes-inl.h"
 #include "prune-inl.h"
 #include "csr-inl.h"

@@ -19,7 +19,7 @@ struct Map {
     std::atomic<uintptr_t> begin{0}, end{0};  // both 0 where the entry is free
     std::atomic<bool> lost{false};            // pages have been replaced
     std::string path;
-    int file = -1;  // -1 where the size cannot be told
+    int file = -1;  // -1 where the size is unknown
     off_t size = 0;
     int64_t number = 0;
     Map* after = nullptr;
@@ -32,7 +32,7 @@ std::mutex mutex;  // of all but what the handler reads
 struct sigaction before;
 const auto page_bytes = uintptr_t(sysconf(_SC_PAGESIZE));
 
-// Puts zeros in place of all pages from the one that cannot be read to the end of the map.
+// Replaces with zeros all pages from the one that cannot be read to the end of the map.
 bool replace_pages(uintptr_t address) {
     for (Map* map = maps; map != nullptr; map = map->after) {
         if (!map->holds(address)) continue;

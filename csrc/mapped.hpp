@@ -1,6 +1,6 @@
 // Files mapped into memory, which others may shorten while they are read. A page beyond the new end
 // cannot be read any more (SIGBUS). In a watched map it is replaced by zeros, so that the reader
-// goes on to a place where it can report that the file has shrunk.
+// goes on until it can report that the file has shrunk.
 #pragma once
 
 #include <cstddef>

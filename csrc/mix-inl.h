@@ -6,7 +6,7 @@ namespace {
 constexpr int kSources = 9, kOuts = 3;
 constexpr int kDrawn = kSources, kClipped = kSources + 1;  // columns of what is no tensor
 constexpr int64_t kTileElements = 2048, kUnitElements = 4 * kTileElements;
-constexpr int64_t kLeastPlaces = 16;
+constexpr int64_t kLeastPositions = 16;
 constexpr int64_t kStreamBytes = int64_t(4) << 20;
 
 // Row o: what output o takes of each source, of the drawn noise and of the clipped sum. The row
@@ -32,7 +32,7 @@ struct Mix {
 // What is too large for the caches and not read is stored past them.
 template <class T, class U>
 void stream_outs(Mix<T, U>& m) {
-    const int64_t size = m.grid.samples * m.grid.channels * m.grid.places * int64_t(sizeof(U));
+    const int64_t size = m.grid.samples * m.grid.channels * m.grid.positions * int64_t(sizeof(U));
     for (int o = 0; o < m.n_outs; ++o) {
         m.stream[o] = size >= kStreamBytes;
         for (int s = 0; s < m.n_sources; ++s)
@@ -159,7 +159,7 @@ void mix_run(const Runs<T, U>& runs, int outs, bool clipped, const MixWeights<Co
     mix_run<T, U, 1, false>(runs, w, count);
 }
 
-// Places [begin, end) of a sample: from its own format to the other one, packed, or back.
+// Positions [begin, end) of a sample: from its own format to the other one, packed, or back.
 template <class T>
 void gather(const T* sample, bool last, const Grid& g, int64_t begin, int64_t end, T* packed) {
     const int64_t n = end - begin;
@@ -168,7 +168,7 @@ void gather(const T* sample, bool last, const Grid& g, int64_t begin, int64_t en
             if (last)
                 packed[c * n + p] = sample[(begin + p) * g.channels + c];
             else
-                packed[p * g.channels + c] = sample[c * g.places + begin + p];
+                packed[p * g.channels + c] = sample[c * g.positions + begin + p];
 }
 template <class T>
 void scatter(const T* packed, bool last, const Grid& g, int64_t begin, int64_t end, T* sample) {
@@ -178,14 +178,14 @@ void scatter(const T* packed, bool last, const Grid& g, int64_t begin, int64_t e
             if (last)
                 sample[(begin + p) * g.channels + c] = packed[c * n + p];
             else
-                sample[c * g.places + begin + p] = packed[p * g.channels + c];
+                sample[c * g.positions + begin + p] = packed[p * g.channels + c];
 }
 
-// How the elements of a sample are taken: one after another, or place by place, all channels of
+// How the elements of a sample are taken: one after another, or by position, all channels of
 // each, where tensors or noise in row-major order meet tensors with the channels last.
 struct Walk {
-    bool last, by_place;
-    int64_t items, width;       // of a sample: elements, or places of `width` channels
+    bool last, by_position;
+    int64_t items, width;       // of a sample: elements, or positions of `width` channels
     int64_t tile, unit, parts;  // items of a tile and of a unit, units of a sample
     int64_t together, units;    // samples of a unit, units of all
 
@@ -193,12 +193,12 @@ struct Walk {
     explicit Walk(const Mix<T, U>& m) {
         const Grid& g = m.grid;
         last = m.out[0].last;
-        by_place = last && m.draw.seeds != nullptr;
-        for (int s = 0; s < m.n_sources; ++s) by_place = by_place || m.source[s].last != last;
-        for (int o = 0; o < m.n_outs; ++o) by_place = by_place || m.out[o].last != last;
-        width = by_place ? g.channels : 1;
-        items = by_place ? g.places : g.channels * g.places;
-        tile = std::max(by_place ? kLeastPlaces : 1, kTileElements / width);
+        by_position = last && m.draw.seeds != nullptr;
+        for (int s = 0; s < m.n_sources; ++s) by_position = by_position || m.source[s].last != last;
+        for (int o = 0; o < m.n_outs; ++o) by_position = by_position || m.out[o].last != last;
+        width = by_position ? g.channels : 1;
+        items = by_position ? g.positions : g.channels * g.positions;
+        tile = std::max(by_position ? kLeastPositions : 1, kTileElements / width);
         unit = tile * (kUnitElements / kTileElements);
         parts = std::max<int64_t>(1, (items + unit - 1) / unit);
         together = parts > 1 ? 1 : std::max<int64_t>(1, unit / std::max<int64_t>(1, items));
@@ -224,17 +224,18 @@ struct MixRoom {
 };
 
 template <class T, class U>
-void mix_places(const Mix<T, U>& m, const Walk& walk, const MixWeights<Compute<T>>& w,
-                const Philox* philox, MixRoom<T, U>& room, int64_t b, int64_t begin, int64_t end) {
+void mix_positions(const Mix<T, U>& m, const Walk& walk, const MixWeights<Compute<T>>& w,
+                   const Philox* philox, MixRoom<T, U>& room, int64_t b, int64_t begin,
+                   int64_t end) {
     const Grid& g = m.grid;
-    const int64_t n = end - begin, first = m.draw.each ? 0 : b * g.channels * g.places;
+    const int64_t n = end - begin, first = m.draw.each ? 0 : b * g.channels * g.positions;
     const int64_t runs_n = walk.last ? 1 : g.channels, count = walk.last ? n * g.channels : n;
     for (int s = 0; s < m.n_sources; ++s)
         if (room.source[s])
             gather((const T*)m.source[s].data + b * m.source[s].step, m.source[s].last, g, begin,
                    end, room.source[s].get());
     for (int64_t c = 0; c < runs_n; ++c) {
-        const int64_t at = walk.last ? begin * g.channels : c * g.places + begin;
+        const int64_t at = walk.last ? begin * g.channels : c * g.positions + begin;
         Runs<T, U> runs{};
         runs.n_sources = m.n_sources;
         runs.hidden = m.hidden;
@@ -253,10 +254,11 @@ void mix_places(const Mix<T, U>& m, const Walk& walk, const MixWeights<Compute<T
             const uint64_t index = uint64_t(first + begin);
             if (walk.last)
                 for (int64_t j = 0; j < g.channels; ++j)
-                    normals_apart<Compute<T>>(*philox, index + uint64_t(j * g.places), n,
-                                              g.channels, room.drawn.get() + j);
+                    normals_strided<Compute<T>>(*philox, index + uint64_t(j * g.positions), n,
+                                                g.channels, room.drawn.get() + j);
             else
-                normals<Compute<T>>(*philox, index + uint64_t(c * g.places), n, room.drawn.get());
+                normals<Compute<T>>(*philox, index + uint64_t(c * g.positions), n,
+                                    room.drawn.get());
         }
         mix_run(runs, m.n_outs, m.clipped, w, count);
     }
@@ -269,7 +271,7 @@ void mix_places(const Mix<T, U>& m, const Walk& walk, const MixWeights<Compute<T
 template <class T, class U>
 void mix_elements(const Mix<T, U>& m, const MixWeights<Compute<T>>& w, const Philox* philox,
                   MixRoom<T, U>& room, int64_t b, int64_t begin, int64_t end) {
-    const int64_t first = m.draw.each ? 0 : b * m.grid.channels * m.grid.places;
+    const int64_t first = m.draw.each ? 0 : b * m.grid.channels * m.grid.positions;
     Runs<T, U> runs{};
     runs.n_sources = m.n_sources;
     runs.hidden = m.hidden;
@@ -295,8 +297,8 @@ void mix_part(const Mix<T, U>& m, const Walk& walk, const MixWeights<Compute<T>>
     const Philox philox(drawn ? m.draw.seeds[m.draw.each ? b : 0] : 0, m.draw.stream);
     for (int64_t i = begin; i < end; i += walk.tile) {
         const int64_t past = std::min(end, i + walk.tile);
-        if (walk.by_place)
-            mix_places(m, walk, w, drawn ? &philox : nullptr, room, b, i, past);
+        if (walk.by_position)
+            mix_positions(m, walk, w, drawn ? &philox : nullptr, room, b, i, past);
         else
             mix_elements(m, w, drawn ? &philox : nullptr, room, b, i, past);
     }
@@ -305,7 +307,7 @@ void mix_part(const Mix<T, U>& m, const Walk& walk, const MixWeights<Compute<T>>
 // weights_of(b, w) fills the weights of sample b.
 template <class T, class U, class WeightsOf>
 void mix(const Mix<T, U>& m, const Run& run, const WeightsOf& weights_of) {
-    if (m.grid.samples * m.grid.channels * m.grid.places == 0) return;
+    if (m.grid.samples * m.grid.channels * m.grid.positions == 0) return;
     const Walk walk(m);
     const int threads = int(std::max<int64_t>(1, std::min<int64_t>(run.threads, walk.units)));
     std::vector<MixRoom<T, U>> rooms;

@@ -8,8 +8,8 @@ UNSUP_INLINE void store_bfloat16(uint16_t* out, Vec<float> x) {
     constexpr int N = lanes<float>;
     using Bits = vec<uint32_t, N>;
     const Bits bits = (Bits)x, even = bits >> 16 & 1u;
-    const Bits found = Bits(x != x) ? bits >> 16 | 0x40u : (bits + 0x7fffu + even) >> 16;
-    store<uint16_t, N>(out, __builtin_convertvector(found, vec<uint16_t, N>));
+    const Bits bits_out = Bits(x != x) ? bits >> 16 | 0x40u : (bits + 0x7fffu + even) >> 16;
+    store<uint16_t, N>(out, __builtin_convertvector(bits_out, vec<uint16_t, N>));
 }
 
 #if defined(__x86_64__) && UNSUP_VECTOR_BYTES == 64
@@ -33,9 +33,9 @@ UNSUP_INLINE void store_float16(uint16_t* out, Vec<float> x) {
     const Bits normal = (size + 0xfffu + even - 112u * hidden) >> 13;
     const Bits large = Bits(size > infinity) ? size >> 13 | 0x7e00u : Bits{} + 0x7c00u;
     const Bits finite = size < 113u * hidden ? small : normal;
-    const Bits found = (size < 143u * hidden - 0x1000u ? finite : large) & 0x7fffu;
+    const Bits bits_out = (size < 143u * hidden - 0x1000u ? finite : large) & 0x7fffu;
     const Bits sign = (Bits)x >> 16 & 0x8000u;
-    store<uint16_t, N>(out, __builtin_convertvector(found | sign, vec<uint16_t, N>));
+    store<uint16_t, N>(out, __builtin_convertvector(bits_out | sign, vec<uint16_t, N>));
 }
 #endif
 

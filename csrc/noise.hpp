@@ -1,4 +1,4 @@
-// noise: samples at given times of the forward process, and the targets of training.
+// noise: samples at times of the forward process, and the targets of training.
 //
 //   out_b = signal_b x0_b + sigma_b eps_b
 //   target_b: eps_b, signal_b eps_b - sigma_b x0_b, or eps_b - x0_b

@@ -1,13 +1,13 @@
 // Standard normals of Philox's words, by Box & Muller (1958); to be included by what draws noise.
 //
 //   normals<T>(philox, first, count, out)     out [count]: numbers first ... first + count - 1
-//   normals_apart<T>(philox, first, count, stride, out)   the same, `stride` apart; so a tile
-//       [places][C] of a sample in channels-last is, for each channel c,
-//       normals_apart<T>(philox, (n C + c) P + place, places, C, tile + c)
+//   normals_strided<T>(philox, first, count, stride, out)   the same at steps of `stride`; so a
+//       tile [positions][C] of a sample in channels-last is, for each channel c,
+//       normals_strided<T>(philox, (n C + c) P + position, positions, C, tile + c)
 //
 // T is float or double; numbers drawn in multiples of kNormals<T> from such a multiple on waste
-// none. Philox{seed, stream} is made once a seed; a number depends on the seed, the stream and its
-// own index, in the same way for every `first` and `count`.
+// none. Philox{seed, stream} is set up once a seed; a number depends on the seed, the stream and
+// its own index, the same for every `first` and `count`.
 //
 // Number i of float is number i % 4 of group i / 4 with words w: u1 = (w0 + 1/2) / 2^32 and
 // u2 = (w1 + 1/2) / 2^32 make numbers 0 and 1, w2 and w3 numbers 2 and 3; of double it is number i
@@ -40,7 +40,7 @@ struct NormalConstants<double> {
     static constexpr double lost = 3.8981718325193755e-17;
 };
 
-constexpr int kNormalVectors = 4;  // words of so many vectors are found together: each waits long
+constexpr int kNormalVectors = 4;      // vectors of words computed together: each waits long
 constexpr int64_t kNormalSpan = 2048;  // numbers drawn at a time where they are not drawn in place
 template <class T>
 constexpr int kNormals = 2 * kNormalVectors * lanes<T>;  // numbers of a block
@@ -174,7 +174,7 @@ UNSUP_INLINE void normal_block(const Philox& p, uint64_t group, T* out) {
     }
 }
 
-// Not inlined, so that its products are fused in the same way wherever it is called from.
+// Not inlined, so that its products are fused the same wherever it is called from.
 template <class T>
 __attribute__((noinline)) void normals(const Philox& p, uint64_t first, int64_t count, T* out) {
     constexpr uint64_t B = kNormals<T>, groups = kNormalVectors * lanes<double>;
@@ -196,7 +196,7 @@ __attribute__((noinline)) void normals(const Philox& p, uint64_t first, int64_t 
 }
 
 template <class T>
-void normals_apart(const Philox& p, uint64_t first, int64_t count, int64_t stride, T* out) {
+void normals_strided(const Philox& p, uint64_t first, int64_t count, int64_t stride, T* out) {
     if (stride == 1) return normals<T>(p, first, count, out);
     T room[kNormalSpan];
     for (int64_t i = 0; i < count; i += kNormalSpan) {

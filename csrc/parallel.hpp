@@ -1,4 +1,4 @@
-// What every parallel operation is told: how many threads to run and when to give up.
+// Options of every parallel operation: how many threads to run and when to stop.
 #pragma once
 
 #include <algorithm>

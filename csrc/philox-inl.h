@@ -6,7 +6,7 @@
 //           (k0, k1) <- (k0 + W0, k1 + W1)
 //
 // A counter is (low, high of the group's number, low, high of the stream's), a key (low, high of
-// the seed). The upper half of a lane is not kept clean: a product reads the lower halves alone.
+// the seed). The upper half of a lane is not cleared: a product reads the lower halves alone.
 namespace unsup {
 namespace UNSUP_ISA {
 namespace {

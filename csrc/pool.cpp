@@ -125,9 +125,9 @@ class Pool {
     }
 
     void remove(Job& job) {
-        Job** place = &first_;
-        while (*place != &job) place = &(*place)->after;
-        *place = job.after;
+        Job** link = &first_;
+        while (*link != &job) link = &(*link)->after;
+        *link = job.after;
     }
 
     // Joins the first job of the queue; null if there is none.

@@ -5,7 +5,7 @@ namespace {
 
 // A centroid that the projected columns do not rule out for a row of the block.
 struct Survivor {
-    int32_t row, place;
+    int32_t row, slot;
 };
 
 // A product or sum of few lengths in T times this is rounded to the safe side.
@@ -29,11 +29,11 @@ struct PruneSpace {
     std::vector<Candidate> close;       // candidates within rounding of the nearest
     int64_t tightened = 0, scored = 0, survived = 0;
     // Of each row of the block:
-    int32_t own[kBlockRows];    // its centroid
-    double known[kBlockRows];   // squared distance to that
-    int32_t place[kBlockRows];  // where that stands
-    T limit[kBlockRows];        // projected scores below this rule out
-    T square[kBlockRows];       // |y|^2 less the errors that do not depend on the score
+    int32_t own[kBlockRows];   // its centroid
+    double known[kBlockRows];  // squared distance to that
+    int32_t slot[kBlockRows];  // of its centroid
+    T limit[kBlockRows];       // projected scores below this rule out
+    T square[kBlockRows];      // |y|^2 less the errors that do not depend on the score
     T slack[kBlockRows];
 };
 
@@ -45,7 +45,7 @@ UNSUP_INLINE bool any(Index<T> mask) {
     return all != 0;
 }
 
-// Y: Places or Codes, the projected centroids.
+// Y: Projections or Codes of the centroids.
 template <class T, class Y>
 struct Pruner {
     static constexpr double u = double(std::numeric_limits<T>::epsilon()) / 2;
@@ -58,9 +58,9 @@ struct Pruner {
     const AssignIn<T>& in;
     const Bounds<T>& b;
     const Centroids<T>& c;  // all columns
-    const Y& y;             // projected, by place
-    const int32_t* place;   // [K]: where each centroid stands
-    const T* way;           // [K] by place: how far each has moved, rounded up
+    const Y& y;             // projected, by slot
+    const int32_t* slot;    // [K]: of each centroid
+    const T* displacement;  // [K] by slot: how far each centroid has moved, rounded up
     const T* moved;         // [B]: b.moved rounded up
     int64_t bounds;
     bool fresh;  // no bounds are known
@@ -68,7 +68,7 @@ struct Pruner {
     // Largest difference between a computed and a true difference of two squared distances
     // (error_bound of kernels.assign) for a row of length `x`.
     double rounding(double x) const {
-        return 4 * double(c.d + 4) * u * (x * *b.reach + *b.reach * *b.reach);
+        return 4 * double(c.d + 4) * u * (x * *b.max_norm + *b.max_norm * *b.max_norm);
     }
 
     // The error of a squared distance as squared_gap computes it, relative to it.
@@ -81,16 +81,16 @@ struct Pruner {
         return T(std::sqrt(squared * (1 + blur()) + rounding(length(i)))) * kUp<T>;
     }
 
-    // A lower bound of a distance, as kept for bound q; no number, which protects from nothing,
-    // where it overflows: infinity would outlive all ways of the centroids.
-    UNSUP_INLINE_MEMBER Vec<T> kept(Vec<T> distance, Vec<T> way_of) const {
+    // A lower bound of a distance, as stored for bound q; NaN, which protects from nothing, where
+    // it overflows: infinity would outlast all displacements of the centroids.
+    UNSUP_INLINE_MEMBER Vec<T> stored(Vec<T> distance, Vec<T> moved_by) const {
         const Vec<T> up = Vec<T>{} + kUp<T>, down = Vec<T>{} + kDown<T>;
-        const Vec<T> found = distance * (distance > 0 ? down : up) + way_of;
+        const Vec<T> bound = distance * (distance > 0 ? down : up) + moved_by;
         const Vec<T> none = Vec<T>{} + std::numeric_limits<T>::quiet_NaN();
-        return found < kInfinity ? found * (found > 0 ? down : up) : none;
+        return bound < kInfinity ? bound * (bound > 0 ? down : up) : none;
     }
-    T kept(double distance, int64_t q) const {
-        return kept(Vec<T>{} + T(distance), Vec<T>{} + moved[q])[0];
+    T stored(double distance, int64_t q) const {
+        return stored(Vec<T>{} + T(distance), Vec<T>{} + moved[q])[0];
     }
 
     // Row i less the shift, times the scale of the centroids. Row `next` is fetched into cache.
@@ -144,10 +144,10 @@ struct Pruner {
         }
     }
 
-    // Labels rows [i0, i1), at most a block: found(row, label) where the label is new.
-    template <class Found>
+    // Labels rows [i0, i1), at most a block: calls on_change(row, label) where the label is new.
+    template <class OnChange>
     void label_block(int64_t i0, int64_t i1, const int32_t* labels, PruneSpace<T>& space,
-                     const Found& found) const {
+                     const OnChange& on_change) const {
         const int rows = int(i1 - i0);
         if (fresh) guess(i0, rows, space);
         space.touched.clear();
@@ -156,7 +156,7 @@ struct Pruner {
             const int64_t i = i0 + r;
             if (!fresh) {
                 space.own[r] = labels[i];
-                const T moved_by = way[place[labels[i]]];
+                const T moved_by = displacement[slot[labels[i]]];
                 if (moved_by > 0) {
                     b.upper[i] = (b.upper[i] + moved_by) * kUp<T>;
                     b.tight[i] = 0;
@@ -178,11 +178,11 @@ struct Pruner {
         space.survivors.clear();
         for (int64_t q = 0; q < bounds; ++q)
             if (space.count[size_t(q)] > 0) sift(i0, q, space);
-        settle_block(i0, rows, labels, space, found);
+        settle_block(i0, rows, labels, space, on_change);
     }
 
-    // Own centroids to start from: those of the highest projected scores. The highest score of each
-    // bound stands in its place for now.
+    // Own centroids to start from: those of the highest projected scores. The lower bounds hold
+    // the highest score of each bound for now.
     void guess(int64_t i0, int rows, PruneSpace<T>& space) const {
         std::fill(b.lower + i0 * b.width, b.lower + (i0 + rows) * b.width, -kInfinity);
         for (int r0 = 0; r0 < rows; r0 += M) {
@@ -198,8 +198,8 @@ struct Pruner {
                 T group[M];
                 greatest<T, M, V>(score, group);
                 for (int m = 0; m < M; ++m) {
-                    T& kept = b.lower[row[m] * b.width + g / b.span];
-                    kept = std::max(kept, group[m]);
+                    T& bound = b.lower[row[m] * b.width + g / b.span];
+                    bound = std::max(bound, group[m]);
                     for (int v = 0; v < V; ++v) {
                         const auto better = score[m][v] > most[m][v];
                         most[m][v] = better ? score[m][v] : most[m][v];
@@ -221,8 +221,8 @@ struct Pruner {
         }
     }
 
-    // Computes the distance of row i to its own centroid, and enters it; fetches row `next` on the
-    // way.
+    // Computes the distance of row i to its own centroid, and enters it; fetches row `next`
+    // meanwhile.
     void tighten(int64_t i, int64_t next, int r, PruneSpace<T>& space) const {
         ++space.tightened;
         T* row = space.row.get();
@@ -236,7 +236,7 @@ struct Pruner {
 
     // Enters row i in the lists of the bounds that do not protect it.
     void enter(int64_t i, int r, PruneSpace<T>& space) const {
-        space.place[r] = place[space.own[r]];
+        space.slot[r] = slot[space.own[r]];
         const double square = b.squares[i], slack = b.slack[i] + y.slack;
         const double distance = double(b.upper[i]) + slack,
                      farthest = std::sqrt(square) + y.longest;
@@ -255,10 +255,10 @@ struct Pruner {
             list_active(b.lower + i * b.width, b.upper[i] * kUp<T>, r, space);
     }
 
-    // Makes bounds of the scores that `guess` left, and enters row r in the lists of those that
-    // must be scored again: the own centroid's, and those with survivors.
+    // Computes bounds from the scores that `guess` left, and enters row r in the lists of those
+    // that must be scored again: the own centroid's, and those with survivors.
     void list_guessed(T* lower, int r, PruneSpace<T>& space) const {
-        const int64_t own = space.place[r] / (kNear * b.span);
+        const int64_t own = space.slot[r] / (kNear * b.span);
         for (int64_t q = 0; q < bounds; ++q)
             if (q == own || !(lower[q] < space.limit[r]))
                 space.active[size_t(q * kBlockRows + space.count[size_t(q)]++)] = uint8_t(r);
@@ -268,16 +268,16 @@ struct Pruner {
                         bound_of(load<T, W>(lower + q), square, slack, load<T, W>(moved + q)));
     }
 
-    // Lower bounds of distances, as kept, from the highest scores.
+    // Lower bounds of distances, as stored, from the highest scores.
     UNSUP_INLINE_MEMBER Vec<T> bound_of(Vec<T> score, Vec<T> square, Vec<T> slack,
-                                        Vec<T> way_of) const {
+                                        Vec<T> moved_by) const {
         const T relative = T(4 * double(y.columns + 12) * u);
         const Vec<T> twice = 2 * score,
                      squared = square - twice - relative * (twice > 0 ? twice : -twice);
         Vec<T> root = squared > 0 ? squared : Vec<T>{};
         for (int l = 0; l < W; ++l) root[l] = std::sqrt(root[l]);
-        const Vec<T> found = kept(root * kDown<T> - slack, way_of);
-        return score == -kInfinity ? Vec<T>{} + kInfinity : found;
+        const Vec<T> bound = stored(root * kDown<T> - slack, moved_by);
+        return score == -kInfinity ? Vec<T>{} + kInfinity : bound;
     }
 
     // Renews bound q for the rows that are active in it, from their scores in the projected
@@ -295,7 +295,7 @@ struct Pruner {
                 for (int m = 0; m < M; ++m) {
                     const int32_t r = active[std::min(a + m, count - 1)];
                     row[m] = i0 + r;
-                    own[m] = space.place[r] - int32_t(g * kNear);
+                    own[m] = space.slot[r] - int32_t(g * kNear);
                 }
                 Vec<T> score[M][V];
                 y.template score<M>(row, g, score);
@@ -344,7 +344,7 @@ struct Pruner {
         T most = -kInfinity, lane[kNear];
         __builtin_memcpy(lane, score, sizeof lane);
         for (int l = 0; l < kNear && first + l < in.k; ++l) {
-            if (first + l == space.place[r]) continue;
+            if (first + l == space.slot[r]) continue;
             if (lane[l] < space.limit[r])
                 most = std::max(most, lane[l]);
             else
@@ -354,9 +354,9 @@ struct Pruner {
     }
 
     // Settles the rows that have survivors. These come by group and are wanted by row.
-    template <class Found>
+    template <class OnChange>
     void settle_block(int64_t i0, int rows, const int32_t* labels, PruneSpace<T>& space,
-                      const Found& found) const {
+                      const OnChange& on_change) const {
         const auto& all = space.survivors;
         space.survived += int64_t(all.size());
         int32_t end[kBlockRows + 1] = {}, next[kBlockRows];
@@ -372,14 +372,14 @@ struct Pruner {
                 take(i, i, space.row.get());
                 if (space.known[r] == kUnknown)
                     space.known[r] = squared_distance(space.row.get(), k);
-                space.candidates.assign(1, {k, space.place[r], space.known[r]});
+                space.candidates.assign(1, {k, space.slot[r], space.known[r]});
                 for (int32_t s = end[r]; s < end[r + 1]; ++s) {
-                    const int32_t at = space.sorted[size_t(s)].place;
+                    const int32_t at = space.sorted[size_t(s)].slot;
                     space.candidates.push_back({b.cluster[at], at, 0});
                 }
                 k = settle(i, b.lower + i * b.width, space);
             }
-            if (k != labels[i]) found(i, k);
+            if (k != labels[i]) on_change(i, k);
         }
     }
 
@@ -408,10 +408,10 @@ struct Pruner {
         if (winner.k != all[0].k) b.upper[i] = upper(i, winner.squared);
         for (const Candidate& other : all) {
             if (other.k == winner.k) continue;
-            const int64_t q = other.place / (kNear * b.span);
+            const int64_t q = other.slot / (kNear * b.span);
             const double least = other.squared * (1 - blur()) - 2 * lost();
-            const T found = kept(std::sqrt(std::max(least, 0.0)), q);
-            if (!(found >= lower[q])) lower[q] = found;
+            const T bound = stored(std::sqrt(std::max(least, 0.0)), q);
+            if (!(bound >= lower[q])) lower[q] = bound;
         }
         return winner.k;
     }
@@ -434,11 +434,11 @@ struct Pruner {
     }
 };
 
-// How far each centroid has moved less the shift, times the scale of the rows, by place, rounded
+// How far each centroid has moved less the shift, times the scale of the rows, by slot, rounded
 // up.
 template <class T>
-void ways(const AssignIn<T>& in, const Bounds<T>& b, const T* shift, T* way, int64_t begin,
-          int64_t end) {
+void displacements(const AssignIn<T>& in, const Bounds<T>& b, const T* shift, T* displacement,
+                   int64_t begin, int64_t end) {
     constexpr int N = kDoubles;
     const double scale = double(b.scale);
     for (int64_t at = begin; at < end; ++at) {
@@ -459,7 +459,7 @@ void ways(const AssignIn<T>& in, const Bounds<T>& b, const T* shift, T* way, int
                 (double(T(now[j] - shift[j])) - double(T(then[j] - shift[j]))) * scale;
             squared += gap * gap;
         }
-        way[at] = T(std::sqrt(squared) * (1 + 1e-6)) * kUp<T>;
+        displacement[at] = T(std::sqrt(squared) * (1 + 1e-6)) * kUp<T>;
     }
 }
 
@@ -470,31 +470,32 @@ void prune_with(const AssignIn<T>& in, Bounds<T>& b, int32_t* labels, int64_t* n
     const Y y(b, c, run.threads);
     double most = 0;
     for (int64_t k = 0; k < in.k; ++k) most = std::max(most, -2 * double(c.half_norm[k]));
-    const double reach = std::sqrt(most) / double(c.scale) * (1 + 1e-6) * double(b.scale);
+    const double max_norm = std::sqrt(most) / double(c.scale) * (1 + 1e-6) * double(b.scale);
     const int64_t bounds = (y.groups + b.span - 1) / b.span;
-    const Buffer<T> way = buffer<T>(in.k, T(0)), moved = buffer<T>(b.width, T(0));
-    std::vector<int32_t> place(size_t(in.k));
-    for (int64_t at = 0; at < in.k; ++at) place[size_t(b.cluster[at])] = int32_t(at);
+    const Buffer<T> displacement = buffer<T>(in.k, T(0)), moved = buffer<T>(b.width, T(0));
+    std::vector<int32_t> slot(size_t(in.k));
+    for (int64_t at = 0; at < in.k; ++at) slot[size_t(b.cluster[at])] = int32_t(at);
     const bool fresh = b.before == nullptr;
     if (!fresh)
         in_parts(run.threads, in.k, (int64_t(1) << 15) / in.d + 1, [&](int64_t begin, int64_t end) {
-            ways<T>(in, b, c.shift.get(), way.get(), begin, end);
+            displacements<T>(in, b, c.shift.get(), displacement.get(), begin, end);
         });
     for (int64_t at = 0; at < in.k; at += kNear * b.span) {
         const int64_t end = std::min(in.k, at + kNear * b.span), q = at / (kNear * b.span);
-        // The whole sum is rounded up: it must grow by ways that are less than its last bit.
-        b.moved[q] += double(*std::max_element(way.get() + at, way.get() + end));
+        // The whole sum is rounded up: it must grow by displacements below its last bit.
+        b.moved[q] += double(*std::max_element(displacement.get() + at, displacement.get() + end));
         b.moved[q] *= 1 + 1e-15;
         moved[q] = T(b.moved[q]) * kUp<T>;
     }
-    // Rounding grows with the longest centroid: bounds made with a shorter one no longer hold.
-    const bool farther = fresh || !(reach <= *b.reach);
-    if (farther) *b.reach = 1.5 * reach;
+    // Rounding grows with the longest centroid: bounds computed with a shorter one no longer hold.
+    const bool farther = fresh || !(max_norm <= *b.max_norm);
+    if (farther) *b.max_norm = 1.5 * max_norm;
     if (farther && !fresh) {
         std::fill(b.upper, b.upper + in.n, std::numeric_limits<T>::infinity());
         std::fill(b.tight, b.tight + in.n, uint8_t(0));
     }
-    const Pruner<T, Y> pruner{in, b, c, y, place.data(), way.get(), moved.get(), bounds, fresh};
+    const Pruner<T, Y> pruner{in,          b,      c,    y, slot.data(), displacement.get(),
+                              moved.get(), bounds, fresh};
 
     const int64_t blocks = (in.n + kBlockRows - 1) / kBlockRows;
     const int threads = int(std::max<int64_t>(1, std::min<int64_t>(run.threads, blocks)));
@@ -543,7 +544,7 @@ void prune(const AssignIn<T>& in, Bounds<T>& b, int32_t* labels, int64_t* n_chan
         if (b.codes != nullptr)
             return prune_with<T, Codes<false>>(in, b, labels, n_changed, totals, run);
     }
-    prune_with<T, Places<T>>(in, b, labels, n_changed, totals, run);
+    prune_with<T, Projections<T>>(in, b, labels, n_changed, totals, run);
 }
 
 }  // namespace

@@ -31,14 +31,14 @@ C quantile_of_sizes(C* x, int64_t n, double quantile, int64_t* bins) {
     int first = 0, last = 0;
     for (; before + bins[first] <= low; ++first) before += bins[first];
     for (past = before + bins[last = first]; past <= high;) past += bins[++last];
-    int64_t found = 0;
+    int64_t count = 0;
     for (int64_t i = 0; i < n; ++i) {
         const int bin = bin_of(x[i]);
-        if (bin == first || bin == last) x[found++] = x[i] < 0 ? -x[i] : x[i];
+        if (bin == first || bin == last) x[count++] = x[i] < 0 ? -x[i] : x[i];
     }
     C* const at = x + (low - before);
-    std::nth_element(x, at, x + found);
-    const C below = *at, above = high > low ? *std::min_element(at + 1, x + found) : below;
+    std::nth_element(x, at, x + count);
+    const C below = *at, above = high > low ? *std::min_element(at + 1, x + count) : below;
     const double share = rank - double(low);
     if (share == 0 || below == above) return below;
     return C(double(below) + share * (double(above) - double(below)));

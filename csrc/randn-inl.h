@@ -15,7 +15,7 @@ void narrow(Number number, const float* x, int64_t count, uint16_t* half) {
         for (int64_t i = 0; i < count; i += W) store_float16(half + i, load<float, W>(x + i));
 }
 
-// OUT out: numbers first ... first + count - 1, C apart, in float16 or bfloat16.
+// OUT out: numbers first ... first + count - 1, at steps of C, in float16 or bfloat16.
 void draw(const Randn& r, const Philox& p, uint64_t first, int64_t count, uint16_t* out) {
     float room[kNormalSpan];
     uint16_t half[kNormalSpan];
@@ -28,15 +28,15 @@ void draw(const Randn& r, const Philox& p, uint64_t first, int64_t count, uint16
 }
 template <class T>
 void draw(const Randn& r, const Philox& p, uint64_t first, int64_t count, T* out) {
-    normals_apart<T>(p, first, count, r.channels, out);
+    normals_strided<T>(p, first, count, r.channels, out);
 }
 
 // T is drawn; To is T, or holds the bits of a half type.
 template <class T, class To>
 void randn(const Randn& r, const Run& run) {
-    const int64_t size = r.channels * r.places;
+    const int64_t size = r.channels * r.positions;
     const int64_t span = std::max<int64_t>(kNormals<T>, kRandnChunk / r.channels);
-    const int64_t spans = (r.places + span - 1) / span, chunks = r.samples * spans;
+    const int64_t spans = (r.positions + span - 1) / span, chunks = r.samples * spans;
     const int64_t worth = std::min(chunks, r.samples * size / kRandnShare);
     const int threads = int(std::max<int64_t>(1, std::min<int64_t>(run.threads, worth)));
     Stop stop(run);
@@ -48,14 +48,14 @@ void randn(const Randn& r, const Run& run) {
             const int64_t index = (r.seeded ? 0 : sample * size) + begin;
             To* out = static_cast<To*>(r.out) + sample * size + begin * r.channels;
             for (int64_t j = 0; j < r.channels; ++j)
-                draw(r, p, r.first + uint64_t(index + j * r.places),
-                     std::min(span, r.places - begin), out + j);
+                draw(r, p, r.first + uint64_t(index + j * r.positions),
+                     std::min(span, r.positions - begin), out + j);
         }
     });
 }
 
 void randn(const Randn& r, const Run& run) {
-    if (r.samples == 0 || r.channels == 0 || r.places == 0) return;
+    if (r.samples == 0 || r.channels == 0 || r.positions == 0) return;
     if (r.number == Number::float64)
         randn<double, double>(r, run);
     else if (r.number == Number::float32)

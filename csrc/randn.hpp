@@ -26,14 +26,14 @@ namespace unsup {
 enum class Number { float16, bfloat16, float32, float64 };
 
 struct Randn {
-    // The index of (sample n, channel c, place p) is first + (n C + c) P + p; without n, where each
-    // sample has its own seed.
-    int64_t samples, channels, places;
+    // The index of (sample n, channel c, position p) is first + (n C + c) P + p; without n, where
+    // each sample has its own seed.
+    int64_t samples, channels, positions;
     bool seeded;            // each sample has its own seed
     const uint64_t* seeds;  // IN [samples] if seeded, else [1]
     uint64_t stream, first;
     Number number;
-    void* out;  // OUT [samples, places, channels]
+    void* out;  // OUT [samples, positions, channels]
 };
 
 }  // namespace unsup

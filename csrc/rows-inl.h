@@ -16,7 +16,7 @@ inline int64_t sums_stride(int64_t d) {
 inline int64_t sums_size(int64_t k, int64_t d, int64_t stride) {
     return k * stride + (stride == d ? k : 0);
 }
-inline int64_t weight_place(int64_t i, int64_t k, int64_t d, int64_t stride) {
+inline int64_t weight_offset(int64_t i, int64_t k, int64_t d, int64_t stride) {
     return stride == d ? k * stride + i : i * stride + d;
 }
 

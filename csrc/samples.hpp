@@ -1,4 +1,4 @@
-// Batches of samples as the operations on images see them: B samples of C channels of P places.
+// Batches of samples as the operations on images see them: B samples of C channels of P positions.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,10 @@ struct Float16 {
 
 struct Grid {
     Element element;
-    int64_t samples, channels, places;
+    int64_t samples, channels, positions;
 };
 
-// Where the elements of a tensor lie. Within a sample they are dense: row-major, [C][P], or with
+// Layout of the elements of a tensor. Within a sample they are dense: row-major, [C][P], or with
 // the channels last, [P][C].
 struct Samples {
     void* data;    // null: no such tensor

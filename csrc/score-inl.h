@@ -3,7 +3,7 @@ namespace unsup {
 namespace UNSUP_ISA {
 namespace {
 
-// Sizes in bytes that a core's caches hold beside other things.
+// Sizes in bytes that a core's caches hold along with other things.
 constexpr int64_t kBlockBytes = 192 << 10;  // tiles of a block
 constexpr int64_t kPanelBytes = 256 << 10;  // centroids scored against a block before the next
 constexpr int64_t kDepth = 1024;            // columns multiplied before scores go to memory
@@ -237,12 +237,12 @@ struct Workspace {
 // Writes the labels of a tile's first `rows` points; returns how many are new.
 template <class T>
 UNSUP_INLINE int relabel(const Best<T>& best, int rows, int32_t* labels) {
-    typename index_of<T>::type found[kTile<T>];
-    __builtin_memcpy(found, best.index, sizeof found);
+    typename index_of<T>::type labels_new[kTile<T>];
+    __builtin_memcpy(labels_new, best.index, sizeof labels_new);
     int changed = 0;
     for (int r = 0; r < rows; ++r) {
-        changed += int32_t(found[r]) != labels[r];
-        labels[r] = int32_t(found[r]);
+        changed += int32_t(labels_new[r]) != labels[r];
+        labels[r] = int32_t(labels_new[r]);
     }
     return changed;
 }

@@ -37,9 +37,9 @@ template <class T>
 struct SeedPruner {
     const SeedRounds<T>& s;
     const SeedBounds<T>& bounds;
-    Buffer<T> tiles;  // [N / kTile][leading][kTile]
-    Buffer<T> limit;  // [N]: members with lower scores are out
-    Buffer<T> reach;  // [N]: s
+    Buffer<T> tiles;   // [N / kTile][leading][kTile]
+    Buffer<T> limit;   // [N]: members with lower scores are out
+    Buffer<T> radius;  // [N]: s
 
     static constexpr double u = double(std::numeric_limits<T>::epsilon()) / 2;
     double eta, score_error, distance_error, lost;
@@ -49,7 +49,7 @@ struct SeedPruner {
           bounds(*rounds.bounds),
           tiles(allocate<T>(padded() * bounds.leading)),
           limit(allocate<T>(padded())),
-          reach(allocate<T>(padded())),
+          radius(allocate<T>(padded())),
           eta(std::cbrt(u)),
           score_error(2 * double(bounds.leading + 8) * u),
           distance_error(2 * double(s.d + 8) * u),
@@ -57,7 +57,7 @@ struct SeedPruner {
 
     int64_t padded() const { return (s.n + kSeedBlock - 1) / kSeedBlock * kSeedBlock; }
 
-    // A row's first columns and the length of the rest, `stride` apart.
+    // OUT: a row's first columns and the length of the rest, at steps of `stride`.
     void lead(int64_t i, T* out, int64_t stride) const {
         const T* y = bounds.rows + i * bounds.columns;
         const int64_t last = bounds.leading - 1;
@@ -93,7 +93,7 @@ struct SeedPruner {
     void lower(int64_t i) const {
         if (s.closest[i] == 0) {
             limit[i] = std::numeric_limits<T>::infinity();
-            reach[i] = 0;
+            radius[i] = 0;
             return;
         }
         const double y = square(i);
@@ -101,7 +101,7 @@ struct SeedPruner {
             std::sqrt((double(s.closest[i]) + lost) * (1 + distance_error)) + slack(i, y);
         const double score = (y - (1 + eta) * far * far) / 2 - score_error * (y + far * far);
         limit[i] = score == score ? T(score) : -std::numeric_limits<T>::infinity();
-        reach[i] = T(far * (1 + 2 * u));
+        radius[i] = T(far * (1 + 2 * u));
     }
 
     void set(BoundGroup<T>& group, const int64_t* candidates, int count) const {
@@ -156,7 +156,7 @@ struct SeedPruner {
     }
 
     // |y_x - y_c|^2 in all columns.
-    T apart(const T* x, const T* c) const {
+    T projected_gap(const T* x, const T* c) const {
         constexpr int W = lanes<T>;
         Vec<T> total{};
         for (int64_t j = 0; j < bounds.columns; j += W) {
@@ -170,7 +170,7 @@ struct SeedPruner {
     void refine(int64_t i0, const BoundGroup<T>& group, SeedSurvivors& out) const {
         if (bounds.leading == bounds.columns) return;
         const T error = T(1 + 8 * double(bounds.columns + 8) * u);
-        int kept = 0;
+        int count = 0;
         for (int q = 0; q < out.count; ++q) {
             const int64_t i = i0 + out.row[q];
             int32_t members = out.members[q];
@@ -178,16 +178,16 @@ struct SeedPruner {
                 fetch(bounds.rows + (i0 + out.row[q + 4]) * bounds.columns, bounds.columns);
             for (int32_t left = members; left != 0; left &= left - 1) {
                 const int g = __builtin_ctz(unsigned(left));
-                const T far = reach[i] + group.slack[g];
-                if (apart(bounds.rows + i * bounds.columns, group.rows.get() + g * bounds.columns) >
-                    far * far * error)
+                const T far = radius[i] + group.slack[g];
+                if (projected_gap(bounds.rows + i * bounds.columns,
+                                  group.rows.get() + g * bounds.columns) > far * far * error)
                     members &= ~(1 << g);
             }
-            out.row[kept] = out.row[q];
-            out.members[kept] = members;
-            kept += members != 0;
+            out.row[count] = out.row[q];
+            out.members[count] = members;
+            count += members != 0;
         }
-        out.count = kept;
+        out.count = count;
     }
 };
 

@@ -51,7 +51,7 @@ struct SeedRun {
         return before[blocks];
     }
 
-    // The first row where the cumulated distances, as `potential` left them, reach `draw`.
+    // The first row where the cumulated distances, as `potential` left them, are at least `draw`.
     int64_t find(double draw) {
         const double* reached = std::lower_bound(before.get() + 1, before.get() + blocks, draw);
         const int64_t b = reached - (before.get() + 1), rows = rows_of(b);
@@ -144,27 +144,27 @@ struct SeedRun {
                 const int64_t r = left.row[n];
                 if (n + 1 < left.count) fetch(s.x + (i0 + left.row[n + 1]) * s.d, s.d);
                 int member[kSeedGroup], count = 0;
-                T found[kSeedGroup];
+                T distances[kSeedGroup];
                 for (int32_t bits = left.members[n]; bits != 0; bits &= bits - 1)
                     member[count++] = __builtin_ctz(unsigned(bits));
-                some_distances<T>(s.x + (i0 + r) * s.d, end(), of, member, count, found);
+                some_distances<T>(s.x + (i0 + r) * s.d, end(), of, member, count, distances);
                 pairs += count;
                 for (int m = 0; m < count; ++m) {
-                    if (!(found[m] < closest[r])) continue;
+                    if (!(distances[m] < closest[r])) continue;
                     const int g = member[m];
                     if (!(touched >> g & 1)) std::copy(closest, closest + rows, values[g]);
                     touched |= 1 << g;
-                    values[g][r] = found[m];
+                    values[g][r] = distances[m];
                     better[g][r / 64] |= uint64_t(1) << (r % 64);
                 }
             }
         }
         for (int g = 0; g < of.count; ++g) {
-            const int64_t place = (q * kSeedGroup + g) * blocks + b;
+            const int64_t index = (q * kSeedGroup + g) * blocks + b;
             const bool same =
                 std::all_of(better[g], better[g] + kWords, [](uint64_t word) { return word == 0; });
-            totals[place] = same ? sums[b] : block_sum<T>(values[g], weight_of(b), rows);
-            std::copy(better[g], better[g] + kWords, improved.get() + place * kWords);
+            totals[index] = same ? sums[b] : block_sum<T>(values[g], weight_of(b), rows);
+            std::copy(better[g], better[g] + kWords, improved.get() + index * kWords);
         }
         return pairs;
     }

@@ -11,7 +11,7 @@
 //
 // With rows projected by an orthonormal basis (prune.hpp), a pair is computed only if its bound,
 // less all rounding, is below closest_i; the others cannot change it. So rows, potentials and
-// distances are the same to the bit with and without bounds, and for any number of threads.
+// distances are bitwise the same with and without bounds, and for any number of threads.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@
 
 namespace unsup {
 
-// One round for given candidates, for rows that come in pieces or as CSR.
+// One round with the candidates passed in, for rows that come in pieces or as CSR.
 template <class T>
 struct Seed {
     int64_t n, d, t;

@@ -19,8 +19,8 @@ struct Locks {
     }
 };
 
-// Moves rows between the sums of clusters from several threads. Small sums are kept once a thread
-// and put together by finish(); large ones are shared. Either way the result is the same, since
+// Moves rows between the sums of clusters from several threads. Each thread has its own copy of
+// small sums, merged by finish(); large ones are shared. Both give the same result, since
 // whole numbers are added exactly.
 template <class T>
 class Mover {
@@ -147,7 +147,7 @@ void means(const Means<T>& m, const Totals& totals, const Run& run) {
             for (int64_t j = 0; j < stride; j += N) {
                 const vec<double, N> origin = to_double<T, N>(load<T, N>(&shift[j])),
                                      before = to_double<T, N>(load<T, N>(center + j)),
-                                     apart = before - origin;
+                                     offset = before - origin;
                 vec<double, N> sum;
                 for (int l = 0; l < N; ++l) sum[l] = double(sums[j + l]);
                 sum *= load<double, N>(&unit[j]);
@@ -155,8 +155,8 @@ void means(const Means<T>& m, const Totals& totals, const Run& run) {
                     mean[j + l] = count > 0 ? T(origin[l] + sum[l] / count) : center[j + l];
                 const vec<double, N> gap = to_double<T, N>(load<T, N>(mean + j)) - before;
                 moved += gap * gap;
-                cross += apart * sum;
-                own += apart * apart;
+                cross += offset * sum;
+                own += offset * offset;
             }
             std::copy(mean, mean + m.d, m.means + k * m.d);
             m.moved[k] = unsup::UNSUP_ISA::sum<N>(moved);

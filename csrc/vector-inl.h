@@ -62,11 +62,11 @@ UNSUP_INLINE double sum(vec<double, N> v) {
 // Lanes l of `a` and `b` where (l / half) is even, and those where it is odd.
 template <class T, int Half, int... L>
 UNSUP_INLINE Vec<T> fold(Vec<T> a, Vec<T> b, std::integer_sequence<int, L...>) {
-    constexpr int W = lanes<T>, kept = W / 2;
+    constexpr int W = lanes<T>, half = W / 2;
     const Vec<T> even = __builtin_shufflevector(
-        a, b, (L / kept * W + (L % kept) / Half * 2 * Half + (L % kept) % Half)...);
+        a, b, (L / half * W + (L % half) / Half * 2 * Half + (L % half) % Half)...);
     const Vec<T> odd = __builtin_shufflevector(
-        a, b, (L / kept * W + (L % kept) / Half * 2 * Half + (L % kept) % Half + Half)...);
+        a, b, (L / half * W + (L % half) / Half * 2 * Half + (L % half) % Half + Half)...);
     return even > odd ? even : odd;
 }
 

@@ -26,8 +26,8 @@ UNSUP_INLINE void widen_vector(const uint16_t* x, float* out) {
     // Without a hidden bit the fraction counts units of 2^-24: 2^-14 + fraction - 2^-14.
     const Bits least = Bits{} + 113u * hidden;
     const Bits small = Bits(vec<float, N>(size + 113u * hidden) - vec<float, N>(least));
-    const Bits found = size < hidden ? small : normal;
-    store<uint32_t, N>((uint32_t*)out, found | (half & 0x8000u) << 16);
+    const Bits magnitude = size < hidden ? small : normal;
+    store<uint32_t, N>((uint32_t*)out, magnitude | (half & 0x8000u) << 16);
 }
 #endif
 

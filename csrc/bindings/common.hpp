@@ -38,7 +38,7 @@ inline void refuse_shrunk(const void* rows) {
 }
 
 // Runs an operation without the GIL. `rows` is an address in what it reads: where that is a map of
-// a file that has shrunk, the results are of no use.
+// a file that has shrunk, the results are useless.
 template <class F>
 void run_free(int threads, const F& body, const void* rows = nullptr) {
     require(threads >= 1, "n_threads must be at least 1");

@@ -12,7 +12,7 @@ namespace unsup {
 
 // Takes the GIL. A daemon thread never gets it while the interpreter ends: Python 3.14 lets the
 // thread sleep; earlier versions call pthread_exit, whose unwinding through C++ destructors would
-// abort the process, so the thread is made to sleep here.
+// abort the process, so the thread sleeps here.
 inline void take_gil(PyThreadState* state) {
     try {
         PyEval_RestoreThread(state);

@@ -23,7 +23,7 @@ void bind_dense(py::module_& m) {
            const MaybeIn<T>& unit, const MaybeIn<int32_t>& start, const In<double>& squares,
            const In<double>& slack, const In<int32_t>& cluster, const MaybeIn<T>& projected_centers,
            double centers_slack, const MaybeIn<T>& before, In<T> upper, In<uint8_t> tight,
-           In<T> lower, In<double> moved, In<double> reach, int threads) {
+           In<T> lower, In<double> moved, In<double> max_norm, int threads) {
             const AssignIn<T> in = rows(x, centers, shift);
             int64_t columns = (in.d + 3) / 4 * 4;
             if (codes) {
@@ -43,7 +43,7 @@ void bind_dense(py::module_& m) {
             require(lower.ndim() == 2 && squares.size() == in.n && slack.size() == in.n &&
                         cluster.size() == in.k && upper.size() == in.n && tight.size() == in.n &&
                         lower.shape(0) == in.n && lower.shape(1) == (moved.size() + 15) / 16 * 16 &&
-                        reach.size() == 1 && labels.size() == in.n && span >= 1 &&
+                        max_norm.size() == 1 && labels.size() == in.n && span >= 1 &&
                         moved.size() == ((in.k + 15) / 16 + span - 1) / span,
                     "the bounds do not fit X and centers");
             require_permutation(cluster);
@@ -66,7 +66,7 @@ void bind_dense(py::module_& m) {
                         tight.mutable_data(),
                         lower.mutable_data(),
                         moved.mutable_data(),
-                        reach.mutable_data(),
+                        max_norm.mutable_data(),
                         0,
                         0,
                         0};
@@ -91,7 +91,7 @@ void bind_dense(py::module_& m) {
         py::arg("cluster").noconvert(), py::arg("projected_centers").noconvert(),
         py::arg("centers_slack"), py::arg("before").noconvert(), py::arg("upper").noconvert(),
         py::arg("tight").noconvert(), py::arg("lower").noconvert(), py::arg("moved").noconvert(),
-        py::arg("reach").noconvert(), py::arg("n_threads"));
+        py::arg("max_norm").noconvert(), py::arg("n_threads"));
     m.def(
         "project",
         [](const In<T>& x, const In<T>& directions, const In<T>& shift, T scale, In<T> rows,

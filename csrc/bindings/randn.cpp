@@ -27,7 +27,7 @@ void bind_randn(py::module_& m) {
     m.def(
         "randn",
         [](const In<uint64_t>& seeds, uint64_t stream, uint64_t first, const std::string& dtype,
-           int64_t samples, int64_t channels, int64_t places, py::array out, int threads) {
+           int64_t samples, int64_t channels, int64_t positions, py::array out, int threads) {
             const std::map<std::string, Number> numbers{{"float16", Number::float16},
                                                         {"bfloat16", Number::bfloat16},
                                                         {"float32", Number::float32},
@@ -35,16 +35,16 @@ void bind_randn(py::module_& m) {
             const auto number = numbers.find(dtype);
             require(number != numbers.end(), "dtype: not one of randn's");
             const int64_t bytes = dtype == "float64" ? 8 : dtype == "float32" ? 4 : 2;
-            require(out.itemsize() == bytes && out.size() == samples * channels * places &&
+            require(out.itemsize() == bytes && out.size() == samples * channels * positions &&
                         (out.flags() & py::array::c_style) != 0,
                     "out: wrong size, type or layout");
             require(seeds.size() == 1 || seeds.size() == samples, "seeds: wrong length");
-            const Randn randn{samples, channels, places,         seeds.size() != 1, seeds.data(),
+            const Randn randn{samples, channels, positions,      seeds.size() != 1, seeds.data(),
                               stream,  first,    number->second, out.mutable_data()};
             run_free(threads, [&](const Run& r) { level().randn(randn, r); });
         },
         py::arg("seeds").noconvert(), py::arg("stream"), py::arg("first"), py::arg("dtype"),
-        py::arg("samples"), py::arg("channels"), py::arg("places"), py::arg("out").noconvert(),
+        py::arg("samples"), py::arg("channels"), py::arg("positions"), py::arg("out").noconvert(),
         py::arg("n_threads"));
 }
 

@@ -9,12 +9,12 @@
 namespace unsup {
 namespace {
 
-using Place = std::optional<std::tuple<uintptr_t, int64_t, bool>>;  // address, step, channels last
+using Layout = std::optional<std::tuple<uintptr_t, int64_t, bool>>;  // address, step, channels last
 
-Samples samples(const Place& place, const Grid& g) {
-    if (!place) return {};
-    const auto& [address, step, last] = *place;
-    require(address != 0 || g.samples * g.channels * g.places == 0, "a tensor has no memory");
+Samples samples(const Layout& layout, const Grid& g) {
+    if (!layout) return {};
+    const auto& [address, step, last] = *layout;
+    require(address != 0 || g.samples * g.channels * g.positions == 0, "a tensor has no memory");
     return {reinterpret_cast<void*>(address), step, last};
 }
 
@@ -24,21 +24,21 @@ Grid grid(int element, const std::array<int64_t, 3>& shape) {
     return {Element(element), shape[0], shape[1], shape[2]};
 }
 
-// `seed` is one for all samples and is kept; at `seeds` is one for each.
+// `seed` is one for all samples and must outlive the result; `seeds` points to one for each.
 Draw draw(const std::optional<int64_t>& seed, uintptr_t seeds, int64_t stream) {
     if (seeds != 0) return {reinterpret_cast<const uint64_t*>(seeds), true, uint64_t(stream)};
     if (!seed) return {};
     return {reinterpret_cast<const uint64_t*>(&*seed), false, uint64_t(stream)};
 }
 
-void noise(int element, const std::array<int64_t, 3>& shape, const std::array<Place, 2>& in,
+void noise(int element, const std::array<int64_t, 3>& shape, const std::array<Layout, 2>& in,
            uintptr_t signal, uintptr_t sigma, const std::optional<int64_t>& seed, uintptr_t seeds,
-           int64_t stream, int target, const std::array<Place, 2>& out, int threads) {
+           int64_t stream, int target, const std::array<Layout, 2>& out, int threads) {
     require(0 <= target && target < 4, "target: unknown");
     const bool paired = bool(out[1]) == (Target(target) != Target::none);
     require(in[0] && out[0] && paired, "a tensor is missing");
     const Grid g = grid(element, shape);
-    // Seeds of no samples have no address.
+    // Without samples, seeds have no address.
     require(g.samples == 0 || bool(in[1]) != (seed || seeds != 0), "one of eps and seed is needed");
     const Noise noise{g,
                       samples(in[0], g),
@@ -69,11 +69,11 @@ bool fits(const Denoise& d) {
     return fit;
 }
 
-// False, and nothing is done, if the row does not fit what is given.
+// False, and nothing is done, if the row does not fit the tensors.
 bool denoise(int element, const std::array<int64_t, 3>& shape, uintptr_t row,
-             const std::array<Place, 9>& in, const std::optional<int64_t>& seed, uintptr_t seeds,
+             const std::array<Layout, 9>& in, const std::optional<int64_t>& seed, uintptr_t seeds,
              int64_t stream, const std::optional<std::array<double, 2>>& threshold,
-             const std::array<Place, 3>& out, int threads) {
+             const std::array<Layout, 3>& out, int threads) {
     require(in[0] && in[1] && out[0], "a tensor is missing");
     require(!(in[8] && (seed || seeds != 0)), "both of noise and seed are given");
     const Grid g = grid(element, shape);

@@ -5,7 +5,7 @@ namespace {
 
 // Projected centroids for scoring one row against a group of them.
 template <class T>
-struct Places {
+struct Projections {
     static constexpr int W = lanes<T>, V = kNear / W;
     const Bounds<T>& b;
     int64_t columns, groups;
@@ -14,7 +14,7 @@ struct Places {
     double longest;       // max |y_c|
     double slack;         // how far any y_c may be off
 
-    Places(const Bounds<T>& b_, const Centroids<T>& c, int)
+    Projections(const Bounds<T>& b_, const Centroids<T>& c, int)
         : b(b_), columns(b_.columns), slack(b_.centers_slack) {
         const int64_t k = c.k;
         groups = (k + kNear - 1) / kNear;
