@@ -270,12 +270,10 @@ def test_totals_of_a_wrong_call_are_not_touched():
     y = (rows.projected, None, None, None, rows.squares, rows.slack)
     rest = (bounds.span, 1.0, *y, bounds.cluster)
     projected = columns.project_rows(X[:5], bounds.basis, 1)[0]
-    bounds_of_rows = (None, bounds.upper, bounds.tight, bounds.lower, bounds.moved, bounds.max_norm, 1)
+    state = (None, bounds.upper, bounds.tight, bounds.lower, bounds.moved, bounds.max_norm, 1)
     labels = np.full(40, -1, dtype=np.int32)
     with pytest.raises(ValueError, match="go together"):
-        _native.prune(
-            X, X[:5], X[0], labels, np.ones(8), None, None, *rest, projected, 0.0, *bounds_of_rows
-        )
+        _native.prune(X, X[:5], X[0], labels, np.ones(8), None, None, *rest, projected, 0.0, *state)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
