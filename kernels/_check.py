@@ -38,7 +38,7 @@ def vector(name: str, value: Array, length: int, dtype: Any) -> Array:
 
 
 def is_tensor(value: object) -> bool:
-    """Whether `value` is a torch tensor, without importing torch."""
+    """Return whether `value` is a torch tensor, without importing torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 

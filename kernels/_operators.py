@@ -17,7 +17,7 @@ class Operator:
     Parameters
     ----------
     name : str
-        Of the operation, within `NAMESPACE`.
+        Name of the operation, within `NAMESPACE`.
     function : callable
         What it does on any device, with annotated arguments.
     mutates : sequence of str
@@ -50,12 +50,12 @@ class Operator:
         return self.overload(*arguments)
 
     def register_fake(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Say which tensors come out, without computing them."""
+        """Register a function that returns empty tensors like the results."""
         torch.library.register_fake(self._name, function)
         return function
 
     def register_autograd(self, backward: Callable[..., Any], **options: Any) -> None:
-        """Give the gradient."""
+        """Register the gradient."""
         torch.library.register_autograd(self._name, backward, **options)
 
     def _undefined(self, *_: Any) -> Any:

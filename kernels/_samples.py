@@ -87,7 +87,7 @@ def stream(value: Any) -> int:
 
 
 def direct(tensors: Any) -> bool:
-    """Whether an operation may run now: not traced, not transformed, not recording gradients."""
+    """Return whether an operation may run now: not traced, transformed or recording gradients."""
     if torch.compiler.is_compiling() or torch._C._is_tracing():
         return False
     if forward_ad._current_level >= 0:
@@ -112,7 +112,7 @@ def _refuse_tangents(tensors: Any) -> None:
 
 
 def transformed(tensors: Any) -> bool:
-    """Whether a transform of torch.func or a forward-mode gradient passes through here."""
+    """Return whether torch.func transforms the tensors, or they have forward-mode gradients."""
     if torch.compiler.is_compiling():
         return False
     return torch._C._are_functorch_transforms_active() or (

@@ -40,7 +40,7 @@ register(_Controller)
 
 @functools.cache
 def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """CPUs the container may use, rounded up; None where there is no limit."""
+    """Return the CPUs that the container may use, rounded up; None where there is no limit."""
     try:
         quota, period = (root / "cpu.max").read_text().split()
     except (OSError, ValueError):

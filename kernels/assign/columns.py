@@ -32,7 +32,7 @@ class Basis:
 
     @property
     def coded(self) -> bool:
-        """Whether there are no directions: rows are scored as bytes, in all columns."""
+        """Return whether rows are scored as bytes in all columns, without directions."""
         return len(self.directions) == 0
 
     def first(self, count: int) -> "Basis":

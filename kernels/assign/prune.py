@@ -44,7 +44,7 @@ def _cost(n_clusters: int, n_columns: int, count: int, survivors: float) -> floa
 
 
 def may_pay(n_clusters: int, n_columns: int) -> bool:
-    """Whether a pass could be cheaper than the dense one if nearly nothing survived."""
+    """Return whether a pass could be cheaper than the dense one if nearly nothing survived."""
     least = WORTH * n_clusters * n_columns
     if native().has_byte_products() and _cost(n_clusters, n_columns, 0, 1.0) < least:
         return True

@@ -75,14 +75,14 @@ def empty(steps: Array, n_clusters: int) -> Totals:
 
 
 class Means(NamedTuple):
-    """Where centroids go."""
+    """New centroids, and statistics of the pass that led to them."""
 
     centers: Array
     """[K, D], type of the centroids: means of the clusters; as before where there are no rows."""
     movement: float
     """Sum over the centroids of their squared movement."""
     inertia: float
-    """Of the centroids before, less the squared length of all rows about the shift."""
+    """Inertia about the centroids before, less the squared length of all rows about the shift."""
 
 
 def means(totals: Totals, centers: Array, shift: Array, n_threads: int | None = None) -> Means:

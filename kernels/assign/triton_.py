@@ -22,7 +22,7 @@ CHUNK = 1 << 28  # elements packed at a time where packed rows are not cached
 
 
 class Tiles(NamedTuple):
-    """How much a program takes at a time."""
+    """Tile sizes of a program."""
 
     rows: int
     centroids: int
@@ -40,7 +40,7 @@ class Packed(NamedTuple):
 
 
 class Kept:
-    """What passes over the same rows keep: a scale, packed rows, and sums.
+    """State that passes over the same rows share: a scale, packed rows, and sums.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def _checked(
 
 
 class Centroids(NamedTuple):
-    """Centroids as `prepare` makes them."""
+    """Centroids as `prepare` writes them."""
 
     rows: Any
     high: Any

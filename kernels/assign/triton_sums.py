@@ -20,7 +20,7 @@ FINE = tl.constexpr(2.0**30)  # quanta of the second integer in one of the first
 
 
 class Totals:
-    """Sums and weights of clusters as integers, and what these stand for.
+    """Sums and weights of clusters as integers, with their units.
 
     Parameters
     ----------

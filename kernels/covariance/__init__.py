@@ -39,7 +39,7 @@ class RangeError(ValueError):
 
 
 class Covariance(NamedTuple):
-    """Sums over rows, in float64. With none of them, of `n_rows` zero, as a start for `merged`."""
+    """Sums over rows, in float64. `n_rows` = 0 is the identity of `merged`."""
 
     n_rows: int
     """How many there are, N."""
@@ -181,7 +181,7 @@ def merged(one: Covariance, two: Covariance) -> Covariance:
     Parameters
     ----------
     one, two : Covariance
-        Of the same columns, and of finite rows.
+        They have the same columns, and no row is NaN or infinite.
 
     Raises
     ------
@@ -238,7 +238,7 @@ def gram(X: Array, mean: Array, *, unit: float = 1.0, n_threads: int | None = No
     ----------
     X : C-contiguous ndarray of shape (N, D), finite, float32 or float64
     mean : ndarray of shape (D,), float64
-        Of the rows.
+        Mean of the rows.
     unit : float
         A power of two, as `unit_of` returns for float64.
     n_threads : int, optional

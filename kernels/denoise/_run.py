@@ -36,7 +36,7 @@ class Call(NamedTuple):
 
     @property
     def noisy(self) -> bool:
-        """Whether there is noise, passed in or drawn."""
+        """Return whether there is noise, passed in or drawn."""
         return self.noise is not None or self.seed is not None or self.seeds is not None
 
 

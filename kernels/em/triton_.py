@@ -26,7 +26,7 @@ SHARES = (64, 16)  # rows and components that a program of `shares` takes at a t
 
 
 class Model(NamedTuple):
-    """A mixture as the kernels take it."""
+    """A mixture in the layout of the kernels."""
 
     frame: Frame
     turned: tuple[Frame, Frame] | None  # "tied" only: of s', and of U'^T (mu' - s')

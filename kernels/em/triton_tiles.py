@@ -6,7 +6,7 @@ import triton
 
 
 class Tiles(NamedTuple):
-    """How much a program takes at a time."""
+    """Tile sizes of a program."""
 
     rows: int
     components: int

@@ -42,9 +42,9 @@ def group_norm(
     groups : int
         Divides C.
     weight, bias : tensors of shape (C,), optional
-        Of any of these types, as scale and shift.
+        Their type, and that of scale and shift, may be any of these.
     scale, shift : tensors of shape (B, C), optional
-        Of each image: the result is multiplied by 1 + scale, and shift added.
+        For each image: the result is multiplied by 1 + scale, and shift added.
     eps : float
         Added to the variance.
     silu : bool
@@ -57,7 +57,7 @@ def group_norm(
     Returns
     -------
     tensor of shape (B, C, H, W)
-        Of the type of x, channels-last.
+        The result in the type of x, channels-last.
 
     Raises
     ------

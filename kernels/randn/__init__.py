@@ -48,7 +48,7 @@ def randn(
     Parameters
     ----------
     shape : int or sequence of int
-        Of what is returned.
+        Shape of the result.
     seed : int, 0 <= seed < 2**64, or one for each of the shape[0] samples
         A sequence or array of integers, or an int64 tensor, whose bits are taken as they are. With
         a seed a sample, sample b is ``randn(shape[1:], seed=seed[b])``.

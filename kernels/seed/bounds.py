@@ -41,7 +41,7 @@ class Bounds:
 
 
 def may_pay(n_rows: int, n_columns: int, trials: int, rounds: int) -> bool:
-    """Whether bounds could pay for themselves if nearly nothing survived."""
+    """Return whether bounds could pay for themselves if nearly nothing survived."""
     if (2 * COUNTS[0] + 2) > ROOM * n_columns:
         return False
     saved = _dense(n_columns, trials) - LEADING * (COUNTS[0] + 1) * _groups(trials)

@@ -24,7 +24,7 @@ __all__ = ["Trace", "factor", "sqrtm", "trace_sqrtm", "trace_sqrtm_factors", "tr
 
 
 class Trace(NamedTuple):
-    """A trace and how far it may be off."""
+    """A trace and a bound of its error."""
 
     value: Any
     """Tr (S1 S2)^(1/2), not negative"""

@@ -109,7 +109,7 @@ def root_of_product(S1: Tensor, S2: Tensor, n_threads: int | None, backend: str)
 
 
 def _register() -> None:
-    """Tell torch the shapes and the gradients."""
+    """Register the shapes and the gradients with torch."""
 
     def scalars(A: Any, *_: Any) -> tuple[Any, Any]:
         return A.new_empty(()), A.new_empty(())
