@@ -13,7 +13,7 @@ from unsup_fast.blocks import _columns, _csv_head
 from unsup_fast.blocks._columns import Columns
 from unsup_fast.blocks._csv_fields import NULL_VALUES, is_number
 from unsup_fast.blocks._csv_head import Head
-from unsup_fast.blocks._csv_text import END, END_TEXT, UNREADABLE, Rows, why
+from unsup_fast.blocks._csv_text import END, END_TEXT, UNREADABLE, Rows, as_utf8, why
 from unsup_fast.blocks._feed import DataError, Feed, Piece, skip
 from unsup_fast.blocks._names import choose, listed, unique
 from unsup_fast.blocks._options import TableOptions
@@ -36,11 +36,12 @@ class Table:
 
     def sample(self) -> Any:
         """Return the first rows as a record batch, of the types that they seem to have."""
-        size = len(self.head.sample)
+        sample = as_utf8(self.head.sample)
+        size = len(sample)
         block_size = size + 1 if self.head.is_all else size - 1  # not the last row, which is cut
         table = Table(self.path, self.head)  # what is noted of a row that is cut is forgotten
         try:
-            with table._reader(BytesIO(self.head.sample), None, block_size) as reader:
+            with table._reader(BytesIO(sample), None, block_size) as reader:
                 return next(iter(reader), None)
         except _columns.arrow().ArrowInvalid as error:
             raise table.refused(error) from error

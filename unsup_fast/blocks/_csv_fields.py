@@ -15,9 +15,11 @@ MISSING = frozenset(MISSING_WORDS)
 AFTER_A_SPACE = ("", "?", "NA", "NaN", "nan", "N/A", "null")
 NULL_VALUES = [*MISSING_WORDS, *(f" {word}" for word in AFTER_A_SPACE)]
 
-INTEGER = re.compile(r"[+-]?\d{1,18}")
-POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
-COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+|\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
+INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+FLAGS = re.IGNORECASE | re.ASCII
+POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", FLAGS)
+COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+|\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", FLAGS)
+SPACES = " \t"  # that may stand around a number; a no-break space may not
 
 
 class Kind(Enum):
@@ -86,7 +88,7 @@ def unquoted(field: str) -> str:
 
 def kind_of(value: str, decimal: str) -> Kind:
     """Return what an unquoted field holds, with this decimal point."""
-    value = value.strip()
+    value = value.strip(SPACES)
     if value in MISSING:
         return Kind.MISSING
     if INTEGER.fullmatch(value):
@@ -96,4 +98,4 @@ def kind_of(value: str, decimal: str) -> Kind:
 
 def is_number(value: str, decimal: str) -> bool:
     """Whether a value can be read as a number, spaces around it allowed."""
-    return (COMMA if decimal == "," else POINT).fullmatch(value.strip()) is not None
+    return (COMMA if decimal == "," else POINT).fullmatch(value.strip(SPACES)) is not None

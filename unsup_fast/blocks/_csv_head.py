@@ -100,7 +100,10 @@ def _head(path: Path, data: bytes, is_all: bool, options: TableOptions) -> Head 
     if separator not in (default, options.separator):
         notes.append(f"Values are separated by {separator!r}.")
     rows = [record.fields for record in first]
-    decimal = _decimal(rows, separator)
+    decimal = _decimal(rows, separator, text[start:])
+    if options.header is not False and _is_blank(rows, decimal):
+        start, first, rows = first[0].end, first[1:], rows[1:]
+        notes.append("A line of separators at the top was skipped.")
     if decimal == ",":
         notes.append("Numbers have a decimal comma.")
     header, names = _header(rows, decimal, comment.split(separator), options.header, notes)
@@ -164,8 +167,18 @@ def _some(found: Iterator[Record], n_rows: int, n_fields: int) -> list[Record]:
     return first + list(islice(found, n_rows - len(first)))
 
 
-def _decimal(rows: Sequence[list[str]], separator: str) -> str:
-    """Return the decimal point of the numbers: a comma if it is seen, and no point is."""
+def _is_blank(rows: Sequence[list[str]], decimal: str) -> bool:
+    """Whether the first row is blank, as spreadsheets write it, and names follow."""
+    if len(rows) < LEAST or len(rows[0]) < 2 or any(unquoted(field).strip() for field in rows[0]):
+        return False
+    return _csv_header.decide(rows[1:], decimal).header
+
+
+def _decimal(rows: Sequence[list[str]], separator: str, text: str = "") -> str:
+    """Return the decimal point of the numbers: a comma if it is seen, and no point is.
+
+    Where neither is in the rows, all of the text is looked at.
+    """
     if separator == ",":
         return "."
     values = [unquoted(field) for row in rows for field in row]
@@ -173,7 +186,11 @@ def _decimal(rows: Sequence[list[str]], separator: str) -> str:
         point: any(kind_of(value, point) is Kind.FRACTION and point in value for value in values)
         for point in ".,"
     }
-    return "," if fractions[","] and not fractions["."] else "."
+    if any(fractions.values()):
+        return "," if not fractions["."] else "."
+    mark = re.escape(separator)
+    found = re.search(rf'(?:^|{mark})[ "]*[+-]?\d+([.,])\d+[ "]*(?:$|{mark}|\r)', text, re.MULTILINE)
+    return found[1] if found else "."
 
 
 def _header(

@@ -102,12 +102,13 @@ def _integers(
         return Decision(header=names, certain=names and numbered and len(values) >= SEVERAL)
     if len(values) == 1:
         return Decision(header=False, certain=not (has_text or numbered))
-    if not consecutive or _rows_are_consecutive(columns):
+    scale = consecutive or _is_scale(columns)
+    if not scale or _rows_are_consecutive(columns):
         return Decision(header=False)
-    names = len(values) >= (SEVERAL if numbered else LONG) or all(
-        _is_outside(column, decimal) for column in columns
-    )
-    return Decision(header=names, certain=False)
+    names = all(_is_outside(column, decimal) for column in columns)
+    if consecutive:
+        names |= len(values) >= (SEVERAL if numbered else LONG)
+    return Decision(header=names, certain=not (names or consecutive))
 
 
 def note(decision: Decision, names: Sequence[str], first: Sequence[str]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The text of a CSV file as a stream of its rows, with a mark at their end."""
 
+import codecs
 import gzip
 import zlib
 from collections.abc import Iterator
@@ -15,6 +16,22 @@ END_TEXT = b"-7770777e-300"
 END = float(END_TEXT)
 
 UNREADABLE = (OSError, EOFError, zlib.error)
+
+LATIN_1 = "unsup_fast.latin_1"  # error handler that reads bytes that are not UTF-8 as Latin-1
+
+
+def _latin_1(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("latin-1"), error.end
+
+
+codecs.register_error(LATIN_1, _latin_1)
+
+
+def as_utf8(data: bytes) -> bytes:
+    """Return text as UTF-8; bytes that are not are read as Latin-1."""
+    return data if data.isascii() else data.decode("utf-8", LATIN_1).encode()
 
 
 def opened(path: Path) -> IO[bytes]:
@@ -36,7 +53,7 @@ def why(path: Path, error: Exception) -> DataError:
 class Rows:
     """A file to read for pyarrow: the rows of a CSV file from a position on, then a mark.
 
-    Blank lines at the end of the file are left out.
+    The text is UTF-8 (see `as_utf8`): pyarrow cannot show a row, or read a value, that is not. Blank lines at the end of the file are left out.
 
     Attributes
     ----------
@@ -76,6 +93,7 @@ class Rows:
 
     def _read(self) -> Iterator[bytes]:
         self._file.seek(self._start)
+        decoder = codecs.getincrementaldecoder("utf-8")(LATIN_1)
         quotes, held = 0, b"\n"[: self._between]  # a line end stands before the first row
         while data := self._file.read(STEP):
             data = held + data
@@ -86,7 +104,9 @@ class Rows:
             if self._between and not self.blank_lines and _has_blank_line(body):
                 self.blank_lines = _outside_quotes(body, quotes)
             quotes += body.count(b'"')
-            yield body
+            whole = body.isascii() and not decoder.getstate()[0]  # no letter was cut before it
+            yield body if whole else decoder.decode(body).encode()
+        yield decoder.decode(b"", final=True).encode()
         line_ends = held.replace(b"\r\n", b"\n")
         self.blank_lines |= len(line_ends) > 1
         yield b"\n" + self._end + b"\n"

@@ -54,7 +54,9 @@ def applied(feed: Feed, missing: str) -> Feed:
     feed = replace(feed, n_rows=len(survey.incomplete), dtype=survey.dtype)
     if survey.n_missing == 0:
         return feed
-    return _dropped(feed, survey) if missing == "drop" else _filled(feed, survey)
+    if missing == "mean":
+        return _filled(feed, survey)
+    return dropped(feed, survey.incomplete, "missing values")
 
 
 def _survey(feed: Feed) -> Survey:
@@ -88,12 +90,29 @@ def _survey(feed: Feed) -> Survey:
     )
 
 
-def _dropped(feed: Feed, survey: Survey) -> Feed:
-    """Return the feed of the rows that lack nothing."""
-    complete = np.flatnonzero(~survey.incomplete)
-    n_rows, n_dropped = len(survey.incomplete), int(survey.incomplete.sum())
+def dropped(feed: Feed, incomplete: Array, what: str) -> Feed:
+    """Return the feed without some of its rows.
+
+    Parameters
+    ----------
+    feed : Feed
+        Of which rows may have been dropped before.
+    incomplete : ndarray of bool, shape (N,)
+        Which rows are dropped.
+    what : str
+        What these rows have: "missing values".
+
+    Raises
+    ------
+    DataError
+        If no row is left.
+    """
+    complete = np.flatnonzero(~incomplete)
+    n_rows, n_dropped = len(incomplete), int(incomplete.sum())
     if not len(complete):
-        raise DataError(f"{feed.name}: all {n_rows} rows have missing values, so none is left")
+        raise DataError(f"{feed.name}: all {n_rows} rows have {what}, so none is left")
+    of_data = np.arange(n_rows) if feed.row_indices is None else feed.row_indices
+    n_rows_of_data = feed.n_rows_of_data or n_rows
 
     def pieces(start: int) -> Iterator[Piece]:
         row = int(complete[start])
@@ -109,9 +128,9 @@ def _dropped(feed: Feed, survey: Survey) -> Feed:
         assert feed.take is not None
         return feed.take(complete[indices])
 
-    rows = ", ".join(map(str, np.flatnonzero(survey.incomplete)[:SHOWN]))
+    rows = ", ".join(map(str, of_data[incomplete][:SHOWN]))
     more = " ..." if n_dropped > SHOWN else ""
-    note = f"Dropped {n_dropped} of {n_rows} rows, with missing values ({rows}{more})."
+    note = f"Dropped {n_dropped} of {n_rows} rows, with {what} ({rows}{more})."
     return replace(
         feed,
         pieces=pieces,
@@ -119,8 +138,8 @@ def _dropped(feed: Feed, survey: Survey) -> Feed:
         array=None,
         take=None if feed.take is None else take,
         notes=(*feed.notes, note),
-        row_indices=complete,
-        n_rows_of_data=n_rows,
+        row_indices=of_data[complete],
+        n_rows_of_data=n_rows_of_data,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from io import StringIO
 from typing import Any
 
+from unsup_fast._text import printable
 from unsup_fast.blocks._feed import DataError
 from unsup_fast.blocks._options import TableOptions
 
@@ -26,7 +27,7 @@ def unique(source: str, names: Sequence[str]) -> None:
 
 def listed(names: Sequence[str], most: int = 8) -> str:
     """Return names in one line, the first few of many."""
-    shown = ", ".join(names[:most])
+    shown = ", ".join(map(printable, names[:most]))
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
@@ -39,7 +40,7 @@ def split(source: str, text: str, names: Sequence[str]) -> list[str]:
     Raises
     ------
     DataError
-        If an item of the list is empty and no column is called so.
+        If an item of the list is empty and no column is called so, or the list is not one line.
     """
     if text in names:
         return [text]
@@ -55,8 +56,15 @@ def split(source: str, text: str, names: Sequence[str]) -> list[str]:
 
     lists = []
     for skip_space in (False, True):  # a quote after a space opens a name in the second alone
-        items = next(csv.reader(StringIO(text, newline=""), skipinitialspace=skip_space), [""])
-        lists.append([resolved(item) for item in items])
+        try:
+            rows = list(csv.reader(StringIO(text, newline=""), skipinitialspace=skip_space))
+        except csv.Error as error:
+            raise DataError(f"{source}: the list of columns cannot be read: {error}") from None
+        if len(rows) > 1:
+            raise DataError(
+                f"{source}: the list of columns {text!r} has several lines; quote a name that has"
+            )
+        lists.append([resolved(item) for item in rows[0] or [""]])
         if all(item in names for item in lists[-1]):
             return lists[-1]
     if not all(lists[1]):

@@ -23,6 +23,7 @@ from unsup_fast.blocks._feed import (
     matrix,
 )
 from unsup_fast.blocks._memory import Memory
+from unsup_fast.blocks._missing import dropped
 from unsup_fast.kernels.moments import Moments, moments
 
 Array = npt.NDArray[Any]
@@ -260,6 +261,18 @@ class Source:
             decoded=True,
         )
         return Source(feed, self.chunk_size)
+
+    def without(self, rows: Array) -> "Source":
+        """Return the source without the rows that have no weight.
+
+        Parameters
+        ----------
+        rows : ndarray of bool, shape (n_rows_of_data,)
+            Which rows of the data these are.
+        """
+        feed = replace(self._feed, n_rows=self.n_rows, dtype=self.dtype)
+        chosen = rows[self.rows_of_data(np.arange(self.n_rows))]
+        return Source(dropped(feed, chosen, "no weight"), self._chunk_size)
 
     def rows_of_data(self, rows: Array) -> Array:
         """Return which rows of the data these rows are, counted with those that were dropped."""

@@ -16,20 +16,18 @@ Array = npt.NDArray[Any]
 LARGEST = {4: (1e-30, 1e30), 8: (1e-150, 1e150)}  # range of the largest, by bytes of a float
 
 
-def read_vector(path: str | Path, n_rows: int, dtype: Any = np.float64) -> Array:
-    """Read one non-negative number a row from an `.npy` file, as weights need.
+def read_vector(path: str | Path, n_rows: int) -> Array:
+    """Read one number a row from an `.npy` file, as weights need.
 
     Parameters
     ----------
     path : path-like
     n_rows : int
-    dtype : dtype
-        Type of the rows, as in `check_weights`.
 
     Raises
     ------
     DataError
-        If it is not such a vector of length `n_rows`, or all its numbers are zero.
+        If it is not such a vector of length `n_rows`.
     """
     path = Path(path)
     if kind_of(path) != "npy":
@@ -37,13 +35,13 @@ def read_vector(path: str | Path, n_rows: int, dtype: Any = np.float64) -> Array
     vector = _npy.load(path)
     if vector.shape not in ((n_rows,), (n_rows, 1)):
         raise DataError(f"{path}: has shape {vector.shape}; {n_rows} weights are needed")
-    return weights_from(path, vector.ravel(), dtype)
+    if vector.dtype.kind not in "fiub":
+        raise DataError(f"{path}: holds {vector.dtype}; weights are numbers")
+    return np.ascontiguousarray(vector.ravel(), dtype=np.float64)
 
 
 def weights_from(path: Path, vector: Array, dtype: Any = np.float64) -> Array:
     """Return `vector` as weights, or say which of them cannot be one."""
-    if vector.dtype.kind not in "fiub":
-        raise DataError(f"{path}: holds {vector.dtype}; weights are numbers")
     weights = np.ascontiguousarray(vector, dtype=np.float64)
     check_weights(weights, f"{path}: the weight", dtype)
     return weights

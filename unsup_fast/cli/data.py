@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from unsup_fast import blocks
@@ -75,8 +76,13 @@ def open_source(settings: DataSettings, exclude: tuple[str, ...] = ()) -> Source
     )
 
 
-def read_weights(settings: DataSettings, weights: str | None, source: Source) -> Array | None:
-    """Return the weights of the rows, of a file or a column of the data.
+def weighted(
+    settings: DataSettings, weights: str | None, source: Source
+) -> tuple[Source, Array | None]:
+    """Return the rows, and their weights, of a file or a column of the data.
+
+    Rows without a weight are left out with `--missing drop`; the weights of rows that are left out
+    need not be any.
 
     Raises
     ------
@@ -84,18 +90,32 @@ def read_weights(settings: DataSettings, weights: str | None, source: Source) ->
         If there are none, or not one for each row.
     """
     if weights is None:
-        return None
+        return source, None
     column = weights_column(weights)
     if column and source.names is None:
         raise UserError(f"--weights {weights}: no such file")
     if column:
         rows = blocks.source(
-            settings.data, columns=column, header=settings.header, separator=settings.separator
+            settings.data,
+            columns=column,
+            header=settings.header,
+            separator=settings.separator,
+            missing="drop",
         )
-        vector = blocks.weights_from(settings.data, rows.whole()[:, 0], source.dtype)
+        vector, name = rows.spread(rows.whole()[:, 0], np.nan), settings.data
     else:
-        vector = blocks.read_vector(weights, source.n_rows_of_data, source.dtype)
-    return vector if source.row_indices is None else vector[source.row_indices]
+        vector, name = blocks.read_vector(weights, source.n_rows_of_data), Path(weights)
+    used = source.spread(np.ones(source.n_rows, bool), False)
+    lacking = used & np.isnan(vector)
+    if lacking.any():
+        if settings.missing != "drop":
+            row = int(lacking.argmax())
+            raise UserError(
+                f"--weights {weights}: row {row} has no weight; fill it in, or pass --missing drop"
+            )
+        source = source.without(lacking)
+    vector = blocks.weights_from(name, np.where(used & ~lacking, vector, 0), source.dtype)
+    return source, vector[source.rows_of_data(np.arange(source.n_rows))]
 
 
 def check_rows(data: Path, source: Source, needed: int, option: str) -> None:

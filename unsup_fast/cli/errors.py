@@ -5,13 +5,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from unsup_fast._text import printable
 from unsup_fast.blocks import DataError
-
-if TYPE_CHECKING:
-    from unsup_fast.cluster._sphere import ZeroRowError
 
 OUT_OF_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory", re.IGNORECASE)
 LONG = re.compile(r"(\S{200})\S{300,}(\S{100})")  # such as a number of thousands of digits
@@ -21,10 +17,10 @@ class UserError(Exception):
     """The command cannot be carried out as given; the message says why and what to do."""
 
 
-def zero_row(path: Path | str, error: "ZeroRowError") -> UserError:
+def zero_row(path: Path | str, row: int) -> UserError:
     """Return the error for a file with a row that has no direction."""
     return UserError(
-        f"{path}: row {error.row} is zero and has no direction; leave such rows out, or fit with "
+        f"{path}: row {row} is zero and has no direction; leave such rows out, or fit with "
         "--metric euclidean"
     )
 

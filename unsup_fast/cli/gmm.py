@@ -21,7 +21,7 @@ from unsup_fast.cli.data import (
     dominant_column,
     image_shape,
     open_source,
-    read_weights,
+    weighted,
     weights_column,
 )
 from unsup_fast.cli.errors import UserError
@@ -178,10 +178,10 @@ def prepare(settings: Settings) -> Job:
     """Read and check everything that the settings name."""
     source = open_source(settings, exclude=weights_column(settings.weights))
     source.moments  # noqa: B018  reads all values, and so finds what is wrong with them
+    source, weights = weighted(settings, settings.weights, source)
     if source.n_rows < 2:
         raise UserError(f"{settings.data}: has one row; a mixture needs two")
     check_rows(settings.data, source, settings.n_components[-1], "-k")
-    weights = read_weights(settings, settings.weights, source)
     shape = image_shape(source, settings.images)
     return Job(
         settings,

@@ -20,7 +20,7 @@ from unsup_fast.cli.data import (
     check_rows,
     image_shape,
     open_source,
-    read_weights,
+    weighted,
     weights_column,
 )
 from unsup_fast.cli.errors import UserError, zero_row
@@ -191,8 +191,8 @@ def prepare(settings: Settings) -> Job:
     source = open_source(settings, exclude=weights_column(settings.weights))
     source.moments  # noqa: B018  reads all values, and so finds what is wrong with them
     n_rows, n_columns = source.n_rows_of_data, source.n_columns
+    source, weights = weighted(settings, settings.weights, source)
     check_rows(settings.data, source, settings.n_clusters, "-k")
-    weights = read_weights(settings, settings.weights, source)
     fingerprints = checkpoint.fingerprints(settings.data, source, settings.weights)
     if lines is not None and lines.count != n_rows:
         raise UserError(
@@ -253,9 +253,10 @@ def _fit(job: Job, before: Kept | None, console: Console, interrupts: Interrupts
                     interrupts,
                 )
             except ZeroRowError as error:
-                raise zero_row(
-                    settings.init if error.name == "init" else settings.data, error
-                ) from None
+                if error.name == "init":
+                    raise zero_row(settings.init, error.row) from None
+                row = job.source.rows_of_data(np.array(error.row))
+                raise zero_row(settings.data, int(row)) from None
     for warning in caught:
         terminal.warn(warning.message)
     return result

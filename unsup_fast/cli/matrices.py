@@ -50,12 +50,12 @@ def check_outputs(outputs: Sequence[Path], overwrite: bool, inputs: Iterable[fil
 
 
 @contextmanager
-def zero_rows(data: Path) -> Iterator[None]:
-    """Turn the error for a row without direction into one that names the file."""
+def zero_rows(data: Path, source: Source) -> Iterator[None]:
+    """Turn the error for a row without direction into one that names the file and its row."""
     try:
         yield
     except ZeroRowError as error:
-        raise zero_row(data, error) from None
+        raise zero_row(data, int(source.rows_of_data(np.array(error.row)))) from None
 
 
 def computed(source: Source, function: Callable[[Array], Array], width: int) -> Iterator[Array]:
@@ -78,7 +78,7 @@ def computed(source: Source, function: Callable[[Array], Array], width: int) -> 
                 try:
                     part = function(block[start : start + step])
                 except ZeroRowError as error:
-                    error.row = int(source.rows_of_data(np.array(error.row + row + start)))
+                    error.row += row + start
                     raise
                 rows = source.rows_of_data(np.arange(done, done + len(part)))
                 done += len(part)

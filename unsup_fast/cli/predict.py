@@ -54,7 +54,7 @@ def run(
     _check_kind(model, distances, proba)
     source = for_model(model, data, columns, key, chunk_size, header, separator, missing)
     model.set_params(n_threads=threads)
-    with matrices.zero_rows(data):
+    with matrices.zero_rows(data, source):
         own = model.predict(source)
         labels = source.spread(own, NO_LABEL)
         if not more:

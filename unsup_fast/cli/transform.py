@@ -34,7 +34,7 @@ def run(
     source = for_model(model, data, columns, key, chunk_size, header, separator, missing)
     names = list(model.set_params(n_threads=threads).get_feature_names_out())
     blocks = matrices.computed(source, model.transform, len(names))
-    with matrices.zero_rows(data):
+    with matrices.zero_rows(data, source):
         matrices.write(out, blocks, source.n_rows_of_data, names)
     if not quiet:
         console = terminal.console()
