@@ -64,12 +64,13 @@ def source_of(X: Any) -> Source | None:
     Raises
     ------
     TypeError
-        If X is the path of a file.
+        If X is the path of a file, or a list of paths.
     """
     if isinstance(X, Source):
         return X
-    if isinstance(X, str | PathLike):
-        call = f'blocks.source("{fspath(X)}")'
+    if isinstance(X, str | PathLike) or _is_paths(X):
+        shown = f'"{fspath(X)}"' if isinstance(X, str | PathLike) else "[...]"
+        call = f"blocks.source({shown})"
         raise TypeError(f"X is a path, not rows; pass {call} in its place, as in fit({call})")
     pa, dataset = sys.modules.get("pyarrow"), sys.modules.get("pyarrow.dataset")
     if (
@@ -80,6 +81,11 @@ def source_of(X: Any) -> Source | None:
     ):
         return blocks.source(X)
     return None
+
+
+def _is_paths(X: Any) -> bool:
+    """Whether X is a list of paths of files, and not of rows."""
+    return isinstance(X, list | tuple) and bool(X) and isinstance(X[0], PathLike | str)
 
 
 def _has_lists(X: Any) -> bool:

@@ -1,6 +1,7 @@
 """Tables in memory and Arrow data sets."""
 
 from collections.abc import Iterator
+from numbers import Number
 from typing import Any
 
 from unsup_fast.blocks import _columns
@@ -33,7 +34,7 @@ def frame(data: Any, options: TableOptions) -> Feed:
             "pass data.to_numpy(), or name all columns"
         )
     unique(NAME, list(data.columns))
-    schema = pa.Schema.from_pandas(data, preserve_index=False)
+    schema = _schema(data, options)
 
     def batches(names: list[str], start: int, most: int) -> Iterator[Any]:
         fields = pa.schema([schema.field(name) for name in names])
@@ -42,6 +43,40 @@ def frame(data: Any, options: TableOptions) -> Feed:
             yield pa.RecordBatch.from_pandas(part, schema=fields, preserve_index=False)
 
     return _feed(schema, len(data), batches, options)
+
+
+def _schema(data: Any, options: TableOptions) -> Any:
+    """Return the Arrow schema of a pandas frame; columns of other objects than numbers are null.
+
+    Raises
+    ------
+    DataError
+        If Arrow has no type for a column that is used, or holds numbers.
+    """
+    pa = _columns.arrow()
+    refused = (pa.ArrowException, TypeError, ValueError, OverflowError)
+    try:
+        return pa.Schema.from_pandas(data, preserve_index=False)
+    except refused:
+        pass
+    fields = []
+    for name in data.columns:
+        try:
+            fields.append(pa.Schema.from_pandas(data[[name]], preserve_index=False).field(0))
+        except refused as error:
+            if name in options.columns if options.columns is not None else _has_numbers(data[name]):
+                reason = " ".join(str(error).split())
+                raise DataError(
+                    f"{NAME}: column {name!r} of type {data[name].dtype} cannot be read ({reason}); "
+                    "convert it, or choose other columns"
+                ) from error
+            fields.append(pa.field(name, pa.null()))
+    return pa.schema(fields)
+
+
+def _has_numbers(column: Any) -> bool:
+    """Whether a pandas column is of numbers, or of objects some of which are."""
+    return column.dtype != object or any(isinstance(value, Number) for value in column)
 
 
 def dataset(data: Any, options: TableOptions) -> Feed:

@@ -1,5 +1,6 @@
 """What a training is given: its options, checked, with the pictures."""
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,16 @@ from unsup_fast import _extras
 from unsup_fast.cli import results
 from unsup_fast.cli.diffusion import data, runs
 from unsup_fast.cli.diffusion.data import Data
+from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.info import version
 from unsup_fast.cli.progress import showing
 from unsup_fast.cli.samples import named
 from unsup_fast.cli.torch_ import device_of
+from unsup_fast.report.numbers import size
 
 PACKAGES = ("torch", "accelerate")
+BYTES_OF_VALUE = 4096  # of all that a small network makes of a value of a picture
+SAVED = 0.25  # share of what a network makes that is there at once for certain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,5 +154,29 @@ def prepare(settings: Settings, console: Console) -> Job:
             save_every=settings.save_every,
             show_every=settings.show_every,
         )
+    _check_memory(network, found.shape, settings.batch_size, device)
     n_weights = sum(weights.numel() for weights in network.parameters())
     return Job(settings, found, config, options, device, n_weights)
+
+
+def _check_memory(network: Any, shape: tuple[int, ...], batch_size: int, device: Any) -> None:
+    """Refuse a step that memory cannot hold; one that is small enough is not counted.
+
+    Raises
+    ------
+    UserError
+        With what it needs.
+    """
+    from unsup_fast.models.diffusion._memory import free, sample_bytes
+
+    available = free(device)
+    if batch_size * math.prod(shape) * BYTES_OF_VALUE <= available:
+        return
+    needed = int(SAVED * batch_size * sample_bytes(network, shape, "meta"))
+    if needed > available:
+        pixels = "x".join(map(str, shape[1:]))
+        raise UserError(
+            f"--batch-size {batch_size}: a step with so many pictures of {pixels} needs "
+            f"{size(needed)} of memory, {size(available)} are free; pass a smaller --batch-size "
+            "or --size"
+        )

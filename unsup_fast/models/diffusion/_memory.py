@@ -20,9 +20,15 @@ GROUP_FILES = (  # of the second version of control groups and of the first
 
 
 def largest_batch(network: Any, shape: Sequence[int], device: Any) -> int:
-    """Return how many samples fit, with all that the network makes of them, at most 256.
+    """Return how many samples fit, with all that the network makes of them, at most 256."""
+    return max(1, min(MOST, int(SHARE * free(device)) // sample_bytes(network, shape, device)))
 
-    What it makes is counted on one sample of zeros without labels, as if nothing were freed.
+
+def sample_bytes(network: Any, shape: Sequence[int], device: Any) -> int:
+    """Return the bytes of a sample and of all that the network makes of it.
+
+    What it makes is counted on one sample of zeros without labels, as if nothing were freed. A
+    network on torch's device "meta" is counted without memory.
     """
     total = 0
 
@@ -38,8 +44,7 @@ def largest_batch(network: Any, shape: Sequence[int], device: Any) -> int:
     finally:
         for hook in hooks:
             hook.remove()
-    each = total + 8 * math.prod(shape) * 4
-    return max(1, min(MOST, int(SHARE * free(device)) // each))
+    return total + 8 * math.prod(shape) * 4
 
 
 def free(device: Any) -> int:
