@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unsup_fast.blocks import DataError, _csv_head, source
+from unsup_fast.blocks import DataError, _csv_head, _csv_text, source
 from unsup_fast.blocks._csv_fields import records, unquoted
 
 pytest.importorskip("pyarrow")
@@ -73,6 +73,7 @@ def test_what_is_left_out_is_noted(csv):
     assert "Blank lines were skipped" in notes("a,b\n1,2\n\n3,4\n")
     assert "Blank lines were skipped" in notes("a\n1\n3\n\n\n")
     assert "Blank lines at the top" in notes("\na,b\n1,2\n3,4\n")
+    assert "A line of separators at the top" in notes(",\na,b\n1,2\n3,4\n")
     assert "begin with # were skipped" in notes("# x\na,b\n1,2\n3,4\n")
     assert "Left out the index of a pandas frame: Unnamed: 0" in notes(",a,b\n0,1,2\n1,3,4\n")
     assert "without values: e" in notes("a,e\n1,\n2,\n")
@@ -101,6 +102,12 @@ REFUSED = {
     "utf-16 without a mark": ("a,b\n1,2\n".encode("utf-16-le"), "is not UTF-8 text"),
     "packed": (gzip.compress(b"a,b\n1,2\n"), "is packed by gzip; name it .csv.gz"),
     "hexadecimal": ("a\n1\n0x1F\n", "row 1, column 'a' is '0x1F', not a number"),
+    "long row, Latin-1": ("a,b\n1,2\n\xe9,4,5\n".encode("latin-1"), "Row #3: Expected 2 columns"),
+    "value, Latin-1": (
+        "a,b\n1,2\n3\xb0,4\n".encode("latin-1"),
+        "row 1, column 'a' is '3°', not a n",
+    ),
+    "no-break space": ("a,b\n1,2\n\xa03,4\n", r"row 1, column 'a' is '\xa03', not a number"),
     "only a mark": (b"\xef\xbb\xbf", "is empty"),
     "only blank": ("\n \n", "is empty"),
 }
@@ -120,6 +127,36 @@ def test_damaged_gzip(tmp_path):
         (tmp_path / "d.csv.gz").write_bytes(data)
         with pytest.raises(DataError, match=r"d\.csv\.gz: is not a \.gz file, or is truncated"):
             source(tmp_path / "d.csv.gz").whole()
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_text_that_is_not_utf8(csv, monkeypatch):
+    """Letters of several bytes are cut at every place, and Latin-1 stands between them."""
+    text = "".join(f"{i},{'é€x'[i % 3 :]}\n" for i in range(30)).encode()
+    text = b"a,t\n" + text.replace(b"29,", b"x,\xe9\xff")
+    for step in (1, 2, 5, 1 << 20):
+        monkeypatch.setattr(_csv_text, "STEP", step)
+        with pytest.raises(DataError, match="row 29, column 'a' is 'x', not a number"):
+            csv(text, columns=["a"]).whole()
+        assert csv(text.replace(b"x,\xe9", b"2,\xe9")).whole().shape == (30, 1)
+        with pytest.raises(DataError, match="row 0, column 't' is 'é€x', not a number"):
+            csv(text, columns=["t"])
+        with pytest.raises(DataError, match="Row #32: Expected 2 columns, got 1: éÿ"):
+            csv(text + b"\xe9\xff\n").whole()
+
+
+def test_a_row_without_values_is_one_where_no_names_follow(csv):
+    rows = csv(",\n1,2\n3,4\n", missing="drop")
+    np.testing.assert_array_equal(rows.row_indices, [1, 2])
+    rows = csv(",\na,b\n1,2\n3,4\n", header=True)
+    assert rows.names == ("a", "b")
+
+
+def test_decimal_commas_after_many_integers(csv):
+    rows = csv("a;b\n" + "0;7\n" * 150 + "1,5;-2,25\n")
+    np.testing.assert_array_equal(rows.whole()[-1], [1.5, -2.25])
+    with pytest.raises(DataError, match="'1,5', not a number"):
+        csv("a;b\n" + "0;7\n" * 150 + "1.5;1\n1,5;2\n")
 
 
 @pytest.mark.parametrize("word", ["", "NA", "NaN", "null", "?", "None", "<NA>", " ?", " NA", " "])

@@ -33,6 +33,8 @@ NAMES = {
     "years": lines(FRACTIONS, "1990,1991,1992"),
     "years over counts": lines(COUNTS, "1990,1991,1992", "%d"),
     "every fifth year": lines(FRACTIONS, "1990,1995,2000"),
+    "every fifth year over counts": lines(COUNTS, "1990,1995,2000", "%d"),
+    "falling years over counts": lines(COUNTS, "2021,2020,2019", "%d"),
     "quoted numbers": lines(COUNTS, '"7","3","5"', "%d"),
     "name and years": "name,2019,2020\nRome,5,7\nParis,4,4\nOslo,9,1\n",
     "name and numbers": "name,0,1\nx,0.5,0.25\ny,0.75,0.5\n",
@@ -61,6 +63,7 @@ DATA = {
     "time and wave": "0,1\n0.1,0.995\n0.2,0.98\n0.3,0.955\n",
     "negative": "-1,0,1\n0.5,0.2,0.1\n",
     "missing at first": "?,1.5\n2.5,3.5\n3.5,1.5\n",
+    "rising integers": lines(np.sort(COUNTS, axis=1), form="%d"),
     "pairs": "0,1\n5,3\n2,8\n",
 }
 

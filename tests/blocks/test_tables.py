@@ -88,6 +88,12 @@ def test_lists_of_names(text, expected):
     assert split("X", text, NAMES) == expected
 
 
+@pytest.mark.parametrize("text", ["a\nb", "a,\nb", "x" * 200_000, "\n"])
+def test_lists_of_names_that_cannot_be_read(text):
+    with pytest.raises(DataError, match="T: the list of columns"):
+        split("T", text, ["a", "b"])
+
+
 @settings(deadline=None)
 @given(st.lists(st.text(st.sampled_from('ab ,"\n'), min_size=1), min_size=1, unique=True))
 def test_any_names_can_be_quoted(names):
@@ -189,6 +195,21 @@ def test_missing_values_in_a_folder(parts):
         source(folder).whole()
     rows = source(folder, missing="drop")
     np.testing.assert_array_equal(rows.whole(), np.insert(X, 11, [2.0, 3.0, 4.0], axis=0))
+
+
+def test_objects_in_a_frame():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"a": [1.0, 2.0], "o": [object(), object()], "b": [3.0, 4.0]})
+    rows = source(frame)
+    np.testing.assert_array_equal(rows.whole(), [[1, 3], [2, 4]])
+    assert "Skipped columns that are not numbers: o." in rows.notes
+    for values in ([1, "x"], [10**30, 1], pd.arrays.SparseArray([0.0, 1.0]), [1j, 2.0]):
+        mixed = frame[["a"]].assign(o=values)
+        with pytest.raises(DataError, match="X: column 'o' of type .* cannot be read"):
+            source(mixed)
+        np.testing.assert_array_equal(source(mixed, columns=["a"]).whole(), [[1], [2]])
+    with pytest.raises(DataError, match="X: column 'o' of type object cannot be read"):
+        source(frame, columns=["o"])
 
 
 def test_no_columns(tmp_path):

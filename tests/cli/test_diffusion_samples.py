@@ -129,6 +129,22 @@ BAD = {
         ["sample", "run", "--label", "9", "-o", "g.png"],
         "--label 9: is no class; there are",
     ),
+    "long label": (
+        ["sample", "run", "--label", "9" * 5000, "-o", "g.png"],
+        "99: is no class; there",
+    ),
+    "huge guidance": (
+        ["sample", "run", "-n", 1, "--steps", 2, "--guidance", "1e308", "-o", "g.png", "-q"],
+        "--guidance 1e+308: the pictures are not finite; pass a smaller weight",
+    ),
+    "huge batch": (
+        ["train", "shapes.npz", "--model-size", "tiny", "--batch-size", 2**31 - 1, "-o", "out"],
+        "--batch-size 2147483647: a step with so many pictures of",
+    ),
+    "huge size": (
+        ["train", "shapes.npz", "--model-size", "tiny", "--size", 9000, "-o", "out"],
+        "sides of at most 8192",
+    ),
     "n": (["sample", "run", "-n", 0, "-o", "g.png"], "-n"),
     "few": (
         ["sample", "run", "-n", 1, "--label", "all", "-o", "g.png"],

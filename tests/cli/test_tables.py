@@ -162,3 +162,48 @@ def test_the_report_counts_rows_as_the_data_do(cli, tmp_path, holed):
         centre = X[rows].mean(axis=0)
         nearest = rows[np.linalg.norm(X[rows] - centre, axis=1).argmin()]
         assert f"<li><span>line {nearest}.</span><small>{nearest}</small></li>" in page
+
+
+@pytest.mark.parametrize("column", [True, False])
+@pytest.mark.parametrize("command", ["kmeans", "gmm"])
+def test_rows_without_a_weight(cli, tmp_path, holed, command, column):
+    """They are dropped as rows without a value; the weights of dropped rows need not be any."""
+    whole, lacking = holed
+    weights = np.arange(300.0)
+    weights[[17, 40]] = np.nan
+    weights[299] = -1  # the row is dropped for its own values
+    if column:
+        frame = pd.read_csv(tmp_path / "d.csv").assign(w=weights)
+        frame.to_csv(tmp_path / "d.csv", index=False)
+    np.save(tmp_path / "w.npy", weights)
+    words = ["d.csv" if column else "d.npy", "--weights", "w" if column else "w.npy"]
+    fit = [command, "-k", 2, "-o", "out", "--overwrite", *QUICK]
+    left = np.setdiff1d(whole, [40])
+    X = np.load(tmp_path / "d.npy")
+    np.save(tmp_path / "left.npy", X[left])
+    np.save(tmp_path / "w_left.npy", weights[left])
+    assert cli(*fit, "left.npy", "--weights", "w_left.npy").status == 0
+    expected = np.load(tmp_path / "out/labels.npy")
+    ran = cli(*fit, *words, "--missing", "drop")
+    assert ran.status == 0, ran.err
+    labels = np.load(tmp_path / "out/labels.npy")
+    np.testing.assert_array_equal(labels[left], expected)
+    assert (labels[[*lacking, 40]] == -1).all()
+    assert "Dropped 1 of 296 rows, with no weight (40)." in summary(tmp_path)["data"]["notes"]
+    ran = cli(*fit, *words, "--missing", "mean")
+    assert ran.status == 2
+    assert "row 17 has no weight; fill it in, or pass --missing drop" in ran.err
+
+
+def test_a_row_of_zeros_is_counted_as_in_the_data(cli, tmp_path, holed):
+    X = np.load(tmp_path / "d.npy")
+    fitted(cli, "d.npy", "--missing", "drop", "--metric", "cosine")
+    X[50] = 0
+    np.save(tmp_path / "d.npy", X)
+    said = "error: d.npy: row 50 is zero and has no direction"
+    words = ["d.npy", "--missing", "drop", "-q"]
+    ran = cli("kmeans", *words, "--metric", "cosine", "-k", 2, "-o", "o", "--no-report")
+    assert (ran.status, ran.err[: len(said)]) == (2, said)
+    for command in (["predict"], ["predict", "--distances"], ["transform"]):
+        ran = cli(*command, "out", *words, "-o", "p.npy")
+        assert (ran.status, ran.err[: len(said)]) == (2, said)

@@ -67,8 +67,8 @@ def _schema(data: Any, options: TableOptions) -> Any:
             if name in options.columns if options.columns is not None else _has_numbers(data[name]):
                 reason = " ".join(str(error).split())
                 raise DataError(
-                    f"{NAME}: column {name!r} of type {data[name].dtype} cannot be read ({reason}); "
-                    "convert it, or choose other columns"
+                    f"{NAME}: column {name!r} of type {data[name].dtype} cannot be read "
+                    f"({reason}); convert it, or choose other columns"
                 ) from error
             fields.append(pa.field(name, pa.null()))
     return pa.schema(fields)

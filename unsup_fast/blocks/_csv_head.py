@@ -189,9 +189,8 @@ def _decimal(rows: Sequence[list[str]], separator: str, text: str = "") -> str:
     if any(fractions.values()):
         return "," if not fractions["."] else "."
     mark = re.escape(separator)
-    found = re.search(
-        rf'(?:^|{mark})[ "]*[+-]?\d+([.,])\d+[ "]*(?:$|{mark}|\r)', text, re.MULTILINE
-    )
+    fraction = rf'(?:^|{mark})[ "]*[+-]?\d+([.,])\d+[ "]*(?:$|{mark}|\r)'
+    found = re.search(fraction, text, re.MULTILINE)
     return found[1] if found else "."
 
 

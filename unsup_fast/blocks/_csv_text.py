@@ -53,7 +53,8 @@ def why(path: Path, error: Exception) -> DataError:
 class Rows:
     """A file to read for pyarrow: the rows of a CSV file from a position on, then a mark.
 
-    The text is UTF-8 (see `as_utf8`): pyarrow cannot show a row, or read a value, that is not. Blank lines at the end of the file are left out.
+    The text is UTF-8 (see `as_utf8`): pyarrow cannot show a row, or read a value, that is not.
+    Blank lines at the end of the file are left out.
 
     Attributes
     ----------
