@@ -138,7 +138,8 @@ def test_printed_lines(blobs, capsys, options):
 
 def test_no_parameter_or_method_is_missing():
     a, b = ours.MiniBatchKMeans(), theirs.MiniBatchKMeans()
-    assert set(a.get_params()) - set(b.get_params()) == {"metric", "n_threads", "device"}
+    added = {"metric", "n_threads", "device", "standardize"}
+    assert set(a.get_params()) - set(b.get_params()) == added
     for name, value in b.get_params().items():
         assert a.get_params()[name] == value
     assert {name for name in dir(b) if not name.startswith("_")} <= set(dir(a))

@@ -77,6 +77,40 @@ def test_other_formats_are_checked_before_they_are_converted(methods, kind):
             method(X)
 
 
+def lists(X):
+    X.rows[2], X.data[2] = [99], [1.0]
+
+
+def longer_lists(X):
+    X.data[2] = [1.0] * (len(X.rows[2]) + 5000)
+
+
+def key(X):
+    X._dict[3, 99] = 1.0
+
+
+@pytest.mark.parametrize("kind, change", [("lil", lists), ("lil", longer_lists), ("dok", key)])
+def test_lists_and_keys_are_checked_too(methods, kind, change):
+    X = matrix().asformat(kind)
+    change(X)
+    for method in methods:
+        with pytest.raises(ValueError, match="sparse X"):
+            method(X)
+
+
+def test_other_formats_are_rows_too():
+    for kind in ("lil", "dok", "dia"):
+        X = matrix().asformat(kind)
+        expected = KMeans(2, n_init=1, random_state=0).fit(matrix())
+        assert KMeans(2, n_init=1, random_state=0).fit(X).inertia_ == expected.inertia_
+
+
+def test_one_dimension_is_refused(methods):
+    for method in methods:
+        with pytest.raises(ValueError, match=r"shape \(?5"):
+            method(sp.coo_array(np.arange(5.0)))
+
+
 def doubled():
     """The first value as the sum of two entries, and behind the last one spare room."""
     X = matrix()

@@ -1,5 +1,6 @@
 """Whether a SciPy matrix is what it says it is."""
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,15 @@ def check_sparse(X: Any) -> None:
     SciPy looks at them when a matrix is made of arrays, not when these are changed or replaced, and
     its own code as well as ours reads and writes where they point.
     """
+    if X.ndim != 2:
+        raise ValueError(f"sparse X has shape {X.shape}; pass rows x columns")
+    if X.format == "lil" and any(map(operator.ne, map(len, X.rows), map(len, X.data))):
+        raise ValueError("rows and data of sparse X differ in length; pass a value for each index")
+    if X.format in ("dia", "dok", "lil"):
+        try:
+            X = X.tocoo()
+        except ValueError as error:
+            raise ValueError(f"sparse X: {error}") from None
     if X.format == "coo":
         for indices, size, what in zip(X.coords, X.shape, ("row", "column"), strict=True):
             if len(indices) != len(X.data):
