@@ -25,6 +25,9 @@ BLOCK = 1 << 16  # float64 values of a block of rows: half a MiB, which stays in
 ROOM = 512 << 20
 # A column whose deviation is below so many roundings of its mean is constant but for rounding.
 ROUNDINGS = 8
+# Columns that reach less far from their mean, or farther than its inverse, are divided by a power
+# of two before they are squared.
+SMALLEST = 1e-140
 
 
 def of_rows(X: Any, moments: Moments | None, sample_weight: Array | None) -> Array:
@@ -44,12 +47,20 @@ def of_rows(X: Any, moments: Moments | None, sample_weight: Array | None) -> Arr
         See `of_variance`.
     """
     if moments is None:
-        mean, variance = mean_variance_axis(X, axis=0, weights=sample_weight)
-    elif sample_weight is None:
-        mean, variance = moments.mean, moments.variance
-    else:
-        mean, variance = moments.mean, _weighted_variance(X, moments.mean, sample_weight)
-    return of_variance(mean, variance, X.dtype)
+        largest = np.zeros(X.shape[1], X.dtype)
+        np.maximum.at(largest, X.indices, np.abs(X.data))
+        unit = _power_of_two(largest)
+        data = X.data / unit[X.indices]  # float64
+        scaled = X.__class__((data, X.indices, X.indptr), shape=X.shape, copy=False)
+        mean, variance = mean_variance_axis(scaled, axis=0, weights=_doubles(sample_weight))
+        return _deviations(mean * unit, np.sqrt(variance) * unit, X.dtype)
+    variance, reach = moments.variance, moments.reach
+    rare = (reach > 0) & ~((reach > SMALLEST) & (reach < 1 / SMALLEST))
+    if sample_weight is None and not rare.any():
+        return of_variance(moments.mean, variance, X.dtype)
+    unit = _power_of_two(reach)
+    variance = _variance(X, moments.mean, unit, _doubles(sample_weight))
+    return _deviations(moments.mean, np.sqrt(variance) * unit, X.dtype)
 
 
 def of_variance(mean: Array, variance: Array, dtype: Any) -> Array:
@@ -60,28 +71,45 @@ def of_variance(mean: Array, variance: Array, dtype: Any) -> Array:
     ValueError
         If a variance is not finite.
     """
-    if not np.isfinite(variance).all():
-        column = int(np.argmin(np.isfinite(variance)))
+    return _deviations(mean, np.sqrt(variance.astype(np.float64)), dtype)
+
+
+def _deviations(mean: Array, scale: Array, dtype: Any) -> Array:
+    if not (scale <= np.finfo(dtype).max).all():
+        column = int(np.argmin(scale <= np.finfo(dtype).max))
         raise ValueError(
-            f"the variance of column {column} of X overflows float64; divide X by its largest "
-            "magnitude"
+            f"the standard deviation of column {column} of X overflows {np.dtype(dtype)}; divide X "
+            "by its largest magnitude"
         )
-    scale = np.sqrt(variance.astype(np.float64))
     scale[scale <= ROUNDINGS * np.finfo(np.float64).eps * np.abs(mean)] = 1.0
     return np.maximum(scale, np.finfo(dtype).tiny).astype(dtype)
 
 
-def _weighted_variance(X: Any, mean: Array, sample_weight: Array) -> Array:
-    """Return the weighted variance [D] about the weighted mean, float64."""
+def _power_of_two(reach: Array) -> Array:
+    """Return a power of two [D], float64, near each of these."""
+    return np.ldexp(1.0, np.clip(np.frexp(reach.astype(np.float64))[1], -1021, 1022))
+
+
+def _doubles(sample_weight: Array | None) -> Array | None:
+    return None if sample_weight is None else sample_weight.astype(np.float64)
+
+
+def _variance(X: Any, mean: Array, unit: Array, sample_weight: Array | None) -> Array:
+    """Return the variance [D] of columns divided by `unit`, about their weighted mean, float64."""
     total, sums, squares = 0.0, np.zeros(len(mean)), np.zeros(len(mean))
     for first, rows in _blocks(X):
         for part in gen_batches(len(rows), max(1, BLOCK // len(mean))):
-            weight = sample_weight[first : first + len(rows)][part].astype(np.float64)
-            apart = rows[part] - mean  # [B, D] float64, about a point near the weighted mean
+            with np.errstate(over="ignore", invalid="ignore"):  # infinity is refused later
+                apart = (rows[part] - mean) / unit  # [B, D] float64, about a point near that mean
+            weight = np.ones(len(apart))
+            if sample_weight is not None:
+                weight = sample_weight[first : first + len(rows)][part]
             total += weight.sum()
             sums += np.einsum("i,ij->j", weight, apart)
             squares += np.einsum("i,ij,ij->j", weight, apart, apart)
-    variance: Array = np.maximum(squares - sums**2 / total, 0) / total
+    sums /= total
+    with np.errstate(invalid="ignore"):
+        variance: Array = np.maximum(squares / total - sums**2, 0)
     return variance
 
 
