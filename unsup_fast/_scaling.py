@@ -5,7 +5,7 @@ rows, rounded correctly, so a row comes out the same in an array, a block, CSR o
 """
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -205,15 +205,48 @@ def rounded(centers: Any, scale: Any) -> tuple[Any, Any]:
     return original, original / scale
 
 
+@contextmanager
+def restored_on_error(estimator: Any) -> Iterator[None]:
+    """Let a fit that fails leave `scale_` as it was, with all else of the fit before."""
+    before = estimator.__dict__.get("scale_")
+    try:
+        yield
+    except BaseException:
+        estimator.__dict__.pop("scale_", None)
+        if before is not None:
+            estimator.scale_ = before
+        raise
+
+
 def scale_of(estimator: Any) -> Array | None:
-    """Return what a fitted estimator divides columns by, [D], or None."""
-    scale: Array | None = getattr(estimator, "scale_", None)
+    """Return what a fitted estimator divides columns by, [D], or None.
+
+    Raises
+    ------
+    ValueError
+        If it was set by hand to something that is not a vector of positive numbers.
+    """
+    value = getattr(estimator, "scale_", None)
+    if value is None:
+        return None
+    try:
+        scale: Array = np.asarray(_arrays.on_host(value))
+        scale = scale if scale.dtype in _arrays.FLOATS else scale.astype(np.float64)
+    except (TypeError, ValueError):
+        raise ValueError("scale_ holds no numbers; set it to a vector of positive ones") from None
+    if scale.ndim != 1 or not ((scale > 0) & (scale < np.inf)).all():
+        raise ValueError(
+            f"scale_ of shape {scale.shape} must be a vector of positive, finite numbers, one for "
+            "each column"
+        )
     return scale
 
 
 def applied(estimator: Any, X: Any, name: str = "X") -> Any:
     """Return rows, or centroids in the units of the columns, as a fitted estimator divides them."""
     scale = scale_of(estimator)
+    if scale is not None and len(scale) != X.shape[1]:
+        raise ValueError(f"scale_ has {len(scale)} values, but {name} has {X.shape[1]} columns")
     return X if scale is None else divided(X, scale, name=name)
 
 

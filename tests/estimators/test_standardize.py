@@ -177,7 +177,7 @@ def test_saved_models_divide_new_rows(rows, tmp_path):
         np.testing.assert_array_equal(loaded.predict(rows), model.labels_)
         np.testing.assert_array_equal(loaded.transform(rows), model.transform(rows))
         model.scale_[1] = 0
-        with pytest.raises(ValueError, match="scale_ holds values that are not positive"):
+        with pytest.raises(ValueError, match="scale_ .* must be a vector of positive"):
             model.save(tmp_path / "model.safetensors")
 
 
@@ -348,3 +348,16 @@ def test_wine_as_a_mixture_and_along_axes(wine):
     assert purity_score(classes, model.fit_predict(X)) > 0.95
     assert PCA(1).fit(X).explained_variance_ratio_[0] > 0.99
     assert PCA(1, standardize=True).fit(X).explained_variance_ratio_[0] < 0.4
+
+
+@pytest.mark.parametrize(
+    "make", [lambda k: PCA(k, standardize=True), lambda k: GaussianMixture(k, standardize=True)]
+)
+def test_a_fit_that_fails_leaves_the_scale(rows, make):
+    model = make(2).fit(rows)
+    before, scale = model.score_samples(rows), model.scale_
+    with pytest.raises(ValueError, match="n_components"):
+        model.set_params(n_components=5).fit(1e3 * rows[:4])
+    model.set_params(n_components=2)
+    assert model.scale_ is scale
+    np.testing.assert_array_equal(model.score_samples(rows), before)

@@ -40,6 +40,15 @@ def centers_of(estimator: Any, n_columns: int | None = None) -> Array:
     return centers
 
 
+def check_count(estimator: Any, centers: Array, method: str) -> None:
+    """Raise ValueError if centroids were set by hand to another number than `n_clusters`."""
+    if len(centers) != estimator.n_clusters:
+        raise ValueError(
+            f"cluster_centers_ has {len(centers)} rows, but n_clusters={estimator.n_clusters}; "
+            f"call set_params(n_clusters={len(centers)}) before {method}"
+        )
+
+
 def origin_of(estimator: Any) -> Array:
     """Return the point [D] that distances are measured from: the middle of the rows of the fit.
 

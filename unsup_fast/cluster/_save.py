@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from unsup_fast.cluster._centers import centers_of, origin_of
+from unsup_fast._scaling import scale_of
+from unsup_fast.cluster._centers import centers_of, check_count, origin_of
 from unsup_fast.storage.estimators import (
     Layout,
     Saved,
@@ -52,11 +53,7 @@ class SavedClusters(Saved):
         arrays, state = super()._content()
         this: Any = self
         centers = centers_of(this)
-        if len(centers) != this.n_clusters:
-            raise ValueError(
-                f"cluster_centers_ has {len(centers)} rows, but n_clusters={this.n_clusters}; call "
-                f"set_params(n_clusters={len(centers)}) before save"
-            )
+        check_count(this, centers, "save")
         if this._layout is KMEANS and "n_iter_" not in state:  # no fit: centroids set by hand
             state["n_iter_"] = 0
             arrays["inertia_history_"] = np.zeros(0)
@@ -70,6 +67,8 @@ class SavedClusters(Saved):
         if len(arrays.get("cluster_sizes_", centers)) != len(centers):  # of another fit
             del arrays["cluster_sizes_"]
         arrays |= {"cluster_centers_": centers, "_origin": origin_of(this).astype(centers.dtype)}
+        if scale_of(this) is not None:
+            arrays["scale_"] = np.asarray(scale_of(this), dtype=centers.dtype)
         state["n_features_in_"] = centers.shape[1]
         generator = state.pop("_random_state", None)
         # A generator of the user's is not ours to copy.

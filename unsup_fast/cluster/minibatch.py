@@ -16,6 +16,7 @@ from unsup_fast import _arrays, _scaling
 from unsup_fast.blocks import Source
 from unsup_fast.cluster import _batches, _init, _input, _minibatch, _save
 from unsup_fast.cluster._batches import Draws
+from unsup_fast.cluster._centers import centers_of, check_count, origin_of
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.cluster._minibatch import Means, Plan
 from unsup_fast.cluster._pruning import Passes
@@ -275,7 +276,7 @@ class MiniBatchKMeans(KMeans):
         ----------
         X : array-like, sparse matrix or CPU tensor of shape (N, D)
             The rows; in the first call at least `n_clusters`, of which `init_size` random ones
-            give the starting centroids.
+            give the starting centroids, unless `cluster_centers_` was set by hand.
         y : ignored
         sample_weight : array-like of shape (N,), optional
             Weights of the rows.
@@ -300,10 +301,16 @@ class MiniBatchKMeans(KMeans):
             self._random_state = random_state = check_random_state(self.random_state)
         if hasattr(self, "cluster_centers_"):
             passes = _input.batch(self, X, sample_weight)
-            centers = _arrays.to_numpy(self.cluster_centers_, "cluster_centers_")
-            scale = _scaling.scale_of(self)
-            means = _minibatch.continued(centers, self._means, self._counts, self.metric, scale)
-            n_steps, since = self.n_steps_, self._n_since_last_reassign
+            centers, scale = centers_of(self), _scaling.scale_of(self)
+            if len(getattr(self, "_counts", ())) != len(centers):  # set by hand: a start
+                check_count(self, centers, "partial_fit")
+                self._measure(passes.X.shape[0])
+                state["_origin"] = origin_of(self)
+                start = _scaling.applied(self, centers, "cluster_centers_")
+                means, n_steps, since = _minibatch.beginning(start), 0, 0
+            else:
+                means = _minibatch.continued(centers, self._means, self._counts, self.metric, scale)
+                n_steps, since = self.n_steps_, self._n_since_last_reassign
         else:
             problem, state["_origin"] = _input.problem(self, X, sample_weight)
             passes, scale = problem.passes, problem.scale

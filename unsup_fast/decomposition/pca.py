@@ -10,7 +10,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 
-from unsup_fast import _arrays
+from unsup_fast import _arrays, _scaling
 from unsup_fast.blocks import Source
 from unsup_fast.decomposition import _dimension, _input, _save, _solvers
 from unsup_fast.decomposition._base import Projection, attributes
@@ -201,29 +201,33 @@ class PCA(Projection):
         TypeError
             If X is sparse and the solver is for dense rows.
         """
+        with _scaling.restored_on_error(self):
+            found = self._fitted(X, callback)
+        self.__dict__.update(found)
+        return self
+
+    def _fitted(self, X: Any, callback: Any) -> dict[str, Any]:
+        """Return what a fit sets, by the name of the attribute."""
         gpu = _input.gpu(X, self.device)
         if gpu is not None:
             from unsup_fast.decomposition import _torch
 
-            found = _torch.attributes_of(self, X, gpu)
-        else:
-            if sp.issparse(X) and self.svd_solver not in ("auto", "arpack", "covariance_eigh"):
-                raise TypeError(
-                    'PCA only support sparse inputs with the "arpack" and "covariance_eigh" '
-                    f'solvers, while "{self.svd_solver}" was passed. See TruncatedSVD for a '
-                    "possible alternative."
-                )
-            rows = _input.rows(self, X, reset=True)
-            axes, k = self._axes(rows, callback)
-            values = attributes(axes, k, rows.dtype)
-            found = {
-                name: _arrays.like(value, _arrays.is_tensor(X))
-                for name, value in values.items()
-                if name not in _save.ON_HOST
-            }
-            found |= {name: values[name] for name in _save.ON_HOST} | {"n_samples_": axes.n_rows}
-        self.__dict__.update(found)
-        return self
+            return _torch.attributes_of(self, X, gpu)
+        if sp.issparse(X) and self.svd_solver not in ("auto", "arpack", "covariance_eigh"):
+            raise TypeError(
+                'PCA only support sparse inputs with the "arpack" and "covariance_eigh" '
+                f'solvers, while "{self.svd_solver}" was passed. See TruncatedSVD for a '
+                "possible alternative."
+            )
+        rows = _input.rows(self, X, reset=True)
+        axes, k = self._axes(rows, callback)
+        values = attributes(axes, k, rows.dtype)
+        found = {
+            name: _arrays.like(value, _arrays.is_tensor(X))
+            for name, value in values.items()
+            if name not in _save.ON_HOST
+        }
+        return found | {name: values[name] for name in _save.ON_HOST} | {"n_samples_": axes.n_rows}
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Fit and return the coordinates of the rows; parameters as in `fit`."""

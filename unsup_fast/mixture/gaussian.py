@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from unsup_fast import _arrays, _scaling
 from unsup_fast.kernels.em import COVARIANCE_TYPES
 from unsup_fast.mixture import _attributes, _covariance, _init, _input, _runs, _save
-from unsup_fast.mixture._em import Iteration, Mixture, Run
+from unsup_fast.mixture._em import Iteration, Mixture, Problem, Run
 
 Array = npt.NDArray[Any]
 
@@ -250,6 +250,18 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         KeyboardInterrupt
             On Ctrl-C; see the notes of the class for what is kept.
         """
+        with _scaling.restored_on_error(self):
+            problem, best = self._run(X, sample_weight, callback, seeding_callback)
+        self._keep(best, problem.rows.dtype, _arrays.place_of(X))
+        _runs.warn(problem, best, stacklevel=4)
+        if best.interrupt is not None:
+            raise best.interrupt
+        return self
+
+    def _run(
+        self, X: Any, sample_weight: Any, callback: Any, seeding_callback: Any
+    ) -> tuple[Problem, Run]:
+        """Return what `fit` is given, validated, and the best run."""
         problem = _input.problem(self, X, sample_weight)
         known = _init.given(self, problem.rows.n_columns)
         random_state = check_random_state(self.random_state)
@@ -278,12 +290,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
 
         say = print if self.verbose else lambda line: None
         wanted = report if self.verbose or callback else None
-        best = _runs.best(problem, start, n_init, lower_bound, wanted, say)
-        self._keep(best, problem.rows.dtype, _arrays.place_of(X))
-        _runs.warn(problem, best, stacklevel=4)
-        if best.interrupt is not None:
-            raise best.interrupt
-        return self
+        return problem, _runs.best(problem, start, n_init, lower_bound, wanted, say)
 
     def _before(self, n_columns: int) -> Mixture:
         """Return the mixture of the fit before, if it can be gone on with."""
