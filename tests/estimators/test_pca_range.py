@@ -160,3 +160,19 @@ def test_finite_rows_make_a_finite_model_or_one_error(n, d, decade, dtype, solve
     assert np.isfinite(model.inverse_transform(z)).all()
     assert np.isfinite(model.get_covariance()).all()
     assert np.isfinite(model.score(X))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("far", [1e6, 1e10, 1e30])
+def test_sparse_rows_with_a_column_far_from_zero(dtype, far):
+    X = np.random.default_rng(0).normal(size=(80, 4)).astype(dtype)
+    X[:, 2] = far
+    model = PCA(2, svd_solver="arpack", random_state=0).fit(sp.csr_array(X))
+    near = X * np.array([1, 1, 0, 1], dtype)
+    expected = PCA(2, svd_solver="full").fit(near)
+    tolerance = {"rtol": 1e-4, "atol": 1e-5}
+    np.testing.assert_allclose(model.explained_variance_, expected.explained_variance_, **tolerance)
+    np.testing.assert_allclose(model.mean_[2], dtype(far))
+    z = model.transform(sp.csr_array(X))
+    np.testing.assert_allclose(abs(z), abs(expected.transform(near)), **tolerance)
+    np.testing.assert_allclose(model.transform(sp.csr_array(X[:3])), z[:3], **tolerance)

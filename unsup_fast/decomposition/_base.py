@@ -12,7 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 from unsup_fast import _arrays, _scaling
 from unsup_fast.blocks import Source
 from unsup_fast.decomposition import _input, _save
-from unsup_fast.decomposition._solvers import Axes
+from unsup_fast.decomposition._attributes import (
+    axes_of,
+    deviations_of,
+    mean_of,
+    noise_of,
+    variances_of,
+)
+from unsup_fast.decomposition._solvers import Axes, shifted
 from unsup_fast.kernels.affine import affine
 from unsup_fast.kernels.covariance import RangeError, unit_of
 
@@ -53,16 +60,24 @@ class Projection(
 
     def _project(self, X: Any) -> Array:
         """Return the coordinates of rows that are validated."""
-        axes = _arrays.on_host(self.components_)
-        wide = np.result_type(X.dtype, axes.dtype)
-        before, after = self._divisors(wide)
+        axes = axes_of(self)
+        n_axes, n_columns = axes.shape
+        if X.shape[1] != n_columns:
+            raise ValueError(
+                f"X has {X.shape[1]} features, but {type(self).__name__} is expecting {n_columns} "
+                "features as input."
+            )
+        mean, wide = mean_of(self, n_columns), np.result_type(X.dtype, axes.dtype)
+        before, after = self._divisors(wide, n_axes)
         weights = np.ascontiguousarray(axes / before[:, None], dtype=wide)
         if sp.issparse(X):
-            return _divided(X @ weights.T - (self._mean @ weights.T).astype(wide), after)
-        if len(weights) == 0:
+            moved, start = shifted(X)
+            offset = ((mean - start) @ weights.T).astype(wide)
+            return _divided(moved @ weights.T - offset, after)
+        if n_axes == 0:
             return np.empty((X.shape[0], 0), wide)
-        shift = self._mean.astype(wide)
-        offset = ((shift - self._mean) @ weights.T).astype(wide)  # what rounding the mean left
+        shift = mean.astype(wide)
+        offset = ((shift - mean) @ weights.T).astype(wide)  # what rounding the mean left
         out = [
             _divided(
                 affine(
@@ -78,7 +93,7 @@ class Projection(
         ]
         return out[0] if len(out) == 1 else np.concatenate(out)
 
-    def _divisors(self, dtype: Any) -> tuple[Array, Array | None]:
+    def _divisors(self, dtype: Any, n_axes: int) -> tuple[Array, Array | None]:
         """Return what to divide axes and coordinates by, [K] each, None for no division.
 
         That is the deviations if `whiten` is set, on either side; infinity, which leaves 0, along
@@ -86,11 +101,12 @@ class Projection(
         the quotient leaves the range of the type.
         """
         if not self.whiten:
-            return np.ones(len(self._deviations)), None
-        divisors = np.where(self._deviations > 0, self._deviations, np.inf)
-        if unit_of(divisors.min(initial=np.inf), dtype) == 1 or not self._deviations.any():
+            return np.ones(n_axes), None
+        deviations = deviations_of(self, n_axes)
+        divisors = np.where(deviations > 0, deviations, np.inf)
+        if unit_of(divisors.min(initial=np.inf), dtype) == 1 or not deviations.any():
             return divisors, None
-        return np.ones(len(divisors)), divisors
+        return np.ones(n_axes), divisors
 
     def inverse_transform(self, X: Any) -> Any:
         """Return the rows that have these coordinates and nothing outside the axes.
@@ -108,13 +124,14 @@ class Projection(
             from unsup_fast.decomposition import _torch
 
             return _scaling.restored(self, _torch.inverse_transform(self, X))
-        axes = _arrays.on_host(self.components_)
-        found = _input.scores(X, len(axes))
+        axes = axes_of(self)
+        n_axes, n_columns = axes.shape
+        found = _input.scores(X, n_axes)
         wide = np.result_type(found.dtype, axes.dtype)
         if self.whiten:
-            axes = axes * self._deviations[:, None]
+            axes = axes * deviations_of(self, n_axes)[:, None]
         weights = np.ascontiguousarray(axes.T, dtype=wide)  # [D, K]
-        mean = self._mean.astype(wide)
+        mean = mean_of(self, n_columns).astype(wide)
         if weights.shape[1] == 0:
             back: Any = np.tile(mean, (len(found), 1))
         else:
@@ -142,24 +159,22 @@ class Projection(
         """
         check_is_fitted(self)
         precision = _precision(*self._model())
-        dtype = _arrays.on_host(self.components_).dtype
+        dtype = axes_of(self).dtype
         if np.abs(precision).max() > np.finfo(dtype).max:
             raise ValueError(f"the precision overflows {dtype}; fit float64 rows")
         return self._given(precision)
 
     def _model(self) -> tuple[Array, Array, float]:
         """Return axes [K, D], variances [K] and noise in float64 on the host."""
-        axes, variances = (
-            _arrays.on_host(value).astype(np.float64)
-            for value in (self.components_, self.explained_variance_)
-        )
-        return axes, variances, float(self.noise_variance_)
+        axes = axes_of(self).astype(np.float64)
+        variances = variances_of(self, len(axes)).astype(np.float64)
+        return axes, variances, noise_of(self)
 
     def _given(self, value: Array) -> Any:
         """Return a matrix in the kind, type and place of the axes."""
         axes = self.components_
         if not _arrays.is_tensor(axes):
-            return value.astype(axes.dtype, copy=False)
+            return value.astype(axes_of(self).dtype, copy=False)
         return axes.new_tensor(value)
 
     def score_samples(self, X: Any) -> Any:
@@ -242,16 +257,18 @@ def attributes(axes: Axes, k: int, dtype: Any) -> dict[str, Any]:
         np.sqrt(axes.rounding) * axes.unit,
         32 * np.sqrt(len(axes.mean)) * float(np.finfo(dtype).smallest_subnormal),
     )
+    explained = (values * axes.unit * axes.unit).astype(dtype)
     return {
         "mean_": axes.mean.astype(dtype),
         "_mean": axes.mean,
         "components_": np.ascontiguousarray(flipped(axes.leading(k)), dtype=dtype),
-        "explained_variance_": (values * axes.unit * axes.unit).astype(dtype),
+        "explained_variance_": explained,
         "explained_variance_ratio_": share.astype(dtype),
         "singular_values_": (deviations * np.sqrt(max(axes.n_rows - 1, 1))).astype(dtype),
         "noise_variance_": float(noise * axes.unit * axes.unit),
         "n_components_": k,
         "_deviations": np.where(deviations > least, deviations, 0.0),
+        "_variances": explained.copy(),
     }
 
 
@@ -306,7 +323,8 @@ def _density(model: Projection) -> Callable[[Array], Array]:
     """Return a function from rows [B, D] to log-likelihoods [B], both float64."""
     axes, variances, noise = model._model()
     spread, noise = _floored(axes, variances, noise)
-    mean, n_columns, n_threads = model._mean, axes.shape[1], model.n_threads
+    n_columns, n_threads = axes.shape[1], model.n_threads
+    mean = mean_of(model, n_columns)
     n_off = n_columns - len(axes)
     constant = n_columns * np.log(2 * np.pi) + np.log(spread).sum() + n_off * np.log(noise)
     back = np.ascontiguousarray(axes.T)

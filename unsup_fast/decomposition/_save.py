@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from unsup_fast.decomposition._attributes import axes_of, deviations_of
 from unsup_fast.storage.estimators import Layout, Saved, fault_of_scale
 
 _AXES: dict[str, tuple[str, Any]] = {
@@ -34,7 +35,7 @@ INCREMENTAL = Layout(
 
 
 # Arrays that stay on the host when the rows are tensors.
-ON_HOST = frozenset({"_mean", "_deviations"})
+ON_HOST = frozenset({"_mean", "_deviations", "_variances"})
 
 # What IncrementalPCA computes when it is first asked for.
 LATER = frozenset(
@@ -45,12 +46,24 @@ LATER = frozenset(
         "singular_values_",
         "noise_variance_",
         "_deviations",
+        "_variances",
     }
 )
 
 
 class SavedAxes(Saved):
     """Axes that a file can hold."""
+
+    def _content(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        arrays, state = super()._content()
+        if "n_features_in_" not in state:
+            raise ValueError(
+                f"this {type(self).__name__} has components_ set by hand, without a fit, and a "
+                "file holds models that were fitted; call fit before save"
+            )
+        axes = axes_of(self)
+        deviations = deviations_of(self, len(axes))
+        return arrays | {"components_": axes, "_deviations": deviations}, state
 
     def _fault(self, arrays: dict[str, Any], state: dict[str, Any]) -> str | None:
         if (arrays["_deviations"] < 0).any():
@@ -61,7 +74,7 @@ class SavedAxes(Saved):
         return fault_of_scale(arrays)
 
     def _take(self, path: Any, arrays: dict[str, Any], state: dict[str, Any]) -> None:
-        values = {**arrays, **state}
+        values = {**arrays, **state, "_variances": arrays["explained_variance_"].copy()}
         if "_scatter" in arrays:
             later = {name: values.pop(name) for name in LATER}
             values |= {"_later": later, "_dtype": later["components_"].dtype, "_place": None}

@@ -152,12 +152,17 @@ def arpack(estimator: Any, X: Any, statistics: Moments | None, k: int) -> Axes:
     """Return k axes by ARPACK's Lanczos iteration; sparse rows are centred implicitly."""
     n_rows, rows = X.shape[0], X
     if statistics is None:
-        unit = unit_of(2 * np.abs(X.data).max(initial=0), X.dtype)
-        scaled = X if unit == 1 else X / X.dtype.type(unit)
+        moved, shift = shifted(X)
+        largest = np.abs(moved.data).max(initial=0)
+        if not np.isfinite(largest):
+            raise too_far(X.dtype)
+        unit = unit_of(2 * largest, X.dtype)
+        scaled = moved if unit == 1 else moved / X.dtype.type(unit)
         middle = np.asarray(scaled.sum(axis=0, dtype=np.float64)).ravel() / n_rows
         variance = mean_variance_axis(scaled, axis=0)[1]
         total = float(variance.sum(dtype=np.float64)) * n_rows / (n_rows - 1)
-        mean, rows = middle * unit, _centred(scaled, middle.astype(X.dtype))
+        rest = middle * unit
+        mean, rows = shift + rest, _centred(scaled, middle.astype(X.dtype))
     else:
         mean = statistics.mean
         rows, unit = _centred_copy(X, statistics)
@@ -169,7 +174,7 @@ def arpack(estimator: Any, X: Any, statistics: Moments | None, k: int) -> Axes:
     values, axes = _ritz(rows @ axes.T, axes)
     solution = _of_singular_values(X, mean, values, total, axes, unit)
     if statistics is None:  # X v - mean v cancels in the type of X, here and in `transform`
-        of_mean = rounding_of_mean(mean, unit, float(np.finfo(X.dtype).eps))
+        of_mean = rounding_of_mean(rest, unit, float(np.finfo(X.dtype).eps))
         solution = solution._replace(rounding=solution.rounding + of_mean)
     return solution
 
@@ -229,6 +234,23 @@ def _without_variance(X: Any, mean: Array, k: int) -> Axes:
     """Return k axes of equal rows, which iterations cannot start from."""
     axes = np.eye(k, X.shape[1])
     return _of_singular_values(X, mean, np.zeros(k), 0.0, axes, 1.0)
+
+
+def shifted(X: Any) -> tuple[Any, Array]:
+    """Return CSR rows less the first of them in columns without gaps, and what was subtracted [D].
+
+    Only such columns can lie so far from zero that subtracting the mean of a product cancels.
+    """
+    is_full = np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]  # [D]
+    shift = np.zeros(X.shape[1])
+    if not is_full.any():
+        return X, shift
+    first = slice(0, X.indptr[1])
+    shift[X.indices[first]] = X.data[first]
+    shift[~is_full] = 0
+    with np.errstate(over="ignore"):
+        data = (X.data - shift[X.indices]).astype(X.dtype)
+    return X.__class__((data, X.indices, X.indptr), shape=X.shape), shift
 
 
 def _centred(X: Any, mean: Array) -> LinearOperator:

@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 from unsup_fast import _arrays, _scaling, _tensors
 from unsup_fast._tensors import BLOCK, HostRows, blocks, give
 from unsup_fast.decomposition import _base, _dimension, _save
+from unsup_fast.decomposition._attributes import deviations_of, mean_of
 from unsup_fast.decomposition._solvers import (
     Axes,
     rounding_of_mean,
@@ -254,7 +255,10 @@ def _of_gram(X: Any) -> Axes:
 
 def _fitted(estimator: Any, X: Any) -> tuple[Any, Any, Any]:
     """Return axes [K, D], deviations [K] and mean [D], all float64, where X is."""
-    values = (estimator.components_, estimator._deviations, estimator._mean)
+    axes = torch.as_tensor(estimator.components_)
+    n_axes, n_columns = axes.shape
+    deviations = deviations_of(estimator, n_axes) if estimator.whiten else np.ones(n_axes)
+    values = (axes, deviations, mean_of(estimator, n_columns))
     axes, deviations, mean = (torch.as_tensor(value).to(X.device).double() for value in values)
     return axes, deviations, mean
 
@@ -270,7 +274,7 @@ def transform(estimator: Any, X: Any, gpu: Any) -> Any:
     found = _rows(X, gpu, estimator, reset=False)
     axes, _, mean = _fitted(estimator, found)
     wide = _wide(estimator, found)
-    before, after = estimator._divisors(torch.empty(0, dtype=wide).numpy().dtype)
+    before, after = estimator._divisors(torch.empty(0, dtype=wide).numpy().dtype, len(axes))
     axes = axes / torch.from_numpy(before).to(found.device)[:, None]
     weights, shift = axes.to(wide), mean.to(wide)
     offset = ((shift.double() - mean) @ axes.T).to(wide)  # what rounding the mean left

@@ -183,6 +183,8 @@ class IncrementalPCA(Projection):
                 "n_components <= "
                 f"{min(sums.n_rows, len(sums.mean))}, or add rows by partial_fit"
             )
+        for name in _save.LATER:  # set by hand
+            self.__dict__.pop(name, None)
         eps = float(np.finfo(dtype).eps)
         if not reset:
             dtype, eps = np.result_type(dtype, self._dtype), max(eps, self._eps)

@@ -119,7 +119,7 @@ class Saved:
             {name: _arrays.on_host(getattr(self, name)) for name in names if hasattr(self, name)}
             for names in (self._layout.arrays, self._layout.state)
         )
-        return arrays, state
+        return {name: np.asarray(value) for name, value in arrays.items()}, state
 
     def _fault(self, arrays: dict[str, Array], state: dict[str, Any]) -> str | None:
         """Return what is wrong with values of the right types and shapes, or None."""
