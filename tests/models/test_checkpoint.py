@@ -139,7 +139,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("message", CHANGES)
-def test_other_optimisers_are_refused_by_name(tmp_path, message):
+def test_other_optimizers_are_refused_by_name(tmp_path, message):
     def changed(weights, rate):
         made = dict(CHANGES[message])
         kind = made.pop("kind", torch.optim.AdamW)
@@ -150,16 +150,16 @@ def test_other_optimisers_are_refused_by_name(tmp_path, message):
         toy.run("plain", tmp_path, make=changed, steps=2)
 
 
-def test_other_code_of_an_optimiser_may_go_on(tmp_path):
+def test_other_code_of_an_optimizer_may_go_on(tmp_path):
     toy.run("plain", tmp_path, make=torch.optim.AdamW, steps=1)
     for more in ({"fused": True}, {"foreach": False}, {"foreach": True}):
         state = toy.run(
             "plain", tmp_path, make=lambda w, rate, m=more: torch.optim.AdamW(w, rate, **m), steps=2
         )
-        assert state.optimisers["network"].param_groups[0][next(iter(more))] is more.popitem()[1]
+        assert state.optimizers["network"].param_groups[0][next(iter(more))] is more.popitem()[1]
 
 
-def test_numbers_of_optimisers_come_back(tmp_path):
+def test_numbers_of_optimizers_come_back(tmp_path):
     class Counting(torch.optim.SGD):
         def step(self, closure=None):
             super().step(closure)
@@ -169,7 +169,7 @@ def test_numbers_of_optimisers_come_back(tmp_path):
 
     toy.run("plain", tmp_path, make=Counting, steps=2)
     state = toy.run("plain", tmp_path, make=Counting, steps=3)
-    for kept in state.optimisers["network"].state.values():
+    for kept in state.optimizers["network"].state.values():
         assert kept == {"count": 3, "share": 0.1, "none": None, "on": True}
 
 
@@ -293,7 +293,7 @@ def test_numbers_that_json_cannot_hold(tmp_path):
 
     toy.run("plain", tmp_path, make=Odd, steps=1)
     state = toy.run("plain", tmp_path, make=Odd, steps=2)
-    for entries in state.optimisers["network"].state.values():
+    for entries in state.optimizers["network"].state.values():
         assert entries["most"] == float("inf")
         assert entries["none"] != entries["none"]
     options = training.Options(steps=3, batch_size=8, clip=float("inf"))

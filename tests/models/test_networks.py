@@ -172,15 +172,15 @@ def test_output_is_zero_at_the_start(name):
 @pytest.mark.parametrize("patch", [1, 2, 4])
 def test_every_parameter_learns(name, patch):
     network = build(name, moved=False, patch=patch, n_classes=4)
-    optimiser = torch.optim.SGD(network.parameters(), 0.1)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
     x, times, label = batch()
     reached = dict.fromkeys(dict(network.named_parameters()), False)
     for _ in range(4):  # what begins at zero hides what stands before it
         ((network(x, times, label) - x) ** 2).mean().backward()
         for key, parameter in network.named_parameters():
             reached[key] |= bool(parameter.grad.any())
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
     ((network(x, times) - x) ** 2).mean().backward()
     assert network.condition.label.weight.grad[4].any()
     assert all(reached.values()), [key for key, learned in reached.items() if not learned]

@@ -45,8 +45,8 @@ def table(folder):
 
 def weights(state):
     tensors = dict(checkpoint._weights(state))
-    for name, optimiser in state.optimisers.items():
-        tensors |= {f"{name}.{key}": torch.as_tensor(v) for key, v in checkpoint._memory(optimiser)}
+    for name, optimizer in state.optimizers.items():
+        tensors |= {f"{name}.{key}": torch.as_tensor(v) for key, v in checkpoint._memory(optimizer)}
     return {name: value.clone() for name, value in tensors.items()}
 
 
@@ -130,11 +130,11 @@ def test_memories_keep_the_strides_of_weights(tmp_path):
     make = OPTIMISERS["fused"]
     toy.run("plain", tmp_path, make=make, steps=2)
     state = toy.run("plain", tmp_path, make=make, steps=2)
-    for weight, memory in state.optimisers["network"].state.items():
+    for weight, memory in state.optimizers["network"].state.items():
         assert memory["exp_avg"].stride() == weight.stride()
 
 
-def test_gradients_of_an_optimiser_are_its_own(tmp_path):
+def test_gradients_of_an_optimizer_are_its_own(tmp_path):
     """What the generator's loss says to the discriminator is not added to its next gradient."""
 
     def wrap(step):
@@ -177,15 +177,15 @@ def test_plain_loop_says_the_same(tmp_path):
         kept = min(0.8, (i + 1) / (i + 10))
         average = kept * average + (1 - kept) * expected
     network.bias = None
-    optimiser = torch.optim.SGD(network.parameters(), options.learning_rate)
+    optimizer = torch.optim.SGD(network.parameters(), options.learning_rate)
 
     def step(batch, now):
         loss = network(batch).sub(1).square().mean()
-        now.descend(loss, optimiser)
+        now.descend(loss, optimizer)
         return {"loss": loss}
 
     state = training.train(
-        begin({"n": network}, {"o": optimiser}),
+        begin({"n": network}, {"o": optimizer}),
         step,
         rows.__getitem__,
         20,
@@ -197,13 +197,13 @@ def test_plain_loop_says_the_same(tmp_path):
     torch.testing.assert_close(state.averages["n"].weight, average)
 
 
-def test_each_optimiser_has_its_own_rate(tmp_path):
+def test_each_optimizer_has_its_own_rate(tmp_path):
     rates = []
 
     def wrap(step):
         def stepped(batch, now):
             found = step(batch, now)
-            groups = (o.param_groups[0] for o in state.optimisers.values())
+            groups = (o.param_groups[0] for o in state.optimizers.values())
             rates.append([group["lr"] for group in groups])
             return found
 
@@ -616,7 +616,7 @@ def test_no_examples(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.b", "", "1st"])
 def test_names_are_plain_words(name):
-    with pytest.raises(ValueError, match="names a network or optimiser"):
+    with pytest.raises(ValueError, match="names a network or optimizer"):
         begin({name: torch.nn.Linear(1, 1)}, {})
 
 

@@ -42,24 +42,24 @@ def plain(options, make=None):
         nn.Conv2d(8, 3, 3, padding=1),
     ).to(memory_format=torch.channels_last)
     make = make or (lambda weights, rate: torch.optim.AdamW(weights, rate, fused=True))
-    optimiser = make(network.parameters(), options.learning_rate)
+    optimizer = make(network.parameters(), options.learning_rate)
     images = rows(N, 3, 4, 4)
 
     def step(batch, now):
         loss = F.mse_loss(network(batch + torch.randn(batch.shape)), batch)
-        now.descend(loss, optimiser)
+        now.descend(loss, optimizer)
         return {"loss": loss}
 
-    return training.begin({"network": network}, {"network": optimiser}), step, images
+    return training.begin({"network": network}, {"network": optimizer}), step, images
 
 
 def gan(options, make=None):
-    """Two networks, moved in turn by optimisers of two kinds and rates."""
+    """Two networks, moved in turn by optimizers of two kinds and rates."""
     torch.manual_seed(training.number("weights", options.seed, 0))
     generator = nn.Sequential(nn.Linear(2, 8), nn.SiLU(), nn.Linear(8, 3))
     discriminator = nn.Sequential(nn.Linear(3, 8), nn.SiLU(), nn.Linear(8, 1))
     rate = options.learning_rate
-    optimisers = {
+    optimizers = {
         "generator": torch.optim.Adam(generator.parameters(), rate, betas=(0.5, 0.9)),
         "discriminator": torch.optim.SGD(discriminator.parameters(), 4 * rate, momentum=0.9),
     }
@@ -68,13 +68,13 @@ def gan(options, make=None):
         drawn = torch.Generator().manual_seed(training.number("z", options.seed, now.index))
         made = generator(now.mine(torch.randn(options.batch_size, 2, generator=drawn)))
         apart = F.softplus(discriminator(made.detach())) + F.softplus(-discriminator(real))
-        now.descend(apart.mean(), optimisers["discriminator"])
+        now.descend(apart.mean(), optimizers["discriminator"])
         fooled = F.softplus(-discriminator(made)).mean()
-        now.descend(fooled, optimisers["generator"])
+        now.descend(fooled, optimizers["generator"])
         return {"apart": apart.mean(), "fooled": fooled}
 
     networks = {"generator": generator, "discriminator": discriminator}
-    return training.begin(networks, optimisers), step, rows(N, 3)
+    return training.begin(networks, optimizers), step, rows(N, 3)
 
 
 def run(kind, folder, *, make=None, wrap=None, accelerator=None, hooks=None, **options):
@@ -242,6 +242,6 @@ def together(case):
 
 
 if __name__ == "__main__":
-    importlib.import_module("torch._dynamo")  # optimisers import it, which takes a second each time
+    importlib.import_module("torch._dynamo")  # optimizers import it, which takes a second each time
     for case in json.loads(Path(sys.argv[1]).read_text()):
         globals()[case["how"]](case)

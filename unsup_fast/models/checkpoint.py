@@ -53,7 +53,7 @@ def save(
     """
     tensors = dict(_weights(state))
     optimizers: dict[str, Any] = {}
-    for name, optimizer in state.optimisers.items():
+    for name, optimizer in state.optimizers.items():
         numbers: dict[str, Any] = {}
         names: list[str] = []
         for key, value in _memory(optimizer):
@@ -113,22 +113,22 @@ def restore(folder: Path, state: "State", facts: Mapping[str, Any]) -> dict[str,
             "or use another folder"
         )
     _check_networks(path, tensors, dict(_weights(state)))
-    if note["optimizers"].keys() != state.optimisers.keys():
+    if note["optimizers"].keys() != state.optimizers.keys():
         raise ValueError(
             f"{path} has the optimizers {shown(sorted(note['optimizers']))}, not "
-            f"{sorted(state.optimisers)}; use another folder"
+            f"{sorted(state.optimizers)}; use another folder"
         )
-    for name, optimizer in state.optimisers.items():
+    for name, optimizer in state.optimizers.items():
         _check_settings(path, name, note["optimizers"][name], _settings(optimizer))
     states = {
         name: _optimizer_state(path, name, optimizer, tensors, note["optimizers"][name])
-        for name, optimizer in state.optimisers.items()
+        for name, optimizer in state.optimizers.items()
     }
     for kind, modules in (("network", state.networks), ("average", state.averages)):
         for name, module in modules.items():
             prefix = f"{kind}.{name}."
             module.load_state_dict({key: tensors[prefix + key] for key in module.state_dict()})
-    for name, optimizer in state.optimisers.items():
+    for name, optimizer in state.optimizers.items():
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": states[name], "param_groups": groups})
     state.step, state.seconds = note["step"], note["seconds"]

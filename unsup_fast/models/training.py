@@ -4,17 +4,17 @@ Nothing random is carried from step to step: what step i draws follows from the 
 So a run that was killed goes on from its last checkpoint to the same bits, on the same machine, if
 the operations of its device give the same bits each time.
 
-    now.descend(loss, optimiser)
+    now.descend(loss, optimizer)
 
 is all that a model's step must call; one with several networks calls it once for each of them:
 
     def step(batch, now):
         with now.accelerator.autocast():
             loss = network(batch).square().mean()
-        now.descend(loss, optimiser)
+        now.descend(loss, optimizer)
         return {"loss": loss}
 
-    state = begin({"network": network}, {"network": optimiser})
+    state = begin({"network": network}, {"network": optimizer})
     train(state, step, examples.__getitem__, len(examples), Options(steps=1000), folder,
           accelerator=accelerate.Accelerator())
 """
@@ -53,14 +53,14 @@ class Options:
         Examples of a step, over all processes. It may exceed the number of examples: then a batch
         has some of them more than once.
     learning_rate : float
-        After the warm-up, for optimisers to be made with. The loop scales each group's own rate.
+        After the warm-up, for optimizers to be made with. The loop scales each group's own rate.
     warmup : int
         Steps over which rates rise from zero.
     decay : int
         Last steps over which they fall to zero on a line. A run that is made longer once they fall
         rises to the full rate again: it is not the run that more steps would have made at once.
     clip : float
-        Largest norm of an optimiser's gradient; longer ones are shortened. inf shortens none.
+        Largest norm of an optimizer's gradient; longer ones are shortened. inf shortens none.
     ema : float
         Share of the averaged weights that a step keeps, late in training.
     seed : int
@@ -150,24 +150,24 @@ class Now:
         """
         return whole.tensor_split(self.accelerator.num_processes)[self.accelerator.process_index]
 
-    def descend(self, loss: Any, optimiser: Any) -> None:
-        """Move an optimiser's weights down the gradient of a loss, clipped and warmed up.
+    def descend(self, loss: Any, optimizer: Any) -> None:
+        """Move an optimizer's weights down the gradient of a loss, clipped and warmed up.
 
-        The gradient is the mean over the processes. Weights of other optimisers are given none.
+        The gradient is the mean over the processes. Weights of other optimizers are given none.
         """
         weights = [
             weight
-            for group in optimiser.param_groups
+            for group in optimizer.param_groups
             for weight in group["params"]
             if weight.requires_grad
         ]
         self.accelerator.backward(loss, inputs=weights)
         self._share(weights)
         torch.nn.utils.clip_grad_norm_(weights, self.options.clip)
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * self.options.rate(self.index)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
 
     def _share(self, weights: list[Any]) -> None:
         """Bring gradients to their means over the processes, in one message."""
@@ -185,7 +185,7 @@ class State:
     """What training changes."""
 
     networks: Mapping[str, Any]
-    optimisers: Mapping[str, Any]
+    optimizers: Mapping[str, Any]
     averages: Mapping[str, Any]
     """A copy of each network whose weights are running means of its weights."""
     step: int = 0
@@ -193,14 +193,14 @@ class State:
     """Spent on steps, in all processes of the run; not on checkpoints and pictures."""
 
 
-def begin(networks: Mapping[str, Any], optimisers: Mapping[str, Any]) -> State:
+def begin(networks: Mapping[str, Any], optimizers: Mapping[str, Any]) -> State:
     """Return the state before the first step.
 
     Parameters
     ----------
     networks : mapping of str to torch.nn.Module
         On the accelerator's device, neither compiled nor wrapped: steps may call compiled forms.
-    optimisers : mapping of str to torch.optim.Optimizer
+    optimizers : mapping of str to torch.optim.Optimizer
         Of their parameters. The rates of their groups are those after the warm-up.
 
     Returns
@@ -213,16 +213,16 @@ def begin(networks: Mapping[str, Any], optimisers: Mapping[str, Any]) -> State:
     ValueError
         If a name is not a plain word.
     """
-    for name in (*networks, *optimisers):
+    for name in (*networks, *optimizers):
         if not name.isidentifier():
-            raise ValueError(f"{name!r} names a network or optimiser; use letters, digits and _")
-    for optimiser in optimisers.values():
-        for group in optimiser.param_groups:
+            raise ValueError(f"{name!r} names a network or optimizer; use letters, digits and _")
+    for optimizer in optimizers.values():
+        for group in optimizer.param_groups:
             group.setdefault("initial_lr", float(group["lr"]))
     averages = {
         name: deepcopy(network).eval().requires_grad_(False) for name, network in networks.items()
     }
-    return State(networks, optimisers, averages)
+    return State(networks, optimizers, averages)
 
 
 def order(n: int, options: Options, step: int) -> Any:
@@ -316,7 +316,7 @@ def train(
     OSError
         If `folder` cannot be written, or another run trains there.
     ValueError
-        If the checkpoint in `folder` is damaged, or of other options, networks, optimisers or
+        If the checkpoint in `folder` is damaged, or of other options, networks, optimizers or
         examples; or if the accelerator cannot be used.
     """
     folder = Path(folder)

@@ -95,10 +95,10 @@ def train(
     if len(config.shape) == 3:
         network.to(memory_format=torch.channels_last)
     network.to(accelerator.device).train()
-    optimiser = torch.optim.AdamW(
+    optimizer = torch.optim.AdamW(
         network.parameters(), options.learning_rate, betas=BETAS, weight_decay=0.0, fused=True
     )
-    state = training.begin({"network": network}, {"network": optimiser})
+    state = training.begin({"network": network}, {"network": optimizer})
     objective = config.levels()
     any_class = len(config.classes)
 
@@ -122,7 +122,7 @@ def train(
             images = images.contiguous(memory_format=torch.channels_last)
         with precisions.autocast(dtype, accelerator.device):
             value = loss(network, images, label, objective, levels=levels, seed=seeds)
-        now.descend(value, optimiser)
+        now.descend(value, optimizer)
         return {"loss": value.detach()}
 
     averaged = Diffusion(state.averages["network"], config)  # one, so that its graph is kept
