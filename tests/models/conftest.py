@@ -22,7 +22,7 @@ from unsup_fast.kernels.denoise.terms import (
     X0_OUTPUT,
     X0_X,
 )
-from unsup_fast.models.diffusion import exploding, normalized
+from unsup_fast.models.diffusion import ve_path, vp_path_from_sigmas
 from unsup_fast.models.diffusion.prediction import output_weights
 
 
@@ -37,10 +37,10 @@ class Gaussian(NamedTuple):
             sigmas = np.linspace(high ** (1 / rho), low ** (1 / rho), n_steps + 1) ** rho
         else:
             sigmas = np.exp(np.linspace(np.log(high), np.log(low), n_steps + 1))
-        return {"normalized": normalized, "exploding": exploding}[kind](sigmas, sigmas[:-1])
+        return {"vp": vp_path_from_sigmas, "ve": ve_path}[kind](sigmas, sigmas[:-1])
 
     def level(self, kind: str, t: Any) -> tuple[Any, Any]:
-        signal = 1 / (1 + t**2) ** 0.5 if kind == "normalized" else 0 * t + 1
+        signal = 1 / (1 + t**2) ** 0.5 if kind == "vp" else 0 * t + 1
         return signal, t * signal
 
     def affine(self, kind: str, prediction: str, t: Any) -> tuple[Any, Any]:
@@ -59,7 +59,7 @@ class Gaussian(NamedTuple):
         def called(x: Any, t: Any) -> Any:
             t = t.reshape(-1, *[1] * (x.ndim - 1))
             slope, offset = self.affine(kind, prediction, t)
-            scale = (1 + t**2) ** 0.5 if kind == "exploding" else 1
+            scale = (1 + t**2) ** 0.5 if kind == "ve" else 1
             return slope * (x * scale) + offset
 
         return called

@@ -56,7 +56,7 @@ def test_all_timesteps_are_the_bound_of_elbo(objective, variance):
     x0 = torch.from_numpy(PIXELS).float() / 127.5 - 1
     levels, size = one.objective, torch.from_numpy(np.hypot(*one.objective[2:4]))
 
-    def preserving(x, t):
+    def vp_model(x, t):
         told = torch.from_numpy(levels.times)[t].float()
         seen = (x * size[t][:, None, None, None]).float()
         a, s = (torch.from_numpy(v)[t] for v in levels[2:4])
@@ -65,7 +65,7 @@ def test_all_timesteps_are_the_bound_of_elbo(objective, variance):
 
     with torch.no_grad():
         bound = elbo.likelihood_bound(
-            preserving, x0, abar_of(levels), seed=spread_seed(3, 7), prediction="sample",
+            vp_model, x0, abar_of(levels), seed=spread_seed(3, 7), prediction="sample",
             variance=variance, decoder="gaussian",
         )  # fmt: skip
     found = nll_bits_per_dim(one, PIXELS, decoder="gaussian", variance=variance, seed=3)

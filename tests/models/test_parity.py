@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from unsup_fast.models.diffusion import (
-    exploding,
-    flow,
-    normalized,
-    preserving,
+    flow_path,
     sample,
     spaced_timesteps,
+    ve_path,
+    vp_path,
+    vp_path_from_sigmas,
 )
 from unsup_fast.models.diffusion.samplers import (
     ddim,
@@ -85,7 +85,7 @@ def test_ddpm(monkeypatch, n_steps, prediction, variance, clip):
         variance_type=variance,
         clip_sample=clip is not None,
     )
-    path = preserving(made.alphas_cumprod.double().numpy(), spaced_timesteps(n_steps))
+    path = vp_path(made.alphas_cumprod.double().numpy(), spaced_timesteps(n_steps))
     table = ddpm(path, variance=variance, prediction=prediction, clip=clip)
     check(made, table, monkeypatch)
 
@@ -100,7 +100,7 @@ def test_ddpm_with_noise_at_the_end(monkeypatch, variance):
         beta_schedule="squaredcos_cap_v2",
     )
     times = spaced_timesteps(7, spacing="trailing")
-    path = preserving(made.alphas_cumprod.double().numpy(), times)
+    path = vp_path(made.alphas_cumprod.double().numpy(), times)
     table = ddpm(path, variance=variance, clip=1.0, noise_at_end=True)
     check(made, table, monkeypatch)
 
@@ -115,7 +115,7 @@ def test_ddim(monkeypatch, n_steps, prediction, eta, clipped_noise):
     )
     times = spaced_timesteps(n_steps)
     arrivals = np.maximum(times - 1000 // n_steps, -1)
-    path = preserving(made.alphas_cumprod.double().numpy(), times, arrivals=arrivals)
+    path = vp_path(made.alphas_cumprod.double().numpy(), times, arrivals=arrivals)
     table = ddim(
         path, eta=eta, prediction=prediction, clip=clip, clipped_noise=clipped_noise is not False
     )
@@ -123,7 +123,7 @@ def test_ddim(monkeypatch, n_steps, prediction, eta, clipped_noise):
 
 
 def exploded(made):
-    return exploding(made.sigmas.double().numpy(), made.timesteps.numpy())
+    return ve_path(made.sigmas.double().numpy(), made.timesteps.numpy())
 
 
 @pytest.mark.parametrize(("n_steps", "prediction"), CASES)
@@ -136,7 +136,7 @@ def test_in_sigmas(monkeypatch, n_steps, prediction, name, karras):
     made = scheduler(f"{name}DiscreteScheduler", n_steps, prediction_type=prediction, **options)
     if name == "Heun":
         sigmas = made.sigmas.double().numpy()
-        path = exploding(np.append(sigmas[:-1:2], 0), np.append(sigmas[0], made.timesteps[1::2]))
+        path = ve_path(np.append(sigmas[:-1:2], 0), np.append(sigmas[0], made.timesteps[1::2]))
         path.timesteps[0] = made.timesteps[0]
     else:
         path = exploded(made)
@@ -145,7 +145,7 @@ def test_in_sigmas(monkeypatch, n_steps, prediction, name, karras):
 
 
 def normal(made):
-    return normalized(made.sigmas.double().numpy(), made.timesteps.numpy())
+    return vp_path_from_sigmas(made.sigmas.double().numpy(), made.timesteps.numpy())
 
 
 @pytest.mark.parametrize(("n_steps", "prediction"), CASES)
@@ -208,7 +208,7 @@ def test_flow_matching(monkeypatch, n_steps, stochastic):
     made = scheduler(
         "FlowMatchEulerDiscreteScheduler", n_steps, shift=3.0, stochastic_sampling=stochastic
     )
-    path = flow(made.sigmas.double().numpy())
+    path = flow_path(made.sigmas.double().numpy())
     check(made, euler(path, prediction="flow", renoise=stochastic), monkeypatch)
 
 
@@ -219,5 +219,5 @@ def test_ddim_inversion(monkeypatch, n_steps):
     made = scheduler("DDIMInverseScheduler", n_steps, clip_sample=False)
     times = spaced_timesteps(n_steps)
     arrivals = np.maximum(times - 1000 // n_steps, -1)
-    path = preserving(made.alphas_cumprod.double().numpy(), times, arrivals=arrivals)
+    path = vp_path(made.alphas_cumprod.double().numpy(), times, arrivals=arrivals)
     check(made, ddim(inverse(path)), monkeypatch)

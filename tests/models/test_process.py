@@ -77,13 +77,11 @@ def test_the_posterior_of_the_first_timestep_is_the_image():
 @pytest.mark.parametrize(
     ("given", "wanted"), list(itertools.product((*PREDICTIONS, "flow_prediction"), PREDICTIONS))
 )
-@pytest.mark.parametrize("kind", ["preserving", "exploding", "flow"])
+@pytest.mark.parametrize("kind", ["vp", "ve", "flow"])
 def test_conversions(given, wanted, kind):
     x0, eps = draw(3, 2, 2), draw(3, 2, 2, seed=1)
     s = torch.tensor([0.2, 0.6, 0.9], dtype=torch.float64)
-    a = {"preserving": torch.sqrt(1 - s**2), "exploding": torch.ones(3).double(), "flow": 1 - s}[
-        kind
-    ]
+    a = {"vp": torch.sqrt(1 - s**2), "ve": torch.ones(3).double(), "flow": 1 - s}[kind]
     wide = a.view(3, 1, 1), s.view(3, 1, 1)
     x_t = wide[0] * x0 + wide[1] * eps
 

@@ -9,15 +9,15 @@ import torch
 from unsup_fast.kernels.denoise.terms import CLIP, GUIDANCE, NEXT_HISTORY, NEXT_NOISE, NEXT_X
 from unsup_fast.models.diffusion import (
     alphas_cumprod,
-    flow,
+    flow_path,
     flow_sigmas,
     inverse,
     linear_betas,
-    normalized,
-    preserving,
     sample,
     spaced_timesteps,
     start,
+    vp_path,
+    vp_path_from_sigmas,
     zero_terminal_snr,
 )
 from unsup_fast.models.diffusion.samplers import (
@@ -70,7 +70,7 @@ def halved(errors):
     return np.log2(errors[:-1] / errors[1:])
 
 
-@pytest.mark.parametrize("kind", ["normalized", "exploding"])
+@pytest.mark.parametrize("kind", ["vp", "ve"])
 @pytest.mark.parametrize(("name", "sampler", "order"), ORDERS, ids=[row[0] for row in ORDERS])
 def test_order_of_convergence(gaussian, name, sampler, order, kind):
     rho = 7.0 if name.startswith("lms") else 0
@@ -90,10 +90,10 @@ def test_order_of_convergence(gaussian, name, sampler, order, kind):
 def test_the_third_order_weights_in_common_use_are_of_second_order(gaussian):
     errors = []
     for n_steps in (80, 160, 320):
-        path = gaussian.path("normalized", n_steps, rho=0)
+        path = gaussian.path("vp", n_steps, rho=0)
         table = dpm_solver(path, order=3, kind="midpoint", **full)
         x = torch.full((1, 1), 1.3, dtype=torch.float64)
-        made = sample(gaussian.model("normalized", "epsilon"), table, x).item()
+        made = sample(gaussian.model("vp", "epsilon"), table, x).item()
         errors.append(abs(made - gaussian.end(path, 1.3)))
     np.testing.assert_allclose(halved(np.array(errors)), 2, atol=0.1)
 
@@ -118,8 +118,8 @@ def test_the_third_order_weights_in_common_use_are_of_second_order(gaussian):
 def test_order_of_the_distribution(gaussian, name, sampler, order):
     errors = []
     for n_steps in (80, 160, 320):
-        path = gaussian.path("normalized", n_steps, rho=0)
-        _, variance = gaussian.moments(sampler(path), path, "normalized", "epsilon")
+        path = gaussian.path("vp", n_steps, rho=0)
+        _, variance = gaussian.moments(sampler(path), path, "vp", "epsilon")
         a, s = path.next_signal[-1], path.next_sigma[-1]
         errors.append(abs(variance - (a * gaussian.std) ** 2 - s**2))
     np.testing.assert_allclose(halved(np.array(errors)), order, atol=0.3)
@@ -127,7 +127,7 @@ def test_order_of_the_distribution(gaussian, name, sampler, order):
 
 @pytest.mark.parametrize("sampler", EVERY)
 @pytest.mark.parametrize("prediction", ["epsilon", "sample", "v_prediction", "flow"])
-@pytest.mark.parametrize("kind", ["normalized", "exploding"])
+@pytest.mark.parametrize("kind", ["vp", "ve"])
 def test_samples_have_the_mean_and_variance_of_the_target(gaussian, sampler, prediction, kind):
     path = gaussian.path(kind, 400, low=1e-3)
     table = sampler(path, prediction=prediction)
@@ -137,22 +137,22 @@ def test_samples_have_the_mean_and_variance_of_the_target(gaussian, sampler, pre
 
 
 def test_drawn_samples_have_the_moments_that_were_computed(gaussian):
-    path = gaussian.path("normalized", 20, low=1e-3)
+    path = gaussian.path("vp", 20, low=1e-3)
     table = dpm_solver(path, stochastic=True)
     generator = torch.Generator().manual_seed(0)
     draw = partial(torch.randn, (4, 8000), generator=generator, dtype=torch.float64)
     x = path.signal[0] * (gaussian.mean + gaussian.std * draw()) + path.sigma[0] * draw()
-    model = gaussian.model("normalized", "v_prediction")
+    model = gaussian.model("vp", "v_prediction")
     table = dpm_solver(path, stochastic=True, prediction="v_prediction")
     made = sample(model, table, x, noise=[draw() for _ in range(20)])
-    mean, variance = gaussian.moments(table, path, "normalized", "v_prediction")
+    mean, variance = gaussian.moments(table, path, "vp", "v_prediction")
     assert abs(made.mean().item() - mean) < 0.015
     assert abs(made.var().item() / variance - 1) < 0.03
 
 
 @pytest.mark.parametrize("sampler", EVERY)
 def test_a_path_may_end_at_the_image(sampler):
-    path = normalized([40.0, 9.0, 3.0, 1.0, 0.3, 0.0], np.arange(5.0))
+    path = vp_path_from_sigmas([40.0, 9.0, 3.0, 1.0, 0.3, 0.0], np.arange(5.0))
     table = sampler(path)
     assert np.isfinite(np.delete(table.rows, CLIP, axis=1)).all()
     assert table.rows[-1, NEXT_NOISE] == 0
@@ -160,7 +160,7 @@ def test_a_path_may_end_at_the_image(sampler):
 
 @pytest.mark.parametrize("sampler", EVERY)
 def test_a_path_may_be_one_step(sampler):
-    table = sampler(normalized([1.0, 0.0], [3.0]))
+    table = sampler(vp_path_from_sigmas([1.0, 0.0], [3.0]))
     assert len(table.rows) == 1
     assert np.isfinite(np.delete(table.rows, CLIP, axis=1)).all()
 
@@ -170,7 +170,7 @@ def test_a_path_may_be_one_step(sampler):
 def test_a_path_may_stand_still(sampler, order):
     """Equal timesteps: a step that changes nothing, and an output that is there twice."""
     levels = [9.0, 5.0, 5.0, 5.0, 3.0, 2.0, 2.0, 1.0, 0.5]
-    table = sampler(normalized(levels, np.arange(8.0)), order=order)
+    table = sampler(vp_path_from_sigmas(levels, np.arange(8.0)), order=order)
     assert np.isfinite(np.delete(table.rows, CLIP, axis=1)).all()
     x = torch.linspace(-2, 2, 8, dtype=torch.float64).view(2, 4)
     seen = []
@@ -184,7 +184,7 @@ def test_a_path_may_stand_still(sampler, order):
 @pytest.mark.parametrize("sampler", [ddim, ddpm, partial(dpm_solver, order=3)])
 def test_a_path_may_start_without_any_image(sampler):
     schedule = zero_terminal_snr(alphas_cumprod(linear_betas()))
-    path = preserving(schedule, spaced_timesteps(20, spacing="trailing"))
+    path = vp_path(schedule, spaced_timesteps(20, spacing="trailing"))
     assert path.signal[0] == 0
     table = sampler(path, prediction="v_prediction")
     assert np.isfinite(np.delete(table.rows, CLIP, axis=1)).all()
@@ -194,13 +194,13 @@ def test_a_path_may_start_without_any_image(sampler):
 
 @pytest.mark.parametrize("sampler", [deis, lms, heun, unipc])
 def test_samplers_that_divide_by_the_signal_say_so(sampler):
-    path = preserving([1.0, 0.5, 0.0], [2.0, 1.0, 0.0])
+    path = vp_path([1.0, 0.5, 0.0], [2.0, 1.0, 0.0])
     with pytest.raises(ValueError, match="nothing is left of the image"):
         sampler(path, prediction="v_prediction")
 
 
 def test_euler_is_a_straight_line_in_flow_matching():
-    path = flow(np.append(flow_sigmas(7, shift=3.0), 0.0))
+    path = flow_path(np.append(flow_sigmas(7, shift=3.0), 0.0))
     table = euler(path, prediction="flow")
     x, velocity = torch.randn(2, 3, dtype=torch.float64), torch.randn(2, 3, dtype=torch.float64)
     made = sample(lambda x, t: velocity, table, x)
@@ -208,8 +208,8 @@ def test_euler_is_a_straight_line_in_flow_matching():
 
 
 def test_inversion_comes_back(gaussian):
-    path = gaussian.path("normalized", 600, low=0.05, rho=0)
-    model = gaussian.model("normalized", "epsilon")
+    path = gaussian.path("vp", 600, low=0.05, rho=0)
+    model = gaussian.model("vp", "epsilon")
     back = inverse(path, end=0.05)
     image = torch.linspace(-1, 2, 5, dtype=torch.float64)[:, None]
     for sampler, tolerance in ((dpm_solver, 1e-3), (heun, 1e-3), (ddim, 5e-2)):
@@ -221,7 +221,7 @@ def test_inversion_comes_back(gaussian):
 
 def test_ddim_inversion_may_start_at_the_image_itself():
     schedule = alphas_cumprod(linear_betas())
-    path = preserving(schedule, spaced_timesteps(50))
+    path = vp_path(schedule, spaced_timesteps(50))
     back = inverse(path)
     assert back.sigma[0] == 0
     assert back.timesteps[0] == 0
@@ -234,7 +234,7 @@ def test_ddim_inversion_may_start_at_the_image_itself():
 
 def test_a_start_from_an_image_keeps_the_last_steps():
     schedule = alphas_cumprod(linear_betas())
-    path = preserving(schedule, spaced_timesteps(50))
+    path = vp_path(schedule, spaced_timesteps(50))
     late = start(path, 0.3)
     assert late.timesteps.tolist() == path.timesteps[35:].tolist()
     table = dpm_solver(late)
@@ -245,7 +245,7 @@ def test_a_start_from_an_image_keeps_the_last_steps():
 
 def test_guidance_of_an_output_that_is_not_clipped():
     schedule = alphas_cumprod(linear_betas())
-    path = preserving(schedule, spaced_timesteps(5))
+    path = vp_path(schedule, spaced_timesteps(5))
     table = ddim(path, clip=1.0, clipped_noise=False)
     assert table.direct
     guided = table.guided(3.0)
@@ -257,7 +257,7 @@ def test_guidance_of_an_output_that_is_not_clipped():
 
 
 def test_first_order_methods_are_one():
-    path = normalized(np.geomspace(40, 0.1, 9), np.arange(8.0))
+    path = vp_path_from_sigmas(np.geomspace(40, 0.1, 9), np.arange(8.0))
     for table in (dpm_solver(path, order=1), deis(path, order=1), lms(path, order=1)):
         model = lambda x, t: torch.sin(x)  # noqa: E731
         x = torch.linspace(-3, 3, 6, dtype=torch.float64)[:, None]
@@ -266,6 +266,9 @@ def test_first_order_methods_are_one():
     np.testing.assert_allclose(euler_ancestral(path).rows, ddpm(path).rows, atol=1e-14)
     stochastic = dpm_solver(path, order=1, stochastic=True).rows
     np.testing.assert_allclose(stochastic[:, NEXT_X], ddpm(path).rows[:, NEXT_X], rtol=1e-12)
+
+
+RISING = inverse(vp_path_from_sigmas([2.0, 1.0, 0.5], [1, 0]))  # to higher noise
 
 
 @pytest.mark.parametrize(
@@ -280,8 +283,8 @@ def test_first_order_methods_are_one():
         (lambda p: dpm_solver(p, kind="bh1"), "kind='bh1' is unknown"),
         (lambda p: unipc(p, kind="heun"), "kind='heun' is unknown"),
         (lambda p: lms(p, order=0), "order=0 must be a whole number from 1 to 4"),
-        (lambda p: euler_ancestral(inverse(normalized([2.0, 1.0, 0.5], [1, 0]))), "higher noise"),
-        (lambda p: ddpm(inverse(normalized([2.0, 1.0, 0.5], [1, 0]))), "higher noise"),
+        (lambda p: euler_ancestral(RISING), "higher noise"),
+        (lambda p: ddpm(RISING), "higher noise"),
         (lambda p: dpm_solver(inverse(p)), "starts at sigma = 0"),
         (lambda p: ddim(inverse(p), prediction="sample"), "says nothing of the noise"),
         (lambda p: start(p, 0.0), "strength=0.0 must be above 0"),
@@ -289,6 +292,6 @@ def test_first_order_methods_are_one():
     ],
 )
 def test_bad_input(call, message):
-    path = preserving(alphas_cumprod(linear_betas()), spaced_timesteps(20))
+    path = vp_path(alphas_cumprod(linear_betas()), spaced_timesteps(20))
     with pytest.raises(ValueError, match=message):
         call(path)

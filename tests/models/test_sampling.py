@@ -14,13 +14,13 @@ from unsup_fast.kernels.randn import randn
 from unsup_fast.models.diffusion import (
     _graphs,
     alphas_cumprod,
-    exploding,
     forget_graphs,
     initial,
     linear_betas,
-    preserving,
     sample,
     spaced_timesteps,
+    ve_path,
+    vp_path,
 )
 from unsup_fast.models.diffusion.samplers import (
     ddim,
@@ -32,13 +32,13 @@ from unsup_fast.models.diffusion.samplers import (
 )
 from unsup_fast.models.diffusion.sampling import spread_seed
 
-PATH = preserving(alphas_cumprod(linear_betas()), spaced_timesteps(6))
+PATH = vp_path(alphas_cumprod(linear_betas()), spaced_timesteps(6))
 SAMPLERS = [
     ddpm(PATH),
     ddim(PATH, clip=0.5, clipped_noise=False),
     dpm_solver(PATH, order=3, stochastic=True, clip=1.0),
     unipc(PATH, order=3),
-    heun(exploding([20.0, 5.0, 1.0, 0.2, 0.0], [3.0, 2.0, 1.0, 0.0])),
+    heun(ve_path([20.0, 5.0, 1.0, 0.2, 0.0], [3.0, 2.0, 1.0, 0.0])),
 ]
 
 
@@ -126,7 +126,7 @@ def test_guidance_is_that_of_one_model(table):
 
 def test_the_model_is_told_timesteps_and_sees_scaled_samples():
     seen = []
-    path = exploding([3.0, 1.0, 0.0], [999.0, 500.5])
+    path = ve_path([3.0, 1.0, 0.0], [999.0, 500.5])
     x = torch.ones(2, 3, dtype=torch.bfloat16)
 
     def watching(x, t):

@@ -16,7 +16,7 @@ def test_importing_the_package_imports_no_torch():
     import sys
 
     code = (
-        "import sys, unsup_fast.models.diffusion as d; d.preserving; d.flow_sigmas;"
+        "import sys, unsup_fast.models.diffusion as d; d.vp_path; d.flow_sigmas;"
         "assert 'torch' not in sys.modules; print(len([getattr(d, n) for n in d.__all__]))"
     )
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -127,13 +127,13 @@ def test_timesteps_and_sigmas_lead_to_each_other():
         (lambda: schedules.sigmas_of([0.5, 0.0]), "sigma is infinite"),
         (lambda: schedules.sigmas_of([0.5, 0.9]), "alphas_cumprod rises"),
         (lambda: schedules.sigmas_of([0.5, 1.9]), "pass numbers from 0 to 1"),
-        (lambda: diffusion.preserving([0.9, 0.5], [2, 0]), "whole numbers from 0 to 1"),
-        (lambda: diffusion.preserving([0.9, 0.5], [0.5]), "whole numbers"),
-        (lambda: diffusion.preserving([0.9, 0.5], [1], arrivals=[0, -1]), "it needs 1"),
-        (lambda: diffusion.preserving([0.9, 0.5], [1], final=0.0), "final=0.0 must be above 0"),
-        (lambda: diffusion.exploding([3.0, 1.0], [1.0, 0.0]), "2 timesteps go with 3 sigmas"),
-        (lambda: diffusion.normalized([3.0, -1.0], [1.0]), "numbers of at least 0"),
-        (lambda: diffusion.flow([3.0, 1.0]), "are at most 1"),
+        (lambda: diffusion.vp_path([0.9, 0.5], [2, 0]), "whole numbers from 0 to 1"),
+        (lambda: diffusion.vp_path([0.9, 0.5], [0.5]), "whole numbers"),
+        (lambda: diffusion.vp_path([0.9, 0.5], [1], arrivals=[0, -1]), "it needs 1"),
+        (lambda: diffusion.vp_path([0.9, 0.5], [1], final=0.0), "final=0.0 must be above 0"),
+        (lambda: diffusion.ve_path([3.0, 1.0], [1.0, 0.0]), "2 timesteps go with 3 sigmas"),
+        (lambda: diffusion.vp_path_from_sigmas([3.0, -1.0], [1.0]), "numbers of at least 0"),
+        (lambda: diffusion.flow_path([3.0, 1.0]), "are at most 1"),
     ],
 )
 def test_bad_input(call, message):

@@ -9,7 +9,7 @@ from unsup_fast.kernels.denoise.terms import (
     N_HISTORY,
     NEXT_HISTORY,
 )
-from unsup_fast.models.diffusion.path import Path, flow, normalize, normalized
+from unsup_fast.models.diffusion.path import Path, flow_path, normalize, vp_path_from_sigmas
 from unsup_fast.models.diffusion.schedules import Array
 from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._fused import PREDICTIONS
@@ -26,7 +26,9 @@ class Multistep(NoiseAdding):
     lower_order_nums: int
 
     def _path(self, sigmas: Array, timesteps: Array) -> Path:
-        return (flow if self.config.use_flow_sigmas else normalized)(sigmas, timesteps)
+        return (flow_path if self.config.use_flow_sigmas else vp_path_from_sigmas)(
+            sigmas, timesteps
+        )
 
     def _predictions(self) -> tuple[str, ...]:
         """Return the prediction types that a table expresses.

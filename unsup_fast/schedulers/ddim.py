@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler, DDIMSchedulerOutput
 
-from unsup_fast.models.diffusion.path import preserving
+from unsup_fast.models.diffusion.path import vp_path
 from unsup_fast.models.diffusion.samplers import ddim
 from unsup_fast.models.diffusion.schedules import Array
 from unsup_fast.models.diffusion.table import Table
@@ -77,7 +77,7 @@ class FusedDDIM(AlphaSchedule, DDIMScheduler):  # type: ignore[misc]
     def _compute(self, times: Sequence[float], eta: float, clipped: bool) -> tuple[Table, Array]:
         alphas, config = self._alphas(), self.config
         stride = config.num_train_timesteps // self.num_inference_steps
-        path = preserving(
+        path = vp_path(
             alphas,
             times,
             arrivals=np.maximum(np.subtract(times, stride), -1.0),

@@ -9,7 +9,7 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler, DDPMSchedulerOut
 
 from unsup_fast.kernels.denoise.terms import NEXT_NOISE
 from unsup_fast.kernels.noise import noise as add
-from unsup_fast.models.diffusion.path import preserving
+from unsup_fast.models.diffusion.path import vp_path
 from unsup_fast.models.diffusion.samplers import ddpm
 from unsup_fast.models.diffusion.schedules import Array
 from unsup_fast.schedulers._alphas import AlphaSchedule
@@ -72,9 +72,7 @@ class FusedDDPM(AlphaSchedule, DDPMScheduler):  # type: ignore[misc]
     def _compute(self) -> tuple[dict[float, Any], Array]:
         times, config = self._times(), self.config
         chosen = self.custom_timesteps or self.num_inference_steps
-        path = preserving(
-            self._alphas(), times, arrivals=None if chosen else np.subtract(times, 1.0)
-        )
+        path = vp_path(self._alphas(), times, arrivals=None if chosen else np.subtract(times, 1.0))
         options = {"prediction": config.prediction_type, "clip": self._clip()}
         least = ddpm(path, **options).rows
         most = ddpm(path, variance="fixed_large", noise_at_end=True, **options).rows

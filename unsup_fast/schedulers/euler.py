@@ -9,7 +9,7 @@ from diffusers.schedulers.scheduling_euler_discrete import (
     EulerDiscreteSchedulerOutput,
 )
 
-from unsup_fast.models.diffusion.path import Path, exploding
+from unsup_fast.models.diffusion.path import Path, ve_path
 from unsup_fast.models.diffusion.samplers import euler
 from unsup_fast.models.diffusion.schedules import Array
 from unsup_fast.models.diffusion.table import Table
@@ -54,7 +54,7 @@ class FusedEulerDiscrete(InputScaling, EulerDiscreteScheduler):  # type: ignore[
         self._prepare()
 
     def _path(self, sigmas: Array, timesteps: Array) -> Path:
-        return exploding(sigmas, timesteps)
+        return ve_path(sigmas, timesteps)
 
     def _level(self, sigmas: Array) -> tuple[Array, Array]:
         return np.ones_like(sigmas), sigmas

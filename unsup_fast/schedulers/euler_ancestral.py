@@ -9,7 +9,7 @@ from diffusers.schedulers.scheduling_euler_ancestral_discrete import (
     EulerAncestralDiscreteSchedulerOutput,
 )
 
-from unsup_fast.models.diffusion.path import Path, exploding
+from unsup_fast.models.diffusion.path import Path, ve_path
 from unsup_fast.models.diffusion.samplers import euler_ancestral
 from unsup_fast.models.diffusion.schedules import Array
 from unsup_fast.models.diffusion.table import Table
@@ -51,7 +51,7 @@ class FusedEulerAncestralDiscrete(InputScaling, EulerAncestralDiscreteScheduler)
         self._prepare()
 
     def _path(self, sigmas: Array, timesteps: Array) -> Path:
-        return exploding(sigmas, timesteps)
+        return ve_path(sigmas, timesteps)
 
     def _level(self, sigmas: Array) -> tuple[Array, Array]:
         return np.ones_like(sigmas), sigmas

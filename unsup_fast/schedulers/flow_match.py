@@ -9,7 +9,7 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
 )
 
 from unsup_fast.kernels.denoise import denoise
-from unsup_fast.models.diffusion.path import Path, flow
+from unsup_fast.models.diffusion.path import Path, flow_path
 from unsup_fast.models.diffusion.samplers import euler
 from unsup_fast.models.diffusion.schedules import Array
 from unsup_fast.models.diffusion.table import Table
@@ -48,7 +48,7 @@ class FusedFlowMatchEulerDiscrete(Stepwise, FlowMatchEulerDiscreteScheduler):  #
         self._prepare()
 
     def _path(self, sigmas: Array, timesteps: Array) -> Path:
-        return flow(sigmas, timesteps)
+        return flow_path(sigmas, timesteps)
 
     def _level(self, sigmas: Array) -> tuple[Array, Array]:
         return 1 - sigmas, sigmas

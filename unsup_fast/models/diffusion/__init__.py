@@ -4,7 +4,7 @@ A `Path` says from which noise level to which each step goes, a sampler makes of
 coefficients, and `sample` runs any table with any model:
 
     schedule = alphas_cumprod(cosine_betas(1000))
-    path = preserving(schedule, spaced_timesteps(50))
+    path = vp_path(schedule, spaced_timesteps(50))
     table = samplers.dpm_solver(path, prediction="v_prediction")
     images = sample(model, table, initial(table, (16, 3, 32, 32), seed=0))
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from unsup_fast.models.diffusion.model import Diffusion, load
     from unsup_fast.models.diffusion.path import (
         Path,
-        exploding,
-        flow,
+        flow_path,
         inverse,
-        normalized,
-        preserving,
         start,
+        ve_path,
+        vp_path,
+        vp_path_from_sigmas,
     )
     from unsup_fast.models.diffusion.sampling import initial, sample
     from unsup_fast.models.diffusion.schedules import (
@@ -58,7 +58,7 @@ _PLACES = {
     "fitting": ("train",),
     "likelihood": ("Likelihood", "nll_bits_per_dim"),
     "model": ("Diffusion", "load"),
-    "path": ("Path", "exploding", "flow", "inverse", "normalized", "preserving", "start"),
+    "path": ("Path", "flow_path", "inverse", "start", "ve_path", "vp_path", "vp_path_from_sigmas"),
     "sampling": ("initial", "sample"),
     "schedules": (
         "alphas_cumprod",
@@ -91,9 +91,8 @@ __all__ = [
     "beta_sigmas",
     "cosine_betas",
     "elbo",
-    "exploding",
     "exponential_sigmas",
-    "flow",
+    "flow_path",
     "flow_sigmas",
     "forget_graphs",
     "initial",
@@ -102,9 +101,7 @@ __all__ = [
     "linear_betas",
     "load",
     "nll_bits_per_dim",
-    "normalized",
     "objective",
-    "preserving",
     "process",
     "sample",
     "samplers",
@@ -115,6 +112,9 @@ __all__ = [
     "spaced_timesteps",
     "start",
     "train",
+    "ve_path",
+    "vp_path",
+    "vp_path_from_sigmas",
     "zero_terminal_snr",
 ]
 

@@ -13,7 +13,7 @@ import torch
 from unsup_fast.models.diffusion import objective as objectives
 from unsup_fast.models.diffusion import samplers, schedules
 from unsup_fast.models.diffusion.dit import DiT
-from unsup_fast.models.diffusion.path import Path, flow, normalized, preserving
+from unsup_fast.models.diffusion.path import Path, flow_path, vp_path, vp_path_from_sigmas
 from unsup_fast.models.diffusion.table import Table
 from unsup_fast.models.diffusion.unet import UNet
 
@@ -131,14 +131,14 @@ class Config:
             low, high = beside.min(), min(beside.max(), SIGMA_MAX)
             sigmas = schedules.karras_sigmas(steps, sigma_min=min(low, high), sigma_max=high)
             if self.objective == "flow":
-                return flow(np.append(sigmas / (1 + sigmas), 0.0))
+                return flow_path(np.append(sigmas / (1 + sigmas), 0.0))
             times = schedules.timesteps_at(schedule, sigmas)
-            return normalized(np.append(sigmas, 0.0), times)
+            return vp_path_from_sigmas(np.append(sigmas, 0.0), times)
         if self.objective == "flow":
             # From the highest level that was trained: at 1 nothing is left of the sample.
-            return flow((1 - 0.5 / self.n_timesteps) * np.linspace(1.0, 0.0, steps + 1))
+            return flow_path((1 - 0.5 / self.n_timesteps) * np.linspace(1.0, 0.0, steps + 1))
         times = schedules.spaced_timesteps(steps, self.n_timesteps, spacing="trailing")
-        return preserving(schedule, times)
+        return vp_path(schedule, times)
 
     def table(self, sampler: str = "dpm++2m", steps: int = 20) -> Table:
         """Return the table of a sampler for such a model.

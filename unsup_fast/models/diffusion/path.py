@@ -1,7 +1,7 @@
 """The path a sampler takes: the noise level each of its steps starts from and arrives at.
 
 At a level (a, s) the sample is x = a x_0 + s eps. Variance-preserving levels have a^2 + s^2 = 1,
-"exploding" ones a = 1, those of flow matching a = 1 - s. Every sampler takes any of them.
+variance-exploding ones a = 1, those of flow matching a = 1 - s. Every sampler takes any of them.
 """
 
 from typing import NamedTuple
@@ -38,7 +38,7 @@ class Path(NamedTuple):
     init_scale: float
 
 
-def preserving(
+def vp_path(
     alphas_cumprod: npt.ArrayLike,
     timesteps: npt.ArrayLike,
     *,
@@ -94,7 +94,7 @@ def preserving(
     )
 
 
-def normalized(sigmas: npt.ArrayLike, timesteps: npt.ArrayLike) -> Path:
+def vp_path_from_sigmas(sigmas: npt.ArrayLike, timesteps: npt.ArrayLike) -> Path:
     """Return the variance-preserving path over sigmas: a = 1 / sqrt(1 + sigma^2), s = a sigma.
 
     Parameters
@@ -119,7 +119,7 @@ def normalize(sigmas: Array) -> tuple[Array, Array]:
     return signal, signal * sigmas
 
 
-def exploding(
+def ve_path(
     sigmas: npt.ArrayLike, timesteps: npt.ArrayLike, *, init_scale: float | None = None
 ) -> Path:
     """Return the path x = x_0 + sigma eps, whose model sees x / sqrt(1 + sigma^2).
@@ -149,7 +149,7 @@ def exploding(
     )
 
 
-def flow(sigmas: npt.ArrayLike, timesteps: npt.ArrayLike | None = None) -> Path:
+def flow_path(sigmas: npt.ArrayLike, timesteps: npt.ArrayLike | None = None) -> Path:
     """Return the path of flow matching, x = (1 - sigma) x_0 + sigma eps.
 
     Parameters

@@ -12,8 +12,8 @@ def euler(
 ) -> Table:
     """Return the table of Euler's method: next = a' x_0 + s' eps.
 
-    On an exploding path this is x + (s' - s) (x - x_0) / s, on one of flow matching x + (s' - s) v
-    for the flow v; on any path it is DDIM without noise.
+    On a variance-exploding path this is x + (s' - s) (x - x_0) / s, on one of flow matching
+    x + (s' - s) v for the flow v; on any path it is DDIM without noise.
 
     Parameters
     ----------
