@@ -34,7 +34,7 @@ from unsup_fast import pictures  # noqa: E402
 from unsup_fast.models import diffusion, training  # noqa: E402
 from unsup_fast.models.diffusion import unet  # noqa: E402
 from unsup_fast.models.diffusion.objective import draw_levels, loss  # noqa: E402
-from unsup_fast.models.diffusion.sampling import initial, spread_seed  # noqa: E402
+from unsup_fast.models.diffusion.sampling import initial_noise, spread_seed  # noqa: E402
 
 CONFIG = diffusion.Config((1, 28, 28), classes=tuple("0123456789"), patch=2)
 N, STEPS, SEED = 64, 50, 3
@@ -147,7 +147,7 @@ def sampler_of(model, library, device, monkeypatch):
     table = model.config.table("ddim", STEPS)
 
     def noise(*_, **__):
-        return initial(table, shape, seed=spread_seed(SEED, N), device=device)
+        return initial_noise(table, shape, seed=spread_seed(SEED, N), device=device)
 
     monkeypatch.setattr(pipeline_ddim, "randn_tensor", noise)
 

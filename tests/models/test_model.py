@@ -15,7 +15,7 @@ from unsup_fast.models.diffusion import (  # noqa: E402
     Config,
     Diffusion,
     _memory,
-    initial,
+    initial_noise,
     sample,
 )
 from unsup_fast.models.diffusion.config import CUSTOM, NETWORKS, SAMPLERS, SCHEDULES  # noqa: E402
@@ -68,7 +68,7 @@ def test_samples_are_those_of_the_loop_underneath(network):
         return model.network(x, t, None)
 
     model.network.eval()
-    x = initial(table, (4, 1, 8, 8), seed=seeds)
+    x = initial_noise(table, (4, 1, 8, 8), seed=seeds)
     wanted = sample(told, table, x, seed=seeds, guidance=2.0, uncond=untold)
     found = model.sample(
         sampler="dpm++2m_sde",

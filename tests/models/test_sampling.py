@@ -15,7 +15,7 @@ from unsup_fast.models.diffusion import (
     _graphs,
     alphas_cumprod,
     forget_graphs,
-    initial,
+    initial_noise,
     linear_betas,
     sample,
     spaced_timesteps,
@@ -49,7 +49,7 @@ def model(x, t):
 @pytest.mark.parametrize("table", SAMPLERS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_seeded_noise_is_that_of_randn(table, dtype):
-    x = initial(table, (3, 2, 4, 5), seed=7, dtype=torch.float32).to(dtype)
+    x = initial_noise(table, (3, 2, 4, 5), seed=7, dtype=torch.float32).to(dtype)
     made = sample(model, table, x, seed=3)
     assert made.dtype == dtype
     seeds = spread_seed(3, 3)
@@ -65,8 +65,8 @@ def test_seeded_noise_is_that_of_randn(table, dtype):
 
 def test_a_sample_does_not_depend_on_its_batch():
     table = ddpm(PATH)
-    x = initial(table, (5, 3), seed=7)
-    torch.testing.assert_close(initial(table, (2, 3), seed=7), x[:2], atol=0, rtol=0)
+    x = initial_noise(table, (5, 3), seed=7)
+    torch.testing.assert_close(initial_noise(table, (2, 3), seed=7), x[:2], atol=0, rtol=0)
     made = sample(model, table, x, seed=3)
     torch.testing.assert_close(sample(model, table, x[:2], seed=3), made[:2], atol=0, rtol=0)
     alone = sample(model, table, x[3:4], seed=spread_seed(3, 5)[3:4])
@@ -91,7 +91,7 @@ def test_without_a_seed_torch_seeds_it():
 
 @pytest.mark.parametrize("table", SAMPLERS)
 def test_threads_arrays_and_memory_formats_change_nothing(table):
-    x = initial(table, (3, 2, 4, 5), seed=7)
+    x = initial_noise(table, (3, 2, 4, 5), seed=7)
     before = x.clone()
     wanted = sample(model, table, x, seed=3, n_threads=1)
     assert torch.equal(x, before)
@@ -119,7 +119,7 @@ def test_guidance_is_that_of_one_model(table):
     def guided(x, t):
         return less(x, t) + 2.5 * (model(x, t) - less(x, t))
 
-    x = initial(table, (3, 2, 4, 5), seed=7)
+    x = initial_noise(table, (3, 2, 4, 5), seed=7)
     made = sample(model, table, x, seed=3, guidance=2.5, uncond=less)
     torch.testing.assert_close(made, sample(guided, table, x, seed=3), atol=1e-4, rtol=1e-4)
 
@@ -241,7 +241,7 @@ def test_graphs_are_kept_by_kind_and_read_their_input(monkeypatch):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
 @pytest.mark.parametrize("table", SAMPLERS)
 def test_the_graph_is_the_loop(table):
-    x = initial(table, (3, 2, 4, 5), seed=7).cuda()
+    x = initial_noise(table, (3, 2, 4, 5), seed=7).cuda()
     for seed in (3, 4):
         graph = sample(model, table, x, seed=seed)
         loop = sample(model, table, x, seed=seed, graph=False)

@@ -6,7 +6,7 @@ coefficients, and `sample` runs any table with any model:
     schedule = alphas_cumprod(cosine_betas(1000))
     path = vp_path(schedule, spaced_timesteps(50))
     table = samplers.dpm_solver(path, prediction="v_prediction")
-    images = sample(model, table, initial(table, (16, 3, 32, 32), seed=0))
+    images = sample(model, table, initial_noise(table, (16, 3, 32, 32), seed=0))
 
 Schedules, paths and tables are NumPy's float64; torch is imported with `sample`, `process`, `elbo`
 and `samplers`.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         vp_path,
         vp_path_from_sigmas,
     )
-    from unsup_fast.models.diffusion.sampling import initial, sample
+    from unsup_fast.models.diffusion.sampling import initial_noise, sample
     from unsup_fast.models.diffusion.schedules import (
         alphas_cumprod,
         beta_sigmas,
@@ -59,7 +59,7 @@ _PLACES = {
     "likelihood": ("Likelihood", "nll_bits_per_dim"),
     "model": ("Diffusion", "load"),
     "path": ("Path", "flow_path", "inverse", "start", "ve_path", "vp_path", "vp_path_from_sigmas"),
-    "sampling": ("initial", "sample"),
+    "sampling": ("initial_noise", "sample"),
     "schedules": (
         "alphas_cumprod",
         "beta_sigmas",
@@ -95,7 +95,7 @@ __all__ = [
     "flow_path",
     "flow_sigmas",
     "forget_graphs",
-    "initial",
+    "initial_noise",
     "inverse",
     "karras_sigmas",
     "linear_betas",

@@ -18,7 +18,7 @@ from unsup_fast.models.diffusion._modes import evaluating
 from unsup_fast.models.diffusion._progress import Line
 from unsup_fast.models.diffusion.config import Config, network_of
 from unsup_fast.models.diffusion.objective import Objective
-from unsup_fast.models.diffusion.sampling import initial, sample, spread_seed
+from unsup_fast.models.diffusion.sampling import initial_noise, sample, spread_seed
 
 Report = Callable[[int, int, float], object]
 
@@ -140,7 +140,7 @@ class Diffusion:
         with closing(report), evaluating(self.network):
             for start in range(0, n, size):
                 mine = seeds[start : start + size]
-                x = initial(table, (len(mine), *self.config.shape), seed=mine, device=device)
+                x = initial_noise(table, (len(mine), *self.config.shape), seed=mine, device=device)
                 told = None if labels is None else labels[start : start + size]
                 made[start : start + size] = sample(
                     self._conditioned(told, len(mine), dtype),

@@ -151,8 +151,8 @@ def loss(
     levels : int64 tensor of shape (B,)
         On the host, of each image, from 0 to T - 1, as of `draw_levels`.
     seed : int, or one int an image
-        Draws the noise, as for `unsup_fast.models.diffusion.sampling.initial`: with one an image
-        (see `spread_seed`), a slice of a batch takes the noise that it has in the batch.
+        Draws the noise, as for `unsup_fast.models.diffusion.sampling.initial_noise`: with one seed
+        an image (see `spread_seed`), a slice of a batch takes the noise that it has in the batch.
 
     Returns
     -------

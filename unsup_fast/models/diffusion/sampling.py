@@ -26,7 +26,7 @@ from unsup_fast.models.diffusion.table import Table
 Model = Callable[[Any, Any], Any]
 
 
-def initial(
+def initial_noise(
     table: Table, shape: Sequence[int], *, seed: Any, dtype: Any = None, device: Any = None
 ) -> Any:
     """Return the noise that a table starts from: init_scale times standard normals.
@@ -104,8 +104,8 @@ def sample(
     table : Table
         Of a sampler, as `unsup_fast.models.diffusion.samplers` make them.
     x : tensor or ndarray of shape (B, ...)
-        Where to start: see `initial`, or signal * x_0 + sigma * eps. It is not changed. The model
-        is given arrays if it is one.
+        Where to start: see `initial_noise`, or signal * x_0 + sigma * eps. It is not changed. If
+        it is an array, the model is called with arrays.
     seed : int, or one int a sample, optional
         Draws the noise of the steps: that of row i is stream i + 1 of a sample's seed, so a sample
         does not depend on its batch. By default drawn from torch's generator.
