@@ -60,15 +60,15 @@ def run(finished, tmp_path):
 @pytest.fixture
 def interrupt_at(monkeypatch):
     """Return a function that has a signal come while a step is done."""
-    step = training.Now.descend
+    step = training.StepContext.optimizer_step
 
     def arm(number, what=signal.SIGINT):
-        def descended(self, *given):
-            step(self, *given)
+        def stepped(self, *args):
+            step(self, *args)
             if self.index + 1 == number:
                 os.kill(os.getpid(), what)
 
-        monkeypatch.setattr(training.Now, "descend", descended)
+        monkeypatch.setattr(training.StepContext, "optimizer_step", stepped)
 
     return arm
 
@@ -220,7 +220,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
     command = ran.out.splitlines()[-1]
     assert command.startswith("unsup-fast diffusion train ")
     assert command.endswith(" --resume")
-    monkeypatch.setattr(training.Now, "descend", training.Now.descend)
+    monkeypatch.setattr(training.StepContext, "optimizer_step", training.StepContext.optimizer_step)
     interrupt_at(0)
     ran = cli(*command.split()[1:])
     assert ran.status == 0, ran.err
@@ -253,12 +253,12 @@ from unsup_fast.models import training
 from unsup_fast.models.diffusion import unet
 unet.SIZES["tiny"] = unet.Size(8, (1, 2), 1, ())
 following.STEPS = following.ROW = 2
-step = training.Now.descend
-def descend(self, *given):
-    step(self, *given)
+step = training.StepContext.optimizer_step
+def optimizer_step(self, *args):
+    step(self, *args)
     if self.index == 4:
         os.kill(os.getpid(), signal.SIGKILL)
-training.Now.descend = descend
+training.StepContext.optimizer_step = optimizer_step
 cli.run(sys.argv[1:])
 """
 

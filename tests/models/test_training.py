@@ -60,10 +60,10 @@ def at(index, act):
     """Return a `wrap` that acts before a step."""
 
     def wrap(step):
-        def stepped(batch, now):
-            if now.index == index:
+        def stepped(batch, context):
+            if context.index == index:
                 act()
-            return step(batch, now)
+            return step(batch, context)
 
         return stepped
 
@@ -106,9 +106,9 @@ def test_a_run_made_longer_is_the_longer_run(tmp_path, make):
 @pytest.mark.parametrize("kind", ["plain", "gan"])
 def test_bfloat16_goes_on_to_the_same_bits(tmp_path, kind):
     def wrap(step):
-        def stepped(batch, now):
+        def stepped(batch, context):
             with torch.autocast("cpu", torch.bfloat16):
-                return step(batch, now)
+                return step(batch, context)
 
         return stepped
 
@@ -138,8 +138,8 @@ def test_gradients_of_an_optimizer_are_its_own(tmp_path):
     """What the generator's loss says to the discriminator is not added to its next gradient."""
 
     def wrap(step):
-        def stepped(batch, now):
-            found = step(batch, now)
+        def stepped(batch, context):
+            found = step(batch, context)
             assert all(weight.grad is None for weight in discriminator.parameters())
             return found
 
@@ -179,9 +179,9 @@ def test_plain_loop_says_the_same(tmp_path):
     network.bias = None
     optimizer = torch.optim.SGD(network.parameters(), options.learning_rate)
 
-    def step(batch, now):
+    def step(batch, context):
         loss = network(batch).sub(1).square().mean()
-        now.descend(loss, optimizer)
+        context.optimizer_step(loss, optimizer)
         return {"loss": loss}
 
     state = training.train(
@@ -201,8 +201,8 @@ def test_each_optimizer_has_its_own_rate(tmp_path):
     rates = []
 
     def wrap(step):
-        def stepped(batch, now):
-            found = step(batch, now)
+        def stepped(batch, context):
+            found = step(batch, context)
             groups = (o.param_groups[0] for o in state.optimizers.values())
             rates.append([group["lr"] for group in groups])
             return found
@@ -325,9 +325,9 @@ def test_diverged_loss_ends_training(tmp_path, value, monkeypatch):
     monkeypatch.setattr(record.Pace, "EVERY", 1000)  # it is looked at before it is saved
 
     def wrap(step):
-        def stepped(batch, now):
-            found = step(batch, now)
-            return found if now.index < 6 else {"loss": found["loss"] * value}
+        def stepped(batch, context):
+            found = step(batch, context)
+            return found if context.index < 6 else {"loss": found["loss"] * value}
 
         return stepped
 
@@ -340,10 +340,10 @@ def test_diverged_weights_are_not_saved(tmp_path):
     """The loss of the step that breaks the weights is still finite."""
 
     def wrap(step):
-        def stepped(batch, now):
-            found = step(batch, now)
-            if now.index == 9:
-                broken.append(now)
+        def stepped(batch, context):
+            found = step(batch, context)
+            if context.index == 9:
+                broken.append(context)
                 weight = now_state.networks["network"][0].weight
                 weight.data[0, 0, 0, 0] = math.nan
             return found
@@ -428,7 +428,10 @@ def test_lost_metrics_begin_anew(tmp_path):
 
 def test_losses_keep_their_names(tmp_path):
     def wrap(step):
-        return lambda batch, now: {**step(batch, now), **({"more": 1.0} if now.index else {})}
+        return lambda batch, context: {
+            **step(batch, context),
+            **({"more": 1.0} if context.index else {}),
+        }
 
     with pytest.raises(ValueError, match=r"gave the losses \['loss', 'more'\]"):
         toy.run("plain", tmp_path, steps=4, wrap=wrap)
@@ -485,9 +488,9 @@ def test_pictures_do_not_change_training(tmp_path):
 
 def test_only_steps_count_as_seconds(tmp_path, clock):
     def wrap(step):
-        def stepped(batch, now):
+        def stepped(batch, context):
             clock.now += 2.0
-            return step(batch, now)
+            return step(batch, context)
 
         return stepped
 
@@ -514,9 +517,9 @@ def test_looks_come_twice_a_second(tmp_path, clock, monkeypatch):
     monkeypatch.setattr(record, "time", clock)
 
     def wrap(step):
-        def stepped(batch, now):
-            clock.now += 0.01 if now.index else 5.0  # the first step compiles
-            return step(batch, now)
+        def stepped(batch, context):
+            clock.now += 0.01 if context.index else 5.0  # the first step compiles
+            return step(batch, context)
 
         return stepped
 

@@ -45,9 +45,9 @@ def plain(options, make=None):
     optimizer = make(network.parameters(), options.learning_rate)
     images = rows(N, 3, 4, 4)
 
-    def step(batch, now):
+    def step(batch, context):
         loss = F.mse_loss(network(batch + torch.randn(batch.shape)), batch)
-        now.descend(loss, optimizer)
+        context.optimizer_step(loss, optimizer)
         return {"loss": loss}
 
     return training.begin({"network": network}, {"network": optimizer}), step, images
@@ -64,13 +64,13 @@ def gan(options, make=None):
         "discriminator": torch.optim.SGD(discriminator.parameters(), 4 * rate, momentum=0.9),
     }
 
-    def step(real, now):
-        drawn = torch.Generator().manual_seed(training.number("z", options.seed, now.index))
-        made = generator(now.mine(torch.randn(options.batch_size, 2, generator=drawn)))
+    def step(real, context):
+        drawn = torch.Generator().manual_seed(training.number("z", options.seed, context.index))
+        made = generator(context.mine(torch.randn(options.batch_size, 2, generator=drawn)))
         apart = F.softplus(discriminator(made.detach())) + F.softplus(-discriminator(real))
-        now.descend(apart.mean(), optimizers["discriminator"])
+        context.optimizer_step(apart.mean(), optimizers["discriminator"])
         fooled = F.softplus(-discriminator(made)).mean()
-        now.descend(fooled, optimizers["generator"])
+        context.optimizer_step(fooled, optimizers["generator"])
         return {"apart": apart.mean(), "fooled": fooled}
 
     networks = {"generator": generator, "discriminator": discriminator}
@@ -108,8 +108,8 @@ def arm(where, count):
             die()
 
     def step_then_die(step):
-        def stepped(batch, now):
-            found = step(batch, now)
+        def stepped(batch, context):
+            found = step(batch, context)
             here()
             return found
 
@@ -160,9 +160,9 @@ def hunted(case):
     """A run that is killed at some times."""
 
     def slowly(step):
-        def stepped(batch, now):
+        def stepped(batch, context):
             time.sleep(0.005)
-            return step(batch, now)
+            return step(batch, context)
 
         return stepped
 
@@ -183,10 +183,10 @@ def cramped(case):
 
     def work():
         def full(step):
-            def stepped(batch, now):
-                if now.index == 7:
+            def stepped(batch, context):
+                if context.index == 7:
                     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-                return step(batch, now)
+                return step(batch, context)
 
             return stepped
 
@@ -215,10 +215,10 @@ def together(case):
         }
 
         def stop(step):
-            def stepped(batch, now):
-                if index == now.index == case.get("stop"):
+            def stepped(batch, context):
+                if index == context.index == case.get("stop"):
                     os.kill(os.getpid(), signal.SIGINT)
-                return step(batch, now)
+                return step(batch, context)
 
             return stepped
 

@@ -1,17 +1,17 @@
-"""The training loop that all models share: a model says what one step is, the loop does the rest.
+"""The training loop that all models share: a model defines one step, the loop does the rest.
 
-Nothing random is carried from step to step: what step i draws follows from the seed and i alone.
-So a run that was killed goes on from its last checkpoint to the same bits, on the same machine, if
-the operations of its device give the same bits each time.
+No random state is carried from step to step: the draws of step i follow from the seed and i alone.
+So a run that was killed resumes from its last checkpoint bit for bit, on the same machine, if the
+operations of its device are deterministic.
 
-    now.descend(loss, optimizer)
+    context.optimizer_step(loss, optimizer)
 
 is all that a model's step must call; one with several networks calls it once for each of them:
 
-    def step(batch, now):
-        with now.accelerator.autocast():
+    def step(batch, context):
+        with context.accelerator.autocast():
             loss = network(batch).square().mean()
-        now.descend(loss, optimizer)
+        context.optimizer_step(loss, optimizer)
         return {"loss": loss}
 
     state = begin({"network": network}, {"network": optimizer})
@@ -43,35 +43,35 @@ METRICS = record.FILE
 
 @dataclass(frozen=True)
 class Options:
-    """How to train, for any model.
+    """The options of training, for any model.
 
     Attributes
     ----------
     steps : int
-        Updates in all.
+        Number of training steps.
     batch_size : int
-        Examples of a step, over all processes. It may exceed the number of examples: then a batch
+        Examples a step, over all processes. It may exceed the number of examples: then a batch
         has some of them more than once.
     learning_rate : float
-        After the warm-up, for optimizers to be made with. The loop scales each group's own rate.
+        Peak learning rate, to build optimizers with. The loop scales each group's own rate.
     warmup : int
-        Steps over which rates rise from zero.
+        Linear warm-up from zero, in steps.
     decay : int
-        Last steps over which they fall to zero on a line. A run that is made longer once they fall
-        rises to the full rate again: it is not the run that more steps would have made at once.
+        Linear decay to zero at the end, in steps. A run that is extended during its decay rises to
+        the full rate again: it differs from a run that had all steps from the start.
     clip : float
-        Largest norm of an optimizer's gradient; longer ones are shortened. inf shortens none.
+        Largest gradient norm of an optimizer; larger gradients are scaled down. inf clips none.
     ema : float
-        Share of the averaged weights that a step keeps, late in training.
+        Decay of the averaged weights, late in training.
     seed : int
-        Of weights, batches, noise and dropout.
+        Seed of weights, batches, noise and dropout.
     save_every, show_every : int
         Steps between checkpoints, and between grids of samples.
 
     Raises
     ------
     ValueError
-        If one is out of range.
+        If an option is out of range.
     """
 
     steps: int
@@ -106,13 +106,13 @@ class Options:
             raise ValueError(f"ema={self.ema} must be at least 0, which averages none, and below 1")
 
     def rate(self, step: int) -> float:
-        """Return the learning rate of a step, as a share of the full one."""
+        """Return the learning rate of a step, as a fraction of the peak."""
         rise = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
         fall = min(1.0, (self.steps - step) / self.decay) if self.decay else 1.0
         return min(rise, fall)
 
     def averaging(self, step: int) -> float:
-        """Return the share of the averaged weights that a step keeps; early ones keep less."""
+        """Return the decay of the averaged weights at a step; it is smaller early on."""
         return min(self.ema, (step + 1) / (step + 10))
 
 
@@ -125,35 +125,35 @@ def _plain(name: str, value: Any, real: bool) -> float:
         raise ValueError(f"{name}={value!r} must be {wanted}") from None
 
 
-class Now:
-    """The step that is being done: what a model's step may ask and do.
+class StepContext:
+    """The present training step, for the function that computes it.
 
     Attributes
     ----------
     accelerator : accelerate.Accelerator
-        Compute losses `with now.accelerator.autocast()`, but do not descend there: it would go on
-        with weights of before.
+        Compute losses `with context.accelerator.autocast()`, but call `optimizer_step` outside of
+        it: autocast caches the cast weights.
     options : Options
     index : int
-        Of the step, from 0.
+        Index of the step, from 0.
     """
 
     def __init__(self, accelerator: Any, options: Options) -> None:
         self.accelerator, self.options, self.index = accelerator, options, 0
 
     def mine(self, whole: Any) -> Any:
-        """Return this process's share of what all examples of a step have, [B / processes, ...].
+        """Return this process's slice of a batch over all processes, [B / processes, ...].
 
-        What `train` hands to `batch` is this already. Draw numbers for the whole batch by a
-        generator of their own, as of `number`, and slice them here: then several processes do what
-        one would. torch's own generator has another seed in each process.
+        The indices that `train` passes to `batch` are sliced already. Draw numbers for the whole
+        batch from a separate generator, seeded by `number`, and slice them here: then several
+        processes do what one would. torch's default generator has another seed in each process.
         """
         return whole.tensor_split(self.accelerator.num_processes)[self.accelerator.process_index]
 
-    def descend(self, loss: Any, optimizer: Any) -> None:
-        """Move an optimizer's weights down the gradient of a loss, clipped and warmed up.
+    def optimizer_step(self, loss: Any, optimizer: Any) -> None:
+        """Update an optimizer's weights by the clipped gradient of a loss, at the step's rate.
 
-        The gradient is the mean over the processes. Weights of other optimizers are given none.
+        The gradient is the mean over the processes. Weights of other optimizers get no gradient.
         """
         weights = [
             weight
@@ -170,7 +170,7 @@ class Now:
         optimizer.zero_grad(set_to_none=True)
 
     def _share(self, weights: list[Any]) -> None:
-        """Bring gradients to their means over the processes, in one message."""
+        """Replace gradients by their means over the processes, in one message."""
         if self.accelerator.num_processes == 1:
             return
         gradients = [weight.grad for weight in weights if weight.grad is not None]
@@ -182,7 +182,7 @@ class Now:
 
 @dataclass
 class State:
-    """What training changes."""
+    """The state of a training run: all that its steps change."""
 
     networks: Mapping[str, Any]
     optimizers: Mapping[str, Any]
@@ -190,7 +190,7 @@ class State:
     """A copy of each network whose weights are running means of its weights."""
     step: int = 0
     seconds: float = 0.0
-    """Spent on steps, in all processes of the run; not on checkpoints and pictures."""
+    """Time spent on steps, without checkpoints and pictures; resumed runs add to it."""
 
 
 def begin(networks: Mapping[str, Any], optimizers: Mapping[str, Any]) -> State:
@@ -201,12 +201,12 @@ def begin(networks: Mapping[str, Any], optimizers: Mapping[str, Any]) -> State:
     networks : mapping of str to torch.nn.Module
         On the accelerator's device, neither compiled nor wrapped: steps may call compiled forms.
     optimizers : mapping of str to torch.optim.Optimizer
-        Of their parameters. The rates of their groups are those after the warm-up.
+        Optimizers of their parameters. The rates of their groups are the peak rates.
 
     Returns
     -------
     State
-        Its averages are in evaluation mode.
+        Training state, whose averages are in evaluation mode.
 
     Raises
     ------
@@ -232,13 +232,13 @@ def order(n: int, options: Options, step: int) -> Any:
     start of the next.
     """
     first = step * options.batch_size
-    found: list[Any] = []
+    parts: list[Any] = []
     left = options.batch_size
     while left:
-        epoch, place = divmod(first + options.batch_size - left, n)
-        found.append(_epoch(n, options.seed, epoch)[place : place + left])
-        left -= len(found[-1])
-    return torch.cat(found)
+        epoch, offset = divmod(first + options.batch_size - left, n)
+        parts.append(_epoch(n, options.seed, epoch)[offset : offset + left])
+        left -= len(parts[-1])
+    return torch.cat(parts)
 
 
 @lru_cache(maxsize=2)
@@ -247,14 +247,14 @@ def _epoch(n: int, seed: int, epoch: int) -> Any:
 
 
 def number(purpose: str, seed: int, index: int) -> int:
-    """Return a seed of its own for the `index`-th use of a purpose, from 0 to 2^63 - 1."""
+    """Return a separate seed for the `index`-th use of a purpose, from 0 to 2^63 - 1."""
     digest = hashlib.sha256(f"{purpose} {seed} {index}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
 def train(
     state: State,
-    step: Callable[[Any, Now], Mapping[str, Any]],
+    step: Callable[[Any, StepContext], Mapping[str, Any]],
     batch: Callable[[Any], Any],
     n: int,
     options: Options,
@@ -271,48 +271,48 @@ def train(
     Parameters
     ----------
     state : State
-        As of `begin`; brought to the last checkpoint of `folder` if there is one.
-    step : callable (batch, now) -> mapping of str to tensor
-        Does one update by `now.descend`, and returns the losses to be shown: the same names at each
-        step. torch's random numbers are seeded before it; it must draw by no others.
+        The state that `begin` returned; the last checkpoint in `folder`, if any, is restored to it.
+    step : callable (batch, context) -> mapping of str to tensor
+        Does one update by `context.optimizer_step`, and returns the losses to show, with the same
+        names at each step. torch's generators are seeded before it; it must not use others.
     batch : callable (indices [B / processes]) -> batch
         Fetches examples.
     n : int
-        How many examples there are.
+        Number of examples.
     options : Options
-        Those of the checkpoint, but for `steps`, `save_every` and `show_every`.
+        Must equal those of the checkpoint, except `steps`, `save_every` and `show_every`.
     folder : path
-        Where checkpoints and `metrics.csv` go; made if need be. All processes must see it.
+        Directory for checkpoints and `metrics.csv`, created if missing. All processes must see it.
     accelerator : accelerate.Accelerator
-        Devices, precision and processes. Each process takes its share of each batch, and gradients
-        are averaged; the main one alone writes and calls `show`, `keep` and `progress`.
+        Devices, precision and processes. Each process takes its slice of each batch, and gradients
+        are averaged; only the main process writes and calls `show`, `keep` and `progress`.
     same : mapping, optional
-        What else must be as it was when a run goes on, such as a model's configuration: what JSON
-        can say.
+        Further values that must not change when a run resumes, such as a model's configuration;
+        they must be JSON values.
     show : callable (state), optional
-        Called every `options.show_every` steps and at the end, as for grids of samples. If it
-        fails, training warns and goes on.
+        Called every `options.show_every` steps and at the end, for instance to draw samples. If it
+        fails, training warns and continues.
     keep : callable (state), optional
-        Called before each checkpoint is written, to write what others will read: a run whose last
-        checkpoint is there has kept its end too.
+        Called before each checkpoint is written, to export the model: once the last checkpoint of
+        a run is written, its final model is written too.
     progress : callable (state, losses, examples a second), optional
-        Called about twice a second. The rate is that of about the last 10 seconds of steps, since
-        the run last began; see `record.seconds_left`. If it returns True, training ends: a step
-        more is done and saved.
+        Called about twice a second. The rate is over about the last 10 seconds of steps, since the
+        run was last started; see `record.seconds_left`. If it returns True, training ends after
+        one more step, which is saved.
 
     Returns
     -------
     State
-        Trained; networks are in training mode.
+        The trained state; networks are in training mode.
 
     Raises
     ------
     KeyboardInterrupt
-        After Ctrl-C or SIGTERM, once the step is finished and saved; at the second, at once. Its
-        argument is the signal. Only in the main thread, and unless the process was told to ignore
-        them.
+        After Ctrl-C or SIGTERM, once the step is finished and saved; at once after a second. Its
+        argument is the signal. Only in the main thread, and only for signals that the process does
+        not ignore.
     FloatingPointError
-        If a loss or weight is not finite; the last checkpoint stays.
+        If a loss or weight is not finite; the last checkpoint is left unchanged.
     OSError
         If `folder` cannot be written, or another run trains there.
     ValueError
@@ -334,12 +334,12 @@ def train(
         log = record.metrics(folder, mark) if main else nullcontext()
         with running.interruptible() as stopped, log as rows:
             pace, enough = record.Pace(accelerator, options.batch_size), False
-            now = Now(accelerator, options)
+            context = StepContext(accelerator, options)
             _wake(state, pace)
             while state.step < options.steps:
-                now.index = state.step
+                context.index = state.step
                 torch.manual_seed(_own(number("step", options.seed, state.step), accelerator))
-                made = step(batch(now.mine(order(n, options, state.step))), now)
+                losses = step(batch(context.mine(order(n, options, state.step))), context)
                 _average(state, options.averaging(state.step), accelerator)
                 state.step += 1
                 last = state.step == options.steps
@@ -348,13 +348,13 @@ def train(
                 ending = (stopped.is_set() or enough) and accelerator.num_processes == 1
                 if not (pace.due() or showing or saving or ending):
                     continue
-                losses, stop, over, seconds = pace.look(made, stopped.is_set(), enough)
+                means, stop, over, seconds = pace.look(losses, stopped.is_set(), enough)
                 state.seconds += seconds
-                _check_losses(losses, state.step, folder)
+                _check_losses(means, state.step, folder)
                 if rows is not None:
-                    rows.add(state.step, state.seconds, losses, pace.rate())
+                    rows.add(state.step, state.seconds, means, pace.rate())
                 if main and progress is not None:
-                    enough = progress(state, losses, pace.rate()) is True
+                    enough = progress(state, means, pace.rate()) is True
                 if main and showing and show is not None:
                     _try(show, state)
                 if saving or stop or over:
@@ -372,7 +372,7 @@ def train(
 
 
 def _own(seed: int, accelerator: Any) -> int:
-    """Return a seed of this process; the main one's is `seed`."""
+    """Return the seed of this process; the main process has `seed` itself."""
     index = accelerator.process_index
     return number("process", seed, index) if index else seed
 
@@ -401,7 +401,7 @@ def _check(n: int, options: Options, accelerator: Any) -> None:
 
 
 def _agree(state: State, accelerator: Any) -> None:
-    """Bring the weights of all processes to those of the main one."""
+    """Broadcast the weights of the main process to all others."""
     if accelerator.num_processes == 1:
         return
     steps = accelerator.gather(torch.tensor([state.step], device=accelerator.device)).tolist()
@@ -422,18 +422,18 @@ def _broadcast(tensors: Any) -> None:
 
 
 def _wake(state: State, pace: record.Pace) -> None:
-    """Set networks to training, which pictures may have ended, and start the clock."""
+    """Set networks to training mode, which sampling may have ended, and start the clock."""
     for network in state.networks.values():
         network.train()
     pace.go()
 
 
-def _average(state: State, kept: float, accelerator: Any) -> None:
-    """Move the averaged weights towards those of now; buffers are the main process's of now."""
+def _average(state: State, decay: float, accelerator: Any) -> None:
+    """Move the averaged weights towards the present ones; copy the main process's buffers."""
     for name, network in state.networks.items():
         average = state.averages[name]
-        now = [weight.detach() for weight in network.parameters()]
-        torch._foreach_lerp_(list(average.parameters()), now, 1 - kept)
+        weights = [weight.detach() for weight in network.parameters()]
+        torch._foreach_lerp_(list(average.parameters()), weights, 1 - decay)
         if accelerator.num_processes > 1:
             _broadcast(network.buffers())
         for to, value in zip(average.buffers(), network.buffers(), strict=True):

@@ -106,14 +106,18 @@ def train(
         images = _scaled(samples[indices]).to(accelerator.device)
         return images, None if classes is None else classes[indices]
 
-    def step(given: tuple[Any, Any], now: training.Now) -> dict[str, Any]:
-        images, label = given
+    def step(batch: tuple[Any, Any], context: training.StepContext) -> dict[str, Any]:
+        images, label = batch
         size = options.batch_size
-        random = torch.Generator().manual_seed(training.number("batch", options.seed, now.index))
-        levels = now.mine(draw_levels(objective, size, random))  # [B]
-        seeds = now.mine(spread_seed(training.number("noise", options.seed, now.index), size))
-        untold = now.mine(torch.rand(size, generator=random) < label_dropout)
-        mirrored = now.mine(torch.rand(size, generator=random) < 0.5).to(images.device)
+        random = torch.Generator().manual_seed(
+            training.number("batch", options.seed, context.index)
+        )
+        levels = context.mine(draw_levels(objective, size, random))  # [B]
+        seeds = context.mine(
+            spread_seed(training.number("noise", options.seed, context.index), size)
+        )
+        untold = context.mine(torch.rand(size, generator=random) < label_dropout)
+        mirrored = context.mine(torch.rand(size, generator=random) < 0.5).to(images.device)
         if flip:
             images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
         if label is not None:
@@ -122,7 +126,7 @@ def train(
             images = images.contiguous(memory_format=torch.channels_last)
         with precisions.autocast(dtype, accelerator.device):
             value = loss(network, images, label, objective, levels=levels, seed=seeds)
-        now.descend(value, optimizer)
+        context.optimizer_step(value, optimizer)
         return {"loss": value.detach()}
 
     averaged = Diffusion(state.averages["network"], config)  # one, so that its graph is kept
