@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unsup_fast.models.diffusion import dit, unet
-from unsup_fast.models.diffusion.condition import Condition, waves
+from unsup_fast.models.diffusion.condition import Condition, timestep_embedding
 from unsup_fast.models.diffusion.dit import DiT
 from unsup_fast.models.diffusion.layers import attend
 from unsup_fast.models.diffusion.unet import UNet
@@ -131,7 +131,7 @@ def test_norms_have_at_most_32_groups_of_at_least_8(channels, groups):
 
 
 def test_waves_are_cosines_and_sines():
-    made = waves(torch.tensor([0.0, 2.5], dtype=torch.float64), 6)
+    made = timestep_embedding(torch.tensor([0.0, 2.5], dtype=torch.float64), 6)
     rates = 10_000.0 ** (-np.arange(3) / 3)
     wanted = [[*np.cos(t * rates), *np.sin(t * rates)] for t in (0, 2.5)]
     np.testing.assert_allclose(made, wanted, atol=1e-14)
@@ -141,7 +141,7 @@ def test_condition_is_the_sum_of_time_and_class():
     condition = Condition(8, 5, 2).double()
     times, label = torch.tensor([1.0, 7.0], dtype=torch.float64), torch.tensor([1, 2])
     first, _, second = condition.time
-    told = second(F.silu(first(waves(times, 8)))) + condition.label.weight[label]
+    told = second(F.silu(first(timestep_embedding(times, 8)))) + condition.label.weight[label]
     torch.testing.assert_close(condition(times, label, 2), told * torch.sigmoid(told))
 
 
@@ -237,9 +237,9 @@ def test_a_transformer_without_places_permutes_with_its_patches(monkeypatch):
 
 
 def test_places_are_told_apart():
-    made = dit.places(5, 7, 16, "cpu")
+    made = dit.sincos_pos_embed(5, 7, 16, "cpu")
     assert made.shape == (35, 16)
-    wanted = torch.cat([waves(torch.tensor(place), 8) for place in (2, 3)])
+    wanted = torch.cat([timestep_embedding(torch.tensor(place), 8) for place in (2, 3)])
     np.testing.assert_allclose(made[7 * 2 + 3], wanted)
     assert torch.cdist(made, made).fill_diagonal_(1).min() > 0.1
 

@@ -1,4 +1,4 @@
-"""What a network is told beside the image, how noisy it is and of which class, and its checks."""
+"""Embeddings of timestep and class, and checks of a network's input."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 
-def waves(position: Any, width: int, longest: float = 10_000.0) -> Any:
+def timestep_embedding(position: Any, width: int, longest: float = 10_000.0) -> Any:
     """Return cosines and sines of positions [...], [..., width] (Vaswani et al. 2017)."""
     half = width // 2
     position = position.to(torch.promote_types(position.dtype, torch.float32))
@@ -19,23 +19,25 @@ def waves(position: Any, width: int, longest: float = 10_000.0) -> Any:
 
 
 class Condition(nn.Module):
-    """Time step and class as one vector, which every block of a network is given.
+    """Time step and class as one vector, an input of every block of a network.
 
     Parameters
     ----------
-    n_waves : int
-        Numbers that a time step is spread over.
+    embedding_dim : int
+        Length of a time step's sinusoidal embedding.
     width : int
-        Of the vector.
+        Length of the vector.
     n_classes : int
-        Classes; 0 for none. Label `n_classes` means "any class", which classifier-free guidance
-        needs (Ho & Salimans 2022).
+        Number of classes; 0 for none. Label `n_classes` means "any class", which classifier-free
+        guidance needs (Ho & Salimans 2022).
     """
 
-    def __init__(self, n_waves: int, width: int, n_classes: int) -> None:
+    def __init__(self, embedding_dim: int, width: int, n_classes: int) -> None:
         super().__init__()
-        self.n_waves, self.n_classes = n_waves, n_classes
-        self.time = nn.Sequential(nn.Linear(n_waves, width), nn.SiLU(), nn.Linear(width, width))
+        self.embedding_dim, self.n_classes = embedding_dim, n_classes
+        self.time = nn.Sequential(
+            nn.Linear(embedding_dim, width), nn.SiLU(), nn.Linear(width, width)
+        )
         self.label = nn.Embedding(n_classes + 1, width) if n_classes else None
         if self.label is not None:
             nn.init.normal_(self.label.weight, std=0.02)
@@ -52,29 +54,30 @@ class Condition(nn.Module):
         Raises
         ------
         ValueError
-            If there is neither one time for all images nor one for each, or of labels; if labels
-            are given and there are no classes; or if one is out of range, on the host.
+            If times or labels are neither a single one nor one for each image; if there are labels
+            and the network has no classes; or if a label on the host is out of range.
         """
         _check_each("time", time, n)
-        told = self.time(waves(time, self.n_waves).to(self.time[0].weight.dtype)).expand(n, -1)
+        embedding = timestep_embedding(time, self.embedding_dim)  # [..., embedding_dim]
+        condition = self.time(embedding.to(self.time[0].weight.dtype)).expand(n, -1)  # [n, width]
         if self.label is None:
             if label is not None:
                 raise ValueError(
                     "label is given to a network without classes; pass label=None, or build it "
                     "with n_classes"
                 )
-            return F.silu(told)
+            return F.silu(condition)
         if label is None:
-            return F.silu(told + self.label.weight[self.n_classes])
+            return F.silu(condition + self.label.weight[self.n_classes])
         _check_each("label", label, n)
         _check_range(label, self.n_classes)
-        return F.silu(told + self.label(label))
+        return F.silu(condition + self.label(label))
 
 
 def check_build(
     sizes: Mapping[str, Any], size: str, channels: int, patch: int, n_classes: int, dropout: float
 ) -> None:
-    """Raise a ValueError unless a network can be built of these."""
+    """Raise a ValueError unless a network can be built with these arguments."""
     if size not in sizes:
         raise ValueError(f"size={size!r} is unknown; pass one of {list(sizes)}")
     for name, value, least in (
@@ -107,7 +110,7 @@ def _check_each(name: str, value: Any, n: int) -> None:
 
 
 def _check_range(label: Any, n_classes: int) -> None:
-    """Raise a ValueError if a label on the host is out of range; no GPU is waited for."""
+    """Raise a ValueError if a label on the host is out of range; labels on a GPU are not read."""
     if label.device.type != "cpu" or torch.compiler.is_compiling() or not label.numel():
         return
     if not 0 <= int(label.min()) <= int(label.max()) <= n_classes:

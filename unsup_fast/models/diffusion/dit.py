@@ -10,14 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from unsup_fast.models.diffusion.condition import Condition, check_build, check_images, waves
+from unsup_fast.models.diffusion.condition import (
+    Condition,
+    check_build,
+    check_images,
+    timestep_embedding,
+)
 from unsup_fast.models.diffusion.layers import attend, zeroed
 
 __all__ = ["SIZES", "DiT"]
 
 
 class Size(NamedTuple):
-    """Of a transformer."""
+    """Dimensions of a transformer."""
 
     width: int
     depth: int
@@ -30,15 +35,15 @@ SIZES = {
     "base": Size(768, 12, 12),
     "large": Size(1024, 24, 16),
 }
-WAVES = 256  # numbers that a time step is spread over
+EMBEDDING_DIM = 256  # of a time step
 
 
-def places(height: int, width: int, channels: int, device: Any) -> Any:
-    """Return the embedding of each patch's place, [height width, channels]."""
+def sincos_pos_embed(height: int, width: int, channels: int, device: Any) -> Any:
+    """Return the sinusoidal embedding of each patch's position, [height width, channels]."""
     row, column = torch.meshgrid(
         torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
     )
-    both = [waves(place.flatten(), channels // 2) for place in (row, column)]
+    both = [timestep_embedding(index.flatten(), channels // 2) for index in (row, column)]
     return torch.cat(both, dim=-1)
 
 
@@ -48,7 +53,7 @@ def modulate(x: Any, shift: Any, scale: Any) -> Any:
 
 
 class Block(nn.Module):
-    """Attention and two layers; the condition gives each its shift, scale and gate (adaLN-Zero)."""
+    """Attention and an MLP, each with shift, scale and gate from the condition (adaLN-Zero)."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -65,13 +70,13 @@ class Block(nn.Module):
         )
         self.condition = nn.Linear(width, 6 * width)
 
-    def forward(self, x: Any, condition: Any) -> Any:  # [B, T, width], as it came
+    def forward(self, x: Any, condition: Any) -> Any:  # [B, T, width] -> same
         shift1, scale1, gate1, shift2, scale2, gate2 = self.condition(condition).chunk(6, dim=1)
         x = x + gate1[:, None] * self.attend(modulate(self.norm1(x), shift1, scale1))
         return x + gate2[:, None] * self.layers(modulate(self.norm2(x), shift2, scale2))
 
     def attend(self, x: Any) -> Any:
-        """Return what every patch takes from every other, [B, T, width]."""
+        """Return self-attention between all patches, [B, T, width]."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         h = attend(q, k, v)  # [B, heads, T, width / heads]
         return self.out(h.transpose(1, 2).flatten(2))
@@ -87,12 +92,12 @@ class DiT(nn.Module):
     size : str
         One of `SIZES`: "tiny", "small", "base", "large".
     patch : int
-        Pixels of a patch's side.
+        Side of a patch, in pixels.
     n_classes : int
         Classes to condition on; 0 for none. Label `n_classes` means "any class", which
         classifier-free guidance needs (Ho & Salimans 2022).
     dropout : float
-        Share of the activations between a block's two layers that is dropped in training.
+        Dropout rate between the two layers of a block's MLP.
 
     Raises
     ------
@@ -110,16 +115,14 @@ class DiT(nn.Module):
     ) -> None:
         super().__init__()
         check_build(SIZES, size, channels, patch, n_classes, dropout)
-        made = SIZES[size]
+        cfg = SIZES[size]
         self.channels, self.patch, self.multiple = channels, patch, patch
-        self.enter = nn.Conv2d(channels, made.width, patch, stride=patch)
-        self.condition = Condition(WAVES, made.width, n_classes)
-        self.blocks = nn.ModuleList(
-            Block(made.width, made.heads, dropout) for _ in range(made.depth)
-        )
-        self.norm = nn.LayerNorm(made.width, eps=1e-6, elementwise_affine=False)
-        self.last = nn.Linear(made.width, 2 * made.width)
-        self.leave = nn.Linear(made.width, channels * patch * patch)
+        self.enter = nn.Conv2d(channels, cfg.width, patch, stride=patch)
+        self.condition = Condition(EMBEDDING_DIM, cfg.width, n_classes)
+        self.blocks = nn.ModuleList(Block(cfg.width, cfg.heads, dropout) for _ in range(cfg.depth))
+        self.norm = nn.LayerNorm(cfg.width, eps=1e-6, elementwise_affine=False)
+        self.last = nn.Linear(cfg.width, 2 * cfg.width)
+        self.leave = nn.Linear(cfg.width, channels * patch * patch)
         self._initialise()
 
     def forward(self, x: Any, time: Any, label: Any = None) -> Any:
@@ -140,16 +143,16 @@ class DiT(nn.Module):
         Raises
         ------
         ValueError
-            If C is another, or H or W is not a multiple of `patch`; if times or labels are not one
-            for each image; if a label on the host is out of range, or labels are given to a network
-            without classes.
+            If C differs from `channels`, or H or W is not a multiple of `patch`; if times or labels
+            are neither a single one nor one for each image; if a label on the host is out of range,
+            or there are labels and the network has no classes.
         """
         check_images(x, self.channels, self.multiple)
         condition = self.condition(time, label, len(x))  # [B, width]
         grid = self.enter(x)  # [B, width, h, w]
         h, w = grid.shape[2:]
         tokens = grid.flatten(2).transpose(1, 2)  # [B, h w, width]
-        tokens = tokens + places(h, w, tokens.shape[2], x.device).to(tokens.dtype)
+        tokens = tokens + sincos_pos_embed(h, w, tokens.shape[2], x.device).to(tokens.dtype)
         for block in self.blocks:
             tokens = block(tokens, condition)
         shift, scale = self.last(condition).chunk(2, dim=1)
@@ -157,7 +160,7 @@ class DiT(nn.Module):
         return F.pixel_shuffle(pixels.transpose(1, 2).unflatten(2, (h, w)), self.patch)
 
     def _initialise(self) -> None:
-        """As in the paper: every block begins as the identity, the output as zero."""
+        """Initialise as in the paper: each block as the identity, the output as zero."""
         for layer in self.modules():
             if isinstance(layer, nn.Linear):
                 nn.init.xavier_uniform_(layer.weight)

@@ -1,4 +1,4 @@
-"""Layers that both networks have."""
+"""Layers of both networks."""
 
 import math
 from typing import Any
@@ -9,13 +9,13 @@ from torch import nn
 
 from unsup_fast.kernels.group_norm import group_norm
 
-PLACES = 512  # up to which the scores of all pairs of places are kept
+MAX_TOKENS = 512  # up to which the whole matrix of scores is stored
 
 
 def attend(q: Any, k: Any, v: Any) -> Any:
     """Return softmax(q k^T / sqrt(D)) v for q, k, v [B, heads, T, D] (Vaswani et al. 2017)."""
-    if q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.shape[2] <= PLACES:
-        # Torch's own goes backwards slowly here: 14 ms against 2 for 64 images of 49 places.
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.shape[2] <= MAX_TOKENS:
+        # torch's own backward pass is slow here: 14 ms against 2 for 64 images of 49 tokens.
         scores = q @ (k / math.sqrt(q.shape[3])).transpose(2, 3)  # [B, heads, T, T]
         return scores.softmax(3) @ v
     return F.scaled_dot_product_attention(q, k, v)
@@ -41,7 +41,7 @@ def modulated(norm: Any, x: Any, scale: Any = None, shift: Any = None) -> Any:
 
 
 def zeroed(layer: Any) -> Any:
-    """Return the layer with weights of zero."""
+    """Set a layer's parameters to zero, and return it."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer

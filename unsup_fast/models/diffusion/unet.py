@@ -1,9 +1,9 @@
 """`UNet`: the network of Ho et al. 2020 as Dhariwal & Nichol 2021 improved it (ADM).
 
-Residual blocks whose second group norm is scaled and shifted by what time and class say
-(adaptive group norm), attention at low resolutions, skips from the way down to the way up. As in
-Ho et al., a convolution of stride 2 halves the resolution, and one after copying each place to four
-doubles it.
+Residual blocks whose second group norm is scaled and shifted by the embedding of time and class
+(adaptive group norm), attention at low resolutions, skip connections from the encoder to the
+decoder. As in Ho et al., a convolution of stride 2 halves the resolution, and nearest-neighbour
+upsampling and a convolution double it.
 
 Parameters for three channels, no classes and patch 1, and what the sides must be multiples of:
 "tiny" 0.71 M, 2 (8 x 8 digits in a minute on two cores); "small" 2.8 M, 2 (MNIST at patch 2 in half
@@ -25,16 +25,16 @@ __all__ = ["SIZES", "UNet"]
 
 
 class Size(NamedTuple):
-    """Of a U-Net: each level has half the resolution of the one before it."""
+    """Dimensions of a U-Net; each level has half the resolution of the one before it."""
 
     channels: int
-    """At full resolution."""
+    """Channels at full resolution."""
     factors: tuple[int, ...]
     """Channels of each level, in units of `channels`."""
     blocks: int
-    """Residual blocks of a level on the way down; one more on the way up."""
+    """Residual blocks of a level of the encoder; the decoder has one more."""
     attention: tuple[int, ...]
-    """Levels that have attention; the middle always has."""
+    """Levels with attention; the middle always has it."""
 
 
 SIZES = {
@@ -53,7 +53,7 @@ def norm(channels: int) -> nn.GroupNorm:
 
 
 class Block(nn.Module):
-    """Two convolutions; time and class scale and shift what stands between them."""
+    """Two convolutions, and between them a group norm that time and class scale and shift."""
 
     def __init__(self, inputs: int, outputs: int, width: int, dropout: float) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every pixel looks at every other (Vaswani et al. 2017)."""
+    """Self-attention between all pixels (Vaswani et al. 2017)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Attention(nn.Module):
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = zeroed(nn.Conv2d(channels, channels, 1))
 
-    def forward(self, x: Any) -> Any:  # [B, C, H, W], as it came
+    def forward(self, x: Any) -> Any:  # [B, C, H, W] -> same
         pixels = self.qkv(self.norm(x)).flatten(2)  # [B, 3 C, H W]
         q, k, v = pixels.unflatten(1, (3, self.heads, -1)).transpose(3, 4).unbind(1)
         h = attend(q, k, v)  # [B, heads, H W, C / heads]
@@ -90,7 +90,7 @@ class Attention(nn.Module):
 
 
 class Stage(nn.Module):
-    """A residual block, and attention where the level has it."""
+    """A residual block, and attention if the level has it."""
 
     def __init__(
         self, inputs: int, outputs: int, width: int, dropout: float, attention: bool
@@ -113,13 +113,13 @@ class UNet(nn.Module):
     size : str
         One of `SIZES`: "tiny", "small", "base", "large".
     patch : int
-        Pixels of the side of a square that is one place at full resolution: 2 makes a network
+        Side of a patch in pixels; each patch is one pixel at full resolution. 2 makes a network
         about four times as fast, and coarser.
     n_classes : int
         Classes to condition on; 0 for none. Label `n_classes` means "any class", which
         classifier-free guidance needs (Ho & Salimans 2022).
     dropout : float
-        Share of activations dropped in training.
+        Dropout rate in training.
 
     Raises
     ------
@@ -137,39 +137,40 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         check_build(SIZES, size, channels, patch, n_classes, dropout)
-        made = SIZES[size]
+        cfg = SIZES[size]
         self.channels, self.patch = channels, patch
-        self.multiple = patch * 2 ** (len(made.factors) - 1)
-        width = 4 * made.channels
-        self.condition = Condition(made.channels, width, n_classes)
-        levels = [factor * made.channels for factor in made.factors]
+        self.multiple = patch * 2 ** (len(cfg.factors) - 1)
+        width = 4 * cfg.channels
+        self.condition = Condition(cfg.channels, width, n_classes)
+        block_channels = [factor * cfg.channels for factor in cfg.factors]
 
         def stage(inputs: int, outputs: int, level: int) -> Stage:
-            return Stage(inputs, outputs, width, dropout, level in made.attention)
+            return Stage(inputs, outputs, width, dropout, level in cfg.attention)
 
-        self.enter = nn.Conv2d(channels * patch**2, made.channels, 3, padding=1)
+        self.enter = nn.Conv2d(channels * patch**2, cfg.channels, 3, padding=1)
         self.down = nn.ModuleList()
-        kept, now = [made.channels], made.channels
-        for level, outputs in enumerate(levels):
+        ch = cfg.channels
+        skips = [ch]  # channels of each skip connection
+        for level, outputs in enumerate(block_channels):
             if level:
-                self.down.append(nn.Conv2d(now, now, 3, stride=2, padding=1))
-                kept.append(now)
-            for _ in range(made.blocks):
-                self.down.append(stage(now, outputs, level))
-                now = outputs
-                kept.append(now)
+                self.down.append(nn.Conv2d(ch, ch, 3, stride=2, padding=1))
+                skips.append(ch)
+            for _ in range(cfg.blocks):
+                self.down.append(stage(ch, outputs, level))
+                ch = outputs
+                skips.append(ch)
         self.middle = nn.ModuleList(
-            [Stage(now, now, width, dropout, True), Stage(now, now, width, dropout, False)]
+            [Stage(ch, ch, width, dropout, True), Stage(ch, ch, width, dropout, False)]
         )
         self.up = nn.ModuleList()
-        for level, outputs in reversed(list(enumerate(levels))):
-            for _ in range(made.blocks + 1):
-                self.up.append(stage(now + kept.pop(), outputs, level))
-                now = outputs
+        for level, outputs in reversed(list(enumerate(block_channels))):
+            for _ in range(cfg.blocks + 1):
+                self.up.append(stage(ch + skips.pop(), outputs, level))
+                ch = outputs
             if level:
-                self.up.append(nn.Conv2d(now, now, 3, padding=1))
+                self.up.append(nn.Conv2d(ch, ch, 3, padding=1))
         self.leave = nn.Sequential(
-            norm(now), nn.SiLU(), zeroed(nn.Conv2d(now, channels * patch**2, 3, padding=1))
+            norm(ch), nn.SiLU(), zeroed(nn.Conv2d(ch, channels * patch**2, 3, padding=1))
         )
 
     def forward(self, x: Any, time: Any, label: Any = None) -> Any:
@@ -190,25 +191,25 @@ class UNet(nn.Module):
         Raises
         ------
         ValueError
-            If C is another, or H or W is not a multiple of patch 2^(levels - 1); if times or labels
-            are not one for each image; if a label on the host is out of range, or labels are given
-            to a network without classes.
+            If C differs from `channels`, or H or W is not a multiple of patch 2^(levels - 1); if
+            times or labels are neither a single one nor one for each image; if a label on the host
+            is out of range, or there are labels and the network has no classes.
         """
         check_images(x, self.channels, self.multiple)
         condition = self.condition(time, label, len(x))  # [B, width]
         if not len(x):
-            return x.clone()  # torch's pixel_unshuffle fails
+            return x.clone()  # torch's pixel_unshuffle fails on empty batches
         x = self.enter(F.pixel_unshuffle(x, self.patch))  # [B, channels, H / patch, W / patch]
-        kept = [x]
-        for step in self.down:
-            x = step(x, condition) if isinstance(step, Stage) else step(x)
-            kept.append(x)
-        for step in self.middle:
-            x = step(x, condition)
-        for step in self.up:
-            if isinstance(step, Stage):
-                x = step(torch.cat([x, kept.pop()], dim=1), condition)
+        skips = [x]
+        for layer in self.down:
+            x = layer(x, condition) if isinstance(layer, Stage) else layer(x)
+            skips.append(x)
+        for layer in self.middle:
+            x = layer(x, condition)
+        for layer in self.up:
+            if isinstance(layer, Stage):
+                x = layer(torch.cat([x, skips.pop()], dim=1), condition)
             else:
-                x = step(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+                x = layer(F.interpolate(x, scale_factor=2.0, mode="nearest"))
         norm, _, conv = self.leave
         return F.pixel_shuffle(conv(modulated(norm, x)), self.patch)
