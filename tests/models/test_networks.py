@@ -230,7 +230,9 @@ def test_a_transformer_without_places_permutes_with_its_patches(monkeypatch):
     moved = x.roll((2, 4), (2, 3))
     apart = network(moved, times, label) - network(x, times, label).roll((2, 4), (2, 3))
     assert apart.abs().max() > 1e-3
-    monkeypatch.setattr(dit, "places", lambda h, w, channels, device: torch.zeros(h * w, channels))
+    monkeypatch.setattr(
+        dit, "sincos_pos_embed", lambda h, w, channels, device: torch.zeros(h * w, channels)
+    )
     torch.testing.assert_close(
         network(moved, times, label), network(x, times, label).roll((2, 4), (2, 3))
     )

@@ -225,14 +225,14 @@ def test_graphs_are_kept_by_kind_and_read_their_input(monkeypatch):
         results.append(_graphs.run((model, "table"), make, x, seeds))
     assert len(made) == 1
     assert [result[:, 0].tolist() for result in results] == [[11.0, 21.0], [22.0, 42.0]]
-    for other in range(_graphs.KEPT):
+    for other in range(_graphs.MAX_GRAPHS):
         _graphs.run((model, other), make, x, seeds)
-    assert len(_graphs._graphs) == _graphs.KEPT
+    assert len(_graphs._graphs) == _graphs.MAX_GRAPHS
     _graphs.run((model, 0), make, x, seeds)
-    assert len(made) == 1 + _graphs.KEPT
+    assert len(made) == 1 + _graphs.MAX_GRAPHS
     _graphs.run((model, "table"), make, x, seeds)
     _graphs.run((model, "table"), make, x[:1], seeds[:1])
-    assert len(made) == 3 + _graphs.KEPT
+    assert len(made) == 3 + _graphs.MAX_GRAPHS
     forget_graphs()
     assert not _graphs._graphs
 

@@ -40,16 +40,16 @@ def save(
     folder : path
     state : State
     facts : mapping
-        What must be the same when the run resumes, except `FREE`; what JSON can hold.
+        What must be the same when the run resumes, except `FREE`; JSON values.
     mark : mapping, optional
-        How far the metrics are written, as of `record.Metrics.mark`.
+        How far the metrics are written, from `record.Metrics.mark`.
 
     Raises
     ------
     OSError
         If the disk is full or the folder cannot be written.
     TypeError
-        If an optimizer stores something else than tensors and numbers.
+        If an optimizer stores anything but tensors and numbers.
     """
     tensors = dict(_weights(state))
     optimizers: dict[str, Any] = {}
@@ -79,10 +79,10 @@ def save(
 
 
 def restore(folder: Path, state: "State", facts: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Bring the state to the checkpoint in `folder`, if there is one.
+    """Restore the state from the checkpoint in `folder`, if there is one.
 
-    Weights and optimizer states replace those of the state, in its devices and memory formats.
-    Nothing is unpickled, and nothing has changed if an error is raised.
+    Weights and optimizer states replace those of the state, on its devices and in its memory
+    formats. Nothing is unpickled, and the state is unchanged if an error is raised.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def restore(folder: Path, state: "State", facts: Mapping[str, Any]) -> dict[str,
     Raises
     ------
     ValueError
-        If the file is damaged, or has other facts, networks or optimizers; or if it is past
+        If the file is damaged, or has other facts, networks or optimizers; or if its step exceeds
         `facts["steps"]`.
     """
     path = folder / FILE
@@ -137,14 +137,14 @@ def restore(folder: Path, state: "State", facts: Mapping[str, Any]) -> dict[str,
 
 
 def position(path: Path) -> tuple[int, float]:
-    """Return the steps and the seconds of training in a checkpoint, without reading its tensors.
+    """Return the number of steps and the seconds of a checkpoint, without reading its tensors.
 
     Raises
     ------
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     DamagedError
-        If it was changed.
+        If the file was changed.
     """
     note = files.read_note(path, kind=KIND)
     _check_note(path, note)
@@ -152,7 +152,7 @@ def position(path: Path) -> tuple[int, float]:
 
 
 def metrics_mark(path: Path) -> dict[str, Any] | None:
-    """Return how far the metrics of a run were written, from its checkpoint, verified as a whole.
+    """Return how far the metrics of a run were written, from its whole, verified checkpoint.
 
     Errors are those of `position`.
     """
@@ -163,7 +163,7 @@ def metrics_mark(path: Path) -> dict[str, Any] | None:
 
 
 def _check_note(path: Path, note: Mapping[str, Any]) -> None:
-    """Raise DamagedError unless a note has the entries and types that `save` gave it."""
+    """Raise DamagedError unless a note has the entries and types that `save` writes."""
     mark, optimizers = note.get("metrics"), note.get("optimizers")
     valid = (
         type(note.get("step")) is int
@@ -225,7 +225,7 @@ def _settings(optimizer: Any) -> dict[str, Any]:
 def _optimizer_state(
     path: Path, name: str, optimizer: Any, tensors: Mapping[str, Any], entry: Mapping[str, Any]
 ) -> dict[int, dict[str, Any]]:
-    """Return what `_memory` gave, by the index of the parameter.
+    """Return the entries of `_memory` by the index of the parameter.
 
     Raises
     ------

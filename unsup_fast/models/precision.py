@@ -1,4 +1,4 @@
-"""Which numbers a network computes with."""
+"""The precision that a network computes in."""
 
 from contextlib import AbstractContextManager
 from typing import Any
@@ -9,12 +9,12 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def chosen(precision: str, device: Any) -> Any:
-    """Return the torch type that matrices are multiplied in.
+    """Return the torch type for matrix products.
 
     Parameters
     ----------
     precision : {"auto", "float32", "bfloat16"}
-        auto is bfloat16 where the device multiplies in it faster than in float32.
+        auto is bfloat16 on devices that multiply faster in it than in float32.
     device : torch.device
 
     Returns
@@ -24,7 +24,7 @@ def chosen(precision: str, device: Any) -> Any:
     Raises
     ------
     ValueError
-        If there is no such precision.
+        If the precision is unknown.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r} is unknown; pass one of {list(PRECISIONS)}")
@@ -34,7 +34,7 @@ def chosen(precision: str, device: Any) -> Any:
 
 
 def autocast(dtype: Any, device: Any) -> AbstractContextManager[Any]:
-    """Return a context in which networks compute in `dtype`; nothing changes for float32."""
+    """Return a context in which networks compute in `dtype`; for float32 it does nothing."""
     context: AbstractContextManager[Any] = torch.autocast(
         torch.device(device).type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16
     )

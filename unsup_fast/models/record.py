@@ -1,4 +1,4 @@
-"""What is known of a training run while it goes on: its losses in a CSV file, and its pace."""
+"""The metrics of a training run, as rows of a CSV file, and its throughput."""
 
 import csv
 import hashlib
@@ -21,14 +21,14 @@ FIRST, LAST = ("step", "seconds"), ("examples_per_second",)
 
 
 class Metrics:
-    """The open metrics of a run; each row is with the system at once, so a kill loses none.
+    """The open metrics of a run; rows are flushed at once, so a kill loses none.
 
     Parameters
     ----------
     file : binary file
-        At the end of what it holds.
+        Positioned at its end.
     written : bytes
-        What it holds.
+        Its content.
     """
 
     def __init__(self, file: BinaryIO, written: bytes) -> None:
@@ -42,7 +42,7 @@ class Metrics:
         Raises
         ------
         ValueError
-            If it has other losses than the rows before it.
+            If its losses have other names than those of the rows before it.
         """
         names = [*FIRST, *losses, *LAST]
         if self._header and names != self._header:
@@ -61,7 +61,7 @@ class Metrics:
         self._header = names
 
     def mark(self) -> dict[str, Any]:
-        """Bring all rows to the disk; return their size in bytes and SHA-256, for a checkpoint."""
+        """Sync all rows to the disk; return their size in bytes and SHA-256, for a checkpoint."""
         os.fsync(self._file.fileno())
         return {"bytes": self._size, "sha256": self._digest.hexdigest()}
 
@@ -74,8 +74,8 @@ def metrics(folder: Path, mark: Mapping[str, Any] | None) -> Iterator[Metrics]:
     ----------
     folder : Path
     mark : mapping or None
-        `Metrics.mark` in the checkpoint that the run resumes from. Rows after it are dropped; a
-        file that was removed begins anew.
+        `Metrics.mark` in the checkpoint that the run resumes from. Rows after it are dropped; if
+        the file was removed, a new one begins.
 
     Raises
     ------
@@ -110,13 +110,13 @@ def read(path: Path, mark: Mapping[str, Any]) -> bytes:
 
 
 class Pace:
-    """How fast steps go, and when to look at their losses, which waits for the device.
+    """The throughput of training, and when to read losses, which waits for the device.
 
-    Only the time of steps counts, from the fetch of the batch to the look: neither that of
-    checkpoints nor that of pictures.
+    Only the time of steps counts, from the fetch of the batch to the reading of the losses, without
+    checkpoints and pictures.
     """
 
-    EVERY = 0.5  # seconds between looks
+    EVERY = 0.5  # seconds between readings
 
     def __init__(self, accelerator: Any, examples: int) -> None:
         self._accelerator, self._examples = accelerator, examples
@@ -125,39 +125,40 @@ class Pace:
         self._start = time.monotonic()
 
     def go(self) -> None:
-        """Begin to count time."""
+        """Start the clock."""
         self._start = time.monotonic()
 
     def due(self) -> bool:
-        """Count a step; return whether it is time to look, which all processes agree on."""
+        """Count a step; return whether to read losses, which all processes agree on."""
         self._steps += 1
         return self._steps >= self._due
 
     def look(
-        self, made: Mapping[str, Any], stop: bool, enough: bool
+        self, losses: Mapping[str, Any], stop: bool, enough: bool
     ) -> tuple[dict[str, float], bool, bool, float]:
-        """Return a step's losses, whether a process was told to stop or has enough, and seconds.
+        """Return a step's losses, whether any process has `stop` or `enough` set, and the seconds.
 
         Losses, and the seconds since `go`, are means over the processes.
         """
-        found = [float(torch.as_tensor(value).detach()) for value in made.values()]
+        values = [float(torch.as_tensor(value).detach()) for value in losses.values()]
         seconds = max(time.monotonic() - self._start, 1e-9)
         if self._accelerator.num_processes > 1:
-            whole = torch.tensor([*found, stop, enough, seconds], device=self._accelerator.device)
-            *found, stopped, ended, seconds = self._accelerator.reduce(whole, "mean").tolist()
+            device = self._accelerator.device
+            message = torch.tensor([*values, stop, enough, seconds], device=device)
+            *values, stopped, ended, seconds = self._accelerator.reduce(message, "mean").tolist()
             stop, enough = stopped > 0, ended > 0
         self._past.append((self._steps, seconds))
-        # A slow first step, which compiles, is no measure of the next ones: twice as many at most.
+        # The first step may compile, which says little of the next ones: at most twice as many.
         self._due = min(max(1, round(self.EVERY * self._steps / seconds)), 2 * self._steps)
         self._steps = 0
-        return dict(zip(made, found, strict=True)), stop, enough, seconds
+        return dict(zip(losses, values, strict=True)), stop, enough, seconds
 
     def rate(self) -> float:
-        """Return the examples a second of the last 20 looks of this process, about 10 seconds."""
+        """Return this process's examples a second over the last 20 readings, about 10 seconds."""
         steps, seconds = (math.fsum(column) for column in zip(*self._past, strict=True))
         return steps * self._examples / seconds
 
 
 def seconds_left(steps: int, examples: int, rate: float) -> float:
-    """Return how long steps of so many examples take at a rate of examples a second."""
+    """Return the seconds that `steps` of `examples` each take at a rate of examples a second."""
     return steps * examples / rate

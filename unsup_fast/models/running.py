@@ -1,4 +1,4 @@
-"""A process that trains: alone in its folder, and asked to end by signals."""
+"""The process of a training run: it locks its folder, and signals end it after a step."""
 
 import signal
 import threading
@@ -12,12 +12,12 @@ from unsup_fast.storage import atomic, locks
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Create a folder and lock it against other runs; drafts of killed processes are removed.
+    """Create a folder and lock it against other runs; remove drafts of killed processes.
 
     Raises
     ------
     OSError
-        If it cannot be created, or another run writes there.
+        If the folder cannot be created, or another run writes there.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ class Stop(threading.Event):
     Attributes
     ----------
     number : int
-        SIGINT if none came to this process.
+        SIGINT if this process received no signal.
     """
 
     number = int(signal.SIGINT)
@@ -44,7 +44,7 @@ class Stop(threading.Event):
 
 @contextmanager
 def interruptible() -> Iterator[Stop]:
-    """Give an event that Ctrl-C or SIGTERM sets; a second one raises at once."""
+    """Yield an event that Ctrl-C or SIGTERM sets; a second signal raises at once."""
     stopped = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stopped

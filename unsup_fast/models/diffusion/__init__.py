@@ -1,15 +1,15 @@
 """Diffusion: schedules, the forward process, its likelihood bound, and samplers.
 
-A `Path` says from which noise level to which each step goes, a sampler makes of it a `Table` of
-coefficients, and `sample` runs any table with any model:
+A `Path` holds the noise levels of each step, a sampler turns it into a `Table` of coefficients, and
+`sample` runs any table with any model:
 
     schedule = alphas_cumprod(cosine_betas(1000))
     path = vp_path(schedule, spaced_timesteps(50))
     table = samplers.dpm_solver(path, prediction="v_prediction")
     images = sample(model, table, initial_noise(table, (16, 3, 32, 32), seed=0))
 
-Schedules, paths and tables are NumPy's float64; torch is imported with `sample`, `process`, `elbo`
-and `samplers`.
+Schedules, paths and tables are float64 NumPy arrays; torch is imported with `sample`, `process`,
+`elbo` and `samplers`.
 """
 
 from importlib import import_module
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from unsup_fast.models.diffusion.unet import UNet
 
 _MODULES = ("elbo", "objective", "process", "samplers", "schedules")
-_PLACES = {
+_EXPORTS = {
     "_graphs": ("forget_graphs",),
     "config": ("Config",),
     "dit": ("DiT",),
@@ -77,7 +77,7 @@ _PLACES = {
     "table": ("Table",),
     "unet": ("UNet",),
 }
-_PLACE = {name: module for module, names in _PLACES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
 
 __all__ = [
     "Config",
@@ -122,8 +122,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         value: Any = import_module(f"{__name__}.{name}")
-    elif name in _PLACE:
-        value = getattr(import_module(f"{__name__}.{_PLACE[name]}"), name)
+    elif name in _MODULE_OF:
+        value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value

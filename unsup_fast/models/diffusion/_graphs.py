@@ -1,4 +1,4 @@
-"""The loop of a table as one CUDA graph, kept for the next call with the same model and shape."""
+"""The loop of a table as one CUDA graph, cached for calls with the same model and shape."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-KEPT = 4  # graphs; each holds the memory of a run
-WARM_UP = 2  # runs before the capture, for what is compiled or allocated at first
+MAX_GRAPHS = 4  # each holds the memory of a run
+WARM_UP = 2  # runs before the capture, which compile and allocate
 
 Loop = Callable[[Any, Any], Any]  # of x and seeds
 
 
 class Graph(NamedTuple):
-    """A captured loop, and the memory it reads and writes."""
+    """A captured loop, with the memory it reads and writes."""
 
     graph: Any
     x: Any
@@ -26,23 +26,23 @@ _graphs: "OrderedDict[tuple[Hashable, ...], Graph]" = OrderedDict()
 
 
 def forget_graphs() -> None:
-    """Forget all CUDA graphs that `sample` keeps, their models and their memory."""
+    """Free all CUDA graphs that `sample` caches, with their models and memory."""
     _graphs.clear()
 
 
 def run(what: tuple[Hashable, ...], make: Callable[[], Loop], x: Any, seeds: Any) -> Any:
-    """Return loop(x, seeds) of a graph, which is captured if there is none of the kind.
+    """Return loop(x, seeds), run as a CUDA graph, which is captured if it is not cached.
 
     Parameters
     ----------
     what : tuple
-        All that the loop depends on but for the numbers in x and seeds.
+        All that the loop depends on, except the values of x and seeds.
     make : callable
-        Makes the loop, if it has to be captured.
+        Returns the loop; called if it has to be captured.
     x : tensor
-        Where to start.
+        The sample to start from.
     seeds : int64 tensor of shape (B,), or None
-        They are read from memory, so that others need no other graph.
+        The graph reads them from memory, so other seeds need no other graph.
 
     Returns
     -------
@@ -53,19 +53,19 @@ def run(what: tuple[Hashable, ...], make: Callable[[], Loop], x: Any, seeds: Any
 
 
 def _run(key: tuple[Hashable, ...], make: Callable[[], Loop], x: Any, seeds: Any) -> Any:
-    found = _graphs.get(key)
-    if found is None:
-        found = _capture(make(), x, seeds)
-        _graphs[key] = found
-        while len(_graphs) > KEPT:
+    captured = _graphs.get(key)
+    if captured is None:
+        captured = _capture(make(), x, seeds)
+        _graphs[key] = captured
+        while len(_graphs) > MAX_GRAPHS:
             _graphs.popitem(last=False)
     _graphs.move_to_end(key)
-    found.x.copy_(x)
+    captured.x.copy_(x)
     if seeds is not None:
         pinned = seeds if seeds.device.type == "cuda" else seeds.pin_memory()
-        found.seeds.copy_(pinned, non_blocking=True)
-    found.graph.replay()
-    return found.out.clone()
+        captured.seeds.copy_(pinned, non_blocking=True)
+    captured.graph.replay()
+    return captured.out.clone()
 
 
 def _capture(loop: Loop, x: Any, seeds: Any) -> Graph:

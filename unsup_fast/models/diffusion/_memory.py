@@ -1,4 +1,4 @@
-"""How many samples a network is given at once."""
+"""The number of samples in a batch that fits into memory."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from unsup_fast.models.diffusion._modes import evaluating
 
 SHARE = 0.25  # of the free memory
 MOST = 256
-UNKNOWN = 1 << 30  # bytes taken to be free where nobody says
+UNKNOWN = 1 << 30  # bytes assumed to be free where the system does not say
 GROUP_FILES = (  # of the second version of control groups and of the first
     ("memory.max", "memory.current", "inactive_file"),
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -20,19 +20,19 @@ GROUP_FILES = (  # of the second version of control groups and of the first
 
 
 def largest_batch(network: Any, shape: Sequence[int], device: Any) -> int:
-    """Return how many samples fit, with all that the network makes of them, at most 256."""
+    """Return how many samples fit into memory with all activations, at most 256."""
     return max(1, min(MOST, int(SHARE * free(device)) // sample_bytes(network, shape, device)))
 
 
 def sample_bytes(network: Any, shape: Sequence[int], device: Any) -> int:
-    """Return the bytes of a sample and of all that the network makes of it.
+    """Return the bytes of a sample with all of its activations.
 
-    What it makes is counted on one sample of zeros without labels, as if nothing were freed. A
-    network on torch's device "meta" is counted without memory.
+    Activations are counted on one sample of zeros without labels, as if none were freed. A network
+    on torch's device "meta" is counted without memory.
     """
     total = 0
 
-    def count(module: Any, given: Any, output: Any) -> None:
+    def count(module: Any, inputs: Any, output: Any) -> None:
         nonlocal total
         if isinstance(output, torch.Tensor):
             total += output.numel() * output.element_size()
@@ -61,30 +61,30 @@ def free(device: Any) -> int:
 
 
 def left_in_groups(root: Path, own: Path) -> Iterator[int]:
-    """Give what the limits of this process's control groups leave, as those of a container do.
+    """Yield the bytes that the limits of this process's control groups leave, as in a container.
 
     Parameters
     ----------
     root : Path
-        Where the groups are mounted.
+        Directory where the groups are mounted.
     own : Path
-        File that names those of this process.
+        File that names the groups of this process.
 
     Yields
     ------
     int
-        Bytes: limit - use, where what is kept of files that nobody reads now is no use.
+        Limit - use; cached pages of files that no process reads do not count as use.
     """
-    places = {root, root / "memory"}  # a container may see its own group as the root
+    directories = {root, root / "memory"}  # a container may see its own group as the root
     with suppress(OSError):
         for line in own.read_text().splitlines():
             _, kinds, path = line.split(":", 2)
             if kinds == "" or "memory" in kinds.split(","):
-                places.add(root / kinds / path.lstrip("/"))
-    for place in places:
+                directories.add(root / kinds / path.lstrip("/"))
+    for directory in directories:
         for limit, use, idle in GROUP_FILES:
             with suppress(OSError, KeyError, ValueError):
-                most, used = (int((place / name).read_text()) for name in (limit, use))
-                lines = (place / "memory.stat").read_text().splitlines()
+                maximum, used = (int((directory / name).read_text()) for name in (limit, use))
+                lines = (directory / "memory.stat").read_text().splitlines()
                 named = dict(line.split() for line in lines)
-                yield max(0, most - used + int(named[idle]))
+                yield max(0, maximum - used + int(named[idle]))

@@ -7,7 +7,7 @@ from typing import Any
 
 @contextmanager
 def evaluating(network: Any) -> Iterator[None]:
-    """Have all of a network's modules in evaluation mode; then each as it was."""
+    """Set all of a network's modules to evaluation mode; restore each mode at the end."""
     training = [module for module in network.modules() if module.training]
     network.eval()
     try:

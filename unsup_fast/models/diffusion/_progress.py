@@ -1,4 +1,4 @@
-"""What is told after each row: to a callback, and on stderr how far it is."""
+"""Reports after each row of a table: a callback, and progress on stderr."""
 
 import sys
 from collections.abc import Callable
@@ -11,7 +11,7 @@ EVERY = 0.1  # seconds between redrawn lines
 
 
 class Watch:
-    """Called after each row; `close` ends the line that is being redrawn."""
+    """The function called after each row; `close` ends the progress line."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class Watch:
         self._begun = monotonic()
 
     def __call__(self, row: int, x: Any) -> None:
-        """Tell that a row is done."""
+        """Report that a row is done."""
         if self._callback is not None:
             self._callback(row, x)
         if self._report is not None:
@@ -38,20 +38,20 @@ class Watch:
             self._report(done, self._n_rows, pace * (self._n_rows - done))
 
     def close(self) -> None:
-        """End what is shown."""
+        """End the progress line."""
         if isinstance(self._report, Line):
             self._report.close()
 
 
 class Line:
-    """A line on stderr, redrawn where it is a terminal and written once at the end elsewhere."""
+    """A progress line on stderr, redrawn on a terminal, else written once at the end."""
 
     def __init__(self) -> None:
         self._last = -EVERY
         self._text = ""
 
     def __call__(self, done: int, n_rows: int, left: float) -> None:
-        """Show how far it is."""
+        """Show the progress."""
         now = monotonic()
         self._text = f"{done}/{n_rows} steps, {left:.0f} s left"
         if sys.stderr.isatty() and (done == n_rows or now - self._last >= EVERY):
@@ -72,6 +72,6 @@ def watch(
     n_rows: int,
     device: Any,
 ) -> Watch:
-    """Return what `sample` calls after each row."""
+    """Return the function that `sample` calls after each row."""
     report = progress if callable(progress) else Line() if progress else None
     return Watch(callback, report, n_rows, device)

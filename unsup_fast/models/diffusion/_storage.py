@@ -1,4 +1,4 @@
-"""A model in a folder: weights and settings in one safetensors file, settings once more as JSON."""
+"""A model in a folder: one safetensors file of weights and settings; a JSON copy of the latter."""
 
 import os
 from dataclasses import asdict, fields
@@ -37,7 +37,7 @@ def save(network: Any, config: Config, folder: str | os.PathLike[str]) -> None:
     try:
         records.write(where / SETTINGS, note, kind=KIND, what="the model's settings")
     except BaseException:
-        (where / SETTINGS).unlink(missing_ok=True)  # those of the previous model
+        (where / SETTINGS).unlink(missing_ok=True)  # it has the settings of the previous model
         raise
 
 
@@ -49,7 +49,7 @@ def read(folder: str | os.PathLike[str]) -> tuple[Config, dict[str, Any]]:
     OSError
         If the file of weights cannot be read.
     ValueError
-        If it is damaged or of another kind, or `model.json` is, or they contradict each other.
+        If it or `model.json` is damaged or of another kind, or they contradict each other.
     """
     path = Path(folder) / WEIGHTS
     weights, note = tensors.read(path, kind=KIND, torch=True)
@@ -57,7 +57,7 @@ def read(folder: str | os.PathLike[str]) -> tuple[Config, dict[str, Any]]:
     if settings.exists() and _settings(settings) != note:
         raise DamagedError(
             settings,
-            f"it has other settings than {WEIGHTS}; copy both files from one place, or remove it",
+            f"it has other settings than {WEIGHTS}; copy both files from one folder, or remove it",
         )
     return _config(path, note), weights
 
@@ -68,7 +68,7 @@ def fill(network: Any, weights: dict[str, Any], folder: str | os.PathLike[str]) 
     Raises
     ------
     ValueError
-        If they are not those of such a network.
+        If the weights are those of another network.
     """
     check(network, weights, folder)
     network.load_state_dict(weights)
@@ -95,7 +95,7 @@ def check(network: Any, weights: dict[str, Any], folder: str | os.PathLike[str])
 
 
 def network_for(config: Config, weights: dict[str, Any], folder: str | os.PathLike[str]) -> Any:
-    """Return a new network for weights, which are checked before memory is taken for it.
+    """Return a new network for weights, which are checked before its memory is allocated.
 
     Raises
     ------

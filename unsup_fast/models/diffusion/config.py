@@ -1,4 +1,4 @@
-"""`Config`: what a diffusion model is, and the names that its parts go by."""
+"""`Config`: the configuration of a diffusion model, and the names of its parts."""
 
 import math
 import operator
@@ -20,7 +20,7 @@ from unsup_fast.models.diffusion.unet import UNet
 NETWORKS: dict[str, Any] = {"unet": UNet, "dit": DiT}
 CUSTOM = "custom"
 LARGEST_SAMPLE, MOST_TIMESTEPS = 1 << 28, 1_000_000
-SIGMA_MAX = 80.0  # noise beside the sample that Heun's method starts from (Karras et al. 2022)
+SIGMA_MAX = 80.0  # sigma / signal where Heun's method starts (Karras et al. 2022)
 SCHEDULES: dict[str, Callable[..., Any]] = {
     "cosine": schedules.cosine_betas,
     "linear": schedules.linear_betas,
@@ -43,28 +43,28 @@ SAMPLERS: dict[str, Callable[..., Table]] = {
 
 @dataclass(frozen=True)
 class Config:
-    """What a model is: all that it takes to build it again.
+    """Configuration of a model: all that it takes to build it again.
 
     Attributes
     ----------
     shape : tuple of int
-        Of a sample: (C, H, W) for pictures.
+        Shape of a sample: (C, H, W) for pictures.
     classes : tuple of str
-        Names of the classes that it is conditioned on; none by default.
+        Names of the classes to condition on; none by default.
     network : {"unet", "dit", "custom"}
-        "custom" is a network of your own, callable as network(x [B, ...], time [B], label [B]).
+        "custom" is your own network, callable as network(x [B, ...], time [B], label [B]).
     size : {"tiny", "small", "base", "large"}
-        Of the network.
+        Size of the network.
     patch : int
-        Pixels of the side of a square that the network sees as one place.
+        Side of a patch in pixels; each patch is one position of the network.
     dropout : float
-        Share of activations dropped in training.
+        Dropout rate in training.
     objective : {"x0", "epsilon", "v_prediction", "min_snr", "flow"}
-        What the network is trained for; see `objective`.
+        Training objective; see `objective`.
     schedule : {"cosine", "linear", "scaled_linear", "sigmoid"}
-        Of the noise; "flow" has its own.
+        Noise schedule; the objective "flow" has its own.
     n_timesteps : int
-        Noise levels in training.
+        Number of noise levels in training.
     clip : float or None
         Samples lie between -clip and clip, as pictures do; None for data without bounds.
     """
@@ -81,7 +81,7 @@ class Config:
     clip: float | None = 1.0
 
     def __post_init__(self) -> None:
-        """Raise a ValueError for what cannot be built or saved."""
+        """Raise a ValueError for values that cannot be built or saved."""
         object.__setattr__(self, "shape", tuple(_whole("shape", side) for side in self.shape))
         object.__setattr__(self, "classes", tuple(self.classes))
         for name in ("patch", "n_timesteps"):
@@ -117,36 +117,36 @@ class Config:
         return schedules.alphas_cumprod(SCHEDULES[self.schedule](self.n_timesteps))
 
     def levels(self) -> objectives.Objective:
-        """Return what the network is trained for at each level of noise."""
+        """Return the objective that the network is trained for, at each noise level."""
         return objectives.build(self.objective, self.alphas_cumprod)
 
     def path(self, steps: int, sampler: str = "dpm++2m") -> Path:
-        """Return the path from noise to samples in a number of a sampler's steps."""
+        """Return the path from noise to samples in a sampler's number of steps."""
         schedule = self.alphas_cumprod
         levels = self.levels()
         if sampler == "heun":
-            # Trapezoids over noise beside the sample: a first one from the highest level, where
-            # that may be 10^4, would be far off.
-            beside = levels.sigma / levels.signal
-            low, high = beside.min(), min(beside.max(), SIGMA_MAX)
+            # Heun's trapezoids are over sigma / signal, which may be 10^4 at the highest level: a
+            # step from there would be far off.
+            ratios = levels.sigma / levels.signal
+            low, high = ratios.min(), min(ratios.max(), SIGMA_MAX)
             sigmas = schedules.karras_sigmas(steps, sigma_min=min(low, high), sigma_max=high)
             if self.objective == "flow":
                 return flow_path(np.append(sigmas / (1 + sigmas), 0.0))
             times = schedules.timesteps_at(schedule, sigmas)
             return vp_path_from_sigmas(np.append(sigmas, 0.0), times)
         if self.objective == "flow":
-            # From the highest level that was trained: at 1 nothing is left of the sample.
+            # Start at the highest level of training: at sigma 1 the sample has no signal.
             return flow_path((1 - 0.5 / self.n_timesteps) * np.linspace(1.0, 0.0, steps + 1))
         times = schedules.spaced_timesteps(steps, self.n_timesteps, spacing="trailing")
         return vp_path(schedule, times)
 
     def table(self, sampler: str = "dpm++2m", steps: int = 20) -> Table:
-        """Return the table of a sampler for such a model.
+        """Return the table of a sampler for this model.
 
         Raises
         ------
         ValueError
-            If there is no such sampler, or more steps than levels.
+            If the sampler is unknown, or there are more steps than levels.
         """
         _one_of("sampler", sampler, tuple(SAMPLERS))
         if not 1 <= steps <= self.n_timesteps:
@@ -157,12 +157,12 @@ class Config:
 
 
 def network_of(config: Config, seed: int) -> Any:
-    """Return a new network, its weights drawn from a seed and channels-last, as it is fastest.
+    """Return a new network with weights drawn from a seed, channels-last for speed.
 
     Raises
     ------
     ValueError
-        If it does not fit the samples, or is one of the user's own.
+        If it does not fit the samples, or the network is "custom".
     """
     if config.network == CUSTOM:
         raise ValueError('network="custom" is one of your own; pass the network itself')

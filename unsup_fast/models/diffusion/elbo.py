@@ -4,8 +4,8 @@
                   - sum_t E KL(q(x_(t-1) | x_t, x_0) || p(x_(t-1) | x_t))
 
 x_1 is the sample at timestep 0 and x_T that at the last one. p takes the posterior's mean with the
-model's image in place of x_0, and a variance of its own. Each term is a float64 number for each
-image; what is drawn is the caller's, or `likelihood_bound`'s.
+model's image instead of x_0, and a variance of its own. Each term is a float64 number for each
+image; the draws are the caller's, or `likelihood_bound`'s.
 """
 
 import math
@@ -27,7 +27,7 @@ PIXEL = 2 / 255  # from one 8-bit value to the next where they lie between -1 an
 
 
 class Bound(NamedTuple):
-    """The terms of a bound for B images, float64 nats.
+    """The terms of the bound for B images, in float64 nats.
 
     Attributes
     ----------
@@ -36,9 +36,9 @@ class Bound(NamedTuple):
     prior : tensor of shape (B,)
         KL(q(x_T | x_0) || N(0, 1)).
     consistency : tensor of shape (B, T - 1)
-        The divergences of the steps that arrive at timesteps 0, 1 ... T - 2.
+        KL divergences of the steps that arrive at timesteps 0, 1 ... T - 2.
     total : tensor of shape (B,)
-        The bound of log p(x_0).
+        The lower bound of log p(x_0).
     bits : tensor of shape (B,)
         Its negative in bits per dimension.
     """
@@ -74,7 +74,7 @@ def consistency(
     Parameters
     ----------
     x0, x_t, image : tensors of shape (B, ...)
-        The images, their noisy samples, and what the model makes of these.
+        The images, their noisy samples, and the model's images of these.
     timesteps : int or int64 tensor of shape (B,)
         t, at least 1.
     alphas_cumprod : float64 tensor or ndarray of shape (n_timesteps,)
@@ -92,10 +92,10 @@ def consistency(
             "pass timesteps of at least 1"
         )
     _, of_image, of_posterior = posterior_weights(x_t, timesteps, alphas_cumprod)
-    apart = _rows(of_image, x0) * (image.double() - x0.double()).flatten(1)  # [B, D]
-    var_q = _rows(of_posterior, x0).expand_as(apart)
-    var_p = _variance(variance, timesteps, alphas_cumprod, x_t, of_posterior).expand_as(apart)
-    return kl_gaussian_diag(apart, var_q, torch.zeros_like(apart), var_p, validate=False)
+    difference = _rows(of_image, x0) * (image.double() - x0.double()).flatten(1)  # [B, D]
+    var_q = _rows(of_posterior, x0).expand_as(difference)
+    var_p = _variance(variance, timesteps, alphas_cumprod, x_t, of_posterior).expand_as(difference)
+    return kl_gaussian_diag(difference, var_q, torch.zeros_like(difference), var_p, validate=False)
 
 
 def gaussian_log_likelihood(x0: Any, mean: Any, variance: Any) -> Any:
@@ -106,30 +106,30 @@ def gaussian_log_likelihood(x0: Any, mean: Any, variance: Any) -> Any:
     x0, mean : tensors of shape (B, ...)
         Images and the decoder's means.
     variance : float or tensor
-        A number, one for each image, or one for each of their numbers.
+        A number, one number an image, or one for each value of each image.
 
     Returns
     -------
     float64 tensor of shape (B,)
     """
     var = _spread(variance, x0)  # [B, D] or [B, 1]
-    apart = (x0.double() - mean.double()).flatten(1)  # [B, D]
-    terms = apart**2 / var + torch.log(2 * math.pi * var).expand_as(apart)
+    residual = (x0.double() - mean.double()).flatten(1)  # [B, D]
+    terms = residual**2 / var + torch.log(2 * math.pi * var).expand_as(residual)
     return -terms.sum(1) / 2
 
 
 def discretized_log_likelihood(x0: Any, mean: Any, variance: Any) -> Any:
     """Return the log probability of 8-bit images under a normal distribution: (B,).
 
-    Values lie at -1, -1 + 2/255 ... 1; each has the probability of the interval of that width
-    around it, the outermost all beyond as well (Ho et al. 2020, eq. 13).
+    Values lie at -1, -1 + 2/255 ... 1; each has the probability of the interval of width 2/255
+    around it, and the outermost intervals extend to infinity (Ho et al. 2020, eq. 13).
 
     Parameters
     ----------
     x0, mean : tensors of shape (B, ...)
         Images and the decoder's means.
     variance : float or tensor
-        A number, one for each image, or one for each of their numbers.
+        A number, one number an image, or one for each value of each image.
 
     Returns
     -------
@@ -137,11 +137,11 @@ def discretized_log_likelihood(x0: Any, mean: Any, variance: Any) -> Any:
     """
     std = torch.sqrt(_spread(variance, x0))  # [B, D] or [B, 1]
     values = x0.double().flatten(1)  # [B, D]
-    apart = values - mean.double().flatten(1)
-    # The interval is turned to the side where its logarithms are small and do not cancel.
-    flipped = torch.where(apart > 0, -1.0, 1.0)
-    high = (flipped * apart + PIXEL / 2) / std
-    low = (flipped * apart - PIXEL / 2) / std
+    residual = values - mean.double().flatten(1)
+    # Mirror the interval to the side where its logarithms are small and do not cancel.
+    flipped = torch.where(residual > 0, -1.0, 1.0)
+    high = (flipped * residual + PIXEL / 2) / std
+    low = (flipped * residual - PIXEL / 2) / std
     edge = 1 - PIXEL / 2
     outermost_high = (flipped > 0) & (values > edge) | (flipped < 0) & (values < -edge)
     outermost_low = (flipped > 0) & (values < -edge) | (flipped < 0) & (values > edge)
@@ -153,7 +153,10 @@ def discretized_log_likelihood(x0: Any, mean: Any, variance: Any) -> Any:
 
 
 def bits_per_dimension(log_likelihood: Any, n_dimensions: int, *, bin_width: float = 1.0) -> Any:
-    """Return -log2 p / D, of a density that of a bin of `bin_width` (2/255 for 8 bits)."""
+    """Return -log2 p / D, where a density counts as that of a bin of width `bin_width`.
+
+    8-bit values between -1 and 1 have bins of width 2/255.
+    """
     return -log_likelihood / (n_dimensions * math.log(2)) - math.log2(bin_width)
 
 
@@ -168,26 +171,26 @@ def likelihood_bound(
     decoder: str = "discretized",
     decoder_variance: float | None = None,
 ) -> Bound:
-    """Return the bound with one draw of x_t for each timestep; no gradient reaches the model.
+    """Return the bound with one draw of x_t for each timestep, without gradients.
 
     Parameters
     ----------
     model : callable
-        model(x_t, t) for int64 t of shape (B,); called once a timestep.
+        Called as model(x_t, t) with int64 t of shape (B,), once for each timestep.
     x0 : tensor of shape (B, ...)
         Images; from -1 to 1 in steps of 2/255 for the discretised decoder.
     alphas_cumprod : float64 tensor or ndarray of shape (T,)
         The schedule.
     seed : int, or one int a sample
-        Draws the noise; timestep t takes stream t.
+        Seed of the noise; timestep t takes stream t.
     prediction : {"epsilon", "sample", "v_prediction", "flow"}
-        What the model's output is.
+        The type of the model's output.
     variance : {"fixed_small", "fixed_large"}
-        Of p(x_(t-1) | x_t).
+        The variance of p(x_(t-1) | x_t).
     decoder : {"discretized", "gaussian"}
         p(x_0 | x_1): 8-bit values, or a density.
     decoder_variance : float, optional
-        Its variance, for the posterior's is zero there; by default 1 - abar at timestep 0.
+        The decoder's variance, as the posterior's is zero there; by default 1 - abar at timestep 0.
 
     Returns
     -------
@@ -231,10 +234,10 @@ def _variance(variance: Any, timesteps: Any, alphas_cumprod: Any, x: Any, of_pos
 
 def _spread(variance: Any, x: Any) -> Any:
     """Return variances, float64 [B, 1] or [B, D]."""
-    made = torch.as_tensor(variance, dtype=torch.float64, device=x.device)
-    if made.ndim <= 1:
-        return made.reshape(-1, 1)
-    return made.expand(x.shape).flatten(1)
+    values = torch.as_tensor(variance, dtype=torch.float64, device=x.device)
+    if values.ndim <= 1:
+        return values.reshape(-1, 1)
+    return values.expand(x.shape).flatten(1)
 
 
 def _rows(value: Any, x: Any) -> Any:

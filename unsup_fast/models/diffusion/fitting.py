@@ -41,25 +41,26 @@ def train(
     Parameters
     ----------
     data : array or tensor of shape (N, ...)
-        uint8 pictures [N, C, H, W], which become x / 127.5 - 1; or floats, taken as they are.
+        uint8 pictures [N, C, H, W], scaled to x / 127.5 - 1; or floats, used unchanged.
     folder : path
-        Where checkpoints, `metrics.csv` and the model go; made if it is not there.
+        Directory for checkpoints, `metrics.csv` and the model; created if missing.
     config : Config
-        What to train.
+        Configuration of the model.
     options : unsup_fast.models.training.Options
-        How long and how fast.
+        Options of the training loop.
     labels : array or tensor of shape (N,), optional
         Whole numbers below the number of `config.classes`.
     network : torch.nn.Module, optional
-        One of your own, for `config.network="custom"`.
+        Your own network, for `config.network="custom"`.
     label_dropout : float
-        Share of samples whose class is not told, which classifier-free guidance needs.
+        Probability that a sample is trained without its class, for classifier-free guidance.
     flip : bool
         Whether to mirror half of the pictures, left to right.
     precision : {"auto", "float32", "bfloat16"}
-        Of the network; auto is bfloat16 where the device is faster so. Weights are float32.
+        Precision of the network; auto is bfloat16 on devices that are faster in it. Weights stay
+        float32.
     device : optional
-        Where to train; by default a GPU if there is one.
+        Device to train on; by default a GPU if there is one.
     accelerator : accelerate.Accelerator, optional
         Instead of device and precision, for several processes.
     progress : callable (state, losses, examples a second), optional
@@ -70,14 +71,14 @@ def train(
     Returns
     -------
     Diffusion
-        With the averaged weights.
+        The model with the averaged weights.
 
     Raises
     ------
     TypeError, ValueError
         If data, labels and settings do not fit each other, or `folder` holds another training.
     FloatingPointError
-        If the loss is not finite; the last checkpoint stays.
+        If the loss is not finite; the last checkpoint is left unchanged.
     KeyboardInterrupt
         After Ctrl-C, once the step is finished and saved.
     """
@@ -116,12 +117,12 @@ def train(
         seeds = context.mine(
             spread_seed(training.number("noise", options.seed, context.index), size)
         )
-        untold = context.mine(torch.rand(size, generator=random) < label_dropout)
-        mirrored = context.mine(torch.rand(size, generator=random) < 0.5).to(images.device)
+        unconditional = context.mine(torch.rand(size, generator=random) < label_dropout)
+        flipped = context.mine(torch.rand(size, generator=random) < 0.5).to(images.device)
         if flip:
-            images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+            images = torch.where(flipped[:, None, None, None], images.flip(-1), images)
         if label is not None:
-            label = label.masked_fill(untold, any_class).to(images.device)
+            label = label.masked_fill(unconditional, any_class).to(images.device)
         if images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
         with precisions.autocast(dtype, accelerator.device):
@@ -129,7 +130,7 @@ def train(
         context.optimizer_step(value, optimizer)
         return {"loss": value.detach()}
 
-    averaged = Diffusion(state.averages["network"], config)  # one, so that its graph is kept
+    averaged = Diffusion(state.averages["network"], config)  # built once: its CUDA graph is cached
     training.train(
         state,
         step,
@@ -152,26 +153,26 @@ def train(
 
 def _samples(data: Any, config: Config) -> Any:
     """Return data as a tensor on the host, uint8 or float32."""
-    found = data.cpu() if isinstance(data, torch.Tensor) else torch.from_numpy(np.asarray(data))
-    if found.dtype != torch.uint8 and not found.is_floating_point():
-        raise TypeError(f"data has type {found.dtype}; pass uint8 pictures or floats")
-    if found.shape[1:] != config.shape or not len(found):
+    samples = data.cpu() if isinstance(data, torch.Tensor) else torch.from_numpy(np.asarray(data))
+    if samples.dtype != torch.uint8 and not samples.is_floating_point():
+        raise TypeError(f"data has type {samples.dtype}; pass uint8 pictures or floats")
+    if samples.shape[1:] != config.shape or not len(samples):
         raise ValueError(
-            f"data has shape {tuple(found.shape)}; config.shape={config.shape} asks for (N, "
+            f"data has shape {tuple(samples.shape)}; config.shape={config.shape} asks for (N, "
             f"{', '.join(map(str, config.shape))}) with N of at least 1"
         )
-    if found.dtype == torch.uint8:
-        return found
-    found = found.float()
-    if not bool(found.isfinite().all()):
+    if samples.dtype == torch.uint8:
+        return samples
+    samples = samples.float()
+    if not bool(samples.isfinite().all()):
         raise ValueError("data holds NaN or infinite numbers; remove these samples")
-    most = float(found.abs().max())
+    most = float(samples.abs().max())
     if config.clip is not None and most > config.clip:
         raise ValueError(
             f"data reaches {most:g}, beyond config.clip={config.clip}, where samples end; scale "
             "it, or pass Config(clip=None)"
         )
-    return found
+    return samples
 
 
 def _classes(labels: Any, n: int, config: Config) -> Any:
@@ -180,30 +181,30 @@ def _classes(labels: Any, n: int, config: Config) -> Any:
         raise ValueError("labels and config.classes go together; pass both or neither")
     if labels is None:
         return None
-    found = torch.as_tensor(labels).cpu()
-    if found.shape != (n,) or found.is_floating_point():
+    classes = torch.as_tensor(labels).cpu()
+    if classes.shape != (n,) or classes.is_floating_point():
         raise ValueError(
-            f"labels are {found.dtype} of shape {tuple(found.shape)}; pass {n} whole numbers"
+            f"labels are {classes.dtype} of shape {tuple(classes.shape)}; pass {n} whole numbers"
         )
-    if int(found.min()) < 0 or int(found.max()) >= len(config.classes):
+    if int(classes.min()) < 0 or int(classes.max()) >= len(config.classes):
         raise ValueError(
-            f"labels lie between {int(found.min())} and {int(found.max())}; config.classes names "
-            f"those from 0 to {len(config.classes) - 1}"
+            f"labels lie between {int(classes.min())} and {int(classes.max())}; config.classes "
+            f"names those from 0 to {len(config.classes) - 1}"
         )
-    return found.long()
+    return classes.long()
 
 
 def _scaled(samples: Any) -> Any:
     return samples.float().div_(127.5).sub_(1) if samples.dtype == torch.uint8 else samples
 
 
-def _accelerator(given: Any, precision: str, device: Any) -> tuple[Any, Any]:
-    """Return what trains, and the type that the network computes in."""
-    if given is not None:
-        mixed = given.mixed_precision
-        return given, torch.bfloat16 if mixed == "bf16" else torch.float32
+def _accelerator(accelerator: Any, precision: str, device: Any) -> tuple[Any, Any]:
+    """Return the accelerator to train with, and the type that the network computes in."""
+    if accelerator is not None:
+        mixed = accelerator.mixed_precision
+        return accelerator, torch.bfloat16 if mixed == "bf16" else torch.float32
     accelerate = require("accelerate", "train", "training")
     on_host = device is not None and torch.device(device).type == "cpu"
-    # Accelerate keeps one precision for the whole process, so autocast is entered by ourselves.
-    made = accelerate.Accelerator(cpu=on_host, mixed_precision="no")
-    return made, precisions.chosen(precision, made.device)
+    # Accelerate has one precision for the whole process, so autocast is entered here instead.
+    accelerator = accelerate.Accelerator(cpu=on_host, mixed_precision="no")
+    return accelerator, precisions.chosen(precision, accelerator.device)

@@ -1,9 +1,9 @@
-"""Bits per dimension that a trained model needs for data, at most.
+"""Bits per dimension of data under a trained model: an upper bound.
 
-The bound of `elbo` at the levels of an `Objective`, which need not preserve variance: of x_t the
-terms know only what the model makes of it, and abar = signal^2 / (signal^2 + sigma^2). A
-consistency term is a known number and a multiple of the squared error of the image; so a few
-timesteps, drawn with known chances, estimate the sum.
+The bound of `elbo` at the levels of an `Objective`, which need not preserve variance: the terms
+depend on x_t only through the model's image, and abar = signal^2 / (signal^2 + sigma^2). A
+consistency term is a known number plus a multiple of the image's squared error; so a few timesteps,
+drawn with known probabilities, estimate the sum.
 """
 
 import math
@@ -32,20 +32,21 @@ DECODERS = {
 
 
 class Likelihood(NamedTuple):
-    """What N images cost, float64 bits per dimension.
+    """Bits per dimension of N images, float64.
 
     Attributes
     ----------
     bits_per_dim : float
         The mean over images: prior + reconstruction + consistency.
     standard_error : float
-        Of that mean, by the spread over images, which holds that of the drawn noise; NaN for one.
+        Standard error of that mean, from the variance over images, which includes that of the drawn
+        noise; NaN for one image.
     per_sample : ndarray of shape (N,)
-        Of each image.
+        Bits per dimension of each image.
     prior, reconstruction, consistency : float
         Means of the parts.
     variance : {"fixed_small", "fixed_large"}
-        That of the reverse steps.
+        Variance of the reverse steps.
     """
 
     bits_per_dim: float
@@ -70,7 +71,7 @@ def nll_bits_per_dim(
     batch_size: int = 64,
     progress: Callable[[int, int], object] | None = None,
 ) -> Likelihood:
-    """Return the bits per dimension of data by the bound of their likelihood.
+    """Return the bits per dimension of data, by the bound of their likelihood.
 
     The network runs in evaluation mode and in float32 (float64 if its weights are), whatever
     autocast says.
@@ -80,25 +81,26 @@ def nll_bits_per_dim(
     model : Diffusion
         Or any object with `network`, `objective` and `config.shape`, `config.classes`.
     data : ndarray or tensor of shape (N, ...)
-        uint8, which stands for x / 127.5 - 1, or floating-point numbers as they are.
+        uint8, scaled to x / 127.5 - 1, or floating-point numbers, used unchanged.
     labels : int array-like of shape (N,), optional
-        Classes; without them the network is told "any class".
+        Classes; by default the network is conditioned on "any class".
     n_timesteps : int, optional
-        Timesteps drawn for each image, for an unbiased estimate; by default all are taken. The
-        reconstruction and the prior take one more call of the network and none.
+        Timesteps drawn for each image, for an unbiased estimate; by default all are used. The
+        reconstruction takes one more call of the network, the prior none.
     decoder : {"discretized", "gaussian"}, optional
-        Bits of 8-bit values, or of a density, which may be negative; by default as the data are.
-        8-bit values are decoded from the first level whose noise is half their distance or more.
+        Bits of 8-bit values, or of a density, which may be negative; by default "discretized" for
+        uint8 data. 8-bit values are decoded from the first level whose noise is half their distance
+        or more.
     decoder_variance : float, optional
-        By default that of the noise at the level it decodes.
+        Variance of the decoder; by default that of the noise at the level it decodes.
     variance : {"fixed_small", "fixed_large"}, optional
-        Of the reverse steps, as for `elbo.consistency`: the first is better for data that noise
-        hides little of, such as black pixels, the second for densities that are smooth at the
-        scale of the first levels. By default the one with the smaller mean.
+        Variance of the reverse steps, as for `elbo.consistency`: the first is better for data that
+        the model denoises almost exactly, such as black pixels, the second for densities that are
+        smooth at the scale of the first levels. By default the one with the smaller mean.
     seed : int
-        Draws noise and timesteps; an image's do not depend on its batch.
+        Seed of noise and timesteps; the draws of an image do not depend on its batch.
     batch_size : int
-        Images that the network sees at a time.
+        Images per call of the network.
     progress : callable (done, total), optional
         Called after each call of the network.
 
@@ -115,15 +117,15 @@ def nll_bits_per_dim(
 
     Notes
     -----
-    Timesteps are drawn from strata of equal chance. Half of the chance is even over all of them,
-    half goes with the squared error that a standard normal distribution has there.
+    Timesteps are drawn from strata of equal probability. Half of the probability is uniform over
+    all timesteps, half is proportional to the squared error of a standard normal distribution.
     """
     network = model.network
     n = _check_data(data, tuple(model.config.shape))
     decoder = _check_decoder(decoder, decoder_variance, data)
     batches = [slice(i, min(i + batch_size, n)) for i in _range(n, batch_size)]
     _check_values(data, batches, decoder)
-    told = _labels(labels, n, len(model.config.classes))
+    classes = _labels(labels, n, len(model.config.classes))
     levels = _decoded(model.objective, decoder)
     abar = levels.signal**2 / (levels.signal**2 + levels.sigma**2)
     timesteps, weights = _timesteps(abar, n, n_timesteps, seed)  # [N, K] each
@@ -133,19 +135,19 @@ def nll_bits_per_dim(
     reverse = {name: _reverse(abar, name) for name in _variances(variance)}
     done = _counter(progress, len(batches) * (1 + timesteps.shape[1]))
     parts = []
-    with torch.no_grad(), _plainly(network, weight.device):
+    with torch.no_grad(), _evaluation(network, weight.device):
         for rows in batches:
             images = _images(data[rows], wide, weight.device)  # [B, ...]
-            label = None if told is None else told[rows].to(weight.device)
+            label = None if classes is None else classes[rows].to(weight.device)
             batch = _Batch(network, levels, images, label, seeds[rows], done)
             first = batch.denoised(np.zeros(len(images), dtype=np.int64), stream=0)
             spread = 1 - float(abar[0]) if decoder_variance is None else decoder_variance
-            found = [elbo.prior_matching(images, abar), -DECODERS[decoder](images, first, spread)]
+            terms = [elbo.prior_matching(images, abar), -DECODERS[decoder](images, first, spread)]
             errors = batch.errors(timesteps[rows])  # [B, K]
-            for made in reverse.values():
-                factors = torch.from_numpy(weights[rows] * made.factors[timesteps[rows] - 1])
-                found.append(images[0].numel() * made.rest + (factors.to(errors) * errors).sum(1))
-            parts.append(torch.stack(found).cpu())  # [2 + variances, B]
+            for kl in reverse.values():
+                factors = torch.from_numpy(weights[rows] * kl.factors[timesteps[rows] - 1])
+                terms.append(images[0].numel() * kl.rest + (factors.to(errors) * errors).sum(1))
+            parts.append(torch.stack(terms).cpu())  # [2 + variances, B]
     nats = torch.cat(parts, dim=1)
     bits = elbo.bits_per_dimension(-nats, math.prod(model.config.shape)).numpy()
     if not np.isfinite(bits).all():
@@ -154,16 +156,16 @@ def nll_bits_per_dim(
             "lower learning_rate, or go back to an earlier checkpoint"
         )
     best = int(bits[2:].mean(axis=1).argmin())
-    made = bits[[0, 1, 2 + best]]  # [3, N]
-    total = made.sum(axis=0)
+    components = bits[[0, 1, 2 + best]]  # [3, N]
+    total = components.sum(axis=0)
     error = float(total.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
-    prior, reconstruction, consistency = (float(part.mean()) for part in made)
+    prior, reconstruction, consistency = (float(part.mean()) for part in components)
     chosen = list(reverse)[best]
     return Likelihood(float(total.mean()), error, total, prior, reconstruction, consistency, chosen)
 
 
 class _Batch(NamedTuple):
-    """Images, and what the network needs to denoise them."""
+    """A batch of images, with the network, labels and seeds to denoise it."""
 
     network: Any
     levels: Objective
@@ -173,7 +175,7 @@ class _Batch(NamedTuple):
     done: Callable[[], None]
 
     def denoised(self, timesteps: Any, stream: int) -> Any:
-        """Return the images that the network makes of noisy ones at timesteps [B], [B, ...]."""
+        """Return the network's images from noisy ones at timesteps [B], [B, ...]."""
         times, signal, sigma = (
             torch.from_numpy(array[timesteps]).to(self.images.device) for array in self.levels[1:4]
         )
@@ -184,15 +186,15 @@ class _Batch(NamedTuple):
 
     def errors(self, timesteps: Any) -> Any:
         """Return the squared errors of these images at timesteps [B, K], float64 [B, K]."""
-        found = []
+        errors = []
         for column, t in enumerate(timesteps.T, start=1):
-            apart = self.denoised(t, stream=column).double() - self.images.double()
-            found.append(apart.square().flatten(1).sum(1))
-        return torch.stack(found, dim=1) if found else torch.empty(timesteps.shape).double()
+            residual = self.denoised(t, stream=column).double() - self.images.double()
+            errors.append(residual.square().flatten(1).sum(1))
+        return torch.stack(errors, dim=1) if errors else torch.empty(timesteps.shape).double()
 
 
 class _Reverse(NamedTuple):
-    """The consistency terms: rest for each dimension + sum over t of factors[t - 1] errors[t]."""
+    """The consistency terms: per dimension `rest` + sum over t of factors[t - 1] errors[t]."""
 
     factors: Array
     rest: float
@@ -200,16 +202,16 @@ class _Reverse(NamedTuple):
 
 def _reverse(abar: Array, variance: str) -> _Reverse:
     """Return the terms for a variance of the reverse steps; see `elbo.consistency`."""
-    before, now = abar[:-1], abar[1:]
-    large = 1 - now / before
-    ratio = (1 - before) / (1 - now)  # of the posterior's variance to the large one
+    abar_prev, abar_t = abar[:-1], abar[1:]
+    large = 1 - abar_t / abar_prev
+    ratio = (1 - abar_prev) / (1 - abar_t)  # of the posterior's variance to the large one
     rest = float((ratio - 1 - np.log(ratio)).sum() / 2) if variance == "fixed_large" else 0.0
-    made = large if variance == "fixed_large" else large * ratio
-    return _Reverse(before * (large / (1 - now)) ** 2 / (2 * made), rest)
+    variances = large if variance == "fixed_large" else large * ratio
+    return _Reverse(abar_prev * (large / (1 - abar_t)) ** 2 / (2 * variances), rest)
 
 
 def _decoded(objective: Objective, decoder: str) -> Objective:
-    """Return the levels from the one that is decoded on."""
+    """Return the levels from the decoded one up."""
     if objective.prediction == "epsilon" and not objective.signal.all():
         raise ValueError(
             "the objective has a level without signal, where predicted noise says nothing of the "
@@ -234,14 +236,14 @@ def _timesteps(abar: Array, n: int, count: int | None, seed: int) -> tuple[Any, 
         )
     share = _reverse(abar, "fixed_large").factors * (1 - abar[1:])  # [T - 1]
     chance = (share / share.sum() + 1 / last) / 2
-    places = (np.arange(count) + np.random.default_rng(seed).random((n, count))) / count
-    found = np.searchsorted(np.cumsum(chance)[:-1], places, side="right")  # [n, K]
-    return found + 1, 1 / (count * chance[found])
+    quantiles = (np.arange(count) + np.random.default_rng(seed).random((n, count))) / count
+    drawn = np.searchsorted(np.cumsum(chance)[:-1], quantiles, side="right")  # [n, K]
+    return drawn + 1, 1 / (count * chance[drawn])
 
 
 @contextmanager
-def _plainly(network: Any, device: Any) -> Iterator[None]:
-    """Run the network in evaluation mode and without autocast; then leave it as it was."""
+def _evaluation(network: Any, device: Any) -> Iterator[None]:
+    """Set the network to evaluation mode without autocast; restore its mode at the end."""
     with evaluating(network), full_precision(), torch.autocast(device.type, enabled=False):
         yield
 
@@ -259,13 +261,13 @@ def _counter(progress: Callable[[int, int], object] | None, total: int) -> Calla
 
 
 def _images(rows: Any, dtype: Any, device: Any) -> Any:
-    """Return rows of the data as the network knows them."""
-    made = rows if isinstance(rows, torch.Tensor) else torch.tensor(np.asarray(rows))
-    pixels = made.dtype == torch.uint8
-    made = made.to(device, dtype)
-    if made.ndim == 4:
-        made = made.contiguous(memory_format=torch.channels_last)
-    return made / 127.5 - 1 if pixels else made
+    """Return rows of the data as the network's input."""
+    images = rows if isinstance(rows, torch.Tensor) else torch.tensor(np.asarray(rows))
+    pixels = images.dtype == torch.uint8
+    images = images.to(device, dtype)
+    if images.ndim == 4:
+        images = images.contiguous(memory_format=torch.channels_last)
+    return images / 127.5 - 1 if pixels else images
 
 
 def _range(n: int, batch_size: int) -> range:
@@ -275,14 +277,14 @@ def _range(n: int, batch_size: int) -> range:
 
 
 def _check_data(data: Any, shape: tuple[int, ...]) -> int:
-    """Return how many images there are."""
+    """Return the number of images, checked."""
     if not isinstance(data, torch.Tensor | np.ndarray):
         raise TypeError(f"data must be an ndarray or a tensor, got {type(data).__name__}")
     if not (_is_uint8(data) or _is_floating(data)):
         raise TypeError(f"data must be uint8 or floating-point numbers, got {data.dtype}")
     if tuple(data.shape[1:]) != shape or data.ndim == 0:
-        told = ", ".join(map(str, shape))
-        raise ValueError(f"data has shape {tuple(data.shape)}; the model knows (N, {told})")
+        sizes = ", ".join(map(str, shape))
+        raise ValueError(f"data has shape {tuple(data.shape)}; the model knows (N, {sizes})")
     if len(data) == 0:
         raise ValueError("data holds no image; pass at least one")
     return len(data)
@@ -324,20 +326,20 @@ def _labels(labels: Any, n: int, n_classes: int) -> Any:
     """Return labels as an int64 tensor [N], or None."""
     if labels is None:
         return None
-    made = torch.as_tensor(labels)
-    if made.is_floating_point() or made.dtype == torch.bool or made.shape != (n,):
+    classes = torch.as_tensor(labels)
+    if classes.is_floating_point() or classes.dtype == torch.bool or classes.shape != (n,):
         raise ValueError(
-            f"labels are {made.dtype} of shape {tuple(made.shape)}; pass a whole number for each "
-            f"of {n} images"
+            f"labels are {classes.dtype} of shape {tuple(classes.shape)}; pass a whole number for "
+            f"each of {n} images"
         )
     if not n_classes:
         raise ValueError("labels are given for a model without classes; pass labels=None")
-    if not 0 <= int(made.min()) <= int(made.max()) < n_classes:
+    if not 0 <= int(classes.min()) <= int(classes.max()) < n_classes:
         raise ValueError(
-            f"labels lie between {int(made.min())} and {int(made.max())}; the model has classes "
-            f"from 0 to {n_classes - 1}"
+            f"labels lie between {int(classes.min())} and {int(classes.max())}; the model has "
+            f"classes from 0 to {n_classes - 1}"
         )
-    return made.long()
+    return classes.long()
 
 
 def _is_uint8(data: Any) -> bool:

@@ -1,4 +1,4 @@
-"""`Diffusion`: a network with what it was trained for, which samples, is saved and is loaded."""
+"""`Diffusion`: a network with its configuration, to sample from, save and load."""
 
 import math
 import operator
@@ -29,16 +29,16 @@ class Diffusion:
     Parameters
     ----------
     network : torch.nn.Module
-        Called as network(x [B, ...], time [B], label [B] or None); says of noisy samples what
-        `config.objective` asks for.
+        Called as network(x [B, ...], time [B], label [B] or None); returns for noisy samples the
+        prediction that `config.objective` trains.
     config : Config
 
     Attributes
     ----------
     network, config
-        As given.
+        The arguments.
     objective : Objective
-        Levels of noise, and what the network is told of each.
+        Noise levels, and the time passed to the network at each.
     """
 
     network: Any
@@ -48,22 +48,22 @@ class Diffusion:
     def __init__(self, network: Any, config: Config) -> None:
         self.network, self.config = network, config
         self.objective = config.levels()
-        self._told: dict[tuple[Any, ...], _Told] = {}
+        self._conditioned_networks: dict[tuple[Any, ...], _Conditioned] = {}
 
     @classmethod
     def build(cls, config: Config, *, seed: int = 0) -> "Diffusion":
-        """Return an untrained model, its weights drawn from a seed.
+        """Return an untrained model with weights drawn from a seed.
 
         Raises
         ------
         ValueError
-            If such a network does not fit such samples, or is one of your own.
+            If the network does not fit the samples, or is "custom".
         """
         return cls(network_of(config, seed), config)
 
     @property
     def device(self) -> Any:
-        """Where the network is."""
+        """Return the device of the network."""
         return next(self.network.parameters()).device
 
     def sample(
@@ -85,11 +85,11 @@ class Diffusion:
         Parameters
         ----------
         n : int, optional
-            How many; by default one for each label or seed, or one.
+            Number of samples; by default one for each label or seed, or one.
         sampler : str
             One of `unsup_fast.models.diffusion.config.SAMPLERS`.
         steps : int
-            Of the sampler.
+            Number of steps of the sampler.
         label : int, str, or one for each sample, optional
             Class, by number or name; None is any class.
         guidance : float, optional
@@ -98,15 +98,14 @@ class Diffusion:
         seed : int, or one int a sample
             Sample i of a seed is the same, up to rounding, whatever n and batch_size.
         batch_size : int, optional
-            Samples made at once; by default as many as fit a quarter of the free memory, at most
-            256.
+            Samples in a batch; by default as many as fit a quarter of the free memory, at most 256.
         precision : {"auto", "float32", "bfloat16"}
-            Of the network; auto is bfloat16 where the device is faster so.
+            Precision of the network; auto is bfloat16 on devices that are faster in it.
         progress : bool or callable
-            Whether to show on stderr how far it is; or progress(done, rows, seconds left) is
-            called, of the rows of the sampler's table in all batches.
+            Whether to show progress on stderr; a function is called as progress(done, rows, seconds
+            left), with the rows of the sampler's table in all batches.
         callback : callable, optional
-            callback(row, x) after each row of each batch. The next row overwrites x.
+            Called as callback(row, x) after each row of each batch. The next row overwrites x.
 
         Returns
         -------
@@ -136,14 +135,14 @@ class Diffusion:
         dtype = precisions.chosen(precision, device)
         size = batch_size or min(n, largest_batch(self.network, self.config.shape, device))
         report = _Batches(progress, len(table.rows), math.ceil(n / size))
-        made = torch.empty(n, *self.config.shape, device=device)
+        samples = torch.empty(n, *self.config.shape, device=device)
         with closing(report), evaluating(self.network):
             for start in range(0, n, size):
                 mine = seeds[start : start + size]
                 x = initial_noise(table, (len(mine), *self.config.shape), seed=mine, device=device)
-                told = None if labels is None else labels[start : start + size]
-                made[start : start + size] = sample(
-                    self._conditioned(told, len(mine), dtype),
+                classes = None if labels is None else labels[start : start + size]
+                samples[start : start + size] = sample(
+                    self._conditioned(classes, len(mine), dtype),
                     table,
                     x,
                     seed=mine,
@@ -152,7 +151,7 @@ class Diffusion:
                     callback=callback,
                     progress=report.of(start // size),
                 )
-        return made
+        return samples
 
     def labels(self, label: Any, n: int) -> Any:
         """Return the classes of n samples as int64 [n], or None for any.
@@ -170,16 +169,17 @@ class Diffusion:
         each = list(label) if _is_many(label) else [label] * n
         if len(each) != n:
             raise ValueError(f"{len(each)} labels are given for {n} samples; pass one for each")
-        found = []
-        for one in each:
-            number = names.index(one) if isinstance(one, str) and one in names else _whole(one)
+        numbers = []
+        for value in each:
+            known = isinstance(value, str) and value in names
+            number = names.index(value) if known else _whole(value)
             if number is None or not 0 <= number < len(names):
                 raise ValueError(
-                    f"label={one!r} is unknown; pass a number from 0 to {len(names) - 1} or one of "
-                    f"{list(names)}"
+                    f"label={value!r} is unknown; pass a number from 0 to {len(names) - 1} or one "
+                    f"of {list(names)}"
                 )
-            found.append(number)
-        return torch.tensor(found)
+            numbers.append(number)
+        return torch.tensor(numbers)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write `model.safetensors`, and `model.json` for other readers, into a folder.
@@ -187,23 +187,23 @@ class Diffusion:
         Raises
         ------
         OSError
-            If that fails; a model that was there stays.
+            If a file cannot be written; the previous model is left unchanged.
         """
         _storage.save(self.network, self.config, folder)
 
-    def _conditioned(self, labels: Any, size: int, dtype: Any) -> "_Told":
-        """Return the network with labels in memory that is the same at every call (for graphs)."""
+    def _conditioned(self, labels: Any, size: int, dtype: Any) -> "_Conditioned":
+        """Return the network bound to labels, in memory that stays the same for CUDA graphs."""
         key = (self.network, size, labels is None, dtype, self.device)
-        if key not in self._told:
-            self._told[key] = _Told(self.network, labels, dtype, self.device)
-        told = self._told[key]
-        if told.labels is not None:
-            told.labels.copy_(labels)
-        return told
+        if key not in self._conditioned_networks:
+            self._conditioned_networks[key] = _Conditioned(self.network, labels, dtype, self.device)
+        conditioned = self._conditioned_networks[key]
+        if conditioned.labels is not None:
+            conditioned.labels.copy_(labels)
+        return conditioned
 
 
-class _Told:
-    """The network, told classes."""
+class _Conditioned:
+    """The network bound to class labels."""
 
     def __init__(self, network: Any, labels: Any, dtype: Any, device: Any) -> None:
         self._network, self._dtype, self._device = network, dtype, device
@@ -217,7 +217,7 @@ class _Told:
 
 
 class _Batches:
-    """Adds the rows of several batches up to one progress."""
+    """Progress over the rows of several batches."""
 
     def __init__(self, progress: bool | Report, n_rows: int, n_batches: int) -> None:
         line = Line() if progress is True else None
@@ -226,7 +226,7 @@ class _Batches:
         self._begun = monotonic()
 
     def of(self, batch: int) -> bool | Report:
-        """Return what `sample` is given for a batch."""
+        """Return the `progress` argument of `sample` for a batch."""
         report = self._report
         if report is None:
             return False
@@ -239,7 +239,7 @@ class _Batches:
         return shown
 
     def close(self) -> None:
-        """End what is shown."""
+        """End the progress line."""
         if self._line is not None:
             self._line.close()
 
@@ -250,11 +250,11 @@ def load(folder: str | os.PathLike[str], *, device: Any = None, network: Any = N
     Parameters
     ----------
     folder : path
-        With `model.safetensors`.
+        Folder with `model.safetensors`.
     device : optional
-        Where the network is put; the host by default.
+        Device of the network; the host by default.
     network : torch.nn.Module, optional
-        For a model of your own network: one of the same shape, which takes the weights.
+        For `config.network="custom"`: a network of the same shape, which takes the weights.
 
     Returns
     -------
@@ -263,9 +263,9 @@ def load(folder: str | os.PathLike[str], *, device: Any = None, network: Any = N
     Raises
     ------
     ValueError
-        If the file holds no such model, or is damaged.
+        If the file is damaged, or holds another kind of model.
     OSError
-        If it cannot be opened.
+        If the file cannot be opened.
     """
     config, weights = _storage.read(folder)
     if network is None:

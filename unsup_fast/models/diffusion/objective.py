@@ -1,9 +1,9 @@
-"""What a network is trained for: every loss of diffusion as one weighted regression.
+"""Training objectives: every loss of diffusion as one weighted regression.
 
     loss = mean over b of weight_t / (T chance_t) mean (network(x_t, time_t) - target)^2
 
-with x_t = signal_t x_0 + sigma_t eps and t = t_b of T levels drawn with chance_t, whose expectation
-is that of weight_t times the error over t drawn evenly.
+with x_t = signal_t x_0 + sigma_t eps and t = t_b of T levels drawn with probability chance_t. Its
+expectation is that of weight_t times the error with t drawn uniformly.
 """
 
 from typing import Any, NamedTuple
@@ -26,15 +26,16 @@ class Objective(NamedTuple):
     Attributes
     ----------
     prediction : {"epsilon", "sample", "v_prediction", "flow"}
-        What the network says.
+        Type of the network's output.
     times : ndarray of shape (T,)
-        What it is told of the level.
+        Time passed to the network at each level.
     signal, sigma : ndarray of shape (T,)
         x_t = signal x_0 + sigma eps.
     weights : ndarray of shape (T,)
-        Of the squared error.
+        Weights of the squared error.
     chances : ndarray of shape (T,)
-        Of a level to be drawn; they change the variance of the loss, not its expectation.
+        Probability of each level to be drawn; it changes the variance of the loss, not its
+        expectation.
     """
 
     prediction: str
@@ -46,16 +47,16 @@ class Objective(NamedTuple):
 
 
 def x0(alphas_cumprod: npt.ArrayLike) -> Objective:
-    """Return the weighted loss of the predicted image that the likelihood's bound asks for.
+    """Return the loss of the predicted image with the weights of the likelihood's bound.
 
     Weights are half of snr_(t-1) - snr_t, snr = abar / (1 - abar), which is
     abar_(t-1) (1 - alpha_t)^2 / (2 v (1 - abar_t)^2) with v the posterior's variance; at timestep
-    0 the decoder's variance 1 - abar_0 stands for v, and the weight is its half inverse. They are
-    scaled to a mean of 1. Nearly all of it lies at the least noise: this is a loss for likelihoods;
-    pictures are learned sooner by v.
+    0 v is the decoder's variance 1 - abar_0, and the weight is 1 / (2 v). They are scaled to a mean
+    of 1. Nearly all weight is at the lowest noise: this is a loss for likelihoods; v-prediction
+    learns pictures sooner.
 
-    Half of the levels are drawn by their weights times 1 - abar, the error that is left of normal
-    numbers of variance 1: drawn evenly, a few images would make up most of the loss.
+    Half of the levels are drawn in proportion to weight (1 - abar), where 1 - abar is the error for
+    standard normal data: drawn uniformly, a few images would make up most of the loss.
     """
     abar = cumulative(alphas_cumprod)
     if abar[0] == 1:
@@ -64,31 +65,31 @@ def x0(alphas_cumprod: npt.ArrayLike) -> Objective:
     weights = np.append(1 / (1 - abar[0]), snr[:-1] - snr[1:]) / 2
     shares = weights * (1 - abar)
     chances = (shares / shares.sum() + 1 / abar.size) / 2
-    return _preserving("sample", abar, weights / weights.mean(), chances)
+    return _vp_objective("sample", abar, weights / weights.mean(), chances)
 
 
 def epsilon(alphas_cumprod: npt.ArrayLike) -> Objective:
     """Return the simple loss of the predicted noise (Ho et al. 2020, eq. 14)."""
     abar = cumulative(alphas_cumprod)
-    return _preserving("epsilon", abar, np.ones_like(abar))
+    return _vp_objective("epsilon", abar, np.ones_like(abar))
 
 
 def v_prediction(alphas_cumprod: npt.ArrayLike) -> Objective:
     """Return the loss of the predicted v = signal eps - sigma x_0 (Salimans & Ho 2022)."""
     abar = cumulative(alphas_cumprod)
-    return _preserving("v_prediction", abar, np.ones_like(abar))
+    return _vp_objective("v_prediction", abar, np.ones_like(abar))
 
 
 def min_snr(alphas_cumprod: npt.ArrayLike, *, gamma: float = 5.0) -> Objective:
-    """Return that of v weighted by min(snr, gamma) / (snr + 1) (Hang et al. 2023)."""
+    """Return the loss of v, weighted by min(snr, gamma) / (snr + 1) (Hang et al. 2023)."""
     if not gamma > 0:
         raise ValueError(f"gamma={gamma} must be above 0; 5 is usual")
     abar = cumulative(alphas_cumprod)
-    return _preserving("v_prediction", abar, np.minimum(abar, gamma * (1 - abar)))
+    return _vp_objective("v_prediction", abar, np.minimum(abar, gamma * (1 - abar)))
 
 
 def flow(n_levels: int = 1000, *, shift: float = 1.0) -> Objective:
-    """Return flow matching's: eps - x_0 on straight paths (Lipman et al. 2023; Liu et al. 2023)."""
+    """Return the loss of flow matching, eps - x_0 (Lipman et al. 2023; Liu et al. 2023)."""
     if n_levels < 1:
         raise ValueError(f"n_levels={n_levels} must be at least 1; 1000 is usual")
     even = np.full(n_levels, 1 / n_levels)
@@ -106,41 +107,41 @@ def build(name: str, alphas_cumprod: npt.ArrayLike) -> Objective:
     """
     if name == "flow":
         return flow(cumulative(alphas_cumprod).size)
-    made = {"x0": x0, "epsilon": epsilon, "v_prediction": v_prediction, "min_snr": min_snr}
-    if name not in made:
+    builders = {"x0": x0, "epsilon": epsilon, "v_prediction": v_prediction, "min_snr": min_snr}
+    if name not in builders:
         raise ValueError(f"objective={name!r} is unknown; pass one of {list(OBJECTIVES)}")
-    return made[name](alphas_cumprod)
+    return builders[name](alphas_cumprod)
 
 
 def draw_levels(objective: Objective, n: int, generator: Any = None) -> Any:
-    """Return the levels of a batch: each drawn by its chance, together spread, in random order.
+    """Return the levels of a batch, drawn with their probabilities, stratified, in random order.
 
     They are the quantiles of u_i = (i + U) / n for one U (Kingma et al. 2021, appendix I.1): a
-    level of chance p is met n p times, rounded up or down, so the loss varies less.
+    level of probability p is drawn n p times, rounded up or down, so the loss varies less.
 
     Parameters
     ----------
     objective : Objective
-        Of T levels.
+        Objective of T levels.
     n : int
-        Images.
+        Number of images.
     generator : torch.Generator, optional
-        Of the host; torch's own by default.
+        Generator on the host; torch's default one by default.
 
     Returns
     -------
     int64 tensor of shape (n,)
     """
     start = torch.rand((), dtype=torch.float64, generator=generator)  # U
-    places = (torch.randperm(n, generator=generator) + start) / n  # [n]
+    quantiles = (torch.randperm(n, generator=generator) + start) / n  # [n]
     below = torch.from_numpy(np.cumsum(objective.chances)[:-1])  # [T - 1]
-    return torch.searchsorted(below, places, right=True)
+    return torch.searchsorted(below, quantiles, right=True)
 
 
 def loss(
     network: Any, images: Any, label: Any, objective: Objective, *, levels: Any, seed: Any
 ) -> Any:
-    """Return the loss of a batch, a tensor without shape that has a gradient.
+    """Return the loss of a batch, a scalar tensor with a gradient.
 
     Parameters
     ----------
@@ -149,10 +150,11 @@ def loss(
     label : int64 tensor of shape (B,) or None
     objective : Objective
     levels : int64 tensor of shape (B,)
-        On the host, of each image, from 0 to T - 1, as of `draw_levels`.
+        Level of each image, on the host, from 0 to T - 1, as `draw_levels` returns them.
     seed : int, or one int an image
-        Draws the noise, as for `unsup_fast.models.diffusion.sampling.initial_noise`: with one seed
-        an image (see `spread_seed`), a slice of a batch takes the noise that it has in the batch.
+        Seed of the noise, as for `unsup_fast.models.diffusion.sampling.initial_noise`: with one
+        seed an image (see `spread_seed`), a slice of a batch has the noise that it has in the
+        batch.
 
     Returns
     -------
@@ -171,11 +173,11 @@ def loss(
         for array in (objective.times, objective.signal, objective.sigma, weights)
     )
     kind = TARGETS.get(objective.prediction)
-    found = noise(images, signal, sigma, seed=spread_seed(seed, len(images)), target=kind)
-    x_t, target = (found, images) if kind is None else found
+    noisy = noise(images, signal, sigma, seed=spread_seed(seed, len(images)), target=kind)
+    x_t, target = (noisy, images) if kind is None else noisy
     dtype = torch.float64 if images.dtype == torch.float64 else torch.float32
-    apart = network(x_t, times.to(dtype), label).to(dtype) - target
-    return (weights.to(dtype) * apart.square().flatten(1).mean(1)).mean()
+    error = network(x_t, times.to(dtype), label).to(dtype) - target
+    return (weights.to(dtype) * error.square().flatten(1).mean(1)).mean()
 
 
 def _check_levels(levels: Any, n: int, n_levels: int) -> None:
@@ -190,7 +192,7 @@ def _check_levels(levels: Any, n: int, n_levels: int) -> None:
         )
 
 
-def _preserving(prediction: str, abar: Array, weights: Array, chances: Any = None) -> Objective:
+def _vp_objective(prediction: str, abar: Array, weights: Array, chances: Any = None) -> Objective:
     times = np.arange(abar.size, dtype=np.float64)
     even = np.full(abar.size, 1 / abar.size)
     chances = even if chances is None else chances

@@ -1,4 +1,4 @@
-"""The path a sampler takes: the noise level each of its steps starts from and arrives at.
+"""The path of a sampler: the noise levels where each of its steps starts and arrives.
 
 At a level (a, s) the sample is x = a x_0 + s eps. Variance-preserving levels have a^2 + s^2 = 1,
 variance-exploding ones a = 1, those of flow matching a = 1 - s. Every sampler takes any of them.
@@ -18,11 +18,11 @@ class Path(NamedTuple):
     Attributes
     ----------
     timesteps : ndarray of shape (S,)
-        What the model is told.
+        Timestep passed to the model.
     signal, sigma : ndarray of shape (S,)
         a and s where a step starts.
     next_signal, next_sigma : ndarray of shape (S,)
-        a and s where it arrives.
+        a and s where the step arrives.
     scales : ndarray of shape (S,)
         The model sees scales[i] * x.
     init_scale : float
@@ -52,10 +52,10 @@ def vp_path(
     alphas_cumprod : array-like of shape (n_timesteps,)
         The schedule.
     timesteps : array-like of shape (S,)
-        Whole numbers from 0 to n_timesteps - 1, in the order they are taken.
+        Whole numbers from 0 to n_timesteps - 1, in the order of the steps.
     arrivals : array-like of shape (S,), optional
-        The timestep each step arrives at, -1 for the end. By default that of the next step, and the
-        end.
+        The timestep where each step arrives, -1 for the end. By default the start of the next step,
+        and the end.
     final : float
         abar at the end; 1 is the image itself.
 
@@ -66,7 +66,7 @@ def vp_path(
     Raises
     ------
     ValueError
-        If a timestep is not of the schedule.
+        If a timestep is outside the schedule.
     """
     schedule = cumulative(alphas_cumprod)
     starts = vector("timesteps", timesteps)
@@ -100,9 +100,9 @@ def vp_path_from_sigmas(sigmas: npt.ArrayLike, timesteps: npt.ArrayLike) -> Path
     Parameters
     ----------
     sigmas : array-like of shape (S + 1,)
-        Noise beside an image of unit scale, of the starts and of the end.
+        sigma / a where each step starts, and at the end.
     timesteps : array-like of shape (S,)
-        What the model is told.
+        Timestep passed to the model.
 
     Returns
     -------
@@ -127,9 +127,9 @@ def ve_path(
     Parameters
     ----------
     sigmas : array-like of shape (S + 1,)
-        Of the starts and of the end.
+        Sigma where each step starts, and at the end.
     timesteps : array-like of shape (S,)
-        What the model is told.
+        Timestep passed to the model.
     init_scale : float, optional
         Standard deviation of the first sample; by default the first sigma.
 
@@ -137,15 +137,15 @@ def ve_path(
     -------
     Path
     """
-    made, times = _levels(sigmas, timesteps)
+    levels, times = _levels(sigmas, timesteps)
     return Path(
         times,
         np.ones(times.size),
-        made[:-1],
+        levels[:-1],
         np.ones(times.size),
-        made[1:],
-        1 / np.sqrt(1 + made[:-1] ** 2),
-        float(made[0] if init_scale is None else init_scale),
+        levels[1:],
+        1 / np.sqrt(1 + levels[:-1] ** 2),
+        float(levels[0] if init_scale is None else init_scale),
     )
 
 
@@ -155,26 +155,26 @@ def flow_path(sigmas: npt.ArrayLike, timesteps: npt.ArrayLike | None = None) -> 
     Parameters
     ----------
     sigmas : array-like of shape (S + 1,)
-        Of the starts and of the end, from 0 to 1.
+        Sigma where each step starts, and at the end, from 0 to 1.
     timesteps : array-like of shape (S,), optional
-        What the model is told; by default 1000 sigma.
+        Timestep passed to the model; by default 1000 sigma.
 
     Returns
     -------
     Path
     """
-    levels = vector("sigmas", sigmas)
-    made, times = _levels(levels, 1000 * levels[:-1] if timesteps is None else timesteps)
-    if made.max() > 1:
-        raise ValueError(f"sigmas reach {made.max()}; those of flow matching are at most 1")
+    values = vector("sigmas", sigmas)
+    levels, times = _levels(values, 1000 * values[:-1] if timesteps is None else timesteps)
+    if levels.max() > 1:
+        raise ValueError(f"sigmas reach {levels.max()}; those of flow matching are at most 1")
     return Path(
         times,
-        1 - made[:-1],
-        made[:-1],
-        1 - made[1:],
-        made[1:],
+        1 - levels[:-1],
+        levels[:-1],
+        1 - levels[1:],
+        levels[1:],
         np.ones(times.size),
-        float(made[0]),
+        float(levels[0]),
     )
 
 
@@ -186,7 +186,7 @@ def start(path: Path, strength: float) -> Path:
     path : Path
         The whole path, of S steps.
     strength : float
-        How much of it is kept: the last int(strength S) steps. 1 keeps all.
+        Fraction of the steps to take: the last int(strength S) steps. 1 takes all.
 
     Returns
     -------
@@ -196,17 +196,17 @@ def start(path: Path, strength: float) -> Path:
     Raises
     ------
     ValueError
-        If nothing is left.
+        If no step is left.
     """
     if not 0 < strength <= 1:
         raise ValueError(f"strength={strength} must be above 0 and at most 1")
     n_steps = path.timesteps.size
-    kept = int(n_steps * strength)
-    if kept == 0:
+    n_left = int(n_steps * strength)
+    if n_left == 0:
         raise ValueError(
             f"strength={strength} keeps none of {n_steps} steps; pass at least {1 / n_steps:.3g}"
         )
-    first = n_steps - kept
+    first = n_steps - n_left
     return Path(
         path.timesteps[first:],
         path.signal[first:],
@@ -219,16 +219,16 @@ def start(path: Path, strength: float) -> Path:
 
 
 def inverse(path: Path, *, end: float | None = None) -> Path:
-    """Return the path run backwards, from the image to the noise it is made of.
+    """Return the reversed path, from an image to its noise.
 
     Parameters
     ----------
     path : Path
-        The path that makes images.
+        The path from noise to images.
     end : float, optional
-        The timestep of the level where `path` ends. With it the model is told where each step
-        starts, as solvers of higher order need it; the path then has to end at a sigma above 0.
-        Without, it is told where the step arrives: DDIM inversion.
+        The timestep of the level where `path` ends. With it the model gets the timestep where each
+        step starts, as solvers of higher order need; the path must then end at a sigma above 0.
+        Without it the model gets the timestep where the step arrives: DDIM inversion.
 
     Returns
     -------
@@ -249,12 +249,12 @@ def inverse(path: Path, *, end: float | None = None) -> Path:
 
 
 def _levels(sigmas: npt.ArrayLike, timesteps: npt.ArrayLike) -> tuple[Array, Array]:
-    made, times = vector("sigmas", sigmas), vector("timesteps", timesteps)
-    if made.size != times.size + 1:
+    levels, times = vector("sigmas", sigmas), vector("timesteps", timesteps)
+    if levels.size != times.size + 1:
         raise ValueError(
             f"{times.size} timesteps go with {times.size + 1} sigmas (the last is where the last "
-            f"step arrives), got {made.size}"
+            f"step arrives), got {levels.size}"
         )
-    if made.min() < 0:
-        raise ValueError(f"sigmas hold {made.min()}; pass numbers of at least 0")
-    return made, times
+    if levels.min() < 0:
+        raise ValueError(f"sigmas hold {levels.min()}; pass numbers of at least 0")
+    return levels, times

@@ -1,4 +1,4 @@
-"""What a model predicts, and what that says of image and noise at a level (a, s).
+"""The types of a model's prediction, converted to image and noise at a level (a, s).
 
 With x = a x_0 + s eps and n^2 = a^2 + s^2 a model's output is eps, x_0 ("sample"), v = (a eps -
 s x_0) / n, or flow = eps - x_0. Levels may be NumPy arrays, tensors or numbers.

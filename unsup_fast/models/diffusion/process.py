@@ -1,7 +1,7 @@
-"""The forward process q and its posterior, and what a model's output says, on torch tensors.
+"""The forward process q, its posterior, and conversion of predictions, on torch tensors.
 
-Timesteps count from 0: x at timestep t has abar = alphas_cumprod[t], and what lies before timestep
-0 is the image itself. Coefficients are float64 and cast once; no function waits for a device.
+Timesteps count from 0: x at timestep t has abar = alphas_cumprod[t], and timestep -1 is the image
+itself. Coefficients are float64 and cast once; no function waits for a device.
 """
 
 from typing import Any
@@ -61,7 +61,7 @@ def forward(
     alphas_cumprod : float64 tensor or ndarray of shape (n_timesteps,)
         The schedule.
     eps : tensor like x0, optional
-        The noise; without it, it is drawn from `seed`.
+        The noise; by default drawn from `seed`.
     seed, stream, target, out
         As for `unsup_fast.kernels.noise.noise`; target is None, "eps", "v" or "flow".
 
@@ -109,32 +109,33 @@ def posterior_weights(
     x_t: Any, timesteps: Any, alphas_cumprod: Any, *, previous: Any = None
 ) -> tuple[Any, Any, Any]:
     """Return the weights of x_t and x_0 in the posterior's mean, and its variance: (B,) each."""
-    now = _abar(alphas_cumprod, timesteps, x_t)
-    before = _abar(alphas_cumprod, timesteps - 1 if previous is None else previous, x_t)
-    ratio = now / before
-    of_x = torch.sqrt(ratio) * (1 - before) / (1 - now)
-    of_image = torch.sqrt(before) * (1 - ratio) / (1 - now)
-    return of_x, of_image, (1 - ratio) * (1 - before) / (1 - now)
+    abar = _abar(alphas_cumprod, timesteps, x_t)
+    abar_prev = _abar(alphas_cumprod, timesteps - 1 if previous is None else previous, x_t)
+    ratio = abar / abar_prev
+    of_x = torch.sqrt(ratio) * (1 - abar_prev) / (1 - abar)
+    of_image = torch.sqrt(abar_prev) * (1 - ratio) / (1 - abar)
+    return of_x, of_image, (1 - ratio) * (1 - abar_prev) / (1 - abar)
 
 
 def convert(output: Any, x_t: Any, signal: Any, sigma: Any, *, given: str, wanted: str) -> Any:
-    """Return what another kind of model would have said.
+    """Return a model's output converted to another prediction type.
 
     Parameters
     ----------
     output : tensor of shape (B, ...)
-        What the model said of x_t.
+        The model's output for x_t.
     x_t : tensor of shape (B, ...)
         signal x_0 + sigma eps.
     signal, sigma : float, or tensors of shape (B,)
-        The level, as of `level`.
+        The level, as `level` returns it.
     given, wanted : {"epsilon", "sample", "v_prediction", "flow"}
-        Of which kind the output is and should be.
+        The prediction type of the output, and that of the result.
 
     Returns
     -------
     tensor like x_t
-        Not finite where the output does not say it: x_0 of eps at signal 0, eps of x_0 at sigma 0.
+        Not finite where it does not follow from the output: x_0 from eps at signal 0, or eps from
+        x_0 at sigma 0.
     """
     a, s = _along(signal, x_t), _along(sigma, x_t)
     of_image, of_noise = output_weights(wanted, a, s)
@@ -143,17 +144,17 @@ def convert(output: Any, x_t: Any, signal: Any, sigma: Any, *, given: str, wante
     image_x, image_output = image_weights(given, a, s)
     noise_x, noise_output = noise_weights(given, a, s)
     if wanted == "sample":
-        made = image_x * x_t + image_output * output
+        converted = image_x * x_t + image_output * output
     elif wanted == "epsilon":
-        made = noise_x * x_t + noise_output * output
+        converted = noise_x * x_t + noise_output * output
     else:
         of_x = of_image * image_x + of_noise * noise_x
-        made = of_x * x_t + (of_image * image_output + of_noise * noise_output) * output
-    return made.to(x_t.dtype)
+        converted = of_x * x_t + (of_image * image_output + of_noise * noise_output) * output
+    return converted.to(x_t.dtype)
 
 
 def _abar(alphas_cumprod: Any, timesteps: Any, x: Any) -> Any:
-    """Return abar at timesteps, float64 [B]; that of -1 is 1."""
+    """Return abar at timesteps, float64 [B]; it is 1 at timestep -1."""
     schedule = torch.as_tensor(alphas_cumprod)
     if schedule.dtype != torch.float64 or schedule.ndim != 1:
         raise TypeError(
@@ -180,7 +181,7 @@ def _abar(alphas_cumprod: Any, timesteps: Any, x: Any) -> Any:
 
 
 def _along(value: Any, x: Any) -> Any:
-    """Return a number as it is, and one for each sample so that it broadcasts against x."""
+    """Return numbers reshaped to broadcast against x; a single number is returned unchanged."""
     if not isinstance(value, torch.Tensor) or value.ndim == 0:
         return value
     return value.reshape(-1, *[1] * (x.ndim - 1))  # [B, 1, ...]

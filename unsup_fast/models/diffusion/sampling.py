@@ -1,7 +1,7 @@
 """Run a sampler's table: one call of the model and one fused step for each row.
 
-Nothing waits for a GPU. There the whole loop is one CUDA graph, captured at the first call with a
-model, a table and a shape, and replayed at the next.
+Nothing waits for a GPU. On a GPU the whole loop is one CUDA graph, captured at the first call with
+a model, a table and a shape, and replayed at later ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,18 +29,18 @@ Model = Callable[[Any, Any], Any]
 def initial_noise(
     table: Table, shape: Sequence[int], *, seed: Any, dtype: Any = None, device: Any = None
 ) -> Any:
-    """Return the noise that a table starts from: init_scale times standard normals.
+    """Return the noise that a table starts from: init_scale times standard normal numbers.
 
     Parameters
     ----------
     table : Table
-        Of a sampler.
+        Table of a sampler.
     shape : sequence of int
         (B, ...).
     seed : int, or one int a sample
         As for `unsup_fast.kernels.randn.randn`; stream 0, which no step uses.
     dtype, device
-        Of the tensor; float32 on the host by default.
+        Type and device of the tensor; float32 on the host by default.
 
     Returns
     -------
@@ -58,8 +58,8 @@ def initial_noise(
 def spread_seed(seed: Any, n_samples: int) -> Any:
     """Return one seed for each sample, int64 of shape (n_samples,) on the host.
 
-    Those of an int are the outputs of splitmix64 from it, so that a sample does not depend on how
-    many there are beside it; a sequence or tensor is taken as it is.
+    An int gives the outputs of splitmix64 from it, so that a sample does not depend on the number
+    of samples; a sequence or tensor is used unchanged.
     """
     if isinstance(seed, torch.Tensor):
         return seed
@@ -94,34 +94,35 @@ def sample(
     graph: bool | None = None,
     n_threads: int | None = None,
 ) -> Any:
-    """Return what the table makes of `x` with a model.
+    """Return the samples of a model, by running a table from `x`.
 
     Parameters
     ----------
     model : callable
-        model(x, t) -> output like x. t has shape (B,) and type float32 (float64 with float64 x).
+        Called as model(x, t) -> output like x. t has shape (B,) and type float32 (float64 for
+        float64 x).
         A tuple or an object with `sample`, as diffusers' networks return, is unpacked.
     table : Table
-        Of a sampler, as `unsup_fast.models.diffusion.samplers` make them.
+        Table of a sampler of `unsup_fast.models.diffusion.samplers`.
     x : tensor or ndarray of shape (B, ...)
         Where to start: see `initial_noise`, or signal * x_0 + sigma * eps. It is not changed. If
         it is an array, the model is called with arrays.
     seed : int, or one int a sample, optional
-        Draws the noise of the steps: that of row i is stream i + 1 of a sample's seed, so a sample
-        does not depend on its batch. By default drawn from torch's generator.
+        Seed of the noise of the steps: row i takes stream i + 1 of a sample's seed, so a sample
+        does not depend on its batch. By default the seed is drawn from torch's generator.
     noise : sequence of R tensors like x, optional
-        Noise for each row in place of what `seed` would draw.
+        Noise for each row, instead of noise drawn from `seed`.
     guidance : float, optional
         Weight g of classifier-free guidance, uncond + g (output - uncond).
     uncond : callable, optional
-        The model without the condition, called beside `model`.
+        The unconditional model, called with `model` at each row.
     threshold : (quantile, greatest), optional
         Dynamic thresholding, as for `unsup_fast.kernels.denoise.denoise`.
     callback : callable, optional
-        callback(row, x) after each row. The next row overwrites x.
+        Called as callback(row, x) after each row. The next row overwrites x.
     progress : bool or callable
-        Whether to show on stderr how far it is; or progress(done, rows, seconds left) is called.
-        It waits for the device after each row.
+        Whether to show progress on stderr; a function is called as progress(done, rows, seconds
+        left). It waits for the device after each row.
     graph : bool, optional
         Whether to run as one CUDA graph; by default on a GPU unless `callback`, `progress` or
         `noise` is given. The model must always do the same work on the same memory.
@@ -138,13 +139,13 @@ def sample(
         If arguments do not fit each other.
     """
     if isinstance(x, np.ndarray):
-        given = None if noise is None else [torch.as_tensor(z) for z in noise]
-        made = sample(
+        tensors = None if noise is None else [torch.as_tensor(z) for z in noise]
+        samples = sample(
             _on_arrays(model),
             table,
             torch.from_numpy(np.ascontiguousarray(x)),
             seed=seed,
-            noise=given,
+            noise=tensors,
             guidance=guidance,
             uncond=None if uncond is None else _on_arrays(uncond),
             threshold=threshold,
@@ -152,7 +153,7 @@ def sample(
             progress=progress,
             n_threads=n_threads,
         )
-        return made.numpy()
+        return samples.numpy()
     _check(table, x, noise, guidance, uncond)
     plan = _plan(table if guidance is None else table.guided(guidance))
     watched = callback is not None or progress is not False
@@ -178,7 +179,7 @@ def sample(
 
 
 class Plan(NamedTuple):
-    """A table as the host knows it, hashable.
+    """A table on the host, hashable.
 
     Attributes
     ----------
@@ -187,7 +188,7 @@ class Plan(NamedTuple):
     scales : tuple of float
         As in `Table`.
     draws, anchors : tuples of bool
-        Whether a row adds noise, and whether it makes an anchor.
+        Whether a row adds noise, and whether it computes an anchor.
     history, direct
         As in `Table`.
     """
@@ -226,7 +227,7 @@ def _runner(
     after: Callable[[int, Any], None] | None = None,
     n_threads: int | None = None,
 ) -> Callable[[Any, Any], Any]:
-    """Return loop(x, seeds), which runs all rows and returns the last sample in its own memory."""
+    """Return loop(x, seeds), which runs all rows and returns the last sample in new memory."""
     n_rows = len(plan.scales)
     rows = torch.frombuffer(bytearray(plan.rows), dtype=torch.float64).view(n_rows, -1)
     timesteps = torch.frombuffer(bytearray(plan.timesteps), dtype=torch.float64)
@@ -239,24 +240,24 @@ def _runner(
     def loop(x: Any, seeds: Any) -> Any:
         out = torch.empty_like(x)
         anchor = None
-        kept: list[Any] = []  # the most recent first
+        history: list[Any] = []  # earlier outputs, newest first
         for i, scale in enumerate(plan.scales):
-            seen = x if scale == 1 else x * scale
+            model_input = x if scale == 1 else x * scale
             t = timesteps[i].expand(len(x))  # [B]
-            output = _output(model(seen, t), x)
-            other = None if uncond is None else _output(uncond(seen, t), x)
+            output = _output(model(model_input, t), x)
+            other = None if uncond is None else _output(uncond(model_input, t), x)
             draws = plan.draws[i]
             keep = None
             if plan.direct:
                 past = [output] if other is None else [output, other]
             else:
-                past = kept
+                past = history
                 if plan.history:
-                    full = len(kept) == plan.history
-                    keep = kept[-1] if full else torch.empty_like(x)
-            made = None
+                    full = len(history) == plan.history
+                    keep = history[-1] if full else torch.empty_like(x)
+            anchor_out = None
             if plan.anchors[i]:
-                made = torch.empty_like(x) if anchor is None else anchor
+                anchor_out = torch.empty_like(x) if anchor is None else anchor
             denoise(
                 x,
                 output,
@@ -269,14 +270,14 @@ def _runner(
                 noise=noise[i] if draws and noise is not None else None,
                 threshold=threshold,
                 keep=keep,
-                anchor_out=made,
+                anchor_out=anchor_out,
                 out=out,
                 n_threads=n_threads,
             )
             x = out
-            anchor = anchor if made is None else made
+            anchor = anchor if anchor_out is None else anchor_out
             if keep is not None:
-                kept = [keep, *kept[: plan.history - 1]]
+                history = [keep, *history[: plan.history - 1]]
             if after is not None:
                 after(i, x)
         return out
@@ -285,14 +286,14 @@ def _runner(
 
 
 def _unpacked(value: Any) -> Any:
-    """Return the output in a tuple, or in an object with `sample`."""
+    """Return the first entry of a tuple, and the attribute `sample` of an object that has it."""
     if isinstance(value, tuple):
         value = value[0]
     return getattr(value, "sample", value)
 
 
 def _output(value: Any, x: Any) -> Any:
-    """Return the tensor in what a model returned, of the type of x."""
+    """Return a model's output as a tensor of the type of x, checked."""
     value = _unpacked(value)
     if not isinstance(value, torch.Tensor):
         raise TypeError(f"the model returned {type(value).__name__}, not a tensor like x")
@@ -305,8 +306,8 @@ def _output(value: Any, x: Any) -> Any:
 
 def _on_arrays(model: Model) -> Model:
     def called(x: Any, t: Any) -> Any:
-        made = _unpacked(model(x.numpy(), t.numpy()))
-        return torch.from_numpy(np.ascontiguousarray(made))
+        output = _unpacked(model(x.numpy(), t.numpy()))
+        return torch.from_numpy(np.ascontiguousarray(output))
 
     return called
 

@@ -1,8 +1,8 @@
-"""Noise schedules in float64: how much of an image is left at each timestep.
+"""Noise schedules in float64: the levels of signal and noise at each timestep.
 
-A schedule of n timesteps is its variances beta_t or what they come to, `alphas_cumprod`: the abar_t
-in x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps. A continuous one is its sigmas, the standard
-deviation of the noise beside an image that is not scaled down.
+A schedule of n timesteps is given by its variances beta_t or by `alphas_cumprod`: the abar_t in
+x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps. A continuous schedule is given by its sigmas, the
+standard deviations of the noise added to an image of unit scale.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ SPACINGS = ("leading", "linspace", "trailing")
 def linear_betas(
     n_timesteps: int = 1000, *, beta_start: float = 1e-4, beta_end: float = 0.02
 ) -> Array:
-    """Return variances on a line from `beta_start` to `beta_end` (Ho et al. 2020)."""
+    """Return variances that rise linearly from `beta_start` to `beta_end` (Ho et al. 2020)."""
     _check_range("beta_start", beta_start, "beta_end", beta_end)
     return np.linspace(beta_start, beta_end, _count("n_timesteps", n_timesteps))
 
@@ -26,7 +26,7 @@ def linear_betas(
 def scaled_linear_betas(
     n_timesteps: int = 1000, *, beta_start: float = 0.00085, beta_end: float = 0.012
 ) -> Array:
-    """Return variances whose roots lie on a line (Rombach et al. 2022)."""
+    """Return variances whose square roots rise linearly (Rombach et al. 2022)."""
     _check_range("beta_start", beta_start, "beta_end", beta_end)
     n = _count("n_timesteps", n_timesteps)
     return np.asarray(np.linspace(beta_start**0.5, beta_end**0.5, n) ** 2)
@@ -44,7 +44,7 @@ def sigmoid_betas(
 def cosine_betas(
     n_timesteps: int = 1000, *, offset: float = 0.008, beta_max: float = 0.999
 ) -> Array:
-    """Return variances that make abar_t a squared cosine (Nichol and Dhariwal 2021)."""
+    """Return variances for which abar_t is a squared cosine (Nichol and Dhariwal 2021)."""
     n = _count("n_timesteps", n_timesteps)
     if not offset >= 0:
         raise ValueError(f"offset={offset} is negative; pass a small number such as 0.008")
@@ -69,21 +69,21 @@ def alphas_cumprod(betas: npt.ArrayLike) -> Array:
     Raises
     ------
     ValueError
-        If a variance is none.
+        If a beta is outside [0, 1].
     """
-    made = vector("betas", betas)
-    if not ((made >= 0) & (made <= 1)).all():
+    values = vector("betas", betas)
+    if not ((values >= 0) & (values <= 1)).all():
         raise ValueError(
-            f"betas lie between {made.min()} and {made.max()}; pass numbers from 0 to 1"
+            f"betas lie between {values.min()} and {values.max()}; pass numbers from 0 to 1"
         )
-    return np.cumprod(1 - made, dtype=np.float64)
+    return np.cumprod(1 - values, dtype=np.float64)
 
 
 def zero_terminal_snr(alphas_cumprod: npt.ArrayLike) -> Array:
-    """Return the schedule moved and scaled so that nothing of the image is left at its end.
+    """Return the schedule shifted and scaled so that its last timestep has no signal.
 
-    Roots are mapped on a line that keeps the first one and sends the last to zero (Lin et al. 2024,
-    algorithm 1). A model that predicts the noise says nothing there: use one that predicts v or the
+    Square roots are mapped linearly so that the first is unchanged and the last is zero (Lin et al.
+    2024, algorithm 1). A noise prediction is useless there: use a model that predicts v or the
     image.
     """
     roots = np.sqrt(cumulative(alphas_cumprod))
@@ -95,7 +95,7 @@ def zero_terminal_snr(alphas_cumprod: npt.ArrayLike) -> Array:
 def karras_sigmas(
     n_steps: int, *, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0
 ) -> Array:
-    """Return `n_steps` sigmas whose rho-th roots fall evenly (EDM: Karras et al. 2022, eq. 5)."""
+    """Return `n_steps` sigmas whose rho-th roots fall linearly (Karras et al. 2022, eq. 5)."""
     _check_range("sigma_min", sigma_min, "sigma_max", sigma_max, None)
     if not rho > 0:
         raise ValueError(f"rho={rho} must be above 0")
@@ -104,7 +104,7 @@ def karras_sigmas(
 
 
 def exponential_sigmas(n_steps: int, *, sigma_min: float = 0.002, sigma_max: float = 80.0) -> Array:
-    """Return `n_steps` sigmas whose logarithms fall evenly."""
+    """Return `n_steps` sigmas whose logarithms fall linearly."""
     _check_range("sigma_min", sigma_min, "sigma_max", sigma_max, None)
     n = _count("n_steps", n_steps)
     return np.asarray(np.exp(np.linspace(np.log(sigma_max), np.log(sigma_min), n)))
@@ -135,12 +135,12 @@ def flow_sigmas(n_steps: int, *, shift: float = 1.0, sigma_min: float = 0.001) -
 def shift_sigmas(sigmas: npt.ArrayLike, shift: float) -> Array:
     """Return shift sigma / (1 + (shift - 1) sigma): more steps at high noise if shift > 1.
 
-    It undoes what a higher resolution does to the noise (Esser et al. 2024, eq. 23).
+    It corrects the noise level for a higher resolution (Esser et al. 2024, eq. 23).
     """
     if not shift > 0:
         raise ValueError(f"shift={shift} must be above 0 (1 changes nothing)")
-    made = vector("sigmas", sigmas)
-    return shift * made / (1 + (shift - 1) * made)
+    values = vector("sigmas", sigmas)
+    return shift * values / (1 + (shift - 1) * values)
 
 
 def spaced_timesteps(
@@ -152,24 +152,24 @@ def spaced_timesteps(
     rounded: bool = True,
     skip_last: bool = False,
 ) -> Array:
-    """Return the timesteps that `n_steps` steps are taken at, falling.
+    """Return the timesteps of `n_steps` steps, in falling order.
 
     Parameters
     ----------
     n_steps : int
         From 1 to `n_timesteps`.
     n_timesteps : int
-        Length of the schedule the model was trained with.
+        Length of the schedule of training.
     spacing : {"leading", "linspace", "trailing"}
-        Multiples of a whole stride from 0; evenly from 0 to the last; from the last in equal
-        strides (Lin et al. 2024, table 2).
+        Multiples of a whole stride from 0; evenly spaced from 0 to the last; equal strides down
+        from the last (Lin et al. 2024, table 2).
     offset : int
         Added to the timesteps of "leading".
     rounded : bool
-        Whether those of "linspace" are rounded to whole ones.
+        Whether timesteps of "linspace" are rounded to whole numbers.
     skip_last : bool
-        Whether "leading" and "linspace" are made for one step more and the last is left out, as
-        solvers want it that divide by the noise of the timestep they arrive at.
+        Whether "leading" and "linspace" are computed for one more step and the last is left out, as
+        needed by solvers that divide by the noise of the timestep where they arrive.
 
     Returns
     -------
@@ -182,16 +182,16 @@ def spaced_timesteps(
     """
     steps = _count("n_steps", n_steps)
     length = _count("n_timesteps", n_timesteps)
-    made = steps + bool(skip_last and spacing != "trailing")
-    if made > length:
+    total = steps + bool(skip_last and spacing != "trailing")
+    if total > length:
         raise ValueError(
             f"n_steps={n_steps} exceeds the {length} timesteps of the schedule; "
-            f"pass n_steps <= {length - made + steps}"
+            f"pass n_steps <= {length - total + steps}"
         )
     if spacing == "leading":
-        timesteps = np.arange(made)[::-1] * float(length // made) + offset
+        timesteps = np.arange(total)[::-1] * float(length // total) + offset
     elif spacing == "linspace":
-        timesteps = np.linspace(0.0, length - 1.0, made)[::-1]
+        timesteps = np.linspace(0.0, length - 1.0, total)[::-1]
         timesteps = np.round(timesteps) if rounded else timesteps
     elif spacing == "trailing":
         timesteps = np.round(length - np.arange(steps) * (length / steps)) - 1
@@ -201,49 +201,49 @@ def spaced_timesteps(
 
 
 def sigmas_at(alphas_cumprod: npt.ArrayLike, timesteps: npt.ArrayLike) -> Array:
-    """Return sqrt((1 - abar_t) / abar_t) at timesteps, on lines between whole ones."""
-    made = sigmas_of(alphas_cumprod)
-    return np.interp(vector("timesteps", timesteps), np.arange(made.size), made)
+    """Return sqrt((1 - abar_t) / abar_t) at timesteps, linear between whole ones."""
+    table = sigmas_of(alphas_cumprod)
+    return np.interp(vector("timesteps", timesteps), np.arange(table.size), table)
 
 
 def timesteps_at(alphas_cumprod: npt.ArrayLike, sigmas: npt.ArrayLike) -> Array:
-    """Return the timesteps with these sigmas, on lines between the logarithms of whole ones."""
+    """Return the timesteps of sigmas, linear in log sigma between whole timesteps."""
     logs = np.log(sigmas_of(alphas_cumprod))
-    made = np.log(np.maximum(vector("sigmas", sigmas), 1e-10))
-    return np.interp(made, logs, np.arange(logs.size, dtype=np.float64))
+    targets = np.log(np.maximum(vector("sigmas", sigmas), 1e-10))
+    return np.interp(targets, logs, np.arange(logs.size, dtype=np.float64))
 
 
 def sigmas_of(alphas_cumprod: npt.ArrayLike) -> Array:
     """Return sqrt((1 - abar_t) / abar_t) of all timesteps; abar_t must not be zero."""
-    made = cumulative(alphas_cumprod)
-    if not made.min() > 0:
+    abar = cumulative(alphas_cumprod)
+    if not abar.min() > 0:
         raise ValueError(
             "alphas_cumprod ends at 0, where sigma is infinite; raise its last entry to a small "
             "number such as 2**-24"
         )
-    return np.sqrt((1 - made) / made)
+    return np.sqrt((1 - abar) / abar)
 
 
 def cumulative(alphas_cumprod: npt.ArrayLike) -> Array:
-    """Return the schedule as a vector, or say why it is none."""
-    made = vector("alphas_cumprod", alphas_cumprod)
-    if not ((made >= 0) & (made <= 1)).all():
+    """Return the schedule as a float64 vector, checked."""
+    abar = vector("alphas_cumprod", alphas_cumprod)
+    if not ((abar >= 0) & (abar <= 1)).all():
         raise ValueError(
-            f"alphas_cumprod lies between {made.min()} and {made.max()}; pass numbers from 0 to 1"
+            f"alphas_cumprod lies between {abar.min()} and {abar.max()}; pass numbers from 0 to 1"
         )
-    if (np.diff(made) > 0).any():
+    if (np.diff(abar) > 0).any():
         raise ValueError("alphas_cumprod rises; pass it in the order of the timesteps, from 0 on")
-    return made
+    return abar
 
 
 def vector(name: str, value: Any) -> Array:
     """Return `value` as a vector of finite float64 numbers, or raise."""
-    made = np.array(value, dtype=np.float64)
-    if made.ndim != 1 or made.size == 0:
-        raise ValueError(f"{name} has shape {made.shape}; pass a vector with at least one number")
-    if not np.isfinite(made).all():
+    array = np.array(value, dtype=np.float64)
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"{name} has shape {array.shape}; pass a vector with at least one number")
+    if not np.isfinite(array).all():
         raise ValueError(f"{name} holds a number that is not finite")
-    return made
+    return array
 
 
 def _count(name: str, value: int) -> int:

@@ -13,18 +13,18 @@ class Table(NamedTuple):
     Attributes
     ----------
     timesteps : ndarray or tensor of shape (R,)
-        What the model is told.
+        Timestep passed to the model.
     scales : ndarray or tensor of shape (R,)
         The model sees scales[i] * x.
     rows : ndarray or tensor of shape (R, N_TERMS)
-        The coefficients, at the places of `unsup_fast.kernels.denoise.terms`.
+        The coefficients, in the columns of `unsup_fast.kernels.denoise.terms`.
     history : int
-        How many earlier kept outputs the rows use.
+        Number of earlier outputs that the rows use.
     anchor : bool
-        Whether they carry a second sample along.
+        Whether the rows also carry a second sample.
     direct : bool
-        Whether `history` is not of earlier rows but of this one: the model's output, and the
-        unconditional one beside it. So a row can use an output that was not clipped.
+        Whether `history` holds not earlier outputs but those of the same row: the model's output,
+        then the unconditional one. So a row can use an output that was not clipped.
     init_scale : float
         Standard deviation of the sample to start from.
     signal, sigma : float
@@ -52,7 +52,7 @@ class Table(NamedTuple):
         return self._replace(rows=rows)
 
     def to(self, device: Any) -> "Table":
-        """Return the table with tensors on `device` in place of arrays."""
+        """Return the table with tensors on `device` instead of arrays."""
         import torch
 
         timesteps, scales, rows = (

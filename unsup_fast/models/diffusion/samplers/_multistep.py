@@ -9,7 +9,7 @@ from unsup_fast.models.diffusion.path import Path
 from unsup_fast.models.diffusion.samplers._rows import needs_noise
 from unsup_fast.models.diffusion.schedules import Array
 
-SHORT = 15  # steps below which the last two are of lower order, if nothing else is asked for
+SHORT = 15  # tables of fewer steps end with two steps of lower order by default
 
 
 def phi(k: int, z: float) -> float:
@@ -42,42 +42,43 @@ def half_logs(path: Path) -> tuple[Array, Array]:
 
 
 def nodes(levels: Array, end: float, step: int, order: int) -> Array:
-    """Return where the last `order` levels lie if this step is from 0 to 1: [order]."""
+    """Return the last `order` levels, scaled so that this step goes from 0 to 1: [order]."""
     recent = levels[step - order + 1 : step + 1][::-1]
     return np.asarray((recent - levels[step]) / (end - levels[step]))
 
 
-def stands(path: Path) -> npt.NDArray[np.bool_]:
-    """Return whether a step arrives where it starts, as between equal timesteps: [S]."""
+def stationary(path: Path) -> npt.NDArray[np.bool_]:
+    """Return whether each step arrives where it starts, as between equal timesteps: [S]."""
     return np.asarray((path.next_signal == path.signal) & (path.next_sigma == path.sigma))
 
 
-def apart(path: Path) -> list[int]:
-    """Return how many of the last outputs lie at different levels, 1 in a step that stands: [S]."""
+def distinct_outputs(path: Path) -> list[int]:
+    """Return how many of the last outputs are at distinct levels, 1 in a stationary step: [S]."""
     same = (path.signal[1:] == path.signal[:-1]) & (path.sigma[1:] == path.sigma[:-1])
-    made = [1]
+    counts = [1]
     for repeated in same:
-        made.append(1 if repeated else made[-1] + 1)
-    return [1 if still else n for n, still in zip(made, stands(path), strict=True)]
+        counts.append(1 if repeated else counts[-1] + 1)
+    return [1 if still else n for n, still in zip(counts, stationary(path), strict=True)]
 
 
 def step_orders(path: Path, order: int, lower_order_final: bool | None) -> list[int]:
-    """Return the order of each step: one more with every output there is, fewer at the end.
+    """Return the order of each step: it rises with the number of outputs, and falls at the end.
 
-    An output at signal 0 is infinitely far away, and of use in its own step only; of two at one
-    level there is one.
+    An output at signal 0 is infinitely far away, and only used in its own step; two outputs at one
+    level count once.
     """
     n_steps, n_far = path.timesteps.size, int((path.signal == 0).sum())
-    orders = [max(1, min(order, n, step + 1 - n_far)) for step, n in enumerate(apart(path))]
+    counts = distinct_outputs(path)
+    orders = [max(1, min(order, n, step + 1 - n_far)) for step, n in enumerate(counts)]
     short = n_steps < SHORT if lower_order_final is None else lower_order_final
     if short:
-        orders[-2:-1] = [min(2, made) for made in orders[-2:-1]]
+        orders[-2:-1] = [min(2, value) for value in orders[-2:-1]]
     if short or path.next_sigma[-1] == 0:
         orders[-1] = 1
     return orders
 
 
 def check_order(order: int, most: int) -> None:
-    """Raise unless `order` is a whole number from 1 to `most`."""
+    """Raise a ValueError unless `order` is a whole number from 1 to `most`."""
     if order not in range(1, most + 1):
         raise ValueError(f"order={order!r} must be a whole number from 1 to {most}")

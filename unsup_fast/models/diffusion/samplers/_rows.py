@@ -1,4 +1,4 @@
-"""What all samplers share: rows to fill in, and what a model's output says of image and noise."""
+"""The parts that samplers share: blank rows, and weights of image and noise in an output."""
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from unsup_fast.models.diffusion.table import Table, make
 
 
 def image(prediction: str, signal: Array, sigma: Array) -> tuple[Array, Array]:
-    """Return the weights of x and of the model's output in x_0 at levels that have them: [S]."""
+    """Return the weights of x and of the model's output in x_0, checked: [S] each."""
     if prediction == "epsilon" and (signal <= 0).any():
         raise ValueError(
             "the path starts where nothing is left of the image, and noise says nothing of it: "
@@ -32,7 +32,7 @@ def image(prediction: str, signal: Array, sigma: Array) -> tuple[Array, Array]:
 
 
 def noise(prediction: str, signal: Array, sigma: Array) -> tuple[Array, Array]:
-    """Return the weights of x and of the model's output in eps at levels that have them: [S]."""
+    """Return the weights of x and of the model's output in eps, checked: [S] each."""
     if prediction == "sample" and (sigma <= 0).any():
         raise ValueError(
             "the path starts at the image itself, which says nothing of the noise: pass "
@@ -42,7 +42,7 @@ def noise(prediction: str, signal: Array, sigma: Array) -> tuple[Array, Array]:
 
 
 def blank(path: Path, prediction: str, clip: float | None) -> Array:
-    """Return rows that predict and clip x_0, and do nothing more: [S, N_TERMS]."""
+    """Return rows that only predict and clip x_0: [S, N_TERMS]."""
     if clip is not None and not clip > 0:
         raise ValueError(f"clip={clip} must be above 0, or None to clip nothing")
     rows = np.zeros((path.timesteps.size, N_TERMS))
@@ -53,19 +53,19 @@ def blank(path: Path, prediction: str, clip: float | None) -> Array:
 
 
 def keep_image(rows: Array) -> None:
-    """Make x_0 what the rows keep."""
+    """Set the rows to keep x_0."""
     rows[:, KEEP_X0] = 1.0
 
 
 def keep_noise(rows: Array, path: Path) -> None:
-    """Make eps = (x - a x_0) / s what the rows keep."""
+    """Set the rows to keep eps = (x - a x_0) / s."""
     needs_noise(path)
     rows[:, KEEP_X] = 1 / path.sigma
     rows[:, KEEP_X0] = -path.signal / path.sigma
 
 
 def needs_noise(path: Path) -> None:
-    """Raise if a step starts at the image itself."""
+    """Raise a ValueError if a step starts at the image itself."""
     if not (path.sigma > 0).all():
         raise ValueError(
             "a step of the path starts at sigma = 0, by which this sampler divides; start at a "
@@ -74,7 +74,7 @@ def needs_noise(path: Path) -> None:
 
 
 def needs_signal(path: Path, sampler: str) -> None:
-    """Raise if a step starts or ends where nothing is left of the image."""
+    """Raise a ValueError if a step starts or ends at a level without signal."""
     if not (path.signal.min() > 0 and path.next_signal.min() > 0):
         raise ValueError(
             f"nothing is left of the image at one end of the path, where {sampler} divides by "
@@ -83,7 +83,7 @@ def needs_signal(path: Path, sampler: str) -> None:
 
 
 def decay(path: Path) -> Array:
-    """Return exp(-h) of each step, h being what log(a / s) grows by, for steps to less noise."""
+    """Return exp(-h) of each step to less noise, where h is the increase of log(a / s)."""
     needs_noise(path)
     if (path.next_sigma * path.signal > path.next_signal * path.sigma).any():
         raise ValueError(
@@ -104,7 +104,7 @@ def first_order(
 ) -> Table:
     """Return the sampler next = a' x_0 + weight eps + std z.
 
-    With `clipped_noise` eps is (x - a x_0) / s for the clipped x_0, else the model's own.
+    With `clipped_noise`, eps is (x - a x_0) / s for the clipped x_0, else that of the output.
     """
     rows = blank(path, prediction, clip)
     keep_image(rows)

@@ -1,4 +1,4 @@
-"""DDIM (Song et al. 2021): first order, from no noise (eta = 0) to that of ancestral sampling."""
+"""DDIM (Song et al. 2021): first order, from no noise (eta = 0) to ancestral sampling (1)."""
 
 import numpy as np
 
@@ -17,21 +17,23 @@ def ddim(
 ) -> Table:
     """Return the table of DDIM: next = a' x_0 + sqrt(s'^2 - v) eps + sqrt(v) z.
 
-    Here v = eta^2 s'^2 (1 - exp(-2h)). With eta = 0 the path may run either way (inversion).
+    Here v = eta^2 s'^2 (1 - exp(-2h)). With eta = 0 the path may also run to higher noise, which is
+    inversion.
 
     Parameters
     ----------
     path : Path
-        Where the steps start and arrive.
+        Levels where the steps start and arrive.
     eta : float
         0 draws no noise, 1 is `ddpm` with the small variance.
     prediction : {"epsilon", "sample", "v_prediction", "flow"}
-        What the model's output is.
+        The type of the model's output.
     clip : float, optional
         x_0 is clipped to [-clip, clip].
     clipped_noise : bool
-        Whether eps is taken from the clipped x_0. False takes the model's own, as diffusers does
-        unless told `use_clipped_model_output`; it also matters with dynamic thresholding.
+        Whether eps is computed from the clipped x_0. False takes it from the model's output, as
+        diffusers does without `use_clipped_model_output`; it also matters with dynamic
+        thresholding.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Ancestral sampling (Ho et al. 2020): a draw from the posterior of a step, given x_0."""
+"""Ancestral sampling (Ho et al. 2020): a draw from the posterior of a step given x_0."""
 
 import numpy as np
 
@@ -24,12 +24,12 @@ def ddpm(
     Parameters
     ----------
     path : Path
-        Where the steps start and arrive.
+        Levels where the steps start and arrive.
     variance : {"fixed_small", "fixed_large"}
-        That of the posterior, s'^2 (1 - exp(-2h)), or that of the forward step,
+        The variance of the posterior, s'^2 (1 - exp(-2h)), or of the forward step,
         s^2 (1 - exp(-2h)), which is beta_t for consecutive timesteps.
     prediction : {"epsilon", "sample", "v_prediction", "flow"}
-        What the model's output is.
+        The type of the model's output.
     clip : float, optional
         x_0 is clipped to [-clip, clip].
     noise_at_end : bool
@@ -43,7 +43,7 @@ def ddpm(
     Raises
     ------
     ValueError
-        If an argument is none of those named, or the path starts at the image.
+        If an argument is not one of those named, or the path starts at the image.
     """
     if variance not in VARIANCES:
         raise ValueError(f"variance={variance!r} is unknown; pass one of {list(VARIANCES)}")

@@ -30,11 +30,11 @@ def deis(
     Parameters
     ----------
     path : Path
-        Where the steps start and arrive.
+        Levels where the steps start and arrive.
     order : {1, 2, 3, 4}
         1 is DDIM.
     prediction : {"epsilon", "sample", "v_prediction", "flow"}
-        What the model's output is.
+        The type of the model's output.
     clip : float, optional
         x_0 is clipped to [-clip, clip], and eps taken from it.
     lower_order_final : bool, optional
@@ -48,7 +48,7 @@ def deis(
     Raises
     ------
     ValueError
-        If the order is none of those named, or image or noise vanish where a step starts.
+        If the order is out of range, or image or noise vanish where a step starts.
     """
     check_order(order, 4)
     needs_signal(path, "DEIS")
@@ -57,12 +57,12 @@ def deis(
     levels, ends = half_logs(path)
     ratio = path.next_signal / path.signal
     rows[:, NEXT_X] = ratio
-    for step, made in enumerate(step_orders(path, order, lower_order_final)):
-        if made == 1:
+    for step, step_order in enumerate(step_orders(path, order, lower_order_final)):
+        if step_order == 1:
             rows[step, NEXT_KEEP] = path.next_sigma[step] - ratio[step] * path.sigma[step]
             continue
         h = ends[step] - levels[step]
-        shape = -path.next_sigma[step] * h * weights(nodes(levels, ends[step], step, made), h)
+        shape = -path.next_sigma[step] * h * weights(nodes(levels, ends[step], step, step_order), h)
         rows[step, NEXT_KEEP] = shape[0]
-        rows[step, NEXT_HISTORY : NEXT_HISTORY + made - 1] = shape[1:]
+        rows[step, NEXT_HISTORY : NEXT_HISTORY + step_order - 1] = shape[1:]
     return make(path, rows, history=min(order, path.timesteps.size) - 1)

@@ -41,18 +41,18 @@ def dpm_solver(
     Parameters
     ----------
     path : Path
-        Where the steps start and arrive.
+        Levels where the steps start and arrive.
     order : {1, 2, 3}
         1 is DDIM, with eta = 0 or 1.
     stochastic : bool
         Whether noise is added in each step.
     kind : {"midpoint", "heun", "adams"}, optional
-        "adams" takes the integral exactly. "midpoint" and "heun" are the second-order formulas so
-        called, the latter being the same as "adams"; for order 3 both are the formula in common
-        use, which has half of the weight of the second difference that it should have (with noise,
-        a wrong one). By default "midpoint" for order 2 and "adams" for order 3.
+        "adams" computes the integral exactly. "midpoint" and "heun" are the second-order formulas
+        of that name, where "heun" equals "adams"; for order 3 both are the formula in common use,
+        whose second difference has half of the correct weight (with noise, a wrong one). By default
+        "midpoint" for order 2 and "adams" for order 3.
     prediction : {"epsilon", "sample", "v_prediction", "flow"}
-        What the model's output is.
+        The type of the model's output.
     clip : float, optional
         x_0 is clipped to [-clip, clip].
     lower_order_final : bool, optional
@@ -66,7 +66,7 @@ def dpm_solver(
     Raises
     ------
     ValueError
-        If an argument is none of those named, or a step starts at the image.
+        If an argument is not one of those named, or a step starts at the image.
     """
     check_order(order, 3)
     if kind is None:
@@ -81,17 +81,18 @@ def dpm_solver(
         q = decay(path)
         rows[:, NEXT_X] *= q
         rows[:, NEXT_NOISE] = path.next_sigma * np.sqrt(1 - q**2)
-    for step, made in enumerate(step_orders(path, order, lower_order_final)):
-        shape = _weights(levels, ends[step], step, made, kind, stochastic)
-        rows[step, NEXT_KEEP] = path.next_signal[step] * shape[0]
-        rows[step, NEXT_HISTORY : NEXT_HISTORY + made - 1] = path.next_signal[step] * shape[1:]
+    for step, step_order in enumerate(step_orders(path, order, lower_order_final)):
+        shape = _weights(levels, ends[step], step, step_order, kind, stochastic)
+        shape *= path.next_signal[step]
+        rows[step, NEXT_KEEP] = shape[0]
+        rows[step, NEXT_HISTORY : NEXT_HISTORY + step_order - 1] = shape[1:]
     return make(path, rows, history=min(order, path.timesteps.size) - 1)
 
 
 def _weights(
     levels: Array, end: float, step: int, order: int, kind: str, stochastic: bool
 ) -> Array:
-    """Return the weights of the last outputs, the present one first, without a': [order]."""
+    """Return the weights of the last outputs, newest first, without the factor a': [order]."""
     h = (end - levels[step]) * (2 if stochastic else 1)
     if order == 1:
         return np.array([-np.expm1(-h)])
@@ -106,5 +107,5 @@ def _weights(
     bend = (newer - older) / -at[2]
     slope = newer - at[1] * bend
     last = -phi(2, -h) - 0.5 if stochastic else h * phi(3, -h)
-    made = h * phi(1, -h) * np.array([1.0, 0.0, 0.0]) + h * phi(2, -h) * slope + last * bend
-    return np.asarray(made)
+    combined = h * phi(1, -h) * np.array([1.0, 0.0, 0.0]) + h * phi(2, -h) * slope + last * bend
+    return np.asarray(combined)

@@ -18,13 +18,13 @@ def euler(
     Parameters
     ----------
     path : Path
-        Where the steps start and arrive.
+        Levels where the steps start and arrive.
     prediction : {"epsilon", "sample", "v_prediction", "flow"}
-        What the model's output is.
+        The type of the model's output.
     clip : float, optional
         x_0 is clipped to [-clip, clip].
     renoise : bool
-        Whether fresh noise takes the place of eps, as for consistency models.
+        Whether eps is replaced by fresh noise, as for consistency models.
 
     Returns
     -------
@@ -36,16 +36,16 @@ def euler(
 
 
 def euler_ancestral(path: Path, *, prediction: str = "epsilon", clip: float | None = None) -> Table:
-    """Return the table of Euler steps to less noise than wanted, the rest being drawn afresh.
+    """Return the table of Euler steps to less noise than the next level, plus fresh noise.
 
     The step goes to s' q, q = exp(-h), and adds s' sqrt(1 - q^2) z: the posterior's variance.
 
     Parameters
     ----------
     path : Path
-        Where the steps start and arrive.
+        Levels where the steps start and arrive.
     prediction : {"epsilon", "sample", "v_prediction", "flow"}
-        What the model's output is.
+        The type of the model's output.
     clip : float, optional
         x_0 is clipped to [-clip, clip].
 

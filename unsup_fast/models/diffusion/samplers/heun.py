@@ -19,18 +19,18 @@ from unsup_fast.models.diffusion.table import Table
 
 
 def heun(path: Path, *, prediction: str = "epsilon", clip: float | None = None) -> Table:
-    """Return the table of Heun's method: two rows a step, but for the last.
+    """Return the table of Heun's method: two rows a step, except for the last.
 
-    With k = s / a, the first row makes x' / a' = x / a + (k' - k) eps and keeps as the anchor
+    With k = s / a, the first row computes x' / a' = x / a + (k' - k) eps, and the anchor
     x / a + (k' - k) eps / 2; the second adds (k' - k) eps' / 2 to that, for the noise eps' at x'.
-    The last step, which mostly arrives at the image, is Euler's.
+    The last step, which mostly arrives at the image, is an Euler step.
 
     Parameters
     ----------
     path : Path
-        Where the steps start and arrive; each step starts where the one before arrives.
+        Levels where the steps start and arrive; each step starts where the one before arrives.
     prediction : {"epsilon", "sample", "v_prediction", "flow"}
-        What the model's output is.
+        The type of the model's output.
     clip : float, optional
         x_0 is clipped to [-clip, clip], and eps taken from it.
 

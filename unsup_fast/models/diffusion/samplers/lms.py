@@ -5,10 +5,10 @@ import numpy as np
 from unsup_fast.kernels.denoise.terms import NEXT_HISTORY, NEXT_KEEP, NEXT_X
 from unsup_fast.models.diffusion.path import Path
 from unsup_fast.models.diffusion.samplers._multistep import (
-    apart,
     check_order,
+    distinct_outputs,
     nodes,
-    stands,
+    stationary,
     weights,
 )
 from unsup_fast.models.diffusion.samplers._rows import blank, keep_noise, needs_signal
@@ -31,11 +31,11 @@ def lms(
     Parameters
     ----------
     path : Path
-        Where the steps start and arrive.
+        Levels where the steps start and arrive.
     order : {1, 2, 3, 4}
         1 is Euler's method.
     prediction : {"epsilon", "sample", "v_prediction", "flow"}
-        What the model's output is.
+        The type of the model's output.
     clip : float, optional
         x_0 is clipped to [-clip, clip], and eps taken from it.
 
@@ -46,7 +46,7 @@ def lms(
     Raises
     ------
     ValueError
-        If the order is none of those named, or image or noise vanish where a step starts.
+        If the order is out of range, or image or noise vanish where a step starts.
     """
     check_order(order, 4)
     needs_signal(path, "the linear multistep method")
@@ -54,11 +54,11 @@ def lms(
     keep_noise(rows, path)
     levels, ends = path.sigma / path.signal, path.next_sigma / path.next_signal
     rows[:, NEXT_X] = path.next_signal / path.signal
-    known, still = apart(path), stands(path)
+    known, still = distinct_outputs(path), stationary(path)
     for step in np.flatnonzero(~still).tolist():
-        made = min(order, known[step])
-        shape = weights(nodes(levels, ends[step], step, made), 0.0)
+        step_order = min(order, known[step])
+        shape = weights(nodes(levels, ends[step], step, step_order), 0.0)
         shape *= path.next_signal[step] * (ends[step] - levels[step])
         rows[step, NEXT_KEEP] = shape[0]
-        rows[step, NEXT_HISTORY : NEXT_HISTORY + made - 1] = shape[1:]
+        rows[step, NEXT_HISTORY : NEXT_HISTORY + step_order - 1] = shape[1:]
     return make(path, rows, history=min(order, path.timesteps.size) - 1)

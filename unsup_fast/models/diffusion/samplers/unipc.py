@@ -1,4 +1,4 @@
-"""UniPC (Zhao et al. 2023): multistep prediction, corrected with the output it leads to."""
+"""UniPC (Zhao et al. 2023): multistep prediction, corrected by the output where it arrives."""
 
 from math import factorial
 
@@ -16,12 +16,12 @@ from unsup_fast.kernels.denoise.terms import (
 )
 from unsup_fast.models.diffusion.path import Path
 from unsup_fast.models.diffusion.samplers._multistep import (
-    apart,
     check_order,
+    distinct_outputs,
     half_logs,
     nodes,
     phi,
-    stands,
+    stationary,
 )
 from unsup_fast.models.diffusion.samplers._rows import blank, keep_image, keep_noise, needs_signal
 from unsup_fast.models.diffusion.schedules import Array
@@ -41,22 +41,22 @@ def unipc(
     lower_order_final: bool = True,
     uncorrected: tuple[int, ...] = (),
 ) -> Table:
-    """Return the table of UniPC: a row corrects the sample it is at, then predicts the next.
+    """Return the table of UniPC: a row corrects its sample, then predicts the next.
 
-    The corrected sample is the anchor; the correction is of one order more than the prediction.
+    The corrected sample is the anchor; the correction has one order more than the prediction.
 
     Parameters
     ----------
     path : Path
-        Where the steps start and arrive; each step starts where the one before arrives.
+        Levels where the steps start and arrive; each step starts where the one before arrives.
     order : {1, 2, 3}
-        Of the prediction.
+        Order of the prediction.
     kind : {"bh1", "bh2"}
         B(h) = h or exp(h) - 1.
     predict_image : bool
         Whether the polynomials go through images, or noises.
     prediction : {"epsilon", "sample", "v_prediction", "flow"}
-        What the model's output is.
+        The type of the model's output.
     clip : float, optional
         x_0 is clipped to [-clip, clip].
     lower_order_final : bool
@@ -72,7 +72,7 @@ def unipc(
     Raises
     ------
     ValueError
-        If an argument is none of those named, or image or noise vanish where a step starts.
+        If an argument is not one of those named, or image or noise vanish where a step starts.
     """
     check_order(order, 3)
     if kind not in KINDS:
@@ -84,36 +84,36 @@ def unipc(
     else:
         keep_noise(rows, path)
     n_steps = path.timesteps.size
-    known, still = apart(path), stands(path)
-    before = 1
+    known, still = distinct_outputs(path), stationary(path)
+    previous_order = 1
     for step in range(n_steps):
         most = min(order, n_steps - step) if lower_order_final else order
-        made = 1 if path.next_sigma[step] == 0 else min(most, known[step])
-        of_x, predictor = _update(path, step, made, kind, predict_image, corrector=False)
-        rows[step, NEXT_HISTORY : NEXT_HISTORY + made - 1] = predictor[1:]
+        step_order = 1 if path.next_sigma[step] == 0 else min(most, known[step])
+        of_x, predictor = _update(path, step, step_order, kind, predict_image, corrector=False)
+        rows[step, NEXT_HISTORY : NEXT_HISTORY + step_order - 1] = predictor[1:]
         if step == 0 or step - 1 in uncorrected or still[step - 1]:
             rows[step, ANCHOR_X] = 1.0
             rows[step, NEXT_X], rows[step, NEXT_KEEP] = of_x, predictor[0]
         else:
             of_anchor, corrector = _update(
-                path, step - 1, before, kind, predict_image, corrector=True
+                path, step - 1, previous_order, kind, predict_image, corrector=True
             )
             present, past = corrector[-1], corrector[:-1]
             rows[step, ANCHOR_ANCHOR], rows[step, ANCHOR_KEEP] = of_anchor, present
-            rows[step, ANCHOR_HISTORY : ANCHOR_HISTORY + before] = past
+            rows[step, ANCHOR_HISTORY : ANCHOR_HISTORY + previous_order] = past
             rows[step, NEXT_ANCHOR] = of_x * of_anchor
             rows[step, NEXT_KEEP] = of_x * present + predictor[0]
-            rows[step, NEXT_HISTORY : NEXT_HISTORY + before] += of_x * past
-        before = made
+            rows[step, NEXT_HISTORY : NEXT_HISTORY + previous_order] += of_x * past
+        previous_order = step_order
     return make(path, rows, history=min(order, n_steps - 1))._replace(anchor=True)
 
 
 def _update(
     path: Path, step: int, order: int, kind: str, predict_image: bool, *, corrector: bool
 ) -> tuple[float, Array]:
-    """Return the weight of x and those of the last outputs, the newest first, in one step.
+    """Return the weights of x and of the last outputs, newest first, in one step.
 
-    A corrector has one weight more, the last, of the output where the step arrives.
+    A corrector has one more weight at the end, of the output where the step arrives.
     """
     levels, ends = half_logs(path)
     h = ends[step] - levels[step]
