@@ -27,7 +27,7 @@ from unsup_fast.models.diffusion.prediction import output_weights
 
 
 class Gaussian(NamedTuple):
-    """Levels are told to the model by timesteps that are sigma / signal."""
+    """The target, for models whose timesteps are sigma / signal."""
 
     mean: float = 0.7
     std: float = 0.5
@@ -74,8 +74,8 @@ class Gaussian(NamedTuple):
     def moments(self, table: Any, path: Any, kind: str, prediction: str) -> tuple[float, float]:
         """Return the mean and variance of what a table makes, without drawing anything.
 
-        With this model every row is affine in (x, anchor, kept outputs), whose mean and covariance
-        are carried along.
+        With this model every row is affine in (x, anchor, earlier outputs), whose mean and
+        covariance are carried along.
         """
         size = 2 + N_HISTORY  # x, anchor, history
         mean, cov = np.zeros(size), np.zeros((size, size))

@@ -1,4 +1,4 @@
-"""Checkpoints: nothing lost, nothing half written, nothing wrong read."""
+"""Checkpoints: no loss, no partial writes, no damaged reads."""
 
 import errno
 import os
@@ -32,16 +32,16 @@ def content(tmp_path_factory):
 
 @pytest.fixture
 def path(tmp_path, content):
-    made = tmp_path / checkpoint.FILE
-    made.write_bytes(content)
-    return made
+    file = tmp_path / checkpoint.FILE
+    file.write_bytes(content)
+    return file
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(place=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255))
-def test_any_changed_byte_is_seen(path, content, place, change):
+@given(position=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255))
+def test_any_changed_byte_is_seen(path, content, position, change):
     changed = bytearray(content)
-    changed[int(place * len(content))] ^= change
+    changed[int(position * len(content))] ^= change
     path.write_bytes(changed)
     refused(path)
 
@@ -88,7 +88,7 @@ def test_other_formats_are_refused(tmp_path, monkeypatch):
         toy.run("gan", tmp_path, steps=3)
 
 
-def test_a_folder_in_its_place(tmp_path):
+def test_a_folder_instead_of_the_file(tmp_path):
     (tmp_path / checkpoint.FILE).mkdir()
     with pytest.raises(OSError, match=checkpoint.FILE):
         toy.run("gan", tmp_path, steps=3)
@@ -141,16 +141,16 @@ CHANGES = {
 @pytest.mark.parametrize("message", CHANGES)
 def test_other_optimizers_are_refused_by_name(tmp_path, message):
     def changed(weights, rate):
-        made = dict(CHANGES[message])
-        kind = made.pop("kind", torch.optim.AdamW)
-        return kind(weights, **{"lr": rate, **made})
+        options = dict(CHANGES[message])
+        kind = options.pop("kind", torch.optim.AdamW)
+        return kind(weights, **{"lr": rate, **options})
 
     toy.run("plain", tmp_path, make=torch.optim.AdamW, steps=1)
     with pytest.raises(ValueError, match=message):
         toy.run("plain", tmp_path, make=changed, steps=2)
 
 
-def test_other_code_of_an_optimizer_may_go_on(tmp_path):
+def test_another_implementation_of_an_optimizer_may_resume(tmp_path):
     toy.run("plain", tmp_path, make=torch.optim.AdamW, steps=1)
     for more in ({"fused": True}, {"foreach": False}, {"foreach": True}):
         state = toy.run(
@@ -164,16 +164,21 @@ def test_numbers_of_optimizers_come_back(tmp_path):
         def step(self, closure=None):
             super().step(closure)
             for weight in self.param_groups[0]["params"]:
-                kept = self.state[weight]
-                kept |= {"count": kept.get("count", 0) + 1, "share": 0.1, "none": None, "on": True}
+                entries = self.state[weight]
+                entries |= {
+                    "count": entries.get("count", 0) + 1,
+                    "share": 0.1,
+                    "none": None,
+                    "on": True,
+                }
 
     toy.run("plain", tmp_path, make=Counting, steps=2)
     state = toy.run("plain", tmp_path, make=Counting, steps=3)
-    for kept in state.optimizers["network"].state.values():
-        assert kept == {"count": 3, "share": 0.1, "none": None, "on": True}
+    for entries in state.optimizers["network"].state.values():
+        assert entries == {"count": 3, "share": 0.1, "none": None, "on": True}
 
 
-def test_odd_memories_are_refused(tmp_path):
+def test_odd_optimizer_states_are_refused(tmp_path):
     class Odd(torch.optim.SGD):
         def step(self, closure=None):
             self.state[self.param_groups[0]["params"][0]]["past"] = [1]
@@ -201,7 +206,7 @@ def test_failed_save_keeps_the_checkpoint(path, content, monkeypatch, error, mes
     with pytest.raises(type(error), match=message):
         checkpoint.save(path.parent, state, {})
     assert path.read_bytes() == content
-    assert [found.name for found in path.parent.iterdir()] == [path.name]
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def first(optimizers):
@@ -222,7 +227,7 @@ FORGED = {
     "group": lambda tensors, note: first(note["optimizers"])["groups"][0].clear(),
     "kind": lambda tensors, note: first(note["optimizers"]).update(kind=[]),
     "numbers": lambda tensors, note: first(note["optimizers"]).update(numbers={"0.x": [1]}),
-    "number of no parameter": lambda tensors, note: first(note["optimizers"]).update(
+    "number of an unknown parameter": lambda tensors, note: first(note["optimizers"]).update(
         numbers={"99.x": 1}
     ),
     "number without a name": lambda tensors, note: first(note["optimizers"]).update(

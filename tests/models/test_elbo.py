@@ -91,10 +91,10 @@ def test_each_term_is_the_divergence_it_is_named_after():
     x_t = forward(x0, t, SCHEDULE, eps=images(2, 3) * 0.5)
     mean_q, var_q = posterior(x_t, x0, t, SCHEDULE)
     mean_p, _ = posterior(x_t, image, t, SCHEDULE)
-    apart = ((mean_q - mean_p) ** 2).sum(1)
-    torch.testing.assert_close(elbo.consistency(x0, x_t, image, t, SCHEDULE), apart / var_q / 2)
+    squared = ((mean_q - mean_p) ** 2).sum(1)
+    torch.testing.assert_close(elbo.consistency(x0, x_t, image, t, SCHEDULE), squared / var_q / 2)
     var_p = 1 - SCHEDULE[t] / SCHEDULE[t - 1]
-    wanted = (3 * (var_q / var_p - 1 - torch.log(var_q / var_p)) + apart / var_p) / 2
+    wanted = (3 * (var_q / var_p - 1 - torch.log(var_q / var_p)) + squared / var_p) / 2
     for variance in ("fixed_large", var_p, var_p[:, None].expand(2, 3)):
         got = elbo.consistency(x0, x_t, image, t, SCHEDULE, variance=variance)
         torch.testing.assert_close(got, wanted)

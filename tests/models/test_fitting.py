@@ -21,7 +21,7 @@ OPTIONS = Options(steps=6, batch_size=8, warmup=2, save_every=2, show_every=3, s
 
 
 def halves(n):
-    """Return pictures that are bright on one side, and on which."""
+    """Return pictures that are bright on one side, and the index of that side."""
     random = np.random.default_rng(0)
     labels = random.integers(2, size=n)
     pixels = random.integers(0, 60, size=(n, 1, 8, 8), dtype=np.uint8)
@@ -39,17 +39,17 @@ def weights(model):
     return dict(model.network.state_dict())
 
 
-def train(data, folder, *, options=OPTIONS, config=CONFIG, **given):
+def train(data, folder, *, options=OPTIONS, config=CONFIG, **arguments):
     pixels, labels = data
-    given = {"labels": labels if config.classes else None, "device": "cpu", **given}
-    return diffusion.train(pixels, folder, config=config, options=options, **given)
+    arguments = {"labels": labels if config.classes else None, "device": "cpu", **arguments}
+    return diffusion.train(pixels, folder, config=config, options=options, **arguments)
 
 
 def test_what_was_trained_is_in_the_folder(data, tmp_path):
     model = train(data, tmp_path / "run")
-    found = diffusion.load(tmp_path / "run")
-    assert found.config == CONFIG
-    assert all(torch.equal(value, weights(model)[name]) for name, value in weights(found).items())
+    loaded = diffusion.load(tmp_path / "run")
+    assert loaded.config == CONFIG
+    assert all(torch.equal(value, weights(model)[name]) for name, value in weights(loaded).items())
     with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert int(rows[-1]["step"]) == OPTIONS.steps
@@ -106,33 +106,35 @@ def test_a_run_in_two_parts_is_the_run_in_one(data, tmp_path):
 
 def test_what_is_shown_is_one_model(data, tmp_path):
     shown = []
-    made = train(data, tmp_path, show=lambda model, step: shown.append(model))
+    trained = train(data, tmp_path, show=lambda model, step: shown.append(model))
     assert len(shown) == 2
-    assert all(model is made for model in shown)
+    assert all(model is trained for model in shown)
 
 
 def test_it_shows_models_that_sample(data, tmp_path):
     shown = []
     train(data, tmp_path, show=lambda model, step: shown.append((step, model.sample(2, steps=2))))
     assert [step for step, _ in shown] == [3, 6]
-    assert all(made.isfinite().all() for _, made in shown)
+    assert all(samples.isfinite().all() for _, samples in shown)
 
 
 def test_it_learns_sides_and_classes(data, tmp_path):
     options = Options(steps=150, batch_size=40, learning_rate=3e-3, warmup=10, ema=0.97)
-    made = train(data, tmp_path, options=options, precision="float32").sample(
+    samples = train(data, tmp_path, options=options, precision="float32").sample(
         label=[0, 0, 0, 1, 1, 1], steps=10, precision="float32"
     )
-    right = made[..., 4:].mean((1, 2, 3)) > made[..., :4].mean((1, 2, 3))
+    right = samples[..., 4:].mean((1, 2, 3)) > samples[..., :4].mean((1, 2, 3))
     assert right.tolist() == [False, False, False, True, True, True]
 
 
-def test_labels_that_are_never_told_change_nothing(data, tmp_path):
+def test_labels_that_are_always_dropped_change_nothing(data, tmp_path):
     options = Options(steps=3, batch_size=8)
-    untold = train(data, tmp_path / "a", options=options, label_dropout=1.0)
+    unconditional = train(data, tmp_path / "a", options=options, label_dropout=1.0)
     other = (data[0], 1 - data[1])
     again = train(other, tmp_path / "b", options=options, label_dropout=1.0)
-    assert all(torch.equal(value, weights(again)[name]) for name, value in weights(untold).items())
+    assert all(
+        torch.equal(value, weights(again)[name]) for name, value in weights(unconditional).items()
+    )
 
 
 def test_flipped_pictures_are_seen(data, tmp_path):
@@ -158,7 +160,7 @@ def test_floats_are_taken_as_they_are(data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("arguments", "said"),
     [
         ({"labels": None}, "labels and config.classes go together"),
         ({"labels": np.zeros(3, dtype=int)}, "pass 40 whole numbers"),
@@ -169,9 +171,9 @@ def test_floats_are_taken_as_they_are(data, tmp_path):
         ({"precision": "half"}, "precision='half' is unknown"),
     ],
 )
-def test_refusals(data, tmp_path, given, said):
+def test_refusals(data, tmp_path, arguments, said):
     with pytest.raises(ValueError, match=said):
-        train(data, tmp_path, **given)
+        train(data, tmp_path, **arguments)
 
 
 @pytest.mark.parametrize(

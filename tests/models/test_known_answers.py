@@ -1,4 +1,4 @@
-"""Distributions that are known: a Gaussian with its best network, and a mixture that is learned.
+"""Known distributions: a Gaussian with its best network, and a mixture that is learned.
 
 Samples are compared by the energy distance with those of the distribution, against all the random
 halves of both; bits per dimension with the entropy.
@@ -31,7 +31,7 @@ SPREAD = 0.15
 
 
 class Best(torch.nn.Module):
-    """Says what is best of a noisy sample of the Gaussian.
+    """Returns the best prediction for a noisy sample of the Gaussian.
 
     E(x_0 | x_t) = m + a C (a^2 C + s^2)^-1 (x - a m).
     """
@@ -59,7 +59,7 @@ class Best(torch.nn.Module):
 
 
 class Learner(torch.nn.Module):
-    """Four layers, told waves of the point and of time."""
+    """Four layers on Fourier features of the point and of time."""
 
     def __init__(self, width=96):
         super().__init__()
@@ -72,8 +72,10 @@ class Learner(torch.nn.Module):
         self.layers = torch.nn.Sequential(*layers, torch.nn.Linear(width, 2))
 
     def forward(self, x, time, label=None):
-        at, now = x @ self.of_point, time.to(x)[:, None] * self.of_time
-        return self.layers(torch.cat([x, at.cos(), at.sin(), now.cos(), now.sin()], dim=1))
+        point, phase = x @ self.of_point, time.to(x)[:, None] * self.of_time
+        return self.layers(
+            torch.cat([x, point.cos(), point.sin(), phase.cos(), phase.sin()], dim=1)
+        )
 
 
 def best(objective, n_timesteps=1000, dtype=torch.float64):
@@ -86,8 +88,8 @@ def gaussian(n, seed):
 
 
 def gaussian_log_density(x):
-    apart = np.linalg.solve(ROOT, (x - MEAN).T)  # [3, N]
-    return -(apart**2).sum(0) / 2 - np.linalg.slogdet(2 * np.pi * COVARIANCE)[1] / 2
+    whitened = np.linalg.solve(ROOT, (x - MEAN).T)  # [3, N]
+    return -(whitened**2).sum(0) / 2 - np.linalg.slogdet(2 * np.pi * COVARIANCE)[1] / 2
 
 
 def mixture(n, seed):
@@ -101,26 +103,26 @@ def mixture_log_density(x):
 
 
 def excess(model, x, log_density, **options):
-    """Return by how much the bound exceeds the bits of the density, and its standard error."""
-    found = nll_bits_per_dim(model, x, batch_size=4096, **options)
-    gap = found.per_sample + log_density(x) * BITS / x.shape[1]
+    """Return the excess of the bound over the bits of the density, and its standard error."""
+    likelihood = nll_bits_per_dim(model, x, batch_size=4096, **options)
+    gap = likelihood.per_sample + log_density(x) * BITS / x.shape[1]
     return gap.mean(), gap.std() / len(gap) ** 0.5
 
 
 @functools.cache
 def halves(n_permutations=200):
-    """Return who belongs to which sample, +1 or -1, at first as they came: [2 N, 1 + n]."""
+    """Return signs of the samples, +1 or -1, as given and then permuted: [2 N, 1 + n]."""
     random = np.random.default_rng(0)
     first = np.repeat([1.0, -1.0], N)
     return np.stack([first, *(random.permutation(first) for _ in range(n_permutations))], axis=1)
 
 
 def energy(x, y):
-    """Return the energy distance of samples [N, D], and the largest of random halves of both."""
+    """Return the energy distance of samples [N, D], and the largest of random splits of both."""
     both = torch.as_tensor(np.concatenate([x, y]), dtype=torch.float64)
     signs = torch.from_numpy(halves())
-    found = -(signs * (torch.cdist(both, both) @ signs)).sum(0) / N**2
-    return found[0].item(), found[1:].max().item()
+    distances = -(signs * (torch.cdist(both, both) @ signs)).sum(0) / N**2
+    return distances[0].item(), distances[1:].max().item()
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -142,9 +144,9 @@ def test_the_mean_over_samples_is_the_entropy(objective):
     x = MEAN + np.linalg.solve(root, whitened.T).T @ ROOT.T
     entropy = np.linalg.slogdet(2 * np.pi * np.e * COVARIANCE)[1] / 2 / 3 * BITS
     np.testing.assert_allclose(-gaussian_log_density(x).mean() / 3 * BITS, entropy, rtol=1e-9)
-    found = nll_bits_per_dim(best(objective, dtype=torch.float32), x, batch_size=N)
-    assert abs(found.bits_per_dim - entropy) < 0.07
-    assert found.variance == "fixed_large"
+    likelihood = nll_bits_per_dim(best(objective, dtype=torch.float32), x, batch_size=N)
+    assert abs(likelihood.bits_per_dim - entropy) < 0.07
+    assert likelihood.variance == "fixed_large"
 
 
 @pytest.mark.parametrize("objective", ["v_prediction", "flow"])
@@ -156,8 +158,8 @@ def test_few_timesteps_estimate_all_of_them(objective):
             model, x, batch_size=N, n_timesteps=count, variance="fixed_small", seed=1
         )
         assert few.prior == pytest.approx(all_of_them.prior)
-        apart = few.per_sample - all_of_them.per_sample
-        assert abs(apart.mean()) < 4 * apart.std() / N**0.5
+        difference = few.per_sample - all_of_them.per_sample
+        assert abs(difference.mean()) < 4 * difference.std() / N**0.5
 
 
 @pytest.mark.parametrize(
@@ -167,8 +169,8 @@ def test_few_timesteps_estimate_all_of_them(objective):
 def test_samples_of_a_gaussian(objective, sampler):
     model = best(objective, dtype=torch.float32)
     x = model.sample(N, sampler=sampler, steps=STEPS.get(sampler, 40), seed=2, precision="float32")
-    found, largest = energy(x.numpy(), gaussian(N, 5))
-    assert found < largest
+    distance, largest = energy(x.numpy(), gaussian(N, 5))
+    assert distance < largest
     spreads = np.sqrt(np.diag(COVARIANCE))
     scores = (x.double().numpy() - MEAN) / spreads
     np.testing.assert_allclose(scores.mean(axis=0), 0, atol=4 / N**0.5)
@@ -188,8 +190,8 @@ def test_heun_comes_near_in_few_steps(objective, steps, error):
 
 def test_the_energy_distance_sees_a_spread_that_is_a_tenth_too_small():
     x = gaussian(N, 4)
-    found, largest = energy(MEAN + 0.9 * (x - MEAN), gaussian(N, 5))
-    assert found > largest
+    distance, largest = energy(MEAN + 0.9 * (x - MEAN), gaussian(N, 5))
+    assert distance > largest
 
 
 @pytest.fixture(scope="module")
@@ -218,12 +220,12 @@ def untrained(model):
 def test_samples_of_a_learned_mixture(learned, sampler):
     options = {"sampler": sampler, "steps": 50, "seed": 3, "precision": "float32"}
     x = learned.sample(N, **options).numpy()
-    found, largest = energy(x, mixture(N, 9))
-    assert found < largest
+    distance, largest = energy(x, mixture(N, 9))
+    assert distance < largest
     near = np.linalg.norm(x[:, None] - CENTRES, axis=2).argmin(axis=1)
     np.testing.assert_allclose(np.bincount(near, minlength=8) / N, 1 / 8, atol=0.04)
-    found, largest = energy(untrained(learned).sample(N, **options).numpy(), mixture(N, 9))
-    assert found > 5 * largest
+    distance, largest = energy(untrained(learned).sample(N, **options).numpy(), mixture(N, 9))
+    assert distance > 5 * largest
 
 
 def test_bits_per_dimension_of_a_learned_mixture(learned):
@@ -232,8 +234,8 @@ def test_bits_per_dimension_of_a_learned_mixture(learned):
     logs = mixture_log_density(grid)
     entropy = -(np.exp(logs) * logs).sum() * (side[1] - side[0]) ** 2 / 2 * BITS
     x = mixture(8192, 1)
-    found = nll_bits_per_dim(learned, x, n_timesteps=32, batch_size=4096)
-    assert -4 * found.standard_error < found.bits_per_dim - entropy < 0.15
+    likelihood = nll_bits_per_dim(learned, x, n_timesteps=32, batch_size=4096)
+    assert -4 * likelihood.standard_error < likelihood.bits_per_dim - entropy < 0.15
     above, error = excess(learned, x, mixture_log_density, n_timesteps=32)
     assert -4 * error < above < 0.15
     worse, _ = excess(untrained(learned), x, mixture_log_density, n_timesteps=32)

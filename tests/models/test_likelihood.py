@@ -1,4 +1,4 @@
-"""`nll_bits_per_dim`: the bound of `elbo` for a trained model, on any data that it knows."""
+"""`nll_bits_per_dim`: the bound of `elbo` for a trained model, on all types of data."""
 
 import math
 
@@ -15,7 +15,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (7, 2, 4, 4), dtype=np.uint8)
 
 
 class Simple(torch.nn.Module):
-    """Is not good, but depends on all that it is told."""
+    """An untrained network that depends on all of its inputs."""
 
     def __init__(self, n_classes=0):
         super().__init__()
@@ -27,8 +27,8 @@ class Simple(torch.nn.Module):
     def forward(self, x, time, label=None):
         self.seen.append((x.dtype, time.clone(), label))
         label = torch.tensor(self.n_classes).expand(len(x)) if label is None else label
-        made = self.dropout(self.layer(x)) + self.label(label)[..., None, None]
-        return made + 1e-3 * time[:, None, None, None]
+        output = self.dropout(self.layer(x)) + self.label(label)[..., None, None]
+        return output + 1e-3 * time[:, None, None, None]
 
 
 def model(objective="v_prediction", n_timesteps=20, classes=(), **options):
@@ -57,43 +57,43 @@ def test_all_timesteps_are_the_bound_of_elbo(objective, variance):
     levels, size = one.objective, torch.from_numpy(np.hypot(*one.objective[2:4]))
 
     def vp_model(x, t):
-        told = torch.from_numpy(levels.times)[t].float()
-        seen = (x * size[t][:, None, None, None]).float()
+        times = torch.from_numpy(levels.times)[t].float()
+        scaled = (x * size[t][:, None, None, None]).float()
         a, s = (torch.from_numpy(v)[t] for v in levels[2:4])
-        made = one.network(seen, told)
-        return convert(made, seen, a, s, given=levels.prediction, wanted="sample")
+        output = one.network(scaled, times)
+        return convert(output, scaled, a, s, given=levels.prediction, wanted="sample")
 
     with torch.no_grad():
         bound = elbo.likelihood_bound(
             vp_model, x0, abar_of(levels), seed=spread_seed(3, 7), prediction="sample",
             variance=variance, decoder="gaussian",
         )  # fmt: skip
-    found = nll_bits_per_dim(one, PIXELS, decoder="gaussian", variance=variance, seed=3)
+    likelihood = nll_bits_per_dim(one, PIXELS, decoder="gaussian", variance=variance, seed=3)
     per_bit = 32 * math.log(2)
-    np.testing.assert_allclose(found.per_sample, bound.bits, rtol=1e-5)
-    assert found.bits_per_dim == pytest.approx(found.per_sample.mean())
-    assert found.prior == pytest.approx(bound.prior.mean().item() / per_bit, rel=1e-5)
-    assert found.reconstruction == pytest.approx(
+    np.testing.assert_allclose(likelihood.per_sample, bound.bits, rtol=1e-5)
+    assert likelihood.bits_per_dim == pytest.approx(likelihood.per_sample.mean())
+    assert likelihood.prior == pytest.approx(bound.prior.mean().item() / per_bit, rel=1e-5)
+    assert likelihood.reconstruction == pytest.approx(
         -bound.reconstruction.mean().item() / per_bit, rel=1e-5
     )
-    assert found.consistency == pytest.approx(
+    assert likelihood.consistency == pytest.approx(
         bound.consistency.sum(1).mean().item() / per_bit, rel=1e-5
     )
-    assert found.standard_error == pytest.approx(found.per_sample.std(ddof=1) / 7**0.5)
-    assert found.variance == variance
+    assert likelihood.standard_error == pytest.approx(likelihood.per_sample.std(ddof=1) / 7**0.5)
+    assert likelihood.variance == variance
 
 
 @pytest.mark.parametrize("variance", elbo.VARIANCES)
 def test_terms_are_a_number_and_a_multiple_of_the_squared_error(variance):
     abar = abar_of(model("flow").objective)
-    made = _reverse(abar, variance)
+    reverse = _reverse(abar, variance)
     x0 = torch.zeros(1, 3, dtype=torch.float64)
     rest = 0.0
     for t in range(1, 20):
         at = [elbo.consistency(x0, x0, x0 + e, t, abar, variance=variance).item() for e in (0, 0.5)]
-        assert at[1] - at[0] == pytest.approx(made.factors[t - 1] * 0.75)
+        assert at[1] - at[0] == pytest.approx(reverse.factors[t - 1] * 0.75)
         rest += at[0]
-    assert 3 * made.rest == pytest.approx(rest, abs=1e-12)
+    assert 3 * reverse.rest == pytest.approx(rest, abs=1e-12)
 
 
 @pytest.mark.parametrize("count", [1, 3, 19])
@@ -112,23 +112,23 @@ def test_drawn_timesteps_and_their_weights_have_the_right_mean(count):
 def test_an_image_does_not_depend_on_its_batch(n_timesteps):
     wanted = nll_bits_per_dim(model(), PIXELS, n_timesteps=n_timesteps, variance="fixed_small")
     for size, n in ((3, 7), (1, 2), (7, 5)):
-        found = nll_bits_per_dim(
+        actual = nll_bits_per_dim(
             model(), PIXELS[:n], n_timesteps=n_timesteps, batch_size=size, variance="fixed_small"
         )
-        np.testing.assert_allclose(found.per_sample, wanted.per_sample[:n], rtol=1e-5)
+        np.testing.assert_allclose(actual.per_sample, wanted.per_sample[:n], rtol=1e-5)
     other = nll_bits_per_dim(model(), PIXELS, n_timesteps=n_timesteps, seed=1)
     assert not np.allclose(other.per_sample, wanted.per_sample, rtol=1e-5)
 
 
 @pytest.mark.parametrize("n_timesteps", [None, 4])
 def test_the_better_variance_is_taken(n_timesteps):
-    found = nll_bits_per_dim(model(), PIXELS, n_timesteps=n_timesteps)
+    best = nll_bits_per_dim(model(), PIXELS, n_timesteps=n_timesteps)
     each = [
         nll_bits_per_dim(model(), PIXELS, n_timesteps=n_timesteps, variance=variance)
         for variance in elbo.VARIANCES
     ]
-    assert found.bits_per_dim == min(one.bits_per_dim for one in each)
-    assert found.variance == min(each, key=lambda one: one.bits_per_dim).variance
+    assert best.bits_per_dim == min(one.bits_per_dim for one in each)
+    assert best.variance == min(each, key=lambda one: one.bits_per_dim).variance
 
 
 def test_kinds_of_data():
@@ -139,21 +139,21 @@ def test_kinds_of_data():
     for data in (torch.from_numpy(PIXELS), frozen, PIXELS[:, ::1]):
         assert nll_bits_per_dim(model(), data).bits_per_dim == wanted.bits_per_dim
     for data in (floats, floats.astype(np.float64), torch.from_numpy(floats).double()):
-        found = nll_bits_per_dim(model(), data, decoder="discretized")
-        assert found.bits_per_dim == pytest.approx(wanted.bits_per_dim, rel=1e-5)
-    found = nll_bits_per_dim(model(), floats)
+        actual = nll_bits_per_dim(model(), data, decoder="discretized")
+        assert actual.bits_per_dim == pytest.approx(wanted.bits_per_dim, rel=1e-5)
+    actual = nll_bits_per_dim(model(), floats)
     wanted = nll_bits_per_dim(model(), PIXELS, decoder="gaussian")
-    np.testing.assert_array_equal(found.per_sample, wanted.per_sample)
+    np.testing.assert_array_equal(actual.per_sample, wanted.per_sample)
     assert math.isnan(nll_bits_per_dim(model(), PIXELS[:1]).standard_error)
 
 
-def test_the_network_is_left_as_it_was_and_runs_plainly():
+def test_the_network_keeps_its_mode_and_runs_without_autocast():
     one = model(classes=("a", "b"))
     one.network.train()
     one.network.layer.eval()
     calls = []
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = nll_bits_per_dim(
+        first = nll_bits_per_dim(
             one, PIXELS, labels=np.arange(7) % 2, n_timesteps=2, batch_size=4,
             progress=lambda done, total: calls.append((done, total)),
         )  # fmt: skip
@@ -165,7 +165,7 @@ def test_the_network_is_left_as_it_was_and_runs_plainly():
     again = nll_bits_per_dim(
         model(classes=("a", "b")), PIXELS, labels=torch.arange(7) % 2, n_timesteps=2
     )
-    np.testing.assert_allclose(found.per_sample, again.per_sample, rtol=1e-5)
+    np.testing.assert_allclose(first.per_sample, again.per_sample, rtol=1e-5)
     anyone = nll_bits_per_dim(model(classes=("a", "b")), PIXELS, n_timesteps=2)
     assert abs(anyone.per_sample - again.per_sample).min() > 1e-4
 
@@ -188,15 +188,15 @@ def test_pixels_of_independent_normal_values(objective):
 
     class Best(torch.nn.Module):
         def forward(self, x, time, label=None):
-            place = np.abs(levels.times - time.numpy()[:, None]).argmin(axis=1)  # [B]
-            a, s = (torch.from_numpy(v[place]) for v in levels[2:4])
+            level = np.abs(levels.times - time.numpy()[:, None]).argmin(axis=1)  # [B]
+            a, s = (torch.from_numpy(v[level]) for v in levels[2:4])
             gain = (a * spread**2 / (a**2 * spread**2 + s**2)).float()
             return convert(gain[:, None] * x, x, a, s, given="sample", wanted=levels.prediction)
 
-    found = nll_bits_per_dim(Diffusion(Best(), config), pixels, n_timesteps=40, batch_size=400)
+    likelihood = nll_bits_per_dim(Diffusion(Best(), config), pixels, n_timesteps=40, batch_size=400)
     entropy = math.log2(spread * math.sqrt(2 * math.pi * math.e) / elbo.PIXEL)
-    assert -4 * found.standard_error < found.bits_per_dim - entropy < 0.08
-    assert found.standard_error < 0.02
+    assert -4 * likelihood.standard_error < likelihood.bits_per_dim - entropy < 0.08
+    assert likelihood.standard_error < 0.02
 
 
 def broken(one, value):
@@ -257,7 +257,7 @@ def test_bad_input(call, error, message):
         call()
 
 
-def test_noise_says_nothing_of_an_image_without_signal():
+def test_predicted_noise_is_refused_without_signal():
     one = model("epsilon")
     signal = np.append(one.objective.signal[:-1], 0.0)
     one.objective = one.objective._replace(signal=signal, sigma=np.sqrt(1 - signal**2))

@@ -28,7 +28,7 @@ SMALL = {"shape": (1, 8, 8), "size": "tiny", "patch": 2}
 
 
 def untrained(**changed):
-    """Return a model whose last layer is not zero, as it would be untrained."""
+    """Return a model whose last layer is not zero, unlike that of an untrained model."""
     model = Diffusion.build(Config(**{**SMALL, **changed}), seed=1)
     random = torch.Generator().manual_seed(2)
     with torch.no_grad():
@@ -45,8 +45,8 @@ def model():
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_sampler_samples_every_objective(sampler, objective):
-    made = untrained(objective=objective).sample(2, sampler=sampler, steps=4)
-    assert made.isfinite().all()
+    samples = untrained(objective=objective).sample(2, sampler=sampler, steps=4)
+    assert samples.isfinite().all()
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -61,16 +61,16 @@ def test_samples_are_those_of_the_loop_underneath(network):
     seeds = spread_seed(3, 4)
     label = torch.tensor([2, 0, 1, 1])
 
-    def told(x, t):
+    def conditional(x, t):
         return model.network(x, t, label)
 
-    def untold(x, t):
+    def unconditional(x, t):
         return model.network(x, t, None)
 
     model.network.eval()
     x = initial_noise(table, (4, 1, 8, 8), seed=seeds)
-    wanted = sample(told, table, x, seed=seeds, guidance=2.0, uncond=untold)
-    found = model.sample(
+    wanted = sample(conditional, table, x, seed=seeds, guidance=2.0, uncond=unconditional)
+    samples = model.sample(
         sampler="dpm++2m_sde",
         steps=5,
         label=["hen", 0, "dog", 1],
@@ -78,7 +78,7 @@ def test_samples_are_those_of_the_loop_underneath(network):
         seed=3,
         precision="float32",
     )
-    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(samples, wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_samples_do_not_depend_on_their_batch(model):
@@ -107,7 +107,7 @@ def test_guidance_of_one_is_none(model):
     torch.testing.assert_close(guided, plain, rtol=1e-3, atol=1e-3)
 
 
-def test_labels_of_one_call_do_not_reach_the_next(model):
+def test_labels_of_one_call_do_not_affect_the_next(model):
     first = model.sample(2, label=0, steps=3, precision="float32")
     model.sample(2, label=1, steps=3, precision="float32")
     assert torch.equal(model.sample(2, label=0, steps=3, precision="float32"), first)
@@ -124,10 +124,10 @@ def test_samples_of_pictures_lie_between_the_bounds(model):
 
 
 def test_progress_counts_the_rows_of_all_batches(model):
-    told = []
-    model.sample(5, steps=4, batch_size=2, progress=lambda *shown: told.append(shown))
-    assert [shown[:2] for shown in told] == [(i + 1, 12) for i in range(12)]
-    assert told[-1][2] == 0
+    reports = []
+    model.sample(5, steps=4, batch_size=2, progress=lambda *report: reports.append(report))
+    assert [report[:2] for report in reports] == [(i + 1, 12) for i in range(12)]
+    assert reports[-1][2] == 0
 
 
 def test_a_line_of_progress_on_stderr(model, capsys):
@@ -142,7 +142,7 @@ def test_the_callback_sees_each_row(model):
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_sampling_leaves_the_network_as_it_was(training):
+def test_sampling_does_not_change_the_network(training):
     model = untrained()
     model.network.train(training)
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
@@ -157,7 +157,7 @@ def test_sampling_leaves_the_network_as_it_was(training):
     assert model.network.training is training
 
 
-def test_another_network_takes_the_place_of_one(model):
+def test_a_replaced_network_is_used(model):
     other = Diffusion(model.network, model.config)
     other.sample(2, label=[0, 1], steps=2)
     other.network = untrained(classes=CLASSES, objective="flow").network
@@ -169,7 +169,7 @@ def test_another_network_takes_the_place_of_one(model):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("arguments", "said"),
     [
         ({"n": 0}, "n=0 must be at least 1"),
         ({"n": 2, "sampler": "ddmp"}, "sampler='ddmp' is unknown"),
@@ -188,9 +188,9 @@ def test_another_network_takes_the_place_of_one(model):
         ({"n": 2, "precision": "float8"}, "precision='float8' is unknown"),
     ],
 )
-def test_refusals(model, given, said):
+def test_refusals(model, arguments, said):
     with pytest.raises(ValueError, match=said.replace("(", r"\(")):
-        model.sample(**given)
+        model.sample(**arguments)
 
 
 def test_labels_are_refused_without_classes():
@@ -223,10 +223,10 @@ def test_settings_that_cannot_be_built(changed, said):
 def test_a_saved_model_samples_the_same(network, tmp_path):
     model = untrained(network=network, classes=CLASSES, objective="flow", clip=None)
     model.save(tmp_path / "new" / "folder")
-    found = diffusion.load(tmp_path / "new" / "folder")
-    assert found.config == model.config
+    loaded = diffusion.load(tmp_path / "new" / "folder")
+    assert loaded.config == model.config
     wanted = model.sample(3, label=[0, 1, 2], steps=3)
-    assert torch.equal(found.sample(3, label=[0, 1, 2], steps=3), wanted)
+    assert torch.equal(loaded.sample(3, label=[0, 1, 2], steps=3), wanted)
 
 
 def test_the_settings_can_be_read_as_json(model, tmp_path):
@@ -247,8 +247,8 @@ def test_a_model_of_ones_own_network(tmp_path):
     config = Config(shape=(3,), network=CUSTOM, clip=None)
     model = Diffusion(Linear(), config)
     model.save(tmp_path)
-    found = diffusion.load(tmp_path, network=Linear())
-    assert torch.equal(found.sample(5), model.sample(5))
+    loaded = diffusion.load(tmp_path, network=Linear())
+    assert torch.equal(loaded.sample(5), model.sample(5))
     with pytest.raises(ValueError, match="one of your own; pass the network itself"):
         diffusion.load(tmp_path)
 
@@ -262,7 +262,7 @@ class Tied(torch.nn.Module):
         self.two.weight = self.one.weight
 
     def forward(self, x, time, label):
-        """Return what it says of the noise."""
+        """Return the prediction."""
         return self.two(self.one(x).tanh())
 
 
@@ -274,8 +274,8 @@ def test_weights_may_be_tied(tmp_path):
     trained = diffusion.train(
         data, tmp_path, config=config, options=options, network=Tied(), device="cpu"
     )
-    found = diffusion.load(tmp_path, network=Tied())
-    assert torch.equal(found.sample(5), trained.sample(5))
+    loaded = diffusion.load(tmp_path, network=Tied())
+    assert torch.equal(loaded.sample(5), trained.sample(5))
     again = diffusion.train(
         data, tmp_path, config=config, options=options, network=Tied(), device="cpu"
     )
@@ -283,7 +283,7 @@ def test_weights_may_be_tied(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "place", "files"),
+    ("line", "subfolder", "files"),
     [
         ("0::/inner", "inner", ("memory.max", "memory.current", "inactive_file")),
         ("0::/not/here", ".", ("memory.max", "memory.current", "inactive_file")),
@@ -294,8 +294,8 @@ def test_weights_may_be_tied(tmp_path):
         ),
     ],
 )
-def test_limits_of_containers_are_kept(tmp_path, line, place, files):
-    own, folder = tmp_path / "own", tmp_path / "groups" / place
+def test_limits_of_containers_are_read(tmp_path, line, subfolder, files):
+    own, folder = tmp_path / "own", tmp_path / "groups" / subfolder
     assert list(_memory.left_in_groups(tmp_path / "groups", own)) == []
     own.write_text(f"1:pids:/\n{line}\n")
     folder.mkdir(parents=True)
@@ -308,16 +308,16 @@ def test_limits_of_containers_are_kept(tmp_path, line, place, files):
     assert list(_memory.left_in_groups(tmp_path / "groups", own)) == []
 
 
-def test_nothing_there_is_the_systems_error(tmp_path):
+def test_a_missing_folder_is_the_systems_error(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"model\.safetensors"):
         diffusion.load(tmp_path)
 
 
-@pytest.mark.parametrize("kept", [0, 10, 2000])
-def test_a_truncated_file_is_refused(model, tmp_path, kept):
+@pytest.mark.parametrize("size", [0, 10, 2000])
+def test_a_truncated_file_is_refused(model, tmp_path, size):
     model.save(tmp_path)
     path = tmp_path / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:kept])
+    path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(ValueError, match="no complete"):
         diffusion.load(tmp_path)
 
@@ -352,7 +352,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
         diffusion.load(tmp_path)
 
 
-def test_a_full_disk_leaves_the_model_that_was_there(model, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_previous_model(model, tmp_path, monkeypatch):
     model.save(tmp_path)
     before = (tmp_path / "model.safetensors").read_bytes()
 
@@ -376,9 +376,9 @@ def test_a_model_can_be_moved(model, tmp_path):
 def test_flipped_bits_are_refused(model, tmp_path, name):
     model.save(tmp_path)
     content = (tmp_path / name).read_bytes()
-    for place in np.linspace(0, len(content) - 1, 60).astype(int):
+    for position in np.linspace(0, len(content) - 1, 60).astype(int):
         changed = bytearray(content)
-        changed[place] ^= 1 << int(place % 8)
+        changed[position] ^= 1 << int(position % 8)
         (tmp_path / name).write_bytes(changed)
         with pytest.raises(ValueError, match=rf"cannot load .*{re.escape(name)}"):
             diffusion.load(tmp_path)

@@ -1,4 +1,4 @@
-"""Networks against their formulas in float64, and what every network of diffusion must do."""
+"""Networks against their formulas in float64, and properties of every network."""
 
 import math
 
@@ -33,7 +33,7 @@ def draw(*shape, seed=0, dtype=torch.float64):
 
 
 def build(name, *, n_classes=3, patch=2, moved=True, **options):
-    """Return a tiny network; `moved` from where its output is zero."""
+    """Return a tiny network; with `moved` its weights are perturbed, so its output is not zero."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         network = NETWORKS[name](1, "tiny", patch, n_classes, **options)
@@ -59,16 +59,16 @@ def softmax_attention(q, k, v):
     return np.einsum("bhij,bhjd->bhid", shares / shares.sum(-1, keepdims=True), v)
 
 
-@pytest.mark.parametrize("places", [1, 7, 49, 600])
+@pytest.mark.parametrize("tokens", [1, 7, 49, 600])
 @pytest.mark.parametrize(
     ("dtype", "error"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 0.03)]
 )
-def test_attention_is_a_softmax_over_places(places, dtype, error):
-    q, k, v = (draw(2, 3, places, 5, seed=i).to(dtype) for i in range(3))
-    made = attend(q, k, v)
-    assert made.dtype == dtype
+def test_attention_is_a_softmax_over_tokens(tokens, dtype, error):
+    q, k, v = (draw(2, 3, tokens, 5, seed=i).to(dtype) for i in range(3))
+    output = attend(q, k, v)
+    assert output.dtype == dtype
     wanted = softmax_attention(*(part.double().numpy() for part in (q, k, v)))
-    np.testing.assert_allclose(made.double(), wanted, atol=error)
+    np.testing.assert_allclose(output.double(), wanted, atol=error)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -86,15 +86,15 @@ def test_the_unet_has_forward_gradients_and_those_of_functions():
     torch.testing.assert_close(tangent, truth, rtol=0, atol=1e-7)
     leaf = x.clone().requires_grad_()
     run(leaf).square().sum().backward()
-    found = torch.func.grad(lambda x: run(x).square().sum())(x)
-    torch.testing.assert_close(found, leaf.grad, rtol=0, atol=1e-12)
+    gradient = torch.func.grad(lambda x: run(x).square().sum())(x)
+    torch.testing.assert_close(gradient, leaf.grad, rtol=0, atol=1e-12)
 
 
 def group_norm(x, layer):
     """Return the norm of images [B, C, H, W] from its definition."""
-    apart = x.reshape(len(x), layer.num_groups, -1)
-    mean, var = apart.mean(2, keepdims=True), apart.var(2, keepdims=True)
-    normal = ((apart - mean) / np.sqrt(var + 1e-5)).reshape(x.shape)
+    grouped = x.reshape(len(x), layer.num_groups, -1)
+    mean, var = grouped.mean(2, keepdims=True), grouped.var(2, keepdims=True)
+    normal = ((grouped - mean) / np.sqrt(var + 1e-5)).reshape(x.shape)
     weight, bias = (part.detach().numpy()[:, None, None] for part in (layer.weight, layer.bias))
     return normal * weight + bias
 
@@ -104,8 +104,8 @@ def silu(x):
 
 
 def convolved(x, layer):
-    made = F.conv2d(torch.from_numpy(x), layer.weight, layer.bias, padding="same")
-    return made.detach().numpy()
+    output = F.conv2d(torch.from_numpy(x), layer.weight, layer.bias, padding="same")
+    return output.detach().numpy()
 
 
 @pytest.mark.parametrize("outputs", [16, 24])
@@ -114,15 +114,15 @@ def test_a_block_scales_and_shifts_its_second_norm(outputs, layout):
     block = unet.Block(16, outputs, 5, 0.0).double()
     for i, parameter in enumerate(block.parameters()):
         parameter.data.copy_(draw(*parameter.shape, seed=i))
-    x, told = 3 + draw(2, 16, 3, 5), draw(2, 5, seed=1)
-    made = block(x.contiguous(memory_format=layout), told).detach()
-    given = told.numpy() @ block.condition.weight.detach().numpy().T
-    given = given + block.condition.bias.detach().numpy()
-    scale, shift = given[:, :outputs, None, None], given[:, outputs:, None, None]
+    x, condition = 3 + draw(2, 16, 3, 5), draw(2, 5, seed=1)
+    output = block(x.contiguous(memory_format=layout), condition).detach()
+    modulation = condition.numpy() @ block.condition.weight.detach().numpy().T
+    modulation = modulation + block.condition.bias.detach().numpy()
+    scale, shift = modulation[:, :outputs, None, None], modulation[:, outputs:, None, None]
     h = convolved(silu(group_norm(x.numpy(), block.norm1)), block.conv1)
     h = convolved(silu((1 + scale) * group_norm(h, block.norm2) + shift), block.conv2)
     skipped = x.numpy() if outputs == 16 else convolved(x.numpy(), block.skip)
-    np.testing.assert_allclose(made, skipped + h, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(output, skipped + h, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(("channels", "groups"), [(32, 4), (96, 12), (320, 32), (384, 32)])
@@ -130,26 +130,26 @@ def test_norms_have_at_most_32_groups_of_at_least_8(channels, groups):
     assert unet.norm(channels).num_groups == groups
 
 
-def test_waves_are_cosines_and_sines():
-    made = timestep_embedding(torch.tensor([0.0, 2.5], dtype=torch.float64), 6)
+def test_timestep_embeddings_are_cosines_and_sines():
+    embedding = timestep_embedding(torch.tensor([0.0, 2.5], dtype=torch.float64), 6)
     rates = 10_000.0 ** (-np.arange(3) / 3)
     wanted = [[*np.cos(t * rates), *np.sin(t * rates)] for t in (0, 2.5)]
-    np.testing.assert_allclose(made, wanted, atol=1e-14)
+    np.testing.assert_allclose(embedding, wanted, atol=1e-14)
 
 
 def test_condition_is_the_sum_of_time_and_class():
     condition = Condition(8, 5, 2).double()
     times, label = torch.tensor([1.0, 7.0], dtype=torch.float64), torch.tensor([1, 2])
     first, _, second = condition.time
-    told = second(F.silu(first(timestep_embedding(times, 8)))) + condition.label.weight[label]
-    torch.testing.assert_close(condition(times, label, 2), told * torch.sigmoid(told))
+    embedding = second(F.silu(first(timestep_embedding(times, 8)))) + condition.label.weight[label]
+    torch.testing.assert_close(condition(times, label, 2), embedding * torch.sigmoid(embedding))
 
 
 @pytest.mark.parametrize(("network", "size"), PARAMETERS)
 def test_sizes_have_their_parameters(network, size):
     with torch.device("meta"):
-        made = NETWORKS[network](3, size)
-    assert sum(p.numel() for p in made.parameters()) == PARAMETERS[network, size]
+        built = NETWORKS[network](3, size)
+    assert sum(p.numel() for p in built.parameters()) == PARAMETERS[network, size]
 
 
 @pytest.mark.parametrize(("network", "sizes"), [("unet", unet.SIZES), ("dit", dit.SIZES)])
@@ -159,14 +159,14 @@ def test_every_size_is_counted(network, sizes):
 
 def test_classes_cost_an_embedding_each_and_one_for_any(name):
     with_classes, without = build(name, n_classes=3), build(name, n_classes=0)
-    counts = [sum(p.numel() for p in made.parameters()) for made in (with_classes, without)]
+    counts = [sum(p.numel() for p in network.parameters()) for network in (with_classes, without)]
     assert counts[0] - counts[1] == 4 * with_classes.condition.label.weight.shape[1]
 
 
 def test_output_is_zero_at_the_start(name):
-    made = build(name, moved=False)(*batch())
-    assert made.shape == (4, 1, 8, 8)
-    assert torch.count_nonzero(made) == 0
+    output = build(name, moved=False)(*batch())
+    assert output.shape == (4, 1, 8, 8)
+    assert torch.count_nonzero(output) == 0
 
 
 @pytest.mark.parametrize("patch", [1, 2, 4])
@@ -174,16 +174,16 @@ def test_every_parameter_learns(name, patch):
     network = build(name, moved=False, patch=patch, n_classes=4)
     optimizer = torch.optim.SGD(network.parameters(), 0.1)
     x, times, label = batch()
-    reached = dict.fromkeys(dict(network.named_parameters()), False)
-    for _ in range(4):  # what begins at zero hides what stands before it
+    learns = dict.fromkeys(dict(network.named_parameters()), False)
+    for _ in range(4):  # layers that start at zero block gradients of earlier ones
         ((network(x, times, label) - x) ** 2).mean().backward()
         for key, parameter in network.named_parameters():
-            reached[key] |= bool(parameter.grad.any())
+            learns[key] |= bool(parameter.grad.any())
         optimizer.step()
         optimizer.zero_grad()
     ((network(x, times) - x) ** 2).mean().backward()
     assert network.condition.label.weight.grad[4].any()
-    assert all(reached.values()), [key for key, learned in reached.items() if not learned]
+    assert all(learns.values()), [key for key, learned in learns.items() if not learned]
 
 
 def test_no_label_is_label_n_classes(name):
@@ -193,19 +193,21 @@ def test_no_label_is_label_n_classes(name):
     torch.testing.assert_close(network(x, times), network(x, times, torch.tensor(3)))
 
 
-def test_one_time_stands_for_all(name):
+def test_one_time_applies_to_all_images(name):
     network = build(name)
     x, _, label = batch()
     each = network(x, torch.full((4,), 12.5), label)
     torch.testing.assert_close(network(x, torch.tensor(12.5), label), each)
 
 
-@pytest.mark.parametrize("told", ["time", "label"])
-def test_what_is_told_matters(name, told):
+@pytest.mark.parametrize("which", ["time", "label"])
+def test_time_and_label_matter(name, which):
     network = build(name)
     x, times, label = batch(2)
     one = network(x, times, label)
-    other = network(x, times.flip(0), label) if told == "time" else network(x, times, label.flip(0))
+    other = (
+        network(x, times.flip(0), label) if which == "time" else network(x, times, label.flip(0))
+    )
     assert (one - other).abs().amax((1, 2, 3)).min() > 1e-4
 
 
@@ -224,12 +226,12 @@ def test_no_images_are_no_images(name):
     assert build(name)(x, times, labels).shape == x.shape
 
 
-def test_a_transformer_without_places_permutes_with_its_patches(monkeypatch):
+def test_a_transformer_without_position_embeddings_permutes_with_its_patches(monkeypatch):
     network = build("dit").double()
     x, times, label = batch(2, dtype=torch.float64)
     moved = x.roll((2, 4), (2, 3))
-    apart = network(moved, times, label) - network(x, times, label).roll((2, 4), (2, 3))
-    assert apart.abs().max() > 1e-3
+    difference = network(moved, times, label) - network(x, times, label).roll((2, 4), (2, 3))
+    assert difference.abs().max() > 1e-3
     monkeypatch.setattr(
         dit, "sincos_pos_embed", lambda h, w, channels, device: torch.zeros(h * w, channels)
     )
@@ -238,15 +240,15 @@ def test_a_transformer_without_places_permutes_with_its_patches(monkeypatch):
     )
 
 
-def test_places_are_told_apart():
-    made = dit.sincos_pos_embed(5, 7, 16, "cpu")
-    assert made.shape == (35, 16)
-    wanted = torch.cat([timestep_embedding(torch.tensor(place), 8) for place in (2, 3)])
-    np.testing.assert_allclose(made[7 * 2 + 3], wanted)
-    assert torch.cdist(made, made).fill_diagonal_(1).min() > 0.1
+def test_position_embeddings_are_distinct():
+    embeddings = dit.sincos_pos_embed(5, 7, 16, "cpu")
+    assert embeddings.shape == (35, 16)
+    wanted = torch.cat([timestep_embedding(torch.tensor(index), 8) for index in (2, 3)])
+    np.testing.assert_allclose(embeddings[7 * 2 + 3], wanted)
+    assert torch.cdist(embeddings, embeddings).fill_diagonal_(1).min() > 0.1
 
 
-def test_every_place_of_a_u_net_sees_every_other():
+def test_every_pixel_of_a_u_net_depends_on_every_other():
     network = build("unet", n_classes=0).double()
     x = draw(1, 1, 16, 16).requires_grad_()
     network(x, torch.tensor(5.0))[0, 0, 0, 0].backward()
@@ -268,18 +270,20 @@ def test_bfloat16_and_float32_are_near_float64(name):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
-def test_a_gpu_says_the_same(name):
-    network, given = build(name).double(), batch(side=16, dtype=torch.float64)
-    wanted = network(*given)
-    made = network.cuda()(*(value.cuda() for value in given))
-    torch.testing.assert_close(made.cpu(), wanted)
+def test_a_gpu_returns_the_same(name):
+    network, arguments = build(name).double(), batch(side=16, dtype=torch.float64)
+    wanted = network(*arguments)
+    output = network.cuda()(*(value.cuda() for value in arguments))
+    torch.testing.assert_close(output.cpu(), wanted)
     with torch.autocast("cuda", torch.bfloat16):
-        half = network.float()(*(value.float().cuda() for value in given[:2]), given[2].cuda())
+        half = network.float()(
+            *(value.float().cuda() for value in arguments[:2]), arguments[2].cuda()
+        )
     torch.testing.assert_close(half.cpu().double(), wanted, rtol=0, atol=0.15 * wanted.std().item())
 
 
 def test_a_step_is_the_same_twice(name):
-    made = []
+    steps = []
     for _ in range(2):
         network = build(name, dropout=0.2).to(memory_format=torch.channels_last)
         torch.manual_seed(3)
@@ -287,18 +291,18 @@ def test_a_step_is_the_same_twice(name):
         with torch.autocast("cpu", torch.bfloat16):
             output = network(x, times, label)
         output.square().mean().backward()
-        made.append([output, *(p.grad for p in network.parameters())])
-    for one, other in zip(*made, strict=True):
+        steps.append([output, *(p.grad for p in network.parameters())])
+    for one, other in zip(*steps, strict=True):
         assert torch.equal(one, other)
 
 
 def test_dropout_acts_in_training_alone(name):
     network = build(name, dropout=0.5)
-    given = batch()
+    arguments = batch()
     torch.manual_seed(0)
-    assert not torch.equal(network(*given), network(*given))
+    assert not torch.equal(network(*arguments), network(*arguments))
     network.eval()
-    torch.testing.assert_close(network(*given), build(name)(*given))
+    torch.testing.assert_close(network(*arguments), build(name)(*arguments))
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -320,9 +324,9 @@ def test_it_is_one_graph(name, half):
 def test_any_fitting_image_comes_back_in_its_shape(name, patch, high, wide, n):
     network = build(name, patch=patch)
     x = draw(n, 1, high * network.multiple, wide * network.multiple, dtype=torch.float32)
-    made = network(x, torch.tensor(1.0), torch.zeros(n, dtype=torch.int64))
-    assert made.shape == x.shape
-    assert made.isfinite().all()
+    output = network(x, torch.tensor(1.0), torch.zeros(n, dtype=torch.int64))
+    assert output.shape == x.shape
+    assert output.isfinite().all()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Losses against their formulas in float64 with the same noise, and what they are least for."""
+"""Losses against their formulas in float64 with the same noise, and their minimisers."""
 
 import numpy as np
 import pytest
@@ -36,8 +36,8 @@ def draw(*shape, seed=0, dtype=torch.float64):
 
 def network(x, time, label):
     each = (-1, *[1] * (x.ndim - 1))
-    made = 0.3 * x + 0.01 * time.view(each)
-    return made if label is None else made + 0.1 * label.view(each)
+    output = 0.3 * x + 0.01 * time.view(each)
+    return output if label is None else output + 0.1 * label.view(each)
 
 
 def along(values, like):
@@ -64,8 +64,8 @@ def formula(name, images, levels, seed, model=network, label=None):
         "min_snr": (v, np.minimum(SNR[t], 5) / (SNR[t] + 1)),
         "flow": (eps - images, 1),
     }[name]
-    apart = (model(x_t, times, label) - target).square().flatten(1).mean(1)
-    return apart * torch.as_tensor(weight)
+    error = (model(x_t, times, label) - target).square().flatten(1).mean(1)
+    return error * torch.as_tensor(weight)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -74,19 +74,19 @@ def formula(name, images, levels, seed, model=network, label=None):
 def test_loss_is_its_formula(name, shape, dtype, error):
     images, levels = draw(*shape).to(dtype), torch.tensor([0, 7, 19, 3, 12])[: shape[0]]
     label = torch.arange(shape[0])
-    made = loss(network, images, label, build(name, SCHEDULE), levels=levels, seed=11)
-    assert made.dtype == dtype
-    assert made.shape == ()
+    actual = loss(network, images, label, build(name, SCHEDULE), levels=levels, seed=11)
+    assert actual.dtype == dtype
+    assert actual.shape == ()
     wanted = formula(name, images, levels, 11, label=label).mean()
-    np.testing.assert_allclose(made, wanted, rtol=error)
+    np.testing.assert_allclose(actual, wanted, rtol=error)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_loss_of_half_precision_is_summed_in_float32(name):
     images, levels = draw(4, 1, 5, 5).bfloat16(), torch.tensor([0, 7, 19, 3])
-    made = loss(network, images, None, build(name, SCHEDULE), levels=levels, seed=3)
-    assert made.dtype == torch.float32
-    np.testing.assert_allclose(made, formula(name, images, levels, 3).mean(), rtol=0.05)
+    actual = loss(network, images, None, build(name, SCHEDULE), levels=levels, seed=3)
+    assert actual.dtype == torch.float32
+    np.testing.assert_allclose(actual, formula(name, images, levels, 3).mean(), rtol=0.05)
 
 
 def test_weights_of_the_image_are_those_of_the_bound():
@@ -100,23 +100,23 @@ def test_weights_of_the_image_are_those_of_the_bound():
         model, images, SCHEDULE, seed=5, prediction="sample", decoder="gaussian"
     )
     signal, sigma = ROOTS
-    found = []
+    terms = []
     for t in range(levels):
         eps = randn(tuple(images.shape), seed=5, stream=t, dtype=torch.float64)
-        apart = model(signal[t] * images + sigma[t] * eps, torch.tensor(t)) - images
-        found.append(objective.weights[t] * apart.square().flatten(1).mean(1))
-    found = torch.stack(found, 1) * size  # [B, T]
-    scale = float(bound.consistency[0, 0] / found[0, 1])
-    torch.testing.assert_close(scale * found[:, 1:], bound.consistency)
+        residual = model(signal[t] * images + sigma[t] * eps, torch.tensor(t)) - images
+        terms.append(objective.weights[t] * residual.square().flatten(1).mean(1))
+    terms = torch.stack(terms, 1) * size  # [B, T]
+    scale = float(bound.consistency[0, 0] / terms[0, 1])
+    torch.testing.assert_close(scale * terms[:, 1:], bound.consistency)
     constant = size * np.log(2 * np.pi * (1 - SCHEDULE[0])) / 2
-    torch.testing.assert_close(scale * found[:, 0] + constant, -bound.reconstruction)
+    torch.testing.assert_close(scale * terms[:, 0] + constant, -bound.reconstruction)
     # scaled to a mean of 1, as the docstring says
     np.testing.assert_allclose(objective.weights.mean(), 1)
 
 
-GIVEN = {"x0": "sample", "epsilon": "epsilon", "v_prediction": "v_prediction"}
+PREDICTIONS = {"x0": "sample", "epsilon": "epsilon", "v_prediction": "v_prediction"}
 REWEIGHTED = {
-    # what the squared error of v is, in units of the others'
+    # squared error of v / squared error of the prediction
     "x0": 1 + SNR,
     "epsilon": (1 + SNR) / SNR,
 }
@@ -132,7 +132,7 @@ def test_losses_are_one_regression_reweighted(name):
         t = time.long()
         a, s = (along(torch.from_numpy(root[t]), x) for root in (signal, sigma))
         output = network(x, time, label)
-        return convert(output, x, a, s, given=GIVEN[name], wanted="v_prediction")
+        return convert(output, x, a, s, given=PREDICTIONS[name], wanted="v_prediction")
 
     for level in levels:
         t = level.expand(4)
@@ -152,7 +152,7 @@ def test_min_snr_weighs_the_error_of_the_image_by_at_most_gamma():
 
 
 class Affine(torch.nn.Module):
-    """The best prediction for normal data, told by level; slope and offset take gradients."""
+    """The best prediction for normal data at each level; slope and offset have gradients."""
 
     def __init__(self, objective, mean, std):
         super().__init__()
@@ -183,8 +183,8 @@ def test_no_loss_moves_the_best_denoiser(name):
     for seed in range(10):
         images = 0.7 + 0.5 * draw(n, 1, seed=seed)
         levels = draw_levels(objective, n, torch.Generator().manual_seed(seed))
-        made = loss(model, images, None, objective, levels=levels, seed=seed)
-        sums.append(torch.stack(torch.autograd.grad(made, [model.slope, model.offset])))
+        value = loss(model, images, None, objective, levels=levels, seed=seed)
+        sums.append(torch.stack(torch.autograd.grad(value, [model.slope, model.offset])))
     means, errors = torch.stack(sums).mean(0), torch.stack(sums).std(0) / 10**0.5
     assert (means.abs() / errors).median() < 1.5
     assert (means.abs() < 6 * errors).all()
@@ -221,45 +221,47 @@ def test_slices_of_a_batch_average_to_its_loss(name):
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 70), st.integers(1, 50), st.integers(0, 2**31))
 def test_levels_are_spread_over_the_batch(n, n_levels, seed):
-    made = draw_levels(flow(n_levels), n, torch.Generator().manual_seed(seed))
-    assert made.shape == (n,)
-    assert made.dtype == torch.int64
-    counts = np.bincount(made.numpy(), minlength=n_levels)
+    levels = draw_levels(flow(n_levels), n, torch.Generator().manual_seed(seed))
+    assert levels.shape == (n,)
+    assert levels.dtype == torch.int64
+    counts = np.bincount(levels.numpy(), minlength=n_levels)
     assert len(counts) == n_levels
     assert counts.max() - counts.min() <= 1
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 200), st.integers(0, 2**31))
-def test_levels_are_met_as_often_as_their_chance(n, seed):
+def test_levels_are_drawn_in_proportion_to_their_probability(n, seed):
     objective = x0(SCHEDULE)
-    made = draw_levels(objective, n, torch.Generator().manual_seed(seed))
-    counts = np.bincount(made, minlength=len(SCHEDULE))
+    levels = draw_levels(objective, n, torch.Generator().manual_seed(seed))
+    counts = np.bincount(levels, minlength=len(SCHEDULE))
     assert (abs(counts - n * objective.chances) < 1 + 1e-9).all()
 
 
-def test_a_level_has_its_chance_at_every_place():
-    generator, n, levels = torch.Generator().manual_seed(0), 3, 5
+def test_a_level_has_its_probability_at_every_position():
+    generator, n, n_levels = torch.Generator().manual_seed(0), 3, 5
     objective = x0(SCHEDULE[::4])
-    made = torch.stack([draw_levels(objective, n, generator) for _ in range(6000)])
+    levels = torch.stack([draw_levels(objective, n, generator) for _ in range(6000)])
     expected = 6000 * objective.chances
-    for place in range(n):
-        counts = np.bincount(made[:, place], minlength=levels)
+    for position in range(n):
+        counts = np.bincount(levels[:, position], minlength=n_levels)
         assert ((counts - expected) ** 2 / expected).sum() < 23  # chi squared, 4 degrees: p = 1e-4
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_spread_levels_lower_the_variance_of_the_loss(name):
     objective = build(name, alphas_cumprod(cosine_betas(100)))
-    spread, apart = [], []
+    spread, independent = [], []
     for seed in range(200):
         images, generator = draw(16, 64, seed=seed), torch.Generator().manual_seed(seed)
         alone = torch.cat([draw_levels(objective, 1, generator) for _ in range(16)])
-        for into, levels in ((spread, draw_levels(objective, 16, generator)), (apart, alone)):
+        for into, levels in ((spread, draw_levels(objective, 16, generator)), (independent, alone)):
             into.append(float(loss(network, images, None, objective, levels=levels, seed=seed)))
-    assert np.var(spread) < 0.8 * np.var(apart)
+    assert np.var(spread) < 0.8 * np.var(independent)
     np.testing.assert_allclose(
-        np.mean(spread), np.mean(apart), atol=4 * np.hypot(np.std(spread), np.std(apart)) / 200**0.5
+        np.mean(spread),
+        np.mean(independent),
+        atol=4 * np.hypot(np.std(spread), np.std(independent)) / 200**0.5,
     )
 
 
@@ -269,20 +271,20 @@ def test_levels_follow_from_the_generator():
 
 
 def test_flow_lies_on_straight_paths():
-    made = flow(4)
-    np.testing.assert_allclose(made.sigma, [0.125, 0.375, 0.625, 0.875])
-    np.testing.assert_allclose(made.signal + made.sigma, 1)
-    np.testing.assert_allclose(made.times, 1000 * made.sigma)
+    objective = flow(4)
+    np.testing.assert_allclose(objective.sigma, [0.125, 0.375, 0.625, 0.875])
+    np.testing.assert_allclose(objective.signal + objective.sigma, 1)
+    np.testing.assert_allclose(objective.times, 1000 * objective.sigma)
     shifted = flow(4, shift=3.0)
-    np.testing.assert_allclose(shifted.sigma, 3 * made.sigma / (1 + 2 * made.sigma))
+    np.testing.assert_allclose(shifted.sigma, 3 * objective.sigma / (1 + 2 * objective.sigma))
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_levels_of_an_objective_are_finite(name):
-    made = build(name, alphas_cumprod(cosine_betas(1000)))
-    assert all(part.shape == (1000,) and np.isfinite(part).all() for part in made[1:])
-    assert (made.weights > 0).all()
-    np.testing.assert_allclose(made.chances.sum(), 1)
+    objective = build(name, alphas_cumprod(cosine_betas(1000)))
+    assert all(part.shape == (1000,) and np.isfinite(part).all() for part in objective[1:])
+    assert (objective.weights > 0).all()
+    np.testing.assert_allclose(objective.chances.sum(), 1)
 
 
 def test_what_is_wrong_is_refused():

@@ -36,38 +36,41 @@ SHAPE = (2, 3, 5, 4)
 
 
 def scheduler(name, n_steps, **config):
-    made = getattr(diffusers, name)(**config)
-    made.set_timesteps(n_steps)
-    return made
+    reference = getattr(diffusers, name)(**config)
+    reference.set_timesteps(n_steps)
+    return reference
 
 
-def theirs(made, x, outputs, noises, monkeypatch, **options):
+def theirs(reference, x, outputs, noises, monkeypatch, **options):
     drawn = []
     monkeypatch.setattr(
-        sys.modules[type(made).__module__], "randn_tensor", lambda *a, **k: drawn[-1], raising=False
+        sys.modules[type(reference).__module__],
+        "randn_tensor",
+        lambda *a, **k: drawn[-1],
+        raising=False,
     )
-    for t, output, noise in zip(made.timesteps, outputs, noises, strict=True):
+    for t, output, noise in zip(reference.timesteps, outputs, noises, strict=True):
         drawn.append(noise)
-        if hasattr(made, "scale_model_input"):
-            made.scale_model_input(x, t)
-        x = made.step(output, t, x, **options).prev_sample
+        if hasattr(reference, "scale_model_input"):
+            reference.scale_model_input(x, t)
+        x = reference.step(output, t, x, **options).prev_sample
     return x
 
 
-def check(made, table, monkeypatch, scale=1.0, **options):
-    """Run both on random outputs and noise; what diffusers computes in double, it is given so."""
-    np.testing.assert_allclose(table.timesteps, made.timesteps.numpy(), atol=1e-4)
-    exact = hasattr(made, "sigmas") and type(made).__name__.startswith(("DEIS", "UniPC"))
+def check(reference, table, monkeypatch, scale=1.0, **options):
+    """Run both on random outputs and noise, in float64 where diffusers computes in float64."""
+    np.testing.assert_allclose(table.timesteps, reference.timesteps.numpy(), atol=1e-4)
+    exact = hasattr(reference, "sigmas") and type(reference).__name__.startswith(("DEIS", "UniPC"))
     dtype = torch.float64 if exact else torch.float32
     if exact:
-        made.sigmas = made.sigmas.double()
+        reference.sigmas = reference.sigmas.double()
     generator = torch.Generator().manual_seed(len(table.rows))
     x, *rest = torch.randn(
         (1 + 2 * len(table.rows), *SHAPE), generator=generator, dtype=torch.float64
     )
     x, rest = (scale * x).to(dtype), [z.to(dtype) for z in rest]
     outputs, noises = rest[::2], rest[1::2]
-    wanted = theirs(made, x, outputs, noises, monkeypatch, **options)
+    wanted = theirs(reference, x, outputs, noises, monkeypatch, **options)
     recorded = iter(outputs)
     got = sample(lambda x, t: next(recorded), table, x, noise=noises)
     error = (got - wanted).abs().max() / wanted.abs().max()
@@ -78,21 +81,21 @@ def check(made, table, monkeypatch, scale=1.0, **options):
 @pytest.mark.parametrize("variance", ["fixed_small", "fixed_large"])
 @pytest.mark.parametrize("clip", [None, 1.0])
 def test_ddpm(monkeypatch, n_steps, prediction, variance, clip):
-    made = scheduler(
+    reference = scheduler(
         "DDPMScheduler",
         n_steps,
         prediction_type=prediction,
         variance_type=variance,
         clip_sample=clip is not None,
     )
-    path = vp_path(made.alphas_cumprod.double().numpy(), spaced_timesteps(n_steps))
+    path = vp_path(reference.alphas_cumprod.double().numpy(), spaced_timesteps(n_steps))
     table = ddpm(path, variance=variance, prediction=prediction, clip=clip)
-    check(made, table, monkeypatch)
+    check(reference, table, monkeypatch)
 
 
 @pytest.mark.parametrize("variance", ["fixed_small", "fixed_large"])
 def test_ddpm_with_noise_at_the_end(monkeypatch, variance):
-    made = scheduler(
+    reference = scheduler(
         "DDPMScheduler",
         7,
         variance_type=variance,
@@ -100,9 +103,9 @@ def test_ddpm_with_noise_at_the_end(monkeypatch, variance):
         beta_schedule="squaredcos_cap_v2",
     )
     times = spaced_timesteps(7, spacing="trailing")
-    path = vp_path(made.alphas_cumprod.double().numpy(), times)
+    path = vp_path(reference.alphas_cumprod.double().numpy(), times)
     table = ddpm(path, variance=variance, clip=1.0, noise_at_end=True)
-    check(made, table, monkeypatch)
+    check(reference, table, monkeypatch)
 
 
 @pytest.mark.parametrize(("n_steps", "prediction"), CASES)
@@ -110,20 +113,20 @@ def test_ddpm_with_noise_at_the_end(monkeypatch, variance):
 @pytest.mark.parametrize("clipped_noise", [None, False, True])
 def test_ddim(monkeypatch, n_steps, prediction, eta, clipped_noise):
     clip = None if clipped_noise is None else 1.0
-    made = scheduler(
+    reference = scheduler(
         "DDIMScheduler", n_steps, prediction_type=prediction, clip_sample=clip is not None
     )
     times = spaced_timesteps(n_steps)
     arrivals = np.maximum(times - 1000 // n_steps, -1)
-    path = vp_path(made.alphas_cumprod.double().numpy(), times, arrivals=arrivals)
+    path = vp_path(reference.alphas_cumprod.double().numpy(), times, arrivals=arrivals)
     table = ddim(
         path, eta=eta, prediction=prediction, clip=clip, clipped_noise=clipped_noise is not False
     )
-    check(made, table, monkeypatch, eta=eta, use_clipped_model_output=bool(clipped_noise))
+    check(reference, table, monkeypatch, eta=eta, use_clipped_model_output=bool(clipped_noise))
 
 
-def exploded(made):
-    return ve_path(made.sigmas.double().numpy(), made.timesteps.numpy())
+def exploded(reference):
+    return ve_path(reference.sigmas.double().numpy(), reference.timesteps.numpy())
 
 
 @pytest.mark.parametrize(("n_steps", "prediction"), CASES)
@@ -133,19 +136,21 @@ def test_in_sigmas(monkeypatch, n_steps, prediction, name, karras):
     if name == "EulerAncestral" and (karras or prediction == "sample"):
         pytest.skip("diffusers has none")
     options = {} if name == "EulerAncestral" else {"use_karras_sigmas": karras}
-    made = scheduler(f"{name}DiscreteScheduler", n_steps, prediction_type=prediction, **options)
+    reference = scheduler(
+        f"{name}DiscreteScheduler", n_steps, prediction_type=prediction, **options
+    )
     if name == "Heun":
-        sigmas = made.sigmas.double().numpy()
-        path = ve_path(np.append(sigmas[:-1:2], 0), np.append(sigmas[0], made.timesteps[1::2]))
-        path.timesteps[0] = made.timesteps[0]
+        sigmas = reference.sigmas.double().numpy()
+        path = ve_path(np.append(sigmas[:-1:2], 0), np.append(sigmas[0], reference.timesteps[1::2]))
+        path.timesteps[0] = reference.timesteps[0]
     else:
-        path = exploded(made)
+        path = exploded(reference)
     sampler = {"Euler": euler, "EulerAncestral": euler_ancestral, "LMS": lms, "Heun": heun}[name]
-    check(made, sampler(path, prediction=prediction), monkeypatch, path.init_scale)
+    check(reference, sampler(path, prediction=prediction), monkeypatch, path.init_scale)
 
 
-def normal(made):
-    return vp_path_from_sigmas(made.sigmas.double().numpy(), made.timesteps.numpy())
+def normal(reference):
+    return vp_path_from_sigmas(reference.sigmas.double().numpy(), reference.timesteps.numpy())
 
 
 @pytest.mark.parametrize(("n_steps", "prediction"), CASES)
@@ -153,7 +158,7 @@ def normal(made):
 @pytest.mark.parametrize("kind", ["midpoint", "heun"])
 @pytest.mark.parametrize("stochastic", [False, True])
 def test_dpm_solver(monkeypatch, n_steps, prediction, order, kind, stochastic):
-    made = scheduler(
+    reference = scheduler(
         "DPMSolverMultistepScheduler",
         n_steps,
         prediction_type=prediction,
@@ -162,18 +167,18 @@ def test_dpm_solver(monkeypatch, n_steps, prediction, order, kind, stochastic):
         algorithm_type="sde-dpmsolver++" if stochastic else "dpmsolver++",
     )
     table = dpm_solver(
-        normal(made), order=order, kind=kind, stochastic=stochastic, prediction=prediction
+        normal(reference), order=order, kind=kind, stochastic=stochastic, prediction=prediction
     )
-    check(made, table, monkeypatch)
+    check(reference, table, monkeypatch)
 
 
 @pytest.mark.parametrize(("n_steps", "prediction"), CASES)
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_deis(monkeypatch, n_steps, prediction, order):
-    made = scheduler(
+    reference = scheduler(
         "DEISMultistepScheduler", n_steps, prediction_type=prediction, solver_order=order
     )
-    check(made, deis(normal(made), order=order, prediction=prediction), monkeypatch)
+    check(reference, deis(normal(reference), order=order, prediction=prediction), monkeypatch)
 
 
 @pytest.mark.parametrize(("n_steps", "prediction"), CASES)
@@ -181,7 +186,7 @@ def test_deis(monkeypatch, n_steps, prediction, order):
 @pytest.mark.parametrize("kind", ["bh1", "bh2"])
 @pytest.mark.parametrize("image", [True, False])
 def test_unipc(monkeypatch, n_steps, prediction, order, kind, image):
-    made = scheduler(
+    reference = scheduler(
         "UniPCMultistepScheduler",
         n_steps,
         prediction_type=prediction,
@@ -192,32 +197,32 @@ def test_unipc(monkeypatch, n_steps, prediction, order, kind, image):
         disable_corrector=[1],
     )
     table = unipc(
-        normal(made),
+        normal(reference),
         order=order,
         kind=kind,
         predict_image=image,
         prediction=prediction,
         uncorrected=(1,),
     )
-    check(made, table, monkeypatch)
+    check(reference, table, monkeypatch)
 
 
 @pytest.mark.parametrize("n_steps", STEPS)
 @pytest.mark.parametrize("stochastic", [False, True])
 def test_flow_matching(monkeypatch, n_steps, stochastic):
-    made = scheduler(
+    reference = scheduler(
         "FlowMatchEulerDiscreteScheduler", n_steps, shift=3.0, stochastic_sampling=stochastic
     )
-    path = flow_path(made.sigmas.double().numpy())
-    check(made, euler(path, prediction="flow", renoise=stochastic), monkeypatch)
+    path = flow_path(reference.sigmas.double().numpy())
+    check(reference, euler(path, prediction="flow", renoise=stochastic), monkeypatch)
 
 
 @pytest.mark.parametrize("n_steps", STEPS)
 def test_ddim_inversion(monkeypatch, n_steps):
     from unsup_fast.models.diffusion import inverse
 
-    made = scheduler("DDIMInverseScheduler", n_steps, clip_sample=False)
+    reference = scheduler("DDIMInverseScheduler", n_steps, clip_sample=False)
     times = spaced_timesteps(n_steps)
     arrivals = np.maximum(times - 1000 // n_steps, -1)
-    path = vp_path(made.alphas_cumprod.double().numpy(), times, arrivals=arrivals)
-    check(made, ddim(inverse(path)), monkeypatch)
+    path = vp_path(reference.alphas_cumprod.double().numpy(), times, arrivals=arrivals)
+    check(reference, ddim(inverse(path)), monkeypatch)

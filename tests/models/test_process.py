@@ -24,9 +24,9 @@ def test_forward_is_the_weighted_sum_with_each_target():
     np.testing.assert_allclose(signal**2 + sigma**2, 1, rtol=1e-14)
     targets = {"eps": eps, "v": signal * eps - sigma * x0, "flow": eps - x0}
     for target, wanted in targets.items():
-        x_t, made = forward(x0, t, SCHEDULE, eps=eps, target=target)
+        x_t, actual = forward(x0, t, SCHEDULE, eps=eps, target=target)
         torch.testing.assert_close(x_t, signal * x0 + sigma * eps)
-        torch.testing.assert_close(made, wanted)
+        torch.testing.assert_close(actual, wanted)
 
 
 def test_many_small_steps_are_the_forward_process():
@@ -75,10 +75,10 @@ def test_the_posterior_of_the_first_timestep_is_the_image():
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted"), list(itertools.product((*PREDICTIONS, "flow_prediction"), PREDICTIONS))
+    ("source", "wanted"), list(itertools.product((*PREDICTIONS, "flow_prediction"), PREDICTIONS))
 )
 @pytest.mark.parametrize("kind", ["vp", "ve", "flow"])
-def test_conversions(given, wanted, kind):
+def test_conversions(source, wanted, kind):
     x0, eps = draw(3, 2, 2), draw(3, 2, 2, seed=1)
     s = torch.tensor([0.2, 0.6, 0.9], dtype=torch.float64)
     a = {"vp": torch.sqrt(1 - s**2), "ve": torch.ones(3).double(), "flow": 1 - s}[kind]
@@ -89,15 +89,15 @@ def test_conversions(given, wanted, kind):
         of_image, of_noise = output_weights(prediction, *wide)
         return of_image * x0 + of_noise * eps
 
-    made = convert(output(given), x_t, a, s, given=given, wanted=wanted)
-    torch.testing.assert_close(made, output(wanted))
+    converted = convert(output(source), x_t, a, s, given=source, wanted=wanted)
+    torch.testing.assert_close(converted, output(wanted))
 
 
 def test_conversions_keep_the_type():
     x = draw(2, 3).bfloat16()
     a, s = level(SCHEDULE, torch.tensor([3, 4]), x)
-    made = convert(x, x, a, s, given="epsilon", wanted="sample")
-    assert made.dtype == torch.bfloat16
+    converted = convert(x, x, a, s, given="epsilon", wanted="sample")
+    assert converted.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Runs in other processes: killed ones that go on, full disks, several processes at once."""
+"""Runs in other processes: killed and resumed ones, full disks, several processes at once."""
 
 import csv
 import json
@@ -30,10 +30,10 @@ STEPS = 14
 def play(tmp_path, cases):
     script = tmp_path / "cases.json"
     script.write_text(json.dumps(cases))
-    made = subprocess.run(
+    process = subprocess.run(
         [sys.executable, SCRIPT, script], capture_output=True, text=True, timeout=120
     )
-    assert made.returncode == 0, made.stderr
+    assert process.returncode == 0, process.stderr
 
 
 def case(how, tmp_path, name, kind="plain", **more):
@@ -42,13 +42,13 @@ def case(how, tmp_path, name, kind="plain", **more):
 
 
 def port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def ended(folder):
-    """Return the tensors, the step and the losses of a run that has ended."""
+    """Return the tensors, the step and the losses of a finished run."""
     tensors, note = files.read(folder / checkpoint.FILE, kind=checkpoint.KIND, torch=True)
     with (folder / "metrics.csv").open() as file:
         losses = [
@@ -84,7 +84,7 @@ def runs(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["hunted", *KILLS])
-def test_killed_run_goes_on_to_the_same_bits(runs, name):
+def test_a_killed_run_resumes_bit_for_bit(runs, name):
     whole = ended(runs / "undisturbed")
     assert whole[1] == STEPS
     assert [int(row["step"]) for row in whole[2]] == list(range(1, STEPS + 1))

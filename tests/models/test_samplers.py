@@ -79,8 +79,8 @@ def test_order_of_convergence(gaussian, name, sampler, order, kind):
     for n_steps in (80, 160, 320):
         path = gaussian.path(kind, n_steps, rho=rho)
         x = torch.full((1, 1), 1.3 * path.init_scale, dtype=torch.float64)
-        made = sample(model, sampler(path), x).item()
-        errors.append(abs(made - gaussian.end(path, 1.3 * path.init_scale)))
+        sampled = sample(model, sampler(path), x).item()
+        errors.append(abs(sampled - gaussian.end(path, 1.3 * path.init_scale)))
     rates = halved(np.array(errors))
     assert errors[-1] < 5e-3
     assert (rates > order - 0.25).all()
@@ -93,8 +93,8 @@ def test_the_third_order_weights_in_common_use_are_of_second_order(gaussian):
         path = gaussian.path("vp", n_steps, rho=0)
         table = dpm_solver(path, order=3, kind="midpoint", **full)
         x = torch.full((1, 1), 1.3, dtype=torch.float64)
-        made = sample(gaussian.model("vp", "epsilon"), table, x).item()
-        errors.append(abs(made - gaussian.end(path, 1.3)))
+        sampled = sample(gaussian.model("vp", "epsilon"), table, x).item()
+        errors.append(abs(sampled - gaussian.end(path, 1.3)))
     np.testing.assert_allclose(halved(np.array(errors)), 2, atol=0.1)
 
 
@@ -144,10 +144,10 @@ def test_drawn_samples_have_the_moments_that_were_computed(gaussian):
     x = path.signal[0] * (gaussian.mean + gaussian.std * draw()) + path.sigma[0] * draw()
     model = gaussian.model("vp", "v_prediction")
     table = dpm_solver(path, stochastic=True, prediction="v_prediction")
-    made = sample(model, table, x, noise=[draw() for _ in range(20)])
+    samples = sample(model, table, x, noise=[draw() for _ in range(20)])
     mean, variance = gaussian.moments(table, path, "vp", "v_prediction")
-    assert abs(made.mean().item() - mean) < 0.015
-    assert abs(made.var().item() / variance - 1) < 0.03
+    assert abs(samples.mean().item() - mean) < 0.015
+    assert abs(samples.var().item() / variance - 1) < 0.03
 
 
 @pytest.mark.parametrize("sampler", EVERY)
@@ -203,8 +203,8 @@ def test_euler_is_a_straight_line_in_flow_matching():
     path = flow_path(np.append(flow_sigmas(7, shift=3.0), 0.0))
     table = euler(path, prediction="flow")
     x, velocity = torch.randn(2, 3, dtype=torch.float64), torch.randn(2, 3, dtype=torch.float64)
-    made = sample(lambda x, t: velocity, table, x)
-    torch.testing.assert_close(made, x - velocity)
+    sampled = sample(lambda x, t: velocity, table, x)
+    torch.testing.assert_close(sampled, x - velocity)
 
 
 def test_inversion_comes_back(gaussian):
@@ -227,9 +227,9 @@ def test_ddim_inversion_may_start_at_the_image_itself():
     assert back.timesteps[0] == 0
     noise = torch.randn(2, 3, dtype=torch.float64)
     image = torch.randn(2, 3, dtype=torch.float64)
-    made = sample(lambda x, t: noise, ddim(back), image)
-    torch.testing.assert_close(made, path.signal[0] * image + path.sigma[0] * noise)
-    torch.testing.assert_close(sample(lambda x, t: noise, ddim(path), made), image)
+    noisy = sample(lambda x, t: noise, ddim(back), image)
+    torch.testing.assert_close(noisy, path.signal[0] * image + path.sigma[0] * noise)
+    torch.testing.assert_close(sample(lambda x, t: noise, ddim(path), noisy), image)
 
 
 def test_a_start_from_an_image_keeps_the_last_steps():

@@ -50,8 +50,8 @@ def model(x, t):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_seeded_noise_is_that_of_randn(table, dtype):
     x = initial_noise(table, (3, 2, 4, 5), seed=7, dtype=torch.float32).to(dtype)
-    made = sample(model, table, x, seed=3)
-    assert made.dtype == dtype
+    actual = sample(model, table, x, seed=3)
+    assert actual.dtype == dtype
     seeds = spread_seed(3, 3)
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     noise = [
@@ -60,18 +60,18 @@ def test_seeded_noise_is_that_of_randn(table, dtype):
     ]
     wanted = sample(model, table, x, noise=noise)
     tolerance = 0.1 if dtype == torch.bfloat16 else 1e-4
-    torch.testing.assert_close(made, wanted, atol=tolerance, rtol=tolerance)
+    torch.testing.assert_close(actual, wanted, atol=tolerance, rtol=tolerance)
 
 
 def test_a_sample_does_not_depend_on_its_batch():
     table = ddpm(PATH)
     x = initial_noise(table, (5, 3), seed=7)
     torch.testing.assert_close(initial_noise(table, (2, 3), seed=7), x[:2], atol=0, rtol=0)
-    made = sample(model, table, x, seed=3)
-    torch.testing.assert_close(sample(model, table, x[:2], seed=3), made[:2], atol=0, rtol=0)
+    samples = sample(model, table, x, seed=3)
+    torch.testing.assert_close(sample(model, table, x[:2], seed=3), samples[:2], atol=0, rtol=0)
     alone = sample(model, table, x[3:4], seed=spread_seed(3, 5)[3:4])
-    torch.testing.assert_close(alone, made[3:4], atol=0, rtol=0)
-    assert not torch.equal(sample(model, table, x, seed=4), made)
+    torch.testing.assert_close(alone, samples[3:4], atol=0, rtol=0)
+    assert not torch.equal(sample(model, table, x, seed=4), samples)
 
 
 def test_seeds_are_spread_by_splitmix64():
@@ -104,11 +104,11 @@ def test_threads_arrays_and_memory_formats_change_nothing(table):
         assert isinstance(x, np.ndarray)
         return model(torch.from_numpy(x), torch.from_numpy(t)).numpy()
 
-    made = sample(on_arrays, table, x.numpy(), seed=3)
-    assert isinstance(made, np.ndarray)
-    np.testing.assert_array_equal(made, wanted.numpy())
+    samples = sample(on_arrays, table, x.numpy(), seed=3)
+    assert isinstance(samples, np.ndarray)
+    np.testing.assert_array_equal(samples, wanted.numpy())
     packed = sample(lambda x, t: (on_arrays(x, t),), table, x.numpy(), seed=3)
-    np.testing.assert_array_equal(packed, made)
+    np.testing.assert_array_equal(packed, samples)
 
 
 @pytest.mark.parametrize("table", SAMPLERS)
@@ -120,11 +120,11 @@ def test_guidance_is_that_of_one_model(table):
         return less(x, t) + 2.5 * (model(x, t) - less(x, t))
 
     x = initial_noise(table, (3, 2, 4, 5), seed=7)
-    made = sample(model, table, x, seed=3, guidance=2.5, uncond=less)
-    torch.testing.assert_close(made, sample(guided, table, x, seed=3), atol=1e-4, rtol=1e-4)
+    samples = sample(model, table, x, seed=3, guidance=2.5, uncond=less)
+    torch.testing.assert_close(samples, sample(guided, table, x, seed=3), atol=1e-4, rtol=1e-4)
 
 
-def test_the_model_is_told_timesteps_and_sees_scaled_samples():
+def test_the_model_gets_timesteps_and_scaled_samples():
     seen = []
     path = ve_path([3.0, 1.0, 0.0], [999.0, 500.5])
     x = torch.ones(2, 3, dtype=torch.bfloat16)
@@ -152,18 +152,18 @@ def test_outputs_as_diffusers_networks_return_them():
 
 def test_thresholding_bounds_the_image():
     table = ddim(PATH, prediction="sample")
-    made = sample(lambda x, t: 5 + x, table, torch.ones(2, 30), threshold=(0.9, 1.0))
-    torch.testing.assert_close(made, torch.ones(2, 30))
+    images = sample(lambda x, t: 5 + x, table, torch.ones(2, 30), threshold=(0.9, 1.0))
+    torch.testing.assert_close(images, torch.ones(2, 30))
 
 
 def test_callback_and_progress(monkeypatch):
     rows, done = [], []
     table, x = ddim(PATH), torch.ones(2, 3)
-    made = sample(model, table, x, callback=lambda row, x: rows.append((row, x.clone())))
+    samples = sample(model, table, x, callback=lambda row, x: rows.append((row, x.clone())))
     assert [row for row, _ in rows] == list(range(6))
-    assert torch.equal(rows[-1][1], made)
-    sample(model, table, x, progress=lambda *told: done.append(told))
-    assert [told[:2] for told in done] == [(i, 6) for i in range(1, 7)]
+    assert torch.equal(rows[-1][1], samples)
+    sample(model, table, x, progress=lambda *report: done.append(report))
+    assert [report[:2] for report in done] == [(i, 6) for i in range(1, 7)]
     assert done[-1][2] == 0
     for terminal in (False, True):
         shown = io.StringIO()
@@ -173,7 +173,7 @@ def test_callback_and_progress(monkeypatch):
         assert shown.getvalue().endswith("6/6 steps, 0 s left\n")
 
 
-def test_no_gradient_is_kept():
+def test_no_gradient_is_recorded():
     weight = torch.ones(1, requires_grad=True)
     assert not sample(lambda x, t: weight * x, ddim(PATH), torch.ones(2, 3)).requires_grad
 
@@ -189,13 +189,13 @@ def test_it_can_be_interrupted():
     timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        sample(slow, table, x, seed=1, progress=lambda *told: None)
+        sample(slow, table, x, seed=1, progress=lambda *report: None)
     timer.join()
     assert torch.equal(sample(model, table, x, seed=1), wanted)
 
 
-def test_graphs_are_kept_by_kind_and_read_their_input(monkeypatch):
-    """The bookkeeping of graphs, with a loop that runs again in place of a replay."""
+def test_graphs_are_cached_by_kind_and_read_their_input(monkeypatch):
+    """The cache of graphs, where a replay runs the loop again."""
 
     class Replayed:
         def __init__(self, loop, x, seeds, out):
@@ -204,10 +204,10 @@ def test_graphs_are_kept_by_kind_and_read_their_input(monkeypatch):
         def replay(self):
             self.run()
 
-    made = []
+    captured = []
 
     def capture(loop, x, seeds):
-        made.append(loop)
+        captured.append(loop)
         own, own_seeds, out = x.clone(), seeds.clone(), torch.full_like(x, float("nan"))
         replayed = Replayed(loop, own, own_seeds, out)
         return _graphs.Graph(replayed, own, own_seeds, out, loop)
@@ -223,16 +223,16 @@ def test_graphs_are_kept_by_kind_and_read_their_input(monkeypatch):
     for value in (1.0, 2.0):
         x, seeds = torch.full((2, 3), value), torch.tensor([10, 20]) * int(value)
         results.append(_graphs.run((model, "table"), make, x, seeds))
-    assert len(made) == 1
+    assert len(captured) == 1
     assert [result[:, 0].tolist() for result in results] == [[11.0, 21.0], [22.0, 42.0]]
     for other in range(_graphs.MAX_GRAPHS):
         _graphs.run((model, other), make, x, seeds)
     assert len(_graphs._graphs) == _graphs.MAX_GRAPHS
     _graphs.run((model, 0), make, x, seeds)
-    assert len(made) == 1 + _graphs.MAX_GRAPHS
+    assert len(captured) == 1 + _graphs.MAX_GRAPHS
     _graphs.run((model, "table"), make, x, seeds)
     _graphs.run((model, "table"), make, x[:1], seeds[:1])
-    assert len(made) == 3 + _graphs.MAX_GRAPHS
+    assert len(captured) == 3 + _graphs.MAX_GRAPHS
     forget_graphs()
     assert not _graphs._graphs
 

@@ -19,8 +19,10 @@ def test_importing_the_package_imports_no_torch():
         "import sys, unsup_fast.models.diffusion as d; d.vp_path; d.flow_sigmas;"
         "assert 'torch' not in sys.modules; print(len([getattr(d, n) for n in d.__all__]))"
     )
-    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(made.stdout) == len(diffusion.__all__)
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert int(process.stdout) == len(diffusion.__all__)
 
 
 def test_schedules_are_those_of_diffusers():
@@ -48,10 +50,10 @@ def test_timesteps_are_those_of_diffusers(spacing, n_steps):
     diffusers = pytest.importorskip("diffusers")
     ddpm = diffusers.DDPMScheduler(timestep_spacing=spacing)
     dpm = diffusers.DPMSolverMultistepScheduler(timestep_spacing=spacing)
-    for made, skip_last in ((ddpm, False), (dpm, True)):
-        made.set_timesteps(n_steps)
+    for scheduler, skip_last in ((ddpm, False), (dpm, True)):
+        scheduler.set_timesteps(n_steps)
         got = schedules.spaced_timesteps(n_steps, spacing=spacing, skip_last=skip_last)
-        np.testing.assert_array_equal(got, made.timesteps.numpy())
+        np.testing.assert_array_equal(got, scheduler.timesteps.numpy())
 
 
 def test_the_cosine_schedule_is_a_squared_cosine():
@@ -76,18 +78,18 @@ def test_zero_terminal_snr_keeps_the_first_and_ends_at_zero():
 )
 def test_sigmas_fall_from_the_greatest_to_the_least(n_steps, low, ratio, rho):
     ends = {"sigma_min": low, "sigma_max": low * ratio}
-    for made in (
+    for sigmas in (
         schedules.karras_sigmas(n_steps, rho=rho, **ends),
         schedules.exponential_sigmas(n_steps, **ends),
         schedules.beta_sigmas(n_steps, **ends),
     ):
-        assert (np.diff(made) < 0).all()
-        np.testing.assert_allclose(made[[0, -1]], [low * ratio, low], rtol=1e-9)
+        assert (np.diff(sigmas) < 0).all()
+        np.testing.assert_allclose(sigmas[[0, -1]], [low * ratio, low], rtol=1e-9)
 
 
 def test_karras_sigmas_are_evenly_spaced_in_roots():
-    made = schedules.karras_sigmas(10, rho=7.0) ** (1 / 7)
-    np.testing.assert_allclose(np.diff(made, 2), 0, atol=1e-12)
+    roots = schedules.karras_sigmas(10, rho=7.0) ** (1 / 7)
+    np.testing.assert_allclose(np.diff(roots, 2), 0, atol=1e-12)
 
 
 @given(shift=st.floats(0.1, 20.0), sigma=st.floats(1e-3, 0.99))

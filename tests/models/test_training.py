@@ -1,4 +1,4 @@
-"""The training loop: what a step draws and does, when it looks, shows, saves and ends."""
+"""The training loop: batches, steps, metrics, samples, checkpoints and its end."""
 
 import contextvars
 import csv
@@ -32,10 +32,10 @@ def each_step_has_a_row(monkeypatch):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Return a clock that stands still unless it is moved."""
-    made = SimpleNamespace(now=0.0, monotonic=lambda: made.now)
-    monkeypatch.setattr(record, "time", made)
-    return made
+    """Return a clock that only moves when it is set."""
+    stopped = SimpleNamespace(now=0.0, monotonic=lambda: stopped.now)
+    monkeypatch.setattr(record, "time", stopped)
+    return stopped
 
 
 def table(folder):
@@ -80,7 +80,7 @@ def grouped(weights, rate):
     return torch.optim.AdamW(groups, rate)
 
 
-OPTIMISERS = {
+OPTIMIZERS = {
     "adamw": torch.optim.AdamW,
     "fused": lambda weights, rate: torch.optim.AdamW(weights, rate, fused=True),
     "amsgrad": lambda weights, rate: torch.optim.Adam(weights, rate, amsgrad=True),
@@ -92,8 +92,8 @@ OPTIMISERS = {
 }
 
 
-@pytest.mark.parametrize("make", OPTIMISERS.values(), ids=OPTIMISERS)
-def test_a_run_made_longer_is_the_longer_run(tmp_path, make):
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_an_extended_run_equals_the_longer_run(tmp_path, make):
     whole = toy.run("plain", tmp_path / "whole", make=make, steps=9)
     toy.run("plain", tmp_path / "parts", make=make, steps=4)
     parts = toy.run("plain", tmp_path / "parts", make=make, steps=9, save_every=2, show_every=3)
@@ -104,7 +104,7 @@ def test_a_run_made_longer_is_the_longer_run(tmp_path, make):
 
 
 @pytest.mark.parametrize("kind", ["plain", "gan"])
-def test_bfloat16_goes_on_to_the_same_bits(tmp_path, kind):
+def test_bfloat16_resumes_bit_for_bit(tmp_path, kind):
     def wrap(step):
         def stepped(batch, context):
             with torch.autocast("cpu", torch.bfloat16):
@@ -126,8 +126,8 @@ def test_seed_decides(tmp_path):
     assert not torch.equal(one["network.network.0.weight"], other["network.network.0.weight"])
 
 
-def test_memories_keep_the_strides_of_weights(tmp_path):
-    make = OPTIMISERS["fused"]
+def test_optimizer_states_keep_the_strides_of_weights(tmp_path):
+    make = OPTIMIZERS["fused"]
     toy.run("plain", tmp_path, make=make, steps=2)
     state = toy.run("plain", tmp_path, make=make, steps=2)
     for weight, memory in state.optimizers["network"].state.items():
@@ -135,31 +135,31 @@ def test_memories_keep_the_strides_of_weights(tmp_path):
 
 
 def test_gradients_of_an_optimizer_are_its_own(tmp_path):
-    """What the generator's loss says to the discriminator is not added to its next gradient."""
+    """The generator's loss adds nothing to the discriminator's next gradient."""
 
     def wrap(step):
         def stepped(batch, context):
-            found = step(batch, context)
+            losses = step(batch, context)
             assert all(weight.grad is None for weight in discriminator.parameters())
-            return found
+            return losses
 
         return stepped
 
-    made = Options(steps=2, batch_size=8)
-    state, step, examples = toy.gan(made)
+    options = Options(steps=2, batch_size=8)
+    state, step, examples = toy.gan(options)
     discriminator = state.networks["discriminator"]
     training.train(
         state,
         wrap(step),
         examples.__getitem__,
         len(examples),
-        made,
+        options,
         tmp_path,
         accelerator=accelerate.Accelerator(cpu=True),
     )
 
 
-def test_plain_loop_says_the_same(tmp_path):
+def test_a_plain_loop_gives_the_same(tmp_path):
     """One network, by hand: warm-up, decay, clipping, averaging."""
     options = Options(
         steps=9, batch_size=8, warmup=3, decay=4, clip=0.05, ema=0.8, learning_rate=0.1, seed=5
@@ -174,8 +174,8 @@ def test_plain_loop_says_the_same(tmp_path):
         (picked @ weight.T).sub(1).square().mean().backward()
         gradient = weight.grad * min(1, 0.05 / (float(weight.grad.norm()) + 1e-6))
         expected = expected - 0.1 * min((i + 1) / 3, 1, (9 - i) / 4) * gradient
-        kept = min(0.8, (i + 1) / (i + 10))
-        average = kept * average + (1 - kept) * expected
+        decay = min(0.8, (i + 1) / (i + 10))
+        average = decay * average + (1 - decay) * expected
     network.bias = None
     optimizer = torch.optim.SGD(network.parameters(), options.learning_rate)
 
@@ -202,10 +202,10 @@ def test_each_optimizer_has_its_own_rate(tmp_path):
 
     def wrap(step):
         def stepped(batch, context):
-            found = step(batch, context)
+            losses = step(batch, context)
             groups = (o.param_groups[0] for o in state.optimizers.values())
             rates.append([group["lr"] for group in groups])
-            return found
+            return losses
 
         return stepped
 
@@ -246,21 +246,21 @@ def test_rates_rise_and_fall(steps, warmup, decay):
     assert all(0 < rate <= 1 for rate in rates)
     turns = np.sign(np.diff(rates))
     assert (np.diff(turns[turns != 0]) <= 0).all()
-    kept = [options.averaging(i) for i in range(steps)]
-    assert kept == sorted(kept)
-    assert kept[-1] <= options.ema
+    decays = [options.averaging(i) for i in range(steps)]
+    assert decays == sorted(decays)
+    assert decays[-1] <= options.ema
 
 
-def test_numbers_are_of_their_own():
-    found = {
+def test_numbers_are_distinct():
+    numbers = {
         number(purpose, seed, i) for purpose in ("a", "b") for seed in (0, 1) for i in range(50)
     }
-    assert len(found) == 200
-    assert all(0 <= one < 2**63 for one in found)
+    assert len(numbers) == 200
+    assert all(0 <= value < 2**63 for value in numbers)
 
 
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_run_is_saved_and_goes_on(tmp_path, which):
+def test_an_interrupted_run_is_saved_and_resumes(tmp_path, which):
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     whole = toy.run("plain", tmp_path / "whole", steps=9)
     with pytest.raises(KeyboardInterrupt):
@@ -303,7 +303,7 @@ def test_second_interrupt_ends_at_once(tmp_path):
     assert state.step == 5
 
 
-def test_a_process_that_ignores_ctrl_c_goes_on_ignoring_it(tmp_path):
+def test_a_process_that_ignores_ctrl_c_still_ignores_it(tmp_path):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         assert toy.run("plain", tmp_path, steps=3, wrap=at(1, interrupt)).step == 3
@@ -313,21 +313,21 @@ def test_a_process_that_ignores_ctrl_c_goes_on_ignoring_it(tmp_path):
 
 
 def test_other_threads_train(tmp_path):
-    found = []
-    thread = threading.Thread(target=lambda: found.append(toy.run("plain", tmp_path, steps=3)))
+    states = []
+    thread = threading.Thread(target=lambda: states.append(toy.run("plain", tmp_path, steps=3)))
     thread.start()
     thread.join()
-    assert found[0].step == 3
+    assert states[0].step == 3
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_diverged_loss_ends_training(tmp_path, value, monkeypatch):
-    monkeypatch.setattr(record.Pace, "EVERY", 1000)  # it is looked at before it is saved
+    monkeypatch.setattr(record.Pace, "EVERY", 1000)  # losses are checked before saving
 
     def wrap(step):
         def stepped(batch, context):
-            found = step(batch, context)
-            return found if context.index < 6 else {"loss": found["loss"] * value}
+            losses = step(batch, context)
+            return losses if context.index < 6 else {"loss": losses["loss"] * value}
 
         return stepped
 
@@ -341,21 +341,21 @@ def test_diverged_weights_are_not_saved(tmp_path):
 
     def wrap(step):
         def stepped(batch, context):
-            found = step(batch, context)
+            losses = step(batch, context)
             if context.index == 9:
                 broken.append(context)
-                weight = now_state.networks["network"][0].weight
+                weight = state.networks["network"][0].weight
                 weight.data[0, 0, 0, 0] = math.nan
-            return found
+            return losses
 
         return stepped
 
     broken = []
     options = Options(steps=12, batch_size=8, save_every=5)
-    now_state, step, examples = toy.plain(options)
+    state, step, examples = toy.plain(options)
     with pytest.raises(FloatingPointError, match="a weight of 'network' is not finite at step 10"):
         training.train(
-            now_state,
+            state,
             wrap(step),
             examples.__getitem__,
             len(examples),
@@ -390,9 +390,9 @@ def test_changed_metrics_are_refused(tmp_path):
     toy.run("plain", tmp_path, steps=4)
     path = tmp_path / "metrics.csv"
     whole = path.read_bytes()
-    for place in range(0, len(whole), 3):
+    for position in range(0, len(whole), 3):
         changed = bytearray(whole)
-        changed[place] ^= 1 << (place % 8)
+        changed[position] ^= 1 << (position % 8)
         path.write_bytes(changed)
         with pytest.raises(ValueError, match=r"metrics\.csv is damaged or was changed by hand"):
             toy.run("plain", tmp_path, steps=6)
@@ -512,7 +512,7 @@ def test_only_steps_count_as_seconds(tmp_path, clock):
     assert record.seconds_left(10, 8, 4.0) == 20
 
 
-def test_looks_come_twice_a_second(tmp_path, clock, monkeypatch):
+def test_losses_are_read_twice_a_second(tmp_path, clock, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(record, "time", clock)
 
@@ -576,9 +576,9 @@ def test_options_are_checked(name, value, message):
 
 
 def test_options_become_plain_numbers():
-    made = Options(steps=np.int64(3), learning_rate=np.float32(0.5), clip=math.inf)
-    assert type(made.steps) is int
-    assert type(made.learning_rate) is float
+    options = Options(steps=np.int64(3), learning_rate=np.float32(0.5), clip=math.inf)
+    assert type(options.steps) is int
+    assert type(options.learning_rate) is float
 
 
 def accelerator(**more):
@@ -609,11 +609,11 @@ def test_accelerators_are_checked(tmp_path, more, message):
 
 
 def test_no_examples(tmp_path):
-    made = Options(steps=2)
-    state, step, examples = toy.plain(made)
+    options = Options(steps=2)
+    state, step, examples = toy.plain(options)
     with pytest.raises(ValueError, match="n=0 examples; training needs at least 1"):
         training.train(
-            state, step, examples.__getitem__, 0, made, tmp_path, accelerator=accelerator()
+            state, step, examples.__getitem__, 0, options, tmp_path, accelerator=accelerator()
         )
 
 
@@ -634,8 +634,8 @@ def test_two_runs_in_a_folder(tmp_path):
 def test_drafts_of_killed_runs_are_removed(tmp_path):
     for name in (f".{checkpoint.FILE}.0123abcd.tmp", ".model.safetensors.ffffffff.tmp"):
         (tmp_path / name).write_bytes(b"half")
-    kept = tmp_path / ".notes.tmp"
-    kept.write_text("mine")
+    notes = tmp_path / ".notes.tmp"
+    notes.write_text("mine")
     toy.run("plain", tmp_path, steps=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         ".notes.tmp",
@@ -644,12 +644,12 @@ def test_drafts_of_killed_runs_are_removed(tmp_path):
     ]
 
 
-def test_folder_is_made(tmp_path):
+def test_folder_is_created(tmp_path):
     toy.run("plain", tmp_path / "a" / "b", steps=1)
     assert (tmp_path / "a" / "b" / checkpoint.FILE).exists()
 
 
-def test_folder_that_cannot_be_made(tmp_path):
+def test_folder_that_cannot_be_created(tmp_path):
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(OSError, match="cannot make the folder of a run"):

@@ -54,7 +54,7 @@ def plain(options, make=None):
 
 
 def gan(options, make=None):
-    """Two networks, moved in turn by optimizers of two kinds and rates."""
+    """Two networks, updated in turn by optimizers of two kinds and rates."""
     torch.manual_seed(training.number("weights", options.seed, 0))
     generator = nn.Sequential(nn.Linear(2, 8), nn.SiLU(), nn.Linear(8, 3))
     discriminator = nn.Sequential(nn.Linear(3, 8), nn.SiLU(), nn.Linear(8, 1))
@@ -66,12 +66,12 @@ def gan(options, make=None):
 
     def step(real, context):
         drawn = torch.Generator().manual_seed(training.number("z", options.seed, context.index))
-        made = generator(context.mine(torch.randn(options.batch_size, 2, generator=drawn)))
-        apart = F.softplus(discriminator(made.detach())) + F.softplus(-discriminator(real))
-        context.optimizer_step(apart.mean(), optimizers["discriminator"])
-        fooled = F.softplus(-discriminator(made)).mean()
+        fake = generator(context.mine(torch.randn(options.batch_size, 2, generator=drawn)))
+        critic = F.softplus(discriminator(fake.detach())) + F.softplus(-discriminator(real))
+        context.optimizer_step(critic.mean(), optimizers["discriminator"])
+        fooled = F.softplus(-discriminator(fake)).mean()
         context.optimizer_step(fooled, optimizers["generator"])
-        return {"apart": apart.mean(), "fooled": fooled}
+        return {"critic": critic.mean(), "fooled": fooled}
 
     networks = {"generator": generator, "discriminator": discriminator}
     return training.begin(networks, optimizers), step, rows(N, 3)
@@ -79,14 +79,14 @@ def gan(options, make=None):
 
 def run(kind, folder, *, make=None, wrap=None, accelerator=None, hooks=None, **options):
     """Train a toy; `wrap` gets its step and returns another."""
-    made = training.Options(**{"batch_size": 8, "warmup": 3, "save_every": 5, **options})
-    state, step, examples = {"plain": plain, "gan": gan}[kind](made, make)
+    settings = training.Options(**{"batch_size": 8, "warmup": 3, "save_every": 5, **options})
+    state, step, examples = {"plain": plain, "gan": gan}[kind](settings, make)
     return training.train(
         state,
         wrap(step) if wrap else step,
         examples.__getitem__,
         len(examples),
-        made,
+        settings,
         folder,
         accelerator=accelerator or accelerate.Accelerator(cpu=True),
         **(hooks or {}),
@@ -98,7 +98,7 @@ def die():
 
 
 def arm(where, count):
-    """Have this process die at a place that is met for the `count`-th time; return `wrap`."""
+    """Have this process die when it calls `where` for the `count`-th time; return `wrap`."""
     met = 0
 
     def here():
@@ -109,9 +109,9 @@ def arm(where, count):
 
     def step_then_die(step):
         def stepped(batch, context):
-            found = step(batch, context)
+            losses = step(batch, context)
             here()
-            return found
+            return losses
 
         return stepped
 
@@ -131,7 +131,7 @@ def arm(where, count):
 
 
 def forked(work):
-    """Return the process of a fork that does some work."""
+    """Fork, and return the id of the process that does the work."""
     process = os.fork()
     if process:
         return process
@@ -150,14 +150,14 @@ def wait(process):
 
 
 def killed(case):
-    """A run that dies at a place, and goes on."""
+    """A run that is killed at a given point, and resumed."""
     begun = forked(lambda: run(**case["run"], wrap=arm(*case["kill"])))
     assert wait(begun) == -signal.SIGKILL
     assert wait(forked(lambda: run(**case["run"]))) == 0
 
 
 def hunted(case):
-    """A run that is killed at some times."""
+    """A run that is killed several times, at random."""
 
     def slowly(step):
         def stepped(batch, context):
