@@ -205,7 +205,7 @@ def test_objects_in_a_frame():
     assert "Skipped columns that are not numbers: o." in rows.notes
     for values in ([1, "x"], [10**30, 1], pd.arrays.SparseArray([0.0, 1.0]), [1j, 2.0]):
         mixed = frame[["a"]].assign(o=values)
-        with pytest.raises(DataError, match="X: column 'o' of type .* cannot be read"):
+        with pytest.raises(DataError, match=r"X: column 'o' of type .* cannot be read"):
             source(mixed)
         np.testing.assert_array_equal(source(mixed, columns=["a"]).whole(), [[1], [2]])
     with pytest.raises(DataError, match="X: column 'o' of type object cannot be read"):

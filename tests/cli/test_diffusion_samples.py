@@ -167,6 +167,7 @@ BAD = {
     ),
     "eval sampler": ([*EVAL, "--sampler", "rk"], "--sampler rk: is not one of"),
     "eval steps": ([*EVAL, "--steps", 0], "steps"),
+    "eval many steps": ([*EVAL, "--steps", 1001], "--steps 1001: the model has 1,000 levels"),
     "eval guidance": (
         ["eval", "run", "plain.npy", *EVAL[3:], "--guidance", 2],
         "--guidance: needs pictures whose classes",
