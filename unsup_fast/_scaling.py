@@ -87,7 +87,9 @@ def _deviations(mean: Array, scale: Array, dtype: Any) -> Array:
 
 def _power_of_two(reach: Array) -> Array:
     """Return a power of two [D], float64, near each of these."""
-    return np.ldexp(1.0, np.clip(np.frexp(reach.astype(np.float64))[1], -1021, 1022))
+    exponent = np.frexp(reach.astype(np.float64))[1]
+    powers: Array = np.ldexp(1.0, np.clip(exponent, -1021, 1022))
+    return powers
 
 
 def _doubles(sample_weight: Array | None) -> Array | None:
@@ -100,13 +102,13 @@ def _variance(X: Any, mean: Array, unit: Array, sample_weight: Array | None) -> 
     for first, rows in _blocks(X):
         for part in gen_batches(len(rows), max(1, BLOCK // len(mean))):
             with np.errstate(over="ignore", invalid="ignore"):  # infinity is refused later
-                apart = (rows[part] - mean) / unit  # [B, D] float64, about a point near that mean
-            weight = np.ones(len(apart))
+                centred = (rows[part] - mean) / unit  # [B, D] float64, about a point near that mean
+            weight = np.ones(len(centred))
             if sample_weight is not None:
                 weight = sample_weight[first : first + len(rows)][part]
             total += weight.sum()
-            sums += np.einsum("i,ij->j", weight, apart)
-            squares += np.einsum("i,ij,ij->j", weight, apart, apart)
+            sums += np.einsum("i,ij->j", weight, centred)
+            squares += np.einsum("i,ij,ij->j", weight, centred, centred)
     sums /= total
     with np.errstate(invalid="ignore"):
         variance: Array = np.maximum(squares / total - sums**2, 0)

@@ -35,13 +35,13 @@ def test_transform_and_back(estimator, whiten, container, wrap):
 @pytest.mark.parametrize("estimator", [PCA, IncrementalPCA])
 def test_scores(estimator):
     model = by_hand(estimator)
-    with pytest.raises(AttributeError, match="noise_variance_ of this .* is not set"):
+    with pytest.raises(AttributeError, match=r"noise_variance_ of this .* is not set"):
         model.score_samples(ROWS)
     model.noise_variance_ = 0.01
     covariance = AXES.T @ np.diag(VARIANCES - 0.01) @ AXES + 0.01 * np.eye(4)
     np.testing.assert_allclose(model.get_covariance(), covariance)
-    apart = ROWS - MEAN
-    squares = (apart @ np.linalg.inv(covariance) * apart).sum(axis=1)
+    centred = ROWS - MEAN
+    squares = (centred @ np.linalg.inv(covariance) * centred).sum(axis=1)
     expected = -0.5 * (squares + np.linalg.slogdet(2 * np.pi * covariance)[1])
     np.testing.assert_allclose(model.score_samples(ROWS), expected, rtol=1e-9)
 
@@ -86,7 +86,7 @@ def test_fewer_axes(estimator):
 def test_what_cannot_be_used(estimator, tmp_path):
     model = estimator(2)
     model.components_ = AXES
-    with pytest.raises(AttributeError, match="mean_ of this .* is not set; call fit, or set"):
+    with pytest.raises(AttributeError, match=r"mean_ of this .* is not set; call fit, or set"):
         model.transform(ROWS)
     for name, value, message in (
         ("mean_", MEAN[:3], r"mean_ has shape \(3,\); .* shape \(4,\)"),

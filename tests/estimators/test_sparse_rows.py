@@ -89,7 +89,7 @@ def key(X):
     X._dict[3, 99] = 1.0
 
 
-@pytest.mark.parametrize("kind, change", [("lil", lists), ("lil", longer_lists), ("dok", key)])
+@pytest.mark.parametrize(("kind", "change"), [("lil", lists), ("lil", longer_lists), ("dok", key)])
 def test_lists_and_keys_are_checked_too(methods, kind, change):
     X = matrix().asformat(kind)
     change(X)

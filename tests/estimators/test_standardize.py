@@ -177,7 +177,7 @@ def test_saved_models_divide_new_rows(rows, tmp_path):
         np.testing.assert_array_equal(loaded.predict(rows), model.labels_)
         np.testing.assert_array_equal(loaded.transform(rows), model.transform(rows))
         model.scale_[1] = 0
-        with pytest.raises(ValueError, match="scale_ .* must be a vector of positive"):
+        with pytest.raises(ValueError, match=r"scale_ .* must be a vector of positive"):
             model.save(tmp_path / "model.safetensors")
 
 
@@ -235,7 +235,7 @@ def test_quotients_that_overflow_are_refused(make):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("make", [np.asarray, sp.csr_matrix, blocks.source])
 @pytest.mark.parametrize(
-    "dtype, size",
+    ("dtype", "size"),
     [(np.float64, 1e-300), (np.float64, 1e300), (np.float32, 1e-30), (np.float32, 1e30)],
 )
 def test_columns_of_any_size(rows, dtype, size, make, weighted):
