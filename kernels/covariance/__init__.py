@@ -257,8 +257,8 @@ def gram(X: Array, mean: Array, *, unit: float = 1.0, n_threads: int | None = No
     origin = np.zeros(n_rows, X.dtype)
     step = max(1, WIDE // n_rows)
     for start in range(0, n_columns, step):
-        part = slice(start, start + step)
-        columns = np.ascontiguousarray((X[:, part] - shift[part]).T)  # [step, N]
+        chunk = slice(start, start + step)
+        columns = np.ascontiguousarray((X[:, chunk] - shift[chunk]).T)  # [step, N]
         if unit != 1:
             columns /= X.dtype.type(unit)
         part = _scattered(columns, origin, np.abs(columns).max(axis=0), n_threads, None)
