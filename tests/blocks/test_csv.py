@@ -131,7 +131,7 @@ def test_damaged_gzip(tmp_path):
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_text_that_is_not_utf8(csv, monkeypatch):
-    """Letters of several bytes are cut at every place, and Latin-1 stands between them."""
+    """Letters of several bytes are cut anywhere, and Latin-1 stands between them."""
     text = "".join(f"{i},{'é€x'[i % 3 :]}\n" for i in range(30)).encode()
     text = b"a,t\n" + text.replace(b"29,", b"x,\xe9\xff")
     for step in (1, 2, 5, 1 << 20):

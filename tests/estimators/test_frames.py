@@ -57,6 +57,12 @@ def test_a_path_is_not_rows(name, path):
         MODELS[name].fit(path)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_a_list_of_paths_is_not_rows(name):
+    with pytest.raises(TypeError, match=r"as in fit\(blocks\.source\(\[\.\.\.\]\)\)"):
+        MODELS[name].fit(["a.parquet", Path("b.parquet")])
+
+
 def test_other_frames_are_read_as_before():
     frame = pd.DataFrame({"a": [1.0, 2, 3], "b": [4.0, 5, 7]})
     assert list(PCA(1).fit(frame).feature_names_in_) == ["a", "b"]

@@ -190,8 +190,8 @@ def _decimal(rows: Sequence[list[str]], separator: str, text: str = "") -> str:
         return "," if not fractions["."] else "."
     mark = re.escape(separator)
     fraction = rf'(?:^|{mark})[ "]*[+-]?\d+([.,])\d+[ "]*(?:$|{mark}|\r)'
-    found = re.search(fraction, text, re.MULTILINE)
-    return found[1] if found else "."
+    match = re.search(fraction, text, re.MULTILINE)
+    return match[1] if match else "."
 
 
 def _header(
