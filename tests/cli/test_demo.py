@@ -1,5 +1,6 @@
 """`unsup-fast demo`, on a smaller generated set."""
 
+import contextvars
 import io
 import json
 import re
@@ -11,6 +12,7 @@ from rich.console import Console
 from unsup_fast.cli import comparisons, demo
 from unsup_fast.cli.diffusion import demo as diffusion
 from unsup_fast.cli.diffusion import job
+from unsup_fast.storage import locks
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +72,22 @@ def test_runs_and_pictures_of_others_are_not_replaced(cli, tmp_path):
     assert ran.status == 2
     assert "digits.png: exists already, and is none of the demo's" in ran.err
     assert [path.name for path in tmp_path.rglob("*")] == ["d", "diffusion", "digits.png"]
+
+
+def test_a_second_demo_in_a_folder_is_refused(cli, tmp_path):
+    (tmp_path / "d").mkdir()
+    with locks.exclusive(tmp_path / "d"):
+        ran = contextvars.Context().run(cli, "demo", "-o", "d")  # as another process
+    assert ran.status == 2
+    assert ran.err.startswith("error: d: another run writes here")
+
+
+def test_summaries_that_are_no_demos(cli, tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/summary.json").write_text("[" * 10**5)
+    ran = cli("demo", "-o", "d")
+    assert ran.status == 2
+    assert ran.err.startswith("error: d: holds results already (summary.json)")
 
 
 def test_without_torch_new_digits_are_left_out(tmp_path, monkeypatch):

@@ -172,6 +172,10 @@ def _set(part, key, value):
         (_set("parameters", "n_clusters", 9), "cluster_centers_ is float32"),
         (_set("parameters", "n_clusters", -1), "its parameters are not valid"),
         (_set("parameters", "magic", 1), "its parameters are not valid"),
+        (_set("parameters", "n_threads", True), "its parameters are not valid: n_threads=True"),
+        (_set("parameters", "max_iter", 10**400), "its parameter max_iter exceeds"),
+        (_set("state", "n_iter_", 10**400), r"its state has n_iter_=10+\.\.\."),
+        (lambda t, h: h.update({"class": "x" * 10**6}), r"it holds a 'x+\.\.\., not a KMeans"),
         (_set("state", "n_features_in_", "2"), "its state has n_features_in_='2'"),
         (_set("state", "n_iter_", 2), "inertia_history_ is float64"),
         (_set("state", "feature_names_in_", ["a"]), "it names 1 features, not 2"),
@@ -185,6 +189,13 @@ def test_files_that_contradict_themselves(model, path, change, match):
     rewrite(path, change)
     with pytest.raises(ValueError, match=match):
         KMeans.load(path)
+
+
+def test_what_load_refuses_is_not_saved(model, path):
+    model.max_iter = 10**400
+    with pytest.raises(ValueError, match="cannot save the model: its parameter max_iter exceeds"):
+        model.save(path)
+    assert not path.exists()
 
 
 def test_files_that_are_not_there(model, tmp_path):

@@ -219,6 +219,7 @@ FORGED = {
     "step below zero": lambda tensors, note: note.update(step=-1),
     "huge step": lambda tensors, note: note.update(step=10**30),
     "seconds": lambda tensors, note: note.update(seconds=None),
+    "seconds beyond float64": lambda tensors, note: note.update(seconds=10**400),
     "facts": lambda tensors, note: note.update(facts=[1]),
     "facts of other values": lambda tensors, note: note["facts"].update(seed="x" * 10**6),
     "optimizers": lambda tensors, note: note.update(optimizers=3),

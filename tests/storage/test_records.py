@@ -60,6 +60,12 @@ def test_json_that_is_refused(text):
         records.loads(text)
 
 
+def test_reasons_in_messages_are_short():
+    error = DamagedError("m", "x " * 10**6)
+    assert len(str(error)) < 600
+    assert error.why.endswith("...")
+
+
 def test_values_in_messages_are_short():
     for value in ("x" * 10**7, list(range(10**5)), 10**100, {"a": "y" * 1000}):
         assert len(records.shown(value)) <= 82

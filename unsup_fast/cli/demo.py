@@ -1,6 +1,5 @@
 """`unsup-fast demo`: data that need no download, measured beside scikit-learn, and new digits."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,11 @@ from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.datasets import load_digits
 
 from unsup_fast import blocks, report
-from unsup_fast._paths import check_not_special
 from unsup_fast.cli import comparisons, files, results, terminal
 from unsup_fast.cli.diffusion import demo as diffusion
 from unsup_fast.cluster import KMeans
 from unsup_fast.report.numbers import percent, real
+from unsup_fast.storage import records
 
 Array = npt.NDArray[Any]
 
@@ -62,12 +61,18 @@ def run(out: Path, *, threads: int | None, overwrite: bool) -> int:
     ------
     UserError
         If `out` cannot be written to, or holds results that no demo made.
+    BlockingIOError
+        If another run writes there.
     ImportError
         If a package that the report needs is missing.
     """
     report.check()
-    files.check_directory(out, overwrite=overwrite or _is_demo(out), resume=False)
-    diffusion.check(out, overwrite=overwrite)
+    with files.run_folder(out, overwrite=overwrite or _is_demo(out), resume=False):
+        diffusion.check(out, overwrite=overwrite)
+        return _run(out, threads)
+
+
+def _run(out: Path, threads: int | None) -> int:
     console = terminal.console(soft_wrap=False)
     table = comparisons.table(
         "k-means, to convergence, from the same rows and the same first centroids",
@@ -197,8 +202,7 @@ def _blobs() -> Case:
 
 def _is_demo(out: Path) -> bool:
     try:
-        check_not_special(out / files.SUMMARY)
-        found = json.loads((out / files.SUMMARY).read_text(encoding="utf-8"))
+        summary = records.read(out / files.SUMMARY, kind=results.SUMMARY)
     except (OSError, ValueError):
         return False
-    return isinstance(found, dict) and found.get("command") == "demo"
+    return summary.get("command") == "demo"

@@ -6,7 +6,6 @@ how far the metrics were written.
 """
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 FILE = "checkpoint.safetensors"
 KIND = "training checkpoint"
+LARGEST = 1 << 62  # of steps and seconds
 NOT_FINITE = ("nan", "inf", "-inf")
 FREE = ("steps", "save_every", "show_every")
 """Options that may change on resume."""
@@ -167,7 +167,7 @@ def _check_note(path: Path, note: Mapping[str, Any]) -> None:
     mark, optimizers = note.get("metrics"), note.get("optimizers")
     valid = (
         type(note.get("step")) is int
-        and 0 <= note["step"] < 1 << 62
+        and 0 <= note["step"] < LARGEST
         and _is_number(note.get("seconds"))
         and isinstance(note.get("facts"), dict)
         and isinstance(optimizers, dict)
@@ -195,7 +195,7 @@ def _is_optimizer(entry: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < math.inf
+    return type(value) in (int, float) and 0 <= value < LARGEST
 
 
 def _weights(state: "State") -> Iterator[tuple[str, Any]]:

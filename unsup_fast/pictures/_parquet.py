@@ -103,7 +103,7 @@ def _classes(schema: Any) -> dict[str, Classes]:
             for column, feature in features.items()
             if isinstance(feature, dict) and isinstance(feature.get("names"), list)
         }
-    except (TypeError, KeyError, AttributeError, ValueError):
+    except (TypeError, KeyError, AttributeError, ValueError, RecursionError):
         return {}
 
 

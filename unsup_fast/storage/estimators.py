@@ -17,14 +17,16 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from unsup_fast import _arrays
+from unsup_fast.kernels import threads
 from unsup_fast.storage import tensors
-from unsup_fast.storage.records import DamagedError, shown
+from unsup_fast.storage.records import SHOWN, DamagedError, shown
 
 Array = npt.NDArray[Any]
 
 KIND = "estimator"
 PARAMETER = "parameter."
 LONGEST_REASON = 300  # characters
+LARGEST_INTEGER = (1 << 63) - 1  # larger ones do not fit the arithmetic that uses them
 
 Kind = TypeVar("Kind", bound="Saved")
 
@@ -100,6 +102,7 @@ class Saved:
         try:
             estimator = cls(**parameters)
             estimator._validate_params()
+            threads.effective(estimator.n_threads)
         except (TypeError, ValueError, OverflowError) as error:
             reason = str(error)[:LONGEST_REASON]
             raise DamagedError(path, f"its parameters are not valid: {reason}") from None
@@ -134,6 +137,9 @@ class Saved:
 def fault(estimator: Any, arrays: dict[str, Array], state: dict[str, Any]) -> str | None:
     """Return why arrays and state do not fit each other and the estimator, or None if they do."""
     layout: Layout = estimator._layout
+    for name, value in estimator.get_params(deep=False).items():
+        if _is_huge(value):
+            return f"its parameter {name} exceeds {LARGEST_INTEGER}"
     state = dict(state)
     names = state.pop("feature_names_in_", None)
     for name in sorted((layout.state.keys() - layout.optional) | state.keys()):
@@ -150,9 +156,13 @@ def fault(estimator: Any, arrays: dict[str, Array], state: dict[str, Any]) -> st
 
 def _is_of(value: Any, kind: type) -> bool:
     """Return whether a value has exactly this type and all its numbers are finite."""
-    same: bool = type(value) is kind
+    same: bool = type(value) is kind and not _is_huge(value)
     numbers = value if isinstance(value, list) else [value] if kind is float else []
     return same and all(type(each) is float and math.isfinite(each) for each in numbers)
+
+
+def _is_huge(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) > LARGEST_INTEGER
 
 
 def _fault_of_arrays(estimator: Any, arrays: dict[str, Array], state: dict[str, Any]) -> str | None:
@@ -286,7 +296,8 @@ def class_of(path: str | os.PathLike[str]) -> str:
 
 def _name(note: Mapping[str, Any]) -> str:
     name = note.get("class")
-    return name if isinstance(name, str) and name.isidentifier() else shown(name)
+    short = isinstance(name, str) and name.isidentifier() and len(name) <= SHOWN
+    return str(name) if short else shown(name)
 
 
 def _split_parameters(estimator: Any) -> tuple[dict[str, Any], dict[str, Array]]:

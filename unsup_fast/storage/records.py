@@ -19,6 +19,7 @@ FORMAT, VERSION = "unsup_fast", 1
 ZEROS = "0" * 64  # in place of a digest while it is computed
 LARGEST = 100_000_000  # bytes of JSON, the limit of the safetensors format too
 SHOWN = 80  # characters of a value in a message
+LONGEST_REASON = 500  # characters; a file may have put a text of any length there
 _START = b'{\n  "sha256": "'
 
 
@@ -31,6 +32,8 @@ class DamagedError(ValueError):
     """
 
     def __init__(self, path: str | os.PathLike[str], why: str) -> None:
+        if len(why) > LONGEST_REASON:
+            why = f"{why[: LONGEST_REASON - 3]}..."
         super().__init__(f"cannot load '{os.fspath(path)}': {why}")
         self.why = why
 

@@ -95,7 +95,7 @@ def check_same(run: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> 
         past, given = before["data"].get(name), valid(now["data"][name])
         if past != given:
             what = {
-                "shape": f"their shape was {past} and is {given}",
+                "shape": f"their shape was {_shown(past)} and is {given}",
                 "classes": "their classes are others",
                 "sha256": "pixels or labels differ",
             }[name]
