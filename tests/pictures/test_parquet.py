@@ -113,7 +113,9 @@ def test_no_row_has_a_label(tmp_path, rows, colours, missing):
     same(pictures.load(path), colours, None, ())
 
 
-@pytest.mark.parametrize("metadata", [b"", b"{", b"[]", b'{"info": {"features": [1]}}', b"\xff"])
+@pytest.mark.parametrize(
+    "metadata", [b"", b"{", b"[]", b"[" * 10**5, b'{"info": {"features": [1]}}', b"\xff"]
+)
 def test_metadata_that_says_nothing(tmp_path, rows, colours, metadata):
     table = pa.table({"image": rows, "label": LABELS})
     table = table.replace_schema_metadata({b"huggingface": metadata})
