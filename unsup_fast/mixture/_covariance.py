@@ -47,11 +47,11 @@ def factored(
         covariances = np.maximum(covariances, floor)
         return covariances, 1 / np.sqrt(covariances), raised
     matrices = covariances[None] if covariance_type == "tied" else covariances
-    made = [_matrix(matrix, least, eps) for matrix in matrices]
-    raised = {k: had for k, (_, _, had) in enumerate(made) if had is not None}
+    results = [_matrix(matrix, least, eps) for matrix in matrices]
+    raised = {k: had for k, (_, _, had) in enumerate(results) if had is not None}
     shape = covariances.shape
-    covariances = np.stack([matrix for matrix, _, _ in made]).reshape(shape)
-    return covariances, np.stack([factor for _, factor, _ in made]).reshape(shape), raised
+    covariances = np.stack([matrix for matrix, _, _ in results]).reshape(shape)
+    return covariances, np.stack([factor for _, factor, _ in results]).reshape(shape), raised
 
 
 def _matrix(covariance: Array, least: Array, eps: float) -> tuple[Array, Array, float | None]:

@@ -20,29 +20,29 @@ Array = npt.NDArray[Any]
 
 
 def moments(X: Any) -> Moments:
-    """Return mean, variance and reach of each column in float64, in two passes over the rows."""
+    """Return the float64 moments of each column, in two passes over the rows."""
     origin = X[0].double()  # [D]
     sums = torch.zeros_like(origin)
     for _, block in blocks(X, X.shape[1]):
         sums += (block - origin).sum(dim=0)
     mean = origin + sums / len(X)
-    squares, reach = torch.zeros_like(origin), torch.zeros_like(origin)
+    squares, max_abs_deviation = torch.zeros_like(origin), torch.zeros_like(origin)
     for _, block in blocks(X, X.shape[1]):
         gaps = block - mean  # [B, D]
         squares += (gaps * gaps).sum(dim=0)
-        reach = torch.maximum(reach, gaps.abs().amax(dim=0))
-    host = torch.stack([mean, squares / len(X), reach]).cpu().numpy()
+        max_abs_deviation = torch.maximum(max_abs_deviation, gaps.abs().amax(dim=0))
+    host = torch.stack([mean, squares / len(X), max_abs_deviation]).cpu().numpy()
     return Moments(host[0], host[1], None, host[2])
 
 
 def _there(value: Any, X: Any) -> Any:
-    """Return an array as a tensor beside X; what is none as it is."""
+    """Return an array as a tensor on the device of X; other values stay as they are."""
     return _arrays.on(value, X.device)
 
 
-def _on_host(found: Em) -> Em:
-    """Return sums on the host, brought there at once; what is as long as the rows stays."""
-    sums: list[Any] = [value for value in found[:5] if value is not None]
+def _on_host(e_step: Em) -> Em:
+    """Copy the sums to the host in one transfer; tensors as long as the rows stay."""
+    sums: list[Any] = [value for value in e_step[:5] if value is not None]
     together = torch.cat([value.reshape(-1) for value in sums]).cpu().numpy()
     ends = np.cumsum([value.numel() for value in sums])
     parts = np.split(together, ends[:-1])
@@ -50,7 +50,7 @@ def _on_host(found: Em) -> Em:
         part.reshape(value.shape) for part, value in zip(parts, sums, strict=True)
     )
     host: list[Any] = moments_ or [None] * 3
-    return Em(float(likelihood), float(weight), host[0], host[1], host[2], *found[5:])
+    return Em(float(likelihood), float(weight), host[0], host[1], host[2], *e_step[5:])
 
 
 def _em(X: Any, *mixture: Any, n_threads: int, **options: Any) -> Em:
@@ -61,14 +61,16 @@ def _em(X: Any, *mixture: Any, n_threads: int, **options: Any) -> Em:
 def _moments_given(
     X: Any, means: Array, covariance_type: str, *, n_threads: int, **options: Any
 ) -> Em:
-    there = {name: _there(value, X) for name, value in options.items()}
-    return _on_host(expectation.moments_given(X, _there(means, X), covariance_type, **there))
+    tensors = {name: _there(value, X) for name, value in options.items()}
+    return _on_host(expectation.moments_given(X, _there(means, X), covariance_type, **tensors))
 
 
 def _assign(X: Any, centers: Array, *, shift: Array, n_threads: int, **options: Any) -> Assigned:
     """Return sums on the host; labels and distances stay."""
-    found = assigning.assign(X, _there(centers, X), shift=_there(shift, X), **options)
-    return found._replace(sums=_arrays.on_host(found.sums), weights=_arrays.on_host(found.weights))
+    assigned = assigning.assign(X, _there(centers, X), shift=_there(shift, X), **options)
+    return assigned._replace(
+        sums=_arrays.on_host(assigned.sums), weights=_arrays.on_host(assigned.weights)
+    )
 
 
 def _seed(

@@ -1,4 +1,4 @@
-"""Expectation maximisation: one run from a given mixture.
+"""Expectation maximisation: one run from an initial mixture.
 
 Dempster, Laird & Rubin, "Maximum likelihood from incomplete data via the EM algorithm", J. R.
 Stat. Soc. B 39 (1977). An E-step and the sums of the M-step are one pass of `kernels.em`; all else
@@ -47,7 +47,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Iteration:
-    """State after one iteration, as given to the `callback` of `fit`."""
+    """State after one iteration, as passed to the `callback` of `fit`."""
 
     run: int
     """Which of the `n_init` runs, from 1."""
@@ -96,34 +96,34 @@ def iterate(
 ) -> Run:
     """Iterate from a mixture until the mean log-likelihood changes by less than tol, or max_iter.
 
-    A KeyboardInterrupt after the first finished iteration ends the run there and is handed back
-    in the result; before that it is raised.
+    A KeyboardInterrupt after the first finished iteration ends the run there and is returned in
+    the result; before that it is raised.
 
     Parameters
     ----------
     problem : Problem
     mixture : Mixture
     lower_bound : float
-        Mean log-likelihood of an earlier fit that this one goes on with.
+        Mean log-likelihood of an earlier fit that this one continues.
     run : int
         Number of the run, for `report`.
     report : callable, optional
         Called with an `Iteration` after each iteration.
     """
-    found = Run(mixture, lower_bound)
+    result = Run(mixture, lower_bound)
     start = perf_counter()
     try:
         for iteration in range(1, problem.max_iter + 1):
-            now = found.mixture
-            sums = problem.rows.em(now.weights, now.means, now.factors)
-            after, raised = maximised(problem, now, sums)
-            before, bound = found.lower_bound, sums.log_likelihood / sums.weight
+            current = result.mixture
+            sums = problem.rows.em(current.weights, current.means, current.factors)
+            after, raised = maximised(problem, current, sums)
+            before, bound = result.lower_bound, sums.log_likelihood / sums.weight
             change = 0.0 if bound == before else bound - before
-            found.mixture, found.lower_bound = after, bound
-            found.lower_bounds.append(bound)
+            result.mixture, result.lower_bound = after, bound
+            result.lower_bounds.append(bound)
             for k, had in raised.items():
-                found.raised.setdefault(k, (iteration, had))
-            found.converged = bool(abs(change) < problem.tol)
+                result.raised.setdefault(k, (iteration, had))
+            result.converged = bool(abs(change) < problem.tol)
             if report is not None:
                 report(
                     Iteration(
@@ -140,13 +140,13 @@ def iterate(
                         _read_only(after.factors),
                     )
                 )
-            if found.converged:
+            if result.converged:
                 break
     except KeyboardInterrupt as caught:
-        if not found.lower_bounds:
+        if not result.lower_bounds:
             raise
-        found.interrupt = caught
-    return found
+        result.interrupt = caught
+    return result
 
 
 def maximised(problem: Problem, before: Mixture, sums: Em) -> tuple[Mixture, dict[int, float]]:

@@ -23,7 +23,7 @@ LLOYD, MOVEMENT = 300, 1e-4  # iterations of k-means, and its tolerance, as scik
 
 @dataclass(frozen=True)
 class Given:
-    """What the user says of the start, in float64; None for what is to be found."""
+    """Initial parameters that the user sets, in float64; None for those to be estimated."""
 
     weights: Array | None
     means: Array | None
@@ -32,7 +32,7 @@ class Given:
 
 
 def given(estimator: Any, n_columns: int) -> Given:
-    """Validate weights_init, means_init and precisions_init with scikit-learn's words."""
+    """Validate weights_init, means_init and precisions_init with scikit-learn's messages."""
     k, kind = estimator.n_components, estimator.covariance_type
     weights, means, precisions = (
         None if value is None else _numbers(value, name)
@@ -84,13 +84,13 @@ def _check_shape(value: Array, shape: tuple[int, ...], name: str) -> None:
         )
 
 
-def _check_weights(weights: Array, as_given: Any) -> None:
+def _check_weights(weights: Array, weights_init: Any) -> None:
     if (weights < 0).any() or (weights > 1).any():
         raise ValueError(
             "The parameter 'weights' should be in the range [0, 1], but got max value "
             f"{weights.max():.5f}, min value {weights.min():.5f}"
         )
-    single = getattr(as_given, "dtype", None) == np.float32
+    single = getattr(weights_init, "dtype", None) == np.float32
     if abs(weights.sum() - 1) > (1e-6 if single else 1e-8):
         raise ValueError(
             "The parameter 'weights' should be normalized, but got sum(weights) = "
@@ -117,7 +117,7 @@ def start(
     random_state : RandomState
         Draws are scikit-learn's, in its order.
     seeding : callable, optional
-        Called with rows chosen and rows to choose while k-means++ goes on.
+        Called with rows chosen and rows to choose while k-means++ runs.
 
     Returns
     -------
@@ -133,11 +133,11 @@ def start(
     )
     raised: dict[int, float] = {}
     if weights is None or means is None or factors is None:
-        found, share, raised = _found(problem, n_components, init_params, random_state, seeding)
+        initial, share, raised = _found(problem, n_components, init_params, random_state, seeding)
         weights = share / problem.rows.weight if weights is None else weights
-        means = found.means if means is None else means
+        means = initial.means if means is None else means
         if factors is None:
-            return Mixture(weights, means, found.covariances, found.factors), raised
+            return Mixture(weights, means, initial.covariances, initial.factors), raised
     assert covariances is not None
     return Mixture(weights, means, covariances, factors), {}
 
@@ -152,32 +152,32 @@ def _found(
     """Return a mixture, the rows that each component has in it, and whose covariance was raised."""
     rows = problem.rows
     if init_params in ("k-means++", "random_from_data"):
-        given_weights = rows.weights_on_host
+        sample_weight = rows.weights_on_host
         if init_params == "k-means++":
             chosen = _seeded(rows, n_components, random_state, seeding)
-        elif given_weights is None:
+        elif sample_weight is None:
             chosen = random_state.choice(rows.n_rows, size=n_components, replace=False)
         else:
-            chosen = _seeding.draw(rows.X, given_weights, n_components, random_state)
+            chosen = _seeding.draw(rows.X, sample_weight, n_components, random_state)
         share = np.ones(n_components)
-        if given_weights is not None:
-            share = given_weights[chosen].astype(np.float64)
+        if sample_weight is not None:
+            share = sample_weight[chosen].astype(np.float64)
         means = np.ascontiguousarray(rows.take(chosen), dtype=np.float64)
         mixture, raised = _points(problem, means)
         return mixture, share, raised
     if isinstance(rows, Single):
-        found = maximised(problem, _points(problem, rows.about)[0], rows.sums)
-        return found[0], np.ones(1) * rows.weight, found[1]
+        result = maximised(problem, _points(problem, rows.about)[0], rows.sums)
+        return result[0], np.ones(1) * rows.weight, result[1]
     if init_params == "kmeans":
         centers, shift = _kmeans(rows, n_components, random_state, seeding)
         options: dict[str, Any] = {"update": False, "return_inertia": False}
         means = centers.astype(np.float64)
 
         def shares(block: Any) -> dict[str, Any]:
-            found = rows.place.assign(
+            assigned = rows.place.assign(
                 block, centers, shift=shift, n_threads=rows.n_threads, **options
             )
-            return {"labels": found.labels}
+            return {"labels": assigned.labels}
 
     else:
         means = np.tile(rows.moments.mean, (n_components, 1))
@@ -234,9 +234,11 @@ def _kmeans(
     for _ in range(LLOYD):
         sums, weights = np.zeros(centers.shape), np.zeros(n_components)
         for _, block, weight in rows.blocks():
-            found = rows.place.assign(block, centers, sample_weight=weight, shift=shift, **options)
-            sums += found.sums
-            weights += found.weights
+            assigned = rows.place.assign(
+                block, centers, sample_weight=weight, shift=shift, **options
+            )
+            sums += assigned.sums
+            weights += assigned.weights
         sums, weights = _relocated(rows, centers, shift, sums, weights)
         filled = weights > 0
         moved = shift.astype(np.float64) + sums / np.where(filled, weights, 1.0)[:, None]
@@ -258,9 +260,9 @@ def _relocated(
         return sums, weights
     options: dict[str, Any] = {"update": False, "n_threads": rows.n_threads}
     for where, block, weight in rows.blocks():
-        found = rows.place.assign(block, centers, shift=shift, return_distances=True, **options)
+        assigned = rows.place.assign(block, centers, shift=shift, return_distances=True, **options)
         distances, labels, weight = (
-            _arrays.on_host(value) for value in (found.distances, found.labels, weight)
+            _arrays.on_host(value) for value in (assigned.distances, assigned.labels, weight)
         )
         distances = distances if weight is None else distances * (weight > 0)
         for i in np.argsort(-distances, kind="stable")[: len(empty)]:

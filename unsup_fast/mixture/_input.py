@@ -27,16 +27,16 @@ class Checked(NamedTuple):
 
 
 def rows(estimator: Any, X: Any, *, reset: bool) -> Checked:
-    """Validate rows; moments are not needed, and on a GPU not found, where nothing is fitted."""
-    there = gpu(X, estimator.device, fitted=not reset)
+    """Validate rows; moments are not needed, and on a GPU not computed, unless `reset`."""
+    device = gpu(X, estimator.device, fitted=not reset)
     _refuse_sparse(X)
-    if there is not None:
+    if device is not None:
         from unsup_fast import _tensors
         from unsup_fast.mixture import _cuda
 
-        found = _tensors.rows(X, there, estimator, reset=reset).contiguous()
-        statistics = _cuda.moments(found) if reset else None
-        return Checked(found, _tensors.HostRows(found).dtype, statistics, _cuda.PLACE)
+        tensor = _tensors.rows(X, device, estimator, reset=reset).contiguous()
+        statistics = _cuda.moments(tensor) if reset else None
+        return Checked(tensor, _tensors.HostRows(tensor).dtype, statistics, _cuda.PLACE)
     source = source_of(X)
     if source is not None:
         check_columns(estimator, source, reset=reset)
@@ -44,8 +44,8 @@ def rows(estimator: Any, X: Any, *, reset: bool) -> Checked:
         return Checked(X, X.dtype, source.moments, HOST, source.name)
     X = _arrays.rows(X, estimator=estimator, reset=reset)
     _refuse_sparse(X)  # what scikit-learn makes of a frame of sparse columns
-    found = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
-    return Checked(X, X.dtype, found, HOST)
+    moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
+    return Checked(X, X.dtype, moments, HOST)
 
 
 def _refuse_sparse(X: Any) -> None:
@@ -70,7 +70,7 @@ def weights(sample_weight: Any, rows: Checked) -> Any:
 
 
 def problem(estimator: Any, X: Any, sample_weight: Any) -> Problem:
-    """Validate what `fit` is given."""
+    """Validate the arguments of `fit`."""
     data = _standardized(estimator, rows(estimator, X, reset=True), sample_weight)
     n_rows, k = data.X.shape[0], estimator.n_components
     if n_rows < max(k, 2):
@@ -112,7 +112,7 @@ def _check_squares(rows: Checked, moments: Moments, sample_weight: Any) -> None:
 def _standardized(estimator: Any, data: Checked, sample_weight: Any) -> Checked:
     """Find the deviations of the columns if the model is to be standardized, and divide by them.
 
-    A warm start goes on in the units of the fit before.
+    A warm start continues in the units of the fit before.
     """
     before = _scaling.scale_of(estimator)
     if estimator.warm_start and hasattr(estimator, "converged_"):

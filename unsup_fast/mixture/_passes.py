@@ -1,4 +1,4 @@
-"""Passes over rows in memory, in blocks or on a GPU: the sums that a mixture is made of."""
+"""Passes over rows in memory, in blocks or on a GPU: the sums that a mixture is computed from."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -64,7 +64,7 @@ class Rows:
     dtype : numpy.dtype
         Of X.
     moments : Moments
-        Of X; None if no fit is to be made.
+        Of X; None if nothing is fitted.
     sample_weight : ndarray or tensor of shape (N,), type of X, or None
     covariance_type : {"full", "tied", "diag", "spherical"}
     chunk_size : int or None
@@ -103,9 +103,11 @@ class Rows:
         components share a factor, of the rows' distance from their mean times the machine epsilon
         of their type, which is what such a factor loses of a row.
         """
-        mean, reach, tiny = self.moments.mean, self.moments.reach, np.finfo(np.float64)
+        mean, max_abs_deviation, tiny = self.moments.mean, self.moments.reach, np.finfo(np.float64)
         lost = self.eps if self.covariance_type == "tied" else 0.0
-        far: Array = np.maximum(tiny.eps * (np.abs(mean) + reach), lost * reach)
+        far: Array = np.maximum(
+            tiny.eps * (np.abs(mean) + max_abs_deviation), lost * max_abs_deviation
+        )
         far[far == 0] = far.max() or tiny.eps
         least: Array = np.maximum(far**2, LEAST_VARIANCE)
         return least
@@ -161,7 +163,7 @@ class Rows:
         return _checked(total)
 
     def passes(self, weights: Array, means: Array, factors: Array, **options: Any) -> Iterator[Em]:
-        """Yield what `kernels.em` finds of each block under a mixture."""
+        """Yield the result of `kernels.em` for each block under a mixture."""
         logs = log_weights(weights)
         for _, block, weight in self.blocks():
             yield self.place.em(
@@ -312,12 +314,12 @@ def log_weights(weights: Array) -> Array:
     return logs
 
 
-def summed(found: Iterator[Em]) -> Em:
+def summed(e_steps: Iterator[Em]) -> Em:
     """Add up the sums of blocks about the same means."""
-    first = next(found)
+    first = next(e_steps)
     likelihood, weight = first.log_likelihood, first.weight
     moments = first[2:5]
-    for part in found:
+    for part in e_steps:
         likelihood += part.log_likelihood
         weight += part.weight
         for total, more in zip(moments, part[2:5], strict=True):

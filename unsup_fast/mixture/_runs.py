@@ -23,7 +23,7 @@ def best(
 ) -> Run:
     """Make `n_init` runs and return the one of the largest likelihood.
 
-    A KeyboardInterrupt ends the runs; it is handed back in the result, or raised if no run has
+    A KeyboardInterrupt ends the runs; it is returned in the result, or raised if no run has
     finished an iteration.
 
     Parameters
@@ -37,31 +37,31 @@ def best(
     report : callable, optional
         Called with each iteration.
     say : callable
-        Given lines for the user.
+        Called with lines for the user.
     """
-    found: Run | None = None
+    best_run: Run | None = None
     for number in range(1, n_init + 1):
         try:
             say(f"Initialization {number - 1}")
             mixture, raised = start()
             run = iterate(problem, mixture, lower_bound, number, report)
         except KeyboardInterrupt as interrupt:
-            if found is None:
+            if best_run is None:
                 raise
-            found.interrupt = interrupt
-            return found
+            best_run.interrupt = interrupt
+            return best_run
         run.raised = {k: (0, had) for k, had in raised.items()} | {
             k: (number, had) for k, (number, had) in run.raised.items() if k not in raised
         }
         outcome = "converged" if run.converged else "did not converge"
         say(f"Initialization {number - 1} {outcome}, lower bound {run.lower_bound:.9g}")
-        if found is None or run.lower_bound > found.lower_bound:
-            found = run
+        if best_run is None or run.lower_bound > best_run.lower_bound:
+            best_run = run
         if run.interrupt is not None:
-            found.interrupt = run.interrupt
+            best_run.interrupt = run.interrupt
             break
-    assert found is not None
-    return found
+    assert best_run is not None
+    return best_run
 
 
 def show(state: Iteration) -> None:

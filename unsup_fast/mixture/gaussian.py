@@ -32,7 +32,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
     Parameters
     ----------
     n_components : int, default=1
-        Gaussians K. With one, the maximum is found in closed form, in two passes over the rows.
+        Gaussians K. With one, the maximum is computed in closed form, in two passes over the rows.
     covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
         A covariance for each component, one for all, variances along the columns, or one variance
         for each component.
@@ -52,7 +52,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
     means_init : array-like of shape (K, D) or None, default=None
         Means to start from.
     precisions_init : array-like or None, default=None
-        Inverse covariances to start from, of the shape of `covariances_`. With all three given,
+        Inverse covariances to start from, of the shape of `covariances_`. With all three set,
         nothing is drawn.
     random_state : int, RandomState instance or None, default=None
         Where random draws come from; their order is scikit-learn's.
@@ -71,7 +71,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         all else the CPU.
     standardize : bool, default=False
         Whether columns are divided by their standard deviation (constant ones by 1), in the fit
-        and of all rows that the model is given later. Parameters, `tol`, `reg_covar` and
+        and of all rows passed later. Parameters, `tol`, `reg_covar` and
         likelihoods then refer to the divided columns; `sample` draws rows in the units of X.
 
     Attributes
@@ -105,9 +105,9 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
 
     Notes
     -----
-    Parameters are kept in float64 beside the attributes, and used where these were not changed
+    Parameters are stored in float64 next to the attributes, and used where these were not changed
     since the fit: rounded to float32, a mean of 10,000 is off by 0.0005. Attributes may be set by
-    hand, without a fit too: `weights_`, `means_` and `precisions_cholesky_`, or in place of that
+    hand, without a fit too: `weights_`, `means_` and `precisions_cholesky_`, or instead of that
     `precisions_` or `covariances_`.
 
     Finite rows give finite attributes: float32 rows whose squares float32 cannot hold are computed
@@ -121,7 +121,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
 
     On a GPU the passes over the rows run there, and what is of the size of the mixture on the CPU
     in float64; attributes are tensors where X is, if it is one, and methods return the kind of
-    array that they are given. `n_threads` is without effect, and sources and tables are refused.
+    array that is passed. `n_threads` is without effect, and sources and tables are refused.
 
     Ctrl-C during `fit` keeps the last finished iteration, and then raises KeyboardInterrupt; go on
     from there with ``warm_start=True``.
@@ -261,7 +261,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
     def _run(
         self, X: Any, sample_weight: Any, callback: Any, seeding_callback: Any
     ) -> tuple[Problem, Run]:
-        """Return what `fit` is given, validated, and the best run."""
+        """Return the validated problem of `fit` and the best run."""
         problem = _input.problem(self, X, sample_weight)
         known = _init.given(self, problem.rows.n_columns)
         random_state = check_random_state(self.random_state)
@@ -293,7 +293,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         return problem, _runs.best(problem, start, n_init, lower_bound, wanted, say)
 
     def _before(self, n_columns: int) -> Mixture:
-        """Return the mixture of the fit before, if it can be gone on with."""
+        """Return the mixture of the fit before, if this fit can continue from it."""
         before, k, d = _attributes.parameters(self), self.n_components, n_columns
         shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
         wanted = ((k, d), shapes[self.covariance_type])
@@ -305,20 +305,20 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
             )
         return before
 
-    def _keep(self, run: Run, dtype: Any, place: Any) -> None:
+    def _keep(self, run: Run, dtype: Any, device: Any) -> None:
         self.converged_ = run.converged
         self.n_iter_ = len(run.lower_bounds)
         self.lower_bound_ = run.lower_bound
         self.lower_bounds_ = run.lower_bounds
-        self._set(run.mixture, dtype, place)
+        self._set(run.mixture, dtype, device)
 
-    def _set(self, mixture: Mixture, dtype: Any, place: Any) -> None:
-        """Set the attributes: tensors on the torch device `place`, or arrays if that is None."""
+    def _set(self, mixture: Mixture, dtype: Any, device: Any) -> None:
+        """Set the attributes: tensors on the torch device `device`, or arrays if that is None."""
         self._mixture = mixture
         values = _attributes.public(mixture, self.covariance_type, dtype)
         self._dtype = values["means_"].dtype
         for name, value in values.items():
-            setattr(self, name, _arrays.on(value, place))
+            setattr(self, name, _arrays.on(value, device))
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit and return the most probable component of each row; parameters as in `fit`."""
@@ -335,10 +335,10 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
                 f"{n_columns} features as input."
             )
         options: dict[str, Any] = {} if name is None else {f"return_{name}": True}
-        found = rows.evaluated(mixture.weights, mixture.means, mixture.factors, **options)
+        parts = rows.evaluated(mixture.weights, mixture.means, mixture.factors, **options)
         if name is None:
-            return sum(part.log_likelihood for part in found), sum(part.weight for part in found)
-        return rows.place.joined([getattr(part, name) for part in found], X)
+            return sum(part.log_likelihood for part in parts), sum(part.weight for part in parts)
+        return rows.place.joined([getattr(part, name) for part in parts], X)
 
     def predict(self, X: Any) -> Any:
         """Return the most probable component of each row.
@@ -457,7 +457,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
             else:
                 noise = random_state.standard_normal(size=(count, len(mean)))
                 drawn.append(mean + noise * np.sqrt(covariance))
-        place = _arrays.place_of(self.means_)
+        device = _arrays.place_of(self.means_)
         labels = np.repeat(np.arange(len(counts)), counts)
         rows = _scaling.restored(self, np.concatenate(drawn))
-        return _arrays.on(rows, place), _arrays.on(labels, place)
+        return _arrays.on(rows, device), _arrays.on(labels, device)
