@@ -53,10 +53,10 @@ class Projection(
             from unsup_fast.decomposition import _torch
 
             return _torch.transform(self, X, gpu)
-        found = _input.rows(self, X, reset=False)
-        if not isinstance(found, Source):
-            _arrays.check_finite(found, type(self).__name__, self.n_threads)
-        return _arrays.like(self._project(found), _arrays.is_tensor(X))
+        rows = _input.rows(self, X, reset=False)
+        if not isinstance(rows, Source):
+            _arrays.check_finite(rows, type(self).__name__, self.n_threads)
+        return _arrays.like(self._project(rows), _arrays.is_tensor(X))
 
     def _project(self, X: Any) -> Array:
         """Return the coordinates of rows that are validated."""
@@ -126,19 +126,19 @@ class Projection(
             return _scaling.restored(self, _torch.inverse_transform(self, X))
         axes = axes_of(self)
         n_axes, n_columns = axes.shape
-        found = _input.scores(X, n_axes)
-        wide = np.result_type(found.dtype, axes.dtype)
+        coordinates = _input.scores(X, n_axes)
+        wide = np.result_type(coordinates.dtype, axes.dtype)
         if self.whiten:
             axes = axes * deviations_of(self, n_axes)[:, None]
         weights = np.ascontiguousarray(axes.T, dtype=wide)  # [D, K]
         mean = mean_of(self, n_columns).astype(wide)
         if weights.shape[1] == 0:
-            back: Any = np.tile(mean, (len(found), 1))
+            rows: Any = np.tile(mean, (len(coordinates), 1))
         else:
-            back = affine(
-                found.astype(wide, copy=False), weights, offset=mean, n_threads=self.n_threads
+            rows = affine(
+                coordinates.astype(wide, copy=False), weights, offset=mean, n_threads=self.n_threads
             )
-        return _arrays.like(_scaling.restored(self, back), _arrays.is_tensor(X))
+        return _arrays.like(_scaling.restored(self, rows), _arrays.is_tensor(X))
 
     def get_covariance(self) -> Any:
         """Return the covariance [D, D] of the probabilistic model (Tipping & Bishop 1999).
@@ -171,7 +171,7 @@ class Projection(
         return axes, variances, noise_of(self)
 
     def _given(self, value: Array) -> Any:
-        """Return a matrix in the kind, type and place of the axes."""
+        """Return a matrix as the axes are: an array or tensor, of their type and device."""
         axes = self.components_
         if not _arrays.is_tensor(axes):
             return value.astype(axes_of(self).dtype, copy=False)
@@ -194,18 +194,18 @@ class Projection(
             from unsup_fast.decomposition import _torch
 
             return _torch.score_samples(self, X, gpu)
-        found = _input.rows(self, X, reset=False)
-        if sp.issparse(found):
+        rows = _input.rows(self, X, reset=False)
+        if sp.issparse(rows):
             raise TypeError(
                 "sparse rows have no score; pass X.toarray() or unsup_fast.blocks.source(X)"
             )
-        if not isinstance(found, Source):
-            _arrays.check_finite(found, type(self).__name__, self.n_threads)
-        step = max(1, BLOCK // found.shape[1])
+        if not isinstance(rows, Source):
+            _arrays.check_finite(rows, type(self).__name__, self.n_threads)
+        step = max(1, BLOCK // rows.shape[1])
         log_density = _density(self)
         logs = [
             log_density(np.ascontiguousarray(block[start : start + step], dtype=np.float64))
-            for block in _input.blocks_of(found)
+            for block in _input.blocks_of(rows)
             for start in range(0, len(block), step)
         ]
         return _arrays.like(np.concatenate(logs), _arrays.is_tensor(X))
@@ -308,7 +308,7 @@ def _precision(axes: Array, variances: Array, noise: float) -> Array:
 
 
 def _floored(axes: Array, variances: Array, noise: float) -> tuple[Array, float]:
-    """Return variances along and off the axes [K], kept from zero, where no density is."""
+    """Return variances along [K] and off the axes, raised above 0, where there is no density."""
     tiny = np.finfo(np.float64).eps * variances.max(initial=noise)
     noise = max(noise, tiny, np.finfo(np.float64).tiny)
     return np.maximum(variances, noise), noise

@@ -54,8 +54,8 @@ def rows(estimator: Any, X: Any, *, reset: bool) -> Any:
 def blocks_of(X: Any) -> Iterator[Array]:
     """Yield rows block by block: those of a source, dense ones of CSR, else all at once."""
     if isinstance(X, Source):
-        with closing(X.blocks()) as found:
-            for _, block in found:
+        with closing(X.blocks()) as blocks:
+            for _, block in blocks:
                 yield block
     elif sp.issparse(X):
         step = max(1, BLOCK // X.shape[1])
@@ -70,18 +70,18 @@ def scattered(
 ) -> Covariance:
     """Return mean and scatter of rows that `rows` let through, merged with those `before`."""
     n_rows = X.rows_if_known if isinstance(X, Source) else X.shape[0]
-    done, found = 0, before
+    done, total = 0, before
     for block in _summed_at_once(X):
-        here = covariance(block, n_threads=estimator.n_threads)
-        if here.bad is not None:
-            row, column = here.bad
+        part = covariance(block, n_threads=estimator.n_threads)
+        if part.bad is not None:
+            row, column = part.bad
             value = block[row, column]
             _arrays.raise_bad(value, done + row, column, type(estimator).__name__)
-        found = merged(found, here)
+        total = merged(total, part)
         done += len(block)
         if callback is not None:
             callback(done, n_rows)
-    return found
+    return total
 
 
 def _summed_at_once(X: Any) -> Iterator[Array]:

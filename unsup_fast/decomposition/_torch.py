@@ -25,12 +25,12 @@ SAMPLE = 100  # rows whose median is the middle of the data
 
 def _rows(X: Any, gpu: Any, estimator: Any, *, reset: bool) -> Any:
     """Validate rows as `_input.rows` does; return a tensor on the device."""
-    found = _tensors.rows(X, gpu, estimator, reset=reset)
+    rows = _tensors.rows(X, gpu, estimator, reset=reset)
     if reset:
         estimator.__dict__.pop("scale_", None)  # of an earlier fit
         if getattr(estimator, "standardize", False):
-            estimator.scale_ = _tensors.deviations(found)
-    return _scaling.applied(estimator, found)
+            estimator.scale_ = _tensors.deviations(rows)
+    return _scaling.applied(estimator, rows)
 
 
 def _middle(X: Any) -> Any:
@@ -71,41 +71,41 @@ def scattered(X: Any, before: Covariance) -> Covariance:
 
 def _scale(X: Any, shift: Any) -> Any:
     """Return powers of two [D] that bring the columns near one, so that squares stay in range."""
-    reach = torch.maximum((X.amax(dim=0) - shift).abs(), (X.amin(dim=0) - shift).abs())
+    max_abs_deviation = torch.maximum((X.amax(dim=0) - shift).abs(), (X.amin(dim=0) - shift).abs())
     most = int(np.log2(torch.finfo(X.dtype).max)) - 1
-    exponent = torch.frexp(reach.clamp_max(torch.finfo(X.dtype).max)).exponent
+    exponent = torch.frexp(max_abs_deviation.clamp_max(torch.finfo(X.dtype).max)).exponent
     return power_of_two(-exponent.clamp(-most, most), X.dtype)
 
 
 def attributes_of(estimator: Any, X: Any, gpu: Any) -> dict[str, Any]:
     """Fit `PCA` to a tensor; return its attributes."""
-    found = _rows(X, gpu, estimator, reset=True)
-    solver = estimator._solver(tuple(found.shape), False)
+    rows = _rows(X, gpu, estimator, reset=True)
+    solver = estimator._solver(tuple(rows.shape), False)
     if solver == "arpack":
         raise ValueError(
             "svd_solver='arpack' is for the CPU; pass svd_solver='covariance_eigh', 'full' or "
             "'randomized'"
         )
     estimator._fit_svd_solver = solver
-    wanted = estimator._wanted(*found.shape)
+    wanted = estimator._wanted(*rows.shape)
     if solver == "full":
-        axes = _of_svd(found)
+        axes = _of_svd(rows)
     elif solver == "randomized":
-        axes = _of_random(estimator, found, wanted)
-    elif len(found) >= found.shape[1]:
-        axes = _of_covariance(found)
+        axes = _of_random(estimator, rows, wanted)
+    elif len(rows) >= rows.shape[1]:
+        axes = _of_covariance(rows)
     else:
-        axes = _of_gram(found)
+        axes = _of_gram(rows)
     k = _dimension.kept(wanted, axes.variances, axes.total, axes.n_rows)
-    made = _base.attributes(axes, k, HostRows(found).dtype)
+    attributes = _base.attributes(axes, k, HostRows(rows).dtype)
     if _arrays.is_tensor(X):
-        made = {
+        attributes = {
             name: torch.as_tensor(value, device=X.device)
             if np.ndim(value) and name not in _save.ON_HOST
             else value
-            for name, value in made.items()
+            for name, value in attributes.items()
         }
-    return {**made, "n_samples_": axes.n_rows}
+    return {**attributes, "n_samples_": axes.n_rows}
 
 
 def _mean(X: Any) -> Any:
@@ -271,45 +271,45 @@ def _wide(estimator: Any, X: Any) -> Any:
 
 def transform(estimator: Any, X: Any, gpu: Any) -> Any:
     """Return the coordinates of rows along the axes."""
-    found = _rows(X, gpu, estimator, reset=False)
-    axes, _, mean = _fitted(estimator, found)
-    wide = _wide(estimator, found)
+    rows = _rows(X, gpu, estimator, reset=False)
+    axes, _, mean = _fitted(estimator, rows)
+    wide = _wide(estimator, rows)
     before, after = estimator._divisors(torch.empty(0, dtype=wide).numpy().dtype, len(axes))
-    axes = axes / torch.from_numpy(before).to(found.device)[:, None]
+    axes = axes / torch.from_numpy(before).to(rows.device)[:, None]
     weights, shift = axes.to(wide), mean.to(wide)
     offset = ((shift.double() - mean) @ axes.T).to(wide)  # what rounding the mean left
-    out = found.new_empty((len(found), len(axes)), dtype=wide)
+    out = rows.new_empty((len(rows), len(axes)), dtype=wide)
     with full_precision():
-        for start, block in blocks(found, found.shape[1]):
+        for start, block in blocks(rows, rows.shape[1]):
             out[start : start + len(block)] = (block - shift) @ weights.T + offset
     if after is not None:
-        out.div_(torch.from_numpy(after).to(found.device))
+        out.div_(torch.from_numpy(after).to(rows.device))
     return give(out, X)
 
 
 def inverse_transform(estimator: Any, X: Any) -> Any:
     """Return the rows that have these coordinates."""
-    found = X.detach() if _arrays.is_tensor(X) else torch.as_tensor(np.asarray(X))
-    axes, deviations, mean = _fitted(estimator, found)
-    if found.ndim != 2 or found.shape[1] != len(axes):
+    coordinates = X.detach() if _arrays.is_tensor(X) else torch.as_tensor(np.asarray(X))
+    axes, deviations, mean = _fitted(estimator, coordinates)
+    if coordinates.ndim != 2 or coordinates.shape[1] != len(axes):
         raise ValueError(
-            f"X has shape {tuple(found.shape)}; inverse_transform needs (N, {len(axes)})"
+            f"X has shape {tuple(coordinates.shape)}; inverse_transform needs (N, {len(axes)})"
         )
-    wide = _wide(estimator, found)
+    wide = _wide(estimator, coordinates)
     if estimator.whiten:
         axes = axes * deviations[:, None]
     with full_precision():
-        return give(found.to(wide) @ axes.to(wide) + mean.to(wide), X)
+        return give(coordinates.to(wide) @ axes.to(wide) + mean.to(wide), X)
 
 
 def score_samples(estimator: Any, X: Any, gpu: Any) -> Any:
     """Return the log-likelihood of each row."""
-    found = _rows(X, gpu, estimator, reset=False)
-    _, _, mean = _fitted(estimator, found)
-    precision = torch.as_tensor(_base.precision_of(estimator), device=found.device)
-    constant = found.shape[1] * np.log(2 * np.pi) - float(torch.linalg.slogdet(precision)[1])
-    out = found.new_empty(len(found), dtype=torch.float64)
-    for start, block in blocks(found, found.shape[1]):
+    rows = _rows(X, gpu, estimator, reset=False)
+    _, _, mean = _fitted(estimator, rows)
+    precision = torch.as_tensor(_base.precision_of(estimator), device=rows.device)
+    constant = rows.shape[1] * np.log(2 * np.pi) - float(torch.linalg.slogdet(precision)[1])
+    out = rows.new_empty(len(rows), dtype=torch.float64)
+    for start, block in blocks(rows, rows.shape[1]):
         centred = block - mean  # [B, D] float64
         squares = (centred * (centred @ precision)).sum(dim=1)
         out[start : start + len(block)] = -0.5 * (squares + constant)

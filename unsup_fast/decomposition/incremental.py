@@ -162,7 +162,7 @@ class IncrementalPCA(Projection):
         """Merge the moments of X with those of the rows seen so far, `least` rows in all."""
         before = _input.EMPTY if reset else self._sums()
         gpu = _input.gpu(X, self.device)
-        place: Any = None
+        device: Any = None
         dtype: Any
         if gpu is not None:
             from unsup_fast import _tensors
@@ -171,12 +171,12 @@ class IncrementalPCA(Projection):
             rows = _tensors.rows(X, gpu, self, reset=reset)
             self._check_components(rows.shape[1], reset)
             sums, dtype = _torch.scattered(rows, before), _tensors.HostRows(rows).dtype
-            place = _arrays.place_of(X)
+            device = _arrays.place_of(X)
         else:
             rows = _input.rows(self, X, reset=reset)
             self._check_components(self.n_features_in_, reset)
             sums, dtype = _input.scattered(self, rows, callback, before), rows.dtype
-            place = "cpu" if _arrays.is_tensor(X) else None
+            device = "cpu" if _arrays.is_tensor(X) else None
         if sums.n_rows < least:
             raise ValueError(
                 f"n_components={self.n_components} exceeds the {sums.n_rows} rows of X; pass "
@@ -199,12 +199,12 @@ class IncrementalPCA(Projection):
             _unit=sums.unit,
             _eps=eps,
             _dtype=np.dtype(dtype),
-            _place=place,
+            _place=device,
             _later={},
         )
-        self.mean_ = _arrays.on(sums.mean.astype(dtype), place)
+        self.mean_ = _arrays.on(sums.mean.astype(dtype), device)
         variances = sums.scatter.diagonal() / sums.n_rows * sums.unit * sums.unit
-        self.var_ = _arrays.on(variances.astype(dtype), place)
+        self.var_ = _arrays.on(variances.astype(dtype), device)
 
     def _sums(self) -> Covariance:
         """Return mean and scatter of the rows seen so far."""

@@ -62,7 +62,7 @@ class PCA(Projection):
         all else the CPU.
     standardize : bool, default=False
         Whether columns are divided by their standard deviation (constant ones by 1), in the fit
-        and of all rows that the model is given later: axes are those of the correlation matrix.
+        and of all rows passed later: axes are those of the correlation matrix.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class PCA(Projection):
     Notes
     -----
     A torch tensor is read where it is. After a fit on one the attributes that are arrays are
-    tensors on its device; methods return the kind of array that they are given. On a GPU there is
+    tensors on its device; methods return the kind of array that is passed. On a GPU there is
     no "arpack".
 
     Whitened coordinates of the rows that were fitted have variance 1, or 0 along axes without
@@ -202,8 +202,8 @@ class PCA(Projection):
             If X is sparse and the solver is for dense rows.
         """
         with _scaling.restored_on_error(self):
-            found = self._fitted(X, callback)
-        self.__dict__.update(found)
+            values = self._fitted(X, callback)
+        self.__dict__.update(values)
         return self
 
     def _fitted(self, X: Any, callback: Any) -> dict[str, Any]:
@@ -222,12 +222,12 @@ class PCA(Projection):
         rows = _input.rows(self, X, reset=True)
         axes, k = self._axes(rows, callback)
         values = attributes(axes, k, rows.dtype)
-        found = {
+        arrays = {
             name: _arrays.like(value, _arrays.is_tensor(X))
             for name, value in values.items()
             if name not in _save.ON_HOST
         }
-        return found | {name: values[name] for name in _save.ON_HOST} | {"n_samples_": axes.n_rows}
+        return arrays | {name: values[name] for name in _save.ON_HOST} | {"n_samples_": axes.n_rows}
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Fit and return the coordinates of the rows; parameters as in `fit`."""
@@ -269,7 +269,7 @@ class PCA(Projection):
         return axes, _dimension.kept(wanted, axes.variances, axes.total, axes.n_rows)
 
     def _solver(self, shape: tuple[int, int], sparse: bool) -> str:
-        """Return the solver that "auto" stands for."""
+        """Return the solver that "auto" selects."""
         if self.svd_solver != "auto":
             return self.svd_solver
         n_rows, n_columns = shape
