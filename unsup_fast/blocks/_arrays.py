@@ -86,7 +86,7 @@ def dense(
 
 
 def sparse(X: Any) -> Feed:
-    """Return the feed of a SciPy matrix, which is made dense a block at a time."""
+    """Return the feed of a SciPy matrix, converted to dense blocks one at a time."""
     if X.ndim != 2 or 0 in X.shape:
         raise DataError(f"X: has shape {times(X.shape)}; rows x columns are needed")
     try:

@@ -84,10 +84,10 @@ def dataset(data: Any, options: TableOptions) -> Feed:
 
     def batches(names: list[str], start: int, most: int) -> Iterator[Any]:
         # As little read ahead as the scanner allows: it would fill memory with batches.
-        found = data.to_batches(
+        record_batches = data.to_batches(
             columns=names, batch_size=most, batch_readahead=1, fragment_readahead=1
         )
-        return iter(found)
+        return iter(record_batches)
 
     return _feed(data.schema, data.count_rows(), batches, options, seekable=False)
 
@@ -96,15 +96,15 @@ def imported(data: Any) -> Any:
     """Return the table of a frame that speaks Arrow: by `__arrow_c_stream__`, or `to_arrow`."""
     pa = _columns.arrow()
     try:
-        found = pa.table(data) if hasattr(data, "__arrow_c_stream__") else data.to_arrow()
+        arrow_table = pa.table(data) if hasattr(data, "__arrow_c_stream__") else data.to_arrow()
     except (TypeError, ValueError, pa.ArrowException) as error:
         raise TypeError(
             f"data of type {type(data).__name__} is no table ({' '.join(str(error).split())}); "
             "pass a table, a frame or an array"
         ) from error
-    if not isinstance(found, pa.Table):
+    if not isinstance(arrow_table, pa.Table):
         raise TypeError(f"{type(data).__name__}.to_arrow() returned no table; pass a frame")
-    return found
+    return arrow_table
 
 
 def _feed(
@@ -123,27 +123,27 @@ def _feed(
     names, is_list = _columns.chosen(NAME, schema, options, notes)
     if n_rows == 0:
         raise DataError(f"{NAME}: has no rows")
-    found = _columns.describe(
+    columns = _columns.describe(
         NAME, schema, names, is_list, lambda: batches(names, 0, FEW_ROWS), options
     )
-    most = max(1, VALUES // found.n_columns)
+    most = max(1, VALUES // columns.n_columns)
 
     def pieces(start: int) -> Iterator[Piece]:
         row = start if seekable else 0
         read = _numbered(batches(names, row, most), row)
-        converted = (_columns.piece(NAME, batch, found, row) for batch, row in read)
+        converted = (_columns.piece(NAME, batch, columns, row) for batch, row in read)
         return converted if seekable else skip(converted, start)
 
     return Feed(
         name=NAME,
         kind="table",
-        n_columns=found.n_columns,
-        source_dtype=found.source_dtype,
+        n_columns=columns.n_columns,
+        source_dtype=columns.source_dtype,
         pieces=pieces,
         n_rows=n_rows,
-        dtype=found.dtype,
-        integers=found.integers,
-        names=found.names,
+        dtype=columns.dtype,
+        integers=columns.integers,
+        names=columns.names,
         notes=tuple(notes),
         decoded=not seekable,
         seekable=seekable,

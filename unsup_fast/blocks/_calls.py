@@ -40,30 +40,31 @@ def feed(call: Callable[[], Iterable[Any]]) -> Feed:
 def _alike(
     call: Callable[[], Iterable[Any]], n_columns: int, dtype: np.dtype[Any]
 ) -> Iterator[Piece]:
-    for number, found in enumerate(_matrices(call)):
-        if found.shape[1] != n_columns:
+    for number, X in enumerate(_matrices(call)):
+        if X.shape[1] != n_columns:
             raise DataError(
-                f"{NAME}: matrix {number} has {found.shape[1]} columns, the first had {n_columns}; "
+                f"{NAME}: matrix {number} has {X.shape[1]} columns, the first had {n_columns}; "
                 "all must have as many"
             )
-        if found.dtype != dtype:
+        if X.dtype != dtype:
             raise DataError(
-                f"{NAME}: matrix {number} holds {found.dtype}, the first held {dtype}; "
+                f"{NAME}: matrix {number} holds {X.dtype}, the first held {dtype}; "
                 "all must be of one type"
             )
-        yield matrix(found)
+        yield matrix(X)
 
 
 def _matrices(call: Callable[[], Iterable[Any]]) -> Iterator[Array]:
-    given = call()
-    if not isinstance(given, Iterable):
+    matrices = call()
+    if not isinstance(matrices, Iterable):
         raise TypeError(
-            f"the function returned {type(given).__name__}; it must return an iterator of matrices"
+            f"the function returned {type(matrices).__name__}; "
+            "it must return an iterator of matrices"
         )
-    for number, one in enumerate(given):
-        found = np.asarray(unmasked(one, f"{NAME}: matrix {number}"))
-        if found.ndim != 2:
+    for number, rows in enumerate(matrices):
+        X = np.asarray(unmasked(rows, f"{NAME}: matrix {number}"))
+        if X.ndim != 2:
             raise DataError(
-                f"{NAME}: matrix {number} has shape {times(found.shape)}; rows x columns are needed"
+                f"{NAME}: matrix {number} has shape {times(X.shape)}; rows x columns are needed"
             )
-        yield found
+        yield X

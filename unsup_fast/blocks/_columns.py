@@ -92,9 +92,9 @@ def describe(
     """
     kinds = [schema.field(name).type for name in names]
     if not is_list:
-        found = [_numpy_type(kind) for kind in kinds]
-        dtype, integers = _float_for(source, found)
-        listed_types = " and ".join(dict.fromkeys(map(str, found)))
+        dtypes = [_numpy_type(kind) for kind in kinds]
+        dtype, integers = _float_for(source, dtypes)
+        listed_types = " and ".join(dict.fromkeys(map(str, dtypes)))
         return Columns(
             names=tuple(names),
             is_list=False,

@@ -159,12 +159,12 @@ def _separator(text: str, start: int, is_all: bool, default: str) -> str:
     return best
 
 
-def _some(found: Iterator[Record], n_rows: int, n_fields: int) -> list[Record]:
+def _some(all_records: Iterator[Record], n_rows: int, n_fields: int) -> list[Record]:
     """Return the first records: at most `n_rows`, and LEAST of those with very many fields."""
-    first = list(islice(found, LEAST))
+    first = list(islice(all_records, LEAST))
     if first:
         n_rows = min(n_rows, max(LEAST, n_fields // len(first[0].fields)))
-    return first + list(islice(found, n_rows - len(first)))
+    return first + list(islice(all_records, n_rows - len(first)))
 
 
 def _is_blank(rows: Sequence[list[str]], decimal: str) -> bool:

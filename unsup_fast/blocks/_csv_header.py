@@ -1,8 +1,8 @@
 """Whether the first line of a CSV file holds the names of the columns or data.
 
 Names over numbers are easy. Names that are numbers (0, 1, 2 as pandas writes them, years) and data
-that hold text (as UCI's iris.data) are told apart by what stands below them; where nothing tells,
-the choice is noted, so that the user can state it.
+that hold text (as UCI's iris.data) are distinguished by the rows below them; where these do not
+decide, the choice is noted, so that the user can state it.
 """
 
 from collections.abc import Sequence

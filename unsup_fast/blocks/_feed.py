@@ -17,7 +17,7 @@ from unsup_fast.kernels.widen import widen
 Array = npt.NDArray[Any]
 DType = np.dtype[Any]
 
-BLOCK = 64 << 20  # bytes of a block if nobody says otherwise
+BLOCK = 64 << 20  # bytes of a block unless the user sets chunk_size
 # Beyond this magnitude float32 no longer holds every integer.
 EXACT_IN_FLOAT32 = 1 << 24
 MISSING_HINT = "fill it in, or pass --missing drop or mean (missing= in Python)"
@@ -48,11 +48,11 @@ class Feed:
     source_dtype: str
     """Type of the numbers before they are converted."""
     pieces: Callable[[int], Iterator[Piece]]
-    """Rows from the given one on, in order."""
+    """Iterates over the rows from a row number on, in order."""
     n_rows: int | None = None
     """None if only reading tells."""
     dtype: DType | None = None
-    """float32 or float64; None if that hangs on how large the `integers` are."""
+    """float32 or float64; None if that depends on how large the `integers` are."""
     integers: list[int] | None = None
     """Columns of wide integers; None if all are."""
     names: tuple[str, ...] | None = None
@@ -137,7 +137,7 @@ def cut(
 
 
 def number_type(dtype: DType, name: str) -> DType | None:
-    """Return the type that numbers are converted to, None if that hangs on their size.
+    """Return the type that numbers are converted to, None if that depends on their size.
 
     Raises
     ------

@@ -27,23 +27,23 @@ def feed(path: Path, kind: str, options: TableOptions) -> Feed:
     sizes = [batch.num_rows for batch in _batches(path, fields[:1], 0)]
     if not sum(sizes):
         raise DataError(f"{path}: has no rows")
-    found = _columns.describe(
+    columns = _columns.describe(
         str(path), schema, names, is_list, lambda: _batches(path, fields, 0), options
     )
 
     def pieces(start: int) -> Iterator[Piece]:
-        return _pieces(path, found, fields, sizes, start)
+        return _pieces(path, columns, fields, sizes, start)
 
     return Feed(
         name=str(path),
         kind=kind,
-        n_columns=found.n_columns,
-        source_dtype=found.source_dtype,
+        n_columns=columns.n_columns,
+        source_dtype=columns.source_dtype,
         pieces=pieces,
         n_rows=sum(sizes),
-        dtype=found.dtype,
-        integers=found.integers,
-        names=found.names,
+        dtype=columns.dtype,
+        integers=columns.integers,
+        names=columns.names,
         notes=tuple(notes),
         paths=(path,),
         decoded=True,

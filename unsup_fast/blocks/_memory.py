@@ -1,4 +1,4 @@
-"""Memory of blocks, used again once nobody holds the block.
+"""Memory of blocks, used again once no caller holds the block.
 
 New memory must be zeroed before it can be written, which takes about as long as reading and
 converting the rows that go into it.

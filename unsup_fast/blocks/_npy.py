@@ -23,7 +23,7 @@ NPY = b"\x93NUMPY"  # what a file begins with
 LONGEST = 2**63 - 1
 STEP = 1 << 20  # bytes read at once, so that they are converted while in cache
 
-# What a zip archive raises that is not whole, encrypted, or compressed in some other way.
+# What a zip archive raises that is truncated, encrypted, or of an unsupported compression.
 UNZIPPED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
 # What NumPy raises about a header that is no literal of Python, or holds other things than it must.
 UNPARSED = (
@@ -177,11 +177,11 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _headers(archive: zipfile.ZipFile) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-    found: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+    headers: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
     for name in archive.namelist():
         with archive.open(name) as file:
-            found[name.removesuffix(".npy")] = _header(file)
-    return found
+            headers[name.removesuffix(".npy")] = _header(file)
+    return headers
 
 
 def _npz_key(

@@ -37,7 +37,7 @@ def source(
         file; a directory of Parquet files, in the order of the numbers in their names, or a list
         of some, all with the same columns; a NumPy array of any
         layout or anything with ``__array__``, images (three or four dimensions) being flattened to
-        one row each; a SciPy matrix, made dense a block at a time; a pyarrow Table, RecordBatch or
+        one row each; a SciPy matrix, dense a block at a time; a pyarrow Table, RecordBatch or
         Dataset; a pandas frame; a frame with ``__arrow_c_stream__`` or ``to_arrow``, as those of
         polars; or a function without arguments that returns an iterator of matrices, anew each
         time it is called. An `.npz` is unpacked into memory.

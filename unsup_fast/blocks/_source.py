@@ -28,12 +28,12 @@ from unsup_fast.kernels.moments import Moments, moments
 
 Array = npt.NDArray[Any]
 
-KEPT = 128 << 20  # bytes of converted blocks that are kept, so that little data are read once
-DECODED = 4  # times as many are kept of data that must be decoded
+KEPT = 128 << 20  # bytes of the cache of converted blocks, so that small data are read once
+DECODED = 4  # the cache is so many times as large for data that must be decoded
 
 
 class Source:
-    """Rows of a data set as C-contiguous blocks of float32 or float64; made by `source`.
+    """Rows of a data set as C-contiguous blocks of float32 or float64, from `source`.
 
     Blocks depend on the data and `chunk_size` only. Every value is checked when its block is first
     read. In later passes each block must have as many rows as before, and some of its rows must
@@ -80,8 +80,8 @@ class Source:
     def dtype(self) -> DType:
         """float32 or float64, the type of the blocks.
 
-        float32 and float64 are kept. float16, booleans and integers become float32, or float64 if
-        an integer lies beyond 2^24 in magnitude, for which wide ones are looked through once.
+        float32 and float64 stay as they are. float16, booleans and integers become float32, or
+        float64 if an integer lies beyond 2^24 in magnitude, for which wide ones are read once.
         """
         if self._feed.dtype is not None:
             return self._feed.dtype
@@ -103,7 +103,7 @@ class Source:
 
     @property
     def n_rows(self) -> int:
-        """Rows N; found by a first pass if nothing else tells."""
+        """Number of rows N, counted in a first pass if the data do not state it."""
         if self._n_rows is None:
             for _ in self.blocks():
                 pass
@@ -143,10 +143,10 @@ class Source:
             If a value is not finite.
         """
         if self.array is not None:
-            found = moments(self.array)
-            self._refuse_bad(0, self.array, found)
+            column_moments = moments(self.array)
+            self._refuse_bad(0, self.array, column_moments)
             self._all_finite = True
-            return found
+            return column_moments
         if self._n_rows is None or sum(rows for rows, _ in self._moments.values()) < self._n_rows:
             for _ in self.blocks():
                 pass
@@ -184,8 +184,8 @@ class Source:
             self._refuse_changed()
             yield from self._checked(self._slices(self.array, start), start)
             return
-        with closing(ahead(self._read(start))) as found:
-            yield from self._checked(found, start)
+        with closing(ahead(self._read(start))) as blocks:
+            yield from self._checked(blocks, start)
 
     def take(self, indices: Any) -> Array:
         """Return some rows.
@@ -247,8 +247,8 @@ class Source:
         """
 
         def pieces(start: int) -> Iterator[Piece]:
-            with closing(self.blocks(start)) as found:
-                for row, block in found:
+            with closing(self.blocks(start)) as blocks:
+                for row, block in blocks:
                     yield matrix(change(block, row))
 
         feed = replace(
@@ -309,7 +309,7 @@ class Source:
             yield block
 
     def _read(self, start: int) -> Generator[Array, None, None]:
-        """Yield the blocks from `start` on, unchecked: kept ones, then those that must be read."""
+        """Yield the blocks from `start` on, unchecked: the cached ones, then the others."""
         self._refuse_changed()
         row, size = start, self.chunk_size
         while row in self._kept:
@@ -348,17 +348,17 @@ class Source:
         mark = zlib.crc32(block[[0, len(block) // 2, -1]].data, len(block))
         if row not in self._marks:
             if not self._all_finite:
-                found = moments(block)
-                self._refuse_bad(row, block, found)
-                self._moments[row] = len(block), found
+                block_moments = moments(block)
+                self._refuse_bad(row, block, block_moments)
+                self._moments[row] = len(block), block_moments
             self._marks[row] = mark
         elif self._marks[row] != mark:
             raise self._changed(f"rows {row} to {row + len(block) - 1} are not what they were")
 
-    def _refuse_bad(self, row: int, block: Array, found: Moments) -> None:
-        if found.bad is None:
+    def _refuse_bad(self, row: int, block: Array, block_moments: Moments) -> None:
+        if block_moments.bad is None:
             return
-        i, j = found.bad
+        i, j = block_moments.bad
         where = f"column {j}"
         if self.names is not None:
             each = len(self.names) == self.n_columns
@@ -405,11 +405,13 @@ def _merged(parts: list[tuple[int, Moments]]) -> Moments:
         return parts[0][1]
     count, first = parts[0]
     mean, squares = first.mean, first.variance * count
-    with np.errstate(over="ignore", invalid="ignore"):  # who needs the variance looks at it
-        for more, found in parts[1:]:
-            apart, total = found.mean - mean, count + more
-            mean = mean + apart * (more / total)
-            squares = squares + found.variance * more + apart**2 * (count * more / total)
+    with np.errstate(over="ignore", invalid="ignore"):  # callers that need the variance check it
+        for n_rows, part in parts[1:]:
+            difference, total = part.mean - mean, count + n_rows
+            mean = mean + difference * (n_rows / total)
+            squares = squares + part.variance * n_rows + difference**2 * (count * n_rows / total)
             count = total
-    reach = np.max([found.reach + np.abs(found.mean - mean) for _, found in parts], axis=0)
-    return Moments(mean, squares / count, None, reach * (1 + 4 * np.finfo(np.float64).eps))
+    max_abs_deviation = np.max([part.reach + np.abs(part.mean - mean) for _, part in parts], axis=0)
+    return Moments(
+        mean, squares / count, None, max_abs_deviation * (1 + 4 * np.finfo(np.float64).eps)
+    )

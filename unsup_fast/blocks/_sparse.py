@@ -9,7 +9,7 @@ import numpy as np
 def check_sparse(X: Any) -> None:
     """Raise ValueError unless the indices and pointers of a SciPy matrix fit its shape.
 
-    SciPy looks at them when a matrix is made of arrays, not when these are changed or replaced, and
+    SciPy checks them when a matrix is built from arrays, not if these are changed or replaced, and
     its own code as well as ours reads and writes where they point.
     """
     if X.ndim != 2:
