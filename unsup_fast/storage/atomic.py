@@ -22,7 +22,7 @@ LONGEST_NAME = 230  # bytes; file systems allow 255, and a draft's name is 14 lo
 
 @contextmanager
 def replacing(path: str | os.PathLike[str], what: str) -> Iterator[BinaryIO]:
-    """Yield a file to write; it takes the place of `path` when the block ends without an error.
+    """Yield a file to write; it replaces `path` when the block ends without an error.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def write_bytes(path: str | os.PathLike[str], content: bytes, what: str) -> None
 def remove_drafts(folder: str | os.PathLike[str], name: str | None = None) -> None:
     """Remove the drafts that killed processes left in a folder; those of running ones stay.
 
-    On a file system without locks the two cannot be told apart, and all drafts stay.
+    On a file system without locks the two cannot be distinguished, and all drafts stay.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def _concerns(error: OSError, path: Path, drafts: list[Path]) -> bool:
 
 
 def _sync_directory(directory: Path) -> None:
-    # Best effort: the file is whole either way, and some file systems cannot sync a directory.
+    # Best effort: the file is complete in any case; some file systems cannot sync a directory.
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:

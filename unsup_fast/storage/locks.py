@@ -19,7 +19,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     """Lock an existing folder against other runs; the same run may lock it again inside.
 
     The lock ends with the process, even if that is killed. On a file system without locks, filelock
-    warns, and its file that names the process stands for the lock; a folder that cannot be written
+    warns, and its file that names the process serves as the lock; a folder that cannot be written
     is not locked.
 
     Raises

@@ -16,7 +16,7 @@ from unsup_fast._paths import check_not_special
 from unsup_fast.storage import atomic
 
 FORMAT, VERSION = "unsup_fast", 1
-ZEROS = "0" * 64  # in place of a digest while it is computed
+ZEROS = "0" * 64  # written for a digest while it is computed
 LARGEST = 100_000_000  # bytes of JSON, the limit of the safetensors format too
 SHOWN = 80  # characters of a value in a message
 LONGEST_REASON = 500  # characters; a file may have put a text of any length there

@@ -1,6 +1,6 @@
 """The one writer and reader of safetensors files: arrays by name, a note, and checksums.
 
-The header's first two entries are the SHA-256 of the length and header with 64 zeros in place of
+The header's first two entries are the SHA-256 of the length and header with 64 zeros for
 that digest, and the SHA-256 of all bytes after the header. So every bit of a file is covered, the
 note can be read and verified without the data, and other readers of safetensors are not disturbed.
 The library's own writer holds all tensors in memory at once, creates files that only their owner
@@ -224,12 +224,12 @@ def _type_of(name: str, value: Any, what: str) -> str:
     """Return the format's name of the type of an array or tensor."""
     known = getattr(value.dtype, "name", None) or str(value.dtype).removeprefix("torch.")
     letters = known.rstrip("0123456789")
-    found = _NAMES.get(letters, "") + known[len(letters) :]
-    if found not in SIZES:
+    type_name = _NAMES.get(letters, "") + known[len(letters) :]
+    if type_name not in SIZES:
         raise TypeError(f"{name} is of {value.dtype}, which {what} cannot hold")
     if len(value.shape) > MOST_DIMENSIONS:
         raise TypeError(f"{name} has {len(value.shape)} dimensions; at most {MOST_DIMENSIONS}")
-    return found
+    return type_name
 
 
 def _bytes_of(value: Any) -> Array:
