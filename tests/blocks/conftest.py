@@ -1,4 +1,4 @@
-"""The same rows in every kind of data that a source can be made of."""
+"""The same rows in every kind of data that `source` accepts."""
 
 import numpy as np
 import pytest

@@ -223,9 +223,9 @@ def test_records_are_those_of_the_csv_module(rows):
 
     text = StringIO()
     csv_module.writer(text, lineterminator="\n", quoting=csv_module.QUOTE_ALL).writerows(rows)
-    found = list(records(text.getvalue(), 0, ",", at_end=True))
-    assert [[unquoted(field) for field in record.fields] for record in found] == rows
-    assert found[-1].end == len(text.getvalue())
+    actual = list(records(text.getvalue(), 0, ",", at_end=True))
+    assert [[unquoted(field) for field in record.fields] for record in actual] == rows
+    assert actual[-1].end == len(text.getvalue())
 
 
 @settings(deadline=None, max_examples=40)

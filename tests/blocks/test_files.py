@@ -9,7 +9,7 @@ RANDOM = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("dtype", "expected"),
     [
         (np.float32, np.float32),
         (np.float64, np.float64),
@@ -21,15 +21,15 @@ RANDOM = np.random.default_rng(0)
         (np.dtype(">f8"), np.float64),
     ],
 )
-def test_types(tmp_path, given, expected):
-    array = RANDOM.integers(0, 2, (7, 3)).astype(given)
+def test_types(tmp_path, dtype, expected):
+    array = RANDOM.integers(0, 2, (7, 3)).astype(dtype)
     np.save(tmp_path / "d.npy", array)
     rows = source(tmp_path / "d.npy")
     assert rows.dtype == expected
     assert rows.whole().dtype.isnative
     assert rows.whole().flags.c_contiguous
     np.testing.assert_array_equal(rows.whole(), array.astype(expected))
-    assert bool(rows.notes) == (np.dtype(given).newbyteorder("=") != expected)
+    assert bool(rows.notes) == (np.dtype(dtype).newbyteorder("=") != expected)
 
 
 @pytest.mark.parametrize("value", [2**24 + 1, -(2**24) - 1])

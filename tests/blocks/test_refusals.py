@@ -1,4 +1,4 @@
-"""Data that cannot be used, or that are not what they were, are told by place."""
+"""Errors name the position of data that cannot be used, or that have changed."""
 
 import os
 import re
@@ -183,11 +183,11 @@ def test_a_file_that_shrinks_during_a_pass(tmp_path, monkeypatch):
     monkeypatch.setattr("unsup_fast.blocks._npy.STEP", 800)
     path = tmp_path / "x.npy"
     np.save(path, np.zeros((1000, 4), np.float16))
-    found = source(path, chunk_size=100).blocks()
-    next(found)
+    blocks = source(path, chunk_size=100).blocks()
+    next(blocks)
     os.truncate(path, 4000)
     with pytest.raises(DataError, match="ends before row"):
-        list(found)
+        list(blocks)
 
 
 def test_errors_of_a_function_pass(X):

@@ -1,4 +1,4 @@
-"""Blocks of every kind of data, against the rows they were made from."""
+"""Blocks of every kind of data, against the rows that the data hold."""
 
 import time
 import tracemalloc
@@ -13,35 +13,35 @@ from unsup_fast.blocks import DataError, Source, _source, source
 
 
 def blocks_of(rows, start=0):
-    found = list(rows.blocks(start))
-    for first, block in found:
+    blocks = list(rows.blocks(start))
+    for first, block in blocks:
         assert block.flags.c_contiguous
         assert not block.flags.writeable
         assert first == start
         start += len(block)
-    return [block for _, block in found]
+    return [block for _, block in blocks]
 
 
-@pytest.mark.parametrize("kept", [0, 250, 1 << 20])
+@pytest.mark.parametrize("cache_bytes", [0, 250, 1 << 20])
 @pytest.mark.parametrize("chunk_size", [1, 7, 50, 51, None])
-def test_blocks_are_the_rows(data, X, chunk_size, kept, monkeypatch):
-    monkeypatch.setattr(_source, "KEPT", kept)
+def test_blocks_are_the_rows(data, X, chunk_size, cache_bytes, monkeypatch):
+    monkeypatch.setattr(_source, "KEPT", cache_bytes)
     rows = source(data, chunk_size=chunk_size)
     assert rows.dtype == np.float32
     assert rows.n_columns == 4
     for _ in range(2):
-        found = blocks_of(rows)
-        np.testing.assert_array_equal(np.concatenate(found), X)
-        sizes = [len(block) for block in found]
+        blocks = blocks_of(rows)
+        np.testing.assert_array_equal(np.concatenate(blocks), X)
+        sizes = [len(block) for block in blocks]
         assert set(sizes[:-1]) <= {rows.chunk_size}
         assert sizes[-1] <= rows.chunk_size
     assert rows.shape == (50, 4)
     np.testing.assert_array_equal(rows.whole(), X)
 
 
-@pytest.mark.parametrize("kept", [0, 250, 1 << 20])
-def test_any_block_can_be_the_first(data, X, kept, monkeypatch):
-    monkeypatch.setattr(_source, "KEPT", kept)
+@pytest.mark.parametrize("cache_bytes", [0, 250, 1 << 20])
+def test_any_block_can_be_the_first(data, X, cache_bytes, monkeypatch):
+    monkeypatch.setattr(_source, "KEPT", cache_bytes)
     rows = source(data, chunk_size=8)
     for start in (48, 8, 0, 24):
         np.testing.assert_array_equal(np.concatenate(blocks_of(rows, start)), X[start:])
@@ -50,16 +50,16 @@ def test_any_block_can_be_the_first(data, X, kept, monkeypatch):
             next(rows.blocks(start))
 
 
-@pytest.mark.parametrize("kept", [0, 250, 1 << 20])
-def test_take(data, X, kept, monkeypatch):
-    monkeypatch.setattr(_source, "KEPT", kept)
+@pytest.mark.parametrize("cache_bytes", [0, 250, 1 << 20])
+def test_take(data, X, cache_bytes, monkeypatch):
+    monkeypatch.setattr(_source, "KEPT", cache_bytes)
     rows = source(data, chunk_size=4)
     random = np.random.default_rng(0)
     for indices in ([], [49], [0, 49, 0], random.integers(0, 50, 80), np.arange(50)[::-1]):
-        found = rows.take(indices)
-        assert found.dtype == np.float32
-        assert found.flags.c_contiguous
-        np.testing.assert_array_equal(found, X[np.asarray(indices, dtype=int)])
+        taken = rows.take(indices)
+        assert taken.dtype == np.float32
+        assert taken.flags.c_contiguous
+        np.testing.assert_array_equal(taken, X[np.asarray(indices, dtype=int)])
     for indices in ([50], [3, -1]):
         with pytest.raises(IndexError, match="has rows 0 to 49"):
             rows.take(indices)
@@ -67,17 +67,17 @@ def test_take(data, X, kept, monkeypatch):
 
 @pytest.mark.parametrize("chunk_size", [1, 7, None])
 def test_moments(data, X, chunk_size):
-    found = source(data, chunk_size=chunk_size).moments
+    actual = source(data, chunk_size=chunk_size).moments
     exact = X.astype(np.float64)
-    np.testing.assert_allclose(found.mean, exact.mean(axis=0), rtol=1e-14)
-    np.testing.assert_allclose(found.variance, exact.var(axis=0), rtol=1e-13)
+    np.testing.assert_allclose(actual.mean, exact.mean(axis=0), rtol=1e-14)
+    np.testing.assert_allclose(actual.variance, exact.var(axis=0), rtol=1e-13)
 
 
 def test_moments_far_from_zero():
     X = 1e8 + np.random.default_rng(0).normal(size=(1000, 3))
-    found = source(np.asfortranarray(X), chunk_size=37).moments
+    actual = source(np.asfortranarray(X), chunk_size=37).moments
     exact = X.astype(np.longdouble).var(axis=0).astype(np.float64)
-    np.testing.assert_allclose(found.variance, exact, rtol=1e-8)
+    np.testing.assert_allclose(actual.variance, exact, rtol=1e-8)
 
 
 TYPES = [
@@ -99,17 +99,17 @@ TYPES = [
 ]
 
 
-@pytest.mark.parametrize("given_type", TYPES)
+@pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("saved", [True, False])
-def test_types(given_type, saved, tmp_path):
-    X = np.random.default_rng(0).integers(0, 120, (30, 3)).astype(given_type)
-    expected = np.float64 if given_type.endswith("f8") else np.float32
+def test_types(dtype, saved, tmp_path):
+    X = np.random.default_rng(0).integers(0, 120, (30, 3)).astype(dtype)
+    expected = np.float64 if dtype.endswith("f8") else np.float32
     np.save(tmp_path / "x.npy", X)
     rows = source(tmp_path / "x.npy" if saved else X, chunk_size=7)
     assert rows.dtype == expected
-    found = blocks_of(rows)
-    assert all(block.dtype == expected and block.dtype.isnative for block in found)
-    np.testing.assert_array_equal(np.concatenate(found), X.astype(expected))
+    blocks = blocks_of(rows)
+    assert all(block.dtype == expected and block.dtype.isnative for block in blocks)
+    np.testing.assert_array_equal(np.concatenate(blocks), X.astype(expected))
 
 
 @pytest.mark.parametrize("value", [2**24 + 1, -(2**24) - 1])
@@ -128,11 +128,11 @@ def test_integers_that_float32_would_round(value, kind, tmp_path):
                 pq.write_table(data, tmp_path / "x.parquet", write_statistics=kind == "parquet")
                 data = tmp_path / "x.parquet"
         else:
-            made = {"array": rows, "csr": sp.csr_array(rows), "function": lambda r=rows: [r]}
-            data = made[kind]
-        found = source(data, chunk_size=9)
-        assert found.dtype == expected
-        assert found.take([31])[0, 1] == rows[31, 1]
+            by_kind = {"array": rows, "csr": sp.csr_array(rows), "function": lambda r=rows: [r]}
+            data = by_kind[kind]
+        actual = source(data, chunk_size=9)
+        assert actual.dtype == expected
+        assert actual.take([31])[0, 1] == rows[31, 1]
 
 
 @given(
@@ -140,16 +140,16 @@ def test_integers_that_float32_would_round(value, kind, tmp_path):
     st.integers(1, 12),
     st.sampled_from(["f2", "f4", "i8"]),
 )
-def test_blocks_do_not_depend_on_how_rows_come(sizes, chunk_size, given_type):
-    X = np.arange(2 * sum(sizes)).reshape(-1, 2).astype(given_type)
+def test_blocks_do_not_depend_on_how_rows_come(sizes, chunk_size, dtype):
+    X = np.arange(2 * sum(sizes)).reshape(-1, 2).astype(dtype)
     parts = np.split(X, np.cumsum(sizes)[:-1])
     rows = source(lambda: iter(parts), chunk_size=chunk_size)
     if not len(X):
         with pytest.raises(DataError, match="has no rows"):
             list(rows.blocks())
         return
-    found = [block.tolist() for _, block in rows.blocks()]
-    assert found == [block.tolist() for _, block in source(X, chunk_size=chunk_size).blocks()]
+    blocks = [block.tolist() for _, block in rows.blocks()]
+    assert blocks == [block.tolist() for _, block in source(X, chunk_size=chunk_size).blocks()]
 
 
 def test_halves_of_any_layout_and_table():
@@ -158,18 +158,20 @@ def test_halves_of_any_layout_and_table():
     X = every[np.isfinite(every)][:63480].reshape(-1, 24)  # [2645, 24], subnormals too
     columns = {f"c{j}": X[:, j] for j in range(24)}
     lists = pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), 24)
-    made = [
+    layouts = [
         X,
         np.asfortranarray(X),
         np.repeat(X, 2, axis=0)[::2],
         X.astype(">f2"),
         pa.table(columns),
     ]
-    for data in (*made, pa.table({"x": lists}), lambda: iter([X[:9], X[9:]])):
+    for data in (*layouts, pa.table({"x": lists}), lambda: iter([X[:9], X[9:]])):
         for chunk_size in (97, None):
-            found = np.concatenate(blocks_of(source(data, chunk_size=chunk_size)))
-            assert found.dtype == np.float32
-            np.testing.assert_array_equal(found.view(np.int32), X.astype(np.float32).view(np.int32))
+            actual = np.concatenate(blocks_of(source(data, chunk_size=chunk_size)))
+            assert actual.dtype == np.float32
+            np.testing.assert_array_equal(
+                actual.view(np.int32), X.astype(np.float32).view(np.int32)
+            )
 
 
 def test_memory_of_blocks_is_used_again_once_nobody_holds_it():
@@ -216,7 +218,7 @@ def test_blocks_take_64_mib():
 
 
 def test_the_next_block_is_read_while_one_is_used(X):
-    """The reader must have gone on while the consumer sleeps, and by one block only."""
+    """The reader must continue while the consumer sleeps, and by one block only."""
     read = []
 
     def batches():
@@ -224,15 +226,15 @@ def test_the_next_block_is_read_while_one_is_used(X):
             read.append(start)
             yield X[start : start + 10]
 
-    found = source(batches, chunk_size=10).blocks()
+    blocks = source(batches, chunk_size=10).blocks()
     read.clear()
-    next(found)
+    next(blocks)
     until = time.monotonic() + 10
     while len(read) < 2 and time.monotonic() < until:
         time.sleep(0.001)
     time.sleep(0.05)
     assert read == [0, 10]
-    found.close()
+    blocks.close()
 
 
 def test_memory_is_a_few_blocks(tmp_path, monkeypatch):

@@ -52,9 +52,9 @@ def test_arrays_of_all_types_come_back(path):
     arrays |= {"transposed": cube.T, "strided": cube[..., ::2], "swapped": cube.astype(">f8")}
     arrays["odd"] = np.array([np.nan, np.inf, -0.0])
     write(path, arrays)
-    found, note = read(path)
+    actual, note = read(path)
     assert note == NOTE
-    for other in (found, safetensors_numpy.load_file(path)):
+    for other in (actual, safetensors_numpy.load_file(path)):
         assert other.keys() == arrays.keys()
         for name, array in arrays.items():
             assert other[name].dtype == array.dtype.newbyteorder("=")
@@ -68,20 +68,20 @@ def test_tensors_of_all_types_come_back(path):
 
     names = ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8"]
     draw = torch.Generator().manual_seed(0)
-    made = {
+    by_name = {
         f"{name}{shape}": torch.randint(-100, 100, shape, generator=draw).to(getattr(torch, name))
         for name in [*names, "uint8", "bool"]
         for shape in SHAPES
     }
     image = torch.randn(2, 3, 4, 5)
-    made |= {"transposed": image.mT, "strided": image[..., ::2], "tied": image, "again": image}
-    made["channels_last"] = image.to(memory_format=torch.channels_last)
-    made["parameter"] = torch.nn.Parameter(image)
-    made["odd"] = torch.tensor([float("nan"), float("inf"), -0.0])
-    write(path, made)
+    by_name |= {"transposed": image.mT, "strided": image[..., ::2], "tied": image, "again": image}
+    by_name["channels_last"] = image.to(memory_format=torch.channels_last)
+    by_name["parameter"] = torch.nn.Parameter(image)
+    by_name["odd"] = torch.tensor([float("nan"), float("inf"), -0.0])
+    write(path, by_name)
     for other in (read(path, torch=True)[0], load_file(path)):
-        assert other.keys() == made.keys()
-        for name, value in made.items():
+        assert other.keys() == by_name.keys()
+        for name, value in by_name.items():
             torch.testing.assert_close(
                 other[name], value.detach(), rtol=0, atol=0, equal_nan=True, msg=name
             )
