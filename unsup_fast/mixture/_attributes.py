@@ -1,4 +1,4 @@
-"""Public attributes of a mixture, and the float64 parameters that they stand for."""
+"""Public attributes of a mixture, and its parameters in float64."""
 
 from typing import Any
 

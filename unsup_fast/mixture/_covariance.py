@@ -132,7 +132,7 @@ def log_determinants(factors: Array, covariance_type: str, n_columns: int) -> Ar
 
 
 def n_parameters(covariance_type: str, n_components: int, n_columns: int) -> int:
-    """Return how many numbers the covariances are free in."""
+    """Return the number of free parameters of the covariances."""
     triangle = n_columns * (n_columns + 1) // 2
     return {
         "full": n_components * triangle,

@@ -1,4 +1,4 @@
-"""Rows on a GPU: what is as large as they are stays there, and sums come to the host."""
+"""Rows on a GPU: arrays as large as the rows stay there, and sums are copied to the host."""
 
 from typing import Any
 

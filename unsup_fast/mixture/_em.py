@@ -37,7 +37,7 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Problem:
-    """What stays the same in all runs of one fit."""
+    """Rows and parameters that all runs of one fit share."""
 
     rows: Rows
     reg_covar: float
@@ -57,7 +57,7 @@ class Iteration:
     lower_bound: float
     """Mean log-likelihood under the parameters that the iteration started from."""
     change: float
-    """By how much that is more than before; infinite in the first iteration."""
+    """Increase of the lower bound; infinite in the first iteration."""
     tol: float
     """The run stops when `change` is less than this in magnitude."""
     seconds: float

@@ -1,4 +1,4 @@
-"""What goes into a mixture: rows in memory, in blocks or on a GPU, and their weights."""
+"""Input of a mixture: rows in memory, in blocks or on a GPU, and their weights."""
 
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from unsup_fast.mixture._passes import HOST, MODERATE, OVERFLOW, Place, Rows, Si
 
 
 class Checked(NamedTuple):
-    """Rows as a mixture takes them, and where they are."""
+    """Validated rows of a mixture, and the operations of their device."""
 
     X: Any
     """[N, D]: an array, a Source that cannot be used in place, or a tensor on a GPU."""
@@ -23,7 +23,7 @@ class Checked(NamedTuple):
     moments: Moments | None
     place: Place
     name: str = "X"
-    """What errors call them."""
+    """Name of X in error messages."""
 
 
 def rows(estimator: Any, X: Any, *, reset: bool) -> Checked:
@@ -58,7 +58,7 @@ def _refuse_sparse(X: Any) -> None:
 
 
 def weights(sample_weight: Any, rows: Checked) -> Any:
-    """Return usable weights of the type of the rows, and where they are, or None for ones.
+    """Return valid weights of the type and on the device of the rows, or None for ones.
 
     See `_arrays.weights`.
     """

@@ -24,7 +24,7 @@ LEAST_VARIANCE = 1e-290  # of which factors and precisions are finite
 
 
 class Place(NamedTuple):
-    """Operations where the rows are; parameters go in and sums come out as arrays on the host."""
+    """Operations on the device of the rows; parameters and sums are arrays on the host."""
 
     em: Callable[..., Em]
     moments_given: Callable[..., Em]
@@ -33,7 +33,7 @@ class Place(NamedTuple):
     take: Callable[[Any, Array], Array]
     """Return rows [M, D] of these indices."""
     joined: Callable[[list[Any], Any], Any]
-    """Put arrays of blocks together, as the kind of array that the user's X is."""
+    """Concatenate arrays of blocks, as the kind of array that the user's X is."""
 
 
 def _seeded(X: Any, *arguments: Any, **options: Any) -> Array:

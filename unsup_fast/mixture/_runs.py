@@ -1,4 +1,4 @@
-"""Several runs from different starts, the lines that `verbose` prints, and what is warned of."""
+"""Several runs from different starts, the lines that `verbose` prints, and warnings."""
 
 import warnings
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def best(
     report: Callable[[Iteration], None] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Run:
-    """Make `n_init` runs and return the one of the largest likelihood.
+    """Run EM `n_init` times and return the run of the largest likelihood.
 
     A KeyboardInterrupt ends the runs; it is returned in the result, or raised if no run has
     finished an iteration.

@@ -57,7 +57,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
     random_state : int, RandomState instance or None, default=None
         Where random draws come from; their order is scikit-learn's.
     warm_start : bool, default=False
-        Whether `fit` goes on from the fit before.
+        Whether `fit` continues from the fit before.
     verbose : int, default=0
         If positive, print a line every `verbose_interval` iterations.
     verbose_interval : int, default=10
@@ -115,16 +115,16 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
     says so.
 
     A covariance that stops being positive definite (constant columns, repeated rows, a component
-    that shrinks onto one row, with a `reg_covar` too small for them) is raised just enough to go
-    on, and a ConvergenceWarning names the component; scikit-learn raises ValueError. A component
+    that shrinks onto one row, with a `reg_covar` too small for them) is raised just enough to
+    continue, and a ConvergenceWarning names the component; scikit-learn raises ValueError. A component
     that no row has a share in keeps mean and covariance, and has no weight.
 
-    On a GPU the passes over the rows run there, and what is of the size of the mixture on the CPU
-    in float64; attributes are tensors where X is, if it is one, and methods return the kind of
-    array that is passed. `n_threads` is without effect, and sources and tables are refused.
+    On a GPU the passes over the rows run there, and operations of the size of the mixture on the
+    CPU in float64; attributes are tensors on the device of X, if it is one, and methods return the
+    kind of array that is passed. `n_threads` is without effect, and sources and tables are refused.
 
-    Ctrl-C during `fit` keeps the last finished iteration, and then raises KeyboardInterrupt; go on
-    from there with ``warm_start=True``.
+    Ctrl-C during `fit` keeps the last finished iteration, and then raises KeyboardInterrupt;
+    continue from there with ``warm_start=True``.
 
     References
     ----------
