@@ -1,4 +1,4 @@
-"""What PCA and IncrementalPCA do once the axes are known."""
+"""Methods that PCA and IncrementalPCA share once the axes are known."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +34,7 @@ class Projection(
     TransformerMixin,  # type: ignore[misc]
     BaseEstimator,  # type: ignore[misc]
 ):
-    """Rows to coordinates along fitted axes, and back."""
+    """Map rows to coordinates along fitted axes, and back."""
 
     def transform(self, X: Any) -> Any:
         """Return the coordinates of rows along the axes.

@@ -1,4 +1,4 @@
-"""How many axes to keep: a number, a share of the variance, or Minka's estimate."""
+"""Number of axes to keep: a number, a share of the variance, or Minka's estimate."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What goes into PCA: rows in memory, in blocks, sparse, or on a GPU."""
+"""Input of PCA: rows in memory, in blocks, sparse, or on a GPU."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing

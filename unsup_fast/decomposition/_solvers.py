@@ -38,7 +38,7 @@ class Axes(NamedTuple):
     """Principal axes of N rows, in float64."""
 
     n_rows: int
-    """How many there are, N."""
+    """Number of rows N."""
     mean: Array
     """[D]"""
     variances: Array
@@ -48,7 +48,7 @@ class Axes(NamedTuple):
     leading: Callable[[int], Any]
     """``leading(k)`` returns the first k axes as orthonormal rows [k, D]."""
     rounding: float
-    """Variance that rounding alone makes along an axis without any, in units of unit**2."""
+    """Variance from rounding alone along an axis without variance, in units of unit**2."""
     unit: float = 1.0
     """A power of two, 1 unless variances leave the range of float64."""
 

@@ -211,7 +211,7 @@ class IncrementalPCA(Projection):
         return Covariance(self.n_samples_seen_, self._mean, self._scatter, None, self._unit)
 
     def _n_axes(self, n_rows: int, n_columns: int) -> int:
-        """Return the number of axes of so many rows."""
+        """Return the number of axes of `n_rows` rows."""
         fewer = min(n_rows, n_columns)
         return fewer if self.n_components is None else min(self.n_components, fewer)
 
