@@ -39,7 +39,7 @@ class Table:
         sample = as_utf8(self.head.sample)
         size = len(sample)
         block_size = size + 1 if self.head.is_all else size - 1  # not the last row, which is cut
-        table = Table(self.path, self.head)  # what is noted of a row that is cut is forgotten
+        table = Table(self.path, self.head)  # discards what was noted of a row that is cut
         try:
             with table._reader(BytesIO(sample), None, block_size) as reader:
                 return next(iter(reader), None)
@@ -197,7 +197,7 @@ def _numeric(table: Table, first: Any) -> tuple[list[str], list[str]]:
     """Return the columns that hold numbers, and those that hold nothing in all of the file.
 
     Types are guessed from the first rows, so numbers are then read as float64: a column that begins
-    with integers may go on with fractions.
+    with integers may continue with fractions.
     """
     pa = _columns.arrow()
     kinds = dict(zip(first.schema.names, first.schema.types, strict=True))

@@ -52,7 +52,7 @@ def records(text: str, start: int, separator: str, at_end: bool) -> Iterator[Rec
     separator : str
         One character.
     at_end : bool
-        Whether nothing follows the text; otherwise a last row that may go on is not yielded.
+        Whether nothing follows the text; otherwise a last row that may continue is not yielded.
     """
     mark = re.escape(separator)
     plain = rf"[^{mark}\r\n]*"
@@ -66,7 +66,7 @@ def records(text: str, start: int, separator: str, at_end: bool) -> Iterator[Rec
         if quoted is None and value.startswith('"'):
             return  # the quote is closed beyond the text, if at all
         if start == len(text) and not at_end:
-            return  # the field, or a line end of two characters, may go on
+            return  # the field, or a line end of two characters, may continue
         fields.append(value if quoted is None else quoted)
         if end != separator:
             if len(fields) > 1 or fields[0].strip():

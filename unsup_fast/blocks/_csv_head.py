@@ -1,4 +1,4 @@
-"""What the first lines of a CSV file tell of it: its separator, its names, and where rows begin."""
+"""The separator, the names and the first row of a CSV file, from its first lines."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What a kind of data tells about itself, and how its rows are read.
+"""Properties of a kind of data, and how its rows are read.
 
 Each kind of data has a function that returns a `Feed`; everything else is written once on feeds.
 """
@@ -29,7 +29,7 @@ class DataError(ValueError):
 
 
 class Piece(NamedTuple):
-    """Rows that a reader hands over together, in a type of its own."""
+    """Rows that a reader yields together, in a type of its own."""
 
     n_rows: int
     fill: Callable[[int, int, Array], None]
@@ -50,7 +50,7 @@ class Feed:
     pieces: Callable[[int], Iterator[Piece]]
     """Iterates over the rows from a row number on, in order."""
     n_rows: int | None = None
-    """None if only reading tells."""
+    """Number of rows N; None if only reading the data tells it."""
     dtype: DType | None = None
     """float32 or float64; None if that depends on how large the `integers` are."""
     integers: list[int] | None = None
@@ -61,7 +61,7 @@ class Feed:
     array: Array | None = None
     """The rows themselves if they are a C-contiguous matrix in memory or a memory map."""
     take: Callable[[Array], Array] | None = None
-    """Rows of these indices, where reading some costs no more than they weigh."""
+    """Returns the rows of these indices; None if reading a few costs as much as reading many."""
     decoded: bool = False
     """Whether reading means work that is worth memory to save: unpacking, parsing, a function."""
     seekable: bool = True
@@ -69,7 +69,7 @@ class Feed:
     paths: tuple[Path, ...] = ()
     """The files, if the data are in files."""
     later_notes: Callable[[], tuple[str, ...]] = tuple
-    """Notes about what only reading tells."""
+    """Notes that are known only after reading."""
     row_indices: Array | None = None
     """Which rows of the data these are, if rows with missing values were dropped."""
     n_rows_of_data: int | None = None

@@ -20,7 +20,7 @@ ALONE = getrefcount(PROBE[0])  # of an array that nothing but a list holds; a vi
 
 
 class Memory:
-    """Makes blocks; readers in several threads may share one."""
+    """Allocates blocks; readers in several threads may share one."""
 
     def __init__(self) -> None:
         self._made: list[Array] = []

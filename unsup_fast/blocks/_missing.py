@@ -1,4 +1,4 @@
-"""Missing values: rows that hold one left out, or the mean of the column put in."""
+"""Missing values: rows that hold any are dropped, or filled with the mean of the column."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -28,13 +28,13 @@ SHOWN = 5  # rows that a note names
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """What a pass over the data tells of missing values."""
+    """Result of a pass over the data: the missing values."""
 
     incomplete: Array
     """Whether a row lacks a value, [N]."""
     n_missing: int
     means: Array
-    """Means of the values that are there, [D] float64; NaN of a column without any."""
+    """Means of the values that are present, [D] float64; NaN of a column without values."""
     dtype: DType
     """Type of the blocks."""
 

@@ -39,7 +39,7 @@ def feed(path: Path) -> Feed:
     feed = _arrays.dense(str(path), "npy", mapped, paths=(path,))
     if feed.array is not None or not mapped.flags.c_contiguous:
         return feed
-    # Read, not mapped: a file that shrinks meanwhile is then an error and not the end of us.
+    # Read, not mapped: a file that shrinks then raises an error and does not kill the process.
     offset, dtype = mapped.offset, mapped.dtype  # type: ignore[attr-defined]
 
     def pieces(start: int) -> Iterator[Piece]:
@@ -64,7 +64,7 @@ def archive(path: Path, key: str | None) -> Feed:
 
 
 def load(path: Path) -> Array:
-    """Map an `.npy` file into memory, or say why that cannot be done."""
+    """Map an `.npy` file into memory; raise DataError if it cannot be mapped."""
     try:
         _check_length(path)
         array = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -1,4 +1,4 @@
-"""From whatever the data are to a source of blocks."""
+"""Open any kind of data as a source of blocks."""
 
 import sys
 from collections.abc import Sequence

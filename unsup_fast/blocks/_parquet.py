@@ -20,7 +20,7 @@ FEW_ROWS = 64  # of a batch that is only looked at
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """A Parquet file, as far as its footer tells."""
+    """Contents of the footer of a Parquet file."""
 
     path: Path
     schema: Any

@@ -29,7 +29,7 @@ from unsup_fast.kernels.moments import Moments, moments
 Array = npt.NDArray[Any]
 
 KEPT = 128 << 20  # bytes of the cache of converted blocks, so that small data are read once
-DECODED = 4  # the cache is so many times as large for data that must be decoded
+DECODED = 4  # the cache is this many times as large for data that must be decoded
 
 
 class Source:

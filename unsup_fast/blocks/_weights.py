@@ -1,4 +1,4 @@
-"""One weight a row."""
+"""A weight for each row."""
 
 from pathlib import Path
 from typing import Any
