@@ -38,7 +38,7 @@ class Layout:
     arrays: Mapping[str, tuple[str, Any]]
     """Shape in letters, and type; None for that of the array `floating`."""
     sizes: Mapping[str, str]
-    """What the letters stand for: a part of the state, or a parameter."""
+    """Name of the state or parameter that holds the size of each letter."""
     state: Mapping[str, type]
     optional: frozenset[str] = frozenset()
     """Names that may be missing."""

@@ -53,7 +53,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     finally:
         _LOCKED.reset(token)
         if lock.is_locked:
-            # Removed while it is locked: whoever has opened it sees that and tries again.
+            # Removed while it is locked: a process that has opened it sees that and tries again.
             with suppress(OSError):
                 path.unlink()
             lock.release()
