@@ -1,4 +1,4 @@
-"""CSV files of every make, against the rows they were written from."""
+"""CSV files of many dialects, against the rows they were written from."""
 
 import gzip
 

@@ -89,7 +89,7 @@ def test_data(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", [*NAMES, *DATA])
 def test_stated(tmp_path, kind):
-    """The user's word stands, whatever the line holds."""
+    """The user's choice holds, whatever the line contains."""
     text = {**NAMES, **DATA}[kind]
     (tmp_path / "d.csv").write_text(text)
     n_lines, first = text.count("\n"), text.splitlines()[0]
