@@ -116,8 +116,8 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
 
     A covariance that stops being positive definite (constant columns, repeated rows, a component
     that shrinks onto one row, with a `reg_covar` too small for them) is raised just enough to
-    continue, and a ConvergenceWarning names the component; scikit-learn raises ValueError. A component
-    that no row has a share in keeps mean and covariance, and has no weight.
+    continue, and a ConvergenceWarning names the component; scikit-learn raises ValueError. A
+    component that no row has a share in keeps mean and covariance, and has no weight.
 
     On a GPU the passes over the rows run there, and operations of the size of the mixture on the
     CPU in float64; attributes are tensors on the device of X, if it is one, and methods return the
