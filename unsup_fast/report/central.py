@@ -63,20 +63,20 @@ def find(
     wanted[shown] = True
     most, total = max(n_each * len(shown), MOST_VALUES // X.n_columns), int(sizes[shown].sum())
     sampled = total > most
-    places: Any = ...
+    chosen: Any = ...
     if sampled:
-        places = np.sort(np.random.default_rng(0).choice(total, most, replace=False))
-    rows = np.flatnonzero(wanted[labels])[places]  # ascending, as a file is best read
+        chosen = np.sort(np.random.default_rng(0).choice(total, most, replace=False))
+    rows = np.flatnonzero(wanted[labels])[chosen]  # ascending, as a file is best read
     distances = _distances(X, rows, labels, centers, metric == "cosine")
     order = np.lexsort((distances, labels[rows]))
     rows, distances = rows[order], distances[order]
     starts = np.searchsorted(labels[rows], shown, side="left")
     ends = np.searchsorted(labels[rows], shown, side="right")
-    found = []
+    clusters = []
     for cluster, start, end in zip(shown.tolist(), starts.tolist(), ends.tolist(), strict=True):
         few = slice(start, min(end, start + n_each))
-        found.append(Central(cluster, int(sizes[cluster]), rows[few], distances[few]))
-    return found, sampled
+        clusters.append(Central(cluster, int(sizes[cluster]), rows[few], distances[few]))
+    return clusters, sampled
 
 
 def _distances(X: Source, rows: Array, labels: Array, centers: Array, cosine: bool) -> Array:
@@ -87,10 +87,12 @@ def _distances(X: Source, rows: Array, labels: Array, centers: Array, cosine: bo
         for row, block in blocks:
             low, high = np.searchsorted(rows, (row, row + len(block)))
             for start in range(low, high, step):
-                places = slice(start, min(start + step, high))
-                some = rows[places]
+                part = slice(start, min(start + step, high))
+                some = rows[part]
                 taken = block[some - row]
-                apart = (unit_rows(taken) if cosine else taken) - centers[labels[some]]  # [step, D]
-                squares = np.einsum("ij,ij->i", apart, apart, dtype=np.float64)
-                distances[places] = squares / 2 if cosine else np.sqrt(squares)
+                differences = (unit_rows(taken) if cosine else taken) - centers[
+                    labels[some]
+                ]  # [step, D]
+                squares = np.einsum("ij,ij->i", differences, differences, dtype=np.float64)
+                distances[part] = squares / 2 if cosine else np.sqrt(squares)
     return distances

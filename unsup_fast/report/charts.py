@@ -39,12 +39,12 @@ def sizes(cluster_sizes: Array, colours: Sequence[int], thing: str = "cluster") 
 
 def _bars(cluster_sizes: Array, colours: Sequence[int], thing: str) -> str:
     order = np.argsort(-cluster_sizes, kind="stable").tolist()
-    places, named = range(1, len(order) + 1), len(order) <= MOST_NAMED
+    positions, named = range(1, len(order) + 1), len(order) <= MOST_NAMED
 
     def paint(axes: Any) -> None:
         paints = [figure.CLUSTER[colours[cluster]] for cluster in order]
         bars = axes.bar(
-            places,
+            positions,
             cluster_sizes[order],
             width=0.76 if len(order) > 20 else 0.68,
             color=paints if len(order) <= MOST_COLOURED else figure.ACCENT,
@@ -55,7 +55,7 @@ def _bars(cluster_sizes: Array, colours: Sequence[int], thing: str) -> str:
             figure.mark(bar, "bar", [f"{thing} {cluster}: {count(rows)} rows ({share})"])
         axes.set_xlim(0.5, len(order) + 0.5)
         axes.set_ylim(0, 1.04 * cluster_sizes.max())
-        axes.set_xticks(places if named else [], order if named else [])
+        axes.set_xticks(positions if named else [], order if named else [])
 
     name = (
         f"Bars of {len(order)} {thing} sizes, from {count(cluster_sizes.max())} "
@@ -94,15 +94,15 @@ def _histogram(cluster_sizes: Array, thing: str) -> str:
 
 def inertia(values: Array) -> str:
     """Return the inertia by iteration."""
-    places = frame.thin(len(values))
-    notes = [f"iteration {i + 1}: {real(values[i])}" for i in places.tolist()]
+    indices = frame.thin(len(values))
+    notes = [f"iteration {i + 1}: {real(values[i])}" for i in indices.tolist()]
     low, high = float(values.min()), float(values.max())
     room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     # Where the curve drops to almost nothing, zero is the honest lower end.
     bottom = 0.0 if low - room < 0.1 * high else low - room
 
     def paint(axes: Any) -> None:
-        frame.line(axes, places + 1, values[places], notes)
+        frame.line(axes, indices + 1, values[indices], notes)
         axes.set_xlim(1, max(2, len(values)))
         axes.set_ylim(bottom, high + room)
         frame.round_ticks(axes.xaxis, 1, len(values), integer=True)
@@ -113,19 +113,19 @@ def inertia(values: Array) -> str:
 
 def changes(values: Array, n_rows: int) -> str:
     """Return the changed labels by iteration, on a logarithmic axis."""
-    places = frame.thin(len(values))
-    places = places[values[places] > 0]
-    if not len(places):
+    indices = frame.thin(len(values))
+    indices = indices[values[indices] > 0]
+    if not len(indices):
         return ""
     notes = [
         f"iteration {i + 1}: {count(values[i])} ({percent(values[i] / n_rows)})"
-        for i in places.tolist()
+        for i in indices.tolist()
     ]
-    low, high = values[places].min(), values[places].max()
+    low, high = values[indices].min(), values[indices].max()
 
     def paint(axes: Any) -> None:
         axes.set_yscale("log")
-        frame.line(axes, places + 1, values[places], notes)
+        frame.line(axes, indices + 1, values[indices], notes)
         bottom, top = max(0.5, low / 1.5), high * 1.5
         axes.set_xlim(1, max(2, len(values)))
         axes.set_ylim(bottom, top)

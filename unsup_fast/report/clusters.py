@@ -114,23 +114,23 @@ def _clusters(content: Content, colours: list[str]) -> str:
     sizes = model.cluster_sizes_
     n_each = N_PICTURES if content.image_shape else N_LINES if content.lines else N_NUMBERS
     X, centers = _divided(content)
-    found, sampled = central.find(X, model.labels_, centers, sizes, n_each, model.metric)
+    shown, sampled = central.find(X, model.labels_, centers, sizes, n_each, model.metric)
     if content.image_shape:
-        bodies = _pictures(content, found)
+        bodies = _pictures(content, shown)
     elif content.lines is not None:
-        bodies = _texts(content.lines, [_of_data(content, one) for one in found])
+        bodies = _texts(content.lines, [_of_data(content, one) for one in shown])
     else:
-        bodies = [_numbers(_of_data(content, one)) for one in found]
+        bodies = [_numbers(_of_data(content, one)) for one in shown]
     cards = "".join(
         f'<section class="cluster"><header><i class="swatch" style="background:'
         f'{colours[one.cluster]}"></i><h3>Cluster {one.cluster}</h3>'
         f"<span>{counted(one.size, 'row')} ({percent(one.size / sizes.sum())})"
         f"</span></header>{body}</section>"
-        for one, body in zip(found, bodies, strict=True)
+        for one, body in zip(shown, bodies, strict=True)
     )
     note = "Clusters by size, each with the rows nearest to its centroid."
     filled = int(np.count_nonzero(sizes))
-    if len(found) < filled:
+    if len(shown) < filled:
         note = (
             f"Of {count(filled)} clusters the {central.LARGEST} largest, {central.BETWEEN} spread "
             f"evenly by size, and the {central.SMALLEST} smallest, each with the rows nearest to "
@@ -150,17 +150,17 @@ def _of_data(content: Content, one: Central) -> Central:
     return replace(one, rows=content.X.rows_of_data(one.rows))
 
 
-def _pictures(content: Content, found: list[Central]) -> list[str]:
+def _pictures(content: Content, clusters: list[Central]) -> list[str]:
     shape = content.image_shape
     assert shape is not None
-    shown = content.X.take(np.concatenate([one.rows for one in found]))
+    shown = content.X.take(np.concatenate([one.rows for one in clusters]))
     low, high = min(0.0, float(shown.min())), float(shown.max())
     coarse = ' class="coarse"' if max(shape[:2]) <= COARSE else ""
-    starts = np.cumsum([len(one.rows) for one in found])[:-1]
+    starts = np.cumsum([len(one.rows) for one in clusters])[:-1]
     bodies = []
-    for one, rows in zip(found, np.split(shown, starts), strict=True):
+    for one, rows in zip(clusters, np.split(shown, starts), strict=True):
         centre = content.model.cluster_centers_[one.cluster][None]
-        if content.model.metric == "cosine":  # a direction: as bright as the rows beside it
+        if content.model.metric == "cosine":  # a direction: as bright as the rows next to it
             lengths = np.linalg.norm(_scaling.applied(content.model, rows), axis=1)
             centre = centre * lengths.mean()
         mean = pictures.strip(centre, shape, low, high, 1)
@@ -177,8 +177,8 @@ def _pictures(content: Content, found: list[Central]) -> list[str]:
     return bodies
 
 
-def _texts(lines: Lines, found: list[Central]) -> list[str]:
-    texts = lines.take(row for one in found for row in one.rows.tolist())
+def _texts(lines: Lines, clusters: list[Central]) -> list[str]:
+    texts = lines.take(row for one in clusters for row in one.rows.tolist())
     return [
         "<ol>"
         + "".join(
@@ -186,7 +186,7 @@ def _texts(lines: Lines, found: list[Central]) -> list[str]:
             for row in one.rows.tolist()
         )
         + "</ol>"
-        for one in found
+        for one in clusters
     ]
 
 

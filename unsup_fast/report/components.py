@@ -103,13 +103,13 @@ def _rebuilt(content: Content, sample: Array, along: Array) -> str:
     """Return rows above what the first axes make of them."""
     shape, model = content.image_shape, content.model
     assert shape is not None
-    places = np.linspace(0, len(sample) - 1, min(N_REBUILT, len(sample))).astype(int)
-    rows, kept = sample[places], along[places]
+    chosen = np.linspace(0, len(sample) - 1, min(N_REBUILT, len(sample))).astype(int)
+    rows, coordinates = sample[chosen], along[chosen]
     low, high = min(0.0, float(rows.min())), float(rows.max())
     n_axes = along.shape[1]
     strips = [("the rows", rows)]
     for few in sorted({max(1, n_axes // 10), max(1, n_axes // 3), n_axes}, reverse=True):
-        masked = np.where(np.arange(n_axes) < few, kept, 0)
+        masked = np.where(np.arange(n_axes) < few, coordinates, 0)
         strips.append((f"from {count(few)} {'axis' if few == 1 else 'axes'}", masked))
     coarse = ' class="coarse"' if max(shape[:2]) <= COARSE else ""
     body = ""
@@ -141,8 +141,8 @@ def _drawn(content: Content) -> str:
     ]
     shares = model.explained_variance_ratio_
     for number, axis in enumerate(model.components_[:N_AXES]):
-        reach = float(np.abs(axis).max())
-        picture = pictures.strip(axis[None], shape, -reach, reach, 1)
+        largest = float(np.abs(axis).max())
+        picture = pictures.strip(axis[None], shape, -largest, largest, 1)
         name = f"{number + 1}: {percent(shares[number])}"
         images.append((name, f"Axis {name}", picture))
     body = "".join(

@@ -22,18 +22,18 @@ LONGEST_NAME, LETTER = 18, 7.5
 
 def scree(shares: Array) -> str:
     """Return the share of the variance along each axis, as bars or, of many, as a line."""
-    places = frame.thin(len(shares))
-    notes = [f"axis {i + 1}: {percent(shares[i])}" for i in places.tolist()]
+    indices = frame.thin(len(shares))
+    notes = [f"axis {i + 1}: {percent(shares[i])}" for i in indices.tolist()]
     top = 100 * float(shares.max(initial=0.0)) or 1.0
 
     def paint(axes: Any) -> None:
         if len(shares) <= MOST_BARS:
             width = 0.76 if len(shares) > 20 else 0.68
-            bars = axes.bar(places + 1, 100 * shares, width=width, color=figure.ACCENT)
+            bars = axes.bar(indices + 1, 100 * shares, width=width, color=figure.ACCENT)
             for bar, note in zip(bars, notes, strict=True):
                 figure.mark(bar, "bar", [note])
         else:
-            frame.line(axes, places + 1, 100 * shares[places], notes)
+            frame.line(axes, indices + 1, 100 * shares[indices], notes)
         axes.set_xlim(0.4, len(shares) + 0.6)
         axes.set_ylim(0, 1.04 * top)
         frame.round_ticks(axes.xaxis, 1, len(shares), integer=True)
@@ -45,11 +45,11 @@ def scree(shares: Array) -> str:
 def cumulative(shares: Array) -> str:
     """Return the share of the variance that the first axes explain together."""
     sums = np.minimum(np.cumsum(shares), 1.0)
-    places = frame.thin(len(sums))
-    notes = [f"{i + 1} axes: {percent(round(sums[i], 9))}" for i in places.tolist()]
+    indices = frame.thin(len(sums))
+    notes = [f"{i + 1} axes: {percent(round(sums[i], 9))}" for i in indices.tolist()]
 
     def paint(axes: Any) -> None:
-        frame.line(axes, places + 1, 100 * sums[places], notes)
+        frame.line(axes, indices + 1, 100 * sums[indices], notes)
         axes.set_xlim(min(1, len(sums) - 1), max(2, len(sums)))
         axes.set_ylim(0, 102)
         frame.round_ticks(axes.xaxis, 1, len(sums), integer=True)
@@ -60,13 +60,13 @@ def cumulative(shares: Array) -> str:
 
 def likelihood(bounds: Array) -> str:
     """Return the mean log-likelihood of a row by iteration."""
-    places = frame.thin(len(bounds))
-    notes = [f"iteration {i + 1}: {real(bounds[i])}" for i in places.tolist()]
+    indices = frame.thin(len(bounds))
+    notes = [f"iteration {i + 1}: {real(bounds[i])}" for i in indices.tolist()]
     low, high = float(bounds.min()), float(bounds.max())
     room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
 
     def paint(axes: Any) -> None:
-        frame.line(axes, places + 1, bounds[places], notes)
+        frame.line(axes, indices + 1, bounds[indices], notes)
         axes.set_xlim(1, max(2, len(bounds)))
         axes.set_ylim(low - room, high + room)
         frame.round_ticks(axes.xaxis, 1, len(bounds), integer=True)
@@ -175,13 +175,13 @@ def profiles(
 def _across(means: Array, colours: Sequence[int]) -> Callable[[Any], None]:
     """Return what draws columns by number from left to right."""
     x = np.arange(means.shape[1])
-    reach = float(np.abs(means).max(initial=0.0)) or 1.0
+    largest = float(np.abs(means).max(initial=0.0)) or 1.0
 
     def paint(axes: Any) -> None:
         for mean, colour in zip(means, colours, strict=True):
             axes.plot(x, mean, color=figure.CLUSTER[colour], linewidth=1.6, clip_on=False)
         axes.set_xlim(-0.3, max(1, len(x) - 1) + 0.3)
-        axes.set_ylim(-1.06 * reach, 1.06 * reach)
+        axes.set_ylim(-1.06 * largest, 1.06 * largest)
         frame.round_ticks(axes.xaxis, 0, len(x), integer=True)
 
     return paint
@@ -190,21 +190,21 @@ def _across(means: Array, colours: Sequence[int]) -> Callable[[Any], None]:
 def _downward(means: Array, colours: Sequence[int], names: Sequence[str]) -> Callable[[Any], None]:
     """Return what draws columns by name from top to bottom."""
     y = np.arange(means.shape[1])
-    reach = float(np.abs(means).max(initial=0.0)) or 1.0
+    largest = float(np.abs(means).max(initial=0.0)) or 1.0
 
     def paint(axes: Any) -> None:
         axes.axvline(0, color=figure.SOFT, linewidth=1)
         for mean, colour in zip(means, colours, strict=True):
             axes.plot(mean, y, color=figure.CLUSTER[colour], linewidth=1.6, clip_on=False)
-        axes.set_xlim(-1.06 * reach, 1.06 * reach)
+        axes.set_xlim(-1.06 * largest, 1.06 * largest)
         axes.set_ylim(len(y) - 0.5, -0.5)
-        frame.round_ticks(axes.xaxis, -reach, reach)
+        frame.round_ticks(axes.xaxis, -largest, largest)
         axes.set_yticks(y, names, parse_math=False)
 
     return paint
 
 
 def _short(name: str) -> str:
-    """Return a name that fits beside a chart, of letters that an SVG may hold."""
+    """Return a name that fits next to a chart, of letters that an SVG may hold."""
     name = "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1].rstrip() + "…"

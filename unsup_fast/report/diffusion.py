@@ -16,7 +16,7 @@ from unsup_fast.report.text import escape
 
 Array = npt.NDArray[Any]
 
-# Grids of earlier steps that are shown beside the last one.
+# Grids of earlier steps that are shown next to the last one.
 EARLIER = 6
 MOST_NAMED = 20
 MOST_ROWS = 10  # classes of a grid
@@ -24,7 +24,7 @@ MOST_ROWS = 10  # classes of a grid
 
 @dataclass(frozen=True)
 class Unfolding:
-    """Samples on their way from noise to picture.
+    """Samples at several steps between noise and picture.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Unfolding:
 
 @dataclass(frozen=True)
 class Run:
-    """What a report is made from.
+    """The content of a report.
 
     Attributes
     ----------

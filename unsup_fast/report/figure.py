@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from unsup_fast import _extras
 from unsup_fast._text import printable
 
-# matplotlib draws with these hex colours; CSS variables of the same names take their places.
+# matplotlib draws with these hex colours; CSS variables of the same names replace them.
 INK, SOFT, RULE, ACCENT = "#0f1e00", "#0f1e01", "#0f1e02", "#0f1e03"
 CLUSTER = [f"#0f1e1{number}" for number in range(10)]
 VARIABLES = {INK: "ink", SOFT: "soft", RULE: "rule", ACCENT: "accent"} | {
@@ -164,8 +164,8 @@ def _plain(element: ElementTree.Element) -> None:
         element.set(key, re.sub(r"\s*([A-Za-z])\s*", r"\1", value))
     if element.tag == "text":
         anchor = re.search(r"text-anchor: (\w+)", element.get("style", ""))
-        place = {key: element.attrib[key] for key in ("x", "y")}
-        element.attrib = place | {"text-anchor": anchor[1] if anchor else "start"}
+        position = {key: element.attrib[key] for key in ("x", "y")}
+        element.attrib = position | {"text-anchor": anchor[1] if anchor else "start"}
     else:
         element.text = None
 

@@ -64,7 +64,7 @@ def round_ticks(
 
 
 def thin(length: int) -> Array:
-    """Return the places of so many points that a line needs no more."""
+    """Return the indices of at most `MOST_POINTS` points, enough to draw a line."""
     if length <= MOST_POINTS:
         return np.arange(length)
     return np.unique(np.linspace(0, length - 1, MOST_POINTS).astype(int))

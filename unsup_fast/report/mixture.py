@@ -71,15 +71,15 @@ def outlines(model: Any, plane: Plane) -> list[Array]:
     angles = np.linspace(0, 2 * np.pi, 65)
     circle = DEVIATIONS * np.column_stack([np.cos(angles), np.sin(angles)])  # [65, 2]
     shown = set(np.argsort(-model.weights_, kind="stable")[:MOST_OUTLINES].tolist())
-    found = []
+    ellipses = []
     for k, centre in enumerate(plane.centers):
         if k not in shown or model.weights_[k] == 0:
-            found.append(np.empty((0, 2)))
+            ellipses.append(np.empty((0, 2)))
             continue
         values, vectors = np.linalg.eigh(_in_plane(model, k, plane.basis))
         half = vectors * np.sqrt(np.maximum(values, 0))  # [2, 2]
-        found.append(centre + circle @ half.T)
-    return found
+        ellipses.append(centre + circle @ half.T)
+    return ellipses
 
 
 def _in_plane(model: Any, k: int, basis: Array) -> Array:
@@ -92,9 +92,9 @@ def _in_plane(model: Any, k: int, basis: Array) -> Array:
     return along
 
 
-def _ellipses(model: Any, found: Sequence[Array]) -> str:
-    drawn = sum(len(one) > 0 for one in found)
-    whose = "each" if drawn == len(found) else f"the {count(drawn)} largest"
+def _ellipses(model: Any, ellipses: Sequence[Array]) -> str:
+    drawn = sum(len(one) > 0 for one in ellipses)
+    whose = "each" if drawn == len(ellipses) else f"the {count(drawn)} largest"
     return f"Ellipses are at two standard deviations of {whose}, seen along the other dimensions."
 
 
@@ -152,9 +152,9 @@ def _fits(fits: Sequence[Mapping[str, Any]], best: int) -> str:
     """Return a table of the best fits, by the number of components."""
     near = range(max(0, min(best - 3, len(fits) - 7)), len(fits))[:7]
     rows = ""
-    for place in near:
-        fit = fits[place]
-        strong = ("<b>", "</b>") if place == best else ("", "")
+    for index in near:
+        fit = fits[index]
+        strong = ("<b>", "</b>") if index == best else ("", "")
         cells = (fit["components"], real(fit["bic"]), real(fit["aic"]), fit["iterations"])
         rows += "<tr>" + "".join(
             f'<td class="number">{strong[0]}{cell}{strong[1]}</td>' for cell in cells
@@ -174,18 +174,18 @@ def _components(content: Content, labels: Array, sizes: Array, colours: Array) -
     model, shape = content.model, content.image_shape
     n_each = N_PICTURES if shape else 0
     X = _scaling.applied_blocks(model, content.X)
-    found, sampled = central.find(X, labels, model.means_, sizes, max(1, n_each))
-    bodies = _pictures(content, found) if shape else _columns(content, found)
+    shown, sampled = central.find(X, labels, model.means_, sizes, max(1, n_each))
+    bodies = _pictures(content, shown) if shape else _columns(content, shown)
     cards = "".join(
         f'<section class="cluster"><header><i class="swatch" style="background:'
         f'var(--c{colours[one.cluster]})"></i><h3>Component {one.cluster}</h3>'
         f"<span>weight {percent(model.weights_[one.cluster])}, {counted(one.size, 'row')}"
         f"</span></header>{body}</section>"
-        for one, body in zip(found, bodies, strict=True)
+        for one, body in zip(shown, bodies, strict=True)
     )
     filled = int(np.count_nonzero(sizes))
     which = "Components by the number of rows whose most probable one they are"
-    if len(found) < filled:
+    if len(shown) < filled:
         which = (
             f"Of {count(filled)} components the {central.LARGEST} largest, {central.BETWEEN} "
             f"spread evenly by size, and the {central.SMALLEST} smallest"
@@ -198,7 +198,7 @@ def _components(content: Content, labels: Array, sizes: Array, colours: Array) -
             f"{which}, each with the columns in which its mean departs most from that of all "
             "rows: mean, standard deviation within, and the departure in deviations of all rows."
         )
-    chart = "" if shape else _profiles(content, found, colours)
+    chart = "" if shape else _profiles(content, shown, colours)
     wide = " wide" if shape else ""
     return (
         f'<h2>The components</h2><p class="note">{note}</p>{chart}'
@@ -228,30 +228,30 @@ def _standard(content: Content) -> Array:
     """Return means in deviations of all rows from the mean of all rows, [K, D]."""
     moments = content.X.moments
     spread = np.sqrt(moments.variance)
-    apart = _means(content.model) - moments.mean
-    means: Array = np.divide(apart, spread, out=np.zeros_like(apart), where=spread > 0)
+    departures = _means(content.model) - moments.mean
+    means: Array = np.divide(departures, spread, out=np.zeros_like(departures), where=spread > 0)
     return means
 
 
-def _profiles(content: Content, found: list[Central], colours: Array) -> str:
+def _profiles(content: Content, components: list[Central], colours: Array) -> str:
     if content.X.n_columns < 3:
         return ""
-    shown = [one.cluster for one in found[:MOST_PROFILES]]
+    shown = [one.cluster for one in components[:MOST_PROFILES]]
     names = page.column_names(content) if page.has_names(content) else None
     chart = curves.profiles(_standard(content)[shown], colours[shown].tolist(), shown, names)
     return f'<div class="charts one">{chart}</div>'
 
 
-def _pictures(content: Content, found: list[Central]) -> list[str]:
+def _pictures(content: Content, components: list[Central]) -> list[str]:
     model, shape = content.model, content.image_shape
     assert shape is not None
-    shown = content.X.take(np.concatenate([one.rows for one in found]))
+    shown = content.X.take(np.concatenate([one.rows for one in components]))
     low, high = min(0.0, float(shown.min())), float(shown.max())
     means, deviations = _means(model), _deviations(model)
     coarse = ' class="coarse"' if max(shape[:2]) <= COARSE else ""
-    starts = np.cumsum([len(one.rows) for one in found])[:-1]
+    starts = np.cumsum([len(one.rows) for one in components])[:-1]
     bodies = []
-    for one, rows in zip(found, np.split(shown, starts), strict=True):
+    for one, rows in zip(components, np.split(shown, starts), strict=True):
         k = one.cluster
         mean = pictures.strip(means[k][None], shape, low, high, 1)
         spread = pictures.strip(deviations[k][None], shape, 0.0, float(deviations[k].max()), 1)
@@ -270,7 +270,7 @@ def _pictures(content: Content, found: list[Central]) -> list[str]:
     return bodies
 
 
-def _columns(content: Content, found: list[Central]) -> list[str]:
+def _columns(content: Content, components: list[Central]) -> list[str]:
     """Return the columns in which each component departs most from all rows."""
     standard, means, deviations = (
         _standard(content),
@@ -279,7 +279,7 @@ def _columns(content: Content, found: list[Central]) -> list[str]:
     )
     names = page.column_names(content)
     bodies = []
-    for one in found:
+    for one in components:
         k = one.cluster
         largest = np.argsort(-np.abs(standard[k]), kind="stable")[:N_COLUMNS]
         bodies.append(

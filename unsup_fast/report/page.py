@@ -25,7 +25,7 @@ STANDARDIZED = {False: "", True: ", columns divided by their standard deviations
 
 @dataclass(frozen=True)
 class Content:
-    """What a report is made from.
+    """The content of a report.
 
     Attributes
     ----------
@@ -187,7 +187,7 @@ def _facts(summary: Mapping[str, Any], data_name: str) -> str:
     if "n clusters" in parameters:
         parameters = {"clusters": parameters.pop("n clusters"), **parameters}
     machine = summary["machine"]
-    made = {
+    environment = {
         "data": data_name,
         "system": machine["system"],
         **({"device": machine["device"]} if "device" in machine else {}),
@@ -195,7 +195,7 @@ def _facts(summary: Mapping[str, Any], data_name: str) -> str:
         "SIMD level": machine["simd"],
         **summary["versions"],
     }
-    return f'<div class="facts">{_table(parameters)}{_table(made)}</div>'
+    return f'<div class="facts">{_table(parameters)}{_table(environment)}</div>'
 
 
 def _table(values: Mapping[str, Any]) -> str:

@@ -45,8 +45,8 @@ def strip(rows: Array, shape: tuple[int, ...], low: float, high: float, room: in
     wide = images.new(
         "LA" if small[0].mode == "L" else "RGBA", (room * (width + GAP) - GAP, height)
     )
-    for place, image in enumerate(small):
-        wide.paste(image.convert(wide.mode), (place * (width + GAP), 0))
+    for i, image in enumerate(small):
+        wide.paste(image.convert(wide.mode), (i * (width + GAP), 0))
     file = io.BytesIO()
     wide.save(file, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

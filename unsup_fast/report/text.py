@@ -6,5 +6,5 @@ from unsup_fast._text import printable
 
 
 def escape(text: str) -> str:
-    """Return text as HTML that shows it: markup, and escapes in place of control characters."""
+    """Return text as HTML that shows it: markup, and control characters escaped."""
     return html.escape(printable(text, keep="\n\t"))
