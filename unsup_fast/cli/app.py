@@ -123,7 +123,9 @@ def kmeans(
     threads: Threads = None,
     algorithm: Annotated[
         str,
-        typer.Option("--algorithm", metavar="auto|lloyd|elkan", help="All give the same result."),
+        typer.Option(
+            "--algorithm", metavar="auto|lloyd|elkan", help="Lloyd variant; the result is the same."
+        ),
     ] = "auto",
     metric: Annotated[
         str,
@@ -272,7 +274,7 @@ def gmm(
             "-k",
             "--components",
             metavar="N|A:B[:STEP]",
-            help="How many components; of a range A to B all are fitted, and the best is kept.",
+            help="Number of components; A:B fits every number of a range and takes the best.",
         ),
     ],
     out: Out,
@@ -288,8 +290,8 @@ def gmm(
         typer.Option(
             "--covariance",
             metavar="full|tied|diag|spherical",
-            help="Of each component its own matrix, one matrix for all, variances of the columns, "
-            "or one variance.",
+            help="Type of covariance: full, tied (one matrix for all components), diagonal or "
+            "spherical (one variance).",
         ),
     ] = "full",
     init: Annotated[
@@ -303,13 +305,19 @@ def gmm(
     criterion: Annotated[
         str,
         typer.Option(
-            "--criterion", metavar="bic|aic", help="What is least for the best of a range."
+            "--criterion",
+            metavar="bic|aic",
+            help="Criterion minimised when fitting a range of sizes.",
         ),
     ] = "bic",
     n_init: Annotated[
         int,
         typer.Option(
-            "--n-init", metavar="N", min=1, max=MOST, help="Starts, of which the best counts."
+            "--n-init",
+            metavar="N",
+            min=1,
+            max=MOST,
+            help="Number of initialisations; the best is used.",
         ),
     ] = 1,
     max_iter: MaxIter = 100,
@@ -331,7 +339,7 @@ def gmm(
             min=0.0,
             max=1e290,
             callback=finite,
-            help="Added to the variances in each iteration.",
+            help="Constant added to the variances in each iteration.",
         ),
     ] = 1e-6,
     standardize: Standardize = False,
@@ -508,7 +516,7 @@ def demo(
         bool, typer.Option("--overwrite", help="Replace results that are not an earlier demo's.")
     ] = False,
 ) -> int:
-    """Cluster, decompose and fit digits and other rows beside scikit-learn, and make new digits."""
+    """Compare with scikit-learn on digits and other data, and generate new digits."""
     from unsup_fast.cli.demo import run
 
     return run(out, threads=threads, overwrite=overwrite)
@@ -516,7 +524,7 @@ def demo(
 
 @app.command()
 def info() -> None:
-    """Print version, instruction set, threads, and the optional packages and GPUs found."""
+    """Print version, instruction set, threads, and the available optional packages and GPUs."""
     print(information.show())
 
 

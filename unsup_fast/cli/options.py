@@ -23,7 +23,9 @@ COLUMNS_HELP = (
 Data = Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)]
 Out = Annotated[
     Path,
-    typer.Option("-o", "--out", metavar="OUT", help="Directory for the results; made if missing."),
+    typer.Option(
+        "-o", "--out", metavar="OUT", help="Directory for the results; created if missing."
+    ),
 ]
 Model = Annotated[
     Path,
@@ -61,7 +63,7 @@ Separator = Annotated[
     typer.Option(
         "--separator",
         metavar="C",
-        help="Character between the values of a CSV, or tab.  [default: found in the file]",
+        help="Character between the values of a CSV, or tab.  [default: detected]",
     ),
 ]
 MISSING = ("error", "drop", "mean")
@@ -83,7 +85,7 @@ Weights = Annotated[
     ),
 ]
 Seed = Annotated[
-    int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Of the random draws.")
+    int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Random seed.")
 ]
 Threads = Annotated[
     int | None,
@@ -128,7 +130,8 @@ Standardize = Annotated[
     ),
 ]
 MaxIter = Annotated[
-    int, typer.Option("--max-iter", metavar="N", min=1, max=MOST, help="Most iterations.")
+    int,
+    typer.Option("--max-iter", metavar="N", min=1, max=MOST, help="Maximum number of iterations."),
 ]
 
 
@@ -155,11 +158,11 @@ def image_shape(text: str | None) -> tuple[int, ...] | None:
     return tuple(map(int, text.split("x")))
 
 
-def one_of(option: str, given: str, allowed: tuple[str, ...]) -> str:
-    """Return what was given if it is allowed."""
-    if given not in allowed:
-        raise UserError(f"{option} {shown(given)}: is not one of {', '.join(allowed)}")
-    return given
+def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:
+    """Return the value of an option if it is allowed."""
+    if value not in allowed:
+        raise UserError(f"{option} {shown(value)}: is not one of {', '.join(allowed)}")
+    return value
 
 
 def n_axes(text: str) -> int | float | str:

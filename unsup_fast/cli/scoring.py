@@ -72,9 +72,7 @@ Resize = Annotated[
 ]
 BatchSize = Annotated[
     int,
-    typer.Option(
-        "--batch-size", metavar="N", min=1, max=MOST, help="Pictures that are computed together."
-    ),
+    typer.Option("--batch-size", metavar="N", min=1, max=MOST, help="Pictures per batch."),
 ]
 Device = Annotated[
     str,
@@ -82,13 +80,15 @@ Device = Annotated[
         "--device",
         metavar="NAME",
         callback=device,
-        help="Of the network: cpu, cuda, cuda:1 ...",
+        help="Device for the network: cpu, cuda, cuda:1 ...",
     ),
 ]
 Precision = Annotated[
     str,
     typer.Option(
-        "--precision", metavar="float32|bfloat16", help="Of the network; features differ by 1 %."
+        "--precision",
+        metavar="float32|bfloat16",
+        help="Precision of the network; bfloat16 features differ by 1 %.",
     ),
 ]
 Size = Annotated[
@@ -121,7 +121,7 @@ def fid(
         typer.Option(
             "--save-statistics",
             metavar="FILE.npz",
-            help="Keep mean and covariance of REAL, to be given for it next time.",
+            help="Save mean and covariance of REAL, to pass instead of REAL next time.",
         ),
     ] = None,
     batch_size: BatchSize = 32,
@@ -150,7 +150,11 @@ def inception_score(
     splits: Annotated[
         int,
         typer.Option(
-            "--splits", metavar="N", min=1, max=MOST_SPLITS, help="Parts that are scored apart."
+            "--splits",
+            metavar="N",
+            min=1,
+            max=MOST_SPLITS,
+            help="Number of parts, scored separately.",
         ),
     ] = 10,
     features: Extractor = "inception",
@@ -188,11 +192,11 @@ def kid(
             metavar="N",
             min=0,
             max=MOST_SUBSETS,
-            help="0 takes all samples together, once.",
+            help="Number of subsets; 0 scores all samples together, once.",
         ),
     ] = 100,
     subset_size: Annotated[
-        int, typer.Option("--subset-size", metavar="N", min=2, max=MOST, help="Samples in each.")
+        int, typer.Option("--subset-size", metavar="N", min=2, max=MOST, help="Samples per subset.")
     ] = 1000,
     seed: Seed = 0,
     features: Extractor = "inception",
@@ -232,7 +236,14 @@ def prdc(
     fake: Fake,
     k: Annotated[
         int,
-        typer.Option("-k", "--neighbours", metavar="N", min=1, max=MOST, help="Which neighbour."),
+        typer.Option(
+            "-k",
+            "--neighbours",
+            metavar="N",
+            min=1,
+            max=MOST,
+            help="Rank of the nearest neighbour that sets the radius.",
+        ),
     ] = 3,
     features: Extractor = "inception",
     weights: Weights = None,
@@ -264,18 +275,18 @@ COMMANDS: dict[str, Callable[..., int]] = {
 }
 
 
-def _settings(command: str, given: dict[str, Any]) -> "Settings":
+def _settings(command: str, options: dict[str, Any]) -> "Settings":
     """Return the options that the commands share, checked."""
-    features, weights = given["features"], given["weights"]
+    features, weights = options["features"], options["weights"]
     if features not in (INCEPTION, NONE) and Path(features).suffix not in (".pth", ".pt"):
         raise UserError(f"--features {features}: is not {INCEPTION}, {NONE} or a .pth file")
     if features not in (INCEPTION, NONE):
         weights_file(Path(features))
-    if features != INCEPTION and (weights or given["download"]):
+    if features != INCEPTION and (weights or options["download"]):
         raise UserError(f"--weights and --download are for --features {INCEPTION}; pass one")
-    one_of("--resize", given["resize"], RESIZES)
-    one_of("--precision", given["precision"], PRECISIONS)
-    size = None if given["size"] is None else sides("--size", given["size"], square=False)
+    one_of("--resize", options["resize"], RESIZES)
+    one_of("--precision", options["precision"], PRECISIONS)
+    size = None if options["size"] is None else sides("--size", options["size"], square=False)
     from unsup_fast.cli.samples import Features
     from unsup_fast.cli.scores import Settings
 
@@ -284,12 +295,12 @@ def _settings(command: str, given: dict[str, Any]) -> "Settings":
         features=Features(
             features=features,
             weights=weights,
-            download=given["download"],
-            resize=given["resize"],
-            batch_size=given["batch_size"],
-            device=given["device"],
-            precision=given["precision"],
+            download=options["download"],
+            resize=options["resize"],
+            batch_size=options["batch_size"],
+            device=options["device"],
+            precision=options["precision"],
             size=size,
         ),
-        **{name: given[name] for name in ("key", "threads", "out", "json", "quiet", "overwrite")},
+        **{name: options[name] for name in ("key", "threads", "out", "json", "quiet", "overwrite")},
     )

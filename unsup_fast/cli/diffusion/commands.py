@@ -86,7 +86,7 @@ def train(
             "--channels",
             metavar="1|3",
             callback=channel_count,
-            help="Grey or colour.  [default: as they are]",
+            help="Number of channels: grey or colour.  [default: as in the data]",
         ),
     ] = None,
     key: Key = None,
@@ -96,7 +96,8 @@ def train(
         str, typer.Option("--network", metavar="unet|dit", help="U-Net or diffusion transformer.")
     ] = "unet",
     model_size: Annotated[
-        str, typer.Option("--model-size", metavar="tiny|small|base|large", help="Of the network.")
+        str,
+        typer.Option("--model-size", metavar="tiny|small|base|large", help="Size of the network."),
     ] = "small",
     patch: Annotated[
         int,
@@ -105,7 +106,7 @@ def train(
             metavar="N",
             min=1,
             max=MOST,
-            help="Pixels of a side that the network sees as one.",
+            help="Side of a patch, in pixels.",
         ),
     ] = 2,
     objective: Annotated[
@@ -121,13 +122,13 @@ def train(
         typer.Option(
             "--schedule",
             metavar="NAME",
-            help="Of the noise: cosine, linear, scaled_linear or sigmoid; flow has its own.",
+            help="Noise schedule: cosine, linear, scaled_linear or sigmoid; flow has its own.",
         ),
     ] = "cosine",
     steps: Annotated[
         int,
         typer.Option(
-            "--steps", metavar="N", min=1, max=MOST, help="Updates of the weights in all."
+            "--steps", metavar="N", min=1, max=MOST, help="Total number of optimizer steps."
         ),
     ] = 5000,
     minutes: Annotated[
@@ -140,20 +141,20 @@ def train(
         ),
     ] = None,
     batch_size: Annotated[
-        int, typer.Option("--batch-size", metavar="N", min=1, max=MOST, help="Pictures of a step.")
+        int, typer.Option("--batch-size", metavar="N", min=1, max=MOST, help="Pictures per step.")
     ] = 128,
     learning_rate: Annotated[
         float,
-        typer.Option("--learning-rate", metavar="X", callback=positive, help="After the warm-up."),
+        typer.Option("--learning-rate", metavar="X", callback=positive, help="Peak learning rate."),
     ] = 1e-3,
     warmup: Annotated[
         int,
-        typer.Option("--warmup", metavar="N", min=0, max=MOST, help="Steps over which it rises."),
+        typer.Option("--warmup", metavar="N", min=0, max=MOST, help="Linear warm-up, in steps."),
     ] = 200,
     decay: Annotated[
         int,
         typer.Option(
-            "--decay", metavar="N", min=0, max=MOST, help="Last steps, over which it falls."
+            "--decay", metavar="N", min=0, max=MOST, help="Linear decay at the end, in steps."
         ),
     ] = 0,
     ema: Annotated[
@@ -162,7 +163,7 @@ def train(
             "--ema",
             metavar="X",
             callback=below_one,
-            help="Share of the averaged weights that a step keeps.",
+            help="Decay of the moving average of the weights, per step.",
         ),
     ] = 0.999,
     dropout: Annotated[
@@ -368,7 +369,7 @@ def evaluate(
             metavar="N",
             min=2,
             max=MOST,
-            help="Pictures made for the FID.  [default: up to 2,000]",
+            help="Pictures generated for the FID.  [default: up to 2,000]",
         ),
     ] = None,
     sampler: Sampler = "dpm++2m",

@@ -26,13 +26,15 @@ Data = Annotated[
 BuiltIn = Annotated[
     str | None,
     typer.Option(
-        "--data", metavar="digits", help="In place of DATA: scikit-learn's digits, 8 x 8 pixels."
+        "--data",
+        metavar="digits",
+        help="Built-in data instead of DATA: scikit-learn's 8 x 8 digits.",
     ),
 ]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a training run.")]
 RunOut = Annotated[
     Path,
-    typer.Option("-o", "--out", metavar="RUN", help="Directory for the run; made if missing."),
+    typer.Option("-o", "--out", metavar="RUN", help="Directory for the run; created if missing."),
 ]
 Key = Annotated[
     str | None,
@@ -63,7 +65,7 @@ Precision = Annotated[
     typer.Option(
         "--precision",
         metavar="auto|float32|bfloat16",
-        help="Of the network; auto: bfloat16 where the device is fast in it.",
+        help="Precision of the network; auto: bfloat16 where the device is fast in it.",
     ),
 ]
 Sampler = Annotated[
@@ -93,7 +95,7 @@ BatchSize = Annotated[
         metavar="N",
         min=1,
         max=MOST,
-        help="Pictures at once.  [default: as memory allows]",
+        help="Pictures per batch.  [default: as memory allows]",
     ),
 ]
 
