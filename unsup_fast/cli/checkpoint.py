@@ -1,4 +1,4 @@
-"""What is done of a run, on disk: safetensors with JSON beside the arrays."""
+"""Checkpoints of runs: safetensors files with the state of the run as JSON in the header."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ WRITING_SHARE = 20
 
 
 class Kept(Protocol):
-    """What is done of a run."""
+    """The state of a run, which a checkpoint holds."""
 
     @property
     def kind(self) -> str:
@@ -58,14 +58,14 @@ class Saver:
         """Return whether it is time to write."""
         return perf_counter() - self._written >= self._interval
 
-    def write(self, kept: Kept, *, last: bool = False) -> None:
+    def write(self, snapshot: Kept, *, last: bool = False) -> None:
         """Write; trouble with the disk is a warning, the first time.
 
         Before the results are written, for the last time, it is none: they meet the same trouble.
         """
         begin = perf_counter()
         try:
-            self._save(kept)
+            self._save(snapshot)
         except UserError as error:
             # The disk may have room again by the end; hours of work are not thrown away for it.
             if self._trouble is None and not last:
@@ -76,33 +76,33 @@ class Saver:
 
 
 def fingerprint(path: Path, source: Source | None = None) -> dict[str, Any]:
-    """Return what tells a file from another or from a later state of itself."""
+    """Return size, modification time and shape, by which a changed file is recognised."""
     paths = source.paths if source is not None and source.paths else (path,)
     states = [each.stat() for each in paths]
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "size": sum(state.st_size for state in states),
         "mtime_ns": max(state.st_mtime_ns for state in states),
     }
     if source is not None:
-        found |= {"shape": list(source.shape), "dtype": str(source.dtype)}
-    return found
+        facts |= {"shape": list(source.shape), "dtype": str(source.dtype)}
+    return facts
 
 
 def fingerprints(path: Path, source: Source, weights: str | None) -> dict[str, Any]:
     """Return the fingerprints of the data and, if they are in one, of the file of weights."""
-    found = {"data": fingerprint(path, source)}
+    files = {"data": fingerprint(path, source)}
     if weights is not None and not weights_column(weights):
-        found["weights"] = fingerprint(Path(weights))
-    return found
+        files["weights"] = fingerprint(Path(weights))
+    return files
 
 
-def save(path: Path, kept: Kept, parameters: dict[str, Any], data: dict[str, Any]) -> None:
+def save(path: Path, snapshot: Kept, parameters: dict[str, Any], data: dict[str, Any]) -> None:
     """Write a checkpoint; the previous one stays until this one is complete.
 
     Parameters
     ----------
     path : Path
-    kept : Kept
+    snapshot : Kept
     parameters : dict
         What decides the course of the run; compared when it is resumed.
     data : dict
@@ -113,10 +113,10 @@ def save(path: Path, kept: Kept, parameters: dict[str, Any], data: dict[str, Any
     UserError
         If the file cannot be written.
     """
-    arrays, state = kept.packed()
+    arrays, state = snapshot.packed()
     note = {"state": state, "parameters": finite(parameters, as_text=True), "data": data}
     try:
-        tensors.write(path, arrays, note, kind=kept.kind, what="the checkpoint")
+        tensors.write(path, arrays, note, kind=snapshot.kind, what="the checkpoint")
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from error
 
@@ -219,8 +219,8 @@ def _damaged(path: Path, why: str) -> UserError:
 
 def command(arguments: Sequence[str], *, resume: bool) -> str:
     """Return the command line that goes on with a run, or begins it anew."""
-    kept = [word for word in arguments if word not in ("--overwrite", "--resume")]
-    return terminal.shell(["unsup-fast", *kept, *(["--resume"] if resume else [])])
+    words = [word for word in arguments if word not in ("--overwrite", "--resume")]
+    return terminal.shell(["unsup-fast", *words, *(["--resume"] if resume else [])])
 
 
 def _shown(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""PCA and mixtures beside scikit-learn's, for the demo."""
+"""Comparisons of PCA and mixtures with scikit-learn's, for the demo."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -79,19 +79,19 @@ def add(to: Table, name: str, X: Array, times: Sequence[float], figures: Sequenc
 
 def pca(cases: Sequence[Any], threads: int | None) -> Iterator[Table]:
     """Yield the table of PCA as it grows, once a case."""
-    found = table(f"PCA, {AXES} axes", ("explained",))
+    measured = table(f"PCA, {AXES} axes", ("explained",))
     for case in cases:
         models: tuple[Any, ...] = (PCA(AXES, n_threads=threads), SklearnPCA(AXES))
         times = medians(models, case.X)
         shares = [[percent(model.explained_variance_ratio_.sum())] for model in models]
-        add(found, case.name, case.X, times, shares)
-        yield found
+        add(measured, case.name, case.X, times, shares)
+        yield measured
 
 
 def gmm(cases: Sequence[Any], threads: int | None) -> Iterator[Table]:
     """Yield the table of mixtures as it grows, once a case."""
     title = f"Gaussian mixtures, full covariance, {ITERATIONS} iterations from the same start"
-    found = table(title, ("log-likelihood", "purity"))
+    measured = table(title, ("log-likelihood", "purity"))
     digits = cases[0]
     for name, X, classes, k in (
         (f"{digits.name}, {AXES} axes", PCA(AXES).fit_transform(digits.X), digits.classes, 10),
@@ -103,8 +103,8 @@ def gmm(cases: Sequence[Any], threads: int | None) -> Iterator[Table]:
             [real(model.score(X)), percent(purity_score(classes, model.predict(X)))]
             for model in models
         ]
-        add(found, name, X, times, figures)
-        yield found
+        add(measured, name, X, times, figures)
+        yield measured
 
 
 def mixed() -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Reading and checking what a command is given: rows, weights, sizes of pictures."""
+"""Read and check the inputs of a command: rows, weights, sizes of pictures."""
 
 import math
 from collections.abc import Sequence
@@ -127,9 +127,9 @@ def check_rows(data: Path, source: Source, needed: int, option: str) -> None:
         )
 
 
-def image_shape(source: Source, given: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    """Return the shape of the pictures that the rows are, as given or as in the file."""
-    shape = given or source.image_shape
+def image_shape(source: Source, requested: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """Return the shape of the pictures in the rows: the requested one, or that of the file."""
+    shape = requested or source.image_shape
     if shape is not None and math.prod(shape) != source.n_columns:
         size = "x".join(map(str, shape))
         raise UserError(

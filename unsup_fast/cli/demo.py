@@ -1,4 +1,4 @@
-"""`unsup-fast demo`: data that need no download, measured beside scikit-learn, and new digits."""
+"""`unsup-fast demo`: data without a download, timed against scikit-learn, and new digits."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a library made of a case."""
+    """The result of a library for a case."""
 
     model: Any
     seconds: float
@@ -60,7 +60,7 @@ def run(out: Path, *, threads: int | None, overwrite: bool) -> int:
     Raises
     ------
     UserError
-        If `out` cannot be written to, or holds results that no demo made.
+        If `out` cannot be written to, or holds results that are not a demo's.
     BlockingIOError
         If another run writes there.
     ImportError

@@ -1,4 +1,4 @@
-"""What the user is told when something cannot be done."""
+"""Errors that the user sees when something cannot be done."""
 
 import re
 import sys
@@ -14,7 +14,7 @@ LONG = re.compile(r"(\S{200})\S{300,}(\S{100})")  # such as a number of thousand
 
 
 class UserError(Exception):
-    """The command cannot be carried out as given; the message says why and what to do."""
+    """The command cannot be carried out; the message says why and what to do."""
 
 
 def zero_row(path: Path | str, row: int) -> UserError:

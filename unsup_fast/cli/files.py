@@ -1,4 +1,4 @@
-"""Files that are written: whole or not at all, and never over results that were not given up."""
+"""Atomic writes of files, which replace no results without --overwrite."""
 
 import os
 import shutil
@@ -47,7 +47,7 @@ class Input:
 
 
 def inputs_of(**paths: Path | str | None) -> list[Input]:
-    """Return the inputs among what options were given; DATA stands without dashes.
+    """Return the input files among the values of options; DATA has no dashes.
 
     Values that are not paths of existing files are left out, such as names of columns.
     """
@@ -65,7 +65,7 @@ def run_files(run: Path) -> list[Input]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Yield a file to write, which takes the place of `path` if all goes well.
+    """Yield a file to write, which replaces `path` on success.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def directory(path: Path) -> Iterator[None]:
     Raises
     ------
     UserError
-        If it cannot be made.
+        If it cannot be created.
     """
     missing = [one for one in (path, *path.parents) if not one.exists()]
     try:
@@ -167,23 +167,23 @@ def check_directory(out: Path, *, overwrite: bool, resume: bool) -> None:
     ------
     UserError
         If `out` is no directory, cannot be written to, or holds results and neither
-        `overwrite` nor `resume` was given; or if there is nothing to resume.
+        `overwrite` nor `resume` is true; or if there is nothing to resume.
     """
     if overwrite and resume:
         raise UserError("--overwrite and --resume exclude each other; pass one of them")
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file; name a directory for the results")
-    found = [name for name in RESULTS if (out / name).exists()]
-    if resume and CHECKPOINT not in found:
-        state = "its run has finished" if found else "there are no results in it"
+    existing = [name for name in RESULTS if (out / name).exists()]
+    if resume and CHECKPOINT not in existing:
+        state = "its run has finished" if existing else "there are no results in it"
         raise UserError(f"{out}: has no checkpoint to resume ({state}); run without --resume")
-    if found and not (overwrite or resume):
-        hint = " or --resume" if CHECKPOINT in found else ""
+    if existing and not (overwrite or resume):
+        hint = " or --resume" if CHECKPOINT in existing else ""
         raise UserError(
-            f"{out}: holds results already ({', '.join(found)}); "
+            f"{out}: holds results already ({', '.join(existing)}); "
             f"name another directory or pass --overwrite{hint}"
         )
-    for name in found:
+    for name in existing:
         check_regular(out / name)
     check_writable(out)
 
@@ -262,7 +262,7 @@ def sweep(out: Path) -> None:
 
 
 def check_writable(directory: Path) -> None:
-    """Check that files can be made in `directory`, or it in the nearest that exists."""
+    """Check that files can be created in `directory`, or in its nearest existing parent."""
     nearest = directory.absolute()
     while not nearest.exists():
         nearest = nearest.parent

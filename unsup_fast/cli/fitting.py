@@ -1,4 +1,4 @@
-"""One fit that can be stopped at any time and gone on with to the same bits."""
+"""A k-means fit that can be stopped at any time and resumed bit for bit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Kept:
     centers : ndarray of shape (K, D)
         Centroids after the iteration.
     labels : ndarray of shape (N,), int32
-        Labels that the iteration found, from the centroids before it.
+        Labels that the iteration assigned, from the centroids before it.
     inertias, changes : tuple
         Inertia and changed labels of each iteration so far.
     """
@@ -278,28 +278,28 @@ def fit(
         )
     except KeyboardInterrupt as stop:
         interrupted = not isinstance(stop, _Settled) and not watch.final
-    kept = watch.kept
-    if kept is None:
+    snapshot = watch.kept
+    if snapshot is None:
         return None
-    ended = watch.final or kept.iteration == max_iter
+    ended = watch.final or snapshot.iteration == max_iter
     interrupted = interrupted and not ended
     seconds = watch.seconds()
     with interrupts.shield():
         if not hasattr(model, "cluster_centers_"):
             return None
         if not ended:
-            save(kept)
+            save(snapshot)
         elif not hasattr(model, "labels_"):  # Ctrl-C in the very last pass, that labels the rows
             model.labels_ = model.predict(X)
             model.cluster_sizes_ = np.bincount(model.labels_, minlength=model.n_clusters)
             model.inertia_ = -model.score(X, sample_weight=sample_weight)
         model.set_params(init=parameters["init"], max_iter=max_iter)
-        model.n_iter_ = kept.iteration
-        model.inertia_history_ = np.array(kept.inertias)
-        model.n_changed_history_ = np.array(kept.changes, dtype=np.int64)
+        model.n_iter_ = snapshot.iteration
+        model.inertia_history_ = np.array(snapshot.inertias)
+        model.n_changed_history_ = np.array(snapshot.changes, dtype=np.int64)
     return Result(
         model,
-        None if watch.final else kept,
+        None if watch.final else snapshot,
         "interrupted" if interrupted else watch.reason,
         watch.final,
         interrupted,

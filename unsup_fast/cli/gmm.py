@@ -36,7 +36,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(DataSettings):
-    """The options of the command, as given."""
+    """The options of the command, as parsed."""
 
     out: Path
     n_components: Sequence[int]
@@ -100,9 +100,9 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
     Raises
     ------
     UserError, DataError
-        If anything given is unusable; found before the fit begins.
+        If an option or an input is unusable; raised before the fit begins.
     ImportError
-        If a package that the report needs is missing; found then too.
+        If a package that the report needs is missing; raised before the fit too.
     """
     console = terminal.console(quiet=settings.quiet)
     if settings.report:
@@ -115,19 +115,19 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
         ),
     ):
         job = prepare(settings)
-        kept = _resumed(job) if settings.resume else Kept()
-        for line in _opening(job, kept):
+        snapshot = _resumed(job) if settings.resume else Kept()
+        for line in _opening(job, snapshot):
             console.print(line)
         results.warn(_dominant(job))
         files.check_space(settings.out, _needed(job))
-        found = _fit(job, kept, console, interrupts)
-        if found is None:
+        selected = _fit(job, snapshot, console, interrupts)
+        if selected is None:
             console.print("[bold]Interrupted[/] before an iteration was finished: nothing is kept.")
             console.print("To begin anew:", style="dim")
             terminal.emit(checkpoint.command(arguments, resume=False))
             return interrupts.status
-        status = _finish(job, found, console, interrupts)
-        if found.interrupted:
+        status = _finish(job, selected, console, interrupts)
+        if selected.interrupted:
             console.print("To go on:", style="dim")
             terminal.emit(checkpoint.command(arguments, resume=True))
         return status
@@ -145,33 +145,33 @@ def _resumed(job: Job) -> Kept:
     return checkpoint.load(path, Kept.kind, settings.course(), job.fingerprints, unpack)
 
 
-def _fit(job: Job, kept: Kept, console: Console, interrupts: Interrupts) -> Found | None:
+def _fit(job: Job, snapshot: Kept, console: Console, interrupts: Interrupts) -> Found | None:
     """Make the fits, and print what is warned of between them."""
     settings = job.settings
 
-    def save(kept: Kept) -> None:
+    def save(snapshot: Kept) -> None:
         path = settings.out / files.CHECKPOINT
-        checkpoint.save(path, kept, settings.course(), job.fingerprints)
+        checkpoint.save(path, snapshot, settings.course(), job.fingerprints)
 
     with (
         warnings.catch_warnings(record=True) as caught,
         showing(console, settings.quiet) as progress,
     ):
         warnings.simplefilter("always")
-        found = Fits(
+        selected = Fits(
             job.source,
             job.weights,
             settings.n_components,
             _parameters(settings),
             settings.criterion,
-            kept,
+            snapshot,
             save,
             progress,
             interrupts,
         ).found()
     for warning in caught:
         terminal.warn(warning.message)
-    return found
+    return selected
 
 
 def prepare(settings: Settings) -> Job:
@@ -206,14 +206,14 @@ def _parameters(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _finish(job: Job, found: Found, console: Console, interrupts: Interrupts) -> int:
+def _finish(job: Job, selected: Found, console: Console, interrupts: Interrupts) -> int:
     """Write the results, tell what came of the run, and return the exit status."""
-    settings, source, model = job.settings, job.source, found.model
-    if found.interrupted:
-        what = f"iteration {model.n_iter_}" if len(found.records) == 1 else "the finished fits"
+    settings, source, model = job.settings, job.source, selected.model
+    if selected.interrupted:
+        what = f"iteration {model.n_iter_}" if len(selected.records) == 1 else "the finished fits"
         console.print(f"[bold]Interrupted; keeping {what}[/] (Ctrl-C again leaves out the report).")
     model.__dict__.pop("feature_names_in_", None)
-    summary = summarise(job, found)
+    summary = summarise(job, selected)
     complete, written = True, []
     try:
         with interrupts.shield():
@@ -222,23 +222,23 @@ def _finish(job: Job, found: Found, console: Console, interrupts: Interrupts) ->
             written += results.write_model(settings.out, model, source, summary)
         interrupts.check()
         if settings.report:
-            page = report.gmm(content(job, found, summary), labels)
+            page = report.gmm(content(job, selected, summary), labels)
             with interrupts.shield():
                 results.write_text(settings.out / files.REPORT, page)
                 written.append(files.REPORT)
     except KeyboardInterrupt:
         complete = files.REPORT in written or not settings.report
     files.remove_others(settings.out, [*written, files.CHECKPOINT])
-    if found.interrupted:
+    if selected.interrupted:
         written.append(files.CHECKPOINT)
     else:
         (settings.out / files.CHECKPOINT).unlink(missing_ok=True)
-    for line in _closing(job, found, summary):
+    for line in _closing(job, selected, summary):
         console.print(line)
     console.print(results.closing(settings.out, written))
     if not complete:
         console.print("The report was left out.")
-    return interrupts.status if found.interrupted or not complete else 0
+    return interrupts.status if selected.interrupted or not complete else 0
 
 
 def _write_rows(job: Job, model: Any, labels: Array) -> list[str]:
@@ -254,9 +254,9 @@ def _write_rows(job: Job, model: Any, labels: Array) -> list[str]:
     return [files.LABELS[table], files.PROBABILITIES[table]]
 
 
-def summarise(job: Job, found: Found) -> dict[str, Any]:
+def summarise(job: Job, selected: Found) -> dict[str, Any]:
     """Return what `summary.json` holds."""
-    settings, record = job.settings, found.record
+    settings, record = job.settings, selected.record
     summary: dict[str, Any] = {
         "command": "gmm",
         "data": results.about(settings.data, job.source, job.fingerprints["data"], _dominant(job)),
@@ -282,10 +282,10 @@ def summarise(job: Job, found: Found) -> dict[str, Any]:
             "aic": record.aic,
             "iterations": record.iterations,
             "converged": record.converged,
-            "stopped": _reason(settings, found),
-            "seconds": round(sum(one.seconds for one in found.records), 4),
-            "weights": found.model.weights_.astype(np.float64).tolist(),
-            "fits": found.listed(),
+            "stopped": _reason(settings, selected),
+            "seconds": round(sum(one.seconds for one in selected.records), 4),
+            "weights": selected.model.weights_.astype(np.float64).tolist(),
+            "fits": selected.listed(),
         },
         "machine": results.machine(settings.threads),
         "versions": results.versions(),
@@ -298,36 +298,36 @@ def _dominant(job: Job) -> str | None:
     return None if job.settings.standardize else dominant_column(job.source)
 
 
-def _reason(settings: Settings, found: Found) -> str:
+def _reason(settings: Settings, selected: Found) -> str:
     """Return why the best fit stopped, as a sentence's end."""
-    if found.record.converged:
+    if selected.record.converged:
         return "the likelihood changed by less than --tol"
-    if found.interrupted and len(found.records) == 1 and found.record.iterations:
+    if selected.interrupted and len(selected.records) == 1 and selected.record.iterations:
         return "interrupted"
     return f"reached --max-iter {settings.max_iter}"
 
 
-def content(job: Job, found: Found, summary: dict[str, Any]) -> report.Content:
-    """Return what the report is made from."""
+def content(job: Job, selected: Found, summary: dict[str, Any]) -> report.Content:
+    """Return the content of the report."""
     settings = job.settings
-    components = counted(found.record.components, "component")
+    components = counted(selected.record.components, "component")
     return report.Content(
         title=settings.title or f"{settings.data.name} as a mixture of {components}",
         data_name=settings.data.name,
         X=job.source,
-        model=found.model,
+        model=selected.model,
         summary=summary,
         labels_name=files.LABELS[job.source.kind in TABLES],
         image_shape=job.image_shape,
     )
 
 
-def _closing(job: Job, found: Found, summary: dict[str, Any]) -> list[str]:
-    record, result = found.record, summary["result"]
+def _closing(job: Job, selected: Found, summary: dict[str, Any]) -> list[str]:
+    record, result = selected.record, summary["result"]
     lines = []
     if len(job.settings.n_components) > 1:
         name = job.settings.criterion.upper()
-        of = counted(len(found.records), "fit")
+        of = counted(len(selected.records), "fit")
         lines.append(
             f"[bold]{counted(record.components, 'component')}[/] have the least {name} of {of}."
         )
@@ -343,16 +343,16 @@ def _closing(job: Job, found: Found, summary: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _opening(job: Job, kept: Kept) -> list[str | Text]:
+def _opening(job: Job, snapshot: Kept) -> list[str | Text]:
     what = _wanted(job.settings.n_components)
     lines: list[str | Text] = [*results.opening(job.settings.data, job.source, what)]
     if job.settings.resume:
         done = []
-        if kept.records:
-            done.append(counted(len(kept.records), "finished fit"))
-        if kept.now is not None:
-            done.append(f"iteration {len(kept.now.lower_bounds)}")
-        lines.append(f"Going on after {' and '.join(done) or counted(kept.starts, 'start')}.")
+        if snapshot.records:
+            done.append(counted(len(snapshot.records), "finished fit"))
+        if snapshot.now is not None:
+            done.append(f"iteration {len(snapshot.now.lower_bounds)}")
+        lines.append(f"Going on after {' and '.join(done) or counted(snapshot.starts, 'start')}.")
     return lines
 
 

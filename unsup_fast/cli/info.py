@@ -34,9 +34,9 @@ def version(distribution: str) -> str:
 
 def show() -> str:
     """Return the facts as aligned lines."""
-    found = facts()
-    width = max(map(len, found))
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in found.items())
+    values = facts()
+    width = max(map(len, values))
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in values.items())
 
 
 def _gpu() -> str:

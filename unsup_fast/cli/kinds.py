@@ -1,4 +1,4 @@
-"""Which kind of model a file or a run holds, told by its head before anything heavy is imported."""
+"""The kind of model in a file or a run, read from its header before anything heavy is imported."""
 
 from dataclasses import dataclass
 from pathlib import Path

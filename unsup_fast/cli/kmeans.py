@@ -37,7 +37,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(DataSettings):
-    """The options of the command, as given."""
+    """The options of the command, as parsed."""
 
     out: Path
     n_clusters: int
@@ -100,9 +100,9 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
     Raises
     ------
     UserError, DataError
-        If anything given is unusable; found before the fit begins.
+        If an option or an input is unusable; raised before the fit begins.
     ImportError
-        If a package that the report needs is missing; found then too.
+        If a package that the report needs is missing; raised before the fit too.
     """
     console = terminal.console(quiet=settings.quiet)
     if settings.report:
@@ -143,9 +143,9 @@ def _resumed(job: Job) -> Kept | None:
     return before
 
 
-def _save(job: Job, kept: Kept) -> None:
+def _save(job: Job, snapshot: Kept) -> None:
     path = job.settings.out / files.CHECKPOINT
-    checkpoint.save(path, kept, job.settings.course(), job.fingerprints)
+    checkpoint.save(path, snapshot, job.settings.course(), job.fingerprints)
 
 
 def _finish(
@@ -165,8 +165,8 @@ def _finish(
         terminal.emit(go_on if before else checkpoint.command(arguments, resume=False))
         return interrupts.status
     if result.interrupted:
-        kept = f"Interrupted; keeping iteration {result.model.n_iter_}"
-        console.print(f"[bold]{kept}[/] (Ctrl-C again leaves out the report).")
+        message = f"Interrupted; keeping iteration {result.model.n_iter_}"
+        console.print(f"[bold]{message}[/] (Ctrl-C again leaves out the report).")
     written, complete = results.write(job, result, interrupts)
     if result.kept is not None and not result.interrupted and complete:
         _save(job, result.kept)  # only now that nothing of this run is missing

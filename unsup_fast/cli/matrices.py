@@ -72,8 +72,8 @@ def computed(source: Source, function: Callable[[Array], Array], width: int) -> 
     """
     step = max(1, BLOCK_VALUES // max(width, source.n_columns))
     done, end = 0, 0  # rows of the source, and of the data
-    with closing(source.blocks()) as found:
-        for row, block in found:
+    with closing(source.blocks()) as blocks:
+        for row, block in blocks:
             for start in range(0, len(block), step):
                 try:
                     part = function(block[start : start + step])

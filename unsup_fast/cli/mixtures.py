@@ -1,4 +1,4 @@
-"""Fits of mixtures of several sizes, which can be stopped at any time and gone on with."""
+"""Resumable fits of mixtures over a range of component counts."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -66,8 +66,8 @@ class Fits:
     parameters : dict
         Other parameters of the estimator.
     criterion : {"bic", "aic"}
-    kept : Kept
-        What is done already; is brought up to date.
+    snapshot : Kept
+        State of the fits so far; updated by each iteration.
     save : callable
         Writes a `Kept` to the disk; called after each fit, and at most every second.
     progress : Silent
@@ -81,12 +81,12 @@ class Fits:
         numbers: Sequence[int],
         parameters: dict[str, Any],
         criterion: str,
-        kept: Kept,
+        snapshot: Kept,
         save: Callable[[Kept], None],
         progress: Silent,
         interrupts: Interrupts,
     ) -> None:
-        self.kept = kept
+        self.kept = snapshot
         self._X, self._sample_weight = X, sample_weight
         self._numbers, self._parameters, self._criterion = numbers, parameters, criterion
         self._scale: Array | None = None
@@ -97,7 +97,7 @@ class Fits:
         self._progress, self._interrupts = progress, interrupts
 
     def found(self) -> Found | None:
-        """Make the fits that are left and return what all came to.
+        """Make the fits that are left and return the best of all.
 
         After an interrupt the fits that were finished count; the one that was not counts only if
         it is the first. None if not even that has finished an iteration.
@@ -108,46 +108,46 @@ class Fits:
                 self._fit_next()
         except KeyboardInterrupt:
             interrupted = True
-        kept, records, run = self.kept, self.kept.records, self.kept.best
+        snapshot, records, run = self.kept, self.kept.records, self.kept.best
         with self._interrupts.shield():
-            if interrupted and (records or kept.of_starts or kept.now):
-                self._save(kept)
+            if interrupted and (records or snapshot.of_starts or snapshot.now):
+                self._save(snapshot)
             if run is None:
-                run = _better(kept.of_starts, kept.now)
+                run = _better(snapshot.of_starts, snapshot.now)
                 if run is None:
                     return None
                 records = [self._record(self._numbers[0], run)]
-            place = self._best(records)
-            model = self._model(records[place].components, run)
-        return Found(model, records, place, interrupted)
+            index = self._best(records)
+            model = self._model(records[index].components, run)
+        return Found(model, records, index, interrupted)
 
     def _best(self, records: Sequence[Record]) -> int:
-        """Return the place of the best record; of equal ones the smaller mixture is the best."""
+        """Return the index of the best record; among equal ones, of the smaller mixture."""
         return min(range(len(records)), key=lambda i: float(getattr(records[i], self._criterion)))
 
     def _fit_next(self) -> None:
         """Make the next fit: all its starts, or those that are left."""
-        kept, place = self.kept, len(self.kept.records)
-        k, began = self._numbers[place], perf_counter() - self.kept.seconds
+        snapshot, index = self.kept, len(self.kept.records)
+        k, began = self._numbers[index], perf_counter() - self.kept.seconds
         several = len(self._numbers) > 1
-        name = f"k = {k}, fit {place + 1} of {len(self._numbers)}: " if several else ""
-        left = _left(sum(record.seconds for record in kept.records), self._numbers, place)
-        what = "Going on" if kept.now is not None else "Choosing the first components"
+        name = f"k = {k}, fit {index + 1} of {len(self._numbers)}: " if several else ""
+        left = _left(sum(record.seconds for record in snapshot.records), self._numbers, index)
+        what = "Going on" if snapshot.now is not None else "Choosing the first components"
         self._progress.begin(f"{name}{what}{left}")
         generator = np.random.RandomState(self._parameters["random_state"])
-        if kept.generator is not None:
-            generator = estimators.generator_from("checkpoint", kept.generator)
-        while kept.starts < self._parameters["n_init"]:
+        if snapshot.generator is not None:
+            generator = estimators.generator_from("checkpoint", snapshot.generator)
+        while snapshot.starts < self._parameters["n_init"]:
             self._make_start(k, generator, name, began)
-            if kept.starts < self._parameters["n_init"]:
+            if snapshot.starts < self._parameters["n_init"]:
                 self._interrupts.check()
-        assert kept.of_starts is not None
-        last = place + 1 == len(self._numbers)
+        assert snapshot.of_starts is not None
+        last = index + 1 == len(self._numbers)
         with self._interrupts.shield():
-            record = self._record(k, kept.of_starts, perf_counter() - began)
-            records = [*kept.records, record]
-            better = self._best(records) == place
-            self.kept = Kept(records, kept.of_starts if better else kept.best)
+            record = self._record(k, snapshot.of_starts, perf_counter() - began)
+            records = [*snapshot.records, record]
+            better = self._best(records) == index
+            self.kept = Kept(records, snapshot.of_starts if better else snapshot.best)
             self._saver.write(self.kept, last=last)  # the results are not written yet
         try:
             self._interrupts.check()
@@ -158,18 +158,20 @@ class Fits:
     def _make_start(
         self, k: int, generator: np.random.RandomState, name: str, began: float
     ) -> None:
-        """Fit from the next start, or go on with one."""
-        kept, most = self.kept, self._parameters["max_iter"]
+        """Fit from the next start, or resume an unfinished one."""
+        snapshot, most = self.kept, self._parameters["max_iter"]
         model = GaussianMixture(k, **self._parameters)
         model.set_params(n_init=1, random_state=generator)
         bounds: list[float] = []
-        if kept.now is None:
-            kept.generator = estimators.generator_state(generator)
+        if snapshot.now is None:
+            snapshot.generator = estimators.generator_state(generator)
         else:
-            bounds += kept.now.lower_bounds
-            self._put(model, kept.now)
+            bounds += snapshot.now.lower_bounds
+            self._put(model, snapshot.now)
             model.set_params(warm_start=True, max_iter=most - len(bounds))
-        show = self._shown(f"{name}start {kept.starts + 1}, " if kept.starts else name, most)
+        show = self._shown(
+            f"{name}start {snapshot.starts + 1}, " if snapshot.starts else name, most
+        )
         final = False
 
         def step(state: Any) -> None:
@@ -182,11 +184,11 @@ class Fits:
                 mixture = Mixture(
                     state.weights, state.means, state.covariances, state.precisions_cholesky
                 )
-                kept.now = Run(mixture, state.lower_bound, list(bounds), converged)
-                kept.generator = estimators.generator_state(generator)
-                kept.seconds = perf_counter() - began
+                snapshot.now = Run(mixture, state.lower_bound, list(bounds), converged)
+                snapshot.generator = estimators.generator_state(generator)
+                snapshot.seconds = perf_counter() - began
                 if not final and self._saver.due():
-                    self._saver.write(kept)
+                    self._saver.write(snapshot)
             self._interrupts.check()
 
         try:
@@ -195,8 +197,8 @@ class Fits:
             if not final:
                 raise
             self._interrupts.hold()
-        kept.of_starts, kept.now = _better(kept.of_starts, kept.now), None
-        kept.starts += 1
+        snapshot.of_starts, snapshot.now = _better(snapshot.of_starts, snapshot.now), None
+        snapshot.starts += 1
 
     def _put(self, model: GaussianMixture, run: Run) -> None:
         model._keep(run, self._X.dtype, None)
@@ -210,7 +212,7 @@ class Fits:
         return model
 
     def _record(self, k: int, run: Run, took: float | None = None) -> Record:
-        """Return the likelihood and the criteria, found in one pass."""
+        """Return the likelihood and the criteria, computed in one pass."""
         model, weight = self._model(k, run), self._sample_weight
         mean = model.score(self._X, sample_weight=weight)
         count = self._X.n_rows if weight is None else float(weight.sum(dtype=np.float64))
@@ -253,7 +255,7 @@ def _fit(
     finally:
         for warning in caught:
             text = str(warning.message)
-            if "did not converge" not in text:  # told with the result, in the command's words
+            if "did not converge" not in text:  # said with the result, in the command's words
                 terminal.warn(f"k = {model.n_components}: {text}")
 
 
@@ -264,9 +266,9 @@ def _better(one: Run | None, other: Run | None) -> Run | None:
     return other if other.lower_bound > one.lower_bound else one
 
 
-def _left(elapsed: float, numbers: Sequence[int], place: int) -> str:
+def _left(elapsed: float, numbers: Sequence[int], index: int) -> str:
     """Return how long this fit and the next ones may take: as long a component as those before."""
-    if place == 0:
+    if index == 0:
         return ""
-    pace = elapsed / sum(numbers[:place])
-    return f", about {seconds(pace * sum(numbers[place:]))} left in all"
+    pace = elapsed / sum(numbers[:index])
+    return f", about {seconds(pace * sum(numbers[index:]))} left in all"

@@ -36,7 +36,7 @@ WATCHED = 1 << 30
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(DataSettings):
-    """The options of the command, as given."""
+    """The options of the command, as parsed."""
 
     out: Path
     n_components: int | float | str
@@ -68,9 +68,9 @@ def run(settings: Settings) -> int:
     Raises
     ------
     UserError, DataError
-        If anything given is unusable.
+        If an option or an input is unusable.
     ImportError
-        If a package that the report needs is missing; found before the rows are read.
+        If a package that the report needs is missing; raised before the rows are read.
     """
     console = terminal.console(quiet=settings.quiet)
     if settings.report:
@@ -238,7 +238,7 @@ def summarise(job: Job, model: PCA, took: float) -> dict[str, Any]:
 
 
 def content(job: Job, model: PCA, summary: dict[str, Any]) -> report.Content:
-    """Return what the report is made from."""
+    """Return the content of the report."""
     settings = job.settings
     axes = f"{count(model.n_components_)} {'axis' if model.n_components_ == 1 else 'axes'}"
     return report.Content(

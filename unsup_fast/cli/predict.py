@@ -41,7 +41,7 @@ def run(
     Raises
     ------
     UserError, DataError
-        If anything given is unusable.
+        If an option or an input is unusable.
     """
     if distances and proba:
         raise UserError("--distances and --proba exclude each other; pass one of them")
@@ -84,7 +84,7 @@ def _check_kind(model: Any, distances: bool, proba: bool) -> None:
 def _figures(
     source: Source, labels: Array, model: Any, proba: bool
 ) -> tuple[tuple[str, ...], Iterator[Array]]:
-    """Return the names of what is to stand beside the labels, and its blocks."""
+    """Return the names of the columns next to the labels, and their blocks."""
     if proba:
         width = model.n_components
         names = tuple(f"p{k}" for k in range(width))
@@ -102,14 +102,14 @@ def _write(
         write_labels(outputs[0], labels)
         return
 
-    def beside() -> Iterator[list[Array]]:
+    def table() -> Iterator[list[Array]]:
         row = 0
         for block in blocks:
             columns = [block] if block.ndim == 1 else list(np.ascontiguousarray(block.T))
             yield [labels[row : row + len(block)], *columns]
             row += len(block)
 
-    matrices.write(outputs[0], beside(), len(labels), ("label", *names))
+    matrices.write(outputs[0], table(), len(labels), ("label", *names))
 
 
 def _distances(labels: Array, model: Any) -> Callable[[Array], Array]:
@@ -123,9 +123,9 @@ def _distances(labels: Array, model: Any) -> Callable[[Array], Array]:
         own = centers[labels[done : done + len(rows)]]
         done += len(rows)
         rows = _scaling.applied(model, rows)
-        apart = (unit_rows(rows) if cosine else rows) - own  # [M, D]
-        squares = np.einsum("ij,ij->i", apart, apart, dtype=np.float64)
-        found: Array = (squares / 2 if cosine else np.sqrt(squares)).astype(rows.dtype)
-        return found
+        differences = (unit_rows(rows) if cosine else rows) - own  # [M, D]
+        squares = np.einsum("ij,ij->i", differences, differences, dtype=np.float64)
+        lengths: Array = (squares / 2 if cosine else np.sqrt(squares)).astype(rows.dtype)
+        return lengths
 
     return distances

@@ -136,7 +136,7 @@ class Lines(Silent):
 
 
 class Display(Silent):
-    """A bar and two lines of figures that are redrawn in place."""
+    """A bar and two lines of figures that overwrite the previous ones."""
 
     def __init__(self, *, ascii_only: bool = False) -> None:
         self._start = monotonic()
@@ -198,7 +198,7 @@ class Display(Silent):
 
 @contextmanager
 def showing(console: Console, quiet: bool) -> Iterator[Silent]:
-    """Give the way of showing progress that fits where the output goes."""
+    """Return the progress display that suits the output."""
     if quiet:
         yield Silent()
     elif not console.is_terminal:

@@ -112,7 +112,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_labels(path: Path, labels: Array, distances: Array | None = None) -> None:
-    """Write labels as `.npy`, or with distances beside them as `.parquet` or `.csv`."""
+    """Write labels as `.npy`, or labels and distances as `.parquet` or `.csv`."""
     with files.replacing(path) as file:
         if path.suffix == ".npy":
             np.save(file, labels, allow_pickle=False)
@@ -256,7 +256,7 @@ def versions() -> dict[str, str]:
 
 
 def content(job: "Job", result: Result) -> report.Content:
-    """Return what the report is made from."""
+    """Return the content of the report."""
     settings = job.settings
     clusters = counted(settings.n_clusters, "cluster")
     return report.Content(

@@ -70,8 +70,8 @@ def open_samples(path: Path, key: str | None, size: tuple[int, int] | None) -> S
         array = load(path) if path.suffix.lower() == ".npy" else archive_array(path, key)
         if array.ndim == 2:
             return Samples(path, "features", array, len(array))
-    found = metrics.images(path, key=key, size=size)
-    return Samples(path, "images", found, found.n_images, found.skipped)
+    images = metrics.images(path, key=key, size=size)
+    return Samples(path, "images", images, images.n_images, images.skipped)
 
 
 def _names(path: Path) -> set[str]:
@@ -147,15 +147,15 @@ def rows(
     with closing(source.batches(batch_size)) as batches:
         for done, batch in batches:
             with named(samples.path):
-                found = function(batch)
-            yield found
+                images = function(batch)
+            yield images
             progress.part(done, source.n_images, "seen")
     samples.skipped[:] = source.skipped
 
 
 @contextmanager
 def named(path: Path | None = None) -> Iterator[None]:
-    """Turn what a function of the library says of what it was given into an error of the user."""
+    """Turn an error of the library about its arguments into an error of the user."""
     try:
         yield
     except (DataError, UserError):

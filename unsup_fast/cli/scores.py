@@ -25,7 +25,7 @@ Scores = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What all four commands are given."""
+    """The options that all four commands share."""
 
     command: str
     features: Features
@@ -71,10 +71,10 @@ def fid(settings: Settings, real: Path, fake: Path, *, save: Path | None = None)
                     distance.set_statistics(*side.data, real=is_real)
         job.both(distance)
         job.progress.begin("Computing the distance")
-        found = distance.compute()
+        value = distance.compute()
         if save is not None:
             metrics.save_statistics(save, *distance.statistics(real=True))
-        return {"fid": found}
+        return {"fid": value}
 
     if save is not None:
         read = _inputs(settings, (real, fake))
@@ -91,8 +91,8 @@ def inception_score(settings: Settings, fake: Path, *, splits: int) -> int:
             with named(fake):
                 score.update(block)
             _check_count("--splits", splits, job.sides, splits)
-        found = score.compute()
-        return {"is_mean": found.mean, "is_std": found.std}
+        result = score.compute()
+        return {"is_mean": result.mean, "is_std": result.std}
 
     if settings.features.features == NONE:
         raise UserError("--features none: the Inception Score needs a classifier of pictures")
@@ -115,8 +115,8 @@ def kernel_distance(
         distance = metrics.KernelDistance(n_threads=settings.threads, **parameters)
         job.both(distance)
         job.progress.begin("Computing the distance")
-        found = distance.compute(callback=_showing(job.progress))
-        return {"kid_mean": found.mean, "kid_std": found.std}
+        result = distance.compute(callback=_showing(job.progress))
+        return {"kid_mean": result.mean, "kid_std": result.std}
 
     return _run(settings, (real, fake), compute, parameters, ("images", "features"))
 
@@ -186,8 +186,8 @@ def _run(
                 warnings.simplefilter("always")
                 with torch_threads(settings.threads), showing(console, silent) as progress, named():
                     scores = compute(Job(settings, sides, function, progress))
-            told = [" ".join(str(warning.message).split()) for warning in caught]
-            for line in told:
+            messages = [" ".join(str(warning.message).split()) for warning in caught]
+            for line in messages:
                 terminal.warn(line)
             summary = {
                 "command": settings.command,
@@ -195,7 +195,7 @@ def _run(
                 "samples": [side.about() for side in sides],
                 "features": about,
                 "parameters": parameters,
-                "warnings": told,
+                "warnings": messages,
                 "seconds": round(perf_counter() - start, 4),
                 "machine": results.machine(settings.threads),
                 "versions": results.versions(),

@@ -32,7 +32,7 @@ def console(*, quiet: bool = False, stderr: bool = False, soft_wrap: bool = True
 
 
 def plain(text: str, style: str = "") -> Text:
-    """Return text without markup, with escapes in place of control characters."""
+    """Return text without markup, with control characters escaped."""
     return Text(printable(text), style)
 
 

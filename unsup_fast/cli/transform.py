@@ -27,7 +27,7 @@ def run(
     Raises
     ------
     UserError, DataError
-        If anything given is unusable.
+        If an option or an input is unusable.
     """
     matrices.check_outputs([out], overwrite, models.inputs(model_path, data))
     model = models.load(model_path)

@@ -60,7 +60,7 @@ def below_one(value: float) -> float:
 
 
 def shown(text: str) -> str:
-    """Return what was given, or its beginning if it is long."""
+    """Return the text of a value, or its beginning if it is long."""
     return text if len(text) <= 80 else f"{text[:60]}..."
 
 

@@ -1,4 +1,4 @@
-"""The pictures that a command is given."""
+"""The pictures that a command reads."""
 
 import hashlib
 import warnings
@@ -23,7 +23,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Data:
-    """Pictures, and the classes that a model can be told of."""
+    """Pictures, and the classes that a model can be conditioned on."""
 
     found: Pictures
 
@@ -53,10 +53,10 @@ class Data:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of pixels and labels."""
-        found = hashlib.sha256(np.ascontiguousarray(self.pixels).data)
+        hashed = hashlib.sha256(np.ascontiguousarray(self.pixels).data)
         if self.labels is not None:
-            found.update(np.ascontiguousarray(self.labels).data)
-        return found.hexdigest()
+            hashed.update(np.ascontiguousarray(self.labels).data)
+        return hashed.hexdigest()
 
     def about(self) -> dict[str, Any]:
         """Return what `summary.json` says of them."""
@@ -109,7 +109,7 @@ def read(
         return Data(replace(digits, labels=None, classes=()) if no_labels else digits)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        found = pictures.load(
+        loaded = pictures.load(
             source,
             size=size,
             channels=channels,
@@ -120,6 +120,6 @@ def read(
         )
     for warning in caught:
         terminal.warn(warning.message)
-    for note in found.notes:
+    for note in loaded.notes:
         terminal.note(note)
-    return Data(found)
+    return Data(loaded)

@@ -18,8 +18,8 @@ from unsup_fast.cli.torch_ import device_of
 
 Array = npt.NDArray[Any]
 
-# About half a minute on two idle cores with AVX2; a machine so busy that they take more than
-# MINUTES is told that its digits are unfinished.
+# About half a minute on two idle cores with AVX2. The limit is for a very busy machine, whose
+# digits are then reported as unfinished.
 STEPS, MINUTES = 600, 6.0
 EACH = 10  # of a class
 GRID, RUN = "digits.png", "diffusion"
@@ -31,7 +31,7 @@ def check(out: Path, *, overwrite: bool) -> None:
     Raises
     ------
     UserError
-        If it holds another run, or a picture that no demo made, and `overwrite` was not given.
+        If it holds another run, or a picture that is not a demo's, and `overwrite` is false.
     """
     run = out / RUN
     ours = _is_ours(run)
@@ -58,14 +58,14 @@ def digits(out: Path, console: Console) -> int:
         return status
     model = models.load(run, device_of(None))
     classes = range(len(model.config.classes))
-    made = pictures.to_bytes(
+    generated = pictures.to_bytes(
         model.sample(EACH * len(classes), label=models.spread(classes, EACH * len(classes)))
     )
-    pictures.save_grid(out / GRID, made, columns=EACH)
+    pictures.save_grid(out / GRID, generated, columns=EACH)
     if console.is_terminal and not console.options.ascii_only:
-        places = range(0, len(made), EACH)
-        n = min(len(classes), console.width // (made.shape[-1] + 1))
-        console.print(half_blocks(np.asarray(made)[list(places)[:n], 0]))
+        starts = range(0, len(generated), EACH)
+        n = min(len(classes), console.width // (generated.shape[-1] + 1))
+        console.print(half_blocks(np.asarray(generated)[list(starts)[:n], 0]))
     done = runs.position(run)[0]
     if done < STEPS:
         console.print(

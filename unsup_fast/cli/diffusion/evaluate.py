@@ -36,7 +36,7 @@ BATCH = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The options of the command, as given."""
+    """The options of the command, as parsed."""
 
     run: Path
     data: Path | str
@@ -74,7 +74,7 @@ def run(settings: Settings) -> int:
     Raises
     ------
     UserError, DataError
-        If anything given is unusable.
+        If an option or an input is unusable.
     ImportError
         If torch is missing.
     """
@@ -106,7 +106,7 @@ def run(settings: Settings) -> int:
 
 
 def _evaluated(settings: Settings, console: Console) -> dict[str, Any]:
-    """Return the scores and what they hang on."""
+    """Return the scores and everything that they depend on."""
     begun = perf_counter()
     device = device_of(settings.device)
     model = models.load(settings.run, device)
@@ -121,15 +121,15 @@ def _evaluated(settings: Settings, console: Console) -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with showing(console, silent) as progress, named():
-            found = _read(settings, progress, (channels, height, width))
-            known = labels_for(found, model.config.classes)
-            features = _features(settings, model, found, known)
-            bits = _bits(settings, model, found, known, progress)
+            dataset = _read(settings, progress, (channels, height, width))
+            known = labels_for(dataset, model.config.classes)
+            features = _features(settings, model, dataset, known)
+            bits = _bits(settings, model, dataset, known, progress)
             fid = {}
             if features is not None:
-                fid = _fid(settings, model, found, known, features, progress)
-    told = [" ".join(str(warning.message).split()) for warning in caught]
-    for line in dict.fromkeys(told):
+                fid = _fid(settings, model, dataset, known, features, progress)
+    messages = [" ".join(str(warning.message).split()) for warning in caught]
+    for line in dict.fromkeys(messages):
         terminal.warn(line)
     machine = results.machine(None) | {"device": str(device)}
     return {
@@ -137,35 +137,38 @@ def _evaluated(settings: Settings, console: Console) -> dict[str, Any]:
         **bits,
         **fid,
         "run": str(settings.run),
-        "data": found.about(),
+        "data": dataset.about(),
         "conditional": known is not None,
         "parameters": settings.parameters(),
-        "warnings": told,
+        "warnings": messages,
         "seconds": round(perf_counter() - begun, 4),
         "machine": machine,
         "versions": results.versions() | {"torch": version("torch")},
     }
 
 
-def labels_for(found: Data, classes: tuple[str, ...]) -> Array | None:
+def labels_for(dataset: Data, classes: tuple[str, ...]) -> Array | None:
     """Return the classes of the pictures by the model's numbers, [N].
 
-    None if the pictures have no classes, or some that the model has not: it is told none then.
+    None, for an unconditional evaluation, if the pictures have no classes or some are unknown
+    to the model.
     """
-    given = found.found  # where one class is a class too
-    names = [valid(name) for name in given.classes]
-    if given.labels is None or not set(names) <= set(classes):
+    pictures = dataset.found  # where one class is a class too
+    names = [valid(name) for name in pictures.classes]
+    if pictures.labels is None or not set(names) <= set(classes):
         return None
     numbers = np.array([classes.index(name) for name in names])
-    known: Array = numbers[given.labels]
+    known: Array = numbers[pictures.labels]
     return known
 
 
-def _features(settings: Settings, model: Any, found: Data, known: Array | None) -> Extractor | None:
+def _features(
+    settings: Settings, model: Any, dataset: Data, known: Array | None
+) -> Extractor | None:
     """Return what the FID is computed by, if it is asked for; all that it needs is there then."""
     if settings.features is None:
         return None
-    check(model, settings.steps, _n_samples(settings, found), "--samples")
+    check(model, settings.steps, _n_samples(settings, dataset), "--samples")
     if settings.guidance is not None and known is None:
         raise UserError("--guidance: needs pictures whose classes the model knows; leave it out")
     return extractor(
@@ -179,16 +182,16 @@ def _features(settings: Settings, model: Any, found: Data, known: Array | None) 
     )
 
 
-def _n_samples(settings: Settings, found: Data) -> int:
-    return settings.samples or min(SAMPLES, len(found.pixels))
+def _n_samples(settings: Settings, dataset: Data) -> int:
+    return settings.samples or min(SAMPLES, len(dataset.pixels))
 
 
 def _read(settings: Settings, progress: Silent, shape: tuple[int, int, int]) -> Data:
     channels, height, width = shape
     if isinstance(settings.data, str):
-        found = data.read(settings.data, progress)
+        dataset = data.read(settings.data, progress)
     else:
-        found = data.read(
+        dataset = data.read(
             settings.data,
             progress,
             size=(height, width),
@@ -197,25 +200,26 @@ def _read(settings: Settings, progress: Silent, shape: tuple[int, int, int]) -> 
             labels=settings.labels,
             no_labels=settings.no_labels,
         )
-    if found.shape != shape:
+    if dataset.shape != shape:
         raise UserError(
-            f"{found.found.name}: holds pictures of shape {found.shape}, the model makes {shape}"
+            f"{dataset.found.name}: holds pictures of shape {dataset.shape}, "
+            f"the model makes {shape}"
         )
-    return found
+    return dataset
 
 
 def _bits(
-    settings: Settings, model: Any, found: Data, known: Array | None, progress: Silent
+    settings: Settings, model: Any, dataset: Data, known: Array | None, progress: Silent
 ) -> dict[str, Any]:
     """Return the bits per dimension of some of the pictures."""
     from unsup_fast.models import diffusion
 
-    n = min(settings.n or PICTURES, len(found.pixels))
-    chosen = np.sort(np.random.default_rng(settings.seed).permutation(len(found.pixels))[:n])
+    n = min(settings.n or PICTURES, len(dataset.pixels))
+    chosen = np.sort(np.random.default_rng(settings.seed).permutation(len(dataset.pixels))[:n])
     progress.begin("Bounding the likelihood")
     likelihood = diffusion.nll_bits_per_dim(
         model,
-        found.pixels[chosen],
+        dataset.pixels[chosen],
         labels=None if known is None else known[chosen],
         n_timesteps=settings.timesteps,
         seed=settings.seed,
@@ -236,20 +240,20 @@ def _bits(
 def _fid(
     settings: Settings,
     model: Any,
-    found: Data,
+    dataset: Data,
     known: Array | None,
     features: Extractor,
     progress: Silent,
 ) -> dict[str, Any]:
-    """Return the distance between new pictures and all that are given."""
+    """Return the distance between generated pictures and all of the data."""
     function, about = features
-    n = _n_samples(settings, found)
+    n = _n_samples(settings, dataset)
     labels = None
     if known is not None:  # as frequent as among the pictures
         labels = np.random.default_rng(settings.seed).choice(known, n).tolist()
-    made = draw(model, settings, n, labels, progress)
+    generated = draw(model, settings, n, labels, progress)
     distance = metrics.FrechetDistance()
-    for pixels, is_real, what in ((found.pixels, True, "data"), (made, False, "samples")):
+    for pixels, is_real, what in ((dataset.pixels, True, "data"), (generated, False, "samples")):
         progress.begin(f"Features of the {what}")
         for start in range(0, len(pixels), BATCH):
             some = pixels[start : start + BATCH]  # [b, C, H, W]
@@ -261,24 +265,24 @@ def _fid(
 
 
 def _check_features(settings: Settings) -> None:
-    given = settings.features
-    if given is None:
+    features = settings.features
+    if features is None:
         if settings.weights is not None:
             raise UserError("--weights: is for --features inception; pass both")
         return
-    if given not in (INCEPTION, NONE) and Path(given).suffix not in (".pth", ".pt"):
-        raise UserError(f"--features {given}: is not {INCEPTION}, {NONE} or a .pth file")
-    if given != INCEPTION and settings.weights is not None:
+    if features not in (INCEPTION, NONE) and Path(features).suffix not in (".pth", ".pt"):
+        raise UserError(f"--features {features}: is not {INCEPTION}, {NONE} or a .pth file")
+    if features != INCEPTION and settings.weights is not None:
         raise UserError(f"--weights is for --features {INCEPTION}; pass one of them")
 
 
 def _tell(summary: dict[str, Any], console: Console) -> None:
     error = summary["standard_error"]
     around = "" if error is None else f" (standard error {real(error)})"
-    told = "their classes told" if summary["conditional"] else "no classes told"
+    labelled = "their classes told" if summary["conditional"] else "no classes told"
     console.print(
         f"[bold]{real(summary['bits_per_dim'])} bits per dimension[/]{around}, at most; "
-        f"{counted(summary['pictures'], 'picture')}, {told}"
+        f"{counted(summary['pictures'], 'picture')}, {labelled}"
     )
     if "fid" in summary:
         n = summary["data"]["shape"][0]

@@ -1,4 +1,4 @@
-"""What happens beside a training: progress is shown, samples are drawn, and time is kept."""
+"""Callbacks of a training: show progress, draw samples, and stop at the time limit."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -76,11 +76,11 @@ def draw(run: Path, model: Any, step: int, seed: int) -> None:
     path.parent.mkdir(exist_ok=True)
     rows = min(len(model.config.classes), MOST_ROWS)
     n = ROW * rows or GRID
-    found = model.sample(
+    samples = model.sample(
         n,
         sampler=SAMPLER,
         steps=min(STEPS, model.config.n_timesteps),
         label=models.spread(range(rows), n),
         seed=seed,
     )
-    pictures.save_grid(path, found, columns=ROW)
+    pictures.save_grid(path, samples, columns=ROW)

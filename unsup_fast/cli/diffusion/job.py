@@ -1,4 +1,4 @@
-"""What a training is given: its options, checked, with the pictures."""
+"""The job of a training: its options, checked, with the pictures."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -25,7 +25,7 @@ SAVED = 0.25  # share of what a network makes that is there at once for certain
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The options of the command, as given."""
+    """The options of the command, as parsed."""
 
     data: Path | str
     out: Path
@@ -64,10 +64,10 @@ class Settings:
     def parameters(self) -> dict[str, Any]:
         """Return what `summary.json` says of them, by the names of the options."""
         left_out = ("data", "out", "title", "report", "quiet", "overwrite", "resume")
-        found = {name: value for name, value in asdict(self).items() if name not in left_out}
+        parameters = {name: value for name, value in asdict(self).items() if name not in left_out}
         if self.size is not None:
-            found["size"] = "x".join(map(str, self.size))
-        return found
+            parameters["size"] = "x".join(map(str, self.size))
+        return parameters
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def prepare(settings: Settings, console: Console) -> Job:
     """Read and check everything that the settings name."""
     device = device_of(settings.device)
     with showing(console, settings.quiet) as progress:
-        found = data.read(
+        dataset = data.read(
             settings.data,
             progress,
             size=settings.size,
@@ -132,8 +132,8 @@ def prepare(settings: Settings, console: Console) -> Job:
 
     with named():
         config = diffusion.Config(
-            found.shape,
-            classes=found.classes,
+            dataset.shape,
+            classes=dataset.classes,
             network=settings.network,
             size=settings.model_size,
             patch=settings.patch,
@@ -154,9 +154,9 @@ def prepare(settings: Settings, console: Console) -> Job:
             save_every=settings.save_every,
             show_every=settings.show_every,
         )
-    _check_memory(network, found.shape, settings.batch_size, device)
+    _check_memory(network, dataset.shape, settings.batch_size, device)
     n_weights = sum(weights.numel() for weights in network.parameters())
-    return Job(settings, found, config, options, device, n_weights)
+    return Job(settings, dataset, config, options, device, n_weights)
 
 
 def _check_memory(network: Any, shape: tuple[int, ...], batch_size: int, device: Any) -> None:

@@ -37,8 +37,8 @@ def load(run: Path, device: Any) -> Any:
         raise UserError(str(error)) from error
 
 
-def labels_of(given: Sequence[str], classes: Sequence[str]) -> list[int]:
-    """Return the numbers of classes that are given by name or number, or as "all".
+def labels_of(words: Sequence[str], classes: Sequence[str]) -> list[int]:
+    """Return the numbers of classes that are named by name or number, or as "all".
 
     All by default; none, for samples whose class is left to the model, as "any".
 
@@ -47,24 +47,24 @@ def labels_of(given: Sequence[str], classes: Sequence[str]) -> list[int]:
     UserError
         If the model has no classes, or none of that name or number.
     """
-    if given and not classes:
-        raise UserError(f"--label {given[0]}: the model has no classes; leave --label out")
-    if list(given) == ["any"] and "any" not in classes:
+    if words and not classes:
+        raise UserError(f"--label {words[0]}: the model has no classes; leave --label out")
+    if list(words) == ["any"] and "any" not in classes:
         return []
-    found: list[int] = []
-    for word in map(valid, given or ["all"]):
+    labels: list[int] = []
+    for word in map(valid, words or ["all"]):
         if word in classes:
-            found.append(list(classes).index(word))
+            labels.append(list(classes).index(word))
         elif word == "all":
-            found += range(len(classes))
+            labels += range(len(classes))
         elif re.fullmatch(f"0|{WHOLE}", word) and int(word) < len(classes):
-            found.append(int(word))
+            labels.append(int(word))
         else:
             raise UserError(
                 f"--label {word}: is no class; there are {', '.join(classes)} (or 0 to "
                 f"{len(classes) - 1}), all, or any alone"
             )
-    return found
+    return labels
 
 
 def spread(labels: Sequence[int], n: int) -> list[int] | None:

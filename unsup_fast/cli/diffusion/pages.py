@@ -34,7 +34,7 @@ def write_report(run: Path, model: Any, summary: Mapping[str, Any], title: str |
 
 
 def unfolding(model: Any) -> Unfolding:
-    """Return samples at steps on their way from noise to picture."""
+    """Return samples at several steps between noise and picture."""
     classes = model.config.classes[:UNFOLDED]
     n = len(classes) or UNFOLDED // 2
     seen: list[Any] = []

@@ -16,7 +16,7 @@ from unsup_fast.storage.records import DamagedError
 COMMAND = "diffusion train"
 SAMPLES = files.SAMPLES
 
-# What may be another when a run is gone on with; all other parameters decide its course.
+# Parameters that may change when a run is resumed; all others decide its course.
 FREE = ("steps", "minutes", "save_every", "show_every")
 
 
@@ -27,8 +27,8 @@ def grid_path(run: Path, step: int) -> Path:
 
 def grids(run: Path) -> list[tuple[int, Path]]:
     """Return the steps of which there are samples, in order, each with its file."""
-    found = [path for path in (run / SAMPLES).glob("*.png") if path.stem.isdecimal()]
-    return sorted((int(path.stem), path) for path in found)
+    paths = [path for path in (run / SAMPLES).glob("*.png") if path.stem.isdecimal()]
+    return sorted((int(path.stem), path) for path in paths)
 
 
 def clear(run: Path) -> None:
@@ -83,19 +83,19 @@ def check_same(run: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> 
     UserError
         With the first that differs.
     """
-    for name, given in valid(now["parameters"]).items():
+    for name, value in valid(now["parameters"]).items():
         past = before["parameters"].get(name)
-        if name not in FREE and past != given:
+        if name not in FREE and past != value:
             option = f"--{name.replace('_', '-')}"
             raise UserError(
-                f"{run}: was trained with {option} = {_shown(past)}, not {_shown(given)}; resume "
+                f"{run}: was trained with {option} = {_shown(past)}, not {_shown(value)}; resume "
                 "with the same, or pass --overwrite to begin anew"
             )
     for name in ("shape", "classes", "sha256"):
-        past, given = before["data"].get(name), valid(now["data"][name])
-        if past != given:
+        past, value = before["data"].get(name), valid(now["data"][name])
+        if past != value:
             what = {
-                "shape": f"their shape was {_shown(past)} and is {given}",
+                "shape": f"their shape was {_shown(past)} and is {value}",
                 "classes": "their classes are others",
                 "sha256": "pixels or labels differ",
             }[name]

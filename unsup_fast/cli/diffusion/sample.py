@@ -28,7 +28,7 @@ PIXEL_BYTES = 9  # of a pixel of all pictures at once: two floats and a byte
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The options of the command, as given."""
+    """The options of the command, as parsed."""
 
     run: Path
     out: Path
@@ -51,7 +51,7 @@ def run(settings: Settings) -> int:
     Raises
     ------
     UserError
-        If anything given is unusable; found before a picture is made.
+        If an option or an input is unusable; raised before sampling starts.
     ImportError
         If torch is missing.
     """
@@ -73,10 +73,10 @@ def run(settings: Settings) -> int:
             labels = models.spread(classes, settings.n)
             begun = perf_counter()
             with showing(console, settings.quiet) as progress:
-                found = draw(model, settings, settings.n, labels, progress)
+                samples = draw(model, settings, settings.n, labels, progress)
             took = perf_counter() - begun
             with interrupts.shield():
-                write(settings.out, found, labels, model.config.classes, len(classes))
+                write(settings.out, samples, labels, model.config.classes, len(classes))
         except KeyboardInterrupt:
             console.print("[bold]Interrupted[/]: nothing is kept.")
             return interrupts.status
@@ -117,7 +117,7 @@ def draw(model: Any, settings: Any, n: int, labels: list[int] | None, progress: 
         progress.moved(f"{int(n * share)} of {counted(n, 'picture')}", "Sampling", share, left)
 
     with named():
-        made = model.sample(
+        images = model.sample(
             n,
             sampler=settings.sampler,
             steps=settings.steps,
@@ -128,22 +128,22 @@ def draw(model: Any, settings: Any, n: int, labels: list[int] | None, progress: 
             precision=settings.precision,
             progress=show,
         )
-    if not bool(made.isfinite().all()):
+    if not bool(images.isfinite().all()):
         cause = "" if settings.guidance is None else f"--guidance {settings.guidance:g}: "
         raise UserError(
             f"{cause}the pictures are not finite; pass a smaller weight or more --steps"
         )
-    return np.asarray(pictures.to_bytes(made))
+    return np.asarray(pictures.to_bytes(images))
 
 
 def write(
-    path: Path, found: Array, labels: list[int] | None, classes: tuple[str, ...], n_labels: int
+    path: Path, samples: Array, labels: list[int] | None, classes: tuple[str, ...], n_labels: int
 ) -> None:
     """Write pictures [n, C, H, W] as one PNG, or as an .npz of samples [n, H, W, C]."""
     if path.suffix == ".png":
-        pictures.save_grid(path, found, columns=models.columns(n_labels, len(found)))
+        pictures.save_grid(path, samples, columns=models.columns(n_labels, len(samples)))
         return
-    arrays: dict[str, Any] = {"samples": np.moveaxis(found, 1, -1)}
+    arrays: dict[str, Any] = {"samples": np.moveaxis(samples, 1, -1)}
     if labels is not None:
         arrays |= {"labels": np.array(labels), "classes": np.array(classes)}
     content = io.BytesIO()

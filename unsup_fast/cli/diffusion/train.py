@@ -47,9 +47,9 @@ def run(settings: Settings, arguments: Sequence[str] | None) -> int:
     Raises
     ------
     UserError, DataError
-        If anything given is unusable; found before the training begins.
+        If an option or an input is unusable; raised before the training begins.
     ImportError
-        If a package is missing; found then too.
+        If a package is missing; raised before the training too.
     """
     console = terminal.console(quiet=settings.quiet)
     check()
@@ -209,8 +209,8 @@ def _finish(
     """Write summary and report, tell what came of the run, and return the exit status."""
     settings, out = job.settings, job.settings.out
     if trained.interrupted:
-        kept = f"Interrupted; keeping step {count(trained.step)}"
-        console.print(f"[bold]{kept}[/] (Ctrl-C again leaves out the report).")
+        message = f"Interrupted; keeping step {count(trained.step)}"
+        console.print(f"[bold]{message}[/] (Ctrl-C again leaves out the report).")
     summary = job.summary(
         {
             "steps": trained.step,
