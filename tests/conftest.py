@@ -83,13 +83,13 @@ def compiled(tmp_path):
             for i, name in enumerate(signature)
             if signature[name].startswith("*") or name == "width"
         }
-        made = triton.compile(
+        compiled = triton.compile(
             ASTSource(kernel, signature=signature, constexprs=constants, attrs=aligned),
             target=GPUTarget("cuda", capability, 32),
             options=options,
         )
         binary = tmp_path / "kernel.cubin"
-        binary.write_bytes(made.asm["cubin"])
+        binary.write_bytes(compiled.asm["cubin"])
         usage = subprocess.run(
             [triton.knobs.nvidia.cuobjdump.path, "--dump-resource-usage", binary],
             capture_output=True,
@@ -97,7 +97,7 @@ def compiled(tmp_path):
             check=True,
         ).stdout
         registers, stack = (int(re.search(rf"{what}:(\d+)", usage)[1]) for what in ("REG", "STACK"))
-        return Compiled(registers, stack, made.metadata.shared, made.asm["ptx"])
+        return Compiled(registers, stack, compiled.metadata.shared, compiled.asm["ptx"])
 
     return compile_for
 

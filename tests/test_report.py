@@ -127,9 +127,9 @@ def test_cosine():
     case = content(metric="cosine")
     model = case.model
     sizes = model.cluster_sizes_
-    found, _ = central.find(case.X, model.labels_, model.cluster_centers_, sizes, 5, "cosine")
+    clusters, _ = central.find(case.X, model.labels_, model.cluster_centers_, sizes, 5, "cosine")
     distances = model.transform(case.X)
-    for one in found:
+    for one in clusters:
         expected = np.sort(distances[model.labels_ == one.cluster, one.cluster])[:5]
         np.testing.assert_allclose(one.distances, expected, atol=1e-6)
 
@@ -143,14 +143,16 @@ def other(command, n_rows=400, n_columns=6, k=4, kind="full", data=None, **more)
     if command == "pca":
         model = PCA(k).fit(X)
         summary["result"] = {"axes": k, "explained": 0.5, "reconstruction_error": 1, "seconds": 1}
-        given = report.Content("T", "d.npy", source(X), model, summary, "coordinates.npy", **more)
-        return report.pca(given)
+        page_content = report.Content(
+            "T", "d.npy", source(X), model, summary, "coordinates.npy", **more
+        )
+        return report.pca(page_content)
     model = GaussianMixture(k, covariance_type=kind, reg_covar=1e-3, random_state=0).fit(X)
     fit = {"bic": -2.0, "aic": -1.0, "iterations": 3}
     summary["result"] |= {"components": k, "log_likelihood": -1.0, "bic": -2.0, "aic": -1.0}
     summary["result"]["fits"] = [{**fit, "components": k - 1}, {**fit, "components": k}]
-    given = report.Content("T", "d.npy", source(X), model, summary, "labels.npy", **more)
-    return report.gmm(given, model.predict(X))
+    page_content = report.Content("T", "d.npy", source(X), model, summary, "labels.npy", **more)
+    return report.gmm(page_content, model.predict(X))
 
 
 @pytest.mark.parametrize("command", ["pca", "gmm"])
@@ -190,9 +192,9 @@ def test_ellipses_are_those_of_the_covariance_in_the_plane(kind):
         "spherical": lambda k: model.covariances_[k] * np.eye(5),
     }[kind]
     for k, outline in enumerate(mixture.outlines(model, flat)):
-        apart = outline - flat.centers[k]
+        offsets = outline - flat.centers[k]
         inverse = np.linalg.inv(flat.basis @ whole(k) @ flat.basis.T)
-        squares = np.einsum("ij,jk,ik->i", apart, inverse, apart)
+        squares = np.einsum("ij,jk,ik->i", offsets, inverse, offsets)
         np.testing.assert_allclose(squares, mixture.DEVIATIONS**2, rtol=1e-8)
 
 
@@ -238,9 +240,9 @@ def test_the_scale_of_a_plane_is_said():
 
 @pytest.mark.parametrize("points", [np.zeros((3, 2)), np.full((1, 2), 7.0), np.eye(2)])
 def test_planes_of_few_rows(points):
-    found = window.around(points, points[:1])
-    assert (found.high > found.low).all()
-    assert ((found.positions(points) >= 0) & (found.positions(points) <= 1)).all()
+    view = window.around(points, points[:1])
+    assert (view.high > view.low).all()
+    assert ((view.positions(points) >= 0) & (view.positions(points) <= 1)).all()
 
 
 def test_centroids_of_cosine_runs_lie_inside_the_picture():
@@ -260,18 +262,18 @@ def test_ellipses_are_round_where_the_covariance_is(kind):
     model = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)
     flat = plane.Plane(source(X), model.predict(X), model.means_)
     sizes = np.array([1000, 1000])
-    found = flat.window(sizes)
-    assert found.height < 300  # 40 across and 7 upward
+    view = flat.window(sizes)
+    assert view.height < 300  # 40 across and 7 upward
     for outline, centre in zip(mixture.outlines(model, flat), flat.centers, strict=True):
-        apart = (found.inside(outline) - found.positions(centre)) * [732, found.height - 28]
-        radii = np.linalg.norm(apart, axis=1)
+        offsets = (view.inside(outline) - view.positions(centre)) * [732, view.height - 28]
+        radii = np.linalg.norm(offsets, axis=1)
         np.testing.assert_allclose(radii, radii.mean(), rtol=0.08)
 
 
 def test_lines_end_where_they_leave_the_window():
-    found = window.around(np.array([[0.0, 0.0], [10.0, 8.0]]))
+    view = window.around(np.array([[0.0, 0.0], [10.0, 8.0]]))
     line = np.array([[5.0, 5.0], [5.0, 50.0], [4.0, 4.0]])
-    shares = found.inside(line)
+    shares = view.inside(line)
     assert np.isnan(shares[1]).all()
     assert np.isfinite(shares[[0, 2]]).all()
 
@@ -337,22 +339,22 @@ def test_lines(tmp_path, end):
 
 def test_large_report_is_small():
     """10,000 clusters: everything is sampled or binned."""
-    given = content(40_000, 3, 10_000)
-    page = report.kmeans(given)
+    case = content(40_000, 3, 10_000)
+    page = report.kmeans(case)
     assert len(page.encode()) < 500_000
     assert "Of 10,000 clusters the 16 largest" in page
 
 
 def test_central_rows_are_the_nearest():
-    given = content(2000, 4, 8)
-    model = given.model
-    found, sampled = central.find(
-        given.X, model.labels_, model.cluster_centers_, model.cluster_sizes_, 5
+    case = content(2000, 4, 8)
+    model = case.model
+    clusters, sampled = central.find(
+        case.X, model.labels_, model.cluster_centers_, model.cluster_sizes_, 5
     )
     assert not sampled
-    assert [one.size for one in found] == sorted(model.cluster_sizes_, reverse=True)
-    distances = model.transform(given.X)
-    for one in found:
+    assert [one.size for one in clusters] == sorted(model.cluster_sizes_, reverse=True)
+    distances = model.transform(case.X)
+    for one in clusters:
         own = np.where(model.labels_ == one.cluster, distances[:, one.cluster], np.inf)
         np.testing.assert_array_equal(one.rows, np.argsort(own, kind="stable")[:5])
         np.testing.assert_allclose(one.distances, own[one.rows], rtol=1e-4)
@@ -361,12 +363,12 @@ def test_central_rows_are_the_nearest():
 def test_central_rows_of_a_sample(monkeypatch):
     monkeypatch.setattr(central, "MOST_VALUES", 800)
     monkeypatch.setattr(central, "BLOCK_VALUES", 64)
-    given = content(2000, 4, 8)
-    model = given.model
-    arguments = (given.X, model.labels_, model.cluster_centers_, model.cluster_sizes_, 5)
-    found, sampled = central.find(*arguments)
+    case = content(2000, 4, 8)
+    model = case.model
+    arguments = (case.X, model.labels_, model.cluster_centers_, model.cluster_sizes_, 5)
+    clusters, sampled = central.find(*arguments)
     assert sampled
-    for one in found:
+    for one in clusters:
         assert (model.labels_[one.rows] == one.cluster).all()
 
 
@@ -383,9 +385,9 @@ def test_neighbours_differ_in_colour():
     centers = np.random.default_rng(0).random((200, 2))
     chosen = plane.colours(centers)
     assert set(chosen.tolist()) == set(range(10))
-    apart = ((centers[:, None] - centers) ** 2).sum(axis=2)
-    np.fill_diagonal(apart, np.inf)
-    assert (chosen != chosen[apart.argmin(axis=1)]).all()
+    distances = ((centers[:, None] - centers) ** 2).sum(axis=2)
+    np.fill_diagonal(distances, np.inf)
+    assert (chosen != chosen[distances.argmin(axis=1)]).all()
     assert plane.colours(np.zeros((300, 2))).shape == (300,)
 
 

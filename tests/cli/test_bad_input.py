@@ -331,7 +331,7 @@ def test_too_little_room_is_seen_before_the_fit(cli, tmp_path, monkeypatch):
 
 
 def test_a_disk_that_fills_up_loses_nothing_saved(tmp_path):
-    """A limit on the size of files stands for the disk; the old results are then still whole."""
+    """A limit on the size of files simulates a full disk; the old results stay whole."""
     np.save(tmp_path / "d.npy", np.random.default_rng(0).random((50_000, 2), dtype=np.float32))
     words = [sys.executable, "-m", "unsup_fast", "kmeans", "d.npy", "-k", "3", "-o", "out"]
     subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)

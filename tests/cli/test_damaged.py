@@ -54,11 +54,11 @@ def refused(ran):
 def test_flipped_bits(resume, path):
     content = path.read_bytes()
     header = 8 + int.from_bytes(content[:8], "little")
-    places = [0, 3, 7, 8, 40, header // 2, header - 1, header, len(content) - 1]
-    places += np.random.default_rng(0).integers(len(content), size=20).tolist()
-    for place in places:
+    positions = [0, 3, 7, 8, 40, header // 2, header - 1, header, len(content) - 1]
+    positions += np.random.default_rng(0).integers(len(content), size=20).tolist()
+    for position in positions:
         changed = bytearray(content)
-        changed[place] ^= 1 << (place % 8)
+        changed[position] ^= 1 << (position % 8)
         path.write_bytes(changed)
         refused(resume())
     path.write_bytes(content[:-1])
@@ -167,9 +167,9 @@ def test_models_in_one_line(cli, data, tmp_path):
     shutil.copytree(tmp_path / "run", tmp_path / "copy")
     path = tmp_path / "copy/model.safetensors"
     content = path.read_bytes()
-    for place in np.linspace(0, len(content) - 1, 30).astype(int):
+    for position in np.linspace(0, len(content) - 1, 30).astype(int):
         changed = bytearray(content)
-        changed[place] ^= 4
+        changed[position] ^= 4
         path.write_bytes(changed)
         ran = cli("predict", "copy", data, "-o", "labels.npy")
         assert ran.status == 2

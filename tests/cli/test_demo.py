@@ -124,7 +124,7 @@ def test_both_libraries_fit_the_same_mixture():
 
 
 class Waiting:
-    """An estimator whose fits take the given seconds by a clock of the test's."""
+    """An estimator whose fits take `seconds` by a clock of the test's."""
 
     def __init__(self, clock, seconds):
         self.clock, self.seconds, self.fits = clock, iter(seconds), 0

@@ -79,7 +79,7 @@ def size_of(path):
 
 
 def left_behind(run):
-    """Return what decides whether two runs are the same to the bit."""
+    """Return what two runs have equal if they agree bit for bit."""
     with (run / "metrics.csv").open(newline="") as file:
         losses = {row["step"]: row["loss"] for row in csv.DictReader(file)}
     return load_file(run / "model.safetensors"), load_file(run / "checkpoint.safetensors"), losses
@@ -165,8 +165,8 @@ def test_the_built_in_digits(cli, tmp_path):
 def test_options_reach_the_model(cli, tmp_path, monkeypatch):
     taken = {}
 
-    def train(data, folder, **given):
-        taken.update(given, data=data, threads=torch.get_num_threads())
+    def train(data, folder, **options):
+        taken.update(options, data=data, threads=torch.get_num_threads())
         raise KeyboardInterrupt
 
     monkeypatch.setattr(diffusion, "train", train, raising=False)
@@ -279,10 +279,10 @@ def test_minutes(cli, shapes, tmp_path, run):
 def test_ctrl_c_when_time_is_over_counts_once(cli, shapes, tmp_path, monkeypatch):
     step, sent = following.Following.step, []
 
-    def stepped(self, *given):
+    def stepped(self, *arguments):
         if not sent:
             sent.append(os.kill(os.getpid(), signal.SIGINT))
-        return step(self, *given)
+        return step(self, *arguments)
 
     monkeypatch.setattr(following.Following, "step", stepped)
     ran = cli("diffusion", "train", shapes, *FEW, "-o", "out", "--minutes", 1e-9)
@@ -313,7 +313,7 @@ def test_the_model_stays_when_the_checkpoint_has_no_room(cli, shapes, tmp_path, 
     assert diffusion.load(tmp_path / "out").sample(1, steps=2).shape == (1, 1, 8, 8)
 
 
-def test_a_run_without_a_checkpoint_is_not_gone_on_with(cli, shapes, run):
+def test_a_run_without_a_checkpoint_is_not_resumed(cli, shapes, run):
     for name in ("checkpoint.safetensors", "model.safetensors", "model.json"):
         (run / name).unlink()
     ran = cli("diffusion", "train", shapes, *FEW, "-o", "run", "--resume")
@@ -346,7 +346,7 @@ def test_interrupted_while_the_model_is_read_back(cli, shapes, tmp_path, interru
     assert (tmp_path / "out/checkpoint.safetensors").exists()
 
 
-def test_a_finished_run_can_be_made_longer(cli, shapes, tmp_path, run):
+def test_a_finished_run_can_be_extended(cli, shapes, tmp_path, run):
     words = ["diffusion", "train", shapes, *COURSE, "--no-report"]
     assert cli(*words, "--steps", 3, "-o", "out").status == 0
     ran = cli(*words, "--steps", 3, "-o", "out", "--resume")
@@ -381,10 +381,10 @@ def test_a_run_killed_after_its_last_step_gets_its_report(cli, shapes, run, with
 )
 def test_flipped_bits_are_refused(cli, shapes, run, name):
     content = (run / name).read_bytes()
-    places = np.linspace(0, len(content) - 1, 12).astype(int)
-    for place in places:
+    positions = np.linspace(0, len(content) - 1, 12).astype(int)
+    for position in positions:
         changed = bytearray(content)
-        changed[place] ^= 1 << int(place % 8)
+        changed[position] ^= 1 << int(position % 8)
         (run / name).write_bytes(changed)
         words = ["diffusion", "train", shapes, *FEW, "-o", "run", "--resume"]
         if name == "model.safetensors":
@@ -396,7 +396,7 @@ def test_flipped_bits_are_refused(cli, shapes, run, name):
     assert not (run / "report.html").exists()
 
 
-def test_results_are_replaced_only_when_given_up(cli, shapes, tmp_path, run):
+def test_results_are_replaced_only_with_overwrite(cli, shapes, tmp_path, run):
     words = ["diffusion", "train", shapes, *COURSE, "--steps", 2, "-o", "run", "--no-report"]
     ran = cli(*words)
     assert ran.status == 2
@@ -429,12 +429,12 @@ def test_results_are_replaced_only_when_given_up(cli, shapes, tmp_path, run):
     ],
 )
 def test_resuming_something_else_is_refused(cli, shapes, tmp_path, run, change, words, said):
-    found = dict(np.load(shapes))
+    arrays = dict(np.load(shapes))
     if change == "pictures":
-        found["x"][0] = 0
+        arrays["x"][0] = 0
     if change == "shape":
-        found = {name: array[:39] for name, array in found.items()}
-    np.savez(shapes, **found)
+        arrays = {name: array[:39] for name, array in arrays.items()}
+    np.savez(shapes, **arrays)
     if change == "checkpoint":
         content = (run / "checkpoint.safetensors").read_bytes()
         (run / "checkpoint.safetensors").write_bytes(content[:1000])
@@ -444,8 +444,8 @@ def test_resuming_something_else_is_refused(cli, shapes, tmp_path, run, change, 
         record = {"command": "kmeans"}
         records.write(run / "summary.json", record, kind="summary", what="the summary")
     before = (run / "model.safetensors").read_bytes()
-    given = ["diffusion", "train", shapes, *FEW, "--steps", 9, "-o", "run", *words]
-    ran = cli(*given, "--resume")
+    command = ["diffusion", "train", shapes, *FEW, "--steps", 9, "-o", "run", *words]
+    ran = cli(*command, "--resume")
     assert ran.status == 2
     assert said in ran.err
     assert ran.err.count("\n") == 1

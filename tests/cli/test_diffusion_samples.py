@@ -46,20 +46,20 @@ def test_sample_npz(cli, run, tmp_path):
     words = ["diffusion", "sample", "run", "-n", 5, "--steps", 3, "--guidance", 2, "--seed", 4]
     words += ["--label", "stripe", "--label", 0, "--sampler", "ddim", "--batch-size", 2]
     assert cli(*words, "-o", "s.npz", "-q").status == 0
-    found = np.load(tmp_path / "s.npz")
-    assert found["samples"].shape == (5, 8, 8, 1)
-    assert found["samples"].dtype == np.uint8
-    assert found["labels"].tolist() == [1, 1, 1, 0, 0]
-    assert found["classes"].tolist() == ["square", "stripe"]
+    saved = np.load(tmp_path / "s.npz")
+    assert saved["samples"].shape == (5, 8, 8, 1)
+    assert saved["samples"].dtype == np.uint8
+    assert saved["labels"].tolist() == [1, 1, 1, 0, 0]
+    assert saved["classes"].tolist() == ["square", "stripe"]
     expected = diffusion.load(run).sample(
         5, sampler="ddim", steps=3, label=[1, 1, 1, 0, 0], guidance=2.0, seed=4
     )
     expected = ((expected.movedim(1, -1) + 1) * 127.5).numpy()
-    np.testing.assert_allclose(found["samples"], expected, atol=2)
-    given = ("diffusion", "sample", "run", "-n", 3, "--steps", 2)
-    assert cli(*given, "--label", "any", "-o", "any.npz").status == 0
+    np.testing.assert_allclose(saved["samples"], expected, atol=2)
+    command = ("diffusion", "sample", "run", "-n", 3, "--steps", 2)
+    assert cli(*command, "--label", "any", "-o", "any.npz").status == 0
     assert set(np.load(tmp_path / "any.npz")) == {"samples"}
-    assert cli(*given, "-o", "all.npz").status == 0
+    assert cli(*command, "-o", "all.npz").status == 0
     assert np.load(tmp_path / "all.npz")["labels"].tolist() == [0, 0, 1]
 
 
@@ -69,7 +69,7 @@ def test_eval(cli, shapes, run, tmp_path):
     ran = cli(*words, "-o", "e.json", "--json")
     assert ran.status == 0, ran.err
     assert ran.out == (tmp_path / "e.json").read_text()
-    found = json.loads(ran.out)
+    scores = json.loads(ran.out)
     model, data = diffusion.load(run), np.load(shapes)
     chosen = np.sort(np.random.default_rng(0).permutation(40)[:12])
     expected = diffusion.nll_bits_per_dim(
@@ -79,12 +79,12 @@ def test_eval(cli, shapes, run, tmp_path):
         n_timesteps=4,
         seed=0,
     )
-    assert found["bits_per_dim"] == pytest.approx(expected.bits_per_dim, rel=1e-4)
-    assert found["pictures"] == 12
-    assert found["conditional"] is True
-    assert found["fid"] > 0
-    assert found["samples"] == 30
-    assert found["features"] == {"name": "none"}
+    assert scores["bits_per_dim"] == pytest.approx(expected.bits_per_dim, rel=1e-4)
+    assert scores["pictures"] == 12
+    assert scores["conditional"] is True
+    assert scores["fid"] > 0
+    assert scores["samples"] == 30
+    assert scores["features"] == {"name": "none"}
     ran = cli(*words[:6], "--timesteps", 2)
     assert "bits per dimension" in ran.out
     assert "fid" not in ran.out
@@ -94,13 +94,13 @@ def test_eval_of_pictures_of_one_class_tells_it(cli, run, tmp_path):
     pixels = np.random.default_rng(0).integers(256, size=(6, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "one.npz", x=pixels, y=np.array(["stripe"] * 6))
     ran = cli("diffusion", "eval", "run", "one.npz", "--timesteps", 2, "--json")
-    found = json.loads(ran.out)
-    assert found["conditional"] is True
-    assert "precision" not in found["parameters"]
+    scores = json.loads(ran.out)
+    assert scores["conditional"] is True
+    assert "precision" not in scores["parameters"]
     expected = diffusion.nll_bits_per_dim(
         diffusion.load(run), pixels[:, None], labels=[1] * 6, n_timesteps=2, seed=0
     )
-    assert found["bits_per_dim"] == pytest.approx(expected.bits_per_dim, rel=1e-4)
+    assert scores["bits_per_dim"] == pytest.approx(expected.bits_per_dim, rel=1e-4)
 
 
 EVAL = ["eval", "run", "shapes.npz", "--timesteps", 0, "--features", "none"]
@@ -212,9 +212,9 @@ def test_labels_by_name_come_before_numbers():
 
 @pytest.mark.parametrize(("labels", "n"), [([3], 4), ([3, 1], 5), (range(10), 10), ([0, 1, 2], 64)])
 def test_labels_share_the_pictures(labels, n):
-    found = models.spread(labels, n)
-    numbers = [found.count(label) for label in labels]
-    assert len(found) == n == sum(numbers)
+    spread = models.spread(labels, n)
+    numbers = [spread.count(label) for label in labels]
+    assert len(spread) == n == sum(numbers)
     assert max(numbers) - min(numbers) <= 1
 
 

@@ -43,9 +43,9 @@ def test_labels_are_those_of_the_estimator(cli, data, blobs, tmp_path, covarianc
     model = GaussianMixture(
         4, covariance_type=covariance, random_state=3, reg_covar=1e-5, n_init=2
     ).fit(blobs[0])
-    found = np.load(tmp_path / "out/labels.npy")
-    assert found.dtype == np.int32
-    np.testing.assert_array_equal(found, model.predict(blobs[0]))
+    labels = np.load(tmp_path / "out/labels.npy")
+    assert labels.dtype == np.int32
+    np.testing.assert_array_equal(labels, model.predict(blobs[0]))
     np.testing.assert_allclose(
         np.load(tmp_path / "out/probabilities.npy"), model.predict_proba(blobs[0]), atol=1e-6
     )
@@ -140,8 +140,8 @@ def test_weights(cli, blobs, tmp_path, how):
     assert ran.status == 0, ran.err
     model = GaussianMixture(4, random_state=0).fit(X, sample_weight=weights)
     np.testing.assert_array_equal(np.load(tmp_path / "out/labels.npy"), model.predict(X))
-    found = summary_of(tmp_path / "out")["result"]["log_likelihood"]
-    assert found == pytest.approx(model.score(X, sample_weight=weights), rel=1e-9)
+    log_likelihood = summary_of(tmp_path / "out")["result"]["log_likelihood"]
+    assert log_likelihood == pytest.approx(model.score(X, sample_weight=weights), rel=1e-9)
 
 
 def test_parquet_in_parquet_out(cli, blobs, tmp_path):
@@ -173,20 +173,20 @@ def test_probabilities_of_new_rows(cli, data, blobs, tmp_path, kind):
     model = GaussianMixture.load(tmp_path / "run/model.safetensors")
     if kind == "npy":
         labels = np.load(tmp_path / "new.npy")
-        found = np.load(tmp_path / "new.probabilities.npy")
+        probabilities = np.load(tmp_path / "new.probabilities.npy")
     elif kind == "csv":
         assert (tmp_path / "new.csv").read_text().startswith("label,p0,p1,p2\n")
-        labels, *found = np.loadtxt(tmp_path / "new.csv", delimiter=",", skiprows=1).T
-        found = np.column_stack(found)
+        labels, *probabilities = np.loadtxt(tmp_path / "new.csv", delimiter=",", skiprows=1).T
+        probabilities = np.column_stack(probabilities)
     else:
         import pyarrow.parquet as pq
 
-        labels, *found = (
+        labels, *probabilities = (
             column.to_numpy() for column in pq.read_table(tmp_path / "new.parquet").columns
         )
-        found = np.column_stack(found)
+        probabilities = np.column_stack(probabilities)
     np.testing.assert_array_equal(labels, model.predict(blobs[0]))
-    np.testing.assert_allclose(found, model.predict_proba(blobs[0]), atol=1e-6)
+    np.testing.assert_allclose(probabilities, model.predict_proba(blobs[0]), atol=1e-6)
 
 
 def test_a_covariance_that_is_raised_is_a_warning(cli, tmp_path):

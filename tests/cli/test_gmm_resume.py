@@ -78,13 +78,13 @@ def test_resumed_run_is_the_uninterrupted_one(
     assert not (tmp_path / "out/checkpoint.safetensors").exists()
 
 
-def test_every_iteration_can_be_gone_on_from(cli, data, tmp_path, results, monkeypatch):
+def test_every_iteration_can_be_resumed_from(cli, data, tmp_path, results, monkeypatch):
     """Each checkpoint of a run, in turn, leads to the end of the run."""
-    kept, save = [], checkpoint.save
+    checkpoints, save = [], checkpoint.save
 
     def copied(path, *arguments):
         save(path, *arguments)
-        kept.append(path.read_bytes())
+        checkpoints.append(path.read_bytes())
 
     monkeypatch.setattr(checkpoint, "save", copied)
     monkeypatch.setattr(checkpoint, "EVERY", 0.0)
@@ -94,9 +94,9 @@ def test_every_iteration_can_be_gone_on_from(cli, data, tmp_path, results, monke
     assert cli(*words, "-o", "straight").status == 0
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
-    assert len(kept) == 2 * 2 * 3 + 2  # all but the last of each start, and after each fit
+    assert len(checkpoints) == 2 * 2 * 3 + 2  # all but the last of each start, and after each fit
     (tmp_path / "out").mkdir()
-    for content in kept:
+    for content in checkpoints:
         (tmp_path / "out/checkpoint.safetensors").write_bytes(content)
         ran = cli(*words, "-o", "out", "--resume")
         assert ran.status == 0, ran.err

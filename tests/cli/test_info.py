@@ -67,7 +67,7 @@ def test_missing_package_names_the_command(package):
 
 
 @pytest.mark.parametrize("package", ["matplotlib", "PIL"])
-def test_missing_package_of_the_report_is_found_before_the_fit(package, data, tmp_path):
+def test_missing_package_of_the_report_is_an_error_before_the_fit(package, data, tmp_path):
     ran = without([package], "kmeans", str(data), "-k", "2", "-o", str(tmp_path / "out"))
     assert ran.returncode == 2
     assert ran.stderr.count("\n") == 1

@@ -38,17 +38,17 @@ def test_data_among_the_results(cli, fitted, command, flag):
     assert {path.name: path.read_bytes() for path in fitted.iterdir()} == before
 
 
-@pytest.mark.parametrize("way", ["symbolic link", "hard link", "spelling", "link of the folder"])
-def test_data_by_another_name(cli, data, tmp_path, way):
+@pytest.mark.parametrize("alias", ["symbolic link", "hard link", "spelling", "link of the folder"])
+def test_data_by_another_name(cli, data, tmp_path, alias):
     out = tmp_path / "out"
     out.mkdir()
     shutil.copy(data, out / "labels.npy")
     read = tmp_path / "other.npy"
-    if way == "symbolic link":
+    if alias == "symbolic link":
         read.symlink_to(out / "labels.npy")
-    elif way == "hard link":
+    elif alias == "hard link":
         os.link(out / "labels.npy", read)
-    elif way == "spelling":
+    elif alias == "spelling":
         read = tmp_path / "out" / ".." / "out" / "labels.npy"
     else:
         (tmp_path / "again").symlink_to(out)

@@ -17,12 +17,12 @@ SECONDS = ("seconds", "fits")
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL where that it cannot be caught does not matter."""
+    """Replaces SIGKILL where it does not matter that a signal can be caught."""
 
 
 @pytest.fixture
 def plain_report(monkeypatch):
-    """Write an empty page in place of a report, whose drawing takes a second."""
+    """Write an empty page instead of a report, whose drawing takes a second."""
     for name in ("kmeans", "gmm"):
         monkeypatch.setattr(written.report, name, lambda *_: "<html></html>")
 
@@ -162,5 +162,5 @@ def test_json_is_json(tmp_path):
         raise ValueError(name)
 
     for text in (path.read_text(), written.as_json(summary)):
-        found = json.loads(text, parse_constant=refuse)
-        assert found["result"] == {"inertia": None, "shares": [None, 1.0]}
+        parsed = json.loads(text, parse_constant=refuse)
+        assert parsed["result"] == {"inertia": None, "shares": [None, 1.0]}

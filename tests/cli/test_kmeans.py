@@ -17,12 +17,12 @@ def test_labels_are_those_of_the_estimator(cli, data, blobs, tmp_path, results):
     ran = cli("kmeans", data, "-k", 4, "-o", "out", "--seed", 3)
     assert ran.status == 0, ran.err
     expected = KMeans(4, n_init=1, random_state=3).fit(blobs[0])
-    found = results(tmp_path / "out")
-    assert found["labels"].dtype == np.int32
-    np.testing.assert_array_equal(found["labels"], expected.labels_)
-    np.testing.assert_array_equal(found["model"]["cluster_centers_"], expected.cluster_centers_)
-    assert found["summary"]["result"]["inertia"] == expected.inertia_
-    assert found["summary"]["result"]["iterations"] == expected.n_iter_
+    actual = results(tmp_path / "out")
+    assert actual["labels"].dtype == np.int32
+    np.testing.assert_array_equal(actual["labels"], expected.labels_)
+    np.testing.assert_array_equal(actual["model"]["cluster_centers_"], expected.cluster_centers_)
+    assert actual["summary"]["result"]["inertia"] == expected.inertia_
+    assert actual["summary"]["result"]["iterations"] == expected.n_iter_
 
 
 def test_files_and_summary(cli, data, tmp_path):
@@ -138,9 +138,9 @@ def test_weights(cli, blobs, tmp_path, results, how):
     ran = cli("kmeans", "d.csv", "-k", 4, "-o", "out", *options)
     assert ran.status == 0, ran.err
     expected = KMeans(4, n_init=1, random_state=0).fit(X, sample_weight=weights)
-    found = results(tmp_path / "out")
-    np.testing.assert_array_equal(found["labels"], expected.labels_)
-    assert found["summary"]["result"]["inertia"] == expected.inertia_
+    actual = results(tmp_path / "out")
+    np.testing.assert_array_equal(actual["labels"], expected.labels_)
+    assert actual["summary"]["result"]["inertia"] == expected.inertia_
 
 
 def test_title_text_and_images_reach_the_report(cli, data, tmp_path):
@@ -187,7 +187,7 @@ def test_one_row_and_one_column(cli, tmp_path):
     assert ran.status == 0, ran.err
 
 
-def test_max_iter_is_told_and_can_be_raised(cli, hard, tmp_path, results):
+def test_max_iter_is_reported_and_can_be_raised(cli, hard, tmp_path, results):
     words = ["kmeans", hard, "-k", 20, "--tol", 0]
     ran = cli(*words, "-o", "out", "--max-iter", 4)
     assert ran.status == 0
@@ -207,12 +207,12 @@ def test_cosine(cli, data, blobs, tmp_path, results):
     ran = cli("kmeans", data, "-k", 4, "-o", "out", "--seed", 3, "--metric", "cosine")
     assert ran.status == 0, ran.err
     expected = KMeans(4, n_init=1, random_state=3, metric="cosine").fit(blobs[0])
-    found = results(tmp_path / "out")
-    np.testing.assert_array_equal(found["labels"], expected.labels_)
-    np.testing.assert_array_equal(found["model"]["cluster_centers_"], expected.cluster_centers_)
-    assert found["summary"]["parameters"]["metric"] == "cosine"
-    assert found["summary"]["result"]["inertia"] == expected.inertia_
-    assert found["summary"]["result"]["explained"] is None
+    actual = results(tmp_path / "out")
+    np.testing.assert_array_equal(actual["labels"], expected.labels_)
+    np.testing.assert_array_equal(actual["model"]["cluster_centers_"], expected.cluster_centers_)
+    assert actual["summary"]["parameters"]["metric"] == "cosine"
+    assert actual["summary"]["result"]["inertia"] == expected.inertia_
+    assert actual["summary"]["result"]["explained"] is None
     page = (tmp_path / "out/report.html").read_text()
     assert "Spherical k-means (cosine distances) of data.npy" in page
     assert cli("predict", "out", data, "-o", "new.npy", "--distances").status == 0

@@ -33,9 +33,9 @@ def test_coordinates_are_those_of_the_estimator(cli, data, blobs, tmp_path, name
     ran = cli("pca", data, *words, "-o", "out")
     assert ran.status == 0, ran.err
     model = PCA(**{"svd_solver": "covariance_eigh", "random_state": 0, **parameters}).fit(blobs[0])
-    found = np.load(tmp_path / "out/coordinates.npy")
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, model.transform(blobs[0]))
+    coordinates = np.load(tmp_path / "out/coordinates.npy")
+    assert coordinates.dtype == np.float32
+    np.testing.assert_array_equal(coordinates, model.transform(blobs[0]))
     loaded = PCA.load(tmp_path / "out/model.safetensors")
     np.testing.assert_array_equal(loaded.components_, model.components_)
     assert f"{model.n_components_} axes" in ran.out
@@ -55,8 +55,8 @@ def test_files_and_summary(cli, data, blobs, tmp_path):
     assert result["axes"] == 2
     assert result["explained"] == pytest.approx(model.explained_variance_ratio_.sum(), rel=1e-6)
     rebuilt = model.inverse_transform(model.transform(blobs[0]))
-    apart = ((blobs[0] - rebuilt).astype(np.float64) ** 2).sum(axis=1).mean()
-    assert result["reconstruction_error"] == pytest.approx(apart, rel=1e-4)
+    error = ((blobs[0] - rebuilt).astype(np.float64) ** 2).sum(axis=1).mean()
+    assert result["reconstruction_error"] == pytest.approx(error, rel=1e-4)
 
 
 def test_quiet_without_a_report(cli, data, tmp_path):
@@ -97,11 +97,13 @@ def test_blocks_of_a_file(cli, blobs, tmp_path, monkeypatch, kind):
     loaded = PCA.load(tmp_path / "out/model.safetensors")
     np.testing.assert_allclose(loaded.components_, model.components_, atol=1e-5)
     if kind == "npy":
-        found = np.load(tmp_path / "out/coordinates.npy")
+        coordinates = np.load(tmp_path / "out/coordinates.npy")
     else:
         assert list(loaded.feature_names_in_) == [f"x{j}" for j in range(6)]
-        found = read(tmp_path / "out" / f"coordinates.{'npy' if kind == 'csv' else 'parquet'}")
-    np.testing.assert_allclose(found, model.transform(X.astype(np.float64)), atol=1e-3)
+        coordinates = read(
+            tmp_path / "out" / f"coordinates.{'npy' if kind == 'csv' else 'parquet'}"
+        )
+    np.testing.assert_allclose(coordinates, model.transform(X.astype(np.float64)), atol=1e-3)
 
 
 def read(path):

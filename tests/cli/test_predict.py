@@ -18,14 +18,14 @@ def model(cli, data):
     return "run"
 
 
-@pytest.mark.parametrize("given", ["run", "run/model.safetensors"])
-def test_labels_of_the_fit_come_back(cli, model, data, tmp_path, given):
-    ran = cli("predict", given, data, "-o", "new.npy")
+@pytest.mark.parametrize("path", ["run", "run/model.safetensors"])
+def test_labels_of_the_fit_come_back(cli, model, data, tmp_path, path):
+    ran = cli("predict", path, data, "-o", "new.npy")
     assert ran.status == 0, ran.err
     assert "300 labels of data.npy written to new.npy" in ran.out
-    found = np.load(tmp_path / "new.npy")
-    assert found.dtype == np.int32
-    np.testing.assert_array_equal(found, np.load(tmp_path / "run/labels.npy"))
+    labels = np.load(tmp_path / "new.npy")
+    assert labels.dtype == np.int32
+    np.testing.assert_array_equal(labels, np.load(tmp_path / "run/labels.npy"))
 
 
 @pytest.mark.parametrize("kind", ["npy", "parquet", "csv"])
@@ -33,18 +33,18 @@ def test_distances(cli, model, data, blobs, tmp_path, kind):
     ran = cli("predict", model, data, "-o", f"new.{kind}", "--distances")
     assert ran.status == 0, ran.err
     if kind == "npy":
-        labels, found = np.load(tmp_path / "new.npy"), np.load(tmp_path / "new.distances.npy")
+        labels, distances = np.load(tmp_path / "new.npy"), np.load(tmp_path / "new.distances.npy")
     elif kind == "csv":
         assert (tmp_path / "new.csv").read_text().startswith("label,distance\n")
-        labels, found = np.loadtxt(tmp_path / "new.csv", delimiter=",", skiprows=1).T
+        labels, distances = np.loadtxt(tmp_path / "new.csv", delimiter=",", skiprows=1).T
     else:
         import pyarrow.parquet as pq
 
         table = pq.read_table(tmp_path / "new.parquet")
-        labels, found = table["label"].to_numpy(), table["distance"].to_numpy()
+        labels, distances = table["label"].to_numpy(), table["distance"].to_numpy()
     fitted = KMeans.load(tmp_path / "run/model.safetensors")
     np.testing.assert_array_equal(labels, fitted.predict(blobs[0]))
-    np.testing.assert_allclose(found, fitted.transform(blobs[0]).min(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(distances, fitted.transform(blobs[0]).min(axis=1), rtol=1e-4)
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
@@ -54,8 +54,10 @@ def test_mini_batch_models(cli, data, blobs, tmp_path, metric):
     ran = cli("predict", "mini.safetensors", data, "-o", "new.npy", "--distances", "--threads", 1)
     assert ran.status == 0, ran.err
     np.testing.assert_array_equal(np.load(tmp_path / "new.npy"), model.predict(blobs[0]))
-    found = np.load(tmp_path / "new.distances.npy")
-    np.testing.assert_allclose(found, model.transform(blobs[0]).min(axis=1), rtol=1e-4, atol=1e-6)
+    distances = np.load(tmp_path / "new.distances.npy")
+    np.testing.assert_allclose(
+        distances, model.transform(blobs[0]).min(axis=1), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_csv_without_distances(cli, model, data, tmp_path):

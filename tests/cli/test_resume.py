@@ -43,9 +43,9 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("weights", [False, True])
-@pytest.mark.parametrize("place", ["first", "middle", "before last"])
+@pytest.mark.parametrize("moment", ["first", "middle", "before last"])
 def test_resumed_run_is_the_uninterrupted_one(
-    cli, hard, tmp_path, results, interrupt_at, monkeypatch, place, weights
+    cli, hard, tmp_path, results, interrupt_at, monkeypatch, moment, weights
 ):
     words = ["kmeans", hard, *COURSE]
     if weights:
@@ -55,7 +55,7 @@ def test_resumed_run_is_the_uninterrupted_one(
     straight = results(tmp_path / "straight")
     total = straight["summary"]["result"]["iterations"]
     assert total > 10
-    number = {"first": 1, "middle": total // 2, "before last": total - 1}[place]
+    number = {"first": 1, "middle": total // 2, "before last": total - 1}[moment]
     interrupt_at(number)
     ran = cli(*words, "-o", "out")
     monkeypatch.undo()
@@ -130,7 +130,7 @@ def test_interrupt_in_the_last_moment_is_no_interrupt(
     same(results(tmp_path / "out"), straight)
 
 
-def test_sigterm_is_kept_too(cli, hard, interrupt_at):
+def test_sigterm_saves_too(cli, hard, interrupt_at):
     interrupt_at(2, signal.SIGTERM)
     ran = cli("kmeans", hard, *COURSE, "-o", "out")
     assert ran.status == 143
@@ -184,9 +184,9 @@ def test_checkpoints_while_running(cli, hard, tmp_path, monkeypatch):
     saved = []
     save = kmeans.checkpoint.save
 
-    def count(path, kept, *rest):
-        saved.append(kept.iteration)
-        save(path, kept, *rest)
+    def count(path, snapshot, *rest):
+        saved.append(snapshot.iteration)
+        save(path, snapshot, *rest)
 
     monkeypatch.setattr(kmeans.checkpoint, "save", count)
     monkeypatch.setattr(kmeans.checkpoint, "EVERY", 0.0)

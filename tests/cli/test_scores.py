@@ -39,16 +39,16 @@ def png(picture):
     return content.getvalue()
 
 
-def pictures(path, given, names=None):
+def pictures(path, images, names=None):
     """Write pictures into a folder, or a zip archive."""
-    names = names or [f"{i:04}.png" for i in range(len(given))]
+    names = names or [f"{i:04}.png" for i in range(len(images))]
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w") as archive:
-            for name, picture in zip(names, given, strict=True):
+            for name, picture in zip(names, images, strict=True):
                 archive.writestr(name, png(picture))
         return
     path.mkdir()
-    for name, picture in zip(names, given, strict=True):
+    for name, picture in zip(names, images, strict=True):
         (path / name).write_bytes(png(picture))
 
 
@@ -68,12 +68,12 @@ def test_fid_of_pixels(cli, halves, tmp_path):
     assert ran.err == ""
     assert f"fid {expected:.5f}"[:9] in ran.out
     assert "(898 samples and 899 samples, " in ran.out
-    found = json.loads((tmp_path / "r.json").read_text())
-    assert found["fid"] == pytest.approx(expected, rel=1e-6)
-    assert [side["n"] for side in found["samples"]] == [898, 899]
-    assert found["features"] == {"name": "none"}
+    scores = json.loads((tmp_path / "r.json").read_text())
+    assert scores["fid"] == pytest.approx(expected, rel=1e-6)
+    assert [side["n"] for side in scores["samples"]] == [898, 899]
+    assert scores["features"] == {"name": "none"}
     same = result(cli("fid", "a.npy", "a.npy", "--features", "none", "--json"))
-    assert same["fid"] < 1e-9 < found["fid"]
+    assert same["fid"] < 1e-9 < scores["fid"]
 
 
 def test_json_is_all_that_is_printed(cli, halves, tmp_path):
@@ -95,13 +95,13 @@ def test_json_is_all_that_is_printed(cli, halves, tmp_path):
     assert (ran.status, ran.out, ran.err) == (0, "", "")
 
 
-def test_statistics_take_the_place_of_samples(cli, halves, tmp_path):
+def test_statistics_replace_samples(cli, halves, tmp_path):
     words = ["--features", "none", "--json"]
     plain = result(cli("fid", "a.npy", "b.npy", *words, "--save-statistics", "a.npz"))
-    found = np.load(tmp_path / "a.npz")
+    statistics = np.load(tmp_path / "a.npz")
     mu, sigma = covariance(halves[0])
-    np.testing.assert_allclose(found["mu"], mu, rtol=1e-6)
-    np.testing.assert_allclose(found["sigma"], sigma, atol=1e-6)
+    np.testing.assert_allclose(statistics["mu"], mu, rtol=1e-6)
+    np.testing.assert_allclose(statistics["sigma"], sigma, atol=1e-6)
     np.savez(tmp_path / "b.npz", mu=covariance(halves[1])[0], sigma=covariance(halves[1])[1])
     for sides in (["a.npz", "b.npy"], ["a.npy", "b.npz"], ["a.npz", "b.npz"]):
         again = result(cli("fid", *sides, *words))
@@ -122,38 +122,38 @@ def test_pictures_of_every_kind(cli, tmp_path, digits, kind):
         pictures(tmp_path / ("a" if kind == "folder" else "a.zip"), some)
     np.save(tmp_path / "b.npy", (three[::-1].reshape(80, -1) / 255.0).astype(np.float32))
     name = "a" if kind == "folder" else f"a.{kind}"
-    found = result(cli("fid", name, "b.npy", "--features", "none", "--json", "--batch-size", 9))
-    assert found["fid"] < 1e-6
-    assert [side["kind"] for side in found["samples"]] == ["images", "features"]
+    scores = result(cli("fid", name, "b.npy", "--features", "none", "--json", "--batch-size", 9))
+    assert scores["fid"] < 1e-6
+    assert [side["kind"] for side in scores["samples"]] == ["images", "features"]
 
 
 def test_kid(cli, halves):
     options = {"subsets": 7, "subset_size": 200, "seed": 3}
     expected = metrics.kernel_distance(*halves, **options)
     words = [w for name, value in options.items() for w in (f"--{name.replace('_', '-')}", value)]
-    found = result(cli("kid", "a.npy", "b.npy", "--features", "none", "--json", *words))
-    assert found["kid_mean"] == pytest.approx(expected.mean, rel=1e-6)
-    assert found["kid_std"] == pytest.approx(expected.std, rel=1e-6)
-    assert found["parameters"] == options
-    found = result(cli("kid", "a.npy", "b.npy", "--features", "none", "--json", "--subsets", 0))
+    scores = result(cli("kid", "a.npy", "b.npy", "--features", "none", "--json", *words))
+    assert scores["kid_mean"] == pytest.approx(expected.mean, rel=1e-6)
+    assert scores["kid_std"] == pytest.approx(expected.std, rel=1e-6)
+    assert scores["parameters"] == options
+    scores = result(cli("kid", "a.npy", "b.npy", "--features", "none", "--json", "--subsets", 0))
     expected = metrics.kernel_distance(*halves, subsets=None).mean
-    assert found["kid_mean"] == pytest.approx(expected, rel=1e-6)
+    assert scores["kid_mean"] == pytest.approx(expected, rel=1e-6)
 
 
 def test_prdc(cli, halves):
     expected = metrics.precision_recall_density_coverage(*halves, k=5)._asdict()
-    found = result(cli("prdc", "a.npy", "b.npy", "--features", "none", "--json", "-k", 5))
-    assert {name: found[name] for name in expected} == expected
-    assert found["warnings"][0].startswith("898 and 899 samples are few")
+    scores = result(cli("prdc", "a.npy", "b.npy", "--features", "none", "--json", "-k", 5))
+    assert {name: scores[name] for name in expected} == expected
+    assert scores["warnings"][0].startswith("898 and 899 samples are few")
 
 
 def test_is_of_probabilities(cli, tmp_path):
     logits = 3 * np.random.default_rng(0).normal(size=(500, 6))
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     np.save(tmp_path / "p.npy", shares)
-    found = result(cli("is", "p.npy", "--json", "--splits", 5))
+    scores = result(cli("is", "p.npy", "--json", "--splits", 5))
     expected = metrics.inception_score(shares, splits=5)
-    assert (found["is_mean"], found["is_std"]) == pytest.approx(tuple(expected))
+    assert (scores["is_mean"], scores["is_std"]) == pytest.approx(tuple(expected))
 
 
 def test_inception(cli, tmp_path, digits, inception_file):
@@ -163,31 +163,31 @@ def test_inception(cli, tmp_path, digits, inception_file):
     network = metrics.Inception(inception_file, sha256=None)
     X, Y = network(digits[:12]), network(digits[12:22])
     common = ["--features", inception_file, "--json", "--batch-size", 8]
-    found = result(cli("fid", "a.npy", "b.npy", *common))
+    scores = result(cli("fid", "a.npy", "b.npy", *common))
     expected = metrics.FrechetDistance()
     expected.update(X, real=True)
     expected.update(Y, real=False)
-    assert found["fid"] == pytest.approx(expected.compute(), rel=1e-3)
-    assert found["features"]["sha256"] == network.sha256
-    assert found["features"]["resize"] == "tensorflow"
+    assert scores["fid"] == pytest.approx(expected.compute(), rel=1e-3)
+    assert scores["features"]["sha256"] == network.sha256
+    assert scores["features"]["resize"] == "tensorflow"
     np.save(tmp_path / "x.npy", X.numpy())
-    found = result(cli("kid", "x.npy", "b.npy", *common, "--subset-size", 5))
+    scores = result(cli("kid", "x.npy", "b.npy", *common, "--subset-size", 5))
     distance = metrics.kernel_distance(X, Y, subset_size=5)
-    assert found["kid_mean"] == pytest.approx(distance.mean, rel=1e-3, abs=1e-3)
-    found = result(cli("is", "b.npy", *common, "--splits", 2))
+    assert scores["kid_mean"] == pytest.approx(distance.mean, rel=1e-3, abs=1e-3)
+    scores = result(cli("is", "b.npy", *common, "--splits", 2))
     network.output = "probabilities"
     score = metrics.inception_score(network(digits[12:22]), splits=2)
-    assert found["is_mean"] == pytest.approx(score.mean, rel=1e-4)
+    assert scores["is_mean"] == pytest.approx(score.mean, rel=1e-4)
 
 
 def test_options_of_the_network(cli, tmp_path, digits, inception_file):
     np.save(tmp_path / "a.npy", digits[:2])
     words = ["--features", inception_file, "--json", "--resize", "clean", "--threads", 1]
-    found = result(cli("fid", "a.npy", "a.npy", *words, "--precision", "bfloat16"))
-    assert found["fid"] < 1e-3
-    assert found["features"]["resize"] == "clean"
-    assert found["features"]["precision"] == "bfloat16"
-    assert found["machine"]["threads"] == 1
+    scores = result(cli("fid", "a.npy", "a.npy", *words, "--precision", "bfloat16"))
+    assert scores["fid"] < 1e-3
+    assert scores["features"]["resize"] == "clean"
+    assert scores["features"]["precision"] == "bfloat16"
+    assert scores["machine"]["threads"] == 1
 
 
 def test_sizes_that_differ(cli, tmp_path, digits):
@@ -197,8 +197,8 @@ def test_sizes_that_differ(cli, tmp_path, digits):
     ran = cli("fid", "a", "a", "--features", "none")
     assert ran.status == 2
     assert "pictures of 6x8, 8x8 pixels have no common --features none; pass --size" in ran.err
-    found = result(cli("fid", "a", "a", "--features", "none", "--size", "8x8", "--json"))
-    assert found["fid"] < 1e-9
+    scores = result(cli("fid", "a", "a", "--features", "none", "--size", "8x8", "--json"))
+    assert scores["fid"] < 1e-9
 
 
 def test_bad_files_are_left_out_and_named(cli, tmp_path, digits):

@@ -1,4 +1,4 @@
-"""Pipes, sockets, devices and directories in place of files are refused in one line, unopened."""
+"""Pipes, sockets, devices and directories instead of files are refused in one line, unopened."""
 
 import os
 import socket
