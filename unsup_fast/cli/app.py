@@ -103,7 +103,7 @@ def kmeans(
             min=0.0,
             callback=finite,
             help="Stop when the centroids' summed squared movement is at most this times the "
-            "mean variance of the columns; 0 goes on until no label changes.",
+            "mean variance of the columns; 0 continues until no label changes.",
         ),
     ] = 1e-4,
     tol_inertia: Annotated[
@@ -150,7 +150,7 @@ def kmeans(
 ) -> int:
     """Cluster the rows of DATA: labels, a model, a summary and an HTML report go into OUT.
 
-    Ctrl-C keeps the last finished iteration, and prints the command to go on with it.
+    Ctrl-C keeps the last finished iteration, and prints the command to resume.
     Results already in OUT are replaced only with --overwrite.
     """
     one_of("--algorithm", algorithm, ("auto", "lloyd", "elkan"))
@@ -359,7 +359,7 @@ def gmm(
     """Fit a Gaussian mixture to DATA: labels, a model, a summary and an HTML report.
 
     Ctrl-C keeps the last finished iteration, and of a range the finished fits, and prints the
-    command to go on with them.
+    command to resume.
     Results already in OUT are replaced only with --overwrite.
     """
     wanted, shape = numbers(n_components), image_shape(images)

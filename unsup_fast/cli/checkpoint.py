@@ -33,10 +33,10 @@ class Kept(Protocol):
 
     @property
     def kind(self) -> str:
-        """What the checkpoint's file holds."""
+        """Kind of the checkpoint, as stamped into its file."""
 
     def packed(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return it as arrays and what JSON can hold."""
+        """Return the state as arrays and a JSON object."""
 
 
 class Saver:
@@ -59,9 +59,9 @@ class Saver:
         return perf_counter() - self._written >= self._interval
 
     def write(self, snapshot: Kept, *, last: bool = False) -> None:
-        """Write; trouble with the disk is a warning, the first time.
+        """Write; the first error of the disk is a warning.
 
-        Before the results are written, for the last time, it is none: they meet the same trouble.
+        The last write, before the results, warns of nothing: the results meet the same error.
         """
         begin = perf_counter()
         try:
@@ -218,7 +218,7 @@ def _damaged(path: Path, why: str) -> UserError:
 
 
 def command(arguments: Sequence[str], *, resume: bool) -> str:
-    """Return the command line that goes on with a run, or begins it anew."""
+    """Return the command line that resumes a run, or restarts it."""
     words = [word for word in arguments if word not in ("--overwrite", "--resume")]
     return terminal.shell(["unsup-fast", *words, *(["--resume"] if resume else [])])
 

@@ -42,7 +42,7 @@ class Input:
     """A file or folder that a command reads."""
 
     name: str
-    """What the command line calls it."""
+    """Name of the option or argument."""
     path: Path
 
 

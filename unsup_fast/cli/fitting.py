@@ -29,7 +29,7 @@ SLOW = (
 
 @dataclass(frozen=True)
 class Kept:
-    """A finished iteration, and all that came before it.
+    """A finished iteration, with the history of those before it.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Kept:
 
     @staticmethod
     def start() -> "Kept":
-        """Return what is done before the first iteration: nothing."""
+        """Return the state before the first iteration."""
         return Kept(0, 0.0, np.empty((0, 0)), np.empty(0, np.int32), (), ())
 
     def packed(self) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -108,14 +108,14 @@ class _Settled(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Result:
-    """What a fit came to.
+    """The result of a fit.
 
     Attributes
     ----------
     model : KMeans
         Fitted, with the histories and the number of iterations of all its parts.
     kept : Kept or None
-        The last finished iteration, if there is anything left to go on with.
+        The last finished iteration, if there is anything left to resume.
     reason : str
         Why the fit stopped, as a sentence's end.
     converged, interrupted : bool
@@ -137,9 +137,9 @@ class Fitting:
     Parameters
     ----------
     before : Kept or None
-        Where to go on from.
+        State to resume from.
     max_iter : int
-        Most iterations, those of `before` included.
+        Maximum number of iterations, those of `before` included.
     tol_inertia : float or None
         As in `KMeans`.
     save : callable
@@ -241,7 +241,7 @@ def fit(
     progress: Silent,
     interrupts: Interrupts,
 ) -> Result | None:
-    """Fit `KMeans(**parameters)`, or go on from `before` to what one fit would have come to.
+    """Fit `KMeans(**parameters)`, or resume from `before` with the result of one whole fit.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def fit(
     parameters : dict
         Parameters of the estimator.
     before : Kept or None
-        A finished iteration to go on from.
+        A finished iteration to resume from.
     save : callable
         Writes a `Kept` to the disk; called at most every second, and after an interrupt.
     progress : Silent

@@ -95,7 +95,7 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
     ----------
     settings : Settings
     arguments : sequence of str
-        The command line, to be repeated in the hint on how to go on.
+        The command line, to be repeated in the hint on how to resume.
 
     Raises
     ------

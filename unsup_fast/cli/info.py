@@ -1,4 +1,4 @@
-"""What `unsup-fast info` prints: this build, this machine, and what else is installed."""
+"""`unsup-fast info`: this build, this machine, and the optional packages."""
 
 import os
 import platform

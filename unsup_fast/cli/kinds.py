@@ -14,7 +14,7 @@ DIFFUSION = "Diffusion"
 
 @dataclass(frozen=True)
 class Kind:
-    """What the models of a class are good for on the command line."""
+    """The commands that the models of a class support."""
 
     command: str
     """The command that fits them."""
@@ -78,7 +78,7 @@ def check_estimator(path: Path, command: str) -> None:
 
 
 def check_run(path: Path, command: str) -> None:
-    """Refuse a run that is none of `diffusion train`.
+    """Refuse a run that is not one of `diffusion train`.
 
     Raises
     ------

@@ -95,7 +95,7 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
     ----------
     settings : Settings
     arguments : sequence of str
-        The command line, to be repeated in the hint on how to go on.
+        The command line, to be repeated in the hint on how to resume.
 
     Raises
     ------
@@ -204,7 +204,7 @@ def prepare(settings: Settings) -> Job:
 
 
 def check_iterations(settings: Settings, before: Kept) -> None:
-    """Refuse to go on with a run that has done all it may."""
+    """Refuse to resume a run that has done all --max-iter iterations."""
     if before.iteration >= settings.max_iter:
         raise UserError(
             f"{settings.out}: {before.iteration} iterations are done already; "

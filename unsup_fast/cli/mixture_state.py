@@ -1,4 +1,4 @@
-"""What is done of fits of mixtures, and how a checkpoint holds it."""
+"""The state of fits of mixtures, and its form in a checkpoint."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,7 +22,7 @@ RUNS = ("best", "of_starts", "now")
 
 @dataclass(frozen=True)
 class Record:
-    """What one fit came to; `log_likelihood` is the mean of a row."""
+    """The result of one fit; `log_likelihood` is the mean over rows."""
 
     components: int
     bic: float
@@ -35,24 +35,24 @@ class Record:
 
 @dataclass
 class Kept:
-    """What is done of all fits.
+    """The state of all fits so far.
 
     Attributes
     ----------
     records : list of Record
-        Of the finished fits, in order.
+        Records of the finished fits, in order.
     best : Run or None
-        The best of them.
+        The best of the finished fits.
     starts : int
-        How many starts of the fit that is going on are finished.
+        Number of finished starts of the current fit.
     of_starts : Run or None
-        The best of them.
+        The best of the finished starts.
     now : Run or None
-        The last finished iteration of the start that is going on.
+        The last finished iteration of the current start.
     generator : dict or None
         The random draws that come next, as `generator_state`; None for those of the seed.
     seconds : float
-        Time of the fit that is going on.
+        Time of the current fit.
     """
 
     records: list[Record] = field(default_factory=list)

@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Found:
-    """What all fits came to.
+    """The results of all fits.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Found:
     records : list of Record
         Of all fits, in order.
     best : int
-        Place of the best among them.
+        Index of the best among them.
     interrupted : bool
     """
 
@@ -46,7 +46,7 @@ class Found:
 
     @property
     def record(self) -> Record:
-        """That of the best fit."""
+        """The record of the best fit."""
         return self.records[self.best]
 
     def listed(self) -> list[dict[str, Any]]:

@@ -119,7 +119,7 @@ OverwriteFile = Annotated[
 ]
 Resume = Annotated[
     bool,
-    typer.Option("--resume", help="Go on with the unfinished run in OUT, to the same bits."),
+    typer.Option("--resume", help="Resume the unfinished run in OUT, bit for bit."),
 ]
 Standardize = Annotated[
     bool,

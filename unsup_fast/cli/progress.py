@@ -1,4 +1,4 @@
-"""What is shown while a fit runs: how far it is, and honestly how long it may take."""
+"""Progress displays of a fit: how far it is, and an honest estimate of the time left."""
 
 import sys
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ LINE_EVERY = 2.0
 
 
 class Outlook:
-    """How many iterations a run may still need, judged by how its changes die away."""
+    """An estimate of the remaining iterations, from the decay of the changes."""
 
     def __init__(self, max_iter: int) -> None:
         self.max_iter = max_iter
@@ -88,7 +88,7 @@ class Silent:
         """Show a finished iteration."""
 
     def note(self, text: str) -> None:
-        """Show a sentence for as long as the fit goes on."""
+        """Show a sentence during the fit."""
 
     def moved(self, head: str, figures: str, share: float, left: float) -> None:
         """Show how far something is of which the seconds left are known."""

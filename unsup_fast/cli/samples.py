@@ -1,4 +1,4 @@
-"""What scores are computed from: pictures, features or statistics, and how far their reading is."""
+"""The samples that are scored: pictures, features or statistics, read with progress."""
 
 import zipfile
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ ROWS = 1 << 16  # of features that are handed over at once
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """The options that say what pictures become."""
+    """The options of the features of pictures."""
 
     features: str = INCEPTION
     weights: Path | None = None
@@ -44,7 +44,7 @@ class Samples:
     """images, features or statistics"""
     data: Any
     n: int | None
-    """How many samples; None for statistics."""
+    """Number of samples; None for statistics."""
     skipped: list[str] = field(default_factory=list)
 
     def about(self) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class Samples:
 
 
 def open_samples(path: Path, key: str | None, size: tuple[int, int] | None) -> Samples:
-    """Find out what a path holds, and open it.
+    """Open a path by what it holds.
 
     Raises
     ------

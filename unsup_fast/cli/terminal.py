@@ -1,4 +1,4 @@
-"""What is printed: text of any kind on terminals of any kind.
+"""Printing of any text on any terminal.
 
 Names come from outside, and may hold markup, escape sequences or bytes that are no text; a
 terminal may be unable to show a letter. All output of the commands goes through this module.

@@ -1,4 +1,4 @@
-"""Where torch runs while a command does: on which device, in how many threads."""
+"""Device and threads of torch during a command."""
 
 import sys
 from collections.abc import Iterator

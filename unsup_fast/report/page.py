@@ -1,4 +1,4 @@
-"""What the pages of all runs have in common: one HTML file that needs nothing else."""
+"""Common parts of the pages of all runs: one HTML file that needs nothing else."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

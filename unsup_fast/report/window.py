@@ -8,9 +8,9 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 WIDTH, HEIGHT = 760, 520
-"""Of the largest picture, in units of the SVG."""
+"""Size of the largest picture, in units of the SVG."""
 LEAST_HEIGHT = 150
-"""Of a picture whose rows lie nearly on a line: enough for the numbers of the centroids."""
+"""Height of a picture whose rows lie nearly on a line: room for the centroids' numbers."""
 PAD = 14
 QUANTILE = 1e-3
 """Rows farther out than this quantile of an axis do not widen the window."""
@@ -29,7 +29,7 @@ class Window(NamedTuple):
     high: Array
     """Upper right corner, [2]."""
     height: int
-    """Of the picture, in units of the SVG, `PAD` on either side included."""
+    """Height of the picture, in units of the SVG, `PAD` on either side included."""
 
     def positions(self, points: Array) -> Array:
         """Return points [M, 2] as shares of the window; those outside are moved to its edge."""

@@ -173,7 +173,7 @@ def train(
         ),
     ] = 0.0,
     flip: Annotated[
-        bool, typer.Option("--flip", help="Mirror half of the pictures, drawn anew each time.")
+        bool, typer.Option("--flip", help="Mirror a random half of the pictures in each step.")
     ] = False,
     label_dropout: Annotated[
         float,
@@ -211,7 +211,7 @@ def train(
     """Train a diffusion model of the pictures in DATA; model, samples and a report go into RUN.
 
     Pictures with classes make a model that samples each class. Ctrl-C saves, and prints the
-    command to go on with; so does --minutes.
+    command to resume; so does --minutes.
     """
     source, sides = one_source(data, built_in), picture_size(size)
     one_of("--network", network, NETWORKS)

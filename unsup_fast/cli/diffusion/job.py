@@ -82,7 +82,7 @@ class Job:
     n_weights: int
 
     def summary(self, result: dict[str, Any] | None) -> dict[str, Any]:
-        """Return what `summary.json` holds; the result is None while the run goes on."""
+        """Return what `summary.json` holds; the result is None until the run ends."""
         import torch
 
         machine = results.machine(None)

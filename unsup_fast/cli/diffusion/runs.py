@@ -76,7 +76,7 @@ def read_summary(run: Path) -> dict[str, Any]:
 
 
 def check_same(run: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to go on with other settings or pictures.
+    """Refuse to resume with other settings or pictures.
 
     Raises
     ------

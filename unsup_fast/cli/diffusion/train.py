@@ -26,7 +26,7 @@ from unsup_fast.report.numbers import count, counted, real, seconds
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training came to."""
+    """The result of a training."""
 
     model: Any
     step: int
@@ -42,7 +42,7 @@ def run(settings: Settings, arguments: Sequence[str] | None) -> int:
     ----------
     settings : Settings
     arguments : sequence of str or None
-        The command line, to be repeated in the hint on how to go on; None for no such hint.
+        The command line, to be repeated in the hint on how to resume; None for no hint.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def _kept_if_begun(settings: Settings) -> Iterator[None]:
 
 
 def _check_resumable(out: Path) -> None:
-    """Refuse to go on with a run that was stopped too early."""
+    """Refuse to resume a run that was stopped before its first checkpoint."""
     if (out / files.SUMMARY).exists() and not (out / files.CHECKPOINT).exists():
         runs.read_summary(out)
         raise UserError(
@@ -247,7 +247,7 @@ def _finish(
 
 
 def _hint(arguments: Sequence[str] | None, console: Console) -> None:
-    """Tell the command that goes on."""
+    """Print the command that resumes the run."""
     if arguments is not None:
         console.print("To go on:", style="dim")
         terminal.emit(checkpoint.command(arguments, resume=True))
