@@ -98,7 +98,7 @@ def unpacked(
     numbers : sequence of int
         Components of each fit, ascending.
     options : mapping
-        Of the fits: covariance_type, n_init and max_iter.
+        Parameters of the fits: covariance_type, n_init and max_iter.
     n_columns : int
         D of the rows.
 

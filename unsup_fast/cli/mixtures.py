@@ -33,7 +33,7 @@ class Found:
     model : GaussianMixture
         The best.
     records : list of Record
-        Of all fits, in order.
+        Records of all fits, in order.
     best : int
         Index of the best among them.
     interrupted : bool

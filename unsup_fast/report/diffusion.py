@@ -32,7 +32,7 @@ class Unfolding:
     names : sequence of str, of length n
         What each of them is called.
     steps : sequence of int, of length P
-        Of the sampler, after which a phase was seen.
+        Steps of the sampler after which a phase was seen.
     sampler : str
     """
 
