@@ -57,7 +57,7 @@ _SCHEDULERS = (
 )
 
 
-# Where the names are that are no packages.
+# Subpackage or module of each public name that is not itself a subpackage.
 _HOMES = {
     "GaussianMixture": "mixture",
     "IncrementalPCA": "decomposition",

@@ -1,4 +1,4 @@
-"""Arrays that come in and go out: NumPy, CSR, and torch tensors."""
+"""Conversion and validation of input and output arrays: NumPy, CSR, and torch tensors."""
 
 import sys
 from numbers import Number
@@ -20,13 +20,13 @@ AXES = ("row", "column")
 
 
 def is_tensor(value: object) -> bool:
-    """Whether `value` is a torch tensor, without importing torch."""
+    """Return whether `value` is a torch tensor, without importing torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 
 
 def to_numpy(value: Any, name: str) -> Any:
-    """Return a torch tensor as an array that shares its memory, and the rest as it is.
+    """Return a torch tensor as an array that shares its memory, and any other value unchanged.
 
     A masked array without masked entries becomes a plain one.
 
@@ -54,13 +54,13 @@ def to_numpy(value: Any, name: str) -> Any:
 
 
 def compiling() -> bool:
-    """Whether torch.compile traces this, so that tensors have no values to be looked at."""
+    """Return whether torch.compile traces the call, so that tensors have no values to read."""
     torch = sys.modules.get("torch")
     return torch is not None and bool(torch.compiler.is_compiling())
 
 
 def on_host(value: Any) -> Any:
-    """Return a tensor, wherever it is, as an array, and the rest as it is."""
+    """Return a tensor on any device as an array, and any other value unchanged."""
     if not is_tensor(value):
         return value
     if value.dtype == sys.modules["torch"].bfloat16:  # NumPy has no such type
@@ -69,21 +69,24 @@ def on_host(value: Any) -> Any:
 
 
 def like(value: Any, tensor: bool) -> Any:
-    """Return an array as a tensor that shares its memory if `tensor`, else as it is."""
+    """Return an array as a tensor that shares its memory if `tensor`, else unchanged."""
     if tensor and isinstance(value, np.ndarray):
         return sys.modules["torch"].from_numpy(value)
     return value
 
 
-def on(value: Any, place: Any) -> Any:
-    """Return an array as a tensor on a torch device, and the rest, or if that is None, as it is."""
-    if place is None or not isinstance(value, np.ndarray):
+def on(value: Any, device: Any) -> Any:
+    """Return an array as a tensor on a torch device, or unchanged if the device is None.
+
+    A value that is not an array is returned unchanged.
+    """
+    if device is None or not isinstance(value, np.ndarray):
         return value
-    return like(value, True).to(place)
+    return like(value, True).to(device)
 
 
 def place_of(X: Any) -> Any:
-    """Return the device of a tensor, and None of what is none."""
+    """Return the device of a tensor, or None for any other value."""
     return X.device if is_tensor(X) else None
 
 
@@ -98,12 +101,12 @@ def _canonical(X: Any) -> Any:
     if canonical.has_canonical_format:
         return canonical
     canonical = canonical.copy()
-    canonical.sum_duplicates()  # a duplicate entry would be squared apart from its twin
+    canonical.sum_duplicates()  # duplicate entries would be squared separately
     return canonical
 
 
 def rows(X: Any, *, estimator: Any = None, reset: bool = False) -> Any:
-    """Validate rows as scikit-learn does, all but whether they are finite.
+    """Validate rows as scikit-learn does, except that they need not be finite.
 
     Parameters
     ----------

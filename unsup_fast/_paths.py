@@ -1,4 +1,4 @@
-"""What a path names, without opening it: opening a named pipe blocks, a device has no end."""
+"""Kind of the file at a path, without opening it: a named pipe blocks, a device has no end."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What an estimator may be given: the device it computes on, and rows that come in blocks."""
+"""Input of an estimator: the device that it computes on, and rows that come in blocks."""
 
 import sys
 import warnings
@@ -84,12 +84,12 @@ def source_of(X: Any) -> Source | None:
 
 
 def _is_paths(X: Any) -> bool:
-    """Whether X is a list of paths of files, and not of rows."""
+    """Return whether X is a list of paths of files, and not of rows."""
     return isinstance(X, list | tuple) and bool(X) and isinstance(X[0], PathLike | str)
 
 
 def _has_lists(X: Any) -> bool:
-    """Whether X is a frame of pandas or polars with a column of lists."""
+    """Return whether X is a frame of pandas or polars with a column of lists."""
     pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
     if pandas is not None and isinstance(X, pandas.DataFrame):
         return any(_is_list(X.iloc[:, j]) for j, kind in enumerate(X.dtypes) if kind.kind == "O")
@@ -99,7 +99,7 @@ def _has_lists(X: Any) -> bool:
 
 
 def _is_list(column: Any) -> bool:
-    """Whether a pandas column of any objects holds lists or arrays, by the first that is there."""
+    """Return whether a pandas column holds lists, by its type or its first present value."""
     arrow = getattr(column.dtype, "pyarrow_dtype", None)
     if arrow is not None:
         return "list" in str(arrow)

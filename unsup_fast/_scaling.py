@@ -21,17 +21,18 @@ from unsup_fast.kernels.moments import Moments
 Array = npt.NDArray[Any]
 
 BLOCK = 1 << 16  # float64 values of a block of rows: half a MiB, which stays in cache
-# Bytes of mapped rows up to which a divided copy is made; above, they are divided in each pass.
+# Bytes of mapped rows up to which they are copied and divided once; larger ones are divided in
+# each pass.
 ROOM = 512 << 20
-# A column whose deviation is below so many roundings of its mean is constant but for rounding.
+# A column whose deviation is below this many roundings of its mean is constant up to rounding.
 ROUNDINGS = 8
-# Columns that reach less far from their mean, or farther than its inverse, are divided by a power
-# of two before they are squared.
+# Columns whose largest deviation from their mean is below this, or above its inverse, are divided
+# by a power of two before they are squared.
 SMALLEST = 1e-140
 
 
 def of_rows(X: Any, moments: Moments | None, sample_weight: Array | None) -> Array:
-    """Return what to divide the columns of X by.
+    """Return the standard deviations that the columns of X are divided by.
 
     Parameters
     ----------
@@ -54,17 +55,19 @@ def of_rows(X: Any, moments: Moments | None, sample_weight: Array | None) -> Arr
         scaled = X.__class__((data, X.indices, X.indptr), shape=X.shape, copy=False)
         mean, variance = mean_variance_axis(scaled, axis=0, weights=_doubles(sample_weight))
         return _deviations(mean * unit, np.sqrt(variance) * unit, X.dtype)
-    variance, reach = moments.variance, moments.reach
-    rare = (reach > 0) & ~((reach > SMALLEST) & (reach < 1 / SMALLEST))
+    variance, max_abs_deviation = moments.variance, moments.reach
+    rare = (max_abs_deviation > 0) & ~(
+        (max_abs_deviation > SMALLEST) & (max_abs_deviation < 1 / SMALLEST)
+    )
     if sample_weight is None and not rare.any():
         return of_variance(moments.mean, variance, X.dtype)
-    unit = _power_of_two(reach)
+    unit = _power_of_two(max_abs_deviation)
     variance = _variance(X, moments.mean, unit, _doubles(sample_weight))
     return _deviations(moments.mean, np.sqrt(variance) * unit, X.dtype)
 
 
 def of_variance(mean: Array, variance: Array, dtype: Any) -> Array:
-    """Return standard deviations [D] of the given type, and 1 for constant columns.
+    """Return standard deviations [D] of type `dtype`, and 1 for constant columns.
 
     Raises
     ------
@@ -85,9 +88,9 @@ def _deviations(mean: Array, scale: Array, dtype: Any) -> Array:
     return np.maximum(scale, np.finfo(dtype).tiny).astype(dtype)
 
 
-def _power_of_two(reach: Array) -> Array:
-    """Return a power of two [D], float64, near each of these."""
-    exponent = np.frexp(reach.astype(np.float64))[1]
+def _power_of_two(magnitudes: Array) -> Array:
+    """Return a power of two [D], float64, near each magnitude."""
+    exponent = np.frexp(magnitudes.astype(np.float64))[1]
     powers: Array = np.ldexp(1.0, np.clip(exponent, -1021, 1022))
     return powers
 
@@ -156,9 +159,9 @@ def divided(X: Any, scale: Array, first: int = 0, name: str = "X") -> Any:
         with np.errstate(over="ignore"):
             data = X.data / scale[X.indices]
         if not np.isfinite(data).all():
-            place = int(np.argmin(np.isfinite(data)))
-            row = int(np.searchsorted(X.indptr, place, side="right")) - 1
-            raise _overflow(X.data[place], row, int(X.indices[place]), scale, name)
+            index = int(np.argmin(np.isfinite(data)))
+            row = int(np.searchsorted(X.indptr, index, side="right")) - 1
+            raise _overflow(X.data[index], row, int(X.indices[index]), scale, name)
         return X.__class__((data, X.indices, X.indptr), shape=X.shape, copy=False)
     out = np.empty(X.shape, X.dtype)
     with np.errstate(over="ignore"):
@@ -262,5 +265,5 @@ def restored(estimator: Any, X: Any) -> Any:
 
 def applied_blocks(estimator: Any, X: Source) -> Source:
     """Return a source of the rows as a fitted estimator divides them."""
-    found = applied(estimator, X)
-    return found if isinstance(found, Source) else source(found)
+    rows = applied(estimator, X)
+    return rows if isinstance(rows, Source) else source(rows)

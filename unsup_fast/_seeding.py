@@ -14,11 +14,11 @@ from unsup_fast.kernels.seed import scale_of, score
 Array = npt.NDArray[Any]
 Measure = Callable[[Array, Array, Array, Array | None], tuple[Array, Array]]
 
-IMPROVED = 128 << 20  # bytes of a round's shorter distances that are kept, to save a second pass
+IMPROVED = 128 << 20  # bytes of a round's shorter distances that are cached, to save a second pass
 
 
 def parts(X: Source) -> Iterator[tuple[slice, Any]]:
-    """Yield the blocks of a source, with where they are."""
+    """Yield the blocks of a source, each with the slice of its rows."""
     with closing(X.blocks()) as blocks:
         for row, block in blocks:
             yield slice(row, row + len(block)), block
@@ -36,10 +36,10 @@ def seed(
 ) -> Array:
     """Choose rows of a source by greedy k-means++, in one pass over the blocks a round.
 
-    Draws, and what is done with them, are those of `kernels.seed`; distances are too, up to a power
-    of two. In memory are two numbers a row, and the distances that a candidate of the round would
-    shorten: up to 128 MiB of them; if there are more, as in the first rounds on much data, the
-    round takes a second pass.
+    Draws and candidates are those of `kernels.seed`; distances are too, up to a power of two.
+    Memory holds two numbers a row, and the distances that a candidate of the round would shorten,
+    up to 128 MiB of them; if there are more, as in the first rounds on much data, the round takes
+    a second pass.
 
     Parameters
     ----------
@@ -107,15 +107,15 @@ def draw(
     p /= p.sum()
     if np.count_nonzero(p) < size:
         raise ValueError(f"only {np.count_nonzero(p)} rows have weight; {size} are to be drawn")
-    found = np.empty(0, dtype=np.int64)
-    while len(found) < size:
-        draws = random_state.random_sample(size - len(found))
-        p[found] = 0
+    indices = np.empty(0, dtype=np.int64)
+    while len(indices) < size:
+        draws = random_state.random_sample(size - len(indices))
+        p[indices] = 0
         cumulated = np.cumsum(p, dtype=np.float64)
         cumulated /= cumulated[-1]
         new = cumulated.searchsorted(draws, side="right")
-        found = np.append(found, new[np.sort(np.unique(new, return_index=True)[1])])
-    return found
+        indices = np.append(indices, new[np.sort(np.unique(new, return_index=True)[1])])
+    return indices
 
 
 def _shorten(

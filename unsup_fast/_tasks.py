@@ -1,4 +1,4 @@
-"""Work in many pieces: several threads, one order of the results, an end at Ctrl-C."""
+"""Run tasks in several threads: results come in order, and Ctrl-C ends the tasks."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -16,8 +16,8 @@ def in_order(
 ) -> Generator[Result, None, None]:
     """Yield the results of tasks in their order, whichever thread ran them.
 
-    No more than two results for each thread wait to be taken. To be closed (`contextlib.closing`),
-    so that no task is begun where the taker gives up. Threads are named after `name`.
+    At most two results for each thread wait for the caller. The caller closes the generator
+    (`contextlib.closing`), so that no task begins after it stops. Threads are named after `name`.
     """
     workers = threads.effective(n_threads)
     waiting: deque[Future[Result]] = deque()

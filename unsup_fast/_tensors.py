@@ -1,4 +1,4 @@
-"""Rows as tensors on a device, and results given back as what the user has."""
+"""Rows as tensors on a device, and results as the kind of array that the user passed."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ SAMPLE = 100  # rows whose median is the middle of the data
 
 
 class HostRows:
-    """What code for the CPU asks of rows on the device: their shape and type."""
+    """Shape and NumPy type of rows on the device, for code that runs on the CPU."""
 
     def __init__(self, X: Any) -> None:
         self.shape = tuple(X.shape)
@@ -79,14 +79,17 @@ def _check_finite(X: Any, owner: str) -> None:
 
 
 def blocks(X: Any, elements: int) -> Iterator[tuple[int, Any]]:
-    """Yield blocks of rows and where they begin, `elements` elements to be made of each row."""
+    """Yield the first index and the rows of each block, which holds up to BLOCK elements.
+
+    A row counts as `elements` elements, for arrays that are computed from it may be wider.
+    """
     size = max(1, BLOCK // elements)
     for first in range(0, len(X), size):
         yield first, X[first : first + size]
 
 
 def give(value: Any, X: Any) -> Any:
-    """Return a tensor where X is if that is one, else as an array."""
+    """Return a tensor on the device of X if X is a tensor, else as an array."""
     return value.to(X.device) if _arrays.is_tensor(X) else value.cpu().numpy()
 
 
@@ -97,7 +100,7 @@ def middle(X: Any) -> Any:
 
 
 def variance(X: Any, shift: Any, weight: Any = None) -> tuple[Any, float]:
-    """Return the variance of each column as an array [D], and how far values lie from the shift.
+    """Return the variance of each column as an array [D], and the largest deviation from the shift.
 
     Parameters
     ----------
@@ -122,7 +125,7 @@ def variance(X: Any, shift: Any, weight: Any = None) -> tuple[Any, float]:
 
 
 def deviations(X: Any, weight: Any = None) -> Any:
-    """Return what `standardize` divides the columns by, an array [D]; see `_scaling`."""
+    """Return the deviations [D] that `standardize` divides the columns by; see `_scaling`."""
     shift = middle(X)
-    found, _ = variance(X, shift, weight)
-    return _scaling.of_variance(shift.cpu().numpy(), found, HostRows(X).dtype)
+    variances, _ = variance(X, shift, weight)
+    return _scaling.of_variance(shift.cpu().numpy(), variances, HostRows(X).dtype)

@@ -1,4 +1,4 @@
-"""Text from outside, such as names of files and classes, made safe to show and to write."""
+"""Escapes for text from outside, such as names of files and classes."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""Return text with escapes such as ``\x1b`` in place of control characters.
+    r"""Return text whose control characters are replaced by escapes such as ``\x1b``.
 
     Bytes of a name that are not UTF-8, which Python reads as surrogates (PEP 383), are shown as
     ``\xe9``. Characters in `keep` stay as they are.

@@ -63,9 +63,9 @@ def test_as_on_the_cpu(rows, kind):
     for name in PARAMETERS:
         assert getattr(ours, name).device.type == DEVICE
     for method in ("predict", "predict_proba", "score_samples"):
-        found = getattr(ours, method)(on(rows))
-        assert found.device.type == DEVICE
-        np.testing.assert_allclose(found.cpu(), getattr(theirs, method)(rows), 1e-8, 1e-30)
+        result = getattr(ours, method)(on(rows))
+        assert result.device.type == DEVICE
+        np.testing.assert_allclose(result.cpu(), getattr(theirs, method)(rows), 1e-8, 1e-30)
     assert ours.predict(on(rows)).dtype == torch.int32
     for one, two in ((ours.score, theirs.score), (ours.bic, theirs.bic), (ours.aic, theirs.aic)):
         assert one(on(rows)) == pytest.approx(two(rows), rel=1e-9)
@@ -134,8 +134,11 @@ def test_methods_give_what_they_are_given(rows, tmp_path):
     # Fitted there, used here.
     model.save(tmp_path / "m.safetensors")
     loaded = GaussianMixture.load(tmp_path / "m.safetensors")
-    there, here = host.predict_proba(rows), loaded.set_params(device="cpu").predict_proba(rows)
-    np.testing.assert_allclose(here, there, rtol=1e-9, atol=1e-300)
+    on_device, on_host = (
+        host.predict_proba(rows),
+        loaded.set_params(device="cpu").predict_proba(rows),
+    )
+    np.testing.assert_allclose(on_host, on_device, rtol=1e-9, atol=1e-300)
 
 
 def test_warm_start_goes_on(rows):
@@ -154,9 +157,9 @@ def test_warm_start_goes_on(rows):
 def test_what_rows_say_too_little_of():
     X = np.repeat(np.arange(3.0)[:, None], 4, axis=0) * [1.0, 0.0]
     models = GaussianMixture(2, reg_covar=0, random_state=0), GaussianMixture(2, reg_covar=0)
-    for model, given in zip(models, (on(X), X), strict=True):
+    for model, rows in zip(models, (on(X), X), strict=True):
         with pytest.warns(ConvergenceWarning, match="raised just enough"):
-            model.set_params(random_state=0).fit(given)
+            model.set_params(random_state=0).fit(rows)
     for name in ("weights_", "means_"):
         one, two = (getattr(model, name) for model in models)
         np.testing.assert_allclose(one.cpu(), two, rtol=1e-12)
@@ -191,11 +194,13 @@ def test_other_types_and_views(rows, dtype):
 def test_moments(dtype):
     X = (np.random.default_rng(0).normal(size=(50, 4)) * 0.1 + 1e4).astype(dtype)
     X[:, 2] = 7
-    found, wide = _cuda.moments(on(X)), X.astype(np.float64)
-    np.testing.assert_allclose(found.mean, wide.mean(axis=0), rtol=1e-15)
-    np.testing.assert_allclose(found.variance, wide.var(axis=0), rtol=1e-10)
-    np.testing.assert_allclose(found.reach, np.abs(wide - wide.mean(axis=0)).max(axis=0), atol=1e-9)
-    assert found.variance[2] == found.reach[2] == 0
+    moments, wide = _cuda.moments(on(X)), X.astype(np.float64)
+    np.testing.assert_allclose(moments.mean, wide.mean(axis=0), rtol=1e-15)
+    np.testing.assert_allclose(moments.variance, wide.var(axis=0), rtol=1e-10)
+    np.testing.assert_allclose(
+        moments.reach, np.abs(wide - wide.mean(axis=0)).max(axis=0), atol=1e-9
+    )
+    assert moments.variance[2] == moments.reach[2] == 0
 
 
 def test_wrong_arguments(rows):

@@ -262,14 +262,14 @@ def test_an_iteration_waits_for_nothing(rows):
     X = on(rows)
     problem, _ = _cuda.problem(KMeans(6), X, None, X.device)
     centers = _cuda.start(problem, "k-means++", 6, np.random.RandomState(0))
-    kept = _cuda._kept(problem, centers)
-    found = _cuda._assign(problem, centers, kept, torch.full_like(X[:, 0], -1).int())
+    cache = _cuda._kept(problem, centers)
+    assigned = _cuda._assign(problem, centers, cache, torch.full_like(X[:, 0], -1).int())
     torch.cuda.set_sync_debug_mode("error")
     try:
         for _ in range(3):
-            centers, state = _cuda._updated(problem, centers, found)
+            centers, state = _cuda._updated(problem, centers, assigned)
             later = _cuda._Later(state)
-            found = _cuda._assign(problem, centers, kept, found.labels)
+            assigned = _cuda._assign(problem, centers, cache, assigned.labels)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert later.values()[0] > 0

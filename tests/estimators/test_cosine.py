@@ -85,8 +85,8 @@ def test_subnormal_and_huge_rows(tiny):
 
 def test_directions_of_rows_that_cancel_out():
     before = np.array([[0.6, 0.8], [1.0, 0.0]])
-    found = directions(np.array([[1e-17, 0.0], [0.0, 0.5]]), before)
-    np.testing.assert_array_equal(found, [[0.6, 0.8], [0.0, 1.0]])
+    unit = directions(np.array([[1e-17, 0.0], [0.0, 0.5]]), before)
+    np.testing.assert_array_equal(unit, [[0.6, 0.8], [0.0, 1.0]])
     model = KMeans(1, init=[[0.0, 1.0]], metric="cosine").fit([[1.0, 0.0], [-1.0, 0.0]])
     np.testing.assert_array_equal(model.cluster_centers_, [[0.0, 1.0]])
     assert model.inertia_ == 2.0
@@ -114,9 +114,9 @@ def test_one_step_is_euclidean_on_unit_rows(cones):
     x = normalised(cones[0])
     spherical = KMeans(6, init=x[:6], max_iter=1, metric="cosine").fit(x)
     euclidean = KMeans(6, init=x[:6], max_iter=1).fit(x)
-    found = normalised(euclidean.cluster_centers_)
-    np.testing.assert_allclose(spherical.cluster_centers_, found, rtol=1e-13)
-    once = KMeans(6, init=found, max_iter=1).fit(x)
+    centers = normalised(euclidean.cluster_centers_)
+    np.testing.assert_allclose(spherical.cluster_centers_, centers, rtol=1e-13)
+    once = KMeans(6, init=centers, max_iter=1).fit(x)
     assert spherical.inertia_ == pytest.approx(once.inertia_history_[0] / 2, rel=1e-12)
 
 

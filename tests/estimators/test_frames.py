@@ -1,4 +1,4 @@
-"""Frames with a column of lists, the usual home of embeddings, and paths, given to estimators."""
+"""Estimators accept frames with a column of lists, as embeddings have, and refuse paths."""
 
 from pathlib import Path
 

@@ -173,8 +173,8 @@ def test_tensors(blobs, dtype):
         assert isinstance(getattr(model, name), torch.Tensor)
         np.testing.assert_array_equal(getattr(model, name).numpy(), getattr(plain, name))
     for method in ("predict", "predict_proba", "score_samples"):
-        found = getattr(model, method)(torch.from_numpy(X))
-        np.testing.assert_array_equal(found.numpy(), getattr(plain, method)(X))
+        result = getattr(model, method)(torch.from_numpy(X))
+        np.testing.assert_array_equal(result.numpy(), getattr(plain, method)(X))
         assert isinstance(getattr(model, method)(X), np.ndarray)
     rows, labels = model.sample(7)
     np.testing.assert_array_equal(rows.numpy(), plain.sample(7)[0])

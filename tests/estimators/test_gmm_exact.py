@@ -259,19 +259,19 @@ def test_empty_components_are_named(blobs):
 
 
 def test_as_much_as_needed():
-    """A definite covariance is left as it is, to the bit; one that is not hardly changes."""
+    """A definite covariance does not change by a bit; a singular one hardly changes."""
     least, eps = np.full(3, 1e-30), float(np.finfo(float).eps)
     good = np.array([[[2.0, 1.9, 0], [1.9, 2.0, 0], [0, 0, 1e-12]]])
-    kept, factors, raised = factored(good, "full", least, eps)
+    covariances, factors, raised = factored(good, "full", least, eps)
     assert raised == {}
-    np.testing.assert_array_equal(kept, good)
+    np.testing.assert_array_equal(covariances, good)
     np.testing.assert_allclose(factors[0] @ factors[0].T @ good[0], np.eye(3), atol=1e-10)
     np.testing.assert_array_equal(factors[0], np.triu(factors[0]))
     singular = np.ones((1, 3, 3))
-    kept, factors, raised = factored(singular, "full", least, eps)
+    covariances, factors, raised = factored(singular, "full", least, eps)
     assert list(raised) == [0]
-    np.testing.assert_allclose(kept, singular, atol=1e-12)
-    assert np.linalg.eigvalsh(kept[0])[0] > 0
+    np.testing.assert_allclose(covariances, singular, atol=1e-12)
+    assert np.linalg.eigvalsh(covariances[0])[0] > 0
 
 
 @ignore_convergence

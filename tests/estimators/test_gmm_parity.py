@@ -46,9 +46,9 @@ def start_of(covariance_type, k, X):
 
 def close(one, other, rtol=1e-8):
     for name in PARAMETERS:
-        found, expected = getattr(one, name), getattr(other, name)
-        np.testing.assert_allclose(found, expected, rtol=rtol, atol=rtol * np.abs(expected).max())
-        assert found.dtype == expected.dtype
+        actual, expected = getattr(one, name), getattr(other, name)
+        np.testing.assert_allclose(actual, expected, rtol=rtol, atol=rtol * np.abs(expected).max())
+        assert actual.dtype == expected.dtype
     np.testing.assert_allclose(one.lower_bounds_, other.lower_bounds_, rtol=rtol)
     np.testing.assert_allclose(one.lower_bound_, other.lower_bound_, rtol=rtol)
     assert one.n_iter_ == other.n_iter_
@@ -96,12 +96,12 @@ def test_partly_given_starts(rows, covariance_type, given):
 def test_methods(rows, covariance_type):
     ours, theirs = both(rows, 4, covariance_type=covariance_type, random_state=0)
     for name in ("predict", "predict_proba", "score_samples"):
-        found, expected = getattr(ours, name)(rows), getattr(theirs, name)(rows)
-        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-12)
+        actual, expected = getattr(ours, name)(rows), getattr(theirs, name)(rows)
+        np.testing.assert_allclose(actual, expected, rtol=1e-8, atol=1e-12)
     for name in ("score", "aic", "bic"):
         assert getattr(ours, name)(rows) == pytest.approx(getattr(theirs, name)(rows), rel=1e-10)
-    for found, expected in zip(ours.sample(30), theirs.sample(30), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-8)
+    for actual, expected in zip(ours.sample(30), theirs.sample(30), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-8)
     np.testing.assert_array_equal(ours.fit_predict(rows), theirs.fit_predict(rows))
 
 

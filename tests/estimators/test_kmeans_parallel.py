@@ -81,8 +81,8 @@ def test_starts_kmeans():
     assert calls[-1] == (30, 30)
     assert calls == sorted(calls)
     assert model._n_init == 1
-    found = k_means(X, 15, init="k-means||", random_state=4)
-    assert found[2] < 1.3 * k_means(X, 15, random_state=4)[2]
+    result = k_means(X, 15, init="k-means||", random_state=4)
+    assert result[2] < 1.3 * k_means(X, 15, random_state=4)[2]
 
 
 @pytest.mark.parametrize("cls", [KMeans, MiniBatchKMeans])

@@ -50,7 +50,7 @@ def test_grid(blobs, dtype, container, weighted, init, max_iter, tol):
 @pytest.mark.parametrize("k", [1, 2, 9, 40])
 def test_seeds(blobs, seed, k):
     assert_same(*fit_both(blobs, k, random_state=seed, n_init=3), np.float64)
-    for name in ("choice", "uniform"):  # both generators stand at the same place afterwards
+    for name in ("choice", "uniform"):  # both generators end in the same state
         states = [np.random.RandomState(seed) for _ in range(2)]
         ours.KMeans(k, random_state=states[0]).fit(blobs)
         theirs.KMeans(k, random_state=states[1]).fit(blobs)

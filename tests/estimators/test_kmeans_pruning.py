@@ -16,19 +16,19 @@ def steep():
 
 @pytest.fixture
 def eager(monkeypatch):
-    """Pruning without regard to size or time; counts the bounds made."""
-    made = []
+    """Prune without regard to size or time; return the list of all bounds computed."""
+    all_bounds = []
 
     def counted(*arguments):
-        made.append(prune.bounds(*arguments))
-        return made[-1]
+        all_bounds.append(prune.bounds(*arguments))
+        return all_bounds[-1]
 
     monkeypatch.setattr(_pruning, "WORTHWHILE", 0)
     monkeypatch.setattr(_pruning, "may_pay", lambda *_: True)
     monkeypatch.setattr(prune, "ROW", -1e9)
     monkeypatch.setattr(_pruning, "bounds", counted)
     monkeypatch.setattr(_pruning, "perf_counter", lambda: 0.0)
-    return made
+    return all_bounds
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -59,11 +59,11 @@ def test_bounds_slower_than_the_dense_pass_are_dropped(steep, eager, monkeypatch
     passes = _pruning.Passes(steep, steep[0].copy(), None, 1, True, moments(steep), steep[::40])
     labels = np.full(len(steep), -1, dtype=np.int32)
     centers = steep[:60].copy()
-    made = []
+    pruned = []
     for _ in range(5):
         passes.step(centers, labels, 10)
-        made.append(passes._bounds is not None)
-    assert made == [True, False, False, back, back]
+        pruned.append(passes._bounds is not None)
+    assert pruned == [True, False, False, back, back]
     assert len(eager) == 1 + back
 
 
@@ -82,19 +82,19 @@ def test_an_interrupted_pass_leaves_no_bounds_behind(steep, eager, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         passes.step(steep[60:120].copy(), labels, 10)
     assert passes._bounds is None
-    found = passes.step(steep[60:120].copy(), labels, 10, sums=True)
-    np.testing.assert_array_equal(found.weights, np.bincount(labels, minlength=60))
+    step = passes.step(steep[60:120].copy(), labels, 10, sums=True)
+    np.testing.assert_array_equal(step.weights, np.bincount(labels, minlength=60))
 
 
 def test_rows_in_a_file_leave_room(steep, eager, monkeypatch, tmp_path):
     np.save(tmp_path / "rows.npy", steep)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
-    for room, made in ((1 << 30, True), (1000, False)):
+    for room, fits in ((1 << 30, True), (1000, False)):
         monkeypatch.setattr(_pruning, "MAPPED_ROOM", room)
         passes = _pruning.Passes(np.asarray(mapped), steep[0].copy(), None, 1, True)
         labels = np.full(len(steep), -1, dtype=np.int32)
         passes.step(steep[:60].copy(), labels, 10)
-        assert (passes._bounds is not None) == made
+        assert (passes._bounds is not None) == fits
 
 
 def test_inertia_of_tight_clusters_keeps_its_digits():

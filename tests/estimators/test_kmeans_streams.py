@@ -30,7 +30,7 @@ def weight():
 
 
 def stream(X, chunk_size=None):
-    """Return a source that cannot be used in place."""
+    """Return a source that yields its rows in blocks only."""
     return blocks.source(lambda: [X], chunk_size=chunk_size)
 
 
@@ -66,8 +66,8 @@ INITS = {
 @pytest.mark.parametrize("chunk_size", [97, 1000, 3000, None])
 def test_fit_is_that_of_the_rows_in_memory(rows, weight, init, weighted, chunk_size):
     options = {**INITS[init], "sample_weight": weight if weighted else None}
-    found = fit(stream(rows, chunk_size), **options)
-    same(found, fit(rows, **options), exact=chunk_size in (3000, None))
+    model = fit(stream(rows, chunk_size), **options)
+    same(model, fit(rows, **options), exact=chunk_size in (3000, None))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -100,10 +100,10 @@ def test_any_shape(n_rows, n_columns, chunk_size, n_clusters, weighted, dtype):
     n_clusters = min(n_clusters, len(np.unique(X, axis=0)))
     weight = rng.integers(1, 3, n_rows) if weighted else None
     options = {"random_state": 0, "tol": 0, "max_iter": 5}
-    found = KMeans(n_clusters, **options).fit(stream(X, chunk_size), sample_weight=weight)
+    model = KMeans(n_clusters, **options).fit(stream(X, chunk_size), sample_weight=weight)
     whole = KMeans(n_clusters, **options).fit(stream(X), sample_weight=weight)
-    np.testing.assert_array_equal(found.labels_, whole.labels_)
-    np.testing.assert_allclose(found.cluster_centers_, whole.cluster_centers_, rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(model.labels_, whole.labels_)
+    np.testing.assert_allclose(model.cluster_centers_, whole.cluster_centers_, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("level", _native.simd_levels())
@@ -160,8 +160,8 @@ def test_seeding_is_that_of_the_rows_in_memory(
     monkeypatch.setattr(_seeding, "IMPROVED", improved)
     X, weight = rows[:300], weight[:300] if weighted else None
     expected = kmeans_plusplus(X, 9, sample_weight=weight, random_state=1)
-    found = kmeans_plusplus(stream(X, chunk_size), 9, sample_weight=weight, random_state=1)
-    for one, other in zip(found, expected, strict=True):
+    actual = kmeans_plusplus(stream(X, chunk_size), 9, sample_weight=weight, random_state=1)
+    for one, other in zip(actual, expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -183,10 +183,10 @@ def test_drawing_many_rows_at_once_is_that_of_the_rows_in_memory(
     X, weight = rows[:500] + np.float32(offset), weight[:500] if weighted else None
     for options in ({}, {"oversampling_factor": 0.5, "n_rounds": 1}):
         expected = kmeans_parallel(X, 15, sample_weight=weight, random_state=1, **options)
-        found = kmeans_parallel(
+        actual = kmeans_parallel(
             stream(X, chunk_size), 15, sample_weight=weight, random_state=1, **options
         )
-        for one, other in zip(found, expected, strict=True):
+        for one, other in zip(actual, expected, strict=True):
             np.testing.assert_array_equal(one, other)
 
 
@@ -208,9 +208,9 @@ def test_rows_are_drawn_as_numpy_draws_them(weighted, size, dtype):
     share = np.ones(100, dtype) if weight is None else weight
     for number in range(5):
         one, other = (np.random.RandomState(number) for _ in range(2))
-        found = _seeding.draw(X, weight, size, one)
+        indices = _seeding.draw(X, weight, size, one)
         expected = other.choice(100, size, replace=False, p=share / share.sum())
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(indices, expected)
         assert one.random_sample() == other.random_sample()
     with pytest.raises(ValueError, match="only 3 rows have weight; 4 are to be drawn"):
         _seeding.draw(X, (np.arange(100) < 3).astype(dtype), 4, one)
@@ -278,9 +278,9 @@ def test_mini_batches(rows, metric):
 def test_empty_clusters_are_moved_to_far_rows(rows):
     init = np.repeat(rows[:1], 15, axis=0)
     for chunk_size in (97, None):
-        found = fit(stream(rows, chunk_size), init=init)
-        same(found, fit(rows, init=init), exact=False)
-        assert found.cluster_sizes_.min() > 0
+        model = fit(stream(rows, chunk_size), init=init)
+        same(model, fit(rows, init=init), exact=False)
+        assert model.cluster_sizes_.min() > 0
 
 
 def test_memory_maps(rows, tmp_path):

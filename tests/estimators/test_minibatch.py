@@ -138,8 +138,8 @@ def test_batches_may_come_from_anywhere(blobs):
     generator.randint(0, 300, 90)  # rows for the choice between starts
     generator.randint(0, 300, 90)  # rows to start from
     draw = Draws(300, None, blobs.dtype)
-    found = run(rows, draw, plan, blobs[:6], generator, None, False)
-    np.testing.assert_array_equal(found.means.centers, model.cluster_centers_)
+    result = run(rows, draw, plan, blobs[:6], generator, None, False)
+    np.testing.assert_array_equal(result.means.centers, model.cluster_centers_)
     assert [len(indices) for indices in rows.taken] == [30] * 20
 
 

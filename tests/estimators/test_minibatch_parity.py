@@ -14,7 +14,7 @@ import unsup_fast.cluster as ours
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Several only get into each other's way on so few rows."""
+    """Run on one thread: several would compete for the cores on so few rows."""
     with threadpool_limits(1):
         yield
 
@@ -27,7 +27,7 @@ def fit_both(X, sample_weight=None, **options):
 
 
 def assert_same(a, b, dtype):
-    # One row between two centroids may fall the other way in float32: it moves a mean a little.
+    # One row between two centroids may get the other label in float32: it moves a mean a little.
     atol, rtol = (5e-3, 1e-3) if dtype == np.float32 else (1e-9, 1e-9)
     np.testing.assert_allclose(a.cluster_centers_, b.cluster_centers_, rtol=rtol, atol=atol)
     assert a.cluster_centers_.dtype == b.cluster_centers_.dtype
@@ -73,7 +73,7 @@ def test_grid(blobs, dtype, container, weighted, options):
     )
     assert_same(a, b, dtype)
     assert a.n_iter_ == b.n_iter_
-    assert states[0].uniform() == states[1].uniform()  # both generators stand at the same place
+    assert states[0].uniform() == states[1].uniform()  # both generators end in the same state
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

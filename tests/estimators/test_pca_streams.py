@@ -29,7 +29,7 @@ def rows():
 
 
 def stream(X, chunk_size=None):
-    """Return a source that cannot be used in place."""
+    """Return a source that yields its rows in blocks only."""
     return blocks.source(lambda: [X], chunk_size=chunk_size)
 
 

@@ -56,9 +56,9 @@ def test_on_a_device(device, dtype, shape, options):
         scores, likelihood = expected.transform(rows), expected.score(rows)
     atol = 1e-8 if dtype in (torch.float64, torch.int64) else 1e-3
     for name in (*ARRAYS, "mean_"):
-        found = getattr(model, name)
-        assert found.device.type == device.type
-        np.testing.assert_allclose(found.cpu(), getattr(expected, name), rtol=atol, atol=atol)
+        actual = getattr(model, name)
+        assert actual.device.type == device.type
+        np.testing.assert_allclose(actual.cpu(), getattr(expected, name), rtol=atol, atol=atol)
     assert model.n_components_ == expected.n_components_
     np.testing.assert_allclose(model.transform(X).cpu(), scores, rtol=atol, atol=10 * atol)
     back = model.inverse_transform(model.transform(X))
@@ -110,9 +110,9 @@ def test_randomized_as_on_the_cpu(device, dtype, shape, options):
         expected = PCA(**build).fit(X)
     rtol = 2e-4 if dtype == np.float32 else 1e-9
     for name in (*ARRAYS, "mean_"):
-        found = getattr(model, name)
-        assert found.device.type == device.type
-        np.testing.assert_allclose(found.cpu(), getattr(expected, name), rtol=rtol, atol=rtol)
+        actual = getattr(model, name)
+        assert actual.device.type == device.type
+        np.testing.assert_allclose(actual.cpu(), getattr(expected, name), rtol=rtol, atol=rtol)
     assert model.noise_variance_ == pytest.approx(expected.noise_variance_, rel=rtol)
     assert model._fit_svd_solver == "randomized"
 

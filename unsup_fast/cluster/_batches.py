@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 
 class Rows(Protocol):
-    """Where mini-batches come from."""
+    """Rows that mini-batches are drawn from."""
 
     @property
     def n_rows(self) -> int:
@@ -47,10 +47,10 @@ def rows_of(X: Any) -> Rows:
 
 
 class Draws:
-    """Draws rows by weight, as ``RandomState.choice(n_rows, size, p=share)`` does, to the bit.
+    """Draws rows by weight, the same as ``RandomState.choice(n_rows, size, p=share)`` draws.
 
-    The cumulated distribution is made once, not in each draw. With equal weights, or nearly so, a
-    row is found by its share of the unit interval instead of a search.
+    The cumulative distribution is computed once, not in each draw. With equal weights, or nearly
+    so, the index of a row follows from the draw itself, without a search.
 
     Parameters
     ----------

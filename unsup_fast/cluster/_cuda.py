@@ -1,7 +1,7 @@
-"""k-means on a GPU: the rows stay there, and an iteration waits for the one before at most.
+"""k-means on a GPU: the rows stay there, and an iteration waits only for the previous one.
 
-While the pass over the rows of iteration i + 1 runs, the host learns what iteration i did. If that
-was the last one, the pass has labelled the rows for its centroids, which was to be done anyway.
+While the pass over the rows of iteration i + 1 runs, the host reads the state of iteration i. If i
+was the last iteration, the pass has labelled the rows for its centroids, which `fit` needs anyway.
 """
 
 from collections.abc import Callable
@@ -52,17 +52,19 @@ class HostPasses:
 
     def nearest(self, centers: Any) -> tuple[Any, Any]:
         """Return each row's nearest center, [N] int32, and its squared distance [N]."""
-        there = torch.from_numpy(centers).to(self.problem.X.device)
+        on_device = torch.from_numpy(centers).to(self.problem.X.device)
         options = {"update": False, "return_distances": True}
-        found = _on_host(_assign(self.problem, there, None, **options))
-        return found.labels, found.distances
+        assigned = _on_host(_assign(self.problem, on_device, None, **options))
+        return assigned.labels, assigned.distances
 
     def distances(self, centers: Any, labels: Any) -> Any:
         """Return the squared distance [N] of each row to the centroid of its label."""
         device = self.problem.X.device
         options = {"update": False, "labelled": True, "return_distances": True}
-        there = torch.from_numpy(centers).to(device), torch.from_numpy(labels).to(device)
-        return _arrays.on_host(_assign(self.problem, there[0], None, there[1], **options).distances)
+        on_device = torch.from_numpy(centers).to(device), torch.from_numpy(labels).to(device)
+        return _arrays.on_host(
+            _assign(self.problem, on_device[0], None, on_device[1], **options).distances
+        )
 
     def take(self, rows: Any) -> Any:
         """Return the rows [M, D] of these indices."""
@@ -84,7 +86,7 @@ class Problem:
     tol: float
     """Absolute: compared with the summed squared movement of the centroids."""
     give: Callable[[Any], Any]
-    """Turns a tensor on the device into the kind of array that the user gave."""
+    """Converts a tensor on the device to the kind of array that the user passed."""
     metric: str = "euclidean"
     """With "cosine", rows are of unit length and centroids are brought to it."""
     scale: Any = None
@@ -99,7 +101,7 @@ class Problem:
 
 
 def problem(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> tuple[Problem, Any]:
-    """Validate what `fit` is given; return the problem and the middle of the rows as an array."""
+    """Validate the input of `fit`; return the problem and the median of the rows as an array."""
     rows = _tensors.rows(X, gpu, estimator, reset=True).contiguous()
     n_rows = len(rows)
     if n_rows < estimator.n_clusters:
@@ -121,7 +123,7 @@ def problem(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> tuple[Probl
     _input.check_range(farthest, HostRows(rows).dtype)
     _input.check_squares(variance, HostRows(rows), _arrays.on_host(weight))
     tol = float(estimator.tol * variance.mean())
-    made = Problem(
+    problem = Problem(
         rows,
         weight,
         shift,
@@ -132,7 +134,7 @@ def problem(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> tuple[Probl
         None if scale is None else torch.from_numpy(scale).to(gpu),
         estimator.tol_inertia,
     )
-    return made, shift.cpu().numpy()
+    return problem, shift.cpu().numpy()
 
 
 def _unit(X: Any, name: str) -> Any:
@@ -186,18 +188,18 @@ def lloyd(
         centers = _unit(centers, "init")
     cost = COST[problem.metric]
     try:
-        kept = _kept(problem, centers)
+        cache = _kept(problem, centers)
         labels = torch.full((len(problem.X),), -1, dtype=torch.int32, device=problem.X.device)
-        found = _assign(problem, centers, kept, labels=labels)
+        assigned = _assign(problem, centers, cache, labels=labels)
         for iteration in range(1, problem.max_iter + 1):
-            moved, original, state = _updated(problem, centers, found)
+            moved, original, state = _updated(problem, centers, assigned)
             later = _Later(state)
-            ahead = _assign(problem, moved, kept, found.labels)
+            ahead = _assign(problem, moved, cache, assigned.labels)
             inertia, changed, movement, empty = later.values()
             if empty:
-                moved, original, movement = _relocated(problem, centers, found)
-                kept.totals.clear()
-                ahead = _assign(problem, moved, kept, found.labels)
+                moved, original, movement = _relocated(problem, centers, assigned)
+                cache.totals.clear()
+                ahead = _assign(problem, moved, cache, assigned.labels)
             centers, shown = moved, original
             inertias.append(cost * inertia)
             changes.append(int(changed))
@@ -213,7 +215,7 @@ def lloyd(
                         problem.tol,
                         perf_counter() - began,
                         problem.give(shown),
-                        problem.give(found.labels),
+                        problem.give(assigned.labels),
                     )
                 )
             if changed == 0:
@@ -225,7 +227,7 @@ def lloyd(
             if _lloyd.stagnates(inertias, problem.tol_inertia):
                 reason = f"decrease of inertia within tolerance {problem.tol_inertia:.6g}"
                 break
-            found = ahead
+            assigned = ahead
     except KeyboardInterrupt as caught:
         if not inertias:
             raise
@@ -259,32 +261,32 @@ def _kept(problem: Problem, centers: Any) -> Kept:
 
 
 def _assign(
-    problem: Problem, centers: Any, kept: Kept | None, labels: Any = None, **options: Any
+    problem: Problem, centers: Any, cache: Kept | None, labels: Any = None, **options: Any
 ) -> Assigned:
-    """Make one pass; `labels` are those of the pass before, and are left as they are."""
+    """Make one pass; `labels` are those of the previous pass, and are not changed."""
     return assign(
         problem.X,
         centers,
         sample_weight=problem.sample_weight,
         shift=problem.shift,
         labels=None if labels is None else labels.clone(),
-        kept=kept,
+        kept=cache,
         **options,
     )
 
 
-def _on_host(found: Assigned) -> Assigned:
-    return Assigned(*(_arrays.on_host(value) for value in found))
+def _on_host(assigned: Assigned) -> Assigned:
+    return Assigned(*(_arrays.on_host(value) for value in assigned))
 
 
-def _updated(problem: Problem, centers: Any, found: Assigned) -> tuple[Any, Any, Any]:
-    """Return the weighted means [K, D], the same in the units of X, and four numbers [4].
+def _updated(problem: Problem, centers: Any, assigned: Assigned) -> tuple[Any, Any, Any]:
+    """Return the weighted means [K, D], the same in the units of X, and the state [4].
 
-    These say what the iteration did: the inertia, the labels changed, the summed squared movement
-    and the empty clusters.
+    The state holds the inertia, the number of changed labels, the summed squared movement and the
+    number of empty clusters.
     """
-    sums: Any = found.sums
-    weights: Any = found.weights
+    sums: Any = assigned.sums
+    weights: Any = assigned.weights
     filled = (weights > 0)[:, None]
     means = problem.shift.double() + sums / torch.where(filled, weights[:, None], 1.0)
     if problem.metric == "cosine":
@@ -296,16 +298,16 @@ def _updated(problem: Problem, centers: Any, found: Assigned) -> tuple[Any, Any,
     vanished = (movement == 0) & (moved != centers).any()
     movement = torch.where(vanished, _lloyd.VANISHED, movement)
     empty = (weights == 0).sum()
-    state = torch.stack([found.inertia, found.n_changed.double(), movement, empty.double()])
+    state = torch.stack([assigned.inertia, assigned.n_changed.double(), movement, empty.double()])
     return moved, original, state
 
 
-def _relocated(problem: Problem, centers: Any, found: Assigned) -> tuple[Any, Any, float]:
+def _relocated(problem: Problem, centers: Any, assigned: Assigned) -> tuple[Any, Any, float]:
     """Return what `_updated` does, with empty clusters filled as on the CPU, and the movement."""
     before = centers.cpu().numpy()
     host: Any = problem
-    there: Any = _on_host(found)
-    after = original = _lloyd._updated(host, before, there.labels, there)
+    host_assigned: Any = _on_host(assigned)
+    after = original = _lloyd._updated(host, before, host_assigned.labels, host_assigned)
     if problem.scale is not None:
         original, after = _scaling.rounded(after, problem.scale.cpu().numpy())
     moved, shown = (torch.from_numpy(value).to(centers.device) for value in (after, original))
@@ -313,7 +315,7 @@ def _relocated(problem: Problem, centers: Any, found: Assigned) -> tuple[Any, An
 
 
 class _Later:
-    """Numbers on their way to the host.
+    """Numbers that are being copied to the host.
 
     Parameters
     ----------
@@ -328,7 +330,7 @@ class _Later:
             self._event = torch.cuda.current_stream(state.device).record_event()
 
     def values(self) -> list[float]:
-        """Wait for the numbers, and for nothing that the device was told after them."""
+        """Wait for the numbers, and for nothing that was queued on the device after them."""
         if self._event is not None:
             self._event.synchronize()
         numbers: list[float] = self._state.tolist()
@@ -351,8 +353,8 @@ def _fitted(estimator: Any, X: Any, gpu: Any) -> tuple[Any, Any, Any]:
 def predict(estimator: Any, X: Any, gpu: Any) -> Any:
     """Return the label [N] int32 of each row."""
     rows, centers, shift = _fitted(estimator, X, gpu)
-    found = assign(rows, centers, shift=shift, update=False, return_inertia=False)
-    return give(found.labels, X)
+    assigned = assign(rows, centers, shift=shift, update=False, return_inertia=False)
+    return give(assigned.labels, X)
 
 
 def score(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> float:
@@ -361,8 +363,8 @@ def score(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> float:
     weight = _input.weights(_arrays.on_host(sample_weight), HostRows(rows))
     if weight is not None:
         weight = torch.from_numpy(weight).to(gpu)
-    found = assign(rows, centers, sample_weight=weight, shift=shift, update=False)
-    return -COST[estimator.metric] * float(found.inertia)
+    assigned = assign(rows, centers, sample_weight=weight, shift=shift, update=False)
+    return -COST[estimator.metric] * float(assigned.inertia)
 
 
 def transform(estimator: Any, X: Any, gpu: Any) -> Any:
@@ -375,7 +377,7 @@ def transform(estimator: Any, X: Any, gpu: Any) -> Any:
     out = torch.empty((len(rows), len(centers)), dtype=rows.dtype, device=gpu)
     for first, block in blocks(rows, max(len(centers), rows.shape[1])):
         x = block.double() - shift.double()
-        apart = torch.cdist(x, moved, compute_mode="donot_use_mm_for_euclid_dist")  # [B, K]
+        distance = torch.cdist(x, moved, compute_mode="donot_use_mm_for_euclid_dist")  # [B, K]
         cosine = estimator.metric == "cosine"
-        out[first : first + len(block)] = COST["cosine"] * apart**2 if cosine else apart
+        out[first : first + len(block)] = COST["cosine"] * distance**2 if cosine else distance
     return give(out, X)

@@ -1,4 +1,4 @@
-"""Starting centroids: k-means++, k-means||, random rows, given ones, or the user's function."""
+"""Starting centroids: k-means++, k-means||, random rows, an array, or the user's function."""
 
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -38,7 +38,7 @@ def start(
     n_clusters : int
     random_state : RandomState
     progress : callable, optional
-        Called now and then by k-means++ and k-means|| with how much is done and how much there is.
+        Called by k-means++ and k-means|| with the work done so far and the total.
 
     Returns
     -------
@@ -78,24 +78,24 @@ def given(init: Any, X: Any, n_clusters: int) -> Array:
     """Return the user's centroids as an ndarray of the type of X, or raise ValueError."""
     init = unmasked(_arrays.on_host(init), "init")
     centers: Array = check_array(init, dtype=X.dtype, order="C", input_name="init")
-    for size, wanted, what in (
+    for size, expected, what in (
         (centers.shape[0], n_clusters, "clusters"),
         (centers.shape[1], X.shape[1], "features of the data"),
     ):
-        if size != wanted:
+        if size != expected:
             raise ValueError(
                 f"The shape of the initial centers {centers.shape} does not match the number of "
-                f"{what} {wanted}. Pass init of shape ({n_clusters}, {X.shape[1]})."
+                f"{what} {expected}. Pass init of shape ({n_clusters}, {X.shape[1]})."
             )
     return centers
 
 
 def _rows(X: Any, shift: Any, n_threads: int) -> _parallel.Rows:
-    """Return rows for k-means||, brought near one if squares would vanish or overflow."""
+    """Return rows for k-means||, scaled to about 1 if squares would underflow or overflow."""
     if sp.issparse(X):
         return _parallel.Matrix(X, shift, n_threads)
-    found = X.moments if isinstance(X, Source) else moments(X, n_threads=n_threads)
-    scale = scale_of((found.reach + np.abs(found.mean - shift)).max(), X.dtype)
+    statistics = X.moments if isinstance(X, Source) else moments(X, n_threads=n_threads)
+    scale = scale_of((statistics.reach + np.abs(statistics.mean - shift)).max(), X.dtype)
     if abs(np.log2(scale)) > np.finfo(X.dtype).maxexp // 4:
         factor = X.dtype.type(scale)
         shift = shift * factor
@@ -141,13 +141,13 @@ def kmeans_plusplus(
     n_clusters : int
         How many rows to choose, at most N.
     sample_weight : array-like of shape (N,), optional
-        Weights of the rows; None stands for ones.
+        Weights of the rows; None means ones.
     x_squared_norms : array-like of shape (N,), optional
         Accepted for scikit-learn's sake and not used: distances are computed from differences.
     random_state : int, RandomState instance or None, default=None
         Where the draws come from; the order of draws is scikit-learn's.
     n_local_trials : int, optional
-        Candidates of each round, the best of which is kept; None takes
+        Candidates of each round, the best of which is chosen; None takes
         ``2 + int(log(n_clusters))``, 1 gives plain k-means++.
 
     Returns
@@ -176,7 +176,7 @@ def kmeans_plusplus(
     True
     """
     tensor = _arrays.is_tensor(X)
-    given_rows, rows, sample_weight = _checked(X, sample_weight, n_clusters, "kmeans_plusplus")
+    caller_rows, rows, sample_weight = _checked(X, sample_weight, n_clusters, "kmeans_plusplus")
     if x_squared_norms is not None:
         norms = check_array(x_squared_norms, dtype=rows.dtype, ensure_2d=False)
         if norms.shape[0] != rows.shape[0]:
@@ -192,7 +192,7 @@ def kmeans_plusplus(
         sample_weight=sample_weight,
         n_local_trials=n_local_trials,
     )
-    return _chosen(given_rows, rows, indices, tensor)
+    return _chosen(caller_rows, rows, indices, tensor)
 
 
 @validate_params(  # type: ignore[untyped-decorator]
@@ -230,7 +230,7 @@ def kmeans_parallel(
     n_clusters : int
         How many rows to choose, at most N.
     sample_weight : array-like of shape (N,), optional
-        Weights of the rows; None stands for ones.
+        Weights of the rows; None means ones.
     oversampling_factor : float, default=2.0
         Rows drawn in a round, as a multiple of `n_clusters`.
     n_rounds : int, default=5
@@ -264,7 +264,7 @@ def kmeans_parallel(
     True
     """
     tensor = _arrays.is_tensor(X)
-    given_rows, rows, sample_weight = _checked(X, sample_weight, n_clusters, "kmeans_parallel")
+    caller_rows, rows, sample_weight = _checked(X, sample_weight, n_clusters, "kmeans_parallel")
     shift: Any = None if sp.issparse(rows) else _input.middle(rows)
     workers = threads.effective(None)
     indices = _parallel.parallel(
@@ -275,23 +275,23 @@ def kmeans_parallel(
         oversampling_factor=oversampling_factor,
         n_rounds=n_rounds,
     )
-    return _chosen(given_rows, rows, indices, tensor)
+    return _chosen(caller_rows, rows, indices, tensor)
 
 
 def _checked(
     X: Any, sample_weight: Any, n_clusters: int, owner: str
 ) -> tuple[Any, Any, Array | None]:
-    """Return the caller's rows, these as they are computed with, and their weights."""
-    given_rows = _arrays.to_numpy(X, "X")
-    source = _input.source_of(given_rows)
+    """Return the caller's rows, the validated rows, and their weights."""
+    caller_rows = _arrays.to_numpy(X, "X")
+    source = _input.source_of(caller_rows)
     if source is not None:
-        given_rows = rows = _input.rows_of(source)
+        caller_rows = rows = _input.rows_of(source)
     else:
-        rows = _arrays.rows(given_rows)
+        rows = _arrays.rows(caller_rows)
         _arrays.check_finite(rows, owner)
     sample_weight = _input.weights(sample_weight, rows)
     _check_enough(rows, n_clusters)
-    return given_rows, rows, sample_weight
+    return caller_rows, rows, sample_weight
 
 
 def _check_enough(rows: Any, n_clusters: int) -> None:
@@ -299,7 +299,7 @@ def _check_enough(rows: Any, n_clusters: int) -> None:
         raise ValueError(f"n_samples={rows.shape[0]} should be >= n_clusters={n_clusters}.")
 
 
-def _chosen(given_rows: Any, rows: Any, indices: Array, tensor: bool) -> tuple[Any, Any]:
+def _chosen(caller_rows: Any, rows: Any, indices: Array, tensor: bool) -> tuple[Any, Any]:
     # The caller's rows, not the converted ones: integers in, integers out.
-    whole = given_rows if isinstance(given_rows, np.ndarray) else rows
+    whole = caller_rows if isinstance(caller_rows, np.ndarray) else rows
     return _arrays.like(_take(whole, indices), tensor), _arrays.like(indices, tensor)

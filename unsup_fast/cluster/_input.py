@@ -57,7 +57,7 @@ def weights(sample_weight: Any, X: Any) -> Array | None:
 
 
 def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]:
-    """Validate what `fit` is given; return the problem and the middle of the rows."""
+    """Validate the input of `fit`; return the problem and the median of the rows."""
     source = source_of(X)
     name = "X" if source is None else source.name
     if source is None:
@@ -85,8 +85,8 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
     if isinstance(X, Source):
         moments = X.moments
     elif estimator.metric == "cosine":
-        X, given = unit_rows(X), X
-        if moments is not None and X is not given:
+        X, original = unit_rows(X), X
+        if moments is not None and X is not original:
             moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
     variance = mean_variance_axis(X, axis=0)[1] if moments is None else moments.variance
     check_squares(variance, X, sample_weight, name)
@@ -103,7 +103,7 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
         passes = Stream(X, origin, sample_weight, workers, X.moments, sample)
     else:
         passes = Passes(X, shift, sample_weight, workers, may_prune, moments, sample)
-    made = Problem(
+    problem = Problem(
         passes,
         estimator.max_iter,
         tol,
@@ -111,13 +111,15 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
         scale,
         getattr(estimator, "tol_inertia", None),
     )
-    return made, origin
+    return problem, origin
 
 
 def _check_reach(X: Any, moments: Moments, origin: Array, name: str = "X") -> None:
     """Raise ValueError if a difference of a row and the origin overflows the type of X."""
     farthest = float((moments.reach + np.abs(moments.mean - origin)).max())
-    if farthest > float(np.finfo(X.dtype).max):  # which it may be by the slack of the reach
+    if farthest > float(
+        np.finfo(X.dtype).max
+    ):  # perhaps only because the deviation is an upper bound
         point = origin.astype(np.float64)
         farthest = max(
             float(np.maximum(rows.max(axis=0) - point, point - rows.min(axis=0)).max())
@@ -149,7 +151,7 @@ def check_squares(variance: Array, X: Any, sample_weight: Array | None, name: st
 
 
 def batch(estimator: Any, X: Any, sample_weight: Any) -> Passes:
-    """Validate more rows for a model that `partial_fit` goes on with; see `fitted`."""
+    """Validate the rows of a later `partial_fit` of a model; see `fitted`."""
     rows, centers, shift = fitted(estimator, X)
     if isinstance(rows, Source):
         rows = rows.whole().astype(centers.dtype, copy=False)
@@ -158,7 +160,7 @@ def batch(estimator: Any, X: Any, sample_weight: Any) -> Passes:
 
 
 def rows_of(source: Source, metric: str = "euclidean") -> Any:
-    """Return the rows of a source: an array if they can be used in place, else the source.
+    """Return the rows of a source: an array if they need no copy, else the source.
 
     If the metric is "cosine", it is a source of the rows at unit length.
     """
@@ -171,7 +173,7 @@ def middle(X: Any) -> Array:
     """Return the median of rows at even distances, a point [D] to measure distances from.
 
     Unlike the mean, it does not follow a few far outliers, from where the other rows could not
-    be told apart; and as its values are values of X, subtracting it is exact for integers.
+    be distinguished; and as its values are values of X, subtracting it is exact for integers.
     """
     return _middle(_sample(X))
 
@@ -226,7 +228,7 @@ def fitted(estimator: Any, X: Any) -> tuple[Any, Array, Array | None]:
 
 
 def parts(X: Any, dtype: Any) -> Iterator[tuple[slice, Any]]:
-    """Yield the rows from `fitted` with where they are: the blocks of a source, else all."""
+    """Yield the rows from `fitted`, each part with its slice: blocks of a source, else all."""
     if not isinstance(X, Source):
         yield slice(0, X.shape[0]), X
         return
@@ -245,10 +247,10 @@ def distances(X: Any, centers: Array, shift: Array | None, metric: str) -> Array
     The cosine distance is half the square of the Euclidean one between points of unit length.
     """
     if metric == "cosine":
-        apart = distances(X, centers, shift, "euclidean")
-        apart *= apart
-        apart *= COST["cosine"]
-        return apart
+        distance = distances(X, centers, shift, "euclidean")
+        distance *= distance
+        distance *= COST["cosine"]
+        return distance
     if shift is None:
         sparse: Array = euclidean_distances(X, centers)
         return sparse

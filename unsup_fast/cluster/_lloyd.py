@@ -1,4 +1,4 @@
-"""Lloyd's algorithm: one run from given centroids.
+"""Lloyd's algorithm: one run from starting centroids.
 
 Lloyd, "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28 (1982). One iteration is
 one pass of `kernels.assign`; everything else here is of size K x D.
@@ -19,7 +19,7 @@ from unsup_fast.cluster._sphere import COST, directions, rounding, unit_rows
 Array = npt.NDArray[Any]
 
 
-VANISHED = float(np.finfo(np.float64).tiny)  # stands for a movement whose squares are zero
+VANISHED = float(np.finfo(np.float64).tiny)  # replaces a movement whose squares underflow to zero
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Iteration:
-    """State after one iteration, as given to the `callback` of `fit`."""
+    """State after one iteration, which the `callback` of `fit` receives."""
 
     run: int
     """Which of the `n_init` runs, from 1."""
@@ -61,7 +61,7 @@ class Iteration:
     centers: Array
     """[K, D] centroids after the iteration, in the units of X; read-only."""
     labels: Array
-    """[N] int32, read-only view; the next iteration overwrites it, so copy what you keep."""
+    """[N] int32, read-only view; the next iteration overwrites it, so copy it to store it."""
 
 
 @dataclass(frozen=True)
@@ -123,13 +123,13 @@ def lloyd(
         for iteration in range(1, problem.max_iter + 1):
             settled = False
             ahead = problem.max_iter - iteration
-            found = problem.passes.step(centers, labels, ahead, sums=problem.metric == "cosine")
-            centers, original, way = _moved(problem, centers, labels, found)
-            # Without movement the labels just found are those of the centroids: sums depend on
-            # the labels alone, so this is the usual end of a run, and it saves a pass.
-            settled = way == 0.0
-            inertias.append(cost * found.inertia)
-            changes.append(found.n_changed)
+            step = problem.passes.step(centers, labels, ahead, sums=problem.metric == "cosine")
+            centers, original, center_shift = _moved(problem, centers, labels, step)
+            # Without movement the new labels are those of the centroids: sums depend on the
+            # labels alone, so this is the usual end of a run, and it saves a pass.
+            settled = center_shift == 0.0
+            inertias.append(cost * step.inertia)
+            changes.append(step.n_changed)
             if report is not None:
                 report(
                     Iteration(
@@ -137,19 +137,19 @@ def lloyd(
                         iteration,
                         problem.max_iter,
                         inertias[-1],
-                        found.n_changed,
-                        way,
+                        step.n_changed,
+                        center_shift,
                         problem.tol,
                         perf_counter() - start,
                         _read_only(original),
                         _read_only(labels),
                     )
                 )
-            if found.n_changed == 0:
+            if step.n_changed == 0:
                 reason = "strict convergence"
                 break
-            if way <= problem.tol:
-                reason = f"center shift {way:.6g} within tolerance {problem.tol:.6g}"
+            if center_shift <= problem.tol:
+                reason = f"center shift {center_shift:.6g} within tolerance {problem.tol:.6g}"
                 break
             if stagnates(inertias, problem.tol_inertia):
                 reason = f"decrease of inertia within tolerance {problem.tol_inertia:.6g}"
@@ -159,15 +159,15 @@ def lloyd(
             raise
         interrupt, reason = caught, "interrupted"
 
-    kept: Array | None = labels
-    inertia, sizes = found.inertia, np.zeros(0)
+    final_labels: Array | None = labels
+    inertia, sizes = step.inertia, np.zeros(0)
     try:
         inertia, sizes = problem.passes.finish(centers, labels, settled)
     except KeyboardInterrupt as caught:
-        interrupt, reason, kept = caught, "interrupted", None
+        interrupt, reason, final_labels = caught, "interrupted", None
     return Run(
         original,
-        kept,
+        final_labels,
         sizes.astype(np.int64),
         cost * inertia,
         np.array(inertias),
@@ -192,16 +192,16 @@ def stagnates(inertias: Sequence[float], tol_inertia: float | None) -> bool:
 
 
 def _moved(
-    problem: Problem, centers: Array, labels: Array, found: Step
+    problem: Problem, centers: Array, labels: Array, step: Step
 ) -> tuple[Array, Array, float]:
     """Return the centroids after the iteration, the same in the units of X, and their movement.
 
     The movement is the sum over the centroids of its square.
     """
-    if found.means is not None:
-        updated, movement_tot = found.means, found.movement or movement(centers, found.means)
+    if step.means is not None:
+        updated, movement_tot = step.means, step.movement or movement(centers, step.means)
     else:
-        updated = _updated(problem, centers, labels, found)
+        updated = _updated(problem, centers, labels, step)
         movement_tot = movement(centers, updated)
     if problem.scale is None:
         return updated, updated, movement_tot
@@ -215,9 +215,9 @@ def movement(before: Array, after: Array) -> float:
     return VANISHED if squares == 0.0 and not np.array_equal(after, before) else squares
 
 
-def _updated(problem: Problem, centers: Array, labels: Array, found: Step) -> Array:
+def _updated(problem: Problem, centers: Array, labels: Array, step: Step) -> Array:
     """Return the weighted means of the clusters, or their directions, in the type of X."""
-    sums, weights = found.sums, found.weights
+    sums, weights = step.sums, step.weights
     assert sums is not None
     assert weights is not None
     if not weights.all():

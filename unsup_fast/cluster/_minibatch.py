@@ -1,7 +1,7 @@
 """Mini-batch k-means: centroids that move with random samples of the rows.
 
 Sculley, "Web-scale k-means clustering", WWW 2010. Each step assigns a few rows with one pass of
-`kernels.assign` and moves a centroid to the mean of all rows that it has been given so far. The
+`kernels.assign` and moves a centroid to the mean of all rows assigned to it so far. The
 draws and the rules for stopping and for clusters that get no rows are scikit-learn's.
 """
 
@@ -26,7 +26,7 @@ ROWS_PER_CLUSTER = 10  # rows seen for each cluster until rarely used ones are r
 
 @dataclass(frozen=True)
 class Means:
-    """Running means of the rows that each cluster has been given."""
+    """Running means of the rows assigned to each cluster."""
 
     values: Array
     """[K, D] float64."""
@@ -38,7 +38,7 @@ class Means:
 
 @dataclass(frozen=True)
 class Step:
-    """State after one mini-batch, as given to the `callback` of `MiniBatchKMeans.fit`."""
+    """State after one mini-batch, which the `callback` of `MiniBatchKMeans.fit` receives."""
 
     step: int
     """From 1."""
@@ -93,7 +93,7 @@ class Run:
 
 
 def beginning(centers: Array) -> Means:
-    """Return centroids that no row has been given to."""
+    """Return centroids that no row has been assigned to."""
     exact = centers.astype(np.float64)
     return Means(exact, np.zeros(len(centers)), exact)
 
@@ -141,7 +141,7 @@ def run(
     report: Callable[[Step], None] | None,
     verbose: bool,
 ) -> Run:
-    """Make steps from `centers` until nothing improves any more or all are made.
+    """Make steps from `centers` until inertia stops improving or `plan.n_steps` are done.
 
     A KeyboardInterrupt after the first finished step ends the run there and is handed back in the
     result; before that it is raised.
@@ -177,7 +177,7 @@ def run(
             inertia = total / plan.batch_size
             if plan.tol > 0 or report is not None:
                 shift = float(((moved.centers - means.centers) ** 2).sum())
-            # The first batch tells of the start alone, so the average begins with the second.
+            # The first batch measures the start alone, so the average begins with the second.
             smoothed = inertia if number <= 2 else smoothed * (1 - share) + inertia * share
             means, done = moved, number
             if verbose:
@@ -258,23 +258,23 @@ def step(
     int
         How many centroids were reassigned.
     """
-    found = assign(
+    assigned = assign(
         batch,
         means.centers.astype(batch.dtype),
         sample_weight=sample_weight,
         shift=shift,
         n_threads=n_threads,
     )
-    assert found.sums is not None
-    assert found.weights is not None
-    filled = found.weights > 0
-    gained = np.where(filled, found.weights, 0.0)  # [K]
+    assert assigned.sums is not None
+    assert assigned.weights is not None
+    filled = assigned.weights > 0
+    gained = np.where(filled, assigned.weights, 0.0)  # [K]
     counts = means.counts + gained
     rate = np.divide(1.0, counts, out=np.zeros_like(counts), where=filled)
     # c + (sum_i w_i (x_i - s) - w (c - s)) / count, with w the weight of the batch in the cluster
     values = means.values - (0.0 if shift is None else shift.astype(np.float64))  # [K, D]
     values *= -gained[:, None]
-    values += found.sums
+    values += assigned.sums
     values *= rate[:, None]
     values += means.values
     n_reassigned = 0
@@ -282,7 +282,7 @@ def step(
         weighty = None if sample_weight is None else np.flatnonzero(sample_weight)
         n_reassigned = _reassign(values, counts, batch, weighty, reassignment_ratio, random_state)
     centers = _centers(values, means.centers, metric)
-    return Means(values, counts, centers), COST[metric] * found.inertia, n_reassigned
+    return Means(values, counts, centers), COST[metric] * assigned.inertia, n_reassigned
 
 
 def _reassign(

@@ -16,7 +16,7 @@ OVERSAMPLING, ROUNDS = 2.0, 5
 
 
 class Rows(Protocol):
-    """What k-means|| asks of rows, wherever they are."""
+    """Interface of the rows that k-means|| draws from, in memory, on a GPU or in blocks."""
 
     @property
     def n_rows(self) -> int:
@@ -50,7 +50,7 @@ class Matrix:
 
     def nearest(self, centers: Array) -> tuple[Array, Array]:
         """Return each row's nearest center, [N] int32, and its squared distance [N]."""
-        found = assign(
+        assigned = assign(
             self.X,
             centers,
             shift=self.shift,
@@ -58,8 +58,8 @@ class Matrix:
             return_distances=True,
             n_threads=self.n_threads,
         )
-        assert found.distances is not None
-        return found.labels, found.distances
+        assert assigned.distances is not None
+        return assigned.labels, assigned.distances
 
 
 def oversample(
@@ -86,7 +86,7 @@ def oversample(
         One ``choice``, then one ``uniform(size=N)`` a round.
     sample_weight : ndarray of shape (N,), optional
     progress : callable, optional
-        Called with the number of rounds made, after each.
+        Called after each round with the number of rounds done.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def parallel(
 ) -> Array:
     """Choose rows by k-means||: `oversample`, then weighted greedy k-means++ among the drawn.
 
-    If no more than `n_clusters` were drawn, all are kept and the rest are other rows at random,
+    If no more than `n_clusters` were drawn, all are chosen and the rest are other rows at random,
     those without weight last.
 
     Parameters
@@ -143,7 +143,7 @@ def parallel(
     n_rounds : int
     n_threads : int, optional
     progress : callable, optional
-        Called with how much is done and how much there is.
+        Called with the work done so far and the total.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def parallel(
     """
     report = None
     if progress is not None:
-        # Rounds of either kind are taken to be half of the work.
+        # Rounds of either kind count as half of the work.
         def report(done: int) -> None:
             progress(done * n_clusters // n_rounds, 2 * n_clusters)
 

@@ -1,4 +1,4 @@
-"""Passes over the rows: dense or pruned, as measuring says, and without effect on the result."""
+"""Passes over the rows: dense or pruned, whichever measures faster, with the same result."""
 
 from collections.abc import Iterator
 from time import perf_counter
@@ -18,8 +18,8 @@ from unsup_fast.kernels.moments import Moments
 
 Array = npt.NDArray[Any]
 
-WORTHWHILE = 1e11  # multiply-adds still ahead that a basis and a projection must be set against
-TIMED = 2048  # rows that tell how long a dense pass takes
+WORTHWHILE = 1e11  # remaining multiply-adds below which a basis and a projection do not pay
+TIMED = 2048  # rows from which the time of a dense pass is estimated
 # Below this share of the rows' squared lengths an inertia is summed up row by row: from sums and
 # lengths it would lose digits to cancellation.
 SMALL = 1e-2
@@ -27,13 +27,13 @@ MAPPED_ROOM = 256 << 20  # bytes that bounds may take where the rows are a mappe
 
 
 class Step(NamedTuple):
-    """What a pass found for the iteration that it belongs to."""
+    """Result of the pass of one iteration."""
 
     inertia: float
     """Of the centroids that it started from."""
     n_changed: int
     means: Array | None
-    """[K, D], type of X: means of the clusters; None where sums and weights are given instead."""
+    """[K, D], type of X: means of the clusters; None where sums and weights are set instead."""
     movement: float
     """Sum over the centroids of their squared movement to `means`."""
     sums: Array | None
@@ -62,7 +62,7 @@ class Passes:
     moments : Moments, optional
         Of X; without them, sums are added up anew in each pass.
     sample : ndarray of shape (M, D), optional
-        With moments: some rows of X, which tell how long rows are.
+        With moments: some rows of X, which the size of rows is estimated from.
     """
 
     def __init__(
@@ -87,9 +87,9 @@ class Passes:
 
     def _plan_totals(self, moments: Moments, shift: Array, sample: Array) -> None:
         n_rows = self.X.shape[0]
-        apart = moments.mean - shift  # [D]
-        self._steps = totals.steps(moments.reach + np.abs(apart), n_rows, sample - shift)
-        self._squares = float(n_rows * (moments.variance + apart**2).sum())
+        offset = moments.mean - shift  # [D]
+        self._steps = totals.steps(moments.reach + np.abs(offset), n_rows, sample - shift)
+        self._squares = float(n_rows * (moments.variance + offset**2).sum())
 
     def begin(self) -> None:
         """Start a run, whose labels are all -1."""
@@ -106,11 +106,11 @@ class Passes:
         return dense
 
     def parts(self) -> Iterator[tuple[slice, Any]]:
-        """Yield the rows part by part, with where they are."""
+        """Yield the rows part by part, each with its slice."""
         yield slice(0, self.X.shape[0]), self.X
 
     def step(self, centers: Array, labels: Array, ahead: int, *, sums: bool = False) -> Step:
-        """Make a pass that finds labels and where the centroids go.
+        """Make a pass that assigns labels and computes the means or sums of the clusters.
 
         Parameters
         ----------
@@ -120,12 +120,14 @@ class Passes:
         ahead : int
             How many passes may follow.
         sums : bool
-            Whether sums are wanted even where all clusters have rows.
+            Whether to return sums even if all clusters have rows.
         """
         self._prepare(centers, ahead)
         if self._steps is None:
-            found = self._add_up(centers, labels)
-            return Step(found.inertia, found.n_changed, None, 0.0, found.sums, found.weights)
+            assigned = self._add_up(centers, labels)
+            return Step(
+                assigned.inertia, assigned.n_changed, None, 0.0, assigned.sums, assigned.weights
+            )
         if self._totals is None:
             self._totals = totals.empty(self._steps, len(centers))
         n_changed = self._label(centers, labels)
@@ -140,7 +142,7 @@ class Passes:
         return Step(inertia, n_changed, None, 0.0, values, self._totals.counts.astype(np.float64))
 
     def finish(self, centers: Array, labels: Array, settled: bool) -> tuple[float, Array]:
-        """Return inertia and rows [K] of the clusters; `settled` says that labels are found."""
+        """Return inertia and rows [K] of the clusters; `settled` if labels are up to date."""
         if not settled and self._bounds is not None:
             self._label(centers, labels)
             settled = True
@@ -150,26 +152,26 @@ class Passes:
     def distances(self, centers: Array, labels: Array) -> Array:
         """Return the squared distance [N] of each row to the centroid of its label."""
         options = {"update": False, "labelled": True, "return_distances": True}
-        found = self._assign(centers, labels, **options).distances
-        assert found is not None
-        return found
+        squared = self._assign(centers, labels, **options).distances
+        assert squared is not None
+        return squared
 
     def _add_up(self, centers: Array, labels: Array) -> Assigned:
         if self._bounds is None:
             start = perf_counter()
-            found = self._assign(centers, labels)
+            assigned = self._assign(centers, labels)
             self._note(perf_counter() - start)
-            return found
+            return assigned
         n_changed = self._label(centers, labels)
         return self._assign(centers, labels, labelled=True)._replace(n_changed=n_changed)
 
     def _assign(self, centers: Array, labels: Array, **options: Any) -> Assigned:
         """Run `assign` part by part and add the results up in order."""
-        found: Assigned | None = None
+        total: Assigned | None = None
         whole = np.empty(len(labels), centers.dtype) if "return_distances" in options else None
         for part, rows in self.parts():
             weight = None if self.sample_weight is None else self.sample_weight[part]
-            here = assign(
+            assigned = assign(
                 rows,
                 centers,
                 sample_weight=weight,
@@ -179,13 +181,13 @@ class Passes:
                 **options,
             )
             if whole is not None:
-                whole[part] = here.distances
-            found = here if found is None else _added(found, here)
-        assert found is not None
-        return found._replace(labels=labels, distances=whole)
+                whole[part] = assigned.distances
+            total = assigned if total is None else _added(total, assigned)
+        assert total is not None
+        return total._replace(labels=labels, distances=whole)
 
     def _label(self, centers: Array, labels: Array) -> int:
-        """Bring labels, and totals with them, to these centroids; return how many are new."""
+        """Update labels and totals for these centroids; return how many labels changed."""
         assert self.shift is not None  # else there are neither totals nor bounds
         start = perf_counter()
         n_changed = 0
@@ -207,9 +209,9 @@ class Passes:
         return n_changed
 
     def _note(self, seconds: float) -> None:
-        """Take note of a pass's time; drop bounds that do not pay."""
+        """Record the time of a pass; drop bounds that do not pay."""
         if self._bounds is None:
-            if self._guessed:  # from few rows, and perhaps wrong: then bounds were dropped in haste
+            if self._guessed:  # from few rows, perhaps wrong: bounds were then dropped too early
                 self._dense_seconds, self._guessed = seconds, False
                 if self._last_seconds < seconds:
                     self._next_try = self._passes + 1
@@ -221,7 +223,7 @@ class Passes:
         self._passes += 1
 
     def _prepare(self, centers: Array, ahead: int) -> None:
-        """Make bounds for this pass and those ahead, if they are to be tried and seem to pay."""
+        """Compute bounds for this pass and later ones, if they are enabled and may pay."""
         n_clusters, n_columns = centers.shape
         work = float(self.X.shape[0]) * n_clusters * n_columns * (ahead + 1)
         if (
@@ -249,7 +251,7 @@ class Passes:
         return self._basis
 
     def _fits(self, chosen: Basis, n_clusters: int) -> bool:
-        """Whether bounds leave memory to rows that lie in a file, which need not fit in it."""
+        """Return whether bounds leave memory to rows in a mapped file, which may exceed memory."""
         bytes_of_row = bounds_size(self.X.shape[1], n_clusters, chosen) * self.X.itemsize
         return mapping(self.X) is None or len(self.X) * bytes_of_row <= MAPPED_ROOM
 

@@ -28,7 +28,7 @@ def best(
     Parameters
     ----------
     iterate : callable
-        Makes one run from the centroids that it is given, and its number, and `report` or None.
+        Makes one run; called with the starting centroids, its number, and `report` or None.
     start : callable
         Returns the starting centroids of the next run.
     n_init : int
@@ -44,7 +44,7 @@ def best(
         if callback is not None:
             callback(state)
 
-    found: Run | None = None
+    best_run: Run | None = None
     for number in range(1, n_init + 1):
         try:
             centers = start()
@@ -52,28 +52,28 @@ def best(
                 print(f"Initialization complete (run {number} of {n_init}).")
             run = iterate(centers, number, report if verbose or callback else None)
         except KeyboardInterrupt as interrupt:
-            if found is None:
+            if best_run is None:
                 raise
-            return replace(found, interrupt=interrupt)
+            return replace(best_run, interrupt=interrupt)
         if verbose:
             print(run.reason)
-        if found is None or _improves(run, found):
-            found = run
+        if best_run is None or _improves(run, best_run):
+            best_run = run
         if run.interrupt is not None:
-            return replace(found, interrupt=run.interrupt)
-    assert found is not None
-    return found
+            return replace(best_run, interrupt=run.interrupt)
+    assert best_run is not None
+    return best_run
 
 
-def _improves(run: Run, found: Run) -> bool:
-    """Whether inertia is lower and the clustering another one, as in scikit-learn.
+def _improves(run: Run, best_run: Run) -> bool:
+    """Return whether inertia is lower and the clustering differs, as in scikit-learn.
 
     The inertia of the same clusters under permuted labels may differ by rounding.
     """
-    if run.inertia >= found.inertia or run.labels is None or found.labels is None:
+    if run.inertia >= best_run.inertia or run.labels is None or best_run.labels is None:
         return False
-    mine, theirs = _arrays.on_host(run.labels), _arrays.on_host(found.labels)
-    partner = np.full(len(run.centers), -1)  # [K] label in `found` of each label in `run`
+    mine, theirs = _arrays.on_host(run.labels), _arrays.on_host(best_run.labels)
+    partner = np.full(len(run.centers), -1)  # [K] label in `best_run` of each label in `run`
     partner[mine] = theirs
     return not np.array_equal(partner[mine], theirs)
 

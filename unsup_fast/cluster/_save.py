@@ -47,7 +47,7 @@ MINI_BATCH = Layout(
 
 
 class SavedClusters(Saved):
-    """Clusters that a file can hold, and the generator that goes on after them."""
+    """Clusters that a file can hold, and the random generator that later steps continue."""
 
     def _content(self) -> tuple[dict[str, Any], dict[str, Any]]:
         arrays, state = super()._content()

@@ -1,4 +1,4 @@
-"""Rows and centroids as directions: what ``metric="cosine"`` asks of k-means.
+"""Rows and centroids as directions, for k-means with ``metric="cosine"``.
 
 Spherical k-means (Dhillon & Modha, "Concept decompositions for large sparse text data using
 clustering", Machine Learning 42 (2001); Hornik et al., "Spherical k-means clustering", J. Stat.
@@ -37,7 +37,7 @@ class ZeroRowError(ValueError):
 def unit_rows(X: Any, first: int = 0, name: str = "X") -> Any:
     """Return rows at unit length: X itself if all are, up to rounding, else a copy.
 
-    What becomes of a row depends on that row alone, so a block may be any part of the data.
+    The result of a row depends on that row alone, so a block may be any part of the data.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def unit_rows(X: Any, first: int = 0, name: str = "X") -> Any:
 
 
 def rounding(X: Any) -> float:
-    """Return what the length of a row of X that was divided by its length may miss 1 by."""
+    """Return by how much the length of a normalised row of X may differ from 1."""
     return float(np.finfo(X.dtype).eps * (8 + np.sqrt(X.shape[1])))
 
 

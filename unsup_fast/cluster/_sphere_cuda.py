@@ -9,7 +9,7 @@ from unsup_fast.cluster._sphere import ZeroRowError
 
 
 def unit_rows(X: Any, width: float, name: str = "X") -> Any:
-    """Return rows at unit length, those that are, up to rounding, as they are.
+    """Return rows at unit length; rows that have it, up to rounding, are not changed.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ def unit_rows(X: Any, width: float, name: str = "X") -> Any:
             raise ZeroRowError(first + int(zero.byte().argmax()), name)
         scaled = rows.double() / largest  # [B, D]: no square overflows, and not all vanish
         length = torch.linalg.vector_norm(scaled, dim=1, keepdim=True)  # [B, 1]
-        there = (largest * length - 1).abs() <= width
-        unit[first : first + len(rows)] = torch.where(there, rows, (scaled / length).to(X.dtype))
+        is_unit = (largest * length - 1).abs() <= width
+        unit[first : first + len(rows)] = torch.where(is_unit, rows, (scaled / length).to(X.dtype))
     return unit
 
 

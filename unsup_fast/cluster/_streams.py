@@ -28,7 +28,7 @@ class Stream(Passes):
     moments : Moments, optional
         Of X; without them, sums are added up anew in each pass.
     sample : ndarray of shape (M, D), optional
-        With moments: some rows of X, which tell how long rows are.
+        With moments: some rows of X, which the size of rows is estimated from.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Stream(Passes):
         return taken
 
     def parts(self) -> Iterator[tuple[slice, Any]]:
-        """Yield the rows block by block, with where they are."""
+        """Yield the rows block by block, each with its slice."""
         return parts(self.X)
 
     def nearest(self, centers: Array) -> tuple[Array, Array]:
         """Return each row's nearest center, [N] int32, and its squared distance [N]."""
         labels = np.full(self.n_rows, -1, dtype=np.int32)
         options = {"update": False, "return_inertia": False, "return_distances": True}
-        found = self._assign(centers, labels, **options)
-        assert found.distances is not None
-        return labels, found.distances
+        assigned = self._assign(centers, labels, **options)
+        assert assigned.distances is not None
+        return labels, assigned.distances

@@ -47,10 +47,10 @@ class KMeans(
     init : {"k-means++", "k-means||", "random"}, callable or array-like of shape (K, D), \
             default="k-means++"
         Starting centroids: greedy k-means++, k-means|| (see `kmeans_parallel`; for very many
-        clusters), K rows at random, the given ones, or what
+        clusters), K rows at random, the rows of an array, or what
         ``init(X, n_clusters, random_state=...)`` returns.
     n_init : "auto" or int, default="auto"
-        Runs from different starts, of which the one of lowest inertia is kept. "auto" makes 10
+        Runs from different starts; the result is the run of lowest inertia. "auto" makes 10
         if `init` is "random" or a callable, else 1.
     max_iter : int, default=300
         Most iterations of a run.
@@ -77,12 +77,12 @@ class KMeans(
         all else the CPU.
     standardize : bool, default=False
         Whether columns are divided by their standard deviation (constant ones by 1), in the fit
-        and of all rows that the model is given later. They are not centred, which would change
-        nothing with the metric "euclidean". `tol` then refers to the divided columns, and a
-        callable `init` is given the rows so.
+        and of all rows that are passed to the model later. They are not centred, which would
+        change nothing with the metric "euclidean". `tol` then refers to the divided columns, and
+        a callable `init` gets the divided rows.
     tol_inertia : float or None, default=None
-        If given, a run also stops after an iteration that did not lower inertia by more than this
-        share: ``(before - after) / before <= tol_inertia``, of two following entries of
+        If not None, a run also stops after an iteration that did not lower inertia by more than
+        this share: ``(before - after) / before <= tol_inertia``, for two consecutive entries of
         `inertia_history_`.
 
     Attributes
@@ -90,9 +90,9 @@ class KMeans(
     cluster_centers_ : ndarray or tensor of shape (K, D)
         Centroids, of the type of X and in its units, also with `standardize`.
     labels_ : ndarray or tensor of shape (N,), int32
-        Cluster of each row: ``predict(X)``, to the bit.
+        Cluster of each row: equal to ``predict(X)``.
     cluster_sizes_ : ndarray or tensor of shape (K,), int64
-        Rows of each cluster, weights aside.
+        Number of rows of each cluster, without weights.
     inertia_ : float
         Weighted sum of squared distances of the rows to `cluster_centers_`, or of their cosine
         distances. With `standardize`, distances here and in `transform` and `score` are those
@@ -114,7 +114,7 @@ class KMeans(
     Notes
     -----
     A torch tensor is read where it is. After a fit on one the attributes indexed by row or
-    cluster are tensors on its device; methods return the kind of array that they are given.
+    cluster are tensors on its device; methods return the kind of array that is passed to them.
     On a GPU `algorithm` and `n_threads` are without effect; sources, tables and sparse rows are
     refused.
 
@@ -239,7 +239,7 @@ class KMeans(
             If X holds NaN or infinity or fewer than `n_clusters` rows, if `init` does not fit
             it, if the weights are unusable, or if a row is zero and the metric "cosine".
         KeyboardInterrupt
-            On Ctrl-C; see the notes of the class for what is kept.
+            On Ctrl-C; the notes of the class say which attributes are then set.
         """
         gpu = _input.gpu(X, self.device)
         first: Callable[..., Any] = _init.start
@@ -481,5 +481,5 @@ def k_means(
         standardize=standardize,
         tol_inertia=tol_inertia,
     ).fit(X, sample_weight=sample_weight)
-    found = (model.cluster_centers_, model.labels_, model.inertia_)
-    return (*found, model.n_iter_) if return_n_iter else found
+    result = (model.cluster_centers_, model.labels_, model.inertia_)
+    return (*result, model.n_iter_) if return_n_iter else result

@@ -30,7 +30,7 @@ class MiniBatchKMeans(KMeans):
     """k-means from random mini-batches, a drop-in for scikit-learn's `MiniBatchKMeans`.
 
     A step draws `batch_size` rows, assigns them, and moves each centroid to the mean of all rows
-    that it has been given so far. The same `random_state` draws the same rows as scikit-learn.
+    assigned to it so far. The same `random_state` draws the same rows as scikit-learn.
     Results do not depend on the number of threads.
 
     Parameters
@@ -79,7 +79,7 @@ class MiniBatchKMeans(KMeans):
     cluster_centers_ : ndarray or tensor of shape (K, D)
         Centroids, of the type of X and in its units, also with `standardize`.
     labels_ : ndarray or tensor of shape (N,), int32
-        Cluster of each row (of the last batch after `partial_fit`): ``predict(X)``, to the bit.
+        Cluster of each row (of the last batch after `partial_fit`): ``predict(X)``, exactly.
         Only with `compute_labels`, like `cluster_sizes_`.
     cluster_sizes_ : ndarray or tensor of shape (K,), int64
         How many rows have each label.
@@ -213,7 +213,7 @@ class MiniBatchKMeans(KMeans):
             If X holds NaN or infinity or fewer than `n_clusters` rows, if `init` does not fit
             it, or if the weights are unusable.
         KeyboardInterrupt
-            On Ctrl-C; see the notes of the class for what is kept.
+            On Ctrl-C; the notes of the class say which attributes are then set.
         """
         _input.check_device(self.device)
         problem, origin = _input.problem(self, X, sample_weight)
@@ -244,15 +244,15 @@ class MiniBatchKMeans(KMeans):
             passes.n_threads,
             problem.scale,
         )
-        found = _minibatch.run(
+        result = _minibatch.run(
             rows, draw, plan, centers, random_state, callback, bool(self.verbose)
         )
-        interrupt = found.interrupt
-        original, centers = _in_units(found.means, centers.dtype, problem.scale)
+        interrupt = result.interrupt
+        original, centers = _in_units(result.means, centers.dtype, problem.scale)
         total = rows.n_rows if passes.sample_weight is None else passes.sample_weight.sum()
         state = {
-            "n_iter_": -(-found.n_steps * self._batch_size // rows.n_rows),
-            "inertia_": found.mean_inertia * float(total),
+            "n_iter_": -(-result.n_steps * self._batch_size // rows.n_rows),
+            "inertia_": result.mean_inertia * float(total),
             "_origin": origin,
         }
         self.__dict__.pop("scale_", None)  # of an earlier fit
@@ -263,7 +263,9 @@ class MiniBatchKMeans(KMeans):
             state |= self._labelled(passes, centers, tensor)
         except KeyboardInterrupt as caught:
             interrupt = caught
-        self._keep_step(found.means, original, found.n_steps, found.n_since_reassign, state, tensor)
+        self._keep_step(
+            result.means, original, result.n_steps, result.n_since_reassign, state, tensor
+        )
         if interrupt is not None:
             raise interrupt
         return self
