@@ -237,7 +237,7 @@ def check_finite(X: Any, owner: str, n_threads: int | None = None) -> Any:
 
 
 def raise_bad(value: Any, row: int, column: int, owner: str) -> NoReturn:
-    """Raise ValueError for a value that is not finite: what and where it is, and what to do."""
+    """Raise ValueError for a value that is not finite: its kind, its position, and what to do."""
     dtype = np.asarray(value).dtype
     what, remedy = f"infinity or a value too large for {dtype!r}", "replace them"
     if np.isnan(value):

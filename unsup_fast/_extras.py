@@ -6,7 +6,7 @@ from types import ModuleType
 
 
 def check(package: str, extra: str, purpose: str) -> None:
-    """Raise now what `require` would raise later for a missing package; import nothing.
+    """Raise the error of `require` if a package is missing, without importing it.
 
     Parameters
     ----------
@@ -32,16 +32,16 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
     Parameters
     ----------
     module : str
-        What to import, such as ``"safetensors.numpy"``.
+        Module to import, such as ``"safetensors.numpy"``.
     extra : str
         The extra of ``unsup-fast`` that brings it, such as ``"cli"``.
     purpose : str
-        What needs it, for the error message, such as ``"saving a model"``.
+        Feature that needs it, for the error message, such as ``"saving a model"``.
 
     Raises
     ------
     ImportError
-        If the package is missing, with the install command; or if it is there and fails.
+        If the package is missing, with the install command; or if its own import fails.
     """
     try:
         return import_module(module)

@@ -22,8 +22,8 @@ def gpu(X: Any, device: Any, *, fitted: bool = False) -> Any:
     device : {"cpu", "cuda"} or None
         Parameter of an estimator.
     fitted : bool
-        Whether the estimator is fitted and X only goes through it. If the machine has no such GPU,
-        a RuntimeWarning is issued, and X is computed with where it is.
+        Whether the estimator is fitted and X is only evaluated. If the machine has no such GPU,
+        a RuntimeWarning is issued, and the device is that of X.
 
     Raises
     ------
@@ -56,10 +56,10 @@ def gpu(X: Any, device: Any, *, fitted: bool = False) -> Any:
 
 
 def source_of(X: Any) -> Source | None:
-    """Return data that come in blocks as a source, None for what is validated as a whole.
+    """Return data that come in blocks as a source, or None for data validated as a whole.
 
-    These are sources, pyarrow's tables and data sets, frames of pandas and polars with a column of
-    lists, and memory maps, which may be too large for a converted copy.
+    Data in blocks are sources, pyarrow's tables and data sets, frames of pandas and polars with a
+    column of lists, and memory maps, which may be too large for a converted copy.
 
     Raises
     ------

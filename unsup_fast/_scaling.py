@@ -1,4 +1,4 @@
-"""Columns divided by their standard deviations: what ``standardize=True`` asks of an estimator.
+"""Columns divided by their standard deviations, for estimators with ``standardize=True``.
 
 Columns are not centred, so sparse rows stay sparse. Each value is one division in the type of the
 rows, rounded correctly, so a row comes out the same in an array, a block, CSR or a tensor.
@@ -132,12 +132,12 @@ def divided(X: Any, scale: Array, first: int = 0, name: str = "X") -> Any:
     Parameters
     ----------
     X : ndarray, CSR matrix, tensor or Source of shape (N, D)
-        A source, or a mapped array that is large, is divided anew in each pass.
+        A source, or a large mapped array, is divided again in each pass.
     scale : ndarray of shape (D,)
     first : int
         Index of the first row, for the error message.
     name : str
-        What the rows are called there.
+        Name of the rows in the error message.
 
     Returns
     -------
@@ -212,7 +212,7 @@ def rounded(centers: Any, scale: Any) -> tuple[Any, Any]:
 
 @contextmanager
 def restored_on_error(estimator: Any) -> Iterator[None]:
-    """Let a fit that fails leave `scale_` as it was, with all else of the fit before."""
+    """Restore `scale_` of the previous fit if a fit fails."""
     before = estimator.__dict__.get("scale_")
     try:
         yield

@@ -134,10 +134,10 @@ def _shorten(
 def _compare(
     X: Source, candidates: Array, closest: Array, sample_weight: Array | None, measure: Measure
 ) -> tuple[int, float, list[tuple[int, Array, Array]] | None]:
-    """Return the best candidate, the sum it leaves, and the distances that it shortens.
+    """Return the best candidate, the potential with it, and the distances that it shortens.
 
-    These come as (first row of a block, rows of the block, distances), or as None if there were
-    too many of them to keep those of every candidate.
+    The distances are (first row of a block, rows of the block, distances), or None if there were
+    too many to store those of every candidate.
     """
     potentials = np.zeros(len(candidates))  # [T]
     shorter: list[list[tuple[int, Array, Array]]] | None = [[] for _ in candidates]

@@ -33,7 +33,7 @@ def gpu(monkeypatch):
 
 @pytest.fixture
 def rows():
-    """50 x 3 float64 rows of 2 overlapping Gaussians, off the origin."""
+    """Return 50 x 3 float64 rows of 2 overlapping Gaussians, off the origin."""
     rng = np.random.default_rng(7)
     parts = [rng.normal(size=(25, 3)) @ rng.normal(size=(3, 3)) + 3 * i for i in range(2)]
     return np.concatenate(parts) + 100
@@ -131,7 +131,7 @@ def test_methods_give_what_they_are_given(rows, tmp_path):
     X, labels = model.sample(5)
     assert X.device.type == labels.device.type == DEVICE
     np.testing.assert_array_equal(X.cpu(), host.sample(5)[0])
-    # Fitted there, used here.
+    # Fitted on the GPU, used on the CPU.
     model.save(tmp_path / "m.safetensors")
     loaded = GaussianMixture.load(tmp_path / "m.safetensors")
     on_device, on_host = (

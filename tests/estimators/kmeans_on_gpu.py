@@ -29,7 +29,7 @@ def gpu(monkeypatch):
 
 @pytest.fixture
 def rows():
-    """150 x 5 float32 rows around 6 overlapping centres, off the origin."""
+    """Return 150 x 5 float32 rows around 6 overlapping centres, off the origin."""
     rng = np.random.default_rng(7)
     X = np.concatenate([rng.normal(size=(25, 5)) + c for c in 3 * rng.normal(size=(6, 5))])
     return (X + 100).astype(np.float32)
@@ -90,7 +90,7 @@ def test_methods_give_what_they_are_given(rows):
     np.testing.assert_array_equal(host.predict(rows), host.labels_)
     np.testing.assert_array_equal(host.transform(rows), distances.cpu().numpy())
     assert host.score(rows, sample_weight=np.ones(150)) == host.score(rows)
-    # Fitted there, used here.
+    # Fitted on the GPU, used on the CPU.
     model.device = "cpu"
     np.testing.assert_array_equal(model.predict(rows), host.labels_)
     np.testing.assert_allclose(model.transform(rows), host.transform(rows), rtol=1e-5)

@@ -26,7 +26,7 @@ def simd(request):
 
 @pytest.fixture(scope="module")
 def cones():
-    """900 x 5 float64 rows of any length around 6 directions, and their labels."""
+    """Return 900 x 5 float64 rows of any length around 6 directions, and their labels."""
     rng = np.random.default_rng(11)
     axes = normalised(rng.normal(size=(6, 5)))
     labels = np.repeat(np.arange(6), 150)
@@ -41,7 +41,7 @@ def normalised(rows):
 
 
 def reference(X, centers, weight, n_iter):
-    """Spherical k-means in float64: labels and inertia of the last centroids."""
+    """Run spherical k-means in float64; return centroids, and their labels and inertia."""
     x, c = normalised(X), normalised(centers)
     for _ in range(n_iter):
         labels = (x @ c.T).argmax(axis=1)
@@ -70,7 +70,7 @@ def test_unit_rows(data, dtype, sparse):
     exact = normalised(dense.astype(np.float64) / np.abs(dense).max(axis=1, keepdims=True))
     np.testing.assert_allclose(rows, exact, atol=2 * np.finfo(dtype).eps)
     assert abs(np.linalg.norm(rows.astype(np.float64), axis=1) - 1).max() <= rounding(unit)
-    for i in range(n_rows):  # a row's result is its own
+    for i in range(n_rows):  # the result of a row depends on that row alone
         one = unit_rows(X[i : i + 1])
         np.testing.assert_array_equal((one.toarray() if sparse else one)[0], rows[i])
     assert ((before != X).sum() == 0) if sparse else (before == X).all()

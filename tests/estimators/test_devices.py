@@ -1,4 +1,4 @@
-"""A model fitted on a GPU on a machine that has none."""
+"""A model fitted on a GPU and used on a machine without a GPU."""
 
 import warnings
 
@@ -53,7 +53,7 @@ def test_predicts_where_the_rows_are(blobs, name, device, machine, tmp_path):
         with pytest.warns(RuntimeWarning, match="X is computed with where it is"):
             loaded.inverse_transform(expected["transform"])
     with pytest.raises(ValueError, match=f"device='{device}' is not available"):
-        loaded.fit(blobs)  # which the user asks for
+        loaded.fit(blobs)  # an explicit request of the user
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loaded.set_params(device=None).score(blobs)

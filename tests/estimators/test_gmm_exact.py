@@ -76,7 +76,7 @@ def test_likelihood_never_falls(seed, n, d, k, covariance_type, reg_covar, offse
             warnings.simplefilter("always")
             model.fit(X)
         if any("positive definite" in str(each.message) for each in caught):
-            return  # from there on it is another model
+            return  # another model from this iteration on
         bounds.append(model.lower_bound_)
         after = matrices_of(model)
         if before is not None:
@@ -276,7 +276,7 @@ def test_as_much_as_needed():
 
 @ignore_convergence
 def test_memory_does_not_grow_with_the_rows():
-    """Beyond the data a pass allocates nothing of their number."""
+    """Beyond the data, a pass allocates no memory proportional to the number of rows."""
     rng, peaks = np.random.default_rng(0), []
     for n in (20_000, 80_000):
         X = rng.normal(size=(n, 4)).astype(np.float32)

@@ -75,7 +75,7 @@ def test_parameters_after_any_number_of_iterations(rows, covariance_type, max_it
 def test_starts(rows, covariance_type, init_params, k):
     if covariance_type == "tied" and init_params in ("k-means++", "random_from_data"):
         pytest.skip("scikit-learn's tied start takes rows that no component has a share in")
-    # Where a component starts from one row, scikit-learn's variances are what cancellation left.
+    # Where a component starts from one row, scikit-learn's variances are rounding errors.
     rtol = 1e-6 if init_params in ("k-means++", "random_from_data") else 1e-8
     options = {"covariance_type": covariance_type, "init_params": init_params, "random_state": 3}
     close(*both(rows, k, **options, max_iter=0), rtol=rtol)

@@ -10,8 +10,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from unsup_fast.mixture import GaussianMixture
 
-# They look into scikit-learn's private parts, or at its Array API, which we have not; what they
-# check of the public behaviour is in test_gmm_parity.
+# They test scikit-learn's private functions, or its Array API, which we do not have;
+# test_gmm_parity covers the public behaviour that they check.
 PRIVATE = (
     "test_gaussian_mixture_all_init_does_not_estimate_gaussian_parameters",
     "test_gaussian_mixture_array_api_compliance",
@@ -19,8 +19,8 @@ PRIVATE = (
     "test_gaussian_mixture_raises_where_array_api_not_implemented",
 )
 
-# They hold scikit-learn to what we do otherwise: its message on weights names maximum and minimum
-# the wrong way round, its float32 score is rounded, and degenerate data are an error.
+# They test behaviour of scikit-learn that differs from ours: its message on weights swaps maximum
+# and minimum, its float32 score is rounded, and degenerate data are an error.
 OTHERWISE = ("test_check_weights", "test_score", "test_regularisation")
 
 WEIGHTS_AND_DRAWS = (

@@ -30,7 +30,7 @@ def test_rows_far_from_the_origin(offset_rows):
     assert model.inertia_ == pytest.approx(squared.min(axis=1).sum(), rel=1e-5)
     np.testing.assert_allclose(model.transform(offset_rows), np.sqrt(squared), rtol=1e-6)
     assert model.score(offset_rows) == -model.inertia_
-    # The same clusters as those of the same rows brought to the origin.
+    # The same clusters as those of the same rows shifted to the origin.
     moved = KMeans(12, random_state=0, n_init=3).fit(offset_rows.astype(np.float64) - 1e4)
     assert model.inertia_ == pytest.approx(moved.inertia_, rel=2e-2)
 
@@ -164,7 +164,7 @@ def test_properties(X, k, seed, offset):
     np.testing.assert_array_equal(model.predict(X), model.labels_)
     assert model.cluster_sizes_.sum() == len(X)
     assert model.n_iter_ < 300
-    # Inertia falls from each iteration to the next but for rounding of the centroids to the
+    # Inertia falls from each iteration to the next, except for rounding of the centroids to the
     # type of X, at most one unit in the last place of each coordinate.
     step = len(X) * X.shape[1] * np.finfo(X.dtype).eps * (offset + 250)
     history = np.append(model.inertia_history_, model.inertia_)

@@ -1,4 +1,4 @@
-"""Devices that are not there; kmeans_on_gpu.py holds what a GPU computes."""
+"""Devices that do not exist; kmeans_on_gpu.py tests what a GPU computes."""
 
 import numpy as np
 import pytest

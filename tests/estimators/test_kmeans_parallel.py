@@ -14,7 +14,7 @@ def make(n, d, dtype=np.float64, offset=0.0):
 
 
 def brute_force(X, n_clusters, number, weight=None, factor=2.0, n_rounds=5):
-    """Bahmani et al. 2012, algorithm 2, from the same draws, in float64."""
+    """Run algorithm 2 of Bahmani et al. 2012 in float64, from the same draws."""
     state = np.random.RandomState(number)
     x = X.astype(np.float64)
     w = np.ones(len(x)) if weight is None else weight.astype(np.float64)

@@ -80,7 +80,7 @@ def test_fewer_distinct_rows_than_clusters():
 
 
 def test_a_row_without_weight_founds_no_cluster():
-    # Row 3 lies farthest, but weighs nothing: it must not decide where a cluster goes.
+    # Row 3 is the farthest, but its weight is 0: no cluster may be relocated to it.
     X = np.array([[0.0], [1.0], [2.0], [1000.0]])
     model = ours.KMeans(2, init=[[0.5], [5000.0]]).fit(X, sample_weight=[1, 1, 1, 0])
     assert sorted(model.cluster_centers_.ravel()) in ([0.5, 2.0], [0.0, 1.5])

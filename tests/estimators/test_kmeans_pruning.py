@@ -8,7 +8,7 @@ from unsup_fast.kernels.moments import moments
 
 @pytest.fixture
 def steep():
-    """Rows whose first directions hold most of the variance, in clusters."""
+    """Return clustered rows whose first directions hold most of the variance."""
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(60, 80))[rng.integers(0, 60, 6000)] + rng.normal(size=(6000, 80))
     return (rows * 0.9 ** np.arange(80)).astype(np.float32)

@@ -10,8 +10,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import unsup_fast.cluster as ours
 
-# They look into scikit-learn's private parts, which we have not; what they check of the public
-# behaviour is in test_kmeans_parity (weights in seeding) and test_minibatch_parity.
+# They test scikit-learn's private functions, which we do not have; test_kmeans_parity (weights in
+# seeding) and test_minibatch_parity cover the public behaviour that they check.
 PRIVATE = (
     "test_minibatch_reassign",
     "test_minibatch_update_consistency",

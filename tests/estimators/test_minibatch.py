@@ -36,7 +36,7 @@ def stop_after(number):
 
 
 def reference_step(means, counts, rows, weight, dtype):
-    """One step in float64, row by row."""
+    """Make one step in float64, row by row."""
     c = means.astype(dtype).astype(np.float64)
     x = rows.astype(np.float64)
     squared = ((x[:, None] - c) ** 2).sum(axis=2)  # [B, K]
@@ -324,7 +324,7 @@ def test_second_interrupt_skips_the_labels(blobs, monkeypatch):
 
     monkeypatch.setattr(_pruning, "assign", impatient)
     with pytest.raises(KeyboardInterrupt):
-        model.partial_fit(blobs)  # as it was before the call
+        model.partial_fit(blobs)  # which must not change the model
     assert model.cluster_centers_ is before[0]
     assert model._counts is before[1]
     with pytest.raises(KeyboardInterrupt):

@@ -116,7 +116,7 @@ def test_batches_of_fewer_rows_than_clusters(blobs, n_rows):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("seed", range(3))
 def test_more_rare_clusters_than_rows_to_move_to(dtype, seed):
-    # One step: once a row founds two clusters, ties between them are broken by rounding.
+    # One step: once two clusters start from one row, rounding breaks the ties between them.
     X = np.random.default_rng(0).normal(size=(200, 6)).astype(dtype)
     options = {"batch_size": 200, "max_iter": 1, "reassignment_ratio": 1, "init": X[:190]}
     a, b = fit_both(X, n_clusters=190, random_state=seed, **options)

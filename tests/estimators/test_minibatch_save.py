@@ -1,4 +1,4 @@
-"""A saved MiniBatchKMeans goes on as if it had never been away."""
+"""A loaded MiniBatchKMeans continues as if it had not been saved."""
 
 import numpy as np
 import pytest

@@ -12,14 +12,14 @@ SOLVERS = ["full", "covariance_eigh", "arpack", "randomized"]
 
 
 def made(n, d, dtype=np.float64, number=0):
-    """Rows whose variances fall by a factor of two along random axes."""
+    """Return rows whose variances fall by a factor of four along random axes."""
     rng = np.random.default_rng(number)
     axes = np.linalg.qr(rng.normal(size=(d, d)))[0]
     return (rng.normal(size=(n, d)) * 2.0 ** -np.arange(d) @ axes).astype(dtype)
 
 
 def truth(X):
-    """Eigenvalues and axes [D, D] by rows of the covariance in float64, divided by N - 1."""
+    """Return eigenvalues [D] and axes [D, D], as rows, of the float64 covariance (over N - 1)."""
     x = X.astype(np.float64) - X.mean(axis=0, dtype=np.float64)
     values, vectors = np.linalg.eigh(x.T @ x / (len(X) - 1))
     return values[::-1], vectors.T[::-1]
@@ -135,7 +135,7 @@ def test_all_axes_keep_all_there_is(n, d, solver, number):
     ids=str,
 )
 def test_variances_are_those_of_the_coordinates(options, shape, dtype):
-    """However rough the approximation, as it is of a flat spectrum, and the axes uncorrelated."""
+    """Also if the axes are approximate, as for a flat spectrum; coordinates are uncorrelated."""
     X = np.random.default_rng(5).normal(size=shape).astype(dtype) + dtype(3)
     model = PCA(6, random_state=0, **options)
     z = model.fit_transform(X).astype(np.float64)

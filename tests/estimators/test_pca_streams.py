@@ -23,7 +23,7 @@ NAMES = (
 
 @pytest.fixture(scope="module")
 def rows():
-    """3000 x 7 rows that drift far from where they begin."""
+    """Return 3000 x 7 rows that drift far from where they begin."""
     rng = np.random.default_rng(3)
     return rng.normal(size=(3000, 7)) * 2.0 ** -np.arange(7) + np.linspace(0, 30, 3000)[:, None]
 

@@ -10,10 +10,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import unsup_fast.decomposition as ours
 
-# These test private functions, or the array API. test_pca_svd_solver_auto wants scikit-learn's
-# choice where that is random or slow, and test_pca_score a lower score of the same axes if `whiten`
-# is set, which has nothing to do with it. test_incremental_pca_validation wants a first batch of
-# n_components rows, which ours does not need.
+# These test private functions, or the array API. test_pca_svd_solver_auto expects scikit-learn's
+# choice where that is random or slow, and test_pca_score expects a lower score of the same axes if
+# `whiten` is set, on which the score does not depend. test_incremental_pca_validation expects a
+# first batch of n_components rows, which ours does not need.
 ELSEWHERE = (
     "test_infer_dim_1",
     "test_infer_dim_2",

@@ -13,7 +13,7 @@ SOLVERS = ["full", "covariance_eigh", "arpack", "randomized"]
 
 
 def low_rank(n_rows, n_columns, rank, offset, dtype, number=0):
-    """Rows in a plane of `rank` dimensions, so that all other variances are rounding."""
+    """Return rows in a subspace of `rank` dimensions: all other variances are rounding."""
     rng = np.random.default_rng(number)
     X = rng.normal(size=(n_rows, rank)) @ rng.normal(size=(rank, n_columns))
     return (X + offset).astype(dtype)
@@ -48,7 +48,7 @@ def test_axes_of_rounding_are_zero(solver, shape, offset, dtype, tmp_path):
     if offset == 0:
         assert check(z, len(X)) == 3
         np.testing.assert_array_equal(z[:, 3:], 0)
-    else:  # the offset rounds the rows themselves, which is a variance that they have
+    else:  # the offset rounds the rows, and the rounding adds to their variance
         assert check(z, len(X)) >= 3
     atol = 1e-4 * np.abs(X - X.mean(axis=0)).max() + 4 * np.finfo(dtype).eps * np.abs(X).max()
     np.testing.assert_allclose(model.inverse_transform(z), X, atol=atol)

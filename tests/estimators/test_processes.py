@@ -188,7 +188,7 @@ def test_threads_that_the_system_refuses(in_child):
 
     def child():
         if os.getuid() == 0:
-            os.setuid(65534)  # no limit holds for root
+            os.setuid(65534)  # limits do not apply to root
         resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
         with pytest.raises(RuntimeError):
             threading.Thread(target=print).start()

@@ -54,7 +54,7 @@ FITS = {
 
 @pytest.fixture(scope="module")
 def methods():
-    """Methods of fitted models, and all that fits."""
+    """Return all fits, and methods of fitted models."""
     kmeans, pca = KMeans(2, n_init=1, random_state=0).fit(matrix()), PCA(2).fit(matrix())
     return [*FITS.values(), kmeans.predict, kmeans.transform, kmeans.score, pca.transform]
 
@@ -112,7 +112,7 @@ def test_one_dimension_is_refused(methods):
 
 
 def doubled():
-    """The first value as the sum of two entries, and behind the last one spare room."""
+    """Return the matrix with its first value as two entries, and spare memory at the end."""
     X = matrix()
     data = np.r_[X.data[0] / 4, X.data[0] * 3 / 4, X.data[1:], np.nan]
     indices = np.r_[X.indices[0], X.indices, 99]

@@ -23,7 +23,7 @@ class Rows(Protocol):
 
     @property
     def n_rows(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
 
     def take(self, indices: Array) -> Any:
         """Return the rows [B, D] of these indices, C-contiguous or CSR, float32 or float64."""

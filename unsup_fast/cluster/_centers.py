@@ -52,7 +52,7 @@ def check_count(estimator: Any, centers: Array, method: str) -> None:
 def origin_of(estimator: Any) -> Array:
     """Return the point [D] that distances are measured from: the middle of the rows of the fit.
 
-    If the centroids were set by hand without a fit, it is their own middle.
+    If the centroids were set by hand without a fit, it is the median of the centroids.
     """
     origin: Array | None = getattr(estimator, "_origin", None)
     shape = tuple(getattr(estimator.cluster_centers_, "shape", ()))

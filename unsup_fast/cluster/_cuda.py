@@ -25,7 +25,7 @@ from unsup_fast.kernels.seed import seed
 
 @dataclass(frozen=True)
 class HostPasses:
-    """A problem as `_lloyd._updated` and `_parallel` see it: for empty clusters, and k-means||."""
+    """Adapter of a problem to `_lloyd._updated` (empty clusters) and `_parallel` (k-means||)."""
 
     problem: "Problem"
 
@@ -47,7 +47,7 @@ class HostPasses:
 
     @property
     def n_rows(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return len(self.problem.X)
 
     def nearest(self, centers: Any) -> tuple[Any, Any]:
@@ -88,7 +88,7 @@ class Problem:
     give: Callable[[Any], Any]
     """Converts a tensor on the device to the kind of array that the user passed."""
     metric: str = "euclidean"
-    """With "cosine", rows are of unit length and centroids are brought to it."""
+    """With "cosine", rows are of unit length and centroids are normalised to it."""
     scale: Any = None
     """[D], type of X: what the columns of the rows were divided by; None if they were not."""
     tol_inertia: float | None = None
@@ -96,7 +96,7 @@ class Problem:
 
     @property
     def passes(self) -> HostPasses:
-        """The problem as code for the CPU sees it."""
+        """The adapter of the problem to code for the CPU."""
         return HostPasses(self)
 
 

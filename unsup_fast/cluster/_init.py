@@ -139,13 +139,14 @@ def kmeans_plusplus(
     X : array-like, sparse matrix, CPU tensor, pyarrow table or Source of shape (N, D)
         The rows to choose from.
     n_clusters : int
-        How many rows to choose, at most N.
+        Number of rows to choose, at most N.
     sample_weight : array-like of shape (N,), optional
         Weights of the rows; None means ones.
     x_squared_norms : array-like of shape (N,), optional
-        Accepted for scikit-learn's sake and not used: distances are computed from differences.
+        Ignored, present for compatibility with scikit-learn: distances are computed from
+        differences.
     random_state : int, RandomState instance or None, default=None
-        Where the draws come from; the order of draws is scikit-learn's.
+        Source of the draws; the order of draws is scikit-learn's.
     n_local_trials : int, optional
         Candidates of each round, the best of which is chosen; None takes
         ``2 + int(log(n_clusters))``, 1 gives plain k-means++.
@@ -228,15 +229,15 @@ def kmeans_parallel(
     X : array-like, sparse matrix, CPU tensor, pyarrow table or Source of shape (N, D)
         The rows to choose from.
     n_clusters : int
-        How many rows to choose, at most N.
+        Number of rows to choose, at most N.
     sample_weight : array-like of shape (N,), optional
         Weights of the rows; None means ones.
     oversampling_factor : float, default=2.0
         Rows drawn in a round, as a multiple of `n_clusters`.
     n_rounds : int, default=5
-        How many rounds there are.
+        Number of rounds.
     random_state : int, RandomState instance or None, default=None
-        Where the draws come from.
+        Source of the draws.
 
     Returns
     -------

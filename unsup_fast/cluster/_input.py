@@ -1,4 +1,4 @@
-"""What goes into k-means: the device, rows, weights, and a fitted model's centroids."""
+"""Validate the input of k-means: the device, rows, weights, and a fitted model's centroids."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -196,8 +196,8 @@ def _middle(sample: Array) -> Array:
 def fitted(estimator: Any, X: Any) -> tuple[Any, Array, Array | None]:
     """Validate rows for a fitted model; return rows, centroids and shift of one type.
 
-    The wider of the types of X and the centroids is taken, so nothing is rounded. Rows are
-    brought to unit length if the metric is "cosine". Rows and centroids are divided by the
+    The type is the wider one of X and the centroids, so nothing is rounded. Rows are
+    normalised to unit length if the metric is "cosine". Rows and centroids are divided by the
     deviations that the model was standardized with. A source is not converted yet; `parts` does.
     """
     source = source_of(X)
@@ -264,7 +264,7 @@ def distances(X: Any, centers: Array, shift: Array | None, metric: str) -> Array
 
 def _block_distances(x: Array, c: Array) -> Array:
     squared: Array = euclidean_distances(x, c, squared=True)  # [B, K]
-    # |x|^2 - 2 x.c + |c|^2 cancels for a row very near a centroid: there, from the difference.
+    # |x|^2 - 2 x.c + |c|^2 cancels for a row very near a centroid: compute |x - c|^2 instead.
     lengths = (x**2).sum(axis=1)[:, None] + (c**2).sum(axis=1).max()  # [B, 1]
     near = squared < NEAR * lengths  # [B, K]
     for k in np.flatnonzero(near.any(axis=0)):

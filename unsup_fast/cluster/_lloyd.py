@@ -32,7 +32,7 @@ class Problem:
     tol: float
     """Absolute: compared with the summed squared movement of the centroids."""
     metric: str = "euclidean"
-    """With "cosine", rows are of unit length and centroids are brought to it."""
+    """With "cosine", rows are of unit length and centroids are normalised to it."""
     scale: Array | None = None
     """[D], type of X: what the columns of the rows were divided by; None if they were not."""
     tol_inertia: float | None = None
@@ -44,7 +44,7 @@ class Iteration:
     """State after one iteration, which the `callback` of `fit` receives."""
 
     run: int
-    """Which of the `n_init` runs, from 1."""
+    """Index of the run among the `n_init` runs, from 1."""
     iteration: int
     """Iteration of this run, from 1."""
     max_iter: int
@@ -92,17 +92,17 @@ def lloyd(
     run: int = 1,
     report: Callable[[Iteration], None] | None = None,
 ) -> Run:
-    """Iterate until labels stand still, movement or inertia's decrease is within tol, or max_iter.
+    """Iterate until no label changes, movement or inertia's decrease is within tol, or max_iter.
 
     A KeyboardInterrupt after the first finished iteration ends the run there, labels the rows
-    once more, and is handed back in the result; a second one skips the labelling. Before that
-    it is raised.
+    once more, and is returned in the result; a second one skips the labelling. Before that it is
+    raised.
 
     Parameters
     ----------
     problem : Problem
     centers : ndarray of shape (K, D), type of X
-        To begin with, divided by the scale of the problem.
+        Starting centroids, divided by the scale of the problem.
     run : int
         Number of the run, for `report`.
     report : callable, optional

@@ -143,7 +143,7 @@ def run(
 ) -> Run:
     """Make steps from `centers` until inertia stops improving or `plan.n_steps` are done.
 
-    A KeyboardInterrupt after the first finished step ends the run there and is handed back in the
+    A KeyboardInterrupt after the first finished step ends the run there and is returned in the
     result; before that it is raised.
 
     Parameters

@@ -20,7 +20,7 @@ class Rows(Protocol):
 
     @property
     def n_rows(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
 
     def take(self, indices: Array) -> Any:
         """Return rows [M, D], an ndarray or CSR matrix of their own."""

@@ -1,4 +1,4 @@
-"""Passes over the rows: dense or pruned, whichever measures faster, with the same result."""
+"""Passes over the rows, dense or pruned: the clock decides, and the result is the same."""
 
 from collections.abc import Iterator
 from time import perf_counter
@@ -58,7 +58,7 @@ class Passes:
     sample_weight : ndarray of shape (N,), optional
     n_threads : int
     may_prune : bool
-        Whether bounds are tried at all; never for CSR.
+        Whether to try bounds; ignored for CSR.
     moments : Moments, optional
         Of X; without them, sums are added up anew in each pass.
     sample : ndarray of shape (M, D), optional
@@ -118,7 +118,7 @@ class Passes:
         labels : ndarray of shape (N,)
             Those of the pass before, overwritten.
         ahead : int
-            How many passes may follow.
+            Largest number of passes that may follow.
         sums : bool
             Whether to return sums even if all clusters have rows.
         """
@@ -168,7 +168,9 @@ class Passes:
     def _assign(self, centers: Array, labels: Array, **options: Any) -> Assigned:
         """Run `assign` part by part and add the results up in order."""
         total: Assigned | None = None
-        whole = np.empty(len(labels), centers.dtype) if "return_distances" in options else None
+        all_distances = (
+            np.empty(len(labels), centers.dtype) if "return_distances" in options else None
+        )
         for part, rows in self.parts():
             weight = None if self.sample_weight is None else self.sample_weight[part]
             assigned = assign(
@@ -180,11 +182,11 @@ class Passes:
                 n_threads=self.n_threads,
                 **options,
             )
-            if whole is not None:
-                whole[part] = assigned.distances
+            if all_distances is not None:
+                all_distances[part] = assigned.distances
             total = assigned if total is None else _added(total, assigned)
         assert total is not None
-        return total._replace(labels=labels, distances=whole)
+        return total._replace(labels=labels, distances=all_distances)
 
     def _label(self, centers: Array, labels: Array) -> int:
         """Update labels and totals for these centroids; return how many labels changed."""
@@ -236,7 +238,7 @@ class Passes:
             return
         self._next_try = 2 * self._next_try + 1
         assert self.shift is not None
-        # One thread: several gain little here, and spin on for a while, on the kernels' cores.
+        # One thread: more gain little here, and then spin for a while on the kernels' cores.
         with threadpool_limits(1, user_api="blas"):
             chosen = choose(self.X, centers, self.shift, self._directions)
         if chosen is not None and self._fits(chosen, n_clusters):

@@ -22,8 +22,8 @@ def best(
 ) -> Run:
     """Make `n_init` runs of Lloyd's algorithm and return the best.
 
-    A KeyboardInterrupt ends the runs; it is handed back in the result, or raised if no run has
-    finished an iteration.
+    A KeyboardInterrupt ends the runs; the result holds it, or it is raised if no run has finished
+    an iteration.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ def unit_rows(X: Any, first: int = 0, name: str = "X") -> Any:
     first : int
         Index of the first row, for the error message.
     name : str
-        What the rows are called there.
+        Name of the rows in the error message.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def directions(means: Array, before: Array) -> Array:
     ndarray of shape (K, D), float64
     """
     length = np.sqrt((means**2).sum(axis=1))  # [K]
-    none = length <= np.finfo(before.dtype).eps
-    unit: Array = means / np.where(none, 1.0, length)[:, None]
-    unit[none] = before[none]
+    cancelled = length <= np.finfo(before.dtype).eps
+    unit: Array = means / np.where(cancelled, 1.0, length)[:, None]
+    unit[cancelled] = before[cancelled]
     return unit

@@ -17,7 +17,7 @@ def unit_rows(X: Any, width: float, name: str = "X") -> Any:
     width : float
         `_sphere.rounding` of such rows.
     name : str
-        What the rows are called in the error message.
+        Name of the rows in the error message.
 
     Returns
     -------
@@ -55,5 +55,5 @@ def directions(means: Any, before: Any) -> Any:
     tensor of shape (K, D), float64
     """
     length = torch.linalg.vector_norm(means, dim=1, keepdim=True)  # [K, 1]
-    none = length <= torch.finfo(before.dtype).eps
-    return torch.where(none, before.double(), means / torch.where(none, 1.0, length))
+    cancelled = length <= torch.finfo(before.dtype).eps
+    return torch.where(cancelled, before.double(), means / torch.where(cancelled, 1.0, length))

@@ -44,7 +44,7 @@ class Stream(Passes):
 
     @property
     def n_rows(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         n_rows: int = self.X.n_rows
         return n_rows
 

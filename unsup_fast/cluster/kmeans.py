@@ -37,7 +37,7 @@ class KMeans(
 
     Minimises ``sum_i w_i |x_i - c_(label_i)|^2``. Data are never copied or changed if they are
     C-contiguous float32 or float64, and distances are computed about the middle of the data, so
-    that rows far from the origin are labelled correctly (sparse rows, which cannot be moved, are
+    that rows far from the origin are labelled correctly (sparse rows, which cannot be shifted, are
     not). Results do not depend on the number of threads.
 
     Parameters
@@ -60,12 +60,12 @@ class KMeans(
     verbose : int, default=0
         If positive, print a line per iteration.
     random_state : int, RandomState instance or None, default=None
-        Where random draws come from; their order is scikit-learn's.
+        Source of random draws; their order is scikit-learn's.
     copy_x : bool, default=True
-        Without effect: X is never changed.
+        Ignored: X is never changed.
     algorithm : {"auto", "lloyd", "elkan"}, default="auto"
         All are exact and give the same result. "auto" and "elkan" rule centroids out by
-        projected distances where measuring says that it pays; "lloyd" makes every pass dense.
+        projected distances where timing shows that it pays; "lloyd" makes every pass dense.
     metric : {"euclidean", "cosine"}, default="euclidean"
         "cosine" is spherical k-means: rows are taken at unit length, centroids are weighted mean
         directions of unit length, and ``1 - cos(x, c)`` is the distance that `transform` returns
@@ -100,7 +100,7 @@ class KMeans(
     inertia_history_ : ndarray of shape (n_iter_,), float64
         Entry i is the inertia of the centroids at the start of iteration i.
     n_changed_history_ : ndarray of shape (n_iter_,), int64
-        How many labels changed in each iteration.
+        Number of labels that changed in each iteration.
     n_iter_ : int
         Iterations of the best run.
     scale_ : ndarray of shape (D,)
@@ -115,7 +115,7 @@ class KMeans(
     -----
     A torch tensor is read where it is. After a fit on one the attributes indexed by row or
     cluster are tensors on its device; methods return the kind of array that is passed to them.
-    On a GPU `algorithm` and `n_threads` are without effect; sources, tables and sparse rows are
+    On a GPU `algorithm` and `n_threads` have no effect; sources, tables and sparse rows are
     refused.
 
     An empty cluster is moved to the row farthest from its centroid. If X has fewer distinct rows
@@ -226,7 +226,7 @@ class KMeans(
             Called with an `Iteration` after each iteration.
         seeding_callback : callable, optional
             Called a few times a second while k-means++ or k-means|| chooses the first centroids,
-            with how much of that is done and how much there is.
+            with the work done so far and the total.
 
         Returns
         -------

@@ -49,7 +49,7 @@ class MiniBatchKMeans(KMeans):
     compute_labels : bool, default=True
         Whether to label the rows and find their inertia in the end, which takes one pass.
     random_state : int, RandomState instance or None, default=None
-        Where random draws come from; their order is scikit-learn's.
+        Source of random draws; their order is scikit-learn's.
     tol : float, default=0.0
         If positive, `fit` stops when the summed squared movement of the centroids in a step is no
         more than `tol` times the mean variance of the columns.
@@ -82,10 +82,10 @@ class MiniBatchKMeans(KMeans):
         Cluster of each row (of the last batch after `partial_fit`): ``predict(X)``, exactly.
         Only with `compute_labels`, like `cluster_sizes_`.
     cluster_sizes_ : ndarray or tensor of shape (K,), int64
-        How many rows have each label.
+        Number of rows with each label.
     inertia_ : float
         Weighted sum of squared (or cosine) distances of the labelled rows to `cluster_centers_`;
-        without `compute_labels`, what the smoothed inertia of the batches lets one expect of all.
+        without `compute_labels`, an estimate of it from the smoothed inertia of the batches.
         With `standardize`, of columns divided by `scale_`.
     n_iter_ : int
         Rows drawn as a multiple of the rows of X, rounded up. Set by `fit`.
@@ -100,8 +100,8 @@ class MiniBatchKMeans(KMeans):
 
     Notes
     -----
-    Running means and counts are float64 whatever the type of X, so they go on moving however many
-    rows there are. `partial_fit` takes rows of another type as the type of the centroids.
+    Running means and counts are float64 for any type of X, so they keep moving after any number of
+    rows. `partial_fit` converts rows of another type to the type of the centroids.
 
     Ctrl-C during `fit` keeps the last finished step: the rows are labelled by its centroids, all
     attributes are set, and then KeyboardInterrupt is raised. A second Ctrl-C skips the labelling.
@@ -293,7 +293,7 @@ class MiniBatchKMeans(KMeans):
         ValueError
             As `fit`, and if X has other columns than in earlier calls.
         KeyboardInterrupt
-            On Ctrl-C; the estimator is then as it was before the call.
+            On Ctrl-C; the estimator then has the state from before the call.
         """
         _input.check_device(self.device)
         state: dict[str, Any] = {}
@@ -380,7 +380,7 @@ class MiniBatchKMeans(KMeans):
         return self.init
 
     def _labelled(self, passes: Passes, centers: Any, tensor: bool) -> dict[str, Any]:
-        """Return what `compute_labels` asks for, by the name of the attribute."""
+        """Return the attributes that `compute_labels` adds, by name."""
         if not self.compute_labels:
             return {}
         labels = np.full(passes.X.shape[0], -1, dtype=np.int32)  # [N]
@@ -403,7 +403,7 @@ class MiniBatchKMeans(KMeans):
     ) -> None:
         for name in ("labels_", "cluster_sizes_", "inertia_"):  # those of an earlier fit
             self.__dict__.pop(name, None)
-        # At once, so that Ctrl-C finds either the step before or this one.
+        # In one call, so that Ctrl-C leaves the attributes of either the previous step or this one.
         self.__dict__.update(
             state,
             cluster_centers_=_arrays.like(centers, tensor),
@@ -416,6 +416,6 @@ class MiniBatchKMeans(KMeans):
 
 
 def _in_units(means: Means, dtype: Any, scale: Any) -> tuple[Any, Any]:
-    """Return the centroids of a step in the units of X, and as they are computed with."""
+    """Return the centroids of a step in the units of X, and in those of the computation."""
     centers = means.centers.astype(dtype)
     return (centers, centers) if scale is None else _scaling.rounded(centers, scale)
