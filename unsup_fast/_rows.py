@@ -99,7 +99,7 @@ def _has_lists(X: Any) -> bool:
 
 
 def _is_list(column: Any) -> bool:
-    """Return whether a pandas column holds lists, by its type or its first present value."""
+    """Return whether a pandas column holds lists or arrays, by type or first present value."""
     arrow = getattr(column.dtype, "pyarrow_dtype", None)
     if arrow is not None:
         return "list" in str(arrow)
