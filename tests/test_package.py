@@ -56,7 +56,6 @@ def test_load_diffusion_models(tmp_path):
 
     config = diffusion.Config(shape=(1, 8, 8), network="dit", size="tiny", patch=4)
     model = diffusion.Diffusion(diffusion.DiT(1, size="tiny", patch=4), config)
-    model = diffusion.Diffusion(config)
     model.save(tmp_path)
     loaded = unsup_fast.load(tmp_path)
     assert loaded.config == config
