@@ -1,5 +1,6 @@
 """Fits in forked children, next to other threads, and while the interpreter ends."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -209,6 +210,11 @@ def test_memory_that_cannot_be_had_is_an_error(in_child, n_threads):
         with open("/proc/self/statm") as file:
             used = int(file.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + (20 << 20), resource.RLIM_INFINITY))
+        taken = []  # also what the heap has left of earlier tests
+        with contextlib.suppress(MemoryError):
+            while True:
+                taken.append(bytearray(1 << 20))
+        del taken[:2]  # for the exception
         _native.covariance(wide, columns, columns, sums, products, n_threads)
 
     assert isinstance(in_child(child), MemoryError)
