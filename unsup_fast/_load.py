@@ -8,7 +8,6 @@ from typing import Any
 from unsup_fast.storage import estimators, tensors
 from unsup_fast.storage.records import DamagedError
 
-FILE = "model.safetensors"
 # The package of each class of estimators.
 PACKAGES = {
     "KMeans": "cluster",
@@ -40,7 +39,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         If it cannot be opened.
     """
     path = Path(path)
-    file = path / FILE if path.is_dir() else path
+    file = path / tensors.MODEL if path.is_dir() else path
     if _is_diffusion(file):
         from unsup_fast.models import diffusion
 
@@ -66,7 +65,7 @@ def class_of(file: Path) -> Any:
 
 def _is_diffusion(file: Path) -> bool:
     try:
-        tensors.read_note(file, kind="diffusion model")
+        tensors.read_note(file, kind=tensors.DIFFUSION)
     except DamagedError:
         return False
     return True

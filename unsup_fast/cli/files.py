@@ -11,10 +11,10 @@ from typing import BinaryIO
 
 from unsup_fast.cli.errors import UserError
 from unsup_fast.report.numbers import size
-from unsup_fast.storage import atomic, locks
+from unsup_fast.storage import atomic, locks, tensors
 
 LABELS = ("labels.npy", "labels.parquet")
-MODEL = "model.safetensors"
+MODEL = tensors.MODEL
 SUMMARY = "summary.json"
 REPORT = "report.html"
 CHECKPOINT = "checkpoint.safetensors"

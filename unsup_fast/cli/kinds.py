@@ -8,7 +8,6 @@ from unsup_fast.cli.errors import UserError
 from unsup_fast.storage import tensors
 from unsup_fast.storage.records import DamagedError
 
-FILE = "model.safetensors"
 DIFFUSION = "Diffusion"
 
 
@@ -40,14 +39,14 @@ def class_of(path: Path) -> str | None:
     OSError
         If it is a pipe, a socket or a device.
     """
-    file = path / FILE if path.is_dir() else path
+    file = path / tensors.MODEL if path.is_dir() else path
     check_not_special(file)
-    for kind in ("estimator", "diffusion model"):
+    for kind in (tensors.ESTIMATOR, tensors.DIFFUSION):
         try:
             note = tensors.read_note(file, kind=kind)
         except (OSError, DamagedError):
             continue
-        name = DIFFUSION if kind == "diffusion model" else note.get("class")
+        name = DIFFUSION if kind == tensors.DIFFUSION else note.get("class")
         return name if isinstance(name, str) else None
     return None
 

@@ -20,8 +20,6 @@ from unsup_fast.kernels.covariance import Covariance, merged, too_far, unit_of
 from unsup_fast.kernels.powers import power_of_two
 from unsup_fast.kernels.precision import full_precision
 
-SAMPLE = 100  # rows whose median is the middle of the data
-
 
 def _rows(X: Any, gpu: Any, estimator: Any, *, reset: bool) -> Any:
     """Validate rows as `_input.rows` does; return a tensor on the device."""
@@ -33,14 +31,9 @@ def _rows(X: Any, gpu: Any, estimator: Any, *, reset: bool) -> Any:
     return _scaling.applied(estimator, rows)
 
 
-def _middle(X: Any) -> Any:
-    sample = X[:: max(1, len(X) // SAMPLE)]
-    return sample.sort(dim=0).values[len(sample) // 2].clone()  # [D]
-
-
 def _summed(X: Any) -> tuple[Any, Any, float]:
     """Return mean [D] and scatter [D, D] of the rows, float64 on the device, and its unit."""
-    shift, n_columns = _middle(X), X.shape[1]
+    shift, n_columns = _tensors.middle(X), X.shape[1]
     scale = _scale(X, shift)
     sums = torch.zeros(n_columns, dtype=torch.float64, device=X.device)
     products = sums.new_zeros((n_columns, n_columns))
@@ -110,7 +103,7 @@ def attributes_of(estimator: Any, X: Any, gpu: Any) -> dict[str, Any]:
 
 def _mean(X: Any) -> Any:
     """Return the mean [D] in float64, from sums about the middle."""
-    shift = _middle(X).double()
+    shift = _tensors.middle(X).double()
     sums = torch.zeros_like(shift)
     for _, block in blocks(X, X.shape[1]):
         sums += (block - shift).sum(dim=0)

@@ -23,7 +23,6 @@ from unsup_fast.storage.records import SHOWN, DamagedError, shown
 
 Array = npt.NDArray[Any]
 
-KIND = "estimator"
 PARAMETER = "parameter."
 LONGEST_REASON = 300  # characters
 LARGEST_INTEGER = (1 << 63) - 1  # larger ones do not fit the arithmetic that uses them
@@ -256,7 +255,9 @@ def write(
         "parameters": parameters,
         "state": state,
     }
-    tensors.write(path, {**arrays, **parameter_arrays}, note, kind=KIND, what="the model")
+    tensors.write(
+        path, {**arrays, **parameter_arrays}, note, kind=tensors.ESTIMATOR, what="the model"
+    )
 
 
 def read(
@@ -276,7 +277,7 @@ def read(
     OSError
         If it cannot be opened.
     """
-    arrays, note = tensors.read(path, kind=KIND)
+    arrays, note = tensors.read(path, kind=tensors.ESTIMATOR)
     if note.get("class") not in class_names:
         wanted = " or ".join(class_names)
         raise DamagedError(path, f"it holds a {_name(note)}, not a {wanted}")
@@ -291,7 +292,7 @@ def read(
 
 def class_of(path: str | os.PathLike[str]) -> str:
     """Return the name of the class of the model in a file; errors are those of `read`."""
-    return _name(tensors.read_note(path, kind=KIND))
+    return _name(tensors.read_note(path, kind=tensors.ESTIMATOR))
 
 
 def _name(note: Mapping[str, Any]) -> str:

@@ -39,6 +39,9 @@ SIZES = {
     "BOOL": 1,
 }
 """Bytes of an element of each type that a file may hold."""
+# The file of a model in its folder, and the kinds of models that it may hold.
+MODEL = "model.safetensors"
+ESTIMATOR, DIFFUSION = "estimator", "diffusion model"
 CHUNK = 1 << 24  # bytes that are written and hashed at a time
 MOST_DIMENSIONS = 32
 _START = b'{"__metadata__": {"sha256": "'

@@ -11,8 +11,7 @@ from unsup_fast.models.diffusion.config import CUSTOM, Config, network_of
 from unsup_fast.storage import records, tensors
 from unsup_fast.storage.records import DamagedError
 
-WEIGHTS, SETTINGS = "model.safetensors", "model.json"
-KIND = "diffusion model"
+WEIGHTS, SETTINGS = tensors.MODEL, "model.json"
 SHOWN = 200  # characters of a reason
 
 
@@ -33,9 +32,11 @@ def save(network: Any, config: Config, folder: str | os.PathLike[str]) -> None:
     where = Path(folder)
     where.mkdir(parents=True, exist_ok=True)
     note = {"config": asdict(config)}
-    tensors.write(where / WEIGHTS, network.state_dict(), note, kind=KIND, what="the model")
+    tensors.write(
+        where / WEIGHTS, network.state_dict(), note, kind=tensors.DIFFUSION, what="the model"
+    )
     try:
-        records.write(where / SETTINGS, note, kind=KIND, what="the model's settings")
+        records.write(where / SETTINGS, note, kind=tensors.DIFFUSION, what="the model's settings")
     except BaseException:
         (where / SETTINGS).unlink(missing_ok=True)  # it has the settings of the previous model
         raise
@@ -52,7 +53,7 @@ def read(folder: str | os.PathLike[str]) -> tuple[Config, dict[str, Any]]:
         If it or `model.json` is damaged or of another kind, or they contradict each other.
     """
     path = Path(folder) / WEIGHTS
-    weights, note = tensors.read(path, kind=KIND, torch=True)
+    weights, note = tensors.read(path, kind=tensors.DIFFUSION, torch=True)
     settings = Path(folder) / SETTINGS
     if settings.exists() and _settings(settings) != note:
         raise DamagedError(
@@ -117,7 +118,7 @@ def network_for(config: Config, weights: dict[str, Any], folder: str | os.PathLi
 
 def _settings(path: Path) -> dict[str, Any]:
     try:
-        return records.read(path, kind=KIND)
+        return records.read(path, kind=tensors.DIFFUSION)
     except DamagedError as error:
         raise DamagedError(
             path, f"{error.why}; remove it: {WEIGHTS} has the same settings"
