@@ -47,6 +47,7 @@ from unsup_fast.cli.values import (
     finite,
     kmeans_start,
     n_clusters,
+    reg_covar_of,
 )
 
 app = typer.Typer(
@@ -337,8 +338,7 @@ def gmm(
             "--reg-covar",
             metavar="X",
             min=0.0,
-            max=1e290,
-            callback=finite,
+            callback=reg_covar_of,
             help="Constant added to the variances in each iteration.",
         ),
     ] = 1e-6,

@@ -14,6 +14,7 @@ MOST = 2**31 - 1
 MOST_THREADS = 4096
 # Largest side of a picture in pixels.
 MOST_PIXELS = 8192
+MOST_REG_COVAR = 1e290  # of GaussianMixture
 # A whole number above 0 in the text of an option; longer ones are no number of anything.
 WHOLE = r"[1-9][0-9]{0,17}"
 
@@ -42,6 +43,14 @@ def finite(value: float | None) -> float | None:
     """Return the number if it is finite."""
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value} is not finite; write a number as in 0.001")
+    return value
+
+
+def reg_covar_of(value: float) -> float:
+    """Return the number if a mixture can add it to variances."""
+    finite(value)
+    if value > MOST_REG_COVAR:
+        raise typer.BadParameter(f"{value:g} is above {MOST_REG_COVAR:g}; write one as in 1e-6")
     return value
 
 
