@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
-from unsup_fast import _rows
-from unsup_fast.blocks import source
+from unsup_fast import blocks
+from unsup_fast._rows import sources
 from unsup_fast.cluster import KMeans, MiniBatchKMeans
 from unsup_fast.decomposition import PCA, IncrementalPCA
 from unsup_fast.mixture import GaussianMixture
@@ -27,7 +27,7 @@ MODELS = {
 def machine(request, monkeypatch):
     """Make this machine look like one without a GPU, or without PyTorch."""
     if request.param == "no PyTorch":
-        monkeypatch.setattr(_rows, "find_spec", lambda name: None)
+        monkeypatch.setattr(sources, "find_spec", lambda name: None)
         return "PyTorch is not installed"
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
@@ -48,7 +48,7 @@ def test_predicts_where_the_rows_are(blobs, name, device, machine, tmp_path):
             result = getattr(loaded, method)(blobs)
         np.testing.assert_array_equal(result, expected[method])
     with pytest.warns(RuntimeWarning, match=r"set_params\(device=None\)"):
-        loaded.score(source(lambda: [blobs], chunk_size=70))
+        loaded.score(blocks.source(lambda: [blobs], chunk_size=70))
     if name.endswith("PCA"):
         with pytest.warns(RuntimeWarning, match="X is computed with where it is"):
             loaded.inverse_transform(expected["transform"])

@@ -4,7 +4,7 @@ import scipy.sparse as sp
 from sklearn.metrics import pairwise_distances
 
 from unsup_fast.cluster import KMeans, MiniBatchKMeans, k_means, kmeans_parallel
-from unsup_fast.kernels.seed import ref
+from unsup_fast.kernels.kmeans_plusplus import ref
 
 
 def make(n, d, dtype=np.float64, offset=0.0):
@@ -28,7 +28,7 @@ def brute_force(X, n_clusters, number, weight=None, factor=2.0, n_rounds=5):
     first = state.choice(len(drawn), p=mass / mass.sum())
     uniform = np.zeros((n_clusters, 2 + int(np.log(n_clusters))))
     uniform[1:] = state.uniform(size=uniform[1:].shape)
-    return np.array(drawn)[ref.seed(x[drawn], mass, uniform, first)[0]]
+    return np.array(drawn)[ref.kmeans_plusplus(x[drawn], mass, uniform, first)[0]]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

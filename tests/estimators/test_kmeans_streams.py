@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unsup_fast import _seeding, blocks
+from unsup_fast import blocks
+from unsup_fast._rows import seeding
 from unsup_fast.cluster import (
     KMeans,
     MiniBatchKMeans,
@@ -157,7 +158,7 @@ def test_wider_centroids_than_rows(rows):
 def test_seeding_is_that_of_the_rows_in_memory(
     rows, weight, chunk_size, improved, weighted, monkeypatch
 ):
-    monkeypatch.setattr(_seeding, "IMPROVED", improved)
+    monkeypatch.setattr(seeding, "IMPROVED", improved)
     X, weight = rows[:300], weight[:300] if weighted else None
     expected = kmeans_plusplus(X, 9, sample_weight=weight, random_state=1)
     actual = kmeans_plusplus(stream(X, chunk_size), 9, sample_weight=weight, random_state=1)
@@ -208,12 +209,12 @@ def test_rows_are_drawn_as_numpy_draws_them(weighted, size, dtype):
     share = np.ones(100, dtype) if weight is None else weight
     for number in range(5):
         one, other = (np.random.RandomState(number) for _ in range(2))
-        indices = _seeding.draw(X, weight, size, one)
+        indices = seeding.draw(X, weight, size, one)
         expected = other.choice(100, size, replace=False, p=share / share.sum())
         np.testing.assert_array_equal(indices, expected)
         assert one.random_sample() == other.random_sample()
     with pytest.raises(ValueError, match="only 3 rows have weight; 4 are to be drawn"):
-        _seeding.draw(X, (np.arange(100) < 3).astype(dtype), 4, one)
+        seeding.draw(X, (np.arange(100) < 3).astype(dtype), 4, one)
 
 
 def test_a_round_of_seeding_is_one_pass(rows):
@@ -228,7 +229,7 @@ def test_a_round_of_seeding_is_one_pass(rows):
     source.take = lambda indices: rows[indices]
     assert source.n_rows == 3000
     calls.clear()
-    _seeding.seed(source, 9, np.random.RandomState(0), sample_weight=None)
+    seeding.kmeans_plusplus(source, 9, np.random.RandomState(0), sample_weight=None)
     assert len(calls) == 9
 
 

@@ -9,7 +9,8 @@ from sklearn.base import clone
 from sklearn.datasets import load_wine
 from sklearn.preprocessing import StandardScaler
 
-from unsup_fast import _scaling, blocks
+from unsup_fast import blocks
+from unsup_fast._rows import scaling
 from unsup_fast.cluster import KMeans, MiniBatchKMeans, k_means
 from unsup_fast.decomposition import PCA
 from unsup_fast.metrics import purity_score
@@ -107,7 +108,7 @@ def test_every_kind_of_rows(rows, tmp_path, monkeypatch):
         np.testing.assert_array_equal(model.scale_, whole.scale_, name)
         np.testing.assert_array_equal(model.predict(kind), whole.labels_, name)
         assert model.score(kind) == whole.score(X)
-    monkeypatch.setattr(_scaling, "ROOM", 0)  # as if the file were large
+    monkeypatch.setattr(scaling, "ROOM", 0)  # as if the file were large
     model = KMeans(5, random_state=0, standardize=True).fit(blocks.source(tmp_path / "X.npy"))
     np.testing.assert_array_equal(model.cluster_centers_, whole.cluster_centers_)
     parts = KMeans(5, random_state=0, standardize=True).fit(blocks.source(X, chunk_size=64))
@@ -138,7 +139,7 @@ def test_sparse_rows_are_scaled_and_not_centred():
     np.testing.assert_allclose(
         model.cluster_centers_, dense.cluster_centers_, rtol=1e-9, atol=1e-13
     )
-    divided = _scaling.divided(csr, model.scale_)
+    divided = scaling.divided(csr, model.scale_)
     assert divided.nnz == csr.nnz
     np.testing.assert_array_equal(divided.toarray(), X / model.scale_)
     np.testing.assert_array_equal(model.predict(csr), model.labels_)

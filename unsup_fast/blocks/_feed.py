@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast.blocks._memory import Memory
-from unsup_fast.kernels.widen import widen
+from unsup_fast.kernels.half_to_float import half_to_float
 
 Array = npt.NDArray[Any]
 DType = np.dtype[Any]
@@ -92,7 +92,7 @@ def copy(values: Array, out: Array) -> None:
         return
     step = max(1, TILE // values.shape[1])
     for low in range(0, len(values), step):
-        widen(np.ascontiguousarray(values[low : low + step]), out[low : low + step])
+        half_to_float(np.ascontiguousarray(values[low : low + step]), out[low : low + step])
 
 
 def skip(pieces: Iterator[Piece], start: int) -> Iterator[Piece]:

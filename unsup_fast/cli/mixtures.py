@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast import _scaling
+from unsup_fast._rows import scaling
 from unsup_fast.blocks import Source
 from unsup_fast.cli import terminal
 from unsup_fast.cli.checkpoint import Saver
@@ -92,7 +92,7 @@ class Fits:
         self._scale: Array | None = None
         if parameters["standardize"]:
             weight = None if sample_weight is None else sample_weight.astype(X.dtype)
-            self._scale = _scaling.of_rows(X, X.moments, weight)
+            self._scale = scaling.of_rows(X, X.moments, weight)
         self._save, self._saver = save, Saver(save)
         self._progress, self._interrupts = progress, interrupts
 

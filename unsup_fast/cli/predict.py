@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast import _scaling
+from unsup_fast._rows import scaling
 from unsup_fast.blocks import Source
 from unsup_fast.cli import matrices, models, terminal
 from unsup_fast.cli.data import for_model
@@ -115,14 +115,14 @@ def _write(
 def _distances(labels: Array, model: Any) -> Callable[[Array], Array]:
     """Return a function from the next rows to the distances to their centroids."""
     cosine = model.metric == "cosine"
-    centers = _scaling.applied(model, model.cluster_centers_)
+    centers = scaling.applied(model, model.cluster_centers_)
     done = 0
 
     def distances(rows: Array) -> Array:
         nonlocal done
         own = centers[labels[done : done + len(rows)]]
         done += len(rows)
-        rows = _scaling.applied(model, rows)
+        rows = scaling.applied(model, rows)
         differences = (unit_rows(rows) if cosine else rows) - own  # [M, D]
         squares = np.einsum("ij,ij->i", differences, differences, dtype=np.float64)
         lengths: Array = (squares / 2 if cosine else np.sqrt(squares)).astype(rows.dtype)

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from rich.text import Text
 
-from unsup_fast import _scaling, report
+from unsup_fast import report
+from unsup_fast._rows import scaling
 from unsup_fast._text import valid
 from unsup_fast.blocks import Source
 from unsup_fast.cli import files, info, terminal
@@ -229,7 +230,7 @@ def closing(out: Path, written: Sequence[str]) -> Text:
 
 def explained(job: "Job", result: Result) -> float | None:
     """Return the share of the variance that the clusters explain; None with weights or cosines."""
-    scale = _scaling.scale_of(result.model)
+    scale = scaling.scale_of(result.model)
     variance = job.source.moments.variance / (1.0 if scale is None else scale.astype(float) ** 2)
     total = float(variance.sum()) * job.source.n_rows
     if job.weights is not None or total == 0 or job.settings.metric != "euclidean":

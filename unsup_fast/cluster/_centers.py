@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_array
 
-from unsup_fast import _arrays
+from unsup_fast._rows import arrays
 from unsup_fast.blocks import unmasked
 
 Array = npt.NDArray[Any]
@@ -27,11 +27,11 @@ def centers_of(estimator: Any, n_columns: int | None = None) -> Array:
         If they are not finite numbers in a matrix, or have other columns than the rows.
     """
     name = "cluster_centers_"
-    value = unmasked(_arrays.on_host(estimator.cluster_centers_), name)
+    value = unmasked(arrays.on_host(estimator.cluster_centers_), name)
     centers: Array = value
-    is_checked = isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype in _arrays.FLOATS
+    is_checked = isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype in arrays.FLOATS
     if not is_checked or not np.isfinite(value).all():
-        centers = check_array(value, dtype=_arrays.FLOATS, input_name=name)
+        centers = check_array(value, dtype=arrays.FLOATS, input_name=name)
     if n_columns is not None and centers.shape[1] != n_columns:
         raise ValueError(
             f"X has {n_columns} features, but {type(estimator).__name__} is expecting "

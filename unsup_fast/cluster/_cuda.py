@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from unsup_fast import _arrays, _scaling, _tensors
-from unsup_fast._tensors import HostRows, blocks, give
+from unsup_fast._rows import arrays, scaling, tensors
+from unsup_fast._rows.tensors import HostRows, blocks, give
 from unsup_fast.cluster import _init, _input, _lloyd, _parallel, _sphere_cuda
 from unsup_fast.cluster._centers import centers_of, origin_of
 from unsup_fast.cluster._lloyd import Iteration, Run
 from unsup_fast.cluster._sphere import COST, rounding
 from unsup_fast.kernels.assign import Assigned, assign
 from unsup_fast.kernels.assign.triton_ import Kept, width
-from unsup_fast.kernels.seed import seed
+from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class HostPasses:
         device = self.problem.X.device
         options = {"update": False, "labelled": True, "return_distances": True}
         on_device = torch.from_numpy(centers).to(device), torch.from_numpy(labels).to(device)
-        return _arrays.on_host(
+        return arrays.on_host(
             _assign(self.problem, on_device[0], None, on_device[1], **options).distances
         )
 
@@ -102,26 +102,26 @@ class Problem:
 
 def problem(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> tuple[Problem, Any]:
     """Validate the input of `fit`; return the problem and the median of the rows as an array."""
-    rows = _tensors.rows(X, gpu, estimator, reset=True).contiguous()
+    rows = tensors.rows(X, gpu, estimator, reset=True).contiguous()
     n_rows = len(rows)
     if n_rows < estimator.n_clusters:
         raise ValueError(
             f"n_samples={n_rows} should be >= n_clusters={estimator.n_clusters}. "
             f"Pass n_clusters <= {n_rows}."
         )
-    weight = _input.weights(_arrays.on_host(sample_weight), HostRows(rows))
+    weight = _input.weights(arrays.on_host(sample_weight), HostRows(rows))
     if weight is not None:
         weight = torch.from_numpy(weight).to(gpu)
     scale = None
     if estimator.standardize:
-        scale = _tensors.deviations(rows, weight)
-        rows = _scaling.divided(rows, scale)
+        scale = tensors.deviations(rows, weight)
+        rows = scaling.divided(rows, scale)
     if estimator.metric == "cosine":
         rows = _unit(rows, "X")
-    shift = _tensors.middle(rows)
-    variance, farthest = _tensors.variance(rows, shift)  # [D]
+    shift = tensors.middle(rows)
+    variance, farthest = tensors.variance(rows, shift)  # [D]
     _input.check_range(farthest, HostRows(rows).dtype)
-    _input.check_squares(variance, HostRows(rows), _arrays.on_host(weight))
+    _input.check_squares(variance, HostRows(rows), arrays.on_host(weight))
     tol = float(estimator.tol * variance.mean())
     problem = Problem(
         rows,
@@ -168,7 +168,7 @@ def start(
         )
         chosen = torch.from_numpy(drawn).to(X.device)
     else:
-        chosen = seed(X, n_clusters, random_state, sample_weight=weight)
+        chosen = kmeans_plusplus(X, n_clusters, random_state, sample_weight=weight)
     return X.index_select(0, chosen)
 
 
@@ -276,7 +276,7 @@ def _assign(
 
 
 def _on_host(assigned: Assigned) -> Assigned:
-    return Assigned(*(_arrays.on_host(value) for value in assigned))
+    return Assigned(*(arrays.on_host(value) for value in assigned))
 
 
 def _updated(problem: Problem, centers: Any, assigned: Assigned) -> tuple[Any, Any, Any]:
@@ -293,7 +293,7 @@ def _updated(problem: Problem, centers: Any, assigned: Assigned) -> tuple[Any, A
         means = _sphere_cuda.directions(means, centers)
     moved = original = torch.where(filled, means.to(centers.dtype), centers)
     if problem.scale is not None:
-        original, moved = _scaling.rounded(moved, problem.scale)
+        original, moved = scaling.rounded(moved, problem.scale)
     movement = ((moved.double() - centers.double()) ** 2).sum()
     vanished = (movement == 0) & (moved != centers).any()
     movement = torch.where(vanished, _lloyd.VANISHED, movement)
@@ -309,7 +309,7 @@ def _relocated(problem: Problem, centers: Any, assigned: Assigned) -> tuple[Any,
     host_assigned: Any = _on_host(assigned)
     after = original = _lloyd._updated(host, before, host_assigned.labels, host_assigned)
     if problem.scale is not None:
-        original, after = _scaling.rounded(after, problem.scale.cpu().numpy())
+        original, after = scaling.rounded(after, problem.scale.cpu().numpy())
     moved, shown = (torch.from_numpy(value).to(centers.device) for value in (after, original))
     return moved, shown, _lloyd.movement(before, after)
 
@@ -339,14 +339,14 @@ class _Later:
 
 def _fitted(estimator: Any, X: Any, gpu: Any) -> tuple[Any, Any, Any]:
     """Validate rows for a fitted model; return rows, centroids and shift of the wider type."""
-    rows = _tensors.rows(X, gpu, estimator, reset=False).contiguous()
+    rows = tensors.rows(X, gpu, estimator, reset=False).contiguous()
     centers = torch.from_numpy(centers_of(estimator, rows.shape[1])).to(gpu)
-    rows = _scaling.applied(estimator, rows)
+    rows = scaling.applied(estimator, rows)
     if estimator.metric == "cosine":
         rows = _unit(rows, "X")
     wide = torch.promote_types(rows.dtype, centers.dtype)
     shift = torch.from_numpy(origin_of(estimator)).to(gpu, wide)
-    centers = _scaling.applied(estimator, centers.to(wide).contiguous(), "cluster_centers_")
+    centers = scaling.applied(estimator, centers.to(wide).contiguous(), "cluster_centers_")
     return rows.to(wide), centers, shift
 
 
@@ -360,7 +360,7 @@ def predict(estimator: Any, X: Any, gpu: Any) -> Any:
 def score(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> float:
     """Return minus the inertia of X."""
     rows, centers, shift = _fitted(estimator, X, gpu)
-    weight = _input.weights(_arrays.on_host(sample_weight), HostRows(rows))
+    weight = _input.weights(arrays.on_host(sample_weight), HostRows(rows))
     if weight is not None:
         weight = torch.from_numpy(weight).to(gpu)
     assigned = assign(rows, centers, sample_weight=weight, shift=shift, update=False)

@@ -10,14 +10,15 @@ import scipy.sparse as sp
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
-from unsup_fast import _arrays, _seeding
+from unsup_fast._rows import arrays, seeding
 from unsup_fast.blocks import Source, unmasked
 from unsup_fast.cluster import _input, _parallel
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.cluster._streams import Stream
 from unsup_fast.kernels import threads
+from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus as choose_rows
+from unsup_fast.kernels.kmeans_plusplus import scale_of
 from unsup_fast.kernels.moments import moments
-from unsup_fast.kernels.seed import scale_of, seed
 
 Array = npt.NDArray[Any]
 
@@ -51,7 +52,7 @@ def start(
     if callable(init):
         return given(init(X, n_clusters, random_state=random_state), X, n_clusters)
     if init == "random":
-        chosen = _seeding.draw(X, sample_weight, n_clusters, random_state)
+        chosen = seeding.draw(X, sample_weight, n_clusters, random_state)
     elif init == "k-means||":
         chosen = _parallel.parallel(
             _rows(X, problem.passes.shift, n_threads),
@@ -62,7 +63,7 @@ def start(
             progress=progress,
         )
     else:
-        choose = _seeding.seed if isinstance(X, Source) else seed
+        choose = seeding.kmeans_plusplus if isinstance(X, Source) else choose_rows
         chosen = choose(
             X,
             n_clusters,
@@ -76,7 +77,7 @@ def start(
 
 def given(init: Any, X: Any, n_clusters: int) -> Array:
     """Return the user's centroids as an ndarray of the type of X, or raise ValueError."""
-    init = unmasked(_arrays.on_host(init), "init")
+    init = unmasked(arrays.on_host(init), "init")
     centers: Array = check_array(init, dtype=X.dtype, order="C", input_name="init")
     for size, expected, what in (
         (centers.shape[0], n_clusters, "clusters"),
@@ -176,7 +177,7 @@ def kmeans_plusplus(
     >>> bool((centers == X[indices]).all())
     True
     """
-    tensor = _arrays.is_tensor(X)
+    tensor = arrays.is_tensor(X)
     caller_rows, rows, sample_weight = _checked(X, sample_weight, n_clusters, "kmeans_plusplus")
     if x_squared_norms is not None:
         norms = check_array(x_squared_norms, dtype=rows.dtype, ensure_2d=False)
@@ -185,7 +186,7 @@ def kmeans_plusplus(
                 f"The length of x_squared_norms {norms.shape[0]} should be equal to the length "
                 f"of n_samples {rows.shape[0]}."
             )
-    choose = _seeding.seed if isinstance(rows, Source) else seed
+    choose = seeding.kmeans_plusplus if isinstance(rows, Source) else choose_rows
     indices = choose(
         rows,
         n_clusters,
@@ -264,7 +265,7 @@ def kmeans_parallel(
     >>> bool((centers == X[indices]).all())
     True
     """
-    tensor = _arrays.is_tensor(X)
+    tensor = arrays.is_tensor(X)
     caller_rows, rows, sample_weight = _checked(X, sample_weight, n_clusters, "kmeans_parallel")
     shift: Any = None if sp.issparse(rows) else _input.middle(rows)
     workers = threads.effective(None)
@@ -283,13 +284,13 @@ def _checked(
     X: Any, sample_weight: Any, n_clusters: int, owner: str
 ) -> tuple[Any, Any, Array | None]:
     """Return the caller's rows, the validated rows, and their weights."""
-    caller_rows = _arrays.to_numpy(X, "X")
+    caller_rows = arrays.to_numpy(X, "X")
     source = _input.source_of(caller_rows)
     if source is not None:
         caller_rows = rows = _input.rows_of(source)
     else:
-        rows = _arrays.rows(caller_rows)
-        _arrays.check_finite(rows, owner)
+        rows = arrays.rows(caller_rows)
+        arrays.check_finite(rows, owner)
     sample_weight = _input.weights(sample_weight, rows)
     _check_enough(rows, n_clusters)
     return caller_rows, rows, sample_weight
@@ -303,4 +304,4 @@ def _check_enough(rows: Any, n_clusters: int) -> None:
 def _chosen(caller_rows: Any, rows: Any, indices: Array, tensor: bool) -> tuple[Any, Any]:
     # The caller's rows, not the converted ones: integers in, integers out.
     whole = caller_rows if isinstance(caller_rows, np.ndarray) else rows
-    return _arrays.like(_take(whole, indices), tensor), _arrays.like(indices, tensor)
+    return arrays.like(_take(whole, indices), tensor), arrays.like(indices, tensor)

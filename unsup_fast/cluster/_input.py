@@ -10,8 +10,8 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import gen_batches
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from unsup_fast import _arrays, _scaling, _seeding
-from unsup_fast._rows import check_columns, gpu, source_of
+from unsup_fast._rows import arrays, scaling, seeding
+from unsup_fast._rows.sources import check_columns, gpu, source_of
 from unsup_fast.blocks import DataError, Source
 from unsup_fast.cluster._centers import centers_of, origin_of
 from unsup_fast.cluster._lloyd import Problem
@@ -52,8 +52,8 @@ def check_device(device: Any) -> None:
 
 
 def weights(sample_weight: Any, X: Any) -> Array | None:
-    """Return usable weights of the type of X, or None for ones; see `_arrays.weights`."""
-    return _arrays.weights(sample_weight, X.shape[0], X.dtype)
+    """Return usable weights of the type of X, or None for ones; see `arrays.weights`."""
+    return arrays.weights(sample_weight, X.shape[0], X.dtype)
 
 
 def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]:
@@ -61,8 +61,8 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
     source = source_of(X)
     name = "X" if source is None else source.name
     if source is None:
-        X = _arrays.rows(X, estimator=estimator, reset=True)
-        moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
+        X = arrays.rows(X, estimator=estimator, reset=True)
+        moments = arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
     else:
         check_columns(estimator, source, reset=True)
         moments = source.moments
@@ -76,10 +76,10 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
     sample_weight = weights(sample_weight, X)
     scale = None
     if estimator.standardize:
-        scale = _scaling.of_rows(X, moments, sample_weight)
-        X = _scaling.divided(X, scale)
+        scale = scaling.of_rows(X, moments, sample_weight)
+        X = scaling.divided(X, scale)
         if not isinstance(X, Source):
-            moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
+            moments = arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
     if isinstance(X, Source):
         X = rows_of(X, estimator.metric)
     if isinstance(X, Source):
@@ -87,7 +87,7 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
     elif estimator.metric == "cosine":
         X, original = unit_rows(X), X
         if moments is not None and X is not original:
-            moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
+            moments = arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
     variance = mean_variance_axis(X, axis=0)[1] if moments is None else moments.variance
     check_squares(variance, X, sample_weight, name)
     sample = _sample(X)
@@ -204,18 +204,18 @@ def fitted(estimator: Any, X: Any) -> tuple[Any, Array, Array | None]:
     if source is not None:
         check_columns(estimator, source, reset=False)
         centers = centers_of(estimator, source.shape[1])
-        X = _scaling.applied(estimator, source)
+        X = scaling.applied(estimator, source)
         if isinstance(X, Source):
             X = rows_of(X, estimator.metric)
         elif estimator.metric == "cosine":
             X = unit_rows(X)
     else:
-        X = _arrays.rows(X, estimator=estimator)
-        moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
+        X = arrays.rows(X, estimator=estimator)
+        moments = arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
         centers = centers_of(estimator, X.shape[1])
-        if _scaling.scale_of(estimator) is not None:
-            X = _scaling.applied(estimator, X)
-            moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
+        if scaling.scale_of(estimator) is not None:
+            X = scaling.applied(estimator, X)
+            moments = arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
         if estimator.metric == "cosine":
             X = unit_rows(X)
         elif moments is not None:
@@ -224,7 +224,7 @@ def fitted(estimator: Any, X: Any) -> tuple[Any, Array, Array | None]:
     shift = None if sp.issparse(X) else origin_of(estimator).astype(wide)
     rows = X if isinstance(X, Source) else X.astype(wide, copy=False)
     centers = np.ascontiguousarray(centers, dtype=wide)
-    return rows, _scaling.applied(estimator, centers, "cluster_centers_"), shift
+    return rows, scaling.applied(estimator, centers, "cluster_centers_"), shift
 
 
 def parts(X: Any, dtype: Any) -> Iterator[tuple[slice, Any]]:
@@ -232,7 +232,7 @@ def parts(X: Any, dtype: Any) -> Iterator[tuple[slice, Any]]:
     if not isinstance(X, Source):
         yield slice(0, X.shape[0]), X
         return
-    for where, block in _seeding.parts(X):
+    for where, block in seeding.parts(X):
         yield where, block.astype(dtype, copy=False)
 
 

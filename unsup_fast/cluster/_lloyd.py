@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast import _scaling
+from unsup_fast._rows import scaling
 from unsup_fast.cluster._pruning import Passes, Step
 from unsup_fast.cluster._sphere import COST, directions, rounding, unit_rows
 
@@ -205,7 +205,7 @@ def _moved(
         movement_tot = movement(centers, updated)
     if problem.scale is None:
         return updated, updated, movement_tot
-    original, updated = _scaling.rounded(updated, problem.scale)
+    original, updated = scaling.rounded(updated, problem.scale)
     return updated, original, movement(centers, updated)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from unsup_fast import _scaling
+from unsup_fast._rows import scaling
 from unsup_fast.cluster._batches import Draws, Rows
 from unsup_fast.cluster._sphere import COST, directions
 from unsup_fast.kernels.assign import assign
@@ -125,7 +125,7 @@ def continued(
 
 
 def _original(centers: Array, scale: Array | None) -> Array:
-    return centers if scale is None else _scaling.rounded(centers, scale)[0]
+    return centers if scale is None else scaling.rounded(centers, scale)[0]
 
 
 def _centers(values: Array, before: Array, metric: str) -> Array:

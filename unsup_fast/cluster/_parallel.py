@@ -8,7 +8,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from unsup_fast.kernels.assign import assign
-from unsup_fast.kernels.seed import seed
+from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus
 
 Array = npt.NDArray[Any]
 
@@ -165,7 +165,7 @@ def parallel(
             others = others[np.argsort(sample_weight[others] == 0, kind="stable")]
         return np.concatenate([drawn, others[: n_clusters - len(drawn)]])
     taken = rows.take(drawn)
-    chosen: Array = seed(
+    chosen: Array = kmeans_plusplus(
         taken,
         n_clusters,
         random_state,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast import _arrays
+from unsup_fast._rows import arrays
 from unsup_fast.cluster._lloyd import Iteration, Run
 
 Array = npt.NDArray[Any]
@@ -72,7 +72,7 @@ def _improves(run: Run, best_run: Run) -> bool:
     """
     if run.inertia >= best_run.inertia or run.labels is None or best_run.labels is None:
         return False
-    mine, theirs = _arrays.on_host(run.labels), _arrays.on_host(best_run.labels)
+    mine, theirs = arrays.on_host(run.labels), arrays.on_host(best_run.labels)
     partner = np.full(len(run.centers), -1)  # [K] label in `best_run` of each label in `run`
     partner[mine] = theirs
     return not np.array_equal(partner[mine], theirs)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from unsup_fast._scaling import scale_of
+from unsup_fast._rows.scaling import scale_of
 from unsup_fast.cluster._centers import centers_of, check_count, origin_of
 from unsup_fast.storage.estimators import (
     Layout,

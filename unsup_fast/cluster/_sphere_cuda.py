@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from unsup_fast._tensors import blocks
+from unsup_fast._rows.tensors import blocks
 from unsup_fast.cluster._sphere import ZeroRowError
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast._seeding import parts
+from unsup_fast._rows.seeding import parts
 from unsup_fast.blocks import Source
 from unsup_fast.cluster._pruning import Passes
 from unsup_fast.kernels.moments import Moments

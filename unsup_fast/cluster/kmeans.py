@@ -20,7 +20,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import _is_arraylike_not_scalar, check_is_fitted
 
-from unsup_fast import _arrays, _scaling
+from unsup_fast._rows import arrays, scaling
 from unsup_fast.cluster import _init, _input, _runs, _save, _sphere
 from unsup_fast.cluster._lloyd import Iteration, Run, lloyd
 from unsup_fast.kernels.assign import assign
@@ -256,7 +256,7 @@ class KMeans(
         if _is_arraylike_not_scalar(init):
             init = _init.given(init, problem.passes.X, self.n_clusters)
             if problem.scale is not None:
-                init = _scaling.divided(init, _arrays.on_host(problem.scale), name="init")
+                init = scaling.divided(init, arrays.on_host(problem.scale), name="init")
         self._n_init = self._count_runs()
         if self.algorithm == "elkan" and self.n_clusters == 1:
             warnings.warn(
@@ -268,10 +268,10 @@ class KMeans(
         start = partial(first, problem, init, self.n_clusters, random_state, seeding_callback)
         run = partial(iterate, problem)
         best = _runs.best(run, start, self._n_init, bool(self.verbose), callback)
-        self._keep(best, origin, problem.scale, _arrays.is_tensor(X))
+        self._keep(best, origin, problem.scale, arrays.is_tensor(X))
         if best.interrupt is not None:
             raise best.interrupt
-        distinct = np.count_nonzero(_arrays.on_host(best.sizes))
+        distinct = np.count_nonzero(arrays.on_host(best.sizes))
         if distinct < self.n_clusters:
             warnings.warn(
                 f"Number of distinct clusters ({distinct}) found smaller than n_clusters "
@@ -298,8 +298,8 @@ class KMeans(
     def _keep(self, run: Run, origin: Any, scale: Any, tensor: bool) -> None:
         self.__dict__.pop("scale_", None)  # of an earlier fit
         if scale is not None:
-            self.scale_ = _arrays.on_host(scale)
-        self.cluster_centers_ = _arrays.like(run.centers, tensor)
+            self.scale_ = arrays.on_host(scale)
+        self.cluster_centers_ = arrays.like(run.centers, tensor)
         self._n_features_out = len(run.centers)
         self._origin = origin
         self.inertia_ = run.inertia
@@ -310,8 +310,8 @@ class KMeans(
             for name in ("labels_", "cluster_sizes_"):  # those of an earlier fit
                 self.__dict__.pop(name, None)
         else:
-            self.labels_ = _arrays.like(run.labels, tensor)
-            self.cluster_sizes_ = _arrays.like(run.sizes, tensor)
+            self.labels_ = arrays.like(run.labels, tensor)
+            self.cluster_sizes_ = arrays.like(run.sizes, tensor)
 
     def predict(self, X: Any) -> Any:
         """Return the index of the nearest centroid of each row.
@@ -342,7 +342,7 @@ class KMeans(
             ).labels
             for _, part in _input.parts(rows, centers.dtype)
         ]
-        return _arrays.like(_input.joined(labels), _arrays.is_tensor(X))
+        return arrays.like(_input.joined(labels), arrays.is_tensor(X))
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit and return `labels_`; parameters as in `fit`."""
@@ -370,7 +370,7 @@ class KMeans(
             _input.distances(part, centers, shift, self.metric)
             for _, part in _input.parts(rows, centers.dtype)
         ]
-        return _arrays.like(_input.joined(distances), _arrays.is_tensor(X))
+        return arrays.like(_input.joined(distances), arrays.is_tensor(X))
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit and return the distance of each row to each centroid; parameters as in `fit`."""

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import _is_arraylike_not_scalar
 
-from unsup_fast import _arrays, _scaling
+from unsup_fast._rows import arrays, scaling
 from unsup_fast.blocks import Source
 from unsup_fast.cluster import _batches, _init, _input, _minibatch, _save
 from unsup_fast.cluster._batches import Draws
@@ -258,7 +258,7 @@ class MiniBatchKMeans(KMeans):
         self.__dict__.pop("scale_", None)  # of an earlier fit
         if problem.scale is not None:
             state["scale_"] = problem.scale
-        tensor = _arrays.is_tensor(X)
+        tensor = arrays.is_tensor(X)
         try:
             state |= self._labelled(passes, centers, tensor)
         except KeyboardInterrupt as caught:
@@ -303,12 +303,12 @@ class MiniBatchKMeans(KMeans):
             self._random_state = random_state = check_random_state(self.random_state)
         if hasattr(self, "cluster_centers_"):
             passes = _input.batch(self, X, sample_weight)
-            centers, scale = centers_of(self), _scaling.scale_of(self)
+            centers, scale = centers_of(self), scaling.scale_of(self)
             if len(getattr(self, "_counts", ())) != len(centers):  # set by hand: a start
                 check_count(self, centers, "partial_fit")
                 self._measure(passes.X.shape[0])
                 state["_origin"] = origin_of(self)
-                start = _scaling.applied(self, centers, "cluster_centers_")
+                start = scaling.applied(self, centers, "cluster_centers_")
                 means, n_steps, since = _minibatch.beginning(start), 0, 0
             else:
                 means = _minibatch.continued(centers, self._means, self._counts, self.metric, scale)
@@ -344,7 +344,7 @@ class MiniBatchKMeans(KMeans):
         if self.verbose and n_reassigned:
             print(f"Reassigning {n_reassigned} cluster centers.")
         original, centers = _in_units(means, centers.dtype, scale)
-        tensor = _arrays.is_tensor(X)
+        tensor = arrays.is_tensor(X)
         state |= self._labelled(passes, centers, tensor)
         self._keep_step(means, original, n_steps + 1, since, state, tensor)
         return self
@@ -376,7 +376,7 @@ class MiniBatchKMeans(KMeans):
         if _is_arraylike_not_scalar(self.init):
             init = _init.given(self.init, problem.passes.X, self.n_clusters)
             scale = problem.scale
-            return init if scale is None else _scaling.divided(init, scale, name="init")
+            return init if scale is None else scaling.divided(init, scale, name="init")
         return self.init
 
     def _labelled(self, passes: Passes, centers: Any, tensor: bool) -> dict[str, Any]:
@@ -387,8 +387,8 @@ class MiniBatchKMeans(KMeans):
         wide = centers.astype(passes.X.dtype, copy=False)
         inertia, sizes = passes.finish(wide, labels, False)
         return {
-            "labels_": _arrays.like(labels, tensor),
-            "cluster_sizes_": _arrays.like(sizes, tensor),
+            "labels_": arrays.like(labels, tensor),
+            "cluster_sizes_": arrays.like(sizes, tensor),
             "inertia_": COST[self.metric] * inertia,
         }
 
@@ -406,7 +406,7 @@ class MiniBatchKMeans(KMeans):
         # In one call, so that Ctrl-C leaves the attributes of either the previous step or this one.
         self.__dict__.update(
             state,
-            cluster_centers_=_arrays.like(centers, tensor),
+            cluster_centers_=arrays.like(centers, tensor),
             n_steps_=n_steps,
             _means=means.values,
             _counts=means.counts,
@@ -418,4 +418,4 @@ class MiniBatchKMeans(KMeans):
 def _in_units(means: Means, dtype: Any, scale: Any) -> tuple[Any, Any]:
     """Return the centroids of a step in the units of X, and in those of the computation."""
     centers = means.centers.astype(dtype)
-    return (centers, centers) if scale is None else _scaling.rounded(centers, scale)
+    return (centers, centers) if scale is None else scaling.rounded(centers, scale)

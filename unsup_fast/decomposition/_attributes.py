@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import NotFittedError
 
-from unsup_fast import _arrays
+from unsup_fast._rows import arrays
 from unsup_fast.blocks import unmasked
 
 Array = npt.NDArray[Any]
@@ -65,8 +65,8 @@ def _value(model: Any, name: str, n_dimensions: int, size: int | None = None) ->
             f"{name} of this {type(model).__name__} is not set; call fit, or set components_ and "
             "mean_ (with whiten=True explained_variance_ too, for scores also noise_variance_)"
         )
-    value: Array = np.asarray(unmasked(_arrays.on_host(getattr(model, name)), name))
-    if value.dtype not in _arrays.FLOATS:
+    value: Array = np.asarray(unmasked(arrays.on_host(getattr(model, name)), name))
+    if value.dtype not in arrays.FLOATS:
         if value.dtype.kind not in "iufb":
             raise ValueError(f"{name} holds {value.dtype}; set it to an array of real numbers")
         value = value.astype(np.float64)

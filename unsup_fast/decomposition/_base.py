@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from unsup_fast import _arrays, _scaling
+from unsup_fast._rows import arrays, scaling
 from unsup_fast.blocks import Source
 from unsup_fast.decomposition import _input, _save
 from unsup_fast.decomposition._attributes import (
@@ -55,8 +55,8 @@ class Projection(
             return _torch.transform(self, X, gpu)
         rows = _input.rows(self, X, reset=False)
         if not isinstance(rows, Source):
-            _arrays.check_finite(rows, type(self).__name__, self.n_threads)
-        return _arrays.like(self._project(rows), _arrays.is_tensor(X))
+            arrays.check_finite(rows, type(self).__name__, self.n_threads)
+        return arrays.like(self._project(rows), arrays.is_tensor(X))
 
     def _project(self, X: Any) -> Array:
         """Return the coordinates of rows that are validated."""
@@ -123,7 +123,7 @@ class Projection(
         if _input.gpu(X, self.device, fitted=True) is not None:
             from unsup_fast.decomposition import _torch
 
-            return _scaling.restored(self, _torch.inverse_transform(self, X))
+            return scaling.restored(self, _torch.inverse_transform(self, X))
         axes = axes_of(self)
         n_axes, n_columns = axes.shape
         coordinates = _input.scores(X, n_axes)
@@ -138,7 +138,7 @@ class Projection(
             rows = affine(
                 coordinates.astype(wide, copy=False), weights, offset=mean, n_threads=self.n_threads
             )
-        return _arrays.like(_scaling.restored(self, rows), _arrays.is_tensor(X))
+        return arrays.like(scaling.restored(self, rows), arrays.is_tensor(X))
 
     def get_covariance(self) -> Any:
         """Return the covariance [D, D] of the probabilistic model (Tipping & Bishop 1999).
@@ -173,7 +173,7 @@ class Projection(
     def _given(self, value: Array) -> Any:
         """Return a matrix as the axes are: an array or tensor, of their type and device."""
         axes = self.components_
-        if not _arrays.is_tensor(axes):
+        if not arrays.is_tensor(axes):
             return value.astype(axes_of(self).dtype, copy=False)
         return axes.new_tensor(value)
 
@@ -200,7 +200,7 @@ class Projection(
                 "sparse rows have no score; pass X.toarray() or unsup_fast.blocks.source(X)"
             )
         if not isinstance(rows, Source):
-            _arrays.check_finite(rows, type(self).__name__, self.n_threads)
+            arrays.check_finite(rows, type(self).__name__, self.n_threads)
         step = max(1, BLOCK // rows.shape[1])
         log_density = _density(self)
         logs = [
@@ -208,11 +208,11 @@ class Projection(
             for block in _input.blocks_of(rows)
             for start in range(0, len(block), step)
         ]
-        return _arrays.like(np.concatenate(logs), _arrays.is_tensor(X))
+        return arrays.like(np.concatenate(logs), arrays.is_tensor(X))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean log-likelihood of the rows; see `score_samples`."""
-        return float(_arrays.on_host(self.score_samples(X)).mean())
+        return float(arrays.on_host(self.score_samples(X)).mean())
 
     @property
     def _n_features_out(self) -> int:
@@ -228,7 +228,7 @@ def _divided(coordinates: Array, divisors: Array | None) -> Array:
 
 def flipped(axes: Any) -> Any:
     """Return axes [K, D] with the sign that makes the largest entry of each positive."""
-    if _arrays.is_tensor(axes):
+    if arrays.is_tensor(axes):
         largest = axes.abs().argmax(dim=1, keepdim=True)
         return axes * axes.gather(1, largest).sign()
     largest = np.abs(axes).argmax(axis=1)

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.utils import check_array
 
-from unsup_fast import _arrays, _scaling
-from unsup_fast._rows import check_columns, gpu, source_of
+from unsup_fast._rows import arrays, scaling
+from unsup_fast._rows.sources import check_columns, gpu, source_of
 from unsup_fast.blocks import Source
 from unsup_fast.kernels.covariance import Covariance, covariance, merged
 
@@ -33,7 +33,7 @@ def rows(estimator: Any, X: Any, *, reset: bool) -> Any:
     """
     source = source_of(X)
     if source is None:
-        X = _arrays.rows(X, estimator=estimator, reset=reset)
+        X = arrays.rows(X, estimator=estimator, reset=reset)
     else:
         check_columns(estimator, source, reset=reset)
         X = source
@@ -42,12 +42,12 @@ def rows(estimator: Any, X: Any, *, reset: bool) -> Any:
         if getattr(estimator, "standardize", False):
             name = type(estimator).__name__
             moments = (
-                _arrays.check_finite(X, name, estimator.n_threads)
+                arrays.check_finite(X, name, estimator.n_threads)
                 if source is None
                 else source.moments
             )
-            estimator.scale_ = _scaling.of_rows(X, moments, None)
-    X = _scaling.applied(estimator, X)
+            estimator.scale_ = scaling.of_rows(X, moments, None)
+    X = scaling.applied(estimator, X)
     return X.whole() if isinstance(X, Source) and X.array is not None else X
 
 
@@ -76,7 +76,7 @@ def scattered(
         if part.bad is not None:
             row, column = part.bad
             value = block[row, column]
-            _arrays.raise_bad(value, done + row, column, type(estimator).__name__)
+            arrays.raise_bad(value, done + row, column, type(estimator).__name__)
         total = merged(total, part)
         done += len(block)
         if callback is not None:
@@ -98,7 +98,7 @@ def _summed_at_once(X: Any) -> Iterator[Array]:
 
 def scores(X: Any, n_components: int) -> Any:
     """Validate rows [N, K] for `inverse_transform`."""
-    X = check_array(_arrays.to_numpy(X, "X"), input_name="X", dtype=_arrays.FLOATS, order="C")
+    X = check_array(arrays.to_numpy(X, "X"), input_name="X", dtype=arrays.FLOATS, order="C")
     if X.shape[1] != n_components:
         raise ValueError(
             f"X has {X.shape[1]} columns; inverse_transform needs n_components={n_components}"

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from unsup_fast import _arrays, _scaling, _tensors
-from unsup_fast._tensors import BLOCK, HostRows, blocks, give
+from unsup_fast._rows import arrays, scaling, tensors
+from unsup_fast._rows.tensors import BLOCK, HostRows, blocks, give
 from unsup_fast.decomposition import _base, _dimension, _save
 from unsup_fast.decomposition._attributes import deviations_of, mean_of
 from unsup_fast.decomposition._solvers import (
@@ -23,17 +23,17 @@ from unsup_fast.kernels.precision import full_precision
 
 def _rows(X: Any, gpu: Any, estimator: Any, *, reset: bool) -> Any:
     """Validate rows as `_input.rows` does; return a tensor on the device."""
-    rows = _tensors.rows(X, gpu, estimator, reset=reset)
+    rows = tensors.rows(X, gpu, estimator, reset=reset)
     if reset:
         estimator.__dict__.pop("scale_", None)  # of an earlier fit
         if getattr(estimator, "standardize", False):
-            estimator.scale_ = _tensors.deviations(rows)
-    return _scaling.applied(estimator, rows)
+            estimator.scale_ = tensors.deviations(rows)
+    return scaling.applied(estimator, rows)
 
 
 def _summed(X: Any) -> tuple[Any, Any, float]:
     """Return mean [D] and scatter [D, D] of the rows, float64 on the device, and its unit."""
-    shift, n_columns = _tensors.middle(X), X.shape[1]
+    shift, n_columns = tensors.middle(X), X.shape[1]
     scale = _scale(X, shift)
     sums = torch.zeros(n_columns, dtype=torch.float64, device=X.device)
     products = sums.new_zeros((n_columns, n_columns))
@@ -91,7 +91,7 @@ def attributes_of(estimator: Any, X: Any, gpu: Any) -> dict[str, Any]:
         axes = _of_gram(rows)
     k = _dimension.kept(wanted, axes.variances, axes.total, axes.n_rows)
     attributes = _base.attributes(axes, k, HostRows(rows).dtype)
-    if _arrays.is_tensor(X):
+    if arrays.is_tensor(X):
         attributes = {
             name: torch.as_tensor(value, device=X.device)
             if np.ndim(value) and name not in _save.ON_HOST
@@ -103,7 +103,7 @@ def attributes_of(estimator: Any, X: Any, gpu: Any) -> dict[str, Any]:
 
 def _mean(X: Any) -> Any:
     """Return the mean [D] in float64, from sums about the middle."""
-    shift = _tensors.middle(X).double()
+    shift = tensors.middle(X).double()
     sums = torch.zeros_like(shift)
     for _, block in blocks(X, X.shape[1]):
         sums += (block - shift).sum(dim=0)
@@ -282,7 +282,7 @@ def transform(estimator: Any, X: Any, gpu: Any) -> Any:
 
 def inverse_transform(estimator: Any, X: Any) -> Any:
     """Return the rows that have these coordinates."""
-    coordinates = X.detach() if _arrays.is_tensor(X) else torch.as_tensor(np.asarray(X))
+    coordinates = X.detach() if arrays.is_tensor(X) else torch.as_tensor(np.asarray(X))
     axes, deviations, mean = _fitted(estimator, coordinates)
     if coordinates.ndim != 2 or coordinates.shape[1] != len(axes):
         raise ValueError(

@@ -10,7 +10,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import UNUSED
 
-from unsup_fast import _arrays
+from unsup_fast._rows import arrays
 from unsup_fast.decomposition import _input, _save, _solvers
 from unsup_fast.decomposition._base import Projection, attributes, check_range
 from unsup_fast.kernels.covariance import Covariance
@@ -165,18 +165,18 @@ class IncrementalPCA(Projection):
         device: Any = None
         dtype: Any
         if gpu is not None:
-            from unsup_fast import _tensors
+            from unsup_fast._rows import tensors
             from unsup_fast.decomposition import _torch
 
-            rows = _tensors.rows(X, gpu, self, reset=reset)
+            rows = tensors.rows(X, gpu, self, reset=reset)
             self._check_components(rows.shape[1], reset)
-            sums, dtype = _torch.scattered(rows, before), _tensors.HostRows(rows).dtype
-            device = _arrays.place_of(X)
+            sums, dtype = _torch.scattered(rows, before), tensors.HostRows(rows).dtype
+            device = arrays.place_of(X)
         else:
             rows = _input.rows(self, X, reset=reset)
             self._check_components(self.n_features_in_, reset)
             sums, dtype = _input.scattered(self, rows, callback, before), rows.dtype
-            device = "cpu" if _arrays.is_tensor(X) else None
+            device = "cpu" if arrays.is_tensor(X) else None
         if sums.n_rows < least:
             raise ValueError(
                 f"n_components={self.n_components} exceeds the {sums.n_rows} rows of X; pass "
@@ -202,9 +202,9 @@ class IncrementalPCA(Projection):
             _place=device,
             _later={},
         )
-        self.mean_ = _arrays.on(sums.mean.astype(dtype), device)
+        self.mean_ = arrays.on(sums.mean.astype(dtype), device)
         variances = sums.scatter.diagonal() / sums.n_rows * sums.unit * sums.unit
-        self.var_ = _arrays.on(variances.astype(dtype), device)
+        self.var_ = arrays.on(variances.astype(dtype), device)
 
     def _sums(self) -> Covariance:
         """Return mean and scatter of the rows seen so far."""
@@ -242,7 +242,7 @@ class IncrementalPCA(Projection):
                 {
                     later: values[later]
                     if later in _save.ON_HOST
-                    else _arrays.on(values[later], self._place)
+                    else arrays.on(values[later], self._place)
                     for later in _save.LATER
                 }
             )

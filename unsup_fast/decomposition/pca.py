@@ -10,7 +10,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 
-from unsup_fast import _arrays, _scaling
+from unsup_fast._rows import arrays, scaling
 from unsup_fast.blocks import Source
 from unsup_fast.decomposition import _dimension, _input, _save, _solvers
 from unsup_fast.decomposition._base import Projection, attributes
@@ -201,7 +201,7 @@ class PCA(Projection):
         TypeError
             If X is sparse and the solver is for dense rows.
         """
-        with _scaling.restored_on_error(self):
+        with scaling.restored_on_error(self):
             values = self._fitted(X, callback)
         self.__dict__.update(values)
         return self
@@ -222,12 +222,12 @@ class PCA(Projection):
         rows = _input.rows(self, X, reset=True)
         axes, k = self._axes(rows, callback)
         values = attributes(axes, k, rows.dtype)
-        arrays = {
-            name: _arrays.like(value, _arrays.is_tensor(X))
+        fitted = {
+            name: arrays.like(value, arrays.is_tensor(X))
             for name, value in values.items()
             if name not in _save.ON_HOST
         }
-        return arrays | {name: values[name] for name in _save.ON_HOST} | {"n_samples_": axes.n_rows}
+        return fitted | {name: values[name] for name in _save.ON_HOST} | {"n_samples_": axes.n_rows}
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Fit and return the coordinates of the rows; parameters as in `fit`."""
@@ -255,7 +255,7 @@ class PCA(Projection):
                 _input.scattered(self, X, callback), float(np.finfo(X.dtype).eps)
             )
         else:
-            statistics = _arrays.check_finite(X, type(self).__name__, self.n_threads)
+            statistics = arrays.check_finite(X, type(self).__name__, self.n_threads)
             if self._fit_svd_solver == "covariance_eigh":
                 axes = _solvers.of_gram(X, statistics, self.n_threads)
             elif self._fit_svd_solver == "full":

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast import _arrays
+from unsup_fast._rows import arrays
 from unsup_fast.kernels.moments import moments
 
 Array = npt.NDArray[Any]
@@ -65,13 +65,13 @@ def tensor_rows(name: str, value: Any) -> None:
     """Raise unless a tensor is what `features` takes, on whichever device it is."""
     dense = value.layout == sys.modules["torch"].strided and not value.is_complex()
     sound = dense and value.ndim == 2 and value.shape[1] > 0
-    if not (sound and (_arrays.compiling() or value.isfinite().all())):
+    if not (sound and (arrays.compiling() or value.isfinite().all())):
         features(name, value)  # says what is wrong
 
 
 def matrix(name: str, value: Any) -> Array:
     """Return a matrix as `features` does, without a check that it is finite."""
-    array = np.asarray(_arrays.on_host(value))
+    array = np.asarray(arrays.on_host(value))
     if array.dtype.kind not in "buif":
         raise TypeError(f"{name} holds {array.dtype}; pass real numbers")
     if array.ndim != 2 or array.shape[1] == 0:

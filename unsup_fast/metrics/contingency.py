@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from unsup_fast import _arrays
+from unsup_fast._rows import arrays
 
 Array = npt.NDArray[Any]
 
@@ -110,7 +110,7 @@ def _checked(labels_true: Any, labels_pred: Any) -> tuple[Array, Array]:
 
 
 def _vector(name: str, labels: Any) -> Array:
-    vector: Array = np.asarray(_arrays.on_host(labels))
+    vector: Array = np.asarray(arrays.on_host(labels))
     if vector.ndim != 1:
         raise ValueError(f"{name} has shape {vector.shape}; pass one label for each row")
     if vector.dtype.kind in "fc":

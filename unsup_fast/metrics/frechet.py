@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from unsup_fast import _arrays
+from unsup_fast._rows import arrays
 from unsup_fast.kernels import sqrtm
 from unsup_fast.metrics._features import check_columns, features, tensor_rows, warn_of_few
 from unsup_fast.metrics._gaussians import Accumulator, Array, Gaussian
@@ -57,7 +57,7 @@ def frechet_distance(
     27.0
     """
     values = {"mu1": mu1, "sigma1": sigma1, "mu2": mu2, "sigma2": sigma2}
-    tensors = [name for name, value in values.items() if _arrays.is_tensor(value)]
+    tensors = [name for name, value in values.items() if arrays.is_tensor(value)]
     if tensors and len(tensors) < len(values):
         others = ", ".join(name for name in values if name not in tensors)
         raise TypeError(f"{', '.join(tensors)} are tensors, but not {others}; pass all as tensors")
@@ -67,7 +67,7 @@ def frechet_distance(
         double = sys.modules["torch"].float64
         mu1, sigma1, mu2, sigma2 = (value.to(double) for value in values.values())
         for name, mean in (("mu1", mu1), ("mu2", mu2)):
-            if not (_arrays.compiling() or mean.isfinite().all()):
+            if not (arrays.compiling() or mean.isfinite().all()):
                 raise ValueError(f"{name} holds NaN or infinity; it must be finite")
     else:
         mu1, sigma1 = checked(mu1, sigma1, ("mu1", "sigma1"))
@@ -109,7 +109,7 @@ def feature_frechet_distance(X: Any, Y: Any, *, n_threads: int | None = None) ->
     """
     import torch
 
-    rows = X if _arrays.is_tensor(X) else torch.tensor(features("X", X))
+    rows = X if arrays.is_tensor(X) else torch.tensor(features("X", X))
     mean1, factor1 = _factored("X", rows)
     if isinstance(Y, tuple) and len(Y) == 2 and np.ndim(Y[0]) == 1 and np.ndim(Y[1]) == 2:
         of_y = checked(*Y)
@@ -117,22 +117,22 @@ def feature_frechet_distance(X: Any, Y: Any, *, n_threads: int | None = None) ->
         mean2 = torch.from_numpy(of_y.mu).to(device)
         factor2 = torch.from_numpy(sqrtm.factor(of_y.sigma, n_threads=n_threads)).to(device)
     else:
-        others = Y if _arrays.is_tensor(Y) else torch.tensor(features("Y", Y))
+        others = Y if arrays.is_tensor(Y) else torch.tensor(features("Y", Y))
         mean2, factor2 = _factored("Y", others.to(rows.device))
     check_columns(factor1, factor2)
     cross = sqrtm.trace_sqrtm_factors(factor1, factor2, n_threads=n_threads)
     shift = mean1 - mean2
     total = factor1.square().sum() + factor2.square().sum()
     distance = _distance(shift, total, cross)
-    return distance if _arrays.is_tensor(X) else distance.item()
+    return distance if arrays.is_tensor(X) else distance.item()
 
 
 def _distance(shift: Any, variance: Any, cross: Any) -> Any:
     """Return |mu1 - mu2|^2 + Tr (S1 + S2) - 2 Tr (S1 S2)^(1/2), no less than zero."""
     distance = shift @ shift + (variance - 2 * cross)
-    if not (_arrays.compiling() or np.isfinite(_arrays.on_host(distance))):
+    if not (arrays.compiling() or np.isfinite(arrays.on_host(distance))):
         raise ValueError("the distance is more than float64 can hold; divide all by a constant")
-    return distance.clamp_min(0) if _arrays.is_tensor(distance) else max(float(distance), 0.0)
+    return distance.clamp_min(0) if arrays.is_tensor(distance) else max(float(distance), 0.0)
 
 
 def _factored(name: str, rows: Any) -> tuple[Any, Any]:
@@ -370,7 +370,7 @@ def _joined(side: Accumulator) -> Array:
 def _restored(name: str, state: Mapping[str, Any]) -> Accumulator:
     n_rows = int(state[f"{name}_n_rows"])
     mean, scatter, rows = (
-        np.array(_arrays.on_host(state[f"{name}_{part}"])) for part in ("mean", "scatter", "rows")
+        np.array(arrays.on_host(state[f"{name}_{part}"])) for part in ("mean", "scatter", "rows")
     )
     side = Accumulator(len(mean))
     if n_rows < 0 or rows.shape[1:] != mean.shape:

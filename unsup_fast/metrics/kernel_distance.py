@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from unsup_fast import _arrays
+from unsup_fast._rows import arrays
 from unsup_fast.metrics._features import (
     Array,
     Estimate,
@@ -153,7 +153,7 @@ def kernel_distance(
         raise ValueError("kernels are more than float64 can hold; divide features by a constant")
     if torch and distances.requires_grad:
         return Estimate(distances.mean(), distances.std(correction=0))
-    distances = _arrays.on_host(distances)
+    distances = arrays.on_host(distances)
     return Estimate(float(distances.mean()), float(distances.std()))
 
 
@@ -188,7 +188,7 @@ class KernelDistance(StoredFeatures):
 def _torch_for(X: Any, Y: Any) -> Any:
     """Return torch if torch has to compute, else None."""
     for value in (X, Y):
-        if _arrays.is_tensor(value) and (value.requires_grad or value.device.type != "cpu"):
+        if arrays.is_tensor(value) and (value.requires_grad or value.device.type != "cpu"):
             return sys.modules["torch"]
     return None
 
@@ -202,12 +202,12 @@ def _both(X: Any, Y: Any) -> tuple[Array, Array]:
 def _tensors(X: Any, Y: Any) -> tuple[Any, Any]:
     """Return features as float64 tensors on one device."""
     torch = sys.modules["torch"]
-    devices = {value.device for value in (X, Y) if _arrays.is_tensor(value)}
+    devices = {value.device for value in (X, Y) if arrays.is_tensor(value)}
     if len(devices) > 1:
         raise ValueError(f"X is on {X.device} and Y on {Y.device}; move them to one device")
     device, tensors = devices.pop(), []
     for name, value in (("X", X), ("Y", Y)):
-        rows = value if _arrays.is_tensor(value) else torch.from_numpy(features(name, value))
+        rows = value if arrays.is_tensor(value) else torch.from_numpy(features(name, value))
         tensor_rows(name, rows)
         tensors.append(rows.to(device, torch.float64))
     _check_shapes(*tensors)
@@ -299,11 +299,11 @@ def _sum(X: Any, Y: Any, kernel: Kernel, members: Subsets | None, tile: Tile) ->
 
 
 def _wide(x: Any) -> Any:
-    return x.double() if _arrays.is_tensor(x) else x.astype(np.float64, copy=False)
+    return x.double() if arrays.is_tensor(x) else x.astype(np.float64, copy=False)
 
 
 def _clear_diagonal(K: Any) -> None:
-    if _arrays.is_tensor(K):
+    if arrays.is_tensor(K):
         K.fill_diagonal_(0)
     else:
         np.fill_diagonal(K, 0)

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
-from unsup_fast import _arrays, blocks
+from unsup_fast import blocks
+from unsup_fast._rows import arrays
 from unsup_fast.kernels.assign import assign
 
 Array = npt.NDArray[Any]
@@ -59,7 +60,7 @@ def reconstruction_error(X: Any, model: Any, *, sample_weight: Any = None) -> fl
     measure = _measure(model)
     source = _source(X)
     named = _check_columns(model, source)
-    weight = _arrays.weights(_arrays.on_host(sample_weight), source.n_rows, np.float64)
+    weight = arrays.weights(arrays.on_host(sample_weight), source.n_rows, np.float64)
     step = max(1, BLOCK // source.n_columns)
     error, n_rows = 0.0, 0
     with closing(source.blocks()) as stream, warnings.catch_warnings():
@@ -83,7 +84,7 @@ def _measure(model: Any) -> Measure:
     if hasattr(model, "cluster_centers_"):
         if getattr(model, "metric", "euclidean") == "cosine":
             return lambda rows, weight: -float(model.score(rows, sample_weight=weight))
-        return _to_nearest(np.asarray(_arrays.on_host(model.cluster_centers_)))
+        return _to_nearest(np.asarray(arrays.on_host(model.cluster_centers_)))
     if hasattr(model, "transform") and hasattr(model, "inverse_transform"):
         return lambda rows, weight: _squares(rows, _round_trip(model, rows), weight)
     raise TypeError(
@@ -114,7 +115,7 @@ def _round_trip(model: Any, rows: Array) -> Any:
 
 
 def _squares(rows: Array, reconstruction: Any, weight: Array | None) -> float:
-    reconstruction = np.asarray(_arrays.on_host(reconstruction))
+    reconstruction = np.asarray(arrays.on_host(reconstruction))
     if reconstruction.shape != rows.shape:
         raise ValueError(
             f"the model returned {reconstruction.shape} for rows {rows.shape}; it must return as "
@@ -126,7 +127,7 @@ def _squares(rows: Array, reconstruction: Any, weight: Array | None) -> float:
 
 
 def _source(X: Any) -> blocks.Source:
-    X = _arrays.to_numpy(X, "X")
+    X = arrays.to_numpy(X, "X")
     return blocks.source(np.asarray(X) if isinstance(X, list | tuple) else X)
 
 

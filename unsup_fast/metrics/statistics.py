@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast import _arrays
+from unsup_fast._rows import arrays
 from unsup_fast.blocks._npy import archive_array
 from unsup_fast.storage import atomic
 
@@ -72,7 +72,7 @@ def load_statistics(path: str | os.PathLike[str]) -> Statistics:
 
 def checked(mu: Any, sigma: Any, names: tuple[str, str] = ("mu", "sigma")) -> Statistics:
     """Return a mean [D] and a covariance [D, D] as float64 arrays, or raise."""
-    mean, covariance = (np.asarray(_arrays.on_host(value)) for value in (mu, sigma))
+    mean, covariance = (np.asarray(arrays.on_host(value)) for value in (mu, sigma))
     check_shapes(mean, covariance, names)
     statistics = Statistics(mean.astype(np.float64), covariance.astype(np.float64))
     for name, value in zip(names, statistics, strict=True):

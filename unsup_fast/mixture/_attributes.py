@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import NotFittedError
 
-from unsup_fast import _arrays
+from unsup_fast._rows import arrays
 from unsup_fast.blocks import unmasked
 from unsup_fast.kernels.em import shape_of
 from unsup_fast.mixture._covariance import (
@@ -80,7 +80,7 @@ def parameters(model: Any) -> Mixture:
 
 def dtype_of(model: Any) -> np.dtype[Any]:
     """Return float32 or float64, the type that attributes are rounded to."""
-    dtype = np.asarray(_arrays.on_host(model.means_)).dtype
+    dtype = np.asarray(arrays.on_host(model.means_)).dtype
     return np.dtype(np.float32 if getattr(model, "_dtype", dtype) == np.float32 else np.float64)
 
 
@@ -117,7 +117,7 @@ def _value(model: Any, name: str, fitted: Array | None) -> Array:
             f"{name} of this {type(model).__name__} is not set; call fit, or set weights_, means_ "
             "and precisions_cholesky_ (or precisions_ or covariances_)"
         )
-    value = np.asarray(unmasked(_arrays.on_host(getattr(model, name)), name))
+    value = np.asarray(unmasked(arrays.on_host(getattr(model, name)), name))
     if fitted is not None and value.shape == fitted.shape:
         with np.errstate(over="ignore", under="ignore"):
             if np.array_equal(value, fitted.astype(model._dtype)):

@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from unsup_fast import _arrays
-from unsup_fast._tensors import blocks, give
+from unsup_fast._rows import arrays
+from unsup_fast._rows.tensors import blocks, give
 from unsup_fast.kernels import assign as assigning
 from unsup_fast.kernels import em as expectation
-from unsup_fast.kernels import seed as seeding
 from unsup_fast.kernels.assign import Assigned
 from unsup_fast.kernels.em import Em
+from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus
 from unsup_fast.kernels.moments import Moments
 from unsup_fast.mixture._passes import Place
 
@@ -37,7 +37,7 @@ def moments(X: Any) -> Moments:
 
 def _there(value: Any, X: Any) -> Any:
     """Return an array as a tensor on the device of X; other values stay as they are."""
-    return _arrays.on(value, X.device)
+    return arrays.on(value, X.device)
 
 
 def _on_host(e_step: Em) -> Em:
@@ -69,7 +69,7 @@ def _assign(X: Any, centers: Array, *, shift: Array, n_threads: int, **options: 
     """Return sums on the host; labels and distances stay."""
     assigned = assigning.assign(X, _there(centers, X), shift=_there(shift, X), **options)
     return assigned._replace(
-        sums=_arrays.on_host(assigned.sums), weights=_arrays.on_host(assigned.weights)
+        sums=arrays.on_host(assigned.sums), weights=arrays.on_host(assigned.weights)
     )
 
 
@@ -82,7 +82,7 @@ def _seed(
     n_threads: int,
     progress: Any,
 ) -> Array:
-    chosen = seeding.seed(X, n_components, random_state, sample_weight=sample_weight)
+    chosen = kmeans_plusplus(X, n_components, random_state, sample_weight=sample_weight)
     host: Array = chosen.cpu().numpy()
     return host
 

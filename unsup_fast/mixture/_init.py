@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_array
 
-from unsup_fast import _arrays, _seeding
+from unsup_fast._rows import arrays
+from unsup_fast._rows.seeding import draw
 from unsup_fast.blocks import unmasked
 from unsup_fast.kernels.em import Em
 from unsup_fast.mixture._covariance import MATRICES, factored, from_precisions
@@ -70,7 +71,7 @@ def given(estimator: Any, n_columns: int) -> Given:
 
 
 def _numbers(value: Any, name: str) -> Array:
-    value = unmasked(_arrays.on_host(value), name)
+    value = unmasked(arrays.on_host(value), name)
     array: Array = check_array(
         value, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name=name
     )
@@ -158,7 +159,7 @@ def _found(
         elif sample_weight is None:
             chosen = random_state.choice(rows.n_rows, size=n_components, replace=False)
         else:
-            chosen = _seeding.draw(rows.X, sample_weight, n_components, random_state)
+            chosen = draw(rows.X, sample_weight, n_components, random_state)
         share = np.ones(n_components)
         if sample_weight is not None:
             share = sample_weight[chosen].astype(np.float64)
@@ -262,12 +263,12 @@ def _relocated(
     for where, block, weight in rows.blocks():
         assigned = rows.place.assign(block, centers, shift=shift, return_distances=True, **options)
         distances, labels, weight = (
-            _arrays.on_host(value) for value in (assigned.distances, assigned.labels, weight)
+            arrays.on_host(value) for value in (assigned.distances, assigned.labels, weight)
         )
         distances = distances if weight is None else distances * (weight > 0)
         for i in np.argsort(-distances, kind="stable")[: len(empty)]:
             w = 1.0 if weight is None else float(weight[i])
-            values = _arrays.on_host(block[int(i)]).astype(np.float64) - shift
+            values = arrays.on_host(block[int(i)]).astype(np.float64) - shift
             far.append((-distances[i], where.start + i, labels[i], values, w))
     for k, (distance, _, label, values, w) in zip(empty, sorted(far)[: len(empty)], strict=False):
         if distance < 0:

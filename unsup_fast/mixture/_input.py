@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from unsup_fast import _arrays, _scaling
-from unsup_fast._rows import check_columns, gpu, source_of
+from unsup_fast._rows import arrays, scaling
+from unsup_fast._rows.sources import check_columns, gpu, source_of
 from unsup_fast.blocks import DataError, Source
 from unsup_fast.kernels import threads
 from unsup_fast.kernels.moments import Moments
@@ -31,20 +31,20 @@ def rows(estimator: Any, X: Any, *, reset: bool) -> Checked:
     device = gpu(X, estimator.device, fitted=not reset)
     _refuse_sparse(X)
     if device is not None:
-        from unsup_fast import _tensors
+        from unsup_fast._rows import tensors
         from unsup_fast.mixture import _cuda
 
-        tensor = _tensors.rows(X, device, estimator, reset=reset).contiguous()
+        tensor = tensors.rows(X, device, estimator, reset=reset).contiguous()
         statistics = _cuda.moments(tensor) if reset else None
-        return Checked(tensor, _tensors.HostRows(tensor).dtype, statistics, _cuda.PLACE)
+        return Checked(tensor, tensors.HostRows(tensor).dtype, statistics, _cuda.PLACE)
     source = source_of(X)
     if source is not None:
         check_columns(estimator, source, reset=reset)
         X = source if source.array is None else source.whole()
         return Checked(X, X.dtype, source.moments, HOST, source.name)
-    X = _arrays.rows(X, estimator=estimator, reset=reset)
+    X = arrays.rows(X, estimator=estimator, reset=reset)
     _refuse_sparse(X)  # what scikit-learn makes of a frame of sparse columns
-    moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
+    moments = arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
     return Checked(X, X.dtype, moments, HOST)
 
 
@@ -60,13 +60,13 @@ def _refuse_sparse(X: Any) -> None:
 def weights(sample_weight: Any, rows: Checked) -> Any:
     """Return valid weights of the type and on the device of the rows, or None for ones.
 
-    See `_arrays.weights`.
+    See `arrays.weights`.
     """
     on_device = rows.place is not HOST
     if on_device:
-        sample_weight = _arrays.on_host(sample_weight)
-    checked = _arrays.weights(sample_weight, rows.X.shape[0], rows.dtype)
-    return _arrays.on(checked, rows.X.device if on_device else None)
+        sample_weight = arrays.on_host(sample_weight)
+    checked = arrays.weights(sample_weight, rows.X.shape[0], rows.dtype)
+    return arrays.on(checked, rows.X.device if on_device else None)
 
 
 def problem(estimator: Any, X: Any, sample_weight: Any) -> Problem:
@@ -101,7 +101,7 @@ def _is_wide(moments: Moments, reg_covar: float) -> bool:
 
 def _check_squares(rows: Checked, moments: Moments, sample_weight: Any) -> None:
     """Raise DataError if sums of squared distances between rows may overflow float64."""
-    n_rows, weights = rows.X.shape[0], _arrays.on_host(sample_weight)
+    n_rows, weights = rows.X.shape[0], arrays.on_host(sample_weight)
     total = n_rows if weights is None else max(n_rows, float(weights.sum(dtype=np.float64)))
     with np.errstate(over="ignore"):
         bound = ((2 * moments.reach) ** 2).sum() * total
@@ -114,7 +114,7 @@ def _standardized(estimator: Any, data: Checked, sample_weight: Any) -> Checked:
 
     A warm start continues in the units of the fit before.
     """
-    before = _scaling.scale_of(estimator)
+    before = scaling.scale_of(estimator)
     if estimator.warm_start and hasattr(estimator, "converged_"):
         if estimator.standardize != (before is not None):
             raise ValueError(
@@ -127,11 +127,11 @@ def _standardized(estimator: Any, data: Checked, sample_weight: Any) -> Checked:
         return data
     weight = weights(sample_weight, data)
     if data.place is HOST:
-        estimator.scale_ = _scaling.of_rows(data.X, data.moments, weight)
+        estimator.scale_ = scaling.of_rows(data.X, data.moments, weight)
     else:
-        from unsup_fast import _tensors
+        from unsup_fast._rows import tensors
 
-        estimator.scale_ = _tensors.deviations(data.X, weight)
+        estimator.scale_ = tensors.deviations(data.X, weight)
     return _divided(estimator, data, with_moments=True)
 
 
@@ -140,9 +140,9 @@ def _divided(estimator: Any, data: Checked, *, with_moments: bool) -> Checked:
 
     On a GPU moments are data only if they are wanted.
     """
-    if _scaling.scale_of(estimator) is None:
+    if scaling.scale_of(estimator) is None:
         return data
-    X, moments = _scaling.applied(estimator, data.X), None
+    X, moments = scaling.applied(estimator, data.X), None
     if data.place is not HOST:
         from unsup_fast.mixture import _cuda
 
@@ -150,7 +150,7 @@ def _divided(estimator: Any, data: Checked, *, with_moments: bool) -> Checked:
     elif isinstance(X, Source):
         moments = X.moments
     else:
-        moments = _arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
+        moments = arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
     return data._replace(X=X, moments=moments)
 
 

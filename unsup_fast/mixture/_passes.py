@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast import _arrays, _seeding
 from unsup_fast._cached import cached_property
-from unsup_fast._seeding import parts
+from unsup_fast._rows import arrays, seeding
+from unsup_fast._rows.seeding import parts
 from unsup_fast.blocks import DataError, Source
 from unsup_fast.kernels.assign import assign
 from unsup_fast.kernels.em import Em, em, moments_given
-from unsup_fast.kernels.seed import seed
+from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus
 from unsup_fast.mixture._covariance import log_determinants
 
 Array = npt.NDArray[Any]
@@ -37,7 +37,7 @@ class Place(NamedTuple):
 
 
 def _seeded(X: Any, *arguments: Any, **options: Any) -> Array:
-    choose = _seeding.seed if isinstance(X, Source) else seed
+    choose = seeding.kmeans_plusplus if isinstance(X, Source) else kmeans_plusplus
     chosen: Array = choose(X, *arguments, **options)
     return chosen
 
@@ -47,9 +47,9 @@ def _taken(X: Any, rows: Array) -> Array:
     return taken
 
 
-def _joined(arrays: list[Array], X: Any) -> Any:
-    joined = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-    return _arrays.like(joined, _arrays.is_tensor(X))
+def _joined(parts: list[Array], X: Any) -> Any:
+    joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return arrays.like(joined, arrays.is_tensor(X))
 
 
 HOST = Place(em, moments_given, assign, _seeded, _taken, _joined)
@@ -115,7 +115,7 @@ class Rows:
     @property
     def weights_on_host(self) -> Array | None:
         """The weights as an array, or None."""
-        weights: Array | None = _arrays.on_host(self.sample_weight)
+        weights: Array | None = arrays.on_host(self.sample_weight)
         return weights
 
     @property
@@ -281,7 +281,7 @@ def _doubles(value: Any) -> Any:
     """Return an array or tensor in float64; None stays None."""
     if value is None:
         return None
-    return value.double() if _arrays.is_tensor(value) else value.astype(np.float64)
+    return value.double() if arrays.is_tensor(value) else value.astype(np.float64)
 
 
 def _narrowed(value: Any, dtype: Any) -> Any:
@@ -289,7 +289,7 @@ def _narrowed(value: Any, dtype: Any) -> Any:
     if value is None:
         return None
     with np.errstate(over="ignore", under="ignore"):
-        return value.float() if _arrays.is_tensor(value) else value.astype(dtype)
+        return value.float() if arrays.is_tensor(value) else value.astype(dtype)
 
 
 def _checked(total: Em) -> Em:

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from unsup_fast import _arrays, _scaling
+from unsup_fast._rows import arrays, scaling
 from unsup_fast.kernels.em import COVARIANCE_TYPES
 from unsup_fast.mixture import _attributes, _covariance, _init, _input, _runs, _save
 from unsup_fast.mixture._em import Iteration, Mixture, Problem, Run
@@ -250,9 +250,9 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         KeyboardInterrupt
             On Ctrl-C; see the notes of the class for what is kept.
         """
-        with _scaling.restored_on_error(self):
+        with scaling.restored_on_error(self):
             problem, best = self._run(X, sample_weight, callback, seeding_callback)
-        self._keep(best, problem.rows.dtype, _arrays.place_of(X))
+        self._keep(best, problem.rows.dtype, arrays.place_of(X))
         _runs.warn(problem, best, stacklevel=4)
         if best.interrupt is not None:
             raise best.interrupt
@@ -318,7 +318,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         values = _attributes.public(mixture, self.covariance_type, dtype)
         self._dtype = values["means_"].dtype
         for name, value in values.items():
-            setattr(self, name, _arrays.on(value, device))
+            setattr(self, name, arrays.on(value, device))
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit and return the most probable component of each row; parameters as in `fit`."""
@@ -457,7 +457,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
             else:
                 noise = random_state.standard_normal(size=(count, len(mean)))
                 drawn.append(mean + noise * np.sqrt(covariance))
-        device = _arrays.place_of(self.means_)
+        device = arrays.place_of(self.means_)
         labels = np.repeat(np.arange(len(counts)), counts)
-        rows = _scaling.restored(self, np.concatenate(drawn))
-        return _arrays.on(rows, device), _arrays.on(labels, device)
+        rows = scaling.restored(self, np.concatenate(drawn))
+        return arrays.on(rows, device), arrays.on(labels, device)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast import _scaling
+from unsup_fast._rows import scaling
 from unsup_fast.blocks import Source
 from unsup_fast.report import central, charts, page, pictures
 from unsup_fast.report.central import Central
@@ -69,8 +69,8 @@ def kmeans(content: Content) -> str:
 def _divided(content: Content) -> tuple[Source, Array]:
     """Return rows and centroids as distances are measured between them."""
     model = content.model
-    centers = _scaling.applied(model, model.cluster_centers_)
-    return _scaling.applied_blocks(model, content.X), centers
+    centers = scaling.applied(model, model.cluster_centers_)
+    return scaling.applied_blocks(model, content.X), centers
 
 
 def _tiles(content: Content) -> str:
@@ -161,7 +161,7 @@ def _pictures(content: Content, clusters: list[Central]) -> list[str]:
     for one, rows in zip(clusters, np.split(shown, starts), strict=True):
         centre = content.model.cluster_centers_[one.cluster][None]
         if content.model.metric == "cosine":  # a direction: as bright as the rows next to it
-            lengths = np.linalg.norm(_scaling.applied(content.model, rows), axis=1)
+            lengths = np.linalg.norm(scaling.applied(content.model, rows), axis=1)
             centre = centre * lengths.mean()
         mean = pictures.strip(centre, shape, low, high, 1)
         nearest = pictures.strip(rows, shape, low, high, N_PICTURES)

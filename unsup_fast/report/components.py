@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast import _scaling, blocks
+from unsup_fast import blocks
+from unsup_fast._rows import scaling
 from unsup_fast.report import curves, page, pictures, plane
 from unsup_fast.report.numbers import count, counted, percent, real, seconds, short
 from unsup_fast.report.page import COARSE, Content
@@ -131,7 +132,7 @@ def _drawn(content: Content) -> str:
     shape, model = content.image_shape, content.model
     assert shape is not None
     coarse = ' class="coarse"' if max(shape[:2]) <= COARSE else ""
-    mean = _scaling.restored(model, model.mean_[None])
+    mean = scaling.restored(model, model.mean_[None])
     images = [
         (
             "mean",

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast import _scaling
+from unsup_fast._rows import scaling
 from unsup_fast.report import central, charts, curves, page, pictures
 from unsup_fast.report.central import Central
 from unsup_fast.report.numbers import count, counted, percent, real, seconds
@@ -38,7 +38,7 @@ def gmm(content: Content, labels: Array) -> str:
     """
     model = content.model
     sizes = np.bincount(labels, minlength=len(model.weights_))
-    plane = Plane(_scaling.applied_blocks(model, content.X), labels, model.means_)
+    plane = Plane(scaling.applied_blocks(model, content.X), labels, model.means_)
     ellipses = outlines(model, plane)
     return page.whole(
         content,
@@ -173,7 +173,7 @@ def _fits(fits: Sequence[Mapping[str, Any]], best: int) -> str:
 def _components(content: Content, labels: Array, sizes: Array, colours: Array) -> str:
     model, shape = content.model, content.image_shape
     n_each = N_PICTURES if shape else 0
-    X = _scaling.applied_blocks(model, content.X)
+    X = scaling.applied_blocks(model, content.X)
     shown, sampled = central.find(X, labels, model.means_, sizes, max(1, n_each))
     bodies = _pictures(content, shown) if shape else _columns(content, shown)
     cards = "".join(
@@ -214,13 +214,13 @@ def _deviations(model: Any) -> Array:
     elif kind != "diag":
         covariances = np.diagonal(covariances, axis1=-2, axis2=-1)
     deviations = np.sqrt(np.broadcast_to(covariances, model.means_.shape))
-    restored: Array = _scaling.restored(model, deviations)
+    restored: Array = scaling.restored(model, deviations)
     return restored
 
 
 def _means(model: Any) -> Array:
     """Return the means [K, D] in the units of the columns."""
-    means: Array = _scaling.restored(model, model.means_)
+    means: Array = scaling.restored(model, model.means_)
     return means
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
-from unsup_fast import _arrays
+from unsup_fast._rows.arrays import on_host, to_numpy
 from unsup_fast.kernels import threads
 from unsup_fast.storage import tensors
 from unsup_fast.storage.records import SHOWN, DamagedError, shown
@@ -118,7 +118,7 @@ class Saved:
     def _content(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return the arrays and the state that the layout names, as far as they are set."""
         arrays, state = (
-            {name: _arrays.on_host(getattr(self, name)) for name in names if hasattr(self, name)}
+            {name: on_host(getattr(self, name)) for name in names if hasattr(self, name)}
             for names in (self._layout.arrays, self._layout.state)
         )
         return {name: np.asarray(value) for name, value in arrays.items()}, state
@@ -317,7 +317,7 @@ def _split_parameters(estimator: Any) -> tuple[dict[str, Any], dict[str, Array]]
             plain[name] = signature(type(estimator)).parameters[name].default
             _warn_replaced(estimator, name, value, plain[name])
         elif hasattr(value, "__array__") or isinstance(value, (list, tuple)):
-            arrays[PARAMETER + name] = np.asarray(_arrays.to_numpy(value, name))
+            arrays[PARAMETER + name] = np.asarray(to_numpy(value, name))
         else:
             plain[name] = str(value)
     return plain, arrays

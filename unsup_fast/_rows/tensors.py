@@ -8,8 +8,8 @@ import scipy.sparse as sp
 import torch
 from sklearn.utils.validation import _check_feature_names, _check_n_features
 
-from unsup_fast import _arrays, _scaling
-from unsup_fast._rows import source_of
+from unsup_fast._rows import arrays, scaling
+from unsup_fast._rows.sources import source_of
 
 BLOCK = 1 << 24  # elements of a block: 128 MiB in float64
 SAMPLE = 100  # rows whose median is the middle of the data
@@ -39,8 +39,8 @@ def rows(X: Any, gpu: Any, estimator: Any, *, reset: bool) -> Any:
             f"rows that come in blocks ({type(X).__name__}) are for the CPU; pass device='cpu', or "
             "rows that fit into the GPU's memory as an array: unsup_fast.blocks.source(X).whole()"
         )
-    if not _arrays.is_tensor(X):
-        X = _arrays.rows(X, estimator=estimator, reset=reset)
+    if not arrays.is_tensor(X):
+        X = arrays.rows(X, estimator=estimator, reset=reset)
         if sp.issparse(X):
             raise ValueError("sparse rows are for the CPU; pass device='cpu' or X.toarray()")
         X = torch.from_numpy(X if X.flags.writeable else X.copy())
@@ -75,7 +75,7 @@ def _check_finite(X: Any, owner: str) -> None:
         bad = ~torch.isfinite(block)
         if bad.any():
             row, column = divmod(int(bad.flatten().byte().argmax()), X.shape[1])
-            _arrays.raise_bad(block[row, column].item(), first + row, column, owner)
+            arrays.raise_bad(block[row, column].item(), first + row, column, owner)
 
 
 def blocks(X: Any, elements: int) -> Iterator[tuple[int, Any]]:
@@ -90,7 +90,7 @@ def blocks(X: Any, elements: int) -> Iterator[tuple[int, Any]]:
 
 def give(value: Any, X: Any) -> Any:
     """Return a tensor on the device of X if X is a tensor, else as an array."""
-    return value.to(X.device) if _arrays.is_tensor(X) else value.cpu().numpy()
+    return value.to(X.device) if arrays.is_tensor(X) else value.cpu().numpy()
 
 
 def middle(X: Any) -> Any:
@@ -128,4 +128,4 @@ def deviations(X: Any, weight: Any = None) -> Any:
     """Return the deviations [D] that `standardize` divides the columns by; see `_scaling`."""
     shift = middle(X)
     variances, _ = variance(X, shift, weight)
-    return _scaling.of_variance(shift.cpu().numpy(), variances, HostRows(X).dtype)
+    return scaling.of_variance(shift.cpu().numpy(), variances, HostRows(X).dtype)

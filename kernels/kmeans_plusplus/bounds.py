@@ -1,4 +1,4 @@
-"""Exact bounds for `seed`: whether and how projected rows rule out most pairs of row and candidate.
+"""Exact bounds for `kmeans_plusplus`: how projected rows rule out most pairs of row and candidate.
 
 The bounds are those of `kernels.assign.prune`: the distance in a few columns of an orthonormal
 basis and of the lengths of the rest. A first bound takes the leading columns of all rows, in

@@ -5,7 +5,7 @@ import pytest
 import torch
 import triton
 
-from unsup_fast.kernels.seed import seed, triton_
+from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus, triton_
 
 DEVICE = "cpu" if triton.knobs.runtime.interpret else "cuda"
 
@@ -38,8 +38,8 @@ def on(value):
 def test_same_draws_choose_the_rows_of_the_reference(n, d, k, dtype, weighted):
     X, weight = make(n, d, dtype, offset=10.0)
     weight = weight if weighted else None
-    chosen = seed(on(X), k, np.random.RandomState(5), sample_weight=on(weight))
-    truth = seed(X, k, np.random.RandomState(5), sample_weight=weight, backend="ref")
+    chosen = kmeans_plusplus(on(X), k, np.random.RandomState(5), sample_weight=on(weight))
+    truth = kmeans_plusplus(X, k, np.random.RandomState(5), sample_weight=weight, backend="ref")
     assert chosen.dtype == torch.int64
     np.testing.assert_array_equal(chosen.cpu().numpy(), truth)
 
@@ -47,8 +47,8 @@ def test_same_draws_choose_the_rows_of_the_reference(n, d, k, dtype, weighted):
 def test_the_random_state_is_left_where_the_cpu_leaves_it():
     X, _ = make(50, 4, np.float32)
     here, there = np.random.RandomState(1), np.random.RandomState(1)
-    seed(on(X), 3, here, n_local_trials=3)
-    seed(X, 3, there, n_local_trials=3)
+    kmeans_plusplus(on(X), 3, here, n_local_trials=3)
+    kmeans_plusplus(X, 3, there, n_local_trials=3)
     assert here.random_sample() == there.random_sample()
 
 
@@ -83,16 +83,16 @@ def test_draws_fall_on_the_rows_of_the_cumulated_mass(weighted, monkeypatch):
 
 def test_duplicates_are_not_chosen_while_others_are_left():
     X = np.repeat(np.arange(6, dtype=np.float32)[:, None] * 10, 20, axis=0)
-    chosen = seed(on(X), 6, np.random.RandomState(0)).cpu().numpy()
+    chosen = kmeans_plusplus(on(X), 6, np.random.RandomState(0)).cpu().numpy()
     assert len(np.unique(X[chosen])) == 6
-    assert len(seed(on(X), 8, np.random.RandomState(0))) == 8
+    assert len(kmeans_plusplus(on(X), 8, np.random.RandomState(0))) == 8
 
 
 def test_wrong_arguments():
     X = torch.ones((3, 2), device=DEVICE)
     with pytest.raises(ValueError, match="n_clusters=4 must be between 1 and the 3 rows"):
-        seed(X, 4, np.random.RandomState(0))
+        kmeans_plusplus(X, 4, np.random.RandomState(0))
     with pytest.raises(ValueError, match="sample_weight must be a tensor of shape"):
-        seed(X, 2, np.random.RandomState(0), sample_weight=np.ones(3))
+        kmeans_plusplus(X, 2, np.random.RandomState(0), sample_weight=np.ones(3))
     with pytest.raises(ValueError, match="backend='ref'"):
-        seed(X, 2, np.random.RandomState(0), backend="ref")
+        kmeans_plusplus(X, 2, np.random.RandomState(0), backend="ref")

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from sklearn.utils import gen_batches
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from unsup_fast import _arrays
+from unsup_fast._rows import arrays
 from unsup_fast.blocks import Source, source
 from unsup_fast.kernels.moments import Moments
 
@@ -152,7 +152,7 @@ def divided(X: Any, scale: Array, first: int = 0, name: str = "X") -> Any:
         if X.array is not None and X.array.nbytes <= ROOM:
             return divided(X.array, scale)
         return X.changed(lambda rows, row: divided(rows, scale, row))
-    if _arrays.is_tensor(X):
+    if arrays.is_tensor(X):
         return _divided_tensor(X, scale, name)
     scale = scale.astype(X.dtype, copy=False)
     if sp.issparse(X):
@@ -235,8 +235,8 @@ def scale_of(estimator: Any) -> Array | None:
     if value is None:
         return None
     try:
-        scale: Array = np.asarray(_arrays.on_host(value))
-        scale = scale if scale.dtype in _arrays.FLOATS else scale.astype(np.float64)
+        scale: Array = np.asarray(arrays.on_host(value))
+        scale = scale if scale.dtype in arrays.FLOATS else scale.astype(np.float64)
     except (TypeError, ValueError):
         raise ValueError("scale_ holds no numbers; set it to a vector of positive ones") from None
     if scale.ndim != 1 or not ((scale > 0) & (scale < np.inf)).all():
@@ -260,7 +260,7 @@ def restored(estimator: Any, X: Any) -> Any:
     scale = scale_of(estimator)
     if scale is None:
         return X
-    return X * (X.new_tensor(scale) if _arrays.is_tensor(X) else scale.astype(X.dtype))
+    return X * (X.new_tensor(scale) if arrays.is_tensor(X) else scale.astype(X.dtype))
 
 
 def applied_blocks(estimator: Any, X: Source) -> Source:

@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import sklearn.cluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.cluster import kmeans_plusplus
 from threadpoolctl import threadpool_limits
 
 from unsup_fast.kernels import _native
 from unsup_fast.kernels.assign.columns import Basis, basis, project_rows
-from unsup_fast.kernels.seed import bounds, ref, scale_of, score, seed
+from unsup_fast.kernels.kmeans_plusplus import bounds, kmeans_plusplus, ref, scale_of, score
 
 SHAPES = [(1, 1, 1), (9, 2, 9), (97, 17, 12), (3100, 3, 30), (400, 130, 40)]
 
@@ -80,7 +80,7 @@ def test_same_draws_choose_the_rows_of_the_reference(shape, dtype, sparse):
         X = sp.csr_matrix(X)
     for w in (None, weight):
         chosen = [
-            seed(X, k, np.random.RandomState(5), sample_weight=w, **how)
+            kmeans_plusplus(X, k, np.random.RandomState(5), sample_weight=w, **how)
             for how in ({"n_threads": 1}, {"n_threads": 2}, {"backend": "ref"})
         ]
         np.testing.assert_array_equal(chosen[0], chosen[1])
@@ -90,8 +90,8 @@ def test_same_draws_choose_the_rows_of_the_reference(shape, dtype, sparse):
 @pytest.mark.parametrize("seed_number", range(5))
 def test_chooses_the_rows_that_scikit_learn_chooses(seed_number):
     X, _ = make(800, 10, np.float64)
-    _, theirs = kmeans_plusplus(X, 25, random_state=seed_number)
-    ours = seed(X, 25, np.random.RandomState(seed_number))
+    _, theirs = sklearn.cluster.kmeans_plusplus(X, 25, random_state=seed_number)
+    ours = kmeans_plusplus(X, 25, np.random.RandomState(seed_number))
     np.testing.assert_array_equal(ours, theirs)
 
 
@@ -103,7 +103,7 @@ def test_rounds_match_brute_force(shape, dtype):
     uniform = draws(k, 5)
     for w in (None, weight):
         chosen, potentials, closest, _ = rounds(X, w, uniform, n // 2, 2, scale=1.0)
-        truth = ref.seed(X, w, uniform, n // 2)
+        truth = ref.kmeans_plusplus(X, w, uniform, n // 2)
         np.testing.assert_array_equal(chosen, truth[0])
         np.testing.assert_allclose(potentials, truth[1], rtol=1e-5)
         np.testing.assert_allclose(closest, truth[2], rtol=1e-4)
@@ -166,7 +166,7 @@ def test_the_choice_of_bounds_has_no_effect(monkeypatch):
     monkeypatch.setattr(bounds, "choose", choose)
     monkeypatch.setattr(bounds, "BASIS", 0.0)
     calls = []
-    chosen = seed(
+    chosen = kmeans_plusplus(
         X, 150, np.random.RandomState(1), progress=lambda done, total: calls.append((done, total))
     )
     assert used[0] is not None
@@ -174,8 +174,10 @@ def test_the_choice_of_bounds_has_no_effect(monkeypatch):
     assert calls[-1] == (150, 150)
     assert sorted(calls) == calls
     monkeypatch.setattr(bounds, "may_pay", lambda *_: False)
-    np.testing.assert_array_equal(chosen, seed(X, 150, np.random.RandomState(1)))
-    np.testing.assert_array_equal(chosen, seed(X, 150, np.random.RandomState(1), backend="ref"))
+    np.testing.assert_array_equal(chosen, kmeans_plusplus(X, 150, np.random.RandomState(1)))
+    np.testing.assert_array_equal(
+        chosen, kmeans_plusplus(X, 150, np.random.RandomState(1), backend="ref")
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -183,9 +185,9 @@ def test_the_choice_of_bounds_has_no_effect(monkeypatch):
 @pytest.mark.parametrize("d", [5, 150])
 def test_tiny_and_huge_values_are_distinguished(dtype, power, d):
     X = clustered(300, d, dtype)
-    plain = seed(X, 40, np.random.RandomState(2))
+    plain = kmeans_plusplus(X, 40, np.random.RandomState(2))
     power *= 3 if dtype is np.float32 else 30
-    scaled = seed(np.ldexp(X, power), 40, np.random.RandomState(2))
+    scaled = kmeans_plusplus(np.ldexp(X, power), 40, np.random.RandomState(2))
     np.testing.assert_array_equal(scaled, plain)
 
 
@@ -193,7 +195,7 @@ def test_values_at_the_ends_of_the_type():
     tiny, huge = np.float32(1e-45), np.finfo(np.float32).max
     for X in (np.array([[0], [tiny]]), np.array([[-huge], [huge]]), np.full((3, 2), huge)):
         X = X.astype(np.float32)
-        chosen = seed(X, 2, np.random.RandomState(0))
+        chosen = kmeans_plusplus(X, 2, np.random.RandomState(0))
         assert len(np.unique(X[chosen])) == len(np.unique(X))
 
 
@@ -259,15 +261,17 @@ def test_score_refuses_what_does_not_fit():
 
 def test_duplicates_are_not_chosen_while_others_are_left():
     X = np.repeat(np.arange(6, dtype=np.float32)[:, None] * 10, 50, axis=0)
-    chosen = seed(X, 6, np.random.RandomState(0))
+    chosen = kmeans_plusplus(X, 6, np.random.RandomState(0))
     assert len(np.unique(X[chosen])) == 6
 
 
 def test_more_clusters_than_distinct_rows():
     X = np.repeat(np.eye(3, 40, dtype=np.float32), 100, axis=0)
-    chosen = seed(X, 9, np.random.RandomState(0))
+    chosen = kmeans_plusplus(X, 9, np.random.RandomState(0))
     assert len(np.unique(X[chosen[:3]], axis=0)) == 3
-    np.testing.assert_array_equal(chosen, seed(X, 9, np.random.RandomState(0), backend="ref"))
+    np.testing.assert_array_equal(
+        chosen, kmeans_plusplus(X, 9, np.random.RandomState(0), backend="ref")
+    )
 
 
 def test_draws_follow_the_squared_distance():
@@ -276,7 +280,7 @@ def test_draws_follow_the_squared_distance():
     second = []
     for number in range(2000):
         state = np.random.RandomState(number)
-        first, other = seed(X, 2, state, sample_weight=weight, n_local_trials=1)
+        first, other = kmeans_plusplus(X, 2, state, sample_weight=weight, n_local_trials=1)
         if first == 0:
             second.append(other)
     share = np.mean(np.array(second) == 2)
@@ -286,7 +290,7 @@ def test_draws_follow_the_squared_distance():
 def test_draws_are_those_of_one_round_after_the_other():
     state, other = np.random.RandomState(3), np.random.RandomState(3)
     X, _ = make(50, 3, np.float64)
-    seed(X, 7, state)
+    kmeans_plusplus(X, 7, state)
     other.choice(50, p=np.full(50, 1 / 50))
     for _ in range(6):
         other.uniform(size=2 + int(np.log(7)))
@@ -297,13 +301,13 @@ def test_ctrl_c_ends_it():
     X, _ = make(30_000, 200, np.float64)
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
-        seed(X, 25_000, np.random.RandomState(0))  # minutes
+        kmeans_plusplus(X, 25_000, np.random.RandomState(0))  # minutes
 
 
 def test_wrong_arguments():
     X = np.ones((3, 2))
     with pytest.raises(ValueError, match="n_clusters=4 must be between 1 and the 3 rows"):
-        seed(X, 4, np.random.RandomState(0))
+        kmeans_plusplus(X, 4, np.random.RandomState(0))
 
 
 def test_wrong_native_arguments():

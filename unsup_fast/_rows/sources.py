@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from unsup_fast import _arrays, blocks
+from unsup_fast import blocks
+from unsup_fast._rows import arrays
 from unsup_fast.blocks import Source
 
 
@@ -31,7 +32,7 @@ def gpu(X: Any, device: Any, *, fitted: bool = False) -> Any:
         If `device` is not available.
     """
     if device is None:
-        return X.device if _arrays.is_tensor(X) and X.device.type == "cuda" else None
+        return X.device if arrays.is_tensor(X) and X.device.type == "cuda" else None
     if str(device) == "cpu":
         return None
     reason = "it is neither 'cpu' nor 'cuda'"

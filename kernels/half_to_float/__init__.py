@@ -1,4 +1,4 @@
-"""`widen`: float16 to float32, exactly.
+"""`half_to_float`: float16 to float32, exactly.
 
 Every number is represented exactly (IEEE 754-2019, 3.4), also below the normal range and whatever
 the thread does with subnormals. A NaN keeps its sign and payload and comes out quiet, at each
@@ -10,7 +10,7 @@ import numpy as np
 from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import choose, native
 
-__all__ = ["widen"]
+__all__ = ["half_to_float"]
 
 
 def _native(bits: Array, out: Array) -> None:
@@ -18,12 +18,12 @@ def _native(bits: Array, out: Array) -> None:
 
 
 def _ref(bits: Array, out: Array) -> None:
-    from unsup_fast.kernels.widen import ref
+    from unsup_fast.kernels.half_to_float import ref
 
-    ref.widen(bits, out)
+    ref.half_to_float(bits, out)
 
 
-def widen(X: Array, out: Array, *, backend: str | None = None) -> None:
+def half_to_float(X: Array, out: Array, *, backend: str | None = None) -> None:
     """Write the values of X into `out`.
 
     Parameters
@@ -48,5 +48,5 @@ def widen(X: Array, out: Array, *, backend: str | None = None) -> None:
             raise ValueError(f"{name} must be C-contiguous; pass numpy.ascontiguousarray({name})")
     if out.shape != X.shape:
         raise ValueError(f"out has shape {out.shape}; it must be {X.shape} like X")
-    run = choose("widen", {"native": _native, "ref": _ref}, backend)
+    run = choose("half_to_float", {"native": _native, "ref": _ref}, backend)
     run(X.view(np.uint16), out)

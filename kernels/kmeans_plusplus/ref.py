@@ -1,4 +1,4 @@
-"""Reference for `seed`: greedy k-means++ by brute force in float64."""
+"""Reference for `kmeans_plusplus`: greedy k-means++ by brute force in float64."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from unsup_fast.kernels._check import Array
 
 
-def seed(
+def kmeans_plusplus(
     X: Any, sample_weight: Array | None, uniform: Array, first: int
 ) -> tuple[Array, Array, Array]:
     """Return chosen rows [K], the potential [K] after each, and closest distances [N].
@@ -41,7 +41,7 @@ def score(
     n_threads: int,
     scale: float,
 ) -> None:
-    """Fill distances [T, N] and potentials [T] of one round; see `kernels.seed.score`."""
+    """Fill distances [T, N] and potentials [T] of a round; see `kernels.kmeans_plusplus.score`."""
     gaps = scale * (X.astype(np.float64) - candidates.astype(np.float64)[:, None])  # [T, N, D]
     np.minimum(closest, (gaps**2).sum(axis=2), out=distances, casting="same_kind")
     w = np.ones(len(X)) if sample_weight is None else sample_weight.astype(np.float64)

@@ -1,4 +1,4 @@
-"""`seed` on a GPU: all rounds without waiting for the device.
+"""`kmeans_plusplus` on a GPU: all rounds without waiting for the device.
 
 A round reads the rows once for all its candidates. Squared distances are summed in float64 over
 fixed blocks of rows, and the blocks in order, so a draw always falls on the same row.
@@ -16,7 +16,7 @@ ROWS = 256  # rows of a block
 BLOCKS = 1024  # block sums scanned at a time
 
 
-def seed(
+def kmeans_plusplus(
     X: Any, n_clusters: int, random_state: np.random.RandomState, sample_weight: Any, trials: int
 ) -> Any:
     """Return the chosen rows [n_clusters], int64, on the device of X."""

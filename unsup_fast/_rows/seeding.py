@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast.blocks import Source
-from unsup_fast.kernels.seed import scale_of, score
+from unsup_fast.kernels.kmeans_plusplus import scale_of, score
 
 Array = npt.NDArray[Any]
 Measure = Callable[[Array, Array, Array, Array | None], tuple[Array, Array]]
@@ -24,7 +24,7 @@ def parts(X: Source) -> Iterator[tuple[slice, Any]]:
             yield slice(row, row + len(block)), block
 
 
-def seed(
+def kmeans_plusplus(
     X: Source,
     n_clusters: int,
     random_state: np.random.RandomState,
@@ -36,10 +36,10 @@ def seed(
 ) -> Array:
     """Choose rows of a source by greedy k-means++, in one pass over the blocks a round.
 
-    Draws and candidates are those of `kernels.seed`; distances are too, up to a power of two.
-    Memory holds two numbers a row, and the distances that a candidate of the round would shorten,
-    up to 128 MiB of them; if there are more, as in the first rounds on much data, the round takes
-    a second pass.
+    Draws and candidates are those of `kernels.kmeans_plusplus`; distances are too, up to a power of
+    two. Memory holds two numbers a row, and the distances that a candidate of the round would
+    shorten, up to 128 MiB of them; if there are more, as in the first rounds on much data, the
+    round takes a second pass.
 
     Parameters
     ----------

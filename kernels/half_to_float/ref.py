@@ -1,11 +1,11 @@
-"""Reference for `widen`: IEEE 754-2019, 3.4, read literally."""
+"""Reference for `half_to_float`: IEEE 754-2019, 3.4, read literally."""
 
 import numpy as np
 
 from unsup_fast.kernels._check import Array
 
 
-def widen(bits: Array, out: Array) -> None:
+def half_to_float(bits: Array, out: Array) -> None:
     """Fill `out` with the float32 values of the float16 `bits`."""
     half = bits.astype(np.int64)
     sign, exponent, fraction = half >> 15, half >> 10 & 31, half & 1023

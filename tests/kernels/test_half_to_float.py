@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from unsup_fast.kernels.widen import widen
+from unsup_fast.kernels.half_to_float import half_to_float
 
 EVERY = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
 
 
 def bits_of(X, **options):
     out = np.full(X.shape, np.nan, dtype=np.float32)
-    widen(X, out, **options)
+    half_to_float(X, out, **options)
     return out.view(np.uint32)
 
 
@@ -33,7 +33,7 @@ def test_nan_keeps_its_payload():
 def test_odd_sizes_at_odd_offsets(size, start):
     X = EVERY[start : start + size]
     guarded = np.full(size + 2, 7, dtype=np.float32)
-    widen(X, guarded[1:-1])
+    half_to_float(X, guarded[1:-1])
     np.testing.assert_array_equal(guarded[1:-1].view(np.uint32), bits_of(X, backend="ref"))
     assert guarded[0] == guarded[-1] == 7
 
@@ -46,14 +46,14 @@ def test_any_shape():
 def test_wrong_arguments():
     X, out = EVERY[:6].reshape(2, 3), np.empty((2, 3), np.float32)
     with pytest.raises(TypeError, match="X must be an ndarray of float16, got float32"):
-        widen(out, out)
+        half_to_float(out, out)
     with pytest.raises(TypeError, match="X must be an ndarray of float16, got list"):
-        widen([1.0], out)
+        half_to_float([1.0], out)
     with pytest.raises(TypeError, match="out must be an ndarray of float32, got float16"):
-        widen(X, X)
+        half_to_float(X, X)
     with pytest.raises(ValueError, match=r"out has shape \(3, 2\); it must be \(2, 3\)"):
-        widen(X, out.reshape(3, 2))
+        half_to_float(X, out.reshape(3, 2))
     with pytest.raises(ValueError, match="X must be C-contiguous"):
-        widen(X.T, out.reshape(3, 2))
+        half_to_float(X.T, out.reshape(3, 2))
     with pytest.raises(ValueError, match="out must be C-contiguous"):
-        widen(X.reshape(3, 2), out.T)
+        half_to_float(X.reshape(3, 2), out.T)

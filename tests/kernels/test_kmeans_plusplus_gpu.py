@@ -1,11 +1,11 @@
-"""Triton kernels of seed, compiled without a GPU; seed_on_gpu.py holds what they compute."""
+"""Triton kernels of kmeans_plusplus, compiled without a GPU (their results: its on_gpu file)."""
 
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("triton")
 
-from unsup_fast.kernels.seed import triton_  # noqa: E402
+from unsup_fast.kernels.kmeans_plusplus import triton_  # noqa: E402
 
 
 @pytest.mark.parametrize("capability", [80, 90])

@@ -1,12 +1,12 @@
-"""`seed`: rows that start k-means, by greedy k-means++.
+"""`kmeans_plusplus`: rows that start k-means, by greedy k-means++.
 
-Arthur & Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007: the first
-row is drawn by weight; each next round draws T candidates with probability proportional to
-weight times squared distance to the nearest row chosen so far, and keeps the candidate that
-leaves the smallest sum of those. Distances are computed from differences (no cancellation), at
-a scale where squares neither vanish nor overflow; sums and the cumulated distribution are
-float64. The draws are scikit-learn's, in its order. Bounds on distances from few projected
-columns (`kernels.seed.bounds`) rule out most pairs of row and candidate, without effect on the
+Arthur & Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007: the first row is
+drawn by weight; each next round draws T candidates with probability proportional to weight times
+squared distance to the nearest row chosen so far, and keeps the candidate that leaves the smallest
+sum of those. Distances are computed from differences (no cancellation), at a scale where squares
+neither vanish nor overflow; sums and the cumulated distribution are float64. The draws are scikit-
+learn's, in its order. Bounds on distances from few projected columns
+(`kernels.kmeans_plusplus.bounds`) rule out most pairs of row and candidate, without effect on the
 result.
 CUDA tensors are worked on where they are, and nothing waits for the device.
 """
@@ -21,9 +21,9 @@ import scipy.sparse as sp
 from unsup_fast.kernels import _check, threads
 from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import choose, native
-from unsup_fast.kernels.seed import bounds
+from unsup_fast.kernels.kmeans_plusplus import bounds
 
-__all__ = ["scale_of", "score", "seed"]
+__all__ = ["kmeans_plusplus", "scale_of", "score"]
 
 FIRST_BOUNDS = 8  # rounds without bounds, which leave too many pairs in them
 AGAIN = 4  # the bounds are chosen anew when there are so many times more rows
@@ -128,9 +128,9 @@ def _ref(
     n_threads: int,
     progress: Progress | None,
 ) -> Array:
-    from unsup_fast.kernels.seed import ref
+    from unsup_fast.kernels.kmeans_plusplus import ref
 
-    return ref.seed(X, sample_weight, uniform, first)[0]
+    return ref.kmeans_plusplus(X, sample_weight, uniform, first)[0]
 
 
 def _native_score(*arguments: Any) -> None:
@@ -138,7 +138,7 @@ def _native_score(*arguments: Any) -> None:
 
 
 def _ref_score(*arguments: Any) -> None:
-    from unsup_fast.kernels.seed import ref
+    from unsup_fast.kernels.kmeans_plusplus import ref
 
     ref.score(*arguments)
 
@@ -150,11 +150,11 @@ def _on_device(
     sample_weight: Any,
     trials: int,
 ) -> Any:
-    from unsup_fast.kernels.seed import triton_
+    from unsup_fast.kernels.kmeans_plusplus import triton_
 
     if sample_weight is not None:
         _check.tensor("sample_weight", sample_weight, (len(X),), X.dtype, X.device)
-    return triton_.seed(X, n_clusters, random_state, sample_weight, trials)
+    return triton_.kmeans_plusplus(X, n_clusters, random_state, sample_weight, trials)
 
 
 def scale_of(spread: float, dtype: Any) -> float:
@@ -164,7 +164,7 @@ def scale_of(spread: float, dtype: Any) -> float:
     return 2.0 ** -int(np.clip(exponent, 4 - limits.maxexp, limits.maxexp - 2))
 
 
-def seed(
+def kmeans_plusplus(
     X: Any,
     n_clusters: int,
     random_state: np.random.RandomState,
@@ -218,11 +218,11 @@ def seed(
         raise ValueError(f"n_clusters={n_clusters} must be between 1 and the {n_rows} rows of X")
     trials = 2 + int(np.log(n_clusters)) if n_local_trials is None else n_local_trials
     if tensor:
-        on_device = choose("seed of tensors", {"triton": _on_device}, backend, "triton")
+        on_device = choose("kmeans_plusplus of tensors", {"triton": _on_device}, backend, "triton")
         return on_device(X, n_clusters, random_state, sample_weight, trials)
     if sample_weight is not None:
         _check.vector("sample_weight", sample_weight, n_rows, X.dtype)
-    run = choose("seed", {"native": _native, "ref": _ref}, backend)
+    run = choose("kmeans_plusplus", {"native": _native, "ref": _ref}, backend)
     w = np.ones(n_rows, X.dtype) if sample_weight is None else sample_weight
     first = int(random_state.choice(n_rows, p=w / w.sum()))
     uniform = np.zeros((n_clusters, trials))
@@ -242,7 +242,7 @@ def score(
 ) -> tuple[Array, Array]:
     """Measure what each candidate of a round would leave, on one block of the rows.
 
-    Distances are those of `seed` at the same scale, bit for bit.
+    Distances are those of `kmeans_plusplus` at the same scale, bit for bit.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def score(
     _check.vector("closest", closest, n_rows, X.dtype)
     if sample_weight is not None:
         _check.vector("sample_weight", sample_weight, n_rows, X.dtype)
-    run = choose("seed", {"native": _native_score, "ref": _ref_score}, backend)
+    run = choose("kmeans_plusplus", {"native": _native_score, "ref": _ref_score}, backend)
     distances = np.empty((len(candidates), n_rows), dtype=X.dtype)
     potentials = np.empty(len(candidates))
     workers = threads.effective(n_threads)
