@@ -1,12 +1,15 @@
 """Checks that the public functions of the operations share."""
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from unsup_fast.kernels._types import Array
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from typing_extensions import TypeIs
 
 
 def matrix(name: str, value: Array, dtype: np.dtype[Any] | None = None) -> Array:
@@ -37,7 +40,7 @@ def vector(name: str, value: Array, length: int, dtype: Any) -> Array:
     return value
 
 
-def is_tensor(value: object) -> bool:
+def is_tensor(value: object) -> "TypeIs[Tensor]":
     """Return whether `value` is a torch tensor, without importing torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)

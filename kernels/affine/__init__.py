@@ -7,8 +7,8 @@ csrc/affine.hpp. The result is bitwise the same for any number of threads.
 import numpy as np
 
 from unsup_fast.kernels import _check, threads
-from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import choose, native
+from unsup_fast.kernels._types import Array
 
 __all__ = ["affine"]
 

@@ -20,8 +20,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from unsup_fast.kernels import _check, threads
-from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import choose, native
+from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.assign.columns import project_rows
 from unsup_fast.kernels.assign.prune import Bounds
 from unsup_fast.kernels.assign.totals import Totals

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import native
+from unsup_fast.kernels._types import Array
 
 SAMPLE = 2048  # rows that choose the basis
 MOST = 191  # directions of a basis

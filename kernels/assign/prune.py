@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import native
+from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.assign.columns import MOST, Basis, Rows, encode_rows, frame, project_rows
 
 NEAR = 16  # centroids of a group, as in csrc/prune-inl.h

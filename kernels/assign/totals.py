@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from unsup_fast.kernels import threads
-from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import native
+from unsup_fast.kernels._types import Array
 
 LANES = 8  # columns of the sums are filled up to a multiple of this
 BITS = 50  # of a row's whole numbers: what a double can be rounded to by adding 1.5 * 2^52

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unsup_fast.kernels import _check, threads
-from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import choose, native
+from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.moments import moments
+from unsup_fast.kernels.origin import median_row, sample_slice
 
 __all__ = [
     "Covariance",
@@ -28,7 +29,6 @@ __all__ = [
     "unit_of",
 ]
 
-SAMPLE = 100  # rows whose median is the middle of the data
 SMALL = 2.0**-60  # if no scaled column is larger, the sample misled the scale
 SAFE = 0.3  # values within 2**(+-SAFE * maxexp) have squares, and sums of them, in the type's range
 WIDE = 1 << 22  # elements of a block of transposed columns
@@ -90,7 +90,7 @@ def covariance(X: Array, *, n_threads: int | None = None, backend: str | None = 
     _check.matrix("X", X)
     if len(X) == 0:
         raise ValueError("X has no rows; a covariance needs at least one")
-    shift, max_abs = _middle(X)
+    shift, max_abs = _shift(X)
     return _scattered(X, shift, max_abs, n_threads, backend)
 
 
@@ -151,18 +151,13 @@ def unit_of(largest: float, dtype: Any) -> float:
     return float(np.ldexp(1.0, np.clip(exponent, 2 - most, most - 2)))
 
 
-def _middle(X: Array) -> tuple[Array, Array]:
-    """Return the median [D] of evenly spaced rows, and their largest deviations from it [D].
-
-    Unlike the mean, it does not follow a few far outliers, and as its values are values of X,
-    constant columns have no scatter at all.
-    """
-    sample = X[:: max(1, len(X) // SAMPLE)]
-    half = len(sample) // 2
+def _shift(X: Array) -> tuple[Array, Array]:
+    """Return the origin of the rows [D], and the largest deviations from it in a sample [D]."""
+    sample = X[sample_slice(len(X))]
     with np.errstate(invalid="ignore", over="ignore"):
-        middle: Array = np.partition(sample, half, axis=0)[half].copy()
-        middle[~np.isfinite(middle)] = 0
-        return middle, np.abs(sample - middle).max(axis=0)
+        shift = median_row(sample)
+        shift[~np.isfinite(shift)] = 0
+        return shift, np.abs(sample - shift).max(axis=0)
 
 
 def _scale(max_abs: Array) -> Array:

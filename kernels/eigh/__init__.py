@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from unsup_fast.kernels import threads
-from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import choose
+from unsup_fast.kernels._types import Array
 
 __all__ = ["Eigen", "eigh"]
 

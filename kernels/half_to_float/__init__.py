@@ -7,8 +7,8 @@ instruction set.
 
 import numpy as np
 
-from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import choose, native
+from unsup_fast.kernels._types import Array
 
 __all__ = ["half_to_float"]
 

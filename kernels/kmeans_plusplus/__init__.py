@@ -19,8 +19,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from unsup_fast.kernels import _check, threads
-from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import choose, native
+from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.kmeans_plusplus import bounds
 
 __all__ = ["kmeans_plusplus", "scale_of", "score"]

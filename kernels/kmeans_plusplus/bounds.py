@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from unsup_fast.kernels._check import Array
+from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.assign.columns import Basis, basis, project_rows
 from unsup_fast.kernels.assign.prune import COUNTS
+from unsup_fast.kernels.origin import origin
 
 SAMPLE = 512  # rows on which survivors are counted
 CANDIDATES = 32  # candidates that they are counted for
@@ -105,10 +106,7 @@ def choose(
 
 
 def _basis(X: Array, scale: float) -> Basis:
-    sample = X[:: max(1, len(X) // 100)]
-    half = len(sample) // 2
-    middle = np.partition(sample, half, axis=0)[half].copy()
-    return replace(basis(X, middle), scale=scale)
+    return replace(basis(X, origin(X)), scale=scale)
 
 
 def _left(X: Array, closest: Array, basis: Basis, trials: int) -> dict[int, tuple[float, float]]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from unsup_fast.kernels._check import Array
+from unsup_fast.kernels._types import Array
 
 
 def kmeans_plusplus(

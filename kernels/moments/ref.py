@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from unsup_fast.kernels._check import Array
+from unsup_fast.kernels._types import Array
 
 
 def moments(X: Array, mean: Array, variance: Array, reach: Array, n_threads: int) -> int:

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from unsup_fast.kernels import _check, threads
-from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import choose, native
+from unsup_fast.kernels._types import Array
 
 __all__ = ["randn"]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from unsup_fast.kernels._check import Array
+from unsup_fast.kernels._types import Array
 
 MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
 WEYL = 0x9E3779B9, 0xBB67AE85

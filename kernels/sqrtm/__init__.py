@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unsup_fast.kernels import _check
-from unsup_fast.kernels._check import Array
 from unsup_fast.kernels._dispatch import choose
+from unsup_fast.kernels._types import Array
 
 __all__ = ["Trace", "factor", "sqrtm", "trace_sqrtm", "trace_sqrtm_factors", "trace_with_error"]
 

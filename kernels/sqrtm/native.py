@@ -7,7 +7,7 @@ import numpy as np
 import scipy.linalg
 
 from unsup_fast.kernels import threads
-from unsup_fast.kernels._check import Array
+from unsup_fast.kernels._types import Array
 
 ROUNDING = float(np.finfo(np.float64).eps) / 2  # u
 LIMIT = 1e-10  # relative error from which on singular values are computed, not eigenvalues

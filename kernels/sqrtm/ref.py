@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from unsup_fast.kernels._check import Array
+from unsup_fast.kernels._types import Array
 
 
 def trace(S1: Array, S2: Array, n_threads: int | None = None) -> tuple[float, float]:
