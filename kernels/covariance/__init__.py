@@ -47,7 +47,7 @@ class Covariance(NamedTuple):
     """[D]"""
     scatter: Array
     """[D, D]: ``(X - mean).T @ (X - mean) / unit**2``, exactly symmetric"""
-    bad: tuple[int, int] | None
+    first_nonfinite: tuple[int, int] | None
     """Row and column of the first NaN or infinity, and all else is NaN; None if there is none."""
     unit: float = 1.0
     """A power of two, 1 unless squares of the centred rows leave the range of float64."""
@@ -106,9 +106,11 @@ def _scattered(
         squares = products.diagonal()
         if not np.isfinite(squares).all() or squares.max() < n_rows * SMALL:
             statistics = moments(X, n_threads=n_threads)
-            if statistics.bad is not None:
-                return Covariance(n_rows, sums * np.nan, products * np.nan, statistics.bad)
-            largest = statistics.reach + np.abs(statistics.mean - shift)
+            if statistics.first_nonfinite is not None:
+                return Covariance(
+                    n_rows, sums * np.nan, products * np.nan, statistics.first_nonfinite
+                )
+            largest = statistics.max_abs_deviation + np.abs(statistics.mean - shift)
             scale = _scale(largest.astype(X.dtype))
             run(X, shift, scale, sums, products, threads.effective(n_threads))
         mean = sums / n_rows

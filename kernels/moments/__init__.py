@@ -1,4 +1,4 @@
-"""`moments`: mean, variance and reach of every column, and whether all values are finite.
+"""`moments`: mean, variance and largest deviation of every column, and the first non-finite value.
 
 One pass over the rows. Each chunk of rows is summed in float64 about its first row and the
 chunks are merged pairwise in a fixed order (Chan, Golub & LeVeque 1983), so there is no
@@ -24,24 +24,26 @@ class Moments(NamedTuple):
     """float64 [D]"""
     variance: Array
     """float64 [D], divided by N"""
-    bad: tuple[int, int] | None
+    first_nonfinite: tuple[int, int] | None
     """Row and column of the first NaN or infinity; None if all values are finite."""
-    reach: Array
+    max_abs_deviation: Array
     """float64 [D]: a bound of the distance of the values from the mean"""
 
 
-def _native(X: Array, mean: Array, variance: Array, reach: Array, n_threads: int) -> int:
-    return int(native().moments(X, mean, variance, reach, n_threads))
+def _native(
+    X: Array, mean: Array, variance: Array, max_abs_deviation: Array, n_threads: int
+) -> int:
+    return int(native().moments(X, mean, variance, max_abs_deviation, n_threads))
 
 
-def _ref(X: Array, mean: Array, variance: Array, reach: Array, n_threads: int) -> int:
+def _ref(X: Array, mean: Array, variance: Array, max_abs_deviation: Array, n_threads: int) -> int:
     from unsup_fast.kernels.moments import ref
 
-    return ref.moments(X, mean, variance, reach, n_threads)
+    return ref.moments(X, mean, variance, max_abs_deviation, n_threads)
 
 
 def moments(X: Array, *, n_threads: int | None = None, backend: str | None = None) -> Moments:
-    """Return mean, variance and reach of every column of X, and its first non-finite value.
+    """Return mean, variance and largest deviation of every column of X.
 
     Parameters
     ----------
@@ -54,7 +56,7 @@ def moments(X: Array, *, n_threads: int | None = None, backend: str | None = Non
     Returns
     -------
     Moments
-        If a value is not finite, mean, variance and reach are NaN.
+        If a value is not finite, all three are NaN.
 
     Raises
     ------
@@ -67,13 +69,13 @@ def moments(X: Array, *, n_threads: int | None = None, backend: str | None = Non
         raise ValueError("X has no rows; moments need at least one")
     mean = np.full(n_columns, np.nan)
     variance = np.full(n_columns, np.nan)
-    reach = np.full(n_columns, np.nan)
+    max_abs_deviation = np.full(n_columns, np.nan)
     run = choose("moments", {"native": _native, "ref": _ref}, backend)
-    first = run(X, mean, variance, reach, threads.effective(n_threads))
-    bad = None if first < 0 else divmod(first, n_columns)
+    first = run(X, mean, variance, max_abs_deviation, threads.effective(n_threads))
+    first_nonfinite = None if first < 0 else divmod(first, n_columns)
     # The native merge begins at zero, so the squares of columns above 1e154 are 0 x infinity.
-    lost = np.flatnonzero(np.isnan(variance) & np.isfinite(reach))
-    if bad is None and len(lost) > 0:
+    lost = np.flatnonzero(np.isnan(variance) & np.isfinite(max_abs_deviation))
+    if first_nonfinite is None and len(lost) > 0:
         with np.errstate(over="ignore"):
             variance[lost] = ((X[:, lost] - mean[lost]) ** 2).mean(axis=0)
-    return Moments(mean, variance, bad, reach)
+    return Moments(mean, variance, first_nonfinite, max_abs_deviation)

@@ -198,9 +198,9 @@ def test_moments(dtype):
     np.testing.assert_allclose(moments.mean, wide.mean(axis=0), rtol=1e-15)
     np.testing.assert_allclose(moments.variance, wide.var(axis=0), rtol=1e-10)
     np.testing.assert_allclose(
-        moments.reach, np.abs(wide - wide.mean(axis=0)).max(axis=0), atol=1e-9
+        moments.max_abs_deviation, np.abs(wide - wide.mean(axis=0)).max(axis=0), atol=1e-9
     )
-    assert moments.variance[2] == moments.reach[2] == 0
+    assert moments.variance[2] == moments.max_abs_deviation[2] == 0
 
 
 def test_wrong_arguments(rows):

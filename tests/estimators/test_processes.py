@@ -90,7 +90,7 @@ def test_a_child_forked_while_other_threads_compute(in_child):
     def work():
         while not stop.is_set():
             kmeans(2)
-            assert blocks.source(X).moments.bad is None
+            assert blocks.source(X).moments.first_nonfinite is None
 
     others = [threading.Thread(target=work) for _ in range(2)]
     for thread in others:

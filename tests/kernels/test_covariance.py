@@ -35,7 +35,7 @@ def test_is_that_of_two_passes(shape, dtype, offset):
     results = [covariance(X, n_threads=t) for t in (1, 2)]
     check(results[0], X)
     assert results[0].n_rows == len(X)
-    assert results[0].bad is None
+    assert results[0].first_nonfinite is None
     for one, other in zip(results[0], results[1], strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -103,7 +103,7 @@ def test_finds_the_first_value_that_is_not_finite(value, index):
     X[index] = value
     X[9999, 6] = value
     result = covariance(X)
-    assert result.bad == index
+    assert result.first_nonfinite == index
     assert np.isnan(result.mean).all()
     assert np.isnan(result.scatter).all()
 

@@ -13,12 +13,12 @@ def test_matches_two_passes_in_double(shape, dtype, offset):
     X = (np.random.default_rng(0).normal(size=shape) + offset).astype(dtype)
     fast = [moments(X, n_threads=t) for t in (1, 2)]
     slow = moments(X, backend="ref")
-    assert fast[0].bad is None
+    assert fast[0].first_nonfinite is None
     np.testing.assert_allclose(fast[0].mean, slow.mean, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(fast[0].variance, slow.variance, rtol=1e-9, atol=1e-15)
-    assert (fast[0].reach >= slow.reach - 1e-11).all()
-    assert (fast[0].reach <= 4 * slow.reach + 1e-12).all()
-    np.testing.assert_array_equal(fast[0].reach, fast[1].reach)
+    assert (fast[0].max_abs_deviation >= slow.max_abs_deviation - 1e-11).all()
+    assert (fast[0].max_abs_deviation <= 4 * slow.max_abs_deviation + 1e-12).all()
+    np.testing.assert_array_equal(fast[0].max_abs_deviation, fast[1].max_abs_deviation)
     np.testing.assert_array_equal(fast[0].mean, fast[1].mean)
     np.testing.assert_array_equal(fast[0].variance, fast[1].variance)
 
@@ -35,7 +35,7 @@ def test_finds_the_first_value_that_is_not_finite(value, index):
     X[index] = value
     X[9999, 6] = value
     result = moments(X)
-    assert result.bad == index
+    assert result.first_nonfinite == index
     assert np.isnan(result.mean).all()
     assert np.isnan(result.variance).all()
 
@@ -43,7 +43,7 @@ def test_finds_the_first_value_that_is_not_finite(value, index):
 def test_large_doubles_are_finite():
     X = np.full((10, 2), 1e200)
     X[0] = -1e200
-    assert moments(X).bad is None
+    assert moments(X).first_nonfinite is None
 
 
 def test_wrong_arguments():
@@ -60,5 +60,5 @@ def test_columns_whose_squares_overflow():
     result = moments(X)
     np.testing.assert_array_equal(result.variance[0], 0)
     assert result.variance[1] == np.inf
-    assert result.bad is None
+    assert result.first_nonfinite is None
     np.testing.assert_allclose(moments(X[:, :1] + [[0, 1]]).mean[0], 1e300)

@@ -11,7 +11,7 @@ def begun(X, n_clusters):
     shift = X[0].copy()
     column_stats = moments(X)
     steps = totals.steps(
-        column_stats.reach + np.abs(column_stats.mean - shift), len(X), X[:100] - shift
+        column_stats.max_abs_deviation + np.abs(column_stats.mean - shift), len(X), X[:100] - shift
     )
     assert steps is not None
     return totals.empty(steps, n_clusters), shift
@@ -105,9 +105,11 @@ def test_rows_whose_squares_underflow_are_summed_or_refused(size):
     X = np.random.default_rng(0).normal(size=(500, 6)) * size
     shift = X[0].copy()
     column_stats = moments(X)
-    assert (column_stats.reach * (1 + 1e-12) >= np.abs(X - column_stats.mean).max(axis=0)).all()
+    assert (
+        column_stats.max_abs_deviation * (1 + 1e-12) >= np.abs(X - column_stats.mean).max(axis=0)
+    ).all()
     steps = totals.steps(
-        column_stats.reach + np.abs(column_stats.mean - shift), len(X), X[:100] - shift
+        column_stats.max_abs_deviation + np.abs(column_stats.mean - shift), len(X), X[:100] - shift
     )
     if steps is None:
         return
@@ -120,7 +122,7 @@ def test_rows_whose_squares_underflow_are_summed_or_refused(size):
 
 def test_rows_whose_squares_overflow_are_refused():
     X = np.random.default_rng(0).normal(size=(100, 3)) * 1e200
-    assert totals.steps(moments(X).reach, 100, X) is None
+    assert totals.steps(moments(X).max_abs_deviation, 100, X) is None
 
 
 def test_wrong_arguments():

@@ -224,8 +224,8 @@ def check_finite(X: Any, owner: str, n_threads: int | None = None) -> Any:
     """
     if not sp.issparse(X):
         statistics = moments(X, n_threads=n_threads)
-        if statistics.bad is not None:
-            row, column = statistics.bad
+        if statistics.first_nonfinite is not None:
+            row, column = statistics.first_nonfinite
             raise_bad(X[row, column], row, column, owner)
         return statistics
     finite = np.isfinite(X.data)

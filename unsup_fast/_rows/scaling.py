@@ -55,7 +55,7 @@ def of_rows(X: Any, moments: Moments | None, sample_weight: Array | None) -> Arr
         scaled = X.__class__((data, X.indices, X.indptr), shape=X.shape, copy=False)
         mean, variance = mean_variance_axis(scaled, axis=0, weights=_doubles(sample_weight))
         return _deviations(mean * unit, np.sqrt(variance) * unit, X.dtype)
-    variance, max_abs_deviation = moments.variance, moments.reach
+    variance, max_abs_deviation = moments.variance, moments.max_abs_deviation
     rare = (max_abs_deviation > 0) & ~(
         (max_abs_deviation > SMALLEST) & (max_abs_deviation < 1 / SMALLEST)
     )

@@ -48,7 +48,7 @@ def applied(feed: Feed, missing: str) -> Feed:
         Missing values are NaN.
     missing : {"drop", "mean"}
     """
-    if feed.array is not None and moments(feed.array).bad is None:
+    if feed.array is not None and moments(feed.array).first_nonfinite is None:
         return feed
     survey = _survey(feed)
     feed = replace(feed, n_rows=len(survey.incomplete), dtype=survey.dtype)

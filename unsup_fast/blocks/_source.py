@@ -356,9 +356,9 @@ class Source:
             raise self._changed(f"rows {row} to {row + len(block) - 1} are not what they were")
 
     def _refuse_bad(self, row: int, block: Array, block_moments: Moments) -> None:
-        if block_moments.bad is None:
+        if block_moments.first_nonfinite is None:
             return
-        i, j = block_moments.bad
+        i, j = block_moments.first_nonfinite
         where = f"column {j}"
         if self.names is not None:
             each = len(self.names) == self.n_columns
@@ -411,7 +411,9 @@ def _merged(parts: list[tuple[int, Moments]]) -> Moments:
             mean = mean + difference * (n_rows / total)
             squares = squares + part.variance * n_rows + difference**2 * (count * n_rows / total)
             count = total
-    max_abs_deviation = np.max([part.reach + np.abs(part.mean - mean) for _, part in parts], axis=0)
+    max_abs_deviation = np.max(
+        [part.max_abs_deviation + np.abs(part.mean - mean) for _, part in parts], axis=0
+    )
     return Moments(
         mean, squares / count, None, max_abs_deviation * (1 + 4 * np.finfo(np.float64).eps)
     )

@@ -96,7 +96,9 @@ def _rows(X: Any, shift: Any, n_threads: int) -> _parallel.Rows:
     if sp.issparse(X):
         return _parallel.Matrix(X, shift, n_threads)
     statistics = X.moments if isinstance(X, Source) else moments(X, n_threads=n_threads)
-    scale = scale_of((statistics.reach + np.abs(statistics.mean - shift)).max(), X.dtype)
+    scale = scale_of(
+        (statistics.max_abs_deviation + np.abs(statistics.mean - shift)).max(), X.dtype
+    )
     if abs(np.log2(scale)) > np.finfo(X.dtype).maxexp // 4:
         factor = X.dtype.type(scale)
         shift = shift * factor

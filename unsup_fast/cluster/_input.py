@@ -116,7 +116,7 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> tuple[Problem, Array]
 
 def _check_reach(X: Any, moments: Moments, origin: Array, name: str = "X") -> None:
     """Raise ValueError if a difference of a row and the origin overflows the type of X."""
-    farthest = float((moments.reach + np.abs(moments.mean - origin)).max())
+    farthest = float((moments.max_abs_deviation + np.abs(moments.mean - origin)).max())
     if farthest > float(
         np.finfo(X.dtype).max
     ):  # perhaps only because the deviation is an upper bound

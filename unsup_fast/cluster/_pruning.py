@@ -88,7 +88,9 @@ class Passes:
     def _plan_totals(self, moments: Moments, shift: Array, sample: Array) -> None:
         n_rows = self.X.shape[0]
         offset = moments.mean - shift  # [D]
-        self._steps = totals.steps(moments.reach + np.abs(offset), n_rows, sample - shift)
+        self._steps = totals.steps(
+            moments.max_abs_deviation + np.abs(offset), n_rows, sample - shift
+        )
         self._squares = float(n_rows * (moments.variance + offset**2).sum())
 
     def begin(self) -> None:

@@ -73,8 +73,8 @@ def scattered(
     done, total = 0, before
     for block in _summed_at_once(X):
         part = covariance(block, n_threads=estimator.n_threads)
-        if part.bad is not None:
-            row, column = part.bad
+        if part.first_nonfinite is not None:
+            row, column = part.first_nonfinite
             value = block[row, column]
             arrays.raise_bad(value, done + row, column, type(estimator).__name__)
         total = merged(total, part)

@@ -190,7 +190,7 @@ def _centred_copy(X: Array, statistics: Moments) -> tuple[Array, float]:
 
 def _largest(statistics: Moments, dtype: np.dtype[Any]) -> float:
     """Return the largest distance from the mean, or raise RangeError if it overflows."""
-    largest = float(statistics.reach.max())
+    largest = float(statistics.max_abs_deviation.max())
     if not largest <= np.finfo(dtype).max:
         raise too_far(dtype)
     return largest

@@ -52,7 +52,7 @@ def features(name: str, value: Any) -> Array:
         If they are not a matrix with at least one column, or not finite.
     """
     rows = matrix(name, value)
-    bad = moments(rows).bad if len(rows) else None
+    bad = moments(rows).first_nonfinite if len(rows) else None
     if bad is not None:
         raise ValueError(
             f"{name}[{bad[0]}, {bad[1]}] is {rows[bad]}; features must be finite: look for the "

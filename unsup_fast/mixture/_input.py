@@ -92,7 +92,7 @@ def problem(estimator: Any, X: Any, sample_weight: Any) -> Problem:
 
 def _is_wide(moments: Moments, reg_covar: float) -> bool:
     """Whether float32 does not hold squares of the rows, or of the columns on one scale."""
-    largest = float(moments.reach.max())
+    largest = float(moments.max_abs_deviation.max())
     deviations = np.sqrt(moments.variance)
     smallest = max(deviations[deviations > 0].min(initial=largest), np.sqrt(reg_covar))
     vanishing = largest > 0 and smallest < 1 / MODERATE
@@ -104,7 +104,7 @@ def _check_squares(rows: Checked, moments: Moments, sample_weight: Any) -> None:
     n_rows, weights = rows.X.shape[0], arrays.on_host(sample_weight)
     total = n_rows if weights is None else max(n_rows, float(weights.sum(dtype=np.float64)))
     with np.errstate(over="ignore"):
-        bound = ((2 * moments.reach) ** 2).sum() * total
+        bound = ((2 * moments.max_abs_deviation) ** 2).sum() * total
     if not np.isfinite(bound):
         raise DataError(OVERFLOW.format(rows.name, rows.dtype))
 

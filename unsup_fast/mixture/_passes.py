@@ -103,7 +103,11 @@ class Rows:
         components share a factor, of the rows' distance from their mean times the machine epsilon
         of their type, which is what such a factor loses of a row.
         """
-        mean, max_abs_deviation, tiny = self.moments.mean, self.moments.reach, np.finfo(np.float64)
+        mean, max_abs_deviation, tiny = (
+            self.moments.mean,
+            self.moments.max_abs_deviation,
+            np.finfo(np.float64),
+        )
         lost = self.eps if self.covariance_type == "tied" else 0.0
         far: Array = np.maximum(
             tiny.eps * (np.abs(mean) + max_abs_deviation), lost * max_abs_deviation
