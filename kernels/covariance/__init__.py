@@ -23,7 +23,7 @@ __all__ = [
     "RangeError",
     "covariance",
     "gram",
-    "merged",
+    "merge",
     "natural",
     "too_far",
     "unit_of",
@@ -39,7 +39,7 @@ class RangeError(ValueError):
 
 
 class Covariance(NamedTuple):
-    """Sums over rows, in float64. `n_rows` = 0 is the identity of `merged`."""
+    """Sums over rows, in float64. `n_rows` = 0 is the identity of `merge`."""
 
     n_rows: int
     """How many there are, N."""
@@ -172,7 +172,7 @@ def _scale(max_abs: Array) -> Array:
     return scale
 
 
-def merged(one: Covariance, two: Covariance) -> Covariance:
+def merge(one: Covariance, two: Covariance) -> Covariance:
     """Return the sums over the rows of both (Chan, Golub & LeVeque 1983).
 
     Parameters

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unsup_fast.kernels import _native
-from unsup_fast.kernels.covariance import Covariance, RangeError, covariance, gram, merged, natural
+from unsup_fast.kernels.covariance import Covariance, RangeError, covariance, gram, merge, natural
 
 SHAPES = [(1, 1), (2, 3), (97, 17), (300, 16), (257, 33), (1025, 97), (12289, 7), (20, 300)]
 UNIT = {np.float32: 2.0**-24, np.float64: 2.0**-53}
@@ -122,7 +122,7 @@ def test_merged_parts_are_the_whole(cuts):
     X = np.random.default_rng(7).normal(size=(600, 11)) + np.linspace(0, 50, 600)[:, None]
     whole, total = covariance(X), Covariance(0, np.empty(0), np.empty((0, 0)), None)
     for part in np.split(X, cuts):
-        total = merged(total, covariance(part))
+        total = merge(total, covariance(part))
     assert total.n_rows == 600
     np.testing.assert_allclose(total.mean, whole.mean, rtol=1e-13)
     np.testing.assert_allclose(total.scatter, whole.scatter, rtol=1e-12)
@@ -139,7 +139,7 @@ def test_a_unit_keeps_squares_in_range(exponent):
     rtol = 1e-3 if exponent < -1000 else 1e-12  # near the end of the range values have few digits
     np.testing.assert_allclose(scaled.scatter * ratio * ratio, plain.scatter, rtol=rtol, atol=rtol)
     parts = [covariance(part * 2.0**exponent) for part in np.split(X, [1, 20])]
-    total = merged(merged(parts[0], parts[1]), parts[2])
+    total = merge(merge(parts[0], parts[1]), parts[2])
     ratio = total.unit / 2.0**exponent
     np.testing.assert_allclose(total.scatter * ratio * ratio, plain.scatter, rtol=rtol, atol=rtol)
 
@@ -148,13 +148,13 @@ def test_units_of_merged_parts():
     X = np.random.default_rng(9).normal(size=(30, 4))
     small, large = covariance(X * 2.0**-900), covariance(X)
     for one, two in ((small, large), (large, small)):
-        total = merged(one, two)
+        total = merge(one, two)
         assert total.unit == 1
         difference = large.mean[:, None] * large.mean
         np.testing.assert_allclose(total.scatter, large.scatter + 15 * difference, atol=1e-12)
     assert natural(small).unit == 1
     with pytest.raises(RangeError, match="farther from each other"):
-        merged(covariance(np.full((1, 4), 1.7e308)), covariance(np.full((1, 4), -1.7e308)))
+        merge(covariance(np.full((1, 4), 1.7e308)), covariance(np.full((1, 4), -1.7e308)))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

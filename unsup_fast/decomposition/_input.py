@@ -12,7 +12,7 @@ from sklearn.utils import check_array
 from unsup_fast._rows import arrays, scaling
 from unsup_fast._rows.sources import check_columns, gpu, source_of
 from unsup_fast.blocks import Source
-from unsup_fast.kernels.covariance import Covariance, covariance, merged
+from unsup_fast.kernels.covariance import Covariance, covariance, merge
 
 __all__ = ["blocks_of", "gpu", "rows", "scattered", "scores"]
 
@@ -77,7 +77,7 @@ def scattered(
             row, column = part.first_nonfinite
             value = block[row, column]
             arrays.raise_bad(value, done + row, column, type(estimator).__name__)
-        total = merged(total, part)
+        total = merge(total, part)
         done += len(block)
         if callback is not None:
             callback(done, n_rows)

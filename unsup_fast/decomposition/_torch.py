@@ -16,7 +16,7 @@ from unsup_fast.decomposition._solvers import (
     rounding_of_products,
     rounding_of_svd,
 )
-from unsup_fast.kernels.covariance import Covariance, merged, too_far, unit_of
+from unsup_fast.kernels.covariance import Covariance, merge, too_far, unit_of
 from unsup_fast.kernels.powers import power_of_two
 from unsup_fast.kernels.precision import full_precision
 
@@ -57,7 +57,7 @@ def _summed(X: Any) -> tuple[Any, Any, float]:
 def scattered(X: Any, before: Covariance) -> Covariance:
     """Return mean and scatter of the rows on the host, merged with those `before`."""
     mean, products, unit = _summed(X)
-    return merged(
+    return merge(
         before, Covariance(len(X), mean.cpu().numpy(), products.cpu().numpy(), None, unit)
     )
 

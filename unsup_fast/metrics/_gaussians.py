@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast.kernels.covariance import Covariance, covariance, merged, natural
+from unsup_fast.kernels.covariance import Covariance, covariance, merge, natural
 
 Array = npt.NDArray[Any]
 
@@ -54,7 +54,7 @@ class Accumulator:
         room = step - sum(map(len, self.left))
         while len(rows) >= room:
             parts = [*self.left, rows[:room]]
-            self.sums = natural(merged(self.sums, self._summed(parts, n_threads)))
+            self.sums = natural(merge(self.sums, self._summed(parts, n_threads)))
             self.left, rows, room = [], rows[room:], step
         if len(rows):
             self.left.append(rows.copy())
@@ -62,7 +62,7 @@ class Accumulator:
     def merge(self, other: "Accumulator", n_threads: int | None) -> None:
         """Append the rows of another accumulator."""
         if other.sums.n_rows:
-            self.sums = natural(merged(self.sums, other.sums))
+            self.sums = natural(merge(self.sums, other.sums))
         for rows in list(other.left):  # which may be this one
             self.add(rows, n_threads)
 
@@ -80,7 +80,7 @@ class Accumulator:
             return Gaussian(n_rows, mean + residual, rows, None)
         total = self.sums
         if self.left:
-            total = natural(merged(total, self._summed(self.left, n_threads)))
+            total = natural(merge(total, self._summed(self.left, n_threads)))
         return Gaussian(n_rows, total.mean, None, total.scatter / (n_rows - 1))
 
     def _summed(self, parts: list[Array], n_threads: int | None) -> Covariance:
