@@ -26,7 +26,7 @@ from unsup_fast.kernels.assign.columns import project_rows
 from unsup_fast.kernels.assign.prune import Bounds
 from unsup_fast.kernels.assign.totals import Totals
 
-__all__ = ["Assigned", "assign", "error_bound", "relabel"]
+__all__ = ["Assigned", "assign", "assign_update", "error_bound"]
 
 
 class Assigned(NamedTuple):
@@ -185,7 +185,7 @@ def assign(
     return Assigned(labels, sums, weights, inertia if wanted else np.nan, changed, distances)
 
 
-def relabel(
+def assign_update(
     X: Array,
     centers: Array,
     labels: Array,
@@ -239,7 +239,7 @@ def relabel(
         changed: int = native().move(X, centers, shift, labels, *sums, workers)
         return changed
     if not np.array_equal(shift, bounds.basis.shift):
-        raise ValueError("bounds and relabel must have the same shift")
+        raise ValueError("bounds and assign_update must have the same shift")
     rows, projected, slack = bounds.rows, None, 0.0
     if not bounds.basis.coded:
         projected, _, off = project_rows(centers[bounds.cluster], bounds.basis, workers)

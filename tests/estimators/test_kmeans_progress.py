@@ -140,18 +140,18 @@ def test_interrupt_while_the_next_run_is_seeded(blobs):
 def test_second_interrupt_skips_the_labels(blobs, monkeypatch):
     model = KMeans(6, init=blobs[:6], tol=0).fit(blobs)
     passes = []
-    relabel = pruning_module.relabel
+    assign_update = pruning_module.assign_update
 
     def impatient(*arguments, **options):
         passes.append(1)
         if len(passes) > 2:
             raise KeyboardInterrupt
-        return relabel(*arguments, **options)
+        return assign_update(*arguments, **options)
 
     def more_impatient(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pruning_module, "relabel", impatient)
+    monkeypatch.setattr(pruning_module, "assign_update", impatient)
     monkeypatch.setattr(pruning_module, "assign", more_impatient)
     with pytest.raises(KeyboardInterrupt):
         model.fit(blobs)

@@ -72,13 +72,13 @@ def test_an_interrupted_pass_leaves_no_bounds_behind(steep, eager, monkeypatch):
     labels = np.full(len(steep), -1, dtype=np.int32)
     centers = steep[:60].copy()
     passes.step(centers, labels, 10)
-    relabel = _pruning.relabel
+    assign_update = _pruning.assign_update
 
     def interrupted(*arguments, **options):
-        monkeypatch.setattr(_pruning, "relabel", relabel)
+        monkeypatch.setattr(_pruning, "assign_update", assign_update)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_pruning, "relabel", interrupted)
+    monkeypatch.setattr(_pruning, "assign_update", interrupted)
     with pytest.raises(KeyboardInterrupt):
         passes.step(steep[60:120].copy(), labels, 10)
     assert passes._bounds is None

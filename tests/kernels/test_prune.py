@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from unsup_fast.kernels import _native
-from unsup_fast.kernels.assign import assign, columns, prune, relabel
+from unsup_fast.kernels.assign import assign, assign_update, columns, prune
 
 
 def compare(X, course, count, threads=2, labels=None):
@@ -17,8 +17,8 @@ def compare(X, course, count, threads=2, labels=None):
     labels = np.full(len(X), -1, dtype=np.int32) if labels is None else labels
     for centers in course:
         dense = labels.copy()
-        changed = relabel(X, centers, dense, shift, n_threads=1)
-        assert relabel(X, centers, labels, shift, bounds=bounds, n_threads=threads) == changed
+        changed = assign_update(X, centers, dense, shift, n_threads=1)
+        assert assign_update(X, centers, labels, shift, bounds=bounds, n_threads=threads) == changed
         np.testing.assert_array_equal(labels, dense)
     check_bounds(X, centers, labels, bounds)
     return bounds.work
@@ -49,7 +49,7 @@ def follow(X, course, shift, count=10):
         bounds = prune.bounds(X, course[0], columns.basis(X, shift).first(directions), 2)
         labels = np.full(len(X), -1, dtype=np.int32)
         for centers in course:
-            relabel(X, centers, labels, shift, bounds=bounds)
+            assign_update(X, centers, labels, shift, bounds=bounds)
             np.testing.assert_array_equal(labels, assign(X, centers, shift=shift).labels)
 
 
@@ -233,7 +233,7 @@ def test_centroids_that_all_equal_the_shift():
     centers = np.zeros((20, 30), dtype=np.float32)
     bounds = prune.bounds(X, centers, columns.basis(X, shift).first(10), 2)
     labels = np.full(200, -1, dtype=np.int32)
-    relabel(X, centers, labels, shift, bounds=bounds)
+    assign_update(X, centers, labels, shift, bounds=bounds)
     assert (labels == 0).all()
 
 
@@ -260,7 +260,7 @@ def test_bounds_with_another_shift_are_refused():
     bounds = prune.bounds(X, X[:5].copy(), columns.basis(X, X.mean(axis=0)), 1)
     labels = np.full(100, -1, dtype=np.int32)
     with pytest.raises(ValueError, match="same shift"):
-        relabel(X, X[:5].copy(), labels, X[0].copy(), bounds=bounds)
+        assign_update(X, X[:5].copy(), labels, X[0].copy(), bounds=bounds)
 
 
 def test_totals_of_a_wrong_call_are_not_touched():
@@ -368,7 +368,7 @@ def test_codes_stand_for_single_precision_only():
     bounds = prune.bounds(X, X[:5].copy(), columns.frame(X, X[0].copy()), 1)
     labels = np.full(100, -1, dtype=np.int32)
     with pytest.raises(ValueError, match="float32"):
-        relabel(X, X[:5].copy(), labels, X[0].copy(), bounds=bounds)
+        assign_update(X, X[:5].copy(), labels, X[0].copy(), bounds=bounds)
 
 
 def test_more_columns_than_codes_can_sum_are_refused():

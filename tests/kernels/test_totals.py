@@ -3,7 +3,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from unsup_fast.kernels.assign import assign, relabel, totals
+from unsup_fast.kernels.assign import assign, assign_update, totals
 from unsup_fast.kernels.moments import moments
 
 
@@ -38,7 +38,7 @@ def test_moving_rows_equals_adding_them_up(dtype, n, d, k, offset, spread, threa
     for _ in range(3):
         centers = X[rng.integers(0, n, k)].copy()
         before = labels.copy()
-        changed = relabel(X, centers, labels, shift, totals=running, n_threads=threads)
+        changed = assign_update(X, centers, labels, shift, totals=running, n_threads=threads)
         result = assign(X, centers, shift=shift, n_threads=1)
         np.testing.assert_array_equal(labels, result.labels)
         assert changed == np.count_nonzero(labels != before)
@@ -49,7 +49,7 @@ def test_moving_rows_equals_adding_them_up(dtype, n, d, k, offset, spread, threa
         assert (np.abs(running.values(d) - result.sums) <= error).all()
     anew, _ = begun(X, k)
     labels[:] = -1
-    relabel(X, centers, labels, shift, totals=anew, n_threads=1)
+    assign_update(X, centers, labels, shift, totals=anew, n_threads=1)
     np.testing.assert_array_equal(running.sums, anew.sums)  # whatever the order of the moves
 
 
@@ -63,7 +63,7 @@ def test_threads_and_order_do_not_matter(shape):
     for rows, threads in ((X, 1), (X, 2), (X, 7), (X[order].copy(), 2)):
         running, _ = begun(X, k)
         labels = np.full(n, -1, dtype=np.int32)
-        relabel(rows, X[:k].copy(), labels, X[0].copy(), totals=running, n_threads=threads)
+        assign_update(rows, X[:k].copy(), labels, X[0].copy(), totals=running, n_threads=threads)
         results.append(running)
     for other in results[1:]:
         np.testing.assert_array_equal(other.sums, results[0].sums)
@@ -75,7 +75,7 @@ def test_sums_of_one_cluster_cannot_overflow():
     X[0] = -3.0
     running, shift = begun(X, 1)
     labels = np.full(len(X), -1, dtype=np.int32)
-    relabel(X, np.zeros((1, 1), dtype=np.float32), labels, shift, totals=running)
+    assign_update(X, np.zeros((1, 1), dtype=np.float32), labels, shift, totals=running)
     assert running.counts[0] == len(X)
     assert running.values(1)[0, 0] == 6.0 * (len(X) - 1)
 
@@ -84,7 +84,7 @@ def test_integers_are_summed_exactly():
     X = np.random.default_rng(0).integers(0, 256, (50_000, 13)).astype(np.float32)
     running, shift = begun(X, 4)
     labels = np.full(len(X), -1, dtype=np.int32)
-    relabel(X, X[:4].copy(), labels, shift, totals=running)
+    assign_update(X, X[:4].copy(), labels, shift, totals=running)
     for cluster in range(4):
         rows = X[labels == cluster].astype(np.int64) - shift.astype(np.int64)
         np.testing.assert_array_equal(running.values(13)[cluster], rows.sum(axis=0))
@@ -115,7 +115,7 @@ def test_rows_whose_squares_underflow_are_summed_or_refused(size):
         return
     running = totals.empty(steps, 5)
     labels = np.full(len(X), -1, dtype=np.int32)
-    relabel(X, X[:5].copy(), labels, shift, totals=running)
+    assign_update(X, X[:5].copy(), labels, shift, totals=running)
     exact = [(X - shift)[labels == cluster].sum(axis=0) for cluster in range(5)]
     np.testing.assert_allclose(running.values(6), exact, rtol=1e-6, atol=1e-6 * size)
 
@@ -130,12 +130,12 @@ def test_wrong_arguments():
     running, shift = begun(X, 5)
     labels = np.full(100, -1, dtype=np.int32)
     with pytest.raises(ValueError, match="totals: wrong size"):
-        relabel(X, X[:6].copy(), labels, shift, totals=running)
+        assign_update(X, X[:6].copy(), labels, shift, totals=running)
     labels[3] = 5
     with pytest.raises(ValueError, match="not a centroid"):
-        relabel(X, X[:5].copy(), labels, shift, totals=running)
+        assign_update(X, X[:5].copy(), labels, shift, totals=running)
     with pytest.raises(TypeError, match="labels must be int32"):
-        relabel(X, X[:5].copy(), np.zeros(100, dtype=np.int64), shift, totals=running)
+        assign_update(X, X[:5].copy(), np.zeros(100, dtype=np.int64), shift, totals=running)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -148,7 +148,7 @@ def test_means(shape, dtype):
     centers = X[rng.integers(0, n, k)].copy()
     centers[-1] = 100  # no row is near
     labels = np.full(n, -1, dtype=np.int32)
-    relabel(X, centers, labels, shift, totals=running)
+    assign_update(X, centers, labels, shift, totals=running)
     one, two = (totals.means(running, centers, shift, threads) for threads in (1, 2))
     np.testing.assert_array_equal(one.centers, two.centers)
     assert one.movement == two.movement

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from unsup_fast.blocks._mapped import mapping
-from unsup_fast.kernels.assign import Assigned, assign, relabel, totals
+from unsup_fast.kernels.assign import Assigned, assign, assign_update, totals
 from unsup_fast.kernels.assign.columns import Basis, basis
 from unsup_fast.kernels.assign.prune import Bounds, bounds, bounds_size, choose, may_pay
 from unsup_fast.kernels.assign.totals import Totals
@@ -197,7 +197,7 @@ class Passes:
         n_changed = 0
         try:
             for part, rows in self.parts():
-                n_changed += relabel(
+                n_changed += assign_update(
                     rows,
                     centers,
                     labels[part],
@@ -266,7 +266,7 @@ class Passes:
         labels = np.full(len(rows), -1, dtype=np.int32)
         assert self.shift is not None
         start = perf_counter()
-        relabel(rows, centers, labels, self.shift, n_threads=self.n_threads)
+        assign_update(rows, centers, labels, self.shift, n_threads=self.n_threads)
         self._dense_seconds = (perf_counter() - start) * len(self.X) / len(rows)
         self._guessed = True
 

@@ -57,9 +57,7 @@ def _summed(X: Any) -> tuple[Any, Any, float]:
 def scattered(X: Any, before: Covariance) -> Covariance:
     """Return mean and scatter of the rows on the host, merged with those `before`."""
     mean, products, unit = _summed(X)
-    return merge(
-        before, Covariance(len(X), mean.cpu().numpy(), products.cpu().numpy(), None, unit)
-    )
+    return merge(before, Covariance(len(X), mean.cpu().numpy(), products.cpu().numpy(), None, unit))
 
 
 def _scale(X: Any, shift: Any) -> Any:
