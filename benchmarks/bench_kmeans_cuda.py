@@ -143,14 +143,14 @@ def test_fit(benchmark, request, case, library):
 @pytest.mark.parametrize("case", FITS)
 def test_iteration(benchmark, request, case):
     from unsup_fast.kernels.assign import assign
-    from unsup_fast.kernels.assign.triton_ import Kept
+    from unsup_fast.kernels.assign.triton_ import AssignCache
 
     n, d, k, _ = FITS[case]
     X, centers = data(case)
     shift = X[: 1 << 20].mean(dim=0)
-    kept = Kept(X, centers, None, shift, True)
+    cache = AssignCache(X, centers, None, shift, True)
     labels = torch.full((n,), -1, dtype=torch.int32, device="cuda")
-    run = functools.partial(assign, X, centers, shift=shift, labels=labels, kept=kept)
+    run = functools.partial(assign, X, centers, shift=shift, labels=labels, cache=cache)
     result = benchmark.pedantic(
         finished, (run,), rounds=3 * request.config.getoption("--rounds"), warmup_rounds=1
     )

@@ -29,7 +29,7 @@ def assign(
     weights: _Doubles | None,
     distances: _Array | None,
     inertia: bool,
-    labelled: bool,
+    labels_current: bool,
     n_threads: int,
 ) -> tuple[float, int]: ...
 def assign_csr(
@@ -44,7 +44,7 @@ def assign_csr(
     weights: _Doubles | None,
     distances: _Array | None,
     inertia: bool,
-    labelled: bool,
+    labels_current: bool,
     n_threads: int,
 ) -> tuple[float, int]: ...
 def move(

@@ -78,9 +78,9 @@ def assign(
     update: bool = True,
     return_inertia: bool = True,
     return_distances: bool = False,
-    labelled: bool = False,
+    labels_current: bool = False,
     precision: str = "float32",
-    kept: Any = None,
+    cache: Any = None,
     n_threads: int | None = None,
     backend: str | None = None,
 ) -> Assigned:
@@ -106,12 +106,12 @@ def assign(
         Whether to return inertia; without it, sums and distances a pass computes labels alone.
     return_distances : bool, default=False
         Whether to return the squared distance of each row to its centroid.
-    labelled : bool, default=False
+    labels_current : bool, default=False
         Whether `labels` are those of these centroids already; the rest is computed from them.
     precision : {"float32", "tf32", "bf16"}, default="float32"
         For tensors: "float32" keeps the promise about labels, scoring doubtful rows once more;
         the others take the labels of these fast formats as they are.
-    kept : kernels.assign.triton_.Kept, optional
+    cache : kernels.assign.triton_.AssignCache, optional
         For tensors: state that passes over the same rows, weights and shift share. Sums are then
         those of the pass before with the rows moved whose labels changed, bitwise the same as
         without it; `labels` must be those of that pass.
@@ -134,10 +134,10 @@ def assign(
     wanted = return_inertia or update or return_distances
     if _check.is_tensor(X):
         on_device = choose("assign of tensors", {"triton": _triton}, backend, "triton")
-        options = (update, wanted, return_distances, labelled, precision, kept)
+        options = (update, wanted, return_distances, labels_current, precision, cache)
         return on_device(X, centers, sample_weight, shift, labels, *options)
-    if precision != "float32" or kept is not None:
-        raise ValueError("precision and kept are for tensors on a GPU; leave them out")
+    if precision != "float32" or cache is not None:
+        raise ValueError("precision and cache are for tensors on a GPU; leave them out")
     if sp.issparse(X):
         if X.format != "csr":
             raise TypeError(f"a sparse X must be CSR, got {X.format}; pass X.tocsr()")
@@ -160,8 +160,8 @@ def assign(
     if shift is not None:
         _check.vector("shift", shift, n_columns, X.dtype)
     if labels is None:
-        if labelled:
-            raise ValueError("labelled=True needs labels; pass those of the last pass")
+        if labels_current:
+            raise ValueError("labels_current=True needs labels; pass those of the last pass")
         labels = np.full(n_rows, -1, dtype=np.int32)
     else:
         _check.vector("labels", labels, n_rows, np.int32)
@@ -179,7 +179,7 @@ def assign(
         weights,
         distances,
         wanted,
-        labelled,
+        labels_current,
         threads.effective(n_threads),
     )
     return Assigned(labels, sums, weights, inertia if wanted else np.nan, changed, distances)

@@ -18,7 +18,7 @@ def assign(
     weights: Array | None,
     distances: Array | None,
     inertia: bool,
-    labelled: bool,
+    labels_current: bool,
     n_threads: int,
 ) -> tuple[float, int]:
     """Fill labels, sums, weights and distances; return inertia (or zero) and changed labels."""
@@ -30,7 +30,7 @@ def assign(
     nearest = np.empty(len(x), dtype=np.int32)
     for i, row in enumerate(x):
         squared = ((row - c) ** 2).sum(axis=1)  # [K]
-        nearest[i] = labels[i] if labelled else squared.argmin()
+        nearest[i] = labels[i] if labels_current else squared.argmin()
         best[i] = squared[nearest[i]]
     changed = int((nearest != labels).sum())
     labels[:] = nearest

@@ -2,7 +2,7 @@
 
 A pass packs the rows into bfloat16, labels them by packed scores, labels the doubtful ones
 again in two higher precisions (`triton_scores`), and then moves rows between the sums of the
-clusters (`triton_sums`). Passes over the same rows keep packed rows and sums in a `Kept`.
+clusters (`triton_sums`). Passes over the same rows keep packed rows and sums in an `AssignCache`.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -39,7 +39,7 @@ class Packed(NamedTuple):
     whole: bool  # whether `high` holds all rows
 
 
-class Kept:
+class AssignCache:
     """State that passes over the same rows share: a scale, packed rows, and sums.
 
     Parameters
@@ -72,24 +72,24 @@ def assign(
     update: bool,
     measure: bool,
     return_distances: bool,
-    labelled: bool,
+    labels_current: bool,
     precision: str,
-    kept: Kept | None,
+    cache: AssignCache | None,
 ) -> Assigned:
     """Make one pass over rows on the device; `measure` asks for the inertia."""
-    labels = _checked(X, centers, sample_weight, shift, labels, labelled, precision)
+    labels = _checked(X, centers, sample_weight, shift, labels, labels_current, precision)
     n, d = X.shape
     totals = None
     with _on(X.device):
         if update:
-            totals = kept.totals if kept else Totals(X, len(centers), sample_weight, shift)
-        if kept is None:
+            totals = cache.totals if cache else Totals(X, len(centers), sample_weight, shift)
+        if cache is None:
             scale, packed = power_above(_moved(centers, shift).abs().amax()[None], 0), None
         else:
-            scale, packed = kept.scale, kept.packed
+            scale, packed = cache.scale, cache.packed
         c = _prepared(centers, shift, scale)
         labels_new = labels
-        if not labelled:
+        if not labels_current:
             labels_new = torch.empty(n, dtype=torch.int32, device=X.device)
             _label_all(X, shift, scale, packed, c, labels_new, precision)
         block = block_rows(d, X.element_size())
@@ -144,7 +144,7 @@ def _checked(
     sample_weight: Any,
     shift: Any,
     labels: Any,
-    labelled: bool,
+    labels_current: bool,
     precision: str,
 ) -> Any:
     """Return `labels`, or new ones of -1, or raise if an argument does not fit."""
@@ -164,8 +164,8 @@ def _checked(
     if labels is not None:
         _check.tensor("labels", labels, (n,), torch.int32, X.device)
         return labels
-    if labelled:
-        raise ValueError("labelled=True needs labels; pass those of the last pass")
+    if labels_current:
+        raise ValueError("labels_current=True needs labels; pass those of the last pass")
     return torch.full((n,), -1, dtype=torch.int32, device=X.device)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unsup_fast.kernels.assign import assign, error_bound, triton_
-from unsup_fast.kernels.assign.triton_ import Kept
+from unsup_fast.kernels.assign.triton_ import AssignCache
 
 DEVICE = "cpu" if triton.knobs.runtime.interpret else "cuda"
 F32, F64 = np.float32, np.float64
@@ -128,7 +128,7 @@ def test_labels_already_known():
     X, centers, weight = make(60, 7, 9, np.float32)
     first = run(X, centers, weight, return_distances=True)
     labels = on(first.labels)
-    again = run(X, centers, weight, labels=labels, labelled=True, return_distances=True)
+    again = run(X, centers, weight, labels=labels, labels_current=True, return_distances=True)
     for name in ("labels", "sums", "weights", "inertia", "distances"):
         np.testing.assert_array_equal(getattr(again, name), getattr(first, name))
     assert again.n_changed == 0
@@ -198,14 +198,14 @@ def test_rows_that_move_leave_nothing_behind(dtype):
     weight = weight if dtype == F64 else None
     X, centers, weight, shift = on(X), on(centers), on(weight), on(X.mean(axis=0))
     labels = torch.full((100,), -1, dtype=torch.int32, device=DEVICE)
-    kept = Kept(X, centers, weight, shift, dtype == F32)
+    cache = AssignCache(X, centers, weight, shift, dtype == F32)
     for c in (centers, centers.flip(0).contiguous() * 1.2):
-        moved = assign(X, c, sample_weight=weight, shift=shift, labels=labels, kept=kept)
+        moved = assign(X, c, sample_weight=weight, shift=shift, labels=labels, cache=cache)
         anew = assign(X, c, sample_weight=weight, shift=shift)
         for name in ("labels", "sums", "weights"):
             assert torch.equal(getattr(moved, name), getattr(anew, name))
-    kept.totals.clear()
-    again = assign(X, c, sample_weight=weight, shift=shift, labels=labels, kept=kept)
+    cache.totals.clear()
+    again = assign(X, c, sample_weight=weight, shift=shift, labels=labels, cache=cache)
     assert torch.equal(again.sums, anew.sums)
 
 
@@ -258,7 +258,7 @@ def test_any_data(n, d, k, offset, spread, dtype, seed):
         ({"shift": torch.ones(3)}, ValueError, "shift"),
         ({"labels": torch.ones(3, dtype=torch.int64)}, TypeError, "labels"),
         ({"precision": "fp8"}, ValueError, "precision='fp8'"),
-        ({"labelled": True}, ValueError, "labelled=True needs labels"),
+        ({"labels_current": True}, ValueError, "labels_current=True needs labels"),
         ({"backend": "native"}, ValueError, "backend='native'"),
     ],
 )

@@ -201,15 +201,15 @@ def test_known_labels_lead_to_the_same(container, threads):
     X = container(X)
     options = {"sample_weight": weight, "return_distances": True, "n_threads": threads}
     first = assign(X, centers, **options)
-    again = assign(X, centers, labels=first.labels.copy(), labelled=True, **options)
+    again = assign(X, centers, labels=first.labels.copy(), labels_current=True, **options)
     assert again.n_changed == 0
     assert again.inertia == first.inertia
     for name in ("labels", "sums", "weights", "distances"):
         np.testing.assert_array_equal(getattr(again, name), getattr(first, name))
     with pytest.raises(ValueError, match="needs labels"):
-        assign(X, centers, labelled=True)
+        assign(X, centers, labels_current=True)
     with pytest.raises(ValueError, match="out of range"):
-        assign(X, centers, labels=np.full(5000, 30, dtype=np.int32), labelled=True)
+        assign(X, centers, labels=np.full(5000, 30, dtype=np.int32), labels_current=True)
 
 
 def test_no_rows():

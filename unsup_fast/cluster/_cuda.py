@@ -19,7 +19,7 @@ from unsup_fast.cluster._centers import centers_of, origin_of
 from unsup_fast.cluster._lloyd import Iteration, Run
 from unsup_fast.cluster._sphere import COST, rounding
 from unsup_fast.kernels.assign import Assigned, assign
-from unsup_fast.kernels.assign.triton_ import Kept, width
+from unsup_fast.kernels.assign.triton_ import AssignCache, width
 from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus
 
 
@@ -60,7 +60,7 @@ class HostPasses:
     def distances(self, centers: Any, labels: Any) -> Any:
         """Return the squared distance [N] of each row to the centroid of its label."""
         device = self.problem.X.device
-        options = {"update": False, "labelled": True, "return_distances": True}
+        options = {"update": False, "labels_current": True, "return_distances": True}
         on_device = torch.from_numpy(centers).to(device), torch.from_numpy(labels).to(device)
         return arrays.on_host(
             _assign(self.problem, on_device[0], None, on_device[1], **options).distances
@@ -188,7 +188,7 @@ def lloyd(
         centers = _unit(centers, "init")
     cost = COST[problem.metric]
     try:
-        cache = _kept(problem, centers)
+        cache = _cache(problem, centers)
         labels = torch.full((len(problem.X),), -1, dtype=torch.int32, device=problem.X.device)
         assigned = _assign(problem, centers, cache, labels=labels)
         for iteration in range(1, problem.max_iter + 1):
@@ -253,15 +253,15 @@ def lloyd(
     )
 
 
-def _kept(problem: Problem, centers: Any) -> Kept:
+def _cache(problem: Problem, centers: Any) -> AssignCache:
     X = problem.X
     room = 2 * len(X) * width(X.shape[1])  # bytes of packed rows
     fits = X.device.type != "cuda" or room < torch.cuda.mem_get_info(X.device)[0] // 2
-    return Kept(X, centers, problem.sample_weight, problem.shift, fits)
+    return AssignCache(X, centers, problem.sample_weight, problem.shift, fits)
 
 
 def _assign(
-    problem: Problem, centers: Any, cache: Kept | None, labels: Any = None, **options: Any
+    problem: Problem, centers: Any, cache: AssignCache | None, labels: Any = None, **options: Any
 ) -> Assigned:
     """Make one pass; `labels` are those of the previous pass, and are not changed."""
     return assign(
@@ -270,7 +270,7 @@ def _assign(
         sample_weight=problem.sample_weight,
         shift=problem.shift,
         labels=None if labels is None else labels.clone(),
-        kept=cache,
+        cache=cache,
         **options,
     )
 

@@ -137,7 +137,7 @@ class Passes:
         means = totals.means(self._totals, centers, self.shift, self.n_threads)
         inertia = self._squares + means.inertia
         if inertia <= SMALL * self._squares:
-            inertia = self._assign(centers, labels, update=False, labelled=True).inertia
+            inertia = self._assign(centers, labels, update=False, labels_current=True).inertia
         if not sums and self._totals.counts.all():
             return Step(inertia, n_changed, means.centers, means.movement, None, None)
         values = self._totals.values(centers.shape[1])  # [K, D]
@@ -148,12 +148,12 @@ class Passes:
         if not settled and self._bounds is not None:
             self._label(centers, labels)
             settled = True
-        inertia = self._assign(centers, labels, update=False, labelled=settled).inertia
+        inertia = self._assign(centers, labels, update=False, labels_current=settled).inertia
         return inertia, np.bincount(labels, minlength=len(centers))
 
     def distances(self, centers: Array, labels: Array) -> Array:
         """Return the squared distance [N] of each row to the centroid of its label."""
-        options = {"update": False, "labelled": True, "return_distances": True}
+        options = {"update": False, "labels_current": True, "return_distances": True}
         squared = self._assign(centers, labels, **options).distances
         assert squared is not None
         return squared
@@ -165,7 +165,7 @@ class Passes:
             self._note(perf_counter() - start)
             return assigned
         n_changed = self._label(centers, labels)
-        return self._assign(centers, labels, labelled=True)._replace(n_changed=n_changed)
+        return self._assign(centers, labels, labels_current=True)._replace(n_changed=n_changed)
 
     def _assign(self, centers: Array, labels: Array, **options: Any) -> Assigned:
         """Run `assign` part by part and add the results up in order."""
