@@ -28,19 +28,19 @@ from unsup_fast.kernels import _check, threads
 from unsup_fast.kernels._dispatch import choose, native
 from unsup_fast.kernels._types import Array
 
-__all__ = ["COVARIANCE_TYPES", "Em", "em", "moments_given"]
+__all__ = ["COVARIANCE_TYPES", "EStep", "em", "gmm_moments"]
 
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 
 
-class Em(NamedTuple):
+class EStep(NamedTuple):
     """Result of one pass over the rows; the first five may be added over blocks of rows.
 
     Of a CUDA tensor they are tensors on its device, those without a shape here of shape ().
     """
 
     log_likelihood: Any
-    """float: sum_i w_i log p_i; NaN from `moments_given`."""
+    """float: sum_i w_i log p_i; NaN from `gmm_moments`."""
     weight: Any
     """float: sum_i w_i"""
     resp_sums: Any
@@ -68,16 +68,16 @@ def _ref(*arguments: Any) -> float:
     return ref.em(*arguments)
 
 
-def _triton(*arguments: Any) -> Em:
+def _triton(*arguments: Any) -> EStep:
     from unsup_fast.kernels.em import triton_
 
     return triton_.em(*arguments)
 
 
-def _triton_moments(*arguments: Any) -> Em:
+def _triton_moments(*arguments: Any) -> EStep:
     from unsup_fast.kernels.em import triton_
 
-    return triton_.moments_given(*arguments)
+    return triton_.gmm_moments(*arguments)
 
 
 def shape_of(covariance_type: str, k: int, d: int) -> tuple[int, ...]:
@@ -140,7 +140,7 @@ def em(
     return_labels: bool = False,
     n_threads: int | None = None,
     backend: str | None = None,
-) -> Em:
+) -> EStep:
     """Return the likelihood of the rows under a mixture, and the moments of the next M-step.
 
     Parameters
@@ -166,7 +166,7 @@ def em(
 
     Returns
     -------
-    Em
+    EStep
 
     Raises
     ------
@@ -210,10 +210,10 @@ def em(
         threads.effective(n_threads),
     )
     weight = _weight(X, sample_weight)
-    return Em(log_likelihood, weight, resp_sums, sums, second, log_prob, resp, labels)
+    return EStep(log_likelihood, weight, resp_sums, sums, second, log_prob, resp, labels)
 
 
-def moments_given(
+def gmm_moments(
     X: Any,
     means: Any,
     covariance_type: str = "full",
@@ -223,7 +223,7 @@ def moments_given(
     sample_weight: Any = None,
     n_threads: int | None = None,
     backend: str | None = None,
-) -> Em:
+) -> EStep:
     """Return the moments of `em` about `means` for known responsibilities.
 
     Parameters
@@ -241,7 +241,7 @@ def moments_given(
 
     Returns
     -------
-    Em
+    EStep
         log_likelihood is NaN; log_prob, resp and labels are None.
 
     Raises
@@ -286,4 +286,4 @@ def moments_given(
         labels,
         threads.effective(n_threads),
     )
-    return Em(np.nan, _weight(X, sample_weight), resp_sums, sums, second, None, None, None)
+    return EStep(np.nan, _weight(X, sample_weight), resp_sums, sums, second, None, None, None)

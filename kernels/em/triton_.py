@@ -13,7 +13,7 @@ import torch
 import triton
 
 from unsup_fast.kernels import _check
-from unsup_fast.kernels.em import Em, shape_of
+from unsup_fast.kernels.em import EStep, shape_of
 from unsup_fast.kernels.em.triton_densities import densities_full, densities_plain, project
 from unsup_fast.kernels.em.triton_moments import shares
 from unsup_fast.kernels.em.triton_sums import Sums
@@ -55,7 +55,7 @@ def em(
     return_log_prob: bool,
     return_resp: bool,
     return_labels: bool,
-) -> Em:
+) -> EStep:
     """Make one pass over rows on the device."""
     k = _check_rows(X, means, sample_weight)
     shape = shape_of(covariance_type, k, X.shape[1])
@@ -96,12 +96,12 @@ def em(
                 sums.add(X, work, totals, first, count)
         resp_sums, sums_, second = sums.values() if sums is not None else (None,) * 3
         values = (likelihood.sum(), _weight(X, sample_weight), resp_sums, sums_, second)
-        return Em(*values, *asked)
+        return EStep(*values, *asked)
 
 
-def moments_given(
+def gmm_moments(
     X: Any, means: Any, covariance_type: str, resp: Any, labels: Any, sample_weight: Any
-) -> Em:
+) -> EStep:
     """Add up the moments of `em` for known responsibilities."""
     k = _check_rows(X, means, sample_weight)
     shape_of(covariance_type, k, X.shape[1])
@@ -118,7 +118,7 @@ def moments_given(
             _shares(work, None, None, sample_weight, resp, labels, totals, first, count)
             sums.add(X, work, totals, first, count)
         nothing = torch.full((), torch.nan, dtype=torch.float64, device=X.device)
-        return Em(nothing, _weight(X, sample_weight), *sums.values(), None, None, None)
+        return EStep(nothing, _weight(X, sample_weight), *sums.values(), None, None, None)
 
 
 def _on(device: Any) -> AbstractContextManager[Any]:

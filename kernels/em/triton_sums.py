@@ -43,7 +43,7 @@ class Sums:
             _add_pairs(X, self.middle, totals[None], self.pairs, first, count)
 
     def values(self) -> tuple[Any, Any, Any]:
-        """Return resp_sums, sums and second of `Em`."""
+        """Return resp_sums, sums and second of `EStep`."""
         scale = self.frame.scale.double()
         resp_sums, sums = self.main[0].sum(dim=0), self.main[1].sum(dim=0)  # [K], [K, D]
         if self.covariance_type == "tied":

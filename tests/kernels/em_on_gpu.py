@@ -7,7 +7,7 @@ import triton
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unsup_fast.kernels.em import COVARIANCE_TYPES, em, moments_given, triton_, triton_sums
+from unsup_fast.kernels.em import COVARIANCE_TYPES, em, gmm_moments, triton_, triton_sums
 
 DEVICE = "cpu" if triton.knobs.runtime.interpret else "cuda"
 TYPES = [np.float32, np.float64]
@@ -202,12 +202,12 @@ def test_moments_of_responsibilities(covariance_type, dtype):
     one_hot = (labels[:, None] == np.arange(k)).astype(dtype)
     soft = rng.dirichlet(np.ones(k), n).astype(dtype)
     for assignment in ({"labels": labels}, {"resp": one_hot}, {"resp": soft}):
-        slow = moments_given(
+        slow = gmm_moments(
             X, means, covariance_type, sample_weight=weight, backend="ref", **assignment
         )
         tensors = {name: on(value) for name, value in assignment.items()}
         fast = off(
-            moments_given(on(X), on(means), covariance_type, sample_weight=on(weight), **tensors)
+            gmm_moments(on(X), on(means), covariance_type, sample_weight=on(weight), **tensors)
         )
         assert np.isnan(fast.log_likelihood)
         assert fast[5:] == (None,) * 3
@@ -292,8 +292,8 @@ def test_wrong_arguments(change, error, message):
 def test_wrong_arguments_of_moments_given():
     X, means = torch.ones((3, 2), device=DEVICE), torch.ones((2, 2), device=DEVICE).double()
     with pytest.raises(ValueError, match="either resp or labels"):
-        moments_given(X, means)
+        gmm_moments(X, means)
     with pytest.raises(ValueError, match=r"resp must be a tensor of shape \(3, 2\)"):
-        moments_given(X, means, resp=X[:2])
+        gmm_moments(X, means, resp=X[:2])
     with pytest.raises(TypeError, match=r"labels must be torch\.int32"):
-        moments_given(X, means, labels=torch.zeros(3, device=DEVICE))
+        gmm_moments(X, means, labels=torch.zeros(3, device=DEVICE))

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from unsup_fast.kernels import _native
-from unsup_fast.kernels.em import COVARIANCE_TYPES, em, moments_given
+from unsup_fast.kernels.em import COVARIANCE_TYPES, em, gmm_moments
 
 TYPES = [np.float32, np.float64]
 SHAPES = [  # rows, columns, components
@@ -305,22 +305,22 @@ def test_moments_of_responsibilities(shape, covariance_type, dtype):
     unit = 300 * np.finfo(dtype).eps
     for options in ({"labels": labels}, {"resp": one_hot}, {"resp": soft}):
         options["sample_weight"] = weight
-        fast = moments_given(X, means, covariance_type, n_threads=1, **options)
-        slow = moments_given(X, means, covariance_type, backend="ref", **options)
+        fast = gmm_moments(X, means, covariance_type, n_threads=1, **options)
+        slow = gmm_moments(X, means, covariance_type, backend="ref", **options)
         assert np.isnan(fast.log_likelihood)
         assert fast.log_prob is None
-        assert_same(fast, moments_given(X, means, covariance_type, n_threads=2, **options))
+        assert_same(fast, gmm_moments(X, means, covariance_type, n_threads=2, **options))
         for one, two in zip(fast[1:5], slow[1:5], strict=True):
             np.testing.assert_allclose(one, two, rtol=unit, atol=unit * np.abs(two).max())
-    labelled = moments_given(X, means, covariance_type, labels=labels)
-    assert_same(labelled, moments_given(X, means, covariance_type, resp=one_hot))
+    labelled = gmm_moments(X, means, covariance_type, labels=labels)
+    assert_same(labelled, gmm_moments(X, means, covariance_type, resp=one_hot))
 
 
 @pytest.mark.parametrize("dtype", TYPES)
 def test_what_the_responsibilities_say_is_what_the_moments_hold(dtype):
     X, *model = make(700, 10, 6, "full", dtype)
     result = em(X, *model, "full", **ALL)
-    again = moments_given(X, model[1], "full", resp=result.resp)
+    again = gmm_moments(X, model[1], "full", resp=result.resp)
     near = 1e3 * np.finfo(dtype).eps
     for one, two in zip(result[1:5], again[1:5], strict=True):
         np.testing.assert_allclose(one, two, rtol=near, atol=near * np.abs(two).max())
@@ -466,4 +466,4 @@ def test_wrong_arguments_of_moments_given(change, error, message):
         "labels": np.zeros(3, dtype=np.int32),
     } | change
     with pytest.raises(error, match=message):
-        moments_given(**arguments)
+        gmm_moments(**arguments)

@@ -11,7 +11,7 @@ from unsup_fast._rows.tensors import blocks, give
 from unsup_fast.kernels import assign as assigning
 from unsup_fast.kernels import em as expectation
 from unsup_fast.kernels.assign import Assigned
-from unsup_fast.kernels.em import Em
+from unsup_fast.kernels.em import EStep
 from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus
 from unsup_fast.kernels.moments import Moments
 from unsup_fast.mixture._passes import Place
@@ -40,7 +40,7 @@ def _there(value: Any, X: Any) -> Any:
     return arrays.on(value, X.device)
 
 
-def _on_host(e_step: Em) -> Em:
+def _on_host(e_step: EStep) -> EStep:
     """Copy the sums to the host in one transfer; tensors as long as the rows stay."""
     sums: list[Any] = [value for value in e_step[:5] if value is not None]
     together = torch.cat([value.reshape(-1) for value in sums]).cpu().numpy()
@@ -50,19 +50,19 @@ def _on_host(e_step: Em) -> Em:
         part.reshape(value.shape) for part, value in zip(parts, sums, strict=True)
     )
     host: list[Any] = moments_ or [None] * 3
-    return Em(float(likelihood), float(weight), host[0], host[1], host[2], *e_step[5:])
+    return EStep(float(likelihood), float(weight), host[0], host[1], host[2], *e_step[5:])
 
 
-def _em(X: Any, *mixture: Any, n_threads: int, **options: Any) -> Em:
+def _em(X: Any, *mixture: Any, n_threads: int, **options: Any) -> EStep:
     parameters: list[Any] = [_there(value, X) for value in mixture]
     return _on_host(expectation.em(X, *parameters, **options))
 
 
 def _moments_given(
     X: Any, means: Array, covariance_type: str, *, n_threads: int, **options: Any
-) -> Em:
+) -> EStep:
     tensors = {name: _there(value, X) for name, value in options.items()}
-    return _on_host(expectation.moments_given(X, _there(means, X), covariance_type, **tensors))
+    return _on_host(expectation.gmm_moments(X, _there(means, X), covariance_type, **tensors))
 
 
 def _assign(X: Any, centers: Array, *, shift: Array, n_threads: int, **options: Any) -> Assigned:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast.kernels.em import Em
+from unsup_fast.kernels.em import EStep
 from unsup_fast.mixture._covariance import factored
 from unsup_fast.mixture._passes import Rows
 
@@ -149,7 +149,7 @@ def iterate(
     return result
 
 
-def maximised(problem: Problem, before: Mixture, sums: Em) -> tuple[Mixture, dict[int, float]]:
+def maximised(problem: Problem, before: Mixture, sums: EStep) -> tuple[Mixture, dict[int, float]]:
     """Return the mixture of an M-step from sums about the means before it.
 
     A component that no row has a share in keeps mean and covariance, and has no weight.

@@ -11,7 +11,7 @@ from sklearn.utils import check_array
 from unsup_fast._rows import arrays
 from unsup_fast._rows.seeding import draw
 from unsup_fast.blocks import unmasked
-from unsup_fast.kernels.em import Em
+from unsup_fast.kernels.em import EStep
 from unsup_fast.mixture._covariance import MATRICES, factored, from_precisions
 from unsup_fast.mixture._em import Mixture, Problem, maximised
 from unsup_fast.mixture._passes import Rows, Single
@@ -189,7 +189,7 @@ def _found(
             drawn /= drawn.sum(axis=1)[:, None]
             return {"resp": drawn}
 
-    sums: Em = rows.given(means, shares)
+    sums: EStep = rows.given(means, shares)
     assert sums.resp_sums is not None
     mixture, raised = maximised(problem, _points(problem, means)[0], sums)
     return mixture, sums.resp_sums, raised

@@ -11,7 +11,7 @@ from unsup_fast._rows import arrays, seeding
 from unsup_fast._rows.seeding import parts
 from unsup_fast.blocks import DataError, Source
 from unsup_fast.kernels.assign import assign
-from unsup_fast.kernels.em import Em, em, moments_given
+from unsup_fast.kernels.em import EStep, em, gmm_moments
 from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus
 from unsup_fast.mixture._covariance import log_determinants
 
@@ -26,8 +26,8 @@ LEAST_VARIANCE = 1e-290  # of which factors and precisions are finite
 class Place(NamedTuple):
     """Operations on the device of the rows; parameters and sums are arrays on the host."""
 
-    em: Callable[..., Em]
-    moments_given: Callable[..., Em]
+    em: Callable[..., EStep]
+    gmm_moments: Callable[..., EStep]
     assign: Callable[..., Any]
     seed: Callable[..., Array]
     take: Callable[[Any, Array], Array]
@@ -52,7 +52,7 @@ def _joined(parts: list[Array], X: Any) -> Any:
     return arrays.like(joined, arrays.is_tensor(X))
 
 
-HOST = Place(em, moments_given, assign, _seeded, _taken, _joined)
+HOST = Place(em, gmm_moments, assign, _seeded, _taken, _joined)
 
 
 class Rows:
@@ -152,7 +152,7 @@ class Rows:
                     rows, weight = _doubles(rows), _doubles(weight)
                 yield part, rows, weight
 
-    def em(self, weights: Array, means: Array, factors: Array) -> Em:
+    def em(self, weights: Array, means: Array, factors: Array) -> EStep:
         """Return the likelihood of the rows under a mixture and the moments about its means.
 
         Raises
@@ -166,7 +166,9 @@ class Rows:
             total = summed(self.passes(weights, means, factors))
         return _checked(total)
 
-    def passes(self, weights: Array, means: Array, factors: Array, **options: Any) -> Iterator[Em]:
+    def passes(
+        self, weights: Array, means: Array, factors: Array, **options: Any
+    ) -> Iterator[EStep]:
         """Yield the result of `kernels.em` for each block under a mixture."""
         logs = log_weights(weights)
         for _, block, weight in self.blocks():
@@ -181,7 +183,9 @@ class Rows:
                 **options,
             )
 
-    def evaluated(self, weights: Array, means: Array, factors: Array, **options: Any) -> list[Em]:
+    def evaluated(
+        self, weights: Array, means: Array, factors: Array, **options: Any
+    ) -> list[EStep]:
         """Return `passes` without moments, in float64 if densities of the rows overflow float32."""
         options = {"moments": False, **options}
         parts = list(self.passes(weights, means, factors, **options))
@@ -196,7 +200,7 @@ class Rows:
             ]
         return parts
 
-    def given(self, means: Array, shares: Callable[[Any], dict[str, Any]]) -> Em:
+    def given(self, means: Array, shares: Callable[[Any], dict[str, Any]]) -> EStep:
         """Return the moments about `means` for responsibilities or labels of a block's rows.
 
         Raises
@@ -206,26 +210,26 @@ class Rows:
         """
         most = max(1, BLOCK // len(means))
         total = summed(
-            self._moments_given(block, means, weight, shares(block))
+            self._gmm_moments(block, means, weight, shares(block))
             for _, block, weight in self.blocks(most)
         )
         if not is_finite(total._replace(log_likelihood=0.0)):
             raise DataError(OVERFLOW.format("X", self.dtype))
         return total
 
-    def _moments_given(self, block: Any, means: Array, weight: Any, shares: dict[str, Any]) -> Em:
+    def _gmm_moments(self, block: Any, means: Array, weight: Any, shares: dict[str, Any]) -> EStep:
         """Return the moments of a block; by the reference, in float64, if the kernel overflows.
 
         The kernel brings typical distances near one, and so others of the block out of range if
         they differ by more than 1e30, in float64 1e230.
         """
         options: dict[str, Any] = {"sample_weight": weight, "n_threads": self.n_threads, **shares}
-        sums = self.place.moments_given(block, means, self.covariance_type, **options)
+        sums = self.place.gmm_moments(block, means, self.covariance_type, **options)
         if self.place is not HOST or is_finite(sums._replace(log_likelihood=0.0)):
             return sums
         step = max(1, BLOCK // means.size)
         return summed(
-            moments_given(
+            gmm_moments(
                 block[start : start + step],
                 means,
                 self.covariance_type,
@@ -254,7 +258,7 @@ class Single(Rows):
         zeros = np.zeros(min(BLOCK, self.n_rows), dtype=np.int32)
         self.sums = self.given(self.about, lambda block: {"labels": zeros[: len(block)]})
 
-    def em(self, weights: Array, means: Array, factors: Array) -> Em:
+    def em(self, weights: Array, means: Array, factors: Array) -> EStep:
         """Return what `Rows.em` returns, without a pass."""
         weight, sums, second = (np.asarray(value) for value in self.sums[2:5])
         gap = (self.about - means)[0]  # [D]
@@ -278,7 +282,7 @@ class Single(Rows):
             - self.n_columns / 2 * np.log(2 * np.pi)
         )
         likelihood = total * constant - squares / 2
-        return _checked(Em(likelihood, total, weight, moved, second, None, None, None))
+        return _checked(EStep(likelihood, total, weight, moved, second, None, None, None))
 
 
 def _doubles(value: Any) -> Any:
@@ -296,7 +300,7 @@ def _narrowed(value: Any, dtype: Any) -> Any:
         return value.float() if arrays.is_tensor(value) else value.astype(dtype)
 
 
-def _checked(total: Em) -> Em:
+def _checked(total: EStep) -> EStep:
     if not is_finite(total):
         raise DataError(
             "the log-likelihood of X under the mixture overflows float64, because a row lies too "
@@ -306,7 +310,7 @@ def _checked(total: Em) -> Em:
     return total
 
 
-def is_finite(sums: Em) -> bool:
+def is_finite(sums: EStep) -> bool:
     """Whether the likelihood and the moments, as far as they were asked for, are finite."""
     moments = [value for value in sums[2:5] if value is not None]
     return bool(np.isfinite(sums.log_likelihood)) and all(np.isfinite(v).all() for v in moments)
@@ -318,7 +322,7 @@ def log_weights(weights: Array) -> Array:
     return logs
 
 
-def summed(e_steps: Iterator[Em]) -> Em:
+def summed(e_steps: Iterator[EStep]) -> EStep:
     """Add up the sums of blocks about the same means."""
     first = next(e_steps)
     likelihood, weight = first.log_likelihood, first.weight
@@ -330,7 +334,7 @@ def summed(e_steps: Iterator[Em]) -> Em:
             if total is not None:
                 total += more
     resp_sums, sums, second = moments
-    return Em(likelihood, weight, resp_sums, sums, second, None, None, None)
+    return EStep(likelihood, weight, resp_sums, sums, second, None, None, None)
 
 
 def _blocks(X: Any, chunk_size: int | None) -> Iterator[tuple[slice, Array]]:
