@@ -230,7 +230,7 @@ def assign_update(
     _check.vector("labels", labels, len(X), np.int32)
     _check.vector("shift", shift, X.shape[1], X.dtype)
     workers = threads.effective(n_threads)
-    sums = (None, None, None) if totals is None else (totals.steps, totals.sums, totals.counts)
+    sums = (None, None, None) if totals is None else (totals.quanta, totals.sums, totals.counts)
     if bounds is None:
         if totals is None:
             options: dict[str, Any] = {"update": False, "return_inertia": False}

@@ -23,7 +23,7 @@ FINE = 2.0**-26  # of the typical length of a row less the shift: as much may be
 class Totals:
     """Sums and counts of the rows of each cluster."""
 
-    steps: Array
+    quanta: Array
     """[S] float64: powers of two, how many whole numbers a unit of each column has; 0 past D."""
     sums: Array
     """[K, S] int64."""
@@ -33,12 +33,12 @@ class Totals:
     def values(self, n_columns: int) -> Array:
         """Return the sums of rows less the shift, [K, D] float64."""
         unit = np.zeros(n_columns)
-        np.divide(1.0, self.steps[:n_columns], out=unit, where=self.steps[:n_columns] > 0)
+        np.divide(1.0, self.quanta[:n_columns], out=unit, where=self.quanta[:n_columns] > 0)
         values: Array = self.sums[:, :n_columns] * unit
         return values
 
 
-def steps(max_abs: Array, n_rows: int, sample: Array) -> Array | None:
+def quanta(max_abs: Array, n_rows: int, sample: Array) -> Array | None:
     """Return the whole numbers per unit of each column, or None if rounding would lose too much.
 
     The exponent leaves room for the sum of N rows in 63 bits, and for one row in 50. At least
@@ -65,11 +65,11 @@ def steps(max_abs: Array, n_rows: int, sample: Array) -> Array | None:
     return powers if lost <= FINE * typical else None
 
 
-def empty(steps: Array, n_clusters: int) -> Totals:
+def empty(quanta: Array, n_clusters: int) -> Totals:
     """Return totals without rows, all zero."""
     return Totals(
-        steps,
-        np.zeros((n_clusters, len(steps)), dtype=np.int64),
+        quanta,
+        np.zeros((n_clusters, len(quanta)), dtype=np.int64),
         np.zeros(n_clusters, dtype=np.int64),
     )
 
@@ -91,6 +91,6 @@ def means(totals: Totals, centers: Array, shift: Array, n_threads: int | None = 
     moved, cross, own = np.empty(n_clusters), np.empty(n_clusters), np.empty(n_clusters)
     centers_new = np.empty_like(centers)
     workers = threads.effective(n_threads)
-    arrays = (totals.steps, totals.sums, totals.counts)
+    arrays = (totals.quanta, totals.sums, totals.counts)
     native().means(centers, shift, *arrays, centers_new, moved, cross, own, workers)
     return Means(centers_new, float(moved.sum()), float(own.sum() - 2 * cross.sum()))

@@ -23,7 +23,7 @@ from unsup_fast.kernels._dispatch import choose, native
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.kmeans_plusplus import bounds
 
-__all__ = ["kmeans_plusplus", "scale_of", "score"]
+__all__ = ["candidate_potentials", "kmeans_plusplus", "pow2_scale"]
 
 FIRST_BOUNDS = 8  # rounds without bounds, which leave too many pairs in them
 AGAIN = 4  # the bounds are chosen anew when there are so many times more rows
@@ -46,7 +46,7 @@ def _native(
     chosen = np.full(n_clusters, first, dtype=np.int64)
     closest = np.empty(n_rows, dtype=X.dtype)  # [N]
     potentials = np.empty(n_clusters)
-    scale = scale_of(native().spread(X, first, n_threads), X.dtype)
+    scale = pow2_scale(native().spread(X, first, n_threads), X.dtype)
     bounded: bounds.Bounds | None = None
     done, again, pace = 0, FIRST_BOUNDS, 0.0
     if not bounds.may_pay(n_rows, n_columns, trials, n_clusters - FIRST_BOUNDS):
@@ -140,7 +140,7 @@ def _native_score(*arguments: Any) -> None:
 def _ref_score(*arguments: Any) -> None:
     from unsup_fast.kernels.kmeans_plusplus import ref
 
-    ref.score(*arguments)
+    ref.candidate_potentials(*arguments)
 
 
 def _on_device(
@@ -157,7 +157,7 @@ def _on_device(
     return triton_.kmeans_plusplus(X, n_clusters, random_state, sample_weight, trials)
 
 
-def scale_of(spread: float, dtype: Any) -> float:
+def pow2_scale(spread: float, dtype: Any) -> float:
     """Return the power of two that brings differences of at most `spread` near one."""
     limits = np.finfo(dtype)
     exponent = np.frexp(spread)[1] if np.isfinite(spread) else limits.maxexp
@@ -230,7 +230,7 @@ def kmeans_plusplus(
     return run(X, sample_weight, uniform, first, threads.effective(n_threads), progress)
 
 
-def score(
+def candidate_potentials(
     X: Array,
     candidates: Array,
     closest: Array,
@@ -254,7 +254,7 @@ def score(
     sample_weight : ndarray of shape (N,), type of X, optional
         Weights of the rows; None means ones.
     scale : float
-        What rows are multiplied by before squaring; see `scale_of`.
+        What rows are multiplied by before squaring; see `pow2_scale`.
     n_threads : int, optional
         Threads to run; None for all.
     backend : {"native", "ref"}, optional

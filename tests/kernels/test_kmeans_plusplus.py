@@ -14,7 +14,13 @@ from threadpoolctl import threadpool_limits
 
 from unsup_fast.kernels import _native
 from unsup_fast.kernels.assign.columns import Basis, basis, project_rows
-from unsup_fast.kernels.kmeans_plusplus import bounds, kmeans_plusplus, ref, scale_of, score
+from unsup_fast.kernels.kmeans_plusplus import (
+    bounds,
+    candidate_potentials,
+    kmeans_plusplus,
+    pow2_scale,
+    ref,
+)
 
 SHAPES = [(1, 1, 1), (9, 2, 9), (97, 17, 12), (3100, 3, 30), (400, 130, 40)]
 
@@ -35,7 +41,7 @@ def rounds(X, weight, uniform, first, threads, columns=(), cuts=(), scale=None):
     """Everything that the native rounds give, in calls that end at `cuts`."""
     k = len(uniform)
     if scale is None:
-        scale = scale_of(_native.spread(X, first, threads), X.dtype)
+        scale = pow2_scale(_native.spread(X, first, threads), X.dtype)
     chosen = np.full(k, -1, dtype=np.int64)
     chosen[0] = first
     closest, potentials = np.full(len(X), np.nan, dtype=X.dtype), np.full(k, np.nan)
@@ -117,7 +123,7 @@ def test_bounds_do_not_change_a_bit(dtype, weighted, offset):
     X = clustered(700, 150, dtype) + dtype(offset)
     weight = make(len(X), 1, dtype)[1] if weighted else None
     uniform = draws(40, 11)
-    scale = scale_of(_native.spread(X, 7, 1), X.dtype)
+    scale = pow2_scale(_native.spread(X, 7, 1), X.dtype)
     dense = rounds(X, weight, uniform, 7, 1)
     with threadpool_limits(1, user_api="blas"):
         frame = basis(X, X[0].copy())
@@ -144,7 +150,7 @@ def test_bounds_do_not_change_a_bit(dtype, weighted, offset):
 def test_bounds_hold_for_any_rows(X, k, number):
     rng = np.random.default_rng(number)
     uniform, first = rng.random((k, 3)), int(rng.integers(len(X)))
-    scale = scale_of(_native.spread(X, first, 1), X.dtype)
+    scale = pow2_scale(_native.spread(X, first, 1), X.dtype)
     directions = np.linalg.qr(rng.normal(size=(33, 15)))[0].T.astype(np.float32)
     defect = float(np.linalg.norm(directions.astype(float) @ directions.T - np.eye(15)))
     frame = Basis(np.ascontiguousarray(directions), defect, X[0].copy(), scale)
@@ -224,7 +230,7 @@ def test_score_of_a_block_is_the_reference(shape, dtype):
     closest[::3] = np.inf
     for w in (None, weight):
         one, two, truth = (
-            score(X, candidates, closest, w, scale=0.5, **how)
+            candidate_potentials(X, candidates, closest, w, scale=0.5, **how)
             for how in ({"n_threads": 1}, {"n_threads": 2}, {"backend": "ref"})
         )
         for actual, other, expected in zip(one, two, truth, strict=True):
@@ -238,12 +244,14 @@ def test_score_of_a_block_is_the_reference(shape, dtype):
 @pytest.mark.parametrize("magnitude", [1e-25, 1.0, 1e30])
 def test_score_of_blocks_has_the_distances_of_all_rounds(dtype, d, magnitude):
     X = make(211, d, dtype)[0] * dtype(magnitude)
-    scale = scale_of(_native.spread(X, 5, 1), X.dtype)
+    scale = pow2_scale(_native.spread(X, 5, 1), X.dtype)
     chosen, _, closest, _ = rounds(X, None, draws(12, 4), 5, 2, scale=scale)
     distances = np.full(len(X), np.inf, dtype=dtype)
     for part in (slice(97), slice(97, 98), slice(98, None)):
         for row in chosen:
-            distances[part] = score(X[part], X[[row]], distances[part], scale=scale)[0][0]
+            distances[part] = candidate_potentials(X[part], X[[row]], distances[part], scale=scale)[
+                0
+            ][0]
     np.testing.assert_array_equal(distances, closest)
 
 
@@ -256,7 +264,7 @@ def test_score_refuses_what_does_not_fit():
         (X[:2], np.zeros(5), np.ones(6)),
     ):
         with pytest.raises((TypeError, ValueError), match=r"candidates|closest|sample_weight"):
-            score(X, candidates, closest, weight)
+            candidate_potentials(X, candidates, closest, weight)
 
 
 def test_duplicates_are_not_chosen_while_others_are_left():

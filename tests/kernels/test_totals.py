@@ -10,11 +10,11 @@ from unsup_fast.kernels.moments import moments
 def begun(X, n_clusters):
     shift = X[0].copy()
     column_stats = moments(X)
-    steps = totals.steps(
+    quanta = totals.quanta(
         column_stats.max_abs_deviation + np.abs(column_stats.mean - shift), len(X), X[:100] - shift
     )
-    assert steps is not None
-    return totals.empty(steps, n_clusters), shift
+    assert quanta is not None
+    return totals.empty(quanta, n_clusters), shift
 
 
 @settings(
@@ -43,7 +43,7 @@ def test_moving_rows_equals_adding_them_up(dtype, n, d, k, offset, spread, threa
         np.testing.assert_array_equal(labels, result.labels)
         assert changed == np.count_nonzero(labels != before)
         np.testing.assert_array_equal(running.counts, np.bincount(labels, minlength=k))
-        # Each row is rounded to a whole number of 1 / steps.
+        # Each row is rounded to a whole number of 1 / quanta.
         largest = np.abs(X - shift).max(axis=0).astype(np.float64)
         error = 2.0**-30 * largest * running.counts[:, None] + 1e-12 * np.abs(result.sums)
         assert (np.abs(running.values(d) - result.sums) <= error).all()
@@ -92,11 +92,11 @@ def test_integers_are_summed_exactly():
 
 def test_outliers_that_would_blur_the_rest_are_refused():
     sample = np.ones((100, 4))
-    assert totals.steps(np.full(4, 2.0), 1000, sample) is not None
-    assert totals.steps(np.full(4, 1e9), 10**6, sample) is None
-    assert totals.steps(np.full(4, 1e150), 1000, np.full((100, 4), 1e150)) is not None
-    assert totals.steps(np.full(4, 1e-305), 1000, np.full((100, 4), 1e-305)) is None
-    constant = totals.steps(np.array([2.0, 0.0]), 1000, sample[:, :2])
+    assert totals.quanta(np.full(4, 2.0), 1000, sample) is not None
+    assert totals.quanta(np.full(4, 1e9), 10**6, sample) is None
+    assert totals.quanta(np.full(4, 1e150), 1000, np.full((100, 4), 1e150)) is not None
+    assert totals.quanta(np.full(4, 1e-305), 1000, np.full((100, 4), 1e-305)) is None
+    constant = totals.quanta(np.array([2.0, 0.0]), 1000, sample[:, :2])
     assert constant.tolist()[1:] == [0.0] * 7
 
 
@@ -108,12 +108,12 @@ def test_rows_whose_squares_underflow_are_summed_or_refused(size):
     assert (
         column_stats.max_abs_deviation * (1 + 1e-12) >= np.abs(X - column_stats.mean).max(axis=0)
     ).all()
-    steps = totals.steps(
+    quanta = totals.quanta(
         column_stats.max_abs_deviation + np.abs(column_stats.mean - shift), len(X), X[:100] - shift
     )
-    if steps is None:
+    if quanta is None:
         return
-    running = totals.empty(steps, 5)
+    running = totals.empty(quanta, 5)
     labels = np.full(len(X), -1, dtype=np.int32)
     assign_update(X, X[:5].copy(), labels, shift, totals=running)
     exact = [(X - shift)[labels == cluster].sum(axis=0) for cluster in range(5)]
@@ -122,7 +122,7 @@ def test_rows_whose_squares_underflow_are_summed_or_refused(size):
 
 def test_rows_whose_squares_overflow_are_refused():
     X = np.random.default_rng(0).normal(size=(100, 3)) * 1e200
-    assert totals.steps(moments(X).max_abs_deviation, 100, X) is None
+    assert totals.quanta(moments(X).max_abs_deviation, 100, X) is None
 
 
 def test_wrong_arguments():

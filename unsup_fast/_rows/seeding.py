@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast.blocks import Source
-from unsup_fast.kernels.kmeans_plusplus import scale_of, score
+from unsup_fast.kernels.kmeans_plusplus import candidate_potentials, pow2_scale
 
 Array = npt.NDArray[Any]
 Measure = Callable[[Array, Array, Array, Array | None], tuple[Array, Array]]
@@ -63,7 +63,7 @@ def kmeans_plusplus(
     closest = np.full(X.n_rows, np.inf, X.dtype)  # [N]
     first = X.take(chosen[:1])  # [1, D]
     spread = (X.moments.max_abs_deviation + np.abs(X.moments.mean - first)).max()
-    measure = partial(score, scale=scale_of(spread, X.dtype), n_threads=n_threads)
+    measure = partial(candidate_potentials, scale=pow2_scale(spread, X.dtype), n_threads=n_threads)
     potential = _shorten(X, first, closest, sample_weight, measure)
     if progress is not None:
         progress(1, n_clusters)

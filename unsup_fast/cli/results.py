@@ -230,7 +230,7 @@ def closing(out: Path, written: Sequence[str]) -> Text:
 
 def explained(job: "Job", result: Result) -> float | None:
     """Return the share of the variance that the clusters explain; None with weights or cosines."""
-    scale = scaling.scale_of(result.model)
+    scale = scaling.pow2_scale(result.model)
     variance = job.source.moments.variance / (1.0 if scale is None else scale.astype(float) ** 2)
     total = float(variance.sum()) * job.source.n_rows
     if job.weights is not None or total == 0 or job.settings.metric != "euclidean":

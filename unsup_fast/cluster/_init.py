@@ -17,7 +17,7 @@ from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.cluster._streams import Stream
 from unsup_fast.kernels import threads
 from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus as choose_rows
-from unsup_fast.kernels.kmeans_plusplus import scale_of
+from unsup_fast.kernels.kmeans_plusplus import pow2_scale
 from unsup_fast.kernels.moments import moments
 
 Array = npt.NDArray[Any]
@@ -96,7 +96,7 @@ def _rows(X: Any, shift: Any, n_threads: int) -> _parallel.Rows:
     if sp.issparse(X):
         return _parallel.Matrix(X, shift, n_threads)
     statistics = X.moments if isinstance(X, Source) else moments(X, n_threads=n_threads)
-    scale = scale_of(
+    scale = pow2_scale(
         (statistics.max_abs_deviation + np.abs(statistics.mean - shift)).max(), X.dtype
     )
     if abs(np.log2(scale)) > np.finfo(X.dtype).maxexp // 4:

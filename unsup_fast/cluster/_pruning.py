@@ -78,7 +78,7 @@ class Passes:
         self.X, self.shift, self.sample_weight = X, shift, sample_weight
         self.n_threads = n_threads
         self.may_prune = may_prune and shift is not None
-        self._steps: Array | None = None
+        self._quanta: Array | None = None
         if moments is not None and shift is not None and sample_weight is None:
             assert sample is not None
             self._plan_totals(moments, shift, sample)
@@ -88,7 +88,7 @@ class Passes:
     def _plan_totals(self, moments: Moments, shift: Array, sample: Array) -> None:
         n_rows = self.X.shape[0]
         offset = moments.mean - shift  # [D]
-        self._steps = totals.steps(
+        self._quanta = totals.quanta(
             moments.max_abs_deviation + np.abs(offset), n_rows, sample - shift
         )
         self._squares = float(n_rows * (moments.variance + offset**2).sum())
@@ -125,13 +125,13 @@ class Passes:
             Whether to return sums even if all clusters have rows.
         """
         self._prepare(centers, ahead)
-        if self._steps is None:
+        if self._quanta is None:
             assigned = self._add_up(centers, labels)
             return Step(
                 assigned.inertia, assigned.n_changed, None, 0.0, assigned.sums, assigned.weights
             )
         if self._totals is None:
-            self._totals = totals.empty(self._steps, len(centers))
+            self._totals = totals.empty(self._quanta, len(centers))
         n_changed = self._label(centers, labels)
         assert self.shift is not None
         means = totals.means(self._totals, centers, self.shift, self.n_threads)
