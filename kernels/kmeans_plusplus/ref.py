@@ -41,7 +41,7 @@ def candidate_potentials(
     n_threads: int,
     scale: float,
 ) -> None:
-    """Fill distances [T, N] and potentials [T] of a round; see `kernels.kmeans_plusplus.candidate_potentials`."""
+    """Fill distances [T, N] and potentials [T] of a round."""
     gaps = scale * (X.astype(np.float64) - candidates.astype(np.float64)[:, None])  # [T, N, D]
     np.minimum(closest, (gaps**2).sum(axis=2), out=distances, casting="same_kind")
     w = np.ones(len(X)) if sample_weight is None else sample_weight.astype(np.float64)
