@@ -1,6 +1,6 @@
 """`denoise`: one row of a sampler's table, in one pass over the sample.
 
-With the named entries of `row` (`kernels.denoise.terms`) and noise z,
+With the named entries of `row` (`kernels.sampler_terms`) and noise z,
 
     m      = uncond + GUIDANCE (output - uncond)      (output where there is no uncond)
     x0     = X0_X x + X0_OUTPUT m                     clipped to +-CLIP, or dynamically thresholded
@@ -22,7 +22,7 @@ import torch
 
 from unsup_fast.kernels import _samples
 from unsup_fast.kernels.denoise._run import Call, run
-from unsup_fast.kernels.denoise.terms import N_HISTORY, N_TERMS
+from unsup_fast.kernels.sampler_terms import N_HISTORY, N_TERMS
 
 __all__ = ["denoise"]
 

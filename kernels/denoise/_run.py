@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from unsup_fast.kernels import _samples
 from unsup_fast.kernels._dispatch import choose, native
-from unsup_fast.kernels.denoise.terms import (
+from unsup_fast.kernels.sampler_terms import (
     ANCHOR_ANCHOR,
     ANCHOR_HISTORY,
     CLIP,

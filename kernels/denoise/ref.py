@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from unsup_fast.kernels.denoise.terms import (
+from unsup_fast.kernels.sampler_terms import (
     ANCHOR_ANCHOR,
     ANCHOR_HISTORY,
     ANCHOR_KEEP,

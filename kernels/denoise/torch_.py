@@ -10,7 +10,7 @@ from unsup_fast.kernels import _samples
 from unsup_fast.kernels._operators import operator
 from unsup_fast.kernels.denoise._run import Call, run
 from unsup_fast.kernels.denoise.quantile import between, quantile_ranks
-from unsup_fast.kernels.denoise.terms import (
+from unsup_fast.kernels.sampler_terms import (
     ANCHOR_ANCHOR,
     ANCHOR_HISTORY,
     ANCHOR_KEEP,

@@ -14,8 +14,8 @@ import triton.language as tl
 from unsup_fast.kernels import _samples
 from unsup_fast.kernels.denoise._run import Call
 from unsup_fast.kernels.denoise.quantile import between, quantile_ranks
-from unsup_fast.kernels.denoise.terms import GUIDANCE, N_HISTORY, X0_OUTPUT, X0_X
 from unsup_fast.kernels.noise.triton_ import normals_of, other_offsets
+from unsup_fast.kernels.sampler_terms import GUIDANCE, N_HISTORY, X0_OUTPUT, X0_X
 
 BLOCK = 1024  # elements of a program, twice those of float64
 

@@ -22,8 +22,9 @@ from safetensors.numpy import load_file  # noqa: E402
 
 from unsup_fast.cli import run as command_line  # noqa: E402
 from unsup_fast.cli.diffusion import following, pages  # noqa: E402
-from unsup_fast.models import checkpoint, diffusion, training  # noqa: E402
-from unsup_fast.models.diffusion import unet  # noqa: E402
+from unsup_fast.models import diffusion, training  # noqa: E402
+from unsup_fast.models.networks import unet  # noqa: E402
+from unsup_fast.models.training import checkpoint  # noqa: E402
 from unsup_fast.storage import locks, records  # noqa: E402
 
 SMALLEST = unet.Size(8, (1, 2), 1, ())
@@ -250,7 +251,7 @@ import os, signal, sys
 from unsup_fast import cli
 from unsup_fast.cli.diffusion import following
 from unsup_fast.models import training
-from unsup_fast.models.diffusion import unet
+from unsup_fast.models.networks import unet
 unet.SIZES["tiny"] = unet.Size(8, (1, 2), 1, ())
 following.STEPS = following.ROW = 2
 step = training.StepContext.optimizer_step

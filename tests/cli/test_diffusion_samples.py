@@ -11,7 +11,7 @@ Image = pytest.importorskip("PIL.Image")
 
 from unsup_fast.cli.diffusion import models  # noqa: E402
 from unsup_fast.models import diffusion  # noqa: E402
-from unsup_fast.models.diffusion import unet  # noqa: E402
+from unsup_fast.models.networks import unet  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from unsup_fast.kernels.noise import noise as add
-from unsup_fast.models.diffusion import schedules
-from unsup_fast.models.diffusion.schedules import Array
 from unsup_fast.schedulers._fused import Fused, is_half, same_shape, state, unchanged
+from unsup_fast.solvers import schedules
+from unsup_fast.solvers.schedules import Array
 
 ROUNDING = 1e-4  # what float32 may lose in a product of 1,000 factors
 

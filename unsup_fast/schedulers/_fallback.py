@@ -9,8 +9,8 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from unsup_fast.kernels.denoise.terms import CLIP
-from unsup_fast.models.diffusion.schedules import Array
+from unsup_fast.kernels.sampler_terms import CLIP
+from unsup_fast.solvers.schedules import Array
 
 Result = TypeVar("Result")
 

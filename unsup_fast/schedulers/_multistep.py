@@ -4,16 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from unsup_fast.kernels.denoise.terms import (
+from unsup_fast.kernels.sampler_terms import (
     ANCHOR_HISTORY,
     N_HISTORY,
     NEXT_HISTORY,
 )
-from unsup_fast.models.diffusion.path import Path, flow_path, normalize, vp_path_from_sigmas
-from unsup_fast.models.diffusion.schedules import Array
-from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._fused import PREDICTIONS
 from unsup_fast.schedulers._sigmas import NoiseAdding
+from unsup_fast.solvers.path import Path, flow_path, normalize, vp_path_from_sigmas
+from unsup_fast.solvers.schedules import Array
+from unsup_fast.solvers.table import Table
 
 
 class Multistep(NoiseAdding):

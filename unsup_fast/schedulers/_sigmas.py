@@ -7,10 +7,10 @@ import torch
 from diffusers.utils import logging
 
 from unsup_fast.kernels.noise import noise as add
-from unsup_fast.models.diffusion.path import Path
-from unsup_fast.models.diffusion.schedules import Array
-from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._fused import Fused, is_half, same_shape, state, unchanged
+from unsup_fast.solvers.path import Path
+from unsup_fast.solvers.schedules import Array
+from unsup_fast.solvers.table import Table
 
 _logger = logging.get_logger(__name__)
 

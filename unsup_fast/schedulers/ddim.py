@@ -7,10 +7,6 @@ import numpy as np
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler, DDIMSchedulerOutput
 
-from unsup_fast.models.diffusion.path import vp_path
-from unsup_fast.models.diffusion.samplers import ddim
-from unsup_fast.models.diffusion.schedules import Array
-from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._alphas import AlphaSchedule
 from unsup_fast.schedulers._fused import (
     PREDICTIONS,
@@ -21,6 +17,10 @@ from unsup_fast.schedulers._fused import (
     step_and_image,
     unchanged,
 )
+from unsup_fast.solvers import ddim
+from unsup_fast.solvers.path import vp_path
+from unsup_fast.solvers.schedules import Array
+from unsup_fast.solvers.table import Table
 
 
 class FusedDDIM(AlphaSchedule, DDIMScheduler):  # type: ignore[misc]

@@ -7,11 +7,8 @@ import numpy as np
 import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler, DDPMSchedulerOutput
 
-from unsup_fast.kernels.denoise.terms import NEXT_NOISE
 from unsup_fast.kernels.noise import noise as add
-from unsup_fast.models.diffusion.path import vp_path
-from unsup_fast.models.diffusion.samplers import ddpm
-from unsup_fast.models.diffusion.schedules import Array
+from unsup_fast.kernels.sampler_terms import NEXT_NOISE
 from unsup_fast.schedulers._alphas import AlphaSchedule
 from unsup_fast.schedulers._fused import (
     PREDICTIONS,
@@ -22,6 +19,9 @@ from unsup_fast.schedulers._fused import (
     step_and_image,
     unchanged,
 )
+from unsup_fast.solvers import ddpm
+from unsup_fast.solvers.path import vp_path
+from unsup_fast.solvers.schedules import Array
 
 FIXED = ("fixed_small", "fixed_small_log", "fixed_large")
 LEARNED = ("learned", "learned_range")

@@ -8,9 +8,6 @@ from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultist
 from diffusers.schedulers.scheduling_utils import SchedulerOutput
 
 from unsup_fast.kernels.denoise import denoise
-from unsup_fast.models.diffusion.path import Path
-from unsup_fast.models.diffusion.samplers import dpm_solver
-from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._fused import (
     alike,
     is_plain,
@@ -18,6 +15,9 @@ from unsup_fast.schedulers._fused import (
 )
 from unsup_fast.schedulers._multistep import Multistep
 from unsup_fast.schedulers._sigmas import later
+from unsup_fast.solvers import dpm_solver
+from unsup_fast.solvers.path import Path
+from unsup_fast.solvers.table import Table
 
 SHORT = 15  # steps below which diffusers lowers the order of the last two
 LEARNED = ("learned", "learned_range")

@@ -9,10 +9,6 @@ from diffusers.schedulers.scheduling_euler_discrete import (
     EulerDiscreteSchedulerOutput,
 )
 
-from unsup_fast.models.diffusion.path import Path, ve_path
-from unsup_fast.models.diffusion.samplers import euler
-from unsup_fast.models.diffusion.schedules import Array
-from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._fused import (
     PREDICTIONS,
     alike,
@@ -22,6 +18,10 @@ from unsup_fast.schedulers._fused import (
     step_and_image,
 )
 from unsup_fast.schedulers._sigmas import InputScaling
+from unsup_fast.solvers import euler
+from unsup_fast.solvers.path import Path, ve_path
+from unsup_fast.solvers.schedules import Array
+from unsup_fast.solvers.table import Table
 
 
 class FusedEulerDiscrete(InputScaling, EulerDiscreteScheduler):  # type: ignore[misc]

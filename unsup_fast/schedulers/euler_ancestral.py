@@ -9,10 +9,6 @@ from diffusers.schedulers.scheduling_euler_ancestral_discrete import (
     EulerAncestralDiscreteSchedulerOutput,
 )
 
-from unsup_fast.models.diffusion.path import Path, ve_path
-from unsup_fast.models.diffusion.samplers import euler_ancestral
-from unsup_fast.models.diffusion.schedules import Array
-from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._fused import (
     alike,
     is_plain,
@@ -21,6 +17,10 @@ from unsup_fast.schedulers._fused import (
     step_and_image,
 )
 from unsup_fast.schedulers._sigmas import InputScaling
+from unsup_fast.solvers import euler_ancestral
+from unsup_fast.solvers.path import Path, ve_path
+from unsup_fast.solvers.schedules import Array
+from unsup_fast.solvers.table import Table
 
 
 class FusedEulerAncestralDiscrete(InputScaling, EulerAncestralDiscreteScheduler):  # type: ignore[misc]

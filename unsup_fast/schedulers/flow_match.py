@@ -9,10 +9,6 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
 )
 
 from unsup_fast.kernels.denoise import denoise
-from unsup_fast.models.diffusion.path import Path, flow_path
-from unsup_fast.models.diffusion.samplers import euler
-from unsup_fast.models.diffusion.schedules import Array
-from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._fused import (
     alike,
     is_plain,
@@ -20,6 +16,10 @@ from unsup_fast.schedulers._fused import (
     signature_of,
 )
 from unsup_fast.schedulers._sigmas import Stepwise
+from unsup_fast.solvers import euler
+from unsup_fast.solvers.path import Path, flow_path
+from unsup_fast.solvers.schedules import Array
+from unsup_fast.solvers.table import Table
 
 
 class FusedFlowMatchEulerDiscrete(Stepwise, FlowMatchEulerDiscreteScheduler):  # type: ignore[misc]

@@ -8,15 +8,15 @@ from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepSchedu
 from diffusers.schedulers.scheduling_utils import SchedulerOutput
 
 from unsup_fast.kernels.denoise import denoise
-from unsup_fast.models.diffusion.path import Path
-from unsup_fast.models.diffusion.samplers import unipc
-from unsup_fast.models.diffusion.table import Table
 from unsup_fast.schedulers._fused import (
     alike,
     is_plain,
     signature_of,
 )
 from unsup_fast.schedulers._multistep import Multistep
+from unsup_fast.solvers import unipc
+from unsup_fast.solvers.path import Path
+from unsup_fast.solvers.table import Table
 
 
 class FusedUniPCMultistep(Multistep, UniPCMultistepScheduler):  # type: ignore[misc]

@@ -113,7 +113,7 @@ def position(run: Path) -> tuple[int, float]:
     UserError
         If it cannot be read.
     """
-    from unsup_fast.models import checkpoint
+    from unsup_fast.models.training import checkpoint
 
     path = run / files.CHECKPOINT
     check_not_special(path)
@@ -128,13 +128,13 @@ def position(run: Path) -> tuple[int, float]:
 
 def check_files(run: Path) -> None:
     """Raise UserError if the checkpoint is damaged, or the metrics are not those it counts."""
-    from unsup_fast.models import checkpoint, record
+    from unsup_fast.models.training import checkpoint, metrics_log
 
     path = run / files.METRICS
     try:
         mark = checkpoint.metrics_mark(run / files.CHECKPOINT)
         if mark is not None and path.exists():
-            record.read(path, mark)
+            metrics_log.read(path, mark)
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from None
 

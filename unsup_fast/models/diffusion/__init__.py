@@ -8,74 +8,87 @@ A `Path` holds the noise levels of each step, a sampler turns it into a `Table` 
     table = samplers.dpm_solver(path, prediction="v_prediction")
     images = sample(model, table, initial_noise(table, (16, 3, 32, 32), seed=0))
 
-Schedules, paths and tables are float64 NumPy arrays; torch is imported with `sample`, `process`,
-`elbo` and `samplers`.
+Schedules, paths, tables and samplers are those of `unsup_fast.solvers`, float64 NumPy arrays;
+torch is imported with what computes on tensors.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unsup_fast.models.diffusion import elbo, objective, process, samplers, schedules
+    from unsup_fast import solvers as samplers
+    from unsup_fast.models.diffusion import elbo, objective, process
     from unsup_fast.models.diffusion._graphs import forget_graphs
     from unsup_fast.models.diffusion.config import Config
-    from unsup_fast.models.diffusion.dit import DiT
-    from unsup_fast.models.diffusion.fitting import train
     from unsup_fast.models.diffusion.likelihood import Likelihood, nll_bits_per_dim
     from unsup_fast.models.diffusion.model import Diffusion, load
-    from unsup_fast.models.diffusion.path import (
-        Path,
-        flow_path,
-        inverse,
-        start,
-        ve_path,
-        vp_path,
-        vp_path_from_sigmas,
-    )
     from unsup_fast.models.diffusion.sampling import initial_noise, sample
-    from unsup_fast.models.diffusion.schedules import (
+    from unsup_fast.models.diffusion.training import train
+    from unsup_fast.models.networks.dit import DiT
+    from unsup_fast.models.networks.unet import UNet
+    from unsup_fast.solvers import (
+        Path,
+        Table,
         alphas_cumprod,
         beta_sigmas,
         cosine_betas,
         exponential_sigmas,
+        flow_path,
         flow_sigmas,
+        inverse,
         karras_sigmas,
         linear_betas,
         scaled_linear_betas,
+        schedules,
         shift_sigmas,
         sigmoid_betas,
         spaced_timesteps,
+        start,
+        ve_path,
+        vp_path,
+        vp_path_from_sigmas,
         zero_terminal_snr,
     )
-    from unsup_fast.models.diffusion.table import Table
-    from unsup_fast.models.diffusion.unet import UNet
 
-_MODULES = ("elbo", "objective", "process", "samplers", "schedules")
+_HERE = "unsup_fast.models.diffusion"
+_MODULES = {
+    "elbo": f"{_HERE}.elbo",
+    "objective": f"{_HERE}.objective",
+    "process": f"{_HERE}.process",
+    "samplers": "unsup_fast.solvers",
+    "schedules": "unsup_fast.solvers.schedules",
+}
 _EXPORTS = {
-    "_graphs": ("forget_graphs",),
-    "config": ("Config",),
-    "dit": ("DiT",),
-    "fitting": ("train",),
-    "likelihood": ("Likelihood", "nll_bits_per_dim"),
-    "model": ("Diffusion", "load"),
-    "path": ("Path", "flow_path", "inverse", "start", "ve_path", "vp_path", "vp_path_from_sigmas"),
-    "sampling": ("initial_noise", "sample"),
-    "schedules": (
+    f"{_HERE}._graphs": ("forget_graphs",),
+    f"{_HERE}.config": ("Config",),
+    f"{_HERE}.likelihood": ("Likelihood", "nll_bits_per_dim"),
+    f"{_HERE}.model": ("Diffusion", "load"),
+    f"{_HERE}.sampling": ("initial_noise", "sample"),
+    f"{_HERE}.training": ("train",),
+    "unsup_fast.models.networks.dit": ("DiT",),
+    "unsup_fast.models.networks.unet": ("UNet",),
+    "unsup_fast.solvers": (
+        "Path",
+        "Table",
         "alphas_cumprod",
         "beta_sigmas",
         "cosine_betas",
         "exponential_sigmas",
+        "flow_path",
         "flow_sigmas",
+        "inverse",
         "karras_sigmas",
         "linear_betas",
         "scaled_linear_betas",
         "shift_sigmas",
         "sigmoid_betas",
         "spaced_timesteps",
+        "start",
+        "ve_path",
+        "vp_path",
+        "vp_path_from_sigmas",
         "zero_terminal_snr",
     ),
-    "table": ("Table",),
-    "unet": ("UNet",),
 }
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
 
@@ -121,9 +134,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        value: Any = import_module(f"{__name__}.{name}")
+        value: Any = import_module(_MODULES[name])
     elif name in _MODULE_OF:
-        value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        value = getattr(import_module(_MODULE_OF[name]), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value

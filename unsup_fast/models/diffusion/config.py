@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from unsup_fast import solvers
 from unsup_fast.models.diffusion import objective as objectives
-from unsup_fast.models.diffusion import samplers, schedules
-from unsup_fast.models.diffusion.dit import DiT
-from unsup_fast.models.diffusion.path import Path, flow_path, vp_path, vp_path_from_sigmas
-from unsup_fast.models.diffusion.table import Table
-from unsup_fast.models.diffusion.unet import UNet
+from unsup_fast.models.networks.dit import DiT
+from unsup_fast.models.networks.unet import UNet
+from unsup_fast.solvers import schedules
+from unsup_fast.solvers.path import Path, flow_path, vp_path, vp_path_from_sigmas
+from unsup_fast.solvers.table import Table
 
 NETWORKS: dict[str, Any] = {"unet": UNet, "dit": DiT}
 CUSTOM = "custom"
@@ -28,16 +29,16 @@ SCHEDULES: dict[str, Callable[..., Any]] = {
     "sigmoid": schedules.sigmoid_betas,
 }
 SAMPLERS: dict[str, Callable[..., Table]] = {
-    "ddim": samplers.ddim,
-    "ddpm": samplers.ddpm,
-    "deis": samplers.deis,
-    "dpm++2m": samplers.dpm_solver,
-    "dpm++2m_sde": partial(samplers.dpm_solver, stochastic=True),
-    "euler": samplers.euler,
-    "euler_a": samplers.euler_ancestral,
-    "heun": samplers.heun,
-    "lms": samplers.lms,
-    "unipc": samplers.unipc,
+    "ddim": solvers.ddim,
+    "ddpm": solvers.ddpm,
+    "deis": solvers.deis,
+    "dpm++2m": solvers.dpm_solver,
+    "dpm++2m_sde": partial(solvers.dpm_solver, stochastic=True),
+    "euler": solvers.euler,
+    "euler_a": solvers.euler_ancestral,
+    "heun": solvers.heun,
+    "lms": solvers.lms,
+    "unipc": solvers.unipc,
 }
 
 

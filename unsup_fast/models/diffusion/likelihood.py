@@ -21,7 +21,7 @@ from unsup_fast.models.diffusion._modes import evaluating
 from unsup_fast.models.diffusion.objective import Objective
 from unsup_fast.models.diffusion.process import convert
 from unsup_fast.models.diffusion.sampling import spread_seed
-from unsup_fast.models.diffusion.schedules import Array
+from unsup_fast.solvers.schedules import Array
 
 __all__ = ["Likelihood", "nll_bits_per_dim"]
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from unsup_fast.models import precision as precisions
 from unsup_fast.models.diffusion import _storage
 from unsup_fast.models.diffusion._memory import largest_batch
 from unsup_fast.models.diffusion._modes import evaluating
@@ -19,6 +18,7 @@ from unsup_fast.models.diffusion._progress import Line
 from unsup_fast.models.diffusion.config import Config, network_of
 from unsup_fast.models.diffusion.objective import Objective
 from unsup_fast.models.diffusion.sampling import initial_noise, sample, spread_seed
+from unsup_fast.models.training import precision as precisions
 
 Report = Callable[[int, int, float], object]
 

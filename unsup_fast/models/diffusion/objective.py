@@ -14,7 +14,7 @@ import torch
 
 from unsup_fast.kernels.noise import noise
 from unsup_fast.models.diffusion.sampling import spread_seed
-from unsup_fast.models.diffusion.schedules import Array, cumulative, shift_sigmas
+from unsup_fast.solvers.schedules import Array, cumulative, shift_sigmas
 
 OBJECTIVES = ("x0", "epsilon", "v_prediction", "min_snr", "flow")
 TARGETS = {"epsilon": "eps", "v_prediction": "v", "flow": "flow"}

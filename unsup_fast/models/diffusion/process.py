@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from unsup_fast.kernels.noise import noise
-from unsup_fast.models.diffusion.prediction import image_weights, noise_weights, output_weights
+from unsup_fast.solvers.prediction import image_weights, noise_weights, output_weights
 
 
 def level(alphas_cumprod: Any, timesteps: Any, x: Any) -> tuple[Any, Any]:

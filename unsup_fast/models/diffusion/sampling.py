@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from unsup_fast.kernels.denoise import denoise
-from unsup_fast.kernels.denoise.terms import (
+from unsup_fast.kernels.sampler_terms import (
     ANCHOR_ANCHOR,
     ANCHOR_HISTORY,
     ANCHOR_KEEP,
@@ -21,7 +21,7 @@ from unsup_fast.kernels.denoise.terms import (
     NEXT_NOISE,
 )
 from unsup_fast.models.diffusion import _graphs, _progress
-from unsup_fast.models.diffusion.table import Table
+from unsup_fast.solvers.table import Table
 
 Model = Callable[[Any, Any], Any]
 
@@ -103,7 +103,7 @@ def sample(
         float64 x).
         A tuple or an object with `sample`, as diffusers' networks return, is unpacked.
     table : Table
-        Table of a sampler of `unsup_fast.models.diffusion.samplers`.
+        Table of a sampler of `unsup_fast.solvers`.
     x : tensor or ndarray of shape (B, ...)
         Where to start: see `initial_noise`, or signal * x_0 + sigma * eps. It is not changed. If
         it is an array, the model is called with arrays.

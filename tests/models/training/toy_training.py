@@ -1,0 +1,248 @@
+"""Small runs of the training loop, in this process or in forked ones that are killed.
+
+    python toy_training.py CASES.json
+
+forks for each case. Forks are safe here, and cost no import each: the parent computes nothing.
+"""
+
+import importlib
+import json
+import os
+import random
+import resource
+import signal
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import accelerate
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from unsup_fast.models import training
+from unsup_fast.models.training import checkpoint, metrics_log
+from unsup_fast.storage import tensors as files
+
+N = 20
+
+
+def rows(n, *shape):
+    return torch.randn(n, *shape, generator=torch.Generator().manual_seed(3))
+
+
+def plain(options, make=None):
+    """One network with dropout and buffers, channels-last, fused AdamW."""
+    torch.manual_seed(training.number("weights", options.seed, 0))
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.SiLU(),
+        nn.Dropout(0.2),
+        nn.Conv2d(8, 3, 3, padding=1),
+    ).to(memory_format=torch.channels_last)
+    make = make or (lambda weights, rate: torch.optim.AdamW(weights, rate, fused=True))
+    optimizer = make(network.parameters(), options.learning_rate)
+    images = rows(N, 3, 4, 4)
+
+    def step(batch, context):
+        loss = F.mse_loss(network(batch + torch.randn(batch.shape)), batch)
+        context.optimizer_step(loss, optimizer)
+        return {"loss": loss}
+
+    return training.begin({"network": network}, {"network": optimizer}), step, images
+
+
+def gan(options, make=None):
+    """Two networks, updated in turn by optimizers of two kinds and rates."""
+    torch.manual_seed(training.number("weights", options.seed, 0))
+    generator = nn.Sequential(nn.Linear(2, 8), nn.SiLU(), nn.Linear(8, 3))
+    discriminator = nn.Sequential(nn.Linear(3, 8), nn.SiLU(), nn.Linear(8, 1))
+    rate = options.learning_rate
+    optimizers = {
+        "generator": torch.optim.Adam(generator.parameters(), rate, betas=(0.5, 0.9)),
+        "discriminator": torch.optim.SGD(discriminator.parameters(), 4 * rate, momentum=0.9),
+    }
+
+    def step(real, context):
+        drawn = torch.Generator().manual_seed(training.number("z", options.seed, context.index))
+        fake = generator(context.mine(torch.randn(options.batch_size, 2, generator=drawn)))
+        critic = F.softplus(discriminator(fake.detach())) + F.softplus(-discriminator(real))
+        context.optimizer_step(critic.mean(), optimizers["discriminator"])
+        fooled = F.softplus(-discriminator(fake)).mean()
+        context.optimizer_step(fooled, optimizers["generator"])
+        return {"critic": critic.mean(), "fooled": fooled}
+
+    networks = {"generator": generator, "discriminator": discriminator}
+    return training.begin(networks, optimizers), step, rows(N, 3)
+
+
+def run(kind, folder, *, make=None, wrap=None, accelerator=None, hooks=None, **options):
+    """Train a toy; `wrap` gets its step and returns another."""
+    settings = training.Options(**{"batch_size": 8, "warmup": 3, "save_every": 5, **options})
+    state, step, examples = {"plain": plain, "gan": gan}[kind](settings, make)
+    return training.train(
+        state,
+        wrap(step) if wrap else step,
+        examples.__getitem__,
+        len(examples),
+        settings,
+        folder,
+        accelerator=accelerator or accelerate.Accelerator(cpu=True),
+        **(hooks or {}),
+    )
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arm(where, count):
+    """Have this process die when it calls `where` for the `count`-th time; return `wrap`."""
+    met = 0
+
+    def here():
+        nonlocal met
+        met += 1
+        if met == count:
+            die()
+
+    def step_then_die(step):
+        def stepped(batch, context):
+            losses = step(batch, context)
+            here()
+            return losses
+
+        return stepped
+
+    def before(module, name):
+        inner = getattr(module, name)
+
+        def called(*arguments):
+            here()
+            return inner(*arguments)
+
+        setattr(module, name, called)
+
+    if where == "step":
+        return step_then_die
+    before(*{"write": (files, "_bytes_of"), "save": (checkpoint, "save")}.get(where, (os, where)))
+    return None
+
+
+def forked(work):
+    """Fork, and return the id of the process that does the work."""
+    process = os.fork()
+    if process:
+        return process
+    try:
+        torch.set_num_threads(1)
+        metrics_log.Throughput.EVERY = 0  # each step has its row
+        work()
+    except BaseException as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        os._exit(1)
+    os._exit(0)
+
+
+def wait(process):
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def killed(case):
+    """A run that is killed at a given point, and resumed."""
+    begun = forked(lambda: run(**case["run"], wrap=arm(*case["kill"])))
+    assert wait(begun) == -signal.SIGKILL
+    assert wait(forked(lambda: run(**case["run"]))) == 0
+
+
+def hunted(case):
+    """A run that is killed several times, at random."""
+
+    def slowly(step):
+        def stepped(batch, context):
+            time.sleep(0.005)
+            return step(batch, context)
+
+        return stepped
+
+    for _ in range(case["times"]):
+        begun = forked(lambda: run(**case["run"], wrap=slowly))
+        time.sleep(random.uniform(0.01, 0.15))
+        os.kill(begun, signal.SIGKILL)
+        wait(begun)
+    assert wait(forked(lambda: run(**case["run"]))) == 0
+
+
+def undisturbed(case):
+    assert wait(forked(lambda: run(**case["run"]))) == 0
+
+
+def cramped(case):
+    """A run on a disk where the second checkpoint does not fit."""
+
+    def work():
+        def full(step):
+            def stepped(batch, context):
+                if context.index == 7:
+                    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+                return step(batch, context)
+
+            return stepped
+
+        try:
+            run(**case["run"], wrap=full)
+        except OSError as error:
+            Path(case["run"]["folder"], "error").write_text(str(error))
+
+    assert wait(forked(work)) == 0
+
+
+def together(case):
+    """A run of several processes; each leaves its weights."""
+    processes = case["processes"]
+
+    def work(index):
+        # torch's own distributed store warns that it listens on all interfaces.
+        warnings.simplefilter("ignore")
+        os.environ |= {
+            "RANK": str(index),
+            "LOCAL_RANK": str(index),
+            "WORLD_SIZE": str(processes),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(case["port"]),
+            "GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0",
+        }
+
+        def stop(step):
+            def stepped(batch, context):
+                if index == context.index == case.get("stop"):
+                    os.kill(os.getpid(), signal.SIGINT)
+                return step(batch, context)
+
+            return stepped
+
+        accelerator = accelerate.Accelerator(cpu=True)
+        assert accelerator.num_processes == processes
+        for _ in range(2):
+            try:
+                state = run(**case["run"], wrap=stop, accelerator=accelerator)
+            except KeyboardInterrupt:
+                continue
+            break
+        folder = Path(case["run"]["folder"])
+        tensors = dict(checkpoint._weights(state))
+        files.write(
+            folder / f"rank{index}.safetensors", tensors, {}, kind="weights", what="the weights"
+        )
+        accelerator.end_training()
+
+    codes = [wait(process) for process in [forked(lambda i=i: work(i)) for i in range(processes)]]
+    assert codes == [0] * processes
+
+
+if __name__ == "__main__":
+    importlib.import_module("torch._dynamo")  # optimizers import it, which takes a second each time
+    for case in json.loads(Path(sys.argv[1]).read_text()):
+        globals()[case["how"]](case)

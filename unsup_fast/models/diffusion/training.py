@@ -1,0 +1,210 @@
+"""Train a diffusion model on pictures or rows, with the loop that all models share."""
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from unsup_fast._extras import require
+from unsup_fast.models import training
+from unsup_fast.models.diffusion.config import Config, network_of
+from unsup_fast.models.diffusion.model import Diffusion
+from unsup_fast.models.diffusion.objective import draw_levels, loss
+from unsup_fast.models.diffusion.sampling import spread_seed
+from unsup_fast.models.training import precision as precisions
+
+BETAS = (0.9, 0.99)
+
+
+def train(
+    data: Any,
+    folder: str | os.PathLike[str],
+    *,
+    config: Config,
+    options: training.Options,
+    labels: Any = None,
+    network: Any = None,
+    label_dropout: float = 0.1,
+    flip: bool = False,
+    precision: str = "auto",
+    device: Any = None,
+    accelerator: Any = None,
+    progress: Callable[[training.State, dict[str, float], float], bool | None] | None = None,
+    show: Callable[[Diffusion, int], None] | None = None,
+) -> Diffusion:
+    """Train a model, from where `folder` left off.
+
+    Parameters
+    ----------
+    data : array or tensor of shape (N, ...)
+        uint8 pictures [N, C, H, W], scaled to x / 127.5 - 1; or floats, used unchanged.
+    folder : path
+        Directory for checkpoints, `metrics.csv` and the model; created if missing.
+    config : Config
+        Configuration of the model.
+    options : unsup_fast.models.training.Options
+        Options of the training loop.
+    labels : array or tensor of shape (N,), optional
+        Whole numbers below the number of `config.classes`.
+    network : torch.nn.Module, optional
+        Your own network, for `config.network="custom"`.
+    label_dropout : float
+        Probability that a sample is trained without its class, for classifier-free guidance.
+    flip : bool
+        Whether to mirror half of the pictures, left to right.
+    precision : {"auto", "float32", "bfloat16"}
+        Precision of the network; auto is bfloat16 on devices that are faster in it. Weights stay
+        float32.
+    device : optional
+        Device to train on; by default a GPU if there is one.
+    accelerator : accelerate.Accelerator, optional
+        Instead of device and precision, for several processes.
+    progress : callable (state, losses, examples a second), optional
+        Called about twice a second. If it returns True, training ends a step later.
+    show : callable (model, step), optional
+        Called every `options.show_every` steps and at the end, with the averaged weights.
+
+    Returns
+    -------
+    Diffusion
+        The model with the averaged weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If data, labels and settings do not fit each other, or `folder` holds another training.
+    FloatingPointError
+        If the loss is not finite; the last checkpoint is left unchanged.
+    KeyboardInterrupt
+        After Ctrl-C, once the step is finished and saved.
+    """
+    samples = _samples(data, config)
+    classes = _classes(labels, len(samples), config)
+    if not 0 <= label_dropout <= 1:
+        raise ValueError(f"label_dropout={label_dropout} must be between 0 and 1")
+    if flip and len(config.shape) != 3:
+        raise ValueError("flip=True mirrors pictures [N, C, H, W]; leave it out for other data")
+    if (network is None) == (config.network == "custom"):
+        raise ValueError('network is one of your own for config.network="custom", and only then')
+    if network is None:
+        network = network_of(config, training.number("weights", options.seed, 0))
+    accelerator, dtype = _accelerator(accelerator, precision, device)
+    if len(config.shape) == 3:
+        network.to(memory_format=torch.channels_last)
+    network.to(accelerator.device).train()
+    optimizer = torch.optim.AdamW(
+        network.parameters(), options.learning_rate, betas=BETAS, weight_decay=0.0, fused=True
+    )
+    state = training.begin({"network": network}, {"network": optimizer})
+    objective = config.levels()
+    any_class = len(config.classes)
+
+    def batch(indices: Any) -> tuple[Any, Any]:
+        images = _scaled(samples[indices]).to(accelerator.device)
+        return images, None if classes is None else classes[indices]
+
+    def step(batch: tuple[Any, Any], context: training.StepContext) -> dict[str, Any]:
+        images, label = batch
+        size = options.batch_size
+        random = torch.Generator().manual_seed(
+            training.number("batch", options.seed, context.index)
+        )
+        levels = context.mine(draw_levels(objective, size, random))  # [B]
+        seeds = context.mine(
+            spread_seed(training.number("noise", options.seed, context.index), size)
+        )
+        unconditional = context.mine(torch.rand(size, generator=random) < label_dropout)
+        flipped = context.mine(torch.rand(size, generator=random) < 0.5).to(images.device)
+        if flip:
+            images = torch.where(flipped[:, None, None, None], images.flip(-1), images)
+        if label is not None:
+            label = label.masked_fill(unconditional, any_class).to(images.device)
+        if images.ndim == 4:
+            images = images.contiguous(memory_format=torch.channels_last)
+        with precisions.autocast(dtype, accelerator.device):
+            value = loss(network, images, label, objective, levels=levels, seed=seeds)
+        context.optimizer_step(value, optimizer)
+        return {"loss": value.detach()}
+
+    averaged = Diffusion(state.averages["network"], config)  # built once: its CUDA graph is cached
+    training.train(
+        state,
+        step,
+        batch,
+        len(samples),
+        options,
+        Path(folder),
+        accelerator=accelerator,
+        same={
+            **{f"config.{name}": value for name, value in asdict(config).items()},
+            "label_dropout": label_dropout,
+            "flip": flip,
+        },
+        show=None if show is None else lambda state: show(averaged, state.step),
+        keep=lambda _: averaged.save(folder),
+        progress=progress,
+    )
+    return averaged
+
+
+def _samples(data: Any, config: Config) -> Any:
+    """Return data as a tensor on the host, uint8 or float32."""
+    samples = data.cpu() if isinstance(data, torch.Tensor) else torch.from_numpy(np.asarray(data))
+    if samples.dtype != torch.uint8 and not samples.is_floating_point():
+        raise TypeError(f"data has type {samples.dtype}; pass uint8 pictures or floats")
+    if samples.shape[1:] != config.shape or not len(samples):
+        raise ValueError(
+            f"data has shape {tuple(samples.shape)}; config.shape={config.shape} asks for (N, "
+            f"{', '.join(map(str, config.shape))}) with N of at least 1"
+        )
+    if samples.dtype == torch.uint8:
+        return samples
+    samples = samples.float()
+    if not bool(samples.isfinite().all()):
+        raise ValueError("data holds NaN or infinite numbers; remove these samples")
+    most = float(samples.abs().max())
+    if config.clip is not None and most > config.clip:
+        raise ValueError(
+            f"data reaches {most:g}, beyond config.clip={config.clip}, where samples end; scale "
+            "it, or pass Config(clip=None)"
+        )
+    return samples
+
+
+def _classes(labels: Any, n: int, config: Config) -> Any:
+    """Return labels as int64 [n] on the host, or None."""
+    if (labels is None) != (not config.classes):
+        raise ValueError("labels and config.classes go together; pass both or neither")
+    if labels is None:
+        return None
+    classes = torch.as_tensor(labels).cpu()
+    if classes.shape != (n,) or classes.is_floating_point():
+        raise ValueError(
+            f"labels are {classes.dtype} of shape {tuple(classes.shape)}; pass {n} whole numbers"
+        )
+    if int(classes.min()) < 0 or int(classes.max()) >= len(config.classes):
+        raise ValueError(
+            f"labels lie between {int(classes.min())} and {int(classes.max())}; config.classes "
+            f"names those from 0 to {len(config.classes) - 1}"
+        )
+    return classes.long()
+
+
+def _scaled(samples: Any) -> Any:
+    return samples.float().div_(127.5).sub_(1) if samples.dtype == torch.uint8 else samples
+
+
+def _accelerator(accelerator: Any, precision: str, device: Any) -> tuple[Any, Any]:
+    """Return the accelerator to train with, and the type that the network computes in."""
+    if accelerator is not None:
+        mixed = accelerator.mixed_precision
+        return accelerator, torch.bfloat16 if mixed == "bf16" else torch.float32
+    accelerate = require("accelerate", "train", "training")
+    on_host = device is not None and torch.device(device).type == "cpu"
+    # Accelerate has one precision for the whole process, so autocast is entered here instead.
+    accelerator = accelerate.Accelerator(cpu=on_host, mixed_precision="no")
+    return accelerator, precisions.chosen(precision, accelerator.device)

@@ -1,0 +1,60 @@
+"""Training in several processes: what they need of an accelerator, their seeds and weights."""
+
+from typing import Any
+
+import torch
+
+from unsup_fast.models.training.draws import number
+from unsup_fast.models.training.state import Options, State
+
+
+def process_seed(seed: int, accelerator: Any) -> int:
+    """Return the seed of this process; the main process has `seed` itself."""
+    index = accelerator.process_index
+    return number("process", seed, index) if index else seed
+
+
+def check(n: int, options: Options, accelerator: Any) -> None:
+    """Raise ValueError unless the loop can use an accelerator for batches of n examples."""
+    processes = accelerator.num_processes
+    kind = getattr(accelerator.distributed_type, "value", accelerator.distributed_type)
+    if n < 1:
+        raise ValueError(f"n={n} examples; training needs at least 1")
+    if options.batch_size % processes:
+        raise ValueError(
+            f"batch_size={options.batch_size} must be a multiple of the {processes} processes"
+        )
+    if accelerator.mixed_precision not in ("no", "bf16"):
+        raise ValueError(
+            f"mixed_precision={accelerator.mixed_precision!r} would need scaled losses; pass 'no' "
+            "or 'bf16'"
+        )
+    if kind != "NO" and not kind.startswith("MULTI_"):
+        raise ValueError(f"processes of the kind {kind} share networks; use one of whole networks")
+    if accelerator.gradient_accumulation_steps != 1:
+        raise ValueError(
+            f"gradient_accumulation_steps={accelerator.gradient_accumulation_steps} is not 1; "
+            "choose how many examples a step has by batch_size"
+        )
+
+
+def agree(state: State, accelerator: Any) -> None:
+    """Broadcast the weights of the main process to all others."""
+    if accelerator.num_processes == 1:
+        return
+    steps = accelerator.gather(torch.tensor([state.step], device=accelerator.device)).tolist()
+    if len(set(steps)) > 1:
+        raise ValueError(
+            f"the processes found checkpoints of the steps {steps}; use a folder that all see"
+        )
+    for modules in (state.networks, state.averages):
+        for module in modules.values():
+            broadcast(module.state_dict().values())
+
+
+def broadcast(tensors: Any) -> None:
+    """Copy the main process's tensors to those of all others."""
+    for tensor in tensors:
+        dense = tensor.detach().contiguous()
+        torch.distributed.broadcast(dense, 0)
+        tensor.detach().copy_(dense)

@@ -1,0 +1,77 @@
+"""A sampler is a table: one row of coefficients for each call of the model."""
+
+from typing import Any, NamedTuple
+
+from unsup_fast.kernels.sampler_terms import GUIDANCE, NEXT_HISTORY
+from unsup_fast.solvers.path import Path
+from unsup_fast.solvers.schedules import Array
+
+
+class Table(NamedTuple):
+    """The rows of a sampler that calls the model R times; all numbers are float64.
+
+    Attributes
+    ----------
+    timesteps : ndarray or tensor of shape (R,)
+        Timestep passed to the model.
+    scales : ndarray or tensor of shape (R,)
+        The model sees scales[i] * x.
+    rows : ndarray or tensor of shape (R, N_TERMS)
+        The coefficients, in the columns of `unsup_fast.kernels.sampler_terms`.
+    history : int
+        Number of earlier outputs that the rows use.
+    anchor : bool
+        Whether the rows also carry a second sample.
+    direct : bool
+        Whether `history` holds not earlier outputs but those of the same row: the model's output,
+        then the unconditional one. So a row can use an output that was not clipped.
+    init_scale : float
+        Standard deviation of the sample to start from.
+    signal, sigma : float
+        The first row starts from signal * x_0 + sigma * eps.
+    """
+
+    timesteps: Any
+    scales: Any
+    rows: Any
+    history: int
+    anchor: bool
+    direct: bool
+    init_scale: float
+    signal: float
+    sigma: float
+
+    def guided(self, guidance: float) -> "Table":
+        """Return the table with classifier-free guidance, m = uncond + g (output - uncond)."""
+        rows = self.rows.copy()
+        rows[:, GUIDANCE] = guidance
+        if self.direct:
+            weight = rows[:, NEXT_HISTORY] + rows[:, NEXT_HISTORY + 1]
+            rows[:, NEXT_HISTORY] = guidance * weight
+            rows[:, NEXT_HISTORY + 1] = (1 - guidance) * weight
+        return self._replace(rows=rows)
+
+    def to(self, device: Any) -> "Table":
+        """Return the table with tensors on `device` instead of arrays."""
+        import torch
+
+        timesteps, scales, rows = (
+            torch.as_tensor(x, dtype=torch.float64, device=device)
+            for x in (self.timesteps, self.scales, self.rows)
+        )
+        return self._replace(timesteps=timesteps, scales=scales, rows=rows)
+
+
+def make(path: Path, rows: Array, *, history: int = 0, direct: bool = False) -> Table:
+    """Return the table of a sampler with one row for each step of a path."""
+    return Table(
+        path.timesteps,
+        path.scales,
+        rows,
+        history,
+        anchor=False,
+        direct=direct,
+        init_scale=path.init_scale,
+        signal=float(path.signal[0]),
+        sigma=float(path.sigma[0]),
+    )
