@@ -9,8 +9,8 @@ from hypothesis.extra import numpy as hnp
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.pairwise import cosine_distances
 
+from unsup_fast._rows.directions import directions, rounding, unit_rows
 from unsup_fast.cluster import KMeans, MiniBatchKMeans, k_means
-from unsup_fast.cluster._sphere import directions, rounding, unit_rows
 from unsup_fast.kernels import _native
 
 CLASSES = [KMeans, MiniBatchKMeans]

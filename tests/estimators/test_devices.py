@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unsup_fast import blocks
-from unsup_fast._rows import sources
+from unsup_fast._rows import devices
 from unsup_fast.cluster import KMeans, MiniBatchKMeans
 from unsup_fast.decomposition import PCA, IncrementalPCA
 from unsup_fast.mixture import GaussianMixture
@@ -27,7 +27,7 @@ MODELS = {
 def machine(request, monkeypatch):
     """Make this machine look like one without a GPU, or without PyTorch."""
     if request.param == "no PyTorch":
-        monkeypatch.setattr(sources, "find_spec", lambda name: None)
+        monkeypatch.setattr(devices, "find_spec", lambda name: None)
         return "PyTorch is not installed"
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)

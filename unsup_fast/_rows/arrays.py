@@ -2,7 +2,7 @@
 
 import sys
 from numbers import Number
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ from sklearn.utils.validation import validate_data
 
 from unsup_fast.blocks import check_sparse, check_weights, unmasked
 from unsup_fast.kernels.moments import moments
+
+if TYPE_CHECKING:
+    import torch
 
 Array = npt.NDArray[Any]
 
@@ -68,24 +71,24 @@ def on_host(value: Any) -> Any:
     return value.detach().cpu().numpy()
 
 
-def like(value: Any, tensor: bool) -> Any:
-    """Return an array as a tensor that shares its memory if `tensor`, else unchanged."""
-    if tensor and isinstance(value, np.ndarray):
+def as_tensor_like(value: Any, X: Any) -> Any:
+    """Return an array as a tensor that shares its memory if X is a tensor, else unchanged."""
+    if is_tensor(X) and isinstance(value, np.ndarray):
         return sys.modules["torch"].from_numpy(value)
     return value
 
 
-def on(value: Any, device: Any) -> Any:
+def to_device(value: Any, device: "torch.device | None") -> Any:
     """Return an array as a tensor on a torch device, or unchanged if the device is None.
 
     A value that is not an array is returned unchanged.
     """
     if device is None or not isinstance(value, np.ndarray):
         return value
-    return like(value, True).to(device)
+    return sys.modules["torch"].from_numpy(value).to(device)
 
 
-def place_of(X: Any) -> Any:
+def device_of(X: Any) -> "torch.device | None":
     """Return the device of a tensor, or None for any other value."""
     return X.device if is_tensor(X) else None
 

@@ -1,4 +1,4 @@
-"""Rows as tensors on a device, and results as the kind of array that the user passed."""
+"""Rows as tensors on a device: their checks, moments, and unit length."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,29 +7,30 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from sklearn.utils.validation import _check_feature_names, _check_n_features
+from torch import Tensor
 
 from unsup_fast._rows import arrays, scaling
+from unsup_fast._rows.directions import ZeroRowError
 from unsup_fast._rows.sources import source_of
+from unsup_fast.kernels._types import Array
+from unsup_fast.kernels.moments import Moments
+from unsup_fast.kernels.origin import origin
 
 BLOCK = 1 << 24  # elements of a block: 128 MiB in float64
-SAMPLE = 100  # rows whose median is the middle of the data
 
 
-class HostRows:
-    """Shape and NumPy type of rows on the device, for code that runs on the CPU."""
-
-    def __init__(self, X: Any) -> None:
-        self.shape = tuple(X.shape)
-        self.dtype = np.dtype(np.float32 if X.dtype == torch.float32 else np.float64)
+def dtype_of(X: Tensor) -> np.dtype[Any]:
+    """Return the NumPy type of float32 or float64 rows."""
+    return np.dtype(np.float32 if X.dtype == torch.float32 else np.float64)
 
 
-def rows(X: Any, gpu: Any, estimator: Any, *, reset: bool) -> Any:
+def rows(X: Any, device: torch.device, estimator: Any, *, reset: bool) -> Tensor:
     """Return X as a finite tensor [N, D] on the device, float32 or float64, or raise.
 
     Parameters
     ----------
     X : array-like or tensor of shape (N, D)
-    gpu : torch.device
+    device : torch.device
     estimator : estimator
         Whose feature names and count are set (`reset`) or compared.
     reset : bool
@@ -50,14 +51,14 @@ def rows(X: Any, gpu: Any, estimator: Any, *, reset: bool) -> Any:
         _check_n_features(estimator, X, reset=reset)
     if X.dtype not in (torch.float32, torch.float64):  # as on the CPU
         X = X.to(torch.float32 if X.dtype == torch.bfloat16 else torch.float64)
-    X = X.detach().to(gpu)
+    X = X.detach().to(device)
     low, high = torch.aminmax(X)
     if not torch.isfinite(high - low):
         _check_finite(X, type(estimator).__name__)
     return X
 
 
-def _check(X: Any) -> None:
+def _check(X: Tensor) -> None:
     if X.layout != torch.strided:
         raise ValueError(f"X is a tensor of layout {X.layout}; pass a dense one, X.to_dense()")
     if X.ndim != 2 or X.is_complex():
@@ -70,7 +71,7 @@ def _check(X: Any) -> None:
             )
 
 
-def _check_finite(X: Any, owner: str) -> None:
+def _check_finite(X: Tensor, owner: str) -> None:
     for first, block in blocks(X, X.shape[1]):
         bad = ~torch.isfinite(block)
         if bad.any():
@@ -78,7 +79,7 @@ def _check_finite(X: Any, owner: str) -> None:
             arrays.raise_bad(block[row, column].item(), first + row, column, owner)
 
 
-def blocks(X: Any, elements: int) -> Iterator[tuple[int, Any]]:
+def blocks(X: Tensor, elements: int) -> Iterator[tuple[int, Tensor]]:
     """Yield the first index and the rows of each block, which holds up to BLOCK elements.
 
     A row counts as `elements` elements, for arrays that are computed from it may be wider.
@@ -88,18 +89,12 @@ def blocks(X: Any, elements: int) -> Iterator[tuple[int, Any]]:
         yield first, X[first : first + size]
 
 
-def give(value: Any, X: Any) -> Any:
+def to_user(value: Tensor, X: Any) -> "Array | Tensor":
     """Return a tensor on the device of X if X is a tensor, else as an array."""
     return value.to(X.device) if arrays.is_tensor(X) else value.cpu().numpy()
 
 
-def middle(X: Any) -> Any:
-    """Return the median [D] of rows at even distances, a point among the rows."""
-    sample = X[:: max(1, len(X) // SAMPLE)]
-    return sample.sort(dim=0).values[len(sample) // 2].clone()
-
-
-def variance(X: Any, shift: Any, weight: Any = None) -> tuple[Any, float]:
+def variance(X: Tensor, shift: Tensor, weight: Tensor | None = None) -> tuple[Array, float]:
     """Return the variance of each column as an array [D], and the largest deviation from the shift.
 
     Parameters
@@ -124,8 +119,75 @@ def variance(X: Any, shift: Any, weight: Any = None) -> tuple[Any, float]:
     return np.maximum(square - mean**2, 0), float(farthest)
 
 
-def deviations(X: Any, weight: Any = None) -> Any:
-    """Return the deviations [D] that `standardize` divides the columns by; see `_scaling`."""
-    shift = middle(X)
+def deviations(X: Tensor, weight: Tensor | None = None) -> Array:
+    """Return the deviations [D] that `standardize` divides the columns by; see `scaling`."""
+    shift = origin(X)
     variances, _ = variance(X, shift, weight)
-    return scaling.of_variance(shift.cpu().numpy(), variances, HostRows(X).dtype)
+    return scaling.of_variance(shift.cpu().numpy(), variances, dtype_of(X))
+
+
+def moments(X: Tensor) -> Moments:
+    """Return the float64 moments of each column, in two passes over the rows."""
+    first = X[0].double()  # [D]
+    sums = torch.zeros_like(first)
+    for _, block in blocks(X, X.shape[1]):
+        sums += (block - first).sum(dim=0)
+    mean = first + sums / len(X)
+    squares, max_abs_deviation = torch.zeros_like(first), torch.zeros_like(first)
+    for _, block in blocks(X, X.shape[1]):
+        gaps = block - mean  # [B, D]
+        squares += (gaps * gaps).sum(dim=0)
+        max_abs_deviation = torch.maximum(max_abs_deviation, gaps.abs().amax(dim=0))
+    host = torch.stack([mean, squares / len(X), max_abs_deviation]).cpu().numpy()
+    return Moments(host[0], host[1], None, host[2])
+
+
+def unit_rows(X: Tensor, width: float, name: str = "X") -> Tensor:
+    """Return rows at unit length; rows that have it, up to rounding, are not changed.
+
+    Parameters
+    ----------
+    X : tensor of shape (N, D), float32 or float64, finite
+    width : float
+        `directions.rounding` of such rows.
+    name : str
+        Name of the rows in the error message.
+
+    Returns
+    -------
+    tensor of shape (N, D), type of X
+
+    Raises
+    ------
+    ZeroRowError
+        If a row is zero.
+    """
+    unit = torch.empty_like(X)
+    for first, rows in blocks(X, X.shape[1]):
+        largest = rows.abs().amax(dim=1, keepdim=True).double()  # [B, 1]
+        zero = largest == 0
+        if zero.any():
+            raise ZeroRowError(first + int(zero.byte().argmax()), name)
+        scaled = rows.double() / largest  # [B, D]: no square overflows, and not all vanish
+        length = torch.linalg.vector_norm(scaled, dim=1, keepdim=True)  # [B, 1]
+        is_unit = (largest * length - 1).abs() <= width
+        unit[first : first + len(rows)] = torch.where(is_unit, rows, (scaled / length).to(X.dtype))
+    return unit
+
+
+def directions(means: Tensor, before: Tensor) -> Tensor:
+    """Return the directions of mean rows; where rows cancel out, the direction before.
+
+    Parameters
+    ----------
+    means : tensor of shape (K, D), float64
+    before : tensor of shape (K, D)
+        Centroids that the rows were assigned to.
+
+    Returns
+    -------
+    tensor of shape (K, D), float64
+    """
+    length = torch.linalg.vector_norm(means, dim=1, keepdim=True)  # [K, 1]
+    cancelled = length <= torch.finfo(before.dtype).eps
+    return torch.where(cancelled, before.double(), means / torch.where(cancelled, 1.0, length))

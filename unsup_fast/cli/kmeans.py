@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from unsup_fast import blocks, report
+from unsup_fast._rows.directions import ZeroRowError
 from unsup_fast.blocks import Source
 from unsup_fast.cli import checkpoint, files, results, terminal
 from unsup_fast.cli.data import (
@@ -28,7 +29,6 @@ from unsup_fast.cli.fitting import Kept, Result, fit
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import showing
 from unsup_fast.cli.values import KMEANS_STARTS
-from unsup_fast.cluster._sphere import ZeroRowError
 from unsup_fast.report.lines import Lines
 from unsup_fast.report.numbers import count, counted, real, seconds
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast import _extras
+from unsup_fast._rows.directions import ZeroRowError
 from unsup_fast.blocks import Source
 from unsup_fast.cli import files
 from unsup_fast.cli.errors import UserError, zero_row
-from unsup_fast.cluster._sphere import ZeroRowError
 from unsup_fast.storage import atomic
 
 Array = npt.NDArray[Any]

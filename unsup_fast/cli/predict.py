@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast._rows import scaling
+from unsup_fast._rows.directions import unit_rows
 from unsup_fast.blocks import Source
 from unsup_fast.cli import matrices, models, terminal
 from unsup_fast.cli.data import for_model
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.results import NO_LABEL, write_labels
-from unsup_fast.cluster._sphere import unit_rows
 from unsup_fast.report.numbers import counted
 
 Array = npt.NDArray[Any]

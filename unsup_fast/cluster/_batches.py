@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from unsup_fast._rows.directions import COST, unit_rows
 from unsup_fast.blocks import Source
 from unsup_fast.cluster import _init
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.cluster._pruning import Passes
-from unsup_fast.cluster._sphere import COST, unit_rows
 
 Array = npt.NDArray[Any]
 

@@ -13,14 +13,22 @@ import numpy as np
 import torch
 
 from unsup_fast._rows import arrays, scaling, tensors
-from unsup_fast._rows.tensors import HostRows, blocks, give
-from unsup_fast.cluster import _init, _input, _lloyd, _parallel, _sphere_cuda
+from unsup_fast._rows.directions import COST, rounding
+from unsup_fast._rows.tensors import blocks, dtype_of, to_user
+from unsup_fast.cluster import _init, _input, _lloyd, _parallel
 from unsup_fast.cluster._centers import centers_of, origin_of
 from unsup_fast.cluster._lloyd import Iteration, Run
-from unsup_fast.cluster._sphere import COST, rounding
 from unsup_fast.kernels.assign import Assigned, assign
 from unsup_fast.kernels.assign.triton_ import AssignCache, width
 from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus
+from unsup_fast.kernels.origin import origin
+
+
+class HostRows:
+    """Shape and NumPy type of rows on the device, for code that runs on the CPU."""
+
+    def __init__(self, X: Any) -> None:
+        self.shape, self.dtype = tuple(X.shape), dtype_of(X)
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,7 @@ def problem(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> tuple[Probl
         rows = scaling.divided(rows, scale)
     if estimator.metric == "cosine":
         rows = _unit(rows, "X")
-    shift = tensors.middle(rows)
+    shift = origin(rows)
     variance, farthest = tensors.variance(rows, shift)  # [D]
     _input.check_range(farthest, HostRows(rows).dtype)
     _input.check_squares(variance, HostRows(rows), arrays.on_host(weight))
@@ -129,7 +137,7 @@ def problem(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> tuple[Probl
         shift,
         estimator.max_iter,
         tol,
-        lambda value: give(value, X),
+        lambda value: to_user(value, X),
         estimator.metric,
         None if scale is None else torch.from_numpy(scale).to(gpu),
         estimator.tol_inertia,
@@ -138,7 +146,7 @@ def problem(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> tuple[Probl
 
 
 def _unit(X: Any, name: str) -> Any:
-    return _sphere_cuda.unit_rows(X, rounding(HostRows(X)), name)
+    return tensors.unit_rows(X, rounding(HostRows(X)), name)
 
 
 def start(
@@ -290,7 +298,7 @@ def _updated(problem: Problem, centers: Any, assigned: Assigned) -> tuple[Any, A
     filled = (weights > 0)[:, None]
     means = problem.shift.double() + sums / torch.where(filled, weights[:, None], 1.0)
     if problem.metric == "cosine":
-        means = _sphere_cuda.directions(means, centers)
+        means = tensors.directions(means, centers)
     moved = original = torch.where(filled, means.to(centers.dtype), centers)
     if problem.scale is not None:
         original, moved = scaling.rounded(moved, problem.scale)
@@ -354,7 +362,7 @@ def predict(estimator: Any, X: Any, gpu: Any) -> Any:
     """Return the label [N] int32 of each row."""
     rows, centers, shift = _fitted(estimator, X, gpu)
     assigned = assign(rows, centers, shift=shift, update=False, return_inertia=False)
-    return give(assigned.labels, X)
+    return to_user(assigned.labels, X)
 
 
 def score(estimator: Any, X: Any, sample_weight: Any, gpu: Any) -> float:
@@ -380,4 +388,4 @@ def transform(estimator: Any, X: Any, gpu: Any) -> Any:
         distance = torch.cdist(x, moved, compute_mode="donot_use_mm_for_euclid_dist")  # [B, K]
         cosine = estimator.metric == "cosine"
         out[first : first + len(block)] = COST["cosine"] * distance**2 if cosine else distance
-    return give(out, X)
+    return to_user(out, X)

@@ -179,7 +179,6 @@ def kmeans_plusplus(
     >>> bool((centers == X[indices]).all())
     True
     """
-    tensor = arrays.is_tensor(X)
     caller_rows, rows, sample_weight = _checked(X, sample_weight, n_clusters, "kmeans_plusplus")
     if x_squared_norms is not None:
         norms = check_array(x_squared_norms, dtype=rows.dtype, ensure_2d=False)
@@ -196,7 +195,7 @@ def kmeans_plusplus(
         sample_weight=sample_weight,
         n_local_trials=n_local_trials,
     )
-    return _chosen(caller_rows, rows, indices, tensor)
+    return _chosen(caller_rows, rows, indices, X)
 
 
 @validate_params(  # type: ignore[untyped-decorator]
@@ -267,7 +266,6 @@ def kmeans_parallel(
     >>> bool((centers == X[indices]).all())
     True
     """
-    tensor = arrays.is_tensor(X)
     caller_rows, rows, sample_weight = _checked(X, sample_weight, n_clusters, "kmeans_parallel")
     shift: Any = None if sp.issparse(rows) else _input.middle(rows)
     workers = threads.effective(None)
@@ -279,7 +277,7 @@ def kmeans_parallel(
         oversampling_factor=oversampling_factor,
         n_rounds=n_rounds,
     )
-    return _chosen(caller_rows, rows, indices, tensor)
+    return _chosen(caller_rows, rows, indices, X)
 
 
 def _checked(
@@ -303,7 +301,7 @@ def _check_enough(rows: Any, n_clusters: int) -> None:
         raise ValueError(f"n_samples={rows.shape[0]} should be >= n_clusters={n_clusters}.")
 
 
-def _chosen(caller_rows: Any, rows: Any, indices: Array, tensor: bool) -> tuple[Any, Any]:
+def _chosen(caller_rows: Any, rows: Any, indices: Array, X: Any) -> tuple[Any, Any]:
     # The caller's rows, not the converted ones: integers in, integers out.
     whole = caller_rows if isinstance(caller_rows, np.ndarray) else rows
-    return arrays.like(_take(whole, indices), tensor), arrays.like(indices, tensor)
+    return arrays.as_tensor_like(_take(whole, indices), X), arrays.as_tensor_like(indices, X)

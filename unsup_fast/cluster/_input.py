@@ -11,12 +11,13 @@ from sklearn.utils import gen_batches
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from unsup_fast._rows import arrays, scaling, seeding
-from unsup_fast._rows.sources import check_columns, gpu, source_of
+from unsup_fast._rows.devices import compute_device as gpu
+from unsup_fast._rows.directions import COST, unit_rows
+from unsup_fast._rows.sources import check_columns, source_of
 from unsup_fast.blocks import DataError, Source
 from unsup_fast.cluster._centers import centers_of, origin_of
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.cluster._pruning import Passes
-from unsup_fast.cluster._sphere import COST, unit_rows
 from unsup_fast.cluster._streams import Stream
 from unsup_fast.kernels import threads
 from unsup_fast.kernels.moments import Moments

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast._rows import scaling
+from unsup_fast._rows.directions import COST, directions, rounding, unit_rows
 from unsup_fast.cluster._pruning import Passes, Step
-from unsup_fast.cluster._sphere import COST, directions, rounding, unit_rows
 
 Array = npt.NDArray[Any]
 

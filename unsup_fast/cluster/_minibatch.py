@@ -15,8 +15,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from unsup_fast._rows import scaling
+from unsup_fast._rows.directions import COST, directions
 from unsup_fast.cluster._batches import Draws, Rows
-from unsup_fast.cluster._sphere import COST, directions
 from unsup_fast.kernels.assign import assign
 
 Array = npt.NDArray[Any]

@@ -21,7 +21,8 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import _is_arraylike_not_scalar, check_is_fitted
 
 from unsup_fast._rows import arrays, scaling
-from unsup_fast.cluster import _init, _input, _runs, _save, _sphere
+from unsup_fast._rows.directions import COST
+from unsup_fast.cluster import _init, _input, _runs, _save
 from unsup_fast.cluster._lloyd import Iteration, Run, lloyd
 from unsup_fast.kernels.assign import assign
 
@@ -268,7 +269,7 @@ class KMeans(
         start = partial(first, problem, init, self.n_clusters, random_state, seeding_callback)
         run = partial(iterate, problem)
         best = _runs.best(run, start, self._n_init, bool(self.verbose), callback)
-        self._keep(best, origin, problem.scale, arrays.is_tensor(X))
+        self._keep(best, origin, problem.scale, X)
         if best.interrupt is not None:
             raise best.interrupt
         distinct = np.count_nonzero(arrays.on_host(best.sizes))
@@ -295,11 +296,11 @@ class KMeans(
             )
         return 1
 
-    def _keep(self, run: Run, origin: Any, scale: Any, tensor: bool) -> None:
+    def _keep(self, run: Run, origin: Any, scale: Any, X: Any) -> None:
         self.__dict__.pop("scale_", None)  # of an earlier fit
         if scale is not None:
             self.scale_ = arrays.on_host(scale)
-        self.cluster_centers_ = arrays.like(run.centers, tensor)
+        self.cluster_centers_ = arrays.as_tensor_like(run.centers, X)
         self._n_features_out = len(run.centers)
         self._origin = origin
         self.inertia_ = run.inertia
@@ -310,8 +311,8 @@ class KMeans(
             for name in ("labels_", "cluster_sizes_"):  # those of an earlier fit
                 self.__dict__.pop(name, None)
         else:
-            self.labels_ = arrays.like(run.labels, tensor)
-            self.cluster_sizes_ = arrays.like(run.sizes, tensor)
+            self.labels_ = arrays.as_tensor_like(run.labels, X)
+            self.cluster_sizes_ = arrays.as_tensor_like(run.sizes, X)
 
     def predict(self, X: Any) -> Any:
         """Return the index of the nearest centroid of each row.
@@ -342,7 +343,7 @@ class KMeans(
             ).labels
             for _, part in _input.parts(rows, centers.dtype)
         ]
-        return arrays.like(_input.joined(labels), arrays.is_tensor(X))
+        return arrays.as_tensor_like(_input.joined(labels), X)
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit and return `labels_`; parameters as in `fit`."""
@@ -370,7 +371,7 @@ class KMeans(
             _input.distances(part, centers, shift, self.metric)
             for _, part in _input.parts(rows, centers.dtype)
         ]
-        return arrays.like(_input.joined(distances), arrays.is_tensor(X))
+        return arrays.as_tensor_like(_input.joined(distances), X)
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit and return the distance of each row to each centroid; parameters as in `fit`."""
@@ -403,7 +404,7 @@ class KMeans(
                 update=False,
                 n_threads=self.n_threads,
             ).inertia
-        return -_sphere.COST[self.metric] * inertia
+        return -COST[self.metric] * inertia
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -13,6 +13,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import _is_arraylike_not_scalar
 
 from unsup_fast._rows import arrays, scaling
+from unsup_fast._rows.directions import COST
 from unsup_fast.blocks import Source
 from unsup_fast.cluster import _batches, _init, _input, _minibatch, _save
 from unsup_fast.cluster._batches import Draws
@@ -20,7 +21,6 @@ from unsup_fast.cluster._centers import centers_of, check_count, origin_of
 from unsup_fast.cluster._lloyd import Problem
 from unsup_fast.cluster._minibatch import Means, Plan
 from unsup_fast.cluster._pruning import Passes
-from unsup_fast.cluster._sphere import COST
 from unsup_fast.cluster.kmeans import KMeans
 
 BATCHES_TO_START = 3  # rows that starting centroids are chosen from, in batches
@@ -258,14 +258,11 @@ class MiniBatchKMeans(KMeans):
         self.__dict__.pop("scale_", None)  # of an earlier fit
         if problem.scale is not None:
             state["scale_"] = problem.scale
-        tensor = arrays.is_tensor(X)
         try:
-            state |= self._labelled(passes, centers, tensor)
+            state |= self._labelled(passes, centers, X)
         except KeyboardInterrupt as caught:
             interrupt = caught
-        self._keep_step(
-            result.means, original, result.n_steps, result.n_since_reassign, state, tensor
-        )
+        self._keep_step(result.means, original, result.n_steps, result.n_since_reassign, state, X)
         if interrupt is not None:
             raise interrupt
         return self
@@ -344,9 +341,8 @@ class MiniBatchKMeans(KMeans):
         if self.verbose and n_reassigned:
             print(f"Reassigning {n_reassigned} cluster centers.")
         original, centers = _in_units(means, centers.dtype, scale)
-        tensor = arrays.is_tensor(X)
-        state |= self._labelled(passes, centers, tensor)
-        self._keep_step(means, original, n_steps + 1, since, state, tensor)
+        state |= self._labelled(passes, centers, X)
+        self._keep_step(means, original, n_steps + 1, since, state, X)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
@@ -379,7 +375,7 @@ class MiniBatchKMeans(KMeans):
             return init if scale is None else scaling.divided(init, scale, name="init")
         return self.init
 
-    def _labelled(self, passes: Passes, centers: Any, tensor: bool) -> dict[str, Any]:
+    def _labelled(self, passes: Passes, centers: Any, X: Any) -> dict[str, Any]:
         """Return the attributes that `compute_labels` adds, by name."""
         if not self.compute_labels:
             return {}
@@ -387,8 +383,8 @@ class MiniBatchKMeans(KMeans):
         wide = centers.astype(passes.X.dtype, copy=False)
         inertia, sizes = passes.finish(wide, labels, False)
         return {
-            "labels_": arrays.like(labels, tensor),
-            "cluster_sizes_": arrays.like(sizes, tensor),
+            "labels_": arrays.as_tensor_like(labels, X),
+            "cluster_sizes_": arrays.as_tensor_like(sizes, X),
             "inertia_": COST[self.metric] * inertia,
         }
 
@@ -399,14 +395,14 @@ class MiniBatchKMeans(KMeans):
         n_steps: int,
         since: int,
         state: dict[str, Any],
-        tensor: bool,
+        X: Any,
     ) -> None:
         for name in ("labels_", "cluster_sizes_", "inertia_"):  # those of an earlier fit
             self.__dict__.pop(name, None)
         # In one call, so that Ctrl-C leaves the attributes of either the previous step or this one.
         self.__dict__.update(
             state,
-            cluster_centers_=arrays.like(centers, tensor),
+            cluster_centers_=arrays.as_tensor_like(centers, X),
             n_steps_=n_steps,
             _means=means.values,
             _counts=means.counts,

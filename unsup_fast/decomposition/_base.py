@@ -56,7 +56,7 @@ class Projection(
         rows = _input.rows(self, X, reset=False)
         if not isinstance(rows, Source):
             arrays.check_finite(rows, type(self).__name__, self.n_threads)
-        return arrays.like(self._project(rows), arrays.is_tensor(X))
+        return arrays.as_tensor_like(self._project(rows), X)
 
     def _project(self, X: Any) -> Array:
         """Return the coordinates of rows that are validated."""
@@ -138,7 +138,7 @@ class Projection(
             rows = affine(
                 coordinates.astype(wide, copy=False), weights, offset=mean, n_threads=self.n_threads
             )
-        return arrays.like(scaling.restored(self, rows), arrays.is_tensor(X))
+        return arrays.as_tensor_like(scaling.restored(self, rows), X)
 
     def get_covariance(self) -> Any:
         """Return the covariance [D, D] of the probabilistic model (Tipping & Bishop 1999).
@@ -208,7 +208,7 @@ class Projection(
             for block in _input.blocks_of(rows)
             for start in range(0, len(block), step)
         ]
-        return arrays.like(np.concatenate(logs), arrays.is_tensor(X))
+        return arrays.as_tensor_like(np.concatenate(logs), X)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean log-likelihood of the rows; see `score_samples`."""

@@ -10,7 +10,8 @@ import scipy.sparse as sp
 from sklearn.utils import check_array
 
 from unsup_fast._rows import arrays, scaling
-from unsup_fast._rows.sources import check_columns, gpu, source_of
+from unsup_fast._rows.devices import compute_device as gpu
+from unsup_fast._rows.sources import check_columns, source_of
 from unsup_fast.blocks import Source
 from unsup_fast.kernels.covariance import Covariance, covariance, merge
 

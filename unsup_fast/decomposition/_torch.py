@@ -7,7 +7,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from unsup_fast._rows import arrays, scaling, tensors
-from unsup_fast._rows.tensors import BLOCK, HostRows, blocks, give
+from unsup_fast._rows.tensors import BLOCK, blocks, dtype_of, to_user
 from unsup_fast.decomposition import _base, _dimension, _save
 from unsup_fast.decomposition._attributes import deviations_of, mean_of
 from unsup_fast.decomposition._solvers import (
@@ -17,6 +17,7 @@ from unsup_fast.decomposition._solvers import (
     rounding_of_svd,
 )
 from unsup_fast.kernels.covariance import Covariance, merge, too_far, unit_of
+from unsup_fast.kernels.origin import origin
 from unsup_fast.kernels.powers import power_of_two
 from unsup_fast.kernels.precision import full_precision
 
@@ -33,7 +34,7 @@ def _rows(X: Any, gpu: Any, estimator: Any, *, reset: bool) -> Any:
 
 def _summed(X: Any) -> tuple[Any, Any, float]:
     """Return mean [D] and scatter [D, D] of the rows, float64 on the device, and its unit."""
-    shift, n_columns = tensors.middle(X), X.shape[1]
+    shift, n_columns = origin(X), X.shape[1]
     scale = _scale(X, shift)
     sums = torch.zeros(n_columns, dtype=torch.float64, device=X.device)
     products = sums.new_zeros((n_columns, n_columns))
@@ -50,7 +51,7 @@ def _summed(X: Any) -> tuple[Any, Any, float]:
     products *= units / unit
     products = (products + products.T) / 2
     if not torch.isfinite(products).all():
-        raise too_far(HostRows(X).dtype)
+        raise too_far(dtype_of(X))
     return shift.double() + units * (sums / len(X)), products, unit
 
 
@@ -88,7 +89,7 @@ def attributes_of(estimator: Any, X: Any, gpu: Any) -> dict[str, Any]:
     else:
         axes = _of_gram(rows)
     k = _dimension.kept(wanted, axes.variances, axes.total, axes.n_rows)
-    attributes = _base.attributes(axes, k, HostRows(rows).dtype)
+    attributes = _base.attributes(axes, k, dtype_of(rows))
     if arrays.is_tensor(X):
         attributes = {
             name: torch.as_tensor(value, device=X.device)
@@ -101,7 +102,7 @@ def attributes_of(estimator: Any, X: Any, gpu: Any) -> dict[str, Any]:
 
 def _mean(X: Any) -> Any:
     """Return the mean [D] in float64, from sums about the middle."""
-    shift = tensors.middle(X).double()
+    shift = origin(X).double()
     sums = torch.zeros_like(shift)
     for _, block in blocks(X, X.shape[1]):
         sums += (block - shift).sum(dim=0)
@@ -121,7 +122,7 @@ def _centred(X: Any, dtype: Any) -> tuple[Any, Any, float]:
     low, high = torch.aminmax(rows)
     largest = float(torch.maximum(-low, high))
     if not largest <= torch.finfo(X.dtype).max:
-        raise too_far(HostRows(X).dtype)
+        raise too_far(dtype_of(X))
     unit = unit_of(largest, dtype)
     if unit != 1:
         rows /= unit
@@ -151,7 +152,7 @@ def _of_random(estimator: Any, X: Any, k: int) -> Axes:
 
     Halko, Martinsson & Tropp, "Finding structure with randomness", SIAM Review 53 (2011).
     """
-    rows, mean, unit = _centred(X, HostRows(X).dtype)
+    rows, mean, unit = _centred(X, dtype_of(X))
     wide = len(X) < X.shape[1]
     M = rows.T if wide else rows
     drawn = check_random_state(estimator.random_state).normal(
@@ -204,7 +205,7 @@ def _normalized(Y: Any, how: str) -> Any:
 
 
 def _of_svd(X: Any) -> Axes:
-    rows, mean, unit = _centred(X, HostRows(X).dtype)
+    rows, mean, unit = _centred(X, dtype_of(X))
     _, singular, axes = torch.linalg.svd(rows, full_matrices=False)
     return _of_singular_values(X, mean, singular, None, axes, unit)
 
@@ -214,7 +215,7 @@ def _of_gram(X: Any) -> Axes:
     low, high = X.amin(dim=0) - mean, X.amax(dim=0) - mean  # [D]
     largest = float(torch.maximum(-low, high).max())
     if not largest <= torch.finfo(X.dtype).max:
-        raise too_far(HostRows(X).dtype)
+        raise too_far(dtype_of(X))
     unit = unit_of(largest, np.float64)
     products = torch.zeros((len(X), len(X)), dtype=torch.float64, device=X.device)
     size = max(1, BLOCK // len(X))
@@ -275,7 +276,7 @@ def transform(estimator: Any, X: Any, gpu: Any) -> Any:
             out[start : start + len(block)] = (block - shift) @ weights.T + offset
     if after is not None:
         out.div_(torch.from_numpy(after).to(rows.device))
-    return give(out, X)
+    return to_user(out, X)
 
 
 def inverse_transform(estimator: Any, X: Any) -> Any:
@@ -290,7 +291,7 @@ def inverse_transform(estimator: Any, X: Any) -> Any:
     if estimator.whiten:
         axes = axes * deviations[:, None]
     with full_precision():
-        return give(coordinates.to(wide) @ axes.to(wide) + mean.to(wide), X)
+        return to_user(coordinates.to(wide) @ axes.to(wide) + mean.to(wide), X)
 
 
 def score_samples(estimator: Any, X: Any, gpu: Any) -> Any:
@@ -304,4 +305,4 @@ def score_samples(estimator: Any, X: Any, gpu: Any) -> Any:
         centred = block - mean  # [B, D] float64
         squares = (centred * (centred @ precision)).sum(dim=1)
         out[start : start + len(block)] = -0.5 * (squares + constant)
-    return give(out, X)
+    return to_user(out, X)

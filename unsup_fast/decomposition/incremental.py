@@ -170,8 +170,8 @@ class IncrementalPCA(Projection):
 
             rows = tensors.rows(X, gpu, self, reset=reset)
             self._check_components(rows.shape[1], reset)
-            sums, dtype = _torch.scattered(rows, before), tensors.HostRows(rows).dtype
-            device = arrays.place_of(X)
+            sums, dtype = _torch.scattered(rows, before), tensors.dtype_of(rows)
+            device = arrays.device_of(X)
         else:
             rows = _input.rows(self, X, reset=reset)
             self._check_components(self.n_features_in_, reset)
@@ -202,9 +202,9 @@ class IncrementalPCA(Projection):
             _place=device,
             _later={},
         )
-        self.mean_ = arrays.on(sums.mean.astype(dtype), device)
+        self.mean_ = arrays.to_device(sums.mean.astype(dtype), device)
         variances = sums.scatter.diagonal() / sums.n_rows * sums.unit * sums.unit
-        self.var_ = arrays.on(variances.astype(dtype), device)
+        self.var_ = arrays.to_device(variances.astype(dtype), device)
 
     def _sums(self) -> Covariance:
         """Return mean and scatter of the rows seen so far."""
@@ -242,7 +242,7 @@ class IncrementalPCA(Projection):
                 {
                     later: values[later]
                     if later in _save.ON_HOST
-                    else arrays.on(values[later], self._place)
+                    else arrays.to_device(values[later], self._place)
                     for later in _save.LATER
                 }
             )

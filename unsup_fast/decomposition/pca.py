@@ -223,7 +223,7 @@ class PCA(Projection):
         axes, k = self._axes(rows, callback)
         values = attributes(axes, k, rows.dtype)
         fitted = {
-            name: arrays.like(value, arrays.is_tensor(X))
+            name: arrays.as_tensor_like(value, X)
             for name, value in values.items()
             if name not in _save.ON_HOST
         }

@@ -7,37 +7,20 @@ import numpy.typing as npt
 import torch
 
 from unsup_fast._rows import arrays
-from unsup_fast._rows.tensors import blocks, give
+from unsup_fast._rows.tensors import to_user
 from unsup_fast.kernels import assign as assigning
 from unsup_fast.kernels import em as expectation
 from unsup_fast.kernels.assign import Assigned
 from unsup_fast.kernels.em import EStep
 from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus
-from unsup_fast.kernels.moments import Moments
 from unsup_fast.mixture._passes import Place
 
 Array = npt.NDArray[Any]
 
 
-def moments(X: Any) -> Moments:
-    """Return the float64 moments of each column, in two passes over the rows."""
-    origin = X[0].double()  # [D]
-    sums = torch.zeros_like(origin)
-    for _, block in blocks(X, X.shape[1]):
-        sums += (block - origin).sum(dim=0)
-    mean = origin + sums / len(X)
-    squares, max_abs_deviation = torch.zeros_like(origin), torch.zeros_like(origin)
-    for _, block in blocks(X, X.shape[1]):
-        gaps = block - mean  # [B, D]
-        squares += (gaps * gaps).sum(dim=0)
-        max_abs_deviation = torch.maximum(max_abs_deviation, gaps.abs().amax(dim=0))
-    host = torch.stack([mean, squares / len(X), max_abs_deviation]).cpu().numpy()
-    return Moments(host[0], host[1], None, host[2])
-
-
 def _there(value: Any, X: Any) -> Any:
     """Return an array as a tensor on the device of X; other values stay as they are."""
-    return arrays.on(value, X.device)
+    return arrays.to_device(value, X.device)
 
 
 def _on_host(e_step: EStep) -> EStep:
@@ -93,7 +76,7 @@ def _take(X: Any, rows: Array) -> Array:
 
 
 def _joined(parts: list[Any], X: Any) -> Any:
-    return give(parts[0] if len(parts) == 1 else torch.cat(parts), X)
+    return to_user(parts[0] if len(parts) == 1 else torch.cat(parts), X)
 
 
 PLACE = Place(_em, _moments_given, _assign, _seed, _take, _joined)

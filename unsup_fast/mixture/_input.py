@@ -6,7 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from unsup_fast._rows import arrays, scaling
-from unsup_fast._rows.sources import check_columns, gpu, source_of
+from unsup_fast._rows.devices import compute_device as gpu
+from unsup_fast._rows.sources import check_columns, source_of
 from unsup_fast.blocks import DataError, Source
 from unsup_fast.kernels import threads
 from unsup_fast.kernels.moments import Moments
@@ -35,8 +36,8 @@ def rows(estimator: Any, X: Any, *, reset: bool) -> Checked:
         from unsup_fast.mixture import _cuda
 
         tensor = tensors.rows(X, device, estimator, reset=reset).contiguous()
-        statistics = _cuda.moments(tensor) if reset else None
-        return Checked(tensor, tensors.HostRows(tensor).dtype, statistics, _cuda.PLACE)
+        statistics = tensors.moments(tensor) if reset else None
+        return Checked(tensor, tensors.dtype_of(tensor), statistics, _cuda.PLACE)
     source = source_of(X)
     if source is not None:
         check_columns(estimator, source, reset=reset)
@@ -66,7 +67,7 @@ def weights(sample_weight: Any, rows: Checked) -> Any:
     if on_device:
         sample_weight = arrays.on_host(sample_weight)
     checked = arrays.weights(sample_weight, rows.X.shape[0], rows.dtype)
-    return arrays.on(checked, rows.X.device if on_device else None)
+    return arrays.to_device(checked, rows.X.device if on_device else None)
 
 
 def problem(estimator: Any, X: Any, sample_weight: Any) -> Problem:
@@ -144,9 +145,9 @@ def _divided(estimator: Any, data: Checked, *, with_moments: bool) -> Checked:
         return data
     X, moments = scaling.applied(estimator, data.X), None
     if data.place is not HOST:
-        from unsup_fast.mixture import _cuda
+        from unsup_fast._rows import tensors
 
-        moments = _cuda.moments(X) if with_moments else None
+        moments = tensors.moments(X) if with_moments else None
     elif isinstance(X, Source):
         moments = X.moments
     else:

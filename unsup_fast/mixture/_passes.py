@@ -49,7 +49,7 @@ def _taken(X: Any, rows: Array) -> Array:
 
 def _joined(parts: list[Array], X: Any) -> Any:
     joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return arrays.like(joined, arrays.is_tensor(X))
+    return arrays.as_tensor_like(joined, X)
 
 
 HOST = Place(em, gmm_moments, assign, _seeded, _taken, _joined)

@@ -252,7 +252,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         """
         with scaling.restored_on_error(self):
             problem, best = self._run(X, sample_weight, callback, seeding_callback)
-        self._keep(best, problem.rows.dtype, arrays.place_of(X))
+        self._keep(best, problem.rows.dtype, arrays.device_of(X))
         _runs.warn(problem, best, stacklevel=4)
         if best.interrupt is not None:
             raise best.interrupt
@@ -318,7 +318,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         values = _attributes.public(mixture, self.covariance_type, dtype)
         self._dtype = values["means_"].dtype
         for name, value in values.items():
-            setattr(self, name, arrays.on(value, device))
+            setattr(self, name, arrays.to_device(value, device))
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit and return the most probable component of each row; parameters as in `fit`."""
@@ -457,7 +457,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
             else:
                 noise = random_state.standard_normal(size=(count, len(mean)))
                 drawn.append(mean + noise * np.sqrt(covariance))
-        device = arrays.place_of(self.means_)
+        device = arrays.device_of(self.means_)
         labels = np.repeat(np.arange(len(counts)), counts)
         rows = scaling.restored(self, np.concatenate(drawn))
-        return arrays.on(rows, device), arrays.on(labels, device)
+        return arrays.to_device(rows, device), arrays.to_device(labels, device)

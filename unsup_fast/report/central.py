@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast._rows.directions import unit_rows
 from unsup_fast.blocks import Source
-from unsup_fast.cluster._sphere import unit_rows
 
 Array = npt.NDArray[Any]
 

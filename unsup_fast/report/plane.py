@@ -8,8 +8,8 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 from sklearn.utils.extmath import randomized_svd
 
+from unsup_fast._rows.directions import unit_rows
 from unsup_fast.blocks import Source
-from unsup_fast.cluster._sphere import unit_rows
 from unsup_fast.report import figure
 from unsup_fast.report.numbers import count, percent, real
 from unsup_fast.report.window import PAD, WIDTH, Window, around

@@ -10,11 +10,11 @@ brought back to unit length after each iteration.
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.utils import gen_batches
 
-Array = npt.NDArray[Any]
+from unsup_fast._rows import arrays
+from unsup_fast.kernels._types import Array
 
 COST = {"euclidean": 1.0, "cosine": 0.5}  # what a squared distance adds to the inertia
 
@@ -41,7 +41,7 @@ def unit_rows(X: Any, first: int = 0, name: str = "X") -> Any:
 
     Parameters
     ----------
-    X : ndarray or CSR matrix of shape (N, D), float32 or float64
+    X : ndarray, CSR matrix or tensor of shape (N, D), float32 or float64
         The rows, finite.
     first : int
         Index of the first row, for the error message.
@@ -50,13 +50,17 @@ def unit_rows(X: Any, first: int = 0, name: str = "X") -> Any:
 
     Returns
     -------
-    ndarray or CSR matrix of shape (N, D), type of X
+    ndarray, CSR matrix or tensor of shape (N, D), type of X
 
     Raises
     ------
     ZeroRowError
         If a row is zero.
     """
+    if arrays.is_tensor(X):
+        from unsup_fast._rows import tensors
+
+        return tensors.unit_rows(X, rounding(X), name)
     length = _lengths(X)  # [N]
     extreme = np.flatnonzero(~((length >= SHORTEST) & (length <= LONGEST)))
     zero = next((i for i in extreme.tolist() if not _values(X, i).any()), None)
@@ -82,7 +86,8 @@ def unit_rows(X: Any, first: int = 0, name: str = "X") -> Any:
 
 def rounding(X: Any) -> float:
     """Return by how much the length of a normalised row of X may differ from 1."""
-    return float(np.finfo(X.dtype).eps * (8 + np.sqrt(X.shape[1])))
+    dtype = np.float32 if str(X.dtype).endswith("float32") else np.float64
+    return float(np.finfo(dtype).eps * (8 + np.sqrt(X.shape[1])))
 
 
 def _lengths(X: Any) -> Array:

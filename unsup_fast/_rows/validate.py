@@ -1,0 +1,60 @@
+"""Validate rows of any kind and choose where they are computed with."""
+
+from typing import TYPE_CHECKING, Any
+
+from unsup_fast._rows import arrays, devices
+from unsup_fast._rows.host_rows import HostRows
+from unsup_fast._rows.protocol import Rows
+from unsup_fast._rows.source_rows import SourceRows
+from unsup_fast._rows.sources import check_columns, source_of
+from unsup_fast.kernels import threads
+
+if TYPE_CHECKING:
+    import torch
+
+
+def rows(
+    X: Any,
+    device: "str | torch.device | None",
+    estimator: Any,
+    *,
+    reset: bool,
+    check_finite: bool = True,
+) -> Rows:
+    """Return validated rows: `HostRows`, `SourceRows` or `DeviceRows`.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix, tensor, pyarrow table or Source of shape (N, D)
+    device : {"cpu", "cuda"} or None
+        Parameter of the estimator; see `devices.compute_device`.
+    estimator : estimator
+        Whose feature names and count are set (`reset`) or compared, and whose `n_threads` count.
+    reset : bool
+        Whether the estimator is being fitted.
+    check_finite : bool
+        Whether values in memory are checked; blocks are checked when they are read, and a device
+        always checks.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If X is no such matrix, holds NaN or infinity, or does not fit the device or the estimator.
+    """
+    gpu = devices.compute_device(X, device, fitted=not reset, stacklevel=5)
+    n_threads = threads.effective(estimator.n_threads)
+    user_device = arrays.device_of(X)
+    if gpu is not None:
+        from unsup_fast._rows import tensors
+        from unsup_fast._rows.device_rows import DeviceRows
+
+        tensor = tensors.rows(X, gpu, estimator, reset=reset).contiguous()
+        return DeviceRows(X=tensor, n_threads=n_threads, user_device=user_device)
+    source = source_of(X)
+    if source is not None:
+        check_columns(estimator, source, reset=reset)
+        return SourceRows(X=source, n_threads=n_threads, name=source.name)
+    checked = arrays.rows(X, estimator=estimator, reset=reset)
+    owner = type(estimator).__name__
+    moments = arrays.check_finite(checked, owner, n_threads) if check_finite else None
+    return HostRows(X=checked, n_threads=n_threads, user_device=user_device, known_moments=moments)
