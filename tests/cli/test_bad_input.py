@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from unsup_fast.cli import fitting
+from unsup_fast.cli.kmeans import fitting
 
 GOOD = np.arange(40, dtype=np.float32).reshape(10, 4)
 
@@ -319,11 +319,11 @@ def test_unwritable_directory(cli, tmp_path):
 
 
 def test_too_little_room_is_seen_before_the_fit(cli, tmp_path, monkeypatch):
-    from unsup_fast.cli import files
+    from unsup_fast.cli import run_folder
 
     np.save(tmp_path / "d.npy", GOOD)
     usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(run_folder.shutil, "disk_usage", lambda path: usage)
     ran = cli("kmeans", "d.npy", "-k", 2, "-o", "out")
     assert ran.status == 2
     assert "the disk has 1 kB left, the results need about 8.39 MB" in ran.err

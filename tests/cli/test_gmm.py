@@ -7,7 +7,7 @@ import signal
 import numpy as np
 import pytest
 
-from unsup_fast.cli import mixtures
+from unsup_fast.cli.gmm import fits as mixtures
 from unsup_fast.mixture import GaussianMixture
 
 

@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from unsup_fast.cli import checkpoint, mixtures
+from unsup_fast.cli import checkpoint
+from unsup_fast.cli.gmm import fits as mixtures
 from unsup_fast.mixture import GaussianMixture
 
 COURSE = ("-k", "2:5", "--n-init", 2, "--tol", 1e-4, "--max-iter", 8, "--no-report")

@@ -99,7 +99,7 @@ def test_unknown_command(cli):
 
 
 def test_a_fault_of_ours_is_not_hidden(cli, data, monkeypatch):
-    from unsup_fast.cli import kmeans
+    from unsup_fast.cli.kmeans import run as kmeans
 
     def broken(*words):
         raise RuntimeError("a bug")

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from unsup_fast import report
 from unsup_fast.cli import results as written
 from unsup_fast.storage import locks
 
@@ -24,7 +25,7 @@ class Killed(BaseException):
 def plain_report(monkeypatch):
     """Write an empty page instead of a report, whose drawing takes a second."""
     for name in ("kmeans", "gmm"):
-        monkeypatch.setattr(written.report, name, lambda *_: "<html></html>")
+        monkeypatch.setattr(report, name, lambda *_: "<html></html>")
 
 
 @pytest.fixture

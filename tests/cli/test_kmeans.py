@@ -8,7 +8,7 @@ import pyarrow.parquet
 import pytest
 from sklearn.datasets import load_wine
 
-from unsup_fast.cli import fitting
+from unsup_fast.cli.kmeans import fitting
 from unsup_fast.cluster import KMeans
 from unsup_fast.metrics import purity_score
 

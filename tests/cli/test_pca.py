@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from unsup_fast.blocks import _source
-from unsup_fast.cli import pca, progress
+from unsup_fast.cli import progress
+from unsup_fast.cli.pca import run as pca
 from unsup_fast.cluster import KMeans
 from unsup_fast.decomposition import PCA, IncrementalPCA, _input
 

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from unsup_fast.cli import fitting
+from unsup_fast.cli.kmeans import fitting
 
 COURSE = ("-k", 20, "--tol", 0)
 
@@ -23,7 +23,7 @@ def interrupt_at(monkeypatch):
 
         def taken(self, state):
             take(self, state)
-            if self.kept.iteration == number:
+            if self.snapshot.iteration == number:
                 os.kill(os.getpid(), what)
 
         monkeypatch.setattr(fitting.Fitting, "_take", taken)
@@ -154,7 +154,7 @@ def test_interrupt_while_seeding_leaves_nothing(cli, hard, tmp_path, monkeypatch
 def test_interrupt_while_reporting_leaves_the_report_out(
     cli, hard, tmp_path, results, interrupt_at, monkeypatch, converged
 ):
-    from unsup_fast.cli import results as written
+    from unsup_fast import report as pages
 
     def report(content):
         os.kill(os.getpid(), signal.SIGINT)
@@ -162,7 +162,7 @@ def test_interrupt_while_reporting_leaves_the_report_out(
 
     words = ["kmeans", hard, *COURSE]
     assert cli(*words, "-o", "straight").status == 0
-    monkeypatch.setattr(written.report, "kmeans", report)
+    monkeypatch.setattr(pages, "kmeans", report)
     if not converged:
         interrupt_at(3)
     ran = cli(*words, "-o", "out")
@@ -179,32 +179,32 @@ def test_interrupt_while_reporting_leaves_the_report_out(
 
 
 def test_checkpoints_while_running(cli, hard, tmp_path, monkeypatch):
-    from unsup_fast.cli import kmeans
+    from unsup_fast.cli import checkpoint
 
     saved = []
-    save = kmeans.checkpoint.save
+    save = checkpoint.save
 
     def count(path, snapshot, *rest):
         saved.append(snapshot.iteration)
         save(path, snapshot, *rest)
 
-    monkeypatch.setattr(kmeans.checkpoint, "save", count)
-    monkeypatch.setattr(kmeans.checkpoint, "EVERY", 0.0)
-    monkeypatch.setattr(kmeans.checkpoint, "WRITING_SHARE", 0)
+    monkeypatch.setattr(checkpoint, "save", count)
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoint, "WRITING_SHARE", 0)
     assert cli("kmeans", hard, *COURSE, "-o", "out").status == 0
     assert saved == list(range(1, len(saved) + 1))
     assert len(saved) > 10
 
 
 def test_a_full_disk_while_running_is_a_warning(cli, hard, tmp_path, monkeypatch):
-    from unsup_fast.cli import kmeans
+    from unsup_fast.cli import checkpoint
     from unsup_fast.cli.errors import UserError
 
     def full(path, *rest):
         raise UserError(f"{path}: could not be written: No space left on device")
 
-    monkeypatch.setattr(kmeans.checkpoint, "save", full)
-    monkeypatch.setattr(kmeans.checkpoint, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoint, "save", full)
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
     ran = cli("kmeans", hard, *COURSE, "-o", "out")
     assert ran.status == 0
     assert ran.err.count("No space left on device") == 1

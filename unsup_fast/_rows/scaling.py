@@ -223,7 +223,7 @@ def restored_on_error(estimator: Any) -> Iterator[None]:
         raise
 
 
-def pow2_scale(estimator: Any) -> Array | None:
+def scale_of(estimator: Any) -> Array | None:
     """Return what a fitted estimator divides columns by, [D], or None.
 
     Raises
@@ -249,7 +249,7 @@ def pow2_scale(estimator: Any) -> Array | None:
 
 def applied(estimator: Any, X: Any, name: str = "X") -> Any:
     """Return rows, or centroids in the units of the columns, as a fitted estimator divides them."""
-    scale = pow2_scale(estimator)
+    scale = scale_of(estimator)
     if scale is not None and len(scale) != X.shape[1]:
         raise ValueError(f"scale_ has {len(scale)} values, but {name} has {X.shape[1]} columns")
     return X if scale is None else divided(X, scale, name=name)
@@ -257,7 +257,7 @@ def applied(estimator: Any, X: Any, name: str = "X") -> Any:
 
 def restored(estimator: Any, X: Any) -> Any:
     """Return divided rows, an array or a tensor, in the units of the columns."""
-    scale = pow2_scale(estimator)
+    scale = scale_of(estimator)
     if scale is None:
         return X
     return X * (X.new_tensor(scale) if arrays.is_tensor(X) else scale.astype(X.dtype))

@@ -28,7 +28,7 @@ EVERY = 1.0
 WRITING_SHARE = 20
 
 
-class Kept(Protocol):
+class Snapshot(Protocol):
     """The state of a run, which a checkpoint holds."""
 
     @property
@@ -45,7 +45,7 @@ class Saver:
     Parameters
     ----------
     save : callable
-        Writes a `Kept` to the disk.
+        Writes a `Snapshot` to the disk.
     """
 
     def __init__(self, save: Callable[[Any], None]) -> None:
@@ -58,7 +58,7 @@ class Saver:
         """Return whether it is time to write."""
         return perf_counter() - self._written >= self._interval
 
-    def write(self, snapshot: Kept, *, last: bool = False) -> None:
+    def write(self, snapshot: Snapshot, *, last: bool = False) -> None:
         """Write; the first error of the disk is a warning.
 
         The last write, before the results, warns of nothing: the results meet the same error.
@@ -96,7 +96,7 @@ def fingerprints(path: Path, source: Source, weights: str | None) -> dict[str, A
     return files
 
 
-def save(path: Path, snapshot: Kept, parameters: dict[str, Any], data: dict[str, Any]) -> None:
+def save(path: Path, snapshot: Snapshot, parameters: dict[str, Any], data: dict[str, Any]) -> None:
     """Write a checkpoint; the previous one stays until this one is complete.
 
     Parameters
@@ -134,11 +134,11 @@ def load(
     ----------
     path : Path
     kind : str
-        `Kept.kind` of the command.
+        `Snapshot.kind` of the command.
     parameters, data : dict
         As for `save`.
     unpack : callable
-        Turns what `Kept.packed` returned back, or raises an error that says what is wrong with it.
+        Turns what `Snapshot.packed` returned back, or raises an error that says what is wrong.
 
     Raises
     ------

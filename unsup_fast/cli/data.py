@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from unsup_fast import blocks
 from unsup_fast.blocks import Source
 from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.options import DataSettings
 from unsup_fast.report.numbers import count, counted, percent
 
 Array = npt.NDArray[Any]
@@ -25,41 +25,6 @@ TABLES = ("parquet", "arrow", "feather")
 def weights_column(weights: str | None) -> tuple[str, ...]:
     """Return the column that holds the weights, which is then no data; none if it is a file."""
     return () if weights is None or Path(weights).exists() else (weights,)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataSettings:
-    """The options of a command that say how its data are read."""
-
-    data: Path
-    columns: str | None = None
-    key: str | None = None
-    chunk_size: int | None = None
-    header: bool | None = None
-    separator: str | None = None
-    missing: str = "error"
-
-    def data_course(self) -> dict[str, Any]:
-        """Return what decides the course of a run, as compared when it is resumed."""
-        return {
-            "--columns": self.columns,
-            "--key": self.key,
-            "--chunk-size": self.chunk_size,
-            "--header": self.header,
-            "--separator": self.separator,
-            "--missing": self.missing,
-        }
-
-    def data_parameters(self, source: Source) -> dict[str, Any]:
-        """Return what `summary.json` says of the options."""
-        return {
-            "columns": list(source.names or ()) if self.columns else None,
-            "key": self.key,
-            "chunk_size": self.chunk_size,
-            "header": self.header,
-            "separator": self.separator,
-            "missing": self.missing,
-        }
 
 
 def open_source(settings: DataSettings, exclude: tuple[str, ...] = ()) -> Source:

@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 from unsup_fast import blocks, report
 from unsup_fast.cli import comparisons, files, results, terminal
 from unsup_fast.cli.diffusion import demo as diffusion
+from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cluster import KMeans
 from unsup_fast.report.numbers import percent, real
 from unsup_fast.storage import records
@@ -67,7 +68,7 @@ def run(out: Path, *, threads: int | None, overwrite: bool) -> int:
         If a package that the report needs is missing.
     """
     report.check()
-    with files.run_folder(out, overwrite=overwrite or _is_demo(out), resume=False):
+    with RunFolder(out).open(overwrite=overwrite or _is_demo(out)):
         diffusion.check(out, overwrite=overwrite)
         return _run(out, threads)
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from unsup_fast._text import printable
-from unsup_fast.blocks import DataError
 
 OUT_OF_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory", re.IGNORECASE)
 LONG = re.compile(r"(\S{200})\S{300,}(\S{100})")  # such as a number of thousands of digits
@@ -27,8 +26,10 @@ def zero_row(path: Path | str, row: int) -> UserError:
 
 def explain(error: Exception) -> str | None:
     """Return one line for an error that the user can mend, None for a fault of ours."""
-    if isinstance(error, UserError | DataError | ImportError):
+    if isinstance(error, UserError | ImportError):
         reason = str(error)
+    elif hasattr(error, "format_message"):  # what typer and its click raise for wrong usage
+        reason = error.format_message()
     elif isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         reason = where + (error.strerror or str(error))
@@ -36,11 +37,17 @@ def explain(error: Exception) -> str | None:
         reason = f"not enough memory ({error or 'no details'})"
     elif isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error)):  # torch's words
         reason = f"not enough memory ({str(error).splitlines()[0]})"
-    elif hasattr(error, "format_message"):  # what typer and its click raise for wrong usage
-        reason = error.format_message()
+    elif _is_data_error(error):
+        reason = str(error)
     else:
         return None
     return "error: " + LONG.sub(r"\1...\2", printable(" ".join(reason.split())))
+
+
+def _is_data_error(error: Exception) -> bool:
+    from unsup_fast.blocks import DataError  # with NumPy, so only when an error is explained
+
+    return isinstance(error, DataError)
 
 
 @contextmanager

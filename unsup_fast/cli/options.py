@@ -1,198 +1,217 @@
-"""Options that commands share, and what their values mean."""
+"""Options that several commands have, and what their values mean."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-import typer
+from typing import TYPE_CHECKING, Annotated, Any
 
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.values import MOST, MOST_THREADS, WHOLE, shown
+from unsup_fast.cli.settings import CommandSettings, Option, shown
+from unsup_fast.cli.values import MOST, MOST_THREADS, WHOLE
 
-DATA_HELP = (
-    "A .npy, .npz, .csv, .tsv, .csv.gz, .parquet, .arrow or .feather file, or a directory of "
-    ".parquet files. float32 and float64 are kept; float16 "
-    "and integers become float32 (float64 if an integer is beyond 2^24); numbers of a CSV are "
-    "float64."
-)
-COLUMNS_HELP = (
-    "Columns of a table, comma-separated, quoted as in CSV if a comma is in the name; the values "
-    "of one list column are columns, too. Default: all that are numbers."
-)
-
-Data = Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)]
-Out = Annotated[
-    Path,
-    typer.Option(
-        "-o", "--out", metavar="OUT", help="Directory for the results; created if missing."
-    ),
-]
-Model = Annotated[
-    Path,
-    typer.Argument(metavar="MODEL", help="A model.safetensors, or the directory of a run."),
-]
-OutFile = Annotated[
-    Path, typer.Option("-o", "--out", metavar="FILE", help="A .npy, .parquet or .csv file.")
-]
-Columns = Annotated[str | None, typer.Option("--columns", metavar="A,B,C", help=COLUMNS_HELP)]
-Key = Annotated[
-    str | None,
-    typer.Option(
-        "--key", metavar="NAME", help="Which array of an .npz; needed if there are several."
-    ),
-]
-ChunkSize = Annotated[
-    int | None,
-    typer.Option(
-        "--chunk-size",
-        metavar="ROWS",
-        min=1,
-        max=MOST,
-        help="Rows that are read at a time.  [default: 64 MiB]",
-    ),
-]
-Header = Annotated[
-    bool | None,
-    typer.Option(
-        "--header/--no-header",
-        help="Whether the first line of a CSV holds names.  [default: by what is in it]",
-    ),
-]
-Separator = Annotated[
-    str | None,
-    typer.Option(
-        "--separator",
-        metavar="C",
-        help="Character between the values of a CSV, or tab.  [default: detected]",
-    ),
-]
-MISSING = ("error", "drop", "mean")
-Missing = Annotated[
-    str,
-    typer.Option(
-        "--missing",
-        metavar="|".join(MISSING),
-        help="What to do about missing values: stop, leave out their rows (label -1, coordinates "
-        "NaN), or put in the mean of the column (not with a fitted model).",
-    ),
-]
-Weights = Annotated[
-    str | None,
-    typer.Option(
-        "--weights",
-        metavar="FILE|COLUMN",
-        help="A weight >= 0 for each row: an .npy file, or a column of the table.",
-    ),
-]
-Seed = Annotated[
-    int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Random seed.")
-]
-Threads = Annotated[
-    int | None,
-    typer.Option(
-        "--threads",
-        metavar="N",
-        min=1,
-        max=MOST_THREADS,
-        help="Threads to run.  [default: all]",
-    ),
-]
-Images = Annotated[
-    str | None,
-    typer.Option(
-        "--images",
-        metavar="HxW[xC]",
-        help="Show rows as pictures of this size in the report. "
-        "[default: as in the file, if it holds pictures]",
-    ),
-]
-Title = Annotated[
-    str | None, typer.Option("--title", metavar="TEXT", help="Headline of the report.")
-]
-NoReport = Annotated[bool, typer.Option("--no-report", help="Leave out the HTML report.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace the results that are in OUT.")
-]
-OverwriteFile = Annotated[
-    bool, typer.Option("--overwrite", help="Replace the output file if it exists.")
-]
-Resume = Annotated[
-    bool,
-    typer.Option("--resume", help="Resume the unfinished run in OUT, bit for bit."),
-]
-Standardize = Annotated[
-    bool,
-    typer.Option(
-        "--standardize",
-        help="Divide each column by its standard deviation; the model keeps these, and divides "
-        "other rows too.",
-    ),
-]
-MaxIter = Annotated[
-    int,
-    typer.Option("--max-iter", metavar="N", min=1, max=MOST, help="Maximum number of iterations."),
-]
+if TYPE_CHECKING:
+    from unsup_fast.blocks import Source
 
 
-def separator_of(text: str | None) -> str | None:
-    """Return the character that is meant by --separator."""
-    if text is None:
-        return None
+def parse_separator(option: str, text: str) -> str:
+    """Return the character that is meant by a text."""
     character = "\t" if text in ("tab", "\\t") else text
     if len(character) != 1 or not character.isascii() or character in '"\r\n':
         raise UserError(
-            f"--separator {text!r}: write one character other than a quote, as in ';', or tab"
+            f"{option} {text!r}: write one character other than a quote, as in ';', or tab"
         )
     return character
 
 
-def image_shape(text: str | None) -> tuple[int, ...] | None:
+def parse_image_shape(option: str, text: str) -> tuple[int, ...]:
     """Return (height, width) or (height, width, channels) from HxW or HxWxC."""
-    if text is None:
-        return None
     if not re.fullmatch(f"{WHOLE}x{WHOLE}(x[134])?", text):
         raise UserError(
-            f"--images {shown(text)}: write HxW or HxWxC with 1, 3 or 4 channels, as in 28x28"
+            f"{option} {shown(text)}: write HxW or HxWxC with 1, 3 or 4 channels, as in 28x28"
         )
     return tuple(map(int, text.split("x")))
 
 
-def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:
-    """Return the value of an option if it is allowed."""
-    if value not in allowed:
-        raise UserError(f"{option} {shown(value)}: is not one of {', '.join(allowed)}")
-    return value
+Seed = Annotated[
+    int,
+    Option("--seed", panel="Model", metavar="N", least=0, most=2**32 - 1, help="Random seed."),
+]
+Threads = Annotated[
+    int | None,
+    Option(
+        "--threads",
+        panel="Performance",
+        metavar="N",
+        least=1,
+        most=MOST_THREADS,
+        help="Threads to run.  [default: all]",
+        role="extent",
+    ),
+]
+Standardize = Annotated[
+    bool,
+    Option(
+        "--standardize",
+        panel="Model",
+        help="Divide each column by its standard deviation; the model keeps these, and divides "
+        "other rows too.",
+    ),
+]
+Weights = Annotated[
+    str | None,
+    Option(
+        "--weights",
+        panel="Data",
+        metavar="FILE|COLUMN",
+        help="A weight >= 0 for each row: an .npy file, or a column of the table.",
+    ),
+]
+Images = Annotated[
+    tuple[int, ...] | None,
+    Option(
+        "--images",
+        panel="Output",
+        metavar="HxW[xC]",
+        parse=parse_image_shape,
+        help="Show rows as pictures of this size in the report. "
+        "[default: as in the file, if it holds pictures]",
+        role="other",
+    ),
+]
+Quiet = Annotated[
+    bool,
+    Option("--quiet -q", panel="Progress", help="Print errors and warnings only.", role="other"),
+]
+Resume = Annotated[
+    bool,
+    Option(
+        "--resume",
+        panel="Progress",
+        help="Resume the unfinished run in OUT, bit for bit.",
+        role="other",
+    ),
+]
+OverwriteFile = Annotated[
+    bool,
+    Option(
+        "--overwrite", panel="Output", help="Replace the output file if it exists.", role="other"
+    ),
+]
 
 
-def n_axes(text: str) -> int | float | str:
-    """Return a number of axes, a share of the variance between 0 and 1, or "mle"."""
-    if text == "mle":
-        return text
-    if re.fullmatch(WHOLE, text):
-        return int(text)
-    try:
-        share = float(text)
-    except ValueError:
-        share = 0.0
-    if not 0 < share < 1:
-        raise UserError(
-            f"-n {shown(text)}: write a number of axes as in 50, a share of the variance as in "
-            "0.95, or mle"
-        )
-    return share
+@dataclass(frozen=True, kw_only=True)
+class DataSettings(CommandSettings):
+    """The options of a command that reads rows."""
+
+    data: Annotated[
+        Path,
+        Option(
+            "DATA",
+            panel="Data",
+            help="A .npy, .npz, .csv, .tsv, .csv.gz, .parquet, .arrow or .feather file, or a "
+            "directory of .parquet files. float32 and float64 are kept; float16 and integers "
+            "become float32 (float64 if an integer is beyond 2^24); numbers of a CSV are float64.",
+            role="other",
+        ),
+    ]
+    columns: Annotated[
+        str | None,
+        Option(
+            "--columns",
+            panel="Data",
+            metavar="A,B,C",
+            help="Columns of a table, comma-separated, quoted as in CSV if a comma is in the name; "
+            "the values of one list column are columns, too.  [default: all that are numbers]",
+        ),
+    ] = None
+    key: Annotated[
+        str | None,
+        Option(
+            "--key",
+            panel="Data",
+            metavar="NAME",
+            help="Which array of an .npz; needed if there are several.",
+        ),
+    ] = None
+    chunk_size: Annotated[
+        int | None,
+        Option(
+            "--chunk-size",
+            panel="Performance",
+            metavar="ROWS",
+            least=1,
+            most=MOST,
+            help="Rows that are read at a time.  [default: 64 MiB]",
+        ),
+    ] = None
+    header: Annotated[
+        bool | None,
+        Option(
+            "--header/--no-header",
+            panel="Data",
+            help="Whether the first line of a CSV holds names.  [default: by what is in it]",
+        ),
+    ] = None
+    separator: Annotated[
+        str | None,
+        Option(
+            "--separator",
+            panel="Data",
+            metavar="C",
+            parse=parse_separator,
+            help="Character between the values of a CSV, or tab.  [default: detected]",
+        ),
+    ] = None
+    missing: Annotated[
+        str,
+        Option(
+            "--missing",
+            panel="Data",
+            choices=("error", "drop", "mean"),
+            help="What to do about missing values: stop, leave out their rows (label -1, "
+            "coordinates NaN), or put in the mean of the column (not with a fitted model).",
+        ),
+    ] = "error"
+
+    def recorded_of(self, source: "Source") -> dict[str, Any]:
+        """Return what `summary.json` says of the options, with the columns that were read."""
+        columns = list(source.names or ()) if self.columns else None
+        return self.recorded() | {"columns": columns}
 
 
-def numbers(text: str) -> range:
-    """Return the numbers of components: of 32, 2:20 (both ends included) or 2:20:2.
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(CommandSettings):
+    """The options of a command that fills a folder with results and a report."""
 
-    A range takes no memory: whether the data have so many rows is known later.
-    """
-    advice = "write a number as in 32, or a range as in 2:20 or 2:20:2, of numbers >= 1"
-    if not re.fullmatch(f"{WHOLE}(:{WHOLE}){{0,2}}", text):
-        raise UserError(f"-k {shown(text)}: {advice}")
-    first, *rest = map(int, text.split(":"))
-    last, step = (*rest, *(first, 1)[len(rest) :])
-    if last < first:
-        raise UserError(f"-k {text}: ends before it begins; {advice}")
-    return range(first, last + 1, step)
+    out: Annotated[
+        Path,
+        Option(
+            "-o --out",
+            panel="Output",
+            metavar="OUT",
+            help="Directory for the results; created if missing.",
+            role="other",
+        ),
+    ]
+    title: Annotated[
+        str | None,
+        Option(
+            "--title", panel="Output", metavar="TEXT", help="Headline of the report.", role="other"
+        ),
+    ] = None
+    report: Annotated[
+        bool,
+        Option(
+            "--report/--no-report",
+            panel="Output",
+            help="Whether to write an HTML report.",
+            role="other",
+        ),
+    ] = True
+    overwrite: Annotated[
+        bool,
+        Option(
+            "--overwrite", panel="Output", help="Replace the results that are in OUT.", role="other"
+        ),
+    ] = False
+    quiet: Quiet = False

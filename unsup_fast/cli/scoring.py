@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unsup_fast.cli.diffusion.typer_options import OverwriteFile, Quiet, Seed, Threads, one_of
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.options import OverwriteFile, Quiet, Seed, Threads, one_of
 from unsup_fast.cli.values import (
     INCEPTION,
     MOST,

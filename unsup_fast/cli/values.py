@@ -18,7 +18,6 @@ MOST_REG_COVAR = 1e290  # of GaussianMixture
 # A whole number above 0 in the text of an option; longer ones are no number of anything.
 WHOLE = r"[1-9][0-9]{0,17}"
 
-KMEANS_STARTS = ("k-means++", "k-means||", "random")
 SOLVERS = ("auto", "covariance_eigh", "full", "arpack", "randomized")
 COVARIANCES = ("full", "tied", "diag", "spherical")
 CRITERIA = ("bic", "aic")
@@ -78,30 +77,6 @@ def channel_count(value: int | None) -> int | None:
     if value not in (None, 1, 3):
         raise typer.BadParameter(f"{value} is not 1 (grey) or 3 (colour)")
     return value
-
-
-def n_clusters(text: str) -> int:
-    """Return the number of clusters of k-means."""
-    if re.fullmatch(f"{WHOLE}(:{WHOLE}){{1,2}}", text):
-        raise typer.BadParameter(
-            f"{text} is a range, and k-means takes one number; unsup-fast gmm -k {text} fits a "
-            "mixture of each size and keeps the best"
-        )
-    if not re.fullmatch(f"-?0|-?{WHOLE}", text):
-        raise typer.BadParameter(f"{shown(text)} is not a number of clusters; write one as in 8")
-    if int(text) < 1:
-        raise UserError(f"-k {text}: at least one cluster is needed")
-    return int(text)
-
-
-def kmeans_start(text: str) -> str:
-    """Return the name of a start of k-means, or of a file of first centroids."""
-    path = Path(text)
-    if text not in KMEANS_STARTS and not path.suffix and not path.exists():
-        raise UserError(
-            f"--init {shown(text)}: is not one of {', '.join(KMEANS_STARTS)}, and no such file"
-        )
-    return text
 
 
 def weights_file(path: Path | None) -> Path | None:

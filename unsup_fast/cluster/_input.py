@@ -214,7 +214,7 @@ def fitted(estimator: Any, X: Any) -> tuple[Any, Array, Array | None]:
         X = arrays.rows(X, estimator=estimator)
         moments = arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
         centers = centers_of(estimator, X.shape[1])
-        if scaling.pow2_scale(estimator) is not None:
+        if scaling.scale_of(estimator) is not None:
             X = scaling.applied(estimator, X)
             moments = arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
         if estimator.metric == "cosine":

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from unsup_fast._rows.scaling import pow2_scale
+from unsup_fast._rows.scaling import scale_of
 from unsup_fast.cluster._centers import centers_of, check_count, origin_of
 from unsup_fast.storage.estimators import (
     Layout,
@@ -67,8 +67,8 @@ class SavedClusters(Saved):
         if len(arrays.get("cluster_sizes_", centers)) != len(centers):  # of another fit
             del arrays["cluster_sizes_"]
         arrays |= {"cluster_centers_": centers, "_origin": origin_of(this).astype(centers.dtype)}
-        if pow2_scale(this) is not None:
-            arrays["scale_"] = np.asarray(pow2_scale(this), dtype=centers.dtype)
+        if scale_of(this) is not None:
+            arrays["scale_"] = np.asarray(scale_of(this), dtype=centers.dtype)
         state["n_features_in_"] = centers.shape[1]
         generator = state.pop("_random_state", None)
         # A generator of the user's is not ours to copy.

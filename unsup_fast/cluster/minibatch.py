@@ -300,7 +300,7 @@ class MiniBatchKMeans(KMeans):
             self._random_state = random_state = check_random_state(self.random_state)
         if hasattr(self, "cluster_centers_"):
             passes = _input.batch(self, X, sample_weight)
-            centers, scale = centers_of(self), scaling.pow2_scale(self)
+            centers, scale = centers_of(self), scaling.scale_of(self)
             if len(getattr(self, "_counts", ())) != len(centers):  # set by hand: a start
                 check_count(self, centers, "partial_fit")
                 self._measure(passes.X.shape[0])

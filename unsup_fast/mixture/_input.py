@@ -115,7 +115,7 @@ def _standardized(estimator: Any, data: Checked, sample_weight: Any) -> Checked:
 
     A warm start continues in the units of the fit before.
     """
-    before = scaling.pow2_scale(estimator)
+    before = scaling.scale_of(estimator)
     if estimator.warm_start and hasattr(estimator, "converged_"):
         if estimator.standardize != (before is not None):
             raise ValueError(
@@ -141,7 +141,7 @@ def _divided(estimator: Any, data: Checked, *, with_moments: bool) -> Checked:
 
     On a GPU moments are data only if they are wanted.
     """
-    if scaling.pow2_scale(estimator) is None:
+    if scaling.scale_of(estimator) is None:
         return data
     X, moments = scaling.applied(estimator, data.X), None
     if data.place is not HOST:

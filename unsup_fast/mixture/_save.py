@@ -52,7 +52,7 @@ class SavedMixture(Saved):
         if not np.isfinite(state.get("lower_bound_", 0.0)):
             del state["lower_bound_"]
         arrays = {name: getattr(mixture, name) for name in self._layout.arrays if name != "scale_"}
-        scale = scaling.pow2_scale(this)
+        scale = scaling.scale_of(this)
         if scale is not None:
             arrays["scale_"] = scale.astype(np.float64)
         return arrays, state | {"n_features_in_": d, "dtype": str(dtype_of(this))}

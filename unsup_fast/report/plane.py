@@ -142,7 +142,7 @@ class Plane:
         text = (
             f"{sampled.capitalize()} of the {count(self.n_rows)} rows along their two largest "
             f"principal components, which hold {held} of the variance "
-            f"({shares}). {pow2_scale(self.window(sizes))} {thing.capitalize()}s that overlap here "
+            f"({shares}). {scale_of(self.window(sizes))} {thing.capitalize()}s that overlap here "
             "may lie apart in other dimensions."
         )
         if n_clusters <= MOST_NUMBERED:
@@ -156,7 +156,7 @@ class Plane:
         return text
 
 
-def pow2_scale(window: Window) -> str:
+def scale_of(window: Window) -> str:
     """Return a sentence about the scale of a picture."""
     width, height = window.size
     return f"Both axes have one scale; the picture is {real(width)} wide and {real(height)} high."
@@ -175,7 +175,7 @@ def scatter(points: Array) -> tuple[str, str]:
 
     name = f"{count(len(points))} rows along the first two axes"
     size, margins = (WIDTH, window.height), (PAD, PAD, PAD, PAD)
-    return figure.svg(name, size, margins, paint, "plane"), pow2_scale(window)
+    return figure.svg(name, size, margins, paint, "plane"), scale_of(window)
 
 
 def _drawn(sizes: Array) -> Array:

@@ -27,9 +27,7 @@ from unsup_fast.cli.diffusion.options import (
     one_source,
     picture_size,
 )
-from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.kinds import check_run
-from unsup_fast.cli.options import (
+from unsup_fast.cli.diffusion.typer_options import (
     NoReport,
     Overwrite,
     OverwriteFile,
@@ -40,6 +38,8 @@ from unsup_fast.cli.options import (
     Title,
     one_of,
 )
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.kinds import check_run
 from unsup_fast.cli.scoring import Resize
 from unsup_fast.cli.scoring import Weights as InceptionWeights
 from unsup_fast.cli.values import (

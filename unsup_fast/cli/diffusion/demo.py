@@ -14,6 +14,7 @@ from unsup_fast import pictures
 from unsup_fast.cli import files, terminal
 from unsup_fast.cli.diffusion import job, models, runs, train
 from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cli.torch_ import device_of
 
 Array = npt.NDArray[Any]
@@ -35,7 +36,7 @@ def check(out: Path, *, overwrite: bool) -> None:
     """
     run = out / RUN
     ours = _is_ours(run)
-    files.check_directory(run, overwrite=overwrite or ours, resume=False)
+    RunFolder(run).check(overwrite=overwrite or ours)
     if (out / GRID).exists() and not (overwrite or ours):
         raise UserError(
             f"{out / GRID}: exists already, and is none of the demo's; name another directory or "

@@ -22,6 +22,7 @@ from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.info import version
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Silent, showing
+from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cli.samples import Features, extractor, named
 from unsup_fast.cli.torch_ import device_of
 from unsup_fast.cli.values import INCEPTION, NONE
@@ -86,7 +87,7 @@ def run(settings: Settings) -> int:
             features=settings.features,
             weights=settings.weights,
         )
-        read += files.run_files(settings.run)
+        read += RunFolder(settings.run).inputs()
         files.check_file(settings.out, "-o", (".json",), settings.overwrite, read)
     _check_features(settings)
     with Interrupts() as interrupts:

@@ -10,6 +10,7 @@ from unsup_fast._paths import check_not_special
 from unsup_fast._text import valid
 from unsup_fast.cli import files, results
 from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.storage import atomic, records
 from unsup_fast.storage.records import DamagedError
 
@@ -33,8 +34,8 @@ def grids(run: Path) -> list[tuple[int, Path]]:
 
 def clear(run: Path) -> None:
     """Remove all that a run left, which would belie one that begins."""
-    files.sweep(run)
-    files.remove_others(run, ())
+    RunFolder(run).remove_drafts()
+    RunFolder(run).remove_others(())
     keep_grids(run, -1)
     with suppress(OSError):  # not there, or holds files of others
         (run / SAMPLES).rmdir()

@@ -16,6 +16,7 @@ from unsup_fast.cli.diffusion import models
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Silent, showing
+from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cli.samples import named
 from unsup_fast.cli.torch_ import device_of, free_memory
 from unsup_fast.report.numbers import count, counted, seconds, short, size
@@ -58,7 +59,7 @@ def run(settings: Settings) -> int:
     console = terminal.console(quiet=settings.quiet)
     models.check_torch()
     files.check_file(
-        settings.out, "-o", SUFFIXES, settings.overwrite, files.run_files(settings.run)
+        settings.out, "-o", SUFFIXES, settings.overwrite, RunFolder(settings.run).inputs()
     )
     with Interrupts() as interrupts:
         try:

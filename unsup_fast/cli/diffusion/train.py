@@ -19,6 +19,7 @@ from unsup_fast.cli.diffusion.pages import write_report
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import showing
+from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cli.samples import named
 from unsup_fast.cli.torch_ import torch_threads
 from unsup_fast.report.numbers import count, counted, real, seconds
@@ -60,8 +61,8 @@ def run(settings: Settings, arguments: Sequence[str] | None) -> int:
     read = files.inputs_of(DATA=None if isinstance(settings.data, str) else settings.data)
     with (
         Interrupts() as interrupts,
-        files.run_folder(
-            settings.out, overwrite=settings.overwrite, resume=settings.resume, inputs=read
+        RunFolder(settings.out).open(
+            overwrite=settings.overwrite, resume=settings.resume, inputs=read
         ),
     ):
         before = runs.read_summary(settings.out) if settings.resume else None
@@ -87,7 +88,7 @@ def run(settings: Settings, arguments: Sequence[str] | None) -> int:
 def _begin(job: Job) -> None:
     """Make room in the directory, and write down what is trained there."""
     out = job.settings.out
-    files.check_space(out, _needed(job))
+    RunFolder(out).check_space(_needed(job))
     if job.settings.overwrite:
         runs.clear(out)
     if job.settings.resume:

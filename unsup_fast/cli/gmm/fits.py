@@ -13,8 +13,8 @@ from unsup_fast._rows import scaling
 from unsup_fast.blocks import Source
 from unsup_fast.cli import terminal
 from unsup_fast.cli.checkpoint import Saver
+from unsup_fast.cli.gmm.snapshot import FitRecord, GmmSnapshot
 from unsup_fast.cli.interrupts import Interrupts
-from unsup_fast.cli.mixture_state import Kept, Record
 from unsup_fast.cli.progress import Outlook, Silent
 from unsup_fast.mixture import GaussianMixture
 from unsup_fast.mixture._em import Mixture, Run
@@ -25,14 +25,14 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Found:
+class GmmResult:
     """The results of all fits.
 
     Attributes
     ----------
     model : GaussianMixture
         The best.
-    records : list of Record
+    records : list of FitRecord
         Records of all fits, in order.
     best : int
         Index of the best among them.
@@ -40,12 +40,12 @@ class Found:
     """
 
     model: GaussianMixture
-    records: list[Record]
+    records: list[FitRecord]
     best: int
     interrupted: bool
 
     @property
-    def record(self) -> Record:
+    def record(self) -> FitRecord:
         """The record of the best fit."""
         return self.records[self.best]
 
@@ -66,10 +66,10 @@ class Fits:
     parameters : dict
         Other parameters of the estimator.
     criterion : {"bic", "aic"}
-    snapshot : Kept
+    snapshot : GmmSnapshot
         State of the fits so far; updated by each iteration.
     save : callable
-        Writes a `Kept` to the disk; called after each fit, and at most every second.
+        Writes a `GmmSnapshot` to the disk; called after each fit, and at most every second.
     progress : Silent
     interrupts : Interrupts
     """
@@ -81,12 +81,12 @@ class Fits:
         numbers: Sequence[int],
         parameters: dict[str, Any],
         criterion: str,
-        snapshot: Kept,
-        save: Callable[[Kept], None],
+        snapshot: GmmSnapshot,
+        save: Callable[[GmmSnapshot], None],
         progress: Silent,
         interrupts: Interrupts,
     ) -> None:
-        self.kept = snapshot
+        self.snapshot = snapshot
         self._X, self._sample_weight = X, sample_weight
         self._numbers, self._parameters, self._criterion = numbers, parameters, criterion
         self._scale: Array | None = None
@@ -96,7 +96,7 @@ class Fits:
         self._save, self._saver = save, Saver(save)
         self._progress, self._interrupts = progress, interrupts
 
-    def found(self) -> Found | None:
+    def result(self) -> GmmResult | None:
         """Make the fits that are left and return the best of all.
 
         After an interrupt the fits that were finished count; the one that was not counts only if
@@ -104,11 +104,11 @@ class Fits:
         """
         interrupted = False
         try:
-            while len(self.kept.records) < len(self._numbers):
+            while len(self.snapshot.records) < len(self._numbers):
                 self._fit_next()
         except KeyboardInterrupt:
             interrupted = True
-        snapshot, records, run = self.kept, self.kept.records, self.kept.best
+        snapshot, records, run = self.snapshot, self.snapshot.records, self.snapshot.best
         with self._interrupts.shield():
             if interrupted and (records or snapshot.of_starts or snapshot.now):
                 self._save(snapshot)
@@ -119,16 +119,16 @@ class Fits:
                 records = [self._record(self._numbers[0], run)]
             index = self._best(records)
             model = self._model(records[index].components, run)
-        return Found(model, records, index, interrupted)
+        return GmmResult(model=model, records=records, best=index, interrupted=interrupted)
 
-    def _best(self, records: Sequence[Record]) -> int:
+    def _best(self, records: Sequence[FitRecord]) -> int:
         """Return the index of the best record; among equal ones, of the smaller mixture."""
         return min(range(len(records)), key=lambda i: float(getattr(records[i], self._criterion)))
 
     def _fit_next(self) -> None:
         """Make the next fit: all its starts, or those that are left."""
-        snapshot, index = self.kept, len(self.kept.records)
-        k, began = self._numbers[index], perf_counter() - self.kept.seconds
+        snapshot, index = self.snapshot, len(self.snapshot.records)
+        k, began = self._numbers[index], perf_counter() - self.snapshot.seconds
         several = len(self._numbers) > 1
         name = f"k = {k}, fit {index + 1} of {len(self._numbers)}: " if several else ""
         left = _left(sum(record.seconds for record in snapshot.records), self._numbers, index)
@@ -147,8 +147,8 @@ class Fits:
             record = self._record(k, snapshot.of_starts, perf_counter() - began)
             records = [*snapshot.records, record]
             better = self._best(records) == index
-            self.kept = Kept(records, snapshot.of_starts if better else snapshot.best)
-            self._saver.write(self.kept, last=last)  # the results are not written yet
+            self.snapshot = GmmSnapshot(records, snapshot.of_starts if better else snapshot.best)
+            self._saver.write(self.snapshot, last=last)  # the results are not written yet
         try:
             self._interrupts.check()
         except KeyboardInterrupt:
@@ -159,7 +159,7 @@ class Fits:
         self, k: int, generator: np.random.RandomState, name: str, began: float
     ) -> None:
         """Fit from the next start, or resume an unfinished one."""
-        snapshot, most = self.kept, self._parameters["max_iter"]
+        snapshot, most = self.snapshot, self._parameters["max_iter"]
         model = GaussianMixture(k, **self._parameters)
         model.set_params(n_init=1, random_state=generator)
         bounds: list[float] = []
@@ -211,20 +211,20 @@ class Fits:
         self._put(model, run)
         return model
 
-    def _record(self, k: int, run: Run, took: float | None = None) -> Record:
+    def _record(self, k: int, run: Run, took: float | None = None) -> FitRecord:
         """Return the likelihood and the criteria, computed in one pass."""
         model, weight = self._model(k, run), self._sample_weight
         mean = model.score(self._X, sample_weight=weight)
         count = self._X.n_rows if weight is None else float(weight.sum(dtype=np.float64))
         likelihood, free = mean * count, model._n_parameters()
-        return Record(
+        return FitRecord(
             components=k,
             bic=float(-2 * likelihood + free * np.log(count)),
             aic=float(-2 * likelihood + 2 * free),
             log_likelihood=float(mean),
             iterations=int(model.n_iter_),
             converged=bool(model.converged_),
-            seconds=round(self.kept.seconds if took is None else took, 4),
+            seconds=round(self.snapshot.seconds if took is None else took, 4),
         )
 
     def _shown(self, name: str, max_iter: int) -> Callable[[int, Any], None]:

@@ -28,7 +28,7 @@ SLOW = (
 
 
 @dataclass(frozen=True)
-class Kept:
+class KMeansSnapshot:
     """A finished iteration, with the history of those before it.
 
     Attributes
@@ -55,9 +55,9 @@ class Kept:
     kind: ClassVar[str] = "k-means checkpoint"
 
     @staticmethod
-    def start() -> "Kept":
+    def start() -> "KMeansSnapshot":
         """Return the state before the first iteration."""
-        return Kept(0, 0.0, np.empty((0, 0)), np.empty(0, np.int32), (), ())
+        return KMeansSnapshot(0, 0.0, np.empty((0, 0)), np.empty(0, np.int32), (), ())
 
     def packed(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return it as arrays and what JSON can hold."""
@@ -72,7 +72,7 @@ class Kept:
     @staticmethod
     def unpacked(
         arrays: dict[str, Array], state: dict[str, Any], n_clusters: int, X: Source
-    ) -> "Kept | None":
+    ) -> "KMeansSnapshot | None":
         """Return what was packed by a run on these rows, or None for what `start` returned.
 
         Raises
@@ -92,7 +92,7 @@ class Kept:
             raise ValueError("labels holds values out of range")
         inertias = check_array("inertias", arrays["inertias"], (iteration,), np.float64, 0)
         changes = check_array("changes", arrays["changes"], (iteration,), np.int64, 0)
-        return Kept(
+        return KMeansSnapshot(
             iteration=iteration,
             seconds=seconds,
             centers=check_array("centers", arrays["centers"], shape, X.dtype),
@@ -107,14 +107,14 @@ class _Settled(KeyboardInterrupt):
 
 
 @dataclass(frozen=True)
-class Result:
+class KMeansResult:
     """The result of a fit.
 
     Attributes
     ----------
     model : KMeans
         Fitted, with the histories and the number of iterations of all its parts.
-    kept : Kept or None
+    snapshot : KMeansSnapshot or None
         The last finished iteration, if there is anything left to resume.
     reason : str
         Why the fit stopped, as a sentence's end.
@@ -124,7 +124,7 @@ class Result:
     """
 
     model: KMeans
-    kept: Kept | None
+    snapshot: KMeansSnapshot | None
     reason: str
     converged: bool
     interrupted: bool
@@ -136,29 +136,29 @@ class Fitting:
 
     Parameters
     ----------
-    before : Kept or None
+    before : KMeansSnapshot or None
         State to resume from.
     max_iter : int
         Maximum number of iterations, those of `before` included.
     tol_inertia : float or None
         As in `KMeans`.
     save : callable
-        Writes a `Kept` to the disk.
+        Writes a `KMeansSnapshot` to the disk.
     progress : Silent
         What is shown.
     """
 
     def __init__(
         self,
-        before: Kept | None,
+        before: KMeansSnapshot | None,
         max_iter: int,
         tol_inertia: float | None,
-        save: Callable[[Kept], None],
+        save: Callable[[KMeansSnapshot], None],
         progress: Silent,
         interrupts: Interrupts,
     ) -> None:
         self.before = before
-        self.kept = before
+        self.snapshot = before
         self.final = False
         self.reason = f"reached --max-iter {max_iter}"
         self._max_iter = max_iter
@@ -197,8 +197,8 @@ class Fitting:
             f"inertia {real(state.inertia)}, {count(n_changed)} labels changed ({share})",
             self._outlook,
         )
-        past = self.kept
-        self.kept = Kept(
+        past = self.snapshot
+        self.snapshot = KMeansSnapshot(
             iteration,
             self.seconds(),
             state.centers.copy(),
@@ -210,18 +210,18 @@ class Fitting:
             self.final, self.reason = True, "no label changed any more"
         elif state.center_shift <= state.tol:
             self.final, self.reason = True, "the centroids moved less than --tol"
-        elif stagnates(self.kept.inertias, self._tol_inertia):
+        elif stagnates(self.snapshot.inertias, self._tol_inertia):
             self.final, self.reason = True, "inertia fell by no more than --tol-inertia"
-        elif not self._slow and _is_slow(self.kept.inertias):
+        elif not self._slow and _is_slow(self.snapshot.inertias):
             self._slow = True
             self._progress.note(SLOW)
         if self.final or iteration == self._max_iter:
             # From here a run that is killed while it writes its results redoes the last iteration.
             if past is None or past is not self._on_disk:
-                self._saver.write(past or Kept.start(), last=True)
+                self._saver.write(past or KMeansSnapshot.start(), last=True)
         elif self._saver.due():
-            self._saver.write(self.kept)
-            self._on_disk = self.kept
+            self._saver.write(self.snapshot)
+            self._on_disk = self.snapshot
 
 
 def _is_slow(inertias: tuple[float, ...]) -> bool:
@@ -236,11 +236,11 @@ def fit(
     X: Source,
     sample_weight: Array | None,
     parameters: dict[str, Any],
-    before: Kept | None,
-    save: Callable[[Kept], None],
+    before: KMeansSnapshot | None,
+    save: Callable[[KMeansSnapshot], None],
     progress: Silent,
     interrupts: Interrupts,
-) -> Result | None:
+) -> KMeansResult | None:
     """Fit `KMeans(**parameters)`, or resume from `before` with the result of one whole fit.
 
     Parameters
@@ -249,16 +249,16 @@ def fit(
     sample_weight : ndarray of shape (N,) or None
     parameters : dict
         Parameters of the estimator.
-    before : Kept or None
+    before : KMeansSnapshot or None
         A finished iteration to resume from.
     save : callable
-        Writes a `Kept` to the disk; called at most every second, and after an interrupt.
+        Writes a `KMeansSnapshot` to the disk; called at most every second, and after an interrupt.
     progress : Silent
     interrupts : Interrupts
 
     Returns
     -------
-    Result or None
+    KMeansResult or None
         None if it was interrupted before any iteration was finished.
     """
     max_iter = parameters["max_iter"]
@@ -278,7 +278,7 @@ def fit(
         )
     except KeyboardInterrupt as stop:
         interrupted = not isinstance(stop, _Settled) and not watch.final
-    snapshot = watch.kept
+    snapshot = watch.snapshot
     if snapshot is None:
         return None
     ended = watch.final or snapshot.iteration == max_iter
@@ -297,11 +297,11 @@ def fit(
         model.n_iter_ = snapshot.iteration
         model.inertia_history_ = np.array(snapshot.inertias)
         model.n_changed_history_ = np.array(snapshot.changes, dtype=np.int64)
-    return Result(
-        model,
-        None if watch.final else snapshot,
-        "interrupted" if interrupted else watch.reason,
-        watch.final,
-        interrupted,
-        seconds,
+    return KMeansResult(
+        model=model,
+        snapshot=None if watch.final else snapshot,
+        reason="interrupted" if interrupted else watch.reason,
+        converged=watch.final,
+        interrupted=interrupted,
+        seconds=seconds,
     )

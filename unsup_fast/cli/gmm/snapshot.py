@@ -21,7 +21,7 @@ RUNS = ("best", "of_starts", "now")
 
 
 @dataclass(frozen=True)
-class Record:
+class FitRecord:
     """The result of one fit; `log_likelihood` is the mean over rows."""
 
     components: int
@@ -34,12 +34,12 @@ class Record:
 
 
 @dataclass
-class Kept:
+class GmmSnapshot:
     """The state of all fits so far.
 
     Attributes
     ----------
-    records : list of Record
+    records : list of FitRecord
         Records of the finished fits, in order.
     best : Run or None
         The best of the finished fits.
@@ -55,7 +55,7 @@ class Kept:
         Time of the current fit.
     """
 
-    records: list[Record] = field(default_factory=list)
+    records: list[FitRecord] = field(default_factory=list)
     best: Run | None = None
     starts: int = 0
     of_starts: Run | None = None
@@ -89,8 +89,8 @@ def unpacked(
     numbers: Sequence[int],
     options: Mapping[str, Any],
     n_columns: int,
-) -> Kept:
-    """Return what `Kept.packed` packed.
+) -> GmmSnapshot:
+    """Return what `GmmSnapshot.packed` packed.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def unpacked(
     KeyError, TypeError, ValueError
         If parts are missing, or do not fit each other or the fits.
     """
-    records = [Record(**record) for record in state["records"]]
+    records = [FitRecord(**record) for record in state["records"]]
     if [record.components for record in records] != list(numbers[: len(records)]):
         raise ValueError("its finished fits are others")
     for record in records:
@@ -128,7 +128,7 @@ def unpacked(
     generator = state["generator"]
     if generator is not None:
         estimators.generator_from("checkpoint", generator)
-    return Kept(
+    return GmmSnapshot(
         records=records,
         starts=starts,
         generator=generator,
@@ -137,7 +137,7 @@ def unpacked(
     )
 
 
-def _check_record(record: Record) -> None:
+def _check_record(record: FitRecord) -> None:
     for name in ("bic", "aic", "log_likelihood"):
         value = getattr(record, name)
         if type(value) is not float or not np.isfinite(value):

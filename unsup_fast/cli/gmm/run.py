@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from unsup_fast.blocks import Source
 from unsup_fast.cli import checkpoint, files, matrices, results, terminal
 from unsup_fast.cli.data import (
     TABLES,
-    DataSettings,
     check_rows,
     dominant_column,
     image_shape,
@@ -25,77 +24,30 @@ from unsup_fast.cli.data import (
     weights_column,
 )
 from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.gmm.fits import Fits, GmmResult
+from unsup_fast.cli.gmm.settings import GmmSettings
+from unsup_fast.cli.gmm.snapshot import GmmSnapshot, unpacked
 from unsup_fast.cli.interrupts import Interrupts
-from unsup_fast.cli.mixture_state import Kept, unpacked
-from unsup_fast.cli.mixtures import Fits, Found
 from unsup_fast.cli.progress import showing
+from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.report.numbers import count, counted, real, seconds
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(DataSettings):
-    """The options of the command, as parsed."""
-
-    out: Path
-    n_components: Sequence[int]
-    weights: str | None = None
-    init: str = "kmeans"
-    covariance: str = "full"
-    criterion: str = "bic"
-    n_init: int = 1
-    max_iter: int = 100
-    tol: float = 1e-3
-    reg_covar: float = 1e-6
-    standardize: bool = False
-    seed: int = 0
-    threads: int | None = None
-    proba: bool = False
-    images: tuple[int, ...] | None = None
-    title: str | None = None
-    report: bool = True
-    quiet: bool = False
-    overwrite: bool = False
-    resume: bool = False
-
-    def course(self) -> dict[str, Any]:
-        """Return what decides the course of a run, as compared when it is resumed."""
-        return {
-            "-k": list(self.n_components),
-            **self.data_course(),
-            "--weights": self.weights,
-            "--covariance": self.covariance,
-            "--init": self.init,
-            "--criterion": self.criterion,
-            "--n-init": self.n_init,
-            "--max-iter": self.max_iter,
-            "--tol": self.tol,
-            "--reg-covar": self.reg_covar,
-            "--standardize": self.standardize or None,
-            "--seed": self.seed,
-        }
-
-
-@dataclass(frozen=True)
-class Job:
+class GmmJob:
     """All that a run needs, checked."""
 
-    settings: Settings
+    settings: GmmSettings
     source: Source
     weights: Array | None
     image_shape: tuple[int, ...] | None
     fingerprints: dict[str, Any]
 
 
-def run(settings: Settings, arguments: Sequence[str]) -> int:
+def run(settings: GmmSettings) -> int:
     """Run the command and return its exit status.
-
-    Parameters
-    ----------
-    settings : Settings
-    arguments : sequence of str
-        The command line, to be repeated in the hint on how to resume.
 
     Raises
     ------
@@ -108,51 +60,51 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
     if settings.report:
         report.check()
     read = files.inputs_of(DATA=settings.data, weights=settings.weights)
+    folder = RunFolder(settings.out)
     with (
         Interrupts() as interrupts,
-        files.run_folder(
-            settings.out, overwrite=settings.overwrite, resume=settings.resume, inputs=read
-        ),
+        folder.open(overwrite=settings.overwrite, resume=settings.resume, inputs=read),
     ):
         job = prepare(settings)
-        snapshot = _resumed(job) if settings.resume else Kept()
+        snapshot = _resumed(job, folder) if settings.resume else GmmSnapshot()
         for line in _opening(job, snapshot):
             console.print(line)
         results.warn(_dominant(job))
-        files.check_space(settings.out, _needed(job))
-        selected = _fit(job, snapshot, console, interrupts)
+        folder.check_space(_needed(job))
+        selected = _fit(job, snapshot, folder, console, interrupts)
         if selected is None:
             console.print("[bold]Interrupted[/] before an iteration was finished: nothing is kept.")
             console.print("To begin anew:", style="dim")
-            terminal.emit(checkpoint.command(arguments, resume=False))
+            terminal.emit(checkpoint.command(settings.arguments, resume=False))
             return interrupts.status
-        status = _finish(job, selected, console, interrupts)
+        status = _finish(job, selected, folder, console, interrupts)
         if selected.interrupted:
             console.print("To go on:", style="dim")
-            terminal.emit(checkpoint.command(arguments, resume=True))
+            terminal.emit(checkpoint.command(settings.arguments, resume=True))
         return status
 
 
-def _resumed(job: Job) -> Kept:
+def _resumed(job: GmmJob, folder: RunFolder) -> GmmSnapshot:
     """Return the fits that are done, and the state of the one that is not."""
     settings = job.settings
 
-    def unpack(arrays: dict[str, Array], state: dict[str, Any]) -> Kept:
-        options = _parameters(settings)
-        return unpacked(arrays, state, settings.n_components, options, job.source.n_columns)
+    def unpack(arrays: dict[str, Array], state: dict[str, Any]) -> GmmSnapshot:
+        return unpacked(
+            arrays, state, settings.n_components, settings.parameters(), job.source.n_columns
+        )
 
-    path = settings.out / files.CHECKPOINT
-    return checkpoint.load(path, Kept.kind, settings.course(), job.fingerprints, unpack)
+    return folder.load(GmmSnapshot.kind, settings, job.fingerprints, unpack)
 
 
-def _fit(job: Job, snapshot: Kept, console: Console, interrupts: Interrupts) -> Found | None:
+def _fit(
+    job: GmmJob,
+    snapshot: GmmSnapshot,
+    folder: RunFolder,
+    console: Console,
+    interrupts: Interrupts,
+) -> GmmResult | None:
     """Make the fits, and print what is warned of between them."""
     settings = job.settings
-
-    def save(snapshot: Kept) -> None:
-        path = settings.out / files.CHECKPOINT
-        checkpoint.save(path, snapshot, settings.course(), job.fingerprints)
-
     with (
         warnings.catch_warnings(record=True) as caught,
         showing(console, settings.quiet) as progress,
@@ -162,19 +114,19 @@ def _fit(job: Job, snapshot: Kept, console: Console, interrupts: Interrupts) -> 
             job.source,
             job.weights,
             settings.n_components,
-            _parameters(settings),
+            settings.parameters(),
             settings.criterion,
             snapshot,
-            save,
+            partial(folder.save, settings=settings, data=job.fingerprints),
             progress,
             interrupts,
-        ).found()
+        ).result()
     for warning in caught:
         terminal.warn(warning.message)
     return selected
 
 
-def prepare(settings: Settings) -> Job:
+def prepare(settings: GmmSettings) -> GmmJob:
     """Read and check everything that the settings name."""
     source = open_source(settings, exclude=weights_column(settings.weights))
     source.moments  # noqa: B018  reads all values, and so finds what is wrong with them
@@ -182,31 +134,22 @@ def prepare(settings: Settings) -> Job:
     if source.n_rows < 2:
         raise UserError(f"{settings.data}: has one row; a mixture needs two")
     check_rows(settings.data, source, settings.n_components[-1], "-k")
-    shape = image_shape(source, settings.images)
-    return Job(
-        settings,
-        source,
-        weights,
-        shape,
-        checkpoint.fingerprints(settings.data, source, settings.weights),
+    return GmmJob(
+        settings=settings,
+        source=source,
+        weights=weights,
+        image_shape=image_shape(source, settings.images),
+        fingerprints=checkpoint.fingerprints(settings.data, source, settings.weights),
     )
 
 
-def _parameters(settings: Settings) -> dict[str, Any]:
-    return {
-        "covariance_type": settings.covariance,
-        "tol": settings.tol,
-        "reg_covar": settings.reg_covar,
-        "standardize": settings.standardize,
-        "max_iter": settings.max_iter,
-        "n_init": settings.n_init,
-        "init_params": settings.init,
-        "random_state": settings.seed,
-        "n_threads": settings.threads,
-    }
-
-
-def _finish(job: Job, selected: Found, console: Console, interrupts: Interrupts) -> int:
+def _finish(
+    job: GmmJob,
+    selected: GmmResult,
+    folder: RunFolder,
+    console: Console,
+    interrupts: Interrupts,
+) -> int:
     """Write the results, tell what came of the run, and return the exit status."""
     settings, source, model = job.settings, job.source, selected.model
     if selected.interrupted:
@@ -214,25 +157,20 @@ def _finish(job: Job, selected: Found, console: Console, interrupts: Interrupts)
         console.print(f"[bold]Interrupted; keeping {what}[/] (Ctrl-C again leaves out the report).")
     model.__dict__.pop("feature_names_in_", None)
     summary = summarise(job, selected)
-    complete, written = True, []
-    try:
-        with interrupts.shield():
-            labels = model.predict(source)
-            written += _write_rows(job, model, labels)
-            written += results.write_model(settings.out, model, source, summary)
-        interrupts.check()
-        if settings.report:
-            page = report.gmm(content(job, selected, summary), labels)
-            with interrupts.shield():
-                results.write_text(settings.out / files.REPORT, page)
-                written.append(files.REPORT)
-    except KeyboardInterrupt:
-        complete = files.REPORT in written or not settings.report
-    files.remove_others(settings.out, [*written, files.CHECKPOINT])
-    if selected.interrupted:
-        written.append(files.CHECKPOINT)
-    else:
-        (settings.out / files.CHECKPOINT).unlink(missing_ok=True)
+    labels: Array
+
+    def write() -> list[str]:
+        nonlocal labels
+        labels = model.predict(source)
+        names = _write_rows(job, model, labels)
+        return [*names, *results.write_model(settings.out, model, source, summary)]
+
+    written, complete = folder.write(
+        write,
+        (lambda: report.gmm(content(job, selected, summary), labels)) if settings.report else None,
+        interrupts,
+        resumable=selected.interrupted,
+    )
     for line in _closing(job, selected, summary):
         console.print(line)
     console.print(results.closing(settings.out, written))
@@ -241,7 +179,7 @@ def _finish(job: Job, selected: Found, console: Console, interrupts: Interrupts)
     return interrupts.status if selected.interrupted or not complete else 0
 
 
-def _write_rows(job: Job, model: Any, labels: Array) -> list[str]:
+def _write_rows(job: GmmJob, model: Any, labels: Array) -> list[str]:
     """Write labels, and probabilities if they are wanted; return the files' names."""
     out, table = job.settings.out, job.source.kind in TABLES
     labels = job.source.spread(labels, results.NO_LABEL)
@@ -254,27 +192,13 @@ def _write_rows(job: Job, model: Any, labels: Array) -> list[str]:
     return [files.LABELS[table], files.PROBABILITIES[table]]
 
 
-def summarise(job: Job, selected: Found) -> dict[str, Any]:
+def summarise(job: GmmJob, selected: GmmResult) -> dict[str, Any]:
     """Return what `summary.json` holds."""
     settings, record = job.settings, selected.record
     summary: dict[str, Any] = {
         "command": "gmm",
         "data": results.about(settings.data, job.source, job.fingerprints["data"], _dominant(job)),
-        "parameters": {
-            "n_components": list(settings.n_components),
-            "covariance": settings.covariance,
-            "criterion": settings.criterion,
-            "init": settings.init,
-            "n_init": settings.n_init,
-            "max_iter": settings.max_iter,
-            "tol": settings.tol,
-            "reg_covar": settings.reg_covar,
-            "standardize": settings.standardize,
-            "seed": settings.seed,
-            "threads": settings.threads,
-            **settings.data_parameters(job.source),
-            "weights": settings.weights,
-        },
+        "parameters": settings.recorded_of(job.source),
         "result": {
             "components": record.components,
             "log_likelihood": record.log_likelihood,
@@ -293,12 +217,12 @@ def summarise(job: Job, selected: Found) -> dict[str, Any]:
     return summary
 
 
-def _dominant(job: Job) -> str | None:
+def _dominant(job: GmmJob) -> str | None:
     """Return a warning if the first components follow one column alone, or None."""
     return None if job.settings.standardize else dominant_column(job.source)
 
 
-def _reason(settings: Settings, selected: Found) -> str:
+def _reason(settings: GmmSettings, selected: GmmResult) -> str:
     """Return why the best fit stopped, as a sentence's end."""
     if selected.record.converged:
         return "the likelihood changed by less than --tol"
@@ -307,7 +231,7 @@ def _reason(settings: Settings, selected: Found) -> str:
     return f"reached --max-iter {settings.max_iter}"
 
 
-def content(job: Job, selected: Found, summary: dict[str, Any]) -> report.Content:
+def content(job: GmmJob, selected: GmmResult, summary: dict[str, Any]) -> report.Content:
     """Return the content of the report."""
     settings = job.settings
     components = counted(selected.record.components, "component")
@@ -322,7 +246,7 @@ def content(job: Job, selected: Found, summary: dict[str, Any]) -> report.Conten
     )
 
 
-def _closing(job: Job, selected: Found, summary: dict[str, Any]) -> list[str]:
+def _closing(job: GmmJob, selected: GmmResult, summary: dict[str, Any]) -> list[str]:
     record, result = selected.record, summary["result"]
     lines = []
     if len(job.settings.n_components) > 1:
@@ -343,7 +267,7 @@ def _closing(job: Job, selected: Found, summary: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _opening(job: Job, snapshot: Kept) -> list[str | Text]:
+def _opening(job: GmmJob, snapshot: GmmSnapshot) -> list[str | Text]:
     what = _wanted(job.settings.n_components)
     lines: list[str | Text] = [*results.opening(job.settings.data, job.source, what)]
     if job.settings.resume:
@@ -362,7 +286,7 @@ def _wanted(numbers: Sequence[int]) -> str:
     return f"{count(len(numbers))} fits of {numbers[0]} to {numbers[-1]} components"
 
 
-def _needed(job: Job) -> int:
+def _needed(job: GmmJob) -> int:
     """Bytes of all results: labels, probabilities, four of the largest mixture, and a report."""
     settings, (n_rows, n_columns) = job.settings, job.source.shape
     k = settings.n_components[-1]

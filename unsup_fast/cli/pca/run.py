@@ -2,7 +2,6 @@
 
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -15,54 +14,34 @@ from unsup_fast.cli import files, matrices, results, terminal
 from unsup_fast.cli.checkpoint import fingerprint
 from unsup_fast.cli.data import (
     TABLES,
-    DataSettings,
     dominant_column,
     image_shape,
     open_source,
 )
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
+from unsup_fast.cli.pca.settings import IN_BLOCKS, PcaSettings
 from unsup_fast.cli.progress import showing
-from unsup_fast.cli.values import SOLVERS
+from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.decomposition import PCA
 from unsup_fast.kernels.covariance import RangeError
 from unsup_fast.report.numbers import count, counted, percent, real, seconds
-
-IN_BLOCKS = SOLVERS[:2]
 
 # A mapped file above this size is read in blocks, so that it can be watched and stopped.
 WATCHED = 1 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(DataSettings):
-    """The options of the command, as parsed."""
-
-    out: Path
-    n_components: int | float | str
-    whiten: bool = False
-    solver: str = "auto"
-    standardize: bool = False
-    seed: int = 0
-    threads: int | None = None
-    images: tuple[int, ...] | None = None
-    title: str | None = None
-    report: bool = True
-    quiet: bool = False
-    overwrite: bool = False
-
-
-@dataclass(frozen=True)
-class Job:
+class PcaJob:
     """All that a run needs, checked."""
 
-    settings: Settings
+    settings: PcaSettings
     source: Source
     image_shape: tuple[int, ...] | None
     fingerprint: dict[str, Any]
 
 
-def run(settings: Settings) -> int:
+def run(settings: PcaSettings) -> int:
     """Run the command and return its exit status.
 
     Raises
@@ -75,29 +54,25 @@ def run(settings: Settings) -> int:
     console = terminal.console(quiet=settings.quiet)
     if settings.report:
         report.check()
+    folder, read = RunFolder(settings.out), files.inputs_of(DATA=settings.data)
     with (
         Interrupts() as interrupts,
-        files.run_folder(
-            settings.out,
-            overwrite=settings.overwrite,
-            resume=False,
-            inputs=files.inputs_of(DATA=settings.data),
-        ),
+        folder.open(overwrite=settings.overwrite, inputs=read),
     ):
         try:
             job = prepare(settings)
             what = _wanted(settings.n_components)
             for line in results.opening(settings.data, job.source, what):
                 console.print(line)
-            files.check_space(settings.out, _needed(job))
+            folder.check_space(_needed(job))
             model, took = _fit(job, console)
-            return _finish(job, model, took, console, interrupts)
+            return _finish(job, model, took, folder, console, interrupts)
         except KeyboardInterrupt:
             console.print("[bold]Interrupted[/]: nothing is kept.")
             return interrupts.status
 
 
-def prepare(settings: Settings) -> Job:
+def prepare(settings: PcaSettings) -> PcaJob:
     """Open the data and check what can be checked before they are read."""
     source = open_source(settings)
     n_rows, n_columns = source.shape
@@ -118,11 +93,15 @@ def prepare(settings: Settings) -> Job:
             f"-n mle: {settings.data} has {counted(n_rows, 'row')}, fewer than its "
             f"{counted(n_columns, 'column')}; pass a number or a share"
         )
-    shape = image_shape(source, settings.images)
-    return Job(settings, source, shape, fingerprint(settings.data, source))
+    return PcaJob(
+        settings=settings,
+        source=source,
+        image_shape=image_shape(source, settings.images),
+        fingerprint=fingerprint(settings.data, source),
+    )
 
 
-def _fit(job: Job, console: Console) -> tuple[PCA, float]:
+def _fit(job: PcaJob, console: Console) -> tuple[PCA, float]:
     """Return the fitted model and the seconds that it took."""
     settings, source = job.settings, job.source
     model = PCA(
@@ -166,12 +145,19 @@ def _rows(solver: str, source: Source) -> Any:
     return source
 
 
-def _dominant(job: Job) -> str | None:
+def _dominant(job: PcaJob) -> str | None:
     """Return a warning if the axes follow one column alone, or None."""
     return None if job.settings.standardize else dominant_column(job.source)
 
 
-def _finish(job: Job, model: PCA, took: float, console: Console, interrupts: Interrupts) -> int:
+def _finish(
+    job: PcaJob,
+    model: PCA,
+    took: float,
+    folder: RunFolder,
+    console: Console,
+    interrupts: Interrupts,
+) -> int:
     """Write the results, tell what came of the run, and return the exit status."""
     settings, source = job.settings, job.source
     model.__dict__.pop("feature_names_in_", None)
@@ -180,19 +166,11 @@ def _finish(job: Job, model: PCA, took: float, console: Console, interrupts: Int
     summary = summarise(job, model, took)
     coordinates = matrices.computed(source, model.transform, len(names))
     matrices.write(settings.out / name, coordinates, source.n_rows_of_data, names)
-    written, complete = [name], True
-    try:
-        with interrupts.shield():
-            written += results.write_model(settings.out, model, source, summary)
-        interrupts.check()
-        if settings.report:
-            page = report.pca(content(job, model, summary))
-            with interrupts.shield():
-                results.write_text(settings.out / files.REPORT, page)
-                written.append(files.REPORT)
-    except KeyboardInterrupt:
-        complete = files.REPORT in written or not settings.report
-    files.remove_others(settings.out, written)
+    written, complete = folder.write(
+        lambda: [name, *results.write_model(settings.out, model, source, summary)],
+        (lambda: report.pca(content(job, model, summary))) if settings.report else None,
+        interrupts,
+    )
     result = summary["result"]
     axes = "axis" if result["axes"] == 1 else "axes"
     console.print(
@@ -206,7 +184,7 @@ def _finish(job: Job, model: PCA, took: float, console: Console, interrupts: Int
     return 0 if complete else interrupts.status
 
 
-def summarise(job: Job, model: PCA, took: float) -> dict[str, Any]:
+def summarise(job: PcaJob, model: PCA, took: float) -> dict[str, Any]:
     """Return what `summary.json` holds."""
     settings, (n_rows, n_columns) = job.settings, job.source.shape
     shares = model.explained_variance_ratio_.astype(np.float64)
@@ -214,15 +192,7 @@ def summarise(job: Job, model: PCA, took: float) -> dict[str, Any]:
     return {
         "command": "pca",
         "data": results.about(settings.data, job.source, job.fingerprint, _dominant(job)),
-        "parameters": {
-            "n_components": settings.n_components,
-            "whiten": settings.whiten,
-            "solver": settings.solver,
-            "standardize": settings.standardize,
-            "seed": settings.seed,
-            "threads": settings.threads,
-            **settings.data_parameters(job.source),
-        },
+        "parameters": settings.recorded_of(job.source),
         "result": {
             "axes": int(model.n_components_),
             "explained": float(min(round(shares.sum(), 9), 1.0)),
@@ -237,7 +207,7 @@ def summarise(job: Job, model: PCA, took: float) -> dict[str, Any]:
     }
 
 
-def content(job: Job, model: PCA, summary: dict[str, Any]) -> report.Content:
+def content(job: PcaJob, model: PCA, summary: dict[str, Any]) -> report.Content:
     """Return the content of the report."""
     settings = job.settings
     axes = f"{count(model.n_components_)} {'axis' if model.n_components_ == 1 else 'axes'}"
@@ -260,7 +230,7 @@ def _wanted(n_components: int | float | str) -> str:
     return f"axes for {percent(float(n_components))} of the variance"
 
 
-def _needed(job: Job) -> int:
+def _needed(job: PcaJob) -> int:
     """Bytes of all results, as far as they are known: one axis of a share or an estimate."""
     n_rows, n_columns = job.source.shape
     wanted = job.settings.n_components

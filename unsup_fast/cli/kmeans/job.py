@@ -1,0 +1,104 @@
+"""The job of a k-means run: its settings, with the rows and all else that they name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from unsup_fast import blocks
+from unsup_fast.blocks import Source
+from unsup_fast.cli import checkpoint
+from unsup_fast.cli.data import (
+    check_rows,
+    dominant_column,
+    image_shape,
+    open_source,
+    weighted,
+    weights_column,
+)
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.kmeans.settings import STARTS, KMeansSettings
+from unsup_fast.report.lines import Lines
+from unsup_fast.report.numbers import count
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KMeansJob:
+    """All that a run needs, checked.
+
+    Attributes
+    ----------
+    settings : KMeansSettings
+    source : Source of shape (N, D)
+    weights : ndarray of shape (N,) or None
+    init : str or ndarray of shape (K, D)
+        Name of the start, or the first centroids.
+    lines : Lines or None
+        The text of each row.
+    image_shape : tuple of int or None
+    fingerprints : dict
+        Of each file that is read, by what it is.
+    """
+
+    settings: KMeansSettings
+    source: Source
+    weights: Array | None
+    init: str | Array
+    lines: Lines | None
+    image_shape: tuple[int, ...] | None
+    fingerprints: dict[str, Any]
+
+    def dominant(self) -> str | None:
+        """Return a warning if distances tell of one column alone, or None."""
+        # Rows at unit length have other variances.
+        if self.settings.standardize or self.settings.metric != "euclidean":
+            return None
+        return dominant_column(self.source)
+
+    def result_bytes(self) -> int:
+        """Return the bytes of labels and centroids, twice for the checkpoint, and of a report."""
+        n_rows, n_columns = self.source.shape
+        centers = self.settings.n_clusters * n_columns * self.source.dtype.itemsize
+        return int(2 * (4 * n_rows + centers) + (8 << 20))
+
+
+def prepare(settings: KMeansSettings) -> KMeansJob:
+    """Read and check everything that the settings name."""
+    if settings.init not in STARTS:
+        blocks.kind_of(Path(settings.init))
+    lines = Lines(settings.text) if settings.text else None
+    source = open_source(settings, exclude=weights_column(settings.weights))
+    source.moments  # noqa: B018  reads all values, and so finds what is wrong with them
+    n_rows, n_columns = source.n_rows_of_data, source.n_columns
+    source, weights = weighted(settings, settings.weights, source)
+    check_rows(settings.data, source, settings.n_clusters, "-k")
+    fingerprints = checkpoint.fingerprints(settings.data, source, settings.weights)
+    if lines is not None and lines.count != n_rows:
+        raise UserError(
+            f"{settings.text}: has {count(lines.count)} lines, "
+            f"{settings.data} has {count(n_rows)} rows; line i must belong to row i"
+        )
+    return KMeansJob(
+        settings=settings,
+        image_shape=image_shape(source, settings.images),
+        source=source,
+        weights=weights,
+        init=_init(settings, n_columns),
+        lines=lines,
+        fingerprints=fingerprints,
+    )
+
+
+def _init(settings: KMeansSettings, n_columns: int) -> str | Array:
+    if settings.init in STARTS:
+        return settings.init
+    init = blocks.source(settings.init).whole()
+    if init.shape != (settings.n_clusters, n_columns):
+        raise UserError(
+            f"--init {settings.init}: has shape {init.shape}; "
+            f"({settings.n_clusters}, {n_columns}) is needed"
+        )
+    return init

@@ -1,0 +1,158 @@
+"""The options of `unsup-fast kmeans`."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.options import (
+    DataSettings,
+    Images,
+    Resume,
+    RunSettings,
+    Seed,
+    Standardize,
+    Threads,
+    Weights,
+)
+from unsup_fast.cli.settings import Option, shown
+from unsup_fast.cli.values import MOST, WHOLE
+
+STARTS = ("k-means++", "k-means||", "random")
+
+
+def parse_n_clusters(option: str, text: str) -> int:
+    """Return the number of clusters."""
+    if re.fullmatch(f"{WHOLE}(:{WHOLE}){{1,2}}", text):
+        raise UserError(
+            f"{option} {text} is a range, and k-means takes one number; unsup-fast gmm -k {text} "
+            "fits a mixture of each size and keeps the best"
+        )
+    if not re.fullmatch(f"-?0|-?{WHOLE}", text):
+        raise UserError(f"{option} {shown(text)}: is not a number of clusters; write one as in 8")
+    if int(text) < 1:
+        raise UserError(f"{option} {text}: at least one cluster is needed")
+    return int(text)
+
+
+def parse_start(option: str, text: str) -> str:
+    """Return the name of a start, or of a file of first centroids."""
+    path = Path(text)
+    if text not in STARTS and not path.suffix and not path.exists():
+        raise UserError(
+            f"{option} {shown(text)}: is not one of {', '.join(STARTS)}, and no such file"
+        )
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class KMeansSettings(DataSettings, RunSettings):
+    """Cluster the rows of DATA: labels, a model, a summary and an HTML report go into OUT.
+
+    Ctrl-C keeps the last finished iteration, and prints the command to resume.
+    Results already in OUT are replaced only with --overwrite.
+    """
+
+    n_clusters: Annotated[
+        int,
+        Option(
+            "-k --clusters",
+            panel="Model",
+            metavar="N",
+            parse=parse_n_clusters,
+            help="How many clusters.",
+        ),
+    ]
+    weights: Weights = None
+    init: Annotated[
+        str,
+        Option(
+            "--init",
+            panel="Model",
+            metavar="NAME|FILE.npy",
+            parse=parse_start,
+            suggested=STARTS,
+            help="First centroids: k-means++, k-means|| (for very many clusters), random rows, or "
+            "those of a file.",
+        ),
+    ] = "k-means++"
+    max_iter: Annotated[
+        int,
+        Option(
+            "--max-iter",
+            panel="Model",
+            metavar="N",
+            least=1,
+            most=MOST,
+            help="Maximum number of iterations.",
+            role="extent",
+        ),
+    ] = 300
+    tol: Annotated[
+        float,
+        Option(
+            "--tol",
+            panel="Model",
+            metavar="X",
+            least=0,
+            help="Stop when the centroids' summed squared movement is at most this times the "
+            "mean variance of the columns; 0 continues until no label changes.",
+        ),
+    ] = 1e-4
+    tol_inertia: Annotated[
+        float | None,
+        Option(
+            "--tol-inertia",
+            panel="Model",
+            metavar="X",
+            least=0,
+            most=1,
+            help="Stop also after an iteration that lowers inertia by no more than this share of "
+            "it, as in 1e-5.  [default: off]",
+        ),
+    ] = None
+    algorithm: Annotated[
+        str,
+        Option(
+            "--algorithm",
+            panel="Performance",
+            choices=("auto", "lloyd", "elkan"),
+            help="Lloyd variant; the result is the same.",
+        ),
+    ] = "auto"
+    metric: Annotated[
+        str,
+        Option(
+            "--metric",
+            panel="Model",
+            choices=("euclidean", "cosine"),
+            help="Distance between rows and centroids; cosine compares directions alone.",
+        ),
+    ] = "euclidean"
+    standardize: Standardize = False
+    seed: Seed = 0
+    threads: Threads = None
+    text: Annotated[
+        Path | None,
+        Option(
+            "--text",
+            panel="Output",
+            metavar="FILE",
+            help="Text file for the report; line i belongs to row i.",
+            role="other",
+        ),
+    ] = None
+    images: Images = None
+    resume: Resume = False
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "unsup-fast kmeans rows.npy -k 100 -o clusters",
+        "unsup-fast kmeans embeddings.parquet -k 5000 --metric cosine --text titles.txt -o topics",
+    )
+
+    def run(self) -> int:
+        """Run the command and return its exit status."""
+        from unsup_fast.cli.kmeans.run import run
+
+        return run(self)

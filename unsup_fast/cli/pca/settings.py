@@ -1,0 +1,87 @@
+"""The options of `unsup-fast pca`."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.options import (
+    DataSettings,
+    Images,
+    RunSettings,
+    Seed,
+    Standardize,
+    Threads,
+)
+from unsup_fast.cli.settings import Option, shown
+from unsup_fast.cli.values import WHOLE
+
+SOLVERS = ("auto", "covariance_eigh", "full", "arpack", "randomized")
+IN_BLOCKS = SOLVERS[:2]
+
+
+def parse_n_components(option: str, text: str) -> int | float | str:
+    """Return a number of axes, a share of the variance between 0 and 1, or "mle"."""
+    if text == "mle":
+        return text
+    if re.fullmatch(WHOLE, text):
+        return int(text)
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise UserError(
+            f"{option} {shown(text)}: write a number of axes as in 50, a share of the variance as "
+            "in 0.95, or mle"
+        )
+    return share
+
+
+@dataclass(frozen=True, kw_only=True)
+class PcaSettings(DataSettings, RunSettings):
+    """Find the principal axes of DATA: coordinates, a model, a summary and an HTML report.
+
+    Results already in OUT are replaced only with --overwrite.
+    """
+
+    n_components: Annotated[
+        int | float | str,
+        Option(
+            "-n --components",
+            panel="Model",
+            metavar="N|SHARE|mle",
+            parse=parse_n_components,
+            help="How many axes: a number, a share of the variance to explain (as in 0.95), or mle "
+            "for Minka's estimate.",
+        ),
+    ]
+    whiten: Annotated[
+        bool,
+        Option("--whiten", panel="Model", help="Divide each coordinate by its standard deviation."),
+    ] = False
+    solver: Annotated[
+        str,
+        Option(
+            "--solver",
+            panel="Model",
+            choices=SOLVERS,
+            help="auto, covariance_eigh: exact, in one pass over a file of any size; the others "
+            "read all rows into memory.",
+        ),
+    ] = "auto"
+    standardize: Standardize = False
+    seed: Seed = 0
+    threads: Threads = None
+    images: Images = None
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "unsup-fast pca rows.npy -n 50 -o axes",
+        "unsup-fast pca table.csv -n 0.95 --standardize -o axes",
+    )
+
+    def run(self) -> int:
+        """Run the command and return its exit status."""
+        from unsup_fast.cli.pca.run import run
+
+        return run(self)

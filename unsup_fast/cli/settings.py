@@ -1,0 +1,310 @@
+"""Commands from typed settings: an option is declared once, as a field of a frozen dataclass.
+
+A command is a subclass of `CommandSettings`. A field that is annotated with an `Option` is an
+option of the command, or an argument if its name has no dashes. Where the help shows it, how its
+value is checked and completed by the shell, what `summary.json` records and what a resumed run
+compares all follow from that one declaration::
+
+    @dataclass(frozen=True, kw_only=True)
+    class PcaSettings(DataSettings, RunSettings):
+        '''Find the principal axes of DATA.
+
+        The docstring is the help of the command.
+        '''
+
+        whiten: Annotated[bool, Option("--whiten", panel="Model", help="Divide ...")] = False
+        solver: Annotated[
+            str, Option("--solver", panel="Model", choices=("auto", "full"), help="...")
+        ] = "auto"
+        images: Annotated[
+            tuple[int, ...] | None, Option("--images", metavar="HxW", parse=image_shape, ...)
+        ] = None
+
+        examples: ClassVar[tuple[str, ...]] = ("unsup-fast pca rows.npy -n 50 -o axes",)
+
+        def check(self) -> None:  # options that do not fit each other; raises UserError
+            ...
+
+        def run(self) -> int:  # imports what it needs only here: --help stays fast
+            from unsup_fast.cli.pca.run import run
+
+            return run(self)
+
+    add(app, "pca", PcaSettings)
+
+Modules of settings import nothing heavy, NumPy included. Options that several commands have stand
+in `cli/options.py`, as annotated types and as dataclasses to derive from.
+"""
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import KW_ONLY, MISSING, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+
+import typer
+from typer.core import TyperCommand
+
+from unsup_fast.cli.errors import UserError
+
+Panel = Literal[
+    "Data",
+    "Model",
+    "Network",
+    "Training",
+    "Sampling",
+    "Scores",
+    "Output",
+    "Performance",
+    "Progress",
+]
+OTHER = "Other"
+PANELS = (*get_args(Panel), OTHER)
+SHOWN = 80  # characters of a value in an error message
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandSettings:
+    """The options of a command, as parsed and checked."""
+
+    arguments: tuple[str, ...] = ()
+    """The words of the command line, for hints on how to repeat it."""
+
+    examples: ClassVar[tuple[str, ...]] = ()
+    """Command lines that end the help."""
+
+    def check(self) -> None:
+        """Raise UserError for options that do not fit each other or the files that they name."""
+
+    def run(self) -> int:
+        """Run the command and return its exit status."""
+        raise NotImplementedError
+
+    def recorded(self) -> dict[str, Any]:
+        """Return what `summary.json` says of the options, by the names of the fields."""
+        return {
+            name: _plain(getattr(self, name))
+            for name, option in options(type(self)).items()
+            if option.role != "other"
+        }
+
+    def course(self) -> dict[str, Any]:
+        """Return what decides the course of a run, by the names of the options."""
+        return {
+            option.name: _plain(getattr(self, name))
+            for name, option in options(type(self)).items()
+            if option.role == "course"
+        }
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option or argument of a command: the metadata of a field of its settings.
+
+    Attributes
+    ----------
+    names : str
+        One or more names as "-k --clusters"; error messages use the first. "--yes/--no" is a
+        switch. A name without dashes is an argument.
+    help : str
+    panel : str
+        Heading of the help under which the option stands.
+    metavar : str or None
+        Stands for the value in the help; the choices or the type if None.
+    choices : tuple of str
+        The values that are allowed.
+    suggested : tuple of str
+        Values that the shell completes where others are allowed, too.
+    least, most, above, below : float or None
+        Limits of a number; it is finite in any case.
+    parse : callable or None
+        From the first name and the text of the option to its value, for what is not plainly a
+        str, number, bool or Path; raises UserError.
+    role : {"course", "extent", "other"}
+        "course" decides the course of a run: it is recorded in `summary.json`, and must be the
+        same when the run is resumed. "extent" says how far or how fast: it is recorded. "other"
+        says what is read, written or shown.
+    """
+
+    names: str
+    _: KW_ONLY
+    help: str
+    panel: Panel
+    metavar: str | None = None
+    choices: tuple[str, ...] = ()
+    suggested: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+    parse: Callable[[str, str], Any] | None = None
+    role: Literal["course", "extent", "other"] = "course"
+
+    @property
+    def name(self) -> str:
+        """The name in error messages."""
+        return self.names.split()[0].split("/")[0]
+
+    def value(self, parsed: Any) -> Any:
+        """Return the value of the field, from what typer parsed.
+
+        Raises
+        ------
+        UserError
+            If it is not allowed.
+        """
+        if parsed is None or isinstance(parsed, bool):
+            return parsed
+        if self.parse is not None:
+            return self.parse(self.name, parsed)
+        if self.choices:
+            return one_of(self.name, parsed, self.choices)
+        if isinstance(parsed, int | float):
+            self._check_limits(parsed)
+        return tuple(parsed) if isinstance(parsed, list) else parsed
+
+    def _check_limits(self, number: float) -> None:
+        low, high = self.least, self.most
+        if (
+            math.isfinite(number)
+            and (low is None or number >= low)
+            and (high is None or number <= high)
+            and (self.above is None or number > self.above)
+            and (self.below is None or number < self.below)
+        ):
+            return
+        limits = [
+            f"{words} {limit:.15g}"
+            for words, limit in (
+                ("of at least", low),
+                ("above", self.above),
+                ("of at most", high),
+                ("below", self.below),
+            )
+            if limit is not None
+        ]
+        given = shown(str(number))
+        raise UserError(
+            f"{self.name} {given}: write a number {' and '.join(limits) or 'as in 0.5'}"
+        )
+
+
+def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:
+    """Return the value of an option if it is allowed."""
+    if value not in allowed:
+        raise UserError(f"{option} {shown(value)}: is not one of {', '.join(allowed)}")
+    return value
+
+
+def shown(text: str) -> str:
+    """Return the text of a value, or its beginning if it is long."""
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 20]}..."
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if isinstance(value, range | tuple):
+        return list(value)
+    return str(value) if isinstance(value, Path) else value
+
+
+def _hints(settings: type[CommandSettings]) -> dict[str, tuple[Any, Option]]:
+    """Return type and option of each field that is an option."""
+    hints = get_type_hints(settings, include_extras=True)
+    found = {}
+    for field in fields(settings):
+        hint = hints[field.name]
+        if get_origin(hint) is Annotated:
+            kind, *metadata = get_args(hint)
+            found[field.name] = kind, next(one for one in metadata if isinstance(one, Option))
+    return found
+
+
+def options(settings: type[CommandSettings]) -> dict[str, Option]:
+    """Return the options of a command by the names of the fields."""
+    return {name: option for name, (_, option) in _hints(settings).items()}
+
+
+def add(app: typer.Typer, name: str, settings: type[CommandSettings]) -> None:
+    """Add the command that some settings describe to an app."""
+
+    def command(context: typer.Context, **values: Any) -> int:
+        words: list[str] = context.obj
+        declared = options(settings)
+        checked = {name: option.value(values[name]) for name, option in declared.items()}
+        chosen = settings(arguments=tuple(words), **checked)
+        chosen.check()
+        return chosen.run()
+
+    defaults = {field.name: field.default for field in fields(settings)}
+    parameters = [_parameter("context", typer.Context)]
+    parameters += [
+        _parameter(field, *_typer(kind, option), defaults[field])
+        for field, (kind, option) in _hints(settings).items()
+    ]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    epilog = "\n".join(settings.examples)
+    app.command(name, help=settings.__doc__, epilog=epilog, cls=_Command)(command)
+
+
+def _parameter(
+    name: str, kind: Any, option: Any = None, default: Any = MISSING
+) -> inspect.Parameter:
+    annotation = kind if option is None else Annotated[kind, option]
+    if default is MISSING:
+        default = inspect.Parameter.empty
+    elif default == ():
+        default = None
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+    )
+
+
+def _typer(kind: Any, option: Option) -> tuple[Any, Any]:
+    """Return the type that typer parses an option to, and its own declaration of it."""
+    if option.parse is not None:
+        kind = str | None if type(None) in get_args(kind) else str
+    elif get_origin(kind) is tuple:
+        kind = list[str] | None
+    names = option.names.split()
+    metavar = option.metavar or "|".join(option.choices) or None
+    if not option.name.startswith("-"):
+        return kind, typer.Argument(
+            metavar=metavar or option.name, help=option.help, rich_help_panel=option.panel
+        )
+
+    values = option.choices or option.suggested
+
+    def complete(incomplete: str) -> list[str]:
+        return [value for value in values if value.startswith(incomplete)]
+
+    return kind, typer.Option(
+        *names,
+        metavar=metavar,
+        help=option.help,
+        rich_help_panel=option.panel,
+        autocompletion=complete if values else None,
+    )
+
+
+class _Command(TyperCommand):
+    """A command whose help has its options under headings, and examples at its end."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            line = parameter.get_help_record(ctx)
+            if line is not None:
+                panel = getattr(parameter, "rich_help_panel", None) or OTHER
+                panels.setdefault(panel, []).append(line)
+        for panel in sorted(panels, key=PANELS.index):
+            with formatter.section(panel):
+                formatter.write_dl(panels[panel])
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        if self.epilog:
+            with formatter.section("Examples"):
+                for line in self.epilog.splitlines():
+                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
