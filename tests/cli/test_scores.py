@@ -151,7 +151,7 @@ def test_is_of_probabilities(cli, tmp_path):
     logits = 3 * np.random.default_rng(0).normal(size=(500, 6))
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     np.save(tmp_path / "p.npy", shares)
-    scores = result(cli("is", "p.npy", "--json", "--splits", 5))
+    scores = result(cli("inception-score", "p.npy", "--json", "--splits", 5))
     expected = metrics.inception_score(shares, splits=5)
     assert (scores["is_mean"], scores["is_std"]) == pytest.approx(tuple(expected))
 
@@ -174,7 +174,7 @@ def test_inception(cli, tmp_path, digits, inception_file):
     scores = result(cli("kid", "x.npy", "b.npy", *common, "--subset-size", 5))
     distance = metrics.kernel_distance(X, Y, subset_size=5)
     assert scores["kid_mean"] == pytest.approx(distance.mean, rel=1e-3, abs=1e-3)
-    scores = result(cli("is", "b.npy", *common, "--splits", 2))
+    scores = result(cli("inception-score", "b.npy", *common, "--splits", 2))
     network.output = "probabilities"
     score = metrics.inception_score(network(digits[12:22]), splits=2)
     assert scores["is_mean"] == pytest.approx(score.mean, rel=1e-4)
@@ -246,8 +246,11 @@ BAD = {
         ["prdc", "x.npy", "x.npy", "-k", 5],
         "-k 5: needs 6 samples, and x.npy has 4; pass -k 3 or",
     ),
-    "classifier": (["is", "a.npy", *GOOD[3:]], "needs a classifier of pictures"),
-    "probabilities": (["is", "x.npy"], "x.npy: X[0] sums to 3; probabilities sum to 1"),
+    "classifier": (["inception-score", "a.npy", *GOOD[3:]], "needs a classifier of pictures"),
+    "probabilities": (
+        ["inception-score", "x.npy"],
+        "x.npy: X[0] sums to 3; probabilities sum to 1",
+    ),
     "half of statistics": (["fid", "mu.npz", "a.npy"], "mu.npz: holds mu 3"),
     "wrong statistics": (["fid", "s.npz", "a.npy"], "pass a mean (D,) and a covariance (D, D)"),
     "no archive": (["fid", "t.npz", "a.npy"], "t.npz: is not an .npz archive"),

@@ -22,7 +22,7 @@ BASES = {
     "predict": ["model", "four.npy", "-o", "out.npy", "--overwrite"],
     "transform": ["model", "four.npy", "-o", "out.npy", "--overwrite"],
     "fid": ["four.npy", "four.npy", "--features", "none"],
-    "is": ["shares.npy", "--splits", "1"],
+    "inception-score": ["shares.npy", "--splits", "1"],
     "kid": ["four.npy", "four.npy", "--subset-size", "3", "--subsets", "2"],
     "prdc": ["four.npy", "four.npy"],
     "demo": ["-o", "four.npy"],
@@ -134,7 +134,10 @@ SAID = {
         ["kmeans", "four.npy", "-o", "o", "-k", "2", "--images", "4294967296x4294967296"],
         "--images 4294967296x4294967296: is 18446744073709551616 values, rows have 4",
     ),
-    "splits": (["is", "shares.npy", "--splits", "10"], "--splits 10: needs 10 samples"),
+    "splits": (
+        ["inception-score", "shares.npy", "--splits", "10"],
+        "--splits 10: needs 10 samples",
+    ),
     "subset": (["kid", "four.npy", "four.npy", "--subset-size", "10"], "pass --subset-size 9 or"),
     "neighbours": (["prdc", "four.npy", "four.npy", "-k", "9"], "has 9; pass -k 8 or less"),
     "steps": (

@@ -28,7 +28,7 @@ def _run(arguments: Sequence[str]) -> int:
 
     try:
         for package in ("typer", "rich", "filelock"):
-            _extras.require(package, "cli", "the command line")
+            _extras.check(package, "cli", "the command line")
         from unsup_fast.cli.app import app
 
         # Not standalone: typer would turn errors into boxes of several lines.

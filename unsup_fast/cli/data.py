@@ -1,7 +1,6 @@
 """Read and check the inputs of a command: rows, weights, sizes of pictures."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,16 @@ def weights_column(weights: str | None) -> tuple[str, ...]:
     return () if weights is None or Path(weights).exists() else (weights,)
 
 
-def open_source(settings: DataSettings, exclude: tuple[str, ...] = ()) -> Source:
-    """Return the rows that the options name."""
+def open_source(
+    settings: DataSettings,
+    *,
+    columns: str | tuple[str, ...] | None = None,
+    exclude: tuple[str, ...] = (),
+) -> Source:
+    """Return the rows that the options name; `columns` are those of `settings` if None."""
     return blocks.source(
         settings.data,
-        columns=settings.columns,
+        columns=settings.columns if columns is None else columns,
         key=settings.key,
         exclude=exclude,
         chunk_size=settings.chunk_size,
@@ -124,16 +128,7 @@ def named(source: Source) -> bool:
     return source.names is not None and len(source.names) == source.n_columns
 
 
-def for_model(
-    model: Any,
-    data: Path,
-    columns: str | None,
-    key: str | None,
-    chunk_size: int | None,
-    header: bool | None,
-    separator: str | None,
-    missing: str,
-) -> Source:
+def for_model(model: Any, settings: DataSettings) -> Source:
     """Return rows for a fitted model; of a table the columns that it was fitted on.
 
     Raises
@@ -141,28 +136,20 @@ def for_model(
     UserError, DataError
         If the data cannot be read, or have other columns.
     """
-    if missing == "mean":
+    if settings.missing == "mean":
         raise UserError(
             "--missing mean: a fitted model holds no means of the rows that it was fitted on; pass "
             "--missing drop, or fill the values in"
         )
     names = model.__dict__.pop("feature_names_in_", None)
-    chosen: Sequence[str] | str | None = columns
-    if columns is None and names is not None and data.suffix.lower() not in (".npy", ".npz"):
-        chosen = tuple(names.tolist())
-    source = blocks.source(
-        data,
-        columns=chosen,
-        key=key,
-        chunk_size=chunk_size,
-        header=header,
-        separator=separator,
-        missing=missing,
-    )
+    fitted: tuple[str, ...] | None = None
+    if names is not None and settings.data.suffix.lower() not in (".npy", ".npz"):
+        fitted = tuple(names.tolist())
+    source = open_source(settings, columns=settings.columns or fitted)
     if source.n_columns != model.n_features_in_:
         hint = "; choose them with --columns" if source.names is not None else ""
         raise UserError(
-            f"{data}: has {counted(source.n_columns, 'column')}, the model was fitted on "
+            f"{settings.data}: has {counted(source.n_columns, 'column')}, the model was fitted on "
             f"{count(model.n_features_in_)}{hint}"
         )
     return source

@@ -1,53 +1,30 @@
-"""Options that several commands have, and what their values mean."""
+"""Options that several commands have."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.settings import CommandSettings, Option, shown
-from unsup_fast.cli.values import MOST, MOST_THREADS, WHOLE
+from unsup_fast.cli.settings import CommandSettings, Option
+from unsup_fast.cli.values import MOST, MOST_THREADS, parse_image_shape, parse_separator
 
 if TYPE_CHECKING:
     from unsup_fast.blocks import Source
-
-
-def parse_separator(option: str, text: str) -> str:
-    """Return the character that is meant by a text."""
-    character = "\t" if text in ("tab", "\\t") else text
-    if len(character) != 1 or not character.isascii() or character in '"\r\n':
-        raise UserError(
-            f"{option} {text!r}: write one character other than a quote, as in ';', or tab"
-        )
-    return character
-
-
-def parse_image_shape(option: str, text: str) -> tuple[int, ...]:
-    """Return (height, width) or (height, width, channels) from HxW or HxWxC."""
-    if not re.fullmatch(f"{WHOLE}x{WHOLE}(x[134])?", text):
-        raise UserError(
-            f"{option} {shown(text)}: write HxW or HxWxC with 1, 3 or 4 channels, as in 28x28"
-        )
-    return tuple(map(int, text.split("x")))
 
 
 Seed = Annotated[
     int,
     Option("--seed", panel="Model", metavar="N", least=0, most=2**32 - 1, help="Random seed."),
 ]
-Threads = Annotated[
-    int | None,
-    Option(
-        "--threads",
-        panel="Performance",
-        metavar="N",
-        least=1,
-        most=MOST_THREADS,
-        help="Threads to run.  [default: all]",
-        role="extent",
-    ),
-]
+THREADS = Option(
+    "--threads",
+    panel="Performance",
+    metavar="N",
+    least=1,
+    most=MOST_THREADS,
+    help="Threads to run.  [default: all]",
+    role="extent",
+)
+Threads = Annotated[int | None, THREADS]
 Standardize = Annotated[
     bool,
     Option(
@@ -214,4 +191,63 @@ class RunSettings(CommandSettings):
             "--overwrite", panel="Output", help="Replace the results that are in OUT.", role="other"
         ),
     ] = False
+    quiet: Quiet = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ModelArgument(CommandSettings):
+    model: Annotated[
+        Path,
+        Option(
+            "MODEL",
+            panel="Data",
+            help="A model.safetensors, or the directory of a run.",
+            role="other",
+        ),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings(DataSettings, _ModelArgument):  # MODEL before DATA
+    """The options of a command that applies a fitted model to new rows."""
+
+    out: Annotated[
+        Path,
+        Option(
+            "-o --out",
+            panel="Output",
+            metavar="FILE",
+            help="A .npy, .parquet or .csv file.",
+            role="other",
+        ),
+    ]
+    overwrite: OverwriteFile = False
+    threads: Threads = None
+    quiet: Quiet = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class JsonSettings(CommandSettings):
+    """The options of a command whose result is printed, or written as JSON."""
+
+    out: Annotated[
+        Path | None,
+        Option(
+            "-o --out",
+            panel="Output",
+            metavar="FILE.json",
+            help="Write the result there.",
+            role="other",
+        ),
+    ] = None
+    json: Annotated[
+        bool,
+        Option(
+            "--json",
+            panel="Output",
+            help="Print the result as JSON, and nothing else.",
+            role="other",
+        ),
+    ] = False
+    overwrite: OverwriteFile = False
     quiet: Quiet = False

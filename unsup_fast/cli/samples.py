@@ -14,25 +14,12 @@ from unsup_fast.blocks import DataError
 from unsup_fast.blocks._npy import archive_array, load
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.progress import Silent
+from unsup_fast.cli.scores.settings import FeatureSettings
 from unsup_fast.cli.torch_ import device_of
 from unsup_fast.cli.values import INCEPTION, NONE
 from unsup_fast.metrics import Images
 
 ROWS = 1 << 16  # of features that are handed over at once
-
-
-@dataclass(frozen=True, kw_only=True)
-class Features:
-    """The options of the features of pictures."""
-
-    features: str = INCEPTION
-    weights: Path | None = None
-    download: bool = False
-    resize: str = "tensorflow"
-    batch_size: int = 32
-    device: str = "cpu"
-    precision: str = "float32"
-    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +69,7 @@ def _names(path: Path) -> set[str]:
         raise DataError(f"{path}: is not an .npz archive, or is truncated") from error
 
 
-def extractor(options: Features, output: str) -> tuple[Callable[[Any], Any], dict[str, Any]]:
+def extractor(options: FeatureSettings, output: str) -> tuple[Callable[[Any], Any], dict[str, Any]]:
     """Return the function that pictures go through, and what the results say of it.
 
     Raises

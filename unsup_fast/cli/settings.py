@@ -44,7 +44,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from unsup_fast.cli.errors import UserError
 
@@ -294,7 +294,10 @@ class _Command(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         panels: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
+        arguments_first = sorted(
+            self.get_params(ctx), key=lambda parameter: parameter.param_type_name == "option"
+        )
+        for parameter in arguments_first:
             line = parameter.get_help_record(ctx)
             if line is not None:
                 panel = getattr(parameter, "rich_help_panel", None) or OTHER
@@ -308,3 +311,18 @@ class _Command(TyperCommand):
             with formatter.section("Examples"):
                 for line in self.epilog.splitlines():
                     formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
+class CommandGroup(TyperGroup):
+    """A group of commands whose own switches are off by default.
+
+    Without a default, typer would import pydantic to find that they are not set.
+    """
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the switches of the group."""
+        parameters = super().get_params(ctx)
+        for parameter in parameters:
+            if parameter.default is None and getattr(parameter, "is_flag", False):
+                parameter.default = False
+        return parameters

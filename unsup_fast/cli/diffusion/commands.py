@@ -28,29 +28,26 @@ from unsup_fast.cli.diffusion.options import (
     picture_size,
 )
 from unsup_fast.cli.diffusion.typer_options import (
+    RESIZES,
+    SAMPLERS,
     NoReport,
     Overwrite,
     OverwriteFile,
     Quiet,
+    Resize,
     Resume,
     Seed,
     Threads,
     Title,
-    one_of,
-)
-from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.kinds import check_run
-from unsup_fast.cli.scoring import Resize
-from unsup_fast.cli.scoring import Weights as InceptionWeights
-from unsup_fast.cli.values import (
-    MOST,
-    RESIZES,
-    SAMPLERS,
     below_one,
     channel_count,
     finite,
+    one_of,
     positive,
 )
+from unsup_fast.cli.diffusion.typer_options import Weights as InceptionWeights
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.values import MOST
 
 app = typer.Typer(
     help="Train diffusion models of pictures, sample from them, and judge them.",
@@ -301,6 +298,8 @@ def sample(
     """Make new pictures by the model of a training RUN."""
     one_of("--sampler", sampler, SAMPLERS)
     one_of("--precision", precision, PRECISIONS)
+    from unsup_fast.cli.kinds import check_run
+
     check_run(run_path, "diffusion sample")
     from unsup_fast.cli.diffusion.sample import Settings, run
 
@@ -394,6 +393,8 @@ def evaluate(
     one_of("--sampler", sampler, SAMPLERS)
     one_of("--precision", precision, PRECISIONS)
     one_of("--resize", resize, RESIZES)
+    from unsup_fast.cli.kinds import check_run
+
     check_run(run_path, "diffusion eval")
     from unsup_fast.cli.diffusion.evaluate import Settings, run
 

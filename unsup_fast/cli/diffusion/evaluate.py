@@ -23,7 +23,8 @@ from unsup_fast.cli.info import version
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Silent, showing
 from unsup_fast.cli.run_folder import RunFolder
-from unsup_fast.cli.samples import Features, extractor, named
+from unsup_fast.cli.samples import extractor, named
+from unsup_fast.cli.scores.settings import FeatureSettings
 from unsup_fast.cli.torch_ import device_of
 from unsup_fast.cli.values import INCEPTION, NONE
 from unsup_fast.report.numbers import counted, real, seconds
@@ -173,7 +174,7 @@ def _features(
     if settings.guidance is not None and known is None:
         raise UserError("--guidance: needs pictures whose classes the model knows; leave it out")
     return extractor(
-        Features(
+        FeatureSettings(
             features=settings.features,
             weights=settings.weights,
             resize=settings.resize,

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from unsup_fast.cli.diffusion.typer_options import device, finite
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.values import MOST, device, finite, sides
+from unsup_fast.cli.values import MOST, parse_sides
 
 NETWORKS = ("unet", "dit")
 SIZES = ("tiny", "small", "base", "large")
@@ -104,7 +105,7 @@ def picture_size(text: str | None) -> tuple[int, int] | None:
     """Return (height, width) from N or HxW."""
     if text is None:
         return None
-    return sides("--size", text, square=True)
+    return parse_sides("--size", text, square=True)
 
 
 def one_source(data: Path | None, built_in: str | None) -> Path | str:

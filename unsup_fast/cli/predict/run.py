@@ -13,29 +13,14 @@ from unsup_fast.blocks import Source
 from unsup_fast.cli import matrices, models, terminal
 from unsup_fast.cli.data import for_model
 from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.predict.settings import PredictSettings
 from unsup_fast.cli.results import NO_LABEL, write_labels
 from unsup_fast.report.numbers import counted
 
 Array = npt.NDArray[Any]
 
 
-def run(
-    model_path: Path,
-    data: Path,
-    out: Path,
-    *,
-    columns: str | None,
-    key: str | None,
-    chunk_size: int | None,
-    header: bool | None,
-    separator: str | None,
-    missing: str,
-    distances: bool,
-    proba: bool,
-    threads: int | None,
-    quiet: bool,
-    overwrite: bool,
-) -> int:
+def run(settings: PredictSettings) -> int:
     """Run the command and return its exit status.
 
     Raises
@@ -43,31 +28,33 @@ def run(
     UserError, DataError
         If an option or an input is unusable.
     """
-    if distances and proba:
-        raise UserError("--distances and --proba exclude each other; pass one of them")
-    outputs = [out]
-    more = "distances" if distances else "probabilities" if proba else ""
-    if more and out.suffix == ".npy":
-        outputs.append(out.with_suffix(f".{more}.npy"))
-    matrices.check_outputs(outputs, overwrite, models.inputs(model_path, data))
-    model = models.load(model_path)
-    _check_kind(model, distances, proba)
-    source = for_model(model, data, columns, key, chunk_size, header, separator, missing)
-    model.set_params(n_threads=threads)
-    with matrices.zero_rows(data, source):
+    outputs = [settings.out]
+    more = "distances" if settings.distances else "probabilities" if settings.proba else ""
+    if more and settings.out.suffix == ".npy":
+        outputs.append(settings.out.with_suffix(f".{more}.npy"))
+    matrices.check_outputs(
+        outputs, settings.overwrite, models.inputs(settings.model, settings.data)
+    )
+    model = models.load(settings.model)
+    _check_kind(model, settings.distances, settings.proba)
+    source = for_model(model, settings)
+    model.set_params(n_threads=settings.threads)
+    with matrices.zero_rows(settings.data, source):
         own = model.predict(source)
         labels = source.spread(own, NO_LABEL)
         if not more:
-            write_labels(out, labels)
+            write_labels(settings.out, labels)
         else:
-            _write(outputs, labels, _figures(source, own, model, proba))
-    if not quiet:
+            _write(outputs, labels, _figures(source, own, model, settings.proba))
+    if not settings.quiet:
         console = terminal.console()
         for note in source.notes:
             console.print(terminal.plain(note, "dim"))
         written = " and ".join(map(str, outputs))
         console.print(
-            terminal.plain(f"{counted(len(labels), 'label')} of {data.name} written to {written}")
+            terminal.plain(
+                f"{counted(len(labels), 'label')} of {settings.data.name} written to {written}"
+            )
         )
     return 0
 

@@ -10,7 +10,8 @@ from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.datasets import load_digits
 
 from unsup_fast import blocks, report
-from unsup_fast.cli import comparisons, files, results, terminal
+from unsup_fast.cli import files, results, terminal
+from unsup_fast.cli.demo import comparisons
 from unsup_fast.cli.diffusion import demo as diffusion
 from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cluster import KMeans

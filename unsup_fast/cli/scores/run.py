@@ -1,4 +1,4 @@
-"""`unsup-fast fid`, `is`, `kid` and `prdc`: from pictures or features to a number."""
+"""`unsup-fast fid`, `inception-score`, `kid` and `prdc`: from pictures or features to a number."""
 
 import sys
 import warnings
@@ -15,7 +15,14 @@ from unsup_fast.cli import files, results, terminal
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Silent, showing
-from unsup_fast.cli.samples import Features, Samples, extractor, named, open_samples, rows
+from unsup_fast.cli.samples import Samples, extractor, named, open_samples, rows
+from unsup_fast.cli.scores.settings import (
+    FidSettings,
+    InceptionScoreSettings,
+    KidSettings,
+    PrdcSettings,
+    ScoreSettings,
+)
 from unsup_fast.cli.torch_ import torch_threads
 from unsup_fast.cli.values import NONE
 from unsup_fast.report.numbers import count, counted, real, seconds
@@ -24,31 +31,17 @@ Scores = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """The options that all four commands share."""
-
-    command: str
-    features: Features
-    key: str | None = None
-    threads: int | None = None
-    out: Path | None = None
-    json: bool = False
-    quiet: bool = False
-    overwrite: bool = False
-
-
-@dataclass(frozen=True)
-class Job:
+class ScoreJob:
     """Samples that are open, and what their pictures go through."""
 
-    settings: Settings
+    settings: ScoreSettings
     sides: tuple[Samples, ...]
     function: Callable[[Any], Any]
     progress: Silent
 
     def rows(self, side: Samples) -> Any:
         """Yield the features of a side."""
-        return rows(side, self.function, self.settings.features.batch_size, self.progress)
+        return rows(side, self.function, self.settings.batch_size, self.progress)
 
     def both(self, accumulator: Any) -> Any:
         """Hand the features of both sides to an accumulator, and return it."""
@@ -60,10 +53,11 @@ class Job:
         return accumulator
 
 
-def fid(settings: Settings, real: Path, fake: Path, *, save: Path | None = None) -> int:
+def fid(settings: FidSettings) -> int:
     """Run `unsup-fast fid` and return its exit status."""
+    sides, save = (settings.real, settings.fake), settings.save_statistics
 
-    def compute(job: Job) -> Scores:
+    def compute(job: ScoreJob) -> Scores:
         distance = metrics.FrechetDistance(n_threads=settings.threads)
         for side, is_real in zip(job.sides, (True, False), strict=True):
             if side.kind == "statistics":
@@ -77,69 +71,61 @@ def fid(settings: Settings, real: Path, fake: Path, *, save: Path | None = None)
         return {"fid": value}
 
     if save is not None:
-        read = _inputs(settings, (real, fake))
+        read = _inputs(settings, sides)
         files.check_file(save, "--save-statistics", (".npz",), settings.overwrite, read)
-    return _run(settings, (real, fake), compute, {}, ("images", "features", "statistics"))
+    return _run(settings, sides, compute, ("images", "features", "statistics"))
 
 
-def inception_score(settings: Settings, fake: Path, *, splits: int) -> int:
-    """Run `unsup-fast is` and return its exit status."""
+def inception_score(settings: InceptionScoreSettings) -> int:
+    """Run `unsup-fast inception-score` and return its exit status."""
 
-    def compute(job: Job) -> Scores:
-        score = metrics.InceptionScore(splits=splits)
+    def compute(job: ScoreJob) -> Scores:
+        score = metrics.InceptionScore(splits=settings.splits)
         for block in job.rows(job.sides[0]):
-            with named(fake):
+            with named(settings.fake):
                 score.update(block)
-            _check_count("--splits", splits, job.sides, splits)
+            _check_count("--splits", settings.splits, job.sides, settings.splits)
         result = score.compute()
         return {"is_mean": result.mean, "is_std": result.std}
 
-    if settings.features.features == NONE:
+    if settings.features == NONE:
         raise UserError("--features none: the Inception Score needs a classifier of pictures")
-    return _run(settings, (fake,), compute, {"splits": splits}, ("images", "features"))
+    return _run(settings, (settings.fake,), compute, ("images", "features"))
 
 
-def kernel_distance(
-    settings: Settings, real: Path, fake: Path, *, subsets: int, subset_size: int, seed: int
-) -> int:
+def kid(settings: KidSettings) -> int:
     """Run `unsup-fast kid` and return its exit status."""
-    parameters: dict[str, Any] = {
-        "subsets": subsets or None,
-        "subset_size": subset_size,
-        "seed": seed,
-    }
 
-    def compute(job: Job) -> Scores:
-        if subsets:
-            _check_count("--subset-size", subset_size, job.sides, subset_size)
-        distance = metrics.KernelDistance(n_threads=settings.threads, **parameters)
+    def compute(job: ScoreJob) -> Scores:
+        if settings.subsets:
+            _check_count("--subset-size", settings.subset_size, job.sides, settings.subset_size)
+        distance = metrics.KernelDistance(n_threads=settings.threads, **settings.recorded())
         job.both(distance)
         job.progress.begin("Computing the distance")
         result = distance.compute(callback=_showing(job.progress))
         return {"kid_mean": result.mean, "kid_std": result.std}
 
-    return _run(settings, (real, fake), compute, parameters, ("images", "features"))
+    return _run(settings, (settings.real, settings.fake), compute, ("images", "features"))
 
 
-def prdc(settings: Settings, real: Path, fake: Path, *, k: int) -> int:
+def prdc(settings: PrdcSettings) -> int:
     """Run `unsup-fast prdc` and return its exit status."""
 
-    def compute(job: Job) -> Scores:
-        _check_count("-k", k, job.sides, k + 1)
-        manifolds = metrics.PrecisionRecallDensityCoverage(k=k, n_threads=settings.threads)
+    def compute(job: ScoreJob) -> Scores:
+        _check_count("-k", settings.k, job.sides, settings.k + 1)
+        manifolds = metrics.PrecisionRecallDensityCoverage(k=settings.k, n_threads=settings.threads)
         job.both(manifolds)
         job.progress.begin("Finding neighbours")
         return manifolds.compute(callback=_showing(job.progress))._asdict()
 
-    return _run(settings, (real, fake), compute, {"k": k}, ("images", "features"))
+    return _run(settings, (settings.real, settings.fake), compute, ("images", "features"))
 
 
-def _inputs(settings: Settings, paths: tuple[Path, ...]) -> list[files.Input]:
+def _inputs(settings: ScoreSettings, paths: tuple[Path, ...]) -> list[files.Input]:
     """Return what a command reads; the last path is FAKE, one before it REAL."""
     names = ("REAL", "FAKE")[-len(paths) :]
-    options = settings.features
     return files.inputs_of(
-        weights=options.weights, features=options.features, **dict(zip(names, paths, strict=True))
+        weights=settings.weights, features=settings.features, **dict(zip(names, paths, strict=True))
     )
 
 
@@ -158,10 +144,9 @@ def _showing(progress: Silent) -> Callable[[int, int], None]:
 
 
 def _run(
-    settings: Settings,
+    settings: ScoreSettings,
     paths: tuple[Path, ...],
-    compute: Callable[[Job], Scores],
-    parameters: dict[str, Any],
+    compute: Callable[[ScoreJob], Scores],
     kinds: tuple[str, ...],
 ) -> int:
     console = terminal.console(quiet=settings.quiet, stderr=settings.json)
@@ -171,9 +156,7 @@ def _run(
     with Interrupts() as interrupts:
         try:
             start = perf_counter()
-            sides = tuple(
-                open_samples(path, settings.key, settings.features.size) for path in paths
-            )
+            sides = tuple(open_samples(path, settings.key, settings.size) for path in paths)
             for side in sides:
                 if side.kind not in kinds:
                     raise UserError(
@@ -185,7 +168,10 @@ def _run(
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 with torch_threads(settings.threads), showing(console, silent) as progress, named():
-                    scores = compute(Job(settings, sides, function, progress))
+                    job = ScoreJob(
+                        settings=settings, sides=sides, function=function, progress=progress
+                    )
+                    scores = compute(job)
             messages = [" ".join(str(warning.message).split()) for warning in caught]
             for line in messages:
                 terminal.warn(line)
@@ -194,7 +180,7 @@ def _run(
                 **scores,
                 "samples": [side.about() for side in sides],
                 "features": about,
-                "parameters": parameters,
+                "parameters": settings.recorded(),
                 "warnings": messages,
                 "seconds": round(perf_counter() - start, 4),
                 "machine": results.machine(settings.threads),
@@ -208,16 +194,17 @@ def _run(
 
 
 def _function(
-    settings: Settings, sides: tuple[Samples, ...]
+    settings: ScoreSettings, sides: tuple[Samples, ...]
 ) -> tuple[Callable[[Any], Any], dict[str, Any] | None]:
     """Return what pictures go through, and a description; None if there are no pictures."""
     if all(side.kind != "images" for side in sides):
         return lambda batch: batch, None
-    return extractor(settings.features, "probabilities" if settings.command == "is" else "features")
+    scored = isinstance(settings, InceptionScoreSettings)
+    return extractor(settings, "probabilities" if scored else "features")
 
 
 def _tell(
-    settings: Settings,
+    settings: ScoreSettings,
     console: Console,
     scores: Scores,
     sides: tuple[Samples, ...],

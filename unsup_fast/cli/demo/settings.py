@@ -1,0 +1,36 @@
+"""The options of `unsup-fast demo`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from unsup_fast.cli.options import Threads
+from unsup_fast.cli.settings import CommandSettings, Option
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoSettings(CommandSettings):
+    """Compare with scikit-learn on digits and other data, and generate new digits."""
+
+    out: Annotated[
+        Path,
+        Option(
+            "-o --out",
+            panel="Output",
+            metavar="OUT",
+            help="Directory for the report and the results.",
+        ),
+    ] = Path("unsup-fast-demo")
+    overwrite: Annotated[
+        bool,
+        Option(
+            "--overwrite", panel="Output", help="Replace results that are not an earlier demo's."
+        ),
+    ] = False
+    threads: Threads = None
+
+    def run(self) -> int:
+        """Run the command and return its exit status."""
+        from unsup_fast.cli.demo.run import run
+
+        return run(self.out, threads=self.threads, overwrite=self.overwrite)

@@ -1,0 +1,1 @@
+"""`unsup-fast fid`, `inception-score`, `kid` and `prdc`."""
