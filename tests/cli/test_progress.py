@@ -61,10 +61,10 @@ def test_display_fits_80_columns():
     console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
     display = Display()
     display.begin("Choosing the first centroids")
-    console.print(display.render())
+    console.print(display.bar.get_renderable())
     one = outlook([int(1e7 * 0.8**i) for i in range(12)], max_iter=10_000)
     display.step("inertia 1.2346e300, 9,999,999 labels changed (> 99.99 %)", one)
-    console.print(display.render())
+    console.print(display.bar.get_renderable())
     lines = console.file.getvalue().splitlines()
     assert "Choosing the first centroids" in lines[0]
     assert len(lines) == 4
@@ -80,7 +80,7 @@ def test_display_while_seeding(monkeypatch):
     display = Display()
     display.begin("Choosing the first centroids")
     display.seeding(250, 1000)
-    console.print(display.render())
+    console.print(display.bar.get_renderable())
     text = console.file.getvalue()
     assert "25 % chosen" in text
     assert "Choosing the first centroids" in text
@@ -89,7 +89,7 @@ def test_display_while_seeding(monkeypatch):
     one = Outlook(300)
     one.iteration = 1
     display.step("inertia 1", one)
-    assert display._bar.completed == pytest.approx(1 / 300)
+    assert display.bar.tasks[0].completed == pytest.approx(1 / 300)
 
 
 def test_lines_while_seeding(capsys, monkeypatch):

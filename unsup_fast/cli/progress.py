@@ -1,20 +1,19 @@
 """Progress displays of a fit: how far it is, and an honest estimate of the time left."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import monotonic
-from typing import Any
 
 import numpy as np
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.spinner import Spinner
-from rich.table import Table
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 from rich.text import Text
 
-from unsup_fast.cli.terminal import emit, plain
+from unsup_fast._text import printable
+from unsup_fast.cli.terminal import emit
 from unsup_fast.report.numbers import percent, seconds
 
 # Seconds between lines where nothing can be redrawn.
@@ -59,7 +58,7 @@ class Outlook:
         return (None if expected is None else expected * pace), most * pace
 
 
-def _steps(values: list[Any], end: float) -> int | None:
+def _steps(values: Sequence[float], end: float) -> int | None:
     """Return when the later half of `values` will be at `end`, on a line through its logs."""
     late = np.array(values[len(values) // 2 :], dtype=np.float64)
     late = late[late > 0]
@@ -71,11 +70,40 @@ def _steps(values: list[Any], end: float) -> int | None:
     return max(1, int(np.ceil((np.log(end) - np.log(late[-1])) / slope)))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """How far something is.
+
+    Attributes
+    ----------
+    head : str
+        Short, as "iteration 3" or "25 % read".
+    most : str
+        Continues the head where there is room, as " of at most 300".
+    figures : str
+        What has been computed so far, or is being done.
+    share : float
+        From 0 to 1.
+    left : str
+        The time left, in words; empty if it is not known.
+    """
+
+    head: str
+    most: str = ""
+    figures: str = ""
+    share: float
+    left: str
+
+
 class Silent:
-    """Shows nothing."""
+    """Shows nothing; the displays derive from it."""
+
+    def __init__(self) -> None:
+        self._began = monotonic()
 
     def begin(self, what: str) -> None:
         """Say what is being done now."""
+        self._began = monotonic()
 
     def seeding(self, done: int, total: int) -> None:
         """Show how much of choosing the first centroids is done."""
@@ -83,117 +111,121 @@ class Silent:
 
     def part(self, done: int, total: int, what: str) -> None:
         """Show how much of what was begun is done, and what that means: chosen, read."""
+        now, share = monotonic(), done / total
+        left = (now - self._began) / done * (total - done) if done else None
+        words = "" if left is None else f"about {seconds(left)} left"
+        position = Position(head=f"{percent(share)} {what}", share=share, left=words)
+        self._show(position, now, since=self._began)
 
     def step(self, figures: str, outlook: Outlook) -> None:
         """Show a finished iteration."""
+        expected, most = outlook.iterations()
+        total = outlook.iteration + (most if expected is None else expected)
+        position = Position(
+            head=f"iteration {outlook.iteration}",
+            most=f" of at most {outlook.max_iter}",
+            figures=figures,
+            share=min(1.0, outlook.iteration / total),
+            left=_left(outlook),
+        )
+        self._show(position, monotonic())
+
+    def moved(self, head: str, figures: str, share: float, left: float) -> None:
+        """Show how far something is of which the seconds left are known."""
+        words = f"about {seconds(left)} left" if left >= 0.05 else ""
+        self._show(Position(head=head, figures=figures, share=share, left=words), monotonic())
 
     def note(self, text: str) -> None:
         """Show a sentence during the fit."""
 
-    def moved(self, head: str, figures: str, share: float, left: float) -> None:
-        """Show how far something is of which the seconds left are known."""
+    def _show(self, position: Position, now: float, since: float = -np.inf) -> None:
+        """Show how far it is; lines wait for some seconds after `since`."""
 
 
 class Lines(Silent):
     """Plain lines at a modest rate, for pipes and log files."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._last = -np.inf
-        self._began = monotonic()
 
     def begin(self, what: str) -> None:
         """Print what is being done now."""
-        self._began = monotonic()
+        super().begin(what)
         emit(f"{what} ...")
-
-    def part(self, done: int, total: int, what: str) -> None:
-        """Print how much is done if the last line is some time ago."""
-        now = monotonic()
-        if now - max(self._last, self._began) < LINE_EVERY:
-            return
-        self._last = now
-        left = _part_left(now - self._began, done, total)
-        emit(f"{percent(done / total)} {what}, {left}")
-
-    def step(self, figures: str, outlook: Outlook) -> None:
-        """Print a finished iteration if the last line is some time ago."""
-        if monotonic() - self._last < LINE_EVERY:
-            return
-        self._last = monotonic()
-        left = _left(outlook)
-        emit(f"iteration {outlook.iteration}: {figures}{', ' + left if left else ''}")
 
     def note(self, text: str) -> None:
         """Print a sentence."""
         emit(text)
 
-    def moved(self, head: str, figures: str, share: float, left: float) -> None:
-        """Print how far it is if the last line is some time ago."""
-        if monotonic() - self._last < LINE_EVERY:
+    def _show(self, position: Position, now: float, since: float = -np.inf) -> None:
+        if now - max(self._last, since) < LINE_EVERY:
             return
-        self._last = monotonic()
-        emit(f"{head}: {figures}{_about(left)}")
+        self._last = now
+        figures = f": {position.figures}" if position.figures else ""
+        emit(f"{position.head}{figures}{', ' if position.left else ''}{position.left}")
 
 
 class Display(Silent):
-    """A bar and two lines of figures that overwrite the previous ones."""
+    """A bar and lines of figures that overwrite the previous ones."""
 
-    def __init__(self, *, ascii_only: bool = False) -> None:
-        self._start = monotonic()
-        self._dots = "line" if ascii_only else "dots"
-        self._spinner = Spinner(self._dots)
-        self._bar: ProgressBar | None = None
-        self._began = self._start
-        self._done = 0.0  # of the iterations: the bar never goes back
-        self._head = self._figures = self._left = self._note = ""
+    def __init__(self, console: Console | None = None, *, ascii_only: bool = False) -> None:
+        super().__init__()
+        self.bar = _Bar(
+            SpinnerColumn("line" if ascii_only else "dots"),
+            BarColumn(None),
+            TextColumn(
+                "{task.description}",
+                markup=False,
+                table_column=Column(no_wrap=True, overflow="crop"),
+            ),
+            TimeElapsedColumn(),
+            console=console,
+            expand=True,
+            refresh_per_second=4,
+            transient=True,
+        )
+        self._task = self.bar.add_task("", total=None)
+        self._what = self._note = ""
+        self._share = 0.0
 
     def begin(self, what: str) -> None:
-        """Show a spinner with what is being done now."""
-        self._spinner = Spinner(self._dots, plain(f"{what} "))
-        self._bar = None
-        self._began = monotonic()
+        """Show what is being done now, without how far it is."""
+        super().begin(what)
+        self._what, self._share = printable(what), 0.0
+        self.bar.lines = []
+        self.bar.reset(self._task, total=None, description=self._what)
 
     def part(self, done: int, total: int, what: str) -> None:
         """Move the bar to how much is done."""
-        self._head = f"{percent(done / total)} {what}"
-        self._figures = str(self._spinner.text).strip()
-        self._left = _part_left(monotonic() - self._began, done, total)
-        self._bar = ProgressBar(total=1.0, completed=done / total)
-
-    def step(self, figures: str, outlook: Outlook) -> None:
-        """Move the bar to where a finished iteration leaves it."""
-        expected, most = outlook.iterations()
-        total = outlook.iteration + (most if expected is None else expected)
-        self._done = max(outlook.iteration / total, self._done)
-        self._head = f"iteration {outlook.iteration} of at most {outlook.max_iter}"
-        self._figures = figures
-        self._left = _left(outlook)
-        self._bar = ProgressBar(total=1.0, completed=min(1.0, self._done))
+        self._share = 0.0
+        super().part(done, total, what)
+        self._share = 0.0  # iterations that follow begin anew
 
     def note(self, text: str) -> None:
         """Show a sentence below the figures."""
         self._note = text
 
-    def moved(self, head: str, figures: str, share: float, left: float) -> None:
-        """Move the bar to how far it is."""
-        self._head, self._figures = head, figures
-        self._left = _about(left).removeprefix(", ")
-        self._bar = ProgressBar(total=1.0, completed=share)
+    def _show(self, position: Position, now: float, since: float = -np.inf) -> None:
+        self._share = max(position.share, self._share)  # the bar never goes back
+        self.bar.update(
+            self._task,
+            total=1.0,
+            completed=self._share,
+            description=printable(f"{position.head}{position.most}"),
+        )
+        lines = (position.figures or self._what, position.left, self._note)
+        self.bar.lines = [Text(printable(line)) for line in lines if line]
 
-    def render(self) -> Any:
-        """Return what is to be seen at this moment."""
-        elapsed = seconds(round(monotonic() - self._start, 1))
-        if self._bar is None:
-            line = Table.grid(padding=(0, 1))
-            line.add_row(self._spinner, Text(elapsed, style="dim"))
-            return line
-        head = Table.grid(padding=(0, 2), expand=True)
-        head.add_column(ratio=1)
-        head.add_column(no_wrap=True)
-        head.add_row(self._bar, Text(self._head))
-        times = f"{elapsed} so far" + (f", {self._left}" if self._left else "")
-        notes = [Text(self._note)] if self._note else []
-        return Group(head, Text(self._figures), Text(times, style="dim"), *notes)
+
+class _Bar(Progress):
+    """A bar with lines below it."""
+
+    lines: Sequence[Text] = ()
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        yield from self.lines
 
 
 @contextmanager
@@ -204,18 +236,10 @@ def showing(console: Console, quiet: bool) -> Iterator[Silent]:
     elif not console.is_terminal:
         yield Lines()
     else:
-        display = Display(ascii_only=console.options.ascii_only)
-        with Live(get_renderable=display.render, console=console, transient=True):
+        display = Display(console, ascii_only=console.options.ascii_only)
+        with display.bar:
             yield display
         sys.stdout.flush()
-
-
-def _part_left(elapsed: float, done: int, total: int) -> str:
-    return f"about {seconds(elapsed / done * (total - done))} left" if done else ""
-
-
-def _about(left: float) -> str:
-    return f", about {seconds(left)} left" if left >= 0.05 else ""
 
 
 def _left(outlook: Outlook) -> str:
