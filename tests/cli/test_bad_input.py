@@ -163,7 +163,7 @@ def test_bad_data(cli, tmp_path, name):
 
 OPTIONS = {
     "no clusters": (["-k", 0], "-k 0: at least one cluster is needed"),
-    "k not a number": (["-k", "ten"], "'-k'"),
+    "k not a number": (["-k", "ten"], "-k ten: is not a number of clusters"),
     "columns of npy": (
         ["-k", 2, "--columns", "a"],
         "columns are for .csv, .parquet, .arrow and .feather",

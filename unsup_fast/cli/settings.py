@@ -154,7 +154,7 @@ class Option:
         UserError
             If it is not allowed.
         """
-        if parsed is None or isinstance(parsed, bool):
+        if isinstance(parsed, bool):
             return parsed
         if self.parse is not None:
             return self.parse(self.name, parsed)
@@ -167,7 +167,7 @@ class Option:
     def _check_limits(self, number: float) -> None:
         low, high = self.least, self.most
         if (
-            math.isfinite(number)
+            -math.inf < number < math.inf  # not by isfinite: an int may be too long for a float
             and (low is None or number >= low)
             and (high is None or number <= high)
             and (self.above is None or number > self.above)
@@ -232,7 +232,8 @@ def add(app: typer.Typer, name: str, settings: type[CommandSettings]) -> None:
     def command(context: typer.Context, **values: Any) -> int:
         words: list[str] = context.obj
         declared = options(settings)
-        checked = {name: option.value(values[name]) for name, option in declared.items()}
+        given = {name: value for name, value in values.items() if value is not None}
+        checked = {name: declared[name].value(value) for name, value in given.items()}
         chosen = settings(arguments=tuple(words), **checked)
         chosen.check()
         return chosen.run()
