@@ -25,23 +25,18 @@ def parse_pair(option, text):
 class KnotSettings(CommandSettings):
     """Tie knots in ROPE."""
 
-    rope: Annotated[Path, Option("ROPE", panel="Data", help="A rope.", role="other")]
-    turns: Annotated[int, Option("-t --turns", panel="Model", help="Turns.", least=1, most=9)] = 2
-    slack: Annotated[
-        float | None, Option("--slack", panel="Model", help="Slack.", above=0, below=1)
-    ] = None
+    rope: Annotated[Path, Option("ROPE", "Data", "A rope.")]
+    turns: Annotated[int, Option("-t --turns N", "Model", "Turns.", least=1, most=9)] = 2
+    slack: Annotated[float | None, Option("--slack X", "Model", "Slack.", above=0, below=1)] = None
     kind: Annotated[
-        str, Option("--kind", panel="Model", help="Which.", choices=("bowline", "bend", "hitch"))
+        str, Option("--kind", "Model", "Which.", choices=("bowline", "bend", "hitch"))
     ] = "bend"
     ends: Annotated[
-        tuple[str, str] | None,
-        Option("--ends", panel="Data", metavar="A,B", help="Both ends.", parse=parse_pair),
+        tuple[str, str] | None, Option("--ends A,B", "Data", "Both ends.", parse=parse_pair)
     ] = None
-    hands: Annotated[
-        int | None, Option("--hands", panel="Performance", help="Hands.", role="extent")
-    ] = None
-    names: Annotated[tuple[str, ...], Option("--name", panel="Output", help="A name.")] = ()
-    wet: Annotated[bool, Option("--wet/--dry", panel="Output", help="Water.", role="other")] = True
+    hands: Annotated[int | None, Option("--hands N", "Performance", "Hands.")] = None
+    names: Annotated[tuple[str, ...], Option("--name N", "Data", "A name.")] = ()
+    wet: Annotated[bool, Option("--wet/--dry", "Output", "Water.")] = True
 
     examples: ClassVar[tuple[str, ...]] = ("tie rope.txt -t 3",)
     tied: ClassVar[list["KnotSettings"]] = []
@@ -91,6 +86,7 @@ BAD = {
     "low": (["-t", "0"], "-t 0: write a number of at least 1 and of at most 9"),
     "high": (["--turns", "10"], "-t 10: write a number of at least 1 and of at most 9"),
     "longer than a float": (["-t", "9" * 400], "-t 9{60}...: write a number of at least 1"),
+    "too high by default": (["--hands", "2147483648"], "--hands 2147483648: write a number of at"),
     "not above": (["--slack", "0"], "--slack 0.0: write a number above 0 and below 1"),
     "not below": (["--slack", "1"], "--slack 1.0: write a number above 0 and below 1"),
     "not a number": (["--slack", "nan"], "--slack nan: write a number above 0 and below 1"),

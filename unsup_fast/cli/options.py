@@ -5,74 +5,50 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from unsup_fast.cli.settings import CommandSettings, Option
-from unsup_fast.cli.values import MOST, MOST_THREADS, parse_image_shape, parse_separator
+from unsup_fast.cli.values import MOST_THREADS, parse_image_shape, parse_separator
 
 if TYPE_CHECKING:
     from unsup_fast.blocks import Source
 
 
-Seed = Annotated[
-    int,
-    Option("--seed", panel="Model", metavar="N", least=0, most=2**32 - 1, help="Random seed."),
-]
+Seed = Annotated[int, Option("--seed N", "Model", "Random seed.", least=0, most=2**32 - 1)]
 THREADS = Option(
-    "--threads",
-    panel="Performance",
-    metavar="N",
-    least=1,
-    most=MOST_THREADS,
-    help="Threads to run.  [default: all]",
-    role="extent",
+    "--threads N", "Performance", "Threads to run.  [default: all]", least=1, most=MOST_THREADS
 )
 Threads = Annotated[int | None, THREADS]
 Standardize = Annotated[
     bool,
     Option(
         "--standardize",
-        panel="Model",
-        help="Divide each column by its standard deviation; the model keeps these, and divides "
+        "Model",
+        "Divide each column by its standard deviation; the model keeps these, and divides "
         "other rows too.",
     ),
 ]
 Weights = Annotated[
     str | None,
     Option(
-        "--weights",
-        panel="Data",
-        metavar="FILE|COLUMN",
-        help="A weight >= 0 for each row: an .npy file, or a column of the table.",
+        "--weights FILE|COLUMN",
+        "Data",
+        "A weight >= 0 for each row: an .npy file, or a column of the table.",
     ),
 ]
 Images = Annotated[
     tuple[int, ...] | None,
     Option(
-        "--images",
-        panel="Output",
-        metavar="HxW[xC]",
+        "--images HxW[xC]",
+        "Output",
+        "Show rows as pictures of this size in the report. [default: as in the file, if "
+        "it holds pictures]",
         parse=parse_image_shape,
-        help="Show rows as pictures of this size in the report. "
-        "[default: as in the file, if it holds pictures]",
-        role="other",
     ),
 ]
-Quiet = Annotated[
-    bool,
-    Option("--quiet -q", panel="Progress", help="Print errors and warnings only.", role="other"),
-]
+Quiet = Annotated[bool, Option("--quiet -q", "Progress", "Print errors and warnings only.")]
 Resume = Annotated[
-    bool,
-    Option(
-        "--resume",
-        panel="Progress",
-        help="Resume the unfinished run in OUT, bit for bit.",
-        role="other",
-    ),
+    bool, Option("--resume", "Progress", "Resume the unfinished run in OUT, bit for bit.")
 ]
 OverwriteFile = Annotated[
-    bool,
-    Option(
-        "--overwrite", panel="Output", help="Replace the output file if it exists.", role="other"
-    ),
+    bool, Option("--overwrite", "Output", "Replace the output file if it exists.")
 ]
 
 
@@ -84,69 +60,62 @@ class DataSettings(CommandSettings):
         Path,
         Option(
             "DATA",
-            panel="Data",
-            help="A .npy, .npz, .csv, .tsv, .csv.gz, .parquet, .arrow or .feather file, or a "
+            "Data",
+            "A .npy, .npz, .csv, .tsv, .csv.gz, .parquet, .arrow or .feather file, or a "
             "directory of .parquet files. float32 and float64 are kept; float16 and integers "
-            "become float32 (float64 if an integer is beyond 2^24); numbers of a CSV are float64.",
-            role="other",
+            "become float32 (float64 if an integer is beyond 2^24); numbers of a CSV are "
+            "float64.",
         ),
     ]
     columns: Annotated[
         str | None,
         Option(
-            "--columns",
-            panel="Data",
-            metavar="A,B,C",
-            help="Columns of a table, comma-separated, quoted as in CSV if a comma is in the name; "
-            "the values of one list column are columns, too.  [default: all that are numbers]",
+            "--columns A,B,C",
+            "Data",
+            "Columns of a table, comma-separated, quoted as in CSV if a comma is in the name; "
+            "the values of one list column are columns, too.  [default: all that are "
+            "numbers]",
         ),
     ] = None
     key: Annotated[
         str | None,
-        Option(
-            "--key",
-            panel="Data",
-            metavar="NAME",
-            help="Which array of an .npz; needed if there are several.",
-        ),
+        Option("--key NAME", "Data", "Which array of an .npz; needed if there are several."),
     ] = None
     chunk_size: Annotated[
         int | None,
         Option(
-            "--chunk-size",
-            panel="Performance",
-            metavar="ROWS",
+            "--chunk-size ROWS",
+            "Performance",
+            "Rows that are read at a time.  [default: 64 MiB]",
             least=1,
-            most=MOST,
-            help="Rows that are read at a time.  [default: 64 MiB]",
+            role="course",
         ),
     ] = None
     header: Annotated[
         bool | None,
         Option(
             "--header/--no-header",
-            panel="Data",
-            help="Whether the first line of a CSV holds names.  [default: by what is in it]",
+            "Data",
+            "Whether the first line of a CSV holds names.  [default: by what is in it]",
         ),
     ] = None
     separator: Annotated[
         str | None,
         Option(
-            "--separator",
-            panel="Data",
-            metavar="C",
+            "--separator C",
+            "Data",
+            "Character between the values of a CSV, or tab.  [default: detected]",
             parse=parse_separator,
-            help="Character between the values of a CSV, or tab.  [default: detected]",
         ),
     ] = None
     missing: Annotated[
         str,
         Option(
             "--missing",
-            panel="Data",
-            choices=("error", "drop", "mean"),
-            help="What to do about missing values: stop, leave out their rows (label -1, "
+            "Data",
+            "What to do about missing values: stop, leave out their rows (label -1, "
             "coordinates NaN), or put in the mean of the column (not with a fitted model).",
+            choices=("error", "drop", "mean"),
         ),
     ] = "error"
 
@@ -161,35 +130,14 @@ class RunSettings(CommandSettings):
     """The options of a command that fills a folder with results and a report."""
 
     out: Annotated[
-        Path,
-        Option(
-            "-o --out",
-            panel="Output",
-            metavar="OUT",
-            help="Directory for the results; created if missing.",
-            role="other",
-        ),
+        Path, Option("-o --out OUT", "Output", "Directory for the results; created if missing.")
     ]
-    title: Annotated[
-        str | None,
-        Option(
-            "--title", panel="Output", metavar="TEXT", help="Headline of the report.", role="other"
-        ),
-    ] = None
+    title: Annotated[str | None, Option("--title TEXT", "Output", "Headline of the report.")] = None
     report: Annotated[
-        bool,
-        Option(
-            "--report/--no-report",
-            panel="Output",
-            help="Whether to write an HTML report.",
-            role="other",
-        ),
+        bool, Option("--report/--no-report", "Output", "Whether to write an HTML report.")
     ] = True
     overwrite: Annotated[
-        bool,
-        Option(
-            "--overwrite", panel="Output", help="Replace the results that are in OUT.", role="other"
-        ),
+        bool, Option("--overwrite", "Output", "Replace the results that are in OUT.")
     ] = False
     quiet: Quiet = False
 
@@ -197,13 +145,7 @@ class RunSettings(CommandSettings):
 @dataclass(frozen=True, kw_only=True)
 class _ModelArgument(CommandSettings):
     model: Annotated[
-        Path,
-        Option(
-            "MODEL",
-            panel="Data",
-            help="A model.safetensors, or the directory of a run.",
-            role="other",
-        ),
+        Path, Option("MODEL", "Data", "A model.safetensors, or the directory of a run.")
     ]
 
 
@@ -211,16 +153,7 @@ class _ModelArgument(CommandSettings):
 class ModelSettings(DataSettings, _ModelArgument):  # MODEL before DATA
     """The options of a command that applies a fitted model to new rows."""
 
-    out: Annotated[
-        Path,
-        Option(
-            "-o --out",
-            panel="Output",
-            metavar="FILE",
-            help="A .npy, .parquet or .csv file.",
-            role="other",
-        ),
-    ]
+    out: Annotated[Path, Option("-o --out FILE", "Output", "A .npy, .parquet or .csv file.")]
     overwrite: OverwriteFile = False
     threads: Threads = None
     quiet: Quiet = False
@@ -231,23 +164,10 @@ class JsonSettings(CommandSettings):
     """The options of a command whose result is printed, or written as JSON."""
 
     out: Annotated[
-        Path | None,
-        Option(
-            "-o --out",
-            panel="Output",
-            metavar="FILE.json",
-            help="Write the result there.",
-            role="other",
-        ),
+        Path | None, Option("-o --out FILE.json", "Output", "Write the result there.")
     ] = None
     json: Annotated[
-        bool,
-        Option(
-            "--json",
-            panel="Output",
-            help="Print the result as JSON, and nothing else.",
-            role="other",
-        ),
+        bool, Option("--json", "Output", "Print the result as JSON, and nothing else.")
     ] = False
     overwrite: OverwriteFile = False
     quiet: Quiet = False

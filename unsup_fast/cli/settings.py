@@ -12,12 +12,10 @@ compares all follow from that one declaration::
         The docstring is the help of the command.
         '''
 
-        whiten: Annotated[bool, Option("--whiten", panel="Model", help="Divide ...")] = False
-        solver: Annotated[
-            str, Option("--solver", panel="Model", choices=("auto", "full"), help="...")
-        ] = "auto"
+        whiten: Annotated[bool, Option("--whiten", "Model", "Divide ...")] = False
+        solver: Annotated[str, Option("--solver", "Model", "...", choices=SOLVERS)] = "auto"
         images: Annotated[
-            tuple[int, ...] | None, Option("--images", metavar="HxW", parse=image_shape, ...)
+            tuple[int, ...] | None, Option("--images HxW", "Output", "...", parse=image_shape)
         ] = None
 
         examples: ClassVar[tuple[str, ...]] = ("unsup-fast pca rows.npy -n 50 -o axes",)
@@ -54,13 +52,23 @@ Panel = Literal[
     "Network",
     "Training",
     "Sampling",
+    "Features",
     "Scores",
     "Output",
     "Performance",
     "Progress",
 ]
+Role = Literal["course", "extent", "other"]
+# Of the options under a heading; those of the others decide the course of a run.
+ROLES: dict[str, Role] = {
+    "Features": "other",
+    "Output": "other",
+    "Performance": "extent",
+    "Progress": "other",
+}
 OTHER = "Other"
 PANELS = (*get_args(Panel), OTHER)
+MOST = 2**31 - 1  # iterations, rows or pictures that an option may name
 SHOWN = 80  # characters of a value in an error message
 
 
@@ -86,7 +94,7 @@ class CommandSettings:
         return {
             name: _plain(getattr(self, name))
             for name, option in options(type(self)).items()
-            if option.role != "other"
+            if option.decides != "other"
         }
 
     def course(self) -> dict[str, Any]:
@@ -94,7 +102,7 @@ class CommandSettings:
         return {
             option.name: _plain(getattr(self, name))
             for name, option in options(type(self)).items()
-            if option.role == "course"
+            if option.decides == "course"
         }
 
 
@@ -105,33 +113,30 @@ class Option:
     Attributes
     ----------
     names : str
-        One or more names as "-k --clusters"; error messages use the first. "--yes/--no" is a
-        switch. A name without dashes is an argument.
-    help : str
+        Names and what stands for the value in the help, as "-k --clusters N"; error messages use
+        the first. "--yes/--no" is a switch. A name without dashes is an argument.
     panel : str
         Heading of the help under which the option stands.
-    metavar : str or None
-        Stands for the value in the help; the choices or the type if None.
+    help : str
     choices : tuple of str
         The values that are allowed.
     suggested : tuple of str
         Values that the shell completes where others are allowed, too.
     least, most, above, below : float or None
-        Limits of a number; it is finite in any case.
+        Limits of a number. It is finite in any case, and an int is at most 2^31 - 1.
     parse : callable or None
         From the first name and the text of the option to its value, for what is not plainly a
         str, number, bool or Path; raises UserError.
-    role : {"course", "extent", "other"}
+    role : {"course", "extent", "other"} or None
         "course" decides the course of a run: it is recorded in `summary.json`, and must be the
         same when the run is resumed. "extent" says how far or how fast: it is recorded. "other"
-        says what is read, written or shown.
+        says what is read, written or shown. None: by the panel, and "other" for arguments.
     """
 
     names: str
-    _: KW_ONLY
-    help: str
     panel: Panel
-    metavar: str | None = None
+    help: str
+    _: KW_ONLY
     choices: tuple[str, ...] = ()
     suggested: tuple[str, ...] = ()
     least: float | None = None
@@ -139,12 +144,30 @@ class Option:
     above: float | None = None
     below: float | None = None
     parse: Callable[[str, str], Any] | None = None
-    role: Literal["course", "extent", "other"] = "course"
+    role: Role | None = None
 
     @property
     def name(self) -> str:
         """The name in error messages."""
         return self.names.split()[0].split("/")[0]
+
+    @property
+    def is_argument(self) -> bool:
+        """Whether it has no dashes."""
+        return not self.names.startswith("-")
+
+    @property
+    def metavar(self) -> str | None:
+        """What stands for the value in the help."""
+        values = [word for word in self.names.split() if not word.startswith("-")]
+        return "".join(values) or "|".join(self.choices) or None
+
+    @property
+    def decides(self) -> Role:
+        """The role."""
+        if self.role is not None:
+            return self.role
+        return "other" if self.is_argument else ROLES.get(self.panel, "course")
 
     def value(self, parsed: Any) -> Any:
         """Return the value of the field, from what typer parsed.
@@ -166,6 +189,8 @@ class Option:
 
     def _check_limits(self, number: float) -> None:
         low, high = self.least, self.most
+        if high is None and isinstance(number, int):
+            high = MOST
         if (
             -math.inf < number < math.inf  # not by isfinite: an int may be too long for a float
             and (low is None or number >= low)
@@ -269,11 +294,9 @@ def _typer(kind: Any, option: Option) -> tuple[Any, Any]:
         kind = str | None if type(None) in get_args(kind) else str
     elif get_origin(kind) is tuple:
         kind = list[str] | None
-    names = option.names.split()
-    metavar = option.metavar or "|".join(option.choices) or None
-    if not option.name.startswith("-"):
+    if option.is_argument:
         return kind, typer.Argument(
-            metavar=metavar or option.name, help=option.help, rich_help_panel=option.panel
+            metavar=option.metavar, help=option.help, rich_help_panel=option.panel
         )
 
     values = option.choices or option.suggested
@@ -282,8 +305,8 @@ def _typer(kind: Any, option: Option) -> tuple[Any, Any]:
         return [value for value in values if value.startswith(incomplete)]
 
     return kind, typer.Option(
-        *names,
-        metavar=metavar,
+        *(word for word in option.names.split() if word.startswith("-")),
+        metavar=option.metavar,
         help=option.help,
         rich_help_panel=option.panel,
         autocompletion=complete if values else None,

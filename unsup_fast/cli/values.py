@@ -7,8 +7,6 @@ from unsup_fast._paths import special
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.settings import shown
 
-# Largest number of iterations, rows or pictures that an option may name.
-MOST = 2**31 - 1
 MOST_THREADS = 4096
 # Largest side of a picture in pixels.
 MOST_PIXELS = 8192

@@ -13,19 +13,10 @@ class DemoSettings(CommandSettings):
     """Compare with scikit-learn on digits and other data, and generate new digits."""
 
     out: Annotated[
-        Path,
-        Option(
-            "-o --out",
-            panel="Output",
-            metavar="OUT",
-            help="Directory for the report and the results.",
-        ),
+        Path, Option("-o --out OUT", "Output", "Directory for the report and the results.")
     ] = Path("unsup-fast-demo")
     overwrite: Annotated[
-        bool,
-        Option(
-            "--overwrite", panel="Output", help="Replace results that are not an earlier demo's."
-        ),
+        bool, Option("--overwrite", "Output", "Replace results that are not an earlier demo's.")
     ] = False
     threads: Threads = None
 

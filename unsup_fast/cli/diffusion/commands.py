@@ -47,7 +47,7 @@ from unsup_fast.cli.diffusion.typer_options import (
 )
 from unsup_fast.cli.diffusion.typer_options import Weights as InceptionWeights
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.values import MOST
+from unsup_fast.cli.settings import MOST
 
 app = typer.Typer(
     help="Train diffusion models of pictures, sample from them, and judge them.",

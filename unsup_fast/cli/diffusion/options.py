@@ -7,7 +7,8 @@ import typer
 
 from unsup_fast.cli.diffusion.typer_options import device, finite
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.values import MOST, parse_sides
+from unsup_fast.cli.settings import MOST
+from unsup_fast.cli.values import parse_sides
 
 NETWORKS = ("unet", "dit")
 SIZES = ("tiny", "small", "base", "large")

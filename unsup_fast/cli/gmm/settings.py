@@ -16,7 +16,7 @@ from unsup_fast.cli.options import (
     Weights,
 )
 from unsup_fast.cli.settings import Option, shown
-from unsup_fast.cli.values import MOST, WHOLE
+from unsup_fast.cli.values import WHOLE
 
 MOST_REG_COVAR = 1e290  # of GaussianMixture
 
@@ -48,11 +48,10 @@ class GmmSettings(DataSettings, RunSettings):
     n_components: Annotated[
         range,
         Option(
-            "-k --components",
-            panel="Model",
-            metavar="N|A:B[:STEP]",
+            "-k --components N|A:B[:STEP]",
+            "Model",
+            "Number of components; A:B fits every number of a range and takes the best.",
             parse=parse_numbers,
-            help="Number of components; A:B fits every number of a range and takes the best.",
         ),
     ]
     weights: Weights = None
@@ -60,85 +59,60 @@ class GmmSettings(DataSettings, RunSettings):
         str,
         Option(
             "--covariance",
-            panel="Model",
-            choices=("full", "tied", "diag", "spherical"),
-            help="Type of covariance: full, tied (one matrix for all components), diagonal or "
+            "Model",
+            "Type of covariance: full, tied (one matrix for all components), diagonal or "
             "spherical (one variance).",
+            choices=("full", "tied", "diag", "spherical"),
         ),
     ] = "full"
     init: Annotated[
         str,
         Option(
-            "--init",
-            panel="Model",
-            metavar="NAME",
+            "--init NAME",
+            "Model",
+            "The first components: kmeans, k-means++, random_from_data or random.",
             choices=("kmeans", "k-means++", "random_from_data", "random"),
-            help="The first components: kmeans, k-means++, random_from_data or random.",
         ),
     ] = "kmeans"
     criterion: Annotated[
         str,
         Option(
             "--criterion",
-            panel="Model",
+            "Model",
+            "Criterion minimised when fitting a range of sizes.",
             choices=("bic", "aic"),
-            help="Criterion minimised when fitting a range of sizes.",
         ),
     ] = "bic"
     n_init: Annotated[
-        int,
-        Option(
-            "--n-init",
-            panel="Model",
-            metavar="N",
-            least=1,
-            most=MOST,
-            help="Number of initialisations; the best is used.",
-        ),
+        int, Option("--n-init N", "Model", "Number of initialisations; the best is used.", least=1)
     ] = 1
     max_iter: Annotated[
-        int,
-        Option(
-            "--max-iter",
-            panel="Model",
-            metavar="N",
-            least=1,
-            most=MOST,
-            help="Maximum number of iterations.",
-        ),
+        int, Option("--max-iter N", "Model", "Maximum number of iterations.", least=1)
     ] = 100
     tol: Annotated[
         float,
         Option(
-            "--tol",
-            panel="Model",
-            metavar="X",
+            "--tol X",
+            "Model",
+            "Stop when the mean log-likelihood of a row changes by less.",
             least=0,
-            help="Stop when the mean log-likelihood of a row changes by less.",
         ),
     ] = 1e-3
     reg_covar: Annotated[
         float,
         Option(
-            "--reg-covar",
-            panel="Model",
-            metavar="X",
+            "--reg-covar X",
+            "Model",
+            "Constant added to the variances in each iteration.",
             least=0,
             most=MOST_REG_COVAR,
-            help="Constant added to the variances in each iteration.",
         ),
     ] = 1e-6
     standardize: Standardize = False
     seed: Seed = 0
     threads: Threads = None
     proba: Annotated[
-        bool,
-        Option(
-            "--proba",
-            panel="Output",
-            help="Write each row's probability of each component too.",
-            role="other",
-        ),
+        bool, Option("--proba", "Output", "Write each row's probability of each component too.")
     ] = False
     images: Images = None
     resume: Resume = False

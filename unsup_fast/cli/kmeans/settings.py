@@ -17,7 +17,7 @@ from unsup_fast.cli.options import (
     Weights,
 )
 from unsup_fast.cli.settings import Option, shown
-from unsup_fast.cli.values import MOST, WHOLE
+from unsup_fast.cli.values import WHOLE
 
 STARTS = ("k-means++", "k-means||", "random")
 
@@ -55,79 +55,62 @@ class KMeansSettings(DataSettings, RunSettings):
     """
 
     n_clusters: Annotated[
-        int,
-        Option(
-            "-k --clusters",
-            panel="Model",
-            metavar="N",
-            parse=parse_n_clusters,
-            help="How many clusters.",
-        ),
+        int, Option("-k --clusters N", "Model", "How many clusters.", parse=parse_n_clusters)
     ]
     weights: Weights = None
     init: Annotated[
         str,
         Option(
-            "--init",
-            panel="Model",
-            metavar="NAME|FILE.npy",
+            "--init NAME|FILE.npy",
+            "Model",
+            "First centroids: k-means++, k-means|| (for very many clusters), random rows, or "
+            "those of a file.",
             parse=parse_start,
             suggested=STARTS,
-            help="First centroids: k-means++, k-means|| (for very many clusters), random rows, or "
-            "those of a file.",
         ),
     ] = "k-means++"
     max_iter: Annotated[
         int,
-        Option(
-            "--max-iter",
-            panel="Model",
-            metavar="N",
-            least=1,
-            most=MOST,
-            help="Maximum number of iterations.",
-            role="extent",
-        ),
+        Option("--max-iter N", "Model", "Maximum number of iterations.", least=1, role="extent"),
     ] = 300
     tol: Annotated[
         float,
         Option(
-            "--tol",
-            panel="Model",
-            metavar="X",
+            "--tol X",
+            "Model",
+            "Stop when the centroids' summed squared movement is at most this times the mean "
+            "variance of the columns; 0 continues until no label changes.",
             least=0,
-            help="Stop when the centroids' summed squared movement is at most this times the "
-            "mean variance of the columns; 0 continues until no label changes.",
         ),
     ] = 1e-4
     tol_inertia: Annotated[
         float | None,
         Option(
-            "--tol-inertia",
-            panel="Model",
-            metavar="X",
+            "--tol-inertia X",
+            "Model",
+            "Stop also after an iteration that lowers inertia by no more than this share of "
+            "it, as in 1e-5.  [default: off]",
             least=0,
             most=1,
-            help="Stop also after an iteration that lowers inertia by no more than this share of "
-            "it, as in 1e-5.  [default: off]",
         ),
     ] = None
     algorithm: Annotated[
         str,
         Option(
             "--algorithm",
-            panel="Performance",
+            "Performance",
+            "Lloyd variant; the result is the same.",
             choices=("auto", "lloyd", "elkan"),
-            help="Lloyd variant; the result is the same.",
+            role="course",
         ),
     ] = "auto"
     metric: Annotated[
         str,
         Option(
             "--metric",
-            panel="Model",
+            "Model",
+            "Distance between rows and centroids; cosine compares directions alone.",
             choices=("euclidean", "cosine"),
-            help="Distance between rows and centroids; cosine compares directions alone.",
         ),
     ] = "euclidean"
     standardize: Standardize = False
@@ -135,13 +118,7 @@ class KMeansSettings(DataSettings, RunSettings):
     threads: Threads = None
     text: Annotated[
         Path | None,
-        Option(
-            "--text",
-            panel="Output",
-            metavar="FILE",
-            help="Text file for the report; line i belongs to row i.",
-            role="other",
-        ),
+        Option("--text FILE", "Output", "Text file for the report; line i belongs to row i."),
     ] = None
     images: Images = None
     resume: Resume = False

@@ -5,14 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.options import (
-    DataSettings,
-    Images,
-    RunSettings,
-    Seed,
-    Standardize,
-    Threads,
-)
+from unsup_fast.cli.options import DataSettings, Images, RunSettings, Seed, Standardize, Threads
 from unsup_fast.cli.settings import Option, shown
 from unsup_fast.cli.values import WHOLE
 
@@ -48,26 +41,24 @@ class PcaSettings(DataSettings, RunSettings):
     n_components: Annotated[
         int | float | str,
         Option(
-            "-n --components",
-            panel="Model",
-            metavar="N|SHARE|mle",
-            parse=parse_n_components,
-            help="How many axes: a number, a share of the variance to explain (as in 0.95), or mle "
+            "-n --components N|SHARE|mle",
+            "Model",
+            "How many axes: a number, a share of the variance to explain (as in 0.95), or mle "
             "for Minka's estimate.",
+            parse=parse_n_components,
         ),
     ]
     whiten: Annotated[
-        bool,
-        Option("--whiten", panel="Model", help="Divide each coordinate by its standard deviation."),
+        bool, Option("--whiten", "Model", "Divide each coordinate by its standard deviation.")
     ] = False
     solver: Annotated[
         str,
         Option(
             "--solver",
-            panel="Model",
-            choices=SOLVERS,
-            help="auto, covariance_eigh: exact, in one pass over a file of any size; the others "
+            "Model",
+            "auto, covariance_eigh: exact, in one pass over a file of any size; the others "
             "read all rows into memory.",
+            choices=SOLVERS,
         ),
     ] = "auto"
     standardize: Standardize = False

@@ -20,8 +20,8 @@ class PredictSettings(ModelSettings):
         bool,
         Option(
             "--distances",
-            panel="Output",
-            help="k-means: write each row's distance to its centroid too, in the model's metric: a "
+            "Output",
+            "k-means: write each row's distance to its centroid too, in the model's metric: a "
             "second column, or for .npy a second file, NAME.distances.npy.",
         ),
     ] = False
@@ -29,8 +29,8 @@ class PredictSettings(ModelSettings):
         bool,
         Option(
             "--proba",
-            panel="Output",
-            help="Mixtures: write each row's probability of each component too: more columns, or "
+            "Output",
+            "Mixtures: write each row's probability of each component too: more columns, or "
             "for .npy a second file, NAME.probabilities.npy.",
         ),
     ] = False

@@ -10,7 +10,6 @@ from unsup_fast.cli.options import THREADS, JsonSettings, Seed
 from unsup_fast.cli.settings import CommandSettings, Option
 from unsup_fast.cli.values import (
     INCEPTION,
-    MOST,
     NONE,
     parse_device,
     parse_features,
@@ -21,10 +20,8 @@ from unsup_fast.cli.values import (
 MOST_SUBSETS, MOST_SPLITS = 100_000, 10_000
 PICTURES = "A folder or .zip of pictures, an .npz or .npy of pictures or of features [N, D]"
 
-Real = Annotated[Path, Option("REAL", panel="Data", help=f"The data. {PICTURES}.", role="other")]
-Fake = Annotated[
-    Path, Option("FAKE", panel="Data", help="Generated samples, likewise.", role="other")
-]
+Real = Annotated[Path, Option("REAL", "Data", f"The data. {PICTURES}.")]
+Fake = Annotated[Path, Option("FAKE", "Data", "Generated samples, likewise.")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,79 +31,56 @@ class FeatureSettings(CommandSettings):
     features: Annotated[
         str,
         Option(
-            "--features",
-            panel="Model",
-            metavar="inception|FILE.pth|none",
+            "--features inception|FILE.pth|none",
+            "Features",
+            "What pictures become: features of the Inception network of the published scores, "
+            "of the same network with weights of your own, or their pixels.",
             parse=parse_features,
             suggested=(INCEPTION, NONE),
-            help="What pictures become: features of the Inception network of the published "
-            "scores, of the same network with weights of your own, or their pixels.",
-            role="other",
         ),
     ] = INCEPTION
     weights: Annotated[
         Path | None,
         Option(
-            "--weights",
-            panel="Model",
-            metavar="FILE",
+            "--weights FILE",
+            "Features",
+            "Where pt_inception-2015-12-05-6726825d.pth is.  [default: $UNSUP_FAST_INCEPTION, "
+            "or torch's cache]",
             parse=parse_weights_file,
-            help="Where pt_inception-2015-12-05-6726825d.pth is.  [default: "
-            "$UNSUP_FAST_INCEPTION, or torch's cache]",
-            role="other",
         ),
     ] = None
     download: Annotated[
-        bool,
-        Option(
-            "--download",
-            panel="Model",
-            help="Fetch the weights into torch's cache if need be.",
-            role="other",
-        ),
+        bool, Option("--download", "Features", "Fetch the weights into torch's cache if need be.")
     ] = False
     resize: Annotated[
         str,
         Option(
             "--resize",
-            panel="Model",
+            "Features",
+            "How pictures come to 299 x 299: as in the original, in clean-fid, in pytorch-fid.",
             choices=("tensorflow", "clean", "pytorch-fid"),
-            help="How pictures come to 299 x 299: as in the original, in clean-fid, in "
-            "pytorch-fid.",
-            role="other",
         ),
     ] = "tensorflow"
     size: Annotated[
         tuple[int, int] | None,
         Option(
-            "--size",
-            panel="Data",
-            metavar="HxW",
+            "--size HxW",
+            "Data",
+            "Bring pictures of files to one size first, in bytes.",
             parse=partial(parse_sides, square=False),
-            help="Bring pictures of files to one size first, in bytes.",
             role="other",
         ),
     ] = None
     batch_size: Annotated[
-        int,
-        Option(
-            "--batch-size",
-            panel="Performance",
-            metavar="N",
-            least=1,
-            most=MOST,
-            help="Pictures per batch.",
-            role="other",
-        ),
+        int, Option("--batch-size N", "Performance", "Pictures per batch.", least=1, role="other")
     ] = 32
     device: Annotated[
         str,
         Option(
-            "--device",
-            panel="Performance",
-            metavar="NAME",
+            "--device NAME",
+            "Performance",
+            "Device for the network: cpu, cuda, cuda:1 ...",
             parse=parse_device,
-            help="Device for the network: cpu, cuda, cuda:1 ...",
             role="other",
         ),
     ] = "cpu"
@@ -114,9 +88,9 @@ class FeatureSettings(CommandSettings):
         str,
         Option(
             "--precision",
-            panel="Performance",
+            "Performance",
+            "Precision of the network; bfloat16 features differ by 1 %.",
             choices=("float32", "bfloat16"),
-            help="Precision of the network; bfloat16 features differ by 1 %.",
             role="other",
         ),
     ] = "float32"
@@ -135,10 +109,9 @@ class ScoreSettings(FeatureSettings, JsonSettings):
     key: Annotated[
         str | None,
         Option(
-            "--key",
-            panel="Data",
-            metavar="NAME",
-            help="Which array of an .npz; needed if there are several.",
+            "--key NAME",
+            "Data",
+            "Which array of an .npz; needed if there are several.",
             role="other",
         ),
     ] = None
@@ -154,23 +127,15 @@ class FidSettings(ScoreSettings):
 
     command = "fid"
     real: Annotated[
-        Path,
-        Option(
-            "REAL",
-            panel="Data",
-            help=f"The data. {PICTURES}, or an .npz with mu and sigma.",
-            role="other",
-        ),
+        Path, Option("REAL", "Data", f"The data. {PICTURES}, or an .npz with mu and sigma.")
     ]
     fake: Fake
     save_statistics: Annotated[
         Path | None,
         Option(
-            "--save-statistics",
-            panel="Output",
-            metavar="FILE.npz",
-            help="Save mean and covariance of REAL, to pass instead of REAL next time.",
-            role="other",
+            "--save-statistics FILE.npz",
+            "Output",
+            "Save mean and covariance of REAL, to pass instead of REAL next time.",
         ),
     ] = None
 
@@ -198,21 +163,15 @@ class InceptionScoreSettings(ScoreSettings):
         Path,
         Option(
             "FAKE",
-            panel="Data",
-            help="A folder or .zip of pictures, an .npz or .npy of pictures or of probabilities "
+            "Data",
+            "A folder or .zip of pictures, an .npz or .npy of pictures or of probabilities "
             "[N, classes].",
-            role="other",
         ),
     ]
     splits: Annotated[
         int,
         Option(
-            "--splits",
-            panel="Scores",
-            metavar="N",
-            least=1,
-            most=MOST_SPLITS,
-            help="Number of parts, scored separately.",
+            "--splits N", "Scores", "Number of parts, scored separately.", least=1, most=MOST_SPLITS
         ),
     ] = 10
 
@@ -238,24 +197,15 @@ class KidSettings(ScoreSettings):
     subsets: Annotated[
         int,
         Option(
-            "--subsets",
-            panel="Scores",
-            metavar="N",
+            "--subsets N",
+            "Scores",
+            "Number of subsets; 0 scores all samples together, once.",
             least=0,
             most=MOST_SUBSETS,
-            help="Number of subsets; 0 scores all samples together, once.",
         ),
     ] = 100
     subset_size: Annotated[
-        int,
-        Option(
-            "--subset-size",
-            panel="Scores",
-            metavar="N",
-            least=2,
-            most=MOST,
-            help="Samples per subset.",
-        ),
+        int, Option("--subset-size N", "Scores", "Samples per subset.", least=2)
     ] = 1000
     seed: Seed = 0
 
@@ -284,12 +234,10 @@ class PrdcSettings(ScoreSettings):
     k: Annotated[
         int,
         Option(
-            "-k --neighbours",
-            panel="Scores",
-            metavar="N",
+            "-k --neighbours N",
+            "Scores",
+            "Rank of the nearest neighbour that sets the radius.",
             least=1,
-            most=MOST,
-            help="Rank of the nearest neighbour that sets the radius.",
         ),
     ] = 3
 
