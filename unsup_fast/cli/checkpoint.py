@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from rich.console import Console
 
 from unsup_fast._paths import check_not_special
 from unsup_fast.blocks import Source
@@ -215,6 +216,12 @@ def _damaged(path: Path, why: str) -> UserError:
         f"{path}: is not a checkpoint, or is damaged ({why[:LONGEST]}); pass --overwrite to begin "
         "anew"
     )
+
+
+def hint(console: Console, arguments: Sequence[str], *, resume: bool) -> None:
+    """Print the command line that resumes a run, or restarts it."""
+    console.print("To go on:" if resume else "To begin anew:", style="dim")
+    terminal.emit(command(arguments, resume=resume))
 
 
 def command(arguments: Sequence[str], *, resume: bool) -> str:

@@ -16,31 +16,12 @@ THREADS = Option(
     "--threads N", "Performance", "Threads to run.  [default: all]", least=1, most=MOST_THREADS
 )
 Threads = Annotated[int | None, THREADS]
-Standardize = Annotated[
-    bool,
-    Option(
-        "--standardize",
-        "Model",
-        "Divide each column by its standard deviation; the model keeps these, and divides "
-        "other rows too.",
-    ),
-]
 Weights = Annotated[
     str | None,
     Option(
         "--weights FILE|COLUMN",
         "Data",
         "A weight >= 0 for each row: an .npy file, or a column of the table.",
-    ),
-]
-Images = Annotated[
-    tuple[int, ...] | None,
-    Option(
-        "--images HxW[xC]",
-        "Output",
-        "Show rows as pictures of this size in the report. [default: as in the file, if "
-        "it holds pictures]",
-        parse=parse_image_shape,
     ),
 ]
 Quiet = Annotated[bool, Option("--quiet -q", "Progress", "Print errors and warnings only.")]
@@ -140,6 +121,33 @@ class RunSettings(CommandSettings):
         bool, Option("--overwrite", "Output", "Replace the results that are in OUT.")
     ] = False
     quiet: Quiet = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitSettings(DataSettings, RunSettings):
+    """The options of a command that fits a model to rows."""
+
+    standardize: Annotated[
+        bool,
+        Option(
+            "--standardize",
+            "Model",
+            "Divide each column by its standard deviation; the model keeps these, and divides "
+            "other rows too.",
+        ),
+    ] = False
+    seed: Seed = 0
+    threads: Threads = None
+    images: Annotated[
+        tuple[int, ...] | None,
+        Option(
+            "--images HxW[xC]",
+            "Output",
+            "Show rows as pictures of this size in the report.  [default: as in the file, if it "
+            "holds pictures]",
+            parse=parse_image_shape,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,12 +78,6 @@ def write_labels(path: Path, labels: Array, distances: Array | None = None) -> N
             csv.write_csv(pa.table(columns), file, csv.WriteOptions(include_header=False))
 
 
-def warn(line: str | None) -> None:
-    """Print a warning, if there is one."""
-    if line is not None:
-        terminal.warn(line)
-
-
 def about(
     path: Path, source: Source, fingerprint: Mapping[str, Any], warning: str | None = None
 ) -> dict[str, Any]:

@@ -256,18 +256,19 @@ def add(app: typer.Typer, name: str, settings: type[CommandSettings]) -> None:
 
     def command(context: typer.Context, **values: Any) -> int:
         words: list[str] = context.obj
-        declared = options(settings)
         given = {name: value for name, value in values.items() if value is not None}
-        checked = {name: declared[name].value(value) for name, value in given.items()}
+        checked = {name: declared[name][1].value(value) for name, value in given.items()}
         chosen = settings(arguments=tuple(words), **checked)
         chosen.check()
         return chosen.run()
 
     defaults = {field.name: field.default for field in fields(settings)}
+    own = inspect.get_annotations(settings)  # these come first in the help
+    declared = dict(sorted(_hints(settings).items(), key=lambda item: item[0] not in own))
     parameters = [_parameter("context", typer.Context)]
     parameters += [
         _parameter(field, *_typer(kind, option), defaults[field])
-        for field, (kind, option) in _hints(settings).items()
+        for field, (kind, option) in declared.items()
     ]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}

@@ -7,7 +7,9 @@ terminal may be unable to show a letter. All output of the commands goes through
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -54,6 +56,16 @@ def warn(text: object) -> None:
 def note(text: object) -> None:
     """Print a note in one line on stderr."""
     print(f"note: {printable(' '.join(str(text).split()))}", file=sys.stderr)
+
+
+@contextmanager
+def showing_warnings() -> Iterator[None]:
+    """Print what the block warns of once it has ended, each time as one line."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        warn(warning.message)
 
 
 def shell(words: Sequence[str]) -> str:

@@ -1,6 +1,5 @@
 """`unsup-fast gmm`: from a data file to a mixture, labels and a report."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,15 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
-from rich.text import Text
 
 from unsup_fast import report
-from unsup_fast.blocks import Source
 from unsup_fast.cli import checkpoint, files, matrices, results, terminal
 from unsup_fast.cli.data import (
-    TABLES,
     check_rows,
-    dominant_column,
     image_shape,
     open_source,
     weighted,
@@ -28,6 +23,7 @@ from unsup_fast.cli.gmm.fits import Fits, GmmResult
 from unsup_fast.cli.gmm.settings import GmmSettings
 from unsup_fast.cli.gmm.snapshot import GmmSnapshot, unpacked
 from unsup_fast.cli.interrupts import Interrupts
+from unsup_fast.cli.job import FitJob
 from unsup_fast.cli.progress import showing
 from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.report.numbers import count, counted, real, seconds
@@ -36,14 +32,10 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GmmJob:
+class GmmJob(FitJob):
     """All that a run needs, checked."""
 
     settings: GmmSettings
-    source: Source
-    weights: Array | None
-    image_shape: tuple[int, ...] | None
-    fingerprints: dict[str, Any]
 
 
 def run(settings: GmmSettings) -> int:
@@ -67,20 +59,19 @@ def run(settings: GmmSettings) -> int:
     ):
         job = prepare(settings)
         snapshot = _resumed(job, folder) if settings.resume else GmmSnapshot()
-        for line in _opening(job, snapshot):
-            console.print(line)
-        results.warn(_dominant(job))
+        job.show_opening(console, _wanted(settings.n_components))
+        if settings.resume:
+            console.print(_resumption(snapshot))
+        job.warn_of_dominant()
         folder.check_space(_needed(job))
         selected = _fit(job, snapshot, folder, console, interrupts)
         if selected is None:
             console.print("[bold]Interrupted[/] before an iteration was finished: nothing is kept.")
-            console.print("To begin anew:", style="dim")
-            terminal.emit(checkpoint.command(settings.arguments, resume=False))
+            checkpoint.hint(console, settings.arguments, resume=False)
             return interrupts.status
         status = _finish(job, selected, folder, console, interrupts)
         if selected.interrupted:
-            console.print("To go on:", style="dim")
-            terminal.emit(checkpoint.command(settings.arguments, resume=True))
+            checkpoint.hint(console, settings.arguments, resume=True)
         return status
 
 
@@ -105,12 +96,8 @@ def _fit(
 ) -> GmmResult | None:
     """Make the fits, and print what is warned of between them."""
     settings = job.settings
-    with (
-        warnings.catch_warnings(record=True) as caught,
-        showing(console, settings.quiet) as progress,
-    ):
-        warnings.simplefilter("always")
-        selected = Fits(
+    with terminal.showing_warnings(), showing(console, settings.quiet) as progress:
+        return Fits(
             job.source,
             job.weights,
             settings.n_components,
@@ -121,9 +108,6 @@ def _fit(
             progress,
             interrupts,
         ).result()
-    for warning in caught:
-        terminal.warn(warning.message)
-    return selected
 
 
 def prepare(settings: GmmSettings) -> GmmJob:
@@ -165,9 +149,13 @@ def _finish(
         names = _write_rows(job, model, labels)
         return [*names, *results.write_model(settings.out, model, source, summary)]
 
+    def page() -> str:
+        what = f"as a mixture of {counted(selected.record.components, 'component')}"
+        return report.gmm(job.content(what, model, summary, files.LABELS), labels)
+
     written, complete = folder.write(
         write,
-        (lambda: report.gmm(content(job, selected, summary), labels)) if settings.report else None,
+        page if settings.report else None,
         interrupts,
         resumable=selected.interrupted,
     )
@@ -181,7 +169,7 @@ def _finish(
 
 def _write_rows(job: GmmJob, model: Any, labels: Array) -> list[str]:
     """Write labels, and probabilities if they are wanted; return the files' names."""
-    out, table = job.settings.out, job.source.kind in TABLES
+    out, table = job.settings.out, job.is_table
     labels = job.source.spread(labels, results.NO_LABEL)
     results.write_labels(out / files.LABELS[table], labels)
     if not job.settings.proba:
@@ -194,32 +182,20 @@ def _write_rows(job: GmmJob, model: Any, labels: Array) -> list[str]:
 
 def summarise(job: GmmJob, selected: GmmResult) -> dict[str, Any]:
     """Return what `summary.json` holds."""
-    settings, record = job.settings, selected.record
-    summary: dict[str, Any] = {
-        "command": "gmm",
-        "data": results.about(settings.data, job.source, job.fingerprints["data"], _dominant(job)),
-        "parameters": settings.recorded_of(job.source),
-        "result": {
-            "components": record.components,
-            "log_likelihood": record.log_likelihood,
-            "bic": record.bic,
-            "aic": record.aic,
-            "iterations": record.iterations,
-            "converged": record.converged,
-            "stopped": _reason(settings, selected),
-            "seconds": round(sum(one.seconds for one in selected.records), 4),
-            "weights": selected.model.weights_.astype(np.float64).tolist(),
-            "fits": selected.listed(),
-        },
-        "machine": results.machine(settings.threads),
-        "versions": results.versions(),
+    record = selected.record
+    figures = {
+        "components": record.components,
+        "log_likelihood": record.log_likelihood,
+        "bic": record.bic,
+        "aic": record.aic,
+        "iterations": record.iterations,
+        "converged": record.converged,
+        "stopped": _reason(job.settings, selected),
+        "seconds": round(sum(each.seconds for each in selected.records), 4),
+        "weights": selected.model.weights_.astype(np.float64).tolist(),
+        "fits": selected.listed(),
     }
-    return summary
-
-
-def _dominant(job: GmmJob) -> str | None:
-    """Return a warning if the first components follow one column alone, or None."""
-    return None if job.settings.standardize else dominant_column(job.source)
+    return job.summary("gmm", figures)
 
 
 def _reason(settings: GmmSettings, selected: GmmResult) -> str:
@@ -229,21 +205,6 @@ def _reason(settings: GmmSettings, selected: GmmResult) -> str:
     if selected.interrupted and len(selected.records) == 1 and selected.record.iterations:
         return "interrupted"
     return f"reached --max-iter {settings.max_iter}"
-
-
-def content(job: GmmJob, selected: GmmResult, summary: dict[str, Any]) -> report.Content:
-    """Return the content of the report."""
-    settings = job.settings
-    components = counted(selected.record.components, "component")
-    return report.Content(
-        title=settings.title or f"{settings.data.name} as a mixture of {components}",
-        data_name=settings.data.name,
-        X=job.source,
-        model=selected.model,
-        summary=summary,
-        labels_name=files.LABELS[job.source.kind in TABLES],
-        image_shape=job.image_shape,
-    )
 
 
 def _closing(job: GmmJob, selected: GmmResult, summary: dict[str, Any]) -> list[str]:
@@ -267,17 +228,14 @@ def _closing(job: GmmJob, selected: GmmResult, summary: dict[str, Any]) -> list[
     return lines
 
 
-def _opening(job: GmmJob, snapshot: GmmSnapshot) -> list[str | Text]:
-    what = _wanted(job.settings.n_components)
-    lines: list[str | Text] = [*results.opening(job.settings.data, job.source, what)]
-    if job.settings.resume:
-        done = []
-        if snapshot.records:
-            done.append(counted(len(snapshot.records), "finished fit"))
-        if snapshot.now is not None:
-            done.append(f"iteration {len(snapshot.now.lower_bounds)}")
-        lines.append(f"Going on after {' and '.join(done) or counted(snapshot.starts, 'start')}.")
-    return lines
+def _resumption(snapshot: GmmSnapshot) -> str:
+    """Return a line that says what is done already."""
+    done = []
+    if snapshot.records:
+        done.append(counted(len(snapshot.records), "finished fit"))
+    if snapshot.now is not None:
+        done.append(f"iteration {len(snapshot.now.lower_bounds)}")
+    return f"Going on after {' and '.join(done) or counted(snapshot.starts, 'start')}."
 
 
 def _wanted(numbers: Sequence[int]) -> str:

@@ -5,16 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.options import (
-    DataSettings,
-    Images,
-    Resume,
-    RunSettings,
-    Seed,
-    Standardize,
-    Threads,
-    Weights,
-)
+from unsup_fast.cli.options import FitSettings, Resume, Weights
 from unsup_fast.cli.settings import Option, shown
 from unsup_fast.cli.values import WHOLE
 
@@ -37,7 +28,7 @@ def parse_numbers(option: str, text: str) -> range:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GmmSettings(DataSettings, RunSettings):
+class GmmSettings(FitSettings):
     """Fit a Gaussian mixture to DATA: labels, a model, a summary and an HTML report.
 
     Ctrl-C keeps the last finished iteration, and of a range the finished fits, and prints the
@@ -108,13 +99,9 @@ class GmmSettings(DataSettings, RunSettings):
             most=MOST_REG_COVAR,
         ),
     ] = 1e-6
-    standardize: Standardize = False
-    seed: Seed = 0
-    threads: Threads = None
     proba: Annotated[
         bool, Option("--proba", "Output", "Write each row's probability of each component too.")
     ] = False
-    images: Images = None
     resume: Resume = False
 
     examples: ClassVar[tuple[str, ...]] = (

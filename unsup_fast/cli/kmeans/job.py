@@ -1,4 +1,4 @@
-"""The job of a k-means run: its settings, with the rows and all else that they name."""
+"""The job of a k-means run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,17 +7,16 @@ from typing import Any
 import numpy.typing as npt
 
 from unsup_fast import blocks
-from unsup_fast.blocks import Source
 from unsup_fast.cli import checkpoint
 from unsup_fast.cli.data import (
     check_rows,
-    dominant_column,
     image_shape,
     open_source,
     weighted,
     weights_column,
 )
 from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.job import FitJob
 from unsup_fast.cli.kmeans.settings import STARTS, KMeansSettings
 from unsup_fast.report.lines import Lines
 from unsup_fast.report.numbers import count
@@ -26,37 +25,22 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class KMeansJob:
+class KMeansJob(FitJob):
     """All that a run needs, checked.
 
     Attributes
     ----------
-    settings : KMeansSettings
-    source : Source of shape (N, D)
-    weights : ndarray of shape (N,) or None
     init : str or ndarray of shape (K, D)
         Name of the start, or the first centroids.
-    lines : Lines or None
-        The text of each row.
-    image_shape : tuple of int or None
-    fingerprints : dict
-        Of each file that is read, by what it is.
     """
 
     settings: KMeansSettings
-    source: Source
-    weights: Array | None
     init: str | Array
-    lines: Lines | None
-    image_shape: tuple[int, ...] | None
-    fingerprints: dict[str, Any]
 
     def dominant(self) -> str | None:
         """Return a warning if distances tell of one column alone, or None."""
         # Rows at unit length have other variances.
-        if self.settings.standardize or self.settings.metric != "euclidean":
-            return None
-        return dominant_column(self.source)
+        return super().dominant() if self.settings.metric == "euclidean" else None
 
     def result_bytes(self) -> int:
         """Return the bytes of labels and centroids, twice for the checkpoint, and of a report."""

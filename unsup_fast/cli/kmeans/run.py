@@ -1,6 +1,5 @@
 """`unsup-fast kmeans`: from a data file to labels, a model and a report."""
 
-import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -20,7 +19,7 @@ from unsup_fast.cli.kmeans.fitting import KMeansResult, KMeansSnapshot, fit
 from unsup_fast.cli.kmeans.job import KMeansJob, prepare
 from unsup_fast.cli.kmeans.settings import STARTS, KMeansSettings
 from unsup_fast.cli.progress import showing
-from unsup_fast.cli.results import closing, opening, warn
+from unsup_fast.cli.results import closing
 from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.report.numbers import count, counted, real, seconds
 
@@ -53,16 +52,16 @@ def run(settings: KMeansSettings) -> int:
     ):
         job = prepare(settings)
         before = _resumed(job, folder) if settings.resume else None
-        for line in _opening(job, before):
-            console.print(line)
-        warn(job.dominant())
+        job.show_opening(console, counted(settings.n_clusters, "cluster"))
+        if before is not None:
+            console.print(f"Going on after iteration {before.iteration}.")
+        job.warn_of_dominant()
         folder.check_space(job.result_bytes())
         result = _fit(job, before, folder, console, interrupts)
         if result is None:
             what = f"iteration {before.iteration} is still kept" if before else "nothing is kept"
             console.print(f"[bold]Interrupted[/] before another iteration was finished: {what}.")
-            console.print(f"To {'go on' if before else 'begin anew'}:", style="dim")
-            terminal.emit(checkpoint.command(settings.arguments, resume=before is not None))
+            checkpoint.hint(console, settings.arguments, resume=before is not None)
             return interrupts.status
         return _finish(job, result, folder, console, interrupts)
 
@@ -105,21 +104,14 @@ def _fit(
         "n_threads": settings.threads,
     }
     save = partial(folder.save, settings=settings, data=job.fingerprints)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        with showing(console, settings.quiet) as progress:
-            try:
-                result = fit(
-                    job.source, job.weights, parameters, before, save, progress, interrupts
-                )
-            except ZeroRowError as error:
-                if error.name == "init":
-                    raise zero_row(settings.init, error.row) from None
-                row = job.source.rows_of_data(np.array(error.row))
-                raise zero_row(settings.data, int(row)) from None
-    for warning in caught:
-        terminal.warn(warning.message)
-    return result
+    with terminal.showing_warnings(), showing(console, settings.quiet) as progress:
+        try:
+            return fit(job.source, job.weights, parameters, before, save, progress, interrupts)
+        except ZeroRowError as error:
+            if error.name == "init":
+                raise zero_row(settings.init, error.row) from None
+            row = job.source.rows_of_data(np.array(error.row))
+            raise zero_row(settings.data, int(row)) from None
 
 
 def _finish(
@@ -135,9 +127,15 @@ def _finish(
         message = f"Interrupted; keeping iteration {result.model.n_iter_}"
         console.print(f"[bold]{message}[/] (Ctrl-C again leaves out the report).")
     with_report = settings.report and hasattr(result.model, "labels_")
+    summary = results.summarise(job, result)
+
+    def page() -> str:
+        what = f"in {counted(settings.n_clusters, 'cluster')}"
+        return report.kmeans(job.content(what, result.model, summary, files.LABELS))
+
     written, complete = folder.write(
-        lambda: results.write(job, result),
-        (lambda: report.kmeans(results.content(job, result))) if with_report else None,
+        lambda: results.write(job, result, summary),
+        page if with_report else None,
         interrupts,
         resumable=result.snapshot is not None,
     )
@@ -148,20 +146,11 @@ def _finish(
     if not complete:
         console.print("The report was left out.")
     if result.interrupted:
-        console.print("To go on:", style="dim")
-        terminal.emit(checkpoint.command(settings.arguments, resume=True))
+        checkpoint.hint(console, settings.arguments, resume=True)
         return interrupts.status
     if result.snapshot is not None:
         console.print("To go on, give a larger --max-iter with --resume.", style="dim")
     return 0 if complete else interrupts.status
-
-
-def _opening(job: KMeansJob, before: KMeansSnapshot | None) -> list[str | Text]:
-    what = counted(job.settings.n_clusters, "cluster")
-    lines: list[str | Text] = [*opening(job.settings.data, job.source, what)]
-    if before is not None:
-        lines.append(f"Going on after iteration {before.iteration}.")
-    return lines
 
 
 def _closing(job: KMeansJob, result: KMeansResult, written: Sequence[str]) -> list[str | Text]:

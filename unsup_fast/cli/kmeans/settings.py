@@ -6,16 +6,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.options import (
-    DataSettings,
-    Images,
-    Resume,
-    RunSettings,
-    Seed,
-    Standardize,
-    Threads,
-    Weights,
-)
+from unsup_fast.cli.options import FitSettings, Resume, Weights
 from unsup_fast.cli.settings import Option, shown
 from unsup_fast.cli.values import WHOLE
 
@@ -47,7 +38,7 @@ def parse_start(option: str, text: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KMeansSettings(DataSettings, RunSettings):
+class KMeansSettings(FitSettings):
     """Cluster the rows of DATA: labels, a model, a summary and an HTML report go into OUT.
 
     Ctrl-C keeps the last finished iteration, and prints the command to resume.
@@ -113,14 +104,10 @@ class KMeansSettings(DataSettings, RunSettings):
             choices=("euclidean", "cosine"),
         ),
     ] = "euclidean"
-    standardize: Standardize = False
-    seed: Seed = 0
-    threads: Threads = None
     text: Annotated[
         Path | None,
         Option("--text FILE", "Output", "Text file for the report; line i belongs to row i."),
     ] = None
-    images: Images = None
     resume: Resume = False
 
     examples: ClassVar[tuple[str, ...]] = (

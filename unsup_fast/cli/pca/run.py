@@ -1,6 +1,5 @@
 """`unsup-fast pca`: from a data file to coordinates, a model and a report."""
 
-import warnings
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -13,13 +12,12 @@ from unsup_fast.blocks import Source
 from unsup_fast.cli import files, matrices, results, terminal
 from unsup_fast.cli.checkpoint import fingerprint
 from unsup_fast.cli.data import (
-    TABLES,
-    dominant_column,
     image_shape,
     open_source,
 )
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
+from unsup_fast.cli.job import FitJob
 from unsup_fast.cli.pca.settings import IN_BLOCKS, PcaSettings
 from unsup_fast.cli.progress import showing
 from unsup_fast.cli.run_folder import RunFolder
@@ -32,13 +30,10 @@ WATCHED = 1 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
-class PcaJob:
+class PcaJob(FitJob):
     """All that a run needs, checked."""
 
     settings: PcaSettings
-    source: Source
-    image_shape: tuple[int, ...] | None
-    fingerprint: dict[str, Any]
 
 
 def run(settings: PcaSettings) -> int:
@@ -61,9 +56,7 @@ def run(settings: PcaSettings) -> int:
     ):
         try:
             job = prepare(settings)
-            what = _wanted(settings.n_components)
-            for line in results.opening(settings.data, job.source, what):
-                console.print(line)
+            job.show_opening(console, _wanted(settings.n_components))
             folder.check_space(_needed(job))
             model, took = _fit(job, console)
             return _finish(job, model, took, folder, console, interrupts)
@@ -97,7 +90,7 @@ def prepare(settings: PcaSettings) -> PcaJob:
         settings=settings,
         source=source,
         image_shape=image_shape(source, settings.images),
-        fingerprint=fingerprint(settings.data, source),
+        fingerprints={"data": fingerprint(settings.data, source)},
     )
 
 
@@ -113,11 +106,7 @@ def _fit(job: PcaJob, console: Console) -> tuple[PCA, float]:
         n_threads=settings.threads,
     )
     start = perf_counter()
-    with (
-        warnings.catch_warnings(record=True) as caught,
-        showing(console, settings.quiet) as progress,
-    ):
-        warnings.simplefilter("always")
+    with terminal.showing_warnings(), showing(console, settings.quiet) as progress:
         progress.begin("Reading the rows")
 
         def show(done: int, total: int | None) -> None:
@@ -130,9 +119,7 @@ def _fit(job: PcaJob, console: Console) -> tuple[PCA, float]:
         except RangeError as error:
             reason = str(error).replace(" X", " the rows")
             raise UserError(f"{settings.data}: {reason}") from error
-    for warning in caught:
-        terminal.warn(warning.message)
-    results.warn(_dominant(job))
+    job.warn_of_dominant()
     return model, perf_counter() - start
 
 
@@ -143,11 +130,6 @@ def _rows(solver: str, source: Source) -> Any:
     if source.array is not None and source.array.nbytes > WATCHED:
         return source.changed(lambda rows, first: rows)
     return source
-
-
-def _dominant(job: PcaJob) -> str | None:
-    """Return a warning if the axes follow one column alone, or None."""
-    return None if job.settings.standardize else dominant_column(job.source)
 
 
 def _finish(
@@ -161,20 +143,24 @@ def _finish(
     """Write the results, tell what came of the run, and return the exit status."""
     settings, source = job.settings, job.source
     model.__dict__.pop("feature_names_in_", None)
-    name = files.COORDINATES[source.kind in TABLES]
+    name = files.COORDINATES[job.is_table]
     names = list(model.get_feature_names_out())
     summary = summarise(job, model, took)
     coordinates = matrices.computed(source, model.transform, len(names))
     matrices.write(settings.out / name, coordinates, source.n_rows_of_data, names)
+
+    def page() -> str:
+        what = f"along {_axes(int(model.n_components_))}"
+        return report.pca(job.content(what, model, summary, files.COORDINATES))
+
     written, complete = folder.write(
         lambda: [name, *results.write_model(settings.out, model, source, summary)],
-        (lambda: report.pca(content(job, model, summary))) if settings.report else None,
+        page if settings.report else None,
         interrupts,
     )
     result = summary["result"]
-    axes = "axis" if result["axes"] == 1 else "axes"
     console.print(
-        f"[bold]{count(result['axes'])} {axes}[/] in {seconds(took)}: "
+        f"[bold]{_axes(result['axes'])}[/] in {seconds(took)}: "
         f"{percent(result['explained'])} of the variance."
     )
     console.print(f"mean squared distance left out {real(result['reconstruction_error'])}")
@@ -186,48 +172,31 @@ def _finish(
 
 def summarise(job: PcaJob, model: PCA, took: float) -> dict[str, Any]:
     """Return what `summary.json` holds."""
-    settings, (n_rows, n_columns) = job.settings, job.source.shape
+    n_rows, n_columns = job.source.shape
     shares = model.explained_variance_ratio_.astype(np.float64)
     left = float(model.noise_variance_) * (min(n_rows, n_columns) - model.n_components_)
-    return {
-        "command": "pca",
-        "data": results.about(settings.data, job.source, job.fingerprint, _dominant(job)),
-        "parameters": settings.recorded_of(job.source),
-        "result": {
-            "axes": int(model.n_components_),
-            "explained": float(min(round(shares.sum(), 9), 1.0)),
-            "explained_variance": model.explained_variance_.astype(np.float64).tolist(),
-            "explained_variance_ratio": shares.tolist(),
-            "noise_variance": float(model.noise_variance_),
-            "reconstruction_error": left * (n_rows - 1) / n_rows,
-            "seconds": round(took, 4),
-        },
-        "machine": results.machine(settings.threads),
-        "versions": results.versions(),
+    figures = {
+        "axes": int(model.n_components_),
+        "explained": float(min(round(shares.sum(), 9), 1.0)),
+        "explained_variance": model.explained_variance_.astype(np.float64).tolist(),
+        "explained_variance_ratio": shares.tolist(),
+        "noise_variance": float(model.noise_variance_),
+        "reconstruction_error": left * (n_rows - 1) / n_rows,
+        "seconds": round(took, 4),
     }
-
-
-def content(job: PcaJob, model: PCA, summary: dict[str, Any]) -> report.Content:
-    """Return the content of the report."""
-    settings = job.settings
-    axes = f"{count(model.n_components_)} {'axis' if model.n_components_ == 1 else 'axes'}"
-    return report.Content(
-        title=settings.title or f"{settings.data.name} along {axes}",
-        data_name=settings.data.name,
-        X=job.source,
-        model=model,
-        summary=summary,
-        labels_name=files.COORDINATES[job.source.kind in TABLES],
-        image_shape=job.image_shape,
-    )
+    return job.summary("pca", figures)
 
 
 def _wanted(n_components: int | float | str) -> str:
     if isinstance(n_components, int):
-        return f"{count(n_components)} {'axis' if n_components == 1 else 'axes'}"
+        return _axes(n_components)
     if n_components == "mle":
         return "axes by Minka's estimate"
     return f"axes for {percent(float(n_components))} of the variance"
+
+
+def _axes(n_axes: int) -> str:
+    return f"{count(n_axes)} {'axis' if n_axes == 1 else 'axes'}"
 
 
 def _needed(job: PcaJob) -> int:

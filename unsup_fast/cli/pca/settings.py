@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.options import DataSettings, Images, RunSettings, Seed, Standardize, Threads
+from unsup_fast.cli.options import FitSettings
 from unsup_fast.cli.settings import Option, shown
 from unsup_fast.cli.values import WHOLE
 
@@ -32,7 +32,7 @@ def parse_n_components(option: str, text: str) -> int | float | str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PcaSettings(DataSettings, RunSettings):
+class PcaSettings(FitSettings):
     """Find the principal axes of DATA: coordinates, a model, a summary and an HTML report.
 
     Results already in OUT are replaced only with --overwrite.
@@ -61,10 +61,6 @@ class PcaSettings(DataSettings, RunSettings):
             choices=SOLVERS,
         ),
     ] = "auto"
-    standardize: Standardize = False
-    seed: Seed = 0
-    threads: Threads = None
-    images: Images = None
 
     examples: ClassVar[tuple[str, ...]] = (
         "unsup-fast pca rows.npy -n 50 -o axes",
