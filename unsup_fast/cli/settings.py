@@ -94,7 +94,7 @@ class CommandSettings:
         return {
             name: _plain(getattr(self, name))
             for name, option in options(type(self)).items()
-            if option.decides != "other"
+            if option.resolved_role != "other"
         }
 
     def course(self) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class CommandSettings:
         return {
             option.name: _plain(getattr(self, name))
             for name, option in options(type(self)).items()
-            if option.decides == "course"
+            if option.resolved_role == "course"
         }
 
 
@@ -163,8 +163,8 @@ class Option:
         return "".join(values) or "|".join(self.choices) or None
 
     @property
-    def decides(self) -> Role:
-        """The role."""
+    def resolved_role(self) -> Role:
+        """The role that it has or that its panel gives it."""
         if self.role is not None:
             return self.role
         return "other" if self.is_argument else ROLES.get(self.panel, "course")
