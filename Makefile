@@ -1,4 +1,4 @@
-# make demo, make test, make bench, make lint: each makes its own .venv if there is none.
+# make demo, test, bench, lint, docs: each makes its own .venv if there is none.
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 PINS := PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/constraints.txt
@@ -6,7 +6,7 @@ PIP := $(PINS) $(BIN)/python -m pip install --quiet
 NATIVE := pyproject.toml setup.py constraints.txt $(shell find csrc -type f) $(shell find kernels -name '*.pyx')
 PACKAGE := $(NATIVE) MANIFEST.in $(shell find kernels unsup_fast -name '*.py' -o -name '*.pyi' -o -name '*.css')
 
-.PHONY: demo test bench lint dist clean
+.PHONY: demo test bench lint docs dist clean
 
 demo: .venv/.demo
 	$(BIN)/unsup-fast demo --out demo
@@ -25,6 +25,10 @@ lint: .venv/.dev build/.wheel
 	cd build/wheel && $(BIN)/python -m unsup_fast info
 	cd build/wheel && $(BIN)/mypy --config-file ../../pyproject.toml -p unsup_fast
 	cd build/wheel && $(BIN)/lint-imports --config ../../pyproject.toml
+
+# The site, in build/site; a warning is an error.
+docs: .venv/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 dist: build/.wheel
 

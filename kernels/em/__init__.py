@@ -31,6 +31,7 @@ from unsup_fast.kernels._types import Array
 __all__ = ["COVARIANCE_TYPES", "EStep", "em", "gmm_moments"]
 
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+"""Names of the forms of a covariance, as in scikit-learn."""
 
 
 class EStep(NamedTuple):
