@@ -81,9 +81,8 @@ def main() -> None:
     bound = diffusion.nll_bits_per_dim(
         model, data.pixels[held_out], labels=data.labels[held_out], n_timesteps=16, seed=0
     )
-    print(
-        f"bits per pixel of digits held out: at most {bound.bits_per_dim:.2f} ± {bound.standard_error:.2f} of 8"
-    )
+    bits, error = bound.bits_per_dim, bound.standard_error
+    print(f"bits per pixel of digits held out: at most {bits:.2f} ± {error:.2f} of 8")
 
 
 def drawing(images: np.ndarray) -> str:

@@ -21,14 +21,15 @@ PUBLIC = (
     "metrics",
     "mixture",
     "models.diffusion",
-    "models.diffusion.samplers",
+    "models.training",
     "pictures",
     "schedulers",
+    "solvers",
     *(f"kernels.{path.parent.name}" for path in sorted(ROOT.glob("kernels/*/__init__.py"))),
 )
 # Pages whose Python runs as it stands, from the first block to the last.
 RUNNABLE = ("index", "getting-started", "guides/kmeans", "guides/embeddings", "guides/mixtures")
-RUNNABLE += ("guides/pca",)
+RUNNABLE += ("guides/pca", "guides/samplers")
 WRITTEN = {"benchmarks/results"}  # a folder that only exists once benchmarks have run
 
 
