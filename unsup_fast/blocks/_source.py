@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast._cached import cached_property
+from unsup_fast._text import printable
 from unsup_fast.blocks._ahead import ahead
 from unsup_fast.blocks._feed import (
     BLOCK,
@@ -75,6 +76,11 @@ class Source:
         self._room = KEPT * (DECODED if feed.decoded else 1)
         self._memory = Memory()
         self._state = _state(feed)
+
+    def __repr__(self) -> str:
+        rows = "rows" if self._n_rows is None else f"{self._n_rows:,} rows"  # no pass to count them
+        shape = f"{rows} of {self.n_columns:,} columns, {self.source_dtype}"
+        return f"<Source of {shape}: {printable(self.name)} ({self.kind})>"
 
     @cached_property
     def dtype(self) -> DType:

@@ -98,6 +98,17 @@ def check_columns(X: Any, Y: Any, names: tuple[str, str] = ("X", "Y")) -> None:
         )
 
 
+def samples(n: int, n_columns: int) -> str:
+    """Return a size as text."""
+    return f"{n:,} x {n_columns:,}"
+
+
+def summary(accumulator: object, sides: Mapping[str, str]) -> str:
+    """Return the repr of an accumulator: its class, and the size of each side."""
+    sizes = ", ".join(f"{kind} {size}" for kind, size in sides.items())
+    return f"<{type(accumulator).__name__}: {sizes or 'no samples'}>"
+
+
 class StoredFeatures:
     """Features of real and of generated samples, in the order in which they came.
 
@@ -111,6 +122,14 @@ class StoredFeatures:
     def __init__(self, extractor: Extractor | None = None) -> None:
         self.extractor = extractor
         self.reset()
+
+    def __repr__(self) -> str:
+        sides = {
+            kind: samples(sum(map(len, blocks)), blocks[0].shape[1])
+            for kind, blocks in self._blocks.items()
+            if blocks
+        }
+        return summary(self, sides)
 
     def reset(self) -> None:
         """Forget all samples."""

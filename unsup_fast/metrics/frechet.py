@@ -16,7 +16,14 @@ import numpy as np
 
 from unsup_fast._rows import arrays
 from unsup_fast.kernels import sqrtm
-from unsup_fast.metrics._features import check_columns, features, tensor_rows, warn_of_few
+from unsup_fast.metrics._features import (
+    check_columns,
+    features,
+    samples,
+    summary,
+    tensor_rows,
+    warn_of_few,
+)
 from unsup_fast.metrics._gaussians import Accumulator, Array, Gaussian
 from unsup_fast.metrics.statistics import Statistics, check_shapes, checked
 
@@ -181,6 +188,15 @@ class FrechetDistance:
         self.extractor = extractor
         self.n_threads = n_threads
         self.reset()
+
+    def __repr__(self) -> str:
+        sides = {
+            name: f"statistics of {len(side.mu):,} columns"
+            if isinstance(side, Statistics)
+            else samples(side.n_rows, len(side.sums.mean))
+            for name, side in self._sides.items()
+        }
+        return summary(self, sides)
 
     def reset(self) -> None:
         """Forget all samples."""

@@ -12,7 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import entr, softmax
 
-from unsup_fast.metrics._features import Array, Estimate, Extractor, matrix, warn_of_few, whole
+from unsup_fast.metrics._features import (
+    Array,
+    Estimate,
+    Extractor,
+    matrix,
+    samples,
+    summary,
+    warn_of_few,
+    whole,
+)
 
 TOLERANCE = 1e-3  # of the sum of probabilities: in float16, 1008 of them are off by half of that
 BLOCK = 1 << 20  # float64 values that are computed with at a time: 8 MiB
@@ -110,6 +119,11 @@ class InceptionScore:
         if self.n_samples is not None:
             _check_splits(self.splits, self.n_samples)
         self.reset()
+
+    def __repr__(self) -> str:
+        n = sum(map(len, self._rows)) + int(self._sums.counts.sum())
+        sides = {"probabilities": samples(n, self._n_classes())} if n else {}
+        return summary(self, sides)
 
     def reset(self) -> None:
         """Forget all samples."""

@@ -23,6 +23,9 @@ class Statistics(NamedTuple):
     sigma: Array
     """Covariance [D, D], float64, divided by N - 1"""
 
+    def __repr__(self) -> str:
+        return f"<Statistics of {len(self.mu):,} columns>"
+
 
 def save_statistics(path: str | os.PathLike[str], mu: Any, sigma: Any) -> None:
     """Write statistics as pytorch-fid does: a ``.npz`` file with the arrays `mu` and `sigma`.

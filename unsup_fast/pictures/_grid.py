@@ -1,5 +1,7 @@
 """Grids of pictures, as arrays and as files."""
 
+import base64
+import html
 import io
 import math
 import os
@@ -14,6 +16,8 @@ from unsup_fast.pictures._pixels import Bytes, on_host, to_bytes
 from unsup_fast.storage.atomic import write_bytes
 
 GAP = 2
+# Pictures of a figure and in a row of it, and the sides between which they are shown, in pixels.
+SHOWN, COLUMNS, SMALLEST, LARGEST = 40, 10, 48, 128
 GROUND = 128  # between pictures, which may be black or white at their edges
 
 
@@ -97,7 +101,34 @@ def save_grid(path: str | os.PathLike[str], x: Any, columns: int | None = None) 
     """
     if Path(path).suffix.lower() != ".png":
         raise ValueError(f"{path}: grids are saved as PNG; name a file that ends in .png")
+    write_bytes(path, png(grid(x, columns)), "the pictures")
+
+
+def png(picture: Bytes) -> bytes:
+    """Return a picture [H, W, 3] as the content of a PNG file.
+
+    Raises
+    ------
+    ImportError
+        If Pillow is missing, with the install command.
+    """
     image = _extras.require("PIL.Image", "plot", "saving pictures")
     file = io.BytesIO()
-    image.fromarray(grid(x, columns)).save(file, format="PNG")
-    write_bytes(path, file.getvalue(), "the pictures")
+    image.fromarray(picture).save(file, format="PNG")
+    return file.getvalue()
+
+
+def figure(pixels: Bytes, caption: str) -> str:
+    """Return the first pictures [N, C, H, W] as an HTML figure, enlarged where they are small."""
+    few = pixels[:SHOWN]
+    n, _, height, width = few.shape
+    columns = min(COLUMNS, n)
+    stride = -(-max(height, width) // LARGEST)
+    picture = grid(few[:, :, ::stride, ::stride], columns)
+    content = base64.b64encode(png(picture)).decode()
+    zoom = max(1, SMALLEST // max(height, width))
+    return (
+        f'<figure><img src="data:image/png;base64,{content}" alt="The first {n} pictures" '
+        f'style="width: {zoom * picture.shape[1]}px; max-width: 100%; image-rendering: pixelated">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from numbers import Integral
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from unsup_fast import _extras
 from unsup_fast._paths import special
-from unsup_fast._text import valid
+from unsup_fast._text import printable, valid
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks._mapped import refuse_shrunk
 from unsup_fast.blocks._npy import load as load_npy
@@ -19,6 +20,7 @@ from unsup_fast.pictures import _decoding, _kinds, _parquet
 from unsup_fast.pictures._decoding import Size, gather
 from unsup_fast.pictures._files import Files, of_folder, of_zip
 from unsup_fast.pictures._folder import listing
+from unsup_fast.pictures._grid import figure
 from unsup_fast.pictures._kinds import SUFFIXES
 from unsup_fast.pictures._labels import Classes, Labels, coded
 from unsup_fast.pictures._parquet import Table
@@ -53,6 +55,16 @@ class Pictures:
     skipped: list[str]
     name: str
     notes: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        n, channels, height, width = self.pixels.shape
+        classes = f", {len(self.classes)} classes" if self.classes else ""
+        shape = f"{channels} x {height} x {width}"
+        return f"<Pictures: {n:,} of {shape}{classes}, from {printable(self.name)}>"
+
+    def _repr_html_(self) -> str | None:
+        """Return the first pictures and what they are, for a notebook; None without Pillow."""
+        return figure(self.pixels, repr(self)) if len(self.pixels) and find_spec("PIL") else None
 
 
 def load(

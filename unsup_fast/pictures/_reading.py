@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast._paths import special
-from unsup_fast._text import valid
+from unsup_fast._text import printable, valid
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks._ahead import ahead
 from unsup_fast.blocks._mapped import refuse_shrunk
@@ -56,6 +56,9 @@ class Images:
         self.name, self.n_images = name, n_images + len(unopened)
         self.skipped: list[str] = list(unopened)
         self._read, self._unopened = read, tuple(unopened)
+
+    def __repr__(self) -> str:
+        return f"<Images: {self.n_images:,} from {printable(self.name)}>"
 
     def __len__(self) -> int:
         return self.n_images

@@ -15,7 +15,7 @@ from unsup_fast.models.diffusion import _storage
 from unsup_fast.models.diffusion._memory import largest_batch
 from unsup_fast.models.diffusion._modes import evaluating
 from unsup_fast.models.diffusion._progress import Line
-from unsup_fast.models.diffusion.config import Config, network_of
+from unsup_fast.models.diffusion.config import CUSTOM, Config, network_of
 from unsup_fast.models.diffusion.objective import Objective
 from unsup_fast.models.diffusion.sampling import initial_noise, sample, spread_seed
 from unsup_fast.models.training import precision as precisions
@@ -49,6 +49,17 @@ class Diffusion:
         self.network, self.config = network, config
         self.objective = config.levels()
         self._conditioned_networks: dict[tuple[Any, ...], _Conditioned] = {}
+
+    def __repr__(self) -> str:
+        config = self.config
+        parameters = sum(each.numel() for each in self.network.parameters())
+        size = "" if config.network == CUSTOM else f" {config.size}"
+        shape = " x ".join(map(str, config.shape))
+        classes = f", {len(config.classes)} classes" if config.classes else ""
+        return (
+            f"<Diffusion: {shape}, {config.network}{size}, {config.objective}{classes}, "
+            f"{parameters:,} parameters on {self.device}>"
+        )
 
     @classmethod
     def build(cls, config: Config, *, seed: int = 0) -> "Diffusion":
