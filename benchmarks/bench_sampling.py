@@ -336,7 +336,7 @@ def our_loop(images, labels, form, folder, device):
         folder,
         labels=labels,
         config=CONFIG,
-        options=training.Options(
+        options=training.TrainConfig(
             TRAINED, batch_size=BATCH, learning_rate=RATE, warmup=0, ema=EMA, save_every=TRAINED
         ),
         precision=form or "auto",

@@ -191,7 +191,7 @@ def test_options_reach_the_model(cli, tmp_path, monkeypatch):
         objective="flow",
         schedule="linear",
     )
-    assert taken["options"] == training.Options(
+    assert taken["options"] == training.TrainConfig(
         steps=9,
         batch_size=4,
         learning_rate=0.01,
@@ -200,7 +200,7 @@ def test_options_reach_the_model(cli, tmp_path, monkeypatch):
         ema=0.9,
         seed=7,
         save_every=5,
-        show_every=6,
+        sample_every=6,
     )
     assert taken["labels"] is None
     assert taken["threads"] == 1

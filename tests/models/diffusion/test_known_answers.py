@@ -16,7 +16,7 @@ from unsup_fast.models.diffusion.config import SAMPLERS
 from unsup_fast.models.diffusion.likelihood import nll_bits_per_dim
 from unsup_fast.models.diffusion.objective import OBJECTIVES
 from unsup_fast.models.diffusion.process import convert
-from unsup_fast.models.training import Options
+from unsup_fast.models.training import TrainConfig
 
 N = 2000
 MEAN = np.array([0.4, -0.3, 0.1])
@@ -202,9 +202,9 @@ def learned(tmp_path_factory):
         mixture(100_000, 0).astype(np.float32),
         tmp_path_factory.mktemp("mixture"),
         config=Config((2,), network="custom", objective="v_prediction", clip=None),
-        options=Options(
+        options=TrainConfig(
             1000, batch_size=512, learning_rate=5e-3, warmup=50, decay=700, ema=0.99,
-            save_every=1000, show_every=1000,
+            save_every=1000, sample_every=1000,
         ),
         network=Learner(),
         precision="float32",

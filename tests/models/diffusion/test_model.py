@@ -269,7 +269,7 @@ class Tied(torch.nn.Module):
 def test_weights_may_be_tied(tmp_path):
     pytest.importorskip("accelerate")
     config = Config(shape=(3,), network=CUSTOM, clip=None)
-    options = training.Options(steps=3, batch_size=4, save_every=1)
+    options = training.TrainConfig(steps=3, batch_size=4, save_every=1)
     data = torch.randn(8, 3)
     trained = diffusion.train(
         data, tmp_path, config=config, options=options, network=Tied(), device="cpu"

@@ -14,10 +14,10 @@ from unsup_fast.models import diffusion  # noqa: E402
 from unsup_fast.models.diffusion import Config  # noqa: E402
 from unsup_fast.models.diffusion.objective import OBJECTIVES, draw_levels, loss  # noqa: E402
 from unsup_fast.models.diffusion.sampling import spread_seed  # noqa: E402
-from unsup_fast.models.training import Options  # noqa: E402
+from unsup_fast.models.training import TrainConfig  # noqa: E402
 
 CONFIG = Config(shape=(1, 8, 8), classes=("left", "right"), size="tiny", patch=4)
-OPTIONS = Options(steps=6, batch_size=8, warmup=2, save_every=2, show_every=3, seed=4)
+OPTIONS = TrainConfig(steps=6, batch_size=8, warmup=2, save_every=2, sample_every=3, seed=4)
 
 
 def halves(n):
@@ -58,7 +58,7 @@ def test_what_was_trained_is_in_the_folder(data, tmp_path):
 
 def test_a_single_class_trains(data, tmp_path):
     config = Config(shape=(1, 8, 8), classes=("all",), size="tiny", patch=4, network="dit")
-    options = Options(steps=1, batch_size=4)
+    options = TrainConfig(steps=1, batch_size=4)
     labels = np.zeros(len(data[0]), int)
     model = train(data, tmp_path / "run", config=config, options=options, labels=labels)
     assert diffusion.load(tmp_path / "run").config.classes == ("all",)
@@ -69,7 +69,7 @@ def test_a_single_class_trains(data, tmp_path):
 @pytest.mark.parametrize("network", ["unet", "dit"])
 def test_the_loss_falls(data, tmp_path, objective, network):
     config = Config(shape=(1, 8, 8), size="tiny", patch=4, objective=objective, network=network)
-    options = Options(steps=40, batch_size=40, warmup=5, learning_rate=3e-3, ema=0.9)
+    options = TrainConfig(steps=40, batch_size=40, warmup=5, learning_rate=3e-3, ema=0.9)
     trained = train(data, tmp_path, config=config, options=options)
     images = torch.from_numpy(data[0]).float() / 127.5 - 1
     levels = draw_levels(trained.objective, 40, torch.Generator().manual_seed(0))
@@ -89,7 +89,7 @@ def test_two_runs_of_a_seed_are_the_same(data, tmp_path):
 
 def test_another_seed_is_another_run(data, tmp_path):
     one = train(data, tmp_path / "one")
-    two = train(data, tmp_path / "two", options=Options(steps=6, batch_size=8, seed=5))
+    two = train(data, tmp_path / "two", options=TrainConfig(steps=6, batch_size=8, seed=5))
     assert any(not torch.equal(value, weights(two)[name]) for name, value in weights(one).items())
 
 
@@ -99,27 +99,29 @@ def test_a_run_in_two_parts_is_the_run_in_one(data, tmp_path):
 
     whole = train(data, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(data, tmp_path / "parts", show=stop)
+        train(data, tmp_path / "parts", on_sample=stop)
     again = train(data, tmp_path / "parts")
     assert all(torch.equal(value, weights(again)[name]) for name, value in weights(whole).items())
 
 
 def test_what_is_shown_is_one_model(data, tmp_path):
     shown = []
-    trained = train(data, tmp_path, show=lambda model, step: shown.append(model))
+    trained = train(data, tmp_path, on_sample=lambda model, step: shown.append(model))
     assert len(shown) == 2
     assert all(model is trained for model in shown)
 
 
 def test_it_shows_models_that_sample(data, tmp_path):
     shown = []
-    train(data, tmp_path, show=lambda model, step: shown.append((step, model.sample(2, steps=2))))
+    train(
+        data, tmp_path, on_sample=lambda model, step: shown.append((step, model.sample(2, steps=2)))
+    )
     assert [step for step, _ in shown] == [3, 6]
     assert all(samples.isfinite().all() for _, samples in shown)
 
 
 def test_it_learns_sides_and_classes(data, tmp_path):
-    options = Options(steps=150, batch_size=40, learning_rate=3e-3, warmup=10, ema=0.97)
+    options = TrainConfig(steps=150, batch_size=40, learning_rate=3e-3, warmup=10, ema=0.97)
     samples = train(data, tmp_path, options=options, precision="float32").sample(
         label=[0, 0, 0, 1, 1, 1], steps=10, precision="float32"
     )
@@ -128,7 +130,7 @@ def test_it_learns_sides_and_classes(data, tmp_path):
 
 
 def test_labels_that_are_always_dropped_change_nothing(data, tmp_path):
-    options = Options(steps=3, batch_size=8)
+    options = TrainConfig(steps=3, batch_size=8)
     unconditional = train(data, tmp_path / "a", options=options, label_dropout=1.0)
     other = (data[0], 1 - data[1])
     again = train(other, tmp_path / "b", options=options, label_dropout=1.0)
@@ -138,7 +140,7 @@ def test_labels_that_are_always_dropped_change_nothing(data, tmp_path):
 
 
 def test_flipped_pictures_are_seen(data, tmp_path):
-    options = Options(steps=3, batch_size=8)
+    options = TrainConfig(steps=3, batch_size=8)
     config = Config(shape=(1, 8, 8), size="tiny", patch=4)
     plain = train(data, tmp_path / "a", options=options, config=config)
     flipped = train(data, tmp_path / "b", options=options, config=config, flip=True)
@@ -150,7 +152,7 @@ def test_flipped_pictures_are_seen(data, tmp_path):
 
 
 def test_floats_are_taken_as_they_are(data, tmp_path):
-    options = Options(steps=3, batch_size=8)
+    options = TrainConfig(steps=3, batch_size=8)
     pixels, labels = data
     floats = (pixels.astype(np.float32) / np.float32(127.5) - 1, labels)
     one = train(data, tmp_path / "a", options=options)

@@ -107,7 +107,7 @@ def test_a_folder_instead_of_the_file(tmp_path):
         ({"warmup": 0}, "warmup=0 was given"),
         ({"decay": 2}, "decay=2 was given"),
         ({"steps": 1}, "steps=1, and .* has done 2; pass at least as many"),
-        ({"hooks": {"same": {"size": "small"}}}, "size='small' was given, and .* size=None"),
+        ({"hooks": {"fingerprint": {"size": "small"}}}, "size='small' was given, and .* size=None"),
         ({"kind": "plain"}, r"is of other networks \('network.\w+.0.weight' does not fit\)"),
     ],
 )
@@ -118,13 +118,13 @@ def test_other_runs_are_refused_by_name(path, content, options, message):
 
 
 def test_what_must_be_the_same(tmp_path):
-    hooks = {"same": {"shape": (1, 2), "size": "small"}}
+    hooks = {"fingerprint": {"shape": (1, 2), "size": "small"}}
     toy.run("gan", tmp_path, steps=1, hooks=hooks)
     assert toy.run("gan", tmp_path, steps=2, hooks=hooks).step == 2
 
 
 def test_other_examples_are_refused(path):
-    options = training.Options(steps=3, batch_size=8, warmup=3, save_every=5)
+    options = training.TrainConfig(steps=3, batch_size=8, warmup=3, save_every=5)
     state, _, _ = toy.gan(options)
     facts = {**vars(options), "examples": 7}
     with pytest.raises(ValueError, match=r"examples=7 was given, and .* examples=20"):
@@ -197,7 +197,7 @@ def test_odd_optimizer_states_are_refused(tmp_path):
     ],
 )
 def test_failed_save_keeps_the_checkpoint(path, content, monkeypatch, error, message):
-    options = training.Options(steps=3, batch_size=8, warmup=3, save_every=5)
+    options = training.TrainConfig(steps=3, batch_size=8, warmup=3, save_every=5)
     state, _, _ = toy.gan(options)
 
     def fail(*_):
@@ -303,6 +303,6 @@ def test_numbers_that_json_cannot_hold(tmp_path):
     for entries in state.optimizers["network"].state.values():
         assert entries["most"] == float("inf")
         assert entries["none"] != entries["none"]
-    options = training.Options(steps=3, batch_size=8, clip=float("inf"))
+    options = training.TrainConfig(steps=3, batch_size=8, clip=float("inf"))
     state, _, _ = toy.gan(options)
     checkpoint.save(tmp_path / "..", state, records.finite(vars(options), as_text=True))

@@ -21,12 +21,12 @@ accelerate = pytest.importorskip("accelerate")
 
 from unsup_fast.models import training  # noqa: E402
 from unsup_fast.models.training import (  # noqa: E402  # noqa: E402
-    Options,
-    begin,
+    TrainConfig,
+    batch_indices,
     checkpoint,
+    fold_in,
+    init_state,
     metrics_log,
-    number,
-    order,
     process,
 )
 
@@ -104,7 +104,7 @@ OPTIMIZERS = {
 def test_an_extended_run_equals_the_longer_run(tmp_path, make):
     whole = toy.run("plain", tmp_path / "whole", make=make, steps=9)
     toy.run("plain", tmp_path / "parts", make=make, steps=4)
-    parts = toy.run("plain", tmp_path / "parts", make=make, steps=9, save_every=2, show_every=3)
+    parts = toy.run("plain", tmp_path / "parts", make=make, steps=9, save_every=2, sample_every=3)
     same(weights(parts), weights(whole))
     assert [row["loss"] for row in table(tmp_path / "parts")] == [
         row["loss"] for row in table(tmp_path / "whole")
@@ -153,7 +153,7 @@ def test_gradients_of_an_optimizer_are_its_own(tmp_path):
 
         return stepped
 
-    options = Options(steps=2, batch_size=8)
+    options = TrainConfig(steps=2, batch_size=8)
     state, step, examples = toy.gan(options)
     discriminator = state.networks["discriminator"]
     training.train(
@@ -169,7 +169,7 @@ def test_gradients_of_an_optimizer_are_its_own(tmp_path):
 
 def test_a_plain_loop_gives_the_same(tmp_path):
     """One network, by hand: warm-up, decay, clipping, averaging."""
-    options = Options(
+    options = TrainConfig(
         steps=9, batch_size=8, warmup=3, decay=4, clip=0.05, ema=0.8, learning_rate=0.1, seed=5
     )
     rows = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
@@ -177,7 +177,7 @@ def test_a_plain_loop_gives_the_same(tmp_path):
     network = torch.nn.Linear(3, 2)
     expected, average = network.weight.detach().clone(), network.weight.detach().clone()
     for i in range(9):
-        picked = rows[order(20, options, i)]
+        picked = rows[batch_indices(20, options, i)]
         weight = expected.clone().requires_grad_()
         (picked @ weight.T).sub(1).square().mean().backward()
         gradient = weight.grad * min(1, 0.05 / (float(weight.grad.norm()) + 1e-6))
@@ -193,7 +193,7 @@ def test_a_plain_loop_gives_the_same(tmp_path):
         return {"loss": loss}
 
     state = training.train(
-        begin({"n": network}, {"o": optimizer}),
+        init_state({"n": network}, {"o": optimizer}),
         step,
         rows.__getitem__,
         20,
@@ -202,7 +202,7 @@ def test_a_plain_loop_gives_the_same(tmp_path):
         accelerator=accelerate.Accelerator(cpu=True),
     )
     torch.testing.assert_close(network.weight.detach(), expected)
-    torch.testing.assert_close(state.averages["n"].weight, average)
+    torch.testing.assert_close(state.ema["n"].weight, average)
 
 
 def test_each_optimizer_has_its_own_rate(tmp_path):
@@ -217,7 +217,7 @@ def test_each_optimizer_has_its_own_rate(tmp_path):
 
         return stepped
 
-    options = Options(steps=6, batch_size=8, warmup=2, decay=3, learning_rate=0.01)
+    options = TrainConfig(steps=6, batch_size=8, warmup=2, decay=3, learning_rate=0.01)
     state, step, examples = toy.gan(options)
     training.train(
         state,
@@ -239,8 +239,8 @@ def test_each_optimizer_has_its_own_rate(tmp_path):
     steps=st.integers(1, 12),
 )
 def test_epochs_are_permutations(n, batch_size, seed, steps):
-    options = Options(steps=steps, batch_size=batch_size, seed=seed)
-    drawn = torch.cat([order(n, options, i) for i in range(steps)])
+    options = TrainConfig(steps=steps, batch_size=batch_size, seed=seed)
+    drawn = torch.cat([batch_indices(n, options, i) for i in range(steps)])
     assert len(drawn) == steps * batch_size
     for epoch in drawn.split(n):
         assert len(epoch.unique()) == len(epoch)
@@ -249,7 +249,7 @@ def test_epochs_are_permutations(n, batch_size, seed, steps):
 
 @given(st.integers(1, 300), st.integers(0, 300), st.integers(0, 300))
 def test_rates_rise_and_fall(steps, warmup, decay):
-    options = Options(steps=steps, warmup=warmup, decay=min(decay, steps))
+    options = TrainConfig(steps=steps, warmup=warmup, decay=min(decay, steps))
     rates = [options.rate(i) for i in range(steps)]
     assert all(0 < rate <= 1 for rate in rates)
     turns = np.sign(np.diff(rates))
@@ -261,7 +261,7 @@ def test_rates_rise_and_fall(steps, warmup, decay):
 
 def test_numbers_are_distinct():
     numbers = {
-        number(purpose, seed, i) for purpose in ("a", "b") for seed in (0, 1) for i in range(50)
+        fold_in(purpose, seed, i) for purpose in ("a", "b") for seed in (0, 1) for i in range(50)
     }
     assert len(numbers) == 200
     assert all(0 <= value < 2**63 for value in numbers)
@@ -359,7 +359,7 @@ def test_diverged_weights_are_not_saved(tmp_path):
         return stepped
 
     broken = []
-    options = Options(steps=12, batch_size=8, save_every=5)
+    options = TrainConfig(steps=12, batch_size=8, save_every=5)
     state, step, examples = toy.plain(options)
     with pytest.raises(FloatingPointError, match="a weight of 'network' is not finite at step 10"):
         training.train(
@@ -448,13 +448,13 @@ def test_losses_keep_their_names(tmp_path):
 def test_hooks_are_called_in_time(tmp_path):
     called = []
     hooks = {
-        "show": lambda state: called.append(("show", state.step)),
-        "keep": lambda state: called.append(
+        "on_sample": lambda state: called.append(("show", state.step)),
+        "on_checkpoint": lambda state: called.append(
             ("keep", state.step, (tmp_path / checkpoint.FILE).exists())
         ),
         "progress": lambda state, losses, rate: called.append(("look", state.step, *losses)),
     }
-    toy.run("plain", tmp_path, steps=5, save_every=3, show_every=2, hooks=hooks)
+    toy.run("plain", tmp_path, steps=5, save_every=3, sample_every=2, hooks=hooks)
     assert called == [
         ("look", 1, "loss"),
         ("look", 2, "loss"),
@@ -468,7 +468,7 @@ def test_hooks_are_called_in_time(tmp_path):
         ("keep", 5, True),
     ]
     called.clear()
-    toy.run("plain", tmp_path, steps=5, save_every=3, show_every=2, hooks=hooks)
+    toy.run("plain", tmp_path, steps=5, save_every=3, sample_every=2, hooks=hooks)
     assert not called
 
 
@@ -477,7 +477,7 @@ def test_a_failing_picture_does_not_end_training(tmp_path):
         raise OSError("no space for it")
 
     with pytest.warns(RuntimeWarning, match="showing step 2 failed, and training goes on: OSErr"):
-        state = toy.run("plain", tmp_path, steps=2, hooks={"show": show})
+        state = toy.run("plain", tmp_path, steps=2, hooks={"on_sample": show})
     assert state.step == 2
 
 
@@ -489,9 +489,9 @@ def test_pictures_do_not_change_training(tmp_path):
             network(torch.randn(2, 3, 4, 4))
 
     whole = toy.run("plain", tmp_path / "one", steps=6)
-    shown = toy.run("plain", tmp_path / "two", steps=6, show_every=2, hooks={"show": show})
+    shown = toy.run("plain", tmp_path / "two", steps=6, sample_every=2, hooks={"on_sample": show})
     same(weights(shown), weights(whole))
-    assert not any(module.training for module in shown.averages["network"].modules())
+    assert not any(module.training for module in shown.ema["network"].modules())
 
 
 def test_only_steps_count_as_seconds(tmp_path, clock):
@@ -507,11 +507,11 @@ def test_only_steps_count_as_seconds(tmp_path, clock):
 
     rates = []
     hooks = {
-        "show": wait,
-        "keep": wait,
+        "on_sample": wait,
+        "on_checkpoint": wait,
         "progress": lambda state, losses, rate: (rates.append(rate), wait()),
     }
-    options = {"save_every": 2, "show_every": 3}
+    options = {"save_every": 2, "sample_every": 3}
     toy.run("plain", tmp_path, steps=4, wrap=wrap, hooks=hooks, **options)
     state = toy.run("plain", tmp_path, steps=6, wrap=wrap, hooks=hooks, **options)
     assert state.seconds == 12
@@ -541,7 +541,7 @@ def test_callers_random_numbers_are_left_alone(tmp_path):
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    options = Options(steps=3, batch_size=8)
+    options = TrainConfig(steps=3, batch_size=8)
     state, step, examples = toy.gan(options)
     torch.manual_seed(7)
     training.train(
@@ -563,7 +563,7 @@ def test_callers_random_numbers_are_left_alone(tmp_path):
         ("steps", 2.5, "steps=2.5 must be a whole number"),
         ("batch_size", -1, "batch_size=-1 must be at least 1"),
         ("save_every", 0, "save_every=0 must be at least 1"),
-        ("show_every", 0, "show_every=0 must be at least 1"),
+        ("sample_every", 0, "sample_every=0 must be at least 1"),
         ("warmup", -1, "warmup=-1 must be at least 0"),
         ("decay", 11, "decay=11 must be from 0, which is none, to steps=10"),
         ("decay", -1, "decay=-1 must be from 0"),
@@ -580,11 +580,11 @@ def test_callers_random_numbers_are_left_alone(tmp_path):
 )
 def test_options_are_checked(name, value, message):
     with pytest.raises(ValueError, match=message):
-        replace(Options(steps=10), **{name: value})
+        replace(TrainConfig(steps=10), **{name: value})
 
 
 def test_options_become_plain_numbers():
-    options = Options(steps=np.int64(3), learning_rate=np.float32(0.5), clip=math.inf)
+    options = TrainConfig(steps=np.int64(3), learning_rate=np.float32(0.5), clip=math.inf)
     assert type(options.steps) is int
     assert type(options.learning_rate) is float
 
@@ -617,7 +617,7 @@ def test_accelerators_are_checked(tmp_path, more, message):
 
 
 def test_no_examples(tmp_path):
-    options = Options(steps=2)
+    options = TrainConfig(steps=2)
     state, step, examples = toy.plain(options)
     with pytest.raises(ValueError, match="n=0 examples; training needs at least 1"):
         training.train(
@@ -628,7 +628,7 @@ def test_no_examples(tmp_path):
 @pytest.mark.parametrize("name", ["a.b", "", "1st"])
 def test_names_are_plain_words(name):
     with pytest.raises(ValueError, match="names a network or optimizer"):
-        begin({name: torch.nn.Linear(1, 1)}, {})
+        init_state({name: torch.nn.Linear(1, 1)}, {})
 
 
 def test_two_runs_in_a_folder(tmp_path):

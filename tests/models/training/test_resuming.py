@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
-from unsup_fast.models.training import checkpoint  # noqa: E402
+from unsup_fast.models.training import checkpoint, scores  # noqa: E402
 from unsup_fast.storage import tensors as files  # noqa: E402
 
 SCRIPT = Path(__file__).with_name("toy_training.py")
@@ -48,15 +48,24 @@ def port():
 
 
 def ended(folder):
-    """Return the tensors, the step and the losses of a finished run."""
+    """Return the tensors, the step, the losses, the scores and the best weights of a run."""
     tensors, note = files.read(folder / checkpoint.FILE, kind=checkpoint.KIND, torch=True)
-    with (folder / "metrics.csv").open() as file:
-        losses = [
+    best = {}
+    if (folder / scores.FILE).exists():
+        best, _ = files.read(folder / scores.FILE, kind=scores.KIND, torch=True)
+    assert not list(folder.glob(".*"))
+    logs = (log(folder / name) for name in ("metrics.csv", "scores.csv"))
+    return {**tensors, **best}, note["step"], *logs
+
+
+def log(path):
+    if not path.exists():
+        return []
+    with path.open() as file:
+        return [
             {key: value for key, value in row.items() if key not in ("seconds", RATE)}
             for row in csv.DictReader(file)
         ]
-    assert not list(folder.glob(".*"))
-    return tensors, note["step"], losses
 
 
 RATE = "examples_per_second"
@@ -69,7 +78,7 @@ def same(one, other):
     assert one[1:] == other[1:]
 
 
-@pytest.fixture(scope="module", params=["plain", "gan"])
+@pytest.fixture(scope="module", params=["plain", "gan", "game"])
 def runs(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     play(

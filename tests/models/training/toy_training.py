@@ -34,7 +34,7 @@ def rows(n, *shape):
 
 def plain(options, make=None):
     """One network with dropout and buffers, channels-last, fused AdamW."""
-    torch.manual_seed(training.number("weights", options.seed, 0))
+    torch.manual_seed(training.fold_in("weights", options.seed, 0))
     network = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1),
         nn.BatchNorm2d(8),
@@ -51,12 +51,12 @@ def plain(options, make=None):
         context.optimizer_step(loss, optimizer)
         return {"loss": loss}
 
-    return training.begin({"network": network}, {"network": optimizer}), step, images
+    return training.init_state({"network": network}, {"network": optimizer}), step, images
 
 
 def gan(options, make=None):
     """Two networks, updated in turn by optimizers of two kinds and rates."""
-    torch.manual_seed(training.number("weights", options.seed, 0))
+    torch.manual_seed(training.fold_in("weights", options.seed, 0))
     generator = nn.Sequential(nn.Linear(2, 8), nn.SiLU(), nn.Linear(8, 3))
     discriminator = nn.Sequential(nn.Linear(3, 8), nn.SiLU(), nn.Linear(8, 1))
     rate = options.learning_rate
@@ -66,8 +66,8 @@ def gan(options, make=None):
     }
 
     def step(real, context):
-        drawn = torch.Generator().manual_seed(training.number("z", options.seed, context.index))
-        fake = generator(context.mine(torch.randn(options.batch_size, 2, generator=drawn)))
+        drawn = torch.Generator().manual_seed(training.fold_in("z", options.seed, context.index))
+        fake = generator(context.shard(torch.randn(options.batch_size, 2, generator=drawn)))
         critic = F.softplus(discriminator(fake.detach())) + F.softplus(-discriminator(real))
         context.optimizer_step(critic.mean(), optimizers["discriminator"])
         fooled = F.softplus(-discriminator(fake)).mean()
@@ -75,13 +75,60 @@ def gan(options, make=None):
         return {"critic": critic.mean(), "fooled": fooled}
 
     networks = {"generator": generator, "discriminator": discriminator}
-    return training.begin(networks, optimizers), step, rows(N, 3)
+    return training.init_state(networks, optimizers), step, rows(N, 3)
+
+
+def game(options, make=None):
+    """A GAN with one averaged network, two batches a step, and a penalty at every fourth step."""
+    torch.manual_seed(training.fold_in("weights", options.seed, 0))
+    generator = nn.Sequential(nn.Linear(2, 8), nn.SiLU(), nn.Linear(8, 3))
+    discriminator = nn.Sequential(nn.Linear(3, 8), nn.SiLU(), nn.Linear(8, 1))
+    controls = nn.Module()  # without parameters
+    controls.register_buffer("p", torch.zeros(()))
+    make = make or (lambda weights, rate: torch.optim.Adam(weights, rate, betas=(0.0, 0.9)))
+    optimizers = {
+        "generator": make(generator.parameters(), options.learning_rate),
+        "discriminator": make(discriminator.parameters(), options.learning_rate),
+    }
+
+    def step(real, context):
+        drawn = torch.Generator().manual_seed(training.fold_in("z", options.seed, context.index))
+        optimizers["discriminator"].param_groups[0]["betas"] = (0.0, 0.9 + 0.001 * context.index)
+        losses = {}
+        for batch in real.chunk(2):
+            fake = generator(torch.randn(len(batch), 2, generator=drawn))
+            batch = batch.requires_grad_(context.index % 4 == 0)
+            scores = discriminator(batch)
+            critic = (F.softplus(discriminator(fake.detach())) + F.softplus(-scores)).mean()
+            if batch.requires_grad:
+                slope = torch.autograd.grad(scores.sum(), batch, create_graph=True)[0]
+                losses["r1"] = slope.square().sum(1).mean()
+                critic = critic + losses["r1"]
+            losses["critic"] = context.optimizer_step(critic, optimizers["discriminator"])
+        controls.p.add_(0.1 * scores.detach().sign().mean())
+        losses["fooled"] = F.softplus(-discriminator(fake)).mean()
+        context.optimizer_step(losses["fooled"], optimizers["generator"])
+        return losses
+
+    networks = {"generator": generator, "discriminator": discriminator, "controls": controls}
+    state = training.init_state(networks, optimizers, ema=["generator"], scheduled=["betas"])
+    return state, step, rows(N, 3)
+
+
+def judge(state):
+    with torch.no_grad():
+        fake = state.ema["generator"](rows(50, 2))
+    return {"bias": float(fake.mean()), "distance": float((fake.mean(0) - 1).square().sum())}
+
+
+HOOKS = {"game": {"batches": 2, "judge": judge, "best": ("distance", "min")}}
 
 
 def run(kind, folder, *, make=None, wrap=None, accelerator=None, hooks=None, **options):
     """Train a toy; `wrap` gets its step and returns another."""
-    settings = training.Options(**{"batch_size": 8, "warmup": 3, "save_every": 5, **options})
-    state, step, examples = {"plain": plain, "gan": gan}[kind](settings, make)
+    defaults = {"batch_size": 8, "warmup": 3, "save_every": 5, "judge_every": 3}
+    settings = training.TrainConfig(**{**defaults, **options})
+    state, step, examples = {"plain": plain, "gan": gan, "game": game}[kind](settings, make)
     return training.train(
         state,
         wrap(step) if wrap else step,
@@ -90,7 +137,7 @@ def run(kind, folder, *, make=None, wrap=None, accelerator=None, hooks=None, **o
         settings,
         folder,
         accelerator=accelerator or accelerate.Accelerator(cpu=True),
-        **(hooks or {}),
+        **{**HOOKS.get(kind, {}), **(hooks or {})},
     )
 
 

@@ -143,7 +143,7 @@ def prepare(settings: Settings, console: Console) -> Job:
         )
         with torch.device("meta"):  # no weights are drawn
             network = diffusion.Diffusion.build(config).network
-        options = training.Options(
+        options = training.TrainConfig(
             steps=settings.steps,
             batch_size=settings.batch_size,
             learning_rate=settings.learning_rate,
@@ -152,7 +152,7 @@ def prepare(settings: Settings, console: Console) -> Job:
             ema=settings.ema,
             seed=settings.seed,
             save_every=settings.save_every,
-            show_every=settings.show_every,
+            sample_every=settings.show_every,
         )
     _check_memory(network, dataset.shape, settings.batch_size, device)
     n_weights = sum(weights.numel() for weights in network.parameters())

@@ -133,7 +133,7 @@ def check_files(run: Path) -> None:
 
     path = run / files.METRICS
     try:
-        mark = checkpoint.metrics_mark(run / files.CHECKPOINT)
+        mark = checkpoint.log_marks(run / files.CHECKPOINT).get(files.METRICS)
         if mark is not None and path.exists():
             metrics_log.read(path, mark)
     except (OSError, ValueError) as error:

@@ -181,7 +181,7 @@ def _train(job: Job, console: Console, interrupts: Interrupts) -> Trained:
                     precision=settings.precision,
                     device=job.device,
                     progress=follow.step,
-                    show=follow.show,
+                    on_sample=follow.show,
                 )
             except FloatingPointError as error:
                 raise UserError(f"{out}: {error}") from error

@@ -1,13 +1,15 @@
-"""Reports after each row of a table: a callback, and progress on stderr."""
+"""Reports after each row of a table: a callback, and progress."""
 
-import sys
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
 
 import torch
+from torch import Tensor
 
-EVERY = 0.1  # seconds between redrawn lines
+from unsup_fast.models.progress import Bar
+
+Report = Callable[[int, int, float], object]
+"""Called as report(done, rows, seconds left)."""
 
 
 class Watch:
@@ -15,10 +17,10 @@ class Watch:
 
     def __init__(
         self,
-        callback: Callable[[int, Any], object] | None,
-        report: Callable[[int, int, float], object] | None,
+        callback: Callable[[int, Tensor], object] | None,
+        report: Report | None,
         n_rows: int,
-        device: Any,
+        device: torch.device,
     ) -> None:
         self._callback = callback
         self._report = report
@@ -26,7 +28,7 @@ class Watch:
         self._device = device
         self._begun = monotonic()
 
-    def __call__(self, row: int, x: Any) -> None:
+    def __call__(self, row: int, x: Tensor) -> None:
         """Report that a row is done."""
         if self._callback is not None:
             self._callback(row, x)
@@ -39,39 +41,16 @@ class Watch:
 
     def close(self) -> None:
         """End the progress line."""
-        if isinstance(self._report, Line):
+        if isinstance(self._report, Bar):
             self._report.close()
 
 
-class Line:
-    """A progress line on stderr, redrawn on a terminal, else written once at the end."""
-
-    def __init__(self) -> None:
-        self._last = -EVERY
-        self._text = ""
-
-    def __call__(self, done: int, n_rows: int, left: float) -> None:
-        """Show the progress."""
-        now = monotonic()
-        self._text = f"{done}/{n_rows} steps, {left:.0f} s left"
-        if sys.stderr.isatty() and (done == n_rows or now - self._last >= EVERY):
-            self._last = now
-            sys.stderr.write(f"\r\x1b[K{self._text}")
-            sys.stderr.flush()
-
-    def close(self) -> None:
-        """End the line."""
-        if self._text:
-            sys.stderr.write("\n" if sys.stderr.isatty() else f"{self._text}\n")
-            sys.stderr.flush()
-
-
 def watch(
-    callback: Callable[[int, Any], object] | None,
-    progress: bool | Callable[[int, int, float], object],
+    callback: Callable[[int, Tensor], object] | None,
+    progress: bool | Report,
     n_rows: int,
-    device: Any,
+    device: torch.device,
 ) -> Watch:
     """Return the function that `sample` calls after each row."""
-    report = progress if callable(progress) else Line() if progress else None
+    report = progress if callable(progress) else Bar(n_rows) if progress else None
     return Watch(callback, report, n_rows, device)

@@ -14,13 +14,12 @@ import torch
 from unsup_fast.models.diffusion import _storage
 from unsup_fast.models.diffusion._memory import largest_batch
 from unsup_fast.models.diffusion._modes import evaluating
-from unsup_fast.models.diffusion._progress import Line
+from unsup_fast.models.diffusion._progress import Report
 from unsup_fast.models.diffusion.config import CUSTOM, Config, network_of
 from unsup_fast.models.diffusion.objective import Objective
 from unsup_fast.models.diffusion.sampling import initial_noise, sample, spread_seed
+from unsup_fast.models.progress import Bar, wanted
 from unsup_fast.models.training import precision as precisions
-
-Report = Callable[[int, int, float], object]
 
 
 class Diffusion:
@@ -88,7 +87,7 @@ class Diffusion:
         seed: Any = 0,
         batch_size: int | None = None,
         precision: str = "auto",
-        progress: bool | Report = False,
+        progress: bool | Report | None = None,
         callback: Callable[[int, Any], object] | None = None,
     ) -> Any:
         """Return new samples.
@@ -112,8 +111,9 @@ class Diffusion:
             Samples in a batch; by default as many as fit a quarter of the free memory, at most 256.
         precision : {"auto", "float32", "bfloat16"}
             Precision of the network; auto is bfloat16 on devices that are faster in it.
-        progress : bool or callable
-            Whether to show progress on stderr; a function is called as progress(done, rows, seconds
+        progress : bool or callable, optional
+            Whether to show a bar; by default on a terminal and in notebooks, but not for a GPU,
+            which would have to wait for it. A function is called as progress(done, rows, seconds
             left), with the rows of the sampler's table in all batches.
         callback : callable, optional
             Called as callback(row, x) after each row of each batch. The next row overwrites x.
@@ -145,6 +145,8 @@ class Diffusion:
         device = self.device
         dtype = precisions.chosen(precision, device)
         size = batch_size or min(n, largest_batch(self.network, self.config.shape, device))
+        if not callable(progress):
+            progress = wanted(progress) and (progress is True or device.type != "cuda")
         report = _Batches(progress, len(table.rows), math.ceil(n / size))
         samples = torch.empty(n, *self.config.shape, device=device)
         with closing(report), evaluating(self.network):
@@ -231,9 +233,9 @@ class _Batches:
     """Progress over the rows of several batches."""
 
     def __init__(self, progress: bool | Report, n_rows: int, n_batches: int) -> None:
-        line = Line() if progress is True else None
-        self._report: Report | None = line or (progress if callable(progress) else None)
-        self._line, self._rows, self._batches = line, n_rows, n_batches
+        bar = Bar(n_rows * n_batches) if progress is True else None
+        self._report: Report | None = bar or (progress if callable(progress) else None)
+        self._bar, self._rows, self._batches = bar, n_rows, n_batches
         self._begun = monotonic()
 
     def of(self, batch: int) -> bool | Report:
@@ -250,9 +252,9 @@ class _Batches:
         return shown
 
     def close(self) -> None:
-        """End the progress line."""
-        if self._line is not None:
-            self._line.close()
+        """End the bar."""
+        if self._bar is not None:
+            self._bar.close()
 
 
 def load(folder: str | os.PathLike[str], *, device: Any = None, network: Any = None) -> Diffusion:

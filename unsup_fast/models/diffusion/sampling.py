@@ -121,7 +121,7 @@ def sample(
     callback : callable, optional
         Called as callback(row, x) after each row. The next row overwrites x.
     progress : bool or callable
-        Whether to show progress on stderr; a function is called as progress(done, rows, seconds
+        Whether to show a bar; a function is called as progress(done, rows, seconds
         left). It waits for the device after each row.
     graph : bool, optional
         Whether to run as one CUDA graph; by default on a GPU unless `callback`, `progress` or

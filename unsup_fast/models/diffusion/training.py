@@ -1,21 +1,24 @@
 """Train a diffusion model on pictures or rows, with the loop that all models share."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from unsup_fast._extras import require
-from unsup_fast.models import training
 from unsup_fast.models.diffusion.config import Config, network_of
 from unsup_fast.models.diffusion.model import Diffusion
 from unsup_fast.models.diffusion.objective import draw_levels, loss
 from unsup_fast.models.diffusion.sampling import spread_seed
+from unsup_fast.models.progress import Follow
+from unsup_fast.models.training import StepContext, TrainConfig, fold_in, init_state
 from unsup_fast.models.training import precision as precisions
+from unsup_fast.models.training import train as train_loop
 
 BETAS = (0.9, 0.99)
 
@@ -25,7 +28,7 @@ def train(
     folder: str | os.PathLike[str],
     *,
     config: Config,
-    options: training.Options,
+    options: TrainConfig,
     labels: Any = None,
     network: Any = None,
     label_dropout: float = 0.1,
@@ -33,8 +36,8 @@ def train(
     precision: str = "auto",
     device: Any = None,
     accelerator: Any = None,
-    progress: Callable[[training.State, dict[str, float], float], bool | None] | None = None,
-    show: Callable[[Diffusion, int], None] | None = None,
+    progress: bool | Follow | None = None,
+    on_sample: Callable[[Diffusion, int], object] | None = None,
 ) -> Diffusion:
     """Train a model, from where `folder` left off.
 
@@ -46,7 +49,7 @@ def train(
         Directory for checkpoints, `metrics.csv` and the model; created if missing.
     config : Config
         Configuration of the model.
-    options : unsup_fast.models.training.Options
+    options : unsup_fast.models.training.TrainConfig
         Options of the training loop.
     labels : array or tensor of shape (N,), optional
         Whole numbers below the number of `config.classes`.
@@ -63,10 +66,11 @@ def train(
         Device to train on; by default a GPU if there is one.
     accelerator : accelerate.Accelerator, optional
         Instead of device and precision, for several processes.
-    progress : callable (state, losses, examples a second), optional
-        Called about twice a second. If it returns True, training ends a step later.
-    show : callable (model, step), optional
-        Called every `options.show_every` steps and at the end, with the averaged weights.
+    progress : bool or callable (state, losses, examples a second), optional
+        Whether to show a bar; by default on a terminal and in notebooks. A function is called about
+        twice a second; if it returns True, training ends a step later.
+    on_sample : callable (model, step), optional
+        Called every `options.sample_every` steps and at the end, with the averaged weights.
 
     Returns
     -------
@@ -91,7 +95,7 @@ def train(
     if (network is None) == (config.network == "custom"):
         raise ValueError('network is one of your own for config.network="custom", and only then')
     if network is None:
-        network = network_of(config, training.number("weights", options.seed, 0))
+        network = network_of(config, fold_in("weights", options.seed, 0))
     accelerator, dtype = _accelerator(accelerator, precision, device)
     if len(config.shape) == 3:
         network.to(memory_format=torch.channels_last)
@@ -99,39 +103,48 @@ def train(
     optimizer = torch.optim.AdamW(
         network.parameters(), options.learning_rate, betas=BETAS, weight_decay=0.0, fused=True
     )
-    state = training.begin({"network": network}, {"network": optimizer})
+    state = init_state({"network": network}, {"network": optimizer})
     objective = config.levels()
     any_class = len(config.classes)
 
-    def batch(indices: Any) -> tuple[Any, Any]:
+    def batch(indices: Tensor) -> tuple[Tensor, Tensor | None]:
         images = _scaled(samples[indices]).to(accelerator.device)
         return images, None if classes is None else classes[indices]
 
-    def step(batch: tuple[Any, Any], context: training.StepContext) -> dict[str, Any]:
+    def step(batch: tuple[Tensor, Tensor | None], context: StepContext) -> dict[str, Tensor]:
         images, label = batch
         size = options.batch_size
-        random = torch.Generator().manual_seed(
-            training.number("batch", options.seed, context.index)
-        )
-        levels = context.mine(draw_levels(objective, size, random))  # [B]
-        seeds = context.mine(
-            spread_seed(training.number("noise", options.seed, context.index), size)
-        )
-        unconditional = context.mine(torch.rand(size, generator=random) < label_dropout)
-        flipped = context.mine(torch.rand(size, generator=random) < 0.5).to(images.device)
+        random = torch.Generator().manual_seed(fold_in("batch", options.seed, context.index))
+        levels = context.shard(draw_levels(objective, size, random))  # [B]
+        seeds = context.shard(spread_seed(fold_in("noise", options.seed, context.index), size))
+        unconditional = context.shard(torch.rand(size, generator=random) < label_dropout)
+        flipped = context.shard(torch.rand(size, generator=random) < 0.5).to(images.device)
         if flip:
             images = torch.where(flipped[:, None, None, None], images.flip(-1), images)
         if label is not None:
             label = label.masked_fill(unconditional, any_class).to(images.device)
         if images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
-        with precisions.autocast(dtype, accelerator.device):
-            value = loss(network, images, label, objective, levels=levels, seed=seeds)
-        context.optimizer_step(value, optimizer)
-        return {"loss": value.detach()}
 
-    averaged = Diffusion(state.averages["network"], config)  # built once: its CUDA graph is cached
-    training.train(
+        def losses() -> Iterator[Tensor]:
+            for part in torch.arange(len(images)).chunk(options.accumulation):
+                rows = slice(int(part[0]), int(part[-1]) + 1)
+                classes = None if label is None else label[rows]
+                with precisions.autocast(dtype, accelerator.device):
+                    value = loss(
+                        network,
+                        images[rows],
+                        classes,
+                        objective,
+                        levels=levels[rows],
+                        seed=seeds[rows],
+                    )
+                yield value
+
+        return {"loss": context.optimizer_step(losses(), optimizer)}
+
+    averaged = Diffusion(state.ema["network"], config)  # built once: its CUDA graph is cached
+    train_loop(
         state,
         step,
         batch,
@@ -139,13 +152,13 @@ def train(
         options,
         Path(folder),
         accelerator=accelerator,
-        same={
+        fingerprint={
             **{f"config.{name}": value for name, value in asdict(config).items()},
             "label_dropout": label_dropout,
             "flip": flip,
         },
-        show=None if show is None else lambda state: show(averaged, state.step),
-        keep=lambda _: averaged.save(folder),
+        on_sample=None if on_sample is None else lambda state: on_sample(averaged, state.step),
+        on_checkpoint=lambda _: averaged.save(folder),
         progress=progress,
     )
     return averaged

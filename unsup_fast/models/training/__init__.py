@@ -1,7 +1,15 @@
 """The training loop that all models share, with its state, checkpoints and metrics."""
 
-from unsup_fast.models.training.draws import number, order
+from unsup_fast.models.training.draws import batch_indices, fold_in
 from unsup_fast.models.training.loop import train
-from unsup_fast.models.training.state import Options, State, StepContext, begin
+from unsup_fast.models.training.state import State, StepContext, TrainConfig, init_state
 
-__all__ = ["Options", "State", "StepContext", "begin", "number", "order", "train"]
+__all__ = [
+    "State",
+    "StepContext",
+    "TrainConfig",
+    "batch_indices",
+    "fold_in",
+    "init_state",
+    "train",
+]

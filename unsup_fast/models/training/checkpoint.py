@@ -1,27 +1,30 @@
 """The last saved step of a training run: `checkpoint.safetensors` in the run's folder.
 
-Tensors are named `network.NAME.KEY`, `average.NAME.KEY` and `optimizer.NAME.INDEX.KEY`; the note
+Tensors are named `network.NAME.KEY`, `ema.NAME.KEY` and `optimizer.NAME.INDEX.KEY`; the note
 holds the step, the seconds, what must be the same when a run resumes, the optimizers' settings, and
-how far the metrics were written.
+how far the metrics and scores were written.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.optim import Optimizer
 
-from unsup_fast.models.training.state import State
+from unsup_fast.models.training.state import FREE, State
 from unsup_fast.storage import tensors as files
 from unsup_fast.storage.records import SHOWN, DamagedError, finite, shown
+
+Mark = dict[str, Any]
+"""How far a log is written: its size in bytes, its SHA-256 and its header."""
 
 FILE = "checkpoint.safetensors"
 KIND = "training checkpoint"
 LARGEST = 1 << 62  # of steps and seconds
 NOT_FINITE = ("nan", "inf", "-inf")
-FREE = ("steps", "save_every", "show_every")
-"""Options that may change on resume."""
 SWITCHES = ("lr", "foreach", "fused", "capturable", "differentiable")
 """Settings of an optimizer that each step sets, or that select its implementation."""
 ADAM = ("exp_avg", "exp_avg_sq")
@@ -29,7 +32,7 @@ ADAM = ("exp_avg", "exp_avg_sq")
 
 
 def save(
-    folder: Path, state: State, facts: Mapping[str, Any], mark: Mapping[str, Any] | None = None
+    folder: Path, state: State, facts: Mapping[str, Any], marks: Mapping[str, Mark] | None = None
 ) -> None:
     """Write the state; the previous checkpoint stays until this one is on the disk.
 
@@ -39,8 +42,8 @@ def save(
     state : State
     facts : mapping
         What must be the same when the run resumes, except `FREE`; JSON values.
-    mark : mapping, optional
-        How far the metrics are written, from `metrics_log.Metrics.mark`.
+    marks : mapping, optional
+        How far each log is written, by the name of its file, from `metrics_log.Log.mark`.
 
     Raises
     ------
@@ -65,18 +68,19 @@ def save(
                     f"optimizer {name!r} keeps a {type(value).__name__} as {key}, which a "
                     "checkpoint cannot hold; use one that keeps tensors and numbers"
                 )
-        optimizers[name] = {**_settings(optimizer), "numbers": numbers, "tensors": names}
+        settings = _settings(optimizer, state.scheduled)
+        optimizers[name] = {**settings, "numbers": numbers, "tensors": names}
     note = {
         "step": state.step,
         "seconds": state.seconds,
         "facts": dict(facts),
         "optimizers": optimizers,
-        "metrics": None if mark is None else dict(mark),
+        "logs": {name: dict(mark) for name, mark in (marks or {}).items()},
     }
     files.write(folder / FILE, tensors, note, kind=KIND, what="a checkpoint")
 
 
-def restore(folder: Path, state: State, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+def restore(folder: Path, state: State, facts: Mapping[str, Any]) -> dict[str, Mark]:
     """Restore the state from the checkpoint in `folder`, if there is one.
 
     Weights and optimizer states replace those of the state, on its devices and in its memory
@@ -84,8 +88,8 @@ def restore(folder: Path, state: State, facts: Mapping[str, Any]) -> dict[str, A
 
     Returns
     -------
-    dict or None
-        How far the metrics were written; None if there is no checkpoint.
+    dict
+        How far each log was written, by the name of its file; empty if there is no checkpoint.
 
     Raises
     ------
@@ -95,7 +99,7 @@ def restore(folder: Path, state: State, facts: Mapping[str, Any]) -> dict[str, A
     """
     path = folder / FILE
     if not path.exists():
-        return None
+        return {}
     try:
         tensors, note = files.read(path, kind=KIND, torch=True)
         _check_note(path, note)
@@ -117,12 +121,13 @@ def restore(folder: Path, state: State, facts: Mapping[str, Any]) -> dict[str, A
             f"{sorted(state.optimizers)}; use another folder"
         )
     for name, optimizer in state.optimizers.items():
-        _check_settings(path, name, note["optimizers"][name], _settings(optimizer))
+        settings = _settings(optimizer, state.scheduled)
+        _check_settings(path, name, note["optimizers"][name], settings)
     states = {
         name: _optimizer_state(path, name, optimizer, tensors, note["optimizers"][name])
         for name, optimizer in state.optimizers.items()
     }
-    for kind, modules in (("network", state.networks), ("average", state.averages)):
+    for kind, modules in (("network", state.networks), ("ema", state.ema)):
         for name, module in modules.items():
             prefix = f"{kind}.{name}."
             module.load_state_dict({key: tensors[prefix + key] for key in module.state_dict()})
@@ -130,8 +135,8 @@ def restore(folder: Path, state: State, facts: Mapping[str, Any]) -> dict[str, A
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": states[name], "param_groups": groups})
     state.step, state.seconds = note["step"], note["seconds"]
-    mark: dict[str, Any] | None = note["metrics"]
-    return mark
+    marks: dict[str, Mark] = note["logs"]
+    return marks
 
 
 def position(path: Path) -> tuple[int, float]:
@@ -149,20 +154,20 @@ def position(path: Path) -> tuple[int, float]:
     return note["step"], note["seconds"]
 
 
-def metrics_mark(path: Path) -> dict[str, Any] | None:
-    """Return how far the metrics of a run were written, from its whole, verified checkpoint.
+def log_marks(path: Path) -> dict[str, Mark]:
+    """Return how far each log of a run was written, from its whole, verified checkpoint.
 
     Errors are those of `position`.
     """
     _, note = files.read(path, kind=KIND, torch=True)
     _check_note(path, note)
-    mark: dict[str, Any] | None = note["metrics"]
-    return mark
+    marks: dict[str, Mark] = note["logs"]
+    return marks
 
 
 def _check_note(path: Path, note: Mapping[str, Any]) -> None:
     """Raise DamagedError unless a note has the entries and types that `save` writes."""
-    mark, optimizers = note.get("metrics"), note.get("optimizers")
+    logs, optimizers = note.get("logs"), note.get("optimizers")
     valid = (
         type(note.get("step")) is int
         and 0 <= note["step"] < LARGEST
@@ -170,8 +175,8 @@ def _check_note(path: Path, note: Mapping[str, Any]) -> None:
         and isinstance(note.get("facts"), dict)
         and isinstance(optimizers, dict)
         and all(map(_is_optimizer, optimizers.values()))
-        and (mark is None or (isinstance(mark, dict) and mark.keys() == {"bytes", "sha256"}))
-        and (mark is None or (type(mark["bytes"]) is int and mark["bytes"] >= 0))
+        and isinstance(logs, dict)
+        and all(map(_is_mark, logs.values()))
     )
     if not valid:
         raise DamagedError(path, "its note lacks entries, or they have other types")
@@ -192,28 +197,39 @@ def _is_optimizer(entry: Any) -> bool:
     )
 
 
+def _is_mark(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and entry.keys() == {"bytes", "sha256", "header"}
+        and type(entry["bytes"]) is int
+        and entry["bytes"] >= 0
+        and isinstance(entry["header"], list)
+        and all(isinstance(name, str) for name in entry["header"])
+    )
+
+
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value < LARGEST
 
 
-def _weights(state: State) -> Iterator[tuple[str, Any]]:
-    for kind, modules in (("network", state.networks), ("average", state.averages)):
+def _weights(state: State) -> Iterator[tuple[str, Tensor]]:
+    for kind, modules in (("network", state.networks), ("ema", state.ema)):
         for name, module in modules.items():
             for key, value in module.state_dict().items():
                 yield f"{kind}.{name}.{key}", value
 
 
-def _memory(optimizer: Any) -> Iterator[tuple[str, Any]]:
+def _memory(optimizer: Optimizer) -> Iterator[tuple[str, Any]]:
     """Yield what an optimizer stores for each parameter, as `INDEX.KEY` and the value."""
     for index, entries in optimizer.state_dict()["state"].items():
         for what, value in entries.items():
             yield f"{index}.{what}", value
 
 
-def _settings(optimizer: Any) -> dict[str, Any]:
+def _settings(optimizer: Optimizer, scheduled: Collection[str]) -> dict[str, Any]:
     """Return the class of an optimizer and its groups' settings, as JSON holds them."""
     groups = [
-        {key: value for key, value in group.items() if key not in SWITCHES}
+        {k: value for k, value in group.items() if k not in SWITCHES and k not in scheduled}
         for group in optimizer.state_dict()["param_groups"]
     ]
     settings: dict[str, Any] = json.loads(json.dumps(finite({"groups": groups}, as_text=True)))
@@ -221,7 +237,11 @@ def _settings(optimizer: Any) -> dict[str, Any]:
 
 
 def _optimizer_state(
-    path: Path, name: str, optimizer: Any, tensors: Mapping[str, Any], entry: Mapping[str, Any]
+    path: Path,
+    name: str,
+    optimizer: Optimizer,
+    tensors: Mapping[str, Tensor],
+    entry: Mapping[str, Any],
 ) -> dict[int, dict[str, Any]]:
     """Return the entries of `_memory` by the index of the parameter.
 
@@ -255,7 +275,7 @@ def _optimizer_state(
     return state
 
 
-def _check_adam(path: Path, name: str, parameter: Any, entries: Mapping[str, Any]) -> None:
+def _check_adam(path: Path, name: str, parameter: Tensor, entries: Mapping[str, Any]) -> None:
     step = entries.get("step")
     valid = (
         isinstance(step, torch.Tensor)
@@ -297,7 +317,7 @@ def _listed(facts: Mapping[str, Any], names: list[str]) -> str:
     return ", ".join(f"{name}={shown(facts.get(name))}" for name in names)
 
 
-def _check_networks(path: Path, saved: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+def _check_networks(path: Path, saved: Mapping[str, Tensor], current: Mapping[str, Tensor]) -> None:
     saved = {name: value for name, value in saved.items() if not name.startswith("optimizer.")}
     wrong = [
         name

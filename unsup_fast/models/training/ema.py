@@ -1,20 +1,25 @@
 """Running means of the weights, which samples are drawn with."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from unsup_fast.models.training.parallel import broadcast
 from unsup_fast.models.training.state import State
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
-def average(state: State, decay: float, accelerator: Any) -> None:
+
+def average(state: State, decay: float, accelerator: "Accelerator") -> None:
     """Move the averaged weights towards the present ones; copy the main process's buffers."""
-    for name, network in state.networks.items():
-        average = state.averages[name]
-        weights = [weight.detach() for weight in network.parameters()]
-        torch._foreach_lerp_(list(average.parameters()), weights, 1 - decay)
-        if accelerator.num_processes > 1:
+    if accelerator.num_processes > 1:
+        for network in state.networks.values():
             broadcast(network.buffers())
-        for to, value in zip(average.buffers(), network.buffers(), strict=True):
+    for name, averaged in state.ema.items():
+        network = state.networks[name]
+        weights = [weight.detach() for weight in network.parameters()]
+        if weights:
+            torch._foreach_lerp_(list(averaged.parameters()), weights, 1 - decay)
+        for to, value in zip(averaged.buffers(), network.buffers(), strict=True):
             to.copy_(value)

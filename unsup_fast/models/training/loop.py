@@ -14,8 +14,8 @@ is all that a model's step must call; one with several networks calls it once fo
         context.optimizer_step(loss, optimizer)
         return {"loss": loss}
 
-    state = begin({"network": network}, {"network": optimizer})
-    train(state, step, examples.__getitem__, len(examples), Options(steps=1000), folder,
+    state = init_state({"network": network}, {"network": optimizer})
+    train(state, step, examples.__getitem__, len(examples), TrainConfig(steps=1000), folder,
           accelerator=accelerate.Accelerator())
 """
 
@@ -24,66 +24,91 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+from torch import Tensor
 
-from unsup_fast.models.training import checkpoint, ema, metrics_log, parallel, process
-from unsup_fast.models.training.draws import number, order
-from unsup_fast.models.training.state import Options, State, StepContext
+from unsup_fast.models.progress import Follow, following
+from unsup_fast.models.training import checkpoint, ema, metrics_log, parallel, process, scores
+from unsup_fast.models.training.draws import batch_indices, fold_in
+from unsup_fast.models.training.metrics_log import METRICS, SCORES
+from unsup_fast.models.training.state import State, StepContext, TrainConfig
 from unsup_fast.storage.records import finite
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+Batch = TypeVar("Batch")
 
 
 def train(
     state: State,
-    step: Callable[[Any, StepContext], Mapping[str, Any]],
-    batch: Callable[[Any], Any],
+    step: Callable[[Batch, StepContext], Mapping[str, Tensor | float]],
+    batch: Callable[[Tensor], Batch],
     n: int,
-    options: Options,
+    config: TrainConfig,
     folder: str | os.PathLike[str],
     *,
-    accelerator: Any,
-    same: Mapping[str, Any] | None = None,
-    show: Callable[[State], None] | None = None,
-    keep: Callable[[State], None] | None = None,
-    progress: Callable[[State, dict[str, float], float], bool | None] | None = None,
+    accelerator: "Accelerator",
+    batches: int = 1,
+    fingerprint: Mapping[str, Any] | None = None,
+    on_sample: Callable[[State], object] | None = None,
+    on_checkpoint: Callable[[State], object] | None = None,
+    judge: scores.Judge | None = None,
+    best: tuple[str, str] | None = None,
+    progress: bool | Follow | None = None,
 ) -> State:
-    """Train until `options.steps`, from where `folder` left off.
+    """Train until `config.steps`, from where `folder` left off.
 
     Parameters
     ----------
     state : State
-        The state that `begin` returned; the last checkpoint in `folder`, if any, is restored to it.
-    step : callable (batch, context) -> mapping of str to tensor
-        Does one update by `context.optimizer_step`, and returns the losses to show, with the same
-        names at each step. torch's generators are seeded before it; it must not use others.
-    batch : callable (indices [B / processes]) -> batch
+        The state that `init_state` returned; the last checkpoint in `folder`, if any, is restored
+        to it.
+    step : callable (batch, context) -> mapping of str to tensor or float
+        Does one update by `context.optimizer_step`, and returns the losses to show. The first step
+        must return all of them, later ones may return fewer. torch's generators are seeded before
+        it; it must not use others.
+    batch : callable (indices [batches B / processes]) -> batch
         Fetches examples.
     n : int
         Number of examples.
-    options : Options
-        Must equal those of the checkpoint, except `steps`, `save_every` and `show_every`.
+    config : TrainConfig
+        Must equal that of the checkpoint, except `steps`, `save_every`, `sample_every` and
+        `judge_every`.
     folder : path
         Directory for checkpoints and `metrics.csv`, created if missing. All processes must see it.
     accelerator : accelerate.Accelerator
         Devices, precision and processes. Each process takes its slice of each batch, and gradients
-        are averaged; only the main process writes and calls `show`, `keep` and `progress`.
-    same : mapping, optional
+        are averaged; only the main process writes and calls `on_sample`, `on_checkpoint`, `judge`
+        and `progress`.
+    batches : int
+        Batches that `batch` fetches for each step, one after the other, for models that update
+        several times a step.
+    fingerprint : mapping, optional
         Further values that must not change when a run resumes, such as a model's configuration;
         they must be JSON values.
-    show : callable (state), optional
-        Called every `options.show_every` steps and at the end, for instance to draw samples. If it
+    on_sample : callable (state), optional
+        Called every `config.sample_every` steps and at the end, for instance to draw samples. If it
         fails, training warns and continues.
-    keep : callable (state), optional
+    on_checkpoint : callable (state), optional
         Called before each checkpoint is written, to export the model: once the last checkpoint of
         a run is written, its final model is written too.
-    progress : callable (state, losses, examples a second), optional
-        Called about twice a second. The rate is over about the last 10 seconds of steps, since the
-        run was last started; see `metrics_log.seconds_left`. If it returns True, training ends
-        after one more step, which is saved.
+    judge : callable (state) -> mapping of str to float, optional
+        Called every `config.judge_every` steps and at the end; what it returns becomes a row of
+        `scores.csv`. If it fails, training warns and continues.
+    best : (name, {"min", "max"}), optional
+        The judge's score by which `best.safetensors` holds the best weights so far; see
+        `scores.load_best`.
+    progress : bool or callable (state, losses, examples a second), optional
+        Whether to show a bar; by default on a terminal and in notebooks. A function is called about
+        twice a second, with the losses' means since the last call. The rate is over about the last
+        10 seconds of steps, since the run was last started; see `metrics_log.seconds_left`. If it
+        returns True, training ends after one more step, which is saved.
 
     Returns
     -------
@@ -97,59 +122,72 @@ def train(
         argument is the signal. Only in the main thread, and only for signals that the process does
         not ignore.
     FloatingPointError
-        If a loss or weight is not finite; the last checkpoint is left unchanged.
+        If a loss of any step or a weight is not finite; the last checkpoint is left unchanged.
     OSError
         If `folder` cannot be written, or another run trains there.
     ValueError
-        If the checkpoint in `folder` is damaged, or of other options, networks, optimizers or
-        examples; or if the accelerator cannot be used.
+        If the checkpoint in `folder` is damaged, or of another configuration, other networks,
+        optimizers or examples; or if the accelerator cannot be used.
     """
     folder = Path(folder)
     main = accelerator.is_main_process
-    parallel.check(n, options, accelerator)
-    facts = {**(same or {}), "examples": n, **asdict(options)}
+    parallel.check(n, config, accelerator)
+    scores.check_best(best, judge)
+    facts = {**(fingerprint or {}), "examples": n, **asdict(config)}
+    if batches != 1:
+        facts["batches"] = batches
     facts = json.loads(json.dumps(finite(facts, as_text=True)))
-    for module in (*state.networks.values(), *state.averages.values()):
+    for module in (*state.networks.values(), *state.ema.values()):
         module.to(accelerator.device)
     devices = [accelerator.device] if accelerator.device.type == "cuda" else []
     with process.alone(folder) if main else nullcontext(), torch.random.fork_rng(devices):
         accelerator.wait_for_everyone()
-        mark = checkpoint.restore(folder, state, facts)
+        marks = checkpoint.restore(folder, state, facts)
         parallel.agree(state, accelerator)
-        log = metrics_log.metrics(folder, mark) if main else nullcontext()
-        with process.interruptible() as stopped, log as rows:
-            pace, enough = metrics_log.Throughput(accelerator, options.batch_size), False
-            context = StepContext(accelerator, options)
+        log = metrics_log.opened(folder / METRICS, marks.get(METRICS)) if main else nullcontext()
+        judged: AbstractContextManager[scores.Scores | None] = nullcontext()
+        if main and judge is not None:
+            judged = scores.opened(folder, marks.get(SCORES), judge, best)
+        following_ = following(progress if main else False, state, config.steps)
+        with process.interruptible() as stopped, log as rows, judged as table, following_ as follow:
+            pace, enough = metrics_log.Throughput(accelerator, batches * config.batch_size), False
+            losses, context = metrics_log.Means(), StepContext(accelerator, config)
             _wake(state, pace)
-            while state.step < options.steps:
+            while state.step < config.steps:
                 context.index = state.step
-                torch.manual_seed(
-                    parallel.process_seed(number("step", options.seed, state.step), accelerator)
-                )
-                losses = step(batch(context.mine(order(n, options, state.step))), context)
-                ema.average(state, options.averaging(state.step), accelerator)
+                seed = fold_in("step", config.seed, state.step)
+                torch.manual_seed(parallel.process_seed(seed, accelerator))
+                indices = batch_indices(n, config, state.step, batches).chunk(batches)
+                losses.add(step(batch(torch.cat([*map(context.shard, indices)])), context))
+                ema.average(state, config.averaging(state.step), accelerator)
                 state.step += 1
-                last = state.step == options.steps
-                showing = last or state.step % options.show_every == 0
-                saving = last or state.step % options.save_every == 0
+                last = state.step == config.steps
+                sampling = last or state.step % config.sample_every == 0
+                saving = last or state.step % config.save_every == 0
+                judging = judge is not None and (last or state.step % config.judge_every == 0)
                 ending = (stopped.is_set() or enough) and accelerator.num_processes == 1
-                if not (pace.due() or showing or saving or ending):
+                if not (pace.due() or sampling or saving or judging or ending):
                     continue
                 means, stop, over, seconds = pace.look(losses, stopped.is_set(), enough)
                 state.seconds += seconds
                 _check_losses(means, state.step, folder)
                 if rows is not None:
                     rows.add(state.step, state.seconds, means, pace.rate())
-                if main and progress is not None:
-                    enough = progress(state, means, pace.rate()) is True
-                if main and showing and show is not None:
-                    _try(show, state)
+                if follow is not None:
+                    enough = follow(state, means, pace.rate()) is True
+                if main and sampling and on_sample is not None:
+                    _try(on_sample, state)
+                if judging and table is not None:
+                    table.add(state)
                 if saving or stop or over:
                     _check_weights(state, folder)
                     if rows is not None:
-                        if keep is not None:
-                            keep(state)
-                        checkpoint.save(folder, state, facts, rows.mark())
+                        if on_checkpoint is not None:
+                            on_checkpoint(state)
+                        marks[METRICS] = rows.mark()
+                        if table is not None:
+                            marks[SCORES] = table.log.mark()
+                        checkpoint.save(folder, state, facts, marks)
                 if stop:
                     raise KeyboardInterrupt(stopped.number)
                 if over:
@@ -173,8 +211,8 @@ def _check_losses(losses: Mapping[str, float], step: int, folder: Path) -> None:
 
 def _check_weights(state: State, folder: Path) -> None:
     for name, network in state.networks.items():
-        finite = torch.stack([weight.isfinite().all() for weight in network.parameters()])
-        if not finite.all():
+        finite = [weight.isfinite().all() for weight in network.parameters()]
+        if finite and not torch.stack(finite).all():
             raise _diverged(f"a weight of {name!r} is not finite", state.step, folder)
 
 
@@ -185,9 +223,9 @@ def _diverged(what: str, step: int, folder: Path) -> FloatingPointError:
     )
 
 
-def _try(show: Callable[[State], None], state: State) -> None:
+def _try(on_sample: Callable[[State], object], state: State) -> None:
     try:
-        show(state)
+        on_sample(state)
     except Exception as error:  # hours of training are worth more than a picture
         warnings.warn(
             f"showing step {state.step} failed, and training goes on: "

@@ -1,4 +1,4 @@
-"""The metrics of a training run, as rows of a CSV file, and its throughput."""
+"""The logs of a training run, as rows of CSV files, and its throughput."""
 
 import csv
 import hashlib
@@ -10,18 +10,22 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
+from torch import Tensor
 
 from unsup_fast.storage import atomic
 
-FILE = "metrics.csv"
-FIRST, LAST = ("step", "seconds"), ("examples_per_second",)
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+METRICS, SCORES = "metrics.csv", "scores.csv"
+FIRST, RATE = ("step", "seconds"), "examples_per_second"
 
 
-class Metrics:
-    """The open metrics of a run; rows are flushed at once, so a kill loses none.
+class Log:
+    """An open log of a run; rows are flushed at once, so a kill loses none.
 
     Parameters
     ----------
@@ -29,70 +33,79 @@ class Metrics:
         Positioned at its end.
     written : bytes
         Its content.
+    header : list of str
+        Names of the columns; empty before the first row.
+    what : str
+        What the values are, for error messages.
     """
 
-    def __init__(self, file: BinaryIO, written: bytes) -> None:
+    def __init__(self, file: BinaryIO, written: bytes, header: list[str], what: str) -> None:
         self._file, self._size, self._digest = file, len(written), hashlib.sha256(written)
-        lines = written.decode().splitlines()
-        self._header = next(csv.reader(lines[:1]), [])
+        self._header, self._what = header, what
 
-    def add(self, step: int, seconds: float, losses: Mapping[str, float], rate: float) -> None:
-        """Append a row.
+    def add(
+        self, step: int, seconds: float, values: Mapping[str, float], rate: float | None = None
+    ) -> None:
+        """Append a row; columns without a value are empty.
 
         Raises
         ------
         ValueError
-            If its losses have other names than those of the rows before it.
+            If a value has a name that the first row has not.
         """
-        names = [*FIRST, *losses, *LAST]
-        if self._header and names != self._header:
+        first = not self._size
+        last = [] if rate is None else [RATE]
+        self._header = self._header or [*FIRST, *values, *last]
+        names = self._header[len(FIRST) : len(self._header) - len(last)]
+        if not values.keys() <= set(names):
             raise ValueError(
-                f"step {step} gave the losses {list(losses)}, and those before it "
-                f"{self._header[2:-1]}; give the same at each step"
+                f"step {step} gave the {self._what} {list(values)}, and those before it {names}; "
+                "give all at the first step, and no others later"
             )
-        row = [step, f"{seconds:.3f}", *losses.values(), f"{rate:.1f}"]
+        row = [step, f"{seconds:.3f}", *(values.get(name, "") for name in names)]
+        row += [] if rate is None else [f"{rate:.1f}"]
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([row] if self._header else [names, row])
+        csv.writer(text, lineterminator="\n").writerows([self._header, row] if first else [row])
         content = text.getvalue().encode()
         self._file.write(content)
         self._file.flush()
         self._digest.update(content)
         self._size += len(content)
-        self._header = names
 
     def mark(self) -> dict[str, Any]:
-        """Sync all rows to the disk; return their size in bytes and SHA-256, for a checkpoint."""
+        """Sync all rows to the disk; return how far they go, for a checkpoint."""
         os.fsync(self._file.fileno())
-        return {"bytes": self._size, "sha256": self._digest.hexdigest()}
+        return {"bytes": self._size, "sha256": self._digest.hexdigest(), "header": self._header}
 
 
 @contextmanager
-def metrics(folder: Path, mark: Mapping[str, Any] | None) -> Iterator[Metrics]:
-    """Open a run's metrics to append rows.
+def opened(path: Path, mark: Mapping[str, Any] | None, what: str = "losses") -> Iterator[Log]:
+    """Open a log to append rows.
 
     Parameters
     ----------
-    folder : Path
+    path : Path
     mark : mapping or None
-        `Metrics.mark` in the checkpoint that the run resumes from. Rows after it are dropped; if
-        the file was removed, a new one begins.
+        `Log.mark` in the checkpoint that the run resumes from. Rows after it are dropped; if the
+        file was removed, a new one begins.
+    what : str
+        What the values are, for error messages.
 
     Raises
     ------
     OSError
-        If the folder cannot be written.
+        If the file cannot be written.
     ValueError
         If rows up to the mark were changed.
     """
-    path = folder / FILE
     content = read(path, mark) if mark is not None and path.exists() else b""
-    atomic.write_bytes(path, content, "the metrics")
+    atomic.write_bytes(path, content, f"the {path.stem}")
     with path.open("ab") as file:
-        yield Metrics(file, content)
+        yield Log(file, content, [] if mark is None else list(mark["header"]), what)
 
 
 def read(path: Path, mark: Mapping[str, Any]) -> bytes:
-    """Return the rows of metrics up to a mark, verified.
+    """Return the rows of a log up to a mark, verified.
 
     Raises
     ------
@@ -104,9 +117,37 @@ def read(path: Path, mark: Mapping[str, Any]) -> bytes:
     if len(content) != mark["bytes"] or hashlib.sha256(content).hexdigest() != mark["sha256"]:
         raise ValueError(
             f"{path} is damaged or was changed by hand: its checksum does not match the "
-            "checkpoint's; restore it, or remove it to begin new metrics"
+            f"checkpoint's; restore it, or remove it to begin new {path.stem}"
         )
     return content
+
+
+class Means:
+    """Means of values over an interval of steps, summed on their device."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, values: Mapping[str, Tensor | float]) -> None:
+        """Add a step's values; a NaN or infinity in any step makes the mean not finite."""
+        tensors = {name: torch.as_tensor(value).detach() for name, value in values.items()}
+        known = [name for name in tensors if name in self._sums]
+        if known:
+            torch._foreach_add_(
+                [self._sums[name] for name in known], [tensors[name] for name in known]
+            )
+        for name, value in tensors.items():
+            if name not in self._sums:
+                wide = torch.promote_types(value.dtype, torch.float32)
+                self._sums[name] = value.to(wide, copy=True)
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def take(self) -> dict[str, float]:
+        """Return the means, which waits for the device, and begin a new interval."""
+        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        self._sums, self._counts = {}, {}
+        return means
 
 
 class Throughput:
@@ -118,7 +159,7 @@ class Throughput:
 
     EVERY = 0.5  # seconds between readings
 
-    def __init__(self, accelerator: Any, examples: int) -> None:
+    def __init__(self, accelerator: "Accelerator", examples: int) -> None:
         self._accelerator, self._examples = accelerator, examples
         self._steps, self._due = 0, 1
         self._past: deque[tuple[int, float]] = deque(maxlen=20)
@@ -134,24 +175,25 @@ class Throughput:
         return self._steps >= self._due
 
     def look(
-        self, losses: Mapping[str, Any], stop: bool, enough: bool
+        self, losses: Means, stop: bool, enough: bool
     ) -> tuple[dict[str, float], bool, bool, float]:
-        """Return a step's losses, whether any process has `stop` or `enough` set, and the seconds.
+        """Return the mean losses, whether any process has `stop` or `enough` set, and the seconds.
 
-        Losses, and the seconds since `go`, are means over the processes.
+        Losses, and the seconds since `go`, are means over the processes too.
         """
-        values = [float(torch.as_tensor(value).detach()) for value in losses.values()]
+        means = losses.take()
         seconds = max(time.monotonic() - self._start, 1e-9)
         if self._accelerator.num_processes > 1:
             device = self._accelerator.device
-            message = torch.tensor([*values, stop, enough, seconds], device=device)
+            message = torch.tensor([*means.values(), stop, enough, seconds], device=device)
             *values, stopped, ended, seconds = self._accelerator.reduce(message, "mean").tolist()
             stop, enough = stopped > 0, ended > 0
+            means = dict(zip(means, values, strict=True))
         self._past.append((self._steps, seconds))
         # The first step may compile, which says little of the next ones: at most twice as many.
         self._due = min(max(1, round(self.EVERY * self._steps / seconds)), 2 * self._steps)
         self._steps = 0
-        return dict(zip(losses, values, strict=True)), stop, enough, seconds
+        return means, stop, enough, seconds
 
     def rate(self) -> float:
         """Return this process's examples a second over the last 20 readings, about 10 seconds."""

@@ -1,28 +1,38 @@
 """Training in several processes: what they need of an accelerator, their seeds and weights."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
-from unsup_fast.models.training.draws import number
-from unsup_fast.models.training.state import Options, State
+from unsup_fast.models.training.draws import fold_in
+from unsup_fast.models.training.state import State, TrainConfig
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
-def process_seed(seed: int, accelerator: Any) -> int:
+def process_seed(seed: int, accelerator: "Accelerator") -> int:
     """Return the seed of this process; the main process has `seed` itself."""
     index = accelerator.process_index
-    return number("process", seed, index) if index else seed
+    return fold_in("process", seed, index) if index else seed
 
 
-def check(n: int, options: Options, accelerator: Any) -> None:
+def check(n: int, config: TrainConfig, accelerator: "Accelerator") -> None:
     """Raise ValueError unless the loop can use an accelerator for batches of n examples."""
     processes = accelerator.num_processes
     kind = getattr(accelerator.distributed_type, "value", accelerator.distributed_type)
     if n < 1:
         raise ValueError(f"n={n} examples; training needs at least 1")
-    if options.batch_size % processes:
+    if config.batch_size % processes:
         raise ValueError(
-            f"batch_size={options.batch_size} must be a multiple of the {processes} processes"
+            f"batch_size={config.batch_size} must be a multiple of the {processes} processes"
+        )
+    if config.batch_size % (processes * config.accumulation):
+        raise ValueError(
+            f"batch_size={config.batch_size} must be a multiple of accumulation="
+            f"{config.accumulation} times the {processes} processes"
         )
     if accelerator.mixed_precision not in ("no", "bf16"):
         raise ValueError(
@@ -34,11 +44,11 @@ def check(n: int, options: Options, accelerator: Any) -> None:
     if accelerator.gradient_accumulation_steps != 1:
         raise ValueError(
             f"gradient_accumulation_steps={accelerator.gradient_accumulation_steps} is not 1; "
-            "choose how many examples a step has by batch_size"
+            "pass TrainConfig(accumulation=...) instead"
         )
 
 
-def agree(state: State, accelerator: Any) -> None:
+def agree(state: State, accelerator: "Accelerator") -> None:
     """Broadcast the weights of the main process to all others."""
     if accelerator.num_processes == 1:
         return
@@ -47,12 +57,12 @@ def agree(state: State, accelerator: Any) -> None:
         raise ValueError(
             f"the processes found checkpoints of the steps {steps}; use a folder that all see"
         )
-    for modules in (state.networks, state.averages):
+    for modules in (state.networks, state.ema):
         for module in modules.values():
             broadcast(module.state_dict().values())
 
 
-def broadcast(tensors: Any) -> None:
+def broadcast(tensors: Iterable[Tensor]) -> None:
     """Copy the main process's tensors to those of all others."""
     for tensor in tensors:
         dense = tensor.detach().contiguous()
