@@ -112,7 +112,9 @@ def runner(library, operation, x, output):
         return lambda: function(x, *more)
     out = [torch.empty_like(x) if into else None for _ in range(2)]
     if add:
-        return lambda: noise(x, signal, sigma, seed=0, target="eps", out=out[0], out_target=out[1])
+        return lambda: noise(
+            x, signal, sigma, seed=0, target="epsilon", out=out[0], out_target=out[1]
+        )
     row = row_of(operation).to(x.device)
     return lambda: denoise(x, output, row, seed=0, out=out[0])
 

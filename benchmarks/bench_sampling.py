@@ -32,7 +32,7 @@ import torch.nn.functional as F  # noqa: E402
 
 from unsup_fast import pictures  # noqa: E402
 from unsup_fast.models import diffusion, training  # noqa: E402
-from unsup_fast.models.diffusion.objective import draw_levels, loss  # noqa: E402
+from unsup_fast.models.diffusion.objective import loss, sample_levels  # noqa: E402
 from unsup_fast.models.diffusion.sampling import initial_noise, spread_seed  # noqa: E402
 from unsup_fast.models.networks import unet  # noqa: E402
 
@@ -303,7 +303,7 @@ def plain_loop(images, labels, form, device):
     network = diffusion.Diffusion.build(CONFIG).network.to(device, memory_format=layout).train()
     average = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.0, fused=True)
-    objective = CONFIG.levels()
+    objective = CONFIG.training_objective()
     images, labels = torch.from_numpy(images), torch.from_numpy(labels).long()
     losses = []
     for step in range(TRAINED):
@@ -312,7 +312,7 @@ def plain_loop(images, labels, form, device):
         with autocast(form, device):
             value = loss(
                 network, x, labels[rows].to(device), objective,
-                levels=draw_levels(objective, BATCH, None), seed=spread_seed(step, BATCH),
+                levels=sample_levels(objective, BATCH, None), seed=spread_seed(step, BATCH),
             )  # fmt: skip
         optimizer.zero_grad(set_to_none=True)
         value.backward()

@@ -44,7 +44,7 @@ def noise(
         As for `kernels.randn`; int64 tensors are taken as they are.
     stream : int
         As for `kernels.randn`.
-    target : {None, "eps", "v", "flow"}
+    target : {None, "epsilon", "v_prediction", "flow_prediction"}
         Training target to return with x_t: eps, signal eps - sigma x0, or eps - x0.
     out, out_target : tensors like x0, optional
         Where to write x_t and the target, by a copy if they are neither row-major nor
@@ -72,7 +72,7 @@ def noise(
     if target not in TARGETS:
         raise ValueError(f"target={target!r} is unknown; pass one of {list(TARGETS)}")
     if out_target is not None and target is None:
-        raise ValueError("out_target is given but no target; pass target='eps', 'v' or 'flow'")
+        raise ValueError(f"out_target is given but no target; pass one of {list(TARGETS[1:])}")
     for name, value in (("eps", eps), ("out", out), ("out_target", out_target)):
         if value is not None:
             _samples.like(name, value, x0, "x0")

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from unsup_fast.kernels import _samples
 from unsup_fast.kernels._dispatch import choose, native
 
-TARGETS = (None, "eps", "v", "flow")
+TARGETS = (None, "epsilon", "v_prediction", "flow_prediction")
 
 
 class Call(NamedTuple):

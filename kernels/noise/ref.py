@@ -12,5 +12,9 @@ def noise(x0: Any, signal: Any, sigma: Any, eps: Any, target: str | None) -> tup
     x_t = signal * x0 + sigma * eps
     if target is None:
         return x_t.to(dtype), None
-    targets = {"eps": eps, "v": signal * eps - sigma * x0, "flow": eps - x0}
+    targets = {
+        "epsilon": eps,
+        "v_prediction": signal * eps - sigma * x0,
+        "flow_prediction": eps - x0,
+    }
     return x_t.to(dtype), targets[target].to(dtype)

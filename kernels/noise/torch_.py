@@ -91,9 +91,9 @@ def _backward(ctx: Any, of_results: Any) -> tuple[Any, ...]:
     of_x0, of_eps = signal * of_x_t, sigma * of_x_t
     if ctx.target is not None:
         of_target = of_results[1].to(dtype)
-        of_eps = of_eps + (signal * of_target if ctx.target == "v" else of_target)
-        if ctx.target != "eps":
-            of_x0 = of_x0 - (sigma * of_target if ctx.target == "v" else of_target)
+        of_eps = of_eps + (signal * of_target if ctx.target == "v_prediction" else of_target)
+        if ctx.target != "epsilon":
+            of_x0 = of_x0 - (sigma * of_target if ctx.target == "v_prediction" else of_target)
     eps = of_eps.to(of_x_t.dtype) if ctx.has_eps else None
     return (of_x0.to(of_x_t.dtype), None, None, eps, *[None] * 6)
 

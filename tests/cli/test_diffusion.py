@@ -172,7 +172,16 @@ def test_options_reach_the_model(cli, tmp_path, monkeypatch):
 
     monkeypatch.setattr(diffusion, "train", train, raising=False)
     np.save(tmp_path / "x.npy", np.zeros((20, 12, 8, 3), np.uint8))
-    words = ["--network", "dit", "--model-size", "tiny", "--patch", 4, "--objective", "flow"]
+    words = [
+        "--network",
+        "dit",
+        "--model-size",
+        "tiny",
+        "--patch",
+        4,
+        "--objective",
+        "flow_prediction",
+    ]
     words += ["--schedule", "linear", "--steps", 9, "--batch-size", 4, "--learning-rate", 0.01]
     words += ["--warmup", 3, "--decay", 2, "--ema", 0.9, "--dropout", 0.25, "--flip"]
     words += ["--label-dropout", 0.3, "--seed", 7, "--device", "cpu", "--precision", "float32"]
@@ -188,7 +197,7 @@ def test_options_reach_the_model(cli, tmp_path, monkeypatch):
         size="tiny",
         patch=4,
         dropout=0.25,
-        objective="flow",
+        objective="flow_prediction",
         schedule="linear",
     )
     assert taken["options"] == training.TrainConfig(

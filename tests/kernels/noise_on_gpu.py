@@ -39,7 +39,7 @@ def compare(actual, truth, target):
 
 @pytest.mark.parametrize("dtype", BOUNDS)
 @pytest.mark.parametrize("shape", [(1,), (3, 5), (2, 3, 9, 7), (2, 17, 3, 5)])
-@pytest.mark.parametrize("target", [None, "eps", "v", "flow"])
+@pytest.mark.parametrize("target", [None, "epsilon", "v_prediction", "flow_prediction"])
 def test_noise_tensor_against_the_formula(shape, dtype, target):
     for last in ((False, False), (True, True), (False, True)):
         x0, eps = (tensor(shape, dtype, i, last[i]) for i in range(2))
@@ -59,7 +59,9 @@ def test_drawn_noise_is_that_of_randn(dtype, shape, last, seed):
     x0, scales = tensor(shape, dtype, 0, last), coefficients(2)
     drawn = torch.float64 if dtype == torch.float64 else torch.float32
     eps = randn(shape, seed=seed, stream=2**40, dtype=drawn).to(DEVICE)
-    actual = noise(x0, *scales, seed=seed, stream=2**40, target="eps", backend="triton")
+    actual = noise(x0, *scales, seed=seed, stream=2**40, target="epsilon", backend="triton")
     compare(
-        actual, noise(x0.double(), *scales, eps=eps.double(), target="eps", backend="ref"), "eps"
+        actual,
+        noise(x0.double(), *scales, eps=eps.double(), target="epsilon", backend="ref"),
+        "eps",
     )

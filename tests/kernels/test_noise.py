@@ -9,7 +9,7 @@ from unsup_fast.kernels.randn import randn  # noqa: E402
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 BOUNDS = {torch.float32: 2e-6, torch.float64: 1e-15, torch.bfloat16: 2**-8, torch.float16: 2**-11}
 SHAPES = [(1,), (3, 5), (2, 15), (1, 3, 17), (2, 3, 17, 13), (5, 1, 33, 31), (2, 40, 9, 11)]
-TARGETS = [None, "eps", "v", "flow"]
+TARGETS = [None, "epsilon", "v_prediction", "flow_prediction"]
 
 
 def tensor(shape, dtype, number, last=False):
@@ -52,12 +52,14 @@ def test_drawn_noise_is_that_of_randn(dtype, last, seed):
     x0, scales = tensor((2, 3, 31, 29), dtype, 0, last), coefficients(2)
     drawn = torch.float64 if dtype == torch.float64 else torch.float32
     eps = randn(x0.shape, seed=seed, stream=2**40, dtype=drawn)
-    actual = noise(x0, *scales, seed=seed, stream=2**40, target="eps")
+    actual = noise(x0, *scales, seed=seed, stream=2**40, target="epsilon")
     compare(
-        actual, noise(x0.double(), *scales, eps=eps.double(), target="eps", backend="ref"), "eps"
+        actual,
+        noise(x0.double(), *scales, eps=eps.double(), target="epsilon", backend="ref"),
+        "eps",
     )
     assert actual[0].stride() == actual[1].stride() == x0.stride()
-    same = noise(x0, *scales, seed=seed, stream=2**40, target="eps", n_threads=2)
+    same = noise(x0, *scales, seed=seed, stream=2**40, target="epsilon", n_threads=2)
     assert all(torch.equal(f, s) for f, s in zip(actual, same, strict=True))
 
 
@@ -80,8 +82,8 @@ def test_bfloat16_has_noise_at_the_first_times():
 def test_outputs_may_be_inputs():
     x0, eps = (tensor((3, 3, 17, 5), torch.float32, i) for i in range(2))
     scales = coefficients(3)
-    truth = noise(x0, *scales, eps=eps, target="v")
-    actual = noise(x0, *scales, eps=eps, target="v", out=eps, out_target=x0)
+    truth = noise(x0, *scales, eps=eps, target="v_prediction")
+    actual = noise(x0, *scales, eps=eps, target="v_prediction", out=eps, out_target=x0)
     assert actual[0] is eps
     assert actual[1] is x0
     assert all(torch.equal(f, t) for f, t in zip(actual, truth, strict=True))
@@ -90,9 +92,9 @@ def test_outputs_may_be_inputs():
 def test_any_strides():
     x0, eps = tensor((3, 2, 4), DTYPES[0], 0), tensor((3, 2, 4), DTYPES[0], 1)
     scales = coefficients(3)
-    truth = noise(x0, *scales, eps=eps, target="v")
+    truth = noise(x0, *scales, eps=eps, target="v_prediction")
     turned = x0.transpose(0, 2).contiguous().transpose(0, 2)
-    actual = noise(turned, *scales, eps=eps, target="v", out=turned)
+    actual = noise(turned, *scales, eps=eps, target="v_prediction", out=turned)
     assert actual[0] is turned
     for one, other in zip(actual, truth, strict=True):
         torch.testing.assert_close(one, other)

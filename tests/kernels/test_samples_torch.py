@@ -53,7 +53,7 @@ def test_gradients_of_denoise(clip, threshold):
     assert torch.autograd.gradcheck(step, tensors(7))
 
 
-@pytest.mark.parametrize("target", [None, "eps", "v", "flow"])
+@pytest.mark.parametrize("target", [None, "epsilon", "v_prediction", "flow_prediction"])
 def test_gradients_of_noise(target):
     x0, eps = tensors(2)
     signal, sigma = (torch.tensor(v, dtype=torch.float64) for v in ([0.8, 0.3], [0.6, 0.9]))
@@ -81,7 +81,9 @@ def test_operators_are_what_torch_takes_them_for():
         of_denoise._denoise_into.overload, (*plain, out, None, torch.empty_like(out))
     )
     half = torch.full((2,), 0.5, dtype=torch.float64)
-    torch.library.opcheck(of_noise._noise.overload, (x, half, half, None, 3, None, 1, "v", 1, None))
+    torch.library.opcheck(
+        of_noise._noise.overload, (x, half, half, None, 3, None, 1, "v_prediction", 1, None)
+    )
     args = (x.detach(), half, half, None, 3, None, 1, None, 1, None, out, None)
     torch.library.opcheck(of_noise._noise_into.overload, args)
 
@@ -97,7 +99,7 @@ def test_a_compiled_loop_is_one_graph():
         x = denoise(x, output, row, history=[anchor], anchor=anchor, seed=1, stream=1, keep=keep)
         x = denoise(x, output, row, history=[keep], anchor=anchor, seed=1, stream=2, keep=keep,
                     out=x)  # fmt: skip
-        x_t, v = noise(x, 0.5, 0.25, seed=2, target="v")
+        x_t, v = noise(x, 0.5, 0.25, seed=2, target="v_prediction")
         return x + 1, keep, x_t, v
 
     torch._dynamo.reset()

@@ -146,7 +146,7 @@ def test_in_sigmas(monkeypatch, n_steps, prediction, name, karras):
     else:
         path = exploded(reference)
     sampler = {"Euler": euler, "EulerAncestral": euler_ancestral, "LMS": lms, "Heun": heun}[name]
-    check(reference, sampler(path, prediction=prediction), monkeypatch, path.init_scale)
+    check(reference, sampler(path, prediction=prediction), monkeypatch, path.init_noise_sigma)
 
 
 def normal(reference):
@@ -214,15 +214,15 @@ def test_flow_matching(monkeypatch, n_steps, stochastic):
         "FlowMatchEulerDiscreteScheduler", n_steps, shift=3.0, stochastic_sampling=stochastic
     )
     path = flow_path(reference.sigmas.double().numpy())
-    check(reference, euler(path, prediction="flow", renoise=stochastic), monkeypatch)
+    check(reference, euler(path, prediction="flow_prediction", renoise=stochastic), monkeypatch)
 
 
 @pytest.mark.parametrize("n_steps", STEPS)
 def test_ddim_inversion(monkeypatch, n_steps):
-    from unsup_fast.solvers import inverse
+    from unsup_fast.solvers import inversion_path
 
     reference = scheduler("DDIMInverseScheduler", n_steps, clip_sample=False)
     times = spaced_timesteps(n_steps)
     arrivals = np.maximum(times - 1000 // n_steps, -1)
     path = vp_path(reference.alphas_cumprod.double().numpy(), times, arrivals=arrivals)
-    check(reference, ddim(inverse(path)), monkeypatch)
+    check(reference, ddim(inversion_path(path)), monkeypatch)

@@ -11,11 +11,11 @@ from unsup_fast.models.diffusion import (
     alphas_cumprod,
     flow_path,
     flow_sigmas,
-    inverse,
+    inversion_path,
     linear_betas,
     sample,
     spaced_timesteps,
-    start,
+    truncate,
     vp_path,
     vp_path_from_sigmas,
     zero_terminal_snr,
@@ -78,9 +78,9 @@ def test_order_of_convergence(gaussian, name, sampler, order, kind):
     errors = []
     for n_steps in (80, 160, 320):
         path = gaussian.path(kind, n_steps, rho=rho)
-        x = torch.full((1, 1), 1.3 * path.init_scale, dtype=torch.float64)
+        x = torch.full((1, 1), 1.3 * path.init_noise_sigma, dtype=torch.float64)
         sampled = sample(model, sampler(path), x).item()
-        errors.append(abs(sampled - gaussian.end(path, 1.3 * path.init_scale)))
+        errors.append(abs(sampled - gaussian.end(path, 1.3 * path.init_noise_sigma)))
     rates = halved(np.array(errors))
     assert errors[-1] < 5e-3
     assert (rates > order - 0.25).all()
@@ -126,7 +126,7 @@ def test_order_of_the_distribution(gaussian, name, sampler, order):
 
 
 @pytest.mark.parametrize("sampler", EVERY)
-@pytest.mark.parametrize("prediction", ["epsilon", "sample", "v_prediction", "flow"])
+@pytest.mark.parametrize("prediction", ["epsilon", "sample", "v_prediction", "flow_prediction"])
 @pytest.mark.parametrize("kind", ["vp", "ve"])
 def test_samples_have_the_mean_and_variance_of_the_target(gaussian, sampler, prediction, kind):
     path = gaussian.path(kind, 400, low=1e-3)
@@ -201,7 +201,7 @@ def test_samplers_that_divide_by_the_signal_say_so(sampler):
 
 def test_euler_is_a_straight_line_in_flow_matching():
     path = flow_path(np.append(flow_sigmas(7, shift=3.0), 0.0))
-    table = euler(path, prediction="flow")
+    table = euler(path, prediction="flow_prediction")
     x, velocity = torch.randn(2, 3, dtype=torch.float64), torch.randn(2, 3, dtype=torch.float64)
     sampled = sample(lambda x, t: velocity, table, x)
     torch.testing.assert_close(sampled, x - velocity)
@@ -210,7 +210,7 @@ def test_euler_is_a_straight_line_in_flow_matching():
 def test_inversion_comes_back(gaussian):
     path = gaussian.path("vp", 600, low=0.05, rho=0)
     model = gaussian.model("vp", "epsilon")
-    back = inverse(path, end=0.05)
+    back = inversion_path(path, end=0.05)
     image = torch.linspace(-1, 2, 5, dtype=torch.float64)[:, None]
     for sampler, tolerance in ((dpm_solver, 1e-3), (heun, 1e-3), (ddim, 5e-2)):
         noisy = sample(model, sampler(back), image)
@@ -222,7 +222,7 @@ def test_inversion_comes_back(gaussian):
 def test_ddim_inversion_may_start_at_the_image_itself():
     schedule = alphas_cumprod(linear_betas())
     path = vp_path(schedule, spaced_timesteps(50))
-    back = inverse(path)
+    back = inversion_path(path)
     assert back.sigma[0] == 0
     assert back.timesteps[0] == 0
     noise = torch.randn(2, 3, dtype=torch.float64)
@@ -235,12 +235,12 @@ def test_ddim_inversion_may_start_at_the_image_itself():
 def test_a_start_from_an_image_keeps_the_last_steps():
     schedule = alphas_cumprod(linear_betas())
     path = vp_path(schedule, spaced_timesteps(50))
-    late = start(path, 0.3)
+    late = truncate(path, 0.3)
     assert late.timesteps.tolist() == path.timesteps[35:].tolist()
     table = dpm_solver(late)
     assert table.signal == path.signal[35]
-    np.testing.assert_allclose(table.init_scale, 1)
-    assert start(path, 1.0).timesteps.size == 50
+    np.testing.assert_allclose(table.init_noise_sigma, 1)
+    assert truncate(path, 1.0).timesteps.size == 50
 
 
 def test_guidance_of_an_output_that_is_not_clipped():
@@ -268,14 +268,14 @@ def test_first_order_methods_are_one():
     np.testing.assert_allclose(stochastic[:, NEXT_X], ddpm(path).rows[:, NEXT_X], rtol=1e-12)
 
 
-RISING = inverse(vp_path_from_sigmas([2.0, 1.0, 0.5], [1, 0]))  # to higher noise
+RISING = inversion_path(vp_path_from_sigmas([2.0, 1.0, 0.5], [1, 0]))  # to higher noise
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda p: ddim(p, eta=1.5), "eta=1.5 must lie between 0 and 1"),
-        (lambda p: ddim(inverse(p), eta=1.0), "sigma = 0|higher noise"),
+        (lambda p: ddim(inversion_path(p), eta=1.0), "sigma = 0|higher noise"),
         (lambda p: ddpm(p, variance="learned"), "variance='learned' is unknown"),
         (lambda p: ddpm(p, prediction="score"), "prediction='score' is unknown; pass one of"),
         (lambda p: ddpm(p, clip=0.0), "clip=0.0 must be above 0"),
@@ -285,10 +285,10 @@ RISING = inverse(vp_path_from_sigmas([2.0, 1.0, 0.5], [1, 0]))  # to higher nois
         (lambda p: lms(p, order=0), "order=0 must be a whole number from 1 to 4"),
         (lambda p: euler_ancestral(RISING), "higher noise"),
         (lambda p: ddpm(RISING), "higher noise"),
-        (lambda p: dpm_solver(inverse(p)), "starts at sigma = 0"),
-        (lambda p: ddim(inverse(p), prediction="sample"), "says nothing of the noise"),
-        (lambda p: start(p, 0.0), "strength=0.0 must be above 0"),
-        (lambda p: start(p, 0.01), "keeps none of 20 steps; pass at least 0.05"),
+        (lambda p: dpm_solver(inversion_path(p)), "starts at sigma = 0"),
+        (lambda p: ddim(inversion_path(p), prediction="sample"), "says nothing of the noise"),
+        (lambda p: truncate(p, 0.0), "strength=0.0 must be above 0"),
+        (lambda p: truncate(p, 0.01), "keeps none of 20 steps; pass at least 0.05"),
     ],
 )
 def test_bad_input(call, message):

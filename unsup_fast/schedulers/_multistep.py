@@ -40,11 +40,6 @@ class Multistep(NoiseAdding):
             return ("epsilon", "sample", "flow_prediction")
         return PREDICTIONS
 
-    def _prediction(self) -> str:
-        """Return the samplers' name for the prediction type."""
-        name = str(self.config.prediction_type)
-        return "flow" if name == "flow_prediction" else name
-
     def _level(self, sigmas: Array) -> tuple[Array, Array]:
         return (1 - sigmas, sigmas) if self.config.use_flow_sigmas else normalize(sigmas)
 

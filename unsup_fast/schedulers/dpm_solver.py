@@ -64,7 +64,7 @@ class FusedDPMSolverMultistep(Multistep, DPMSolverMultistepScheduler):  # type: 
         options = {
             "stochastic": config.algorithm_type == "sde-dpmsolver++",
             "kind": config.solver_type,
-            "prediction": self._prediction(),
+            "prediction": self.config.prediction_type,
         }
         short = config.lower_order_final and len(self._times()) < SHORT
         table = dpm_solver(path, order=config.solver_order, lower_order_final=short, **options)

@@ -54,7 +54,7 @@ class FusedFlowMatchEulerDiscrete(Stepwise, FlowMatchEulerDiscreteScheduler):  #
         return 1 - sigmas, sigmas
 
     def _make(self, path: Path, begin: int) -> Table:
-        return euler(path, prediction="flow", renoise=self.config.stochastic_sampling)
+        return euler(path, prediction="flow_prediction", renoise=self.config.stochastic_sampling)
 
     def scale_noise(self, sample: Any, timestep: Any, noise: Any = None) -> Any:
         """Return (1 - sigma) sample + sigma noise, the weights in float64.

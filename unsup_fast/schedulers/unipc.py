@@ -61,7 +61,7 @@ class FusedUniPCMultistep(Multistep, UniPCMultistepScheduler):  # type: ignore[m
             order=config.solver_order,
             kind=config.solver_type,
             predict_image=config.predict_x0,
-            prediction=self._prediction(),
+            prediction=self.config.prediction_type,
             lower_order_final=config.lower_order_final,
             uncorrected=tuple(i - begin for i in self.disable_corrector),
         )

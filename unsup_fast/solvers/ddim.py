@@ -26,7 +26,7 @@ def ddim(
         Levels where the steps start and arrive.
     eta : float
         0 draws no noise, 1 is `ddpm` with the small variance.
-    prediction : {"epsilon", "sample", "v_prediction", "flow"}
+    prediction : {"epsilon", "sample", "v_prediction", "flow_prediction"}
         The type of the model's output.
     clip : float, optional
         x_0 is clipped to [-clip, clip].

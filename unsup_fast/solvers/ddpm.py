@@ -28,7 +28,7 @@ def ddpm(
     variance : {"fixed_small", "fixed_large"}
         The variance of the posterior, s'^2 (1 - exp(-2h)), or of the forward step,
         s^2 (1 - exp(-2h)), which is beta_t for consecutive timesteps.
-    prediction : {"epsilon", "sample", "v_prediction", "flow"}
+    prediction : {"epsilon", "sample", "v_prediction", "flow_prediction"}
         The type of the model's output.
     clip : float, optional
         x_0 is clipped to [-clip, clip].

@@ -51,7 +51,7 @@ def dpm_solver(
         of that name, where "heun" equals "adams"; for order 3 both are the formula in common use,
         whose second difference has half of the correct weight (with noise, a wrong one). By default
         "midpoint" for order 2 and "adams" for order 3.
-    prediction : {"epsilon", "sample", "v_prediction", "flow"}
+    prediction : {"epsilon", "sample", "v_prediction", "flow_prediction"}
         The type of the model's output.
     clip : float, optional
         x_0 is clipped to [-clip, clip].

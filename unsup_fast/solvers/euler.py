@@ -19,7 +19,7 @@ def euler(
     ----------
     path : Path
         Levels where the steps start and arrive.
-    prediction : {"epsilon", "sample", "v_prediction", "flow"}
+    prediction : {"epsilon", "sample", "v_prediction", "flow_prediction"}
         The type of the model's output.
     clip : float, optional
         x_0 is clipped to [-clip, clip].
@@ -44,7 +44,7 @@ def euler_ancestral(path: Path, *, prediction: str = "epsilon", clip: float | No
     ----------
     path : Path
         Levels where the steps start and arrive.
-    prediction : {"epsilon", "sample", "v_prediction", "flow"}
+    prediction : {"epsilon", "sample", "v_prediction", "flow_prediction"}
         The type of the model's output.
     clip : float, optional
         x_0 is clipped to [-clip, clip].

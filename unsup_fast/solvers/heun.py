@@ -29,7 +29,7 @@ def heun(path: Path, *, prediction: str = "epsilon", clip: float | None = None) 
     ----------
     path : Path
         Levels where the steps start and arrive; each step starts where the one before arrives.
-    prediction : {"epsilon", "sample", "v_prediction", "flow"}
+    prediction : {"epsilon", "sample", "v_prediction", "flow_prediction"}
         The type of the model's output.
     clip : float, optional
         x_0 is clipped to [-clip, clip], and eps taken from it.
@@ -64,7 +64,7 @@ def heun(path: Path, *, prediction: str = "epsilon", clip: float | None = None) 
         history=0,
         anchor=True,
         direct=False,
-        init_scale=path.init_scale,
+        init_noise_sigma=path.init_noise_sigma,
         signal=float(path.signal[0]),
         sigma=float(path.sigma[0]),
     )

@@ -34,7 +34,7 @@ def lms(
         Levels where the steps start and arrive.
     order : {1, 2, 3, 4}
         1 is Euler's method.
-    prediction : {"epsilon", "sample", "v_prediction", "flow"}
+    prediction : {"epsilon", "sample", "v_prediction", "flow_prediction"}
         The type of the model's output.
     clip : float, optional
         x_0 is clipped to [-clip, clip], and eps taken from it.

@@ -25,7 +25,7 @@ class Path(NamedTuple):
         a and s where the step arrives.
     scales : ndarray of shape (S,)
         The model sees scales[i] * x.
-    init_scale : float
+    init_noise_sigma : float
         Standard deviation of the sample that the first step starts from.
     """
 
@@ -35,7 +35,7 @@ class Path(NamedTuple):
     next_signal: Array
     next_sigma: Array
     scales: Array
-    init_scale: float
+    init_noise_sigma: float
 
 
 def vp_path(
@@ -120,7 +120,7 @@ def normalize(sigmas: Array) -> tuple[Array, Array]:
 
 
 def ve_path(
-    sigmas: npt.ArrayLike, timesteps: npt.ArrayLike, *, init_scale: float | None = None
+    sigmas: npt.ArrayLike, timesteps: npt.ArrayLike, *, init_noise_sigma: float | None = None
 ) -> Path:
     """Return the path x = x_0 + sigma eps, whose model sees x / sqrt(1 + sigma^2).
 
@@ -130,7 +130,7 @@ def ve_path(
         Sigma where each step starts, and at the end.
     timesteps : array-like of shape (S,)
         Timestep passed to the model.
-    init_scale : float, optional
+    init_noise_sigma : float, optional
         Standard deviation of the first sample; by default the first sigma.
 
     Returns
@@ -145,7 +145,7 @@ def ve_path(
         np.ones(times.size),
         levels[1:],
         1 / np.sqrt(1 + levels[:-1] ** 2),
-        float(levels[0] if init_scale is None else init_scale),
+        float(levels[0] if init_noise_sigma is None else init_noise_sigma),
     )
 
 
@@ -178,7 +178,7 @@ def flow_path(sigmas: npt.ArrayLike, timesteps: npt.ArrayLike | None = None) -> 
     )
 
 
-def start(path: Path, strength: float) -> Path:
+def truncate(path: Path, strength: float) -> Path:
     """Return the last steps of a path, for a start from a noisy image.
 
     Parameters
@@ -214,11 +214,11 @@ def start(path: Path, strength: float) -> Path:
         path.next_signal[first:],
         path.next_sigma[first:],
         path.scales[first:],
-        init_scale=float(np.hypot(path.signal[first], path.sigma[first])),
+        init_noise_sigma=float(np.hypot(path.signal[first], path.sigma[first])),
     )
 
 
-def inverse(path: Path, *, end: float | None = None) -> Path:
+def inversion_path(path: Path, *, end: float | None = None) -> Path:
     """Return the reversed path, from an image to its noise.
 
     Parameters
@@ -244,7 +244,7 @@ def inverse(path: Path, *, end: float | None = None) -> Path:
         path.signal[::-1].copy(),
         path.sigma[::-1].copy(),
         1 / sizes if scaled else path.scales[::-1].copy(),
-        init_scale=float(sizes[0]),
+        init_noise_sigma=float(sizes[0]),
     )
 
 

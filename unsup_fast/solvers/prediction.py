@@ -1,13 +1,12 @@
 """The types of a model's prediction, converted to image and noise at a level (a, s).
 
 With x = a x_0 + s eps and n^2 = a^2 + s^2 a model's output is eps, x_0 ("sample"), v = (a eps -
-s x_0) / n, or flow = eps - x_0. Levels may be NumPy arrays, tensors or numbers.
+s x_0) / n, or that of flow matching, eps - x_0. Levels may be NumPy arrays, tensors or numbers.
 """
 
 from typing import Any
 
-PREDICTIONS = ("epsilon", "sample", "v_prediction", "flow")
-FLOW = ("flow", "flow_prediction")  # diffusers has both names
+PREDICTIONS = ("epsilon", "sample", "v_prediction", "flow_prediction")
 
 
 def image_weights(prediction: str, a: Any, s: Any) -> tuple[Any, Any]:
@@ -19,7 +18,7 @@ def image_weights(prediction: str, a: Any, s: Any) -> tuple[Any, Any]:
     if prediction == "v_prediction":
         power = a**2 + s**2
         return a / power, -s / power**0.5
-    if prediction in FLOW:
+    if prediction == "flow_prediction":
         return 1 / (a + s), -s / (a + s)
     raise _unknown(prediction)
 
@@ -33,7 +32,7 @@ def noise_weights(prediction: str, a: Any, s: Any) -> tuple[Any, Any]:
     if prediction == "v_prediction":
         power = a**2 + s**2
         return s / power, a / power**0.5
-    if prediction in FLOW:
+    if prediction == "flow_prediction":
         return 1 / (a + s), a / (a + s)
     raise _unknown(prediction)
 
@@ -47,7 +46,7 @@ def output_weights(prediction: str, a: Any, s: Any) -> tuple[Any, Any]:
     if prediction == "v_prediction":
         length = (a**2 + s**2) ** 0.5
         return -s / length, a / length
-    if prediction in FLOW:
+    if prediction == "flow_prediction":
         return 0 * a - 1, 0 * a + 1
     raise _unknown(prediction)
 

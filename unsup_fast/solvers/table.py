@@ -25,7 +25,7 @@ class Table(NamedTuple):
     direct : bool
         Whether `history` holds not earlier outputs but those of the same row: the model's output,
         then the unconditional one. So a row can use an output that was not clipped.
-    init_scale : float
+    init_noise_sigma : float
         Standard deviation of the sample to start from.
     signal, sigma : float
         The first row starts from signal * x_0 + sigma * eps.
@@ -37,7 +37,7 @@ class Table(NamedTuple):
     history: int
     anchor: bool
     direct: bool
-    init_scale: float
+    init_noise_sigma: float
     signal: float
     sigma: float
 
@@ -71,7 +71,7 @@ def make(path: Path, rows: Array, *, history: int = 0, direct: bool = False) -> 
         history,
         anchor=False,
         direct=direct,
-        init_scale=path.init_scale,
+        init_noise_sigma=path.init_noise_sigma,
         signal=float(path.signal[0]),
         sigma=float(path.sigma[0]),
     )

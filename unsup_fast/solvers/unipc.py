@@ -55,7 +55,7 @@ def unipc(
         B(h) = h or exp(h) - 1.
     predict_image : bool
         Whether the polynomials go through images, or noises.
-    prediction : {"epsilon", "sample", "v_prediction", "flow"}
+    prediction : {"epsilon", "sample", "v_prediction", "flow_prediction"}
         The type of the model's output.
     clip : float, optional
         x_0 is clipped to [-clip, clip].

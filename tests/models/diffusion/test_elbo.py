@@ -8,7 +8,12 @@ import torch
 from scipy.stats import norm
 
 from unsup_fast.models.diffusion import alphas_cumprod, elbo, linear_betas
-from unsup_fast.models.diffusion.process import convert, forward, level, posterior
+from unsup_fast.models.diffusion.process import (
+    alpha_sigma,
+    convert_prediction,
+    q_posterior,
+    q_sample,
+)
 
 T = 12
 SCHEDULE = torch.from_numpy(alphas_cumprod(linear_betas(T, beta_start=0.02, beta_end=0.4)))
@@ -31,17 +36,17 @@ def test_terms_add_up_to_the_likelihood_of_a_standard_normal_target():
     x0 = images(4, 3, 2)
 
     def best(x_t, t):
-        return level(SCHEDULE, t, x_t)[0].view(-1, 1, 1) * x_t
+        return alpha_sigma(SCHEDULE, t, x_t)[0].view(-1, 1, 1) * x_t
 
     def consistency(t):
         def term(eps):
-            x_t = forward(x0, t, SCHEDULE, eps=eps)
+            x_t = q_sample(x0, t, SCHEDULE, eps=eps)
             return elbo.consistency(x0, x_t, best(x_t, t), t, SCHEDULE, variance="fixed_large")
 
         return expected(x0, term)
 
     def reconstruction(eps):
-        x_1 = forward(x0, 0, SCHEDULE, eps=eps)
+        x_1 = q_sample(x0, 0, SCHEDULE, eps=eps)
         return elbo.gaussian_log_likelihood(x0, best(x_1, 0), 1 - SCHEDULE[0].item())
 
     prior = elbo.prior_matching(x0, SCHEDULE)
@@ -57,7 +62,7 @@ def test_any_gaussian_target_is_bounded_by_the_likelihood_of_its_chain(mean, std
     bound = -elbo.prior_matching(x0, SCHEDULE)
     chain_mean, chain_var = 0.0, 1.0
     for t in reversed(range(T)):
-        signal, sigma = level(SCHEDULE, t, x0[:1])
+        signal, sigma = alpha_sigma(SCHEDULE, t, x0[:1])
         a, s = signal.item(), sigma.item()
         gain = a * std**2 / (a**2 * std**2 + s**2)
 
@@ -65,7 +70,7 @@ def test_any_gaussian_target_is_bounded_by_the_likelihood_of_its_chain(mean, std
             return mean + gain * (x_t - a * mean)
 
         def term(eps, t=t, s=s, image=image):
-            x_t = forward(x0, t, SCHEDULE, eps=eps)
+            x_t = q_sample(x0, t, SCHEDULE, eps=eps)
             if t == 0:
                 return elbo.gaussian_log_likelihood(x0, image(x_t), s**2)
             return -elbo.consistency(x0, x_t, image(x_t), t, SCHEDULE)
@@ -73,7 +78,7 @@ def test_any_gaussian_target_is_bounded_by_the_likelihood_of_its_chain(mean, std
         bound = bound + expected(x0, term)
         at = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
         if t > 0:
-            line, variance = posterior(at, image(at), t, SCHEDULE)
+            line, variance = q_posterior(at, image(at), t, SCHEDULE)
             added = variance[0].item()
         else:
             line, added = image(at), s**2
@@ -88,9 +93,9 @@ def test_any_gaussian_target_is_bounded_by_the_likelihood_of_its_chain(mean, std
 def test_each_term_is_the_divergence_it_is_named_after():
     x0, image = images(2, 3), images(2, 3) + 0.1
     t = torch.tensor([3, 8])
-    x_t = forward(x0, t, SCHEDULE, eps=images(2, 3) * 0.5)
-    mean_q, var_q = posterior(x_t, x0, t, SCHEDULE)
-    mean_p, _ = posterior(x_t, image, t, SCHEDULE)
+    x_t = q_sample(x0, t, SCHEDULE, eps=images(2, 3) * 0.5)
+    mean_q, var_q = q_posterior(x_t, x0, t, SCHEDULE)
+    mean_p, _ = q_posterior(x_t, image, t, SCHEDULE)
     squared = ((mean_q - mean_p) ** 2).sum(1)
     torch.testing.assert_close(elbo.consistency(x0, x_t, image, t, SCHEDULE), squared / var_q / 2)
     var_p = 1 - SCHEDULE[t] / SCHEDULE[t - 1]
@@ -98,7 +103,7 @@ def test_each_term_is_the_divergence_it_is_named_after():
     for variance in ("fixed_large", var_p, var_p[:, None].expand(2, 3)):
         got = elbo.consistency(x0, x_t, image, t, SCHEDULE, variance=variance)
         torch.testing.assert_close(got, wanted)
-    a, s = level(SCHEDULE, T - 1, x0)
+    a, s = alpha_sigma(SCHEDULE, T - 1, x0)
     terms = s[:, None] ** 2 + (a[:, None] * x0) ** 2 - 1 - torch.log(s[:, None] ** 2)
     torch.testing.assert_close(elbo.prior_matching(x0, SCHEDULE), terms.sum(1) / 2)
 
@@ -157,9 +162,9 @@ def test_the_bound_is_the_sum_of_its_terms_on_the_same_noise(decoder):
     total = bound.reconstruction - bound.prior - bound.consistency.sum(1)
     torch.testing.assert_close(bound.total, total)
     torch.testing.assert_close(bound.bits, -total / (4 * math.log(2)))
-    x_t = forward(x0, 4, SCHEDULE, seed=5, stream=4)
-    a, s = level(SCHEDULE, 4, x0)
-    image = convert(0.4 * x_t, x_t, a, s, given="epsilon", wanted="sample")
+    x_t = q_sample(x0, 4, SCHEDULE, seed=5, stream=4)
+    a, s = alpha_sigma(SCHEDULE, 4, x0)
+    image = convert_prediction(0.4 * x_t, x_t, a, s, given="epsilon", wanted="sample")
     wanted = elbo.consistency(x0, x_t, image, 4, SCHEDULE)
     torch.testing.assert_close(bound.consistency[:, 3], wanted)
 

@@ -15,7 +15,7 @@ from unsup_fast.models.diffusion import Config, Diffusion, train
 from unsup_fast.models.diffusion.config import SAMPLERS
 from unsup_fast.models.diffusion.likelihood import nll_bits_per_dim
 from unsup_fast.models.diffusion.objective import OBJECTIVES
-from unsup_fast.models.diffusion.process import convert
+from unsup_fast.models.diffusion.process import convert_prediction
 from unsup_fast.models.training import TrainConfig
 
 N = 2000
@@ -38,14 +38,14 @@ class Best(torch.nn.Module):
 
     def __init__(self, config, dtype):
         super().__init__()
-        self.levels = config.levels()
+        self.levels = config.training_objective()
         variances, axes = np.linalg.eigh(COVARIANCE)
         self.mean = torch.nn.Parameter(torch.tensor(MEAN, dtype=dtype))
         self.register_buffer("variances", torch.tensor(variances, dtype=dtype))
         self.register_buffer("axes", torch.tensor(axes, dtype=dtype))
 
-    def forward(self, x, time, label=None):
-        if self.levels.prediction == "flow":
+    def q_sample(self, x, time, label=None):
+        if self.levels.prediction == "flow_prediction":
             a, s = 1 - time.to(x) / 1000, time.to(x) / 1000
         else:
             logs = np.log(self.levels.sigma / self.levels.signal)  # those of Heun lie between
@@ -55,7 +55,7 @@ class Best(torch.nn.Module):
         gain = a[:, None] * self.variances / (a[:, None] ** 2 * self.variances + s[:, None] ** 2)
         along = (x - a[:, None] * self.mean) @ self.axes  # [B, 3]
         image = self.mean + (gain * along) @ self.axes.T
-        return convert(image, x, a, s, given="sample", wanted=self.levels.prediction)
+        return convert_prediction(image, x, a, s, given="sample", wanted=self.levels.prediction)
 
 
 class Learner(torch.nn.Module):
@@ -71,7 +71,7 @@ class Learner(torch.nn.Module):
             layers += [torch.nn.Linear(inputs, width), torch.nn.SiLU()]
         self.layers = torch.nn.Sequential(*layers, torch.nn.Linear(width, 2))
 
-    def forward(self, x, time, label=None):
+    def q_sample(self, x, time, label=None):
         point, phase = x @ self.of_point, time.to(x)[:, None] * self.of_time
         return self.layers(
             torch.cat([x, point.cos(), point.sin(), phase.cos(), phase.sin()], dim=1)
@@ -135,7 +135,7 @@ def test_bits_per_dimension_of_a_gaussian_approach_its_entropy(objective):
     assert abs(many) < 4 * error
 
 
-@pytest.mark.parametrize("objective", ["v_prediction", "flow"])
+@pytest.mark.parametrize("objective", ["v_prediction", "flow_prediction"])
 def test_the_mean_over_samples_is_the_entropy(objective):
     """Samples whose mean and covariance are exact have the entropy as their mean."""
     whitened = np.linalg.qr(np.random.default_rng(2).standard_normal((N, 3)))[0]
@@ -149,7 +149,7 @@ def test_the_mean_over_samples_is_the_entropy(objective):
     assert likelihood.variance == "fixed_large"
 
 
-@pytest.mark.parametrize("objective", ["v_prediction", "flow"])
+@pytest.mark.parametrize("objective", ["v_prediction", "flow_prediction"])
 def test_few_timesteps_estimate_all_of_them(objective):
     x, model = gaussian(N, 3), best(objective, 200)
     all_of_them = nll_bits_per_dim(model, x, batch_size=N, variance="fixed_small")
@@ -164,7 +164,11 @@ def test_few_timesteps_estimate_all_of_them(objective):
 
 @pytest.mark.parametrize(
     ("objective", "sampler"),
-    [*(("v_prediction", name) for name in SAMPLERS), ("flow", "ddpm"), ("flow", "dpm++2m")],
+    [
+        *(("v_prediction", name) for name in SAMPLERS),
+        ("flow_prediction", "ddpm"),
+        ("flow_prediction", "dpm++2m"),
+    ],
 )
 def test_samples_of_a_gaussian(objective, sampler):
     model = best(objective, dtype=torch.float32)
@@ -178,7 +182,7 @@ def test_samples_of_a_gaussian(objective, sampler):
     np.testing.assert_allclose(np.cov(scores.T), correlations, atol=6 / N**0.5)
 
 
-@pytest.mark.parametrize("objective", ["v_prediction", "flow"])
+@pytest.mark.parametrize("objective", ["v_prediction", "flow_prediction"])
 @pytest.mark.parametrize(("steps", "error"), [(20, 0.12), (40, 0.05)])
 def test_heun_comes_near_in_few_steps(objective, steps, error):
     model = best(objective, dtype=torch.float32)

@@ -8,7 +8,7 @@ import torch
 
 from unsup_fast.models.diffusion import Config, Diffusion, elbo
 from unsup_fast.models.diffusion.likelihood import _reverse, _timesteps, nll_bits_per_dim
-from unsup_fast.models.diffusion.process import convert
+from unsup_fast.models.diffusion.process import convert_prediction
 from unsup_fast.models.diffusion.sampling import spread_seed
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 2, 4, 4), dtype=np.uint8)
@@ -24,7 +24,7 @@ class Simple(torch.nn.Module):
         self.label = torch.nn.Embedding(n_classes + 1, 2)
         self.n_classes, self.seen = n_classes, []
 
-    def forward(self, x, time, label=None):
+    def q_sample(self, x, time, label=None):
         self.seen.append((x.dtype, time.clone(), label))
         label = torch.tensor(self.n_classes).expand(len(x)) if label is None else label
         output = self.dropout(self.layer(x)) + self.label(label)[..., None, None]
@@ -49,7 +49,7 @@ def abar_of(levels):
 
 
 @pytest.mark.parametrize("variance", elbo.VARIANCES)
-@pytest.mark.parametrize("objective", ["x0", "epsilon", "v_prediction", "flow"])
+@pytest.mark.parametrize("objective", ["sample", "epsilon", "v_prediction", "flow_prediction"])
 def test_all_timesteps_are_the_bound_of_elbo(objective, variance):
     """Where levels do not preserve variance, the bound's samples are scaled for the network."""
     one = model(objective)
@@ -61,7 +61,7 @@ def test_all_timesteps_are_the_bound_of_elbo(objective, variance):
         scaled = (x * size[t][:, None, None, None]).float()
         a, s = (torch.from_numpy(v)[t] for v in levels[2:4])
         output = one.network(scaled, times)
-        return convert(output, scaled, a, s, given=levels.prediction, wanted="sample")
+        return convert_prediction(output, scaled, a, s, given=levels.prediction, wanted="sample")
 
     with torch.no_grad():
         bound = elbo.likelihood_bound(
@@ -85,7 +85,7 @@ def test_all_timesteps_are_the_bound_of_elbo(objective, variance):
 
 @pytest.mark.parametrize("variance", elbo.VARIANCES)
 def test_terms_are_a_number_and_a_multiple_of_the_squared_error(variance):
-    abar = abar_of(model("flow").objective)
+    abar = abar_of(model("flow_prediction").objective)
     reverse = _reverse(abar, variance)
     x0 = torch.zeros(1, 3, dtype=torch.float64)
     rest = 0.0
@@ -172,26 +172,28 @@ def test_the_network_keeps_its_mode_and_runs_without_autocast():
 
 @pytest.mark.parametrize(("decoder", "first"), [("discretized", 4), ("gaussian", 0)])
 def test_pixels_are_decoded_from_noise_of_half_their_distance(decoder, first):
-    one = model("flow", n_timesteps=1000)
+    one = model("flow_prediction", n_timesteps=1000)
     nll_bits_per_dim(one, PIXELS, n_timesteps=1, decoder=decoder)
     assert one.network.seen[0][1][0].item() == pytest.approx(one.objective.times[first])
 
 
-@pytest.mark.parametrize("objective", ["v_prediction", "flow"])
+@pytest.mark.parametrize("objective", ["v_prediction", "flow_prediction"])
 def test_pixels_of_independent_normal_values(objective):
     """Their entropy is known, and the best network of the normal values is that of the pixels."""
     spread = 0.3
     x = np.random.default_rng(0).normal(0, spread, (400, 32))
     pixels = np.clip(np.round((x + 1) * 127.5), 0, 255).astype(np.uint8)
     config = Config((32,), network="custom", objective=objective)
-    levels = config.levels()
+    levels = config.training_objective()
 
     class Best(torch.nn.Module):
-        def forward(self, x, time, label=None):
+        def q_sample(self, x, time, label=None):
             level = np.abs(levels.times - time.numpy()[:, None]).argmin(axis=1)  # [B]
             a, s = (torch.from_numpy(v[level]) for v in levels[2:4])
             gain = (a * spread**2 / (a**2 * spread**2 + s**2)).float()
-            return convert(gain[:, None] * x, x, a, s, given="sample", wanted=levels.prediction)
+            return convert_prediction(
+                gain[:, None] * x, x, a, s, given="sample", wanted=levels.prediction
+            )
 
     likelihood = nll_bits_per_dim(Diffusion(Best(), config), pixels, n_timesteps=40, batch_size=400)
     entropy = math.log2(spread * math.sqrt(2 * math.pi * math.e) / elbo.PIXEL)

@@ -160,7 +160,7 @@ def test_sampling_does_not_change_the_network(training):
 def test_a_replaced_network_is_used(model):
     other = Diffusion(model.network, model.config)
     other.sample(2, label=[0, 1], steps=2)
-    other.network = untrained(classes=CLASSES, objective="flow").network
+    other.network = untrained(classes=CLASSES, objective="flow_prediction").network
     with torch.no_grad():
         for parameter in other.network.parameters():
             parameter.mul_(0.5)
@@ -221,7 +221,7 @@ def test_settings_that_cannot_be_built(changed, said):
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_saved_model_samples_the_same(network, tmp_path):
-    model = untrained(network=network, classes=CLASSES, objective="flow", clip=None)
+    model = untrained(network=network, classes=CLASSES, objective="flow_prediction", clip=None)
     model.save(tmp_path / "new" / "folder")
     loaded = diffusion.load(tmp_path / "new" / "folder")
     assert loaded.config == model.config

@@ -12,15 +12,15 @@ from unsup_fast.models.diffusion.elbo import likelihood_bound
 from unsup_fast.models.diffusion.objective import (
     OBJECTIVES,
     build,
-    draw_levels,
     epsilon,
-    flow,
+    flow_prediction,
     loss,
     min_snr,
+    sample_levels,
+    sample_prediction,
     v_prediction,
-    x0,
 )
-from unsup_fast.models.diffusion.process import convert
+from unsup_fast.models.diffusion.process import convert_prediction
 from unsup_fast.models.diffusion.sampling import spread_seed
 
 SCHEDULE = alphas_cumprod(linear_betas(20, beta_start=0.01, beta_end=0.3))
@@ -49,7 +49,7 @@ def formula(name, images, levels, seed, model=network, label=None):
     shape, seeds = images.shape, spread_seed(seed, len(images))
     eps = randn(tuple(shape), seed=seeds, dtype=images.dtype).double()
     t, images = levels.numpy(), images.double()
-    if name == "flow":
+    if name == "flow_prediction":
         sigma = torch.from_numpy((t + 0.5) / len(SCHEDULE))
         signal, times = 1 - sigma, 1000 * sigma
     else:
@@ -58,11 +58,11 @@ def formula(name, images, levels, seed, model=network, label=None):
     x_t = along(signal, images) * images + along(sigma, images) * eps
     v = along(signal, images) * eps - along(sigma, images) * images
     target, weight = {
-        "x0": (images, (OF_BOUND / OF_BOUND.mean() / (len(SCHEDULE) * CHANCES))[t]),
+        "sample": (images, (OF_BOUND / OF_BOUND.mean() / (len(SCHEDULE) * CHANCES))[t]),
         "epsilon": (eps, 1),
         "v_prediction": (v, 1),
         "min_snr": (v, np.minimum(SNR[t], 5) / (SNR[t] + 1)),
-        "flow": (eps - images, 1),
+        "flow_prediction": (eps - images, 1),
     }[name]
     error = (model(x_t, times, label) - target).square().flatten(1).mean(1)
     return error * torch.as_tensor(weight)
@@ -90,7 +90,7 @@ def test_loss_of_half_precision_is_summed_in_float32(name):
 
 
 def test_weights_of_the_image_are_those_of_the_bound():
-    objective, images = x0(SCHEDULE), draw(3, 1, 4, 5)
+    objective, images = sample_prediction(SCHEDULE), draw(3, 1, 4, 5)
     levels, size = len(SCHEDULE), images[0].numel()
 
     def model(x, t):
@@ -114,15 +114,15 @@ def test_weights_of_the_image_are_those_of_the_bound():
     np.testing.assert_allclose(objective.weights.mean(), 1)
 
 
-PREDICTIONS = {"x0": "sample", "epsilon": "epsilon", "v_prediction": "v_prediction"}
+PREDICTIONS = {"sample": "sample", "epsilon": "epsilon", "v_prediction": "v_prediction"}
 REWEIGHTED = {
     # squared error of v / squared error of the prediction
-    "x0": 1 + SNR,
+    "sample": 1 + SNR,
     "epsilon": (1 + SNR) / SNR,
 }
 
 
-@pytest.mark.parametrize("name", ["x0", "epsilon"])
+@pytest.mark.parametrize("name", ["sample", "epsilon"])
 def test_losses_are_one_regression_reweighted(name):
     signal, sigma = ROOTS
     images, levels = draw(4, 6), torch.tensor([0, 5, 13, 19])
@@ -132,12 +132,12 @@ def test_losses_are_one_regression_reweighted(name):
         t = time.long()
         a, s = (along(torch.from_numpy(root[t]), x) for root in (signal, sigma))
         output = network(x, time, label)
-        return convert(output, x, a, s, given=PREDICTIONS[name], wanted="v_prediction")
+        return convert_prediction(output, x, a, s, given=PREDICTIONS[name], wanted="v_prediction")
 
     for level in levels:
         t = level.expand(4)
         one = loss(network, images, None, objective, levels=t, seed=2)
-        one *= len(SCHEDULE) * objective.chances[level] / objective.weights[level]
+        one *= len(SCHEDULE) * objective.level_probs[level] / objective.weights[level]
         other = loss(as_v, images, None, v_prediction(SCHEDULE), levels=t, seed=2)
         np.testing.assert_allclose(one * REWEIGHTED[name][level], other, rtol=1e-9)
 
@@ -164,13 +164,13 @@ class Affine(torch.nn.Module):
             "sample": (1, 0),
             "epsilon": (0, 1),
             "v_prediction": (-sigma, signal),
-            "flow": (-1, 1),
+            "flow_prediction": (-1, 1),
         }[objective.prediction]
         self.times = torch.from_numpy(objective.times)
         self.slope = torch.nn.Parameter(torch.from_numpy(of_image * gain + of_noise * noise_gain))
         self.offset = torch.nn.Parameter(torch.from_numpy(of_image * rest + of_noise * noise_rest))
 
-    def forward(self, x, time, label):
+    def q_sample(self, x, time, label):
         t = torch.searchsorted(self.times, time.contiguous())
         return self.slope[t, None] * x + self.offset[t, None]
 
@@ -182,7 +182,7 @@ def test_no_loss_moves_the_best_denoiser(name):
     sums = []
     for seed in range(10):
         images = 0.7 + 0.5 * draw(n, 1, seed=seed)
-        levels = draw_levels(objective, n, torch.Generator().manual_seed(seed))
+        levels = sample_levels(objective, n, torch.Generator().manual_seed(seed))
         value = loss(model, images, None, objective, levels=levels, seed=seed)
         sums.append(torch.stack(torch.autograd.grad(value, [model.slope, model.offset])))
     means, errors = torch.stack(sums).mean(0), torch.stack(sums).std(0) / 10**0.5
@@ -194,7 +194,7 @@ def test_no_loss_moves_the_best_denoiser(name):
 def test_the_best_denoiser_has_the_least_loss(name):
     objective = build(name, SCHEDULE)
     images = 0.7 + 0.5 * draw(4000, 1)
-    levels = draw_levels(objective, 4000, torch.Generator().manual_seed(0))
+    levels = sample_levels(objective, 4000, torch.Generator().manual_seed(0))
 
     def at(std, mean):
         model = Affine(objective, mean, std)
@@ -208,7 +208,7 @@ def test_the_best_denoiser_has_the_least_loss(name):
 def test_slices_of_a_batch_average_to_its_loss(name):
     objective = build(name, SCHEDULE)
     images, label = draw(6, 3), torch.arange(6)
-    levels = draw_levels(objective, 6, torch.Generator().manual_seed(1))
+    levels = sample_levels(objective, 6, torch.Generator().manual_seed(1))
     seeds = spread_seed(7, 6)
     whole = loss(network, images, label, objective, levels=levels, seed=7)
     parts = [
@@ -221,7 +221,7 @@ def test_slices_of_a_batch_average_to_its_loss(name):
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 70), st.integers(1, 50), st.integers(0, 2**31))
 def test_levels_are_spread_over_the_batch(n, n_levels, seed):
-    levels = draw_levels(flow(n_levels), n, torch.Generator().manual_seed(seed))
+    levels = sample_levels(flow_prediction(n_levels), n, torch.Generator().manual_seed(seed))
     assert levels.shape == (n,)
     assert levels.dtype == torch.int64
     counts = np.bincount(levels.numpy(), minlength=n_levels)
@@ -232,17 +232,17 @@ def test_levels_are_spread_over_the_batch(n, n_levels, seed):
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 200), st.integers(0, 2**31))
 def test_levels_are_drawn_in_proportion_to_their_probability(n, seed):
-    objective = x0(SCHEDULE)
-    levels = draw_levels(objective, n, torch.Generator().manual_seed(seed))
+    objective = sample_prediction(SCHEDULE)
+    levels = sample_levels(objective, n, torch.Generator().manual_seed(seed))
     counts = np.bincount(levels, minlength=len(SCHEDULE))
-    assert (abs(counts - n * objective.chances) < 1 + 1e-9).all()
+    assert (abs(counts - n * objective.level_probs) < 1 + 1e-9).all()
 
 
 def test_a_level_has_its_probability_at_every_position():
     generator, n, n_levels = torch.Generator().manual_seed(0), 3, 5
-    objective = x0(SCHEDULE[::4])
-    levels = torch.stack([draw_levels(objective, n, generator) for _ in range(6000)])
-    expected = 6000 * objective.chances
+    objective = sample_prediction(SCHEDULE[::4])
+    levels = torch.stack([sample_levels(objective, n, generator) for _ in range(6000)])
+    expected = 6000 * objective.level_probs
     for position in range(n):
         counts = np.bincount(levels[:, position], minlength=n_levels)
         assert ((counts - expected) ** 2 / expected).sum() < 23  # chi squared, 4 degrees: p = 1e-4
@@ -254,8 +254,11 @@ def test_spread_levels_lower_the_variance_of_the_loss(name):
     spread, independent = [], []
     for seed in range(200):
         images, generator = draw(16, 64, seed=seed), torch.Generator().manual_seed(seed)
-        alone = torch.cat([draw_levels(objective, 1, generator) for _ in range(16)])
-        for into, levels in ((spread, draw_levels(objective, 16, generator)), (independent, alone)):
+        alone = torch.cat([sample_levels(objective, 1, generator) for _ in range(16)])
+        for into, levels in (
+            (spread, sample_levels(objective, 16, generator)),
+            (independent, alone),
+        ):
             into.append(float(loss(network, images, None, objective, levels=levels, seed=seed)))
     assert np.var(spread) < 0.8 * np.var(independent)
     np.testing.assert_allclose(
@@ -266,16 +269,18 @@ def test_spread_levels_lower_the_variance_of_the_loss(name):
 
 
 def test_levels_follow_from_the_generator():
-    one, other = (draw_levels(epsilon(SCHEDULE), 9, torch.Generator().manual_seed(4)) for _ in "ab")
+    one, other = (
+        sample_levels(epsilon(SCHEDULE), 9, torch.Generator().manual_seed(4)) for _ in "ab"
+    )
     assert torch.equal(one, other)
 
 
 def test_flow_lies_on_straight_paths():
-    objective = flow(4)
+    objective = flow_prediction(4)
     np.testing.assert_allclose(objective.sigma, [0.125, 0.375, 0.625, 0.875])
     np.testing.assert_allclose(objective.signal + objective.sigma, 1)
     np.testing.assert_allclose(objective.times, 1000 * objective.sigma)
-    shifted = flow(4, shift=3.0)
+    shifted = flow_prediction(4, shift=3.0)
     np.testing.assert_allclose(shifted.sigma, 3 * objective.sigma / (1 + 2 * objective.sigma))
 
 
@@ -284,18 +289,18 @@ def test_levels_of_an_objective_are_finite(name):
     objective = build(name, alphas_cumprod(cosine_betas(1000)))
     assert all(part.shape == (1000,) and np.isfinite(part).all() for part in objective[1:])
     assert (objective.weights > 0).all()
-    np.testing.assert_allclose(objective.chances.sum(), 1)
+    np.testing.assert_allclose(objective.level_probs.sum(), 1)
 
 
 def test_what_is_wrong_is_refused():
-    with pytest.raises(ValueError, match=r"objective='eps' is unknown; pass one of \['x0'"):
+    with pytest.raises(ValueError, match=r"objective='eps' is unknown; pass one of \['sample'"):
         build("eps", SCHEDULE)
     with pytest.raises(ValueError, match=r"gamma=0 must be above 0"):
         min_snr(SCHEDULE, gamma=0)
     with pytest.raises(ValueError, match=r"alphas_cumprod .* 1"):
-        x0([1.0, 0.5])
+        sample_prediction([1.0, 0.5])
     with pytest.raises(ValueError, match=r"n_levels=0 must be at least 1"):
-        flow(0)
+        flow_prediction(0)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,12 @@ import pytest
 import torch
 
 from unsup_fast.models.diffusion import alphas_cumprod, linear_betas
-from unsup_fast.models.diffusion.process import convert, forward, level, posterior
+from unsup_fast.models.diffusion.process import (
+    alpha_sigma,
+    convert_prediction,
+    q_posterior,
+    q_sample,
+)
 from unsup_fast.solvers.prediction import PREDICTIONS, output_weights
 
 SCHEDULE = torch.from_numpy(alphas_cumprod(linear_betas(50, beta_end=0.2)))
@@ -20,11 +25,15 @@ def draw(*shape, seed=0):
 
 def test_forward_is_the_weighted_sum_with_each_target():
     x0, eps, t = draw(3, 2, 5), draw(3, 2, 5, seed=1), torch.tensor([0, 7, 49])
-    signal, sigma = (w.view(3, 1, 1) for w in level(SCHEDULE, t, x0))
+    signal, sigma = (w.view(3, 1, 1) for w in alpha_sigma(SCHEDULE, t, x0))
     np.testing.assert_allclose(signal**2 + sigma**2, 1, rtol=1e-14)
-    targets = {"eps": eps, "v": signal * eps - sigma * x0, "flow": eps - x0}
+    targets = {
+        "epsilon": eps,
+        "v_prediction": signal * eps - sigma * x0,
+        "flow_prediction": eps - x0,
+    }
     for target, wanted in targets.items():
-        x_t, actual = forward(x0, t, SCHEDULE, eps=eps, target=target)
+        x_t, actual = q_sample(x0, t, SCHEDULE, eps=eps, target=target)
         torch.testing.assert_close(x_t, signal * x0 + sigma * eps)
         torch.testing.assert_close(actual, wanted)
 
@@ -34,7 +43,7 @@ def test_many_small_steps_are_the_forward_process():
     signal, variance = 1.0, 0.0
     for t, beta in enumerate(linear_betas(50, beta_end=0.2)):
         signal, variance = np.sqrt(1 - beta) * signal, (1 - beta) * variance + beta
-        a, s = level(SCHEDULE, t, torch.zeros(1))
+        a, s = alpha_sigma(SCHEDULE, t, torch.zeros(1))
         np.testing.assert_allclose([a.item(), s.item() ** 2], [signal, variance], rtol=1e-12)
 
 
@@ -42,7 +51,7 @@ def test_noise_at_the_first_timesteps_is_there_in_bfloat16():
     x0 = torch.zeros(4, 1000, dtype=torch.bfloat16)
     schedule = alphas_cumprod(linear_betas())
     eps = torch.ones_like(x0)
-    x_t = forward(x0, torch.arange(4), schedule, eps=eps)
+    x_t = q_sample(x0, torch.arange(4), schedule, eps=eps)
     wanted = np.sqrt(1 - schedule[:4])
     np.testing.assert_allclose(x_t[:, 0].double(), wanted, rtol=4e-3)
 
@@ -52,7 +61,7 @@ def test_the_posterior_is_bayes_rule_on_a_grid(gap):
     t = 20
     u = t - gap
     x0, x_t = torch.tensor([[[0.3]], [[-0.8]]], dtype=torch.float64)
-    mean, variance = posterior(x_t, x0, t, SCHEDULE, previous=u)
+    mean, variance = q_posterior(x_t, x0, t, SCHEDULE, previous=u)
     grid = np.linspace(-8, 8, 200001)
     ratio = (SCHEDULE[t] / SCHEDULE[u]).item()
     before = SCHEDULE[u].item()
@@ -64,12 +73,12 @@ def test_the_posterior_is_bayes_rule_on_a_grid(gap):
     np.testing.assert_allclose(mean.item(), weights @ grid, rtol=1e-9)
     np.testing.assert_allclose(variance.item(), weights @ (grid - weights @ grid) ** 2, rtol=1e-9)
     if gap == 1:
-        torch.testing.assert_close(posterior(x_t, x0, t, SCHEDULE)[0], mean)
+        torch.testing.assert_close(q_posterior(x_t, x0, t, SCHEDULE)[0], mean)
 
 
 def test_the_posterior_of_the_first_timestep_is_the_image():
     x0, x_t = draw(2, 3), draw(2, 3, seed=1)
-    mean, variance = posterior(x_t, x0, torch.zeros(2, dtype=torch.int64), SCHEDULE)
+    mean, variance = q_posterior(x_t, x0, torch.zeros(2, dtype=torch.int64), SCHEDULE)
     torch.testing.assert_close(mean, x0)
     assert (variance == 0).all()
 
@@ -89,30 +98,34 @@ def test_conversions(source, wanted, kind):
         of_image, of_noise = output_weights(prediction, *wide)
         return of_image * x0 + of_noise * eps
 
-    converted = convert(output(source), x_t, a, s, given=source, wanted=wanted)
+    converted = convert_prediction(output(source), x_t, a, s, given=source, wanted=wanted)
     torch.testing.assert_close(converted, output(wanted))
 
 
 def test_conversions_keep_the_type():
     x = draw(2, 3).bfloat16()
-    a, s = level(SCHEDULE, torch.tensor([3, 4]), x)
-    converted = convert(x, x, a, s, given="epsilon", wanted="sample")
+    a, s = alpha_sigma(SCHEDULE, torch.tensor([3, 4]), x)
+    converted = convert_prediction(x, x, a, s, given="epsilon", wanted="sample")
     assert converted.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda x: level(SCHEDULE.float(), 0, x), TypeError, "float64 vector, got torch.float32"),
-        (lambda x: level(SCHEDULE, 0.5, x), TypeError, "an int or an int64 vector"),
-        (lambda x: level(SCHEDULE, 50, x), ValueError, "those from 0 to 49"),
         (
-            lambda x: level(SCHEDULE, torch.tensor([1, 2, 3]), x),
+            lambda x: alpha_sigma(SCHEDULE.float(), 0, x),
+            TypeError,
+            "float64 vector, got torch.float32",
+        ),
+        (lambda x: alpha_sigma(SCHEDULE, 0.5, x), TypeError, "an int or an int64 vector"),
+        (lambda x: alpha_sigma(SCHEDULE, 50, x), ValueError, "those from 0 to 49"),
+        (
+            lambda x: alpha_sigma(SCHEDULE, torch.tensor([1, 2, 3]), x),
             ValueError,
             "3 timesteps are given",
         ),
         (
-            lambda x: convert(x, x, 1.0, 1.0, given="epsilon", wanted="score"),
+            lambda x: convert_prediction(x, x, 1.0, 1.0, given="epsilon", wanted="score"),
             ValueError,
             "prediction='score' is unknown",
         ),

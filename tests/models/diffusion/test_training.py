@@ -12,7 +12,7 @@ pytest.importorskip("accelerate")
 
 from unsup_fast.models import diffusion  # noqa: E402
 from unsup_fast.models.diffusion import Config  # noqa: E402
-from unsup_fast.models.diffusion.objective import OBJECTIVES, draw_levels, loss  # noqa: E402
+from unsup_fast.models.diffusion.objective import OBJECTIVES, loss, sample_levels  # noqa: E402
 from unsup_fast.models.diffusion.sampling import spread_seed  # noqa: E402
 from unsup_fast.models.training import TrainConfig  # noqa: E402
 
@@ -72,7 +72,7 @@ def test_the_loss_falls(data, tmp_path, objective, network):
     options = TrainConfig(steps=40, batch_size=40, warmup=5, learning_rate=3e-3, ema=0.9)
     trained = train(data, tmp_path, config=config, options=options)
     images = torch.from_numpy(data[0]).float() / 127.5 - 1
-    levels = draw_levels(trained.objective, 40, torch.Generator().manual_seed(0))
+    levels = sample_levels(trained.objective, 40, torch.Generator().manual_seed(0))
 
     @torch.no_grad()
     def loss_of(model):

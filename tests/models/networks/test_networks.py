@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from unsup_fast.models.networks import dit, unet
 from unsup_fast.models.networks.dit import DiT
-from unsup_fast.models.networks.embeddings import Condition, timestep_embedding
-from unsup_fast.models.networks.layers import attend
+from unsup_fast.models.networks.embeddings import ConditionEmbedding, timestep_embedding
+from unsup_fast.models.networks.layers import attention
 from unsup_fast.models.networks.unet import UNet
 
 NETWORKS = {"unet": UNet, "dit": DiT}
@@ -65,7 +65,7 @@ def softmax_attention(q, k, v):
 )
 def test_attention_is_a_softmax_over_tokens(tokens, dtype, error):
     q, k, v = (draw(2, 3, tokens, 5, seed=i).to(dtype) for i in range(3))
-    output = attend(q, k, v)
+    output = attention(q, k, v)
     assert output.dtype == dtype
     wanted = softmax_attention(*(part.double().numpy() for part in (q, k, v)))
     np.testing.assert_allclose(output.double(), wanted, atol=error)
@@ -138,7 +138,7 @@ def test_timestep_embeddings_are_cosines_and_sines():
 
 
 def test_condition_is_the_sum_of_time_and_class():
-    condition = Condition(8, 5, 2).double()
+    condition = ConditionEmbedding(8, 5, 2).double()
     times, label = torch.tensor([1.0, 7.0], dtype=torch.float64), torch.tensor([1, 2])
     first, _, second = condition.time
     embedding = second(F.silu(first(timestep_embedding(times, 8)))) + condition.label.weight[label]

@@ -12,7 +12,7 @@ from unsup_fast.cli.values import parse_sides
 
 NETWORKS = ("unet", "dit")
 SIZES = ("tiny", "small", "base", "large")
-OBJECTIVES = ("x0", "epsilon", "v_prediction", "min_snr", "flow")
+OBJECTIVES = ("sample", "epsilon", "v_prediction", "min_snr", "flow_prediction")
 SCHEDULES = ("cosine", "linear", "scaled_linear", "sigmoid")
 PRECISIONS = ("auto", "float32", "bfloat16")
 BUILT_IN = ("digits",)

@@ -60,10 +60,10 @@ class Config:
         Side of a patch in pixels; each patch is one position of the network.
     dropout : float
         Dropout rate in training.
-    objective : {"x0", "epsilon", "v_prediction", "min_snr", "flow"}
+    objective : {"sample", "epsilon", "v_prediction", "min_snr", "flow_prediction"}
         Training objective; see `objective`.
     schedule : {"cosine", "linear", "scaled_linear", "sigmoid"}
-        Noise schedule; the objective "flow" has its own.
+        Noise schedule; the objective "flow_prediction" has its own.
     n_timesteps : int
         Number of noise levels in training.
     clip : float or None
@@ -117,25 +117,25 @@ class Config:
         """abar_t of the schedule, float64 [n_timesteps]."""
         return schedules.alphas_cumprod(SCHEDULES[self.schedule](self.n_timesteps))
 
-    def levels(self) -> objectives.Objective:
+    def training_objective(self) -> objectives.TrainingObjective:
         """Return the objective that the network is trained for, at each noise level."""
         return objectives.build(self.objective, self.alphas_cumprod)
 
     def path(self, steps: int, sampler: str = "dpm++2m") -> Path:
         """Return the path from noise to samples in a sampler's number of steps."""
         schedule = self.alphas_cumprod
-        levels = self.levels()
+        levels = self.training_objective()
         if sampler == "heun":
             # Heun's trapezoids are over sigma / signal, which may be 10^4 at the highest level: a
             # step from there would be far off.
             ratios = levels.sigma / levels.signal
             low, high = ratios.min(), min(ratios.max(), SIGMA_MAX)
             sigmas = schedules.karras_sigmas(steps, sigma_min=min(low, high), sigma_max=high)
-            if self.objective == "flow":
+            if self.objective == "flow_prediction":
                 return flow_path(np.append(sigmas / (1 + sigmas), 0.0))
             times = schedules.timesteps_at(schedule, sigmas)
             return vp_path_from_sigmas(np.append(sigmas, 0.0), times)
-        if self.objective == "flow":
+        if self.objective == "flow_prediction":
             # Start at the highest level of training: at sigma 1 the sample has no signal.
             return flow_path((1 - 0.5 / self.n_timesteps) * np.linspace(1.0, 0.0, steps + 1))
         times = schedules.spaced_timesteps(steps, self.n_timesteps, spacing="trailing")
@@ -153,7 +153,9 @@ class Config:
         if not 1 <= steps <= self.n_timesteps:
             raise ValueError(f"steps={steps} must be between 1 and {self.n_timesteps}")
         return SAMPLERS[sampler](
-            self.path(steps, sampler), prediction=self.levels().prediction, clip=self.clip
+            self.path(steps, sampler),
+            prediction=self.training_objective().prediction,
+            clip=self.clip,
         )
 
 

@@ -16,10 +16,10 @@ import torch
 
 from unsup_fast.information import kl_gaussian_diag
 from unsup_fast.models.diffusion.process import (
-    convert,
-    forward,
-    level,
-    posterior_weights,
+    alpha_sigma,
+    convert_prediction,
+    q_posterior_weights,
+    q_sample,
 )
 
 VARIANCES = ("fixed_small", "fixed_large")
@@ -52,7 +52,7 @@ class Bound(NamedTuple):
 
 def prior_matching(x0: Any, alphas_cumprod: Any) -> Any:
     """Return KL(q(x_T | x_0) || N(0, 1)), summed over the dimensions of each image: (B,)."""
-    signal, sigma = level(alphas_cumprod, len(alphas_cumprod) - 1, x0)
+    signal, sigma = alpha_sigma(alphas_cumprod, len(alphas_cumprod) - 1, x0)
     mean = signal[:, None] * x0.flatten(1)  # [B, D]
     return kl_gaussian_diag(mean, (sigma**2)[:, None].expand_as(mean), validate=False)
 
@@ -91,7 +91,7 @@ def consistency(
             f"timesteps={timesteps}: the step that arrives at the image is the reconstruction; "
             "pass timesteps of at least 1"
         )
-    _, of_image, of_posterior = posterior_weights(x_t, timesteps, alphas_cumprod)
+    _, of_image, of_posterior = q_posterior_weights(x_t, timesteps, alphas_cumprod)
     difference = _rows(of_image, x0) * (image.double() - x0.double()).flatten(1)  # [B, D]
     var_q = _rows(of_posterior, x0).expand_as(difference)
     var_p = _variance(variance, timesteps, alphas_cumprod, x_t, of_posterior).expand_as(difference)
@@ -183,7 +183,7 @@ def likelihood_bound(
         The schedule.
     seed : int, or one int a sample
         Seed of the noise; timestep t takes stream t.
-    prediction : {"epsilon", "sample", "v_prediction", "flow"}
+    prediction : {"epsilon", "sample", "v_prediction", "flow_prediction"}
         The type of the model's output.
     variance : {"fixed_small", "fixed_large"}
         The variance of p(x_(t-1) | x_t).
@@ -202,12 +202,12 @@ def likelihood_bound(
     decode = discretized_log_likelihood if decoder == "discretized" else gaussian_log_likelihood
     steps = []
     for t in range(len(schedule)):
-        x_t = forward(x0, t, schedule, seed=seed, stream=t)
+        x_t = q_sample(x0, t, schedule, seed=seed, stream=t)
         times = torch.full(x0.shape[:1], t, dtype=torch.int64, device=x0.device)  # [B]
-        signal, sigma = level(schedule, t, x0)
+        signal, sigma = alpha_sigma(schedule, t, x0)
         with torch.no_grad():
             output = model(x_t, times)
-        image = convert(output, x_t, signal, sigma, given=prediction, wanted="sample")
+        image = convert_prediction(output, x_t, signal, sigma, given=prediction, wanted="sample")
         if t == 0:
             spread = sigma**2 if decoder_variance is None else decoder_variance
             reconstruction = decode(x0, image, spread)
@@ -226,8 +226,8 @@ def _variance(variance: Any, timesteps: Any, alphas_cumprod: Any, x: Any, of_pos
     if variance == "fixed_small":
         return of_posterior[:, None]
     if variance == "fixed_large":
-        signal, _ = level(alphas_cumprod, timesteps, x)
-        before, _ = level(alphas_cumprod, timesteps - 1, x)
+        signal, _ = alpha_sigma(alphas_cumprod, timesteps, x)
+        before, _ = alpha_sigma(alphas_cumprod, timesteps - 1, x)
         return 1 - (signal / before)[:, None] ** 2
     raise ValueError(f"variance={variance!r} is unknown; pass one of {list(VARIANCES)} or a tensor")
 

@@ -1,7 +1,7 @@
 """Bits per dimension of data under a trained model: an upper bound.
 
-The bound of `elbo` at the levels of an `Objective`, which need not preserve variance: the terms
-depend on x_t only through the model's image, and abar = signal^2 / (signal^2 + sigma^2). A
+The bound of `elbo` at the levels of a `TrainingObjective`, which need not preserve variance: the
+terms depend on x_t only through the model's image, and abar = signal^2 / (signal^2 + sigma^2). A
 consistency term is a known number plus a multiple of the image's squared error; so a few timesteps,
 drawn with known probabilities, estimate the sum.
 """
@@ -18,8 +18,8 @@ from unsup_fast.kernels.noise import noise
 from unsup_fast.kernels.precision import full_precision
 from unsup_fast.models.diffusion import elbo
 from unsup_fast.models.diffusion._modes import evaluating
-from unsup_fast.models.diffusion.objective import Objective
-from unsup_fast.models.diffusion.process import convert
+from unsup_fast.models.diffusion.objective import TrainingObjective
+from unsup_fast.models.diffusion.process import convert_prediction
 from unsup_fast.models.diffusion.sampling import spread_seed
 from unsup_fast.solvers.schedules import Array
 
@@ -168,7 +168,7 @@ class _Batch(NamedTuple):
     """A batch of images, with the network, labels and seeds to denoise it."""
 
     network: Any
-    levels: Objective
+    levels: TrainingObjective
     images: Any
     label: Any
     seeds: Any
@@ -182,7 +182,9 @@ class _Batch(NamedTuple):
         x_t = noise(self.images, signal, sigma, seed=self.seeds, stream=stream)
         output = self.network(x_t, times.to(x_t.dtype), self.label)
         self.done()
-        return convert(output, x_t, signal, sigma, given=self.levels.prediction, wanted="sample")
+        return convert_prediction(
+            output, x_t, signal, sigma, given=self.levels.prediction, wanted="sample"
+        )
 
     def errors(self, timesteps: Any) -> Any:
         """Return the squared errors of these images at timesteps [B, K], float64 [B, K]."""
@@ -210,7 +212,7 @@ def _reverse(abar: Array, variance: str) -> _Reverse:
     return _Reverse(abar_prev * (large / (1 - abar_t)) ** 2 / (2 * variances), rest)
 
 
-def _decoded(objective: Objective, decoder: str) -> Objective:
+def _decoded(objective: TrainingObjective, decoder: str) -> TrainingObjective:
     """Return the levels from the decoded one up."""
     if objective.prediction == "epsilon" and not objective.signal.all():
         raise ValueError(
@@ -221,7 +223,7 @@ def _decoded(objective: Objective, decoder: str) -> Objective:
         return objective
     loud = objective.sigma >= elbo.PIXEL / 2 * objective.signal
     first = int(loud.argmax()) if loud.any() else len(loud) - 1
-    return Objective(objective.prediction, *(array[first:] for array in objective[1:]))
+    return TrainingObjective(objective.prediction, *(array[first:] for array in objective[1:]))
 
 
 def _timesteps(abar: Array, n: int, count: int | None, seed: int) -> tuple[Any, Any]:

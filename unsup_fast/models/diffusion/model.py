@@ -16,7 +16,7 @@ from unsup_fast.models.diffusion._memory import largest_batch
 from unsup_fast.models.diffusion._modes import evaluating
 from unsup_fast.models.diffusion._progress import Report
 from unsup_fast.models.diffusion.config import CUSTOM, Config, network_of
-from unsup_fast.models.diffusion.objective import Objective
+from unsup_fast.models.diffusion.objective import TrainingObjective
 from unsup_fast.models.diffusion.sampling import initial_noise, sample, spread_seed
 from unsup_fast.models.progress import Bar, wanted
 from unsup_fast.models.training import precision as precisions
@@ -36,17 +36,17 @@ class Diffusion:
     ----------
     network, config
         The arguments.
-    objective : Objective
+    objective : TrainingObjective
         Noise levels, and the time passed to the network at each.
     """
 
     network: Any
     config: Config
-    objective: Objective
+    objective: TrainingObjective
 
     def __init__(self, network: Any, config: Config) -> None:
         self.network, self.config = network, config
-        self.objective = config.levels()
+        self.objective = config.training_objective()
         self._conditioned_networks: dict[tuple[Any, ...], _Conditioned] = {}
 
     def __repr__(self) -> str:

@@ -1,8 +1,8 @@
 """Training objectives: every loss of diffusion as one weighted regression.
 
-    loss = mean over b of weight_t / (T chance_t) mean (network(x_t, time_t) - target)^2
+    loss = mean over b of weight_t / (T p_t) mean (network(x_t, time_t) - target)^2
 
-with x_t = signal_t x_0 + sigma_t eps and t = t_b of T levels drawn with probability chance_t. Its
+with x_t = signal_t x_0 + sigma_t eps and t = t_b of T levels drawn with probability p_t. Its
 expectation is that of weight_t times the error with t drawn uniformly.
 """
 
@@ -16,16 +16,15 @@ from unsup_fast.kernels.noise import noise
 from unsup_fast.models.diffusion.sampling import spread_seed
 from unsup_fast.solvers.schedules import Array, cumulative, shift_sigmas
 
-OBJECTIVES = ("x0", "epsilon", "v_prediction", "min_snr", "flow")
-TARGETS = {"epsilon": "eps", "v_prediction": "v", "flow": "flow"}
+OBJECTIVES = ("sample", "epsilon", "v_prediction", "min_snr", "flow_prediction")
 
 
-class Objective(NamedTuple):
+class TrainingObjective(NamedTuple):
     """A regression at T levels; all numbers are float64.
 
     Attributes
     ----------
-    prediction : {"epsilon", "sample", "v_prediction", "flow"}
+    prediction : {"epsilon", "sample", "v_prediction", "flow_prediction"}
         Type of the network's output.
     times : ndarray of shape (T,)
         Time passed to the network at each level.
@@ -33,7 +32,7 @@ class Objective(NamedTuple):
         x_t = signal x_0 + sigma eps.
     weights : ndarray of shape (T,)
         Weights of the squared error.
-    chances : ndarray of shape (T,)
+    level_probs : ndarray of shape (T,)
         Probability of each level to be drawn; it changes the variance of the loss, not its
         expectation.
     """
@@ -43,10 +42,10 @@ class Objective(NamedTuple):
     signal: Array
     sigma: Array
     weights: Array
-    chances: Array
+    level_probs: Array
 
 
-def x0(alphas_cumprod: npt.ArrayLike) -> Objective:
+def sample_prediction(alphas_cumprod: npt.ArrayLike) -> TrainingObjective:
     """Return the loss of the predicted image with the weights of the likelihood's bound.
 
     Weights are half of snr_(t-1) - snr_t, snr = abar / (1 - abar), which is
@@ -64,23 +63,23 @@ def x0(alphas_cumprod: npt.ArrayLike) -> Objective:
     snr = abar / (1 - abar)
     weights = np.append(1 / (1 - abar[0]), snr[:-1] - snr[1:]) / 2
     shares = weights * (1 - abar)
-    chances = (shares / shares.sum() + 1 / abar.size) / 2
-    return _vp_objective("sample", abar, weights / weights.mean(), chances)
+    level_probs = (shares / shares.sum() + 1 / abar.size) / 2
+    return _vp_objective("sample", abar, weights / weights.mean(), level_probs)
 
 
-def epsilon(alphas_cumprod: npt.ArrayLike) -> Objective:
+def epsilon(alphas_cumprod: npt.ArrayLike) -> TrainingObjective:
     """Return the simple loss of the predicted noise (Ho et al. 2020, eq. 14)."""
     abar = cumulative(alphas_cumprod)
     return _vp_objective("epsilon", abar, np.ones_like(abar))
 
 
-def v_prediction(alphas_cumprod: npt.ArrayLike) -> Objective:
+def v_prediction(alphas_cumprod: npt.ArrayLike) -> TrainingObjective:
     """Return the loss of the predicted v = signal eps - sigma x_0 (Salimans & Ho 2022)."""
     abar = cumulative(alphas_cumprod)
     return _vp_objective("v_prediction", abar, np.ones_like(abar))
 
 
-def min_snr(alphas_cumprod: npt.ArrayLike, *, gamma: float = 5.0) -> Objective:
+def min_snr(alphas_cumprod: npt.ArrayLike, *, gamma: float = 5.0) -> TrainingObjective:
     """Return the loss of v, weighted by min(snr, gamma) / (snr + 1) (Hang et al. 2023)."""
     if not gamma > 0:
         raise ValueError(f"gamma={gamma} must be above 0; 5 is usual")
@@ -88,32 +87,39 @@ def min_snr(alphas_cumprod: npt.ArrayLike, *, gamma: float = 5.0) -> Objective:
     return _vp_objective("v_prediction", abar, np.minimum(abar, gamma * (1 - abar)))
 
 
-def flow(n_levels: int = 1000, *, shift: float = 1.0) -> Objective:
+def flow_prediction(n_levels: int = 1000, *, shift: float = 1.0) -> TrainingObjective:
     """Return the loss of flow matching, eps - x_0 (Lipman et al. 2023; Liu et al. 2023)."""
     if n_levels < 1:
         raise ValueError(f"n_levels={n_levels} must be at least 1; 1000 is usual")
     even = np.full(n_levels, 1 / n_levels)
     sigma = shift_sigmas((np.arange(n_levels) + 0.5) / n_levels, shift)
-    return Objective("flow", 1000 * sigma, 1 - sigma, sigma, np.ones(n_levels), even)
+    return TrainingObjective(
+        "flow_prediction", 1000 * sigma, 1 - sigma, sigma, np.ones(n_levels), even
+    )
 
 
-def build(name: str, alphas_cumprod: npt.ArrayLike) -> Objective:
-    """Return an objective by its name; "flow" takes as many levels as the schedule has.
+def build(name: str, alphas_cumprod: npt.ArrayLike) -> TrainingObjective:
+    """Return an objective by its name; "flow_prediction" takes as many levels as the schedule has.
 
     Raises
     ------
     ValueError
         If the name is not one of `OBJECTIVES`.
     """
-    if name == "flow":
-        return flow(cumulative(alphas_cumprod).size)
-    builders = {"x0": x0, "epsilon": epsilon, "v_prediction": v_prediction, "min_snr": min_snr}
+    if name == "flow_prediction":
+        return flow_prediction(cumulative(alphas_cumprod).size)
+    builders = {
+        "sample": sample_prediction,
+        "epsilon": epsilon,
+        "v_prediction": v_prediction,
+        "min_snr": min_snr,
+    }
     if name not in builders:
         raise ValueError(f"objective={name!r} is unknown; pass one of {list(OBJECTIVES)}")
     return builders[name](alphas_cumprod)
 
 
-def draw_levels(objective: Objective, n: int, generator: Any = None) -> Any:
+def sample_levels(objective: TrainingObjective, n: int, generator: Any = None) -> Any:
     """Return the levels of a batch, drawn with their probabilities, stratified, in random order.
 
     They are the quantiles of u_i = (i + U) / n for one U (Kingma et al. 2021, appendix I.1): a
@@ -121,8 +127,8 @@ def draw_levels(objective: Objective, n: int, generator: Any = None) -> Any:
 
     Parameters
     ----------
-    objective : Objective
-        Objective of T levels.
+    objective : TrainingObjective
+        TrainingObjective of T levels.
     n : int
         Number of images.
     generator : torch.Generator, optional
@@ -134,12 +140,12 @@ def draw_levels(objective: Objective, n: int, generator: Any = None) -> Any:
     """
     start = torch.rand((), dtype=torch.float64, generator=generator)  # U
     quantiles = (torch.randperm(n, generator=generator) + start) / n  # [n]
-    below = torch.from_numpy(np.cumsum(objective.chances)[:-1])  # [T - 1]
+    below = torch.from_numpy(np.cumsum(objective.level_probs)[:-1])  # [T - 1]
     return torch.searchsorted(below, quantiles, right=True)
 
 
 def loss(
-    network: Any, images: Any, label: Any, objective: Objective, *, levels: Any, seed: Any
+    network: Any, images: Any, label: Any, objective: TrainingObjective, *, levels: Any, seed: Any
 ) -> Any:
     """Return the loss of a batch, a scalar tensor with a gradient.
 
@@ -148,9 +154,9 @@ def loss(
     network : callable (x [B, ...], time [B], label [B] or None) -> tensor like x
     images : tensor of shape (B, ...)
     label : int64 tensor of shape (B,) or None
-    objective : Objective
+    objective : TrainingObjective
     levels : int64 tensor of shape (B,)
-        Level of each image, on the host, from 0 to T - 1, as `draw_levels` returns them.
+        Level of each image, on the host, from 0 to T - 1, as `sample_levels` returns them.
     seed : int, or one int an image
         Seed of the noise, as for `unsup_fast.models.diffusion.sampling.initial_noise`: with one
         seed an image (see `spread_seed`), a slice of a batch has the noise that it has in the
@@ -167,12 +173,12 @@ def loss(
         If levels are not one for each image, or out of range.
     """
     _check_levels(levels, len(images), len(objective.times))
-    weights = objective.weights / (len(objective.times) * objective.chances)
+    weights = objective.weights / (len(objective.times) * objective.level_probs)
     times, signal, sigma, weights = (
         torch.from_numpy(array)[levels].to(images.device)
         for array in (objective.times, objective.signal, objective.sigma, weights)
     )
-    kind = TARGETS.get(objective.prediction)
+    kind = None if objective.prediction == "sample" else objective.prediction
     noisy = noise(images, signal, sigma, seed=spread_seed(seed, len(images)), target=kind)
     x_t, target = (noisy, images) if kind is None else noisy
     dtype = torch.float64 if images.dtype == torch.float64 else torch.float32
@@ -192,8 +198,12 @@ def _check_levels(levels: Any, n: int, n_levels: int) -> None:
         )
 
 
-def _vp_objective(prediction: str, abar: Array, weights: Array, chances: Any = None) -> Objective:
+def _vp_objective(
+    prediction: str, abar: Array, weights: Array, level_probs: Any = None
+) -> TrainingObjective:
     times = np.arange(abar.size, dtype=np.float64)
     even = np.full(abar.size, 1 / abar.size)
-    chances = even if chances is None else chances
-    return Objective(prediction, times, np.sqrt(abar), np.sqrt(1 - abar), weights, chances)
+    level_probs = even if level_probs is None else level_probs
+    return TrainingObjective(
+        prediction, times, np.sqrt(abar), np.sqrt(1 - abar), weights, level_probs
+    )

@@ -12,7 +12,7 @@ from unsup_fast.kernels.noise import noise
 from unsup_fast.solvers.prediction import image_weights, noise_weights, output_weights
 
 
-def level(alphas_cumprod: Any, timesteps: Any, x: Any) -> tuple[Any, Any]:
+def alpha_sigma(alphas_cumprod: Any, timesteps: Any, x: Any) -> tuple[Any, Any]:
     """Return sqrt(abar_t) and sqrt(1 - abar_t), float64 of shape (B,), on the device of x.
 
     Parameters
@@ -39,7 +39,7 @@ def level(alphas_cumprod: Any, timesteps: Any, x: Any) -> tuple[Any, Any]:
     return torch.sqrt(abar), torch.sqrt(1 - abar)
 
 
-def forward(
+def q_sample(
     x0: Any,
     timesteps: Any,
     alphas_cumprod: Any,
@@ -63,18 +63,18 @@ def forward(
     eps : tensor like x0, optional
         The noise; by default drawn from `seed`.
     seed, stream, target, out
-        As for `unsup_fast.kernels.noise.noise`; target is None, "eps", "v" or "flow".
+        As for `unsup_fast.kernels.noise.noise`; target is None or a prediction other than "sample".
 
     Returns
     -------
     tensor like x0, or a pair of them
         x_t, and the target.
     """
-    signal, sigma = level(alphas_cumprod, timesteps, x0)
+    signal, sigma = alpha_sigma(alphas_cumprod, timesteps, x0)
     return noise(x0, signal, sigma, eps=eps, seed=seed, stream=stream, target=target, out=out)
 
 
-def posterior(
+def q_posterior(
     x_t: Any, x0: Any, timesteps: Any, alphas_cumprod: Any, *, previous: Any = None
 ) -> tuple[Any, Any]:
     """Return mean and variance of the normal distribution q(x_u | x_t, x_0) for u < t.
@@ -100,12 +100,14 @@ def posterior(
     mean : tensor like x_t
     variance : float64 tensor of shape (B,)
     """
-    of_x, of_image, variance = posterior_weights(x_t, timesteps, alphas_cumprod, previous=previous)
+    of_x, of_image, variance = q_posterior_weights(
+        x_t, timesteps, alphas_cumprod, previous=previous
+    )
     mean = _along(of_x, x_t) * x_t + _along(of_image, x_t) * x0
     return mean.to(x_t.dtype), variance
 
 
-def posterior_weights(
+def q_posterior_weights(
     x_t: Any, timesteps: Any, alphas_cumprod: Any, *, previous: Any = None
 ) -> tuple[Any, Any, Any]:
     """Return the weights of x_t and x_0 in the posterior's mean, and its variance: (B,) each."""
@@ -117,7 +119,9 @@ def posterior_weights(
     return of_x, of_image, (1 - ratio) * (1 - abar_prev) / (1 - abar)
 
 
-def convert(output: Any, x_t: Any, signal: Any, sigma: Any, *, given: str, wanted: str) -> Any:
+def convert_prediction(
+    output: Any, x_t: Any, signal: Any, sigma: Any, *, given: str, wanted: str
+) -> Any:
     """Return a model's output converted to another prediction type.
 
     Parameters
@@ -127,8 +131,8 @@ def convert(output: Any, x_t: Any, signal: Any, sigma: Any, *, given: str, wante
     x_t : tensor of shape (B, ...)
         signal x_0 + sigma eps.
     signal, sigma : float, or tensors of shape (B,)
-        The level, as `level` returns it.
-    given, wanted : {"epsilon", "sample", "v_prediction", "flow"}
+        The level, as `alpha_sigma` returns it.
+    given, wanted : {"epsilon", "sample", "v_prediction", "flow_prediction"}
         The prediction type of the output, and that of the result.
 
     Returns

@@ -29,7 +29,7 @@ Model = Callable[[Any, Any], Any]
 def initial_noise(
     table: Table, shape: Sequence[int], *, seed: Any, dtype: Any = None, device: Any = None
 ) -> Any:
-    """Return the noise that a table starts from: init_scale times standard normal numbers.
+    """Return the noise that a table starts from: init_noise_sigma times standard normal numbers.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def initial_noise(
     size = tuple(shape)
     seeds = spread_seed(seed, size[0])
     return randn(size, seed=seeds, dtype=dtype or torch.float32, device=device).mul_(
-        table.init_scale
+        table.init_noise_sigma
     )
 
 

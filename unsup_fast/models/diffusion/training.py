@@ -13,7 +13,7 @@ from torch import Tensor
 from unsup_fast._extras import require
 from unsup_fast.models.diffusion.config import Config, network_of
 from unsup_fast.models.diffusion.model import Diffusion
-from unsup_fast.models.diffusion.objective import draw_levels, loss
+from unsup_fast.models.diffusion.objective import loss, sample_levels
 from unsup_fast.models.diffusion.sampling import spread_seed
 from unsup_fast.models.progress import Follow
 from unsup_fast.models.training import StepContext, TrainConfig, fold_in, init_state
@@ -104,7 +104,7 @@ def train(
         network.parameters(), options.learning_rate, betas=BETAS, weight_decay=0.0, fused=True
     )
     state = init_state({"network": network}, {"network": optimizer})
-    objective = config.levels()
+    objective = config.training_objective()
     any_class = len(config.classes)
 
     def batch(indices: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -115,7 +115,7 @@ def train(
         images, label = batch
         size = options.batch_size
         random = torch.Generator().manual_seed(fold_in("batch", options.seed, context.index))
-        levels = context.shard(draw_levels(objective, size, random))  # [B]
+        levels = context.shard(sample_levels(objective, size, random))  # [B]
         seeds = context.shard(spread_seed(fold_in("noise", options.seed, context.index), size))
         unconditional = context.shard(torch.rand(size, generator=random) < label_dropout)
         flipped = context.shard(torch.rand(size, generator=random) < 0.5).to(images.device)

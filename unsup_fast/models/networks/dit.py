@@ -4,19 +4,19 @@ Parameters for three channels, no classes and patch 2: "tiny" 1.3 M, "small" 32 
 "large" 457 M; the last three are the paper's S, B and L. Variances are not learned.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from unsup_fast.models.networks.embeddings import (
-    Condition,
+    ConditionEmbedding,
     check_build,
     check_images,
     timestep_embedding,
 )
-from unsup_fast.models.networks.layers import attend, zeroed
+from unsup_fast.models.networks.layers import attention, zero_init
 
 __all__ = ["SIZES", "DiT"]
 
@@ -38,7 +38,7 @@ SIZES = {
 EMBEDDING_DIM = 256  # of a time step
 
 
-def sincos_pos_embed(height: int, width: int, channels: int, device: Any) -> Any:
+def sincos_pos_embed(height: int, width: int, channels: int, device: torch.device) -> Tensor:
     """Return the sinusoidal embedding of each patch's position, [height width, channels]."""
     row, column = torch.meshgrid(
         torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
@@ -47,7 +47,7 @@ def sincos_pos_embed(height: int, width: int, channels: int, device: Any) -> Any
     return torch.cat(both, dim=-1)
 
 
-def modulate(x: Any, shift: Any, scale: Any) -> Any:
+def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """Return x [B, T, width] scaled and shifted by [B, width]."""
     return torch.addcmul(shift[:, None], x, 1 + scale[:, None])
 
@@ -70,15 +70,15 @@ class Block(nn.Module):
         )
         self.condition = nn.Linear(width, 6 * width)
 
-    def forward(self, x: Any, condition: Any) -> Any:  # [B, T, width] -> same
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:  # [B, T, width] -> same
         shift1, scale1, gate1, shift2, scale2, gate2 = self.condition(condition).chunk(6, dim=1)
-        x = x + gate1[:, None] * self.attend(modulate(self.norm1(x), shift1, scale1))
+        x = x + gate1[:, None] * self.self_attention(modulate(self.norm1(x), shift1, scale1))
         return x + gate2[:, None] * self.layers(modulate(self.norm2(x), shift2, scale2))
 
-    def attend(self, x: Any) -> Any:
+    def self_attention(self, x: Tensor) -> Tensor:
         """Return self-attention between all patches, [B, T, width]."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        h = attend(q, k, v)  # [B, heads, T, width / heads]
+        h = attention(q, k, v)  # [B, heads, T, width / heads]
         return self.out(h.transpose(1, 2).flatten(2))
 
 
@@ -117,15 +117,15 @@ class DiT(nn.Module):
         check_build(SIZES, size, channels, patch, n_classes, dropout)
         cfg = SIZES[size]
         self.channels, self.patch, self.multiple = channels, patch, patch
-        self.enter = nn.Conv2d(channels, cfg.width, patch, stride=patch)
-        self.condition = Condition(EMBEDDING_DIM, cfg.width, n_classes)
+        self.conv_in = nn.Conv2d(channels, cfg.width, patch, stride=patch)
+        self.condition = ConditionEmbedding(EMBEDDING_DIM, cfg.width, n_classes)
         self.blocks = nn.ModuleList(Block(cfg.width, cfg.heads, dropout) for _ in range(cfg.depth))
         self.norm = nn.LayerNorm(cfg.width, eps=1e-6, elementwise_affine=False)
         self.last = nn.Linear(cfg.width, 2 * cfg.width)
-        self.leave = nn.Linear(cfg.width, channels * patch * patch)
+        self.proj_out = nn.Linear(cfg.width, channels * patch * patch)
         self._initialise()
 
-    def forward(self, x: Any, time: Any, label: Any = None) -> Any:
+    def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
         """Return what the network predicts for noisy images.
 
         Parameters
@@ -149,14 +149,14 @@ class DiT(nn.Module):
         """
         check_images(x, self.channels, self.multiple)
         condition = self.condition(time, label, len(x))  # [B, width]
-        grid = self.enter(x)  # [B, width, h, w]
+        grid = self.conv_in(x)  # [B, width, h, w]
         h, w = grid.shape[2:]
         tokens = grid.flatten(2).transpose(1, 2)  # [B, h w, width]
         tokens = tokens + sincos_pos_embed(h, w, tokens.shape[2], x.device).to(tokens.dtype)
         for block in self.blocks:
             tokens = block(tokens, condition)
         shift, scale = self.last(condition).chunk(2, dim=1)
-        pixels = self.leave(modulate(self.norm(tokens), shift, scale))  # [B, h w, C patch^2]
+        pixels = self.proj_out(modulate(self.norm(tokens), shift, scale))  # [B, h w, C patch^2]
         return F.pixel_shuffle(pixels.transpose(1, 2).unflatten(2, (h, w)), self.patch)
 
     def _initialise(self) -> None:
@@ -165,9 +165,9 @@ class DiT(nn.Module):
             if isinstance(layer, nn.Linear):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
-        nn.init.xavier_uniform_(self.enter.weight.view(self.enter.weight.shape[0], -1))
-        nn.init.zeros_(self.enter.bias)
+        nn.init.xavier_uniform_(self.conv_in.weight.view(self.conv_in.weight.shape[0], -1))
+        nn.init.zeros_(self.conv_in.bias)
         for layer in (self.condition.time[0], self.condition.time[2]):
             nn.init.normal_(layer.weight, std=0.02)
-        for layer in [*(block.condition for block in self.blocks), self.last, self.leave]:
-            zeroed(layer)
+        for layer in [*(block.condition for block in self.blocks), self.last, self.proj_out]:
+            zero_init(layer)

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 
-def timestep_embedding(position: Any, width: int, longest: float = 10_000.0) -> Any:
+def timestep_embedding(position: Tensor, width: int, longest: float = 10_000.0) -> Tensor:
     """Return cosines and sines of positions [...], [..., width] (Vaswani et al. 2017)."""
     half = width // 2
     position = position.to(torch.promote_types(position.dtype, torch.float32))
@@ -18,7 +18,7 @@ def timestep_embedding(position: Any, width: int, longest: float = 10_000.0) -> 
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
-class Condition(nn.Module):
+class ConditionEmbedding(nn.Module):
     """Time step and class as one vector, an input of every block of a network.
 
     Parameters
@@ -42,7 +42,7 @@ class Condition(nn.Module):
         if self.label is not None:
             nn.init.normal_(self.label.weight, std=0.02)
 
-    def forward(self, time: Any, label: Any, n: int) -> Any:
+    def forward(self, time: Tensor, label: Tensor | None, n: int) -> Tensor:
         """Return the vector of each of n images, [n, width].
 
         Parameters
@@ -91,7 +91,7 @@ def check_build(
         raise ValueError(f"dropout={dropout} must be at least 0 and below 1")
 
 
-def check_images(x: Any, channels: int, multiple: int) -> None:
+def check_images(x: Tensor, channels: int, multiple: int) -> None:
     """Raise a ValueError unless x is [B, channels, H, W] with sides that are multiples."""
     if x.ndim != 4 or x.shape[1] != channels:
         raise ValueError(f"x has shape {tuple(x.shape)}; this network takes (B, {channels}, H, W)")
@@ -102,14 +102,14 @@ def check_images(x: Any, channels: int, multiple: int) -> None:
         )
 
 
-def _check_each(name: str, value: Any, n: int) -> None:
+def _check_each(name: str, value: Tensor, n: int) -> None:
     if value.shape not in ((), (n,)):
         raise ValueError(
             f"{name} has shape {tuple(value.shape)}; pass one for all images or one for each of {n}"
         )
 
 
-def _check_range(label: Any, n_classes: int) -> None:
+def _check_range(label: Tensor, n_classes: int) -> None:
     """Raise a ValueError if a label on the host is out of range; labels on a GPU are not read."""
     if label.device.type != "cpu" or torch.compiler.is_compiling() or not label.numel():
         return

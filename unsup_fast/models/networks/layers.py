@@ -1,18 +1,20 @@
 """Layers of both networks."""
 
 import math
-from typing import Any
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from unsup_fast.kernels.group_norm import group_norm
+
+Layer = TypeVar("Layer", bound=nn.Module)
 
 MAX_TOKENS = 512  # up to which the whole matrix of scores is stored
 
 
-def attend(q: Any, k: Any, v: Any) -> Any:
+def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Return softmax(q k^T / sqrt(D)) v for q, k, v [B, heads, T, D] (Vaswani et al. 2017)."""
     if q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.shape[2] <= MAX_TOKENS:
         # torch's backward pass is slow here: 14 ms against 2 for 64 images of 49 tokens.
@@ -21,7 +23,9 @@ def attend(q: Any, k: Any, v: Any) -> Any:
     return F.scaled_dot_product_attention(q, k, v)
 
 
-def modulated(norm: Any, x: Any, scale: Any = None, shift: Any = None) -> Any:
+def norm_scale_shift_silu(
+    norm: nn.GroupNorm, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None
+) -> Tensor:
     """Return silu((1 + scale) norm(x) + shift) for x [B, C, H, W], scale and shift [B, C]."""
     if x.is_cpu:
         return group_norm(
@@ -40,7 +44,7 @@ def modulated(norm: Any, x: Any, scale: Any = None, shift: Any = None) -> Any:
     return F.silu(h)
 
 
-def zeroed(layer: Any) -> Any:
+def zero_init(layer: Layer) -> Layer:
     """Set a layer's parameters to zero, and return it."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)

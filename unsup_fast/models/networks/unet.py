@@ -12,14 +12,14 @@ an hour); "base" 29 M, 4 (about that of Ho et al. for 32 x 32); "large" 276 M, 8
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from unsup_fast.models.networks.embeddings import Condition, check_build, check_images
-from unsup_fast.models.networks.layers import attend, modulated, zeroed
+from unsup_fast.models.networks.embeddings import ConditionEmbedding, check_build, check_images
+from unsup_fast.models.networks.layers import attention, norm_scale_shift_silu, zero_init
 
 __all__ = ["SIZES", "UNet"]
 
@@ -62,13 +62,13 @@ class Block(nn.Module):
         self.condition = nn.Linear(width, 2 * outputs)
         self.norm2 = norm(outputs)
         self.dropout = nn.Dropout(dropout)
-        self.conv2 = zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
+        self.conv2 = zero_init(nn.Conv2d(outputs, outputs, 3, padding=1))
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
-    def forward(self, x: Any, condition: Any) -> Any:  # [B, inputs, H, W] -> [B, outputs, H, W]
-        h = self.conv1(modulated(self.norm1, x))
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:  # [B, inputs, H, W] -> outputs
+        h = self.conv1(norm_scale_shift_silu(self.norm1, x))
         scale, shift = self.condition(condition).chunk(2, dim=1)  # [B, outputs] each
-        h = modulated(self.norm2, h, scale, shift)
+        h = norm_scale_shift_silu(self.norm2, h, scale, shift)
         return self.skip(x) + self.conv2(self.dropout(h))
 
 
@@ -80,12 +80,12 @@ class Attention(nn.Module):
         self.heads = max(1, channels // HEAD)
         self.norm = norm(channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
-        self.out = zeroed(nn.Conv2d(channels, channels, 1))
+        self.out = zero_init(nn.Conv2d(channels, channels, 1))
 
-    def forward(self, x: Any) -> Any:  # [B, C, H, W] -> same
+    def forward(self, x: Tensor) -> Tensor:  # [B, C, H, W] -> same
         pixels = self.qkv(self.norm(x)).flatten(2)  # [B, 3 C, H W]
         q, k, v = pixels.unflatten(1, (3, self.heads, -1)).transpose(3, 4).unbind(1)
-        h = attend(q, k, v)  # [B, heads, H W, C / heads]
+        h = attention(q, k, v)  # [B, heads, H W, C / heads]
         return x + self.out(h.transpose(2, 3).reshape(x.shape))
 
 
@@ -99,7 +99,7 @@ class Stage(nn.Module):
         self.block = Block(inputs, outputs, width, dropout)
         self.attention = Attention(outputs) if attention else nn.Identity()
 
-    def forward(self, x: Any, condition: Any) -> Any:
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         return self.attention(self.block(x, condition))
 
 
@@ -141,13 +141,13 @@ class UNet(nn.Module):
         self.channels, self.patch = channels, patch
         self.multiple = patch * 2 ** (len(cfg.factors) - 1)
         width = 4 * cfg.channels
-        self.condition = Condition(cfg.channels, width, n_classes)
+        self.condition = ConditionEmbedding(cfg.channels, width, n_classes)
         block_channels = [factor * cfg.channels for factor in cfg.factors]
 
         def stage(inputs: int, outputs: int, level: int) -> Stage:
             return Stage(inputs, outputs, width, dropout, level in cfg.attention)
 
-        self.enter = nn.Conv2d(channels * patch**2, cfg.channels, 3, padding=1)
+        self.conv_in = nn.Conv2d(channels * patch**2, cfg.channels, 3, padding=1)
         self.down = nn.ModuleList()
         ch = cfg.channels
         skips = [ch]  # channels of each skip connection
@@ -159,7 +159,7 @@ class UNet(nn.Module):
                 self.down.append(stage(ch, outputs, level))
                 ch = outputs
                 skips.append(ch)
-        self.middle = nn.ModuleList(
+        self.mid = nn.ModuleList(
             [Stage(ch, ch, width, dropout, True), Stage(ch, ch, width, dropout, False)]
         )
         self.up = nn.ModuleList()
@@ -169,11 +169,11 @@ class UNet(nn.Module):
                 ch = outputs
             if level:
                 self.up.append(nn.Conv2d(ch, ch, 3, padding=1))
-        self.leave = nn.Sequential(
-            norm(ch), nn.SiLU(), zeroed(nn.Conv2d(ch, channels * patch**2, 3, padding=1))
+        self.conv_out = nn.Sequential(
+            norm(ch), nn.SiLU(), zero_init(nn.Conv2d(ch, channels * patch**2, 3, padding=1))
         )
 
-    def forward(self, x: Any, time: Any, label: Any = None) -> Any:
+    def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
         """Return what the network predicts for noisy images.
 
         Parameters
@@ -199,17 +199,17 @@ class UNet(nn.Module):
         condition = self.condition(time, label, len(x))  # [B, width]
         if not len(x):
             return x.clone()  # torch's pixel_unshuffle fails on empty batches
-        x = self.enter(F.pixel_unshuffle(x, self.patch))  # [B, channels, H / patch, W / patch]
+        x = self.conv_in(F.pixel_unshuffle(x, self.patch))  # [B, channels, H / patch, W / patch]
         skips = [x]
         for layer in self.down:
             x = layer(x, condition) if isinstance(layer, Stage) else layer(x)
             skips.append(x)
-        for layer in self.middle:
+        for layer in self.mid:
             x = layer(x, condition)
         for layer in self.up:
             if isinstance(layer, Stage):
                 x = layer(torch.cat([x, skips.pop()], dim=1), condition)
             else:
                 x = layer(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        norm, _, conv = self.leave
-        return F.pixel_shuffle(conv(modulated(norm, x)), self.patch)
+        norm, _, conv = self.conv_out
+        return F.pixel_shuffle(conv(norm_scale_shift_silu(norm, x)), self.patch)
