@@ -4,7 +4,7 @@
 //   sums_kj = sum_{i: label_i = k} rint((x_ij - s_j) steps_j)        counts_k = #{i: label_i = k}
 //
 // steps_j is a power of two so large that rounding loses 2^-51 to 2^-33 of the column's largest
-// magnitude max_i |x_ij - s_j|, and so small that N rows cannot overflow (kernels.assign.totals).
+// magnitude max_i |x_ij - s_j|, and so small that N rows cannot overflow (kernels.totals).
 // Whole numbers are added exactly: sums depend on the labels alone, not on the order, the threads,
 // or how the rows came to have their labels, so a pass touches only rows whose label changed.
 #pragma once

@@ -8,7 +8,7 @@ from typing import TypeVar
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def native() -> ModuleType:
+def compiled() -> ModuleType:
     """Return the compiled module, or say why it is missing."""
     try:
         from unsup_fast.kernels import _native

@@ -20,6 +20,7 @@ def watch(begin: int, bytes: int, path: str) -> int: ...
 def unwatch(number: int) -> None: ...
 def refuse_shrunk(address: int) -> None: ...
 def assign(
+    *,
     X: _Array,
     centers: _Array,
     sample_weight: _Array | None,
@@ -33,6 +34,7 @@ def assign(
     n_threads: int,
 ) -> tuple[float, int]: ...
 def assign_csr(
+    *,
     data: _Array,
     indices: _Array,
     indptr: _Array,
@@ -47,56 +49,70 @@ def assign_csr(
     labels_current: bool,
     n_threads: int,
 ) -> tuple[float, int]: ...
+
+class Totals:
+    def __init__(self, *, quanta: _Doubles, sums: _Whole, counts: _Whole) -> None: ...
+
 def move(
+    *,
     X: _Array,
     centers: _Array,
     shift: _Array,
     labels: _Labels,
-    steps: _Doubles,
-    sums: _Whole,
-    counts: _Whole,
+    totals: Totals,
     n_threads: int,
 ) -> int: ...
 def means(
+    *,
     centers: _Array,
     shift: _Array,
-    steps: _Doubles,
-    sums: _Whole,
-    counts: _Whole,
+    totals: Totals,
     means: _Array,
     moved: _Doubles,
     cross: _Doubles,
     own: _Doubles,
     n_threads: int,
 ) -> None: ...
+def has_byte_products() -> bool: ...
+
+class _Bounds:
+    def __init__(
+        self,
+        *,
+        span: int,
+        scale: float,
+        projected: _Array | None,
+        codes: npt.NDArray[np.int8] | None,
+        unit: _Array | None,
+        start: _Labels | None,
+        squares: _Doubles,
+        slack: _Doubles,
+        cluster: _Labels,
+        projected_centers: _Array | None,
+        centers_slack: float,
+        before: _Array | None,
+        upper: _Array,
+        tight: npt.NDArray[np.uint8],
+        lower: _Array,
+        moved: _Doubles,
+        max_norm: _Doubles,
+    ) -> None: ...
+
+class BoundsFloat32(_Bounds): ...
+class BoundsFloat64(_Bounds): ...
+
 def prune(
+    *,
     X: _Array,
     centers: _Array,
     shift: _Array,
     labels: _Labels,
-    steps: _Doubles | None,
-    sums: _Whole | None,
-    counts: _Whole | None,
-    span: int,
-    scale: float,
-    projected: _Array | None,
-    codes: npt.NDArray[np.int8] | None,
-    unit: _Array | None,
-    start: _Labels | None,
-    squares: _Doubles,
-    slack: _Doubles,
-    cluster: _Labels,
-    projected_centers: _Array | None,
-    centers_slack: float,
-    before: _Array | None,
-    upper: _Array,
-    tight: npt.NDArray[np.uint8],
-    lower: _Array,
-    moved: _Doubles,
-    max_norm: _Doubles,
+    bounds: BoundsFloat32 | BoundsFloat64,
+    totals: Totals | None,
     n_threads: int,
 ) -> tuple[int, int, int, int]: ...
 def project(
+    *,
     X: _Array,
     directions: _Array,
     shift: _Array,
@@ -106,6 +122,7 @@ def project(
     n_threads: int,
 ) -> None: ...
 def encode(
+    *,
     X: _Array,
     shift: _Array,
     scale: float,
@@ -116,11 +133,11 @@ def encode(
     slack: _Doubles,
     n_threads: int,
 ) -> None: ...
-def has_byte_products() -> bool: ...
 def moments(
-    X: _Array, mean: _Doubles, variance: _Doubles, reach: _Doubles, n_threads: int
+    *, X: _Array, mean: _Doubles, variance: _Doubles, max_abs_deviation: _Doubles, n_threads: int
 ) -> int: ...
 def covariance(
+    *,
     X: _Array,
     shift: _Array,
     scale: _Array,
@@ -129,9 +146,10 @@ def covariance(
     n_threads: int,
 ) -> None: ...
 def affine(
-    X: _Array, shift: _Array, weights: _Array, offset: _Array, out: _Array, n_threads: int
+    *, X: _Array, shift: _Array, weights: _Array, offset: _Array, out: _Array, n_threads: int
 ) -> None: ...
-def seed(
+def candidate_potentials(
+    *,
     X: _Array,
     candidates: _Array,
     closest: _Array | None,
@@ -141,7 +159,8 @@ def seed(
     n_threads: int,
     scale: float = 1.0,
 ) -> None: ...
-def seed_csr(
+def candidate_potentials_csr(
+    *,
     data: _Array,
     indices: _Array,
     indptr: _Array,
@@ -152,7 +171,8 @@ def seed_csr(
     potentials: _Doubles,
     n_threads: int,
 ) -> None: ...
-def seed_rounds(
+def kmeans_plusplus(
+    *,
     X: _Array,
     sample_weight: _Array | None,
     scale: float,
@@ -168,6 +188,7 @@ def seed_rounds(
     leading: int = 0,
 ) -> int: ...
 def em(
+    *,
     X: _Array,
     log_weights: _Doubles | None,
     means: _Doubles,
@@ -183,8 +204,9 @@ def em(
     labels: _Labels | None,
     n_threads: int,
 ) -> float: ...
-def widen(X: npt.NDArray[np.uint16], out: npt.NDArray[np.float32]) -> None: ...
+def half_to_float(*, X: npt.NDArray[np.uint16], out: npt.NDArray[np.float32]) -> None: ...
 def randn(
+    *,
     seeds: npt.NDArray[np.uint64],
     stream: int,
     first: int,
@@ -195,8 +217,9 @@ def randn(
     out: _Array,
     n_threads: int,
 ) -> None: ...
-def use_huge_pages(memory: _Array) -> None: ...
+def use_huge_pages(*, memory: _Array) -> None: ...
 def noise(
+    *,
     element: int,
     shape: tuple[int, int, int],
     tensors: Sequence[_Layout | None],
@@ -210,6 +233,7 @@ def noise(
     n_threads: int,
 ) -> None: ...
 def denoise(
+    *,
     element: int,
     shape: tuple[int, int, int],
     row: int,
@@ -221,8 +245,9 @@ def denoise(
     out: Sequence[_Layout | None],
     n_threads: int,
 ) -> bool: ...
-def spread(X: _Array, origin: int, n_threads: int) -> float: ...
+def max_abs_difference(*, X: _Array, origin: int, n_threads: int) -> float: ...
 def group_norm(
+    *,
     element: int,
     shape: tuple[int, int, int],
     groups: int,

@@ -10,7 +10,7 @@ from typing import Any
 
 from threadpoolctl import LibController, ThreadpoolController, register
 
-from unsup_fast.kernels._dispatch import native
+from unsup_fast.kernels._dispatch import compiled
 
 MOST = max(64, os.cpu_count() or 1)  # threads; more would only take memory
 
@@ -78,7 +78,7 @@ def effective(n_threads: int | None = None) -> int:
         if n_threads < 1:
             raise ValueError(f"n_threads={n_threads} must be at least 1, or None for all cores")
         return min(int(n_threads), MOST)
-    limits = [int(native().max_threads())]
+    limits = [int(compiled().max_threads())]
     if hasattr(os, "sched_getaffinity"):
         limits.append(len(os.sched_getaffinity(0)))
     quota = _cgroup_quota()

@@ -93,19 +93,6 @@ inline void require_labels(const In<int32_t>& labels, int64_t k) {
         require(label[i] >= 0 && label[i] < k, "index out of range");
 }
 
-// Sums that rows move between; labels [N] in are -1 or a centroid.
-inline Totals totals(const In<double>& steps, In<int64_t>& sums, In<int64_t>& counts,
-                     const In<int32_t>& labels, int64_t n, int64_t k, int64_t d) {
-    const int64_t stride = steps.size();
-    require(stride >= d && stride % 8 == 0 && sums.size() == k * stride && counts.size() == k,
-            "totals: wrong size");
-    require(labels.size() == n, "labels: wrong length");
-    const int32_t* label = labels.data();
-    for (int64_t i = 0; i < n; ++i)
-        require(label[i] >= -1 && label[i] < k, "labels: not a centroid");
-    return {stride, steps.data(), sums.mutable_data(), counts.mutable_data()};
-}
-
 template <class T>
 AssignIn<T> rows(const In<T>& x, const In<T>& centers, const In<T>& shift) {
     require(x.ndim() == 2 && centers.ndim() == 2 && x.shape(1) == centers.shape(1) &&
@@ -115,13 +102,19 @@ AssignIn<T> rows(const In<T>& x, const In<T>& centers, const In<T>& shift) {
             centers.data(), nullptr,    shift.data()};
 }
 
+void bind_affine(py::module_& m);
 void bind_assign(py::module_& m);
-void bind_prune(py::module_& m);
-void bind_group_norm(py::module_& m);
-void bind_moments(py::module_& m);
+void bind_covariance(py::module_& m);
+void bind_denoise(py::module_& m);
 void bind_em(py::module_& m);
+void bind_group_norm(py::module_& m);
+void bind_half_to_float(py::module_& m);
+void bind_kmeans_plusplus(py::module_& m);
+void bind_mapped(py::module_& m);
+void bind_moments(py::module_& m);
+void bind_noise(py::module_& m);
+void bind_prune(py::module_& m);
 void bind_randn(py::module_& m);
-void bind_samples(py::module_& m);
-void bind_seed(py::module_& m);
+void bind_totals(py::module_& m);
 
 }  // namespace unsup

@@ -68,8 +68,8 @@ void bind_dense(py::module_& m) {
             run_free(threads, [&](const Run& r) { ops<T>().em(in, out, r); }, x.data());
             return out.log_likelihood;
         },
-        py::arg("X").noconvert(), py::arg("log_weights").noconvert(), py::arg("means").noconvert(),
-        py::arg("factors").noconvert(), py::arg("covariance_type"),
+        py::kw_only(), py::arg("X").noconvert(), py::arg("log_weights").noconvert(),
+        py::arg("means").noconvert(), py::arg("factors").noconvert(), py::arg("covariance_type"),
         py::arg("sample_weight").noconvert(), py::arg("from_resp"),
         py::arg("resp_sums").noconvert(), py::arg("sums").noconvert(),
         py::arg("second").noconvert(), py::arg("log_prob").noconvert(), py::arg("resp").noconvert(),

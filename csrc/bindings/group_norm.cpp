@@ -40,9 +40,9 @@ void group_norm(int element, const std::array<int64_t, 3>& shape, int64_t groups
 }  // namespace
 
 void bind_group_norm(py::module_& m) {
-    m.def("group_norm", &group_norm, py::arg("element"), py::arg("shape"), py::arg("groups"),
-          py::arg("eps"), py::arg("silu"), py::arg("channels"), py::arg("x"), py::arg("out"),
-          py::arg("gradient"), py::arg("n_threads"));
+    m.def("group_norm", &group_norm, py::kw_only(), py::arg("element"), py::arg("shape"),
+          py::arg("groups"), py::arg("eps"), py::arg("silu"), py::arg("channels"), py::arg("x"),
+          py::arg("out"), py::arg("gradient"), py::arg("n_threads"));
 }
 
 }  // namespace unsup

@@ -1,5 +1,5 @@
 // prune, and rows as it scores them.
-#include "common.hpp"
+#include "totals.hpp"
 
 namespace unsup {
 namespace {
@@ -13,67 +13,111 @@ void require_permutation(const In<int32_t>& order) {
     }
 }
 
+// The arrays of a Bounds, which live as long as it.
+template <class T>
+struct BoundsArrays {
+    int64_t span;
+    T scale;
+    MaybeIn<T> projected;
+    MaybeIn<int8_t> codes;
+    MaybeIn<T> unit;
+    MaybeIn<int32_t> start;
+    In<double> squares;
+    In<double> slack;
+    In<int32_t> cluster;
+    MaybeIn<T> projected_centers;
+    double centers_slack;
+    MaybeIn<T> before;
+    In<T> upper;
+    In<uint8_t> tight;
+    In<T> lower;
+    In<double> moved;
+    In<double> max_norm;
+
+    // Throws unless they are those of these rows and centroids.
+    Bounds<T> view(const AssignIn<T>& in) {
+        int64_t columns = (in.d + 3) / 4 * 4;
+        if (codes) {
+            require(!projected && !projected_centers && unit && start && codes->ndim() == 2 &&
+                        codes->shape(0) == in.n && codes->shape(1) == columns &&
+                        columns <= kMostCodedColumns,
+                    "the codes do not fit X");
+        } else {
+            require(projected && projected_centers && projected->ndim() == 2 &&
+                        projected_centers->ndim() == 2 && projected->shape(0) == in.n &&
+                        projected_centers->shape(0) == in.k &&
+                        projected->shape(1) == projected_centers->shape(1),
+                    "the projection does not fit X and centers");
+            columns = projected->shape(1);
+        }
+        require(lower.ndim() == 2 && squares.size() == in.n && slack.size() == in.n &&
+                    cluster.size() == in.k && upper.size() == in.n && tight.size() == in.n &&
+                    lower.shape(0) == in.n && lower.shape(1) == (moved.size() + 15) / 16 * 16 &&
+                    max_norm.size() == 1 && span >= 1 &&
+                    moved.size() == ((in.k + 15) / 16 + span - 1) / span,
+                "the bounds do not fit X and centers");
+        return {columns,
+                span,
+                lower.shape(1),
+                scale,
+                projected ? projected->data() : nullptr,
+                codes ? codes->data() : nullptr,
+                data_or_null(unit, in.n, "unit: wrong size"),
+                data_or_null(start, in.n, "start: wrong size"),
+                squares.data(),
+                slack.data(),
+                cluster.data(),
+                projected_centers ? projected_centers->data() : nullptr,
+                centers_slack,
+                data_or_null(before, in.k * in.d, "before: wrong size"),
+                upper.mutable_data(),
+                tight.mutable_data(),
+                lower.mutable_data(),
+                moved.mutable_data(),
+                max_norm.mutable_data(),
+                0,
+                0,
+                0};
+    }
+};
+
+template <class T>
+void bind_bounds(py::module_& m, const char* name) {
+    py::class_<BoundsArrays<T>>(m, name, "Arrays of the bounds, which `prune` writes to.")
+        .def(py::init([](int64_t span, T scale, MaybeIn<T> projected, MaybeIn<int8_t> codes,
+                         MaybeIn<T> unit, MaybeIn<int32_t> start, In<double> squares,
+                         In<double> slack, In<int32_t> cluster, MaybeIn<T> projected_centers,
+                         double centers_slack, MaybeIn<T> before, In<T> upper, In<uint8_t> tight,
+                         In<T> lower, In<double> moved, In<double> max_norm) {
+                 require(!codes || std::is_same_v<T, float>, "codes stand for float32 rows");
+                 require_permutation(cluster);
+                 return BoundsArrays<T>{
+                     span,  scale,   projected,         codes,         unit,   start, squares,
+                     slack, cluster, projected_centers, centers_slack, before, upper, tight,
+                     lower, moved,   max_norm};
+             }),
+             py::kw_only(), py::arg("span"), py::arg("scale"), py::arg("projected").noconvert(),
+             py::arg("codes").noconvert(), py::arg("unit").noconvert(),
+             py::arg("start").noconvert(), py::arg("squares").noconvert(),
+             py::arg("slack").noconvert(), py::arg("cluster").noconvert(),
+             py::arg("projected_centers").noconvert(), py::arg("centers_slack"),
+             py::arg("before").noconvert(), py::arg("upper").noconvert(),
+             py::arg("tight").noconvert(), py::arg("lower").noconvert(),
+             py::arg("moved").noconvert(), py::arg("max_norm").noconvert());
+}
+
 template <class T>
 void bind_dense(py::module_& m) {
     m.def(
         "prune",
         [](const In<T>& x, const In<T>& centers, const In<T>& shift, In<int32_t> labels,
-           const MaybeIn<double>& steps, MaybeIn<int64_t> sums, MaybeIn<int64_t> counts,
-           int64_t span, T scale, const MaybeIn<T>& projected, const MaybeIn<int8_t>& codes,
-           const MaybeIn<T>& unit, const MaybeIn<int32_t>& start, const In<double>& squares,
-           const In<double>& slack, const In<int32_t>& cluster, const MaybeIn<T>& projected_centers,
-           double centers_slack, const MaybeIn<T>& before, In<T> upper, In<uint8_t> tight,
-           In<T> lower, In<double> moved, In<double> max_norm, int threads) {
+           BoundsArrays<T>& bounds, std::optional<TotalsArrays> totals, int threads) {
             const AssignIn<T> in = rows(x, centers, shift);
-            int64_t columns = (in.d + 3) / 4 * 4;
-            if (codes) {
-                require(std::is_same_v<T, float>, "codes stand for float32 rows");
-                require(!projected && !projected_centers && unit && start && codes->ndim() == 2 &&
-                            codes->shape(0) == in.n && codes->shape(1) == columns &&
-                            columns <= kMostCodedColumns,
-                        "the codes do not fit X");
-            } else {
-                require(projected && projected_centers && projected->ndim() == 2 &&
-                            projected_centers->ndim() == 2 && projected->shape(0) == in.n &&
-                            projected_centers->shape(0) == in.k &&
-                            projected->shape(1) == projected_centers->shape(1),
-                        "the projection does not fit X and centers");
-                columns = projected->shape(1);
-            }
-            require(lower.ndim() == 2 && squares.size() == in.n && slack.size() == in.n &&
-                        cluster.size() == in.k && upper.size() == in.n && tight.size() == in.n &&
-                        lower.shape(0) == in.n && lower.shape(1) == (moved.size() + 15) / 16 * 16 &&
-                        max_norm.size() == 1 && labels.size() == in.n && span >= 1 &&
-                        moved.size() == ((in.k + 15) / 16 + span - 1) / span,
-                    "the bounds do not fit X and centers");
-            require_permutation(cluster);
-            if (before) require_labels(labels, in.k);
-            Bounds<T> b{columns,
-                        span,
-                        lower.shape(1),
-                        scale,
-                        projected ? projected->data() : nullptr,
-                        codes ? codes->data() : nullptr,
-                        data_or_null(unit, in.n, "unit: wrong size"),
-                        data_or_null(start, in.n, "start: wrong size"),
-                        squares.data(),
-                        slack.data(),
-                        cluster.data(),
-                        projected_centers ? projected_centers->data() : nullptr,
-                        centers_slack,
-                        data_or_null(before, in.k * in.d, "before: wrong size"),
-                        upper.mutable_data(),
-                        tight.mutable_data(),
-                        lower.mutable_data(),
-                        moved.mutable_data(),
-                        max_norm.mutable_data(),
-                        0,
-                        0,
-                        0};
-            require(steps.has_value() == sums.has_value() && sums.has_value() == counts.has_value(),
-                    "steps, sums and counts go together");
+            require(labels.size() == in.n, "labels: wrong length");
+            Bounds<T> b = bounds.view(in);
+            if (b.before) require_labels(labels, in.k);
             std::optional<Totals> to;
-            if (steps) to = totals(*steps, *sums, *counts, labels, in.n, in.k, in.d);
+            if (totals) to = moving(*totals, labels, in.n, in.k, in.d);
             int64_t changed = 0;
             run_free(
                 threads,
@@ -83,15 +127,9 @@ void bind_dense(py::module_& m) {
                 x.data());
             return py::make_tuple(changed, b.tightened, b.scored, b.survivors);
         },
-        py::arg("X").noconvert(), py::arg("centers").noconvert(), py::arg("shift").noconvert(),
-        py::arg("labels").noconvert(), py::arg("steps").noconvert(), py::arg("sums").noconvert(),
-        py::arg("counts").noconvert(), py::arg("span"), py::arg("scale"),
-        py::arg("projected").noconvert(), py::arg("codes").noconvert(), py::arg("unit").noconvert(),
-        py::arg("start").noconvert(), py::arg("squares").noconvert(), py::arg("slack").noconvert(),
-        py::arg("cluster").noconvert(), py::arg("projected_centers").noconvert(),
-        py::arg("centers_slack"), py::arg("before").noconvert(), py::arg("upper").noconvert(),
-        py::arg("tight").noconvert(), py::arg("lower").noconvert(), py::arg("moved").noconvert(),
-        py::arg("max_norm").noconvert(), py::arg("n_threads"));
+        py::kw_only(), py::arg("X").noconvert(), py::arg("centers").noconvert(),
+        py::arg("shift").noconvert(), py::arg("labels").noconvert(), py::arg("bounds"),
+        py::arg("totals"), py::arg("n_threads"));
     m.def(
         "project",
         [](const In<T>& x, const In<T>& directions, const In<T>& shift, T scale, In<T> rows,
@@ -107,9 +145,9 @@ void bind_dense(py::module_& m) {
                                      scale,      rows.mutable_data(), squares.mutable_data()};
             run_free(threads, [&](const Run& r) { ops<T>().project(project, r); }, x.data());
         },
-        py::arg("X").noconvert(), py::arg("directions").noconvert(), py::arg("shift").noconvert(),
-        py::arg("scale"), py::arg("rows").noconvert(), py::arg("squares").noconvert(),
-        py::arg("n_threads"));
+        py::kw_only(), py::arg("X").noconvert(), py::arg("directions").noconvert(),
+        py::arg("shift").noconvert(), py::arg("scale"), py::arg("rows").noconvert(),
+        py::arg("squares").noconvert(), py::arg("n_threads"));
     m.def(
         "encode",
         [](const In<T>& x, const In<T>& shift, T scale, In<int8_t> codes, In<T> unit,
@@ -134,7 +172,7 @@ void bind_dense(py::module_& m) {
                                    slack.mutable_data()};
             run_free(threads, [&](const Run& r) { ops<T>().encode(encode, r); }, x.data());
         },
-        py::arg("X").noconvert(), py::arg("shift").noconvert(), py::arg("scale"),
+        py::kw_only(), py::arg("X").noconvert(), py::arg("shift").noconvert(), py::arg("scale"),
         py::arg("codes").noconvert(), py::arg("unit").noconvert(), py::arg("start").noconvert(),
         py::arg("squares").noconvert(), py::arg("slack").noconvert(), py::arg("n_threads"));
 }
@@ -142,6 +180,9 @@ void bind_dense(py::module_& m) {
 }  // namespace
 
 void bind_prune(py::module_& m) {
+    m.def("has_byte_products", &has_byte_products);
+    bind_bounds<float>(m, "BoundsFloat32");
+    bind_bounds<double>(m, "BoundsFloat64");
     bind_dense<float>(m);
     bind_dense<double>(m);
 }

@@ -23,7 +23,7 @@ void bind_randn(py::module_& m) {
             (void)memory;
 #endif
         },
-        py::arg("memory").noconvert());
+        py::kw_only(), py::arg("memory").noconvert());
     m.def(
         "randn",
         [](const In<uint64_t>& seeds, uint64_t stream, uint64_t first, const std::string& dtype,
@@ -43,9 +43,9 @@ void bind_randn(py::module_& m) {
                               stream,  first,    number->second, out.mutable_data()};
             run_free(threads, [&](const Run& r) { level().randn(randn, r); });
         },
-        py::arg("seeds").noconvert(), py::arg("stream"), py::arg("first"), py::arg("dtype"),
-        py::arg("samples"), py::arg("channels"), py::arg("positions"), py::arg("out").noconvert(),
-        py::arg("n_threads"));
+        py::kw_only(), py::arg("seeds").noconvert(), py::arg("stream"), py::arg("first"),
+        py::arg("dtype"), py::arg("samples"), py::arg("channels"), py::arg("positions"),
+        py::arg("out").noconvert(), py::arg("n_threads"));
 }
 
 }  // namespace unsup

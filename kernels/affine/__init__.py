@@ -7,20 +7,11 @@ csrc/affine.hpp. The result is bitwise the same for any number of threads.
 import numpy as np
 
 from unsup_fast.kernels import _check, threads
-from unsup_fast.kernels._dispatch import choose, native
+from unsup_fast.kernels._dispatch import choose
 from unsup_fast.kernels._types import Array
+from unsup_fast.kernels.affine import native, ref
 
 __all__ = ["affine"]
-
-
-def _native(X: Array, shift: Array, weights: Array, offset: Array, out: Array, n: int) -> None:
-    native().affine(X, shift, weights, offset, out, n)
-
-
-def _ref(X: Array, shift: Array, weights: Array, offset: Array, out: Array, n: int) -> None:
-    from unsup_fast.kernels.affine import ref
-
-    ref.affine(X, shift, weights, offset, out, n)
 
 
 def affine(
@@ -68,6 +59,6 @@ def affine(
     _check.vector("shift", shift, n_columns, X.dtype)
     _check.vector("offset", offset, n_out, X.dtype)
     out = np.empty((len(X), n_out), X.dtype)
-    run = choose("affine", {"native": _native, "ref": _ref}, backend)
+    run = choose("affine", {"native": native.affine, "ref": ref.affine}, backend)
     run(X, shift, weights, offset, out, threads.effective(n_threads))
     return out

@@ -20,13 +20,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from unsup_fast.kernels import _check, threads
-from unsup_fast.kernels._dispatch import choose, native
+from unsup_fast.kernels._dispatch import choose
 from unsup_fast.kernels._types import Array
-from unsup_fast.kernels.assign.columns import project_rows
-from unsup_fast.kernels.assign.prune import Bounds
-from unsup_fast.kernels.assign.totals import Totals
+from unsup_fast.kernels.assign import native, ref
 
-__all__ = ["Assigned", "assign", "assign_update", "error_bound"]
+__all__ = ["Assigned", "assign", "error_bound"]
 
 
 class Assigned(NamedTuple):
@@ -47,25 +45,10 @@ class Assigned(NamedTuple):
     """[N], type of X: squared distance to the nearest centroid; None unless asked for."""
 
 
-def _native(X: Any, *arguments: Any) -> tuple[float, int]:
-    module = native()
-    if sp.issparse(X):
-        inertia, changed = module.assign_csr(X.data, X.indices, X.indptr, *arguments)
-    else:
-        inertia, changed = module.assign(X, *arguments)
-    return float(inertia), int(changed)
-
-
-def _ref(*arguments: Any) -> tuple[float, int]:
-    from unsup_fast.kernels.assign import ref
-
-    return ref.assign(*arguments)
-
-
-def _triton(*arguments: Any) -> Assigned:
+def _triton(**arguments: Any) -> Assigned:
     from unsup_fast.kernels.assign import triton_
 
-    return triton_.assign(*arguments)
+    return triton_.assign(**arguments)
 
 
 def assign(
@@ -134,8 +117,19 @@ def assign(
     wanted = return_inertia or update or return_distances
     if _check.is_tensor(X):
         on_device = choose("assign of tensors", {"triton": _triton}, backend, "triton")
-        options = (update, wanted, return_distances, labels_current, precision, cache)
-        return on_device(X, centers, sample_weight, shift, labels, *options)
+        return on_device(
+            X=X,
+            centers=centers,
+            sample_weight=sample_weight,
+            shift=shift,
+            labels=labels,
+            update=update,
+            measure=wanted,
+            return_distances=return_distances,
+            labels_current=labels_current,
+            precision=precision,
+            cache=cache,
+        )
     if precision != "float32" or cache is not None:
         raise ValueError("precision and cache are for tensors on a GPU; leave them out")
     if sp.issparse(X):
@@ -168,110 +162,28 @@ def assign(
     sums = np.zeros(centers.shape) if update else None  # [K, D] float64
     weights = np.zeros(len(centers)) if update else None  # [K] float64
     distances = np.empty(n_rows, dtype=X.dtype) if return_distances else None
-    run = choose("assign", {"native": _native, "ref": _ref}, backend)
+    run = choose("assign", {"native": native.assign, "ref": ref.assign}, backend)
     inertia, changed = run(
-        X,
-        centers,
-        sample_weight,
-        shift,
-        labels,
-        sums,
-        weights,
-        distances,
-        wanted,
-        labels_current,
-        threads.effective(n_threads),
+        X=X,
+        centers=centers,
+        sample_weight=sample_weight,
+        shift=shift,
+        labels=labels,
+        sums=sums,
+        weights=weights,
+        distances=distances,
+        inertia=wanted,
+        labels_current=labels_current,
+        n_threads=threads.effective(n_threads),
     )
-    return Assigned(labels, sums, weights, inertia if wanted else np.nan, changed, distances)
-
-
-def assign_update(
-    X: Array,
-    centers: Array,
-    labels: Array,
-    shift: Array,
-    *,
-    totals: Totals | None = None,
-    bounds: Bounds | None = None,
-    n_threads: int | None = None,
-) -> int:
-    """Compute the labels of `assign`, bit for bit, and move rows between running sums.
-
-    Parameters
-    ----------
-    X : C-contiguous ndarray of shape (N, D), float32 or float64
-    centers : ndarray of shape (K, D), type of X
-    labels : int32 ndarray of shape (N,)
-        Labels of the pass before, or -1; overwritten with the new ones.
-    shift : ndarray of shape (D,), type of X
-        As in `assign`.
-    totals : Totals, optional
-        Sums of the rows with the labels that come in; become those of the new ones.
-    bounds : Bounds, optional
-        Bounds of earlier passes over X with this shift (`kernels.assign.prune.bounds`), which rule
-        out most centroids. They are updated, and invalid after a KeyboardInterrupt.
-    n_threads : int, optional
-        Threads to run; None for all.
-
-    Returns
-    -------
-    int
-        How many labels differ from those that came in.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument's type or shape does not fit.
-    KeyboardInterrupt
-        Within a second of Ctrl-C; labels are then a mixture of old and new, and totals fit them.
-    """
-    _check.matrix("X", X)
-    _check.matrix("centers", centers, X.dtype)
-    _check.vector("labels", labels, len(X), np.int32)
-    _check.vector("shift", shift, X.shape[1], X.dtype)
-    workers = threads.effective(n_threads)
-    sums = (None, None, None) if totals is None else (totals.quanta, totals.sums, totals.counts)
-    if bounds is None:
-        if totals is None:
-            options: dict[str, Any] = {"update": False, "return_inertia": False}
-            result = assign(X, centers, shift=shift, labels=labels, n_threads=workers, **options)
-            return int(result.n_changed)
-        changed: int = native().move(X, centers, shift, labels, *sums, workers)
-        return changed
-    if not np.array_equal(shift, bounds.basis.shift):
-        raise ValueError("bounds and assign_update must have the same shift")
-    rows, projected, slack = bounds.rows, None, 0.0
-    if not bounds.basis.coded:
-        projected, _, off = project_rows(centers[bounds.cluster], bounds.basis, workers)
-        slack = float(off.max())
-    changed, *work = native().prune(
-        X,
-        centers,
-        shift,
-        labels,
-        *sums,
-        bounds.span,
-        bounds.basis.scale,
-        rows.projected,
-        rows.codes,
-        rows.unit,
-        rows.start,
-        rows.squares,
-        rows.slack,
-        bounds.cluster,
-        projected,
-        slack,
-        bounds.before,
-        bounds.upper,
-        bounds.tight,
-        bounds.lower,
-        bounds.moved,
-        bounds.max_norm,
-        workers,
+    return Assigned(
+        labels=labels,
+        sums=sums,
+        weights=weights,
+        inertia=inertia if wanted else np.nan,
+        n_changed=changed,
+        distances=distances,
     )
-    bounds.before = centers.copy()
-    bounds.work = (work[0], work[1], work[2])
-    return int(changed)
 
 
 def error_bound(X: Any, centers: Array, shift: Array | None = None) -> Array:

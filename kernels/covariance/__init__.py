@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unsup_fast.kernels import _check, threads
-from unsup_fast.kernels._dispatch import choose, native
+from unsup_fast.kernels._dispatch import choose
 from unsup_fast.kernels._types import Array
+from unsup_fast.kernels.covariance import native, ref
 from unsup_fast.kernels.moments import moments
 from unsup_fast.kernels.origin import median_row, sample_slice
 
@@ -53,16 +54,6 @@ class Covariance(NamedTuple):
     """A power of two, 1 unless squares of the centred rows leave the range of float64."""
 
 
-def _native(X: Array, shift: Array, scale: Array, sums: Array, products: Array, n: int) -> None:
-    native().covariance(X, shift, scale, sums, products, n)
-
-
-def _ref(X: Array, shift: Array, scale: Array, sums: Array, products: Array, n: int) -> None:
-    from unsup_fast.kernels.covariance import ref
-
-    ref.covariance(X, shift, scale, sums, products, n)
-
-
 def covariance(X: Array, *, n_threads: int | None = None, backend: str | None = None) -> Covariance:
     """Return mean and scatter of the rows of X.
 
@@ -97,7 +88,7 @@ def covariance(X: Array, *, n_threads: int | None = None, backend: str | None = 
 def _scattered(
     X: Array, shift: Array, max_abs: Array, n_threads: int | None, backend: str | None
 ) -> Covariance:
-    run = choose("covariance", {"native": _native, "ref": _ref}, backend)
+    run = choose("covariance", {"native": native.covariance, "ref": ref.covariance}, backend)
     n_rows, n_columns = X.shape
     sums, products = np.full(n_columns, np.nan), np.full((n_columns, n_columns), np.nan)
     scale = _scale(max_abs)

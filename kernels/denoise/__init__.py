@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from unsup_fast.kernels import _samples
-from unsup_fast.kernels.denoise._run import Call, run
+from unsup_fast.kernels import _batch, _layout, _seeds, _tracing
+from unsup_fast.kernels.denoise._run import run
+from unsup_fast.kernels.denoise.call import Call
 from unsup_fast.kernels.sampler_terms import N_HISTORY, N_TERMS
 
 __all__ = ["denoise"]
@@ -89,26 +90,26 @@ def denoise(
         If shapes, types or devices do not fit, both `seed` and `noise` are passed, or a row on the
         host has a coefficient for a missing tensor.
     """
-    _samples.batch("x", x)
+    _batch.batch("x", x)
     history = tuple(history)
     if len(history) > N_HISTORY:
         raise ValueError(f"history has {len(history)} tensors; pass at most {N_HISTORY}")
-    _samples.like("output", output, x, "x")
+    _batch.like("output", output, x, "x")
     named = (("uncond", uncond), ("anchor", anchor), ("noise", noise), ("out", out))
     for name, value in (*named, ("keep", keep), ("anchor_out", anchor_out)):
         if value is not None:
-            _samples.like(name, value, x, "x")
+            _batch.like(name, value, x, "x")
     for j, past in enumerate(history):
-        _samples.like(f"history[{j}]", past, x, "x")
+        _batch.like(f"history[{j}]", past, x, "x")
     if seed is not None and noise is not None:
         raise ValueError("both seed and noise are given; pass one of them, or none")
     row, threshold = _row(row, x), _threshold(threshold)
-    number, numbers = _samples.seeds(seed, x)
-    stream = _samples.stream(stream)
+    number, numbers = _seeds.seeds(seed, x)
+    stream = _seeds.stream(stream)
     inputs = (x, output, row, uncond, history, anchor, number, numbers, stream, noise, threshold)
     call = Call(*inputs, n_threads, backend)
-    if _samples.direct((x, output, uncond, *history, anchor, noise, keep, anchor_out, out)):
-        out = _samples.new_like(x) if out is None else out
+    if _tracing.direct((x, output, uncond, *history, anchor, noise, keep, anchor_out, out)):
+        out = _layout.new_like(x) if out is None else out
         run(call, out, keep, anchor_out)
         return out
     from unsup_fast.kernels.denoise import torch_

@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unsup_fast.kernels import _samples
+from unsup_fast.kernels import _layout
 from unsup_fast.kernels._operators import operator
-from unsup_fast.kernels.denoise._run import Call, run
+from unsup_fast.kernels.denoise._run import run
+from unsup_fast.kernels.denoise.call import Call
 from unsup_fast.kernels.denoise.quantile import between, quantile_ranks
 from unsup_fast.kernels.sampler_terms import (
     ANCHOR_ANCHOR,
@@ -44,7 +45,7 @@ def denoise(call: Call, out: Any, keep: Any, anchor_out: Any) -> Any:
             if tensor is not None:
                 tensor.copy_(next(rest))
         return results[0] if out is None else out.copy_(results[0])
-    out = _samples.empty_like(call.x) if out is None else out
+    out = _layout.empty_like(call.x) if out is None else out
     _denoise_into(*inputs, out, keep, anchor_out)
     return out
 
@@ -69,7 +70,7 @@ def _denoise(
 ) -> list[Tensor]:
     inputs = (x, output, row, uncond, history, anchor, seed, seeds, stream, noise, threshold)
     call = Call(*inputs, n_threads, backend)
-    results = [_samples.new_like(x) for _ in range(1 + keep + anchor_out)]
+    results = [_layout.new_like(x) for _ in range(1 + keep + anchor_out)]
     run(call, results[0], results[1] if keep else None, results[-1] if anchor_out else None)
     return results
 
@@ -77,7 +78,7 @@ def _denoise(
 @_denoise.register_fake
 def _denoise_fake(x: Any, *arguments: Any) -> list[Any]:
     keep, anchor_out = arguments[-2:]
-    return [_samples.empty_like(x) for _ in range(1 + keep + anchor_out)]
+    return [_layout.empty_like(x) for _ in range(1 + keep + anchor_out)]
 
 
 @operator("denoise_into", mutates=("out", "keep", "anchor_out"))

@@ -11,8 +11,8 @@ import torch
 import triton
 import triton.language as tl
 
-from unsup_fast.kernels import _samples
-from unsup_fast.kernels.denoise._run import Call
+from unsup_fast.kernels import _layout
+from unsup_fast.kernels.denoise.call import Call
 from unsup_fast.kernels.denoise.quantile import between, quantile_ranks
 from unsup_fast.kernels.noise.triton_ import normals_of, other_offsets
 from unsup_fast.kernels.sampler_terms import GUIDANCE, N_HISTORY, X0_OUTPUT, X0_X
@@ -31,12 +31,12 @@ def denoise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any, Any]) -
         row = call.row.to(x.device, non_blocking=True)
         bounds = None if call.threshold is None else _bounds(call, row)
         pairs: list[Any] = [
-            None if tensor is None else _samples.dense_out(tensor, n) for tensor in to
+            None if tensor is None else _layout.dense_out(tensor, n) for tensor in to
         ]
         last = pairs[0][1]
         past = (*call.history, *(None,) * (N_HISTORY - len(call.history)))
         tensors = [
-            (None, last) if tensor is None else _samples.dense(tensor, n)
+            (None, last) if tensor is None else _layout.dense(tensor, n)
             for tensor in (x, call.output, call.uncond, call.anchor, *past, call.noise)
         ]
         tensors += [(None, last) if pair is None else pair for pair in pairs]
@@ -52,7 +52,7 @@ def denoise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any, Any]) -
             n,
             channels,
             positions,
-            FOREIGN=_samples.foreign(tensors, last),
+            FOREIGN=_layout.foreign(tensors, last),
             DRAWN=call.noise is None and call.noisy,
             LAST=last,
             ALIGNED=n % (2 if wide else 4) == 0 or call.seeds is not None,
@@ -61,7 +61,7 @@ def denoise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any, Any]) -
             num_warps=4,
             enable_fp_fusion=True,
         )
-        _samples.copy_back(pairs, to)
+        _layout.copy_back(pairs, to)
 
 
 def _bounds(call: Call, row: Any) -> Any:

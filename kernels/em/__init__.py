@@ -20,111 +20,29 @@ responsibilities of zero, label 0, and adds nothing to the moments; so has a row
 Source: Dempster, Laird & Rubin 1977; factors as `precisions_cholesky_` of scikit-learn.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from unsup_fast.kernels import _check, threads
-from unsup_fast.kernels._dispatch import choose, native
-from unsup_fast.kernels._types import Array
+from unsup_fast.kernels._dispatch import choose
+from unsup_fast.kernels.em import native, ref
+from unsup_fast.kernels.em.checks import check_factors, check_rows, doubles, total_weight
+from unsup_fast.kernels.em.result import COVARIANCE_TYPES, EStep
 
 __all__ = ["COVARIANCE_TYPES", "EStep", "em", "gmm_moments"]
 
-COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
-"""Names of the forms of a covariance, as in scikit-learn."""
 
-
-class EStep(NamedTuple):
-    """Result of one pass over the rows; the first five may be added over blocks of rows.
-
-    Of a CUDA tensor they are tensors on its device, those without a shape here of shape ().
-    """
-
-    log_likelihood: Any
-    """float: sum_i w_i log p_i; NaN from `gmm_moments`."""
-    weight: Any
-    """float: sum_i w_i"""
-    resp_sums: Any
-    """float64 [K]: sum_i w_i r_ik; this and the next two are None without `moments`."""
-    sums: Any
-    """float64 [K, D]: sum_i w_i r_ik (x_i - mu_k)"""
-    second: Any
-    """float64: sum_i w_i r_ik (x_i - mu_k) (x_i - mu_k)^T, symmetric: "full" [K, D, D]; "tied"
-    [D, D], summed over k; "diag" [K, D], the diagonals; "spherical" [K], the traces over D."""
-    log_prob: Any
-    """[N], type of X: log p_i; None unless asked for."""
-    resp: Any
-    """[N, K], type of X: r_ik, not weighted; None unless asked for."""
-    labels: Any
-    """int32 [N]: the k of the largest log p_ik, the lowest among equals; None unless asked for."""
-
-
-def _native(*arguments: Any) -> float:
-    return float(native().em(*arguments))
-
-
-def _ref(*arguments: Any) -> float:
-    from unsup_fast.kernels.em import ref
-
-    return ref.em(*arguments)
-
-
-def _triton(*arguments: Any) -> EStep:
+def _triton(**arguments: Any) -> EStep:
     from unsup_fast.kernels.em import triton_
 
-    return triton_.em(*arguments)
+    return triton_.em(**arguments)
 
 
-def _triton_moments(*arguments: Any) -> EStep:
+def _triton_moments(**arguments: Any) -> EStep:
     from unsup_fast.kernels.em import triton_
 
-    return triton_.gmm_moments(*arguments)
-
-
-def shape_of(covariance_type: str, k: int, d: int) -> tuple[int, ...]:
-    """Return the shape of factors and second moments."""
-    shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
-    if covariance_type not in shapes:
-        raise ValueError(
-            f"covariance_type={covariance_type!r} is unknown; pass one of {COVARIANCE_TYPES}"
-        )
-    return shapes[covariance_type]
-
-
-def _doubles(name: str, value: Array, shape: tuple[int, ...]) -> Array:
-    if not isinstance(value, np.ndarray) or value.dtype != np.float64 or value.shape != shape:
-        got = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value)
-        raise ValueError(f"{name} must be a float64 NumPy array of shape {shape}, got {got}")
-    return np.ascontiguousarray(value)
-
-
-def _check_factors(factors: Array, covariance_type: str) -> None:
-    per_matrix = covariance_type in ("full", "tied")
-    diagonal = np.diagonal(factors, axis1=-2, axis2=-1) if per_matrix else factors
-    if not (diagonal > 0).all() or not np.isfinite(factors).all():
-        raise ValueError(
-            "factors must be finite, with a positive diagonal; pass Cholesky factors of precisions "
-            "that are positive definite"
-        )
-
-
-def _check_rows(
-    X: Array, means: Array, covariance_type: str, sample_weight: Array | None
-) -> tuple[Array, tuple[int, ...]]:
-    _check.matrix("X", X)
-    d = X.shape[1]
-    if not isinstance(means, np.ndarray) or means.ndim != 2 or len(means) == 0:
-        raise ValueError(f"means must be a float64 NumPy array of shape (K, {d}) with K >= 1")
-    means = _doubles("means", means, (len(means), d))
-    if not np.isfinite(means).all():
-        raise ValueError("means must be finite")
-    if sample_weight is not None:
-        _check.vector("sample_weight", sample_weight, len(X), X.dtype)
-    return means, shape_of(covariance_type, len(means), d)
-
-
-def _weight(X: Array, sample_weight: Array | None) -> float:
-    return float(len(X) if sample_weight is None else sample_weight.sum(dtype=np.float64))
+    return triton_.gmm_moments(**arguments)
 
 
 def em(
@@ -178,40 +96,58 @@ def em(
     """
     if _check.is_tensor(X):
         on_device = choose("em of tensors", {"triton": _triton}, backend, "triton")
-        wanted = (moments, return_log_prob, return_resp, return_labels)
-        return on_device(X, log_weights, means, factors, covariance_type, sample_weight, *wanted)
-    means, shape = _check_rows(X, means, covariance_type, sample_weight)
+        return on_device(
+            X=X,
+            log_weights=log_weights,
+            means=means,
+            factors=factors,
+            covariance_type=covariance_type,
+            sample_weight=sample_weight,
+            moments=moments,
+            return_log_prob=return_log_prob,
+            return_resp=return_resp,
+            return_labels=return_labels,
+        )
+    means, shape = check_rows(X, means, covariance_type, sample_weight)
     n, (k, d) = len(X), means.shape
-    log_weights = _doubles("log_weights", log_weights, (k,))
+    log_weights = doubles("log_weights", log_weights, (k,))
     if np.isnan(log_weights).any() or (log_weights == np.inf).any():
         raise ValueError("log_weights must be finite or minus infinity")
-    factors = _doubles("factors", factors, shape)
-    _check_factors(factors, covariance_type)
+    factors = doubles("factors", factors, shape)
+    check_factors(factors, covariance_type)
     resp_sums = np.empty(k) if moments else None
     sums = np.empty((k, d)) if moments else None
     second = np.empty(shape) if moments else None
     log_prob = np.empty(n, dtype=X.dtype) if return_log_prob else None
     resp = np.empty((n, k), dtype=X.dtype) if return_resp else None
     labels = np.empty(n, dtype=np.int32) if return_labels else None
-    run = choose("em", {"native": _native, "ref": _ref}, backend)
+    run = choose("em", {"native": native.em, "ref": ref.em}, backend)
     log_likelihood = run(
-        X,
-        log_weights,
-        means,
-        factors,
-        covariance_type,
-        sample_weight,
-        False,
-        resp_sums,
-        sums,
-        second,
-        log_prob,
-        resp,
-        labels,
-        threads.effective(n_threads),
+        X=X,
+        log_weights=log_weights,
+        means=means,
+        factors=factors,
+        covariance_type=covariance_type,
+        sample_weight=sample_weight,
+        from_resp=False,
+        resp_sums=resp_sums,
+        sums=sums,
+        second=second,
+        log_prob=log_prob,
+        resp=resp,
+        labels=labels,
+        n_threads=threads.effective(n_threads),
     )
-    weight = _weight(X, sample_weight)
-    return EStep(log_likelihood, weight, resp_sums, sums, second, log_prob, resp, labels)
+    return EStep(
+        log_likelihood=log_likelihood,
+        weight=total_weight(X, sample_weight),
+        resp_sums=resp_sums,
+        sums=sums,
+        second=second,
+        log_prob=log_prob,
+        resp=resp,
+        labels=labels,
+    )
 
 
 def gmm_moments(
@@ -256,8 +192,15 @@ def gmm_moments(
         raise ValueError("pass either resp or labels, and not both")
     if _check.is_tensor(X):
         on_device = choose("em of tensors", {"triton": _triton_moments}, backend, "triton")
-        return on_device(X, means, covariance_type, resp, labels, sample_weight)
-    means, shape = _check_rows(X, means, covariance_type, sample_weight)
+        return on_device(
+            X=X,
+            means=means,
+            covariance_type=covariance_type,
+            resp=resp,
+            labels=labels,
+            sample_weight=sample_weight,
+        )
+    means, shape = check_rows(X, means, covariance_type, sample_weight)
     n, (k, d) = len(X), means.shape
     if resp is not None:
         _check.matrix("resp", resp, X.dtype)
@@ -270,21 +213,30 @@ def gmm_moments(
                 f"labels run from {labels.min()} to {labels.max()}; they must be from 0 to {k - 1}"
             )
     resp_sums, sums, second = np.empty(k), np.empty((k, d)), np.empty(shape)
-    run = choose("em", {"native": _native, "ref": _ref}, backend)
+    run = choose("em", {"native": native.em, "ref": ref.em}, backend)
     run(
-        X,
-        None,
-        means,
-        None,
-        covariance_type,
-        sample_weight,
-        True,
-        resp_sums,
-        sums,
-        second,
-        None,
-        resp,
-        labels,
-        threads.effective(n_threads),
+        X=X,
+        log_weights=None,
+        means=means,
+        factors=None,
+        covariance_type=covariance_type,
+        sample_weight=sample_weight,
+        from_resp=True,
+        resp_sums=resp_sums,
+        sums=sums,
+        second=second,
+        log_prob=None,
+        resp=resp,
+        labels=labels,
+        n_threads=threads.effective(n_threads),
     )
-    return EStep(np.nan, _weight(X, sample_weight), resp_sums, sums, second, None, None, None)
+    return EStep(
+        log_likelihood=np.nan,
+        weight=total_weight(X, sample_weight),
+        resp_sums=resp_sums,
+        sums=sums,
+        second=second,
+        log_prob=None,
+        resp=None,
+        labels=None,
+    )

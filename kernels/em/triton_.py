@@ -13,7 +13,7 @@ import torch
 import triton
 
 from unsup_fast.kernels import _check
-from unsup_fast.kernels.em import EStep, shape_of
+from unsup_fast.kernels.em.result import EStep, shape_of
 from unsup_fast.kernels.em.triton_densities import densities_full, densities_plain, project
 from unsup_fast.kernels.em.triton_moments import shares
 from unsup_fast.kernels.em.triton_sums import Sums

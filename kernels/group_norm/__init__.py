@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from unsup_fast.kernels import _samples
+from unsup_fast.kernels import _batch, _tracing
 from unsup_fast.kernels._dispatch import choose
 from unsup_fast.kernels.group_norm import torch_
 
@@ -64,7 +64,7 @@ def group_norm(
     TypeError, ValueError
         If shapes, types or devices do not fit.
     """
-    _samples.batch("x", x)
+    _batch.batch("x", x)
     if x.ndim != 4:
         raise ValueError(f"x has shape {tuple(x.shape)}; pass images (B, C, H, W)")
     if not (x.is_cpu or x.is_meta):
@@ -89,7 +89,7 @@ def group_norm(
         if value.device != x.device:
             raise ValueError(f"{name} is on {value.device}; it must be on {x.device} like x")
     choose("group_norm", torch_.FORWARD, backend)
-    if _samples.transformed((x, weight, bias, scale, shift)):
+    if _tracing.transformed((x, weight, bias, scale, shift)):
         return torch_.formulas(x, groups, weight, bias, scale, shift, float(eps), bool(silu))
     return torch_.group_norm(
         x, groups, weight, bias, scale, shift, float(eps), bool(silu), n_threads, backend

@@ -7,20 +7,11 @@ instruction set.
 
 import numpy as np
 
-from unsup_fast.kernels._dispatch import choose, native
+from unsup_fast.kernels._dispatch import choose
 from unsup_fast.kernels._types import Array
+from unsup_fast.kernels.half_to_float import native, ref
 
 __all__ = ["half_to_float"]
-
-
-def _native(bits: Array, out: Array) -> None:
-    native().widen(bits, out)
-
-
-def _ref(bits: Array, out: Array) -> None:
-    from unsup_fast.kernels.half_to_float import ref
-
-    ref.half_to_float(bits, out)
 
 
 def half_to_float(X: Array, out: Array, *, backend: str | None = None) -> None:
@@ -48,5 +39,7 @@ def half_to_float(X: Array, out: Array, *, backend: str | None = None) -> None:
             raise ValueError(f"{name} must be C-contiguous; pass numpy.ascontiguousarray({name})")
     if out.shape != X.shape:
         raise ValueError(f"out has shape {out.shape}; it must be {X.shape} like X")
-    run = choose("half_to_float", {"native": _native, "ref": _ref}, backend)
+    run = choose(
+        "half_to_float", {"native": native.half_to_float, "ref": ref.half_to_float}, backend
+    )
     run(X.view(np.uint16), out)

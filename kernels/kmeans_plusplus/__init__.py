@@ -11,113 +11,19 @@ result.
 CUDA tensors are worked on where they are, and nothing waits for the device.
 """
 
-from collections.abc import Callable
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from unsup_fast.kernels import _check, threads
-from unsup_fast.kernels._dispatch import choose, native
+from unsup_fast.kernels._dispatch import choose
 from unsup_fast.kernels._types import Array
-from unsup_fast.kernels.kmeans_plusplus import bounds
+from unsup_fast.kernels.kmeans_plusplus import native, ref
+from unsup_fast.kernels.kmeans_plusplus.native import Progress
+from unsup_fast.kernels.kmeans_plusplus.scale import pow2_scale
 
 __all__ = ["candidate_potentials", "kmeans_plusplus", "pow2_scale"]
-
-FIRST_BOUNDS = 8  # rounds without bounds, which leave too many pairs in them
-AGAIN = 4  # the bounds are chosen anew when there are so many times more rows
-REPORT_EVERY = 0.25  # seconds between calls of `progress`
-
-Progress = Callable[[int, int], None]
-
-
-def _native(
-    X: Any,
-    sample_weight: Array | None,
-    uniform: Array,
-    first: int,
-    n_threads: int,
-    progress: Progress | None,
-) -> Array:
-    if sp.issparse(X):
-        return _csr(X, sample_weight, uniform, first, n_threads, progress)
-    (n_rows, n_columns), (n_clusters, trials) = X.shape, uniform.shape
-    chosen = np.full(n_clusters, first, dtype=np.int64)
-    closest = np.empty(n_rows, dtype=X.dtype)  # [N]
-    potentials = np.empty(n_clusters)
-    scale = pow2_scale(native().spread(X, first, n_threads), X.dtype)
-    bounded: bounds.Bounds | None = None
-    done, again, pace = 0, FIRST_BOUNDS, 0.0
-    if not bounds.may_pay(n_rows, n_columns, trials, n_clusters - FIRST_BOUNDS):
-        again = n_clusters
-    while done < n_clusters:
-        if done == again:
-            ahead = n_clusters - done
-            bounded = bounds.choose(X, closest, scale, trials, ahead, bounded, n_threads)
-            again *= AGAIN
-        end = min(n_clusters, again)
-        if progress is not None:
-            end = min(end, done + max(1, int(REPORT_EVERY / pace)) if pace else done + 1)
-        start = perf_counter()
-        columns = (bounded.rows, bounded.slack, bounded.leading) if bounded is not None else ()
-        native().seed_rounds(
-            X,
-            sample_weight,
-            scale,
-            uniform,
-            chosen,
-            closest,
-            potentials,
-            done,
-            end,
-            n_threads,
-            *columns,
-        )
-        pace = (perf_counter() - start) / (end - done)
-        done = end
-        if progress is not None:
-            progress(done, n_clusters)
-    return chosen
-
-
-def _csr(
-    X: Any,
-    sample_weight: Array | None,
-    uniform: Array,
-    first: int,
-    n_threads: int,
-    progress: Progress | None,
-) -> Array:
-    n_rows, (n_clusters, trials) = X.shape[0], uniform.shape
-    w = np.ones((), X.dtype) if sample_weight is None else sample_weight
-    chosen = np.full(n_clusters, first, dtype=np.int64)
-    closest: Array | None = None  # [N]
-    candidates = chosen[:1]  # [T]
-    distances, potentials = np.empty((1, n_rows), X.dtype), np.empty(1)  # [T, N], [T]
-    for k in range(n_clusters):
-        native().seed_csr(
-            X.data,
-            X.indices,
-            X.indptr,
-            np.ascontiguousarray(X[candidates].toarray()),
-            closest,
-            sample_weight,
-            distances,
-            potentials,
-            n_threads,
-        )
-        best = int(potentials.argmin())
-        chosen[k], potential, closest = candidates[best], potentials[best], distances[best].copy()
-        if progress is not None:
-            progress(k + 1, n_clusters)
-        if k == 0:
-            distances, potentials = np.empty((trials, n_rows), X.dtype), np.empty(trials)
-        if k + 1 < n_clusters:
-            cumulated = np.cumsum(w * closest, dtype=np.float64)
-            drawn = np.searchsorted(cumulated, uniform[k + 1] * potential)
-            candidates = np.minimum(drawn, n_rows - 1)
-    return chosen
 
 
 def _ref(
@@ -128,19 +34,7 @@ def _ref(
     n_threads: int,
     progress: Progress | None,
 ) -> Array:
-    from unsup_fast.kernels.kmeans_plusplus import ref
-
     return ref.kmeans_plusplus(X, sample_weight, uniform, first)[0]
-
-
-def _native_score(*arguments: Any) -> None:
-    native().seed(*arguments)
-
-
-def _ref_score(*arguments: Any) -> None:
-    from unsup_fast.kernels.kmeans_plusplus import ref
-
-    ref.candidate_potentials(*arguments)
 
 
 def _on_device(
@@ -155,13 +49,6 @@ def _on_device(
     if sample_weight is not None:
         _check.tensor("sample_weight", sample_weight, (len(X),), X.dtype, X.device)
     return triton_.kmeans_plusplus(X, n_clusters, random_state, sample_weight, trials)
-
-
-def pow2_scale(spread: float, dtype: Any) -> float:
-    """Return the power of two that brings differences of at most `spread` near one."""
-    limits = np.finfo(dtype)
-    exponent = np.frexp(spread)[1] if np.isfinite(spread) else limits.maxexp
-    return 2.0 ** -int(np.clip(exponent, 4 - limits.maxexp, limits.maxexp - 2))
 
 
 def kmeans_plusplus(
@@ -222,7 +109,7 @@ def kmeans_plusplus(
         return on_device(X, n_clusters, random_state, sample_weight, trials)
     if sample_weight is not None:
         _check.vector("sample_weight", sample_weight, n_rows, X.dtype)
-    run = choose("kmeans_plusplus", {"native": _native, "ref": _ref}, backend)
+    run = choose("kmeans_plusplus", {"native": native.kmeans_plusplus, "ref": _ref}, backend)
     w = np.ones(n_rows, X.dtype) if sample_weight is None else sample_weight
     first = int(random_state.choice(n_rows, p=w / w.sum()))
     uniform = np.zeros((n_clusters, trials))
@@ -275,9 +162,18 @@ def candidate_potentials(
     _check.vector("closest", closest, n_rows, X.dtype)
     if sample_weight is not None:
         _check.vector("sample_weight", sample_weight, n_rows, X.dtype)
-    run = choose("kmeans_plusplus", {"native": _native_score, "ref": _ref_score}, backend)
+    implementations = {"native": native.candidate_potentials, "ref": ref.candidate_potentials}
+    run = choose("kmeans_plusplus", implementations, backend)
     distances = np.empty((len(candidates), n_rows), dtype=X.dtype)
     potentials = np.empty(len(candidates))
-    workers = threads.effective(n_threads)
-    run(X, candidates, closest, sample_weight, distances, potentials, workers, scale)
+    run(
+        X=X,
+        candidates=candidates,
+        closest=closest,
+        sample_weight=sample_weight,
+        distances=distances,
+        potentials=potentials,
+        scale=scale,
+        n_threads=threads.effective(n_threads),
+    )
     return distances, potentials

@@ -1,6 +1,6 @@
 """Exact bounds for `kmeans_plusplus`: how projected rows rule out most pairs of row and candidate.
 
-The bounds are those of `kernels.assign.prune`: the distance in a few columns of an orthonormal
+The bounds are those of `kernels.prune`: the distance in a few columns of an orthonormal
 basis and of the lengths of the rest. A first bound takes the leading columns of all rows, in
 tiles; what it leaves is tried in all projected columns, and what is left then is computed. How
 many columns either takes has no effect on the result (csrc/seed.hpp).
@@ -12,9 +12,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from unsup_fast.kernels._types import Array
-from unsup_fast.kernels.assign.columns import Basis, basis, project_rows
-from unsup_fast.kernels.assign.prune import COUNTS
 from unsup_fast.kernels.origin import origin
+from unsup_fast.kernels.prune.choice import COUNTS
+from unsup_fast.kernels.prune.columns import Basis, basis, project_rows
 
 SAMPLE = 512  # rows on which survivors are counted
 CANDIDATES = 32  # candidates that they are counted for
@@ -27,7 +27,7 @@ BASIS = 4e8  # fixed cost of a basis, for all rows
 ROOM = 0.75  # projected columns that may be stored, as a share of the data's
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Bounds:
     """Rows in few columns."""
 
@@ -102,7 +102,7 @@ def choose(
         return replace(bounds, leading=leading + 1)
     leading_basis = data_basis.first(total)
     projected, _, slack = project_rows(X, leading_basis, n_threads)
-    return Bounds(leading_basis, projected, slack, leading + 1)
+    return Bounds(basis=leading_basis, rows=projected, slack=slack, leading=leading + 1)
 
 
 def _basis(X: Array, scale: float) -> Basis:

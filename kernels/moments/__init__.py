@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from unsup_fast.kernels import _check, threads
-from unsup_fast.kernels._dispatch import choose, native
+from unsup_fast.kernels._dispatch import choose
 from unsup_fast.kernels._types import Array
+from unsup_fast.kernels.moments import native, ref
 
 __all__ = ["Moments", "moments"]
 
@@ -28,18 +29,6 @@ class Moments(NamedTuple):
     """Row and column of the first NaN or infinity; None if all values are finite."""
     max_abs_deviation: Array
     """float64 [D]: a bound of the distance of the values from the mean"""
-
-
-def _native(
-    X: Array, mean: Array, variance: Array, max_abs_deviation: Array, n_threads: int
-) -> int:
-    return int(native().moments(X, mean, variance, max_abs_deviation, n_threads))
-
-
-def _ref(X: Array, mean: Array, variance: Array, max_abs_deviation: Array, n_threads: int) -> int:
-    from unsup_fast.kernels.moments import ref
-
-    return ref.moments(X, mean, variance, max_abs_deviation, n_threads)
 
 
 def moments(X: Array, *, n_threads: int | None = None, backend: str | None = None) -> Moments:
@@ -70,7 +59,7 @@ def moments(X: Array, *, n_threads: int | None = None, backend: str | None = Non
     mean = np.full(n_columns, np.nan)
     variance = np.full(n_columns, np.nan)
     max_abs_deviation = np.full(n_columns, np.nan)
-    run = choose("moments", {"native": _native, "ref": _ref}, backend)
+    run = choose("moments", {"native": native.moments, "ref": ref.moments}, backend)
     first = run(X, mean, variance, max_abs_deviation, threads.effective(n_threads))
     first_nonfinite = None if first < 0 else divmod(first, n_columns)
     # The native merge begins at zero, so the squares of columns above 1e154 are 0 x infinity.
@@ -78,4 +67,9 @@ def moments(X: Array, *, n_threads: int | None = None, backend: str | None = Non
     if first_nonfinite is None and len(lost) > 0:
         with np.errstate(over="ignore"):
             variance[lost] = ((X[:, lost] - mean[lost]) ** 2).mean(axis=0)
-    return Moments(mean, variance, first_nonfinite, max_abs_deviation)
+    return Moments(
+        mean=mean,
+        variance=variance,
+        first_nonfinite=first_nonfinite,
+        max_abs_deviation=max_abs_deviation,
+    )

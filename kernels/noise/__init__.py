@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from unsup_fast.kernels import _samples
-from unsup_fast.kernels.noise._run import TARGETS, Call, run
+from unsup_fast.kernels import _batch, _layout, _seeds, _tracing
+from unsup_fast.kernels.noise._run import run
+from unsup_fast.kernels.noise.call import TARGETS, Call
 
 __all__ = ["noise"]
 
@@ -64,7 +65,7 @@ def noise(
     TypeError, ValueError
         If shapes, types or devices do not fit, or not exactly one of `eps` and `seed` is passed.
     """
-    _samples.batch("x0", x0)
+    _batch.batch("x0", x0)
     signal, sigma = _coefficient("signal", signal, x0), _coefficient("sigma", sigma, x0)
     if (eps is None) == (seed is None):
         which = "neither" if eps is None else "both"
@@ -75,16 +76,16 @@ def noise(
         raise ValueError(f"out_target is given but no target; pass one of {list(TARGETS[1:])}")
     for name, value in (("eps", eps), ("out", out), ("out_target", out_target)):
         if value is not None:
-            _samples.like(name, value, x0, "x0")
-    number, numbers = _samples.seeds(seed, x0)
-    stream = _samples.stream(stream)
+            _batch.like(name, value, x0, "x0")
+    number, numbers = _seeds.seeds(seed, x0)
+    stream = _seeds.stream(stream)
     call = Call(x0, signal, sigma, eps, number, numbers, stream, target, n_threads, backend)
-    if _samples.direct((x0, eps, out, out_target)):
-        out = _samples.new_like(x0) if out is None else out
+    if _tracing.direct((x0, eps, out, out_target)):
+        out = _layout.new_like(x0) if out is None else out
         if target is None:
             run(call, out, None)
             return out
-        out_target = _samples.new_like(x0) if out_target is None else out_target
+        out_target = _layout.new_like(x0) if out_target is None else out_target
         run(call, out, out_target)
         return out, out_target
     from unsup_fast.kernels.noise import torch_

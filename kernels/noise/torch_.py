@@ -5,9 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unsup_fast.kernels import _samples
+from unsup_fast.kernels import _layout
 from unsup_fast.kernels._operators import operator
-from unsup_fast.kernels.noise._run import Call, run
+from unsup_fast.kernels.noise._run import run
+from unsup_fast.kernels.noise.call import Call
 
 
 def noise(call: Call, out: Any, out_target: Any) -> Any:
@@ -23,9 +24,9 @@ def noise(call: Call, out: Any, out_target: Any) -> Any:
             for value, to in zip(results, (out, out_target), strict=False)
         ]
     else:
-        outputs = [_samples.empty_like(call.x0) if out is None else out]
+        outputs = [_layout.empty_like(call.x0) if out is None else out]
         if call.target is not None:
-            outputs.append(_samples.empty_like(call.x0) if out_target is None else out_target)
+            outputs.append(_layout.empty_like(call.x0) if out_target is None else out_target)
         _noise_into(*call, outputs[0], outputs[1] if call.target is not None else None)
     return outputs[0] if call.target is None else (outputs[0], outputs[1])
 
@@ -44,14 +45,14 @@ def _noise(
     backend: str | None,
 ) -> list[Tensor]:
     call = Call(x0, signal, sigma, eps, seed, seeds, stream, target, n_threads, backend)
-    results = [_samples.new_like(x0) for _ in range(1 if target is None else 2)]
+    results = [_layout.new_like(x0) for _ in range(1 if target is None else 2)]
     run(call, results[0], None if target is None else results[1])
     return results
 
 
 @_noise.register_fake
 def _noise_fake(x0: Any, *arguments: Any) -> list[Any]:
-    return [_samples.empty_like(x0) for _ in range(1 if arguments[6] is None else 2)]
+    return [_layout.empty_like(x0) for _ in range(1 if arguments[6] is None else 2)]
 
 
 @operator("noise_into", mutates=("out", "out_target"))

@@ -7,8 +7,8 @@ import torch
 import triton
 import triton.language as tl
 
-from unsup_fast.kernels import _samples
-from unsup_fast.kernels.noise._run import TARGETS, Call
+from unsup_fast.kernels import _layout
+from unsup_fast.kernels.noise.call import TARGETS, Call
 from unsup_fast.kernels.randn.triton_normals import normals_at, normals_from
 
 BLOCK = 1024  # elements of a program, twice those of float64
@@ -20,10 +20,10 @@ def noise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any]) -> None:
     n = channels * positions
     if samples * n == 0:
         return
-    pairs: list[Any] = [None if tensor is None else _samples.dense_out(tensor, n) for tensor in to]
+    pairs: list[Any] = [None if tensor is None else _layout.dense_out(tensor, n) for tensor in to]
     last = pairs[0][1]
-    tensors = [_samples.dense(call.x0, n)]
-    tensors.append((None, last) if call.eps is None else _samples.dense(call.eps, n))
+    tensors = [_layout.dense(call.x0, n)]
+    tensors.append((None, last) if call.eps is None else _layout.dense(call.eps, n))
     tensors += [(None, last) if pair is None else pair for pair in pairs]
     wide = call.x0.dtype == torch.float64
     block = BLOCK // 2 if wide else BLOCK
@@ -40,7 +40,7 @@ def noise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any]) -> None:
             n,
             channels,
             positions,
-            FOREIGN=_samples.foreign(tensors, last),
+            FOREIGN=_layout.foreign(tensors, last),
             TARGET=TARGETS.index(call.target),
             LAST=last,
             ALIGNED=aligned,
@@ -49,7 +49,7 @@ def noise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any]) -> None:
             num_warps=4,
             enable_fp_fusion=True,
         )
-    _samples.copy_back(pairs, to)
+    _layout.copy_back(pairs, to)
 
 
 @triton.jit

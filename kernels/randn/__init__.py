@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 
 from unsup_fast.kernels import _check, threads
-from unsup_fast.kernels._dispatch import choose, native
+from unsup_fast.kernels._dispatch import choose
 from unsup_fast.kernels._types import Array
+from unsup_fast.kernels.randn import native, ref
 
 __all__ = ["randn"]
 
@@ -92,39 +93,9 @@ def randn(
     else:
         _check_out(out, shape, dtype)
     seeds = _seeds(seed, shape)
-    run = choose("randn", {"native": fill, "ref": fill_by_reference}, backend)
+    run = choose("randn", {"native": native.fill, "ref": ref.fill}, backend)
     run(out, out.dtype.name, seeds, stream, first, threads.effective(n_threads))
     return out
-
-
-def fill(out: Array, dtype: str, seeds: Array, stream: int, first: int, n_threads: int) -> None:
-    """Fill an array of numbers, or of their bits, from one seed or one for each sample."""
-    if out.size == 0:
-        return
-    memory, samples, channels = out, len(seeds), 1
-    if not out.flags.c_contiguous:
-        channels_last = np.moveaxis(out, 1, -1) if out.ndim > 2 else out
-        if channels_last.flags.c_contiguous:
-            memory, samples, channels = channels_last, out.shape[0], out.shape[1]
-        else:
-            memory = np.empty(out.shape, out.dtype)
-    positions = out.size // (samples * channels)
-    native().randn(seeds, stream, first, dtype, samples, channels, positions, memory, n_threads)
-    if not np.may_share_memory(memory, out):
-        out[...] = memory
-
-
-def fill_by_reference(
-    out: Array, dtype: str, seeds: Array, stream: int, first: int, n_threads: int
-) -> None:
-    """Fill an array of numbers, or of their bits, by the reference."""
-    from unsup_fast.kernels.randn import ref
-
-    if out.size == 0:
-        return
-    size = out.size // len(seeds)
-    rows = [ref.normals(int(s), stream, first, size, dtype == "float64") for s in seeds]
-    out[...] = ref.rounded(np.stack(rows), dtype).view(out.dtype).reshape(out.shape)
 
 
 def _shape(shape: Any) -> tuple[int, ...]:

@@ -56,3 +56,12 @@ def rounded(z: Array, dtype: str) -> Array:
         return single.astype(dtype)
     bits = single.view(np.uint32)
     return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+
+
+def fill(out: Array, dtype: str, seeds: Array, stream: int, first: int, n_threads: int) -> None:
+    """Fill an array of numbers, or of their bits, from one seed or one for each sample."""
+    if out.size == 0:
+        return
+    size = out.size // len(seeds)
+    rows = [normals(int(s), stream, first, size, dtype == "float64") for s in seeds]
+    out[...] = rounded(np.stack(rows), dtype).view(out.dtype).reshape(out.shape)

@@ -6,12 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unsup_fast.kernels import _check, _samples, threads
-from unsup_fast.kernels._dispatch import choose, native
+from unsup_fast.kernels import _check, _memory, _tracing, threads
+from unsup_fast.kernels._dispatch import choose
 from unsup_fast.kernels._operators import operator
-from unsup_fast.kernels.randn import _seeds, _whole, fill, fill_by_reference
+from unsup_fast.kernels.randn import _seeds, _whole, native, ref
 
-LARGE = 4 << 20  # bytes from which NumPy asks for huge pages, torch not
 TYPES = {
     torch.float32: "float32",
     torch.float64: "float64",
@@ -40,9 +39,9 @@ def randn(
         _check_out(out, shape, dtype, device)
         filled = out
     number, numbers = _one_or_each(seed, shape, filled.device)
-    plain = _samples.direct((filled,))
-    if plain and out is None and filled.device.type == "cpu" and filled.nbytes >= LARGE:
-        native().use_huge_pages(filled.view(torch.uint8).numpy())
+    plain = _tracing.direct((filled,))
+    if plain and out is None:
+        _memory.use_huge_pages(filled)
     run = _fill if plain else randn_
     run(filled, number, numbers, _signed(stream), first, n_threads, backend)
     if plain and out is not None:
@@ -61,7 +60,7 @@ def _fill(
 ) -> None:
     on_gpu = out.device.type != "cpu"
     default = "triton" if on_gpu else "native"
-    known: dict[str, Any] = {default: _triton if on_gpu else fill, "ref": fill_by_reference}
+    known: dict[str, Any] = {default: _triton if on_gpu else native.fill, "ref": ref.fill}
     run = choose("randn", known, backend, default)
     if run is _triton:
         _triton(out, seed, seeds, stream, first)

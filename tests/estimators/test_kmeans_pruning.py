@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from unsup_fast.cluster import KMeans, _pruning
-from unsup_fast.kernels.assign import prune
+from unsup_fast.kernels import prune
 from unsup_fast.kernels.moments import moments
+from unsup_fast.kernels.prune import choice
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def eager(monkeypatch):
 
     monkeypatch.setattr(_pruning, "WORTHWHILE", 0)
     monkeypatch.setattr(_pruning, "may_pay", lambda *_: True)
-    monkeypatch.setattr(prune, "ROW", -1e9)
+    monkeypatch.setattr(choice, "ROW", -1e9)
     monkeypatch.setattr(_pruning, "bounds", counted)
     monkeypatch.setattr(_pruning, "perf_counter", lambda: 0.0)
     return all_bounds

@@ -215,7 +215,9 @@ def test_memory_that_cannot_be_had_is_an_error(in_child, n_threads):
             while True:
                 taken.append(bytearray(1 << 20))
         del taken[:2]  # for the exception
-        _native.covariance(wide, columns, columns, sums, products, n_threads)
+        _native.covariance(
+            X=wide, shift=columns, scale=columns, sums=sums, products=products, n_threads=n_threads
+        )
 
     assert isinstance(in_child(child), MemoryError)
 

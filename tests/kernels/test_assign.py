@@ -188,10 +188,13 @@ def test_labels_alone():
     np.testing.assert_array_equal(alone.labels, assign(X, centers).labels)
     assert np.isnan(alone.inertia)
     labels = np.zeros(700, dtype=np.int32)
-    result = _native.assign(X, centers, None, None, labels, None, None, None, False, False, 1)
+    missing = ("sample_weight", "shift", "sums", "weights", "distances")
+    arguments = {"X": X, "centers": centers, "labels": labels, **dict.fromkeys(missing)}
+    arguments |= {"inertia": False, "labels_current": False}
+    result = _native.assign(**arguments, n_threads=1)
     assert result[0] == 0
     with pytest.raises(ValueError, match="at least 1"):
-        _native.assign(X, centers, None, None, labels, None, None, None, False, False, 0)
+        _native.assign(**arguments, n_threads=0)
 
 
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])

@@ -187,4 +187,4 @@ def test_wrong_arguments():
         natural(covariance(np.array([[1e200], [-1e200], [0.0]])))
     x, d, s = np.ones((3, 4)), np.ones(4), np.ones((4, 4))
     with pytest.raises(ValueError, match="wrong length"):
-        _native.covariance(x, d, d, d, s[:3].copy(), 1)
+        _native.covariance(X=x, shift=d, scale=d, sums=d, products=s[:3].copy(), n_threads=1)

@@ -214,8 +214,22 @@ def test_writes_all_of_its_output(covariance_type, dtype, from_resp):
     log_prob = None if from_resp else np.full(n, np.nan, dtype=dtype)
     resp = np.ones((n, k), dtype=dtype) if from_resp else np.full((n, k), np.nan, dtype=dtype)
     labels = None if from_resp else np.full(n, -7, dtype=np.int32)
-    model = (None, means, None) if from_resp else (log_weights, means, factors)
-    _native.em(X, *model, covariance_type, None, from_resp, *out, log_prob, resp, labels, 1)
+    _native.em(
+        X=X,
+        log_weights=None if from_resp else log_weights,
+        means=means,
+        factors=None if from_resp else factors,
+        covariance_type=covariance_type,
+        sample_weight=None,
+        from_resp=from_resp,
+        resp_sums=out[0],
+        sums=out[1],
+        second=out[2],
+        log_prob=log_prob,
+        resp=resp,
+        labels=labels,
+        n_threads=1,
+    )
     for array in [*out, resp, log_prob]:
         assert array is None or np.isfinite(array).all()
     assert from_resp or 0 <= labels.min() <= labels.max() < k

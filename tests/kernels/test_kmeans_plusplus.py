@@ -13,7 +13,6 @@ from hypothesis.extra import numpy as hnp
 from threadpoolctl import threadpool_limits
 
 from unsup_fast.kernels import _native
-from unsup_fast.kernels.assign.columns import Basis, basis, project_rows
 from unsup_fast.kernels.kmeans_plusplus import (
     bounds,
     candidate_potentials,
@@ -21,6 +20,7 @@ from unsup_fast.kernels.kmeans_plusplus import (
     pow2_scale,
     ref,
 )
+from unsup_fast.kernels.prune.columns import Basis, basis, project_rows
 
 SHAPES = [(1, 1, 1), (9, 2, 9), (97, 17, 12), (3100, 3, 30), (400, 130, 40)]
 
@@ -41,25 +41,27 @@ def rounds(X, weight, uniform, first, threads, columns=(), cuts=(), scale=None):
     """Everything that the native rounds give, in calls that end at `cuts`."""
     k = len(uniform)
     if scale is None:
-        scale = pow2_scale(_native.spread(X, first, threads), X.dtype)
+        scale = pow2_scale(
+            _native.max_abs_difference(X=X, origin=first, n_threads=threads), X.dtype
+        )
     chosen = np.full(k, -1, dtype=np.int64)
     chosen[0] = first
     closest, potentials = np.full(len(X), np.nan, dtype=X.dtype), np.full(k, np.nan)
     scored = []
     for start, end in zip((0, *cuts), (*cuts, k), strict=True):
         scored.append(
-            _native.seed_rounds(
-                X,
-                weight,
-                scale,
-                uniform,
-                chosen,
-                closest,
-                potentials,
-                start,
-                end,
-                threads,
-                *columns,
+            _native.kmeans_plusplus(
+                X=X,
+                sample_weight=weight,
+                scale=scale,
+                uniform=uniform,
+                chosen=chosen,
+                closest=closest,
+                potentials=potentials,
+                first=start,
+                last=end,
+                n_threads=threads,
+                **dict(zip(("projected", "slack", "leading"), columns, strict=False)),
             )
         )
     return chosen, potentials, closest, scored
@@ -123,7 +125,7 @@ def test_bounds_do_not_change_a_bit(dtype, weighted, offset):
     X = clustered(700, 150, dtype) + dtype(offset)
     weight = make(len(X), 1, dtype)[1] if weighted else None
     uniform = draws(40, 11)
-    scale = pow2_scale(_native.spread(X, 7, 1), X.dtype)
+    scale = pow2_scale(_native.max_abs_difference(X=X, origin=7, n_threads=1), X.dtype)
     dense = rounds(X, weight, uniform, 7, 1)
     with threadpool_limits(1, user_api="blas"):
         frame = basis(X, X[0].copy())
@@ -150,10 +152,12 @@ def test_bounds_do_not_change_a_bit(dtype, weighted, offset):
 def test_bounds_hold_for_any_rows(X, k, number):
     rng = np.random.default_rng(number)
     uniform, first = rng.random((k, 3)), int(rng.integers(len(X)))
-    scale = pow2_scale(_native.spread(X, first, 1), X.dtype)
+    scale = pow2_scale(_native.max_abs_difference(X=X, origin=first, n_threads=1), X.dtype)
     directions = np.linalg.qr(rng.normal(size=(33, 15)))[0].T.astype(np.float32)
     defect = float(np.linalg.norm(directions.astype(float) @ directions.T - np.eye(15)))
-    frame = Basis(np.ascontiguousarray(directions), defect, X[0].copy(), scale)
+    frame = Basis(
+        directions=np.ascontiguousarray(directions), defect=defect, shift=X[0].copy(), scale=scale
+    )
     dense = rounds(X, None, uniform, first, 1)
     pruned = rounds(X, None, uniform, first, 2, (*projected(X, frame, scale), 8))
     for mine, theirs in zip(pruned[:3], dense[:3], strict=True):
@@ -213,7 +217,16 @@ def test_one_round_matches_brute_force(dtype, threads, trials):
     candidates, closest = X[:trials].copy(), np.full(3200, 20.0, dtype=dtype)
     distances = np.full((trials, 3200), np.nan, dtype=dtype)
     potentials = np.full(trials, np.nan)
-    _native.seed(X, candidates, closest, weight, distances, potentials, threads)
+    _native.candidate_potentials(
+        X=X,
+        candidates=candidates,
+        closest=closest,
+        sample_weight=weight,
+        distances=distances,
+        potentials=potentials,
+        scale=1.0,
+        n_threads=threads,
+    )
     x = X.astype(np.float64)
     truth = np.stack([((x - c.astype(np.float64)) ** 2).sum(axis=1) for c in candidates])
     truth = np.minimum(truth, 20.0)
@@ -244,7 +257,7 @@ def test_score_of_a_block_is_the_reference(shape, dtype):
 @pytest.mark.parametrize("magnitude", [1e-25, 1.0, 1e30])
 def test_score_of_blocks_has_the_distances_of_all_rounds(dtype, d, magnitude):
     X = make(211, d, dtype)[0] * dtype(magnitude)
-    scale = pow2_scale(_native.spread(X, 5, 1), X.dtype)
+    scale = pow2_scale(_native.max_abs_difference(X=X, origin=5, n_threads=1), X.dtype)
     chosen, _, closest, _ = rounds(X, None, draws(12, 4), 5, 2, scale=scale)
     distances = np.full(len(X), np.inf, dtype=dtype)
     for part in (slice(97), slice(97, 98), slice(98, None)):
@@ -321,19 +334,29 @@ def test_wrong_arguments():
 def test_wrong_native_arguments():
     X, uniform = np.ones((3, 40)), np.ones((2, 1)) / 2
     chosen, closest, potentials = np.zeros(2, np.int64), np.ones(3), np.ones(2)
-    state = (uniform, chosen, closest, potentials)
+    arguments = {
+        "sample_weight": None,
+        "scale": 1.0,
+        "uniform": uniform,
+        "chosen": chosen,
+        "closest": closest,
+        "potentials": potentials,
+        "first": 0,
+        "last": 2,
+        "n_threads": 1,
+    }
     slack = np.ones(3)
-    for arguments, message in [
-        ((None, 1.0, *state, 1, 3, 1), "no such rounds"),
-        ((None, 1.0, uniform, chosen + 3, closest, potentials, 0, 2, 1), "not a row"),
-        ((None, 1.0, uniform, chosen[:1], closest, potentials, 0, 2, 1), "wrong length"),
-        ((np.ones(2), 1.0, *state, 0, 2, 1), "sample_weight: wrong length"),
-        ((None, 1.0, *state, 0, 2, 1, np.ones((2, 16)), slack, 16), "does not fit X"),
-        ((None, 1.0, *state, 0, 2, 1, np.ones((3, 15)), slack, 15), "multiple of 16"),
-        ((None, 1.0, *state, 0, 2, 1, np.ones((3, 16)), slack, 17), "multiple of 16"),
-        ((None, 1.0, *state, 0, 2, 0), "n_threads"),
+    for wrong, message in [
+        ({"first": 1, "last": 3}, "no such rounds"),
+        ({"chosen": chosen + 3}, "not a row"),
+        ({"chosen": chosen[:1]}, "wrong length"),
+        ({"sample_weight": np.ones(2)}, "sample_weight: wrong length"),
+        ({"projected": np.ones((2, 16)), "slack": slack, "leading": 16}, "does not fit X"),
+        ({"projected": np.ones((3, 15)), "slack": slack, "leading": 15}, "multiple of 16"),
+        ({"projected": np.ones((3, 16)), "slack": slack, "leading": 17}, "multiple of 16"),
+        ({"n_threads": 0}, "n_threads"),
     ]:
         with pytest.raises(ValueError, match=message):
-            _native.seed_rounds(X, *arguments)
+            _native.kmeans_plusplus(X=X, **(arguments | wrong))
     with pytest.raises(ValueError, match="not a row of X"):
-        _native.spread(X, 3, 1)
+        _native.max_abs_difference(X=X, origin=3, n_threads=1)

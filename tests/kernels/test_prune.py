@@ -3,8 +3,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from unsup_fast.kernels import _native
-from unsup_fast.kernels.assign import assign, assign_update, columns, prune
+from unsup_fast.kernels import _native, prune
+from unsup_fast.kernels.assign import assign
+from unsup_fast.kernels.prune import assign_update, columns
+from unsup_fast.kernels.totals import Totals
 
 
 def compare(X, course, count, threads=2, labels=None):
@@ -263,17 +265,28 @@ def test_bounds_with_another_shift_are_refused():
         assign_update(X, X[:5].copy(), labels, X[0].copy(), bounds=bounds)
 
 
-def test_totals_of_a_wrong_call_are_not_touched():
+@pytest.mark.parametrize(("n_clusters", "stride"), [(4, 8), (6, 8), (5, 0)])
+def test_totals_of_a_wrong_call_are_not_touched(n_clusters, stride):
     X = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
     bounds = prune.bounds(X, X[:5].copy(), columns.basis(X, X[0].copy()), 1)
-    rows = bounds.rows
-    y = (rows.projected, None, None, None, rows.squares, rows.slack)
-    rest = (bounds.span, 1.0, *y, bounds.cluster)
-    projected = columns.project_rows(X[:5], bounds.basis, 1)[0]
-    state = (None, bounds.upper, bounds.tight, bounds.lower, bounds.moved, bounds.max_norm, 1)
+    totals = Totals(
+        quanta=np.ones(stride),
+        sums=np.zeros((n_clusters, stride), dtype=np.int64),
+        counts=np.zeros(n_clusters, dtype=np.int64),
+    )
     labels = np.full(40, -1, dtype=np.int32)
-    with pytest.raises(ValueError, match="go together"):
-        _native.prune(X, X[:5], X[0], labels, np.ones(8), None, None, *rest, projected, 0.0, *state)
+    with pytest.raises(ValueError, match="totals: wrong size"):
+        assign_update(X, X[:5].copy(), labels, X[0].copy(), totals=totals, bounds=bounds)
+    assert (labels == -1).all()
+    assert not totals.sums.any()
+    assert not totals.counts.any()
+
+
+def test_arrays_of_another_size_make_no_totals():
+    whole = np.zeros(5, dtype=np.int64)
+    for quanta, sums in ((np.ones(8), whole), (np.ones(7), np.zeros((5, 7), dtype=np.int64))):
+        with pytest.raises(ValueError, match="totals: wrong size"):
+            _native.Totals(quanta=quanta, sums=sums, counts=whole)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -294,7 +307,7 @@ def test_slack_covers_the_error_of_a_projection(dtype):
 
 def chosen(X, centers):
     shift = np.zeros(X.shape[1], dtype=X.dtype)
-    return prune.choose(X, centers, shift, lambda: columns.basis(X, shift))
+    return prune.choose_basis(X, centers, shift, lambda: columns.basis(X, shift))
 
 
 def test_choice_of_directions(monkeypatch):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unsup_fast.kernels import _native
-from unsup_fast.kernels.randn import fill, randn, ref
+from unsup_fast.kernels.randn import native, randn, ref
 
 UNIT = {np.float32: 2.0**-24, np.float64: 2.0**-53}
 SIZES = [1, 2, 3, 4, 5, 15, 17, 33, 97, 127, 128, 129, 2049, 20001]
@@ -175,7 +175,7 @@ def test_half_types_are_float32_rounded():
         randn(50_000, seed=3, dtype=np.float16), single.astype(np.float16)
     )
     bits = np.full(50_000, 0x7FC0, np.uint16)
-    fill(bits, "bfloat16", np.array([3], np.uint64), 0, 0, 1)
+    native.fill(bits, "bfloat16", np.array([3], np.uint64), 0, 0, 1)
     np.testing.assert_array_equal(bits, ref.rounded(single, "bfloat16"))
 
 
@@ -235,15 +235,16 @@ def test_read_only_out():
 
 def test_the_binding_guards_its_memory():
     seed = np.zeros(1, np.uint64)
+    sizes = {"stream": 0, "first": 0, "samples": 1, "channels": 1, "positions": 4, "n_threads": 1}
     for out, seeds in (
         (poisoned(3), seed),
         (poisoned((4, 2))[:, 0], seed),
         (poisoned(4), seed[:0]),
     ):
         with pytest.raises(ValueError, match=r"out: wrong|seeds: wrong"):
-            _native.randn(seeds, 0, 0, "float32", 1, 1, 4, out, 1)
+            _native.randn(seeds=seeds, dtype="float32", out=out, **sizes)
     with pytest.raises(ValueError, match="dtype"):
-        _native.randn(seed, 0, 0, "float8", 1, 1, 4, poisoned(4), 1)
+        _native.randn(seeds=seed, dtype="float8", out=poisoned(4), **sizes)
 
 
 def test_arrays_need_no_torch():

@@ -3,8 +3,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from unsup_fast.kernels.assign import assign, assign_update, totals
+from unsup_fast.kernels import totals
+from unsup_fast.kernels.assign import assign
 from unsup_fast.kernels.moments import moments
+from unsup_fast.kernels.prune import assign_update
 
 
 def begun(X, n_clusters):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from unsup_fast._text import valid
 from unsup_fast.blocks._columns import arrow
-from unsup_fast.kernels._dispatch import native
+from unsup_fast.kernels._dispatch import compiled
 
 Array = npt.NDArray[Any]
 
@@ -36,15 +36,15 @@ def watch(array: Array, path: str = "") -> None:
     if mapped is None or mapped in _watched:
         return
     memory = np.frombuffer(mapped, np.uint8)
-    number = native().watch(memory.ctypes.data, memory.nbytes, valid(path))
+    number = compiled().watch(memory.ctypes.data, memory.nbytes, valid(path))
     _watched.add(mapped)
-    finalize(mapped, native().unwatch, number).atexit = False
+    finalize(mapped, compiled().unwatch, number).atexit = False
 
 
 def refuse_shrunk(array: Array) -> None:
     """Raise OSError if the array lies in a watched map of a file that has become shorter."""
     if mapping(array) is not None:
-        native().refuse_shrunk(array.ctypes.data)
+        compiled().refuse_shrunk(array.ctypes.data)
 
 
 @contextmanager
@@ -56,13 +56,13 @@ def arrow_map(path: Path) -> Iterator[Any]:
             return
         address = mapped.read_buffer(1).address
         mapped.seek(0)
-        number = native().watch(address, mapped.size(), str(path))
+        number = compiled().watch(address, mapped.size(), str(path))
         try:
             yield mapped
         except Exception:
-            native().refuse_shrunk(address)  # zeros in place of the file caused it
+            compiled().refuse_shrunk(address)  # zeros in place of the file caused it
             raise
         else:
-            native().refuse_shrunk(address)
+            compiled().refuse_shrunk(address)
         finally:
-            native().unwatch(number)
+            compiled().unwatch(number)

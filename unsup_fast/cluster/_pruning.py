@@ -10,11 +10,20 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from unsup_fast.blocks._mapped import mapping
-from unsup_fast.kernels.assign import Assigned, assign, assign_update, totals
-from unsup_fast.kernels.assign.columns import Basis, basis
-from unsup_fast.kernels.assign.prune import Bounds, bounds, bounds_size, choose, may_pay
-from unsup_fast.kernels.assign.totals import Totals
+from unsup_fast.kernels import totals
+from unsup_fast.kernels.assign import Assigned, assign
 from unsup_fast.kernels.moments import Moments
+from unsup_fast.kernels.prune import (
+    Basis,
+    Bounds,
+    assign_update,
+    basis,
+    bounds,
+    bounds_size,
+    choose_basis,
+    may_pay,
+)
+from unsup_fast.kernels.totals import Totals
 
 Array = npt.NDArray[Any]
 
@@ -45,10 +54,10 @@ class Step(NamedTuple):
 class Passes:
     """Labels the same rows again and again, and sums up the clusters.
 
-    Rows move between sums of whole numbers (`kernels.assign.totals`), which depend on the labels
+    Rows move between sums of whole numbers (`kernels.totals`), which depend on the labels
     alone; where rows have weights, are sparse, or differ too much in size for that, sums are
     added up anew in each pass, in a fixed order. Where sampled rows and the clock say that it
-    pays, bounds (`kernels.assign.prune`) rule most centroids out. They are dropped when two passes
+    pays, bounds (`kernels.prune`) rule most centroids out. They are dropped when two passes
     with them one after the other took longer than a dense one. Nothing depends on that.
 
     Parameters
@@ -242,7 +251,7 @@ class Passes:
         assert self.shift is not None
         # One thread: more gain little here, and then spin for a while on the kernels' cores.
         with threadpool_limits(1, user_api="blas"):
-            chosen = choose(self.X, centers, self.shift, self._directions)
+            chosen = choose_basis(self.X, centers, self.shift, self._directions)
         if chosen is not None and self._fits(chosen, n_clusters):
             self._time_dense(centers)
             self._made, self._last_seconds = self._passes, 0.0

@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from unsup_fast.kernels._dispatch import native
 from unsup_fast.kernels._types import Array
+from unsup_fast.kernels.prune import native
 
 SAMPLE = 2048  # rows that choose the basis
 MOST = 191  # directions of a basis
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Basis:
     """Directions in which rows differ most, in order."""
 
@@ -40,17 +40,17 @@ class Basis:
         return replace(self, directions=self.directions[:count])
 
 
-@dataclass(frozen=True)
-class Rows:
+@dataclass(frozen=True, kw_only=True)
+class ScoredRows:
     """Rows as they are scored: y in the columns of a basis, or as bytes, y = unit * codes."""
 
-    projected: Array | None
+    projected: Array | None = None
     """[N, R + 1], type of X: the rows in the columns of the basis, and their tail."""
-    codes: Array | None
+    codes: Array | None = None
     """[N, C] int8: the rows in all columns; C is D rounded up to a multiple of 4."""
-    unit: Array | None
+    unit: Array | None = None
     """[N], type of X."""
-    start: Array | None
+    start: Array | None = None
     """[N] int32: -128 times the sum of the codes."""
     squares: Array
     """[N] float64: |y|^2."""
@@ -73,7 +73,8 @@ def _frame(rows: Array, shift: Array) -> Basis:
     largest = float(np.abs(rows).max(initial=0))
     exponent = max(int(np.frexp(largest)[1]), int(np.finfo(rows.dtype).minexp))
     scale = 2.0**-exponent if largest > 0 else 1.0
-    return Basis(np.empty((0, rows.shape[1]), dtype=rows.dtype), 0.0, shift, scale)
+    directions = np.empty((0, rows.shape[1]), dtype=rows.dtype)
+    return Basis(directions=directions, defect=0.0, shift=shift, scale=scale)
 
 
 def basis(X: Array, shift: Array) -> Basis:
@@ -110,9 +111,7 @@ def project_rows(X: Array, basis: Basis, n_threads: int) -> tuple[Array, Array, 
     """
     count, n_columns = basis.directions.shape
     roundoff = np.finfo(X.dtype).eps / 2
-    y = np.empty((len(X), count + 1), dtype=X.dtype)
-    total = np.empty(len(X), dtype=X.dtype)
-    native().project(X, basis.directions, basis.shift, basis.scale, y, total, n_threads)
+    y, total = native.project(X, basis.directions, basis.shift, basis.scale, n_threads)
     square = total.astype(np.float64)  # [N] |x|^2
     z = y[:, :count]
     inner = np.einsum("ij,ij->i", z, z, dtype=np.float64)  # [N] |z|^2
@@ -127,12 +126,7 @@ def project_rows(X: Array, basis: Basis, n_threads: int) -> tuple[Array, Array, 
     return y, inner + y[:, count].astype(np.float64) ** 2, slack
 
 
-def encode_rows(X: Array, basis: Basis, n_threads: int) -> Rows:
+def encode_rows(X: Array, basis: Basis, n_threads: int) -> ScoredRows:
     """Return the rows of X, less the shift and times the scale, as bytes with a unit each."""
-    n_rows, n_columns = X.shape
-    codes = np.empty((n_rows, -(-n_columns // 4) * 4), dtype=np.int8)
-    unit = np.empty(n_rows, dtype=X.dtype)
-    start = np.empty(n_rows, dtype=np.int32)
-    squares, slack = np.empty(n_rows), np.empty(n_rows)
-    native().encode(X, basis.shift, basis.scale, codes, unit, start, squares, slack, n_threads)
-    return Rows(None, codes, unit, start, squares, slack)
+    codes, unit, start, squares, slack = native.encode(X, basis.shift, basis.scale, n_threads)
+    return ScoredRows(codes=codes, unit=unit, start=start, squares=squares, slack=slack)

@@ -1,4 +1,4 @@
-// seed.
+// kmeans_plusplus.
 #include "common.hpp"
 
 namespace unsup {
@@ -7,7 +7,7 @@ namespace {
 template <class T>
 void bind_dense(py::module_& m) {
     m.def(
-        "seed",
+        "candidate_potentials",
         [](const In<T>& x, const In<T>& candidates, const MaybeIn<T>& closest,
            const MaybeIn<T>& weight, In<T> distances, In<double> potentials, int threads, T scale) {
             require(x.ndim() == 2 && candidates.ndim() == 2 && x.shape(1) == candidates.shape(1),
@@ -26,11 +26,12 @@ void bind_dense(py::module_& m) {
                                potentials.mutable_data()};
             run_free(threads, [&](const Run& r) { ops<T>().seed(seed, r); }, x.data());
         },
-        py::arg("X").noconvert(), py::arg("candidates").noconvert(), py::arg("closest").noconvert(),
-        py::arg("sample_weight").noconvert(), py::arg("distances").noconvert(),
-        py::arg("potentials").noconvert(), py::arg("n_threads"), py::arg("scale") = T(1));
+        py::kw_only(), py::arg("X").noconvert(), py::arg("candidates").noconvert(),
+        py::arg("closest").noconvert(), py::arg("sample_weight").noconvert(),
+        py::arg("distances").noconvert(), py::arg("potentials").noconvert(), py::arg("n_threads"),
+        py::arg("scale") = T(1));
     m.def(
-        "seed_rounds",
+        "kmeans_plusplus",
         [](const In<T>& x, const MaybeIn<T>& weight, T scale, const In<double>& uniform,
            In<int64_t> chosen, In<T> closest, In<double> potentials, int64_t first, int64_t last,
            int threads, const MaybeIn<T>& projected, const std::optional<In<double>>& slack,
@@ -69,13 +70,13 @@ void bind_dense(py::module_& m) {
             run_free(threads, [&](const Run& r) { ops<T>().seed_rounds(rounds, r); }, x.data());
             return rounds.scored;
         },
-        py::arg("X").noconvert(), py::arg("sample_weight").noconvert(), py::arg("scale"),
-        py::arg("uniform").noconvert(), py::arg("chosen").noconvert(),
+        py::kw_only(), py::arg("X").noconvert(), py::arg("sample_weight").noconvert(),
+        py::arg("scale"), py::arg("uniform").noconvert(), py::arg("chosen").noconvert(),
         py::arg("closest").noconvert(), py::arg("potentials").noconvert(), py::arg("first"),
         py::arg("last"), py::arg("n_threads"), py::arg("projected").noconvert() = py::none(),
         py::arg("slack").noconvert() = py::none(), py::arg("leading") = 0);
     m.def(
-        "spread",
+        "max_abs_difference",
         [](const In<T>& x, int64_t origin, int threads) {
             require(x.ndim() == 2 && origin >= 0 && origin < x.shape(0), "origin: not a row of X");
             T largest = 0;
@@ -87,13 +88,13 @@ void bind_dense(py::module_& m) {
                 x.data());
             return largest;
         },
-        py::arg("X").noconvert(), py::arg("origin"), py::arg("n_threads"));
+        py::kw_only(), py::arg("X").noconvert(), py::arg("origin"), py::arg("n_threads"));
 }
 
 template <class T, class I>
 void bind_csr(py::module_& m) {
     m.def(
-        "seed_csr",
+        "candidate_potentials_csr",
         [](const In<T>& data, const In<I>& indices, const In<I>& indptr, const In<T>& candidates,
            const MaybeIn<T>& closest, const MaybeIn<T>& weight, In<T> distances,
            In<double> potentials, int threads) {
@@ -113,15 +114,15 @@ void bind_csr(py::module_& m) {
                                potentials.mutable_data()};
             run_free(threads, [&](const Run& r) { ops<T>().seed_csr(seed, rows, r); });
         },
-        py::arg("data").noconvert(), py::arg("indices").noconvert(), py::arg("indptr").noconvert(),
-        py::arg("candidates").noconvert(), py::arg("closest").noconvert(),
-        py::arg("sample_weight").noconvert(), py::arg("distances").noconvert(),
-        py::arg("potentials").noconvert(), py::arg("n_threads"));
+        py::kw_only(), py::arg("data").noconvert(), py::arg("indices").noconvert(),
+        py::arg("indptr").noconvert(), py::arg("candidates").noconvert(),
+        py::arg("closest").noconvert(), py::arg("sample_weight").noconvert(),
+        py::arg("distances").noconvert(), py::arg("potentials").noconvert(), py::arg("n_threads"));
 }
 
 }  // namespace
 
-void bind_seed(py::module_& m) {
+void bind_kmeans_plusplus(py::module_& m) {
     bind_dense<float>(m);
     bind_dense<double>(m);
     bind_csr<float, int32_t>(m);

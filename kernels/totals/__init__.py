@@ -1,6 +1,6 @@
-"""Sums of clusters that rows enter and leave: exact, whatever the order.
+"""`totals`: sums of clusters that rows enter and leave: exact, whatever the order.
 
-A row counts as whole numbers, ``rint((x_ij - s_j) steps_j)``. Whole numbers are added exactly, so
+A row counts as whole numbers, ``rint((x_ij - s_j) quanta_j)``. Whole numbers are added exactly, so
 the sums depend on the labels alone: not on the threads, nor on how the rows came to have their
 labels. A pass touches only the rows whose label is new.
 """
@@ -11,15 +11,17 @@ from typing import NamedTuple
 import numpy as np
 
 from unsup_fast.kernels import threads
-from unsup_fast.kernels._dispatch import native
 from unsup_fast.kernels._types import Array
+from unsup_fast.kernels.totals import native
+
+__all__ = ["Means", "Totals", "empty", "means", "quanta"]
 
 LANES = 8  # columns of the sums are filled up to a multiple of this
 BITS = 50  # of a row's whole numbers: what a double can be rounded to by adding 1.5 * 2^52
 FINE = 2.0**-26  # of the typical length of a row less the shift: as much may be lost by rounding
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Totals:
     """Sums and counts of the rows of each cluster."""
 
@@ -68,9 +70,9 @@ def quanta(max_abs: Array, n_rows: int, sample: Array) -> Array | None:
 def empty(quanta: Array, n_clusters: int) -> Totals:
     """Return totals without rows, all zero."""
     return Totals(
-        quanta,
-        np.zeros((n_clusters, len(quanta)), dtype=np.int64),
-        np.zeros(n_clusters, dtype=np.int64),
+        quanta=quanta,
+        sums=np.zeros((n_clusters, len(quanta)), dtype=np.int64),
+        counts=np.zeros(n_clusters, dtype=np.int64),
     )
 
 
@@ -87,10 +89,11 @@ class Means(NamedTuple):
 
 def means(totals: Totals, centers: Array, shift: Array, n_threads: int | None = None) -> Means:
     """Return the means of the clusters that rows were assigned to from `centers` [K, D]."""
-    n_clusters = len(centers)
-    moved, cross, own = np.empty(n_clusters), np.empty(n_clusters), np.empty(n_clusters)
-    centers_new = np.empty_like(centers)
-    workers = threads.effective(n_threads)
-    arrays = (totals.quanta, totals.sums, totals.counts)
-    native().means(centers, shift, *arrays, centers_new, moved, cross, own, workers)
-    return Means(centers_new, float(moved.sum()), float(own.sum() - 2 * cross.sum()))
+    centers_new, moved, cross, own = native.means(
+        centers, shift, totals=totals, n_threads=threads.effective(n_threads)
+    )
+    return Means(
+        centers=centers_new,
+        movement=float(moved.sum()),
+        inertia=float(own.sum() - 2 * cross.sum()),
+    )

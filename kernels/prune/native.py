@@ -1,0 +1,110 @@
+"""Calls of the compiled `prune`, and of what makes rows ready for it."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unsup_fast.kernels._dispatch import compiled
+from unsup_fast.kernels._types import Array
+from unsup_fast.kernels.totals import Totals
+from unsup_fast.kernels.totals.native import bound
+
+if TYPE_CHECKING:
+    from unsup_fast.kernels.prune.state import Bounds
+
+
+def has_byte_products() -> bool:
+    """Return whether the processor multiplies and adds four bytes in one go."""
+    return bool(compiled().has_byte_products())
+
+
+def prune(
+    X: Array,
+    centers: Array,
+    shift: Array,
+    labels: Array,
+    *,
+    bounds: "Bounds",
+    projected_centers: Array | None,
+    centers_slack: float,
+    totals: Totals | None,
+    n_threads: int,
+) -> tuple[int, tuple[int, int, int]]:
+    """Update labels, bounds and totals; return the labels that changed and `Bounds.work`.
+
+    `projected_centers` [K, R + 1] are those of the slots, off by `centers_slack` at most; None
+    with codes.
+    """
+    module = compiled()
+    of_type = module.BoundsFloat32 if X.dtype == np.float32 else module.BoundsFloat64
+    rows = bounds.rows
+    arrays = of_type(
+        span=bounds.span,
+        scale=bounds.basis.scale,
+        projected=rows.projected,
+        codes=rows.codes,
+        unit=rows.unit,
+        start=rows.start,
+        squares=rows.squares,
+        slack=rows.slack,
+        cluster=bounds.cluster,
+        projected_centers=projected_centers,
+        centers_slack=centers_slack,
+        before=bounds.before,
+        upper=bounds.upper,
+        tight=bounds.tight,
+        lower=bounds.lower,
+        moved=bounds.moved,
+        max_norm=bounds.max_norm,
+    )
+    changed, tightened, scored, survivors = module.prune(
+        X=X,
+        centers=centers,
+        shift=shift,
+        labels=labels,
+        bounds=arrays,
+        totals=None if totals is None else bound(totals),
+        n_threads=n_threads,
+    )
+    return int(changed), (int(tightened), int(scored), int(survivors))
+
+
+def project(
+    X: Array, directions: Array, shift: Array, scale: float, n_threads: int
+) -> tuple[Array, Array]:
+    """Return projected rows [N, R + 1], the last column still unset, and |x'|^2 [N]."""
+    projected = np.empty((len(X), len(directions) + 1), dtype=X.dtype)
+    squares = np.empty(len(X), dtype=X.dtype)
+    compiled().project(
+        X=X,
+        directions=directions,
+        shift=shift,
+        scale=scale,
+        rows=projected,
+        squares=squares,
+        n_threads=n_threads,
+    )
+    return projected, squares
+
+
+def encode(
+    X: Array, shift: Array, scale: float, n_threads: int
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Return codes, unit, start, squares and slack of `ScoredRows`."""
+    n_rows, n_columns = X.shape
+    codes = np.empty((n_rows, -(-n_columns // 4) * 4), dtype=np.int8)
+    unit = np.empty(n_rows, dtype=X.dtype)
+    start = np.empty(n_rows, dtype=np.int32)
+    squares, slack = np.empty(n_rows), np.empty(n_rows)
+    compiled().encode(
+        X=X,
+        shift=shift,
+        scale=scale,
+        codes=codes,
+        unit=unit,
+        start=start,
+        squares=squares,
+        slack=slack,
+        n_threads=n_threads,
+    )
+    return codes, unit, start, squares, slack
