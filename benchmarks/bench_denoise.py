@@ -17,7 +17,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from unsup_fast.kernels.denoise import denoise, terms  # noqa: E402
+from unsup_fast.kernels import sampler_terms as terms  # noqa: E402
+from unsup_fast.kernels.denoise import denoise  # noqa: E402
 from unsup_fast.kernels.noise import noise  # noqa: E402
 
 SHAPES = {"64x3x256x256": (64, 3, 256, 256), "64x3x64x64": (64, 3, 64, 64),

@@ -25,7 +25,7 @@
 
 namespace unsup {
 
-struct Row {  // kernels/denoise/terms.py
+struct Row {  // kernels/sampler_terms.py
     double guidance, x0_x, x0_output, clip, keep_x, keep_x0;
     double next_x, next_keep, next_anchor, next_history[4], next_noise;
     double anchor_x, anchor_keep, anchor_anchor, anchor_history[4];

@@ -28,9 +28,9 @@ from unsup_fast.kernels import _check, threads
 from unsup_fast.kernels._dispatch import choose
 from unsup_fast.kernels.em import native, ref
 from unsup_fast.kernels.em.checks import check_factors, check_rows, doubles, total_weight
-from unsup_fast.kernels.em.result import COVARIANCE_TYPES, EStep
+from unsup_fast.kernels.em.result import COVARIANCE_TYPES, EStep, shape_of
 
-__all__ = ["COVARIANCE_TYPES", "EStep", "em", "gmm_moments"]
+__all__ = ["COVARIANCE_TYPES", "EStep", "em", "gmm_moments", "shape_of"]
 
 
 def _triton(**arguments: Any) -> EStep:

@@ -5,7 +5,8 @@ import pytest
 import torch
 import triton
 
-from unsup_fast.kernels.denoise import denoise, terms, triton_
+from unsup_fast.kernels import sampler_terms as terms
+from unsup_fast.kernels.denoise import denoise, triton_
 from unsup_fast.kernels.randn import randn
 
 DEVICE = "cpu" if triton.knobs.runtime.interpret else "cuda"

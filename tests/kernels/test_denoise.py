@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from unsup_fast.kernels.denoise import denoise, terms  # noqa: E402
+from unsup_fast.kernels import sampler_terms as terms  # noqa: E402
+from unsup_fast.kernels.denoise import denoise  # noqa: E402
 from unsup_fast.kernels.randn import randn  # noqa: E402
 
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]

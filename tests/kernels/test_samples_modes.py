@@ -7,7 +7,8 @@ torch = pytest.importorskip("torch")
 from torch.autograd import forward_ad  # noqa: E402
 from torch.fx.experimental.proxy_tensor import make_fx  # noqa: E402
 
-from unsup_fast.kernels.denoise import denoise, terms  # noqa: E402
+from unsup_fast.kernels import sampler_terms as terms  # noqa: E402
+from unsup_fast.kernels.denoise import denoise  # noqa: E402
 from unsup_fast.kernels.group_norm import group_norm  # noqa: E402
 from unsup_fast.kernels.noise import noise  # noqa: E402
 from unsup_fast.kernels.randn import randn  # noqa: E402

@@ -11,7 +11,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from unsup_fast.kernels.denoise import denoise, terms  # noqa: E402
+from unsup_fast.kernels import sampler_terms as terms  # noqa: E402
+from unsup_fast.kernels.denoise import denoise  # noqa: E402
 from unsup_fast.kernels.noise import noise  # noqa: E402
 
 SHAPE = (2, 3, 3, 2)
