@@ -7,7 +7,9 @@ import torch
 import triton
 
 from unsup_fast import blocks
-from unsup_fast.cluster import KMeans, _cuda, _input
+from unsup_fast._rows import device_rows, devices, validate
+from unsup_fast.cluster import KMeans, _init
+from unsup_fast.cluster._passes import passes_of
 
 INTERPRETED = triton.knobs.runtime.interpret
 DEVICE = "cpu" if INTERPRETED else "cuda"
@@ -16,7 +18,7 @@ DEVICE = "cpu" if INTERPRETED else "cuda"
 @pytest.fixture(autouse=True)
 def gpu(monkeypatch):
     """Let tensors in CPU memory pass for CUDA tensors where kernels are interpreted."""
-    real = _input.gpu
+    real = devices.compute_device
 
     def pretended(X, device, **options):
         if device == "cuda" or (device is None and isinstance(X, torch.Tensor)):
@@ -24,7 +26,7 @@ def gpu(monkeypatch):
         return real(X, device, **options)
 
     if INTERPRETED:
-        monkeypatch.setattr(_input, "gpu", pretended)
+        monkeypatch.setattr(devices, "compute_device", pretended)
 
 
 @pytest.fixture
@@ -157,7 +159,7 @@ def test_ctrl_c_keeps_the_last_iteration(rows):
 
 def test_a_second_ctrl_c_skips_the_labels(rows, monkeypatch):
     def stop(*args, **kwargs):
-        monkeypatch.setattr(_cuda, "_assign", stop)
+        monkeypatch.setattr(device_rows, "assign", stop)
         raise KeyboardInterrupt
 
     model = KMeans(6, init=rows[:6], n_init=1)
@@ -259,20 +261,18 @@ def test_rows_that_come_in_blocks_are_for_the_cpu(rows):
 
 @pytest.mark.skipif(INTERPRETED, reason="needs a GPU to wait for")
 def test_an_iteration_waits_for_nothing(rows):
-    X = on(rows)
-    problem, _ = _cuda.problem(KMeans(6), X, None, X.device)
-    centers = _cuda.start(problem, "k-means++", 6, np.random.RandomState(0))
-    cache = _cuda._kept(problem, centers)
-    assigned = _cuda._assign(problem, centers, cache, torch.full_like(X[:, 0], -1).int())
+    data = validate.rows(on(rows), None, KMeans(6), reset=True)
+    passes = passes_of(data, metric="euclidean")
+    centers = _init.start(data, "k-means++", 6, np.random.RandomState(0))
+    passes.begin(centers)
     torch.cuda.set_sync_debug_mode("error")
     try:
         for _ in range(3):
-            centers, state = _cuda._updated(problem, centers, assigned)
-            later = _cuda._Later(state)
-            assigned = _cuda._assign(problem, centers, cache, assigned.labels)
+            step = passes.step(centers, 9)  # waits for an event, and no operation for the device
+            centers = step.centers
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert later.values()[0] > 0
+    assert step.inertia > 0
 
 
 @pytest.mark.parametrize(("metric", "weighted"), [("euclidean", True), ("cosine", False)])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from sklearn import config_context
 
-from unsup_fast.cluster import Iteration, KMeans
-from unsup_fast.cluster import _pruning as pruning_module
+from unsup_fast._rows import host_rows
+from unsup_fast.cluster import Iteration, KMeans, _host_passes
 
 
 def stop_after(iteration, run=1):
@@ -140,7 +140,7 @@ def test_interrupt_while_the_next_run_is_seeded(blobs):
 def test_second_interrupt_skips_the_labels(blobs, monkeypatch):
     model = KMeans(6, init=blobs[:6], tol=0).fit(blobs)
     passes = []
-    assign_update = pruning_module.assign_update
+    assign_update = _host_passes.assign_update
 
     def impatient(*arguments, **options):
         passes.append(1)
@@ -151,8 +151,8 @@ def test_second_interrupt_skips_the_labels(blobs, monkeypatch):
     def more_impatient(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pruning_module, "assign_update", impatient)
-    monkeypatch.setattr(pruning_module, "assign", more_impatient)
+    monkeypatch.setattr(_host_passes, "assign_update", impatient)
+    monkeypatch.setattr(host_rows, "assign", more_impatient)
     with pytest.raises(KeyboardInterrupt):
         model.fit(blobs)
     monkeypatch.undo()

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from unsup_fast.cluster import KMeans, _pruning
+from unsup_fast._rows.host_rows import HostRows
+from unsup_fast.cluster import KMeans, _host_passes, _pruning
 from unsup_fast.kernels import prune
-from unsup_fast.kernels.moments import moments
 from unsup_fast.kernels.prune import choice
 
 
@@ -51,40 +51,45 @@ def test_every_algorithm_gives_the_same_to_the_bit(steep, eager, weighted, n_ini
             np.testing.assert_array_equal(getattr(model, name), getattr(models[0], name))
 
 
+def passes_over(X):
+    """Return passes that may prune, about the first row."""
+    rows = HostRows(X=X, n_threads=1, model_origin=X[0].copy())
+    return _host_passes.HostPasses(rows, may_prune=True)
+
+
 @pytest.mark.parametrize(("dense", "back"), [(1, False), (20, True)])
 def test_bounds_slower_than_the_dense_pass_are_dropped(steep, eager, monkeypatch, dense, back):
     # A dense pass seems to take 1 s (first two readings of the clock), pruned ones take 9 s.
     seconds = [len(steep[: _pruning.TIMED]) / len(steep), 9, 9, dense, 9, 9]
     ticks = iter(np.cumsum([step for each in seconds for step in (0, each)]))
     monkeypatch.setattr(_pruning, "perf_counter", lambda: float(next(ticks)))
-    passes = _pruning.Passes(steep, steep[0].copy(), None, 1, True, moments(steep), steep[::40])
-    labels = np.full(len(steep), -1, dtype=np.int32)
+    passes = passes_over(steep)
     centers = steep[:60].copy()
+    passes.begin(centers)
     pruned = []
     for _ in range(5):
-        passes.step(centers, labels, 10)
-        pruned.append(passes._bounds is not None)
+        passes.step(centers, 10)
+        pruned.append(passes._pruning.bounds is not None)
     assert pruned == [True, False, False, back, back]
     assert len(eager) == 1 + back
 
 
 def test_an_interrupted_pass_leaves_no_bounds_behind(steep, eager, monkeypatch):
-    passes = _pruning.Passes(steep, steep[0].copy(), None, 1, True, moments(steep), steep[::40])
-    labels = np.full(len(steep), -1, dtype=np.int32)
-    centers = steep[:60].copy()
-    passes.step(centers, labels, 10)
-    assign_update = _pruning.assign_update
+    passes = passes_over(steep)
+    passes.begin(steep[:60])
+    passes.step(steep[:60].copy(), 10)
+    assign_update = _host_passes.assign_update
 
     def interrupted(*arguments, **options):
-        monkeypatch.setattr(_pruning, "assign_update", assign_update)
+        monkeypatch.setattr(_host_passes, "assign_update", assign_update)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_pruning, "assign_update", interrupted)
+    monkeypatch.setattr(_host_passes, "assign_update", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        passes.step(steep[60:120].copy(), labels, 10)
-    assert passes._bounds is None
-    step = passes.step(steep[60:120].copy(), labels, 10, sums=True)
-    np.testing.assert_array_equal(step.weights, np.bincount(labels, minlength=60))
+        passes.step(steep[60:120].copy(), 10)
+    assert passes._pruning.bounds is None
+    step = passes.step(steep[60:120].copy(), 10)
+    np.testing.assert_array_equal(passes._totals.counts, np.bincount(step.labels, minlength=60))
 
 
 def test_rows_in_a_file_leave_room(steep, eager, monkeypatch, tmp_path):
@@ -92,10 +97,10 @@ def test_rows_in_a_file_leave_room(steep, eager, monkeypatch, tmp_path):
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
     for room, fits in ((1 << 30, True), (1000, False)):
         monkeypatch.setattr(_pruning, "MAPPED_ROOM", room)
-        passes = _pruning.Passes(np.asarray(mapped), steep[0].copy(), None, 1, True)
-        labels = np.full(len(steep), -1, dtype=np.int32)
-        passes.step(steep[:60].copy(), labels, 10)
-        assert (passes._bounds is not None) == fits
+        passes = passes_over(np.asarray(mapped))
+        passes.begin(steep[:60])
+        passes.step(steep[:60].copy(), 10)
+        assert (passes._pruning.bounds is not None) == fits
 
 
 def test_inertia_of_tight_clusters_keeps_its_digits():

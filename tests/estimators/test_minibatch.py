@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as hnp
 from sklearn import config_context
 from sklearn.base import clone
 
-from unsup_fast.cluster import MiniBatchKMeans, Step, _pruning
+from unsup_fast._rows import host_rows
+from unsup_fast.cluster import MiniBatchKMeans, Step
 from unsup_fast.cluster._batches import Draws
 from unsup_fast.cluster._minibatch import Plan, beginning, continued, run, step
 from unsup_fast.kernels import _native
@@ -322,7 +323,7 @@ def test_second_interrupt_skips_the_labels(blobs, monkeypatch):
     def impatient(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_pruning, "assign", impatient)
+    monkeypatch.setattr(host_rows, "assign", impatient)
     with pytest.raises(KeyboardInterrupt):
         model.partial_fit(blobs)  # which must not change the model
     assert model.cluster_centers_ is before[0]

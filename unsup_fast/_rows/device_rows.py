@@ -101,7 +101,7 @@ class DeviceRows:
         """Return the rows at unit length; see `directions.unit_rows`."""
         return replace(self, X=unit_rows(self.X))
 
-    def in_place(self) -> "DeviceRows":
+    def in_memory(self, *, copy: bool = False) -> "DeviceRows":
         """Return the rows unchanged."""
         return self
 

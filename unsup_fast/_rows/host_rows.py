@@ -114,14 +114,15 @@ class CpuRows(ABC):
         statistics = self.moments
         if statistics is None:
             return Spread(variance=mean_variance_axis(self.X, axis=0)[1], farthest=0.0)
-        gap = np.abs(statistics.mean - self.origin)
-        farthest = float((statistics.max_abs_deviation + gap).max())
+        origin = self.origin if self.model_origin is None else self.model_origin
+        farthest = float((statistics.max_abs_deviation + np.abs(statistics.mean - origin)).max())
         if farthest > float(np.finfo(self.dtype).max):  # perhaps only because it is a bound
-            point = self.origin.astype(np.float64)
-            farthest = max(
-                float(np.maximum(rows.max(axis=0) - point, point - rows.min(axis=0)).max())
-                for _, rows in self.parts()
-            )
+            point = origin.astype(np.float64)
+            with np.errstate(over="ignore"):
+                farthest = max(
+                    float(np.maximum(rows.max(axis=0) - point, point - rows.min(axis=0)).max())
+                    for _, rows in self.parts()
+                )
         return Spread(variance=statistics.variance, farthest=farthest)
 
     def rescaled(self: Kind) -> Kind:
@@ -251,7 +252,7 @@ class HostRows(CpuRows):
         """Return the rows that ``change(X, 0)`` computes."""
         return self._changed(change(self.X, 0))
 
-    def in_place(self) -> "HostRows":
+    def in_memory(self, *, copy: bool = False) -> "HostRows":
         """Return the rows unchanged."""
         return self
 

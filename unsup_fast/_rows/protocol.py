@@ -106,8 +106,11 @@ class Rows(Protocol):
     def normalized(self) -> "Rows":
         """Return the rows at unit length; see `directions.unit_rows`."""
 
-    def in_place(self) -> "Rows":
-        """Return rows of a source that need no copy as an array, and any others unchanged."""
+    def in_memory(self, *, copy: bool = False) -> "Rows":
+        """Return the rows of a source as an array if they need no copy, or with `copy`.
+
+        Any other rows are returned unchanged.
+        """
 
     def deviations(self) -> Array:
         """Return the standard deviations [D], type of X, that `standardize` divides by."""

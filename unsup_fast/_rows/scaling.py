@@ -249,10 +249,22 @@ def scale_of(estimator: Any) -> Array | None:
 
 def applied(estimator: Any, X: Any, name: str = "X") -> Any:
     """Return rows, or centroids in the units of the columns, as a fitted estimator divides them."""
-    scale = scale_of(estimator)
-    if scale is not None and len(scale) != X.shape[1]:
-        raise ValueError(f"scale_ has {len(scale)} values, but {name} has {X.shape[1]} columns")
+    scale = scale_for(estimator, X.shape[1], name)
     return X if scale is None else divided(X, scale, name=name)
+
+
+def scale_for(estimator: Any, n_columns: int, name: str = "X") -> Array | None:
+    """Return what a fitted estimator divides the columns of X by, [D], or None.
+
+    Raises
+    ------
+    ValueError
+        If the columns are not as many as those of the fit; see also `scale_of`.
+    """
+    scale = scale_of(estimator)
+    if scale is not None and len(scale) != n_columns:
+        raise ValueError(f"scale_ has {len(scale)} values, but {name} has {n_columns} columns")
+    return scale
 
 
 def restored(estimator: Any, X: Any) -> Any:

@@ -20,6 +20,11 @@ class SourceRows(CpuRows):
     """Type that the blocks are converted to; None for their own."""
 
     @property
+    def n_columns(self) -> int:
+        """Number of columns."""
+        return int(self.X.n_columns)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64."""
         dtype: np.dtype[Any] = self.X.dtype if self.wide is None else self.wide
@@ -54,11 +59,11 @@ class SourceRows(CpuRows):
             return self._in_memory(divided)
         return replace(self, X=divided)
 
-    def in_place(self) -> "SourceRows | HostRows":
-        """Return rows that need no copy as an array, and any others unchanged."""
-        if self.X.array is None:
+    def in_memory(self, *, copy: bool = False) -> "SourceRows | HostRows":
+        """Return the rows as an array if they need no copy, or with `copy`; else unchanged."""
+        if self.X.array is None and not copy:
             return self
-        return self._in_memory(self.X.whole())
+        return self._in_memory(self.X.whole().astype(self.dtype, copy=False))
 
     def mapped(self, change: Callable[[Any, int], Any]) -> "SourceRows":
         """Return a source whose blocks ``change(block, first_row)`` computes in each pass."""
@@ -89,7 +94,7 @@ class SourceRows(CpuRows):
         )
 
     def _in_memory(self, X: Array) -> HostRows:
-        rows = HostRows(
+        return HostRows(
             X=X,
             n_threads=self.n_threads,
             name=self.name,
@@ -98,4 +103,3 @@ class SourceRows(CpuRows):
             user_device=self.user_device,
             known_moments=self.moments if X is self.X.array else None,
         )
-        return rows

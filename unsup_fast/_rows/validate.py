@@ -33,8 +33,8 @@ def rows(
     reset : bool
         Whether the estimator is being fitted.
     check_finite : bool
-        Whether values in memory are checked; blocks are checked when they are read, and a device
-        always checks.
+        Whether values are checked now, those in blocks if the estimator is being fitted; blocks
+        are also checked when they are read, and a device always checks.
 
     Raises
     ------
@@ -43,18 +43,50 @@ def rows(
     """
     gpu = devices.compute_device(X, device, fitted=not reset, stacklevel=5)
     n_threads = threads.effective(estimator.n_threads)
-    user_device = arrays.device_of(X)
     if gpu is not None:
         from unsup_fast._rows import tensors
         from unsup_fast._rows.device_rows import DeviceRows
 
         tensor = tensors.rows(X, gpu, estimator, reset=reset).contiguous()
-        return DeviceRows(X=tensor, n_threads=n_threads, user_device=user_device)
+        return DeviceRows(X=tensor, n_threads=n_threads, user_device=arrays.device_of(X))
+    owner = type(estimator).__name__
+    return cpu_rows(
+        X, owner, n_threads, estimator=estimator, reset=reset, check_finite=check_finite
+    )
+
+
+def cpu_rows(
+    X: Any,
+    owner: str,
+    n_threads: int,
+    *,
+    estimator: Any = None,
+    reset: bool = False,
+    check_finite: bool = True,
+) -> HostRows | SourceRows:
+    """Return validated rows that the CPU computes with.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix, CPU tensor, pyarrow table or Source of shape (N, D)
+    owner : str
+        What needs the rows, for error messages.
+    n_threads : int
+    estimator, reset, check_finite
+        As in `rows`; without an estimator, names of columns are not looked at.
+    """
     source = source_of(X)
     if source is not None:
-        check_columns(estimator, source, reset=reset)
+        if estimator is not None:
+            check_columns(estimator, source, reset=reset)
+        if reset and check_finite:
+            source.moments  # noqa: B018  checks the values
         return SourceRows(X=source, n_threads=n_threads, name=source.name)
     checked = arrays.rows(X, estimator=estimator, reset=reset)
-    owner = type(estimator).__name__
     moments = arrays.check_finite(checked, owner, n_threads) if check_finite else None
-    return HostRows(X=checked, n_threads=n_threads, user_device=user_device, known_moments=moments)
+    return HostRows(
+        X=checked,
+        n_threads=n_threads,
+        user_device=arrays.device_of(X),
+        known_moments=moments,
+    )

@@ -1,49 +1,15 @@
 """Random rows: those of a mini-batch, and those that starting centroids are chosen from."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import scipy.sparse as sp
 
 from unsup_fast._rows.directions import COST, unit_rows
-from unsup_fast.blocks import Source
+from unsup_fast._rows.protocol import Rows
 from unsup_fast.cluster import _init
-from unsup_fast.cluster._lloyd import Problem
-from unsup_fast.cluster._pruning import Passes
-
-Array = npt.NDArray[Any]
-
-
-class Rows(Protocol):
-    """Rows that mini-batches are drawn from."""
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-
-    def take(self, indices: Array) -> Any:
-        """Return the rows [B, D] of these indices, C-contiguous or CSR, float32 or float64."""
-
-
-class Memory:
-    """Rows of an array or a CSR matrix, as `Rows`."""
-
-    def __init__(self, X: Any) -> None:
-        self.n_rows: int = X.shape[0]
-        self._X = X
-
-    def take(self, indices: Array) -> Any:
-        """Return the rows [B, D] of these indices."""
-        return self._X[indices] if sp.issparse(self._X) else self._X.take(indices, axis=0)
-
-
-def rows_of(X: Any) -> Rows:
-    """Return an array, a CSR matrix or a source as `Rows`."""
-    return X if isinstance(X, Source) else Memory(X)
+from unsup_fast.kernels._types import Array
 
 
 class Draws:
@@ -81,62 +47,55 @@ class Draws:
 
 
 def start(
-    problem: Problem,
     rows: Rows,
     init: Any,
     n_clusters: int,
     init_size: int,
     random_state: np.random.RandomState,
+    metric: str,
     progress: Callable[[int, int], None] | None = None,
 ) -> Array:
     """Return starting centroids [K, D] chosen from `init_size` random rows.
 
     Rows of a subset that has too few with a weight are drawn again, from those with one.
     """
-    weight, n_rows = problem.passes.sample_weight, rows.n_rows
+    weight, n_rows = rows.to_host(rows.sample_weight), rows.n_rows
     if init_size < n_rows:
         chosen = random_state.randint(0, n_rows, init_size)
         if weight is not None and np.count_nonzero(weight[chosen]) < n_clusters:
             weighty = np.flatnonzero(weight)
             chosen = weighty[random_state.randint(0, len(weighty), init_size)]
-        problem = replace(problem, passes=_part(problem, rows, chosen))
-    centers = _init.start(problem, init, n_clusters, random_state, progress)
-    return unit_rows(centers, name="init") if problem.metric == "cosine" else centers
+        rows = rows.subset(chosen)
+    centers: Array = _init.start(rows, init, n_clusters, random_state, progress)
+    return unit_rows(centers, name="init") if metric == "cosine" else centers
 
 
 def best_start(
-    problem: Problem,
     rows: Rows,
     init: Any,
     n_clusters: int,
     init_size: int,
     random_state: np.random.RandomState,
+    metric: str,
     n_init: int,
     verbose: bool,
     progress: Callable[[int, int], None] | None = None,
 ) -> Array:
     """Return the starting centroids of least inertia on `init_size` random rows."""
     chosen = random_state.randint(0, rows.n_rows, init_size)
-    make = partial(start, problem, rows, init, n_clusters, init_size, random_state, progress)
+    make = partial(start, rows, init, n_clusters, init_size, random_state, metric, progress)
     if n_init == 1 and not verbose:
         return make()
-    some = _part(problem, rows, chosen)
+    subset = rows.subset(chosen)
     best, lowest = None, np.inf
     for number in range(1, n_init + 1):
         if verbose:
             print(f"Init {number}/{n_init} with method {init}")
         centers = make()
-        labels = np.full(init_size, -1, dtype=np.int32)
-        inertia = some.finish(centers, labels, False)[0] * COST[problem.metric]
+        inertia = subset.assign(centers, update=False).inertia * COST[metric]
         if verbose:
             print(f"Inertia for init {number}/{n_init}: {inertia}")
         if best is None or inertia < lowest:
             best, lowest = centers, inertia
     assert best is not None
     return best
-
-
-def _part(problem: Problem, rows: Rows, chosen: Array) -> Passes:
-    passes = problem.passes
-    weight = None if passes.sample_weight is None else passes.sample_weight[chosen]
-    return Passes(rows.take(chosen), passes.shift, weight, passes.n_threads, False)

@@ -5,36 +5,31 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import scipy.sparse as sp
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
-from unsup_fast._rows import arrays, seeding
-from unsup_fast.blocks import Source, unmasked
-from unsup_fast.cluster import _input, _parallel
-from unsup_fast.cluster._lloyd import Problem
-from unsup_fast.cluster._streams import Stream
+from unsup_fast._rows import arrays, seeding, validate
+from unsup_fast._rows.host_rows import dense
+from unsup_fast._rows.protocol import Rows
+from unsup_fast._rows.sources import source_of
+from unsup_fast.blocks import unmasked
+from unsup_fast.cluster import _parallel
 from unsup_fast.kernels import threads
-from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus as choose_rows
-from unsup_fast.kernels.kmeans_plusplus import pow2_scale
-from unsup_fast.kernels.moments import moments
-
-Array = npt.NDArray[Any]
+from unsup_fast.kernels._types import Array
 
 
 def start(
-    problem: Problem,
+    rows: Rows,
     init: Any,
     n_clusters: int,
     random_state: np.random.RandomState,
     progress: Callable[[int, int], None] | None = None,
-) -> Array:
+) -> Any:
     """Return the starting centroids of one run.
 
     Parameters
     ----------
-    problem : Problem
+    rows : Rows
     init : {"k-means++", "k-means||", "random"}, callable, or ndarray of shape (K, D) from `given`
     n_clusters : int
     random_state : RandomState
@@ -43,76 +38,37 @@ def start(
 
     Returns
     -------
-    ndarray of shape (K, D), type of X
+    ndarray or tensor of shape (K, D), type of X
+        Where the rows are.
     """
-    X, sample_weight = problem.passes.X, problem.passes.sample_weight
-    n_threads = problem.passes.n_threads
-    if isinstance(init, np.ndarray):
-        return init
     if callable(init):
-        return given(init(X, n_clusters, random_state=random_state), X, n_clusters)
+        init = given(init(rows.X, n_clusters, random_state=random_state), rows, n_clusters)
+    if isinstance(init, np.ndarray):
+        return rows.to_device(init)
     if init == "random":
-        chosen = seeding.draw(X, sample_weight, n_clusters, random_state)
+        weight = rows.to_host(rows.sample_weight)
+        chosen = seeding.draw(rows, weight, n_clusters, random_state)
     elif init == "k-means||":
-        chosen = _parallel.parallel(
-            _rows(X, problem.passes.shift, n_threads),
-            n_clusters,
-            random_state,
-            sample_weight=sample_weight,
-            n_threads=n_threads,
-            progress=progress,
-        )
+        chosen = _parallel.parallel(rows.rescaled(), n_clusters, random_state, progress=progress)
     else:
-        choose = seeding.kmeans_plusplus if isinstance(X, Source) else choose_rows
-        chosen = choose(
-            X,
-            n_clusters,
-            random_state,
-            sample_weight=sample_weight,
-            n_threads=n_threads,
-            progress=progress,
-        )
-    return problem.passes.take(chosen)
+        chosen = rows.kmeans_plusplus(n_clusters, random_state, progress=progress)
+    return rows.to_device(dense(rows.take(chosen)))
 
 
-def given(init: Any, X: Any, n_clusters: int) -> Array:
-    """Return the user's centroids as an ndarray of the type of X, or raise ValueError."""
+def given(init: Any, rows: Rows, n_clusters: int) -> Array:
+    """Return the user's centroids as an ndarray of the type of the rows, or raise ValueError."""
     init = unmasked(arrays.on_host(init), "init")
-    centers: Array = check_array(init, dtype=X.dtype, order="C", input_name="init")
+    centers: Array = check_array(init, dtype=rows.dtype, order="C", input_name="init")
     for size, expected, what in (
         (centers.shape[0], n_clusters, "clusters"),
-        (centers.shape[1], X.shape[1], "features of the data"),
+        (centers.shape[1], rows.n_columns, "features of the data"),
     ):
         if size != expected:
             raise ValueError(
                 f"The shape of the initial centers {centers.shape} does not match the number of "
-                f"{what} {expected}. Pass init of shape ({n_clusters}, {X.shape[1]})."
+                f"{what} {expected}. Pass init of shape ({n_clusters}, {rows.n_columns})."
             )
     return centers
-
-
-def _rows(X: Any, shift: Any, n_threads: int) -> _parallel.Rows:
-    """Return rows for k-means||, scaled to about 1 if squares would underflow or overflow."""
-    if sp.issparse(X):
-        return _parallel.Matrix(X, shift, n_threads)
-    statistics = X.moments if isinstance(X, Source) else moments(X, n_threads=n_threads)
-    scale = pow2_scale(
-        (statistics.max_abs_deviation + np.abs(statistics.mean - shift)).max(), X.dtype
-    )
-    if abs(np.log2(scale)) > np.finfo(X.dtype).maxexp // 4:
-        factor = X.dtype.type(scale)
-        shift = shift * factor
-        X = X.changed(lambda rows, _: rows * factor) if isinstance(X, Source) else X * factor
-    if isinstance(X, Source):
-        return Stream(X, shift, None, n_threads)
-    return _parallel.Matrix(X, shift, n_threads)
-
-
-def _take(X: Any, indices: Array) -> Array:
-    if isinstance(X, Source):
-        return X.take(indices)
-    chosen = X[indices]
-    return np.ascontiguousarray(chosen.toarray() if sp.issparse(chosen) else chosen)
 
 
 @validate_params(  # type: ignore[untyped-decorator]
@@ -179,23 +135,18 @@ def kmeans_plusplus(
     >>> bool((centers == X[indices]).all())
     True
     """
-    caller_rows, rows, sample_weight = _checked(X, sample_weight, n_clusters, "kmeans_plusplus")
+    rows = _checked(X, sample_weight, n_clusters, "kmeans_plusplus")
     if x_squared_norms is not None:
         norms = check_array(x_squared_norms, dtype=rows.dtype, ensure_2d=False)
-        if norms.shape[0] != rows.shape[0]:
+        if norms.shape[0] != rows.n_rows:
             raise ValueError(
                 f"The length of x_squared_norms {norms.shape[0]} should be equal to the length "
-                f"of n_samples {rows.shape[0]}."
+                f"of n_samples {rows.n_rows}."
             )
-    choose = seeding.kmeans_plusplus if isinstance(rows, Source) else choose_rows
-    indices = choose(
-        rows,
-        n_clusters,
-        check_random_state(random_state),
-        sample_weight=sample_weight,
-        n_local_trials=n_local_trials,
+    indices = rows.kmeans_plusplus(
+        n_clusters, check_random_state(random_state), n_local_trials=n_local_trials
     )
-    return _chosen(caller_rows, rows, indices, X)
+    return _chosen(X, rows, indices)
 
 
 @validate_params(  # type: ignore[untyped-decorator]
@@ -266,42 +217,31 @@ def kmeans_parallel(
     >>> bool((centers == X[indices]).all())
     True
     """
-    caller_rows, rows, sample_weight = _checked(X, sample_weight, n_clusters, "kmeans_parallel")
-    shift: Any = None if sp.issparse(rows) else _input.middle(rows)
-    workers = threads.effective(None)
+    rows = _checked(X, sample_weight, n_clusters, "kmeans_parallel")
     indices = _parallel.parallel(
-        _rows(rows, shift, workers),
+        rows.rescaled(),
         n_clusters,
         check_random_state(random_state),
-        sample_weight=sample_weight,
         oversampling_factor=oversampling_factor,
         n_rounds=n_rounds,
     )
-    return _chosen(caller_rows, rows, indices, X)
+    return _chosen(X, rows, indices)
 
 
-def _checked(
-    X: Any, sample_weight: Any, n_clusters: int, owner: str
-) -> tuple[Any, Any, Array | None]:
-    """Return the caller's rows, the validated rows, and their weights."""
-    caller_rows = arrays.to_numpy(X, "X")
-    source = _input.source_of(caller_rows)
-    if source is not None:
-        caller_rows = rows = _input.rows_of(source)
+def _checked(X: Any, sample_weight: Any, n_clusters: int, owner: str) -> Rows:
+    """Return validated rows, with their weights."""
+    rows: Rows = validate.cpu_rows(X, owner, threads.effective(None)).in_memory()
+    rows = rows.weighted(sample_weight)
+    if rows.n_rows < n_clusters:
+        raise ValueError(f"n_samples={rows.n_rows} should be >= n_clusters={n_clusters}.")
+    return rows
+
+
+def _chosen(X: Any, rows: Rows, indices: Array) -> tuple[Any, Any]:
+    """Return chosen rows, of the user's type where X is an array, and their indices."""
+    on_host = arrays.to_numpy(X, "X")
+    if isinstance(on_host, np.ndarray) and source_of(on_host) is None:
+        chosen = on_host[indices]  # integers in, integers out
     else:
-        rows = arrays.rows(caller_rows)
-        arrays.check_finite(rows, owner)
-    sample_weight = _input.weights(sample_weight, rows)
-    _check_enough(rows, n_clusters)
-    return caller_rows, rows, sample_weight
-
-
-def _check_enough(rows: Any, n_clusters: int) -> None:
-    if rows.shape[0] < n_clusters:
-        raise ValueError(f"n_samples={rows.shape[0]} should be >= n_clusters={n_clusters}.")
-
-
-def _chosen(caller_rows: Any, rows: Any, indices: Array, X: Any) -> tuple[Any, Any]:
-    # The caller's rows, not the converted ones: integers in, integers out.
-    whole = caller_rows if isinstance(caller_rows, np.ndarray) else rows
-    return arrays.as_tensor_like(_take(whole, indices), X), arrays.as_tensor_like(indices, X)
+        chosen = dense(rows.take(indices))
+    return rows.to_user(chosen), rows.to_user(indices)

@@ -16,7 +16,8 @@ import scipy.sparse as sp
 
 from unsup_fast._rows import scaling
 from unsup_fast._rows.directions import COST, directions
-from unsup_fast.cluster._batches import Draws, Rows
+from unsup_fast._rows.protocol import Rows
+from unsup_fast.cluster._batches import Draws
 from unsup_fast.kernels.assign import assign
 
 Array = npt.NDArray[Any]

@@ -1,65 +1,15 @@
 """k-means||: starting rows from a few passes, each of which draws many at once."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
-import scipy.sparse as sp
 
-from unsup_fast.kernels.assign import assign
+from unsup_fast._rows.host_rows import dense
+from unsup_fast._rows.protocol import Rows
+from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus
 
-Array = npt.NDArray[Any]
-
 OVERSAMPLING, ROUNDS = 2.0, 5
-
-
-class Rows(Protocol):
-    """Interface of the rows that k-means|| draws from, in memory, on a GPU or in blocks."""
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-
-    def take(self, indices: Array) -> Any:
-        """Return rows [M, D], an ndarray or CSR matrix of their own."""
-
-    def nearest(self, centers: Array) -> tuple[Array, Array]:
-        """Return each row's nearest center, [N] int32, and its squared distance [N]."""
-
-
-class Matrix:
-    """Rows in memory.
-
-    Parameters
-    ----------
-    X : ndarray or CSR matrix of shape (N, D)
-    shift : ndarray of shape (D,) or None for CSR
-        A point amid the rows, from which they are measured.
-    n_threads : int, optional
-    """
-
-    def __init__(self, X: Any, shift: Array | None, n_threads: int | None) -> None:
-        self.X, self.shift, self.n_threads = X, shift, n_threads
-        self.n_rows = X.shape[0]
-
-    def take(self, indices: Array) -> Any:
-        """Return rows [M, D]."""
-        return self.X[indices]
-
-    def nearest(self, centers: Array) -> tuple[Array, Array]:
-        """Return each row's nearest center, [N] int32, and its squared distance [N]."""
-        assigned = assign(
-            self.X,
-            centers,
-            shift=self.shift,
-            update=False,
-            return_distances=True,
-            n_threads=self.n_threads,
-        )
-        assert assigned.distances is not None
-        return assigned.labels, assigned.distances
 
 
 def oversample(
@@ -67,7 +17,6 @@ def oversample(
     wanted: float,
     n_rounds: int,
     random_state: np.random.RandomState,
-    sample_weight: Array | None,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[Array, Array]:
     """Draw about `wanted` rows a round and weigh each by the rows nearest to it.
@@ -84,7 +33,6 @@ def oversample(
     n_rounds : int
     random_state : RandomState
         One ``choice``, then one ``uniform(size=N)`` a round.
-    sample_weight : ndarray of shape (N,), optional
     progress : callable, optional
         Called after each round with the number of rounds done.
 
@@ -99,14 +47,15 @@ def oversample(
     ----------
     Bahmani, Moseley, Vattani, Kumar & Vassilvitskii, "Scalable k-means++", VLDB 2012, algorithm 2.
     """
-    w = np.ones(rows.n_rows) if sample_weight is None else sample_weight.astype(np.float64)
+    weight = rows.to_host(rows.sample_weight)
+    w: Array = np.ones(rows.n_rows) if weight is None else weight.astype(np.float64)  # [N]
     indices = np.array([random_state.choice(rows.n_rows, p=w / w.sum())])  # [M]
-    labels, closest = rows.nearest(_dense(rows.take(indices)))  # [N], [N]
+    labels, closest = _nearest(rows, dense(rows.take(indices)))  # [N], [N]
     for number in range(1, n_rounds + 1):
         mass = w * closest  # [N] float64
         drawn = np.flatnonzero(random_state.uniform(size=rows.n_rows) * mass.sum() < wanted * mass)
         if len(drawn):
-            nearest, squared = rows.nearest(_dense(rows.take(drawn)))
+            nearest, squared = _nearest(rows, dense(rows.take(drawn)))
             nearer = squared < closest
             labels = np.where(nearer, nearest + len(indices), labels)
             closest = np.minimum(closest, squared)
@@ -121,10 +70,8 @@ def parallel(
     n_clusters: int,
     random_state: np.random.RandomState,
     *,
-    sample_weight: Array | None = None,
     oversampling_factor: float = OVERSAMPLING,
     n_rounds: int = ROUNDS,
-    n_threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Array:
     """Choose rows by k-means||: `oversample`, then weighted greedy k-means++ among the drawn.
@@ -137,11 +84,9 @@ def parallel(
     rows : Rows
     n_clusters : int
     random_state : RandomState
-    sample_weight : ndarray of shape (N,), optional
     oversampling_factor : float
         Expected draws of a round, as a multiple of `n_clusters`.
     n_rounds : int
-    n_threads : int, optional
     progress : callable, optional
         Called with the work done so far and the total.
 
@@ -157,12 +102,13 @@ def parallel(
             progress(done * n_clusters // n_rounds, 2 * n_clusters)
 
     drawn, weights = oversample(
-        rows, oversampling_factor * n_clusters, n_rounds, random_state, sample_weight, report
+        rows, oversampling_factor * n_clusters, n_rounds, random_state, report
     )
     if len(drawn) <= n_clusters:
         others = random_state.permutation(np.setdiff1d(np.arange(rows.n_rows), drawn))
-        if sample_weight is not None:
-            others = others[np.argsort(sample_weight[others] == 0, kind="stable")]
+        weight = rows.to_host(rows.sample_weight)
+        if weight is not None:
+            others = others[np.argsort(weight[others] == 0, kind="stable")]
         return np.concatenate([drawn, others[: n_clusters - len(drawn)]])
     taken = rows.take(drawn)
     chosen: Array = kmeans_plusplus(
@@ -170,11 +116,13 @@ def parallel(
         n_clusters,
         random_state,
         sample_weight=weights.astype(taken.dtype),
-        n_threads=n_threads,
+        n_threads=rows.n_threads,
         progress=progress and (lambda done, total: progress(total + done, 2 * total)),
     )
     return drawn[chosen]
 
 
-def _dense(rows: Any) -> Array:
-    return np.ascontiguousarray(rows.toarray() if sp.issparse(rows) else rows)
+def _nearest(rows: Rows, centers: Array) -> tuple[Array, Array]:
+    """Return each row's nearest center, [N] int32, and its squared distance [N]."""
+    assigned = rows.assign(rows.to_device(centers), update=False, return_distances=True)
+    return rows.to_host(assigned.labels), rows.to_host(assigned.distances)

@@ -20,11 +20,13 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import _is_arraylike_not_scalar, check_is_fitted
 
-from unsup_fast._rows import arrays, scaling
+from unsup_fast._rows import scaling
 from unsup_fast._rows.directions import COST
+from unsup_fast._rows.protocol import Rows
 from unsup_fast.cluster import _init, _input, _runs, _save
-from unsup_fast.cluster._lloyd import Iteration, Run, lloyd
-from unsup_fast.kernels.assign import assign
+from unsup_fast.cluster._lloyd import Iteration, LloydProblem, Run, lloyd
+from unsup_fast.cluster._passes import passes_of
+from unsup_fast.kernels._types import Array
 
 
 class KMeans(
@@ -159,7 +161,7 @@ class KMeans(
         "algorithm": [StrOptions({"auto", "lloyd", "elkan"})],
         "metric": [StrOptions({"euclidean", "cosine"})],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
-        "device": "no_validation",  # _input.gpu says more than a type
+        "device": "no_validation",  # devices.compute_device says more than a type
         "standardize": ["boolean"],
         "tol_inertia": [Interval(Real, 0, None, closed="left"), None],
     }
@@ -242,22 +244,12 @@ class KMeans(
         KeyboardInterrupt
             On Ctrl-C; the notes of the class say which attributes are then set.
         """
-        gpu = _input.gpu(X, self.device)
-        first: Callable[..., Any] = _init.start
-        iterate: Callable[..., Run] = lloyd
-        problem: Any
-        if gpu is None:
-            problem, origin = _input.problem(self, X, sample_weight)
-        else:
-            from unsup_fast.cluster import _cuda
-
-            first, iterate = _cuda.start, _cuda.lloyd
-            problem, origin = _cuda.problem(self, X, sample_weight, gpu)
-        init = self.init
+        prepared = _input.prepared(self, X, sample_weight, self.device)
+        rows, scale, init = prepared.rows, prepared.scale, self.init
         if _is_arraylike_not_scalar(init):
-            init = _init.given(init, problem.passes.X, self.n_clusters)
-            if problem.scale is not None:
-                init = scaling.divided(init, arrays.on_host(problem.scale), name="init")
+            init = _init.given(init, rows, self.n_clusters)
+            if scale is not None:
+                init = scaling.divided(init, scale, name="init")
         self._n_init = self._count_runs()
         if self.algorithm == "elkan" and self.n_clusters == 1:
             warnings.warn(
@@ -266,13 +258,22 @@ class KMeans(
                 stacklevel=3,
             )
         random_state = check_random_state(self.random_state)
-        start = partial(first, problem, init, self.n_clusters, random_state, seeding_callback)
-        run = partial(iterate, problem)
+        problem = LloydProblem(
+            passes=passes_of(
+                rows, metric=self.metric, scale=scale, may_prune=self.algorithm != "lloyd"
+            ),
+            max_iter=self.max_iter,
+            tol=prepared.tol,
+            metric=self.metric,
+            tol_inertia=self.tol_inertia,
+        )
+        start = partial(_init.start, rows, init, self.n_clusters, random_state, seeding_callback)
+        run = partial(lloyd, problem)
         best = _runs.best(run, start, self._n_init, bool(self.verbose), callback)
-        self._keep(best, origin, problem.scale, X)
+        self._keep(best, rows, scale)
         if best.interrupt is not None:
             raise best.interrupt
-        distinct = np.count_nonzero(arrays.on_host(best.sizes))
+        distinct = np.count_nonzero(rows.to_host(best.sizes))
         if distinct < self.n_clusters:
             warnings.warn(
                 f"Number of distinct clusters ({distinct}) found smaller than n_clusters "
@@ -296,13 +297,13 @@ class KMeans(
             )
         return 1
 
-    def _keep(self, run: Run, origin: Any, scale: Any, X: Any) -> None:
+    def _keep(self, run: Run, rows: Rows, scale: Array | None) -> None:
         self.__dict__.pop("scale_", None)  # of an earlier fit
         if scale is not None:
-            self.scale_ = arrays.on_host(scale)
-        self.cluster_centers_ = arrays.as_tensor_like(run.centers, X)
+            self.scale_ = scale
+        self.cluster_centers_ = rows.to_user(run.centers)
         self._n_features_out = len(run.centers)
-        self._origin = origin
+        self._origin = rows.origin
         self.inertia_ = run.inertia
         self.inertia_history_ = run.inertia_history
         self.n_changed_history_ = run.n_changed_history
@@ -311,8 +312,8 @@ class KMeans(
             for name in ("labels_", "cluster_sizes_"):  # those of an earlier fit
                 self.__dict__.pop(name, None)
         else:
-            self.labels_ = arrays.as_tensor_like(run.labels, X)
-            self.cluster_sizes_ = arrays.as_tensor_like(run.sizes, X)
+            self.labels_ = rows.to_user(run.labels)
+            self.cluster_sizes_ = rows.to_user(run.sizes)
 
     def predict(self, X: Any) -> Any:
         """Return the index of the nearest centroid of each row.
@@ -326,24 +327,9 @@ class KMeans(
         ndarray or tensor of shape (N,), int32
         """
         check_is_fitted(self)
-        gpu = _input.gpu(X, self.device, fitted=True)
-        if gpu is not None:
-            from unsup_fast.cluster import _cuda
-
-            return _cuda.predict(self, X, gpu)
-        rows, centers, shift = _input.fitted(self, X)
-        labels = [
-            assign(
-                part,
-                centers,
-                shift=shift,
-                update=False,
-                return_inertia=False,
-                n_threads=self.n_threads,
-            ).labels
-            for _, part in _input.parts(rows, centers.dtype)
-        ]
-        return arrays.as_tensor_like(_input.joined(labels), X)
+        rows, centers = _input.fitted(self, X, self.device)
+        assigned = rows.assign(rows.to_device(centers), update=False, return_inertia=False)
+        return rows.to_user(assigned.labels)
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit and return `labels_`; parameters as in `fit`."""
@@ -361,17 +347,8 @@ class KMeans(
         ndarray or tensor of shape (N, K)
         """
         check_is_fitted(self)
-        gpu = _input.gpu(X, self.device, fitted=True)
-        if gpu is not None:
-            from unsup_fast.cluster import _cuda
-
-            return _cuda.transform(self, X, gpu)
-        rows, centers, shift = _input.fitted(self, X)
-        distances = [
-            _input.distances(part, centers, shift, self.metric)
-            for _, part in _input.parts(rows, centers.dtype)
-        ]
-        return arrays.as_tensor_like(_input.joined(distances), X)
+        rows, centers = _input.fitted(self, X, self.device)
+        return rows.to_user(rows.distances(rows.to_device(centers), self.metric))
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit and return the distance of each row to each centroid; parameters as in `fit`."""
@@ -387,24 +364,9 @@ class KMeans(
         sample_weight : array-like of shape (N,), optional
         """
         check_is_fitted(self)
-        gpu = _input.gpu(X, self.device, fitted=True)
-        if gpu is not None:
-            from unsup_fast.cluster import _cuda
-
-            return _cuda.score(self, X, sample_weight, gpu)
-        rows, centers, shift = _input.fitted(self, X)
-        weight = _input.weights(sample_weight, rows)
-        inertia = 0.0
-        for where, part in _input.parts(rows, centers.dtype):
-            inertia += assign(
-                part,
-                centers,
-                sample_weight=None if weight is None else weight[where].astype(centers.dtype),
-                shift=shift,
-                update=False,
-                n_threads=self.n_threads,
-            ).inertia
-        return -COST[self.metric] * inertia
+        rows, centers = _input.fitted(self, X, self.device)
+        assigned = rows.weighted(sample_weight).assign(rows.to_device(centers), update=False)
+        return -COST[self.metric] * float(assigned.inertia)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

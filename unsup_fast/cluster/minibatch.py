@@ -12,16 +12,17 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import _is_arraylike_not_scalar
 
-from unsup_fast._rows import arrays, scaling
+from unsup_fast._rows import scaling
 from unsup_fast._rows.directions import COST
+from unsup_fast._rows.protocol import Rows
 from unsup_fast.blocks import Source
 from unsup_fast.cluster import _batches, _init, _input, _minibatch, _save
 from unsup_fast.cluster._batches import Draws
 from unsup_fast.cluster._centers import centers_of, check_count, origin_of
-from unsup_fast.cluster._lloyd import Problem
+from unsup_fast.cluster._input import Prepared
 from unsup_fast.cluster._minibatch import Means, Plan
-from unsup_fast.cluster._pruning import Passes
 from unsup_fast.cluster.kmeans import KMeans
+from unsup_fast.kernels._types import Array
 
 BATCHES_TO_START = 3  # rows that starting centroids are chosen from, in batches
 
@@ -216,53 +217,55 @@ class MiniBatchKMeans(KMeans):
             On Ctrl-C; the notes of the class say which attributes are then set.
         """
         _input.check_device(self.device)
-        problem, origin = _input.problem(self, X, sample_weight)
-        passes, rows = problem.passes, _batches.rows_of(problem.passes.X)
+        prepared = _input.prepared(self, X, sample_weight, "cpu")
+        rows, scale = prepared.rows, prepared.scale
         self._n_init = self._count_runs(3)
         self._measure(rows.n_rows)
-        draw = Draws(rows.n_rows, passes.sample_weight, passes.X.dtype)
+        draw = Draws(rows.n_rows, rows.sample_weight, rows.dtype)
         random_state = check_random_state(self.random_state)
         centers = _batches.best_start(
-            problem,
             rows,
-            self._first(problem),
+            self._first(prepared),
             self.n_clusters,
             self._init_size,
             random_state,
+            self.metric,
             self._n_init,
             bool(self.verbose),
             seeding_callback,
         )
         plan = Plan(
-            self._batch_size,
-            self.max_iter * rows.n_rows // self._batch_size,
-            self.reassignment_ratio,
-            problem.tol,
-            self.max_no_improvement,
-            passes.shift,
-            self.metric,
-            passes.n_threads,
-            problem.scale,
+            batch_size=self._batch_size,
+            n_steps=self.max_iter * rows.n_rows // self._batch_size,
+            reassignment_ratio=self.reassignment_ratio,
+            tol=prepared.tol,
+            max_no_improvement=self.max_no_improvement,
+            shift=rows.shift,
+            metric=self.metric,
+            n_threads=rows.n_threads,
+            scale=scale,
         )
         result = _minibatch.run(
             rows, draw, plan, centers, random_state, callback, bool(self.verbose)
         )
         interrupt = result.interrupt
-        original, centers = _in_units(result.means, centers.dtype, problem.scale)
-        total = rows.n_rows if passes.sample_weight is None else passes.sample_weight.sum()
+        original, centers = _in_units(result.means, centers.dtype, scale)
+        total = rows.n_rows if rows.sample_weight is None else rows.sample_weight.sum()
         state = {
             "n_iter_": -(-result.n_steps * self._batch_size // rows.n_rows),
             "inertia_": result.mean_inertia * float(total),
-            "_origin": origin,
+            "_origin": rows.origin,
         }
         self.__dict__.pop("scale_", None)  # of an earlier fit
-        if problem.scale is not None:
-            state["scale_"] = problem.scale
+        if scale is not None:
+            state["scale_"] = scale
         try:
-            state |= self._labelled(passes, centers, X)
+            state |= self._labelled(rows, centers)
         except KeyboardInterrupt as caught:
             interrupt = caught
-        self._keep_step(result.means, original, result.n_steps, result.n_since_reassign, state, X)
+        self._keep_step(
+            result.means, original, result.n_steps, result.n_since_reassign, state, rows
+        )
         if interrupt is not None:
             raise interrupt
         return self
@@ -299,11 +302,12 @@ class MiniBatchKMeans(KMeans):
         if random_state is None:
             self._random_state = random_state = check_random_state(self.random_state)
         if hasattr(self, "cluster_centers_"):
-            passes = _input.batch(self, X, sample_weight)
+            rows, _ = _input.fitted(self, X, "cpu")
+            rows = rows.in_memory(copy=True).weighted(sample_weight)
             centers, scale = centers_of(self), scaling.scale_of(self)
             if len(getattr(self, "_counts", ())) != len(centers):  # set by hand: a start
                 check_count(self, centers, "partial_fit")
-                self._measure(passes.X.shape[0])
+                self._measure(rows.n_rows)
                 state["_origin"] = origin_of(self)
                 start = scaling.applied(self, centers, "cluster_centers_")
                 means, n_steps, since = _minibatch.beginning(start), 0, 0
@@ -311,38 +315,39 @@ class MiniBatchKMeans(KMeans):
                 means = _minibatch.continued(centers, self._means, self._counts, self.metric, scale)
                 n_steps, since = self.n_steps_, self._n_since_last_reassign
         else:
-            problem, state["_origin"] = _input.problem(self, X, sample_weight)
-            passes, scale = problem.passes, problem.scale
+            prepared = _input.prepared(self, X, sample_weight, "cpu")
+            rows, scale = prepared.rows.in_memory(copy=True), prepared.scale
+            state["_origin"] = rows.origin
             if scale is not None:
                 state["scale_"] = scale
             self._n_init = self._count_runs(3)
-            self._measure(passes.X.shape[0])
+            self._measure(rows.n_rows)
             centers = _batches.start(
-                problem,
-                _batches.rows_of(passes.X),
-                self._first(problem),
+                rows,
+                self._first(prepared),
                 self.n_clusters,
                 self._init_size,
                 random_state,
+                self.metric,
             )
             means = _minibatch.beginning(centers)
             n_steps = since = 0
         due, since = _minibatch.is_due(means, since + self._batch_size)
         means, _, n_reassigned = _minibatch.step(
             means,
-            passes.X,
-            passes.sample_weight,
-            passes.shift,
+            rows.X,
+            rows.sample_weight,
+            rows.shift,
             self.metric,
             self.reassignment_ratio if due else 0.0,
             random_state,
-            passes.n_threads,
+            rows.n_threads,
         )
         if self.verbose and n_reassigned:
             print(f"Reassigning {n_reassigned} cluster centers.")
         original, centers = _in_units(means, centers.dtype, scale)
-        state |= self._labelled(passes, centers, X)
-        self._keep_step(means, original, n_steps + 1, since, state, X)
+        state |= self._labelled(rows, centers)
+        self._keep_step(means, original, n_steps + 1, since, state, rows)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
@@ -367,25 +372,24 @@ class MiniBatchKMeans(KMeans):
             size = 3 * self.n_clusters
         self._init_size = min(size, n_rows)
 
-    def _first(self, problem: Problem) -> Any:
+    def _first(self, prepared: Prepared) -> Any:
         """Return `init`, checked if it is an array."""
         if _is_arraylike_not_scalar(self.init):
-            init = _init.given(self.init, problem.passes.X, self.n_clusters)
-            scale = problem.scale
+            init = _init.given(self.init, prepared.rows, self.n_clusters)
+            scale = prepared.scale
             return init if scale is None else scaling.divided(init, scale, name="init")
         return self.init
 
-    def _labelled(self, passes: Passes, centers: Any, X: Any) -> dict[str, Any]:
+    def _labelled(self, rows: Rows, centers: Array) -> dict[str, Any]:
         """Return the attributes that `compute_labels` adds, by name."""
         if not self.compute_labels:
             return {}
-        labels = np.full(passes.X.shape[0], -1, dtype=np.int32)  # [N]
-        wide = centers.astype(passes.X.dtype, copy=False)
-        inertia, sizes = passes.finish(wide, labels, False)
+        assigned = rows.assign(centers.astype(rows.dtype, copy=False), update=False)
+        sizes = np.bincount(assigned.labels, minlength=len(centers))
         return {
-            "labels_": arrays.as_tensor_like(labels, X),
-            "cluster_sizes_": arrays.as_tensor_like(sizes, X),
-            "inertia_": COST[self.metric] * inertia,
+            "labels_": rows.to_user(assigned.labels),
+            "cluster_sizes_": rows.to_user(sizes),
+            "inertia_": COST[self.metric] * assigned.inertia,
         }
 
     def _keep_step(
@@ -395,14 +399,14 @@ class MiniBatchKMeans(KMeans):
         n_steps: int,
         since: int,
         state: dict[str, Any],
-        X: Any,
+        rows: Rows,
     ) -> None:
         for name in ("labels_", "cluster_sizes_", "inertia_"):  # those of an earlier fit
             self.__dict__.pop(name, None)
         # In one call, so that Ctrl-C leaves the attributes of either the previous step or this one.
         self.__dict__.update(
             state,
-            cluster_centers_=arrays.as_tensor_like(centers, X),
+            cluster_centers_=rows.to_user(centers),
             n_steps_=n_steps,
             _means=means.values,
             _counts=means.counts,

@@ -1,0 +1,127 @@
+"""The centroids after an iteration, from the sums of the clusters; arrays of size K x D."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from unsup_fast._rows import scaling
+from unsup_fast._rows.directions import directions, rounding
+from unsup_fast._rows.host_rows import dense
+from unsup_fast._rows.protocol import Rows
+from unsup_fast.kernels._types import Array
+
+VANISHED = float(np.finfo(np.float64).tiny)  # replaces a movement whose squares underflow to zero
+
+
+class Moved(NamedTuple):
+    """Centroids after an iteration."""
+
+    centers: Array
+    """[K, D], type of X."""
+    original: Array
+    """[K, D]: the same in the units of X."""
+    center_shift: float
+    """Sum over the centroids of their squared movement."""
+
+
+def movement(before: Array, after: Array) -> float:
+    """Return the sum of squared movement, which is 0 only if no centroid [K, D] moved."""
+    squares = float(((after.astype(np.float64) - before) ** 2).sum())
+    return VANISHED if squares == 0.0 and not np.array_equal(after, before) else squares
+
+
+def in_units(
+    before: Array, centers: Array, scale: Array | None, center_shift: float | None = None
+) -> Moved:
+    """Return new centroids as a fitted model will hold them, and how far they moved.
+
+    Parameters
+    ----------
+    before, centers : ndarray of shape (K, D)
+    scale : ndarray of shape (D,), optional
+        What columns are divided by.
+    center_shift : float, optional
+        Summed squared movement, if it is known.
+    """
+    if scale is None:
+        return Moved(centers, centers, center_shift or movement(before, centers))
+    original, centers = scaling.rounded(centers, scale)
+    return Moved(centers, original, movement(before, centers))
+
+
+def updated(
+    rows: Rows, metric: str, centers: Array, labels: Any, sums: Array, weights: Array
+) -> Array:
+    """Return the weighted means of the clusters, or their directions, in the type of X.
+
+    Parameters
+    ----------
+    rows : Rows
+    metric : {"euclidean", "cosine"}
+    centers : ndarray of shape (K, D)
+        Centroids that the rows were assigned to.
+    labels : ndarray or tensor of shape (N,)
+        Where the rows are.
+    sums : ndarray of shape (K, D), float64
+        Weighted sums of the rows less their shift.
+    weights : ndarray of shape (K,), float64
+    """
+    if not weights.all():
+        sums, weights = _relocated(rows, metric, centers, labels, sums, weights)
+    origin = 0.0 if rows.shift is None else rows.origin.astype(np.float64)
+    filled = weights > 0
+    means = origin + sums / np.where(filled, weights, 1.0)[:, None]  # [K, D] float64
+    if metric == "cosine":
+        means = directions(means, centers)
+    updated: Array = means.astype(centers.dtype)
+    if not filled.all():
+        # A cluster that stays empty sits on the heaviest one, where it gains no rows as long as
+        # its index is the higher of the two; otherwise it stays where it is.
+        empty, heaviest = np.flatnonzero(~filled), int(weights.argmax())
+        above = empty > heaviest
+        updated[empty[above]] = updated[heaviest]
+        updated[empty[~above]] = centers[empty[~above]]
+    return updated
+
+
+def _relocated(
+    rows: Rows, metric: str, centers: Array, labels: Any, sums: Array, weights: Array
+) -> tuple[Array, Array]:
+    """Return sums and weights with a far row moved into each empty cluster.
+
+    The rows farthest from their centroids leave their old clusters; their neighbours follow in
+    the next iteration. Nothing moves if every row lies on its centroid, which happens if there
+    are fewer distinct rows than clusters. A row without weight founds no cluster: it counts as
+    absent (scikit-learn may choose it, and the cluster then stays empty).
+    """
+    assigned = rows.assign(
+        rows.to_device(centers),
+        labels=labels,
+        labels_current=True,
+        update=False,
+        return_distances=True,
+    )
+    distances: Array = rows.to_host(assigned.distances)  # [N]
+    labels, sample_weight = rows.to_host(labels), rows.to_host(rows.sample_weight)
+    if sample_weight is not None:
+        distances[sample_weight == 0] = 0
+    if metric == "cosine":  # the direction of equal rows may differ from them by rounding
+        distances[distances <= rounding(rows) ** 2] = 0
+    if distances.max() == 0:
+        return sums, weights
+    sums, weights = sums.copy(), weights.copy()
+    empty = np.flatnonzero(weights == 0)
+    # The order of scikit-learn, ties included.
+    farthest = np.argpartition(distances, -len(empty))[: -len(empty) - 1 : -1]
+    if sample_weight is not None:
+        farthest = farthest[sample_weight[farthest] != 0]
+    far = dense(rows.take(farthest)).astype(np.float64)
+    if rows.shift is not None:
+        far -= rows.origin.astype(np.float64)
+    for cluster, row, values in zip(empty, farthest, far, strict=False):
+        weight = 1.0 if sample_weight is None else float(sample_weight[row])
+        sums[labels[row]] -= values * weight
+        sums[cluster] = values * weight
+        weights[labels[row]] -= weight
+        weights[cluster] = weight
+    return sums, weights
