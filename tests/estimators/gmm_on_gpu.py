@@ -8,7 +8,9 @@ import triton
 from sklearn.exceptions import ConvergenceWarning
 
 from unsup_fast import blocks
-from unsup_fast.mixture import GaussianMixture, _cuda, _init, _input
+from unsup_fast._rows import devices, tensors
+from unsup_fast.mixture import GaussianMixture
+from unsup_fast.mixture._data import MixtureData
 
 INTERPRETED = triton.knobs.runtime.interpret
 DEVICE = "cpu" if INTERPRETED else "cuda"
@@ -20,7 +22,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 @pytest.fixture(autouse=True)
 def gpu(monkeypatch):
     """Let tensors in CPU memory pass for CUDA tensors where kernels are interpreted."""
-    real = _input.gpu
+    real = devices.compute_device
 
     def pretended(X, device, **options):
         if device == "cuda" or (device is None and isinstance(X, torch.Tensor)):
@@ -28,7 +30,7 @@ def gpu(monkeypatch):
         return real(X, device, **options)
 
     if INTERPRETED:
-        monkeypatch.setattr(_input, "gpu", pretended)
+        monkeypatch.setattr(devices, "compute_device", pretended)
 
 
 @pytest.fixture
@@ -103,7 +105,7 @@ def test_one_component(rows, kind):
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_empty_clusters_of_the_start_are_moved_as_on_the_cpu(rows, weighted, monkeypatch):
-    monkeypatch.setattr(_init, "_seeded", lambda *arguments: np.array([0, 0, 0, 30]))
+    monkeypatch.setattr(MixtureData, "kmeans_plusplus", lambda *arguments: np.array([0, 0, 0, 30]))
     weight = np.random.default_rng(1).random(50) if weighted else None
     options = {"n_components": 4, "max_iter": 0, "reg_covar": 1e-2}
     ours = GaussianMixture(**options).fit(on(rows), sample_weight=weight)
@@ -194,7 +196,7 @@ def test_other_types_and_views(rows, dtype):
 def test_moments(dtype):
     X = (np.random.default_rng(0).normal(size=(50, 4)) * 0.1 + 1e4).astype(dtype)
     X[:, 2] = 7
-    moments, wide = _cuda.moments(on(X)), X.astype(np.float64)
+    moments, wide = tensors.moments(on(X)), X.astype(np.float64)
     np.testing.assert_allclose(moments.mean, wide.mean(axis=0), rtol=1e-15)
     np.testing.assert_allclose(moments.variance, wide.var(axis=0), rtol=1e-10)
     np.testing.assert_allclose(

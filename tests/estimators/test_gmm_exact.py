@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from unsup_fast import blocks
 from unsup_fast.kernels.em import ref
 from unsup_fast.mixture import GaussianMixture
-from unsup_fast.mixture._covariance import factored
+from unsup_fast.mixture._covariance import positive_definite
 
 TYPES = ("full", "tied", "diag", "spherical")
 PARAMETERS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
@@ -262,13 +262,13 @@ def test_as_much_as_needed():
     """A definite covariance does not change by a bit; a singular one hardly changes."""
     least, eps = np.full(3, 1e-30), float(np.finfo(float).eps)
     good = np.array([[[2.0, 1.9, 0], [1.9, 2.0, 0], [0, 0, 1e-12]]])
-    covariances, factors, raised = factored(good, "full", least, eps)
+    covariances, factors, raised = positive_definite(good, "full", least, eps)
     assert raised == {}
     np.testing.assert_array_equal(covariances, good)
     np.testing.assert_allclose(factors[0] @ factors[0].T @ good[0], np.eye(3), atol=1e-10)
     np.testing.assert_array_equal(factors[0], np.triu(factors[0]))
     singular = np.ones((1, 3, 3))
-    covariances, factors, raised = factored(singular, "full", least, eps)
+    covariances, factors, raised = positive_definite(singular, "full", least, eps)
     assert list(raised) == [0]
     np.testing.assert_allclose(covariances, singular, atol=1e-12)
     assert np.linalg.eigvalsh(covariances[0])[0] > 0

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from unsup_fast.decomposition import PCA, IncrementalPCA, _input
+from unsup_fast._rows import devices
+from unsup_fast.decomposition import PCA, IncrementalPCA
 
 torch = pytest.importorskip("torch")
 
@@ -17,7 +18,7 @@ def device(request, monkeypatch):
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("needs a CUDA GPU")
     here = torch.device(request.param)
-    monkeypatch.setattr(_input, "gpu", lambda X, device, **options: here)
+    monkeypatch.setattr(devices, "compute_device", lambda X, device, **options: here)
     return here
 
 
@@ -51,7 +52,7 @@ def test_on_a_device(device, dtype, shape, options):
     model = PCA(**{"n_components": 2, **options}).fit(X)
     rows = X.cpu().double().numpy()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_input, "gpu", lambda X, device, **options: None)
+        patch.setattr(devices, "compute_device", lambda X, device, **options: None)
         expected = PCA(**{"n_components": 2, **options}).fit(rows)
         scores, likelihood = expected.transform(rows), expected.score(rows)
     atol = 1e-8 if dtype in (torch.float64, torch.int64) else 1e-3
@@ -106,7 +107,7 @@ def test_randomized_as_on_the_cpu(device, dtype, shape, options):
     build = {"n_components": 4, "svd_solver": "randomized", "random_state": 2, **options}
     model = PCA(**build).fit(torch.from_numpy(X).to(device))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_input, "gpu", lambda X, device, **options: None)
+        patch.setattr(devices, "compute_device", lambda X, device, **options: None)
         expected = PCA(**build).fit(X)
     rtol = 2e-4 if dtype == np.float32 else 1e-9
     for name in (*ARRAYS, "mean_"):

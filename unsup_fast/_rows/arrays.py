@@ -88,6 +88,20 @@ def to_device(value: Any, device: "torch.device | None") -> Any:
     return sys.modules["torch"].from_numpy(value).to(device)
 
 
+def to_user(value: Any, X: Any) -> Any:
+    """Return an array or tensor as a tensor on the device of X if X is one, else as an array."""
+    if is_tensor(value):
+        return value.to(X.device) if is_tensor(X) else value.cpu().numpy()
+    return to_device(value, device_of(X))
+
+
+def concatenate(parts: list[Any]) -> Any:
+    """Return arrays or tensors one below the other; a single one is not copied."""
+    if len(parts) == 1:
+        return parts[0]
+    return sys.modules["torch"].cat(parts) if is_tensor(parts[0]) else np.concatenate(parts)
+
+
 def device_of(X: Any) -> "torch.device | None":
     """Return the device of a tensor, or None for any other value."""
     return X.device if is_tensor(X) else None

@@ -10,10 +10,13 @@ from torch import Tensor
 
 from unsup_fast._cached import cached_property
 from unsup_fast._rows import arrays, scaling, tensors
+from unsup_fast._rows.covariance import EMPTY, Progress
 from unsup_fast._rows.directions import COST, unit_rows
 from unsup_fast._rows.protocol import Spread
+from unsup_fast._rows.tensor_covariance import covariance
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.assign import Assigned, assign
+from unsup_fast.kernels.covariance import Covariance, merge
 from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus
 from unsup_fast.kernels.moments import Moments
 from unsup_fast.kernels.origin import median_row, sample_slice
@@ -41,6 +44,16 @@ class DeviceRows:
     def n_columns(self) -> int:
         """Number of columns."""
         return int(self.X.shape[1])
+
+    @property
+    def n_rows_if_known(self) -> int:
+        """Number of rows."""
+        return self.n_rows
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether X holds all rows at once: it does."""
+        return True
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -100,6 +113,19 @@ class DeviceRows:
     def normalized(self) -> "DeviceRows":
         """Return the rows at unit length; see `directions.unit_rows`."""
         return replace(self, X=unit_rows(self.X))
+
+    def finite(self, owner: str) -> "DeviceRows":
+        """Return the rows unchanged: they were checked when they came to the device."""
+        return self
+
+    def covariance(
+        self, owner: str, before: Covariance = EMPTY, progress: Progress | None = None
+    ) -> Covariance:
+        """Return mean and scatter of the rows, merged with those of the rows `before`."""
+        total = merge(before, covariance(self.X))
+        if progress is not None:
+            progress(self.n_rows, self.n_rows)
+        return total
 
     def in_memory(self, *, copy: bool = False) -> "DeviceRows":
         """Return the rows unchanged."""

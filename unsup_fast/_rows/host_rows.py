@@ -11,11 +11,13 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from unsup_fast._cached import cached_property
 from unsup_fast._rows import arrays, scaling
+from unsup_fast._rows.covariance import EMPTY, Progress, merged_covariance, rows_at_once
 from unsup_fast._rows.directions import unit_rows
 from unsup_fast._rows.distances import check_range, distances
 from unsup_fast._rows.protocol import Spread
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.assign import Assigned, assign
+from unsup_fast.kernels.covariance import Covariance
 from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus, pow2_scale
 from unsup_fast.kernels.moments import Moments, moments
 from unsup_fast.kernels.origin import median_row, sample_slice
@@ -48,6 +50,16 @@ class CpuRows(ABC):
     def n_columns(self) -> int:
         """Number of columns."""
         return int(self.X.shape[1])
+
+    @property
+    def n_rows_if_known(self) -> int | None:
+        """Number of rows; None if a source would be read to count them."""
+        return self.n_rows
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether X holds all rows at once."""
+        return True
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -153,6 +165,24 @@ class CpuRows(ABC):
             model_origin=self.origin,
         )
 
+    def finite(self: Kind, owner: str) -> Kind:
+        """Return the rows unchanged: blocks are checked when they are read."""
+        return self
+
+    def covariance(
+        self, owner: str, before: Covariance = EMPTY, progress: Progress | None = None
+    ) -> Covariance:
+        """Return mean and scatter of the rows, merged with those of the rows `before`."""
+        at_once = rows_at_once(self.n_columns, self.dtype, sparse=sp.issparse(self.X))
+        return merged_covariance(
+            (dense(part) for _, part in self.parts(at_once)),
+            owner,
+            before,
+            progress,
+            n_rows=self.n_rows_if_known,
+            n_threads=self.n_threads,
+        )
+
     def assign(self, centers: Array, *, labels: Array | None = None, **wanted: Any) -> Assigned:
         """Make a pass of `kernels.assign` over the rows, and add the parts' sums up in order."""
         parts: list[Assigned] = []
@@ -251,6 +281,13 @@ class HostRows(CpuRows):
     def mapped(self, change: Callable[[Any, int], Any]) -> "HostRows":
         """Return the rows that ``change(X, 0)`` computes."""
         return self._changed(change(self.X, 0))
+
+    def finite(self, owner: str) -> "HostRows":
+        """Return the rows after a check that they are finite; see `arrays.check_finite`."""
+        if self.known_moments is not None:
+            return self
+        moments = arrays.check_finite(self.X, owner, self.n_threads)
+        return replace(self, known_moments=moments)
 
     def in_memory(self, *, copy: bool = False) -> "HostRows":
         """Return the rows unchanged."""

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
+from unsup_fast._rows.covariance import EMPTY, Progress
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.assign import Assigned
+from unsup_fast.kernels.covariance import Covariance
 from unsup_fast.kernels.moments import Moments
 
 if TYPE_CHECKING:
@@ -62,6 +64,14 @@ class Rows(Protocol):
     @property
     def n_columns(self) -> int:
         """Number of columns."""
+
+    @property
+    def n_rows_if_known(self) -> int | None:
+        """Number of rows; None if a source would be read to count them."""
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether X holds all rows at once, on the host or a device."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -120,6 +130,31 @@ class Rows(Protocol):
 
     def rescaled(self) -> "Rows":
         """Return the rows times a power of two that keeps squared distances within their type."""
+
+    def finite(self, owner: str) -> "Rows":
+        """Return the rows after a check that they are finite, if that is still to be done.
+
+        Blocks are checked when they are read, and a device's rows were when they came there.
+
+        Parameters
+        ----------
+        owner : str
+            Class of the estimator, for the error message.
+
+        Raises
+        ------
+        ValueError
+            See `arrays.raise_bad`.
+        """
+
+    def covariance(
+        self, owner: str, before: Covariance = EMPTY, progress: Progress | None = None
+    ) -> Covariance:
+        """Return mean and scatter of the rows, merged with those of the rows `before`.
+
+        Rows that were not checked to be finite are checked here; `progress` is called with how many
+        rows are done, and how many there are or None. See `covariance.merged_covariance`.
+        """
 
     def take(self, indices: Array) -> Any:
         """Return some rows [M, D] on the host, an ndarray or CSR matrix of their own."""

@@ -247,12 +247,6 @@ def scale_of(estimator: Any) -> Array | None:
     return scale
 
 
-def applied(estimator: Any, X: Any, name: str = "X") -> Any:
-    """Return rows, or centroids in the units of the columns, as a fitted estimator divides them."""
-    scale = scale_for(estimator, X.shape[1], name)
-    return X if scale is None else divided(X, scale, name=name)
-
-
 def scale_for(estimator: Any, n_columns: int, name: str = "X") -> Array | None:
     """Return what a fitted estimator divides the columns of X by, [D], or None.
 
@@ -265,6 +259,12 @@ def scale_for(estimator: Any, n_columns: int, name: str = "X") -> Array | None:
     if scale is not None and len(scale) != n_columns:
         raise ValueError(f"scale_ has {len(scale)} values, but {name} has {n_columns} columns")
     return scale
+
+
+def applied(estimator: Any, X: Any, name: str = "X") -> Any:
+    """Return rows, or centroids in the units of the columns, as a fitted estimator divides them."""
+    scale = scale_for(estimator, X.shape[1], name)
+    return X if scale is None else divided(X, scale, name=name)
 
 
 def restored(estimator: Any, X: Any) -> Any:

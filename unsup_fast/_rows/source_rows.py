@@ -21,8 +21,19 @@ class SourceRows(CpuRows):
 
     @property
     def n_columns(self) -> int:
-        """Number of columns."""
+        """Number of columns, for which no block is read."""
         return int(self.X.n_columns)
+
+    @property
+    def n_rows_if_known(self) -> int | None:
+        """Number of rows; None if the source would be read to count them."""
+        n_rows: int | None = self.X.rows_if_known
+        return n_rows
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether X holds all rows at once: it does not."""
+        return False
 
     @property
     def dtype(self) -> np.dtype[Any]:

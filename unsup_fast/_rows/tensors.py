@@ -49,13 +49,26 @@ def rows(X: Any, device: torch.device, estimator: Any, *, reset: bool) -> Tensor
         _check(X)
         _check_feature_names(estimator, X, reset=reset)
         _check_n_features(estimator, X, reset=reset)
-    if X.dtype not in (torch.float32, torch.float64):  # as on the CPU
-        X = X.to(torch.float32 if X.dtype == torch.bfloat16 else torch.float64)
-    X = X.detach().to(device)
+    X = as_float(X).detach().to(device)
     low, high = torch.aminmax(X)
     if not torch.isfinite(high - low):
         _check_finite(X, type(estimator).__name__)
     return X
+
+
+def as_float(X: Tensor) -> Tensor:
+    """Return a tensor in the type that the CPU computes with: float32 or float64."""
+    if X.dtype in (torch.float32, torch.float64):
+        return X
+    return X.to(torch.float32 if X.dtype == torch.bfloat16 else torch.float64)
+
+
+def to_host_at_once(values: list[Tensor]) -> list[Array]:
+    """Return tensors of one type as arrays, copied to the host in one transfer."""
+    together = torch.cat([value.reshape(-1) for value in values]).cpu().numpy()
+    ends = np.cumsum([value.numel() for value in values])
+    parts = np.split(together, ends[:-1])
+    return [part.reshape(value.shape) for part, value in zip(parts, values, strict=True)]
 
 
 def _check(X: Tensor) -> None:

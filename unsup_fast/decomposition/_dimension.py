@@ -1,35 +1,33 @@
 """Number of axes to keep: a number, a share of the variance, or Minka's estimate."""
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from scipy.special import gammaln
 
-Array = npt.NDArray[Any]
+from unsup_fast._types import Array
 
 
-def kept(wanted: Any, variances: Array, total: float, count: int) -> int:
+def number_of_axes(
+    n_components: int | float | str, variances: Array, total: float, n_rows: int
+) -> int:
     """Return the number of axes that `n_components` asks for.
 
     Parameters
     ----------
-    wanted : int, float or "mle"
+    n_components : int, float or "mle"
     variances : ndarray of shape (M,), descending
     total : float
         Variance along all axes.
-    count : int
-        Rows N.
+    n_rows : int
     """
-    if wanted == "mle":
-        return minka(variances, count)
-    if 0 < wanted < 1:
+    if isinstance(n_components, str):
+        return minka(variances, n_rows)
+    if 0 < n_components < 1:
         shares = np.cumsum(variances) / total if total > 0 else np.ones(len(variances))
-        return min(int(np.searchsorted(shares, wanted, side="right")) + 1, len(variances))
-    return int(wanted)
+        return min(int(np.searchsorted(shares, n_components, side="right")) + 1, len(variances))
+    return int(n_components)
 
 
-def minka(variances: Array, count: int) -> int:
+def minka(variances: Array, n_rows: int) -> int:
     """Return the dimension of greatest evidence, from 1 to D - 1.
 
     Minka, "Automatic choice of dimensionality for PCA", NIPS 2000.
@@ -37,14 +35,13 @@ def minka(variances: Array, count: int) -> int:
     Parameters
     ----------
     variances : ndarray of shape (D,), descending
-    count : int
-        Rows N.
+    n_rows : int
     """
-    evidence = [_evidence(variances, k, count) for k in range(1, len(variances))]
+    evidence = [_evidence(variances, k, n_rows) for k in range(1, len(variances))]
     return 1 + int(np.argmax(evidence)) if evidence else 0
 
 
-def _evidence(variances: Array, k: int, count: int) -> float:
+def _evidence(variances: Array, k: int, n_rows: int) -> float:
     """Return log p(X | k) up to a constant, by Laplace's method: (30) of Minka's report."""
     tiny = 1e-15
     n_columns = len(variances)
@@ -59,11 +56,11 @@ def _evidence(variances: Array, k: int, count: int) -> float:
     gap = variances[:k, None] - variances  # [k, D]
     curvature = gap * (1 / smoothed - 1 / smoothed[:k, None])
     later = np.arange(n_columns) > np.arange(k)[:, None]
-    logs = np.log(np.maximum(curvature[later], np.finfo(np.float64).tiny)) + np.log(count)
+    logs = np.log(np.maximum(curvature[later], np.finfo(np.float64).tiny)) + np.log(n_rows)
     return float(
         log_prior
-        + count * log_fit / 2
+        + n_rows * log_fit / 2
         + np.log(2 * np.pi) * (n_free + k) / 2
         - logs.sum() / 2
-        - k * np.log(count) / 2
+        - k * np.log(n_rows) / 2
     )

@@ -1,107 +1,62 @@
-"""Input of PCA: rows in memory, in blocks, sparse, or on a GPU."""
+"""Input of PCA: rows in memory, in blocks, sparse, or on a GPU, and coordinates to map back."""
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
-import scipy.sparse as sp
 from sklearn.utils import check_array
 
-from unsup_fast._rows import arrays, scaling
-from unsup_fast._rows.devices import compute_device as gpu
-from unsup_fast._rows.sources import check_columns, source_of
-from unsup_fast.blocks import Source
-from unsup_fast.kernels.covariance import Covariance, covariance, merge
+from unsup_fast._rows import arrays, devices, scaling, validate
+from unsup_fast._rows.protocol import Rows
+from unsup_fast._rows.types import RowsLike
+from unsup_fast._types import is_tensor
+from unsup_fast.decomposition._estimator import Decomposition
 
-__all__ = ["blocks_of", "gpu", "rows", "scattered", "scores"]
-
-Array = npt.NDArray[Any]
-Progress = Callable[[int, int | None], None]
-
-BLOCK = 1 << 22  # elements of a dense block of sparse rows
-# Bytes of rows in memory that are summed up in one call, unless fewer than so many times D rows.
-AT_ONCE, LEAST = 256 << 20, 8
-EMPTY = Covariance(0, np.empty(0), np.empty((0, 0)), None)
+if TYPE_CHECKING:
+    from unsup_fast._rows.protocol import ArrayOrTensor
 
 
-def rows(estimator: Any, X: Any, *, reset: bool) -> Any:
-    """Validate rows; return an array, a CSR matrix, or a Source that cannot be used in place.
+def rows(model: Decomposition, X: RowsLike, *, reset: bool) -> Rows:
+    """Validate rows, which may hold values that are not finite if they are in memory.
 
     Columns are divided by the deviations that the model is, or with `reset` is to be, standardized
     with.
     """
-    source = source_of(X)
-    if source is None:
-        X = arrays.rows(X, estimator=estimator, reset=reset)
-    else:
-        check_columns(estimator, source, reset=reset)
-        X = source
+    checked = validate.rows(X, model.device, model, reset=reset, check_finite=False)
     if reset:
-        estimator.__dict__.pop("scale_", None)  # of an earlier fit
-        if getattr(estimator, "standardize", False):
-            name = type(estimator).__name__
-            moments = (
-                arrays.check_finite(X, name, estimator.n_threads)
-                if source is None
-                else source.moments
-            )
-            estimator.scale_ = scaling.of_rows(X, moments, None)
-    X = scaling.applied(estimator, X)
-    return X.whole() if isinstance(X, Source) and X.array is not None else X
+        model.__dict__.pop("scale_", None)  # of an earlier fit
+        if getattr(model, "standardize", False):
+            checked = checked.finite(type(model).__name__)
+            model.scale_ = checked.deviations()
+    scale = scaling.scale_for(model, checked.n_columns)
+    return (checked if scale is None else checked.divided(scale)).in_memory()
 
 
-def blocks_of(X: Any) -> Iterator[Array]:
-    """Yield rows block by block: those of a source, dense ones of CSR, else all at once."""
-    if isinstance(X, Source):
-        with closing(X.blocks()) as blocks:
-            for _, block in blocks:
-                yield block
-    elif sp.issparse(X):
-        step = max(1, BLOCK // X.shape[1])
-        for start in range(0, X.shape[0], step):
-            yield X[start : start + step].toarray()
-    else:
-        yield X
+def finite_rows(model: Decomposition, X: RowsLike) -> Rows:
+    """Validate rows for a fitted model; blocks are checked when they are read."""
+    return rows(model, X, reset=False).finite(type(model).__name__)
 
 
-def scattered(
-    estimator: Any, X: Any, callback: Progress | None = None, before: Covariance = EMPTY
-) -> Covariance:
-    """Return mean and scatter of rows that `rows` let through, merged with those `before`."""
-    n_rows = X.rows_if_known if isinstance(X, Source) else X.shape[0]
-    done, total = 0, before
-    for block in _summed_at_once(X):
-        part = covariance(block, n_threads=estimator.n_threads)
-        if part.first_nonfinite is not None:
-            row, column = part.first_nonfinite
-            value = block[row, column]
-            arrays.raise_bad(value, done + row, column, type(estimator).__name__)
-        total = merge(total, part)
-        done += len(block)
-        if callback is not None:
-            callback(done, n_rows)
-    return total
+def coordinates(
+    model: Decomposition, X: RowsLike, n_axes: int
+) -> "tuple[ArrayOrTensor, np.dtype[Any]]":
+    """Validate coordinates [N, K] for `inverse_transform`, and return them and their type.
+
+    Those of a model on a GPU are on the GPU, or where the tensor X is.
+    """
+    device = devices.compute_device(X, model.device, fitted=True)
+    if device is not None and is_tensor(X):
+        from unsup_fast._rows import tensors
+
+        X = tensors.as_float(X.detach())
+        _check_shape(tuple(X.shape), n_axes)
+        return X, tensors.dtype_of(X)
+    checked = check_array(arrays.to_numpy(X, "X"), input_name="X", dtype=arrays.FLOATS, order="C")
+    _check_shape(checked.shape, n_axes)
+    return arrays.to_device(np.require(checked, requirements=["C", "A"]), device), checked.dtype
 
 
-def _summed_at_once(X: Any) -> Iterator[Array]:
-    """Yield blocks of rows, large enough for merging their scatters [D, D] to cost little."""
-    for block in blocks_of(X):
-        if isinstance(X, Source):
-            yield block
-            continue
-        n_columns = block.shape[1]
-        step = max(AT_ONCE // (block.itemsize * n_columns), LEAST * n_columns)
-        for start in range(0, len(block), step):
-            yield block[start : start + step]
-
-
-def scores(X: Any, n_components: int) -> Any:
-    """Validate rows [N, K] for `inverse_transform`."""
-    X = check_array(arrays.to_numpy(X, "X"), input_name="X", dtype=arrays.FLOATS, order="C")
-    if X.shape[1] != n_components:
-        raise ValueError(
-            f"X has {X.shape[1]} columns; inverse_transform needs n_components={n_components}"
-        )
-    return np.require(X, requirements=["C", "A"])
+def _check_shape(shape: tuple[int, ...], n_axes: int) -> None:
+    if len(shape) != 2:
+        raise ValueError(f"X has shape {shape}; inverse_transform needs (N, {n_axes})")
+    if shape[1] != n_axes:
+        raise ValueError(f"X has {shape[1]} columns; inverse_transform needs n_components={n_axes}")

@@ -77,5 +77,5 @@ class SavedAxes(Saved):
         values = {**arrays, **state, "_variances": arrays["explained_variance_"].copy()}
         if "_scatter" in arrays:
             later = {name: values.pop(name) for name in LATER}
-            values |= {"_later": later, "_dtype": later["components_"].dtype, "_place": None}
+            values |= {"_later": later, "_dtype": later["components_"].dtype, "_device": None}
         self.__dict__.update(values)

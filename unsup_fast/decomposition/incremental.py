@@ -1,6 +1,5 @@
 """PCA of rows that come batch by batch, with scikit-learn's interface."""
 
-from collections.abc import Callable
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -11,8 +10,11 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import UNUSED
 
 from unsup_fast._rows import arrays
+from unsup_fast._rows.covariance import EMPTY, Progress
+from unsup_fast._rows.types import RowsLike
 from unsup_fast.decomposition import _input, _save, _solvers
-from unsup_fast.decomposition._base import Projection, attributes, check_range
+from unsup_fast.decomposition._base import Projection
+from unsup_fast.decomposition._model import attributes, check_range
 from unsup_fast.kernels.covariance import Covariance
 
 
@@ -73,7 +75,7 @@ class IncrementalPCA(Projection):
         "copy": ["boolean"],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
-        "device": "no_validation",  # _input.gpu says more than a type
+        "device": "no_validation",  # compute_device says more than a type
     }
     __metadata_request__fit: ClassVar[dict[str, str]] = {"callback": UNUSED}
     __metadata_request__partial_fit: ClassVar[dict[str, str]] = {"check_input": UNUSED}
@@ -98,7 +100,11 @@ class IncrementalPCA(Projection):
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(
-        self, X: Any, y: Any = None, *, callback: Callable[[int, int | None], None] | None = None
+        self,
+        X: RowsLike,
+        y: Any = None,
+        *,
+        callback: Progress | None = None,
     ) -> "IncrementalPCA":
         """Find the axes of X, forgetting rows seen before.
 
@@ -121,12 +127,12 @@ class IncrementalPCA(Projection):
             If X holds NaN or infinity, if there are fewer axes than `n_components`, or if a
             variance overflows.
         """
-        self._see(X, callback, reset=True, least=self.n_components or 1)
+        self._add(X, callback, reset=True, min_rows=self.n_components or 1)
         self.batch_size_ = self.batch_size or 5 * self.n_features_in_
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def partial_fit(self, X: Any, y: Any = None, check_input: bool = True) -> "IncrementalPCA":
+    def partial_fit(self, X: RowsLike, y: Any = None, check_input: bool = True) -> "IncrementalPCA":
         """Add the rows of X to those seen before.
 
         Parameters
@@ -155,29 +161,18 @@ class IncrementalPCA(Projection):
                 "IncrementalPCA.partial_fit does not support sparse input. Either convert data to "
                 "dense or use IncrementalPCA.fit to do so in batches."
             )
-        self._see(X, None, reset=not hasattr(self, "n_samples_seen_"))
+        self._add(X, None, reset=not hasattr(self, "n_samples_seen_"))
         return self
 
-    def _see(self, X: Any, callback: Any, *, reset: bool, least: int = 1) -> None:
-        """Merge the moments of X with those of the rows seen so far, `least` rows in all."""
-        before = _input.EMPTY if reset else self._sums()
-        gpu = _input.gpu(X, self.device)
-        device: Any = None
-        dtype: Any
-        if gpu is not None:
-            from unsup_fast._rows import tensors
-            from unsup_fast.decomposition import _torch
-
-            rows = tensors.rows(X, gpu, self, reset=reset)
-            self._check_components(rows.shape[1], reset)
-            sums, dtype = _torch.scattered(rows, before), tensors.dtype_of(rows)
-            device = arrays.device_of(X)
-        else:
-            rows = _input.rows(self, X, reset=reset)
-            self._check_components(self.n_features_in_, reset)
-            sums, dtype = _input.scattered(self, rows, callback, before), rows.dtype
-            device = "cpu" if arrays.is_tensor(X) else None
-        if sums.n_rows < least:
+    def _add(
+        self, X: RowsLike, callback: Progress | None, *, reset: bool, min_rows: int = 1
+    ) -> None:
+        """Merge the moments of X with those of the rows seen so far, `min_rows` rows in all."""
+        rows = _input.rows(self, X, reset=reset)
+        self._check_components(rows.n_columns, reset)
+        before = EMPTY if reset else self._sums()
+        sums = rows.covariance(type(self).__name__, before, callback)
+        if sums.n_rows < min_rows:
             raise ValueError(
                 f"n_components={self.n_components} exceeds the {sums.n_rows} rows of X; pass "
                 "n_components <= "
@@ -185,12 +180,13 @@ class IncrementalPCA(Projection):
             )
         for name in _save.LATER:  # set by hand
             self.__dict__.pop(name, None)
-        eps = float(np.finfo(dtype).eps)
+        dtype, eps = rows.dtype, float(np.finfo(rows.dtype).eps)
         if not reset:
             dtype, eps = np.result_type(dtype, self._dtype), max(eps, self._eps)
         degrees = max(sums.n_rows - 1, 1)
         total = float(np.sqrt(np.trace(sums.scatter) / degrees)) * sums.unit
         check_range(total, total, dtype)
+        device = arrays.device_of(X)
         self.__dict__.update(
             n_samples_seen_=sums.n_rows,
             n_components_=self._n_axes(sums.n_rows, len(sums.mean)),
@@ -199,7 +195,7 @@ class IncrementalPCA(Projection):
             _unit=sums.unit,
             _eps=eps,
             _dtype=np.dtype(dtype),
-            _place=device,
+            _device=device,
             _later={},
         )
         self.mean_ = arrays.to_device(sums.mean.astype(dtype), device)
@@ -208,7 +204,13 @@ class IncrementalPCA(Projection):
 
     def _sums(self) -> Covariance:
         """Return mean and scatter of the rows seen so far."""
-        return Covariance(self.n_samples_seen_, self._mean, self._scatter, None, self._unit)
+        return Covariance(
+            n_rows=self.n_samples_seen_,
+            mean=self._mean,
+            scatter=self._scatter,
+            first_nonfinite=None,
+            unit=self._unit,
+        )
 
     def _n_axes(self, n_rows: int, n_columns: int) -> int:
         """Return the number of axes of `n_rows` rows."""
@@ -242,7 +244,7 @@ class IncrementalPCA(Projection):
                 {
                     later: values[later]
                     if later in _save.ON_HOST
-                    else arrays.to_device(values[later], self._place)
+                    else arrays.to_device(values[later], self._device)
                     for later in _save.LATER
                 }
             )

@@ -1,19 +1,23 @@
 """Principal component analysis with scikit-learn's interface."""
 
-from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import _fit_context
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 
 from unsup_fast._rows import arrays, scaling
-from unsup_fast.blocks import Source
-from unsup_fast.decomposition import _dimension, _input, _save, _solvers
-from unsup_fast.decomposition._base import Projection, attributes
+from unsup_fast._rows.covariance import Progress
+from unsup_fast._rows.protocol import Rows
+from unsup_fast._rows.types import RowsLike
+from unsup_fast.decomposition import _input, _save, _solvers
+from unsup_fast.decomposition._base import Projection
+from unsup_fast.decomposition._dimension import number_of_axes
+from unsup_fast.decomposition._model import attributes
 from unsup_fast.decomposition._solvers import Axes
 
 EXACT = 2000  # "auto" takes the exact eigenvectors up to this many rows or columns
@@ -136,7 +140,7 @@ class PCA(Projection):
         "power_iteration_normalizer": [StrOptions({"auto", "QR", "LU", "none"})],
         "random_state": ["random_state"],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
-        "device": "no_validation",  # _input.gpu says more than a type
+        "device": "no_validation",  # compute_device says more than a type
         "standardize": ["boolean"],
     }
     __metadata_request__fit: ClassVar[dict[str, str]] = {"callback": UNUSED}
@@ -173,7 +177,11 @@ class PCA(Projection):
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(
-        self, X: Any, y: Any = None, *, callback: Callable[[int, int | None], None] | None = None
+        self,
+        X: RowsLike,
+        y: Any = None,
+        *,
+        callback: Progress | None = None,
     ) -> "PCA":
         """Find the axes.
 
@@ -206,67 +214,77 @@ class PCA(Projection):
         self.__dict__.update(values)
         return self
 
-    def _fitted(self, X: Any, callback: Any) -> dict[str, Any]:
+    def _fitted(self, X: RowsLike, callback: Progress | None) -> dict[str, Any]:
         """Return what a fit sets, by the name of the attribute."""
-        gpu = _input.gpu(X, self.device)
-        if gpu is not None:
-            from unsup_fast.decomposition import _torch
-
-            return _torch.attributes_of(self, X, gpu)
-        if sp.issparse(X) and self.svd_solver not in ("auto", "arpack", "covariance_eigh"):
-            raise TypeError(
-                'PCA only support sparse inputs with the "arpack" and "covariance_eigh" '
-                f'solvers, while "{self.svd_solver}" was passed. See TruncatedSVD for a '
-                "possible alternative."
-            )
         rows = _input.rows(self, X, reset=True)
-        axes, k = self._axes(rows, callback)
-        values = attributes(axes, k, rows.dtype)
-        fitted = {
-            name: arrays.as_tensor_like(value, X)
-            for name, value in values.items()
-            if name not in _save.ON_HOST
+        axes = self._axes(rows, callback)
+        n_components = self._checked_n_components(axes.n_rows, len(axes.mean))
+        k = number_of_axes(n_components, axes.variances, axes.total, axes.n_rows)
+        device = arrays.device_of(X)
+        values = {
+            name: value if name in _save.ON_HOST else arrays.to_device(value, device)
+            for name, value in attributes(axes, k, rows.dtype).items()
         }
-        return fitted | {name: values[name] for name in _save.ON_HOST} | {"n_samples_": axes.n_rows}
+        return values | {"n_samples_": axes.n_rows}
 
-    def fit_transform(self, X: Any, y: Any = None) -> Any:
+    def fit_transform(self, X: RowsLike, y: Any = None) -> Any:
         """Fit and return the coordinates of the rows; parameters as in `fit`."""
         return self.fit(X).transform(X)
 
-    def _axes(self, X: Any, callback: Any) -> tuple[Axes, int]:
-        """Return the axes of validated rows, and how many of them to keep."""
-        if isinstance(X, Source):
-            if self.svd_solver not in ("auto", "covariance_eigh"):
-                raise ValueError(
-                    f"svd_solver={self.svd_solver!r} needs all rows at once; pass "
-                    "svd_solver='covariance_eigh' or X.whole()"
-                )
-            self._fit_svd_solver = "covariance_eigh"
-            axes = _solvers.of_covariance(
-                _input.scattered(self, X, callback), float(np.finfo(X.dtype).eps)
-            )
-            wanted = self._wanted(axes.n_rows, len(axes.mean))
-            return axes, _dimension.kept(wanted, axes.variances, axes.total, axes.n_rows)
-        self._fit_svd_solver = self._solver(X.shape, sp.issparse(X))
-        wanted = self._wanted(*X.shape)
-        tall = X.shape[0] >= X.shape[1] or sp.issparse(X)
-        if self._fit_svd_solver == "covariance_eigh" and tall:
-            axes = _solvers.of_covariance(
-                _input.scattered(self, X, callback), float(np.finfo(X.dtype).eps)
-            )
+    def _axes(self, rows: Rows, callback: Progress | None) -> Axes:
+        """Return the axes of validated rows by the solver that suits them."""
+        is_sparse = sp.issparse(rows.X)
+        self._check_solver(rows, is_sparse)
+        if rows.is_in_memory:
+            self._fit_svd_solver = self._solver(rows.shape, is_sparse)
+            n_components = self._checked_n_components(*rows.shape)
+            is_tall = is_sparse or rows.n_rows >= rows.n_columns
+        else:  # the rows may not have been counted yet
+            self._fit_svd_solver, n_components, is_tall = "covariance_eigh", None, True
+        solver, owner = self._fit_svd_solver, type(self).__name__
+        if solver == "covariance_eigh" and is_tall:
+            sums = rows.covariance(owner, progress=callback)
+            return _solvers.of_covariance(sums, float(np.finfo(rows.dtype).eps), rows.device)
+        rows = rows.finite(owner)
+        if solver == "covariance_eigh":
+            axes = _solvers.of_gram(rows)
+        elif solver == "full":
+            axes = _solvers.of_svd(rows)
+        elif solver == "arpack":
+            random_state = check_random_state(self.random_state)
+            axes = _solvers.arpack(rows, n_components, tol=self.tol, random_state=random_state)
         else:
-            statistics = arrays.check_finite(X, type(self).__name__, self.n_threads)
-            if self._fit_svd_solver == "covariance_eigh":
-                axes = _solvers.of_gram(X, statistics, self.n_threads)
-            elif self._fit_svd_solver == "full":
-                axes = _solvers.of_svd(X, statistics)
-            elif self._fit_svd_solver == "arpack":
-                axes = _solvers.arpack(self, X, statistics, wanted)
-            else:
-                axes = _solvers.randomized(self, X, statistics, wanted)
-            if callback is not None:
-                callback(X.shape[0], X.shape[0])
-        return axes, _dimension.kept(wanted, axes.variances, axes.total, axes.n_rows)
+            axes = _solvers.randomized(
+                rows,
+                n_components,
+                n_oversamples=self.n_oversamples,
+                n_iter=self.iterated_power,
+                normalizer=self.power_iteration_normalizer,
+                random_state=check_random_state(self.random_state),
+            )
+        if callback is not None:
+            callback(rows.n_rows, rows.n_rows)
+        return axes
+
+    def _check_solver(self, rows: Rows, is_sparse: bool) -> None:
+        """Raise unless `svd_solver` can take such rows."""
+        solver = self.svd_solver
+        if is_sparse and solver not in ("auto", "arpack", "covariance_eigh"):
+            raise TypeError(
+                'PCA only support sparse inputs with the "arpack" and "covariance_eigh" '
+                f'solvers, while "{solver}" was passed. See TruncatedSVD for a '
+                "possible alternative."
+            )
+        if not rows.is_in_memory and solver not in ("auto", "covariance_eigh"):
+            raise ValueError(
+                f"svd_solver={solver!r} needs all rows at once; pass "
+                "svd_solver='covariance_eigh' or X.whole()"
+            )
+        if solver == "arpack" and rows.device is not None:
+            raise ValueError(
+                "svd_solver='arpack' is for the CPU; pass svd_solver='covariance_eigh', 'full' or "
+                "'randomized'"
+            )
 
     def _solver(self, shape: tuple[int, int], sparse: bool) -> str:
         """Return the solver that "auto" selects."""
@@ -285,7 +303,7 @@ class PCA(Projection):
             return "covariance_eigh"
         return "randomized" if wanted >= 1 else "full"
 
-    def _wanted(self, n_rows: int, n_columns: int) -> Any:
+    def _checked_n_components(self, n_rows: int, n_columns: int) -> Any:
         """Return `n_components`, checked against the solver and the shape."""
         solver, fewer = self._fit_svd_solver, min(n_rows, n_columns)
         if n_rows < 2:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from sklearn.exceptions import NotFittedError
 
 from unsup_fast._rows import arrays
+from unsup_fast._types import Array
 from unsup_fast.blocks import unmasked
 from unsup_fast.kernels.em import shape_of
 from unsup_fast.mixture._covariance import (
@@ -16,14 +17,13 @@ from unsup_fast.mixture._covariance import (
     from_precisions,
     precisions_of,
 )
-from unsup_fast.mixture._em import Mixture
-
-Array = npt.NDArray[Any]
+from unsup_fast.mixture._data import Mixture
+from unsup_fast.mixture._estimator import MixtureEstimator
 
 PRECISIONS = ("precisions_cholesky_", "precisions_", "covariances_")  # any of them will do
 
 
-def public(mixture: Mixture, covariance_type: str, dtype: Any) -> dict[str, Array]:
+def public(mixture: Mixture, covariance_type: str, dtype: npt.DTypeLike) -> dict[str, Array]:
     """Return the attributes in the type of the rows, or all in float64 if float32 is too narrow.
 
     It is if a value overflows or a variance vanishes.
@@ -37,14 +37,14 @@ def public(mixture: Mixture, covariance_type: str, dtype: Any) -> dict[str, Arra
     }
     with np.errstate(over="ignore", under="ignore"):
         narrow = {name: value.astype(dtype) for name, value in values.items()}
-    tiny = np.finfo(dtype).tiny
+    tiny = np.finfo(np.dtype(dtype)).tiny
     holds = all(np.isfinite(value).all() for value in narrow.values()) and all(
         (_diagonal(narrow[name], covariance_type) >= tiny).all() for name in PRECISIONS
     )
     return narrow if holds else values
 
 
-def parameters(model: Any) -> Mixture:
+def parameters(model: MixtureEstimator) -> Mixture:
     """Return the parameters of a mixture that was fitted or whose attributes were set by hand.
 
     An attribute that is as `fit` left it is replaced by the float64 parameter it was rounded from.
@@ -75,17 +75,17 @@ def parameters(model: Any) -> Mixture:
         _check_shape("covariances_", covariances, shape, means, kind)
     else:
         covariances = covariances_of(factors, kind)
-    return Mixture(weights, means, covariances, factors)
+    return Mixture(weights=weights, means=means, covariances=covariances, factors=factors)
 
 
-def dtype_of(model: Any) -> np.dtype[Any]:
+def dtype_of(model: MixtureEstimator) -> np.dtype[Any]:
     """Return float32 or float64, the type that attributes are rounded to."""
     dtype = np.asarray(arrays.on_host(model.means_)).dtype
     return np.dtype(np.float32 if getattr(model, "_dtype", dtype) == np.float32 else np.float64)
 
 
 def _factors(
-    model: Any, fitted: Mixture | None, kind: str, shape: tuple[int, ...], means: Array
+    model: MixtureEstimator, fitted: Mixture | None, kind: str, shape: tuple[int, ...], means: Array
 ) -> Array:
     """Return the upper triangular factors of the precisions, or their roots."""
     name = next((name for name in PRECISIONS if hasattr(model, name)), PRECISIONS[0])
@@ -110,7 +110,7 @@ def _factors(
     return np.ascontiguousarray(factors)
 
 
-def _value(model: Any, name: str, fitted: Array | None) -> Array:
+def _value(model: MixtureEstimator, name: str, fitted: Array | None) -> Array:
     """Return an attribute in float64: `fitted` if it only rounds that."""
     if not hasattr(model, name):
         raise NotFittedError(

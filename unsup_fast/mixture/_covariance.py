@@ -4,31 +4,28 @@
 covariance is upper triangular with Sigma^-1 = U U^T; of "diag" and "spherical" it is 1 / sigma.
 """
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import lapack
 
-Array = npt.NDArray[Any]
+from unsup_fast._types import Array
 
 MATRICES = ("full", "tied")
 MARGIN = 64 * float(np.finfo(np.float64).eps)  # rounding of sums is well below it
 
 
-def factored(
-    covariances: Array, covariance_type: str, least: Array, eps: float
+def positive_definite(
+    covariances: Array, covariance_type: str, min_variances: Array, eps: float
 ) -> tuple[Array, Array, dict[int, float]]:
     """Return covariances that are positive definite, their factors, and what was raised.
 
-    No variance is left below `least`. A matrix is scaled to a correlation, of which no eigenvalue
-    is left below D times `eps` (`MARGIN` at least). What meets both is not changed.
+    No variance is left below `min_variances`. A matrix is scaled to a correlation, of which no
+    eigenvalue is left below D times `eps` (`MARGIN` at least). What meets both is not changed.
 
     Parameters
     ----------
     covariances : float64 ndarray
     covariance_type : {"full", "tied", "diag", "spherical"}
-    least : float64 ndarray of shape (D,), > 0
+    min_variances : float64 ndarray of shape (D,), > 0
     eps : float
         Machine epsilon of the rows' type.
 
@@ -40,31 +37,33 @@ def factored(
         the correlation, that it had.
     """
     if covariance_type not in MATRICES:
-        floor = least if covariance_type == "diag" else np.atleast_1d(least.mean())
+        floor = min_variances if covariance_type == "diag" else np.atleast_1d(min_variances.mean())
         lowest = (covariances if covariance_type == "diag" else covariances[:, None]).min(axis=1)
         below = (covariances < floor).reshape(len(covariances), -1).any(axis=1)
         raised = {int(k): float(lowest[k]) for k in np.flatnonzero(below)}
         covariances = np.maximum(covariances, floor)
         return covariances, 1 / np.sqrt(covariances), raised
     matrices = covariances[None] if covariance_type == "tied" else covariances
-    results = [_matrix(matrix, least, eps) for matrix in matrices]
-    raised = {k: had for k, (_, _, had) in enumerate(results) if had is not None}
+    results = [_positive_definite_matrix(matrix, min_variances, eps) for matrix in matrices]
+    raised = {k: low for k, (_, _, low) in enumerate(results) if low is not None}
     shape = covariances.shape
     covariances = np.stack([matrix for matrix, _, _ in results]).reshape(shape)
     return covariances, np.stack([factor for _, factor, _ in results]).reshape(shape), raised
 
 
-def _matrix(covariance: Array, least: Array, eps: float) -> tuple[Array, Array, float | None]:
+def _positive_definite_matrix(
+    covariance: Array, min_variances: Array, eps: float
+) -> tuple[Array, Array, float | None]:
     """Return a covariance [D, D], raised if need be, its factor, and its lowest value if it was."""
     variances = covariance.diagonal()
-    below = variances < least
+    below = variances < min_variances
     raised = float(variances.min()) if below.any() else None
     if raised is not None:
         covariance = covariance.copy()
-        np.fill_diagonal(covariance, np.maximum(variances, least))
+        np.fill_diagonal(covariance, np.maximum(variances, min_variances))
     deviations = np.sqrt(covariance.diagonal())
     correlation = covariance / deviations / deviations[:, None]  # [D, D]
-    lowest = len(least) * max(eps, MARGIN)
+    lowest = len(min_variances) * max(eps, MARGIN)
     triangle = _cholesky(correlation, lowest)
     if triangle is None:
         values, vectors = np.linalg.eigh(correlation)

@@ -8,44 +8,28 @@ here is of the size of the mixture.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from unsup_fast._types import Array
 from unsup_fast.kernels.em import EStep
-from unsup_fast.mixture._covariance import factored
-from unsup_fast.mixture._passes import Rows
+from unsup_fast.mixture._covariance import positive_definite
+from unsup_fast.mixture._data import Mixture, MixtureData
 
-Array = npt.NDArray[Any]
-
-FEWEST = 1e-290  # a sum of responsibilities below it has no digits left to divide by
+MIN_SHARE = 1e-290  # a sum of responsibilities below it has no digits left to divide by
 
 
-@dataclass(frozen=True)
-class Mixture:
-    """Parameters in float64."""
-
-    weights: Array
-    """[K]"""
-    means: Array
-    """[K, D]"""
-    covariances: Array
-    factors: Array
-    """Of the precisions, as `kernels.em` takes them."""
-
-
-@dataclass(frozen=True)
-class Problem:
+@dataclass(frozen=True, kw_only=True)
+class MixtureProblem:
     """Rows and parameters that all runs of one fit share."""
 
-    rows: Rows
+    data: MixtureData
     reg_covar: float
     tol: float
     max_iter: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Iteration:
     """State after one iteration, as passed to the `callback` of `fit`."""
 
@@ -72,8 +56,8 @@ class Iteration:
     """Of the shape of `precisions_cholesky_`, float64, after the iteration; read-only."""
 
 
-@dataclass
-class Run:
+@dataclass(kw_only=True)
+class MixtureRun:
     """Result of one run."""
 
     mixture: Mixture
@@ -88,12 +72,12 @@ class Run:
 
 
 def iterate(
-    problem: Problem,
+    problem: MixtureProblem,
     mixture: Mixture,
     lower_bound: float = -np.inf,
     run: int = 1,
     report: Callable[[Iteration], None] | None = None,
-) -> Run:
+) -> MixtureRun:
     """Iterate from a mixture until the mean log-likelihood changes by less than tol, or max_iter.
 
     A KeyboardInterrupt after the first finished iteration ends the run there and is returned in
@@ -101,7 +85,7 @@ def iterate(
 
     Parameters
     ----------
-    problem : Problem
+    problem : MixtureProblem
     mixture : Mixture
     lower_bound : float
         Mean log-likelihood of an earlier fit that this one continues.
@@ -110,34 +94,34 @@ def iterate(
     report : callable, optional
         Called with an `Iteration` after each iteration.
     """
-    result = Run(mixture, lower_bound)
+    result = MixtureRun(mixture=mixture, lower_bound=lower_bound)
     start = perf_counter()
     try:
         for iteration in range(1, problem.max_iter + 1):
             current = result.mixture
-            sums = problem.rows.em(current.weights, current.means, current.factors)
-            after, raised = maximised(problem, current, sums)
+            sums = problem.data.em(current)
+            after, raised = maximize(problem, current, sums)
             before, bound = result.lower_bound, sums.log_likelihood / sums.weight
             change = 0.0 if bound == before else bound - before
             result.mixture, result.lower_bound = after, bound
             result.lower_bounds.append(bound)
-            for k, had in raised.items():
-                result.raised.setdefault(k, (iteration, had))
+            for k, lowest in raised.items():
+                result.raised.setdefault(k, (iteration, lowest))
             result.converged = bool(abs(change) < problem.tol)
             if report is not None:
                 report(
                     Iteration(
-                        run,
-                        iteration,
-                        problem.max_iter,
-                        bound,
-                        change,
-                        problem.tol,
-                        perf_counter() - start,
-                        _read_only(after.weights),
-                        _read_only(after.means),
-                        _read_only(after.covariances),
-                        _read_only(after.factors),
+                        run=run,
+                        iteration=iteration,
+                        max_iter=problem.max_iter,
+                        lower_bound=bound,
+                        change=change,
+                        tol=problem.tol,
+                        seconds=perf_counter() - start,
+                        weights=_read_only(after.weights),
+                        means=_read_only(after.means),
+                        covariances=_read_only(after.covariances),
+                        precisions_cholesky=_read_only(after.factors),
                     )
                 )
             if result.converged:
@@ -149,7 +133,9 @@ def iterate(
     return result
 
 
-def maximised(problem: Problem, before: Mixture, sums: EStep) -> tuple[Mixture, dict[int, float]]:
+def maximize(
+    problem: MixtureProblem, before: Mixture, sums: EStep
+) -> tuple[Mixture, dict[int, float]]:
     """Return the mixture of an M-step from sums about the means before it.
 
     A component that no row has a share in keeps mean and covariance, and has no weight.
@@ -158,14 +144,14 @@ def maximised(problem: Problem, before: Mixture, sums: EStep) -> tuple[Mixture, 
     -------
     Mixture
     raised : dict of int to float
-        See `_covariance.factored`.
+        See `_covariance.positive_definite`.
     """
     share, first, second = sums.resp_sums, sums.sums, sums.second
     assert share is not None
     assert first is not None
     assert second is not None
-    kind, reg = problem.rows.covariance_type, problem.reg_covar
-    filled = share > FEWEST  # [K]
+    kind, reg = problem.data.covariance_type, problem.reg_covar
+    filled = share > MIN_SHARE  # [K]
     if not filled.any():
         return before, {}
     safe = np.where(filled, share, 1.0)
@@ -185,10 +171,17 @@ def maximised(problem: Problem, before: Mixture, sums: EStep) -> tuple[Mixture, 
         covariances = (second / safe - (moved**2).sum(axis=1)) / moved.shape[1] + reg
     if kind != "tied" and not filled.all():
         covariances = np.where(each, covariances, before.covariances)
-    rows = problem.rows
-    covariances, factors, raised = factored(covariances, kind, rows.least, rows.eps)
+    covariances, factors, raised = positive_definite(
+        covariances, kind, problem.data.min_variances, problem.data.eps
+    )
     weights = np.where(filled, share, 0.0)
-    return Mixture(weights / weights.sum(), before.means + moved, covariances, factors), raised
+    mixture = Mixture(
+        weights=weights / weights.sum(),
+        means=before.means + moved,
+        covariances=covariances,
+        factors=factors,
+    )
+    return mixture, raised
 
 
 def _read_only(array: Array) -> Array:

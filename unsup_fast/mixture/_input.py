@@ -1,94 +1,76 @@
 """Input of a mixture: rows in memory, in blocks or on a GPU, and their weights."""
 
-from typing import Any, NamedTuple
-
 import numpy as np
 import scipy.sparse as sp
 
-from unsup_fast._rows import arrays, scaling
-from unsup_fast._rows.devices import compute_device as gpu
-from unsup_fast._rows.sources import check_columns, source_of
-from unsup_fast.blocks import DataError, Source
-from unsup_fast.kernels import threads
+from unsup_fast._rows import scaling, validate
+from unsup_fast._rows.protocol import Rows
+from unsup_fast._rows.types import RowsLike
+from unsup_fast._types import ArrayLike
+from unsup_fast.blocks import DataError
 from unsup_fast.kernels.moments import Moments
-from unsup_fast.mixture._em import Problem
-from unsup_fast.mixture._passes import HOST, MODERATE, OVERFLOW, Place, Rows, Single
+from unsup_fast.mixture._data import MODERATE, OVERFLOW, MixtureData
+from unsup_fast.mixture._em import MixtureProblem
+from unsup_fast.mixture._estimator import MixtureEstimator
+from unsup_fast.mixture._single import SingleComponentData
 
 
-class Checked(NamedTuple):
-    """Validated rows of a mixture, and the operations of their device."""
+def problem(
+    model: MixtureEstimator, X: RowsLike, sample_weight: ArrayLike | None
+) -> MixtureProblem:
+    """Validate the arguments of `fit`."""
+    rows = _dense_rows(model, X, reset=True)
+    n_rows, k = rows.n_rows, model.n_components
+    if n_rows < max(k, 2):
+        raise ValueError(
+            f"Expected n_samples >= n_components and n_samples >= 2 but got n_components = {k}, "
+            f"n_samples = {n_rows}; pass more rows" + (f" or n_components <= {n_rows}" * (k > 2))
+        )
+    rows = _standardized(model, rows.weighted(sample_weight))
+    moments = rows.moments
+    assert moments is not None  # the rows are dense
+    _check_squares(rows, moments)
+    wide = rows.dtype == np.float32 and _is_wide(moments, model.reg_covar)
+    kind = SingleComponentData if k == 1 else MixtureData
+    return MixtureProblem(
+        data=kind(
+            rows=rows,
+            covariance_type=model.covariance_type,
+            chunk_size=model.chunk_size,
+            wide=wide,
+        ),
+        reg_covar=float(model.reg_covar),
+        tol=float(model.tol),
+        max_iter=int(model.max_iter),
+    )
 
-    X: Any
-    """[N, D]: an array, a Source that cannot be used in place, or a tensor on a GPU."""
-    dtype: np.dtype[Any]
-    moments: Moments | None
-    place: Place
-    name: str = "X"
-    """Name of X in error messages."""
+
+def fitted(
+    model: MixtureEstimator, X: RowsLike, sample_weight: ArrayLike | None = None
+) -> MixtureData:
+    """Validate rows and weights for a fitted model."""
+    rows = _scaled(model, _dense_rows(model, X, reset=False))
+    return MixtureData(
+        rows=rows.weighted(sample_weight),
+        covariance_type=model.covariance_type,
+        chunk_size=model.chunk_size,
+    )
 
 
-def rows(estimator: Any, X: Any, *, reset: bool) -> Checked:
-    """Validate rows; moments are not needed, and on a GPU not computed, unless `reset`."""
-    device = gpu(X, estimator.device, fitted=not reset)
+def _dense_rows(model: MixtureEstimator, X: RowsLike, *, reset: bool) -> Rows:
     _refuse_sparse(X)
-    if device is not None:
-        from unsup_fast._rows import tensors
-        from unsup_fast.mixture import _cuda
-
-        tensor = tensors.rows(X, device, estimator, reset=reset).contiguous()
-        statistics = tensors.moments(tensor) if reset else None
-        return Checked(tensor, tensors.dtype_of(tensor), statistics, _cuda.PLACE)
-    source = source_of(X)
-    if source is not None:
-        check_columns(estimator, source, reset=reset)
-        X = source if source.array is None else source.whole()
-        return Checked(X, X.dtype, source.moments, HOST, source.name)
-    X = arrays.rows(X, estimator=estimator, reset=reset)
-    _refuse_sparse(X)  # what scikit-learn makes of a frame of sparse columns
-    moments = arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
-    return Checked(X, X.dtype, moments, HOST)
+    rows = validate.rows(X, model.device, model, reset=reset)
+    _refuse_sparse(rows.X)  # what scikit-learn makes of a frame of sparse columns
+    return rows.in_memory()
 
 
-def _refuse_sparse(X: Any) -> None:
+def _refuse_sparse(X: object) -> None:
     if sp.issparse(X):
         raise TypeError(
             "Sparse data was passed, but a mixture needs dense rows; pass X.toarray() (of a pandas "
             "frame X.sparse.to_dense()), or unsup_fast.blocks.source(X) of a SciPy matrix, which "
             "makes blocks of them dense one at a time"
         )
-
-
-def weights(sample_weight: Any, rows: Checked) -> Any:
-    """Return valid weights of the type and on the device of the rows, or None for ones.
-
-    See `arrays.weights`.
-    """
-    on_device = rows.place is not HOST
-    if on_device:
-        sample_weight = arrays.on_host(sample_weight)
-    checked = arrays.weights(sample_weight, rows.X.shape[0], rows.dtype)
-    return arrays.to_device(checked, rows.X.device if on_device else None)
-
-
-def problem(estimator: Any, X: Any, sample_weight: Any) -> Problem:
-    """Validate the arguments of `fit`."""
-    data = _standardized(estimator, rows(estimator, X, reset=True), sample_weight)
-    n_rows, k = data.X.shape[0], estimator.n_components
-    if n_rows < max(k, 2):
-        raise ValueError(
-            f"Expected n_samples >= n_components and n_samples >= 2 but got n_components = {k}, "
-            f"n_samples = {n_rows}; pass more rows" + (f" or n_components <= {n_rows}" * (k > 2))
-        )
-    assert data.moments is not None
-    checked = weights(sample_weight, data)
-    _check_squares(data, data.moments, checked)
-    wide = data.dtype == np.float32 and _is_wide(data.moments, estimator.reg_covar)
-    return Problem(
-        _rows(estimator, data, checked, Single if k == 1 else Rows, wide),
-        float(estimator.reg_covar),
-        float(estimator.tol),
-        int(estimator.max_iter),
-    )
 
 
 def _is_wide(moments: Moments, reg_covar: float) -> bool:
@@ -100,76 +82,38 @@ def _is_wide(moments: Moments, reg_covar: float) -> bool:
     return bool(largest > min(MODERATE, MODERATE * smallest) or vanishing)
 
 
-def _check_squares(rows: Checked, moments: Moments, sample_weight: Any) -> None:
+def _check_squares(rows: Rows, moments: Moments) -> None:
     """Raise DataError if sums of squared distances between rows may overflow float64."""
-    n_rows, weights = rows.X.shape[0], arrays.on_host(sample_weight)
-    total = n_rows if weights is None else max(n_rows, float(weights.sum(dtype=np.float64)))
+    weight = rows.to_host(rows.sample_weight)
+    total = float(rows.n_rows)
+    if weight is not None:
+        total = max(total, float(weight.sum(dtype=np.float64)))
     with np.errstate(over="ignore"):
         bound = ((2 * moments.max_abs_deviation) ** 2).sum() * total
     if not np.isfinite(bound):
         raise DataError(OVERFLOW.format(rows.name, rows.dtype))
 
 
-def _standardized(estimator: Any, data: Checked, sample_weight: Any) -> Checked:
-    """Find the deviations of the columns if the model is to be standardized, and divide by them.
+def _standardized(model: MixtureEstimator, rows: Rows) -> Rows:
+    """Return rows divided by the deviations of their columns, if the model is to be standardized.
 
     A warm start continues in the units of the fit before.
     """
-    before = scaling.scale_of(estimator)
-    if estimator.warm_start and hasattr(estimator, "converged_"):
-        if estimator.standardize != (before is not None):
+    before = scaling.scale_of(model)
+    if model.warm_start and hasattr(model, "converged_"):
+        if model.standardize != (before is not None):
             raise ValueError(
                 f"warm_start=True goes on with a fit of standardize={before is not None}, but "
-                f"standardize={estimator.standardize} now; pass warm_start=False"
+                f"standardize={model.standardize} now; pass warm_start=False"
             )
-        return _divided(estimator, data, with_moments=True)
-    estimator.__dict__.pop("scale_", None)  # of an earlier fit
-    if not estimator.standardize:
-        return data
-    weight = weights(sample_weight, data)
-    if data.place is HOST:
-        estimator.scale_ = scaling.of_rows(data.X, data.moments, weight)
-    else:
-        from unsup_fast._rows import tensors
-
-        estimator.scale_ = tensors.deviations(data.X, weight)
-    return _divided(estimator, data, with_moments=True)
+        return _scaled(model, rows)
+    model.__dict__.pop("scale_", None)  # of an earlier fit
+    if model.standardize:
+        model.scale_ = rows.deviations()
+    return _scaled(model, rows)
 
 
-def _divided(estimator: Any, data: Checked, *, with_moments: bool) -> Checked:
-    """Return rows divided by the deviations that a model is standardized with, if it is.
-
-    On a GPU moments are data only if they are wanted.
-    """
-    if scaling.scale_of(estimator) is None:
-        return data
-    X, moments = scaling.applied(estimator, data.X), None
-    if data.place is not HOST:
-        from unsup_fast._rows import tensors
-
-        moments = tensors.moments(X) if with_moments else None
-    elif isinstance(X, Source):
-        moments = X.moments
-    else:
-        moments = arrays.check_finite(X, type(estimator).__name__, estimator.n_threads)
-    return data._replace(X=X, moments=moments)
-
-
-def fitted(estimator: Any, X: Any, sample_weight: Any = None) -> Rows:
-    """Validate rows and weights for a fitted model."""
-    data = _divided(estimator, rows(estimator, X, reset=False), with_moments=False)
-    return _rows(estimator, data, weights(sample_weight, data), Rows, wide=False)
-
-
-def _rows(estimator: Any, data: Checked, sample_weight: Any, kind: type[Rows], wide: bool) -> Rows:
-    return kind(
-        data.X,
-        data.dtype,
-        data.moments,
-        sample_weight,
-        estimator.covariance_type,
-        estimator.chunk_size,
-        threads.effective(estimator.n_threads),
-        data.place,
-        wide,
-    )
+def _scaled(model: MixtureEstimator, rows: Rows) -> Rows:
+    """Return rows divided by the deviations that a model is standardized with, if it is."""
+    scale = scaling.scale_for(model, rows.n_columns)
+    return rows if scale is None else rows.divided(scale)

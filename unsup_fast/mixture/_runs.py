@@ -6,21 +6,22 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from unsup_fast.mixture._em import Iteration, Mixture, Problem, Run, iterate
+from unsup_fast.mixture._data import Mixture
+from unsup_fast.mixture._em import Iteration, MixtureProblem, MixtureRun, iterate
 
-NAMED = 10  # components that a warning names
+MAX_NAMES = 10  # components that a warning names
 
 Start = Callable[[], tuple[Mixture, dict[int, float]]]
 
 
 def best(
-    problem: Problem,
+    problem: MixtureProblem,
     start: Start,
     n_init: int,
     lower_bound: float = -np.inf,
     report: Callable[[Iteration], None] | None = None,
     say: Callable[[str], None] = lambda line: None,
-) -> Run:
+) -> MixtureRun:
     """Run EM `n_init` times and return the run of the largest likelihood.
 
     A KeyboardInterrupt ends the runs; it is returned in the result, or raised if no run has
@@ -28,7 +29,7 @@ def best(
 
     Parameters
     ----------
-    problem : Problem
+    problem : MixtureProblem
     start : callable
         Returns the mixture that the next run starts from, and what was raised in it.
     n_init : int
@@ -39,7 +40,7 @@ def best(
     say : callable
         Called with lines for the user.
     """
-    best_run: Run | None = None
+    best_run: MixtureRun | None = None
     for number in range(1, n_init + 1):
         try:
             say(f"Initialization {number - 1}")
@@ -50,9 +51,8 @@ def best(
                 raise
             best_run.interrupt = interrupt
             return best_run
-        run.raised = {k: (0, had) for k, had in raised.items()} | {
-            k: (number, had) for k, (number, had) in run.raised.items() if k not in raised
-        }
+        at_start = {k: (0, lowest) for k, lowest in raised.items()}
+        run.raised = at_start | run.raised | at_start
         outcome = "converged" if run.converged else "did not converge"
         say(f"Initialization {number - 1} {outcome}, lower bound {run.lower_bound:.9g}")
         if best_run is None or run.lower_bound > best_run.lower_bound:
@@ -73,7 +73,7 @@ def show(state: Iteration) -> None:
     )
 
 
-def warn(problem: Problem, run: Run, stacklevel: int) -> None:
+def warn(problem: MixtureProblem, run: MixtureRun, stacklevel: int) -> None:
     """Warn of a run that did not converge, of raised covariances, and of empty components."""
     if not run.converged and problem.max_iter > 0 and run.interrupt is None:
         warnings.warn(
@@ -84,15 +84,15 @@ def warn(problem: Problem, run: Run, stacklevel: int) -> None:
         )
     if run.raised:
         whose = "of " + _components(list(run.raised))
-        if problem.rows.covariance_type == "tied":
+        if problem.data.covariance_type == "tied":
             whose = "that all components share"
-        first, (iteration, had) = next(iter(run.raised.items()))
+        first, (iteration, lowest) = next(iter(run.raised.items()))
         when = f"in iteration {iteration}" if iteration else "at the start"
         warnings.warn(
             f"The covariance {whose} stopped being positive definite and was raised just enough "
             f"(component {first} {when}, from a variance or an eigenvalue of the correlation of "
-            f"{had:.3g}). Pass fewer components or a larger reg_covar than {problem.reg_covar:g}, "
-            "or look for constant columns and repeated rows.",
+            f"{lowest:.3g}). Pass fewer components or a larger reg_covar than "
+            f"{problem.reg_covar:g}, or look for constant columns and repeated rows.",
             ConvergenceWarning,
             stacklevel=stacklevel,
         )
@@ -107,6 +107,6 @@ def warn(problem: Problem, run: Run, stacklevel: int) -> None:
 
 
 def _components(numbers: list[int]) -> str:
-    names = ", ".join(str(k) for k in sorted(numbers)[:NAMED])
-    more = f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""
+    names = ", ".join(str(k) for k in sorted(numbers)[:MAX_NAMES])
+    more = f" and {len(numbers) - MAX_NAMES} more" if len(numbers) > MAX_NAMES else ""
     return f"component{'s' if len(numbers) > 1 else ''} {names}{more}"

@@ -7,7 +7,7 @@ import numpy as np
 from unsup_fast._rows import scaling
 from unsup_fast.mixture._attributes import dtype_of, parameters
 from unsup_fast.mixture._covariance import MATRICES
-from unsup_fast.mixture._em import Mixture
+from unsup_fast.mixture._data import Mixture
 from unsup_fast.storage.estimators import Layout, Saved, fault_of_scale
 from unsup_fast.storage.records import shown
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +14,20 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from unsup_fast._rows import arrays, scaling
-from unsup_fast.kernels.em import COVARIANCE_TYPES
-from unsup_fast.mixture import _attributes, _covariance, _init, _input, _runs, _save
-from unsup_fast.mixture._em import Iteration, Mixture, Problem, Run
+from unsup_fast._rows.types import RowsLike
+from unsup_fast._types import ArrayLike
+from unsup_fast.kernels.em import COVARIANCE_TYPES, shape_of
+from unsup_fast.mixture import _attributes, _covariance, _input, _runs, _save
+from unsup_fast.mixture._data import Mixture, MixtureData
+from unsup_fast.mixture._em import Iteration, MixtureProblem, MixtureRun
+from unsup_fast.mixture._initial_parameters import initial_parameters
+from unsup_fast.mixture._initialize import initialize
+from unsup_fast.mixture._kmeans import Progress
 
-Array = npt.NDArray[Any]
+if TYPE_CHECKING:
+    import torch
+
+    from unsup_fast._rows.protocol import ArrayOrTensor
 
 
 class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type: ignore[misc]
@@ -160,7 +169,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
         "chunk_size": [Interval(Integral, 1, None, closed="left"), None],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
-        "device": "no_validation",  # _input.gpu says more than a type
+        "device": "no_validation",  # compute_device says more than a type
         "standardize": ["boolean"],
     }
     __metadata_request__fit: ClassVar[dict[str, str]] = {
@@ -178,10 +187,10 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         max_iter: int = 100,
         n_init: int = 1,
         init_params: str = "kmeans",
-        weights_init: Any = None,
-        means_init: Any = None,
-        precisions_init: Any = None,
-        random_state: Any = None,
+        weights_init: ArrayLike | None = None,
+        means_init: ArrayLike | None = None,
+        precisions_init: ArrayLike | None = None,
+        random_state: int | np.random.RandomState | None = None,
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
@@ -212,12 +221,12 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(
         self,
-        X: Any,
+        X: RowsLike,
         y: Any = None,
-        sample_weight: Any = None,
+        sample_weight: ArrayLike | None = None,
         *,
         callback: Callable[[Iteration], None] | None = None,
-        seeding_callback: Callable[[int, int], None] | None = None,
+        seeding_callback: Progress | None = None,
     ) -> "GaussianMixture":
         """Find the mixture.
 
@@ -252,31 +261,34 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         """
         with scaling.restored_on_error(self):
             problem, best = self._run(X, sample_weight, callback, seeding_callback)
-        self._keep(best, problem.rows.dtype, arrays.device_of(X))
+        self._set_run(best, problem.data.rows.dtype, arrays.device_of(X))
         _runs.warn(problem, best, stacklevel=4)
         if best.interrupt is not None:
             raise best.interrupt
         return self
 
     def _run(
-        self, X: Any, sample_weight: Any, callback: Any, seeding_callback: Any
-    ) -> tuple[Problem, Run]:
+        self,
+        X: RowsLike,
+        sample_weight: ArrayLike | None,
+        callback: Callable[[Iteration], None] | None,
+        seeding_callback: Progress | None,
+    ) -> tuple[MixtureProblem, MixtureRun]:
         """Return the validated problem of `fit` and the best run."""
         problem = _input.problem(self, X, sample_weight)
-        known = _init.given(self, problem.rows.n_columns)
-        random_state = check_random_state(self.random_state)
+        user = initial_parameters(self, problem.data.n_columns)
         n_init, lower_bound = self.n_init, -np.inf
         start: _runs.Start = partial(
-            _init.start,
+            initialize,
             problem,
-            known,
+            user,
             self.n_components,
             self.init_params,
-            random_state,
+            check_random_state(self.random_state),
             seeding_callback,
         )
         if self.warm_start and hasattr(self, "converged_"):
-            before = self._before(problem.rows.n_columns)
+            before = self._before(problem.data.n_columns)
             n_init, lower_bound = 1, self.lower_bound_
 
             def start() -> tuple[Mixture, dict[int, float]]:
@@ -295,8 +307,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
     def _before(self, n_columns: int) -> Mixture:
         """Return the mixture of the fit before, if this fit can continue from it."""
         before, k, d = _attributes.parameters(self), self.n_components, n_columns
-        shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
-        wanted = ((k, d), shapes[self.covariance_type])
+        wanted = ((k, d), shape_of(self.covariance_type, k, d))
         if (before.means.shape, before.factors.shape) != wanted:
             raise ValueError(
                 f"warm_start=True goes on with means {before.means.shape} and precisions "
@@ -305,14 +316,17 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
             )
         return before
 
-    def _keep(self, run: Run, dtype: Any, device: Any) -> None:
+    def _set_run(
+        self, run: MixtureRun, dtype: npt.DTypeLike, device: "torch.device | None"
+    ) -> None:
+        """Set what a fit sets from its best run; see `_set`."""
         self.converged_ = run.converged
         self.n_iter_ = len(run.lower_bounds)
         self.lower_bound_ = run.lower_bound
         self.lower_bounds_ = run.lower_bounds
         self._set(run.mixture, dtype, device)
 
-    def _set(self, mixture: Mixture, dtype: Any, device: Any) -> None:
+    def _set(self, mixture: Mixture, dtype: npt.DTypeLike, device: "torch.device | None") -> None:
         """Set the attributes: tensors on the torch device `device`, or arrays if that is None."""
         self._mixture = mixture
         values = _attributes.public(mixture, self.covariance_type, dtype)
@@ -320,27 +334,44 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         for name, value in values.items():
             setattr(self, name, arrays.to_device(value, device))
 
-    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    def fit_predict(
+        self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Any:
         """Fit and return the most probable component of each row; parameters as in `fit`."""
         return self.fit(X, sample_weight=sample_weight).predict(X)
 
-    def _passed(self, X: Any, name: str | None, sample_weight: Any = None) -> Any:
-        """Return an array of `em` for all rows, or (likelihood, weight) if `name` is None."""
+    def _fitted_data(
+        self, X: RowsLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[MixtureData, Mixture]:
+        """Return validated rows, and the mixture that they are evaluated under."""
         check_is_fitted(self)
         mixture = _attributes.parameters(self)
-        rows, n_columns = _input.fitted(self, X, sample_weight), mixture.means.shape[1]
-        if rows.n_columns != n_columns:
+        data, n_columns = _input.fitted(self, X, sample_weight), mixture.means.shape[1]
+        if data.n_columns != n_columns:
             raise ValueError(
-                f"X has {rows.n_columns} features, but {type(self).__name__} is expecting "
+                f"X has {data.n_columns} features, but {type(self).__name__} is expecting "
                 f"{n_columns} features as input."
             )
-        options: dict[str, Any] = {} if name is None else {f"return_{name}": True}
-        parts = rows.evaluated(mixture.weights, mixture.means, mixture.factors, **options)
-        if name is None:
-            return sum(part.log_likelihood for part in parts), sum(part.weight for part in parts)
-        return rows.place.joined([getattr(part, name) for part in parts], X)
+        return data, mixture
 
-    def predict(self, X: Any) -> Any:
+    def _evaluate(self, X: RowsLike, name: str) -> "ArrayOrTensor":
+        """Return an array of `EStep` that has a row for each row of X."""
+        data, mixture = self._fitted_data(X)
+        blocks = data.evaluate(mixture, **{name: True})
+        values: ArrayOrTensor = data.rows.to_user(
+            arrays.concatenate([getattr(block, name) for block in blocks])
+        )
+        return values
+
+    def _likelihood(
+        self, X: RowsLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[float, float]:
+        """Return the log-likelihood of all rows, and their weight."""
+        data, mixture = self._fitted_data(X, sample_weight)
+        blocks = data.evaluate(mixture)
+        return sum(block.log_likelihood for block in blocks), sum(block.weight for block in blocks)
+
+    def predict(self, X: RowsLike) -> Any:
         """Return the most probable component of each row.
 
         Parameters
@@ -351,9 +382,9 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         -------
         ndarray or tensor of shape (N,), int32
         """
-        return self._passed(X, "labels")
+        return self._evaluate(X, "labels")
 
-    def predict_proba(self, X: Any) -> Any:
+    def predict_proba(self, X: RowsLike) -> Any:
         """Return the responsibility of each component for each row.
 
         Parameters
@@ -365,9 +396,9 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         ndarray or tensor of shape (N, K), type of X
             Zeros for a row so far from all components that its density is zero in this type.
         """
-        return self._passed(X, "resp")
+        return self._evaluate(X, "resp")
 
-    def score_samples(self, X: Any) -> Any:
+    def score_samples(self, X: RowsLike) -> Any:
         """Return the log-likelihood of each row.
 
         Parameters
@@ -378,9 +409,9 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         -------
         ndarray or tensor of shape (N,), type of X
         """
-        return self._passed(X, "log_prob")
+        return self._evaluate(X, "log_prob")
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+    def score(self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean log-likelihood of the rows.
 
         Parameters
@@ -389,27 +420,27 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         y : ignored
         sample_weight : array-like of shape (N,), optional
         """
-        likelihood, weight = self._passed(X, None, sample_weight)
+        likelihood, weight = self._likelihood(X, sample_weight)
         return float(likelihood / weight)
 
-    def bic(self, X: Any) -> float:
+    def bic(self, X: RowsLike) -> float:
         """Return the Bayesian information criterion of the rows: the lower, the better.
 
         Parameters
         ----------
         X : array-like, tensor, pyarrow table or Source of shape (N, D)
         """
-        likelihood, n_rows = self._passed(X, None)
+        likelihood, n_rows = self._likelihood(X)
         return float(-2 * likelihood + self._n_parameters() * np.log(n_rows))
 
-    def aic(self, X: Any) -> float:
+    def aic(self, X: RowsLike) -> float:
         """Return Akaike's information criterion of the rows: the lower, the better.
 
         Parameters
         ----------
         X : array-like, tensor, pyarrow table or Source of shape (N, D)
         """
-        likelihood, _ = self._passed(X, None)
+        likelihood, _ = self._likelihood(X)
         return float(-2 * likelihood + 2 * self._n_parameters())
 
     def _n_parameters(self) -> int:

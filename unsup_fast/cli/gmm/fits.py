@@ -17,7 +17,8 @@ from unsup_fast.cli.gmm.snapshot import FitRecord, GmmSnapshot
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Outlook, Silent
 from unsup_fast.mixture import GaussianMixture
-from unsup_fast.mixture._em import Mixture, Run
+from unsup_fast.mixture._data import Mixture
+from unsup_fast.mixture._em import MixtureRun
 from unsup_fast.report.numbers import real, seconds
 from unsup_fast.storage import estimators
 
@@ -182,9 +183,17 @@ class Fits:
                 final = converged or len(bounds) == most
                 show(len(bounds), state)
                 mixture = Mixture(
-                    state.weights, state.means, state.covariances, state.precisions_cholesky
+                    weights=state.weights,
+                    means=state.means,
+                    covariances=state.covariances,
+                    factors=state.precisions_cholesky,
                 )
-                snapshot.now = Run(mixture, state.lower_bound, list(bounds), converged)
+                snapshot.now = MixtureRun(
+                    mixture=mixture,
+                    lower_bound=state.lower_bound,
+                    lower_bounds=list(bounds),
+                    converged=converged,
+                )
                 snapshot.generator = estimators.generator_state(generator)
                 snapshot.seconds = perf_counter() - began
                 if not final and self._saver.due():
@@ -200,18 +209,18 @@ class Fits:
         snapshot.of_starts, snapshot.now = _better(snapshot.of_starts, snapshot.now), None
         snapshot.starts += 1
 
-    def _put(self, model: GaussianMixture, run: Run) -> None:
-        model._keep(run, self._X.dtype, None)
+    def _put(self, model: GaussianMixture, run: MixtureRun) -> None:
+        model._set_run(run, self._X.dtype, None)
         model.n_features_in_ = self._X.n_columns
         if self._scale is not None:
             model.scale_ = self._scale
 
-    def _model(self, k: int, run: Run) -> GaussianMixture:
+    def _model(self, k: int, run: MixtureRun) -> GaussianMixture:
         model = GaussianMixture(k, **self._parameters)
         self._put(model, run)
         return model
 
-    def _record(self, k: int, run: Run, took: float | None = None) -> FitRecord:
+    def _record(self, k: int, run: MixtureRun, took: float | None = None) -> FitRecord:
         """Return the likelihood and the criteria, computed in one pass."""
         model, weight = self._model(k, run), self._sample_weight
         mean = model.score(self._X, sample_weight=weight)
@@ -259,7 +268,7 @@ def _fit(
                 terminal.warn(f"k = {model.n_components}: {text}")
 
 
-def _better(one: Run | None, other: Run | None) -> Run | None:
+def _better(one: MixtureRun | None, other: MixtureRun | None) -> MixtureRun | None:
     """Return the run of the larger likelihood, the first of equal ones."""
     if one is None or other is None:
         return one or other

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from unsup_fast.cli.checkpoint import check_array, check_number
 from unsup_fast.mixture._covariance import MATRICES
-from unsup_fast.mixture._em import Mixture, Run
+from unsup_fast.mixture._data import Mixture
+from unsup_fast.mixture._em import MixtureRun
 from unsup_fast.mixture._save import MATRIX
 from unsup_fast.storage import estimators
 from unsup_fast.storage.records import shown
@@ -41,13 +42,13 @@ class GmmSnapshot:
     ----------
     records : list of FitRecord
         Records of the finished fits, in order.
-    best : Run or None
+    best : MixtureRun or None
         The best of the finished fits.
     starts : int
         Number of finished starts of the current fit.
-    of_starts : Run or None
+    of_starts : MixtureRun or None
         The best of the finished starts.
-    now : Run or None
+    now : MixtureRun or None
         The last finished iteration of the current start.
     generator : dict or None
         The random draws that come next, as `generator_state`; None for those of the seed.
@@ -56,10 +57,10 @@ class GmmSnapshot:
     """
 
     records: list[FitRecord] = field(default_factory=list)
-    best: Run | None = None
+    best: MixtureRun | None = None
     starts: int = 0
-    of_starts: Run | None = None
-    now: Run | None = None
+    of_starts: MixtureRun | None = None
+    now: MixtureRun | None = None
     generator: dict[str, Any] | None = None
     seconds: float = 0.0
 
@@ -75,7 +76,7 @@ class GmmSnapshot:
             "seconds": self.seconds,
         }
         for name in RUNS:
-            run: Run | None = getattr(self, name)
+            run: MixtureRun | None = getattr(self, name)
             if run is not None:
                 arrays |= {f"{name}.{part}": getattr(run.mixture, part) for part in PARTS}
                 arrays[f"{name}.lower_bounds"] = np.array(run.lower_bounds)
@@ -112,7 +113,7 @@ def unpacked(
         raise ValueError("its finished fits are others")
     for record in records:
         _check_record(record)
-    runs: dict[str, Run] = {}
+    runs: dict[str, MixtureRun] = {}
     names = set()
     for name in RUNS:
         if name in state:
@@ -155,7 +156,7 @@ def _run(
     among: Sequence[int],
     options: Mapping[str, Any],
     n_columns: int,
-) -> Run:
+) -> MixtureRun:
     """Return a run of one of some numbers of components, checked."""
     k, covariance = len(parts["weights"]), options["covariance_type"]
     if k not in among or type(converged) is not bool:
@@ -174,5 +175,9 @@ def _run(
     most = options["max_iter"] - (name == "now")  # at least one iteration is left
     if (factors <= 0).any() or not 1 <= bounds.size <= most:
         raise ValueError(f"{name} holds values out of range")
-    mixture = Mixture(*(parts[part] for part in PARTS))
-    return Run(mixture, float(bounds[-1]), bounds.tolist(), converged)
+    return MixtureRun(
+        mixture=Mixture(**{part: parts[part] for part in PARTS}),
+        lower_bound=float(bounds[-1]),
+        lower_bounds=bounds.tolist(),
+        converged=converged,
+    )
