@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import pairwise_distances
 
-from unsup_fast.metrics import kernel_distance, precision_recall_density_coverage
+from unsup_fast.metrics import kernel_inception_distance, prdc
 
 D = 2048
 CASES = {  # name: score, rows
@@ -83,9 +83,9 @@ def prdc_by_sklearn(X, Y):
 
 
 RIVALS = {
-    ("kid", "unsup_fast"): kernel_distance,
+    ("kid", "unsup_fast"): kernel_inception_distance,
     ("kid", "NumPy"): kid_by_numpy,
-    ("prdc", "unsup_fast"): precision_recall_density_coverage,
+    ("prdc", "unsup_fast"): prdc,
     ("prdc", "scikit-learn"): prdc_by_sklearn,
 }
 RUNS = [(case, name) for case, (score, _) in CASES.items() for s, name in RIVALS if s == score]

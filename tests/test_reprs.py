@@ -36,7 +36,7 @@ def test_source_is_not_read_for_its_repr():
     assert repr(source).startswith("<Source of 30 rows of 4 columns")
 
 
-@pytest.mark.parametrize("name", ["FrechetDistance", "KernelDistance"])
+@pytest.mark.parametrize("name", ["FrechetDistance", "KernelInceptionDistance"])
 def test_accumulators_of_features(name):
     accumulator = getattr(metrics, name)()
     assert repr(accumulator) == f"<{name}: no samples>"

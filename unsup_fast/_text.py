@@ -1,7 +1,7 @@
-"""Escapes for text from outside, such as names of files and classes."""
+"""Text of messages: escapes, lists and the order of names that come from outside."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 SURROGATES = re.compile(r"[\ud800-\udfff]")
@@ -33,9 +33,40 @@ def valid(value: Any) -> Any:
     return value
 
 
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Return names in one line, the first few of many."""
+    shown = ", ".join(map(printable, names[:most]))
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def times(shape: tuple[int, ...]) -> str:
+    """Return a shape as in "3 x 4"."""
+    return " x ".join(map(str, shape)) if shape else "of a single value"
+
+
+def natural(name: str) -> tuple[Any, ...]:
+    """Return a key that sorts names as people do: "2" before "10", and "-3" before "-2".
+
+    Runs of digits compare by value, all else by code point. A minus counts where the rest of the
+    name is one number.
+    """
+    if re.fullmatch(r"-[0-9]+", name):
+        length, digits = _magnitude(name[1:])
+        return (0, -length, [-int(digit) for digit in digits], name)
+    parts = re.split(r"([0-9]+)", name)  # text, digits, text ...
+    key = [_magnitude(part) if i % 2 else (-1, part) for i, part in enumerate(parts)]
+    return (1, key, name)
+
+
 def _escape(match: re.Match[str]) -> str:
     character = match[0]
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:
         code -= 0xDC00
     return SHORT.get(character, f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def _magnitude(digits: str) -> tuple[int, str]:
+    """Return a key that sorts runs of digits by value, however long they are."""
+    digits = digits.lstrip("0")
+    return len(digits), digits

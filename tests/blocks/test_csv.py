@@ -59,7 +59,7 @@ WRITTEN = {  # the rows [[1, 2.5], [3, 4.5]] of columns a and b
 def test_the_same_rows(csv, kind, name):
     text, options = WRITTEN[kind]
     rows = csv(text, name, **options)
-    np.testing.assert_array_equal(rows.whole(), [[1, 2.5], [3, 4.5]])
+    np.testing.assert_array_equal(rows.to_array(), [[1, 2.5], [3, 4.5]])
     assert rows.names == ("a", "b")
     assert rows.kind == "csv"
 
@@ -85,7 +85,7 @@ def test_what_is_left_out_is_noted(csv):
 
 def test_the_index_can_be_chosen_by_name(csv):
     rows = csv(",a\n7,1\n8,2\n", columns=["Unnamed: 0", "a"])
-    np.testing.assert_array_equal(rows.whole(), [[7, 1], [8, 2]])
+    np.testing.assert_array_equal(rows.to_array(), [[7, 1], [8, 2]])
 
 
 REFUSED = {
@@ -117,7 +117,7 @@ REFUSED = {
 def test_refused(csv, kind):
     text, said = REFUSED[kind]
     with pytest.raises(DataError) as error:
-        csv(text).whole()
+        csv(text).to_array()
     assert said in str(error.value)
 
 
@@ -126,7 +126,7 @@ def test_damaged_gzip(tmp_path):
     for data in (packed[:-20], b"a,b\n1,2\n"):
         (tmp_path / "d.csv.gz").write_bytes(data)
         with pytest.raises(DataError, match=r"d\.csv\.gz: is not a \.gz file, or is truncated"):
-            source(tmp_path / "d.csv.gz").whole()
+            source(tmp_path / "d.csv.gz").to_array()
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
@@ -137,12 +137,12 @@ def test_text_that_is_not_utf8(csv, monkeypatch):
     for step in (1, 2, 5, 1 << 20):
         monkeypatch.setattr(_csv_text, "STEP", step)
         with pytest.raises(DataError, match="row 29, column 'a' is 'x', not a number"):
-            csv(text, columns=["a"]).whole()
-        assert csv(text.replace(b"x,\xe9", b"2,\xe9")).whole().shape == (30, 1)
+            csv(text, columns=["a"]).to_array()
+        assert csv(text.replace(b"x,\xe9", b"2,\xe9")).to_array().shape == (30, 1)
         with pytest.raises(DataError, match="row 0, column 't' is 'é€x', not a number"):
             csv(text, columns=["t"])
         with pytest.raises(DataError, match="Row #32: Expected 2 columns, got 1: éÿ"):
-            csv(text + b"\xe9\xff\n").whole()
+            csv(text + b"\xe9\xff\n").to_array()
 
 
 def test_a_row_without_values_is_one_where_no_names_follow(csv):
@@ -154,7 +154,7 @@ def test_a_row_without_values_is_one_where_no_names_follow(csv):
 
 def test_decimal_commas_after_many_integers(csv):
     rows = csv("a;b\n" + "0;7\n" * 150 + "1,5;-2,25\n")
-    np.testing.assert_array_equal(rows.whole()[-1], [1.5, -2.25])
+    np.testing.assert_array_equal(rows.to_array()[-1], [1.5, -2.25])
     with pytest.raises(DataError, match="'1,5', not a number"):
         csv("a;b\n" + "0;7\n" * 150 + "1.5;1\n1,5;2\n")
 
@@ -167,7 +167,7 @@ def test_missing_values_are_missing_wherever_they_stand(csv, word, late, monkeyp
     where = 55 if late else 0
     rows[where] = f"7,{word}"
     with pytest.raises(DataError, match=f"row {where}, column 'b' is missing"):
-        csv("\n".join(["a,b", *rows])).whole()
+        csv("\n".join(["a,b", *rows])).to_array()
 
 
 @pytest.mark.parametrize(("value", "names"), [("1.5", "missing"), ("x", ("a",)), ("", ("a",))])
@@ -178,7 +178,7 @@ def test_a_column_that_begins_empty(csv, value, names, monkeypatch):
     text = "a,b\n" + "1,\n" * 200 + f"1,{value}\n" * 3
     if names == "missing":
         with pytest.raises(DataError, match="row 0, column 'b' is missing"):
-            csv(text).whole()
+            csv(text).to_array()
     else:
         rows = csv(text)
         assert rows.names == names
@@ -191,15 +191,15 @@ def test_rows_that_are_longer_than_a_block(csv, monkeypatch):
     texts = ["x", "y\n" * 400, "z", '""' * 3000, *["x"] * 30, "," * 900]
     lines = [f'"{text}",{i}' for i, text in enumerate(texts)]
     rows = csv("\n".join(["t,a", *lines]), chunk_size=7)
-    np.testing.assert_array_equal(rows.whole()[:, 0], np.arange(len(texts)))
+    np.testing.assert_array_equal(rows.to_array()[:, 0], np.arange(len(texts)))
     np.testing.assert_array_equal(rows.take([34, 1])[:, 0], [34, 1])
 
 
 def test_many_columns(csv):
     X = np.random.default_rng(0).random((5, 3000)).round(6)
     text = "\n".join([",".join(f"c{j}" for j in range(3000)), *(",".join(map(str, x)) for x in X)])
-    np.testing.assert_array_equal(csv(text).whole(), X)
-    np.testing.assert_array_equal(csv(text, columns=["c2999", "c5"]).whole(), X[:, [2999, 5]])
+    np.testing.assert_array_equal(csv(text).to_array(), X)
+    np.testing.assert_array_equal(csv(text, columns=["c2999", "c5"]).to_array(), X[:, [2999, 5]])
 
 
 def test_arguments(csv, tmp_path):
@@ -243,7 +243,7 @@ def test_no_row_is_lost_or_gained(tmp_path_factory, rows, block):
     before = _csv_head.SMALLEST_BLOCK
     try:
         _csv_head.SMALLEST_BLOCK = block
-        numbers = source(path, columns=["a"], chunk_size=7).whole()
+        numbers = source(path, columns=["a"], chunk_size=7).to_array()
     finally:
         _csv_head.SMALLEST_BLOCK = before
     np.testing.assert_array_equal(numbers[:, 0], [number for _, number in rows])

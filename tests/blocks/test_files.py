@@ -26,9 +26,9 @@ def test_types(tmp_path, dtype, expected):
     np.save(tmp_path / "d.npy", array)
     rows = source(tmp_path / "d.npy")
     assert rows.dtype == expected
-    assert rows.whole().dtype.isnative
-    assert rows.whole().flags.c_contiguous
-    np.testing.assert_array_equal(rows.whole(), array.astype(expected))
+    assert rows.to_array().dtype.isnative
+    assert rows.to_array().flags.c_contiguous
+    np.testing.assert_array_equal(rows.to_array(), array.astype(expected))
     assert bool(rows.notes) == (np.dtype(dtype).newbyteorder("=") != expected)
 
 
@@ -37,7 +37,7 @@ def test_large_integers_are_not_rounded(tmp_path, value):
     np.save(tmp_path / "d.npy", np.array([[value, 1]]))
     rows = source(tmp_path / "d.npy")
     assert rows.dtype == np.float64
-    assert rows.whole()[0, 0] == value
+    assert rows.to_array()[0, 0] == value
 
 
 def test_float32_is_mapped_not_copied(tmp_path):
@@ -51,8 +51,8 @@ def test_fortran_order(tmp_path):
     array = np.asfortranarray(RANDOM.random((5, 3)))
     np.save(tmp_path / "d.npy", array)
     rows = source(tmp_path / "d.npy")
-    assert rows.whole().flags.c_contiguous
-    np.testing.assert_array_equal(rows.whole(), array)
+    assert rows.to_array().flags.c_contiguous
+    np.testing.assert_array_equal(rows.to_array(), array)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_images_are_flattened(tmp_path, shape, picture):
     array = RANDOM.random(shape)
     np.save(tmp_path / "d.npy", array)
     rows = source(tmp_path / "d.npy")
-    np.testing.assert_array_equal(rows.whole(), array.reshape(5, -1))
+    np.testing.assert_array_equal(rows.to_array(), array.reshape(5, -1))
     assert rows.image_shape == picture
     assert rows.notes
 
@@ -93,7 +93,7 @@ def test_csv_keeps_the_order_asked_for(tmp_path):
     rows = source(tmp_path / "d.csv", columns=["b", "a"])
     assert rows.names == ("b", "a")
     assert rows.dtype == np.float64
-    np.testing.assert_array_equal(rows.whole(), [[2.5, 1], [4.5, 3]])
+    np.testing.assert_array_equal(rows.to_array(), [[2.5, 1], [4.5, 3]])
 
 
 def test_csv_text_is_skipped_with_a_note(tmp_path):
@@ -109,7 +109,7 @@ def test_csv_without_a_header(tmp_path):
     (tmp_path / "d.csv").write_text("1,2\n3,4\n")
     rows = source(tmp_path / "d.csv")
     assert rows.names == ("c0", "c1")
-    np.testing.assert_array_equal(rows.whole(), [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(rows.to_array(), [[1, 2], [3, 4]])
     assert "c0 to c1" in rows.notes[0]
 
 
@@ -117,7 +117,7 @@ def test_csv_column_that_turns_from_integers_to_fractions(tmp_path):
     """The type is guessed from the first megabyte; the fraction comes after it."""
     pytest.importorskip("pyarrow")
     (tmp_path / "d.csv").write_text("a,b\n" + "1,2\n" * 400_000 + "1.5,2\n")
-    assert source(tmp_path / "d.csv").whole()[-1, 0] == 1.5
+    assert source(tmp_path / "d.csv").to_array()[-1, 0] == 1.5
 
 
 def test_csv_marks_and_quotes(tmp_path):
@@ -125,7 +125,7 @@ def test_csv_marks_and_quotes(tmp_path):
     (tmp_path / "d.csv").write_bytes(b'\xef\xbb\xbf"a, first",b\r\n"1",2\r\n3,4\r\n')
     rows = source(tmp_path / "d.csv")
     assert rows.names == ("a, first", "b")
-    np.testing.assert_array_equal(rows.whole(), [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(rows.to_array(), [[1, 2], [3, 4]])
 
 
 def table(tmp_path, columns, **options):
@@ -143,14 +143,14 @@ def test_parquet_numbers(tmp_path, rows_in_group):
     rows = source(path)
     assert rows.names == ("a", "b")
     assert rows.dtype == np.float32
-    np.testing.assert_array_equal(rows.whole(), np.column_stack([a, b]).astype(np.float32))
+    np.testing.assert_array_equal(rows.to_array(), np.column_stack([a, b]).astype(np.float32))
 
 
 def test_parquet_takes_the_widest_type(tmp_path):
     path = table(tmp_path, {"a": np.ones(3, dtype=np.float32), "b": np.ones(3)})
     assert source(path).dtype == np.float64
     path = table(tmp_path, {"a": np.array([2**24 + 1, 0])})
-    assert source(path).whole()[0, 0] == 2**24 + 1
+    assert source(path).to_array()[0, 0] == 2**24 + 1
 
 
 @pytest.mark.parametrize("kind", ["list", "large", "fixed"])
@@ -175,13 +175,13 @@ def test_parquet_lists(tmp_path, kind, value):
     rows = source(path)
     assert rows.names == ("v",)
     assert rows.dtype == (np.float64 if value == "double" else np.float32)
-    np.testing.assert_array_equal(rows.whole(), [[i, 2 * i] for i in range(5)])
+    np.testing.assert_array_equal(rows.to_array(), [[i, 2 * i] for i in range(5)])
 
 
 def test_parquet_list_beside_numbers_is_chosen_by_name(tmp_path):
     path = table(tmp_path, {"id": [1, 2], "v": [[1.0, 2.0], [3.0, 4.0]]})
-    np.testing.assert_array_equal(source(path, columns=["v"]).whole(), [[1, 2], [3, 4]])
-    np.testing.assert_array_equal(source(path, columns=["id"]).whole(), [[1], [2]])
+    np.testing.assert_array_equal(source(path, columns=["v"]).to_array(), [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(source(path, columns=["id"]).to_array(), [[1], [2]])
     with pytest.raises(DataError, match="a list column cannot be used beside others"):
         source(path, columns=["id", "v"])
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from unsup_fast import blocks
-from unsup_fast.blocks import DataError, _mapped
+from unsup_fast.blocks import DataError, mapped
 from unsup_fast.cluster import KMeans, MiniBatchKMeans
 from unsup_fast.decomposition import PCA
 from unsup_fast.kernels import _native
@@ -57,7 +57,7 @@ def test_a_fit_says_that_the_file_became_shorter(in_child, path, size, opened):
 def test_all_estimators(in_child, path, model):
     def child():
         data = np.load(path, mmap_mode="r")
-        _mapped.watch(data, str(path))
+        mapped.watch(data, str(path))
         os.truncate(path, 4096)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -127,31 +127,31 @@ def test_tables(in_child, tmp_path, kind, size, read):
 
 def test_other_data_and_later_files_are_not_affected(path):
     data = np.load(path, mmap_mode="r")
-    _mapped.watch(data, str(path))
+    mapped.watch(data, str(path))
     os.truncate(path, 4096)
     assert data[-1].tolist() == [0] * 8
     with pytest.raises(OSError, match="became shorter"):
-        _mapped.refuse_shrunk(data[5:, 2:])
+        mapped.refuse_shrunk(data[5:, 2:])
     with pytest.raises(OSError, match="became shorter"):
         moments(data)
     moments(ROWS)
     del data
     gc.collect()
     np.save(path, ROWS)
-    blocks.source(path).whole()
+    blocks.source(path).to_array()
 
 
 def test_bus_errors_elsewhere_end_the_process(in_child, path):
     """Those of maps that are not watched, and signals that are sent."""
 
     def other():
-        _mapped.watch(np.load(path, mmap_mode="r"))
+        mapped.watch(np.load(path, mmap_mode="r"))
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             os.truncate(path, 4096)
             return data[8192]
 
     def sent():
-        _mapped.watch(np.load(path, mmap_mode="r"))
+        mapped.watch(np.load(path, mmap_mode="r"))
         os.kill(os.getpid(), signal.SIGBUS)
 
     for run in (sent, other):
@@ -170,9 +170,9 @@ def test_each_map_is_watched_once(path, monkeypatch):
         unwatch, refuse_shrunk = _native.unwatch, _native.refuse_shrunk
 
     Native.watch = staticmethod(watch)
-    monkeypatch.setattr(_mapped, "native", lambda: Native)
+    monkeypatch.setattr(mapped, "native", lambda: Native)
     data = np.load(path, mmap_mode="r")
     for part in (data, data[3:], data.reshape(-1), np.asarray(data)):
-        _mapped.watch(part)
+        mapped.watch(part)
     assert len(calls) == 1
-    assert _mapped.mapping(ROWS) is None
+    assert mapped.mapping(ROWS) is None

@@ -47,7 +47,7 @@ def forms(X, folder):
 def test_drop(holed, tmp_path, chunk_size):
     for data in forms(holed, tmp_path):
         rows = source(data, missing="drop", chunk_size=chunk_size)
-        np.testing.assert_array_equal(rows.whole(), holed[ROWS])
+        np.testing.assert_array_equal(rows.to_array(), holed[ROWS])
         np.testing.assert_array_equal(rows.row_indices, ROWS)
         np.testing.assert_array_equal(rows.take([45, 3]), holed[ROWS[[45, 3]]])
         assert rows.n_rows_of_data == 50
@@ -65,7 +65,7 @@ def test_mean(holed, tmp_path, chunk_size):
     expected = np.where(np.isnan(holed), np.nanmean(holed, axis=0), holed)
     for data in forms(holed, tmp_path):
         rows = source(data, missing="mean", chunk_size=chunk_size)
-        np.testing.assert_allclose(rows.whole(), expected, rtol=1e-13)
+        np.testing.assert_allclose(rows.to_array(), expected, rtol=1e-13)
         np.testing.assert_allclose(rows.take([7, 7, 3]), expected[[7, 7, 3]], rtol=1e-13)
         assert rows.row_indices is None
         assert "Put the mean of the column in place of 5 missing values." in rows.notes
@@ -74,7 +74,7 @@ def test_mean(holed, tmp_path, chunk_size):
 def test_the_error_says_what_to_do(holed, tmp_path):
     for data in forms(holed, tmp_path):
         with pytest.raises(DataError, match="pass --missing drop or mean"):
-            source(data).whole()
+            source(data).to_array()
 
 
 def test_nothing_is_missing(X):
@@ -83,7 +83,7 @@ def test_nothing_is_missing(X):
         rows = source(np.asfortranarray(X), missing=missing)
         assert rows.notes == ()
         assert rows.dtype == np.float32
-        np.testing.assert_array_equal(rows.whole(), X)
+        np.testing.assert_array_equal(rows.to_array(), X)
 
 
 @pytest.mark.parametrize(("large", "dtype"), [(2**24, np.float32), (2**24 + 1, np.float64)])
@@ -92,7 +92,7 @@ def test_integers_and_booleans_that_may_be_missing(large, dtype):
     table = pa.table({"a": [1, None, large], "b": [True, False, None]})
     rows = source(table, missing="mean")
     assert rows.dtype == dtype
-    np.testing.assert_allclose(rows.whole(), [[1, 1], [(1 + large) / 2, 0], [large, 0.5]])
+    np.testing.assert_allclose(rows.to_array(), [[1, 1], [(1 + large) / 2, 0], [large, 0.5]])
 
 
 def test_lists_that_may_be_missing():
@@ -100,7 +100,7 @@ def test_lists_that_may_be_missing():
     values = [None, [1.0, 2.0], [3.0, None], [5.0, 6.0]]
     for kind in (pa.list_(pa.float64()), pa.list_(pa.float64(), 2), pa.large_list(pa.float32())):
         rows = source(pa.table({"v": pa.array(values, kind)}), missing="drop")
-        np.testing.assert_array_equal(rows.whole(), [[1, 2], [5, 6]])
+        np.testing.assert_array_equal(rows.to_array(), [[1, 2], [5, 6]])
 
 
 def test_refused(holed):
@@ -110,16 +110,16 @@ def test_refused(holed):
         source(np.array([[1, np.nan], [2, np.nan]]), missing="mean")
     holed[3, 3] = np.inf
     with pytest.raises(DataError, match="row 3, column 3 is inf; values must be finite"):
-        source(holed, missing="drop").whole()
+        source(holed, missing="drop").to_array()
     with pytest.raises(ValueError, match="missing='zero' is not one of error, drop, mean"):
         source(holed, missing="zero")
 
 
 def test_the_mean_of_huge_values_is_finite():
     X = np.array([[1e308, 1.0], [1.5e308, np.nan], [1e308, 3.0]])
-    np.testing.assert_allclose(source(X, missing="mean").whole()[1], [1.5e308, 2.0])
+    np.testing.assert_allclose(source(X, missing="mean").to_array()[1], [1.5e308, 2.0])
     X = np.array([[1e308], [1.5e308], [np.nan], [1.1e308]] * 9)
-    np.testing.assert_allclose(source(X, missing="mean").whole()[2], [1.2e308])
+    np.testing.assert_allclose(source(X, missing="mean").to_array()[2], [1.2e308])
 
 
 def test_data_that_change(holed):
@@ -131,4 +131,4 @@ def test_data_that_change(holed):
 
     rows = source(batches, missing="drop")
     with pytest.raises(DataError, match="changed after it was first read"):
-        rows.whole()
+        rows.to_array()

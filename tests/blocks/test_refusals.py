@@ -38,7 +38,7 @@ def test_bad_values(X, tmp_path, chunk_size, value, dtype):
         refused(f"X: {said}", data, chunk_size=chunk_size)
     refused(f"{tmp_path / 'x.npy'}: {said}", tmp_path / "x.npy", chunk_size=chunk_size)
     with pytest.raises(DataError, match=said):
-        source(X).whole()
+        source(X).to_array()
 
 
 @pytest.mark.parametrize("chunk_size", [1, 7, None])
@@ -180,7 +180,7 @@ def test_a_file_that_changes_between_passes(X, tmp_path, kind):
 
 
 def test_a_file_that_shrinks_during_a_pass(tmp_path, monkeypatch):
-    monkeypatch.setattr("unsup_fast.blocks._npy.STEP", 800)
+    monkeypatch.setattr("unsup_fast.blocks.npy.STEP", 800)
     path = tmp_path / "x.npy"
     np.save(path, np.zeros((1000, 4), np.float16))
     blocks = source(path, chunk_size=100).blocks()

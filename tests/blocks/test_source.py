@@ -36,7 +36,7 @@ def test_blocks_are_the_rows(data, X, chunk_size, cache_bytes, monkeypatch):
         assert set(sizes[:-1]) <= {rows.chunk_size}
         assert sizes[-1] <= rows.chunk_size
     assert rows.shape == (50, 4)
-    np.testing.assert_array_equal(rows.whole(), X)
+    np.testing.assert_array_equal(rows.to_array(), X)
 
 
 @pytest.mark.parametrize("cache_bytes", [0, 250, 1 << 20])
@@ -182,7 +182,7 @@ def test_memory_of_blocks_is_used_again_once_nobody_holds_it():
     assert len(addresses) <= 4
     held = [block[3:5, 1:] for _, block in rows.blocks()]  # views hold the memory
     np.testing.assert_array_equal(
-        np.concatenate(held)[:, 0], rows.whole()[:, 1].reshape(-1, 10)[:, 3:5].ravel()
+        np.concatenate(held)[:, 0], rows.to_array()[:, 1].reshape(-1, 10)[:, 3:5].ravel()
     )
     readers = [rows.blocks() for _ in range(3)]
     for blocks in zip(*readers, strict=True):
@@ -195,7 +195,7 @@ def test_rows_in_place_are_not_copied(X, tmp_path):
     assert all(np.shares_memory(block, X) for _, block in rows.blocks())
     assert X.flags.writeable
     assert np.shares_memory(rows.array, X)
-    assert rows.whole() is rows.array
+    assert rows.to_array() is rows.array
 
 
 def test_a_function_may_use_its_array_again(X):
@@ -278,7 +278,7 @@ def test_columns_of_a_table(X):
     table = pa.table({"a": X[:, 0], "b": X[:, 1], "t": ["x"] * 50})
     rows = source(table, columns=["b", "a"])
     assert rows.names == ("b", "a")
-    np.testing.assert_array_equal(rows.whole(), X[:, [1, 0]])
+    np.testing.assert_array_equal(rows.to_array(), X[:, [1, 0]])
     assert source(table, exclude=["a"]).names == ("b",)
     assert source(table).notes == ("Skipped columns that are not numbers: t.",)
 
@@ -291,14 +291,14 @@ def test_pandas_frames_without_an_arrow_type(X):
     )
     rows = source(frame, chunk_size=7)
     assert rows.names == ("a", "n")
-    np.testing.assert_array_equal(rows.whole()[:, 1], [1, 2] * 25)
+    np.testing.assert_array_equal(rows.to_array()[:, 1], [1, 2] * 25)
     frame.loc[20, "a"] = np.nan
     with pytest.raises(DataError, match="X: row 30, column 'a' is missing"):
-        source(frame, chunk_size=7).whole()
+        source(frame, chunk_size=7).to_array()
     with pytest.raises(DataError, match="the column 0 has no text for a name"):
         source(pd.DataFrame(X))
 
 
 def test_tensors(X):
     torch = pytest.importorskip("torch")
-    np.testing.assert_array_equal(source(torch.from_numpy(X), chunk_size=7).whole(), X)
+    np.testing.assert_array_equal(source(torch.from_numpy(X), chunk_size=7).to_array(), X)

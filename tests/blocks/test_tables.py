@@ -45,8 +45,8 @@ def test_the_index_of_pandas_is_no_column(tmp_path, name):
         rows = source(data)
         assert rows.names == ("a", "b")
         assert f"Left out the index of a pandas frame: {index}." in rows.notes
-        np.testing.assert_array_equal(rows.whole(), frame)
-        np.testing.assert_array_equal(source(data, columns=[index]).whole()[:, 0], [3, 1, 0, 2])
+        np.testing.assert_array_equal(rows.to_array(), frame)
+        np.testing.assert_array_equal(source(data, columns=[index]).to_array()[:, 0], [3, 1, 0, 2])
     assert source(frame).names == ("a", "b")
 
 
@@ -113,7 +113,7 @@ def test_any_column_can_be_chosen(tmp_path):
             for chosen in ([name], name if name else [name]):
                 rows = source(data, columns=chosen)
                 assert rows.names == (name,)
-                np.testing.assert_array_equal(rows.whole()[:, 0], columns[name])
+                np.testing.assert_array_equal(rows.to_array()[:, 0], columns[name])
         assert source(data, columns='"d, e",b').names == ("d, e", " b")
     with pytest.raises(DataError, match="has no column 'z'; it has a"):
         source(path, columns="a,z")
@@ -140,14 +140,14 @@ def test_a_folder_and_a_list_of_files(parts, chunk_size):
     assert rows.kind == "parquet"
     assert rows.names == ("a", "b", "c")
     assert rows.notes == ("Rows of 5 Parquet files.",)
-    np.testing.assert_array_equal(rows.whole(), X)
+    np.testing.assert_array_equal(rows.to_array(), X)
     indices = RANDOM.integers(0, 70, 30)
     np.testing.assert_array_equal(rows.take(indices), X[indices])
     if chunk_size == 16:
         np.testing.assert_array_equal(np.concatenate([b for _, b in rows.blocks(32)]), X[32:])
     files = [str(folder / "part-11.parquet"), folder / "part-1.parquet"]
     rows = source(files, columns="c,a")
-    np.testing.assert_array_equal(rows.whole(), np.concatenate([X[50:], X[:11]])[:, [2, 0]])
+    np.testing.assert_array_equal(rows.to_array(), np.concatenate([X[50:], X[:11]])[:, [2, 0]])
 
 
 def test_files_of_a_folder_are_watched(parts):
@@ -168,7 +168,7 @@ def test_folders_that_are_refused(parts, tmp_path):
 
     def refused(data, said):
         with pytest.raises(DataError, match=said):
-            source(data).whole()
+            source(data).to_array()
 
     write(folder / "part-3.parquet", {"a": [1.0], "b": [None], "c": [2.0]})
     refused(folder, r"part-3\.parquet: column 'b' is null, in .*part-1\.parquet it is double")
@@ -192,22 +192,22 @@ def test_missing_values_in_a_folder(parts):
     folder, X = parts
     write(folder / "part-3.parquet", {"a": [1.0, 2.0], "b": [None, 3.0], "c": [2.0, 4.0]})
     with pytest.raises(DataError, match=r"part-3\.parquet: row 0, column 'b' is missing"):
-        source(folder).whole()
+        source(folder).to_array()
     rows = source(folder, missing="drop")
-    np.testing.assert_array_equal(rows.whole(), np.insert(X, 11, [2.0, 3.0, 4.0], axis=0))
+    np.testing.assert_array_equal(rows.to_array(), np.insert(X, 11, [2.0, 3.0, 4.0], axis=0))
 
 
 def test_objects_in_a_frame():
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"a": [1.0, 2.0], "o": [object(), object()], "b": [3.0, 4.0]})
     rows = source(frame)
-    np.testing.assert_array_equal(rows.whole(), [[1, 3], [2, 4]])
+    np.testing.assert_array_equal(rows.to_array(), [[1, 3], [2, 4]])
     assert "Skipped columns that are not numbers: o." in rows.notes
     for values in ([1, "x"], [10**30, 1], pd.arrays.SparseArray([0.0, 1.0]), [1j, 2.0]):
         mixed = frame[["a"]].assign(o=values)
         with pytest.raises(DataError, match=r"X: column 'o' of type .* cannot be read"):
             source(mixed)
-        np.testing.assert_array_equal(source(mixed, columns=["a"]).whole(), [[1], [2]])
+        np.testing.assert_array_equal(source(mixed, columns=["a"]).to_array(), [[1], [2]])
     with pytest.raises(DataError, match="X: column 'o' of type object cannot be read"):
         source(frame, columns=["o"])
 

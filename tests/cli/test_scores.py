@@ -129,19 +129,19 @@ def test_pictures_of_every_kind(cli, tmp_path, digits, kind):
 
 def test_kid(cli, halves):
     options = {"subsets": 7, "subset_size": 200, "seed": 3}
-    expected = metrics.kernel_distance(*halves, **options)
+    expected = metrics.kernel_inception_distance(*halves, **options)
     words = [w for name, value in options.items() for w in (f"--{name.replace('_', '-')}", value)]
     scores = result(cli("kid", "a.npy", "b.npy", "--features", "none", "--json", *words))
     assert scores["kid_mean"] == pytest.approx(expected.mean, rel=1e-6)
     assert scores["kid_std"] == pytest.approx(expected.std, rel=1e-6)
     assert scores["parameters"] == options
     scores = result(cli("kid", "a.npy", "b.npy", "--features", "none", "--json", "--subsets", 0))
-    expected = metrics.kernel_distance(*halves, subsets=None).mean
+    expected = metrics.kernel_inception_distance(*halves, subsets=None).mean
     assert scores["kid_mean"] == pytest.approx(expected, rel=1e-6)
 
 
 def test_prdc(cli, halves):
-    expected = metrics.precision_recall_density_coverage(*halves, k=5)._asdict()
+    expected = metrics.prdc(*halves, k=5)._asdict()
     scores = result(cli("prdc", "a.npy", "b.npy", "--features", "none", "--json", "-k", 5))
     assert {name: scores[name] for name in expected} == expected
     assert scores["warnings"][0].startswith("898 and 899 samples are few")
@@ -172,7 +172,7 @@ def test_inception(cli, tmp_path, digits, inception_file):
     assert scores["features"]["resize"] == "tensorflow"
     np.save(tmp_path / "x.npy", X.numpy())
     scores = result(cli("kid", "x.npy", "b.npy", *common, "--subset-size", 5))
-    distance = metrics.kernel_distance(X, Y, subset_size=5)
+    distance = metrics.kernel_inception_distance(X, Y, subset_size=5)
     assert scores["kid_mean"] == pytest.approx(distance.mean, rel=1e-3, abs=1e-3)
     scores = result(cli("inception-score", "b.npy", *common, "--splits", 2))
     network.output = "probabilities"

@@ -248,7 +248,7 @@ def test_rows_that_come_in_blocks_are_for_the_cpu(rows):
     model = KMeans(3, device="cuda", random_state=0)
     with pytest.raises(ValueError, match=r"rows that come in blocks \(Source\).*device='cpu'"):
         model.fit(source)
-    model.fit(source.whole())
+    model.fit(source.to_array())
     for call in (model.predict, model.transform, model.score):
         with pytest.raises(ValueError, match=r"rows that come in blocks \(Source\).*device='cpu'"):
             call(source)

@@ -85,10 +85,10 @@ def test_masked_sources():
     with pytest.raises(DataError, match="X is masked, that is missing, in row 4, column 1"):
         source(np.ma.masked_array(ROWS, MASK))
     with pytest.raises(DataError, match="X: matrix 1 is masked, that is missing, in row 4, column"):
-        source(lambda: [ROWS, np.ma.masked_array(ROWS, MASK)]).whole()
+        source(lambda: [ROWS, np.ma.masked_array(ROWS, MASK)]).to_array()
     plain = np.ma.masked_array(ROWS)
-    np.testing.assert_array_equal(source(plain).whole(), ROWS)
-    np.testing.assert_array_equal(source(lambda: [plain]).whole(), ROWS)
+    np.testing.assert_array_equal(source(plain).to_array(), ROWS)
+    np.testing.assert_array_equal(source(lambda: [plain]).to_array(), ROWS)
 
 
 @pytest.mark.filterwarnings("ignore:X has feature names")

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from unsup_fast.metrics import (
     PRDC,
     FewSamplesWarning,
-    PrecisionRecallDensityCoverage,
+    PRDCScores,
     _balls,
-    precision_recall_density_coverage,
+    prdc,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::unsup_fast.metrics.FewSamplesWarning")
@@ -44,7 +44,7 @@ def by_definition(X, Y, k):
     opened = [[d < r or d == 0 for d in row] for row, r in zip(between, of_x, strict=True)]
     precise = [any(between[i][j] <= of_x[i] for i in range(len(X))) for j in range(len(Y))]
     recalled = [any(d <= r for d, r in zip(row, of_y, strict=True)) for row in between]
-    return PRDC(
+    return PRDCScores(
         np.mean(precise),
         np.mean(recalled),
         np.sum(opened) / (k * len(Y)),
@@ -53,10 +53,10 @@ def by_definition(X, Y, k):
 
 
 def check(X, Y, k):
-    scores = precision_recall_density_coverage(X, Y, k=k)
+    scores = prdc(X, Y, k=k)
     assert all(isinstance(value, float) for value in scores)
     np.testing.assert_allclose(scores, by_definition(X, Y, k), rtol=1e-14)
-    assert scores == precision_recall_density_coverage(X, Y, k=k, n_threads=1)
+    assert scores == prdc(X, Y, k=k, n_threads=1)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -94,36 +94,36 @@ def test_hard_rows(rng, dtype, change):
 @pytest.mark.usefixtures("small_blocks")
 def test_huge_and_tiny(rng):
     X, Y = (rng.normal(size=(n, 4)) for n in (60, 52))
-    expected = precision_recall_density_coverage(X, Y)
+    expected = prdc(X, Y)
     for factor in (1e-300, 1e-160, 1e160, 1e305):
-        assert precision_recall_density_coverage(X * factor, Y * factor) == expected
+        assert prdc(X * factor, Y * factor) == expected
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
 def test_identical_sets(rng, k):
     X = rng.normal(size=(1500, 3))
-    assert precision_recall_density_coverage(X, X, k=k) == (1, 1, 1, 1)
+    assert prdc(X, X, k=k) == (1, 1, 1, 1)
 
 
 def test_distant_sets(rng):
     X = rng.normal(size=(100, 3))
-    assert precision_recall_density_coverage(X, X + 100) == (0, 0, 0, 0)
+    assert prdc(X, X + 100) == (0, 0, 0, 0)
 
 
 def test_collapse_and_duplicates(rng):
     X = rng.normal(size=(1200, 6)).astype(np.float32)
-    scores = precision_recall_density_coverage(X, np.repeat(X[:1], 1200, axis=0))
+    scores = prdc(X, np.repeat(X[:1], 1200, axis=0))
     assert scores.precision == 1
     assert scores.recall == pytest.approx(1 / 1200)
     assert scores.coverage < 0.02
     twice = np.repeat(X[:300], 4, axis=0)  # with k=3 the balls are points
-    assert precision_recall_density_coverage(twice, twice) == (1, 1, 4 / 3, 1)
+    assert prdc(twice, twice) == (1, 1, 4 / 3, 1)
 
 
 def test_coverage_of_the_same_distribution(rng):
     X, Y = rng.normal(size=(2, 3000, 4))
     expected = 1 - np.prod([(3000 - i) / (6000 - i) for i in range(1, 6)])  # Naeem et al., lemma 2
-    scores = precision_recall_density_coverage(X, Y, k=5)
+    scores = prdc(X, Y, k=5)
     assert scores.coverage == pytest.approx(expected, abs=0.02)
     assert scores.density == pytest.approx(1, abs=0.06)
 
@@ -154,24 +154,24 @@ def test_bounds_hold(rng):
 def test_tensors(rng):
     torch = pytest.importorskip("torch")
     X, Y = rng.normal(size=(2, 40, 3)).astype(np.float32)
-    expected = precision_recall_density_coverage(X, Y)
+    expected = prdc(X, Y)
     tensors = torch.tensor(X, requires_grad=True), torch.tensor(Y).double()
-    assert precision_recall_density_coverage(*tensors) == expected
+    assert prdc(*tensors) == expected
     half = torch.tensor(X).bfloat16()
-    assert precision_recall_density_coverage(half, half) == (1, 1, 1, 1)
+    assert prdc(half, half) == (1, 1, 1, 1)
 
 
 def test_blocks_merge(rng):
     X, Y = rng.normal(size=(40, 3)), rng.normal(size=(30, 3))
-    first = PrecisionRecallDensityCoverage(k=2)
-    second = PrecisionRecallDensityCoverage(lambda images: images[:, :3], k=2)
+    first = PRDC(k=2)
+    second = PRDC(lambda images: images[:, :3], k=2)
     first.update(X[:7], real=True)
     first.update(Y[:20], real=False)
     second.update(np.pad(X[7:], ((0, 0), (0, 2))), real=True)
     second.update(np.pad(Y[20:], ((0, 0), (0, 2))), real=False)
     first.merge(second)
-    assert first.compute() == precision_recall_density_coverage(X, Y, k=2)
-    third = PrecisionRecallDensityCoverage(k=2)
+    assert first.compute() == prdc(X, Y, k=2)
+    third = PRDC(k=2)
     third.load_state_dict(first.state_dict())
     assert third.compute() == first.compute()
 
@@ -179,20 +179,20 @@ def test_blocks_merge(rng):
 @pytest.mark.usefixtures("small_blocks")
 def test_callback_and_interrupt(rng):
     X, calls = rng.normal(size=(100, 3)), []
-    precision_recall_density_coverage(X, X, callback=lambda *done: calls.append(done))
+    prdc(X, X, callback=lambda *done: calls.append(done))
     assert calls == [(i + 1, len(calls)) for i in range(len(calls))]
 
     def stop(done, total):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        precision_recall_density_coverage(X, X, callback=stop)
+        prdc(X, X, callback=stop)
 
 
 def test_few_samples(rng):
     X = rng.normal(size=(999, 2))
     with pytest.warns(FewSamplesWarning, match="999 and 1998 samples are few"):
-        precision_recall_density_coverage(X, np.concatenate([X, X]))
+        prdc(X, np.concatenate([X, X]))
 
 
 @pytest.mark.parametrize(
@@ -214,4 +214,4 @@ def test_few_samples(rng):
 )
 def test_bad_input(X, Y, k, message):
     with pytest.raises(ValueError, match=message):
-        precision_recall_density_coverage(X, Y, k=k)
+        prdc(X, Y, k=k)

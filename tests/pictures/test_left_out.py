@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("PIL")
 
 from unsup_fast import pictures
+from unsup_fast._text import natural
 from unsup_fast.blocks import DataError
-from unsup_fast.blocks._natural import natural
 from unsup_fast.pictures import _kinds
 
 

@@ -5,27 +5,21 @@ from numbers import Number
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from unsup_fast import _types
+from unsup_fast._types import Array
+from unsup_fast._types import is_tensor as is_tensor
 from unsup_fast.blocks import check_sparse, check_weights, unmasked
 from unsup_fast.kernels.moments import moments
 
 if TYPE_CHECKING:
     import torch
 
-Array = npt.NDArray[Any]
-
 FLOATS = (np.float64, np.float32)
 AXES = ("row", "column")
-
-
-def is_tensor(value: object) -> bool:
-    """Return whether `value` is a torch tensor, without importing torch."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
 
 
 def to_numpy(value: Any, name: str) -> Any:
@@ -56,19 +50,9 @@ def to_numpy(value: Any, name: str) -> Any:
     return value.detach().numpy()
 
 
-def compiling() -> bool:
-    """Return whether torch.compile traces the call, so that tensors have no values to read."""
-    torch = sys.modules.get("torch")
-    return torch is not None and bool(torch.compiler.is_compiling())
-
-
 def on_host(value: Any) -> Any:
     """Return a tensor on any device as an array, and any other value unchanged."""
-    if not is_tensor(value):
-        return value
-    if value.dtype == sys.modules["torch"].bfloat16:  # NumPy has no such type
-        value = value.float()
-    return value.detach().cpu().numpy()
+    return _types.on_host(value) if is_tensor(value) else value
 
 
 def as_tensor_like(value: Any, X: Any) -> Any:

@@ -151,7 +151,7 @@ def divided(X: Any, scale: Array, first: int = 0, name: str = "X") -> Any:
     if isinstance(X, Source):
         if X.array is not None and X.array.nbytes <= ROOM:
             return divided(X.array, scale)
-        return X.changed(lambda rows, row: divided(rows, scale, row))
+        return X.map_rows(lambda rows, row: divided(rows, scale, row))
     if arrays.is_tensor(X):
         return _divided_tensor(X, scale, name)
     scale = scale.astype(X.dtype, copy=False)

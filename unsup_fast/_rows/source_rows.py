@@ -74,11 +74,11 @@ class SourceRows(CpuRows):
         """Return the rows as an array if they need no copy, or with `copy`; else unchanged."""
         if self.X.array is None and not copy:
             return self
-        return self._in_memory(self.X.whole().astype(self.dtype, copy=False))
+        return self._in_memory(self.X.to_array().astype(self.dtype, copy=False))
 
     def mapped(self, change: Callable[[Any, int], Any]) -> "SourceRows":
         """Return a source whose blocks ``change(block, first_row)`` computes in each pass."""
-        return replace(self, X=self.X.changed(change))
+        return replace(self, X=self.X.map_rows(change))
 
     def take(self, indices: Array) -> Array:
         """Return some rows [M, D]."""

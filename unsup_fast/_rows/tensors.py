@@ -38,7 +38,8 @@ def rows(X: Any, device: torch.device, estimator: Any, *, reset: bool) -> Tensor
     if not isinstance(X, np.ndarray) and source_of(X) is not None:
         raise ValueError(
             f"rows that come in blocks ({type(X).__name__}) are for the CPU; pass device='cpu', or "
-            "rows that fit into the GPU's memory as an array: unsup_fast.blocks.source(X).whole()"
+            "rows that fit into the GPU's memory as an array: "
+            "unsup_fast.blocks.source(X).to_array()"
         )
     if not arrays.is_tensor(X):
         X = arrays.rows(X, estimator=estimator, reset=reset)

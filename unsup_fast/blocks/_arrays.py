@@ -3,16 +3,24 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from unsup_fast.blocks._feed import DataError, Feed, Piece, copy, number_type, times
-from unsup_fast.blocks._mapped import refuse_shrunk, watch
+from unsup_fast._text import times
+from unsup_fast._types import Array
+from unsup_fast.blocks._feed import (
+    DataError,
+    Feed,
+    Piece,
+    copy,
+    number_type,
+)
 from unsup_fast.blocks._sparse import check_sparse
+from unsup_fast.blocks.mapped import refuse_shrunk, watch
 
-Array = npt.NDArray[Any]
+if TYPE_CHECKING:
+    from scipy.sparse import sparray, spmatrix
 
 AXES = ("row", "column")
 
@@ -85,7 +93,7 @@ def dense(
     )
 
 
-def sparse(X: Any) -> Feed:
+def sparse(X: "spmatrix | sparray") -> Feed:
     """Return the feed of a SciPy matrix, converted to dense blocks one at a time."""
     if X.ndim != 2 or 0 in X.shape:
         raise DataError(f"X: has shape {times(X.shape)}; rows x columns are needed")

@@ -4,12 +4,18 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from unsup_fast._text import times
+from unsup_fast._types import Array
 from unsup_fast.blocks._arrays import unmasked
-from unsup_fast.blocks._feed import DataError, Feed, Piece, matrix, number_type, skip, times
-
-Array = npt.NDArray[Any]
+from unsup_fast.blocks._feed import (
+    DataError,
+    Feed,
+    Piece,
+    matrix,
+    number_type,
+    skip,
+)
 
 NAME = "X"
 

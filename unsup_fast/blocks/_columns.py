@@ -1,16 +1,13 @@
 """Which columns of a table are used, and Arrow's columns as a matrix."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from unsup_fast import _extras
+from unsup_fast._types import Array
 from unsup_fast.blocks._feed import (
     MISSING_HINT,
     TILE,
@@ -23,8 +20,10 @@ from unsup_fast.blocks._feed import (
 )
 from unsup_fast.blocks._names import choose, pandas_index, unique
 from unsup_fast.blocks._options import TableOptions
+from unsup_fast.blocks.arrow import arrow
 
-Array = npt.NDArray[Any]
+if TYPE_CHECKING:
+    from unsup_fast.blocks.arrow import ArrowArray, DataType, RecordBatch, Schema
 
 WIDE = 256  # columns from which a batch is converted as a whole
 
@@ -45,14 +44,8 @@ class Columns:
     """Whether missing values become NaN; otherwise they are an error."""
 
 
-def arrow(part: str | None = None) -> ModuleType:
-    """Return pyarrow or a part of it, or raise ImportError with the command that installs it."""
-    module = "pyarrow" if part is None else f"pyarrow.{part}"
-    return _extras.require(module, "data", "reading tables")
-
-
 def chosen(
-    source: str, schema: Any, options: TableOptions, notes: list[str]
+    source: str, schema: "Schema", options: TableOptions, notes: list[str]
 ) -> tuple[list[str], bool]:
     """Return the names of the columns that are used, and whether it is one list column."""
     pa = arrow()
@@ -71,7 +64,7 @@ def chosen(
 
 def describe(
     source: str,
-    schema: Any,
+    schema: "Schema",
     names: list[str],
     is_list: bool,
     batches: Callable[[], Iterable[Any]],
@@ -131,7 +124,7 @@ def _first_length(batches: Iterable[Any], name: str) -> int:
     return 1
 
 
-def _numpy_type(kind: Any) -> DType:
+def _numpy_type(kind: "DataType") -> DType:
     if arrow().types.is_decimal(kind):
         return np.dtype(np.float64)
     dtype: DType = np.dtype(kind.to_pandas_dtype())
@@ -148,7 +141,7 @@ def _float_for(source: str, kinds: list[DType]) -> tuple[DType | None, list[int]
     return (None if wide else np.dtype(np.float32)), wide
 
 
-def piece(source: str, batch: Any, columns: Columns, row: int) -> Piece:
+def piece(source: str, batch: "RecordBatch", columns: Columns, row: int) -> Piece:
     """Return the rows of a record batch, of which the first is `row` of the table.
 
     Raises
@@ -183,7 +176,7 @@ def piece(source: str, batch: Any, columns: Columns, row: int) -> Piece:
     return Piece(batch.num_rows, fill)
 
 
-def _wide(batch: Any, columns: Columns) -> Array | None:
+def _wide(batch: "RecordBatch", columns: Columns) -> Array | None:
     """Return a batch of very many columns of one floating type as a matrix, None of others.
 
     One call for all columns: a NumPy array of each would cost more than reading the values.
@@ -197,12 +190,12 @@ def _wide(batch: Any, columns: Columns) -> Array | None:
     return rows
 
 
-def first_null(column: Any) -> int:
+def first_null(column: "ArrowArray") -> int:
     """Return the position of the first missing value of an Arrow array."""
     return int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
 
 
-def _unlisted(source: str, lists: Any, columns: Columns, row: int) -> Array:
+def _unlisted(source: str, lists: "ArrowArray", columns: Columns, row: int) -> Array:
     """Return the values of lists, which must all have one length, as [M, D]."""
     name, width = columns.names[0], columns.n_columns
     present = lists.is_valid().to_numpy(zero_copy_only=False)
@@ -229,7 +222,7 @@ def _unlisted(source: str, lists: Any, columns: Columns, row: int) -> Array:
     return out
 
 
-def _values(numbers: Any) -> Array:
+def _values(numbers: "ArrowArray") -> Array:
     """Return an Arrow array as an array, with NaN where a value is missing."""
     pa = arrow()
     if pa.types.is_decimal(numbers.type):
@@ -240,7 +233,7 @@ def _values(numbers: Any) -> Array:
     return values
 
 
-def is_number(pa: Any, kind: Any) -> bool:
+def is_number(pa: ModuleType, kind: "DataType") -> bool:
     """Whether an Arrow type can be converted to floats."""
     types = pa.types
     return bool(
@@ -251,24 +244,8 @@ def is_number(pa: Any, kind: Any) -> bool:
     )
 
 
-def is_list(pa: Any, kind: Any) -> bool:
+def is_list(pa: ModuleType, kind: "DataType") -> bool:
     """Whether an Arrow type is a list of numbers."""
     types = pa.types
     is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
     return bool(is_list and is_number(pa, kind.value_type))
-
-
-@contextmanager
-def reasons(path: Path, kind: str) -> Iterator[None]:
-    """Turn pyarrow's errors about a file that should be of some kind into ours."""
-    pa = arrow()
-    try:
-        yield
-    except pa.ArrowException as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: is not {kind}, or is truncated ({reason})") from error
-    except PermissionError as error:
-        raise DataError(f"{path}: permission denied") from error
-    except OSError as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: is damaged or truncated ({reason})") from error

@@ -5,18 +5,26 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from unsup_fast._text import listed
 from unsup_fast.blocks import _columns, _csv_head
 from unsup_fast.blocks._columns import Columns
 from unsup_fast.blocks._csv_fields import NULL_VALUES, is_number
 from unsup_fast.blocks._csv_head import Head
 from unsup_fast.blocks._csv_text import END, END_TEXT, UNREADABLE, Rows, as_utf8, why
 from unsup_fast.blocks._feed import DataError, Feed, Piece, skip
-from unsup_fast.blocks._names import choose, listed, unique
+from unsup_fast.blocks._names import (
+    choose,
+    unique,
+)
 from unsup_fast.blocks._options import TableOptions
+from unsup_fast.blocks.arrow import arrow
+
+if TYPE_CHECKING:
+    from unsup_fast.blocks.arrow import InvalidRow, RecordBatch
 
 # A text column of which this share of the first values are numbers was meant as numbers.
 MEANT_AS_NUMBERS = 0.5
@@ -34,7 +42,7 @@ class Table:
     uneven: list[str] = field(default_factory=list)
     """What is wrong with a row that is too short or too long."""
 
-    def sample(self) -> Any:
+    def sample(self) -> "RecordBatch | None":
         """Return the first rows as a record batch, of the types that they seem to have."""
         sample = as_utf8(self.head.sample)
         size = len(sample)
@@ -43,7 +51,7 @@ class Table:
         try:
             with table._reader(BytesIO(sample), None, block_size) as reader:
                 return next(iter(reader), None)
-        except _columns.arrow().ArrowInvalid as error:
+        except arrow().ArrowInvalid as error:
             raise table.refused(error) from error
 
     def batches(self, types: dict[str, Any]) -> Iterator[Any]:
@@ -56,7 +64,7 @@ class Table:
         pyarrow.ArrowInvalid
             If a value is not of its column's type ("conversion error").
         """
-        pa = _columns.arrow()
+        pa = arrow()
         block_size, done = self.head.block_size, 0
         while True:
             row = 0
@@ -76,7 +84,7 @@ class Table:
                 block_size *= 4
 
     def _batches(self, types: dict[str, Any], block_size: int) -> Iterator[Any]:
-        head, pa = self.head, _columns.arrow()
+        head, pa = self.head, arrow()
         try:
             with (
                 closing(Rows(self.path, head.start, len(head.names), head.separator)) as rows,
@@ -95,8 +103,10 @@ class Table:
         if rows.blank_lines:
             self.blank_lines.append(self.head.lines)
 
-    def _reader(self, file: Any, types: dict[str, Any] | None, block_size: int) -> Any:
-        arrow_csv = _columns.arrow("csv")
+    def _reader(
+        self, file: IO[bytes] | BytesIO, types: dict[str, Any] | None, block_size: int
+    ) -> Any:
+        arrow_csv = arrow("csv")
         head = self.head
         return arrow_csv.open_csv(
             file,
@@ -120,7 +130,7 @@ class Table:
             ),
         )
 
-    def _uneven(self, row: Any) -> str:
+    def _uneven(self, row: "InvalidRow") -> str:
         """Skip a line of spaces, and refuse other rows that are too short or too long."""
         if not row.text.strip():
             self.blank_lines.append(row.number)
@@ -139,7 +149,7 @@ class Table:
 
     def texts(self, name: str) -> Iterator[Any]:
         """Yield the values of a column as they are written, None where one is missing."""
-        for batch in self.batches({name: _columns.arrow().string()}):
+        for batch in self.batches({name: arrow().string()}):
             yield from batch.column(0).to_pylist()
 
     def notes(self) -> tuple[str, ...]:
@@ -193,13 +203,13 @@ def feed(path: Path, options: TableOptions) -> Feed:
     )
 
 
-def _numeric(table: Table, first: Any) -> tuple[list[str], list[str]]:
+def _numeric(table: Table, first: "RecordBatch") -> tuple[list[str], list[str]]:
     """Return the columns that hold numbers, and those that hold nothing in all of the file.
 
     Types are guessed from the first rows, so numbers are then read as float64: a column that begins
     with integers may continue with fractions.
     """
-    pa = _columns.arrow()
+    pa = arrow()
     kinds = dict(zip(first.schema.names, first.schema.types, strict=True))
     unknown = [name for name, kind in kinds.items() if pa.types.is_null(kind)]
     numbers = _late(table, unknown) if unknown and not table.head.is_all else {}
@@ -213,7 +223,7 @@ def _numeric(table: Table, first: Any) -> tuple[list[str], list[str]]:
 
 def _late(table: Table, names: list[str]) -> dict[str, bool]:
     """Return whether the first values of columns that begin without any are numbers."""
-    string = _columns.arrow().string()
+    string = arrow().string()
     numbers: dict[str, bool] = {}
     for batch in table.batches(dict.fromkeys(names, string)):
         for j, name in enumerate(names):
@@ -226,7 +236,7 @@ def _late(table: Table, names: list[str]) -> dict[str, bool]:
 
 
 def _pieces(table: Table, columns: Columns) -> Iterator[Piece]:
-    pa, path = _columns.arrow(), table.path
+    pa, path = arrow(), table.path
     row = 0
     try:
         for batch in table.batches(dict.fromkeys(columns.names, pa.float64())):
@@ -239,7 +249,7 @@ def _pieces(table: Table, columns: Columns) -> Iterator[Piece]:
 
 
 def _check_text(
-    table: Table, first: Any, chosen: list[str], numeric: set[str], options: TableOptions
+    table: Table, first: "RecordBatch", chosen: list[str], numeric: set[str], options: TableOptions
 ) -> None:
     """Raise if a column that reads as text was chosen, or was meant as numbers."""
     names = chosen if options.columns is not None else table.head.names

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from unsup_fast._text import listed
 from unsup_fast.blocks._csv_fields import Kind, kind_of, unquoted
-from unsup_fast.blocks._names import listed
 
 STRONG = 100  # times as likely names as data, for integers above nothing but fractions
 LONG = 5  # consecutive integers that are names if nothing else tells

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from unsup_fast._types import Array
 from unsup_fast.blocks._memory import Memory
 from unsup_fast.kernels.half_to_float import half_to_float
 
-Array = npt.NDArray[Any]
 DType = np.dtype[Any]
 
 BLOCK = 64 << 20  # bytes of a block unless the user sets chunk_size
@@ -76,7 +75,7 @@ class Feed:
     """Rows of the data with those that were dropped, if any were."""
 
 
-def matrix(rows: Any) -> Piece:
+def matrix(rows: Array) -> Piece:
     """Return a matrix of numbers as a piece."""
 
     def fill(start: int, stop: int, out: Array) -> None:
@@ -151,8 +150,3 @@ def number_type(dtype: DType, name: str) -> DType | None:
     if dtype.kind in "iu" and dtype.itemsize > 2:
         return None
     return np.dtype(np.float32)
-
-
-def times(shape: tuple[int, ...]) -> str:
-    """Return a shape as in "3 x 4"."""
-    return " x ".join(map(str, shape)) if shape else "of a single value"

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unsup_fast._paths import special
-from unsup_fast.blocks import _npy
+from unsup_fast._text import natural
+from unsup_fast.blocks import npy
 from unsup_fast.blocks._feed import DataError, Feed
-from unsup_fast.blocks._natural import natural
 from unsup_fast.blocks._options import TableOptions
 
 KINDS = (".npy", ".npz", ".csv", ".tsv", ".parquet", ".arrow", ".feather")
@@ -70,9 +70,9 @@ def feed(path: Path, options: TableOptions, key: str | None) -> Feed:
         option = "separator" if options.header is None else "header"
         raise DataError(f"{path}: --{option} is for .csv and .tsv; this is a .{kind} file")
     if kind == "npy":
-        return _npy.feed(path)
+        return npy.feed(path)
     if kind == "npz":
-        return _npy.archive(path, key)
+        return npy.archive(path, key)
     if kind == "parquet":
         return parquet(str(path), parquet_files(path) if path.is_dir() else [path], options)
     from unsup_fast.blocks import _ipc

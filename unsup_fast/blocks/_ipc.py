@@ -11,8 +11,9 @@ import numpy as np
 from unsup_fast.blocks import _columns
 from unsup_fast.blocks._columns import Columns
 from unsup_fast.blocks._feed import DataError, Feed, Piece, later
-from unsup_fast.blocks._mapped import arrow_map
 from unsup_fast.blocks._options import TableOptions
+from unsup_fast.blocks.arrow import arrow, reasons
+from unsup_fast.blocks.mapped import arrow_map
 
 MAGIC = b"ARROW1"  # what a file of the file format begins with
 
@@ -20,7 +21,7 @@ MAGIC = b"ARROW1"  # what a file of the file format begins with
 def feed(path: Path, kind: str, options: TableOptions) -> Feed:
     """Return the feed of an Arrow file, of the file or stream format, read by record batches."""
     notes: list[str] = []
-    with _columns.reasons(path, "an Arrow file"), _opened(path, None) as file:
+    with reasons(path, "an Arrow file"), _opened(path, None) as file:
         schema = file.schema
     names, is_list = _columns.chosen(str(path), schema, options, notes)
     fields = [schema.get_field_index(name) for name in names]
@@ -62,7 +63,7 @@ def _pieces(
 
 def _batches(path: Path, fields: list[int], first: int) -> Iterator[Any]:
     """Yield the batches from number `first` on, with the columns of these indices."""
-    with _columns.reasons(path, "an Arrow file"), _opened(path, fields) as file:
+    with reasons(path, "an Arrow file"), _opened(path, fields) as file:
         if hasattr(file, "get_batch"):
             yield from (file.get_batch(i) for i in range(first, file.num_record_batches))
         else:
@@ -72,7 +73,7 @@ def _batches(path: Path, fields: list[int], first: int) -> Iterator[Any]:
 @contextmanager
 def _opened(path: Path, fields: list[int] | None) -> Iterator[Any]:
     """Open the file for its columns of these indices, None for all."""
-    ipc = _columns.arrow("ipc")
+    ipc = arrow("ipc")
     options = ipc.IpcReadOptions(included_fields=fields)
     with arrow_map(path) as mapped:
         of_file_format = mapped.read(len(MAGIC)) == MAGIC

@@ -6,12 +6,11 @@ converting the rows that go into it.
 
 from sys import getrefcount
 from threading import Lock
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from unsup_fast._types import Array
 
 # Blocks that are used again: the consumer's, the next, the one being read, and a spare.
 MOST = 4
@@ -26,7 +25,7 @@ class Memory:
         self._made: list[Array] = []
         self._lock = Lock()
 
-    def block(self, shape: tuple[int, int], dtype: Any) -> Array:
+    def block(self, shape: tuple[int, int], dtype: npt.DTypeLike) -> Array:
         """Return an array of any values that is held by the caller alone."""
         with self._lock:
             for i in range(len(self._made)):

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from unsup_fast._types import Array
 from unsup_fast.blocks._feed import (
     BLOCK,
     EXACT_IN_FLOAT32,
@@ -19,8 +18,6 @@ from unsup_fast.blocks._feed import (
 )
 from unsup_fast.blocks._memory import Memory
 from unsup_fast.kernels.moments import moments
-
-Array = npt.NDArray[Any]
 
 CHOICES = ("error", "drop", "mean")
 SHOWN = 5  # rows that a note names

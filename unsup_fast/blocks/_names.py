@@ -6,11 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING
 
-from unsup_fast._text import printable
+from unsup_fast._text import listed
 from unsup_fast.blocks._feed import DataError
 from unsup_fast.blocks._options import TableOptions
+
+if TYPE_CHECKING:
+    from unsup_fast.blocks.arrow import Schema
 
 INDEX_LEVEL = re.compile(r"__index_level_\d+__")
 UNNAMED_INDEX = "Unnamed: 0"  # what pandas calls a first column without a name
@@ -23,12 +26,6 @@ def unique(source: str, names: Sequence[str]) -> None:
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
         raise DataError(f"{source}: {count} columns are called {name!r}; names must differ")
-
-
-def listed(names: Sequence[str], most: int = 8) -> str:
-    """Return names in one line, the first few of many."""
-    shown = ", ".join(map(printable, names[:most]))
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def split(source: str, text: str, names: Sequence[str]) -> list[str]:
@@ -72,7 +69,7 @@ def split(source: str, text: str, names: Sequence[str]) -> list[str]:
     return lists[1]
 
 
-def pandas_index(schema: Any) -> list[str]:
+def pandas_index(schema: "Schema") -> list[str]:
     """Return the columns of an Arrow schema that hold the index of a pandas frame."""
     index = {name for name in schema.names if INDEX_LEVEL.fullmatch(name)}
     try:

@@ -129,11 +129,11 @@ def _checked(separator: str | None) -> str | None:
 
 def _table(data: Any, options: TableOptions) -> Feed | None:
     """Return the feed of data with named columns, None for other data."""
-    from unsup_fast.blocks import _arrow
+    from unsup_fast.blocks import _tables
 
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(data, pandas.DataFrame):
-        return _arrow.frame(data, options)
+        return _tables.frame(data, options)
     pa = sys.modules.get("pyarrow")
     if pa is not None:
         if isinstance(data, pa.RecordBatchReader):
@@ -144,12 +144,12 @@ def _table(data: Any, options: TableOptions) -> Feed | None:
         if isinstance(data, pa.RecordBatch):
             data = pa.Table.from_batches([data])
         if isinstance(data, pa.Table):
-            return _arrow.table(data, options)
+            return _tables.table(data, options)
     dataset = sys.modules.get("pyarrow.dataset")
     if dataset is not None and isinstance(data, dataset.Dataset):
-        return _arrow.dataset(data, options)
+        return _tables.dataset(data, options)
     if hasattr(data, "__arrow_c_stream__") or hasattr(data, "to_arrow"):
-        return _arrow.table(_arrow.imported(data), options)
+        return _tables.table(_tables.imported(data), options)
     return None
 
 
@@ -168,5 +168,5 @@ def _untabled(data: Any, columns: Sequence[str] | str | None) -> Feed:
     )
 
 
-def _type(data: Any) -> str:
+def _type(data: object) -> str:
     return f"{type(data).__module__}.{type(data).__name__}"

@@ -4,15 +4,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unsup_fast.blocks import _columns
 from unsup_fast.blocks._columns import Columns
 from unsup_fast.blocks._feed import EXACT_IN_FLOAT32, DataError, DType, Feed, Piece, later
-from unsup_fast.blocks._mapped import arrow_map
 from unsup_fast.blocks._options import TableOptions
+from unsup_fast.blocks.arrow import arrow, reasons
+from unsup_fast.blocks.mapped import arrow_map
+
+if TYPE_CHECKING:
+    from unsup_fast.blocks.arrow import FileMetaData
 
 VALUES = 1 << 20  # of a batch that is read at once
 FEW_ROWS = 64  # of a batch that is only looked at
@@ -79,9 +83,9 @@ def feed(
 
 
 def _opened(path: Path) -> File:
-    parquet = _columns.arrow("parquet")
+    parquet = arrow("parquet")
     with (
-        _columns.reasons(path, "a Parquet file"),
+        reasons(path, "a Parquet file"),
         parquet.ParquetFile(path, memory_map=True) as file,
     ):
         return File(path=path, schema=file.schema_arrow, metadata=file.metadata)
@@ -116,7 +120,7 @@ def _batches(
     files: list[File], names: list[str], start: int, n_rows: int
 ) -> Iterator[tuple[File, int, int, Any]]:
     """Yield file, its first row, the batch's first row, and a batch of at most `n_rows` rows."""
-    parquet = _columns.arrow("parquet")
+    parquet = arrow("parquet")
     first = 0
     for file in files:
         end = first + file.metadata.num_rows
@@ -125,7 +129,7 @@ def _batches(
             group = max(0, int(np.searchsorted(starts, start, side="right")) - 1)
             row = starts[group]
             with (
-                _columns.reasons(file.path, "a Parquet file"),
+                reasons(file.path, "a Parquet file"),
                 arrow_map(file.path) as mapped,
                 parquet.ParquetFile(mapped) as opened,
             ):
@@ -147,7 +151,7 @@ def _float_type(files: list[File], columns: Columns) -> DType | None:
     return np.dtype(np.float64) if np.dtype(np.float64) in types else np.dtype(np.float32)
 
 
-def _float_type_of(metadata: Any, columns: Columns) -> DType | None:
+def _float_type_of(metadata: "FileMetaData", columns: Columns) -> DType | None:
     paths = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
     wide = columns.names
     if columns.integers is not None:

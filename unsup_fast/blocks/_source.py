@@ -4,14 +4,13 @@ import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from unsup_fast._cached import cached_property
+from unsup_fast._parallel import ahead
 from unsup_fast._text import printable
-from unsup_fast.blocks._ahead import ahead
+from unsup_fast._types import Array, ArrayLike
 from unsup_fast.blocks._feed import (
     BLOCK,
     EXACT_IN_FLOAT32,
@@ -26,8 +25,6 @@ from unsup_fast.blocks._feed import (
 from unsup_fast.blocks._memory import Memory
 from unsup_fast.blocks._missing import dropped
 from unsup_fast.kernels.moments import Moments, moments
-
-Array = npt.NDArray[Any]
 
 KEPT = 128 << 20  # bytes of the cache of converted blocks, so that small data are read once
 DECODED = 4  # the cache is this many times as large for data that must be decoded
@@ -193,7 +190,7 @@ class Source:
         with closing(ahead(self._read(start))) as blocks:
             yield from self._checked(blocks, start)
 
-    def take(self, indices: Any) -> Array:
+    def take(self, indices: ArrayLike) -> Array:
         """Return some rows.
 
         Parameters
@@ -237,7 +234,7 @@ class Source:
         self._refuse_shorter()
         return out
 
-    def changed(self, change: Callable[[Array, int], Array]) -> "Source":
+    def map_rows(self, change: Callable[[Array, int], Array]) -> "Source":
         """Return the same rows, each of them changed by itself.
 
         Parameters
@@ -284,7 +281,7 @@ class Source:
         """Return which rows of the data these rows are, counted with those that were dropped."""
         return rows if self.row_indices is None else self.row_indices[rows]
 
-    def spread(self, values: Array, fill: Any) -> Array:
+    def spread(self, values: Array, fill: float) -> Array:
         """Return a value for each row of the data from one for each row [N, ...].
 
         Parameters
@@ -299,7 +296,7 @@ class Source:
         spread[self.row_indices] = values
         return spread
 
-    def whole(self) -> Array:
+    def to_array(self) -> Array:
         """Return all rows in one array [N, D]: in place if they can be used there."""
         if self.array is not None:
             self._refuse_changed()

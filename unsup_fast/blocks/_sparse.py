@@ -1,12 +1,17 @@
 """Whether a SciPy matrix is what it says it is."""
 
 import operator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unsup_fast._types import Array
 
-def check_sparse(X: Any) -> None:
+if TYPE_CHECKING:
+    from scipy.sparse import sparray, spmatrix
+
+
+def check_sparse(X: "spmatrix | sparray") -> None:
     """Raise ValueError unless the indices and pointers of a SciPy matrix fit its shape.
 
     SciPy checks them when a matrix is built from arrays, not if these are changed or replaced, and
@@ -54,7 +59,7 @@ def check_sparse(X: Any) -> None:
     _check_indices(indices[: pointers[-1]], minor, "row" if X.format == "csc" else "column")
 
 
-def _check_indices(indices: Any, size: int, what: str) -> None:
+def _check_indices(indices: Array, size: int, what: str) -> None:
     if indices.dtype.kind not in "iu":
         raise ValueError(f"indices of sparse X must be integers, got {indices.dtype}")
     if len(indices) and not (indices.min() >= 0 and indices.max() < size):

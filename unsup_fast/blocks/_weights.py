@@ -1,17 +1,14 @@
 """A weight for each row."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast.blocks import _npy
+from unsup_fast._types import Array
+from unsup_fast.blocks import npy
 from unsup_fast.blocks._feed import DataError
 from unsup_fast.blocks._files import kind_of
-
-Array = npt.NDArray[Any]
-
 
 LARGEST = {4: (1e-30, 1e30), 8: (1e-150, 1e150)}  # range of the largest, by bytes of a float
 
@@ -32,7 +29,7 @@ def read_vector(path: str | Path, n_rows: int) -> Array:
     path = Path(path)
     if kind_of(path) != "npy":
         raise DataError(f"{path}: weights must be an .npy file or the name of a column")
-    vector = _npy.load(path)
+    vector = npy.load(path)
     if vector.shape not in ((n_rows,), (n_rows, 1)):
         raise DataError(f"{path}: has shape {vector.shape}; {n_rows} weights are needed")
     if vector.dtype.kind not in "fiub":
@@ -40,14 +37,14 @@ def read_vector(path: str | Path, n_rows: int) -> Array:
     return np.ascontiguousarray(vector.ravel(), dtype=np.float64)
 
 
-def weights_from(path: Path, vector: Array, dtype: Any = np.float64) -> Array:
+def weights_from(path: Path, vector: Array, dtype: npt.DTypeLike = np.float64) -> Array:
     """Return `vector` as weights, or say which of them cannot be one."""
     weights = np.ascontiguousarray(vector, dtype=np.float64)
     check_weights(weights, f"{path}: the weight", dtype)
     return weights
 
 
-def check_weights(weights: Array, name: str, dtype: Any = np.float64) -> None:
+def check_weights(weights: Array, name: str, dtype: npt.DTypeLike = np.float64) -> None:
     """Raise DataError unless weights are finite, not negative, not all zero, and in range.
 
     The largest must be near enough to one for sums, and for products with squared distances, to

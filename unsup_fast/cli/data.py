@@ -71,7 +71,7 @@ def weighted(
             separator=settings.separator,
             missing="drop",
         )
-        vector, name = rows.spread(rows.whole()[:, 0], np.nan), settings.data
+        vector, name = rows.spread(rows.to_array()[:, 0], np.nan), settings.data
     else:
         vector, name = blocks.read_vector(weights, source.n_rows_of_data), Path(weights)
     used = source.spread(np.ones(source.n_rows, bool), False)

@@ -11,7 +11,7 @@ import numpy as np
 
 from unsup_fast import _extras, metrics
 from unsup_fast.blocks import DataError
-from unsup_fast.blocks._npy import archive_array, load
+from unsup_fast.blocks.npy import archive_array, load
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.progress import Silent
 from unsup_fast.cli.scores.settings import FeatureSettings

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from unsup_fast._rows.host_rows import HostRows
 from unsup_fast._rows.protocol import Rows
-from unsup_fast.blocks._mapped import mapping
+from unsup_fast.blocks.mapped import mapping
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.prune import (
     Basis,

@@ -297,7 +297,7 @@ class MiniBatchKMeans(KMeans):
         """
         _input.check_device(self.device)
         state: dict[str, Any] = {}
-        X = X.whole() if isinstance(X, Source) else X
+        X = X.to_array() if isinstance(X, Source) else X
         random_state = getattr(self, "_random_state", None)
         if random_state is None:
             self._random_state = random_state = check_random_state(self.random_state)

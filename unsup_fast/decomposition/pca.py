@@ -278,7 +278,7 @@ class PCA(Projection):
         if not rows.is_in_memory and solver not in ("auto", "covariance_eigh"):
             raise ValueError(
                 f"svd_solver={solver!r} needs all rows at once; pass "
-                "svd_solver='covariance_eigh' or X.whole()"
+                "svd_solver='covariance_eigh' or X.to_array()"
             )
         if solver == "arpack" and rows.device is not None:
             raise ValueError(

@@ -1,14 +1,25 @@
 """What a distribution must be, and the errors for what is none."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unsup_fast.information._numbers import at, first, is_tensor, library, numbers, precision, total
+from unsup_fast._types import ArrayLike, Numbers, is_tensor
+from unsup_fast.information._numbers import (
+    at,
+    first,
+    library,
+    numbers,
+    precision,
+    total,
+)
+
+if TYPE_CHECKING:
+    pass
 
 
-def distributions(log: bool, validate: bool, *, axes: int = 1, **arguments: Any) -> list[Any]:
+def distributions(log: bool, validate: bool, *, axes: int = 1, **arguments: ArrayLike) -> list[Any]:
     """Return distributions over the last `axes` axes as arrays or tensors of one type.
 
     Raises
@@ -55,7 +66,7 @@ def broadcast(shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
         ) from None
 
 
-def _check(name: str, x: Any, log: bool, axes: int, tolerance: float) -> None:
+def _check(name: str, x: Numbers, log: bool, axes: int, tolerance: float) -> None:
     xp = library(x)
     wrong = ~(x <= tolerance) if log else ~((x >= 0) & (x < math.inf))  # NaN is wrong too
     if wrong.any():
@@ -78,7 +89,7 @@ def _check(name: str, x: Any, log: bool, axes: int, tolerance: float) -> None:
         )
 
 
-def probabilities(validate: bool, **arguments: Any) -> list[Any]:
+def probabilities(validate: bool, **arguments: ArrayLike) -> list[Any]:
     """Return probabilities, each by itself, as arrays or tensors of one type.
 
     Raises

@@ -4,13 +4,16 @@ from typing import Any
 
 import numpy as np
 
+from unsup_fast._types import Array, Numbers, is_tensor
 from unsup_fast.information._kl_math import value
-from unsup_fast.information._numbers import is_tensor, library
+from unsup_fast.information._numbers import library
 
 BLOCK = 1 << 13  # entries of arrays that are computed with at a time, which stay in cache
 
 
-def kl_terms(p: Any, q: Any, *, log: bool = False, difference: Any = None) -> Any:
+def kl_terms(
+    p: Numbers, q: Numbers, *, log: bool = False, difference: Numbers | None = None
+) -> Numbers:
     """Return p log(p/q) - p + q entry by entry: q where p = 0, infinite where q = 0 < p.
 
     Parameters
@@ -25,16 +28,16 @@ def kl_terms(p: Any, q: Any, *, log: bool = False, difference: Any = None) -> An
     if not is_tensor(p):
         return _in_blocks([p, q] if difference is None else [p, q, difference], log)
     if library(p).compiler.is_compiling():
-        return value(
-            p, q, difference, log
-        )  # torch.compile differentiates it, and cannot trace `jvp`
+        # torch.compile differentiates it, and cannot trace `jvp`
+        return value(p, q, difference, log)
     from unsup_fast.information._autograd import Terms
 
     p, q = library(p).broadcast_tensors(p, q)
-    return Terms.apply(p, q, difference, log)
+    terms: Numbers = Terms.apply(p, q, difference, log)  # type: ignore[no-untyped-call]
+    return terms
 
 
-def _in_blocks(operands: list[Any], log: bool) -> Any:
+def _in_blocks(operands: list[Array], log: bool) -> Array:
     layout: Any = {
         "flags": ["external_loop", "buffered", "zerosize_ok"],
         "op_flags": [["readonly"]] * len(operands) + [["writeonly", "allocate"]],

@@ -11,6 +11,7 @@ which for |r| <= 0.29 needs nine terms in float64, four in float32, to be right 
 
 from typing import Any, NamedTuple
 
+from unsup_fast._types import Numbers
 from unsup_fast.information._numbers import library
 
 NEAR = 0.25
@@ -34,7 +35,7 @@ class Pair(NamedTuple):
     q: Any
 
 
-def value(p: Any, q: Any, difference: Any, log: bool) -> Any:
+def value(p: Numbers, q: Numbers, difference: Numbers | None, log: bool) -> Numbers:
     """Return the terms."""
     xp = library(p)
     pair = _logarithms(p, q) if log else _probabilities(p, q, difference)
@@ -46,10 +47,12 @@ def value(p: Any, q: Any, difference: Any, log: bool) -> Any:
     near = pair.p * (r * s - 2 * s * s2 * series)
     terms = xp.where(pair.near, near, pair.p * pair.log_ratio + pair.difference)
     zero = -INFINITY if log else 0.0
-    return xp.where(pair.seen, terms, xp.where(p > zero, INFINITY, xp.exp(q) if log else q))
+    other = xp.where(p > zero, INFINITY, xp.exp(q) if log else q)
+    result: Numbers = xp.where(pair.seen, terms, other)
+    return result
 
 
-def slopes(p: Any, q: Any, log: bool) -> tuple[Any, Any]:
+def slopes(p: Numbers, q: Numbers, log: bool) -> tuple[Numbers, Numbers]:
     """Return the terms' derivatives by p and q: zero where they would be infinite."""
     xp = library(p)
     if log:
@@ -66,7 +69,7 @@ def slopes(p: Any, q: Any, log: bool) -> tuple[Any, Any]:
     return by_p, xp.where(pair.seen, pair.difference / pair.q, q_only)
 
 
-def _probabilities(p: Any, q: Any, difference: Any) -> Pair:
+def _probabilities(p: Numbers, q: Numbers, difference: Numbers | None) -> Pair:
     xp = library(p)
     seen = (p > 0) & (q > 0)
     a, b = xp.where(seen, p, 1.0), xp.where(seen, q, 1.0)
@@ -79,7 +82,7 @@ def _probabilities(p: Any, q: Any, difference: Any) -> Pair:
     return Pair(seen, a, d, xp.where(up, far, -far), near, relative, b)
 
 
-def _logarithms(log_p: Any, log_q: Any) -> Pair:
+def _logarithms(log_p: Numbers, log_q: Numbers) -> Pair:
     xp = library(log_p)
     seen = (log_p > -INFINITY) & (log_q > -INFINITY)
     a, b = xp.where(seen, log_p, 0.0), xp.where(seen, log_q, 0.0)

@@ -4,23 +4,22 @@ import math
 import sys
 from functools import reduce
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unsup_fast._types import Array, ArrayLike, Numbers, is_tensor
 
-def is_tensor(value: object) -> bool:
-    """Whether `value` is a torch tensor, without importing torch."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-def library(x: Any) -> Any:
+def library(x: "Array | Tensor") -> Any:
     """Return the module whose functions work on `x`: torch or NumPy."""
     return sys.modules["torch"] if is_tensor(x) else np
 
 
-def numbers(**arguments: Any) -> list[Any]:
+def numbers(**arguments: ArrayLike) -> list[Any]:
     """Return the arguments as arrays, or all as tensors if one is, of one floating type.
 
     Raises
@@ -41,7 +40,7 @@ def numbers(**arguments: Any) -> list[Any]:
     return [array.astype(wide, copy=False) for array in arrays.values()]
 
 
-def _array(name: str, value: Any) -> Any:
+def _array(name: str, value: ArrayLike) -> Array:
     array = np.asarray(value)
     if array.dtype.kind not in "buif":
         raise TypeError(f"{name} holds {array.dtype}; pass real numbers")
@@ -72,7 +71,7 @@ def _tensors(arguments: dict[str, Any]) -> list[Any]:
     return [tensor.to(device=device, dtype=wide) for tensor in tensors]
 
 
-def precision(value: Any) -> float:
+def precision(value: ArrayLike) -> float:
     """Return the distance from 1 to the next number of the type of an argument."""
     if is_tensor(value):
         return float(library(value).finfo(value.dtype).eps) if value.is_floating_point() else 0.0
@@ -81,7 +80,7 @@ def precision(value: Any) -> float:
     return float(np.finfo(dtype).eps) if dtype is not None and kind == "f" else 0.0
 
 
-def first(wrong: Any) -> tuple[int, ...]:
+def first(wrong: "Array | Tensor") -> tuple[int, ...]:
     """Return the index of the first true entry."""
     where = library(wrong).argwhere(wrong)[0]
     return tuple(int(i) for i in where)
@@ -92,23 +91,25 @@ def at(name: str, index: tuple[int, ...]) -> str:
     return f"{name}[{', '.join(map(str, index))}]" if index else name
 
 
-def wide(x: Any) -> Any:
+def wide(x: Numbers) -> Numbers:
     """Return `x` in float64, where its device has that."""
     if not is_tensor(x):
         return x.astype(np.float64, copy=False)
     return x if x.device.type == "mps" else x.double()
 
 
-def total(x: Any, axis: int | tuple[int, ...], *, keepdims: bool = False) -> Any:
+def total(x: Numbers, axis: int | tuple[int, ...], *, keepdims: bool = False) -> Numbers:
     """Return sums over axes, added up in float64 where the device has that."""
     if not is_tensor(x):
-        return x.sum(axis=axis, dtype=np.float64, keepdims=keepdims)
+        added: Array = x.sum(axis=axis, dtype=np.float64, keepdims=keepdims)
+        return added
     torch = library(x)
     dtype = x.dtype if x.device.type == "mps" else torch.float64
-    return torch.sum(x, axis, keepdim=keepdims, dtype=dtype)
+    sums: Tensor = torch.sum(x, axis, keepdim=keepdims, dtype=dtype)
+    return sums
 
 
-def result(nats: Any, base: float | None, dtype: Any) -> Any:
+def result(nats: Numbers, base: float | None, dtype: Any) -> Any:
     """Return a measure in the unit of `base` and of the arguments' type."""
     value = nats / unit(base) + 0.0  # -0 becomes 0
     return value.to(dtype) if is_tensor(value) else value.astype(dtype)[()]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from unsup_fast._types import ArrayLike
 from unsup_fast.information._checks import probabilities
 from unsup_fast.information._kl import kl_terms
 from unsup_fast.information._kl_math import INFINITY
@@ -9,7 +10,7 @@ from unsup_fast.information._numbers import library, result
 
 
 def binary_cross_entropy(
-    p: Any, q: Any, *, base: float | None = None, validate: bool = True
+    p: ArrayLike, q: ArrayLike, *, base: float | None = None, validate: bool = True
 ) -> Any:
     """Return -p log q - (1 - p) log(1 - q), the cross entropy of two Bernoulli distributions.
 
@@ -32,15 +33,17 @@ def binary_cross_entropy(
     TypeError, ValueError
         If a number is no probability, or the shapes do not fit.
     """
-    p, q = probabilities(validate, p=p, q=q)
-    xp = library(p)
-    one = -p * xp.log(xp.where(q > 0, q, 1.0))
-    other = (p - 1) * xp.log1p(-xp.where(q < 1, q, 0.0))
-    impossible = ((q == 0) & (p > 0)) | ((q == 1) & (p < 1))
-    return result(xp.where(impossible, INFINITY, one + other), base, p.dtype)
+    a, b = probabilities(validate, p=p, q=q)
+    xp = library(a)
+    one = -a * xp.log(xp.where(b > 0, b, 1.0))
+    other = (a - 1) * xp.log1p(-xp.where(b < 1, b, 0.0))
+    impossible = ((b == 0) & (a > 0)) | ((b == 1) & (a < 1))
+    return result(xp.where(impossible, INFINITY, one + other), base, a.dtype)
 
 
-def kl_bernoulli(p: Any, q: Any, *, base: float | None = None, validate: bool = True) -> Any:
+def kl_bernoulli(
+    p: ArrayLike, q: ArrayLike, *, base: float | None = None, validate: bool = True
+) -> Any:
     """Return p log(p/q) + (1 - p) log((1 - p)/(1 - q)), the divergence of Bernoulli distributions.
 
     Parameters
@@ -60,6 +63,6 @@ def kl_bernoulli(p: Any, q: Any, *, base: float | None = None, validate: bool = 
     TypeError, ValueError
         If a number is no probability, or the shapes do not fit.
     """
-    p, q = probabilities(validate, p=p, q=q)
-    nats = kl_terms(p, q) + kl_terms(1 - p, 1 - q, difference=p - q)
-    return result(nats, base, p.dtype)
+    a, b = probabilities(validate, p=p, q=q)
+    nats = kl_terms(a, b) + kl_terms(1 - a, 1 - b, difference=a - b)
+    return result(nats, base, a.dtype)

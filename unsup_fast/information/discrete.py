@@ -2,13 +2,16 @@
 
 from typing import Any
 
+from unsup_fast._types import ArrayLike
 from unsup_fast.information._checks import distributions
 from unsup_fast.information._kl import kl_terms
 from unsup_fast.information._kl_math import INFINITY
 from unsup_fast.information._numbers import at, first, library, numbers, result, total, unit, wide
 
 
-def entropy(p: Any, *, base: float | None = None, log: bool = False, validate: bool = True) -> Any:
+def entropy(
+    p: ArrayLike, *, base: float | None = None, log: bool = False, validate: bool = True
+) -> Any:
     """Return the Shannon entropy H(p) = -sum_k p_k log p_k.
 
     Parameters
@@ -38,18 +41,23 @@ def entropy(p: Any, *, base: float | None = None, log: bool = False, validate: b
     >>> float(entropy([0.5, 0.25, 0.25, 0.0], base=2))
     1.5
     """
-    (p,) = distributions(log, validate, p=p)
-    xp = library(p)
+    (a,) = distributions(log, validate, p=p)
+    xp = library(a)
     if log:
-        safe = xp.where(p > -INFINITY, p, 0.0)
+        safe = xp.where(a > -INFINITY, a, 0.0)
         terms = -xp.exp(safe) * safe  # [..., K]
     else:
-        terms = -p * xp.log(xp.where(p > 0, p, 1.0))  # [..., K]
-    return result(total(terms, -1), base, p.dtype)
+        terms = -a * xp.log(xp.where(a > 0, a, 1.0))  # [..., K]
+    return result(total(terms, -1), base, a.dtype)
 
 
 def cross_entropy(
-    p: Any, q: Any, *, base: float | None = None, log: bool = False, validate: bool = True
+    p: ArrayLike,
+    q: ArrayLike,
+    *,
+    base: float | None = None,
+    log: bool = False,
+    validate: bool = True,
 ) -> Any:
     """Return the cross entropy H(p, q) = -sum_k p_k log q_k = H(p) + KL(p || q).
 
@@ -70,18 +78,23 @@ def cross_entropy(
     TypeError, ValueError
         If one is no distribution, or the shapes do not fit; see `unsup_fast.information`.
     """
-    p, q = distributions(log, validate, p=p, q=q)
-    xp = library(p)
+    a, b = distributions(log, validate, p=p, q=q)
+    xp = library(a)
     zero = -INFINITY if log else 0.0
-    seen = q > zero
-    safe = xp.where(seen, q, 0.0 if log else 1.0)
-    terms = -xp.exp(p) * safe if log else -p * xp.log(safe)  # [..., K]
-    terms = xp.where(seen, terms, xp.where(p > zero, INFINITY, 0.0))
-    return result(total(terms, -1), base, p.dtype)
+    seen = b > zero
+    safe = xp.where(seen, b, 0.0 if log else 1.0)
+    terms = -xp.exp(a) * safe if log else -a * xp.log(safe)  # [..., K]
+    terms = xp.where(seen, terms, xp.where(a > zero, INFINITY, 0.0))
+    return result(total(terms, -1), base, a.dtype)
 
 
 def kl_divergence(
-    p: Any, q: Any, *, base: float | None = None, log: bool = False, validate: bool = True
+    p: ArrayLike,
+    q: ArrayLike,
+    *,
+    base: float | None = None,
+    log: bool = False,
+    validate: bool = True,
 ) -> Any:
     """Return the Kullback-Leibler divergence KL(p || q) = sum_k p_k log(p_k / q_k).
 
@@ -106,11 +119,11 @@ def kl_divergence(
     TypeError, ValueError
         If one is no distribution, or the shapes do not fit; see `unsup_fast.information`.
     """
-    p, q = distributions(log, validate, p=p, q=q)
-    return result(total(kl_terms(p, q, log=log), -1), base, p.dtype)
+    a, b = distributions(log, validate, p=p, q=q)
+    return result(total(kl_terms(a, b, log=log), -1), base, a.dtype)
 
 
-def total_variation(p: Any, q: Any, *, log: bool = False, validate: bool = True) -> Any:
+def total_variation(p: ArrayLike, q: ArrayLike, *, log: bool = False, validate: bool = True) -> Any:
     """Return the total variation distance, the largest difference in an event's probability.
 
     The event is that p_k > q_k, so the distance is sum_k |p_k - q_k| / 2.
@@ -132,19 +145,19 @@ def total_variation(p: Any, q: Any, *, log: bool = False, validate: bool = True)
     TypeError, ValueError
         If one is no distribution, or the shapes do not fit; see `unsup_fast.information`.
     """
-    p, q = distributions(log, validate, p=p, q=q)
-    xp = library(p)
+    a, b = distributions(log, validate, p=p, q=q)
+    xp = library(a)
     if log:
-        high, low = xp.maximum(p, q), xp.minimum(p, q)
+        high, low = xp.maximum(a, b), xp.minimum(a, b)
         seen = high > -INFINITY
         fall = xp.where(seen, low, 0.0) - xp.where(seen, high, 0.0)
         difference = -xp.exp(high) * xp.expm1(fall)  # [..., K]
     else:
-        difference = xp.abs(p - q)  # [..., K]
-    return result(total(difference, -1) / 2, None, p.dtype)
+        difference = xp.abs(a - b)  # [..., K]
+    return result(total(difference, -1) / 2, None, a.dtype)
 
 
-def pinsker_bound(divergence: Any, *, base: float | None = None) -> Any:
+def pinsker_bound(divergence: ArrayLike, *, base: float | None = None) -> Any:
     """Return Pinsker's bound sqrt(KL / 2) of the total variation distance.
 
     Parameters
@@ -164,21 +177,21 @@ def pinsker_bound(divergence: Any, *, base: float | None = None) -> Any:
     TypeError, ValueError
         If `divergence` is negative or NaN.
     """
-    (divergence,) = numbers(divergence=divergence)
-    wrong = ~(divergence >= 0)
+    (divergences,) = numbers(divergence=divergence)
+    wrong = ~(divergences >= 0)
     if wrong.any():
         index = first(wrong)
         raise ValueError(
-            f"{at('divergence', index)} is {float(divergence[index])}; a divergence is >= 0"
+            f"{at('divergence', index)} is {float(divergences[index])}; a divergence is >= 0"
         )
-    xp = library(divergence)
-    half = divergence * (unit(base) / 2)
+    xp = library(divergences)
+    half = divergences * (unit(base) / 2)
     root = xp.where(half > 0, xp.sqrt(xp.where(half > 0, half, 1.0)), 0.0)
-    return result(root, None, divergence.dtype)
+    return result(root, None, divergences.dtype)
 
 
 def mutual_information(
-    joint: Any, *, base: float | None = None, log: bool = False, validate: bool = True
+    joint: ArrayLike, *, base: float | None = None, log: bool = False, validate: bool = True
 ) -> Any:
     """Return the mutual information I(X; Y) = KL(p(x, y) || p(x) p(y)) = H(X) - H(X | Y).
 
@@ -202,9 +215,9 @@ def mutual_information(
     TypeError, ValueError
         If `joint` is no distribution; see `unsup_fast.information`.
     """
-    (joint,) = distributions(log, validate, axes=2, joint=joint)
-    xp, dtype = library(joint), joint.dtype
-    p = xp.exp(wide(joint)) if log else wide(joint)  # [..., K, L]
+    (table,) = distributions(log, validate, axes=2, joint=joint)
+    xp, dtype = library(table), table.dtype
+    p = xp.exp(wide(table)) if log else wide(table)  # [..., K, L]
     p_x = total(p, -1, keepdims=True)  # [..., K, 1]
     p_y = total(p, -2, keepdims=True)  # [..., 1, L]
     conditional = p / xp.where(p_x > 0, p_x, 1.0)  # [..., K, L]

@@ -1,16 +1,16 @@
 """Divergences of Gaussian distributions."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from unsup_fast._types import ArrayLike, Numbers, is_tensor
 from unsup_fast.information._checks import broadcast
 from unsup_fast.information._kl import kl_terms
 from unsup_fast.information._numbers import (
     at,
     first,
-    is_tensor,
     library,
     numbers,
     result,
@@ -18,15 +18,18 @@ from unsup_fast.information._numbers import (
     wide,
 )
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 FAR = 500.0  # logarithm of a ratio of variances from which on that may leave float64's range
 SYMMETRY = 1e-5  # of the two standard deviations: how far a covariance may be from its transpose
 
 
 def kl_gaussian(
-    mean_p: Any,
-    cov_p: Any,
-    mean_q: Any = None,
-    cov_q: Any = None,
+    mean_p: ArrayLike,
+    cov_p: ArrayLike,
+    mean_q: ArrayLike | None = None,
+    cov_q: ArrayLike | None = None,
     *,
     base: float | None = None,
     validate: bool = True,
@@ -87,10 +90,10 @@ def kl_gaussian(
 
 
 def kl_gaussian_diag(
-    mean_p: Any,
-    var_p: Any,
-    mean_q: Any = None,
-    var_q: Any = None,
+    mean_p: ArrayLike,
+    var_p: ArrayLike,
+    mean_q: ArrayLike | None = None,
+    var_q: ArrayLike | None = None,
     *,
     base: float | None = None,
     log: bool = False,
@@ -140,20 +143,19 @@ def kl_gaussian_diag(
     dtype, xp = arrays["mean_p"].dtype, library(arrays["mean_p"])
     arrays = {name: wide(x) for name, x in arrays.items()}
     difference = arrays["mean_p"] - arrays.get("mean_q", 0.0)  # [..., D]
-    var_p = arrays["var_p"]
     if log:
-        zeros = xp.zeros_like(var_p)
+        zeros = xp.zeros_like(arrays["var_p"])
         log_var_q = arrays.get("var_q", zeros)
-        spread = kl_terms(zeros, var_p - log_var_q, log=True)  # [..., D]
+        spread = kl_terms(zeros, arrays["var_p"] - log_var_q, log=True)  # [..., D]
         difference = difference * xp.exp(-log_var_q / 2)
     else:
-        var_q = arrays.get("var_q", xp.ones_like(var_p))
-        spread = _spread(var_p, var_q)  # [..., D]
-        difference = difference / xp.sqrt(var_q)
+        variance_q = arrays.get("var_q", xp.ones_like(arrays["var_p"]))
+        spread = _spread(arrays["var_p"], variance_q)  # [..., D]
+        difference = difference / xp.sqrt(variance_q)
     return result(total(spread + difference**2, -1) / 2, base, dtype)
 
 
-def _spread(var_p: Any, var_q: Any) -> Any:
+def _spread(var_p: Numbers, var_q: Numbers) -> Numbers:
     """Return v - 1 - log v for v = var_p / var_q, entry by entry."""
     xp = library(var_p)
     log_ratio = xp.log(var_p) - xp.log(var_q)
@@ -161,7 +163,8 @@ def _spread(var_p: Any, var_q: Any) -> Any:
     p, q = xp.where(far, 1.0, var_p), xp.where(far, 1.0, var_q)
     log_ratio = xp.where(far, log_ratio, 0.0)
     difference = kl_terms(xp.zeros_like(log_ratio), log_ratio, log=True)
-    return xp.where(far, difference, kl_terms(q, p) / q)
+    spread: Numbers = xp.where(far, difference, kl_terms(q, p) / q)
+    return spread
 
 
 def _arrays(arguments: dict[str, Any], validate: bool) -> dict[str, Any]:
@@ -184,12 +187,13 @@ def _arrays(arguments: dict[str, Any], validate: bool) -> dict[str, Any]:
     return arrays
 
 
-def _diagonal(x: Any) -> Any:
+def _diagonal(x: Numbers) -> Numbers:
     xp = library(x)
-    return xp.diagonal(x, 0, -2, -1)
+    diagonal: Numbers = xp.diagonal(x, 0, -2, -1)
+    return diagonal
 
 
-def _cholesky(name: str, cov: Any, validate: bool) -> Any:
+def _cholesky(name: str, cov: Numbers, validate: bool) -> Numbers:
     """Return the lower Cholesky factor; errors name the covariance that has none."""
     flipped = cov.mT if is_tensor(cov) else np.swapaxes(cov, -1, -2)
     if validate:
@@ -200,7 +204,8 @@ def _cholesky(name: str, cov: Any, validate: bool) -> Any:
         factor, failed = torch.linalg.cholesky_ex(cov)
         if validate and failed.any():
             raise _indefinite(name, first(failed > 0))
-        return torch.where(failed[..., None, None] == 0, factor, float("nan"))
+        lower: Tensor = torch.where(failed[..., None, None] == 0, factor, float("nan"))
+        return lower
     try:
         return np.linalg.cholesky(cov)
     except np.linalg.LinAlgError:
@@ -212,7 +217,7 @@ def _cholesky(name: str, cov: Any, validate: bool) -> Any:
         raise
 
 
-def _check_symmetric(name: str, cov: Any, flipped: Any) -> None:
+def _check_symmetric(name: str, cov: Numbers, flipped: Numbers) -> None:
     xp = library(cov)
     scale = xp.sqrt(xp.abs(_diagonal(cov)))  # [..., D]
     wrong = xp.abs(cov - flipped) > SYMMETRY * scale[..., :, None] * scale[..., None, :]
@@ -231,10 +236,11 @@ def _indefinite(name: str, index: tuple[int, ...]) -> ValueError:
     )
 
 
-def _solve(factor: Any, right: Any) -> Any:
+def _solve(factor: Numbers, right: Numbers) -> Numbers:
     """Return the solution X of L X = B for lower triangular L; leading axes broadcast."""
     if is_tensor(factor):
-        return library(factor).linalg.solve_triangular(factor, right, upper=False)
+        solution: Tensor = library(factor).linalg.solve_triangular(factor, right, upper=False)
+        return solution
     batch = np.broadcast_shapes(factor.shape[:-2], right.shape[:-2])
     factor = np.broadcast_to(factor, batch + factor.shape[-2:])
     right = np.broadcast_to(right, batch + right.shape[-2:])

@@ -14,11 +14,14 @@ from unsup_fast.metrics.frechet import (
     frechet_distance,
 )
 from unsup_fast.metrics.inception_score import InceptionScore, inception_score
-from unsup_fast.metrics.kernel_distance import KernelDistance, kernel_distance
+from unsup_fast.metrics.kernel_inception_distance import (
+    KernelInceptionDistance,
+    kernel_inception_distance,
+)
 from unsup_fast.metrics.prdc import (
     PRDC,
-    PrecisionRecallDensityCoverage,
-    precision_recall_density_coverage,
+    PRDCScores,
+    prdc,
 )
 from unsup_fast.metrics.reconstruction import reconstruction_error
 from unsup_fast.metrics.statistics import Statistics, load_statistics, save_statistics
@@ -35,17 +38,17 @@ __all__ = [
     "Images",
     "Inception",
     "InceptionScore",
-    "KernelDistance",
-    "PrecisionRecallDensityCoverage",
+    "KernelInceptionDistance",
+    "PRDCScores",
     "Statistics",
     "contingency_matrix",
     "feature_frechet_distance",
     "frechet_distance",
     "images",
     "inception_score",
-    "kernel_distance",
+    "kernel_inception_distance",
     "load_statistics",
-    "precision_recall_density_coverage",
+    "prdc",
     "purity_score",
     "reconstruction_error",
     "save_statistics",

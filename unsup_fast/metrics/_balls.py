@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from unsup_fast._types import Array
 from unsup_fast.kernels.moments import moments
-from unsup_fast.metrics._features import Array
 
 SIDE = 1024  # rows and columns of a block of products: 4 MiB in float32
 MUCH = 64  # one in so many pairs of a block is undecided: float64 is worth it
@@ -94,7 +94,7 @@ def _squares(rows: Array) -> Array:
     return squares
 
 
-def bounds(P: Rows, rows: slice, Q: Rows, columns: slice, dtype: Any) -> Bounds:
+def bounds(P: Rows, rows: slice, Q: Rows, columns: slice, dtype: type[np.floating[Any]]) -> Bounds:
     """Return bounds of the squared distances, times scale^2, from products in a type."""
     n_columns = P.near.shape[1]
     loss = (n_columns + 16) * float(np.finfo(dtype).eps) / 2
@@ -110,7 +110,7 @@ def bounds(P: Rows, rows: slice, Q: Rows, columns: slice, dtype: Any) -> Bounds:
     return Bounds(low, 2 * (e * n + n_columns * VANISHED), 2 * e * m)
 
 
-def _rounded(P: Rows, part: slice, dtype: Any) -> tuple[Array, Array]:
+def _rounded(P: Rows, part: slice, dtype: type[np.floating[Any]]) -> tuple[Array, Array]:
     """Return rows about the origin in a type, and their squared lengths in float64."""
     if dtype == np.float32:
         return P.near[part], P.norms[part]
@@ -182,7 +182,7 @@ def _decided(block: Bounds, limit: Array) -> tuple[Array, Array]:
     return sure, possible & ~sure
 
 
-def _toward(limit: Array, end: float, dtype: Any) -> Array:
+def _toward(limit: Array, end: float, dtype: np.dtype[np.floating[Any]]) -> Array:
     """Return limits in a type, rounded towards an end."""
     rounded: Array = np.nextafter(limit.astype(dtype), dtype.type(end))
     return rounded

@@ -4,15 +4,17 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from unsup_fast._rows import arrays
+from unsup_fast._types import Array, ArrayLike, on_host
 from unsup_fast.kernels.moments import moments
 
-Array = npt.NDArray[Any]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Callback = Callable[[int, int], None]
 Extractor = Callable[[Any], Any]
 
 
@@ -34,7 +36,7 @@ def warn_of_few(message: str) -> None:
     warnings.warn(message, FewSamplesWarning, stacklevel=4)
 
 
-def features(name: str, value: Any) -> Array:
+def features(name: str, value: ArrayLike) -> Array:
     """Return features as a C-contiguous array [N, D] of float32 or float64.
 
     Parameters
@@ -61,17 +63,23 @@ def features(name: str, value: Any) -> Array:
     return rows
 
 
-def tensor_rows(name: str, value: Any) -> None:
+def tensor_rows(name: str, value: "Tensor") -> None:
     """Raise unless a tensor is what `features` takes, on whichever device it is."""
     dense = value.layout == sys.modules["torch"].strided and not value.is_complex()
     sound = dense and value.ndim == 2 and value.shape[1] > 0
-    if not (sound and (arrays.compiling() or value.isfinite().all())):
+    if not (sound and (compiling() or value.isfinite().all())):
         features(name, value)  # says what is wrong
 
 
-def matrix(name: str, value: Any) -> Array:
+def compiling() -> bool:
+    """Return whether torch.compile traces the call, so that tensors have no values to read."""
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.compiler.is_compiling())
+
+
+def matrix(name: str, value: ArrayLike) -> Array:
     """Return a matrix as `features` does, without a check that it is finite."""
-    array = np.asarray(arrays.on_host(value))
+    array = on_host(value)
     if array.dtype.kind not in "buif":
         raise TypeError(f"{name} holds {array.dtype}; pass real numbers")
     if array.ndim != 2 or array.shape[1] == 0:
@@ -82,14 +90,16 @@ def matrix(name: str, value: Any) -> Array:
     return np.require(array, wide, ["C", "A"])
 
 
-def whole(name: str, value: Any, least: int = 1) -> int:
+def whole(name: str, value: object, least: int = 1) -> int:
     """Return a whole number of at least `least`, or raise."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name}={value!r} must be a whole number of at least {least}")
     return int(value)
 
 
-def check_columns(X: Any, Y: Any, names: tuple[str, str] = ("X", "Y")) -> None:
+def check_columns(
+    X: "Array | Tensor", Y: "Array | Tensor", names: tuple[str, str] = ("X", "Y")
+) -> None:
     """Raise unless both have the same number of columns."""
     if X.shape[1] != Y.shape[1]:
         raise ValueError(
@@ -152,7 +162,7 @@ class StoredFeatures:
         rows = X if self.extractor is None else self.extractor(X)
         self._keep("real" if real else "fake", "X", rows)
 
-    def merge(self, other: Any) -> None:
+    def merge(self, other: "StoredFeatures") -> None:
         """Append the samples of another accumulator.
 
         Raises
@@ -184,7 +194,7 @@ class StoredFeatures:
             if len(state[kind]):
                 self._keep(kind, f"state[{kind!r}]", state[kind])
 
-    def _keep(self, kind: str, name: str, value: Any) -> None:
+    def _keep(self, kind: str, name: str, value: ArrayLike) -> None:
         rows = features(name, value)
         before = self._blocks["real"] or self._blocks["fake"]
         if before:

@@ -1,13 +1,11 @@
 """Mean and covariance of features that come block by block, or a factor for few rows."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from unsup_fast._types import Array
 from unsup_fast.kernels.covariance import Covariance, covariance, merge, natural
-
-Array = npt.NDArray[Any]
 
 ROWS = 1024  # the fewest rows that are summed up at a time
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from unsup_fast._parallel import in_order
+from unsup_fast._types import Array
 from unsup_fast.metrics._balls import MUCH, TYPES, Bounds, Rows, bounds, distances, parts
-from unsup_fast.metrics._features import Array
-from unsup_fast.metrics._tasks import in_order
 
 
 class Pairs(NamedTuple):
@@ -52,6 +52,8 @@ def radii(P: Rows, k: int, n_threads: int | None) -> Generator[Array | None, Non
         lambda tile: _near(P, *tile, limit, k),
         (tile for diagonal in diagonals for tile in diagonal),
         n_threads,
+        "metrics",
+        one_in_blas=True,
     )
     with closing(candidates):
         for diagonal in diagonals:

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-Tensor: TypeAlias = Any
+Size: TypeAlias = int | tuple[int, int]
 Shape: TypeAlias = dict[str, Any]
 
 N_FEATURES = 2048
@@ -25,10 +25,10 @@ LEAST_SIDE = 75  # below, nothing is left of a picture
 class Unit(nn.Module):
     """Convolution, batch normalisation and ReLU; `fold` merges the first two for inference."""
 
-    def __init__(self, inside: int, outside: int, kernel: Any, stride: int = 1, padding: Any = 0):
+    def __init__(self, inside: int, outside: int, kernel: Size, stride: int = 1, padding: Size = 0):
         super().__init__()
         self.conv = nn.Conv2d(inside, outside, kernel, stride, padding, bias=False)
-        self.bn = nn.BatchNorm2d(outside, eps=0.001)
+        self.bn: nn.Module = nn.BatchNorm2d(outside, eps=0.001)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the unit's output for x [N, inside, H, W]."""
@@ -221,6 +221,9 @@ def fold(network: Network) -> Network:
     """
     for unit in [module for module in network.modules() if isinstance(module, Unit)]:
         bn, conv = unit.bn, unit.conv
+        assert isinstance(bn, nn.BatchNorm2d)
+        assert bn.running_mean is not None
+        assert bn.running_var is not None
         scale = bn.weight.double() / (bn.running_var.double() + bn.eps).sqrt()  # [outside]
         bias = bn.bias.double() - bn.running_mean.double() * scale
         dtype = conv.weight.dtype

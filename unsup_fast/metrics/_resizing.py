@@ -6,12 +6,10 @@ alike.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
-
-Tensor: TypeAlias = Any
+from torch import Tensor
 
 
 def tensorflow(x: Tensor, side: int) -> Tensor:

@@ -1,27 +1,23 @@
 """Counts of rows for each class and cluster, and the purity computed from them."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from unsup_fast._rows import arrays
-
-Array = npt.NDArray[Any]
+from unsup_fast._types import Array, ArrayLike, on_host
 
 CELLS = 1 << 20  # counts of a table that is worth it for any number of labels: 8 MiB
 BLOCK = 1 << 16  # labels whose table cells stay in cache
 
 
 def contingency_matrix(
-    labels_true: Any,
-    labels_pred: Any,
+    labels_true: ArrayLike,
+    labels_pred: ArrayLike,
     *,
     eps: float | None = None,
     sparse: bool = False,
-    dtype: Any = np.int64,
-) -> Any:
+    dtype: npt.DTypeLike = np.int64,
+) -> Array | sp.csr_matrix:
     """Count the rows of each class in each cluster, as scikit-learn's function of this name does.
 
     Whole numbers that span little are counted without being sorted, in one pass.
@@ -60,12 +56,12 @@ def contingency_matrix(
     table = _table(*_checked(labels_true, labels_pred))
     if sparse:
         return sp.csr_matrix(table, dtype=dtype)
-    if sp.issparse(table):
+    if not isinstance(table, np.ndarray):
         table = table.toarray()
     return table.astype(dtype, copy=False) if eps is None else table + float(eps)
 
 
-def purity_score(labels_true: Any, labels_pred: Any) -> float:
+def purity_score(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
     """Return the share of rows that belong to the most frequent class of their cluster.
 
     That is sum_k max_j n_jk / N for n_jk rows of class j in cluster k. It is 1 if no cluster mixes
@@ -99,7 +95,7 @@ def purity_score(labels_true: Any, labels_pred: Any) -> float:
     return float(_table(classes, clusters).max(axis=0).sum() / len(classes))
 
 
-def _checked(labels_true: Any, labels_pred: Any) -> tuple[Array, Array]:
+def _checked(labels_true: ArrayLike, labels_pred: ArrayLike) -> tuple[Array, Array]:
     classes, clusters = _vector("labels_true", labels_true), _vector("labels_pred", labels_pred)
     if len(classes) != len(clusters):
         raise ValueError(
@@ -109,8 +105,8 @@ def _checked(labels_true: Any, labels_pred: Any) -> tuple[Array, Array]:
     return classes, clusters
 
 
-def _vector(name: str, labels: Any) -> Array:
-    vector: Array = np.asarray(arrays.on_host(labels))
+def _vector(name: str, labels: ArrayLike) -> Array:
+    vector: Array = on_host(labels)
     if vector.ndim != 1:
         raise ValueError(f"{name} has shape {vector.shape}; pass one label for each row")
     if vector.dtype.kind in "fc":
@@ -123,7 +119,7 @@ def _vector(name: str, labels: Any) -> Array:
     return vector.view(np.uint8) if vector.dtype == bool else vector
 
 
-def _table(classes: Array, clusters: Array) -> Any:
+def _table(classes: Array, clusters: Array) -> Array | sp.csr_matrix:
     """Return the counts, in an array if that is not much larger than the labels, else in CSR."""
     room = max(CELLS, 4 * len(classes))
     spans = _span(classes), _span(clusters)

@@ -10,29 +10,38 @@ The name follows the papers, which report d^2. All sums are float64.
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from unsup_fast._rows import arrays
+from unsup_fast._types import Array, ArrayLike, Numbers, is_tensor, on_host
 from unsup_fast.kernels import sqrtm
 from unsup_fast.metrics._features import (
     check_columns,
+    compiling,
     features,
     samples,
     summary,
     tensor_rows,
     warn_of_few,
 )
-from unsup_fast.metrics._gaussians import Accumulator, Array, Gaussian
+from unsup_fast.metrics._gaussians import Accumulator, Gaussian
 from unsup_fast.metrics.statistics import Statistics, check_shapes, checked
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FEW = 4  # rows a dimension below which the distance of equal distributions is far from zero
 SIDES = {"real": True, "fake": False}
 
 
 def frechet_distance(
-    mu1: Any, sigma1: Any, mu2: Any, sigma2: Any, *, n_threads: int | None = None
+    mu1: ArrayLike,
+    sigma1: ArrayLike,
+    mu2: ArrayLike,
+    sigma2: ArrayLike,
+    *,
+    n_threads: int | None = None,
 ) -> Any:
     """Return the (squared) Frechet distance of two Gaussians.
 
@@ -64,34 +73,45 @@ def frechet_distance(
     27.0
     """
     values = {"mu1": mu1, "sigma1": sigma1, "mu2": mu2, "sigma2": sigma2}
-    tensors = [name for name, value in values.items() if arrays.is_tensor(value)]
+    tensors = {name: value for name, value in values.items() if is_tensor(value)}
     if tensors and len(tensors) < len(values):
         others = ", ".join(name for name in values if name not in tensors)
         raise TypeError(f"{', '.join(tensors)} are tensors, but not {others}; pass all as tensors")
     if tensors:
-        for names in (("mu1", "sigma1"), ("mu2", "sigma2")):
-            check_shapes(values[names[0]], values[names[1]], names)
-        double = sys.modules["torch"].float64
-        mu1, sigma1, mu2, sigma2 = (value.to(double) for value in values.values())
-        for name, mean in (("mu1", mu1), ("mu2", mu2)):
-            if not (arrays.compiling() or mean.isfinite().all()):
-                raise ValueError(f"{name} holds NaN or infinity; it must be finite")
-    else:
-        mu1, sigma1 = checked(mu1, sigma1, ("mu1", "sigma1"))
-        mu2, sigma2 = checked(mu2, sigma2, ("mu2", "sigma2"))
+        return _distance_of_tensors(tensors, n_threads)
+    one = checked(mu1, sigma1, ("mu1", "sigma1"))
+    two = checked(mu2, sigma2, ("mu2", "sigma2"))
+    _check_lengths(one.mu, two.mu)
+    cross = sqrtm.trace_sqrtm(one.sigma, two.sigma, n_threads=n_threads)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _distance(one.mu - two.mu, one.sigma.trace() + two.sigma.trace(), cross)
+
+
+def _distance_of_tensors(tensors: "dict[str, Tensor]", n_threads: int | None) -> "Tensor":
+    for names in (("mu1", "sigma1"), ("mu2", "sigma2")):
+        check_shapes(tensors[names[0]], tensors[names[1]], names)
+    double = sys.modules["torch"].float64
+    mu1, sigma1, mu2, sigma2 = (value.to(double) for value in tensors.values())
+    for name, mean in (("mu1", mu1), ("mu2", mu2)):
+        if not (compiling() or mean.isfinite().all()):
+            raise ValueError(f"{name} holds NaN or infinity; it must be finite")
+    _check_lengths(mu1, mu2)
+    cross = sqrtm.trace_sqrtm(sigma1, sigma2, n_threads=n_threads)
+    distance: Tensor = _distance(mu1 - mu2, sigma1.trace() + sigma2.trace(), cross)
+    return distance
+
+
+def _check_lengths(mu1: Numbers, mu2: Numbers) -> None:
     if len(mu1) != len(mu2):
         raise ValueError(
             f"mu1 has {len(mu1)} entries and mu2 {len(mu2)}; features must come from the same "
             "layer of the same network"
         )
-    cross = sqrtm.trace_sqrtm(sigma1, sigma2, n_threads=n_threads)
-    if tensors:
-        return _distance(mu1 - mu2, sigma1.trace() + sigma2.trace(), cross)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return _distance(mu1 - mu2, sigma1.trace() + sigma2.trace(), cross)
 
 
-def feature_frechet_distance(X: Any, Y: Any, *, n_threads: int | None = None) -> Any:
+def feature_frechet_distance(
+    X: ArrayLike, Y: ArrayLike | tuple[ArrayLike, ArrayLike], *, n_threads: int | None = None
+) -> Any:
     """Return the (squared) Frechet distance of the Gaussians of two sets of features.
 
     With fewer rows than columns the D x D covariance is never formed. It can be a loss: every row
@@ -116,7 +136,7 @@ def feature_frechet_distance(X: Any, Y: Any, *, n_threads: int | None = None) ->
     """
     import torch
 
-    rows = X if arrays.is_tensor(X) else torch.tensor(features("X", X))
+    rows = X if is_tensor(X) else torch.tensor(features("X", X))
     mean1, factor1 = _factored("X", rows)
     if isinstance(Y, tuple) and len(Y) == 2 and np.ndim(Y[0]) == 1 and np.ndim(Y[1]) == 2:
         of_y = checked(*Y)
@@ -124,25 +144,25 @@ def feature_frechet_distance(X: Any, Y: Any, *, n_threads: int | None = None) ->
         mean2 = torch.from_numpy(of_y.mu).to(device)
         factor2 = torch.from_numpy(sqrtm.factor(of_y.sigma, n_threads=n_threads)).to(device)
     else:
-        others = Y if arrays.is_tensor(Y) else torch.tensor(features("Y", Y))
+        others = Y if is_tensor(Y) else torch.tensor(features("Y", cast("ArrayLike", Y)))
         mean2, factor2 = _factored("Y", others.to(rows.device))
     check_columns(factor1, factor2)
     cross = sqrtm.trace_sqrtm_factors(factor1, factor2, n_threads=n_threads)
     shift = mean1 - mean2
     total = factor1.square().sum() + factor2.square().sum()
     distance = _distance(shift, total, cross)
-    return distance if arrays.is_tensor(X) else distance.item()
+    return distance if is_tensor(X) else distance.item()
 
 
-def _distance(shift: Any, variance: Any, cross: Any) -> Any:
+def _distance(shift: Numbers, variance: "float | Tensor", cross: "float | Tensor") -> Any:
     """Return |mu1 - mu2|^2 + Tr (S1 + S2) - 2 Tr (S1 S2)^(1/2), no less than zero."""
     distance = shift @ shift + (variance - 2 * cross)
-    if not (arrays.compiling() or np.isfinite(arrays.on_host(distance))):
+    if not (compiling() or np.isfinite(on_host(distance))):
         raise ValueError("the distance is more than float64 can hold; divide all by a constant")
-    return distance.clamp_min(0) if arrays.is_tensor(distance) else max(float(distance), 0.0)
+    return distance.clamp_min(0) if is_tensor(distance) else max(float(distance), 0.0)
 
 
-def _factored(name: str, rows: Any) -> tuple[Any, Any]:
+def _factored(name: str, rows: "Tensor") -> "tuple[Tensor, Tensor]":
     """Return mean [D] and A [N, D] with covariance A^T A of a tensor of rows."""
     tensor_rows(name, rows)
     if len(rows) < 2:
@@ -228,7 +248,7 @@ class FrechetDistance:
             )
         side.add(rows, self.n_threads)
 
-    def set_statistics(self, mu: Any, sigma: Any, *, real: bool = True) -> None:
+    def set_statistics(self, mu: ArrayLike, sigma: ArrayLike, *, real: bool = True) -> None:
         """Replace the samples of one side by a mean [D] and a covariance [D, D].
 
         These are such as `load_statistics` returns.
@@ -386,7 +406,7 @@ def _joined(side: Accumulator) -> Array:
 def _restored(name: str, state: Mapping[str, Any]) -> Accumulator:
     n_rows = int(state[f"{name}_n_rows"])
     mean, scatter, rows = (
-        np.array(arrays.on_host(state[f"{name}_{part}"])) for part in ("mean", "scatter", "rows")
+        np.array(on_host(state[f"{name}_{part}"])) for part in ("mean", "scatter", "rows")
     )
     side = Accumulator(len(mean))
     if n_rows < 0 or rows.shape[1:] != mean.shape:

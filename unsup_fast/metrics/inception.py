@@ -4,18 +4,20 @@ The metrics take any function of pictures as an extractor; published scores use 
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from unsup_fast._types import Array
 from unsup_fast.metrics import _resizing, _weights
 from unsup_fast.metrics._network import N_CLASSES, N_FEATURES, SIDE, Network, fold
 
-Tensor: TypeAlias = Any
+Pictures: TypeAlias = Array | Tensor | Sequence[Array] | Sequence[Tensor]
 
 OUTPUTS = ("features", "logits", "logits_unbiased", "probabilities")
 BATCH = 32  # pictures that go through the network together
@@ -75,8 +77,8 @@ class Inception:
         *,
         output: str = "features",
         resize: str = "tensorflow",
-        device: Any = "cpu",
-        dtype: Any = torch.float32,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
         batch_size: int = BATCH,
         sha256: str | None = _weights.SHA256,
         download: bool = False,
@@ -94,7 +96,7 @@ class Inception:
         self.network, self.sha256 = load(self.path, sha256)
         self.network = self.network.to(self.device, dtype)
 
-    def __call__(self, images: Any) -> Tensor:
+    def __call__(self, images: Pictures) -> Tensor:
         """Return the output for each picture, a tensor on the device.
 
         Parameters
@@ -119,7 +121,7 @@ class Inception:
             return torch.empty(0, N_FEATURES if self.output == "features" else N_CLASSES)
         return torch.cat(outputs)
 
-    def _parts(self, images: Any) -> Iterator[Tensor]:
+    def _parts(self, images: Pictures) -> Iterator[Tensor]:
         """Yield batches [n, 3, 299, 299] as the network takes them."""
         resize = _resizing.RESIZERS[self.resize]
         for start in range(0, len(images), self.batch_size):
@@ -150,7 +152,8 @@ def load(path: Path, sha256: str | None = _weights.SHA256) -> tuple[Network, str
         {name: state.get(name, torch.tensor(0)).float() for name in expected}, assign=True
     )
     network = fold(network.eval()).requires_grad_(False)
-    return network.to(memory_format=torch.channels_last), digest
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # in torch's docs
+    return network, digest
 
 
 def values(images: Tensor) -> Tensor:
@@ -190,7 +193,7 @@ def _channels_first(images: Tensor) -> bool:
     return bool(images.shape[1] in (1, 3) and images.is_floating_point())
 
 
-def _alike(images: Any) -> list[Tensor]:
+def _alike(images: Pictures) -> list[Tensor]:
     """Return some images as tensors of images of one size each."""
     if not isinstance(images, list | tuple):
         return [_tensor(images)]
@@ -199,19 +202,20 @@ def _alike(images: Any) -> list[Tensor]:
     return [torch.stack([_tensor(image) for image in images])]
 
 
-def _tensor(images: Any) -> Tensor:
+def _tensor(images: Pictures) -> Tensor:
     if isinstance(images, torch.Tensor):
         return images
-    images = np.asarray(images)
-    if images.dtype == object or images.dtype.kind not in "uif":
-        raise ValueError(f"images are of type {images.dtype}; pass bytes or floats in [0, 1]")
-    return torch.from_numpy(np.array(images, order="C"))  # a copy: the memory may be a map's
+    array = np.asarray(images)
+    if array.dtype == object or array.dtype.kind not in "uif":
+        raise ValueError(f"images are of type {array.dtype}; pass bytes or floats in [0, 1]")
+    return torch.from_numpy(np.array(array, order="C"))  # a copy: the memory may be a map's
 
 
 @contextmanager
 def exact() -> Iterator[None]:
     """Compute products of float32 in float32, whatever the rest of the program has set."""
-    conv, products = torch.backends.cudnn.conv, torch.get_float32_matmul_precision()
+    conv: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # a property of the module
+    products = torch.get_float32_matmul_precision()
     before = conv.fp32_precision
     torch.set_float32_matmul_precision("highest")
     conv.fp32_precision = "ieee"

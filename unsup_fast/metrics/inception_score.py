@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import entr, softmax
 
+from unsup_fast._types import Array, ArrayLike
 from unsup_fast.metrics._features import (
-    Array,
     Estimate,
     Extractor,
     matrix,
@@ -38,7 +38,9 @@ class Sums(NamedTuple):
     """[S]: H(y|x)"""
 
 
-def inception_score(probabilities: Any, *, splits: int = 10, logits: bool = False) -> Estimate:
+def inception_score(
+    probabilities: ArrayLike, *, splits: int = 10, logits: bool = False
+) -> Estimate:
     """Return mean and standard deviation of the Inception Score over consecutive parts.
 
     As in the authors' code, part i of S holds the samples from ``i * N // S`` to before
@@ -206,7 +208,7 @@ class InceptionScore:
         """Return all state that `update` changes as arrays, which `load_state_dict` takes."""
         return {
             "rows": _joined(self._rows),
-            "place": np.array(self._position),
+            "position": np.array(self._position),
             **{name: array.copy() for name, array in self._sums._asdict().items()},
         }
 
@@ -220,7 +222,7 @@ class InceptionScore:
         """
         self.reset()
         self._take(state)
-        self._position = int(state["place"])
+        self._position = int(state["position"])
 
     def _take(self, state: Mapping[str, Any]) -> None:
         if len(state["rows"]):
@@ -250,7 +252,7 @@ class InceptionScore:
         return int(rows.shape[1])
 
 
-def _checked(name: str, value: Any, logits: bool, n_classes: int) -> Array:
+def _checked(name: str, value: ArrayLike, logits: bool, n_classes: int) -> Array:
     """Return probabilities or logits [N, K], all finite and of K = n_classes, or raise."""
     rows = matrix(name, value)
     if n_classes and rows.shape[1] != n_classes:

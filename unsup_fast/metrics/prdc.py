@@ -7,13 +7,15 @@ Diversity Metrics for Generative Models", ICML 2020, section 3.
 
 from contextlib import closing
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from unsup_fast._parallel import in_order
+from unsup_fast._types import Array, ArrayLike
 from unsup_fast.metrics._balls import Rows, inside, parts, prepared
 from unsup_fast.metrics._features import (
-    Array,
+    Callback,
     Extractor,
     StoredFeatures,
     check_columns,
@@ -22,12 +24,11 @@ from unsup_fast.metrics._features import (
     whole,
 )
 from unsup_fast.metrics._neighbours import n_blocks, radii
-from unsup_fast.metrics._tasks import Callback, in_order
 
 FEW = 1000  # shares of fewer samples have standard errors of up to 1.6 % and more
 
 
-class PRDC(NamedTuple):
+class PRDCScores(NamedTuple):
     """Shares of N data x and M samples y; a ball's radius is the distance to the k-th neighbour."""
 
     precision: float
@@ -40,14 +41,14 @@ class PRDC(NamedTuple):
     """Data with a sample in their ball."""
 
 
-def precision_recall_density_coverage(
-    X: Any,
-    Y: Any,
+def prdc(
+    X: ArrayLike,
+    Y: ArrayLike,
     *,
     k: int = 3,
     n_threads: int | None = None,
     callback: Callback | None = None,
-) -> PRDC:
+) -> PRDCScores:
     """Return precision, recall, density and coverage of samples.
 
     A row is not a neighbour of itself; equal rows are of each other. Balls are closed for precision
@@ -69,7 +70,7 @@ def precision_recall_density_coverage(
 
     Returns
     -------
-    PRDC
+    PRDCScores
 
     Warns
     -----
@@ -84,10 +85,10 @@ def precision_recall_density_coverage(
     Examples
     --------
     >>> import numpy as np, warnings
-    >>> from unsup_fast.metrics import precision_recall_density_coverage
+    >>> from unsup_fast.metrics import prdc
     >>> X = np.random.default_rng(0).random((1000, 2))
-    >>> precision_recall_density_coverage(X, X)
-    PRDC(precision=1.0, recall=1.0, density=1.0, coverage=1.0)
+    >>> prdc(X, X)
+    PRDCScores(precision=1.0, recall=1.0, density=1.0, coverage=1.0)
     """
     X, Y = _checked(X, Y, k)
     sizes = len(X), len(Y)
@@ -113,14 +114,14 @@ def precision_recall_density_coverage(
     precise, recalled, covered = (np.zeros(n, dtype=bool) for n in (sizes[1], sizes[0], sizes[0]))
     within = 0
     run = partial(_marks, P, Q, (limits[0], limits[1]))
-    with closing(in_order(run, tiles, n_threads)) as results:
+    with closing(in_order(run, tiles, n_threads, "metrics", one_in_blas=True)) as results:
         for (rows, columns), marks in zip(tiles, results, strict=True):
             precise[columns] |= marks.precise
             recalled[rows] |= marks.recalled
             covered[rows] |= marks.covered
             within += marks.within
             step()
-    return PRDC(
+    return PRDCScores(
         float(precise.mean()),
         float(recalled.mean()),
         within / (k * sizes[1]),
@@ -128,7 +129,7 @@ def precision_recall_density_coverage(
     )
 
 
-class PrecisionRecallDensityCoverage(StoredFeatures):
+class PRDC(StoredFeatures):
     """Precision, recall, density and coverage of samples that come block by block.
 
     Features are stored until these are computed, 8 KB for each sample of 2048 in float32.
@@ -138,7 +139,7 @@ class PrecisionRecallDensityCoverage(StoredFeatures):
     extractor : callable, optional
         Receives what `update` receives, such as a batch of images, and returns features [N, D].
     k, n_threads
-        As in `precision_recall_density_coverage`.
+        As in `prdc`.
     """
 
     def __init__(
@@ -148,17 +149,15 @@ class PrecisionRecallDensityCoverage(StoredFeatures):
         self.k = k
         self.n_threads = n_threads
 
-    def compute(self, *, callback: Callback | None = None) -> PRDC:
-        """Return what `precision_recall_density_coverage` does of all samples.
+    def compute(self, *, callback: Callback | None = None) -> PRDCScores:
+        """Return what `prdc` does of all samples.
 
         Raises
         ------
         TypeError, ValueError
-            As `precision_recall_density_coverage`, or if there are no samples.
+            As `prdc`, or if there are no samples.
         """
-        return precision_recall_density_coverage(
-            *self._both(), k=self.k, n_threads=self.n_threads, callback=callback
-        )
+        return prdc(*self._both(), k=self.k, n_threads=self.n_threads, callback=callback)
 
 
 class Marks(NamedTuple):
@@ -174,7 +173,7 @@ class Marks(NamedTuple):
     """Pairs in balls about rows."""
 
 
-def _checked(X: Any, Y: Any, k: Any) -> tuple[Array, Array]:
+def _checked(X: ArrayLike, Y: ArrayLike, k: int) -> tuple[Array, Array]:
     k = whole("k", k)
     X, Y = features("X", X), features("Y", Y)
     check_columns(X, Y)

@@ -6,21 +6,20 @@ from contextlib import closing
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from unsup_fast import blocks
 from unsup_fast._rows import arrays
+from unsup_fast._types import Array, ArrayLike, on_host
 from unsup_fast.kernels.assign import assign
 
-Array = npt.NDArray[Any]
 Measure = Callable[[Array, Array | None], float]
 
 BLOCK = 1 << 20  # float64 values that are computed with at a time: 8 MiB
 
 
-def reconstruction_error(X: Any, model: Any, *, sample_weight: Any = None) -> float:
+def reconstruction_error(X: Any, model: Any, *, sample_weight: ArrayLike | None = None) -> float:
     """Return the mean squared distance of the rows to a model's reconstruction of them.
 
     That is sum_i w_i |x_i - r(x_i)|^2 / sum_i w_i. For k-means r(x) is the nearest centroid and the
@@ -84,7 +83,7 @@ def _measure(model: Any) -> Measure:
     if hasattr(model, "cluster_centers_"):
         if getattr(model, "metric", "euclidean") == "cosine":
             return lambda rows, weight: -float(model.score(rows, sample_weight=weight))
-        return _to_nearest(np.asarray(arrays.on_host(model.cluster_centers_)))
+        return _to_nearest(on_host(model.cluster_centers_))
     if hasattr(model, "transform") and hasattr(model, "inverse_transform"):
         return lambda rows, weight: _squares(rows, _round_trip(model, rows), weight)
     raise TypeError(
@@ -114,8 +113,8 @@ def _round_trip(model: Any, rows: Array) -> Any:
     return model.inverse_transform(model.transform(rows.astype(np.float64, copy=False)))
 
 
-def _squares(rows: Array, reconstruction: Any, weight: Array | None) -> float:
-    reconstruction = np.asarray(arrays.on_host(reconstruction))
+def _squares(rows: Array, reconstruction: ArrayLike, weight: Array | None) -> float:
+    reconstruction = on_host(reconstruction)
     if reconstruction.shape != rows.shape:
         raise ValueError(
             f"the model returned {reconstruction.shape} for rows {rows.shape}; it must return as "

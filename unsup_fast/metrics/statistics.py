@@ -3,16 +3,16 @@
 import io
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from unsup_fast._rows import arrays
-from unsup_fast.blocks._npy import archive_array
+from unsup_fast._types import Array, ArrayLike, on_host
+from unsup_fast.blocks.npy import archive_array
 from unsup_fast.storage import atomic
 
-Array = npt.NDArray[Any]
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Statistics(NamedTuple):
@@ -27,7 +27,7 @@ class Statistics(NamedTuple):
         return f"<Statistics of {len(self.mu):,} columns>"
 
 
-def save_statistics(path: str | os.PathLike[str], mu: Any, sigma: Any) -> None:
+def save_statistics(path: str | os.PathLike[str], mu: ArrayLike, sigma: ArrayLike) -> None:
     """Write statistics as pytorch-fid does: a ``.npz`` file with the arrays `mu` and `sigma`.
 
     The file is written atomically and replaces one of that name.
@@ -73,9 +73,11 @@ def load_statistics(path: str | os.PathLike[str]) -> Statistics:
         raise ValueError(f"cannot read statistics from '{name}': {reason}") from None
 
 
-def checked(mu: Any, sigma: Any, names: tuple[str, str] = ("mu", "sigma")) -> Statistics:
+def checked(
+    mu: ArrayLike, sigma: ArrayLike, names: tuple[str, str] = ("mu", "sigma")
+) -> Statistics:
     """Return a mean [D] and a covariance [D, D] as float64 arrays, or raise."""
-    mean, covariance = (np.asarray(arrays.on_host(value)) for value in (mu, sigma))
+    mean, covariance = (on_host(value) for value in (mu, sigma))
     check_shapes(mean, covariance, names)
     statistics = Statistics(mean.astype(np.float64), covariance.astype(np.float64))
     for name, value in zip(names, statistics, strict=True):
@@ -84,7 +86,9 @@ def checked(mu: Any, sigma: Any, names: tuple[str, str] = ("mu", "sigma")) -> St
     return statistics
 
 
-def check_shapes(mean: Any, covariance: Any, names: tuple[str, str]) -> None:
+def check_shapes(
+    mean: "Array | Tensor", covariance: "Array | Tensor", names: tuple[str, str]
+) -> None:
     """Raise unless these are a mean and a covariance of real numbers."""
     for name, value in zip(names, (mean, covariance), strict=True):
         kind = getattr(value.dtype, "name", str(value.dtype)).rpartition(".")[2]

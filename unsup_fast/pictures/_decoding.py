@@ -3,17 +3,19 @@
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from unsup_fast._tasks import in_order
-from unsup_fast._text import valid
+from unsup_fast._parallel import in_order
+from unsup_fast._text import times, valid
 from unsup_fast.blocks import DataError
-from unsup_fast.blocks._feed import times
 from unsup_fast.pictures._files import UNREADABLE, damage, picture_of, reason, tell_skipped
 from unsup_fast.pictures._pixels import Bytes
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 Size = tuple[int, int]
 Named = tuple[str, Any]  # a picture's name in errors, and its encoded content
@@ -117,7 +119,7 @@ def decoded(content: bytes, size: Size | None, channels: int) -> Bytes:
         return _as_planes(picture if size is None else fitted(picture, size))
 
 
-def _as_planes(picture: Any) -> Bytes:
+def _as_planes(picture: "PillowImage") -> Bytes:
     return np.ascontiguousarray(np.moveaxis(np.atleast_3d(np.asarray(picture)), 2, 0))  # [C, H, W]
 
 
@@ -135,7 +137,7 @@ def resized(pixels: Bytes, size: Size) -> Bytes:
     return result
 
 
-def _upright(picture: Any) -> Any:
+def _upright(picture: "PillowImage") -> "PillowImage":
     from PIL import Image
 
     to = Image.Transpose
@@ -148,18 +150,18 @@ def _upright(picture: Any) -> Any:
         7: to.TRANSVERSE,
         8: to.ROTATE_90,
     }
-    method = transposes.get(picture.getexif().get(ORIENTATION))
+    method = transposes.get(picture.getexif().get(ORIENTATION, 1))
     return picture if method is None else picture.transpose(method)
 
 
-def _on_white(picture: Any) -> Any:
+def _on_white(picture: "PillowImage") -> "PillowImage":
     from PIL import Image
 
     picture = picture.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
 
 
-def fitted(picture: Any, size: Size) -> Any:
+def fitted(picture: "PillowImage", size: Size) -> "PillowImage":
     """Return a Pillow picture cropped at its centre to the shape of `size`, and resized to it."""
     from PIL import Image
 

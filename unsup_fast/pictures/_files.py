@@ -8,17 +8,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from unsup_fast import _extras
 from unsup_fast._text import valid
 from unsup_fast.blocks import DataError
-from unsup_fast.blocks._npy import UNZIPPED
+from unsup_fast.blocks.npy import UNZIPPED
 from unsup_fast.pictures import _kinds
 from unsup_fast.pictures._folder import hidden, listing
 from unsup_fast.pictures._kinds import OPTIONAL, SUFFIXES, UNREAD, suffix_of
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 NAMED = 3  # files that a warning lists
 UTF8 = 0x800  # flag of a zip entry whose name is UTF-8
@@ -117,7 +120,7 @@ def _check_member(member: zipfile.ZipInfo) -> None:
         raise ValueError("is compressed by a method other than deflate")
 
 
-def _whole(file: Any, n_bytes: int) -> bytes:
+def _whole(file: IO[bytes], n_bytes: int) -> bytes:
     """Return the bytes of an open file; the head of a large one is checked first."""
     head: bytes = file.read(12)
     if n_bytes > _kinds.LARGE:
@@ -171,7 +174,7 @@ def damage() -> Iterator[None]:
         raise ValueError(f"is damaged ({type(error).__name__})") from error
 
 
-def picture_of(content: bytes, least: int | None = None) -> Any:
+def picture_of(content: bytes, least: int | None = None) -> "PillowImage":
     """Return the picture of a file as a Pillow image that is not decoded yet.
 
     An animation gives its first picture; 16 bits become 8 by dividing by 257. A JPEG may be reduced

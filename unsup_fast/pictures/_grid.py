@@ -7,12 +7,12 @@ import math
 import os
 from numbers import Integral
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from unsup_fast import _extras
-from unsup_fast.pictures._pixels import Bytes, on_host, to_bytes
+from unsup_fast._types import ArrayLike, on_host
+from unsup_fast.pictures._pixels import Bytes, to_bytes
 from unsup_fast.storage.atomic import write_bytes
 
 GAP = 2
@@ -21,7 +21,7 @@ SHOWN, COLUMNS, SMALLEST, LARGEST = 40, 10, 48, 128
 GROUND = 128  # between pictures, which may be black or white at their edges
 
 
-def grid(x: Any, columns: int | None = None) -> Bytes:
+def grid(x: ArrayLike, columns: int | None = None) -> Bytes:
     """Return pictures side by side in one, row by row.
 
     Parameters
@@ -80,7 +80,7 @@ def _pictures(x: Bytes) -> Bytes:
     return np.broadcast_to(x, (*x.shape[:3], 3))
 
 
-def save_grid(path: str | os.PathLike[str], x: Any, columns: int | None = None) -> None:
+def save_grid(path: str | os.PathLike[str], x: ArrayLike, columns: int | None = None) -> None:
     """Write pictures side by side as a PNG file, atomically.
 
     Parameters

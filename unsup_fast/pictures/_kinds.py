@@ -1,7 +1,10 @@
 """Formats of image files: their suffixes and first bytes, and those that Pillow reads."""
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 SUFFIXES = (
     ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff",
@@ -63,7 +66,7 @@ def check_head(head: bytes) -> None:
         raise ValueError("is no picture")
 
 
-def open_picture(content: bytes) -> Any:
+def open_picture(content: bytes) -> "PillowImage":
     """Return a Pillow image that is not decoded yet.
 
     Raises

@@ -1,12 +1,11 @@
 """Labels as indices into the names of their classes."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast._text import natural
+from unsup_fast._types import Array
 from unsup_fast.blocks import DataError
-from unsup_fast.blocks._natural import natural
 
 Labels = npt.NDArray[np.int64]
 Classes = tuple[str, ...]
@@ -28,7 +27,7 @@ def label_names(key: str) -> list[str]:
     return list(dict.fromkeys([*own, *NAMES]))
 
 
-def coded(name: str, values: Any) -> tuple[Labels, Classes]:
+def coded(name: str, values: Array) -> tuple[Labels, Classes]:
     """Return labels [N] as indices into their classes, which are in natural order.
 
     Parameters
@@ -57,7 +56,7 @@ def coded(name: str, values: Any) -> tuple[Labels, Classes]:
     return rank[labels], tuple(names[i] for i in order)
 
 
-def are_labels(values: Any) -> bool:
+def are_labels(values: Array) -> bool:
     """Return whether an array holds text, integers, or floats that are integers."""
     if values.dtype.kind == "f":
         return bool(

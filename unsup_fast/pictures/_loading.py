@@ -13,9 +13,10 @@ import numpy as np
 from unsup_fast import _extras
 from unsup_fast._paths import special
 from unsup_fast._text import printable, valid
+from unsup_fast._types import ArrayLike, on_host
 from unsup_fast.blocks import DataError
-from unsup_fast.blocks._mapped import refuse_shrunk
-from unsup_fast.blocks._npy import load as load_npy
+from unsup_fast.blocks.mapped import refuse_shrunk
+from unsup_fast.blocks.npy import load as load_npy
 from unsup_fast.pictures import _decoding, _kinds, _parquet
 from unsup_fast.pictures._decoding import Size, gather
 from unsup_fast.pictures._files import Files, of_folder, of_zip
@@ -24,7 +25,7 @@ from unsup_fast.pictures._grid import figure
 from unsup_fast.pictures._kinds import SUFFIXES
 from unsup_fast.pictures._labels import Classes, Labels, coded
 from unsup_fast.pictures._parquet import Table
-from unsup_fast.pictures._pixels import Bytes, on_host
+from unsup_fast.pictures._pixels import Bytes
 from unsup_fast.pictures._stored import of_array, of_npz
 
 Progress = Callable[[int, int], Any]
@@ -68,7 +69,7 @@ class Pictures:
 
 
 def load(
-    data: Any,
+    data: str | os.PathLike[str] | ArrayLike,
     *,
     size: int | Sequence[int] | None = None,
     channels: int | None = None,
@@ -178,7 +179,7 @@ def digits() -> Pictures:
     return Pictures(pixels, labels, classes, [], "digits")
 
 
-def _size(size: Any) -> Size | None:
+def _size(size: int | Sequence[int] | None) -> Size | None:
     if size is None:
         return None
     pair = tuple(size) if isinstance(size, Sequence) and not isinstance(size, str) else (size,) * 2

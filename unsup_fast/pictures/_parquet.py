@@ -4,15 +4,18 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unsup_fast._text import listed
 from unsup_fast.blocks import DataError
-from unsup_fast.blocks._columns import arrow, reasons
-from unsup_fast.blocks._mapped import arrow_map
-from unsup_fast.blocks._names import listed
+from unsup_fast.blocks.arrow import arrow, reasons
+from unsup_fast.blocks.mapped import arrow_map
 from unsup_fast.pictures._labels import NAMES, Classes, Labels, coded, no_labels
+
+if TYPE_CHECKING:
+    from unsup_fast.blocks.arrow import ArrowArray, DataType, Schema
 
 PICTURES = ("image", "img")
 ROWS = 16  # rows that are decoded together
@@ -72,7 +75,7 @@ def table(
     )
 
 
-def _pictures(name: str, schema: Any, key: str | None) -> str:
+def _pictures(name: str, schema: "Schema", key: str | None) -> str:
     columns = [field.name for field in schema if _holds_files(field.type)]
     if key is not None and key not in schema.names:
         raise DataError(f"{name}: has no column {key!r}; it has {listed(schema.names)}")
@@ -86,7 +89,7 @@ def _pictures(name: str, schema: Any, key: str | None) -> str:
     return key or next((one for one in PICTURES if one in columns), columns[0])
 
 
-def _holds_files(kind: Any) -> bool:
+def _holds_files(kind: "DataType") -> bool:
     types = arrow().types
     if types.is_struct(kind):
         at = kind.get_field_index("bytes")
@@ -94,7 +97,7 @@ def _holds_files(kind: Any) -> bool:
     return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
 
-def _classes(schema: Any) -> dict[str, Classes]:
+def _classes(schema: "Schema") -> dict[str, Classes]:
     """Return the names of classes that Hugging Face's `datasets` wrote into the schema."""
     try:
         features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
@@ -108,7 +111,7 @@ def _classes(schema: Any) -> dict[str, Classes]:
 
 
 def _label(
-    name: str, schema: Any, label_key: str | None, classes: dict[str, Classes]
+    name: str, schema: "Schema", label_key: str | None, classes: dict[str, Classes]
 ) -> str | None:
     if label_key is None:
         return next((one for one in (*NAMES, *classes) if one in schema.names), None)
@@ -162,7 +165,7 @@ def labels(table: Table) -> tuple[Labels | None, Classes, list[str]]:
         return None, (), [no_labels(f"column {table.label!r}")]
 
 
-def _coded(table: Table, column: Any) -> tuple[Labels | None, Classes]:
+def _coded(table: Table, column: "ArrowArray") -> tuple[Labels | None, Classes]:
     """Return the labels of a column and the names of their classes, or raise DataError."""
     where = f"{table.name}: column {table.label!r}"
     if column.null_count:

@@ -1,37 +1,18 @@
 """Conversion of arrays and tensors of any layout to bytes, grey or in colour."""
 
-import sys
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast._types import Array, ArrayLike, on_host
 from unsup_fast.blocks import DataError
 
-Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 
 CHUNK = 1 << 20  # values that are checked or converted at once
 LUMA = np.array([19595, 38470, 7471], np.uint32)  # ITU-R BT.601 in 1/65536, as Pillow's
 
 
-def is_tensor(value: object) -> bool:
-    """Return whether `value` is a torch tensor, without importing torch."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
-
-
-def on_host(value: Any) -> Array:
-    """Return a tensor on any device, or an array-like, as an array."""
-    if not is_tensor(value):
-        return np.asarray(value)
-    if value.dtype == sys.modules["torch"].bfloat16:  # NumPy has no such type
-        value = value.float()
-    array: Array = value.detach().cpu().numpy()
-    return array
-
-
-def to_bytes(x: Any) -> Bytes:
+def to_bytes(x: ArrayLike) -> Bytes:
     """Return pictures with values in [-1, 1] as bytes: (x + 1) 127.5, rounded.
 
     Parameters

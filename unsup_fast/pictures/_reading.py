@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from unsup_fast._parallel import ahead
 from unsup_fast._paths import special
 from unsup_fast._text import printable, valid
+from unsup_fast._types import Array, ArrayLike, Numbers, is_tensor
 from unsup_fast.blocks import DataError
-from unsup_fast.blocks._ahead import ahead
-from unsup_fast.blocks._mapped import refuse_shrunk
-from unsup_fast.blocks._npy import archive_array, load
+from unsup_fast.blocks.mapped import refuse_shrunk
+from unsup_fast.blocks.npy import archive_array, load
 from unsup_fast.pictures._files import (
     UNREADABLE,
     Files,
@@ -25,9 +25,7 @@ from unsup_fast.pictures._files import (
     reason,
     tell_skipped,
 )
-from unsup_fast.pictures._pixels import is_tensor
 
-Array = npt.NDArray[Any]
 Batch = Any  # an array [n, H, W, 3], or a list of arrays [H, W, 3] of several sizes
 
 BATCH = 32
@@ -90,7 +88,12 @@ class Images:
         tell_skipped(self.name, self.n_images - len(self._unopened), unread, stacklevel=2)
 
 
-def images(data: Any, *, key: str | None = None, size: tuple[int, int] | None = None) -> Images:
+def images(
+    data: str | os.PathLike[str] | ArrayLike,
+    *,
+    key: str | None = None,
+    size: tuple[int, int] | None = None,
+) -> Images:
     """Open pictures.
 
     Parameters
@@ -116,7 +119,7 @@ def images(data: Any, *, key: str | None = None, size: tuple[int, int] | None = 
         If pictures are to be decoded without Pillow.
     """
     if not isinstance(data, str | os.PathLike):
-        return _of_array(data if is_tensor(data) else np.asarray(data), "X")
+        return _of_array(data, "X") if is_tensor(data) else _of_array(np.asarray(data), "X")
     path = Path(data)
     if not path.exists():
         raise DataError(f"{path}: no such file or directory")
@@ -134,7 +137,7 @@ def images(data: Any, *, key: str | None = None, size: tuple[int, int] | None = 
     raise DataError(f"{path}: is not a folder, .zip, .npz or .npy")
 
 
-def _of_array(X: Any, name: str) -> Images:
+def _of_array(X: Numbers, name: str) -> Images:
     if X.ndim not in (3, 4) or 0 in X.shape:
         raise DataError(
             f"{name}: has shape {tuple(X.shape)}; pictures are [N, H, W, C], [N, C, H, W] or "
@@ -144,7 +147,7 @@ def _of_array(X: Any, name: str) -> Images:
     def read(_: Images, size: int) -> Generator[Any, None, None]:
         for start in range(0, len(X), size):
             part = X[start : start + size]
-            if isinstance(part, np.memmap):
+            if isinstance(X, np.memmap):
                 part = np.array(part)
                 refuse_shrunk(X)
             yield part

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from unsup_fast import _extras
-from unsup_fast._tasks import in_order
+from unsup_fast._parallel import in_order
+from unsup_fast._text import times
+from unsup_fast._types import Array
 from unsup_fast.blocks import DataError
-from unsup_fast.blocks._feed import times
-from unsup_fast.blocks._npy import archive_array, archive_headers
+from unsup_fast.blocks.npy import archive_array, archive_headers
 from unsup_fast.pictures._decoding import Size, resized
 from unsup_fast.pictures._labels import (
     Classes,
@@ -21,7 +22,13 @@ from unsup_fast.pictures._labels import (
     label_names,
     no_labels,
 )
-from unsup_fast.pictures._pixels import CHUNK, Array, Bytes, as_bytes, check_values, planes
+from unsup_fast.pictures._pixels import (
+    CHUNK,
+    Bytes,
+    as_bytes,
+    check_values,
+    planes,
+)
 
 FIRST = "x_train"  # the array that is taken if several hold pictures
 

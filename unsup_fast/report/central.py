@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from unsup_fast._rows.directions import unit_rows
+from unsup_fast._types import Array
 from unsup_fast.blocks import Source
-
-Array = npt.NDArray[Any]
 
 MOST_CLUSTERS = 50
 LARGEST, SMALLEST, BETWEEN = 16, 8, 12

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from unsup_fast._types import Array
 from unsup_fast.report import figure, frame
 from unsup_fast.report.numbers import count, percent, real
-
-Array = npt.NDArray[Any]
 
 # Above this many clusters single bars are too thin to point at.
 MOST_BARS = 60

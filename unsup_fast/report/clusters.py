@@ -1,12 +1,11 @@
 """The page of a k-means run."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from unsup_fast._rows import scaling
+from unsup_fast._types import Array
 from unsup_fast.blocks import Source
 from unsup_fast.report import central, charts, page, pictures
 from unsup_fast.report.central import Central
@@ -15,8 +14,6 @@ from unsup_fast.report.numbers import count, counted, percent, real, seconds, sh
 from unsup_fast.report.page import COARSE, Content
 from unsup_fast.report.plane import Plane
 from unsup_fast.report.text import escape
-
-Array = npt.NDArray[Any]
 
 N_PICTURES, N_LINES, N_NUMBERS = 8, 5, 5
 LONGEST_LINE = 160

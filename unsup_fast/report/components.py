@@ -1,18 +1,14 @@
 """The page of a PCA: spectrum, plane of the first axes, axes, and rows rebuilt from them."""
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from unsup_fast import blocks
 from unsup_fast._rows import scaling
+from unsup_fast._types import Array
 from unsup_fast.report import curves, page, pictures, plane
 from unsup_fast.report.numbers import count, counted, percent, real, seconds, short
 from unsup_fast.report.page import COARSE, Content
 from unsup_fast.report.text import escape
-
-Array = npt.NDArray[Any]
 
 SAMPLE = plane.SAMPLE
 N_REBUILT, N_AXES, N_CARDS, N_COLUMNS = 12, 32, 12, 6

@@ -5,12 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from unsup_fast._types import Array
 from unsup_fast.report import figure, frame
 from unsup_fast.report.numbers import counted, percent, real
-
-Array = npt.NDArray[Any]
 
 # Up to this many shares are bars.
 MOST_BARS = 60

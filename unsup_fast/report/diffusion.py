@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from unsup_fast._types import Array
 from unsup_fast.report import page, pictures, training
 from unsup_fast.report.numbers import count, counted, real, seconds, short
 from unsup_fast.report.page import COARSE
 from unsup_fast.report.text import escape
-
-Array = npt.NDArray[Any]
 
 # Grids of earlier steps that are shown next to the last one.
 EARLIER = 6

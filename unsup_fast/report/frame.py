@@ -4,13 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from unsup_fast._types import Array
 from unsup_fast.report import figure
 from unsup_fast.report.numbers import tick
 from unsup_fast.report.text import escape
-
-Array = npt.NDArray[Any]
 
 SIZE = (440, 260)
 MARGINS = (58, 12, 46, 12)

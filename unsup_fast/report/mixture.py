@@ -4,17 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from unsup_fast._rows import scaling
+from unsup_fast._types import Array
 from unsup_fast.report import central, charts, curves, page, pictures
 from unsup_fast.report.central import Central
 from unsup_fast.report.numbers import count, counted, percent, real, seconds
 from unsup_fast.report.page import COARSE, Content
 from unsup_fast.report.plane import Plane
 from unsup_fast.report.text import escape
-
-Array = npt.NDArray[Any]
 
 N_PICTURES, N_COLUMNS, MOST_PROFILES, MOST_OUTLINES = 7, 6, 10, 60
 DEVIATIONS = 2  # of the ellipses

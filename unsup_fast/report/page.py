@@ -7,14 +7,12 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from unsup_fast._types import Array
 from unsup_fast.blocks import Source
 from unsup_fast.report.lines import Lines
 from unsup_fast.report.numbers import count, counted, percent
 from unsup_fast.report.text import escape
-
-Array = npt.NDArray[Any]
 
 # Up to this side, in pixels, pictures are enlarged, and their pixels are shown as squares.
 COARSE = 32

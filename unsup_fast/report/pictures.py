@@ -2,14 +2,11 @@
 
 import base64
 import io
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from unsup_fast import _extras
-
-Array = npt.NDArray[Any]
+from unsup_fast._types import Array
 
 # Largest side of a thumbnail, in pixels.
 SIDE = 64

@@ -4,17 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial import cKDTree
 from sklearn.utils.extmath import randomized_svd
 
 from unsup_fast._rows.directions import unit_rows
+from unsup_fast._types import Array
 from unsup_fast.blocks import Source
 from unsup_fast.report import figure
 from unsup_fast.report.numbers import count, percent, real
 from unsup_fast.report.window import PAD, WIDTH, Window, around
-
-Array = npt.NDArray[Any]
 
 SAMPLE = 5000
 # Up to this many rows there is room for larger dots.

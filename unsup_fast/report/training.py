@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from unsup_fast._types import Array
 from unsup_fast.report import figure, frame
 from unsup_fast.report.numbers import count, real, seconds, short
-
-Array = npt.NDArray[Any]
 
 STEP, TIME, RATE = "step", "seconds", "examples_per_second"
 # Losses of single batches jump about: so many means are a line that can be read.

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from unsup_fast.kernels.noise import noise as add
-from unsup_fast.schedulers._fused import Fused, is_half, same_shape, state, unchanged
+from unsup_fast.schedulers._fused import Fused, Timestep, is_half, same_shape, state, unchanged
 from unsup_fast.solvers import schedules
 from unsup_fast.solvers.schedules import Array
 
@@ -65,12 +66,12 @@ def _laplace_betas(n: int) -> Array:
 class AlphaSchedule(Fused):
     """Base of the schedulers whose steps are looked up by their timestep."""
 
-    _exact: Any = None
+    _exact: Array | None = None
     _exact_of: tuple[Any, ...] = ()
-    _values: Any = None
-    _roots: tuple[Any, Any] | None = None
+    _values: Tensor | None = None
+    _roots: tuple[Tensor, Tensor] | None = None
 
-    alphas_cumprod: Any
+    alphas_cumprod: Tensor
 
     def _alphas(self) -> Array:
         """Return abar_t [T]: the configuration's, or `alphas_cumprod` where that was changed."""
@@ -80,13 +81,14 @@ class AlphaSchedule(Fused):
             self._exact, self._exact_of = exact(self.config, self._values.double().numpy()), now
         elif not unchanged(self._exact_of, now):
             values, self._exact_of = self.alphas_cumprod.cpu().clone(), now
-            if not torch.equal(values, self._values):  # else it was copied, or moved to a device
+            if self._values is None or not torch.equal(
+                values, self._values
+            ):  # else it was copied, or moved to a device
                 self._exact, self._values = values.double().numpy(), values
                 self._roots = None
-        alphas: Array = self._exact
-        return alphas
+        return self._exact
 
-    def _exact_value(self, timestep: Any) -> float:
+    def _exact_value(self, timestep: Timestep) -> float:
         """Return the number in a timestep; in a half type, the timestep it was rounded from.
 
         Raises
@@ -105,7 +107,7 @@ class AlphaSchedule(Fused):
             )
         return float(same)
 
-    def _levels(self, timesteps: Any, x: Any) -> tuple[Any, Any]:
+    def _levels(self, timesteps: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return sqrt(abar_t) and sqrt(1 - abar_t) at timesteps, float64 [B]."""
         alphas = self._alphas()
         if self._roots is None or self._roots[0].device != x.device:
@@ -116,7 +118,7 @@ class AlphaSchedule(Fused):
         signal, sigma = (roots[timesteps] for roots in self._roots)
         return signal.expand(len(x)), sigma.expand(len(x))
 
-    def add_noise(self, original_samples: Any, noise: Any, timesteps: Any) -> Any:
+    def add_noise(self, original_samples: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """Return sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise, the weights in float64.
 
         diffusers rounds abar_t to the type of the samples before it takes 1 - abar_t, which in
@@ -139,9 +141,10 @@ class AlphaSchedule(Fused):
         indices = indices_of(timesteps, len(self._alphas()), original_samples.device)
         image, noise = same_shape(original_samples, noise, indices.numel())
         signal, sigma = self._levels(indices, image)
-        return add(image, signal, sigma, eps=noise)
+        noisy: Tensor = add(image, signal, sigma, eps=noise)
+        return noisy
 
-    def get_velocity(self, sample: Any, noise: Any, timesteps: Any) -> Any:
+    def get_velocity(self, sample: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """Return sqrt(abar_t) noise - sqrt(1 - abar_t) sample, the weights in float64.
 
         Parameters
@@ -161,10 +164,11 @@ class AlphaSchedule(Fused):
         indices = indices_of(timesteps, len(self._alphas()), sample.device)
         sample, noise = same_shape(sample, noise, indices.numel())
         signal, sigma = self._levels(indices, sample)
-        return add(noise, signal, -sigma, eps=sample)
+        velocity: Tensor = add(noise, signal, -sigma, eps=sample)
+        return velocity
 
 
-def indices_of(timesteps: Any, n_timesteps: int, device: Any) -> Any:
+def indices_of(timesteps: Timestep, n_timesteps: int, device: torch.device) -> Tensor:
     """Return timesteps as indices into a schedule, int64 [B], on a device."""
     tensor = torch.as_tensor(timesteps, device=device).flatten()
     if not tensor.is_floating_point():

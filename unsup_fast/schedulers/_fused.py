@@ -2,26 +2,30 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeGuard, TypeVar, cast
 
 import torch
 from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor
 
 from unsup_fast.kernels.denoise import denoise
 from unsup_fast.schedulers._fallback import Fallback
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
+Generators: TypeAlias = torch.Generator | list[torch.Generator] | None
+Timestep: TypeAlias = float | Tensor
+
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
 HALF_TYPES = (torch.float16, torch.bfloat16)
 
 
-def signature_of(theirs: Any) -> Callable[[Method], Method]:
+def signature_of(theirs: Callable[..., Any]) -> Callable[[Method], Method]:
     """Copy the signature of diffusers' own method, which pipelines and `from_config` inspect."""
     return cast("Callable[[Method], Method]", functools.wraps(theirs, assigned=()))
 
 
-def refuse_index(timestep: Any) -> None:
+def refuse_index(timestep: Timestep) -> None:
     """Raise if a timestep is a whole number, which is likely an index, as diffusers does."""
     if isinstance(timestep, (int, torch.IntTensor, torch.LongTensor)):
         raise ValueError(
@@ -30,12 +34,12 @@ def refuse_index(timestep: Any) -> None:
         )
 
 
-def is_half(timestep: Any) -> bool:
+def is_half(timestep: Timestep) -> TypeGuard[Tensor]:
     """Return whether a timestep is a tensor of a type that rounds whole numbers."""
     return isinstance(timestep, torch.Tensor) and timestep.dtype in HALF_TYPES
 
 
-def is_plain(model_output: Any, sample: Any) -> bool:
+def is_plain(model_output: Tensor, sample: Tensor) -> bool:
     """Return whether a kernel can take a step: real tensors of one shape, without a gradient."""
     if torch.is_grad_enabled() and (model_output.requires_grad or sample.requires_grad):
         return False
@@ -44,7 +48,7 @@ def is_plain(model_output: Any, sample: Any) -> bool:
     return not (model_output.is_complex() or sample.is_complex())
 
 
-def same_shape(image: Any, noise: Any, n: int) -> tuple[Any, Any]:
+def same_shape(image: Tensor, noise: Tensor, n: int) -> tuple[Tensor, Tensor]:
     """Return image and noise in one type and shape, repeated where n timesteps have one sample."""
     image, noise = alike(image, noise)
     if image.shape != noise.shape:
@@ -56,7 +60,7 @@ def same_shape(image: Any, noise: Any, n: int) -> tuple[Any, Any]:
     return image, noise
 
 
-def alike(sample: Any, *others: Any) -> tuple[Any, ...]:
+def alike(sample: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
     """Return the tensors in the common type of torch's type promotion."""
     if all(x.dtype == sample.dtype for x in others):
         return (sample, *others)
@@ -64,7 +68,7 @@ def alike(sample: Any, *others: Any) -> tuple[Any, ...]:
     return tuple(x.to(dtype) for x in (sample, *others))
 
 
-def state(*parts: Any) -> tuple[Any, ...]:
+def state(*parts: object) -> tuple[Any, ...]:
     """Return a key that changes when a part is replaced, or a tensor is written to."""
     versions = (
         None if not isinstance(part, torch.Tensor) or part.is_inference() else part._version
@@ -85,10 +89,10 @@ class Fused(Fallback):
 
     _seed: int | None = None
     _draws = 0
-    _host: Any = None
+    _host: list[float] | None = None
     _host_of: tuple[Any, ...] = ()
 
-    timesteps: Any
+    timesteps: Tensor
 
     def _restart(self) -> None:
         """Forget the last run, and copy the timesteps to the host here rather than in `step`."""
@@ -96,14 +100,14 @@ class Fused(Fallback):
         self._draws = 0
         self._times()
 
-    def _times(self) -> Any:
+    def _times(self) -> list[float]:
         """Return the timesteps on the host."""
         now = state(self.timesteps)
         if self._host is None or not unchanged(self._host_of, now):
             self._host, self._host_of = self.timesteps.tolist(), now
         return self._host
 
-    def _value(self, timestep: Any) -> float:
+    def _value(self, timestep: Timestep) -> float:
         """Return the number in a timestep without waiting for the device.
 
         Pipelines iterate over `timesteps`, so they pass a view into it, whose offset is the index
@@ -118,7 +122,9 @@ class Fused(Fallback):
                 return float(self._times()[ahead // (times.stride(0) or 1)])
         return float(timestep)
 
-    def _drawn(self, x: Any, generator: Any, dtype: torch.dtype | None = None) -> dict[str, Any]:
+    def _drawn(
+        self, x: Tensor, generator: Generators, dtype: torch.dtype | None = None
+    ) -> dict[str, Any]:
         """Return the arguments that give a kernel its noise.
 
         With a generator (or one per sample) torch draws it, as in diffusers; without, the kernel
@@ -147,7 +153,9 @@ class Fused(Fallback):
         return float(self.config.clip_sample_range)
 
 
-def step_and_image(sample: Any, output: Any, row: Any, **options: Any) -> tuple[Any, Any]:
+def step_and_image(
+    sample: Tensor, output: Tensor, row: Tensor, **options: Any
+) -> tuple[Tensor, Tensor]:
     """Return the next sample and the x_0 that the model predicts."""
     image = torch.empty_like(sample)
     return denoise(sample, output, row, keep=image, **options), image

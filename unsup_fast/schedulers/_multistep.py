@@ -1,15 +1,14 @@
 """Base of the multistep schedulers, which use the outputs of earlier steps."""
 
-from typing import Any
-
 import numpy as np
+from torch import Tensor
 
 from unsup_fast.kernels.sampler_terms import (
     ANCHOR_HISTORY,
     N_HISTORY,
     NEXT_HISTORY,
 )
-from unsup_fast.schedulers._fused import PREDICTIONS
+from unsup_fast.schedulers._fused import PREDICTIONS, Timestep
 from unsup_fast.schedulers._sigmas import NoiseAdding
 from unsup_fast.solvers.path import Path, flow_path, normalize, vp_path_from_sigmas
 from unsup_fast.solvers.schedules import Array
@@ -22,7 +21,7 @@ class Multistep(NoiseAdding):
     The history is in diffusers' own attributes, so that a step of diffusers can follow one of ours.
     """
 
-    model_outputs: list[Any]
+    model_outputs: list[Tensor]
     lower_order_nums: int
 
     def _path(self, sigmas: Array, timesteps: Array) -> Path:
@@ -43,7 +42,7 @@ class Multistep(NoiseAdding):
     def _level(self, sigmas: Array) -> tuple[Array, Array]:
         return (1 - sigmas, sigmas) if self.config.use_flow_sigmas else normalize(sigmas)
 
-    def _missing(self, timestep: Any) -> int:
+    def _missing(self, timestep: Timestep) -> int:
         """Return the last step, as diffusers does, and warn."""
         last = len(self._times()) - 1
         self._warn(
@@ -55,7 +54,7 @@ class Multistep(NoiseAdding):
     def _first_row(self, step_index: int) -> int:
         return step_index
 
-    def _row(self, timestep: Any) -> tuple[Any, Table] | None:
+    def _row(self, timestep: Timestep) -> tuple[Tensor, Table] | None:
         """Return the row of the present step, or None if diffusers' own step has to run.
 
         The latter holds if the history has another length than in a run from the table's first
@@ -65,7 +64,7 @@ class Multistep(NoiseAdding):
         n_outputs = min(self._step_index - self._begun, self.config.solver_order)
         return step if self.lower_order_nums == n_outputs else None
 
-    def _history(self, table: Table, row: Any) -> tuple[Any, ...]:
+    def _history(self, table: Table, row: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs of earlier steps that a row uses, the most recent first."""
         if table.history == 0:
             return ()
@@ -75,7 +74,7 @@ class Multistep(NoiseAdding):
         n = int(np.flatnonzero(used)[-1]) + 1 if used.any() else 0
         return tuple(self.model_outputs[::-1][:n])
 
-    def _append(self, model_output: Any) -> None:
+    def _append(self, model_output: Tensor) -> None:
         self.model_outputs[:-1] = self.model_outputs[1:]
         self.model_outputs[-1] = model_output
         self.lower_order_nums = min(self.lower_order_nums + 1, self.config.solver_order)

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers.utils import logging
+from torch import Tensor
 
 from unsup_fast.kernels.noise import noise as add
-from unsup_fast.schedulers._fused import Fused, is_half, same_shape, state, unchanged
+from unsup_fast.schedulers._fused import Fused, Timestep, is_half, same_shape, state, unchanged
 from unsup_fast.solvers.path import Path
 from unsup_fast.solvers.schedules import Array
 from unsup_fast.solvers.table import Table
@@ -32,17 +33,17 @@ class Stepwise(Fused):
     """
 
     _table: Table | None = None
-    _rows: Any = None
+    _rows: Tensor | None = None
     _begun = 0
     _table_of: tuple[Any, ...] = ()
     _noise_levels: tuple[Array, Array] | None = None
     _noise_levels_of: tuple[Any, ...] = ()
     _positions: dict[float, int] | None = None
-    _positions_of: Any = None
+    _positions_of: list[float] | None = None
 
-    sigmas: Any
+    sigmas: Tensor
     _step_index: Any
-    _begin_index: Any
+    _begin_index: int | None
 
     def _path(self, sigmas: Array, timesteps: Array) -> Path:
         raise NotImplementedError
@@ -81,13 +82,17 @@ class Stepwise(Fused):
         """Return the step whose row is the first in the table of a run that begins at a step."""
         return 0
 
-    def _init_step_index(self, timestep: Any) -> None:
+    def _init_step_index(self, timestep: Timestep | None) -> None:
         """Set the first step of a run, as diffusers does, but without reading the device."""
         begin = self._begin_index
-        self._step_index = self._find(timestep) if begin is None else begin
+        if begin is None:
+            if timestep is None:
+                raise ValueError("timestep is None; pass an entry of scheduler.timesteps")
+            begin = self._find(timestep)
+        self._step_index = begin
         self._table_from(self._first_row(self._step_index))
 
-    def _find(self, timestep: Any) -> int:
+    def _find(self, timestep: Timestep) -> int:
         """Return the step at a timestep; the second of several, as diffusers has it."""
         times = self._times()
         if self._positions is None or self._positions_of is not times:
@@ -105,7 +110,7 @@ class Stepwise(Fused):
         steps = (self.timesteps == timestep).nonzero().flatten().tolist()  # as torch promotes types
         return int(steps[:2][-1]) if steps else self._missing(timestep)
 
-    def _missing(self, timestep: Any) -> int:
+    def _missing(self, timestep: Timestep) -> int:
         """Return the step for a timestep that the scheduler does not have, or raise."""
         rounded = f", rounded to {timestep.dtype}," if is_half(timestep) else ""
         raise ValueError(
@@ -113,13 +118,13 @@ class Stepwise(Fused):
             f"{len(self._times())} timesteps; pass an entry of scheduler.timesteps"
         )
 
-    def _row(self, timestep: Any) -> tuple[Any, Table] | None:
+    def _row(self, timestep: Timestep) -> tuple[Tensor, Table] | None:
         """Return the row of the present step, or None if diffusers' own step has to run."""
         if self._step_index is None:
             self._init_step_index(timestep)
         table = self._table_from(self._begun)
         row = self._step_index - self._begun
-        if table is None or row < 0:
+        if table is None or self._rows is None or row < 0:
             return None
         if row >= len(self._rows):
             times, hint = self._times(), "set_timesteps for another run"
@@ -131,7 +136,7 @@ class Stepwise(Fused):
             raise ValueError(f"all {len(times)} steps are taken; call {hint}")
         return self._rows[row], table
 
-    def _levels(self, timesteps: Any) -> tuple[Any, Any]:
+    def _levels(self, timesteps: Timestep) -> tuple[float | Tensor, float | Tensor]:
         """Return the weights of image and noise at timesteps: two numbers, or float64 [B] each."""
         now = state(self.sigmas, self.config)
         if self._noise_levels is None or not unchanged(self._noise_levels_of, now):
@@ -147,7 +152,7 @@ class Stepwise(Fused):
             return float(signal[0]), float(sigma[0])
         return torch.from_numpy(signal), torch.from_numpy(sigma)
 
-    def _find_all(self, timesteps: Any) -> list[int]:
+    def _find_all(self, timesteps: Timestep) -> list[int]:
         """Return the steps at timesteps."""
         if not isinstance(timesteps, torch.Tensor):
             timesteps = torch.as_tensor(timesteps)
@@ -156,18 +161,19 @@ class Stepwise(Fused):
         timesteps = timesteps.flatten()
         return [self._find(t) for t in (timesteps if is_half(timesteps) else timesteps.tolist())]
 
-    def _noisy(self, image: Any, noise: Any, timesteps: Any) -> Any:
+    def _noisy(self, image: Tensor, noise: Tensor, timesteps: Timestep) -> Tensor:
         """Return images with the noise of timesteps."""
         n = np.size(timesteps) if not isinstance(timesteps, torch.Tensor) else timesteps.numel()
         image, noise = same_shape(image, noise, n)
         signal, sigma = self._levels(timesteps)
-        return add(image, signal, sigma, eps=noise)
+        noisy: Tensor = add(image, signal, sigma, eps=noise)
+        return noisy
 
 
 class NoiseAdding(Stepwise):
     """Base of the schedulers with `add_noise`."""
 
-    def add_noise(self, original_samples: Any, noise: Any, timesteps: Any) -> Any:
+    def add_noise(self, original_samples: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """Return the images with the noise of timesteps, the weights in float64.
 
         As in diffusers, it is the noise of the present step within a run (for inpainting), and that
@@ -190,7 +196,7 @@ class InputScaling(NoiseAdding):
 
     is_scale_input_called = False
 
-    def scale_model_input(self, sample: Any, timestep: Any = None) -> Any:
+    def scale_model_input(self, sample: Tensor, timestep: Timestep | None = None) -> Tensor:
         """Return the input of the model: the sample over its standard deviation.
 
         Parameters
@@ -207,7 +213,8 @@ class InputScaling(NoiseAdding):
             self._init_step_index(timestep)
         table = self._table_from(self._begun)
         if table is None or not 0 <= self._step_index < len(table.scales):
-            return super().scale_model_input(sample, timestep)  # type: ignore[misc]
+            theirs: Tensor = super().scale_model_input(sample, timestep)  # type: ignore[misc]
+            return theirs
         scale = float(table.scales[self._step_index])
         return sample if scale == 1 else sample * scale
 

@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler, DDIMSchedulerOutput
+from torch import Tensor
 
 from unsup_fast.schedulers._alphas import AlphaSchedule
 from unsup_fast.schedulers._fused import (
     PREDICTIONS,
+    Generators,
+    Timestep,
     alike,
     is_plain,
     signature_of,
@@ -36,11 +39,11 @@ class FusedDDIM(AlphaSchedule, DDIMScheduler):  # type: ignore[misc]
     )
     __module__ = "unsup_fast"
     _compatibles = DDIMScheduler._compatibles
-    _table: dict[tuple[float, float, bool], tuple[Any, bool] | None] | None = None
+    _table: dict[tuple[float, float, bool], tuple[Tensor, bool] | None] | None = None
     _table_of: tuple[Any, ...] = ()
 
     @signature_of(DDIMScheduler.__init__)
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)
         self._check_options()
 
@@ -48,14 +51,14 @@ class FusedDDIM(AlphaSchedule, DDIMScheduler):  # type: ignore[misc]
         return {"prediction_type": PREDICTIONS}
 
     @signature_of(DDIMScheduler.set_timesteps)
-    def set_timesteps(self, *args: Any, **options: Any) -> None:
+    def set_timesteps(self, *args: object, **options: object) -> None:
         """Set the timesteps, as diffusers does, and compute the table."""
         super().set_timesteps(*args, **options)
         self._restart()
         for t in self._times()[:1]:
             self._row(t, 0.0, False)
 
-    def _row(self, t: float, eta: float, clipped: bool) -> tuple[Any, bool] | None:
+    def _row(self, t: float, eta: float, clipped: bool) -> tuple[Tensor, bool] | None:
         """Return the row of a timestep, and whether it uses the model's own noise.
 
         It is None if diffusers' own step has to run.
@@ -95,15 +98,15 @@ class FusedDDIM(AlphaSchedule, DDIMScheduler):  # type: ignore[misc]
 
     def step(
         self,
-        model_output: Any,
-        timestep: Any,
-        sample: Any,
+        model_output: Tensor,
+        timestep: Timestep,
+        sample: Tensor,
         eta: float = 0.0,
         use_clipped_model_output: bool = False,
-        generator: Any = None,
-        variance_noise: Any = None,
+        generator: Generators = None,
+        variance_noise: Tensor | None = None,
         return_dict: bool = True,
-    ) -> Any:
+    ) -> DDIMSchedulerOutput | tuple[Tensor, ...]:
         """Return the sample of the next timestep.
 
         Parameters

@@ -1,17 +1,20 @@
 """`FusedDDPM`: ancestral sampling (Ho et al. 2020)."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler, DDPMSchedulerOutput
+from torch import Tensor
 
 from unsup_fast.kernels.noise import noise as add
 from unsup_fast.kernels.sampler_terms import NEXT_NOISE
 from unsup_fast.schedulers._alphas import AlphaSchedule
 from unsup_fast.schedulers._fused import (
     PREDICTIONS,
+    Generators,
+    Timestep,
     alike,
     is_plain,
     signature_of,
@@ -25,6 +28,8 @@ from unsup_fast.solvers.schedules import Array
 
 FIXED = ("fixed_small", "fixed_small_log", "fixed_large")
 LEARNED = ("learned", "learned_range")
+
+Entry: TypeAlias = tuple[Tensor, float, float]  # row, logs of the least and the greatest variance
 
 
 class FusedDDPM(AlphaSchedule, DDPMScheduler):  # type: ignore[misc]
@@ -40,11 +45,11 @@ class FusedDDPM(AlphaSchedule, DDPMScheduler):  # type: ignore[misc]
     )
     __module__ = "unsup_fast"
     _compatibles = DDPMScheduler._compatibles
-    _table: dict[float, Any] | None = None
+    _table: dict[float, Entry] | None = None
     _table_of: tuple[Any, ...] = ()
 
     @signature_of(DDPMScheduler.__init__)
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)
         self._check_options()
 
@@ -52,13 +57,13 @@ class FusedDDPM(AlphaSchedule, DDPMScheduler):  # type: ignore[misc]
         return {"prediction_type": PREDICTIONS, "variance_type": FIXED + LEARNED}
 
     @signature_of(DDPMScheduler.set_timesteps)
-    def set_timesteps(self, *args: Any, **options: Any) -> None:
+    def set_timesteps(self, *args: object, **options: object) -> None:
         """Set the timesteps, as diffusers does, and compute the table."""
         super().set_timesteps(*args, **options)
         self._restart()
         self._rows()
 
-    def _rows(self) -> dict[float, Any] | None:
+    def _rows(self) -> dict[float, Entry] | None:
         """Return timestep -> (row, log of the least and the greatest variance).
 
         It is None if diffusers' own step has to run.
@@ -69,7 +74,7 @@ class FusedDDPM(AlphaSchedule, DDPMScheduler):  # type: ignore[misc]
             self._table = self._attempt(self._compute)
         return self._table
 
-    def _compute(self) -> tuple[dict[float, Any], Array]:
+    def _compute(self) -> tuple[dict[float, Entry], Array]:
         times, config = self._times(), self.config
         chosen = self.custom_timesteps or self.num_inference_steps
         path = vp_path(self._alphas(), times, arrivals=None if chosen else np.subtract(times, 1.0))
@@ -85,12 +90,12 @@ class FusedDDPM(AlphaSchedule, DDPMScheduler):  # type: ignore[misc]
 
     def step(
         self,
-        model_output: Any,
-        timestep: Any,
-        sample: Any,
-        generator: Any = None,
+        model_output: Tensor,
+        timestep: Timestep,
+        sample: Tensor,
+        generator: Generators = None,
         return_dict: bool = True,
-    ) -> Any:
+    ) -> DDPMSchedulerOutput | tuple[Tensor, ...]:
         """Return the sample of the next timestep.
 
         Parameters
@@ -148,7 +153,7 @@ class FusedDDPM(AlphaSchedule, DDPMScheduler):  # type: ignore[misc]
         return DDPMSchedulerOutput(prev_sample=prev_sample, pred_original_sample=image)
 
 
-def _require_variance(learned: Any, sample: Any, variance_type: str) -> Any:
+def _require_variance(learned: Tensor | None, sample: Tensor, variance_type: str) -> Tensor:
     """Return what the model says of the variance [B, C, ...], or raise if it says nothing."""
     if learned is None:
         n = sample.shape[1]
@@ -159,7 +164,7 @@ def _require_variance(learned: Any, sample: Any, variance_type: str) -> Any:
     return learned
 
 
-def _deviation(learned: Any, ranged: bool, least: float, most: float) -> Any:
+def _deviation(learned: Tensor, ranged: bool, least: float, most: float) -> Tensor:
     """Return the standard deviation of the noise (Nichol and Dhariwal 2021, eq. 15)."""
     learned = learned if learned.dtype == torch.float64 else learned.float()
     if not ranged:

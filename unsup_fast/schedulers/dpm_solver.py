@@ -6,9 +6,12 @@ from typing import Any
 import torch
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 from diffusers.schedulers.scheduling_utils import SchedulerOutput
+from torch import Tensor
 
 from unsup_fast.kernels.denoise import denoise
 from unsup_fast.schedulers._fused import (
+    Generators,
+    Timestep,
     alike,
     is_plain,
     signature_of,
@@ -42,7 +45,7 @@ class FusedDPMSolverMultistep(Multistep, DPMSolverMultistepScheduler):  # type: 
     _compatibles = DPMSolverMultistepScheduler._compatibles
 
     @signature_of(DPMSolverMultistepScheduler.__init__)
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)
         self._check_options()
 
@@ -54,7 +57,7 @@ class FusedDPMSolverMultistep(Multistep, DPMSolverMultistepScheduler):  # type: 
         }
 
     @signature_of(DPMSolverMultistepScheduler.set_timesteps)
-    def set_timesteps(self, *args: Any, **options: Any) -> None:
+    def set_timesteps(self, *args: object, **options: object) -> None:
         """Set timesteps and sigmas, as diffusers does, and compute the table."""
         super().set_timesteps(*args, **options)
         self._prepare()
@@ -74,13 +77,13 @@ class FusedDPMSolverMultistep(Multistep, DPMSolverMultistepScheduler):  # type: 
 
     def step(
         self,
-        model_output: Any,
-        timestep: Any,
-        sample: Any,
-        generator: Any = None,
-        variance_noise: Any = None,
+        model_output: Tensor,
+        timestep: Timestep,
+        sample: Tensor,
+        generator: Generators = None,
+        variance_noise: Tensor | None = None,
         return_dict: bool = True,
-    ) -> Any:
+    ) -> SchedulerOutput | tuple[Tensor, ...]:
         """Return the sample of the next timestep.
 
         Parameters

@@ -8,9 +8,12 @@ from diffusers.schedulers.scheduling_euler_discrete import (
     EulerDiscreteScheduler,
     EulerDiscreteSchedulerOutput,
 )
+from torch import Tensor
 
 from unsup_fast.schedulers._fused import (
     PREDICTIONS,
+    Generators,
+    Timestep,
     alike,
     is_plain,
     refuse_index,
@@ -40,7 +43,7 @@ class FusedEulerDiscrete(InputScaling, EulerDiscreteScheduler):  # type: ignore[
     _compatibles = EulerDiscreteScheduler._compatibles
 
     @signature_of(EulerDiscreteScheduler.__init__)
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)
         self._check_options()
 
@@ -48,7 +51,7 @@ class FusedEulerDiscrete(InputScaling, EulerDiscreteScheduler):  # type: ignore[
         return {"prediction_type": (*PREDICTIONS, "original_sample")}
 
     @signature_of(EulerDiscreteScheduler.set_timesteps)
-    def set_timesteps(self, *args: Any, **options: Any) -> None:
+    def set_timesteps(self, *args: object, **options: object) -> None:
         """Set timesteps and sigmas, as diffusers does, and compute the table."""
         super().set_timesteps(*args, **options)
         self._prepare()
@@ -65,16 +68,16 @@ class FusedEulerDiscrete(InputScaling, EulerDiscreteScheduler):  # type: ignore[
 
     def step(
         self,
-        model_output: Any,
-        timestep: Any,
-        sample: Any,
+        model_output: Tensor,
+        timestep: Timestep,
+        sample: Tensor,
         s_churn: float = 0.0,
         s_tmin: float = 0.0,
         s_tmax: float = float("inf"),
         s_noise: float = 1.0,
-        generator: Any = None,
+        generator: Generators = None,
         return_dict: bool = True,
-    ) -> Any:
+    ) -> EulerDiscreteSchedulerOutput | tuple[Tensor, ...]:
         """Return the sample of the next sigma.
 
         Parameters

@@ -8,8 +8,11 @@ from diffusers.schedulers.scheduling_euler_ancestral_discrete import (
     EulerAncestralDiscreteScheduler,
     EulerAncestralDiscreteSchedulerOutput,
 )
+from torch import Tensor
 
 from unsup_fast.schedulers._fused import (
+    Generators,
+    Timestep,
     alike,
     is_plain,
     refuse_index,
@@ -37,7 +40,7 @@ class FusedEulerAncestralDiscrete(InputScaling, EulerAncestralDiscreteScheduler)
     _compatibles = EulerAncestralDiscreteScheduler._compatibles
 
     @signature_of(EulerAncestralDiscreteScheduler.__init__)
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)
         self._check_options()
 
@@ -45,7 +48,7 @@ class FusedEulerAncestralDiscrete(InputScaling, EulerAncestralDiscreteScheduler)
         return {"prediction_type": ("epsilon", "v_prediction")}
 
     @signature_of(EulerAncestralDiscreteScheduler.set_timesteps)
-    def set_timesteps(self, *args: Any, **options: Any) -> None:
+    def set_timesteps(self, *args: object, **options: object) -> None:
         """Set timesteps and sigmas, as diffusers does, and compute the table."""
         super().set_timesteps(*args, **options)
         self._prepare()
@@ -61,12 +64,12 @@ class FusedEulerAncestralDiscrete(InputScaling, EulerAncestralDiscreteScheduler)
 
     def step(
         self,
-        model_output: Any,
-        timestep: Any,
-        sample: Any,
-        generator: Any = None,
+        model_output: Tensor,
+        timestep: Timestep,
+        sample: Tensor,
+        generator: Generators = None,
         return_dict: bool = True,
-    ) -> Any:
+    ) -> EulerAncestralDiscreteSchedulerOutput | tuple[Tensor, ...]:
         """Return the sample of the next sigma.
 
         Parameters

@@ -7,9 +7,12 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
     FlowMatchEulerDiscreteScheduler,
     FlowMatchEulerDiscreteSchedulerOutput,
 )
+from torch import Tensor
 
 from unsup_fast.kernels.denoise import denoise
 from unsup_fast.schedulers._fused import (
+    Generators,
+    Timestep,
     alike,
     is_plain,
     refuse_index,
@@ -37,12 +40,12 @@ class FusedFlowMatchEulerDiscrete(Stepwise, FlowMatchEulerDiscreteScheduler):  #
     _compatibles = ["FlowMatchEulerDiscreteScheduler"]  # noqa: RUF012
 
     @signature_of(FlowMatchEulerDiscreteScheduler.__init__)
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)
         self._check_options()
 
     @signature_of(FlowMatchEulerDiscreteScheduler.set_timesteps)
-    def set_timesteps(self, *args: Any, **options: Any) -> None:
+    def set_timesteps(self, *args: object, **options: object) -> None:
         """Set timesteps and sigmas, as diffusers does, and compute the table."""
         super().set_timesteps(*args, **options)
         self._prepare()
@@ -56,7 +59,9 @@ class FusedFlowMatchEulerDiscrete(Stepwise, FlowMatchEulerDiscreteScheduler):  #
     def _make(self, path: Path, begin: int) -> Table:
         return euler(path, prediction="flow_prediction", renoise=self.config.stochastic_sampling)
 
-    def scale_noise(self, sample: Any, timestep: Any, noise: Any = None) -> Any:
+    def scale_noise(
+        self, sample: Tensor, timestep: Timestep, noise: Tensor | None = None
+    ) -> Tensor:
         """Return (1 - sigma) sample + sigma noise, the weights in float64.
 
         Parameters
@@ -68,22 +73,29 @@ class FusedFlowMatchEulerDiscrete(Stepwise, FlowMatchEulerDiscreteScheduler):  #
         Returns
         -------
         tensor of shape (B, ...)
+
+        Raises
+        ------
+        ValueError
+            If `noise` is None, which only the signature of diffusers allows.
         """
+        if noise is None:
+            raise ValueError("noise is None; pass a tensor of the sample's shape")
         return self._noisy(sample, noise, timestep)
 
     def step(
         self,
-        model_output: Any,
-        timestep: Any,
-        sample: Any,
+        model_output: Tensor,
+        timestep: Timestep,
+        sample: Tensor,
         s_churn: float = 0.0,
         s_tmin: float = 0.0,
         s_tmax: float = float("inf"),
         s_noise: float = 1.0,
-        generator: Any = None,
-        per_token_timesteps: Any = None,
+        generator: Generators = None,
+        per_token_timesteps: Tensor | None = None,
         return_dict: bool = True,
-    ) -> Any:
+    ) -> FlowMatchEulerDiscreteSchedulerOutput | tuple[Tensor, ...]:
         """Return the sample of the next sigma.
 
         Parameters

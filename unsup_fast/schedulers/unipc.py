@@ -6,9 +6,11 @@ from typing import Any
 import torch
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 from diffusers.schedulers.scheduling_utils import SchedulerOutput
+from torch import Tensor
 
 from unsup_fast.kernels.denoise import denoise
 from unsup_fast.schedulers._fused import (
+    Timestep,
     alike,
     is_plain,
     signature_of,
@@ -38,7 +40,7 @@ class FusedUniPCMultistep(Multistep, UniPCMultistepScheduler):  # type: ignore[m
     _compatibles = UniPCMultistepScheduler._compatibles
 
     @signature_of(UniPCMultistepScheduler.__init__)
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)
         self._check_options()
 
@@ -49,7 +51,7 @@ class FusedUniPCMultistep(Multistep, UniPCMultistepScheduler):  # type: ignore[m
         return {"solver_order": (1, 2, 3), "solver_p": (None,), "prediction_type": known}
 
     @signature_of(UniPCMultistepScheduler.set_timesteps)
-    def set_timesteps(self, *args: Any, **options: Any) -> None:
+    def set_timesteps(self, *args: object, **options: object) -> None:
         """Set timesteps and sigmas, as diffusers does, and compute the table."""
         super().set_timesteps(*args, **options)
         self._prepare()
@@ -66,7 +68,9 @@ class FusedUniPCMultistep(Multistep, UniPCMultistepScheduler):  # type: ignore[m
             uncorrected=tuple(i - begin for i in self.disable_corrector),
         )
 
-    def step(self, model_output: Any, timestep: Any, sample: Any, return_dict: bool = True) -> Any:
+    def step(
+        self, model_output: Tensor, timestep: Timestep, sample: Tensor, return_dict: bool = True
+    ) -> SchedulerOutput | tuple[Tensor, ...]:
         """Return the sample of the next timestep.
 
         Parameters
@@ -110,7 +114,7 @@ class FusedUniPCMultistep(Multistep, UniPCMultistepScheduler):  # type: ignore[m
         self._step_index += 1
         return SchedulerOutput(prev_sample=prev_sample) if return_dict else (prev_sample,)
 
-    def _look_back(self, timestep: Any, corrected: Any) -> None:
+    def _look_back(self, timestep: Timestep, corrected: Tensor) -> None:
         """Leave what diffusers' own step would need next."""
         left = len(self._times()) - self._step_index
         most = self.config.solver_order

@@ -13,15 +13,13 @@ from inspect import signature
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from unsup_fast._rows.arrays import on_host, to_numpy
+from unsup_fast._types import Array
 from unsup_fast.kernels import threads
 from unsup_fast.storage import tensors
 from unsup_fast.storage.records import SHOWN, DamagedError, shown
-
-Array = npt.NDArray[Any]
 
 PARAMETER = "parameter."
 LONGEST_REASON = 300  # characters
@@ -127,7 +125,9 @@ class Saved:
         """Return what is wrong with values of the right types and shapes, or None."""
         return None
 
-    def _take(self, path: Any, arrays: dict[str, Array], state: dict[str, Any]) -> None:
+    def _take(
+        self, path: str | os.PathLike[str], arrays: dict[str, Array], state: dict[str, Any]
+    ) -> None:
         """Set what `_content` returned; `fault` did not object to it."""
         for name, value in {**arrays, **state}.items():
             setattr(self, name, value)
@@ -153,14 +153,14 @@ def fault(estimator: Any, arrays: dict[str, Array], state: dict[str, Any]) -> st
     return why or estimator._fault(arrays, state)
 
 
-def _is_of(value: Any, kind: type) -> bool:
+def _is_of(value: object, kind: type) -> bool:
     """Return whether a value has exactly this type and all its numbers are finite."""
     same: bool = type(value) is kind and not _is_huge(value)
     numbers = value if isinstance(value, list) else [value] if kind is float else []
     return same and all(type(each) is float and math.isfinite(each) for each in numbers)
 
 
-def _is_huge(value: Any) -> bool:
+def _is_huge(value: object) -> bool:
     return isinstance(value, int) and abs(value) > LARGEST_INTEGER
 
 
@@ -323,7 +323,7 @@ def _split_parameters(estimator: Any) -> tuple[dict[str, Any], dict[str, Array]]
     return plain, arrays
 
 
-def _warn_replaced(estimator: Any, name: str, value: Any, saved: Any) -> None:
+def _warn_replaced(estimator: Any, name: str, value: object, saved: object) -> None:
     warnings.warn(
         f"a model file cannot hold {name}={value!r} of {type(estimator).__name__}; it is saved "
         f"as {saved!r}. What was fitted is saved in full.",

@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from unsup_fast._paths import check_not_special
 from unsup_fast.storage import atomic
@@ -38,7 +38,7 @@ class DamagedError(ValueError):
         self.why = why
 
 
-def dumps(value: Any, what: str, *, indent: int | None = None) -> str:
+def dumps(value: object, what: str, *, indent: int | None = None) -> str:
     """Return JSON.
 
     Raises
@@ -83,7 +83,7 @@ def finite(value: Any, *, as_text: bool = False) -> Any:
     return value
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Return the repr of a value from a file, cut to a length that fits a message."""
     text = repr(value[:SHOWN]) if isinstance(value, str) else repr(value)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
@@ -94,7 +94,7 @@ def stamped(kind: str, content: Mapping[str, Any]) -> dict[str, Any]:
     return {"format": FORMAT, "kind": kind, "version": VERSION, **content}
 
 
-def unstamped(path: str | os.PathLike[str], kind: str, record: Any) -> dict[str, Any]:
+def unstamped(path: str | os.PathLike[str], kind: str, record: object) -> dict[str, Any]:
     """Return what was stamped.
 
     Raises
@@ -165,7 +165,7 @@ def read(path: str | os.PathLike[str], *, kind: str) -> dict[str, Any]:
     return unstamped(path, kind, record)
 
 
-def _not_finite(name: str) -> Any:
+def _not_finite(name: str) -> NoReturn:
     raise ValueError(f"the number {name}")
 
 

@@ -11,17 +11,17 @@ import hashlib
 import math
 import os
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from unsup_fast._paths import check_not_special
-from unsup_fast.kernels._check import is_tensor
+from unsup_fast._types import Array, is_tensor
 from unsup_fast.storage import atomic, records
 from unsup_fast.storage.records import ZEROS, DamagedError
 
-Array = npt.NDArray[Any]
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SIZES = {
     "F64": 8,
@@ -223,7 +223,7 @@ def _layout(
     return layout
 
 
-def _type_of(name: str, value: Any, what: str) -> str:
+def _type_of(name: str, value: "Array | Tensor", what: str) -> str:
     """Return the format's name of the type of an array or tensor."""
     known = getattr(value.dtype, "name", None) or str(value.dtype).removeprefix("torch.")
     letters = known.rstrip("0123456789")
@@ -235,7 +235,7 @@ def _type_of(name: str, value: Any, what: str) -> str:
     return type_name
 
 
-def _bytes_of(value: Any) -> Array:
+def _bytes_of(value: "Array | Tensor") -> Array:
     """Return the bytes of an array or tensor in row-major order, on the host, [bytes]."""
     if is_tensor(value):
         import torch
@@ -254,7 +254,7 @@ def _array(content: Array, dtype: str, shape: tuple[int, ...]) -> Array:
     return content.view(kinds[letters] + dtype[len(letters) :]).reshape(shape)
 
 
-def _tensor(content: Array, dtype: str, shape: tuple[int, ...]) -> Any:
+def _tensor(content: Array, dtype: str, shape: tuple[int, ...]) -> "Tensor":
     import torch
 
     kinds = {short: long for long, short in _NAMES.items()}

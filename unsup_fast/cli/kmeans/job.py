@@ -79,7 +79,7 @@ def prepare(settings: KMeansSettings) -> KMeansJob:
 def _init(settings: KMeansSettings, n_columns: int) -> str | Array:
     if settings.init in STARTS:
         return settings.init
-    init = blocks.source(settings.init).whole()
+    init = blocks.source(settings.init).to_array()
     if init.shape != (settings.n_clusters, n_columns):
         raise UserError(
             f"--init {settings.init}: has shape {init.shape}; "

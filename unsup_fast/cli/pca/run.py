@@ -126,9 +126,9 @@ def _fit(job: PcaJob, console: Console) -> tuple[PCA, float]:
 def _rows(solver: str, source: Source) -> Any:
     """Return the rows as the solver takes them."""
     if solver not in IN_BLOCKS or source.n_rows < source.n_columns:
-        return source.whole()  # wide rows take less memory than their covariance
+        return source.to_array()  # wide rows take less memory than their covariance
     if source.array is not None and source.array.nbytes > WATCHED:
-        return source.changed(lambda rows, first: rows)
+        return source.map_rows(lambda rows, first: rows)
     return source
 
 

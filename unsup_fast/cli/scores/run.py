@@ -99,7 +99,9 @@ def kid(settings: KidSettings) -> int:
     def compute(job: ScoreJob) -> Scores:
         if settings.subsets:
             _check_count("--subset-size", settings.subset_size, job.sides, settings.subset_size)
-        distance = metrics.KernelDistance(n_threads=settings.threads, **settings.recorded())
+        distance = metrics.KernelInceptionDistance(
+            n_threads=settings.threads, **settings.recorded()
+        )
         job.both(distance)
         job.progress.begin("Computing the distance")
         result = distance.compute(callback=_showing(job.progress))
@@ -113,7 +115,7 @@ def prdc(settings: PrdcSettings) -> int:
 
     def compute(job: ScoreJob) -> Scores:
         _check_count("-k", settings.k, job.sides, settings.k + 1)
-        manifolds = metrics.PrecisionRecallDensityCoverage(k=settings.k, n_threads=settings.threads)
+        manifolds = metrics.PRDC(k=settings.k, n_threads=settings.threads)
         job.both(manifolds)
         job.progress.begin("Finding neighbours")
         return manifolds.compute(callback=_showing(job.progress))._asdict()

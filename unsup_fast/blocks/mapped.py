@@ -8,18 +8,16 @@ from typing import Any
 from weakref import WeakSet, finalize
 
 import numpy as np
-import numpy.typing as npt
 
 from unsup_fast._text import valid
-from unsup_fast.blocks._columns import arrow
+from unsup_fast._types import Array
+from unsup_fast.blocks.arrow import arrow
 from unsup_fast.kernels._dispatch import compiled
-
-Array = npt.NDArray[Any]
 
 _watched: "WeakSet[mmap]" = WeakSet()
 
 
-def mapping(array: Any) -> mmap | None:
+def mapping(array: object) -> mmap | None:
     """Return the map that an array lies in, None for other memory."""
     while isinstance(array, np.ndarray):
         array = array.base

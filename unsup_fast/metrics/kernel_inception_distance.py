@@ -16,13 +16,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from functools import partial
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from unsup_fast._rows import arrays
+from unsup_fast._parallel import in_order
+from unsup_fast._types import Array, ArrayLike, Numbers, is_tensor, on_host
 from unsup_fast.metrics._features import (
-    Array,
+    Callback,
     Estimate,
     Extractor,
     StoredFeatures,
@@ -32,7 +33,9 @@ from unsup_fast.metrics._features import (
     warn_of_few,
     whole,
 )
-from unsup_fast.metrics._tasks import Callback, in_order
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SIDE = 1000  # rows and columns of a block of kernels: 8 MB
 
@@ -68,9 +71,9 @@ class Subsets(NamedTuple):
     """bool [S, M]"""
 
 
-def kernel_distance(
-    X: Any,
-    Y: Any,
+def kernel_inception_distance(
+    X: ArrayLike,
+    Y: ArrayLike,
     *,
     subsets: int | None = 100,
     subset_size: int = 1000,
@@ -121,26 +124,34 @@ def kernel_distance(
 
     Examples
     --------
-    >>> from unsup_fast.metrics import kernel_distance
-    >>> kernel_distance([[0.0], [2.0]], [[1.0], [1.0]], subsets=None).mean
+    >>> from unsup_fast.metrics import kernel_inception_distance
+    >>> kernel_inception_distance([[0.0], [2.0]], [[1.0], [1.0]], subsets=None).mean
     -19.0
     """
     torch = _torch_for(X, Y)
-    X, Y = (_tensors if torch else _both)(X, Y)
-    kernel = _kernel(degree, gamma, coef0, X.shape[1])
-    sizes = len(X), len(Y)
+    pair: Any = (_tensors if torch else _both)(X, Y)  # two arrays, or two tensors
+    real, fake = pair
+    n_columns, sizes = real.shape[1], (len(real), len(fake))
+    kernel = _kernel(degree, gamma, coef0, n_columns)
     if subsets is not None:
         _check_subsets(subsets, subset_size, sizes)
-    members, groups = _groups(sizes, subsets, subset_size, seed, X.shape[1])
+    members, groups = _groups(sizes, subsets, subset_size, seed, n_columns)
     tiles = list(_tiles(groups))
     n_subsets = subsets or 1
     if torch:
-        members = members and Subsets(*(torch.from_numpy(m).to(X.device) for m in members))
-        sums = torch.zeros(3, n_subsets, dtype=torch.float64, device=X.device)
-        values: Any = _by_torch(X, Y, kernel, members, tiles)
+        device = real.device
+        members = members and Subsets(*(torch.from_numpy(m).to(device) for m in members))
+        sums = torch.zeros(3, n_subsets, dtype=torch.float64, device=device)
+        values: Any = _by_torch(real, fake, kernel, members, tiles)
     else:
         sums = np.zeros((3, n_subsets))
-        values = in_order(partial(_sum, X, Y, kernel, members), tiles, n_threads)
+        values = in_order(
+            partial(_sum, real, fake, kernel, members),
+            tiles,
+            n_threads,
+            "metrics",
+            one_in_blas=True,
+        )
     with closing(values):
         for done, (tile, value) in enumerate(zip(tiles, values, strict=True), start=1):
             sums[tile.pair, tile.subset] += value
@@ -153,11 +164,11 @@ def kernel_distance(
         raise ValueError("kernels are more than float64 can hold; divide features by a constant")
     if torch and distances.requires_grad:
         return Estimate(distances.mean(), distances.std(correction=0))
-    distances = arrays.on_host(distances)
+    distances = on_host(distances)
     return Estimate(float(distances.mean()), float(distances.std()))
 
 
-class KernelDistance(StoredFeatures):
+class KernelInceptionDistance(StoredFeatures):
     """The Kernel Inception Distance of samples that come block by block.
 
     Features are stored until it is computed, 8 KB for each sample of 2048 in float32.
@@ -167,7 +178,7 @@ class KernelDistance(StoredFeatures):
     extractor : callable, optional
         Receives what `update` receives, such as a batch of images, and returns features [N, D].
     **options
-        Those of `kernel_distance`.
+        Those of `kernel_inception_distance`.
     """
 
     def __init__(self, extractor: Extractor | None = None, **options: Any) -> None:
@@ -175,60 +186,60 @@ class KernelDistance(StoredFeatures):
         self.options = options
 
     def compute(self, *, callback: Callback | None = None) -> Estimate:
-        """Return what `kernel_distance` does of all samples, real ones as X.
+        """Return what `kernel_inception_distance` does of all samples, real ones as X.
 
         Raises
         ------
         TypeError, ValueError
-            As `kernel_distance`, or if there are no samples.
+            As `kernel_inception_distance`, or if there are no samples.
         """
-        return kernel_distance(*self._both(), callback=callback, **self.options)
+        return kernel_inception_distance(*self._both(), callback=callback, **self.options)
 
 
-def _torch_for(X: Any, Y: Any) -> Any:
+def _torch_for(X: ArrayLike, Y: ArrayLike) -> Any:
     """Return torch if torch has to compute, else None."""
     for value in (X, Y):
-        if arrays.is_tensor(value) and (value.requires_grad or value.device.type != "cpu"):
+        if is_tensor(value) and (value.requires_grad or value.device.type != "cpu"):
             return sys.modules["torch"]
     return None
 
 
-def _both(X: Any, Y: Any) -> tuple[Array, Array]:
+def _both(X: ArrayLike, Y: ArrayLike) -> tuple[Array, Array]:
     X, Y = features("X", X), features("Y", Y)
     _check_shapes(X, Y)
     return X, Y
 
 
-def _tensors(X: Any, Y: Any) -> tuple[Any, Any]:
+def _tensors(X: ArrayLike, Y: ArrayLike) -> "tuple[Tensor, Tensor]":
     """Return features as float64 tensors on one device."""
     torch = sys.modules["torch"]
-    devices = {value.device for value in (X, Y) if arrays.is_tensor(value)}
-    if len(devices) > 1:
-        raise ValueError(f"X is on {X.device} and Y on {Y.device}; move them to one device")
-    device, tensors = devices.pop(), []
+    devices = {name: v.device for name, v in (("X", X), ("Y", Y)) if is_tensor(v)}
+    if len({*devices.values()}) > 1:
+        raise ValueError(f"X is on {devices['X']} and Y on {devices['Y']}; move them to one device")
+    device, tensors = next(iter(devices.values())), []
     for name, value in (("X", X), ("Y", Y)):
-        rows = value if arrays.is_tensor(value) else torch.from_numpy(features(name, value))
+        rows = value if is_tensor(value) else torch.from_numpy(features(name, value))
         tensor_rows(name, rows)
         tensors.append(rows.to(device, torch.float64))
     _check_shapes(*tensors)
     return tensors[0], tensors[1]
 
 
-def _check_shapes(X: Any, Y: Any) -> None:
+def _check_shapes(X: Numbers, Y: Numbers) -> None:
     check_columns(X, Y)
     for name, rows in (("X", X), ("Y", Y)):
         if len(rows) < 2:
             raise ValueError(f"{name} has {len(rows)} rows; the unbiased estimate needs at least 2")
 
 
-def _kernel(degree: Any, gamma: Any, coef0: Any, n_columns: int) -> Kernel:
+def _kernel(degree: int, gamma: float | None, coef0: float, n_columns: int) -> Kernel:
     gamma = 1 / n_columns if gamma is None else float(gamma)
     if not (gamma > 0 and np.isfinite([gamma, coef0]).all()):
         raise ValueError(f"gamma={gamma} and coef0={coef0} must be finite and gamma above 0")
     return Kernel(whole("degree", degree), gamma, float(coef0))
 
 
-def _check_subsets(subsets: Any, subset_size: Any, sizes: tuple[int, int]) -> None:
+def _check_subsets(subsets: int, subset_size: int, sizes: tuple[int, int]) -> None:
     whole("subsets", subsets)
     whole("subset_size", subset_size, 2)
     if subset_size > min(sizes):
@@ -276,7 +287,7 @@ def _tiles(groups: Iterable[tuple[Any, Any, Any]]) -> Iterator[Tile]:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _sum(X: Any, Y: Any, kernel: Kernel, members: Subsets | None, tile: Tile) -> Any:
+def _sum(X: Numbers, Y: Numbers, kernel: Kernel, members: Subsets | None, tile: Tile) -> Numbers:
     """Return the sum of a block, counted twice if the block below the diagonal has the same."""
     P, Q = ((X, X), (Y, Y), (X, Y))[tile.pair]
     left = _wide(P[tile.rows])  # [R, D]
@@ -290,7 +301,7 @@ def _sum(X: Any, Y: Any, kernel: Kernel, members: Subsets | None, tile: Tile) ->
     if tile.diagonal:
         _clear_diagonal(K)
     if members is None:
-        total = K.sum()
+        total: Numbers = K.sum()
     else:
         A, B = ((members.X,) * 2, (members.Y,) * 2, members)[tile.pair]
         rows, columns = _wide(A[:, tile.rows]), _wide(B[:, tile.columns])  # [S, R], [S, C]
@@ -298,18 +309,20 @@ def _sum(X: Any, Y: Any, kernel: Kernel, members: Subsets | None, tile: Tile) ->
     return total if tile.diagonal or tile.pair == 2 else 2 * total
 
 
-def _wide(x: Any) -> Any:
-    return x.double() if arrays.is_tensor(x) else x.astype(np.float64, copy=False)
+def _wide(x: Numbers) -> Numbers:
+    return x.double() if is_tensor(x) else x.astype(np.float64, copy=False)
 
 
-def _clear_diagonal(K: Any) -> None:
-    if arrays.is_tensor(K):
+def _clear_diagonal(K: Numbers) -> None:
+    if is_tensor(K):
         K.fill_diagonal_(0)
     else:
         np.fill_diagonal(K, 0)
 
 
-def _by_torch(X: Any, Y: Any, kernel: Kernel, members: Subsets | None, tiles: list[Tile]) -> Any:
+def _by_torch(
+    X: Numbers, Y: Numbers, kernel: Kernel, members: Subsets | None, tiles: list[Tile]
+) -> Iterator["Tensor"]:
     """Yield the sums of blocks, which the backward pass computes again instead of storing."""
     checkpoint = import_module("torch.utils.checkpoint").checkpoint
     for tile in tiles:

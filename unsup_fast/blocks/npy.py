@@ -11,13 +11,17 @@ from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from unsup_fast._text import times
+from unsup_fast._types import Array
 from unsup_fast.blocks import _arrays
-from unsup_fast.blocks._feed import DataError, Feed, Piece, matrix, times
-from unsup_fast.blocks._mapped import watch
-
-Array = npt.NDArray[Any]
+from unsup_fast.blocks._feed import (
+    DataError,
+    Feed,
+    Piece,
+    matrix,
+)
+from unsup_fast.blocks.mapped import watch
 
 NPY = b"\x93NUMPY"  # what a file begins with
 LONGEST = 2**63 - 1

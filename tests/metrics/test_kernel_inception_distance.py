@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unsup_fast.metrics import FewSamplesWarning, KernelDistance, kernel_distance
+from unsup_fast.metrics import FewSamplesWarning, KernelInceptionDistance, kernel_inception_distance
 
 few = pytest.mark.filterwarnings("ignore::unsup_fast.metrics.FewSamplesWarning")
 
@@ -20,7 +20,7 @@ def rng():
 
 @pytest.fixture(params=[7, 1000])
 def small_blocks(request, monkeypatch):
-    monkeypatch.setitem(kernel_distance.__globals__, "SIDE", request.param)
+    monkeypatch.setitem(kernel_inception_distance.__globals__, "SIDE", request.param)
 
 
 def by_definition(X, Y, degree=3, gamma=None, coef0=1.0):
@@ -50,7 +50,7 @@ def of_subsets(X, Y, subsets, size, seed=0):
 @pytest.mark.usefixtures("small_blocks")
 def test_all_rows(rng, dtype, options):
     X, Y = rng.normal(size=(23, 5)).astype(dtype), rng.normal(size=(17, 5)).astype(dtype) + 1
-    score = kernel_distance(X, Y, subsets=None, **options)
+    score = kernel_inception_distance(X, Y, subsets=None, **options)
     assert isinstance(score.mean, float)
     np.testing.assert_allclose(score.mean, by_definition(X, Y, **options), rtol=1e-12)
     assert score.std == 0
@@ -61,10 +61,10 @@ def test_all_rows(rng, dtype, options):
 @few
 def test_subsets(rng, subsets):
     X, Y = rng.normal(size=(50, 9)), rng.normal(size=(40, 9)) * 1.3
-    score = kernel_distance(X, Y, subsets=subsets, subset_size=15, seed=3)
+    score = kernel_inception_distance(X, Y, subsets=subsets, subset_size=15, seed=3)
     np.testing.assert_allclose(score, of_subsets(X, Y, subsets, 15, 3), rtol=1e-11, atol=1e-13)
-    assert score == kernel_distance(X, Y, subsets=subsets, subset_size=15, seed=3)
-    assert score != kernel_distance(X, Y, subsets=subsets, subset_size=15, seed=4)
+    assert score == kernel_inception_distance(X, Y, subsets=subsets, subset_size=15, seed=3)
+    assert score != kernel_inception_distance(X, Y, subsets=subsets, subset_size=15, seed=4)
 
 
 @pytest.mark.parametrize("options", [{"subsets": None}, {"subsets": 2}, {"subsets": 50}])
@@ -72,14 +72,16 @@ def test_subsets(rng, subsets):
 def test_threads(rng, options):
     X, Y = rng.random(size=(2100, 33), dtype=np.float32), rng.random(size=(1900, 33))
     options |= {"subset_size": 500}
-    one, two = (kernel_distance(X, Y, n_threads=n, **options) for n in (1, 2))
+    one, two = (kernel_inception_distance(X, Y, n_threads=n, **options) for n in (1, 2))
     assert one == two
 
 
 @pytest.mark.parametrize("subsets", [None, 20])
 def test_unbiased(rng, subsets):
     estimates = [
-        kernel_distance(*rng.normal(size=(2, 40, 6)), subsets=subsets, subset_size=20, n_threads=1)
+        kernel_inception_distance(
+            *rng.normal(size=(2, 40, 6)), subsets=subsets, subset_size=20, n_threads=1
+        )
         for _ in range(200)
     ]
     means = np.array([estimate.mean for estimate in estimates])
@@ -93,20 +95,20 @@ def test_torch_and_its_gradient(rng, subsets):
     torch = pytest.importorskip("torch")
     X, Y = rng.normal(size=(12, 8)), rng.normal(size=(14, 8)) + 0.5
     options = {"subsets": subsets, "subset_size": 6}
-    expected = kernel_distance(X, Y, **options)
-    assert kernel_distance(torch.tensor(X), torch.tensor(Y), **options) == expected
+    expected = kernel_inception_distance(X, Y, **options)
+    assert kernel_inception_distance(torch.tensor(X), torch.tensor(Y), **options) == expected
     x, y = (torch.tensor(A, requires_grad=True) for A in (X, Y))
-    score = kernel_distance(x, y, **options)
+    score = kernel_inception_distance(x, y, **options)
     np.testing.assert_allclose([v.item() for v in score], expected, rtol=1e-11, atol=1e-13)
     assert torch.autograd.gradcheck(
-        lambda a, b: kernel_distance(a, b, **options).mean, (x, y), fast_mode=True
+        lambda a, b: kernel_inception_distance(a, b, **options).mean, (x, y), fast_mode=True
     )
     single = torch.tensor(X, dtype=torch.float32, requires_grad=True)
-    kernel_distance(single, Y, **options).mean.backward()
+    kernel_inception_distance(single, Y, **options).mean.backward()
     score.mean.backward()
     np.testing.assert_allclose(single.grad, x.grad, rtol=1e-4, atol=1e-5)
     with torch.no_grad():
-        assert isinstance(kernel_distance(x, y, **options).mean, float)
+        assert isinstance(kernel_inception_distance(x, y, **options).mean, float)
 
 
 @settings(max_examples=30, deadline=None)
@@ -119,26 +121,26 @@ def test_any_chunking(blocks):
     parts = []
     starts = {True: 0, False: 0}
     for real, n in [*blocks, (True, 100), (False, 100)]:
-        part = KernelDistance(**options)
+        part = KernelInceptionDistance(**options)
         part.update((X if real else Y)[starts[real] : starts[real] + n], real=real)
         starts[real] += n
         parts.append(part)
-    score = KernelDistance(**options)
+    score = KernelInceptionDistance(**options)
     for part in parts:
         score.merge(part)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewSamplesWarning)
-        assert score.compute() == kernel_distance(X, Y, **options)
+        assert score.compute() == kernel_inception_distance(X, Y, **options)
 
 
 @few
 def test_state_goes_through_a_file(tmp_path, rng):
-    score = KernelDistance(lambda images: images * 2, subset_size=4)
+    score = KernelInceptionDistance(lambda images: images * 2, subset_size=4)
     empty = score.state_dict()
     score.update(rng.normal(size=(9, 2)), real=True)
     score.update(rng.normal(size=(8, 2)), real=False)
     np.savez(tmp_path / "state.npz", **score.state_dict())
-    other = KernelDistance(subset_size=4)
+    other = KernelInceptionDistance(subset_size=4)
     with np.load(tmp_path / "state.npz") as state:
         other.load_state_dict(state)
     assert other.compute() == score.compute()
@@ -149,7 +151,7 @@ def test_state_goes_through_a_file(tmp_path, rng):
 
 def test_stored_rows_are_copies(rng):
     X = rng.normal(size=(5, 2))
-    score = KernelDistance(subsets=None)
+    score = KernelInceptionDistance(subsets=None)
     score.update(X, real=True)
     score.update(X + 1, real=False)
     before = score.compute()
@@ -162,21 +164,21 @@ def test_callback_and_interrupt(rng):
     threadpoolctl = pytest.importorskip("threadpoolctl")
     pools = [pool["num_threads"] for pool in threadpoolctl.threadpool_info()]
     X, calls = rng.normal(size=(30, 3)), []
-    kernel_distance(X, X, subset_size=20, callback=lambda *done: calls.append(done))
+    kernel_inception_distance(X, X, subset_size=20, callback=lambda *done: calls.append(done))
     assert calls == [(i + 1, len(calls)) for i in range(len(calls))]
 
     def stop(done, total):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        kernel_distance(X, X, subset_size=20, callback=stop)
+        kernel_inception_distance(X, X, subset_size=20, callback=stop)
     assert [pool["num_threads"] for pool in threadpoolctl.threadpool_info()] == pools
 
 
 def test_few_samples(rng):
     X = rng.normal(size=(19, 2))
     with pytest.warns(FewSamplesWarning, match="subsets of 10 out of 19 rows"):
-        kernel_distance(X, X, subset_size=10)
+        kernel_inception_distance(X, X, subset_size=10)
 
 
 @pytest.mark.parametrize(
@@ -197,27 +199,27 @@ def test_few_samples(rng):
 )
 def test_bad_input(X, Y, options, message):
     with pytest.raises((ValueError, TypeError), match=message):
-        kernel_distance(X, Y, **options)
+        kernel_inception_distance(X, Y, **options)
 
 
 def test_bad_tensors():
     torch = pytest.importorskip("torch")
     X = torch.ones(3, 2, requires_grad=True)
     with pytest.raises(ValueError, match=r"Y\[0, 1\] is nan"):
-        kernel_distance(X, torch.tensor([[1, np.nan]]).repeat(3, 1))
+        kernel_inception_distance(X, torch.tensor([[1, np.nan]]).repeat(3, 1))
     with pytest.raises(ValueError, match="Y has shape"):
-        kernel_distance(X, torch.ones(3))
+        kernel_inception_distance(X, torch.ones(3))
 
 
 def test_bad_merges(rng):
-    score = KernelDistance()
+    score = KernelInceptionDistance()
     score.update(rng.normal(size=(3, 2)), real=True)
     with pytest.raises(TypeError, match="cannot merge int"):
         score.merge(3)
     with pytest.raises(ValueError, match="an earlier block has 2 columns and X 3"):
         score.update(rng.normal(size=(3, 3)), real=False)
     with pytest.raises(KeyError, match="fake"):
-        KernelDistance().load_state_dict({"real": np.ones((2, 2))})
+        KernelInceptionDistance().load_state_dict({"real": np.ones((2, 2))})
 
 
 @pytest.mark.parametrize("scale", [1e120, 1e200])
@@ -226,11 +228,13 @@ def test_more_than_float64_holds(scale, grad):
     torch = pytest.importorskip("torch")
     X, Y = np.random.default_rng(0).normal(size=(2, 9, 3)) * scale
     with pytest.raises(ValueError, match="more than float64 can hold"):
-        kernel_distance(torch.tensor(X, requires_grad=True) if grad else X, Y, subsets=None)
+        kernel_inception_distance(
+            torch.tensor(X, requires_grad=True) if grad else X, Y, subsets=None
+        )
 
 
 def test_tensors_without_columns():
     torch = pytest.importorskip("torch")
     X = torch.rand(5, 0, requires_grad=True)
     with pytest.raises(ValueError, match="at least one column"):
-        kernel_distance(X, X, subsets=None)
+        kernel_inception_distance(X, X, subsets=None)

@@ -1,20 +1,24 @@
 """Tables in memory and Arrow data sets."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from numbers import Number
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unsup_fast.blocks import _columns
 from unsup_fast.blocks._feed import DataError, Feed, Piece, skip
 from unsup_fast.blocks._names import unique
 from unsup_fast.blocks._options import TableOptions
+from unsup_fast.blocks.arrow import arrow
+
+if TYPE_CHECKING:
+    from unsup_fast.blocks.arrow import ArrowTable, Dataset, RecordBatch, Schema
 
 NAME = "X"
 VALUES = 1 << 20  # of a batch that is converted at once
 FEW_ROWS = 64  # of a batch that is only looked at
 
 
-def table(data: Any, options: TableOptions) -> Feed:
+def table(data: "ArrowTable", options: TableOptions) -> Feed:
     """Return the feed of a pyarrow Table."""
 
     def batches(names: list[str], start: int, most: int) -> Iterator[Any]:
@@ -26,7 +30,7 @@ def table(data: Any, options: TableOptions) -> Feed:
 
 def frame(data: Any, options: TableOptions) -> Feed:
     """Return the feed of a pandas frame, which is converted a few rows at a time."""
-    pa = _columns.arrow()
+    pa = arrow()
     strange = [name for name in data.columns if not isinstance(name, str)]
     if strange:
         raise DataError(
@@ -45,7 +49,7 @@ def frame(data: Any, options: TableOptions) -> Feed:
     return _feed(schema, len(data), batches, options)
 
 
-def _schema(data: Any, options: TableOptions) -> Any:
+def _schema(data: Any, options: TableOptions) -> "Schema":
     """Return the Arrow schema of a pandas frame; columns of other objects than numbers are null.
 
     Raises
@@ -53,7 +57,7 @@ def _schema(data: Any, options: TableOptions) -> Any:
     DataError
         If Arrow has no type for a column that is used, or holds numbers.
     """
-    pa = _columns.arrow()
+    pa = arrow()
     refused = (pa.ArrowException, TypeError, ValueError, OverflowError)
     try:
         return pa.Schema.from_pandas(data, preserve_index=False)
@@ -79,7 +83,7 @@ def _has_numbers(column: Any) -> bool:
     return column.dtype != object or any(isinstance(value, Number) for value in column)
 
 
-def dataset(data: Any, options: TableOptions) -> Feed:
+def dataset(data: "Dataset", options: TableOptions) -> Feed:
     """Return the feed of a pyarrow Dataset."""
 
     def batches(names: list[str], start: int, most: int) -> Iterator[Any]:
@@ -92,9 +96,9 @@ def dataset(data: Any, options: TableOptions) -> Feed:
     return _feed(data.schema, data.count_rows(), batches, options, seekable=False)
 
 
-def imported(data: Any) -> Any:
+def imported(data: Any) -> "ArrowTable":
     """Return the table of a frame that speaks Arrow: by `__arrow_c_stream__`, or `to_arrow`."""
-    pa = _columns.arrow()
+    pa = arrow()
     try:
         arrow_table = pa.table(data) if hasattr(data, "__arrow_c_stream__") else data.to_arrow()
     except (TypeError, ValueError, pa.ArrowException) as error:
@@ -108,9 +112,9 @@ def imported(data: Any) -> Any:
 
 
 def _feed(
-    schema: Any,
+    schema: "Schema",
     n_rows: int,
-    batches: Any,
+    batches: Callable[[list[str], int, int], Iterator["RecordBatch"]],
     options: TableOptions,
     seekable: bool = True,
 ) -> Feed:
