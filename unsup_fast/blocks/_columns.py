@@ -234,7 +234,7 @@ def _values(numbers: "ArrowArray") -> Array:
 
 
 def is_number(pa: ModuleType, kind: "DataType") -> bool:
-    """Whether an Arrow type can be converted to floats."""
+    """Return whether an Arrow type can be converted to floats."""
     types = pa.types
     return bool(
         types.is_integer(kind)
@@ -245,7 +245,7 @@ def is_number(pa: ModuleType, kind: "DataType") -> bool:
 
 
 def is_list(pa: ModuleType, kind: "DataType") -> bool:
-    """Whether an Arrow type is a list of numbers."""
+    """Return whether an Arrow type is a list of numbers."""
     types = pa.types
     is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
     return bool(is_list and is_number(pa, kind.value_type))

@@ -97,5 +97,5 @@ def kind_of(value: str, decimal: str) -> Kind:
 
 
 def is_number(value: str, decimal: str) -> bool:
-    """Whether a value can be read as a number, spaces around it allowed."""
+    """Return whether a value can be read as a number, spaces around it allowed."""
     return (COMMA if decimal == "," else POINT).fullmatch(value.strip(SPACES)) is not None

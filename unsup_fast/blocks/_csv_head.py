@@ -168,7 +168,7 @@ def _some(all_records: Iterator[Record], n_rows: int, n_fields: int) -> list[Rec
 
 
 def _is_blank(rows: Sequence[list[str]], decimal: str) -> bool:
-    """Whether the first row is blank, as spreadsheets write it, and names follow."""
+    """Return whether the first row is blank, as spreadsheets write it, and names follow."""
     if len(rows) < LEAST or len(rows[0]) < 2 or any(unquoted(field).strip() for field in rows[0]):
         return False
     return _csv_header.decide(rows[1:], decimal).header

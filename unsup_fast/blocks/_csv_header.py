@@ -30,13 +30,13 @@ class Column(NamedTuple):
 
     @property
     def is_numeric(self) -> bool:
-        """Whether at least half of the values below are numbers."""
+        """Return whether at least half of the values below are numbers."""
         numbers = sum(kind is not Kind.TEXT for kind in self.kinds)
         return bool(self.kinds) and 2 * numbers >= len(self.kinds)
 
     @property
     def is_fractions(self) -> bool:
-        """Whether the values below are numbers, none of them written as an integer."""
+        """Return whether the values below are numbers, none of them written as an integer."""
         return bool(self.kinds) and all(kind is Kind.FRACTION for kind in self.kinds)
 
 
@@ -140,14 +140,14 @@ def _quoted(row: list[str]) -> bool:
 
 
 def _is_scale(columns: list[Column]) -> bool:
-    """Whether the first values are marks of a scale, as the wavelengths of a spectrum."""
+    """Return whether the first values are marks of a scale, as the wavelengths of a spectrum."""
     values = [float(column.first.replace(",", ".")) for column in columns]
     steps = [b - a for a, b in pairwise(values)]
     return len(values) >= SEVERAL and (min(steps) > 0 or max(steps) < 0)
 
 
 def _rows_are_consecutive(columns: list[Column]) -> bool:
-    """Whether the next rows count up as the first does, as sliding windows or meshes do."""
+    """Return whether the next rows count up as the first does, as sliding windows or meshes do."""
     n_rows = min(SEVERAL, *(len(column.below) for column in columns))
     rows = [[column.below[i] for column in columns] for i in range(n_rows)]
     if not rows or rows[0] == [column.first for column in columns]:
@@ -158,7 +158,7 @@ def _rows_are_consecutive(columns: list[Column]) -> bool:
 
 
 def _goes_on(column: Column, decimal: str) -> bool:
-    """Whether the column counts in equal steps, and its first value is where they begin."""
+    """Return whether the column counts in equal steps, and its first value is where they begin."""
     if len(column.below) < SEVERAL or Kind.TEXT in column.kinds[:SEVERAL]:
         return False
     values = [float(t.replace(decimal, ".")) for t in [column.first, *column.below[:SEVERAL]]]
@@ -171,7 +171,7 @@ def _is_index(column: Column) -> bool:
 
 
 def _is_outside(column: Column, decimal: str) -> bool:
-    """Whether the first value lies outside of those below by more than their range."""
+    """Return whether the first value lies outside of those below by more than their range."""
     if len(column.below) < SEVERAL or Kind.TEXT in column.kinds:
         return False
     values = [float(value.replace(decimal, ".")) for value in column.below]

@@ -118,5 +118,5 @@ def _has_blank_line(text: bytes) -> bool:
 
 
 def _outside_quotes(text: bytes, quotes: int) -> bool:
-    """Whether a blank line in a text is outside of quotes, with so many quotes before the text."""
+    """Return whether a blank line is outside of quotes, with so many quotes before the text."""
     return any(map(_has_blank_line, text.split(b'"')[quotes % 2 :: 2]))

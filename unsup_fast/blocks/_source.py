@@ -130,7 +130,7 @@ class Source:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is done to the data, in sentences for the user."""
+        """Return what is done to the data, in sentences for the user."""
         notes = (*self._feed.notes, *self._feed.later_notes())
         if self.source_dtype == str(self.dtype):
             return notes

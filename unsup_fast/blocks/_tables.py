@@ -79,7 +79,7 @@ def _schema(data: Any, options: TableOptions) -> "Schema":
 
 
 def _has_numbers(column: Any) -> bool:
-    """Whether a pandas column is of numbers, or of objects some of which are."""
+    """Return whether a pandas column is of numbers, or of objects some of which are."""
     return column.dtype != object or any(isinstance(value, Number) for value in column)
 
 

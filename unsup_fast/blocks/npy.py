@@ -106,7 +106,7 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     Raises
     ------
     ValueError, or another of UNPARSED
-        If it is none, or the shape is not one.
+        If it is not a header, or its shape is not one of integers that can be.
     """
     version = np.lib.format.read_magic(file)
     read = (

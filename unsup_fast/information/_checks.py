@@ -1,4 +1,4 @@
-"""What a distribution must be, and the errors for what is none."""
+"""Checks of distributions and probabilities, and their errors."""
 
 import math
 from typing import TYPE_CHECKING, Any

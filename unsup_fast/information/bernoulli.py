@@ -21,7 +21,7 @@ def binary_cross_entropy(
     base : float, optional
         2 for bits; None for nats.
     validate : bool, default=True
-        Whether to look for what is no probability.
+        Whether to check that numbers are probabilities.
 
     Returns
     -------

@@ -23,7 +23,7 @@ def entropy(
     log : bool, default=False
         Whether `p` holds natural logarithms of probabilities.
     validate : bool, default=True
-        Whether to look for what is no distribution.
+        Whether to check that arguments are distributions.
 
     Returns
     -------

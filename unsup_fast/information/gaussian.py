@@ -60,7 +60,7 @@ def kl_gaussian(
     Raises
     ------
     TypeError, ValueError
-        If a covariance is none, or the shapes do not fit.
+        If a covariance is not symmetric and positive definite, or the shapes do not fit.
     """
     arguments = {"mean_p": mean_p, "cov_p": cov_p, "mean_q": mean_q, "cov_q": cov_q}
     arrays = _arrays(arguments, validate)
@@ -125,7 +125,7 @@ def kl_gaussian_diag(
     Raises
     ------
     TypeError, ValueError
-        If a variance is none, or the shapes do not fit.
+        If a variance is not above zero and finite, or the shapes do not fit.
     """
     arrays = _arrays({"mean_p": mean_p, "var_p": var_p, "mean_q": mean_q, "var_q": var_q}, validate)
     if len(sizes := {int(x.shape[-1]) for x in arrays.values()}) > 1:

@@ -43,7 +43,7 @@ class Accumulator:
 
     @property
     def n_rows(self) -> int:
-        """The number of rows added."""
+        """Return the number of rows added."""
         return self.sums.n_rows + sum(map(len, self.left))
 
     def add(self, rows: Array, n_threads: int | None) -> None:

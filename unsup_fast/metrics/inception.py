@@ -46,7 +46,7 @@ class Inception:
     sha256 : str or None, default="6726825d"
         How the hash of the file must begin; None takes weights of your own.
     download : bool, default=False
-        Whether to fetch the file into torch's cache if there is none.
+        Whether to fetch the file into torch's cache if it is missing.
 
     Attributes
     ----------

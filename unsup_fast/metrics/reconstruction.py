@@ -44,7 +44,7 @@ def reconstruction_error(X: Any, model: Any, *, sample_weight: ArrayLike | None 
     Raises
     ------
     TypeError
-        If `model` is none of the above.
+        If `model` is of another kind.
     ValueError
         If X, its columns, or the weights do not fit; `blocks.DataError`, which is one, if X cannot
         be read or is not finite.
