@@ -17,6 +17,17 @@ from unsup_fast.kernels.denoise.quantile import between, quantile_ranks
 from unsup_fast.kernels.noise.triton_ import normals_of, other_offsets
 from unsup_fast.kernels.sampler_terms import GUIDANCE, N_HISTORY, X0_OUTPUT, X0_X
 
+TENSORS = (  # as FOREIGN numbers them
+    "x_ptr",
+    "output_ptr",
+    "uncond_ptr",
+    "anchor_ptr",
+    *(f"history{j}_ptr" for j in range(N_HISTORY)),
+    "noise_ptr",
+    "out_ptr",
+    "keep_ptr",
+    "anchor_out_ptr",
+)
 BLOCK = 1024  # elements of a program, twice those of float64
 
 
@@ -43,15 +54,15 @@ def denoise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any, Any]) -
         wide = x.dtype == torch.float64
         block = BLOCK // 2 if wide else BLOCK
         step[(triton.cdiv(n, block) * samples,)](
-            *(tensor for tensor, _ in tensors),
-            row,
-            bounds,
-            call.seeds,
-            0 if call.seed is None else call.seed,
-            call.stream,
-            n,
-            channels,
-            positions,
+            **{name: tensor for name, (tensor, _) in zip(TENSORS, tensors, strict=True)},
+            row_ptr=row,
+            bounds_ptr=bounds,
+            seeds_ptr=call.seeds,
+            seed=0 if call.seed is None else call.seed,
+            stream=call.stream,
+            n=n,
+            channels=channels,
+            positions=positions,
             FOREIGN=_layout.foreign(tensors, last),
             DRAWN=call.noise is None and call.noisy,
             LAST=last,

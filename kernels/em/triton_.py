@@ -203,7 +203,6 @@ def _densities(
 ) -> None:
     d = X.shape[1]
     k, chunk = len(model.offsets), norms.shape[1]
-    out = (work, norms, asked.log_prob, asked.labels, likelihood)
     flags = {
         "WEIGHTED": sample_weight is not None,
         "KEEP": work is not None,
@@ -220,18 +219,26 @@ def _densities(
         "num_warps": tile.warps,
         "num_stages": 2,
     }
-    parts = (model.offsets, model.constant, sample_weight, *out)
     if covariance_type == "full":
         densities_full[(triton.cdiv(count, tile.rows),)](
-            X,
-            *model.frame,
-            model.factors,
-            *parts,
-            first,
-            count,
-            chunk,
-            k,
-            d,
+            x_ptr=X,
+            scale_ptr=model.frame.scale,
+            high_ptr=model.frame.high,
+            low_ptr=model.frame.low,
+            factors_ptr=model.factors,
+            offsets_ptr=model.offsets,
+            constant_ptr=model.constant,
+            weight_ptr=sample_weight,
+            work_ptr=work,
+            norms_ptr=norms,
+            log_prob_ptr=asked.log_prob,
+            labels_ptr=asked.labels,
+            likelihood_ptr=likelihood,
+            first=first,
+            count=count,
+            chunk=chunk,
+            k=k,
+            d=d,
             ONE=in_one(tile.columns, d),
             **products,
             **flags,
@@ -242,20 +249,40 @@ def _densities(
         rows = torch.empty((count, d), dtype=X.dtype, device=X.device)
         grid = (triton.cdiv(count, tile.rows), triton.cdiv(d, tile.columns))
         middle, frame = model.turned
-        project[grid](X, *middle, model.factors, rows, first, count, d, **products)
+        project[grid](
+            x_ptr=X,
+            scale_ptr=middle.scale,
+            high_ptr=middle.high,
+            low_ptr=middle.low,
+            factors_ptr=model.factors,
+            y_ptr=rows,
+            first=first,
+            count=count,
+            d=d,
+            **products,
+        )
         start, factors = 0, torch.ones_like(model.offsets)
     tile = tiles("densities_plain", d, X.element_size())
     densities_plain[(triton.cdiv(count, tile.rows),)](
-        rows,
-        *frame,
-        factors,
-        *parts,
-        start,
-        first,
-        count,
-        chunk,
-        k,
-        d,
+        x_ptr=rows,
+        scale_ptr=frame.scale,
+        high_ptr=frame.high,
+        low_ptr=frame.low,
+        factors_ptr=factors,
+        offsets_ptr=model.offsets,
+        constant_ptr=model.constant,
+        weight_ptr=sample_weight,
+        work_ptr=work,
+        norms_ptr=norms,
+        log_prob_ptr=asked.log_prob,
+        labels_ptr=asked.labels,
+        likelihood_ptr=likelihood,
+        from_=start,
+        first=first,
+        count=count,
+        chunk=chunk,
+        k=k,
+        d=d,
         DIAG=covariance_type == "diag",
         BN=tile.rows,
         BK=tile.components,
@@ -280,17 +307,17 @@ def _shares(
     k, chunk = work.shape
     source = "labels" if resp is None else "resp"
     shares[(triton.cdiv(count, SHARES[0]),)](
-        work,
-        norms,
-        least,
-        sample_weight,
-        resp,
-        labels,
-        totals,
-        first,
-        count,
-        chunk,
-        k,
+        work_ptr=work,
+        norms_ptr=norms,
+        least_ptr=least,
+        weight_ptr=sample_weight,
+        resp_ptr=resp,
+        labels_ptr=labels,
+        totals_ptr=totals,
+        first=first,
+        count=count,
+        chunk=chunk,
+        k=k,
         SOURCE=source if norms is None else "log",
         WEIGHTED=sample_weight is not None,
         RESP=resp is not None,

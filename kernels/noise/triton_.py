@@ -11,6 +11,7 @@ from unsup_fast.kernels import _layout
 from unsup_fast.kernels.noise.call import TARGETS, Call
 from unsup_fast.kernels.randn.triton_normals import normals_at, normals_from
 
+TENSORS = ("x0_ptr", "eps_ptr", "out_ptr", "target_ptr")  # as FOREIGN numbers them
 BLOCK = 1024  # elements of a program, twice those of float64
 
 
@@ -31,15 +32,15 @@ def noise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any]) -> None:
     x0 = call.x0
     with torch.cuda.device(x0.device) if x0.is_cuda else nullcontext():
         add[(triton.cdiv(n, block) * samples,)](
-            *(tensor for tensor, _ in tensors),
-            call.signal,
-            call.sigma,
-            call.seeds,
-            0 if call.seed is None else call.seed,
-            call.stream,
-            n,
-            channels,
-            positions,
+            **{name: tensor for name, (tensor, _) in zip(TENSORS, tensors, strict=True)},
+            signal_ptr=call.signal,
+            sigma_ptr=call.sigma,
+            seeds_ptr=call.seeds,
+            seed=0 if call.seed is None else call.seed,
+            stream=call.stream,
+            n=n,
+            channels=channels,
+            positions=positions,
             FOREIGN=_layout.foreign(tensors, last),
             TARGET=TARGETS.index(call.target),
             LAST=last,

@@ -33,14 +33,14 @@ def fill(out: Any, seed: int, seeds: Any, stream: int, first: int) -> None:
     grid = (samples * tiles, triton.cdiv(channels, block))
     with torch.cuda.device(out.device) if out.device.type == "cuda" else nullcontext():
         draw[grid](
-            memory,
-            seeds,
-            seed,
-            stream,
-            first,
-            channels,
-            positions,
-            tiles,
+            out_ptr=memory,
+            seeds_ptr=seeds,
+            seed=seed,
+            stream=stream,
+            first=first,
+            channels=channels,
+            positions=positions,
+            tiles=tiles,
             SEEDED=seeds is not None,
             WIDE=wide,
             CHANNELS_LAST=channels > 1,
