@@ -86,8 +86,8 @@ def output_layouts(
                     f"{names[i]} has strides {x.stride()}, so that elements share memory; pass "
                     "torch.empty_like(x)"
                 )
-            into[i] = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-            its_layout = tensor_layout(into[i], n)
+            buffer = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+            into[i], its_layout = buffer, tensor_layout(buffer, n)
         layouts.append(its_layout)
     return layouts, into
 

@@ -2,13 +2,18 @@
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import torch
+from torch import Tensor
+
+from unsup_fast.kernels._types import Array
+
+Seed: TypeAlias = int | Sequence[int] | Array | Tensor | None
 
 
-def seeds(seed: Any, x: Any) -> tuple[int | None, Any]:
+def seeds(seed: Seed, x: Tensor) -> tuple[int | None, Tensor | None]:
     """Return one seed for all samples, as a signed 64-bit number, or int64 seeds [B]."""
     if seed is None:
         return None, None
@@ -31,7 +36,7 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
-def _listed(seed: Any) -> Any:
+def _listed(seed: object) -> Tensor:
     if not isinstance(seed, Sequence | np.ndarray) or isinstance(seed, str):
         raise TypeError(f"seed must be an int or one int a sample, got {type(seed).__name__}")
     for value in seed:
@@ -42,7 +47,7 @@ def _listed(seed: Any) -> Any:
     return torch.tensor([_signed(int(value)) for value in seed], dtype=torch.int64)
 
 
-def stream(value: Any) -> int:
+def stream(value: object) -> int:
     """Return a stream's number as a signed 64-bit number, or raise."""
     if type(value) is not int and (not isinstance(value, Integral) or isinstance(value, bool)):
         raise TypeError(f"stream={value!r} must be an integer between 0 and 2**64 - 1")
@@ -51,12 +56,13 @@ def stream(value: Any) -> int:
     return _signed(int(value))
 
 
-def reference_normals(x: Any, seed: int | None, seeds: Any, stream: int) -> Any:
+def reference_normals(x: Tensor, seed: int | None, seeds: Tensor | None, stream: int) -> Tensor:
     """Return the normals that an operation draws for x, not yet rounded to a half type."""
     from unsup_fast.kernels.randn import randn
 
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     number = seeds if seed is None else seed % (1 << 64)
-    return randn(
+    normals: Tensor = randn(
         tuple(x.shape), seed=number, stream=stream % (1 << 64), dtype=dtype, device=x.device
     )
+    return normals

@@ -20,7 +20,7 @@ def direct(tensors: Tensors) -> bool:
         _refuse_tangents(tensors)
     if torch._C._are_functorch_transforms_active() or torch._C._len_torch_dispatch_stack():
         return False
-    if tensors[0].is_meta:
+    if tensors[0] is not None and tensors[0].is_meta:
         return False
     grad = torch.is_grad_enabled()
     for value in tensors:
@@ -53,7 +53,9 @@ def _have_tangents(tensors: Tensors) -> bool:
 def written(to: Tensors, into: Tensors) -> None:
     """Copy buffers to their outputs, and mark outputs written in place for autograd."""
     for out, buffer in zip(to, into, strict=True):
+        if out is None or buffer is None:
+            continue
         if out is not buffer:
             out.copy_(buffer)
-        elif out is not None:
+        else:
             torch.autograd.graph.increment_version(out)

@@ -1,11 +1,10 @@
 """Powers of two of tensors, exact on any device."""
 
-from typing import Any
-
 import torch
+from torch import Tensor
 
 
-def power_of_two(exponent: Any, dtype: Any) -> Any:
+def power_of_two(exponent: Tensor, dtype: torch.dtype) -> Tensor:
     """Return 2^exponent, for whole numbers from -1022 to 1023 that `dtype` can hold.
 
     From their bits: `torch.ldexp` multiplies by a power that a GPU may only approximate.

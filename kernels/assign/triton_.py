@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 import triton
+from torch import Tensor
 
 from unsup_fast.kernels import _check
 from unsup_fast.kernels.assign import Assigned
@@ -34,8 +35,8 @@ class Tiles(NamedTuple):
 class Packed(NamedTuple):
     """Rows less the shift, times the scale, in bfloat16."""
 
-    high: Any  # [N, WIDTH] bfloat16, or scratch for a chunk of rows
-    lengths: Any  # [2, N] float32: |x'|, |x' - h|
+    high: Tensor  # [N, WIDTH] bfloat16, or scratch for a chunk of rows
+    lengths: Tensor  # [2, N] float32: |x'|, |x' - h|
     whole: bool  # whether `high` holds all rows
 
 
@@ -54,7 +55,12 @@ class AssignCache:
     """
 
     def __init__(
-        self, X: Any, centers: Any, sample_weight: Any, shift: Any, pack_rows: bool
+        self,
+        X: Tensor,
+        centers: Tensor,
+        sample_weight: Tensor | None,
+        shift: Tensor | None,
+        pack_rows: bool,
     ) -> None:
         with _on(X.device):
             self.totals = Totals(X, len(centers), sample_weight, shift)
@@ -64,11 +70,11 @@ class AssignCache:
 
 
 def assign(
-    X: Any,
-    centers: Any,
-    sample_weight: Any,
-    shift: Any,
-    labels: Any,
+    X: Tensor,
+    centers: Tensor,
+    sample_weight: Tensor | None,
+    shift: Tensor | None,
+    labels: Tensor | None,
     update: bool,
     measure: bool,
     return_distances: bool,
@@ -78,6 +84,7 @@ def assign(
 ) -> Assigned:
     """Make one pass over rows on the device; `measure` asks for the inertia."""
     labels = _checked(X, centers, sample_weight, shift, labels, labels_current, precision)
+    result: Any = labels  # the record holds tensors in place of arrays
     n, d = X.shape
     totals = None
     with _on(X.device):
@@ -96,9 +103,9 @@ def assign(
         programs = triton.cdiv(n, block)
         n_changed = torch.zeros(1, dtype=torch.int64, device=X.device)
         inertia = torch.zeros(programs, dtype=torch.float64, device=X.device)
-        distances = None
+        measured: Any = None
         if return_distances:
-            distances = torch.empty(n, dtype=X.dtype, device=X.device)
+            measured = torch.empty(n, dtype=X.dtype, device=X.device)
         if programs:
             total[(programs,)](
                 x_ptr=X,
@@ -112,7 +119,7 @@ def assign(
                 weight_quanta_ptr=None if totals is None else totals.weight_quanta,
                 sums_ptr=None if totals is None else totals.sums,
                 weights_ptr=None if totals is None else totals.weights,
-                distances_ptr=distances,
+                distances_ptr=measured,
                 inertia_ptr=inertia,
                 n_changed_ptr=n_changed,
                 n=n,
@@ -131,22 +138,30 @@ def assign(
                 enable_fp_fusion=False,
             )
         whole = inertia.sum() if measure else inertia.new_full((), torch.nan)
-        values = (None, None)
+        sums: Any = None
+        weights: Any = None
         if totals is not None:
             totals.fresh = False
-            values = totals.values()
-    return Assigned(labels, *values, whole, n_changed[0], distances)
+            sums, weights = totals.values()
+    return Assigned(
+        labels=result,
+        sums=sums,
+        weights=weights,
+        inertia=whole,
+        n_changed=n_changed[0],
+        distances=measured,
+    )
 
 
 def _checked(
-    X: Any,
-    centers: Any,
-    sample_weight: Any,
-    shift: Any,
-    labels: Any,
+    X: Tensor,
+    centers: Tensor,
+    sample_weight: Tensor | None,
+    shift: Tensor | None,
+    labels: Tensor | None,
     labels_current: bool,
     precision: str,
-) -> Any:
+) -> Tensor:
     """Return `labels`, or new ones of -1, or raise if an argument does not fit."""
     _check.rows_on_device(X)
     if precision not in PRECISIONS:
@@ -172,14 +187,14 @@ def _checked(
 class Centroids(NamedTuple):
     """Centroids as `prepare` writes them."""
 
-    rows: Any
-    high: Any
-    low: Any
-    half: Any
-    limits: Any
+    rows: Tensor
+    high: Tensor
+    low: Tensor
+    half: Tensor
+    limits: Tensor
 
 
-def _on(device: Any) -> AbstractContextManager[Any]:
+def _on(device: torch.device) -> AbstractContextManager[Any]:
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
@@ -198,7 +213,7 @@ def block_rows(d: int, itemsize: int) -> int:
     return 8192 // itemsize // columns_at_once(d)
 
 
-def _moved(centers: Any, shift: Any) -> Any:
+def _moved(centers: Tensor, shift: Tensor | None) -> Tensor:
     return centers if shift is None else centers - shift
 
 
@@ -218,9 +233,9 @@ def tiles(mode: str, d: int, itemsize: int) -> Tiles:
     return Tiles(64, 32, columns_at_once(d, 32), 4, 2)
 
 
-def _prepared(centers: Any, shift: Any, scale: Any) -> Centroids:
+def _prepared(centers: Tensor, shift: Tensor | None, scale: Tensor) -> Centroids:
     k, d = centers.shape
-    part = {"dtype": torch.bfloat16, "device": centers.device}
+    part: dict[str, Any] = {"dtype": torch.bfloat16, "device": centers.device}
     c = Centroids(
         torch.empty_like(centers),
         torch.empty((k, width(d)), **part),
@@ -249,7 +264,9 @@ def _prepared(centers: Any, shift: Any, scale: Any) -> Centroids:
     return c
 
 
-def _pack(X: Any, shift: Any, scale: Any, packed: Packed, first: int, last: int) -> None:
+def _pack(
+    X: Tensor, shift: Tensor | None, scale: Tensor, packed: Packed, first: int, last: int
+) -> None:
     n, d = X.shape
     block = block_rows(d, 4)
     pack[(triton.cdiv(last - first, block),)](
@@ -271,7 +288,7 @@ def _pack(X: Any, shift: Any, scale: Any, packed: Packed, first: int, last: int)
     )
 
 
-def _packed(X: Any, shift: Any, scale: Any) -> Packed:
+def _packed(X: Tensor, shift: Tensor | None, scale: Tensor) -> Packed:
     packed = Packed(
         torch.empty((len(X), width(X.shape[1])), dtype=torch.bfloat16, device=X.device),
         torch.empty((2, len(X)), dtype=torch.float32, device=X.device),
@@ -282,7 +299,7 @@ def _packed(X: Any, shift: Any, scale: Any) -> Packed:
     return packed
 
 
-def _list(X: Any) -> tuple[Any, Any]:
+def _list(X: Tensor) -> tuple[Tensor, Tensor]:
     """Return room for a list [N] of rows, and its length [1], zero."""
     index = torch.int32 if len(X) < 2**31 else torch.int64
     return (
@@ -292,12 +309,12 @@ def _list(X: Any) -> tuple[Any, Any]:
 
 
 def _label_all(
-    X: Any,
-    shift: Any,
-    scale: Any,
+    X: Tensor,
+    shift: Tensor | None,
+    scale: Tensor,
     packed: Packed | None,
     c: Centroids,
-    labels: Any,
+    labels: Tensor,
     precision: str,
 ) -> None:
     """Label all rows, as precisely as asked for."""
@@ -307,13 +324,19 @@ def _label_all(
     doubtful = _label_packed(X, shift, scale, packed, c, labels, precision == "float32")
     if doubtful is not None:
         lengths, listed = doubtful
-        listed = _label(X, shift, scale, lengths, c, labels, "bf16x3", listed)
-        _label(X, shift, scale, lengths, c, labels, "exact", listed)
+        still = _label(X, shift, scale, lengths, c, labels, "bf16x3", listed)
+        _label(X, shift, scale, lengths, c, labels, "exact", still)
 
 
 def _label_packed(
-    X: Any, shift: Any, scale: Any, packed: Packed | None, c: Centroids, labels: Any, certify: bool
-) -> tuple[Any, tuple[Any, Any]] | None:
+    X: Tensor,
+    shift: Tensor | None,
+    scale: Tensor,
+    packed: Packed | None,
+    c: Centroids,
+    labels: Tensor,
+    certify: bool,
+) -> tuple[Tensor, tuple[Tensor, Tensor]] | None:
     """Label all rows from bfloat16; return lengths and the doubtful rows if `certify`."""
     n, d = X.shape
     chunk = n
@@ -324,7 +347,7 @@ def _label_packed(
             torch.empty((2, n), dtype=torch.float32, device=X.device),
             False,
         )
-    doubtful = _list(X) if certify else (None, None)
+    doubtful = _list(X) if certify else None
     tile = tiles_packed(d, _shared(X.device))
     for first in range(0, n, max(1, chunk)):
         last = min(n, first + chunk)
@@ -337,8 +360,8 @@ def _label_packed(
             half_ptr=c.half,
             limits_ptr=c.limits,
             labels_ptr=labels,
-            doubtful_ptr=doubtful[0],
-            n_doubtful_ptr=doubtful[1],
+            doubtful_ptr=None if doubtful is None else doubtful[0],
+            n_doubtful_ptr=None if doubtful is None else doubtful[1],
             first=first,
             last=last,
             n=n,
@@ -353,16 +376,23 @@ def _label_packed(
             num_stages=tile.stages,
             enable_fp_fusion=True,
         )
-    return (packed.lengths, doubtful) if certify else None
+    return None if doubtful is None else (packed.lengths, doubtful)
 
 
 def _label(
-    X: Any, shift: Any, scale: Any, lengths: Any, c: Centroids, labels: Any, mode: str, listed: Any
-) -> tuple[Any, Any]:
+    X: Tensor,
+    shift: Tensor | None,
+    scale: Tensor,
+    lengths: Tensor | None,
+    c: Centroids,
+    labels: Tensor,
+    mode: str,
+    listed: tuple[Tensor, Tensor] | None,
+) -> tuple[Tensor, Tensor] | None:
     """Label all rows, or the listed ones; return the rows that are doubtful after "bf16x3"."""
     n, d = X.shape
     tile = tiles(mode, d, X.element_size())
-    doubtful = _list(X) if mode == "bf16x3" else (None, None)
+    doubtful = _list(X) if mode == "bf16x3" else None
     if n:
         nearest[(_programs(X.device, triton.cdiv(n, tile.rows)),)](
             x_ptr=X,
@@ -377,8 +407,8 @@ def _label(
             list_ptr=None if listed is None else listed[0],
             list_length_ptr=None if listed is None else listed[1],
             labels_ptr=labels,
-            doubtful_ptr=doubtful[0],
-            n_doubtful_ptr=doubtful[1],
+            doubtful_ptr=None if doubtful is None else doubtful[0],
+            n_doubtful_ptr=None if doubtful is None else doubtful[1],
             n=n,
             k=len(c.rows),
             d=d,
@@ -396,7 +426,7 @@ def _label(
     return doubtful
 
 
-def _programs(device: Any, wanted: int) -> int:
+def _programs(device: torch.device, wanted: int) -> int:
     """Return how many programs share `wanted` blocks, each taking one after another."""
     if device.type != "cuda":
         return min(wanted, 2)
@@ -404,7 +434,8 @@ def _programs(device: Any, wanted: int) -> int:
     return min(wanted, 4 * int(properties.multi_processor_count))
 
 
-def _shared(device: Any) -> int:
+def _shared(device: torch.device) -> int:
     if device.type != "cuda":
         return LARGE
-    return int(torch.cuda.get_device_properties(device).shared_memory_per_block_optin)
+    properties: Any = torch.cuda.get_device_properties(device)  # torch's stub lacks the field
+    return int(properties.shared_memory_per_block_optin)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from unsup_fast.kernels.assign.triton_scores import rows_at
 from unsup_fast.kernels.powers import power_of_two
@@ -30,7 +31,9 @@ class Totals:
     shift : tensor of shape (D,) or None
     """
 
-    def __init__(self, X: Any, n_clusters: int, sample_weight: Any, shift: Any) -> None:
+    def __init__(
+        self, X: Tensor, n_clusters: int, sample_weight: Tensor | None, shift: Tensor | None
+    ) -> None:
         n, d = X.shape
         low, high = torch.aminmax(X, dim=0) if n else (X.new_zeros(d), X.new_zeros(d))
         if shift is not None:
@@ -45,7 +48,7 @@ class Totals:
             self.quanta = power_above(self.largest * heaviest, bits)
             self.weight_quanta = power_above(heaviest[None], bits)
         limbs = 2 if X.dtype == torch.float64 else 1
-        where = {"dtype": torch.int64, "device": X.device}
+        where: dict[str, Any] = {"dtype": torch.int64, "device": X.device}
         self.sums = torch.zeros((limbs, n_clusters, d), **where)
         self.weights = torch.zeros((2, n_clusters), **where)
         self.fresh = True
@@ -56,14 +59,14 @@ class Totals:
         self.weights.zero_()
         self.fresh = True
 
-    def values(self) -> tuple[Any, Any]:
+    def values(self) -> tuple[Tensor, Tensor]:
         """Return sums [K, D] and weights [K] in float64."""
         sums, weights = self.sums.double(), self.weights.double()
         whole = sums[0] if len(sums) == 1 else sums[0] + sums[1] / FINE.value
         return whole / self.quanta, (weights[0] + weights[1] / FINE.value) / self.weight_quanta
 
 
-def power_above(value: Any, bits: int) -> Any:
+def power_above(value: Tensor, bits: int) -> Tensor:
     """Return the largest power of two m with value * m <= 2^bits; one for zero."""
     exponent = torch.frexp(value).exponent  # value < 2^exponent
     limit = 1000 if value.dtype == torch.float64 else 120

@@ -19,8 +19,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from unsup_fast.kernels import _batch, _layout, _seeds, _tracing
+from unsup_fast.kernels._seeds import Seed
+from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.denoise._run import run
 from unsup_fast.kernels.denoise.call import Call
 from unsup_fast.kernels.sampler_terms import N_HISTORY, N_TERMS
@@ -29,23 +32,23 @@ __all__ = ["denoise"]
 
 
 def denoise(
-    x: Any,
-    output: Any,
-    row: Any,
+    x: Tensor,
+    output: Tensor,
+    row: Tensor | Array,
     *,
-    uncond: Any = None,
-    history: Sequence[Any] = (),
-    anchor: Any = None,
-    seed: Any = None,
+    uncond: Tensor | None = None,
+    history: Sequence[Tensor] = (),
+    anchor: Tensor | None = None,
+    seed: Seed = None,
     stream: int = 0,
-    noise: Any = None,
+    noise: Tensor | None = None,
     threshold: tuple[float, float] | None = None,
-    keep: Any = None,
-    anchor_out: Any = None,
-    out: Any = None,
+    keep: Tensor | None = None,
+    anchor_out: Tensor | None = None,
+    out: Tensor | None = None,
     n_threads: int | None = None,
     backend: str | None = None,
-) -> Any:
+) -> Tensor:
     """Return the next sample.
 
     Parameters
@@ -117,7 +120,7 @@ def denoise(
     return torch_.denoise(call, out, keep, anchor_out)
 
 
-def _row(row: Any, x: Any) -> Any:
+def _row(row: Tensor | Array, x: Tensor) -> Tensor:
     """Return float64 [N_TERMS], on the host or on the device of x."""
     if isinstance(row, np.ndarray):
         row = torch.tensor(row)

@@ -1,15 +1,18 @@
 """`denoise` of tensors that fit: what is looked at when it runs, and by which implementation."""
 
-from typing import Any
+from collections.abc import Sequence
+
+from torch import Tensor
 
 from unsup_fast.kernels import _batch, _layout, _seeds, _tracing
 from unsup_fast.kernels._dispatch import choose
+from unsup_fast.kernels._layout import Layouts
 from unsup_fast.kernels.denoise import native, ref
 from unsup_fast.kernels.denoise.call import Call, check_row
 from unsup_fast.kernels.sampler_terms import N_HISTORY
 
 
-def run(call: Call, out: Any, keep: Any, anchor_out: Any) -> None:
+def run(call: Call, out: Tensor, keep: Tensor | None, anchor_out: Tensor | None) -> None:
     """Fill `out`, and `keep` and `anchor_out` unless they are None."""
     x = call.x
     if x.is_cpu:
@@ -18,7 +21,7 @@ def run(call: Call, out: Any, keep: Any, anchor_out: Any) -> None:
         fill = choose("denoise", DEVICE, call.backend, "triton")
     shape = _layout.shape_of(x)
     n = shape[1] * shape[2]
-    copies: list[Any] = []
+    copies: list[Tensor] = []
     past = (*call.history, *(None,) * (N_HISTORY - len(call.history)))
     tensors = (x, call.output, call.uncond, call.anchor, *past, call.noise)
     ins = [
@@ -35,7 +38,13 @@ INS = ("x", "output", "uncond", "anchor", *(f"history[{j}]" for j in range(N_HIS
 OUTS = ("out", "keep", "anchor_out")
 
 
-def _ref(call: Call, shape: tuple[int, int, int], ins: list[Any], outs: list[Any], to: Any) -> None:
+def _ref(
+    call: Call,
+    shape: tuple[int, int, int],
+    ins: Layouts,
+    outs: Layouts,
+    to: Sequence[Tensor | None],
+) -> None:
     check_row(call)
     z = call.noise
     if z is None and call.noisy:
@@ -47,7 +56,11 @@ def _ref(call: Call, shape: tuple[int, int, int], ins: list[Any], outs: list[Any
 
 
 def _triton(
-    call: Call, shape: tuple[int, int, int], ins: list[Any], outs: list[Any], to: Any
+    call: Call,
+    shape: tuple[int, int, int],
+    ins: Layouts,
+    outs: Layouts,
+    to: Sequence[Tensor | None],
 ) -> None:
     _batch.on_gpu("x", call.x)
     if call.row.is_cpu:

@@ -6,15 +6,15 @@ from torch import Tensor
 
 from unsup_fast.kernels import _batch
 from unsup_fast.kernels._dispatch import compiled
-from unsup_fast.kernels._layout import TensorLayout
+from unsup_fast.kernels._layout import Layouts
 from unsup_fast.kernels.denoise.call import Call, check_row
 
 
 def denoise(
     call: Call,
     shape: tuple[int, int, int],
-    ins: Sequence[TensorLayout | None],
-    outs: Sequence[TensorLayout | None],
+    ins: Layouts,
+    outs: Layouts,
     to: Sequence[Tensor | None],
 ) -> None:
     """Fill the outputs, whose layouts are `outs`, or raise if the row does not fit."""

@@ -1,8 +1,7 @@
 """Quantiles of magnitudes, for what is not compiled."""
 
-from typing import Any
-
 import torch
+from torch import Tensor
 
 
 def quantile_ranks(n: int, quantile: float) -> tuple[int, int, float]:
@@ -12,7 +11,7 @@ def quantile_ranks(n: int, quantile: float) -> tuple[int, int, float]:
     return low, min(low + 1, n - 1), rank - low
 
 
-def between(below: Any, above: Any, share: float) -> Any:
+def between(below: Tensor, above: Tensor, share: float) -> Tensor:
     """Return below + share (above - below), where either may be infinite."""
     if share == 0:
         return below

@@ -1,9 +1,10 @@
 """Reference for `denoise`: the formulas in float64, rounded once."""
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from unsup_fast.kernels.sampler_terms import (
     ANCHOR_ANCHOR,
@@ -25,15 +26,15 @@ from unsup_fast.kernels.sampler_terms import (
 
 
 def denoise(
-    x: Any,
-    output: Any,
-    row: Any,
-    uncond: Any,
-    history: Any,
-    anchor: Any,
-    z: Any,
-    threshold: tuple[float, float] | None,
-) -> tuple[Any, Any, Any]:
+    x: Tensor,
+    output: Tensor,
+    row: Tensor,
+    uncond: Tensor | None,
+    history: Sequence[Tensor],
+    anchor: Tensor | None,
+    z: Tensor | None,
+    threshold: Sequence[float] | None,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the next x, the state that the solver keeps, and the next anchor, [B, ...] each."""
     dtype = x.dtype
     x, model = x.double(), output.double()
@@ -53,16 +54,16 @@ def denoise(
     terms = [(NEXT_ANCHOR, ANCHOR_ANCHOR, anchor)]
     terms += [(NEXT_HISTORY + j, ANCHOR_HISTORY + j, past) for j, past in enumerate(history)]
     for of_next, of_anchor, tensor in terms:
-        if row[of_next] != 0:
+        if tensor is not None and row[of_next] != 0:
             next_x = next_x + row[of_next] * tensor.double()
-        if row[of_anchor] != 0:
+        if tensor is not None and row[of_anchor] != 0:
             next_anchor = next_anchor + row[of_anchor] * tensor.double()
-    if row[NEXT_NOISE] != 0:
+    if z is not None and row[NEXT_NOISE] != 0:
         next_x = next_x + row[NEXT_NOISE] * z.double()
     return next_x.to(dtype), keep.to(dtype), next_anchor.to(dtype)
 
 
-def _quantile(sizes: Any, quantile: float) -> Any:
+def _quantile(sizes: Tensor, quantile: float) -> Tensor:
     """Return the quantile of each row, NaN if there is a NaN in it."""
     ordered = sizes.sort(dim=1).values  # [B, N]
     rank = quantile * (sizes.shape[1] - 1)

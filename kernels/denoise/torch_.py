@@ -30,7 +30,9 @@ from unsup_fast.kernels.sampler_terms import (
 )
 
 
-def denoise(call: Call, out: Any, keep: Any, anchor_out: Any) -> Any:
+def denoise(
+    call: Call, out: Tensor | None, keep: Tensor | None, anchor_out: Tensor | None
+) -> Tensor:
     """Return the next sample, through the operations below."""
     inputs = (*call[:4], list(call.history), *call[5:])
     tensors = (call.x, call.output, call.uncond, *call.history, call.anchor, call.noise)
@@ -76,7 +78,7 @@ def _denoise(
 
 
 @_denoise.register_fake
-def _denoise_fake(x: Any, *arguments: Any) -> list[Any]:
+def _denoise_fake(x: Tensor, *arguments: Any) -> list[Tensor]:
     keep, anchor_out = arguments[-2:]
     return [_layout.empty_like(x) for _ in range(1 + keep + anchor_out)]
 
@@ -110,7 +112,7 @@ def _denoise_into_fake(*arguments: Any) -> None:
     return None
 
 
-def _setup(ctx: Any, inputs: Any, output: Any) -> None:
+def _setup(ctx: Any, inputs: Any, output: object) -> None:
     x, model, row, uncond, history = inputs[:5]
     ctx.threshold, (ctx.keep, ctx.anchor_out) = inputs[10], inputs[-2:]
     ctx.n_history = len(history)
@@ -126,9 +128,11 @@ def _backward(ctx: Any, of_results: Any) -> tuple[Any, ...]:
     of_keep = next(rest).to(dtype) if ctx.keep else None
     of_anchor = next(rest).to(dtype) if ctx.anchor_out else None
 
-    def both(next_: int, anchor: int) -> Any:
-        total = row[next_] * of_next
-        return total if of_anchor is None else total + row[anchor] * of_anchor
+    def both(next_: int, anchor: int) -> Tensor:
+        total: Tensor = row[next_] * of_next
+        if of_anchor is not None:
+            total = total + row[anchor] * of_anchor
+        return total
 
     of_d = both(NEXT_KEEP, ANCHOR_KEEP)
     of_d = of_d if of_keep is None else of_d + of_keep
@@ -169,7 +173,7 @@ def _backward(ctx: Any, of_results: Any) -> tuple[Any, ...]:
     return (*grads, *[None] * 5)
 
 
-def _through_threshold(x0: Any, grad: Any, quantile: float, greatest: float) -> Any:
+def _through_threshold(x0: Tensor, grad: Tensor, quantile: float, greatest: float) -> Tensor:
     """Return the gradient in x0 [B, ...] of clamp(x0, -s, s) / s, s the quantile of its sizes."""
     flat, grad_flat = x0.reshape(len(x0), -1), grad.reshape(len(x0), -1)  # [B, N]
     ordered, order = flat.abs().sort(dim=1)

@@ -4,12 +4,14 @@ Products of coefficients are computed in float64 by every program, for a row wit
 without; a tensor whose coefficients are zero is not read.
 """
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from unsup_fast.kernels import _layout
 from unsup_fast.kernels.denoise.call import Call
@@ -31,7 +33,7 @@ TENSORS = (  # as FOREIGN numbers them
 BLOCK = 1024  # elements of a program, twice those of float64
 
 
-def denoise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any, Any]) -> None:
+def denoise(call: Call, shape: tuple[int, int, int], to: Sequence[Tensor | None]) -> None:
     """Fill the tensors of `to`."""
     samples, channels, positions = shape
     n = channels * positions
@@ -75,7 +77,7 @@ def denoise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any, Any]) -
         _layout.copy_back(pairs, to)
 
 
-def _bounds(call: Call, row: Any) -> Any:
+def _bounds(call: Call, row: Tensor) -> Tensor:
     """Return s of dynamic thresholding [B], in the type of the arithmetic."""
     dtype = torch.float64 if call.x.dtype == torch.float64 else torch.float32
     model = call.output.to(dtype)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 import triton
+from torch import Tensor
 
 from unsup_fast.kernels import _check
 from unsup_fast.kernels.em.result import EStep, shape_of
@@ -30,27 +31,27 @@ class Model(NamedTuple):
 
     frame: Frame
     turned: tuple[Frame, Frame] | None  # "tied" only: of s', and of U'^T (mu' - s')
-    factors: Any  # type of X: U'
-    offsets: Any  # [K], type of X: constant terms less the largest
-    constant: Any  # [1] float64: the largest
-    least: Any  # [K], type of X: responsibilities below add nothing
+    factors: Tensor  # type of X: U'
+    offsets: Tensor  # [K], type of X: constant terms less the largest
+    constant: Tensor  # [1] float64: the largest
+    least: Tensor  # [K], type of X: responsibilities below add nothing
 
 
 class Asked(NamedTuple):
     """Arrays with a row for each row of X, or None."""
 
-    log_prob: Any
-    resp: Any
-    labels: Any
+    log_prob: Tensor | None
+    resp: Tensor | None
+    labels: Tensor | None
 
 
 def em(
-    X: Any,
-    log_weights: Any,
-    means: Any,
-    factors: Any,
+    X: Tensor,
+    log_weights: Tensor,
+    means: Tensor,
+    factors: Tensor,
     covariance_type: str,
-    sample_weight: Any,
+    sample_weight: Tensor | None,
     moments: bool,
     return_log_prob: bool,
     return_resp: bool,
@@ -100,7 +101,12 @@ def em(
 
 
 def gmm_moments(
-    X: Any, means: Any, covariance_type: str, resp: Any, labels: Any, sample_weight: Any
+    X: Tensor,
+    means: Tensor,
+    covariance_type: str,
+    resp: Tensor | None,
+    labels: Tensor | None,
+    sample_weight: Tensor | None,
 ) -> EStep:
     """Add up the moments of `em` for known responsibilities."""
     k = _check_rows(X, means, sample_weight)
@@ -121,11 +127,11 @@ def gmm_moments(
         return EStep(nothing, _weight(X, sample_weight), *sums.values(), None, None, None)
 
 
-def _on(device: Any) -> AbstractContextManager[Any]:
+def _on(device: torch.device) -> AbstractContextManager[Any]:
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
-def _check_rows(X: Any, means: Any, sample_weight: Any) -> int:
+def _check_rows(X: Tensor, means: Tensor, sample_weight: Tensor | None) -> int:
     """Return how many means there are, or raise if an argument does not fit."""
     _check.rows_on_device(X)
     d = X.shape[1]
@@ -137,19 +143,19 @@ def _check_rows(X: Any, means: Any, sample_weight: Any) -> int:
     return len(means)
 
 
-def _weight(X: Any, sample_weight: Any) -> Any:
+def _weight(X: Tensor, sample_weight: Tensor | None) -> Tensor:
     if sample_weight is None:
         return torch.full((), len(X), dtype=torch.float64, device=X.device)
     return sample_weight.sum(dtype=torch.float64)
 
 
-def _power(exponent: Any, X: Any) -> Any:
+def _power(exponent: Tensor, X: Tensor) -> Tensor:
     """Return 2^exponent [1] in X's type, near enough to one that its inverse is a number."""
     limit = 100 if X.dtype == torch.float32 else 900
     return power_of_two(exponent.nan_to_num().clamp(-limit, limit), X.dtype)
 
 
-def _unit(X: Any, means: Any) -> Any:
+def _unit(X: Tensor, means: Tensor) -> Tensor:
     """Return a power of two [1] that brings what is left of the rows near one or below."""
     if len(X) == 0:
         return torch.ones(1, dtype=X.dtype, device=X.device)
@@ -159,7 +165,9 @@ def _unit(X: Any, means: Any) -> Any:
     return _power(-torch.frexp(largest).exponent.reshape(1), X)
 
 
-def _model(X: Any, log_weights: Any, means: Any, factors: Any, covariance_type: str) -> Model:
+def _model(
+    X: Tensor, log_weights: Tensor, means: Tensor, factors: Tensor, covariance_type: str
+) -> Model:
     d = X.shape[1]
     matrices = covariance_type in ("full", "tied")
     diagonal = torch.diagonal(factors, dim1=-2, dim2=-1) if matrices else factors
@@ -182,7 +190,7 @@ def _model(X: Any, log_weights: Any, means: Any, factors: Any, covariance_type: 
     return Model(frame, turned, rounded, offsets, constant, least.to(X.dtype))
 
 
-def _work(X: Any, k: int) -> tuple[int, Any]:
+def _work(X: Tensor, k: int) -> tuple[int, Tensor]:
     """Return how many rows a chunk has, and room for K numbers for each of them, [K, chunk]."""
     n, d = X.shape
     chunk = max(1, min(n, max(ROWS, WORK // (k + d) // 64 * 64)))
@@ -190,14 +198,14 @@ def _work(X: Any, k: int) -> tuple[int, Any]:
 
 
 def _densities(
-    X: Any,
+    X: Tensor,
     model: Model,
     covariance_type: str,
-    sample_weight: Any,
-    work: Any,
-    norms: Any,
+    sample_weight: Tensor | None,
+    work: Tensor | None,
+    norms: Tensor,
     asked: Asked,
-    likelihood: Any,
+    likelihood: Tensor,
     first: int,
     count: int,
 ) -> None:
@@ -293,13 +301,13 @@ def _densities(
 
 
 def _shares(
-    work: Any,
-    norms: Any,
-    least: Any,
-    sample_weight: Any,
-    resp: Any,
-    labels: Any,
-    totals: Any,
+    work: Tensor,
+    norms: Tensor | None,
+    least: Tensor | None,
+    sample_weight: Tensor | None,
+    resp: Tensor | None,
+    labels: Tensor | None,
+    totals: Tensor,
     first: int,
     count: int,
 ) -> None:

@@ -4,11 +4,14 @@ from typing import Any
 
 import torch
 import triton
+from torch import Tensor
 
 from unsup_fast.kernels.em.triton_moments import moments_full, moments_plain
 from unsup_fast.kernels.em.triton_tiles import Frame, frame_about, precision, tiles
 
 PROGRAMS = 1024  # that sums are divided among
+
+Slots = tuple[Tensor, Tensor, Tensor | None]
 
 
 class Sums:
@@ -23,7 +26,7 @@ class Sums:
         Rows that the shares are known for at a time.
     """
 
-    def __init__(self, X: Any, frame: Frame, covariance_type: str, chunk: int) -> None:
+    def __init__(self, X: Tensor, frame: Frame, covariance_type: str, chunk: int) -> None:
         k, d = frame.high.shape
         self.frame = frame
         self.covariance_type = covariance_type
@@ -33,7 +36,7 @@ class Sums:
             self.middle = frame_about(means.mean(dim=0, keepdim=True), frame.scale)
             self.pairs = _slots(X, 1, d, "full", chunk, 8)
 
-    def add(self, X: Any, work: Any, totals: Any, first: int, count: int) -> None:
+    def add(self, X: Tensor, work: Tensor, totals: Tensor, first: int, count: int) -> None:
         """Add rows first, ..., first + count - 1, whose shares are in the work space."""
         if self.covariance_type == "full":
             _add_pairs(X, self.frame, work, self.main, first, count)
@@ -42,7 +45,7 @@ class Sums:
         if self.covariance_type == "tied":
             _add_pairs(X, self.middle, totals[None], self.pairs, first, count)
 
-    def values(self) -> tuple[Any, Any, Any]:
+    def values(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return resp_sums, sums and second of `EStep`."""
         scale = self.frame.scale.double()
         resp_sums, sums = self.main[0].sum(dim=0), self.main[1].sum(dim=0)  # [K], [K, D]
@@ -50,9 +53,9 @@ class Sums:
             m = self.frame.centers() - self.middle.centers()  # [K, D]
             cross = sums.T @ m
             moved = cross + cross.T + (m * resp_sums[:, None]).T @ m
-            second = _mirrored(self.pairs[2].sum(dim=0)[0] - moved)  # [D, D]
+            second = _mirrored(_present(self.pairs[2]).sum(dim=0)[0] - moved)  # [D, D]
         else:
-            second = self.main[2].sum(dim=0)
+            second = _present(self.main[2]).sum(dim=0)
             if self.covariance_type == "full":
                 second = _mirrored(second)
             elif self.covariance_type == "spherical":
@@ -60,9 +63,12 @@ class Sums:
         return resp_sums, sums / scale, second / scale / scale
 
 
-def _slots(
-    X: Any, k: int, d: int, covariance_type: str, chunk: int, itemsize: int
-) -> tuple[Any, Any, Any]:
+def _present(second: Tensor | None) -> Tensor:
+    assert second is not None
+    return second
+
+
+def _slots(X: Tensor, k: int, d: int, covariance_type: str, chunk: int, itemsize: int) -> Slots:
     """Return zeros for the sums of each of S programs: resp_sums, sums and second."""
     full = covariance_type == "full"
     tile = tiles("moments_full" if full else "moments_plain", d, itemsize)
@@ -70,21 +76,19 @@ def _slots(
     each = columns * (columns + 1) // 2 if full else columns
     owners = triton.cdiv(k, tile.components) * each
     split = max(1, min(PROGRAMS // owners, triton.cdiv(chunk, tile.rows)))
-    where = {"dtype": torch.float64, "device": X.device}
+    where: dict[str, Any] = {"dtype": torch.float64, "device": X.device}
     second = None
     if covariance_type != "tied":
         second = torch.zeros((split, k, d, d) if full else (split, k, d), **where)
     return torch.zeros((split, k), **where), torch.zeros((split, k, d), **where), second
 
 
-def _mirrored(second: Any) -> Any:
+def _mirrored(second: Tensor) -> Tensor:
     """Return matrices [..., D, D] with what is above the diagonal copied below it."""
     return second.triu() + second.triu(1).mT
 
 
-def _add_pairs(
-    X: Any, frame: Frame, work: Any, slots: tuple[Any, Any, Any], first: int, count: int
-) -> None:
+def _add_pairs(X: Tensor, frame: Frame, work: Tensor, slots: Slots, first: int, count: int) -> None:
     d = X.shape[1]
     tile = tiles("moments_full", d, work.element_size())
     split, k = slots[0].shape
@@ -112,7 +116,7 @@ def _add_pairs(
 
 
 def _add_columns(
-    X: Any, frame: Frame, work: Any, slots: tuple[Any, Any, Any], first: int, count: int
+    X: Tensor, frame: Frame, work: Tensor, slots: Slots, first: int, count: int
 ) -> None:
     d = X.shape[1]
     tile = tiles("moments_plain", d, X.element_size())

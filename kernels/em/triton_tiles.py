@@ -1,8 +1,9 @@
 """What the passes of `em` on a GPU share: how rows are scaled, and how much a program takes."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import triton
+from torch import Tensor
 
 
 class Tiles(NamedTuple):
@@ -18,16 +19,16 @@ class Tiles(NamedTuple):
 class Frame(NamedTuple):
     """Rows times `scale`, a power of two, less high + low: what the kernels work on."""
 
-    scale: Any  # [1], type of X
-    high: Any  # [K, D], type of X
-    low: Any  # [K, D], type of X
+    scale: Tensor  # [1], type of X
+    high: Tensor  # [K, D], type of X
+    low: Tensor  # [K, D], type of X
 
-    def centers(self) -> Any:
+    def centers(self) -> Tensor:
         """Return high + low in float64."""
         return self.high.double() + self.low.double()
 
 
-def frame_about(means: Any, scale: Any) -> Frame:
+def frame_about(means: Tensor, scale: Tensor) -> Frame:
     """Return the frame of means [K, D] in float64."""
     scaled = means * scale.double()  # [K, D]
     high = scaled.to(scale.dtype)

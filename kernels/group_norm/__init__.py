@@ -5,9 +5,8 @@ silu(v): what stands before every convolution of a diffusion U-Net. Statistics a
 short float32 ones, the variance that of deviations from the mean, and each result is rounded once.
 """
 
-from typing import Any
-
 import torch
+from torch import Tensor
 
 from unsup_fast.kernels import _batch, _tracing
 from unsup_fast.kernels._dispatch import choose
@@ -17,18 +16,18 @@ __all__ = ["group_norm"]
 
 
 def group_norm(
-    x: Any,
+    x: Tensor,
     groups: int,
     *,
-    weight: Any = None,
-    bias: Any = None,
-    scale: Any = None,
-    shift: Any = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    scale: Tensor | None = None,
+    shift: Tensor | None = None,
     eps: float = 1e-5,
     silu: bool = False,
     n_threads: int | None = None,
     backend: str | None = None,
-) -> Any:
+) -> Tensor:
     """Return normalised images, modulated and activated.
 
     It has a gradient, computed by the kernel. What else torch derives from it comes from the
@@ -91,6 +90,7 @@ def group_norm(
     choose("group_norm", torch_.FORWARD, backend)
     if _tracing.transformed((x, weight, bias, scale, shift)):
         return torch_.formulas(x, groups, weight, bias, scale, shift, float(eps), bool(silu))
-    return torch_.group_norm(
+    out: Tensor = torch_.group_norm(
         x, groups, weight, bias, scale, shift, float(eps), bool(silu), n_threads, backend
     )
+    return out

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from unsup_fast.kernels import _batch, _layout
 from unsup_fast.kernels._dispatch import compiled
@@ -11,16 +12,16 @@ LAST = torch.channels_last
 
 
 def group_norm(
-    x: Any,
+    x: Tensor,
     groups: int,
-    weight: Any,
-    bias: Any,
-    scale: Any,
-    shift: Any,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    scale: Tensor | None,
+    shift: Tensor | None,
     eps: float,
     silu: bool,
     n_threads: int | None,
-) -> Any:
+) -> Tensor:
     """Return [B, C, H, W] of the type of x, channels-last."""
     out = torch.empty_like(x, memory_format=LAST)
     if x.numel():
@@ -31,13 +32,13 @@ def group_norm(
 
 
 def gradient(
-    of_out: Any,
-    x: Any,
+    of_out: Tensor,
+    x: Tensor,
     groups: int,
-    weight: Any,
-    bias: Any,
-    scale: Any,
-    shift: Any,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    scale: Tensor | None,
+    shift: Tensor | None,
     eps: float,
     silu: bool,
     n_threads: int | None,
@@ -64,18 +65,18 @@ def gradient(
     return of_x, grads[0], grads[1], grads[2], grads[3]
 
 
-def _arithmetic(x: Any) -> Any:
+def _arithmetic(x: Tensor) -> torch.dtype:
     return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
-def _computed(tensors: Any, x: Any) -> list[Any]:
+def _computed(tensors: Any, x: Tensor) -> list[Tensor | None]:
     """Return tensors in the type of the arithmetic, dense."""
     dtype = _arithmetic(x)
     return [None if one is None else one.detach().to(dtype).contiguous() for one in tensors]
 
 
 def _call(
-    x: Any,
+    x: Tensor,
     groups: int,
     channels: list[Any],
     eps: float,

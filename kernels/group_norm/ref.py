@@ -1,15 +1,21 @@
 """Reference for `group_norm`: the formulas in float64, rounded once."""
 
-from typing import Any
-
 import torch
+from torch import Tensor
 
 IMAGE = (2, 3)  # H, W
 
 
 def group_norm(
-    x: Any, groups: int, weight: Any, bias: Any, scale: Any, shift: Any, eps: float, silu: bool
-) -> Any:
+    x: Tensor,
+    groups: int,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    eps: float,
+    silu: bool,
+) -> Tensor:
     """Return [B, C, H, W] of the type of x."""
     u, _ = normalised(x.double(), groups, eps)
     weight, bias, scale, shift = columns(weight, bias, scale, shift)
@@ -18,16 +24,16 @@ def group_norm(
 
 
 def gradient(
-    of_out: Any,
-    x: Any,
+    of_out: Tensor,
+    x: Tensor,
     groups: int,
-    weight: Any,
-    bias: Any,
-    scale: Any,
-    shift: Any,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    scale: Tensor | None,
+    shift: Tensor | None,
     eps: float,
     silu: bool,
-) -> list[Any]:
+) -> list[Tensor | None]:
     """Return the gradients with respect to x, weight, bias, scale and shift; None of None."""
     inputs = (x, weight, bias, scale, shift)
     u, spread = normalised(x.double(), groups, eps)
@@ -51,20 +57,23 @@ def gradient(
     ]
 
 
-def means(x: Any, groups: int) -> Any:
+def means(x: Tensor, groups: int) -> Tensor:
     """Return each element's mean over its group, [B, C, H, W]."""
-    each = x.unflatten(1, (groups, -1))  # [B, groups, C / groups, H, W]
+    shape = (len(x), groups, x.shape[1] // groups, *x.shape[2:])  # [B, groups, C / groups, H, W]
+    each = x.reshape(shape)
     return each.mean(dim=(2, 3, 4), keepdim=True).expand_as(each).flatten(1, 2)
 
 
-def normalised(x: Any, groups: int, eps: float) -> tuple[Any, Any]:
+def normalised(x: Tensor, groups: int, eps: float) -> tuple[Tensor, Tensor]:
     """Return u and sqrt(var + eps), [B, C, H, W] each."""
     centered = x - means(x, groups)
     spread = (means(centered.square(), groups) + eps).sqrt()
     return centered / spread, spread
 
 
-def columns(weight: Any, bias: Any, scale: Any, shift: Any) -> tuple[Any, Any, Any, Any]:
+def columns(
+    weight: Tensor | None, bias: Tensor | None, scale: Tensor | None, shift: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return them as float64 [B or 1, C, 1, 1], neutral where there is none."""
     one, zero = (torch.full((1,), value, dtype=torch.float64) for value in (1, 0))
     weight, bias, scale, shift = (

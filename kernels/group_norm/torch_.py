@@ -27,11 +27,12 @@ def group_norm(
 ) -> Tensor:
     """Return what `unsup_fast.kernels.group_norm.group_norm` does."""
     run = choose("group_norm", FORWARD, backend)
-    return run(x, groups, weight, bias, scale, shift, eps, silu, n_threads)
+    out: Tensor = run(x, groups, weight, bias, scale, shift, eps, silu, n_threads)
+    return out
 
 
 @group_norm.register_fake
-def _fake(x: Any, *arguments: Any) -> Any:
+def _fake(x: Tensor, *arguments: Any) -> Tensor:
     return torch.empty_like(x, memory_format=LAST)
 
 
@@ -56,7 +57,7 @@ def gradient(
 
 
 @gradient.register_fake
-def _gradient_fake(of_out: Any, x: Any, groups: int, *rest: Any) -> list[Any]:
+def _gradient_fake(of_out: Tensor, x: Tensor, groups: int, *rest: Any) -> list[Tensor]:
     of_x = torch.empty_like(x, memory_format=LAST)
     return [of_x, *(torch.empty_like(one) for one in rest[:4] if one is not None)]
 
@@ -66,7 +67,7 @@ def _setup(ctx: Any, inputs: Any, output: Any) -> None:
     ctx.groups, ctx.rest = inputs[1], inputs[6:]
 
 
-def _backward(ctx: Any, of_out: Any) -> tuple[Any, ...]:
+def _backward(ctx: Any, of_out: Tensor) -> tuple[Any, ...]:
     x, *channels = ctx.saved_tensors
     if torch.is_grad_enabled():  # the gradient is to have a gradient, which the kernel has not
         of_x, *of_channels = _ref_gradient(of_out, x, ctx.groups, *channels, *ctx.rest[:-1])
@@ -80,18 +81,20 @@ def _backward(ctx: Any, of_out: Any) -> tuple[Any, ...]:
 group_norm.register_autograd(_backward, setup_context=_setup)
 
 
-def formulas(*arguments: Any) -> Any:
+def formulas(*arguments: Any) -> Tensor:
     """Return the same by operations of torch in float64, in any layout."""
     return ref.group_norm(*arguments)
 
 
-def _ref(*arguments: Any) -> Any:
+def _ref(*arguments: Any) -> Tensor:
     return formulas(*arguments[:-1]).contiguous(memory_format=LAST)
 
 
-def _ref_gradient(of_out: Any, x: Any, groups: int, *rest: Any) -> Any:
+def _ref_gradient(of_out: Tensor, x: Tensor, groups: int, *rest: Any) -> Any:
     grads = ref.gradient(of_out, x, groups, *rest[:-1])
-    return (grads[0].contiguous(memory_format=LAST), *grads[1:])
+    of_x = grads[0]
+    assert of_x is not None
+    return (of_x.contiguous(memory_format=LAST), *grads[1:])
 
 
 FORWARD: dict[str, Any] = {"native": native.group_norm, "ref": _ref}

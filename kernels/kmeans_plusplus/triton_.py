@@ -5,28 +5,36 @@ fixed blocks of rows, and the blocks in order, so a draw always falls on the sam
 """
 
 from contextlib import nullcontext
-from typing import Any
 
 import numpy as np
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 ROWS = 256  # rows of a block
 BLOCKS = 1024  # block sums scanned at a time
 
 
 def kmeans_plusplus(
-    X: Any, n_clusters: int, random_state: np.random.RandomState, sample_weight: Any, trials: int
-) -> Any:
+    X: Tensor,
+    n_clusters: int,
+    random_state: np.random.RandomState,
+    sample_weight: Tensor | None,
+    trials: int,
+) -> Tensor:
     """Return the chosen rows [n_clusters], int64, on the device of X."""
     with torch.cuda.device(X.device) if X.device.type == "cuda" else nullcontext():
         return _seed(X, n_clusters, random_state, sample_weight, trials)
 
 
 def _seed(
-    X: Any, n_clusters: int, random_state: np.random.RandomState, sample_weight: Any, trials: int
-) -> Any:
+    X: Tensor,
+    n_clusters: int,
+    random_state: np.random.RandomState,
+    sample_weight: Tensor | None,
+    trials: int,
+) -> Tensor:
     n, device = len(X), X.device
     first = random_state.random_sample()
     draws = random_state.uniform(size=(n_clusters - 1, trials))  # the stream of one round at a time
@@ -55,7 +63,9 @@ def tiles(d: int, itemsize: int) -> tuple[int, int]:
     return 4096 // itemsize // columns, columns
 
 
-def _scored(X: Any, candidates: Any, closest: Any, sample_weight: Any) -> tuple[Any, Any]:
+def _scored(
+    X: Tensor, candidates: Tensor, closest: Tensor | None, sample_weight: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """Return min(closest, squared distance) [T, N] and its sums over blocks of rows [T, blocks]."""
     n, d = X.shape
     rows, columns = tiles(d, X.element_size())
@@ -85,7 +95,9 @@ def _scored(X: Any, candidates: Any, closest: Any, sample_weight: Any) -> tuple[
     return distances, sums
 
 
-def _picked(closest: Any, sample_weight: Any, sums: Any, uniforms: Any, round_: int) -> Any:
+def _picked(
+    closest: Tensor, sample_weight: Tensor | None, sums: Tensor, uniforms: Tensor, round_: int
+) -> Tensor:
     """Return the row [T] that each draw of a round falls on."""
     trials = uniforms.shape[1]
     candidates = torch.empty(trials, dtype=torch.int64, device=closest.device)

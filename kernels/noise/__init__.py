@@ -5,11 +5,11 @@ are float64 until the one cast to the type of the arithmetic, float32 (float64 f
 each result is rounded once, so in bfloat16 no small sigma is lost.
 """
 
-from typing import Any
-
 import torch
+from torch import Tensor
 
 from unsup_fast.kernels import _batch, _layout, _seeds, _tracing
+from unsup_fast.kernels._seeds import Seed
 from unsup_fast.kernels.noise._run import run
 from unsup_fast.kernels.noise.call import TARGETS, Call
 
@@ -17,19 +17,19 @@ __all__ = ["noise"]
 
 
 def noise(
-    x0: Any,
-    signal: Any,
-    sigma: Any,
+    x0: Tensor,
+    signal: float | Tensor,
+    sigma: float | Tensor,
     *,
-    eps: Any = None,
-    seed: Any = None,
+    eps: Tensor | None = None,
+    seed: Seed = None,
     stream: int = 0,
     target: str | None = None,
-    out: Any = None,
-    out_target: Any = None,
+    out: Tensor | None = None,
+    out_target: Tensor | None = None,
     n_threads: int | None = None,
     backend: str | None = None,
-) -> Any:
+) -> Tensor | tuple[Tensor, Tensor]:
     """Return ``signal x0 + sigma eps`` and, if asked for, the target of training.
 
     Parameters
@@ -93,7 +93,7 @@ def noise(
     return torch_.noise(call, out, out_target)
 
 
-def _coefficient(name: str, value: Any, x0: Any) -> Any:
+def _coefficient(name: str, value: float | Tensor, x0: Tensor) -> Tensor:
     """Return float64 [B] on the device of x0."""
     if isinstance(value, int | float):
         return torch.full(x0.shape[:1], value, dtype=torch.float64, device=x0.device)

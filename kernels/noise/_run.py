@@ -1,14 +1,17 @@
 """`noise` of tensors that fit, by one of its implementations."""
 
-from typing import Any
+from collections.abc import Sequence
+
+from torch import Tensor
 
 from unsup_fast.kernels import _batch, _layout, _seeds, _tracing
 from unsup_fast.kernels._dispatch import choose
+from unsup_fast.kernels._layout import Layouts
 from unsup_fast.kernels.noise import native, ref
 from unsup_fast.kernels.noise.call import Call
 
 
-def run(call: Call, out: Any, out_target: Any) -> None:
+def run(call: Call, out: Tensor, out_target: Tensor | None) -> None:
     """Fill `out`, and `out_target` unless it is None."""
     x0 = call.x0
     if x0.is_cpu:
@@ -17,7 +20,7 @@ def run(call: Call, out: Any, out_target: Any) -> None:
         fill = choose("noise", DEVICE, call.backend, "triton")
     shape = _layout.shape_of(x0)
     n = shape[1] * shape[2]
-    copies: list[Any] = []
+    copies: list[Tensor] = []
     ins = [_layout.input_layout(x0, n, copies), None]
     if call.eps is not None:
         ins[1] = _layout.input_layout(call.eps, n, copies)
@@ -31,18 +34,28 @@ def run(call: Call, out: Any, out_target: Any) -> None:
 INS, OUTS = ("x0", "eps"), ("out", "out_target")
 
 
-def _ref(call: Call, shape: tuple[int, int, int], ins: list[Any], outs: list[Any], to: Any) -> None:
+def _ref(
+    call: Call,
+    shape: tuple[int, int, int],
+    ins: Layouts,
+    outs: Layouts,
+    to: Sequence[Tensor | None],
+) -> None:
     eps = call.eps
     if eps is None:
         eps = _seeds.reference_normals(call.x0, call.seed, call.seeds, call.stream)
     results = ref.noise(call.x0, call.signal, call.sigma, eps, call.target)
     for tensor, value in zip(to, results, strict=True):
-        if tensor is not None:
+        if tensor is not None and value is not None:
             tensor.copy_(value)
 
 
 def _triton(
-    call: Call, shape: tuple[int, int, int], ins: list[Any], outs: list[Any], to: Any
+    call: Call,
+    shape: tuple[int, int, int],
+    ins: Layouts,
+    outs: Layouts,
+    to: Sequence[Tensor | None],
 ) -> None:
     _batch.on_gpu("x0", call.x0)
     from unsup_fast.kernels.noise import triton_

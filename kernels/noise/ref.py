@@ -1,9 +1,11 @@
 """Reference for `noise`: the formulas in float64, rounded once."""
 
-from typing import Any
+from torch import Tensor
 
 
-def noise(x0: Any, signal: Any, sigma: Any, eps: Any, target: str | None) -> tuple[Any, Any]:
+def noise(
+    x0: Tensor, signal: Tensor, sigma: Tensor, eps: Tensor, target: str | None
+) -> tuple[Tensor, Tensor | None]:
     """Return x_t and the target or None, [B, ...] each; signal and sigma are float64 [B]."""
     dtype = x0.dtype
     each = (-1, *[1] * (x0.ndim - 1))

@@ -11,7 +11,9 @@ from unsup_fast.kernels.noise._run import run
 from unsup_fast.kernels.noise.call import Call
 
 
-def noise(call: Call, out: Any, out_target: Any) -> Any:
+def noise(
+    call: Call, out: Tensor | None, out_target: Tensor | None
+) -> Tensor | tuple[Tensor, Tensor]:
     """Return x_t and the target if there is one, through the operations below."""
     tensors = (call.x0, call.eps, out, out_target)
     grad = torch.is_grad_enabled() and any(
@@ -51,7 +53,7 @@ def _noise(
 
 
 @_noise.register_fake
-def _noise_fake(x0: Any, *arguments: Any) -> list[Any]:
+def _noise_fake(x0: Tensor, *arguments: Any) -> list[Tensor]:
     return [_layout.empty_like(x0) for _ in range(1 if arguments[6] is None else 2)]
 
 
@@ -79,7 +81,7 @@ def _noise_into_fake(*arguments: Any) -> None:
     return None
 
 
-def _setup(ctx: Any, inputs: Any, output: Any) -> None:
+def _setup(ctx: Any, inputs: Any, output: object) -> None:
     ctx.save_for_backward(inputs[1], inputs[2])
     ctx.target, ctx.has_eps = inputs[7], inputs[3] is not None
 

@@ -1,11 +1,13 @@
 """`noise` on a GPU: one pass, coefficients and seeds read there, so nothing waits for it."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from unsup_fast.kernels import _layout
 from unsup_fast.kernels.noise.call import TARGETS, Call
@@ -15,7 +17,7 @@ TENSORS = ("x0_ptr", "eps_ptr", "out_ptr", "target_ptr")  # as FOREIGN numbers t
 BLOCK = 1024  # elements of a program, twice those of float64
 
 
-def noise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any]) -> None:
+def noise(call: Call, shape: tuple[int, int, int], to: Sequence[Tensor | None]) -> None:
     """Fill the tensors of `to`."""
     samples, channels, positions = shape
     n = channels * positions
@@ -23,7 +25,7 @@ def noise(call: Call, shape: tuple[int, int, int], to: tuple[Any, Any]) -> None:
         return
     pairs: list[Any] = [None if tensor is None else _layout.dense_out(tensor, n) for tensor in to]
     last = pairs[0][1]
-    tensors = [_layout.dense(call.x0, n)]
+    tensors: list[tuple[Tensor | None, bool]] = [_layout.dense(call.x0, n)]
     tensors.append((None, last) if call.eps is None else _layout.dense(call.eps, n))
     tensors += [(None, last) if pair is None else pair for pair in pairs]
     wide = call.x0.dtype == torch.float64

@@ -24,12 +24,12 @@ def randn(
     seed: Any,
     stream: int,
     first: int,
-    dtype: Any,
-    device: Any,
-    out: Any,
+    dtype: torch.dtype | None,
+    device: torch.device | str | None,
+    out: Tensor | None,
     n_threads: int | None,
     backend: str | None,
-) -> Any:
+) -> Tensor:
     """Return a tensor of standard normal numbers; see `unsup_fast.kernels.randn`."""
     if out is None:
         if dtype is not None and dtype not in TYPES:
@@ -106,7 +106,9 @@ def _(*_: Any) -> None:
     return None
 
 
-def _one_or_each(seed: Any, shape: tuple[int, ...], device: Any) -> tuple[int, Any]:
+def _one_or_each(
+    seed: Any, shape: tuple[int, ...], device: torch.device
+) -> tuple[int, Tensor | None]:
     """Return a seed as a signed number, and seeds [shape[0]] on the device or None."""
     if isinstance(seed, int):
         _whole("seed", seed, 64)
@@ -128,7 +130,12 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
-def _check_out(out: Any, shape: tuple[int, ...], dtype: Any, device: Any) -> None:
+def _check_out(
+    out: object,
+    shape: tuple[int, ...],
+    dtype: torch.dtype | None,
+    device: torch.device | str | None,
+) -> None:
     if not _check.is_tensor(out):
         raise TypeError(f"out must be a tensor, got {type(out).__name__}; pass no dtype or device")
     if out.dtype not in TYPES:

@@ -1,11 +1,11 @@
 """`randn` on a GPU: a program draws some groups of one sample, of some channels at a time."""
 
 from contextlib import nullcontext
-from typing import Any
 
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from unsup_fast.kernels.randn.triton_normals import four_normals, normals_from, two_normals
 
@@ -14,7 +14,7 @@ TILE = (16, 32)  # groups and channels where they are not
 WARPS = 4
 
 
-def fill(out: Any, seed: int, seeds: Any, stream: int, first: int) -> None:
+def fill(out: Tensor, seed: int, seeds: Tensor | None, stream: int, first: int) -> None:
     """Fill a tensor on the device from one seed or one for each sample [B]."""
     if out.numel() == 0:
         return

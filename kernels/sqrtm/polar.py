@@ -13,21 +13,21 @@ the trace, of which |W|^2 / s is a lower bound.
 """
 
 import math
-from typing import Any
 
 import torch
+from torch import Tensor
 
 from unsup_fast.kernels.sqrtm.schedule import schedule
 
 
-def factor(W: Any, tol: float) -> Any:
+def factor(W: Tensor, tol: float) -> Tensor:
     """Return U [N, M], the polar factor of W to `tol`; zero for zero."""
     if W.shape[0] < W.shape[1]:
         return factor(W.T, tol).T
     size = torch.linalg.vector_norm(W).item()
     if size == 0:
         return torch.zeros_like(W)
-    X = W / size
+    X: Tensor = W / size
     gram = X.T @ X  # [M, M]
     top = math.sqrt(torch.linalg.vector_norm(gram).item())
     low = tol / (W.shape[1] * top**2)
@@ -41,7 +41,7 @@ def factor(W: Any, tol: float) -> Any:
     return X
 
 
-def trace(W: Any, tol: float) -> tuple[Any, Any]:
+def trace(W: Tensor, tol: float) -> tuple[Tensor, Tensor]:
     """Return the sum of the singular values of W from below, and what it may lack; float64."""
     if min(W.shape) == 0:
         zero = torch.zeros((), dtype=torch.float64, device=W.device)

@@ -65,11 +65,14 @@ def slopes_factors(A: Tensor, B: Tensor, tol: float, backend: str) -> tuple[Tens
         return (Q @ b) * 2.0**f, (Q.T @ a) * 2.0**e
 
 
-def root(S1: Any, S2: Any, n_threads: int | None, backend: str) -> Any:
+def root(S1: Tensor, S2: Tensor | None, n_threads: int | None, backend: str) -> Tensor:
     """Return S1^(1/2), or (S1 S2)^(1/2), [D, D]."""
+    square_root: Tensor
     if S2 is None:
-        return root_of_one(S1, n_threads, backend)
-    return root_of_product(S1, S2, n_threads, backend)
+        square_root = root_of_one(S1, n_threads, backend)
+    else:
+        square_root = root_of_product(S1, S2, n_threads, backend)
+    return square_root
 
 
 @operator(f"{NAME}_root", differentiable=True)
@@ -93,7 +96,8 @@ def root_slope(S: Tensor, grad: Tensor) -> Tensor:
     within = vectors.T @ ((grad + grad.T) / 2) @ vectors  # [D, D]
     sums = roots[:, None] + roots
     within = torch.where(sums > 0, within / sums.clamp_min(torch.finfo(S.dtype).tiny), 0)
-    return (vectors @ within @ vectors.T) * 2.0**-e
+    gradient: Tensor = (vectors @ within @ vectors.T) * 2.0**-e
+    return gradient
 
 
 @operator(f"{NAME}_root_of_product")
@@ -111,13 +115,13 @@ def root_of_product(S1: Tensor, S2: Tensor, n_threads: int | None, backend: str)
 def _register() -> None:
     """Register the shapes and the gradients with torch."""
 
-    def scalars(A: Any, *_: Any) -> tuple[Any, Any]:
+    def scalars(A: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
         return A.new_empty(()), A.new_empty(())
 
-    def pair(A: Any, B: Any, *_: Any) -> tuple[Any, Any]:
+    def pair(A: Tensor, B: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
         return torch.empty_like(A), torch.empty_like(B)
 
-    def same(S: Any, *_: Any) -> Any:
+    def same(S: Tensor, *_: Any) -> Tensor:
         return torch.empty_like(S)
 
     for op, shapes in (
@@ -157,26 +161,26 @@ def _register() -> None:
 _register()
 
 
-def _values(like: Any, result: tuple[Any, Any]) -> tuple[Any, Any]:
+def _values(like: Tensor, result: tuple[Any, Any]) -> tuple[Tensor, Tensor]:
     value, error = (torch.as_tensor(x, dtype=like.dtype, device=like.device) for x in result)
     return value, error
 
 
-def _prepared(name: str, S: Any) -> tuple[Any, int]:
+def _prepared(name: str, S: Tensor) -> tuple[Tensor, int]:
     """Return S as a symmetric tensor near one, and e with S = 4^e a."""
     largest, skew = torch.stack([S.abs().amax(), (S - S.T).abs().amax()]).tolist()
     exponent = native.half_exponent(name, largest, skew)
     return (S + S.T) * 2.0 ** (-2 * exponent - 1), exponent
 
 
-def _scaled(name: str, A: Any) -> tuple[Any, int]:
+def _scaled(name: str, A: Tensor) -> tuple[Tensor, int]:
     """Return A near one, and e with A = 2^e a."""
     largest = A.abs().amax().item() if A.numel() else 0.0
     exponent = native.exponent(name, largest)
     return A * 2.0**-exponent, exponent
 
 
-def _factor(name: str, S: Any) -> tuple[Any, bool, int]:
+def _factor(name: str, S: Tensor) -> tuple[Tensor, bool, int]:
     """Return F [D, D] with S = 4^e F^T F, whether it is upper triangular, and e.
 
     It is a Cholesky factor, or where S is singular, eigenvectors as rows times the roots of their
@@ -195,7 +199,7 @@ def _factor(name: str, S: Any) -> tuple[Any, bool, int]:
     return (vectors * values.sqrt()).T, False, e
 
 
-def _pulled(F: Any, H: Any, upper: bool) -> Any:
+def _pulled(F: Tensor, H: Tensor, upper: bool) -> Tensor:
     """Return F^+ H F^+T [D, D], symmetric, for F triangular or with orthogonal rows."""
     H = (H + H.T) / 2
     if upper:
@@ -205,17 +209,19 @@ def _pulled(F: Any, H: Any, upper: bool) -> Any:
         lengths = (F * F).sum(dim=1)  # [D]
         inverse = torch.where(lengths > 0, 1 / lengths, 0)[:, None] * F  # F^+T
         pulled = inverse.T @ H @ inverse
-    return (pulled + pulled.T) / 2
+    symmetric: Tensor = (pulled + pulled.T) / 2
+    return symmetric
 
 
-def _polar_factor(W: Any, tol: float, backend: str) -> Any:
+def _polar_factor(W: Tensor, tol: float, backend: str) -> Tensor:
     if backend == "polar":
         return polar.factor(W, tol)
     left, values, right = torch.linalg.svd(W, full_matrices=False)
     significant = values > max(W.shape) * torch.finfo(W.dtype).eps * values[:1]
-    return (left * significant) @ right
+    factor: Tensor = (left * significant) @ right
+    return factor
 
 
-def _few(a: Any) -> Any:
+def _few(a: Tensor) -> Tensor:
     """Return rows with the same a^T a, no more than columns."""
     return a if a.shape[0] <= a.shape[1] else torch.linalg.qr(a, mode="r").R
