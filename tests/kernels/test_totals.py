@@ -169,3 +169,49 @@ def test_means(shape, dtype):
     assert squares + one.inertia == pytest.approx(
         inertia, rel=1e-5 if dtype is np.float32 else 1e-9
     )
+
+
+@pytest.mark.parametrize("n_rows", [1 << 32, 10**10, 10**15])
+def test_there_are_quanta_for_any_number_of_rows(n_rows):
+    """The unit of 2^31 rows serves for more, which are carried over."""
+    sample = np.random.default_rng(0).normal(size=(100, 768))
+    largest = np.full(768, 6.2)
+    quanta = totals.quanta(largest, n_rows, sample)
+    assert quanta is not None
+    np.testing.assert_array_equal(quanta, totals.quanta(largest, totals.MOST_ROWS, sample))
+    assert totals.empty(quanta, 3, n_rows).carried is not None
+    assert totals.empty(quanta, 3, totals.MOST_ROWS).carried is None
+
+
+def test_carried_sums_are_python_integers():
+    rng = np.random.default_rng(0)
+    running = totals.empty(np.full(8, 4.0), 3, 10**15)
+    exact = np.zeros((3, 8), dtype=object)
+    for _ in range(100):
+        more = rng.integers(-(2**61), 2**61, (3, 8)) + 2**60
+        running.sums += more
+        exact += more.astype(object)
+        running.carry()
+        assert running.sums.min() >= 0
+        assert running.sums.max() < 2**32
+    values = [[float(number) / 4 for number in row[:5]] for row in exact]
+    np.testing.assert_array_equal(running.values(5), values)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_means_of_carried_sums(dtype):
+    rng = np.random.default_rng(1)
+    X = (rng.normal(size=(2000, 5)) + 7).astype(dtype)
+    running, shift = begun(X, 6)
+    centers = np.concatenate([X[:5], np.full((1, 5), 1e6, dtype)])  # the last one gets no rows
+    labels = np.full(len(X), -1, dtype=np.int32)
+    assign_update(X, centers, labels, shift, totals=running)
+    expected = totals.means(running, centers, shift)
+    running.carried = np.zeros_like(running.sums)
+    running.carry()
+    assert running.carried.any()
+    result = totals.means(running, centers, shift)
+    np.testing.assert_allclose(result.centers, expected.centers, rtol=np.finfo(dtype).eps)
+    np.testing.assert_array_equal(result.centers[5], centers[5])
+    assert result.movement == pytest.approx(expected.movement, rel=1e-6)
+    assert result.inertia == pytest.approx(expected.inertia, rel=1e-12)

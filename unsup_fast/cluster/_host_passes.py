@@ -59,7 +59,7 @@ class HostPasses:
         self.labels = np.full(self.rows.n_rows, -1, dtype=np.int32)  # [N]
         self._totals: Totals | None = None
         if self._quanta is not None:
-            self._totals = totals.empty(self._quanta, len(centers))
+            self._totals = totals.empty(self._quanta, len(centers), self.rows.n_rows)
         self._pruning.begin()
 
     def step(self, centers: Array, remaining: int) -> Step:
@@ -114,8 +114,9 @@ class HostPasses:
         shift: Any = self.rows.shift  # not None: CSR has neither totals nor bounds
 
         def label() -> int:
-            return sum(
-                assign_update(
+            n_changed = 0
+            for part, X in self.rows.parts(totals.MOST_ROWS):
+                n_changed += assign_update(
                     X,
                     centers,
                     self.labels[part],
@@ -124,7 +125,8 @@ class HostPasses:
                     bounds=self._pruning.bounds,
                     n_threads=self.rows.n_threads,
                 )
-                for part, X in self.rows.parts()
-            )
+                if self._totals is not None:
+                    self._totals.carry()
+            return n_changed
 
         return self._pruning.timed(label)

@@ -21,6 +21,7 @@ from unsup_fast.kernels.prune import (
     choose_basis,
     may_pay,
 )
+from unsup_fast.kernels.totals import MOST_ROWS
 
 Result = TypeVar("Result")
 
@@ -39,14 +40,16 @@ class Pruning:
     ----------
     rows : Rows
     enabled : bool
-        Whether to try bounds; ignored unless the rows are an array in memory.
+        Whether to try bounds; ignored unless the rows are an array in memory that one pass takes
+        at once.
     """
 
     bounds: Bounds | None
     """Bounds for the next pass, which updates them; None for a dense one."""
 
     def __init__(self, rows: Rows, *, enabled: bool) -> None:
-        self._enabled = enabled and isinstance(rows, HostRows) and rows.shift is not None
+        whole = isinstance(rows, HostRows) and rows.n_rows <= MOST_ROWS  # made in one pass
+        self._enabled = enabled and whole and rows.shift is not None
         self._X, self._n_threads = rows.X, rows.n_threads
         self._shift: Array = rows.origin
         self._basis: Basis | None = None
