@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unsup_fast import blocks
-from unsup_fast.decomposition import PCA, IncrementalPCA, _input
+from unsup_fast._rows import devices
+from unsup_fast.decomposition import PCA, IncrementalPCA
 from unsup_fast.kernels.covariance import RangeError
 
 ARRAYS = ("components_", "explained_variance_ratio_")
@@ -40,7 +41,7 @@ def fitted(entry, X, monkeypatch, **options):
         data = blocks.source(lambda: [X], chunk_size=9)
     elif entry.startswith("device"):
         torch = pytest.importorskip("torch")
-        monkeypatch.setattr(_input, "gpu", lambda *args, **options: torch.device("cpu"))
+        monkeypatch.setattr(devices, "compute_device", lambda *args, **options: torch.device("cpu"))
         data = torch.from_numpy(data)
     return PCA(3, svd_solver=solver, random_state=0, **options).fit(data)
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unsup_fast import blocks
-from unsup_fast.decomposition import PCA, IncrementalPCA, _input
+from unsup_fast._rows import devices
+from unsup_fast.decomposition import PCA, IncrementalPCA
 
 SOLVERS = ["full", "covariance_eigh", "arpack", "randomized"]
 
@@ -114,7 +115,7 @@ def test_rows_of_every_kind(kind, monkeypatch):
             model.partial_fit(part)
     elif kind == "device":
         torch = pytest.importorskip("torch")
-        monkeypatch.setattr(_input, "gpu", lambda *args, **options: torch.device("cpu"))
+        monkeypatch.setattr(devices, "compute_device", lambda *args, **options: torch.device("cpu"))
         rows = torch.from_numpy(X)
     if kind != "batches":
         model.fit(rows)

@@ -62,4 +62,5 @@ def _scale(X: Tensor, shift: Tensor) -> Tensor:
     max_abs_deviation = torch.maximum((X.amax(dim=0) - shift).abs(), (X.amin(dim=0) - shift).abs())
     most = int(np.log2(torch.finfo(X.dtype).max)) - 1
     exponent = torch.frexp(max_abs_deviation.clamp_max(torch.finfo(X.dtype).max)).exponent
-    return power_of_two(-exponent.clamp(-most, most), X.dtype)
+    scale: Tensor = power_of_two(-exponent.clamp(-most, most), X.dtype)
+    return scale

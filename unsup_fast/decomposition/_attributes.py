@@ -1,18 +1,15 @@
 """Attributes of a fitted PCA, also of one whose attributes were set by hand."""
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from sklearn.exceptions import NotFittedError
 
 from unsup_fast._rows import arrays
+from unsup_fast._types import Array
 from unsup_fast.blocks import unmasked
+from unsup_fast.decomposition._estimator import Decomposition
 
-Array = npt.NDArray[Any]
 
-
-def axes_of(model: Any) -> Array:
+def axes_of(model: Decomposition) -> Array:
     """Return `components_` [K, D] as an array on the host, float32 or float64.
 
     Raises
@@ -25,7 +22,7 @@ def axes_of(model: Any) -> Array:
     return _value(model, "components_", 2)
 
 
-def mean_of(model: Any, n_columns: int) -> Array:
+def mean_of(model: Decomposition, n_columns: int) -> Array:
     """Return the mean [D] in float64: that of the fit if `mean_` only rounds it, else `mean_`."""
     value = _value(model, "mean_", 1, n_columns)
     exact: Array | None = getattr(model, "_mean", None)
@@ -34,7 +31,7 @@ def mean_of(model: Any, n_columns: int) -> Array:
     return value.astype(np.float64)
 
 
-def deviations_of(model: Any, n_axes: int) -> Array:
+def deviations_of(model: Decomposition, n_axes: int) -> Array:
     """Return the standard deviations [K] along the axes in float64, 0 where they are rounding.
 
     They are those of the fit, unless `explained_variance_` was changed since.
@@ -46,7 +43,7 @@ def deviations_of(model: Any, n_axes: int) -> Array:
     return np.sqrt(value.astype(np.float64))
 
 
-def variances_of(model: Any, n_axes: int) -> Array:
+def variances_of(model: Decomposition, n_axes: int) -> Array:
     """Return `explained_variance_` [K] as an array on the host."""
     value = _value(model, "explained_variance_", 1, n_axes)
     if (value < 0).any():
@@ -54,12 +51,12 @@ def variances_of(model: Any, n_axes: int) -> Array:
     return value
 
 
-def noise_of(model: Any) -> float:
+def noise_of(model: Decomposition) -> float:
     """Return `noise_variance_`."""
     return float(_value(model, "noise_variance_", 0))
 
 
-def _value(model: Any, name: str, n_dimensions: int, size: int | None = None) -> Array:
+def _value(model: Decomposition, name: str, n_dimensions: int, size: int | None = None) -> Array:
     if not hasattr(model, name):
         raise NotFittedError(
             f"{name} of this {type(model).__name__} is not set; call fit, or set components_ and "

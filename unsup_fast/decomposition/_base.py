@@ -152,7 +152,8 @@ class Projection(
     def _like_components(self, value: Array) -> "ArrayOrTensor":
         """Return a matrix as `components_` is: an array or tensor, of its type and device."""
         rounded = value.astype(axes_of(self).dtype, copy=False)
-        return arrays.to_device(rounded, arrays.device_of(self.components_))
+        like: ArrayOrTensor = arrays.to_device(rounded, arrays.device_of(self.components_))
+        return like
 
     def score_samples(self, X: RowsLike) -> Any:
         """Return the log-likelihood of each row under the probabilistic model.
@@ -181,7 +182,7 @@ class Projection(
         ]
         return rows.to_user(arrays.concatenate(logs))
 
-    def score(self, X: RowsLike, y: Any = None) -> float:
+    def score(self, X: RowsLike, y: object = None) -> float:
         """Return the mean log-likelihood of the rows; see `score_samples`."""
         return float(arrays.on_host(self.score_samples(X)).mean())
 

@@ -86,13 +86,13 @@ def ritz(rows: "ArrayOrTensor", axes: "ArrayOrTensor") -> tuple[Array, "ArrayOrT
 
 
 def affine(
-    X: Any,
-    weights: Any,
+    X: "ArrayOrTensor",
+    weights: "ArrayOrTensor",
     *,
     shift: Array | None = None,
     offset: Array | None = None,
     n_threads: int | None = None,
-) -> Any:
+) -> "ArrayOrTensor":
     """Return ``(X - shift) @ weights.T + offset`` [N, K] in the type of the weights.
 
     Parameters
@@ -106,6 +106,7 @@ def affine(
         Threads to run; None for all. Not for tensors.
     """
     if not is_tensor(X):
+        assert not is_tensor(weights)
         return affine_kernel.affine(
             np.ascontiguousarray(X, dtype=weights.dtype),
             weights,
@@ -124,13 +125,14 @@ def affine(
     return out
 
 
-def divided(coordinates: Any, divisors: Array | None) -> Any:
+def divided(coordinates: "ArrayOrTensor", divisors: Array | None) -> "ArrayOrTensor":
     """Return coordinates [N, K] divided by [K], in place; None divides by ones."""
     if divisors is None:
         return coordinates
     if is_tensor(coordinates):
         return coordinates.div_(_like(divisors, coordinates))
-    return np.divide(coordinates, divisors, out=coordinates, casting="same_kind")
+    np.divide(coordinates, divisors, out=coordinates, casting="same_kind")
+    return coordinates
 
 
 def centered(X: "ArrayOrTensor", mean: Array, unit: float) -> "ArrayOrTensor":
@@ -138,7 +140,9 @@ def centered(X: "ArrayOrTensor", mean: Array, unit: float) -> "ArrayOrTensor":
     rows = X - _like(mean, X)
     if unit != 1:
         rows /= unit
-    return rows.to(X.dtype) if is_tensor(X) else rows.astype(X.dtype, copy=False)
+    rounded: ArrayOrTensor
+    rounded = rows.to(X.dtype) if is_tensor(X) else rows.astype(X.dtype, copy=False)
+    return rounded
 
 
 def variance(X: "ArrayOrTensor") -> Array:
@@ -241,7 +245,8 @@ def randomized_axes(
             Q = _normalized(M.T @ Q, normalizer)
         Q = torch.linalg.qr(M @ Q).Q
         left, _, right = torch.linalg.svd(Q.T @ M, full_matrices=False)
-        return (Q @ left).T[:k] if is_wide else right[:k]
+        leading: Tensor = (Q @ left).T if is_wide else right
+        return leading[:k]
 
 
 def _like(value: Any, X: "ArrayOrTensor") -> Any:
@@ -261,8 +266,10 @@ def _normalized(Y: "Tensor", normalizer: str) -> "Tensor":
 
     if normalizer == "LU":
         P, L, _ = torch.linalg.lu(Y)
-        return P @ L
-    return torch.linalg.qr(Y).Q if normalizer == "QR" else Y
+        basis: Tensor = P @ L
+    else:
+        basis = torch.linalg.qr(Y).Q if normalizer == "QR" else Y
+    return basis
 
 
 def _centered_columns(X: Any, mean: Array, unit: float, elements: int) -> Iterator[Any]:

@@ -61,8 +61,9 @@ class SavedAxes(Saved):
                 f"this {type(self).__name__} has components_ set by hand, without a fit, and a "
                 "file holds models that were fitted; call fit before save"
             )
-        axes = axes_of(self)
-        deviations = deviations_of(self, len(axes))
+        this: Any = self
+        axes = axes_of(this)
+        deviations = deviations_of(this, len(axes))
         return arrays | {"components_": axes, "_deviations": deviations}, state
 
     def _fault(self, arrays: dict[str, Any], state: dict[str, Any]) -> str | None:

@@ -11,7 +11,7 @@ by far less. `PRODUCTS` and `SUMS` are 30 times what random, low-rank and off-ce
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, svds
@@ -25,9 +25,12 @@ from unsup_fast.kernels.covariance import Covariance, too_far, unit_of
 from unsup_fast.kernels.moments import Moments
 
 if TYPE_CHECKING:
+    import scipy.sparse as sp
     import torch
 
     from unsup_fast._rows.protocol import ArrayOrTensor
+
+    Csr: TypeAlias = sp.csr_matrix | sp.csr_array
 
 EPS = float(np.finfo(np.float64).eps)
 SUMS, PRODUCTS = 32.0, 64.0  # of rounding errors: see above
@@ -226,7 +229,7 @@ def _without_variance(rows: Rows, mean: Array, k: int) -> Axes:
     return _of_singular_values(rows, mean, np.zeros(k), 0.0, axes, 1.0)
 
 
-def shifted(X: Any) -> tuple[Any, Array]:
+def shifted(X: "Csr") -> "tuple[Csr, Array]":
     """Return CSR rows less the first of them in columns without gaps, and what was subtracted [D].
 
     Only such columns can lie so far from zero that subtracting the mean of a product cancels.
@@ -243,7 +246,7 @@ def shifted(X: Any) -> tuple[Any, Array]:
     return X.__class__((data, X.indices, X.indptr), shape=X.shape), shift
 
 
-def _centered_operator(X: Any, mean: Array) -> LinearOperator:
+def _centered_operator(X: "Csr", mean: Array) -> LinearOperator:
     """Return sparse rows less their mean as an operator, never filled."""
     ones = np.ones(X.shape[0], X.dtype)
     transposed = X.T.tocsr()

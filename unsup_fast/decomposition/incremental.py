@@ -102,7 +102,7 @@ class IncrementalPCA(Projection):
     def fit(
         self,
         X: RowsLike,
-        y: Any = None,
+        y: object = None,
         *,
         callback: Progress | None = None,
     ) -> "IncrementalPCA":
@@ -132,7 +132,9 @@ class IncrementalPCA(Projection):
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def partial_fit(self, X: RowsLike, y: Any = None, check_input: bool = True) -> "IncrementalPCA":
+    def partial_fit(
+        self, X: RowsLike, y: object = None, check_input: bool = True
+    ) -> "IncrementalPCA":
         """Add the rows of X to those seen before.
 
         Parameters

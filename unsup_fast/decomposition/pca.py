@@ -148,16 +148,16 @@ class PCA(Projection):
 
     def __init__(
         self,
-        n_components: Any = None,
+        n_components: int | float | str | None = None,
         *,
         copy: bool = True,
         whiten: bool = False,
         svd_solver: str = "auto",
         tol: float = 0.0,
-        iterated_power: Any = "auto",
+        iterated_power: int | str = "auto",
         n_oversamples: int = 10,
         power_iteration_normalizer: str = "auto",
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         n_threads: int | None = None,
         device: str | None = None,
         standardize: bool = False,
@@ -179,7 +179,7 @@ class PCA(Projection):
     def fit(
         self,
         X: RowsLike,
-        y: Any = None,
+        y: object = None,
         *,
         callback: Progress | None = None,
     ) -> "PCA":
@@ -227,7 +227,7 @@ class PCA(Projection):
         }
         return values | {"n_samples_": axes.n_rows}
 
-    def fit_transform(self, X: RowsLike, y: Any = None) -> Any:
+    def fit_transform(self, X: RowsLike, y: object = None) -> Any:
         """Fit and return the coordinates of the rows; parameters as in `fit`."""
         return self.fit(X).transform(X)
 
@@ -237,10 +237,10 @@ class PCA(Projection):
         self._check_solver(rows, is_sparse)
         if rows.is_in_memory:
             self._fit_svd_solver = self._solver(rows.shape, is_sparse)
-            n_components = self._checked_n_components(*rows.shape)
+            self._checked_n_components(*rows.shape)
             is_tall = is_sparse or rows.n_rows >= rows.n_columns
         else:  # the rows may not have been counted yet
-            self._fit_svd_solver, n_components, is_tall = "covariance_eigh", None, True
+            self._fit_svd_solver, is_tall = "covariance_eigh", True
         solver, owner = self._fit_svd_solver, type(self).__name__
         if solver == "covariance_eigh" and is_tall:
             sums = rows.covariance(owner, progress=callback)
@@ -250,18 +250,20 @@ class PCA(Projection):
             axes = _solvers.of_gram(rows)
         elif solver == "full":
             axes = _solvers.of_svd(rows)
-        elif solver == "arpack":
-            random_state = check_random_state(self.random_state)
-            axes = _solvers.arpack(rows, n_components, tol=self.tol, random_state=random_state)
         else:
-            axes = _solvers.randomized(
-                rows,
-                n_components,
-                n_oversamples=self.n_oversamples,
-                n_iter=self.iterated_power,
-                normalizer=self.power_iteration_normalizer,
-                random_state=check_random_state(self.random_state),
-            )
+            k = int(self._checked_n_components(*rows.shape))
+            random_state = check_random_state(self.random_state)
+            if solver == "arpack":
+                axes = _solvers.arpack(rows, k, tol=self.tol, random_state=random_state)
+            else:
+                axes = _solvers.randomized(
+                    rows,
+                    k,
+                    n_oversamples=self.n_oversamples,
+                    n_iter=self.iterated_power,
+                    normalizer=self.power_iteration_normalizer,
+                    random_state=random_state,
+                )
         if callback is not None:
             callback(rows.n_rows, rows.n_rows)
         return axes
@@ -297,13 +299,13 @@ class PCA(Projection):
             return "arpack"
         if n_columns <= 1000 and n_rows >= 10 * n_columns:
             return "covariance_eigh"
-        if max(shape) <= 500 or wanted == "mle" or wanted >= 0.8 * fewer:
+        if max(shape) <= 500 or isinstance(wanted, str) or wanted >= 0.8 * fewer:
             return "full"
         if fewer <= EXACT:
             return "covariance_eigh"
         return "randomized" if wanted >= 1 else "full"
 
-    def _checked_n_components(self, n_rows: int, n_columns: int) -> Any:
+    def _checked_n_components(self, n_rows: int, n_columns: int) -> int | float | str:
         """Return `n_components`, checked against the solver and the shape."""
         solver, fewer = self._fit_svd_solver, min(n_rows, n_columns)
         if n_rows < 2:
@@ -312,13 +314,15 @@ class PCA(Projection):
         wanted = self.n_components
         if wanted is None:
             wanted = fewer - (solver == "arpack")
-        if truncated and isinstance(wanted, str):
-            raise ValueError(
-                f"n_components={wanted!r} cannot be a string with svd_solver='{solver}'"
-            )
-        if wanted == "mle" and n_rows < n_columns:
-            raise ValueError("n_components='mle' is only supported if n_samples >= n_features")
-        if wanted != "mle" and not int(truncated) <= wanted <= fewer:
+        if isinstance(wanted, str):
+            if truncated:
+                raise ValueError(
+                    f"n_components={wanted!r} cannot be a string with svd_solver='{solver}'"
+                )
+            if n_rows < n_columns:
+                raise ValueError("n_components='mle' is only supported if n_samples >= n_features")
+            return wanted
+        if not int(truncated) <= wanted <= fewer:
             raise ValueError(
                 f"n_components={wanted} must be between {int(truncated)} and "
                 f"min(n_samples, n_features)={fewer} with svd_solver={solver!r} "

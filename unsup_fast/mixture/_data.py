@@ -206,7 +206,7 @@ class MixtureData:
             )
 
     def responsibility_moments(
-        self, means: Array, responsibilities: Callable[[Any], Responsibilities]
+        self, means: Array, responsibilities: "Callable[[ArrayOrTensor], Responsibilities]"
     ) -> EStep:
         """Return the moments about `means` for known responsibilities.
 
@@ -230,7 +230,11 @@ class MixtureData:
         return total
 
     def _block_moments(
-        self, block: Any, means: Array, weight: Any, responsibilities: Responsibilities
+        self,
+        block: "ArrayOrTensor",
+        means: Array,
+        weight: "ArrayOrTensor | None",
+        responsibilities: Responsibilities,
     ) -> EStep:
         """Return the moments of a block; by the reference, in float64, if the kernel overflows.
 
@@ -289,14 +293,14 @@ def log_of_weights(weights: Array) -> Array:
     return logs
 
 
-def _as_float64(value: Any) -> Any:
+def _as_float64(value: "ArrayOrTensor | None") -> "ArrayOrTensor | None":
     """Return an array or tensor in float64; None stays None."""
     if value is None:
         return None
     return value.double() if is_tensor(value) else value.astype(np.float64)
 
 
-def _as_float32(value: Any) -> Any:
+def _as_float32(value: "ArrayOrTensor | None") -> "ArrayOrTensor | None":
     """Return an array or tensor in float32; None stays None."""
     if value is None:
         return None

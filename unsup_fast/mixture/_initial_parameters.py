@@ -36,7 +36,7 @@ def initial_parameters(estimator: MixtureEstimator, n_columns: int) -> InitialPa
     )
     if weights is not None:
         _check_shape(weights, (k,), "weights")
-        _check_weights(weights, estimator.weights_init)
+        _check_weights(weights, getattr(estimator.weights_init, "dtype", None) == np.float32)
     if means is not None:
         _check_shape(means, (k, n_columns), "means")
     if precisions is None:
@@ -72,13 +72,12 @@ def _check_shape(value: Array, shape: tuple[int, ...], name: str) -> None:
         )
 
 
-def _check_weights(weights: Array, weights_init: ArrayLike) -> None:
+def _check_weights(weights: Array, single: bool) -> None:
     if (weights < 0).any() or (weights > 1).any():
         raise ValueError(
             "The parameter 'weights' should be in the range [0, 1], but got max value "
             f"{weights.max():.5f}, min value {weights.min():.5f}"
         )
-    single = getattr(weights_init, "dtype", None) == np.float32
     if abs(weights.sum() - 1) > (1e-6 if single else 1e-8):
         raise ValueError(
             "The parameter 'weights' should be normalized, but got sum(weights) = "

@@ -1,6 +1,6 @@
 """The mixture that a run starts from."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from unsup_fast.mixture._em import MixtureProblem, maximize
 from unsup_fast.mixture._initial_parameters import InitialParameters
 from unsup_fast.mixture._kmeans import Progress, kmeans, nearest
 from unsup_fast.mixture._single import SingleComponentData
+
+if TYPE_CHECKING:
+    from unsup_fast._rows.protocol import ArrayOrTensor
 
 
 def initialize(
@@ -118,7 +121,7 @@ def _kmeans_moments(
     centers, shift = kmeans(data, n_components, random_state, progress)
     means = centers.astype(np.float64)
 
-    def labels(block: Any) -> Responsibilities:
+    def labels(block: "ArrayOrTensor") -> Responsibilities:
         return Responsibilities(labels=nearest(data, block, centers, shift))
 
     return data.responsibility_moments(means, labels), means
@@ -131,7 +134,7 @@ def _random_moments(
     data = problem.data
     means = np.tile(data.moments.mean, (n_components, 1))
 
-    def resp(block: Any) -> Responsibilities:
+    def resp(block: "ArrayOrTensor") -> Responsibilities:
         drawn = random_state.uniform(size=(len(block), n_components)).astype(data.computed_in)
         drawn /= drawn.sum(axis=1)[:, None]
         return Responsibilities(resp=data.rows.to_device(drawn))

@@ -46,13 +46,15 @@ def kmeans(
     return centers, shift
 
 
-def nearest(data: MixtureData, block: Any, centers: Array, shift: Array) -> "ArrayOrTensor":
+def nearest(
+    data: MixtureData, block: "ArrayOrTensor", centers: Array, shift: Array
+) -> "ArrayOrTensor":
     """Return the label [B] of the nearest centroid of each row of a block, where the block is."""
     return _assign(data, block, centers, shift, update=False, return_inertia=False).labels
 
 
 def _assign(
-    data: MixtureData, block: Any, centers: Array, shift: Array, **options: Any
+    data: MixtureData, block: "ArrayOrTensor", centers: Array, shift: Array, **options: Any
 ) -> Assigned:
     to_device = data.rows.to_device
     return assign(

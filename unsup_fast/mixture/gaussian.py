@@ -222,7 +222,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
     def fit(
         self,
         X: RowsLike,
-        y: Any = None,
+        y: object = None,
         sample_weight: ArrayLike | None = None,
         *,
         callback: Callable[[Iteration], None] | None = None,
@@ -335,7 +335,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
             setattr(self, name, arrays.to_device(value, device))
 
     def fit_predict(
-        self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self, X: RowsLike, y: object = None, sample_weight: ArrayLike | None = None
     ) -> Any:
         """Fit and return the most probable component of each row; parameters as in `fit`."""
         return self.fit(X, sample_weight=sample_weight).predict(X)
@@ -411,7 +411,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         """
         return self._evaluate(X, "log_prob")
 
-    def score(self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+    def score(self, X: RowsLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean log-likelihood of the rows.
 
         Parameters
