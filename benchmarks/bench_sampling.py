@@ -33,8 +33,9 @@ import torch.nn.functional as F  # noqa: E402
 from unsup_fast import pictures  # noqa: E402
 from unsup_fast.models import diffusion, training  # noqa: E402
 from unsup_fast.models.diffusion.objective import loss, sample_levels  # noqa: E402
-from unsup_fast.models.diffusion.sampling import initial_noise, spread_seed  # noqa: E402
+from unsup_fast.models.diffusion.sampling import initial_noise  # noqa: E402
 from unsup_fast.models.networks import unet  # noqa: E402
+from unsup_fast.models.training.draws import spread_seed  # noqa: E402
 
 CONFIG = diffusion.Config((1, 28, 28), classes=tuple("0123456789"), patch=2)
 N, STEPS, SEED = 64, 50, 3

@@ -1,6 +1,6 @@
 """A sampler is a table: one row of coefficients for each call of the model."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from unsup_fast.kernels.sampler_terms import GUIDANCE, NEXT_HISTORY
 from unsup_fast.solvers.path import Path
@@ -12,11 +12,11 @@ class Table(NamedTuple):
 
     Attributes
     ----------
-    timesteps : ndarray or tensor of shape (R,)
+    timesteps : ndarray of shape (R,)
         Timestep passed to the model.
-    scales : ndarray or tensor of shape (R,)
+    scales : ndarray of shape (R,)
         The model sees scales[i] * x.
-    rows : ndarray or tensor of shape (R, N_TERMS)
+    rows : ndarray of shape (R, N_TERMS)
         The coefficients, in the columns of `unsup_fast.kernels.sampler_terms`.
     history : int
         Number of earlier outputs that the rows use.
@@ -31,9 +31,9 @@ class Table(NamedTuple):
         The first row starts from signal * x_0 + sigma * eps.
     """
 
-    timesteps: Any
-    scales: Any
-    rows: Any
+    timesteps: Array
+    scales: Array
+    rows: Array
     history: int
     anchor: bool
     direct: bool
@@ -50,16 +50,6 @@ class Table(NamedTuple):
             rows[:, NEXT_HISTORY] = guidance * weight
             rows[:, NEXT_HISTORY + 1] = (1 - guidance) * weight
         return self._replace(rows=rows)
-
-    def to(self, device: Any) -> "Table":
-        """Return the table with tensors on `device` instead of arrays."""
-        import torch
-
-        timesteps, scales, rows = (
-            torch.as_tensor(x, dtype=torch.float64, device=device)
-            for x in (self.timesteps, self.scales, self.rows)
-        )
-        return self._replace(timesteps=timesteps, scales=scales, rows=rows)
 
 
 def make(path: Path, rows: Array, *, history: int = 0, direct: bool = False) -> Table:

@@ -9,7 +9,7 @@ import torch
 from unsup_fast.models.diffusion import Config, Diffusion, elbo
 from unsup_fast.models.diffusion.likelihood import _reverse, _timesteps, nll_bits_per_dim
 from unsup_fast.models.diffusion.process import convert_prediction
-from unsup_fast.models.diffusion.sampling import spread_seed
+from unsup_fast.models.training.draws import spread_seed
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 2, 4, 4), dtype=np.uint8)
 

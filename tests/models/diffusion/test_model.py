@@ -20,7 +20,7 @@ from unsup_fast.models.diffusion import (  # noqa: E402
 )
 from unsup_fast.models.diffusion.config import CUSTOM, NETWORKS, SAMPLERS, SCHEDULES  # noqa: E402
 from unsup_fast.models.diffusion.objective import OBJECTIVES  # noqa: E402
-from unsup_fast.models.diffusion.sampling import spread_seed  # noqa: E402
+from unsup_fast.models.training.draws import spread_seed  # noqa: E402
 from unsup_fast.storage import tensors as files  # noqa: E402
 
 CLASSES = ("cat", "dog", "hen")

@@ -21,7 +21,7 @@ from unsup_fast.models.diffusion.objective import (
     v_prediction,
 )
 from unsup_fast.models.diffusion.process import convert_prediction
-from unsup_fast.models.diffusion.sampling import spread_seed
+from unsup_fast.models.training.draws import spread_seed
 
 SCHEDULE = alphas_cumprod(linear_betas(20, beta_start=0.01, beta_end=0.3))
 SNR = SCHEDULE / (1 - SCHEDULE)

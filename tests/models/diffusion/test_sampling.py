@@ -22,7 +22,7 @@ from unsup_fast.models.diffusion import (
     ve_path,
     vp_path,
 )
-from unsup_fast.models.diffusion.sampling import spread_seed
+from unsup_fast.models.training.draws import spread_seed
 from unsup_fast.solvers import (
     ddim,
     ddpm,
@@ -256,7 +256,6 @@ def test_the_graph_is_the_loop(table):
         ({"x": [1.0]}, TypeError, "x must be a tensor or an ndarray"),
         ({"seed": 1.5}, TypeError, "seed must be an int or one int a sample, got float"),
         ({"x": torch.ones(2, 3, dtype=torch.int64)}, TypeError, "floating-point"),
-        ({"table": ddim(PATH).to("cpu")}, TypeError, "as the sampler made it"),
         ({"guidance": 2.0}, ValueError, "uncond is missing"),
         ({"uncond": model}, ValueError, "guidance is missing"),
         ({"noise": [torch.ones(2, 3)]}, ValueError, "noise has 1 entries; the table has 6 rows"),

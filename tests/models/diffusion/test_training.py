@@ -13,8 +13,8 @@ pytest.importorskip("accelerate")
 from unsup_fast.models import diffusion  # noqa: E402
 from unsup_fast.models.diffusion import Config  # noqa: E402
 from unsup_fast.models.diffusion.objective import OBJECTIVES, loss, sample_levels  # noqa: E402
-from unsup_fast.models.diffusion.sampling import spread_seed  # noqa: E402
 from unsup_fast.models.training import TrainConfig  # noqa: E402
+from unsup_fast.models.training.draws import spread_seed  # noqa: E402
 
 CONFIG = Config(shape=(1, 8, 8), classes=("left", "right"), size="tiny", patch=4)
 OPTIONS = TrainConfig(steps=6, batch_size=8, warmup=2, save_every=2, sample_every=3, seed=4)

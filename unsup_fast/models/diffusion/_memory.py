@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from unsup_fast.models.diffusion._modes import evaluating
+from unsup_fast.models.base import evaluating
 
 SHARE = 0.25  # of the free memory
 MOST = 256

@@ -6,7 +6,7 @@ from time import monotonic
 import torch
 from torch import Tensor
 
-from unsup_fast.models.progress import Bar
+from unsup_fast.models.training.progress import Bar
 
 Report = Callable[[int, int, float], object]
 """Called as report(done, rows, seconds left)."""

@@ -11,18 +11,19 @@ import numpy as np
 import torch
 
 from unsup_fast import solvers
+from unsup_fast.models.base import CUSTOM
 from unsup_fast.models.diffusion import objective as objectives
 from unsup_fast.models.networks.dit import DiT
 from unsup_fast.models.networks.unet import UNet
 from unsup_fast.solvers import schedules
 from unsup_fast.solvers.path import Path, flow_path, vp_path, vp_path_from_sigmas
+from unsup_fast.solvers.schedules import Array
 from unsup_fast.solvers.table import Table
 
-NETWORKS: dict[str, Any] = {"unet": UNet, "dit": DiT}
-CUSTOM = "custom"
+NETWORKS: dict[str, type[UNet] | type[DiT]] = {"unet": UNet, "dit": DiT}
 LARGEST_SAMPLE, MOST_TIMESTEPS = 1 << 28, 1_000_000
 SIGMA_MAX = 80.0  # sigma / signal where Heun's method starts (Karras et al. 2022)
-SCHEDULES: dict[str, Callable[..., Any]] = {
+SCHEDULES: dict[str, Callable[..., Array]] = {
     "cosine": schedules.cosine_betas,
     "linear": schedules.linear_betas,
     "scaled_linear": schedules.scaled_linear_betas,
@@ -113,7 +114,7 @@ class Config:
             raise ValueError(f"classes={self.classes} must be different names")
 
     @property
-    def alphas_cumprod(self) -> Any:
+    def alphas_cumprod(self) -> Array:
         """abar_t of the schedule, float64 [n_timesteps]."""
         return schedules.alphas_cumprod(SCHEDULES[self.schedule](self.n_timesteps))
 
@@ -159,7 +160,7 @@ class Config:
         )
 
 
-def network_of(config: Config, seed: int) -> Any:
+def network_of(config: Config, seed: int) -> UNet | DiT:
     """Return a new network with weights drawn from a seed, channels-last for speed.
 
     Raises

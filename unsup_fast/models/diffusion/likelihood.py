@@ -13,14 +13,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import Module
 
 from unsup_fast.kernels.noise import noise
 from unsup_fast.kernels.precision import full_precision
+from unsup_fast.models.base import evaluating
 from unsup_fast.models.diffusion import elbo
-from unsup_fast.models.diffusion._modes import evaluating
 from unsup_fast.models.diffusion.objective import TrainingObjective
 from unsup_fast.models.diffusion.process import convert_prediction
-from unsup_fast.models.diffusion.sampling import spread_seed
+from unsup_fast.models.training.data import check_labels, to_float
+from unsup_fast.models.training.draws import spread_seed
 from unsup_fast.solvers.schedules import Array
 
 __all__ = ["Likelihood", "nll_bits_per_dim"]
@@ -125,7 +128,8 @@ def nll_bits_per_dim(
     decoder = _check_decoder(decoder, decoder_variance, data)
     batches = [slice(i, min(i + batch_size, n)) for i in _range(n, batch_size)]
     _check_values(data, batches, decoder)
-    classes = _labels(labels, n, len(model.config.classes))
+    n_classes = len(model.config.classes)
+    classes = None if labels is None else check_labels(labels, n, n_classes)  # [N]
     levels = _decoded(model.objective, decoder)
     abar = levels.signal**2 / (levels.signal**2 + levels.sigma**2)
     timesteps, weights = _timesteps(abar, n, n_timesteps, seed)  # [N, K] each
@@ -167,14 +171,14 @@ def nll_bits_per_dim(
 class _Batch(NamedTuple):
     """A batch of images, with the network, labels and seeds to denoise it."""
 
-    network: Any
+    network: Module
     levels: TrainingObjective
-    images: Any
-    label: Any
-    seeds: Any
+    images: Tensor
+    label: Tensor | None
+    seeds: Tensor
     done: Callable[[], None]
 
-    def denoised(self, timesteps: Any, stream: int) -> Any:
+    def denoised(self, timesteps: Array, stream: int) -> Tensor:
         """Return the network's images from noisy ones at timesteps [B], [B, ...]."""
         times, signal, sigma = (
             torch.from_numpy(array[timesteps]).to(self.images.device) for array in self.levels[1:4]
@@ -186,7 +190,7 @@ class _Batch(NamedTuple):
             output, x_t, signal, sigma, given=self.levels.prediction, wanted="sample"
         )
 
-    def errors(self, timesteps: Any) -> Any:
+    def errors(self, timesteps: Array) -> Tensor:
         """Return the squared errors of these images at timesteps [B, K], float64 [B, K]."""
         errors = []
         for column, t in enumerate(timesteps.T, start=1):
@@ -244,7 +248,7 @@ def _timesteps(abar: Array, n: int, count: int | None, seed: int) -> tuple[Any, 
 
 
 @contextmanager
-def _evaluation(network: Any, device: Any) -> Iterator[None]:
+def _evaluation(network: Module, device: torch.device) -> Iterator[None]:
     """Set the network to evaluation mode without autocast; restore its mode at the end."""
     with evaluating(network), full_precision(), torch.autocast(device.type, enabled=False):
         yield
@@ -262,14 +266,11 @@ def _counter(progress: Callable[[int, int], object] | None, total: int) -> Calla
     return called
 
 
-def _images(rows: Any, dtype: Any, device: Any) -> Any:
+def _images(rows: Any, dtype: torch.dtype, device: torch.device | None) -> Tensor:
     """Return rows of the data as the network's input."""
     images = rows if isinstance(rows, torch.Tensor) else torch.tensor(np.asarray(rows))
-    pixels = images.dtype == torch.uint8
-    images = images.to(device, dtype)
-    if images.ndim == 4:
-        images = images.contiguous(memory_format=torch.channels_last)
-    return images / 127.5 - 1 if pixels else images
+    images = to_float(images.to(device), dtype)
+    return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
 
 
 def _range(n: int, batch_size: int) -> range:
@@ -322,26 +323,6 @@ def _check_values(data: Any, batches: list[slice], decoder: str) -> None:
                 "decoder='discretized' takes 8-bit values, -1, -1 + 2/255 ... 1; pass uint8 data, "
                 "or decoder='gaussian' for a density"
             )
-
-
-def _labels(labels: Any, n: int, n_classes: int) -> Any:
-    """Return labels as an int64 tensor [N], or None."""
-    if labels is None:
-        return None
-    classes = torch.as_tensor(labels)
-    if classes.is_floating_point() or classes.dtype == torch.bool or classes.shape != (n,):
-        raise ValueError(
-            f"labels are {classes.dtype} of shape {tuple(classes.shape)}; pass a whole number for "
-            f"each of {n} images"
-        )
-    if not n_classes:
-        raise ValueError("labels are given for a model without classes; pass labels=None")
-    if not 0 <= int(classes.min()) <= int(classes.max()) < n_classes:
-        raise ValueError(
-            f"labels lie between {int(classes.min())} and {int(classes.max())}; the model has "
-            f"classes from 0 to {n_classes - 1}"
-        )
-    return classes.long()
 
 
 def _is_uint8(data: Any) -> bool:

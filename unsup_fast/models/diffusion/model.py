@@ -1,28 +1,28 @@
 """`Diffusion`: a network with its configuration, to sample from, save and load."""
 
 import math
-import operator
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from time import monotonic
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import Module
 
-from unsup_fast.models.diffusion import _storage
+from unsup_fast.models.base import CUSTOM, GenerativeModel, evaluating, is_many
 from unsup_fast.models.diffusion._memory import largest_batch
-from unsup_fast.models.diffusion._modes import evaluating
 from unsup_fast.models.diffusion._progress import Report
-from unsup_fast.models.diffusion.config import CUSTOM, Config, network_of
+from unsup_fast.models.diffusion.config import Config, network_of
 from unsup_fast.models.diffusion.objective import TrainingObjective
-from unsup_fast.models.diffusion.sampling import initial_noise, sample, spread_seed
-from unsup_fast.models.progress import Bar, wanted
+from unsup_fast.models.diffusion.sampling import initial_noise, sample
 from unsup_fast.models.training import precision as precisions
+from unsup_fast.models.training.draws import spread_seed
+from unsup_fast.models.training.progress import Bar, wanted
+from unsup_fast.storage import tensors
 
 
-class Diffusion:
+class Diffusion(GenerativeModel[Config]):
     """A diffusion model.
 
     Parameters
@@ -40,12 +40,12 @@ class Diffusion:
         Noise levels, and the time passed to the network at each.
     """
 
-    network: Any
-    config: Config
+    kind = tensors.DIFFUSION
+    config_type = Config
     objective: TrainingObjective
 
-    def __init__(self, network: Any, config: Config) -> None:
-        self.network, self.config = network, config
+    def __init__(self, network: Module, config: Config) -> None:
+        super().__init__(network, config)
         self.objective = config.training_objective()
         self._conditioned_networks: dict[tuple[Any, ...], _Conditioned] = {}
 
@@ -60,21 +60,10 @@ class Diffusion:
             f"{parameters:,} parameters on {self.device}>"
         )
 
-    @classmethod
-    def build(cls, config: Config, *, seed: int = 0) -> "Diffusion":
-        """Return an untrained model with weights drawn from a seed.
-
-        Raises
-        ------
-        ValueError
-            If the network does not fit the samples, or is "custom".
-        """
-        return cls(network_of(config, seed), config)
-
-    @property
-    def device(self) -> Any:
-        """Return the device of the network."""
-        return next(self.network.parameters()).device
+    @staticmethod
+    def network_of(config: Config, seed: int) -> Module:
+        """Return a new network with weights drawn from a seed; see `GenerativeModel`."""
+        return network_of(config, seed)
 
     def sample(
         self,
@@ -88,8 +77,8 @@ class Diffusion:
         batch_size: int | None = None,
         precision: str = "auto",
         progress: bool | Report | None = None,
-        callback: Callable[[int, Any], object] | None = None,
-    ) -> Any:
+        callback: Callable[[int, Tensor], object] | None = None,
+    ) -> Tensor:
         """Return new samples.
 
         Parameters
@@ -166,45 +155,7 @@ class Diffusion:
                 )
         return samples
 
-    def labels(self, label: Any, n: int) -> Any:
-        """Return the classes of n samples as int64 [n], or None for any.
-
-        Raises
-        ------
-        ValueError
-            If a class is unknown, or there is not one for each sample.
-        """
-        if label is None:
-            return None
-        names = self.config.classes
-        if not names:
-            raise ValueError("this model was trained without classes; leave out label")
-        each = list(label) if _is_many(label) else [label] * n
-        if len(each) != n:
-            raise ValueError(f"{len(each)} labels are given for {n} samples; pass one for each")
-        numbers = []
-        for value in each:
-            known = isinstance(value, str) and value in names
-            number = names.index(value) if known else _whole(value)
-            if number is None or not 0 <= number < len(names):
-                raise ValueError(
-                    f"label={value!r} is unknown; pass a number from 0 to {len(names) - 1} or one "
-                    f"of {list(names)}"
-                )
-            numbers.append(number)
-        return torch.tensor(numbers)
-
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write `model.safetensors`, and `model.json` for other readers, into a folder.
-
-        Raises
-        ------
-        OSError
-            If a file cannot be written; the previous model is left unchanged.
-        """
-        _storage.save(self.network, self.config, folder)
-
-    def _conditioned(self, labels: Any, size: int, dtype: Any) -> "_Conditioned":
+    def _conditioned(self, labels: Tensor | None, size: int, dtype: torch.dtype) -> "_Conditioned":
         """Return the network bound to labels, in memory that stays the same for CUDA graphs."""
         key = (self.network, size, labels is None, dtype, self.device)
         if key not in self._conditioned_networks:
@@ -218,11 +169,13 @@ class Diffusion:
 class _Conditioned:
     """The network bound to class labels."""
 
-    def __init__(self, network: Any, labels: Any, dtype: Any, device: Any) -> None:
+    def __init__(
+        self, network: Module, labels: Tensor | None, dtype: torch.dtype, device: torch.device
+    ) -> None:
         self._network, self._dtype, self._device = network, dtype, device
-        self.labels: Any = None if labels is None else torch.empty_like(labels, device=device)
+        self.labels = None if labels is None else torch.empty_like(labels, device=device)
 
-    def __call__(self, x: Any, t: Any) -> Any:
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         with precisions.autocast(self._dtype, self._device):
             if x.ndim == 4:
                 x = x.contiguous(memory_format=torch.channels_last)
@@ -257,53 +210,12 @@ class _Batches:
             self._bar.close()
 
 
-def load(folder: str | os.PathLike[str], *, device: Any = None, network: Any = None) -> Diffusion:
-    """Read a model that `Diffusion.save` wrote.
-
-    Parameters
-    ----------
-    folder : path
-        Folder with `model.safetensors`.
-    device : optional
-        Device of the network; the host by default.
-    network : torch.nn.Module, optional
-        For `config.network="custom"`: a network of the same shape, which takes the weights.
-
-    Returns
-    -------
-    Diffusion
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, or holds another kind of model.
-    OSError
-        If the file cannot be opened.
-    """
-    config, weights = _storage.read(folder)
-    if network is None:
-        network = _storage.network_for(config, weights, folder)
-    model = Diffusion(network, config)
-    _storage.fill(model.network, weights, folder)
-    model.network.eval().requires_grad_(False).to(device or "cpu")
-    return model
-
-
-def _is_many(value: Any) -> bool:
-    several = isinstance(value, torch.Tensor | np.ndarray) and value.ndim > 0
-    return several or (isinstance(value, Sequence) and not isinstance(value, str))
-
-
-def _whole(value: Any) -> int | None:
-    try:
-        return operator.index(value)
-    except TypeError:
-        return None
+load = Diffusion.load
 
 
 def _count(n: int | None, label: Any, seed: Any) -> int:
     if n is None:
-        n = next((len(many) for many in (label, seed) if _is_many(many)), 1)
+        n = next((len(many) for many in (label, seed) if is_many(many)), 1)
     if n < 1:
         raise ValueError(f"n={n} must be at least 1")
     return n

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from unsup_fast.kernels.noise import noise
-from unsup_fast.models.diffusion.sampling import spread_seed
+from unsup_fast.models.training.draws import spread_seed
 from unsup_fast.solvers.schedules import Array, cumulative, shift_sigmas
 
 OBJECTIVES = ("sample", "epsilon", "v_prediction", "min_snr", "flow_prediction")

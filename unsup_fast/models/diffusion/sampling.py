@@ -5,7 +5,6 @@ a model, a table and a shape, and replayed at later ones.
 """
 
 from collections.abc import Callable, Sequence
-from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from unsup_fast.kernels.sampler_terms import (
     NEXT_NOISE,
 )
 from unsup_fast.models.diffusion import _graphs, _progress
+from unsup_fast.models.training.draws import spread_seed
 from unsup_fast.solvers.table import Table
 
 Model = Callable[[Any, Any], Any]
@@ -53,30 +53,6 @@ def initial_noise(
     return randn(size, seed=seeds, dtype=dtype or torch.float32, device=device).mul_(
         table.init_noise_sigma
     )
-
-
-def spread_seed(seed: Any, n_samples: int) -> Any:
-    """Return one seed for each sample, int64 of shape (n_samples,) on the host.
-
-    An int gives the outputs of splitmix64 from it, so that a sample does not depend on the number
-    of samples; a sequence or tensor is used unchanged.
-    """
-    if isinstance(seed, torch.Tensor):
-        return seed
-    one = isinstance(seed, int | np.integer)
-    if not one and not isinstance(seed, Sequence | np.ndarray):
-        raise TypeError(f"seed must be an int or one int a sample, got {type(seed).__name__}")
-    values = [index(value) for value in ([seed] if one else seed)]
-    for value in values:
-        if not 0 <= value < 1 << 64:
-            raise ValueError(f"seed={value} must be between 0 and 2**64 - 1")
-    if not one:
-        return torch.from_numpy(np.array(values, dtype=np.uint64).view(np.int64))
-    step = np.uint64(0x9E3779B97F4A7C15)
-    state = np.uint64(values[0]) + step * np.arange(1, n_samples + 1, dtype=np.uint64)
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return torch.from_numpy((state ^ (state >> np.uint64(31))).view(np.int64))
 
 
 def sample(
@@ -315,8 +291,6 @@ def _on_arrays(model: Model) -> Model:
 def _check(table: Table, x: Any, noise: Any, guidance: float | None, uncond: Model | None) -> None:
     if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.ndim == 0:
         raise TypeError("x must be a tensor or an ndarray of floating-point numbers, (B, ...)")
-    if isinstance(table.rows, torch.Tensor):
-        raise TypeError("table holds tensors; pass the table as the sampler made it")
     if (guidance is None) != (uncond is None):
         missing = "guidance" if guidance is None else "uncond"
         raise ValueError(f"guidance needs two models and a weight: {missing} is missing; pass both")

@@ -4,21 +4,26 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import Module
 
 from unsup_fast._extras import require
 from unsup_fast.models.diffusion.config import Config, network_of
 from unsup_fast.models.diffusion.model import Diffusion
 from unsup_fast.models.diffusion.objective import loss, sample_levels
-from unsup_fast.models.diffusion.sampling import spread_seed
-from unsup_fast.models.progress import Follow
 from unsup_fast.models.training import StepContext, TrainConfig, fold_in, init_state
 from unsup_fast.models.training import precision as precisions
 from unsup_fast.models.training import train as train_loop
+from unsup_fast.models.training.data import check_labels, to_float
+from unsup_fast.models.training.draws import spread_seed
+from unsup_fast.models.training.progress import Follow
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 BETAS = (0.9, 0.99)
 
@@ -30,12 +35,12 @@ def train(
     config: Config,
     options: TrainConfig,
     labels: Any = None,
-    network: Any = None,
+    network: Module | None = None,
     label_dropout: float = 0.1,
     flip: bool = False,
     precision: str = "auto",
-    device: Any = None,
-    accelerator: Any = None,
+    device: torch.device | str | None = None,
+    accelerator: "Accelerator | None" = None,
     progress: bool | Follow | None = None,
     on_sample: Callable[[Diffusion, int], object] | None = None,
 ) -> Diffusion:
@@ -87,7 +92,10 @@ def train(
         After Ctrl-C, once the step is finished and saved.
     """
     samples = _samples(data, config)
-    classes = _classes(labels, len(samples), config)
+    if (labels is None) != (not config.classes):
+        raise ValueError("labels and config.classes go together; pass both or neither")
+    any_class = len(config.classes)
+    classes = None if labels is None else check_labels(labels, len(samples), any_class)  # [N]
     if not 0 <= label_dropout <= 1:
         raise ValueError(f"label_dropout={label_dropout} must be between 0 and 1")
     if flip and len(config.shape) != 3:
@@ -105,10 +113,9 @@ def train(
     )
     state = init_state({"network": network}, {"network": optimizer})
     objective = config.training_objective()
-    any_class = len(config.classes)
 
     def batch(indices: Tensor) -> tuple[Tensor, Tensor | None]:
-        images = _scaled(samples[indices]).to(accelerator.device)
+        images = to_float(samples[indices]).to(accelerator.device)
         return images, None if classes is None else classes[indices]
 
     def step(batch: tuple[Tensor, Tensor | None], context: StepContext) -> dict[str, Tensor]:
@@ -164,7 +171,7 @@ def train(
     return averaged
 
 
-def _samples(data: Any, config: Config) -> Any:
+def _samples(data: Any, config: Config) -> Tensor:
     """Return data as a tensor on the host, uint8 or float32."""
     samples = data.cpu() if isinstance(data, torch.Tensor) else torch.from_numpy(np.asarray(data))
     if samples.dtype != torch.uint8 and not samples.is_floating_point():
@@ -188,30 +195,9 @@ def _samples(data: Any, config: Config) -> Any:
     return samples
 
 
-def _classes(labels: Any, n: int, config: Config) -> Any:
-    """Return labels as int64 [n] on the host, or None."""
-    if (labels is None) != (not config.classes):
-        raise ValueError("labels and config.classes go together; pass both or neither")
-    if labels is None:
-        return None
-    classes = torch.as_tensor(labels).cpu()
-    if classes.shape != (n,) or classes.is_floating_point():
-        raise ValueError(
-            f"labels are {classes.dtype} of shape {tuple(classes.shape)}; pass {n} whole numbers"
-        )
-    if int(classes.min()) < 0 or int(classes.max()) >= len(config.classes):
-        raise ValueError(
-            f"labels lie between {int(classes.min())} and {int(classes.max())}; config.classes "
-            f"names those from 0 to {len(config.classes) - 1}"
-        )
-    return classes.long()
-
-
-def _scaled(samples: Any) -> Any:
-    return samples.float().div_(127.5).sub_(1) if samples.dtype == torch.uint8 else samples
-
-
-def _accelerator(accelerator: Any, precision: str, device: Any) -> tuple[Any, Any]:
+def _accelerator(
+    accelerator: "Accelerator | None", precision: str, device: torch.device | str | None
+) -> tuple["Accelerator", torch.dtype]:
     """Return the accelerator to train with, and the type that the network computes in."""
     if accelerator is not None:
         mixed = accelerator.mixed_precision

@@ -32,10 +32,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
-from unsup_fast.models.progress import Follow, following
 from unsup_fast.models.training import checkpoint, ema, metrics_log, parallel, process, scores
 from unsup_fast.models.training.draws import batch_indices, fold_in
 from unsup_fast.models.training.metrics_log import METRICS, SCORES
+from unsup_fast.models.training.progress import Follow, following
 from unsup_fast.models.training.state import State, StepContext, TrainConfig
 from unsup_fast.storage.records import finite
 

@@ -1,0 +1,42 @@
+"""What models train on and are judged by: pictures as floats, and labels."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+def to_float(samples: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return uint8 pictures as x / 127.5 - 1, in [-1, 1], and floats unchanged, in `dtype`.
+
+    The inverse is `unsup_fast.pictures.to_bytes`.
+    """
+    floats = samples.to(dtype)
+    return floats.div_(127.5).sub_(1) if samples.dtype == torch.uint8 else floats
+
+
+def check_labels(labels: "Tensor | npt.ArrayLike", n: int, n_classes: int) -> Tensor:
+    """Return labels as int64 [n] on the host.
+
+    Raises
+    ------
+    ValueError
+        If they are not n whole numbers below `n_classes`.
+    """
+    classes = torch.as_tensor(labels).cpu()
+    if classes.is_floating_point() or classes.dtype == torch.bool or classes.shape != (n,):
+        raise ValueError(
+            f"labels are {classes.dtype} of shape {tuple(classes.shape)}; pass {n} whole numbers, "
+            f"one for each of {n} images"
+        )
+    if not n_classes:
+        raise ValueError("labels are given for a model without classes; pass labels=None")
+    if not 0 <= int(classes.min()) <= int(classes.max()) < n_classes:
+        raise ValueError(
+            f"labels lie between {int(classes.min())} and {int(classes.max())}; the model has "
+            f"classes from 0 to {n_classes - 1}"
+        )
+    return classes.long()
