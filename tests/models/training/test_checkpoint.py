@@ -236,8 +236,10 @@ FORGED = {
         numbers={"x": 1}
     ),
     "names": lambda tensors, note: first(note["optimizers"]).update(tensors=None),
-    "mark": lambda tensors, note: note.update(metrics={"bytes": -1, "sha256": ""}),
-    "mark of another type": lambda tensors, note: note.update(metrics=[1]),
+    "mark": lambda tensors, note: note["logs"]["metrics.csv"].update(bytes=-1),
+    "header": lambda tensors, note: note["logs"]["metrics.csv"].update(header=[1]),
+    "mark of another type": lambda tensors, note: note["logs"].update({"metrics.csv": [1]}),
+    "marks of another type": lambda tensors, note: note.update(logs=[1]),
 }
 
 
@@ -270,7 +272,7 @@ FORGED |= {
     ),
     "counts": lambda tensors, note: tensors.update({of_optimizer(tensors, ".step"): torch.ones(5)}),
     "missing weight": lambda tensors, note: tensors.pop(
-        next(name for name in tensors if name.startswith("average."))
+        next(name for name in tensors if name.startswith("ema."))
     ),
     "superfluous weight": lambda tensors, note: tensors.update({"network.x": torch.ones(1)}),
 }
