@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from unsup_fast import pictures
 from unsup_fast.models import diffusion
-from unsup_fast.models.training import Options, State
+from unsup_fast.models.training import State, TrainConfig
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
         size="tiny",
         patch=2,  # four pixels are one position: four times as fast
     )
-    options = Options(
+    options = TrainConfig(
         steps=arguments.steps,
         batch_size=128,
         learning_rate=2e-3,
