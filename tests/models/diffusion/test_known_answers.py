@@ -44,7 +44,7 @@ class Best(torch.nn.Module):
         self.register_buffer("variances", torch.tensor(variances, dtype=dtype))
         self.register_buffer("axes", torch.tensor(axes, dtype=dtype))
 
-    def q_sample(self, x, time, label=None):
+    def forward(self, x, time, label=None):
         if self.levels.prediction == "flow_prediction":
             a, s = 1 - time.to(x) / 1000, time.to(x) / 1000
         else:
@@ -71,7 +71,7 @@ class Learner(torch.nn.Module):
             layers += [torch.nn.Linear(inputs, width), torch.nn.SiLU()]
         self.layers = torch.nn.Sequential(*layers, torch.nn.Linear(width, 2))
 
-    def q_sample(self, x, time, label=None):
+    def forward(self, x, time, label=None):
         point, phase = x @ self.of_point, time.to(x)[:, None] * self.of_time
         return self.layers(
             torch.cat([x, point.cos(), point.sin(), phase.cos(), phase.sin()], dim=1)

@@ -170,7 +170,7 @@ class Affine(torch.nn.Module):
         self.slope = torch.nn.Parameter(torch.from_numpy(of_image * gain + of_noise * noise_gain))
         self.offset = torch.nn.Parameter(torch.from_numpy(of_image * rest + of_noise * noise_rest))
 
-    def q_sample(self, x, time, label):
+    def forward(self, x, time, label):
         t = torch.searchsorted(self.times, time.contiguous())
         return self.slope[t, None] * x + self.offset[t, None]
 
