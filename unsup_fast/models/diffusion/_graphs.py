@@ -2,23 +2,24 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 MAX_GRAPHS = 4  # each holds the memory of a run
 WARM_UP = 2  # runs before the capture, which compile and allocate
 
-Loop = Callable[[Any, Any], Any]  # of x and seeds
+Loop = Callable[[Tensor, Tensor | None], Tensor]  # of x and seeds
 
 
 class Graph(NamedTuple):
     """A captured loop, with the memory it reads and writes."""
 
-    graph: Any
-    x: Any
-    seeds: Any
-    out: Any
+    graph: torch.cuda.CUDAGraph
+    x: Tensor
+    seeds: Tensor | None
+    out: Tensor
     loop: Loop
 
 
@@ -30,7 +31,9 @@ def forget_graphs() -> None:
     _graphs.clear()
 
 
-def run(what: tuple[Hashable, ...], make: Callable[[], Loop], x: Any, seeds: Any) -> Any:
+def run(
+    what: tuple[Hashable, ...], make: Callable[[], Loop], x: Tensor, seeds: Tensor | None
+) -> Tensor:
     """Return loop(x, seeds), run as a CUDA graph, which is captured if it is not cached.
 
     Parameters
@@ -52,7 +55,9 @@ def run(what: tuple[Hashable, ...], make: Callable[[], Loop], x: Any, seeds: Any
         return _run((*what, seeds is None, x.shape, x.stride(), x.dtype, x.device), make, x, seeds)
 
 
-def _run(key: tuple[Hashable, ...], make: Callable[[], Loop], x: Any, seeds: Any) -> Any:
+def _run(
+    key: tuple[Hashable, ...], make: Callable[[], Loop], x: Tensor, seeds: Tensor | None
+) -> Tensor:
     captured = _graphs.get(key)
     if captured is None:
         captured = _capture(make(), x, seeds)
@@ -61,14 +66,14 @@ def _run(key: tuple[Hashable, ...], make: Callable[[], Loop], x: Any, seeds: Any
             _graphs.popitem(last=False)
     _graphs.move_to_end(key)
     captured.x.copy_(x)
-    if seeds is not None:
+    if seeds is not None and captured.seeds is not None:
         pinned = seeds if seeds.device.type == "cuda" else seeds.pin_memory()
         captured.seeds.copy_(pinned, non_blocking=True)
     captured.graph.replay()
     return captured.out.clone()
 
 
-def _capture(loop: Loop, x: Any, seeds: Any) -> Graph:
+def _capture(loop: Loop, x: Tensor, seeds: Tensor | None) -> Graph:
     own = x.clone()
     own_seeds = None if seeds is None else seeds.to(x.device, copy=True)
     present = torch.cuda.current_stream(x.device)

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch.nn import Module
 
 from unsup_fast.models.base import evaluating
 
@@ -19,12 +19,12 @@ GROUP_FILES = (  # of the second version of control groups and of the first
 )
 
 
-def largest_batch(network: Any, shape: Sequence[int], device: Any) -> int:
+def largest_batch(network: Module, shape: Sequence[int], device: torch.device) -> int:
     """Return how many samples fit into memory with all activations, at most 256."""
     return max(1, min(MOST, int(SHARE * free(device)) // sample_bytes(network, shape, device)))
 
 
-def sample_bytes(network: Any, shape: Sequence[int], device: Any) -> int:
+def sample_bytes(network: Module, shape: Sequence[int], device: torch.device) -> int:
     """Return the bytes of a sample with all of its activations.
 
     Activations are counted on one sample of zeros without labels, as if none were freed. A network
@@ -32,7 +32,7 @@ def sample_bytes(network: Any, shape: Sequence[int], device: Any) -> int:
     """
     total = 0
 
-    def count(module: Any, inputs: Any, output: Any) -> None:
+    def count(module: Module, inputs: object, output: object) -> None:
         nonlocal total
         if isinstance(output, torch.Tensor):
             total += output.numel() * output.element_size()
@@ -47,7 +47,7 @@ def sample_bytes(network: Any, shape: Sequence[int], device: Any) -> int:
     return total + 8 * math.prod(shape) * 4
 
 
-def free(device: Any) -> int:
+def free(device: torch.device) -> int:
     """Return the bytes of a device's memory that are free, as far as anybody says."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])

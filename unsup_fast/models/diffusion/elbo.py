@@ -10,9 +10,10 @@ image; the draws are the caller's, or `likelihood_bound`'s.
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from unsup_fast.information import kl_gaussian_diag
 from unsup_fast.models.diffusion.process import (
@@ -21,6 +22,8 @@ from unsup_fast.models.diffusion.process import (
     q_posterior_weights,
     q_sample,
 )
+from unsup_fast.models.training.draws import Seed
+from unsup_fast.solvers.schedules import Array
 
 VARIANCES = ("fixed_small", "fixed_large")
 PIXEL = 2 / 255  # from one 8-bit value to the next where they lie between -1 and 1
@@ -43,14 +46,14 @@ class Bound(NamedTuple):
         Its negative in bits per dimension.
     """
 
-    reconstruction: Any
-    prior: Any
-    consistency: Any
-    total: Any
-    bits: Any
+    reconstruction: Tensor
+    prior: Tensor
+    consistency: Tensor
+    total: Tensor
+    bits: Tensor
 
 
-def prior_matching(x0: Any, alphas_cumprod: Any) -> Any:
+def prior_matching(x0: Tensor, alphas_cumprod: Tensor | Array) -> Tensor:
     """Return KL(q(x_T | x_0) || N(0, 1)), summed over the dimensions of each image: (B,)."""
     signal, sigma = alpha_sigma(alphas_cumprod, len(alphas_cumprod) - 1, x0)
     mean = signal[:, None] * x0.flatten(1)  # [B, D]
@@ -58,14 +61,14 @@ def prior_matching(x0: Any, alphas_cumprod: Any) -> Any:
 
 
 def consistency(
-    x0: Any,
-    x_t: Any,
-    image: Any,
-    timesteps: Any,
-    alphas_cumprod: Any,
+    x0: Tensor,
+    x_t: Tensor,
+    image: Tensor,
+    timesteps: int | Tensor,
+    alphas_cumprod: Tensor | Array,
     *,
-    variance: Any = "fixed_small",
-) -> Any:
+    variance: str | float | Tensor = "fixed_small",
+) -> Tensor:
     """Return KL(q(x_(t-1) | x_t, x_0) || p(x_(t-1) | x_t)), summed over dimensions: (B,).
 
     With v and w the variances of q and p, it is the sum over dimensions of
@@ -98,7 +101,7 @@ def consistency(
     return kl_gaussian_diag(difference, var_q, torch.zeros_like(difference), var_p, validate=False)
 
 
-def gaussian_log_likelihood(x0: Any, mean: Any, variance: Any) -> Any:
+def gaussian_log_likelihood(x0: Tensor, mean: Tensor, variance: float | Tensor) -> Tensor:
     """Return log N(x_0; mean, variance), summed over the dimensions of each image: (B,).
 
     Parameters
@@ -118,7 +121,7 @@ def gaussian_log_likelihood(x0: Any, mean: Any, variance: Any) -> Any:
     return -terms.sum(1) / 2
 
 
-def discretized_log_likelihood(x0: Any, mean: Any, variance: Any) -> Any:
+def discretized_log_likelihood(x0: Tensor, mean: Tensor, variance: float | Tensor) -> Tensor:
     """Return the log probability of 8-bit images under a normal distribution: (B,).
 
     Values lie at -1, -1 + 2/255 ... 1; each has the probability of the interval of width 2/255
@@ -152,7 +155,9 @@ def discretized_log_likelihood(x0: Any, mean: Any, variance: Any) -> Any:
     return torch.where(outermost_low, above, inside).sum(1)
 
 
-def bits_per_dimension(log_likelihood: Any, n_dimensions: int, *, bin_width: float = 1.0) -> Any:
+def bits_per_dimension(
+    log_likelihood: Tensor, n_dimensions: int, *, bin_width: float = 1.0
+) -> Tensor:
     """Return -log2 p / D, where a density counts as that of a bin of width `bin_width`.
 
     8-bit values between -1 and 1 have bins of width 2/255.
@@ -161,11 +166,11 @@ def bits_per_dimension(log_likelihood: Any, n_dimensions: int, *, bin_width: flo
 
 
 def likelihood_bound(
-    model: Callable[[Any, Any], Any],
-    x0: Any,
-    alphas_cumprod: Any,
+    model: Callable[[Tensor, Tensor], Tensor],
+    x0: Tensor,
+    alphas_cumprod: Tensor | Array,
     *,
-    seed: Any,
+    seed: Seed,
     prediction: str = "epsilon",
     variance: str = "fixed_small",
     decoder: str = "discretized",
@@ -219,7 +224,13 @@ def likelihood_bound(
     return Bound(reconstruction, prior, terms, total, bits_per_dimension(total, x0[0].numel()))
 
 
-def _variance(variance: Any, timesteps: Any, alphas_cumprod: Any, x: Any, of_posterior: Any) -> Any:
+def _variance(
+    variance: str | float | Tensor,
+    timesteps: int | Tensor,
+    alphas_cumprod: Tensor | Array,
+    x: Tensor,
+    of_posterior: Tensor,
+) -> Tensor:
     """Return the variance of p(x_(t-1) | x_t): [B, 1] or [B, D]."""
     if isinstance(variance, torch.Tensor):
         return _spread(variance, x)
@@ -232,7 +243,7 @@ def _variance(variance: Any, timesteps: Any, alphas_cumprod: Any, x: Any, of_pos
     raise ValueError(f"variance={variance!r} is unknown; pass one of {list(VARIANCES)} or a tensor")
 
 
-def _spread(variance: Any, x: Any) -> Any:
+def _spread(variance: float | Tensor, x: Tensor) -> Tensor:
     """Return variances, float64 [B, 1] or [B, D]."""
     values = torch.as_tensor(variance, dtype=torch.float64, device=x.device)
     if values.ndim <= 1:
@@ -240,5 +251,5 @@ def _spread(variance: Any, x: Any) -> Any:
     return values.expand(x.shape).flatten(1)
 
 
-def _rows(value: Any, x: Any) -> Any:
+def _rows(value: Tensor, x: Tensor) -> Tensor:
     return value.reshape(-1, 1).to(x.device)  # [B, 1]

@@ -9,9 +9,10 @@ drawn with known probabilities, estimate the sum.
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import Module
@@ -27,6 +28,11 @@ from unsup_fast.models.training.draws import spread_seed
 from unsup_fast.solvers.schedules import Array
 
 __all__ = ["Likelihood", "nll_bits_per_dim"]
+
+if TYPE_CHECKING:
+    from unsup_fast.models.diffusion.model import Diffusion
+
+Data: TypeAlias = Tensor | npt.NDArray[Any]
 
 DECODERS = {
     "discretized": elbo.discretized_log_likelihood,
@@ -62,10 +68,10 @@ class Likelihood(NamedTuple):
 
 
 def nll_bits_per_dim(
-    model: Any,
-    data: Any,
+    model: "Diffusion",
+    data: Data,
     *,
-    labels: Any = None,
+    labels: Tensor | npt.ArrayLike | None = None,
     n_timesteps: int | None = None,
     decoder: str | None = None,
     decoder_variance: float | None = None,
@@ -178,7 +184,7 @@ class _Batch(NamedTuple):
     seeds: Tensor
     done: Callable[[], None]
 
-    def denoised(self, timesteps: Array, stream: int) -> Tensor:
+    def denoised(self, timesteps: npt.NDArray[np.int64], stream: int) -> Tensor:
         """Return the network's images from noisy ones at timesteps [B], [B, ...]."""
         times, signal, sigma = (
             torch.from_numpy(array[timesteps]).to(self.images.device) for array in self.levels[1:4]
@@ -190,7 +196,7 @@ class _Batch(NamedTuple):
             output, x_t, signal, sigma, given=self.levels.prediction, wanted="sample"
         )
 
-    def errors(self, timesteps: Array) -> Tensor:
+    def errors(self, timesteps: npt.NDArray[np.int64]) -> Tensor:
         """Return the squared errors of these images at timesteps [B, K], float64 [B, K]."""
         errors = []
         for column, t in enumerate(timesteps.T, start=1):
@@ -230,7 +236,9 @@ def _decoded(objective: TrainingObjective, decoder: str) -> TrainingObjective:
     return TrainingObjective(objective.prediction, *(array[first:] for array in objective[1:]))
 
 
-def _timesteps(abar: Array, n: int, count: int | None, seed: int) -> tuple[Any, Any]:
+def _timesteps(
+    abar: Array, n: int, count: int | None, seed: int
+) -> tuple[npt.NDArray[np.int64], Array]:
     """Return the timesteps of each image, int64 [n, K], and the weights of their terms."""
     last = abar.size - 1
     if count is None:
@@ -266,7 +274,7 @@ def _counter(progress: Callable[[int, int], object] | None, total: int) -> Calla
     return called
 
 
-def _images(rows: Any, dtype: torch.dtype, device: torch.device | None) -> Tensor:
+def _images(rows: Data, dtype: torch.dtype, device: torch.device | None) -> Tensor:
     """Return rows of the data as the network's input."""
     images = rows if isinstance(rows, torch.Tensor) else torch.tensor(np.asarray(rows))
     images = to_float(images.to(device), dtype)
@@ -279,7 +287,7 @@ def _range(n: int, batch_size: int) -> range:
     return range(0, n, batch_size)
 
 
-def _check_data(data: Any, shape: tuple[int, ...]) -> int:
+def _check_data(data: Data, shape: tuple[int, ...]) -> int:
     """Return the number of images, checked."""
     if not isinstance(data, torch.Tensor | np.ndarray):
         raise TypeError(f"data must be an ndarray or a tensor, got {type(data).__name__}")
@@ -293,7 +301,7 @@ def _check_data(data: Any, shape: tuple[int, ...]) -> int:
     return len(data)
 
 
-def _check_decoder(decoder: str | None, variance: float | None, data: Any) -> str:
+def _check_decoder(decoder: str | None, variance: float | None, data: Data) -> str:
     if decoder is None:
         decoder = "discretized" if _is_uint8(data) else "gaussian"
     if decoder not in DECODERS:
@@ -309,7 +317,7 @@ def _variances(variance: str | None) -> tuple[str, ...]:
     return elbo.VARIANCES if variance is None else (variance,)
 
 
-def _check_values(data: Any, batches: list[slice], decoder: str) -> None:
+def _check_values(data: Data, batches: list[slice], decoder: str) -> None:
     if _is_uint8(data):
         return
     for rows in batches:
@@ -325,11 +333,11 @@ def _check_values(data: Any, batches: list[slice], decoder: str) -> None:
             )
 
 
-def _is_uint8(data: Any) -> bool:
+def _is_uint8(data: Data) -> bool:
     return bool(data.dtype in (torch.uint8, np.uint8))
 
 
-def _is_floating(data: Any) -> bool:
+def _is_floating(data: Data) -> bool:
     if isinstance(data, torch.Tensor):
         return bool(data.dtype.is_floating_point)
     return bool(np.issubdtype(data.dtype, np.floating))

@@ -17,7 +17,7 @@ from unsup_fast.models.diffusion.config import Config, network_of
 from unsup_fast.models.diffusion.objective import TrainingObjective
 from unsup_fast.models.diffusion.sampling import initial_noise, sample
 from unsup_fast.models.training import precision as precisions
-from unsup_fast.models.training.draws import spread_seed
+from unsup_fast.models.training.draws import Seed, spread_seed
 from unsup_fast.models.training.progress import Bar, wanted
 from unsup_fast.storage import tensors
 
@@ -73,7 +73,7 @@ class Diffusion(GenerativeModel[Config]):
         steps: int = 20,
         label: Any = None,
         guidance: float | None = None,
-        seed: Any = 0,
+        seed: Seed = 0,
         batch_size: int | None = None,
         precision: str = "auto",
         progress: bool | Report | None = None,
@@ -213,9 +213,10 @@ class _Batches:
 load = Diffusion.load
 
 
-def _count(n: int | None, label: Any, seed: Any) -> int:
+def _count(n: int | None, label: Any, seed: Seed) -> int:
     if n is None:
-        n = next((len(many) for many in (label, seed) if is_many(many)), 1)
+        each: tuple[Any, Any] = (label, seed)
+        n = next((len(many) for many in each if is_many(many)), 1)
     if n < 1:
         raise ValueError(f"n={n} must be at least 1")
     return n

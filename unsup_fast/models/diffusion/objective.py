@@ -6,15 +6,20 @@ with x_t = signal_t x_0 + sigma_t eps and t = t_b of T levels drawn with probabi
 expectation is that of weight_t times the error with t drawn uniformly.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from unsup_fast.kernels.noise import noise
-from unsup_fast.models.training.draws import spread_seed
+from unsup_fast.models.training.draws import Seed, spread_seed
 from unsup_fast.solvers.schedules import Array, cumulative, shift_sigmas
+
+Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""Called as network(x [B, ...], time [B], label [B] or None); returns a tensor like x."""
 
 OBJECTIVES = ("sample", "epsilon", "v_prediction", "min_snr", "flow_prediction")
 
@@ -119,7 +124,9 @@ def build(name: str, alphas_cumprod: npt.ArrayLike) -> TrainingObjective:
     return builders[name](alphas_cumprod)
 
 
-def sample_levels(objective: TrainingObjective, n: int, generator: Any = None) -> Any:
+def sample_levels(
+    objective: TrainingObjective, n: int, generator: torch.Generator | None = None
+) -> Tensor:
     """Return the levels of a batch, drawn with their probabilities, stratified, in random order.
 
     They are the quantiles of u_i = (i + U) / n for one U (Kingma et al. 2021, appendix I.1): a
@@ -145,8 +152,14 @@ def sample_levels(objective: TrainingObjective, n: int, generator: Any = None) -
 
 
 def loss(
-    network: Any, images: Any, label: Any, objective: TrainingObjective, *, levels: Any, seed: Any
-) -> Any:
+    network: Network,
+    images: Tensor,
+    label: Tensor | None,
+    objective: TrainingObjective,
+    *,
+    levels: Tensor,
+    seed: Seed,
+) -> Tensor:
     """Return the loss of a batch, a scalar tensor with a gradient.
 
     Parameters
@@ -186,7 +199,7 @@ def loss(
     return (weights.to(dtype) * error.square().flatten(1).mean(1)).mean()
 
 
-def _check_levels(levels: Any, n: int, n_levels: int) -> None:
+def _check_levels(levels: Tensor, n: int, n_levels: int) -> None:
     if levels.shape != (n,):
         raise ValueError(
             f"levels have shape {tuple(levels.shape)}; pass one for each of {n} images"
@@ -199,7 +212,7 @@ def _check_levels(levels: Any, n: int, n_levels: int) -> None:
 
 
 def _vp_objective(
-    prediction: str, abar: Array, weights: Array, level_probs: Any = None
+    prediction: str, abar: Array, weights: Array, level_probs: Array | None = None
 ) -> TrainingObjective:
     times = np.arange(abar.size, dtype=np.float64)
     even = np.full(abar.size, 1 / abar.size)

@@ -4,15 +4,18 @@ Timesteps count from 0: x at timestep t has abar = alphas_cumprod[t], and timest
 itself. Coefficients are float64 and cast once; no function waits for a device.
 """
 
-from typing import Any
-
 import torch
+from torch import Tensor
 
 from unsup_fast.kernels.noise import noise
+from unsup_fast.models.training.draws import Seed
 from unsup_fast.solvers.prediction import image_weights, noise_weights, output_weights
+from unsup_fast.solvers.schedules import Array
 
 
-def alpha_sigma(alphas_cumprod: Any, timesteps: Any, x: Any) -> tuple[Any, Any]:
+def alpha_sigma(
+    alphas_cumprod: Tensor | Array, timesteps: int | Tensor, x: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return sqrt(abar_t) and sqrt(1 - abar_t), float64 of shape (B,), on the device of x.
 
     Parameters
@@ -40,16 +43,16 @@ def alpha_sigma(alphas_cumprod: Any, timesteps: Any, x: Any) -> tuple[Any, Any]:
 
 
 def q_sample(
-    x0: Any,
-    timesteps: Any,
-    alphas_cumprod: Any,
+    x0: Tensor,
+    timesteps: int | Tensor,
+    alphas_cumprod: Tensor | Array,
     *,
-    eps: Any = None,
-    seed: Any = None,
+    eps: Tensor | None = None,
+    seed: Seed | None = None,
     stream: int = 0,
     target: str | None = None,
-    out: Any = None,
-) -> Any:
+    out: Tensor | None = None,
+) -> Tensor | tuple[Tensor, Tensor]:
     """Return a draw of q(x_t | x_0) = N(sqrt(abar_t) x_0, 1 - abar_t).
 
     Parameters
@@ -75,8 +78,13 @@ def q_sample(
 
 
 def q_posterior(
-    x_t: Any, x0: Any, timesteps: Any, alphas_cumprod: Any, *, previous: Any = None
-) -> tuple[Any, Any]:
+    x_t: Tensor,
+    x0: Tensor,
+    timesteps: int | Tensor,
+    alphas_cumprod: Tensor | Array,
+    *,
+    previous: int | Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
     """Return mean and variance of the normal distribution q(x_u | x_t, x_0) for u < t.
 
     With r = abar_t / abar_u, which is alpha_t for u = t - 1,
@@ -108,8 +116,12 @@ def q_posterior(
 
 
 def q_posterior_weights(
-    x_t: Any, timesteps: Any, alphas_cumprod: Any, *, previous: Any = None
-) -> tuple[Any, Any, Any]:
+    x_t: Tensor,
+    timesteps: int | Tensor,
+    alphas_cumprod: Tensor | Array,
+    *,
+    previous: int | Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the weights of x_t and x_0 in the posterior's mean, and its variance: (B,) each."""
     abar = _abar(alphas_cumprod, timesteps, x_t)
     abar_prev = _abar(alphas_cumprod, timesteps - 1 if previous is None else previous, x_t)
@@ -120,8 +132,14 @@ def q_posterior_weights(
 
 
 def convert_prediction(
-    output: Any, x_t: Any, signal: Any, sigma: Any, *, given: str, wanted: str
-) -> Any:
+    output: Tensor,
+    x_t: Tensor,
+    signal: float | Tensor,
+    sigma: float | Tensor,
+    *,
+    given: str,
+    wanted: str,
+) -> Tensor:
     """Return a model's output converted to another prediction type.
 
     Parameters
@@ -157,7 +175,7 @@ def convert_prediction(
     return converted.to(x_t.dtype)
 
 
-def _abar(alphas_cumprod: Any, timesteps: Any, x: Any) -> Any:
+def _abar(alphas_cumprod: Tensor | Array, timesteps: int | Tensor, x: Tensor) -> Tensor:
     """Return abar at timesteps, float64 [B]; it is 1 at timestep -1."""
     schedule = torch.as_tensor(alphas_cumprod)
     if schedule.dtype != torch.float64 or schedule.ndim != 1:
@@ -184,7 +202,7 @@ def _abar(alphas_cumprod: Any, timesteps: Any, x: Any) -> Any:
     return torch.where(times < 0, 1.0, schedule[times.clamp(min=0)])
 
 
-def _along(value: Any, x: Any) -> Any:
+def _along(value: float | Tensor, x: Tensor) -> float | Tensor:
     """Return numbers reshaped to broadcast against x; a single number is returned unchanged."""
     if not isinstance(value, torch.Tensor) or value.ndim == 0:
         return value

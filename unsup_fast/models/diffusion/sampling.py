@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from unsup_fast.kernels.denoise import denoise
 from unsup_fast.kernels.sampler_terms import (
@@ -20,15 +22,22 @@ from unsup_fast.kernels.sampler_terms import (
     NEXT_NOISE,
 )
 from unsup_fast.models.diffusion import _graphs, _progress
-from unsup_fast.models.training.draws import spread_seed
+from unsup_fast.models.training.draws import Seed, spread_seed
 from unsup_fast.solvers.table import Table
 
-Model = Callable[[Any, Any], Any]
+Model = Callable[[Tensor, Tensor], Any]
+"""Called as model(x [B, ...], t [B]); returns a tensor like x, or what holds one."""
+Noise = Sequence[Tensor]
 
 
 def initial_noise(
-    table: Table, shape: Sequence[int], *, seed: Any, dtype: Any = None, device: Any = None
-) -> Any:
+    table: Table,
+    shape: Sequence[int],
+    *,
+    seed: Seed,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+) -> Tensor:
     """Return the noise that a table starts from: init_noise_sigma times standard normal numbers.
 
     Parameters
@@ -58,14 +67,14 @@ def initial_noise(
 def sample(
     model: Model,
     table: Table,
-    x: Any,
+    x: Tensor | npt.NDArray[Any],
     *,
-    seed: Any = None,
-    noise: Sequence[Any] | None = None,
+    seed: Seed | None = None,
+    noise: Noise | None = None,
     guidance: float | None = None,
     uncond: Model | None = None,
     threshold: tuple[float, float] | None = None,
-    callback: Callable[[int, Any], object] | None = None,
+    callback: Callable[[int, Tensor], object] | None = None,
     progress: bool | Callable[[int, int, float], object] = False,
     graph: bool | None = None,
     n_threads: int | None = None,
@@ -141,7 +150,7 @@ def sample(
     draws = any(plan.draws) and noise is None
     if draws and seed is None:
         seed = int(torch.randint(0, 1 << 62, (), dtype=torch.int64))
-    seeds = spread_seed(seed, len(x)) if draws else None
+    seeds = None if seed is None or not draws else spread_seed(seed, len(x))
     with torch.no_grad():
         if graph or (graph is None and x.device.type == "cuda" and not watched and noise is None):
             what = (model, uncond, plan.timesteps, plan.rows, *plan[2:], threshold)
@@ -197,12 +206,12 @@ def _runner(
     model: Model,
     uncond: Model | None,
     plan: Plan,
-    like: Any,
+    like: Tensor,
     threshold: tuple[float, float] | None,
-    noise: Sequence[Any] | None = None,
-    after: Callable[[int, Any], None] | None = None,
+    noise: Noise | None = None,
+    after: Callable[[int, Tensor], None] | None = None,
     n_threads: int | None = None,
-) -> Callable[[Any, Any], Any]:
+) -> _graphs.Loop:
     """Return loop(x, seeds), which runs all rows and returns the last sample in new memory."""
     n_rows = len(plan.scales)
     rows = torch.frombuffer(bytearray(plan.rows), dtype=torch.float64).view(n_rows, -1)
@@ -213,10 +222,10 @@ def _runner(
     if like.device.type == "cuda":
         rows = rows.to(like.device)  # [R, N_TERMS]
 
-    def loop(x: Any, seeds: Any) -> Any:
+    def loop(x: Tensor, seeds: Tensor | None) -> Tensor:
         out = torch.empty_like(x)
         anchor = None
-        history: list[Any] = []  # earlier outputs, newest first
+        history: list[Tensor] = []  # earlier outputs, newest first
         for i, scale in enumerate(plan.scales):
             model_input = x if scale == 1 else x * scale
             t = timesteps[i].expand(len(x))  # [B]
@@ -268,7 +277,7 @@ def _unpacked(value: Any) -> Any:
     return getattr(value, "sample", value)
 
 
-def _output(value: Any, x: Any) -> Any:
+def _output(value: Any, x: Tensor) -> Tensor:
     """Return a model's output as a tensor of the type of x, checked."""
     value = _unpacked(value)
     if not isinstance(value, torch.Tensor):
@@ -281,14 +290,16 @@ def _output(value: Any, x: Any) -> Any:
 
 
 def _on_arrays(model: Model) -> Model:
-    def called(x: Any, t: Any) -> Any:
+    def called(x: Tensor, t: Tensor) -> Tensor:
         output = _unpacked(model(x.numpy(), t.numpy()))
         return torch.from_numpy(np.ascontiguousarray(output))
 
     return called
 
 
-def _check(table: Table, x: Any, noise: Any, guidance: float | None, uncond: Model | None) -> None:
+def _check(
+    table: Table, x: Tensor, noise: Noise | None, guidance: float | None, uncond: Model | None
+) -> None:
     if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.ndim == 0:
         raise TypeError("x must be a tensor or an ndarray of floating-point numbers, (B, ...)")
     if (guidance is None) != (uncond is None):

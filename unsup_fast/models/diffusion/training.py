@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import Module
@@ -29,12 +30,12 @@ BETAS = (0.9, 0.99)
 
 
 def train(
-    data: Any,
+    data: Tensor | npt.NDArray[Any],
     folder: str | os.PathLike[str],
     *,
     config: Config,
     options: TrainConfig,
-    labels: Any = None,
+    labels: Tensor | npt.ArrayLike | None = None,
     network: Module | None = None,
     label_dropout: float = 0.1,
     flip: bool = False,
@@ -171,7 +172,7 @@ def train(
     return averaged
 
 
-def _samples(data: Any, config: Config) -> Tensor:
+def _samples(data: Tensor | npt.NDArray[Any], config: Config) -> Tensor:
     """Return data as a tensor on the host, uint8 or float32."""
     samples = data.cpu() if isinstance(data, torch.Tensor) else torch.from_numpy(np.asarray(data))
     if samples.dtype != torch.uint8 and not samples.is_floating_point():

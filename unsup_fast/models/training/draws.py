@@ -4,13 +4,17 @@ import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from operator import index
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from unsup_fast.models.training.state import TrainConfig
+
+Seed: TypeAlias = int | Sequence[int] | npt.NDArray[Any] | Tensor
+"""A seed, or one for each sample."""
 
 
 def batch_indices(n: int, config: TrainConfig, step: int, batches: int = 1) -> Tensor:
@@ -41,7 +45,7 @@ def _epoch(n: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(n, generator=torch.Generator().manual_seed(fold_in("epoch", seed, epoch)))
 
 
-def spread_seed(seed: Any, n_samples: int) -> Tensor:
+def spread_seed(seed: Seed, n_samples: int) -> Tensor:
     """Return one seed for each sample, int64 of shape (n_samples,) on the host.
 
     An int gives the outputs of splitmix64 from it, so that a sample does not depend on the number
@@ -52,7 +56,8 @@ def spread_seed(seed: Any, n_samples: int) -> Tensor:
     one = isinstance(seed, int | np.integer)
     if not one and not isinstance(seed, Sequence | np.ndarray):
         raise TypeError(f"seed must be an int or one int a sample, got {type(seed).__name__}")
-    values = [index(value) for value in ([seed] if one else seed)]
+    each: Any = [seed] if one else seed
+    values = [index(value) for value in each]
     for value in values:
         if not 0 <= value < 1 << 64:
             raise ValueError(f"seed={value} must be between 0 and 2**64 - 1")

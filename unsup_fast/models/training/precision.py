@@ -8,7 +8,7 @@ import torch
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
-def chosen(precision: str, device: Any) -> Any:
+def chosen(precision: str, device: torch.device | str) -> torch.dtype:
     """Return the torch type for matrix products.
 
     Parameters
@@ -33,7 +33,7 @@ def chosen(precision: str, device: Any) -> Any:
     return getattr(torch, precision)
 
 
-def autocast(dtype: Any, device: Any) -> AbstractContextManager[Any]:
+def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[Any]:
     """Return a context in which networks compute in `dtype`; for float32 it does nothing."""
     context: AbstractContextManager[Any] = torch.autocast(
         torch.device(device).type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16
@@ -41,7 +41,7 @@ def autocast(dtype: Any, device: Any) -> AbstractContextManager[Any]:
     return context
 
 
-def _has_bfloat16(device: Any) -> bool:
+def _has_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
