@@ -313,7 +313,7 @@ def plain_loop(images, labels, form, device):
         with autocast(form, device):
             value = loss(
                 network, x, labels[rows].to(device), objective,
-                levels=sample_levels(objective, BATCH, None), seed=spread_seed(step, BATCH),
+                noise_levels=sample_levels(objective, BATCH, None), seed=spread_seed(step, BATCH),
             )  # fmt: skip
         optimizer.zero_grad(set_to_none=True)
         value.backward()

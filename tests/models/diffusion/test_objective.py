@@ -74,7 +74,7 @@ def formula(name, images, levels, seed, model=network, label=None):
 def test_loss_is_its_formula(name, shape, dtype, error):
     images, levels = draw(*shape).to(dtype), torch.tensor([0, 7, 19, 3, 12])[: shape[0]]
     label = torch.arange(shape[0])
-    actual = loss(network, images, label, build(name, SCHEDULE), levels=levels, seed=11)
+    actual = loss(network, images, label, build(name, SCHEDULE), noise_levels=levels, seed=11)
     assert actual.dtype == dtype
     assert actual.shape == ()
     wanted = formula(name, images, levels, 11, label=label).mean()
@@ -84,7 +84,7 @@ def test_loss_is_its_formula(name, shape, dtype, error):
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_loss_of_half_precision_is_summed_in_float32(name):
     images, levels = draw(4, 1, 5, 5).bfloat16(), torch.tensor([0, 7, 19, 3])
-    actual = loss(network, images, None, build(name, SCHEDULE), levels=levels, seed=3)
+    actual = loss(network, images, None, build(name, SCHEDULE), noise_levels=levels, seed=3)
     assert actual.dtype == torch.float32
     np.testing.assert_allclose(actual, formula(name, images, levels, 3).mean(), rtol=0.05)
 
@@ -136,9 +136,9 @@ def test_losses_are_one_regression_reweighted(name):
 
     for level in levels:
         t = level.expand(4)
-        one = loss(network, images, None, objective, levels=t, seed=2)
+        one = loss(network, images, None, objective, noise_levels=t, seed=2)
         one *= len(SCHEDULE) * objective.level_probs[level] / objective.weights[level]
-        other = loss(as_v, images, None, v_prediction(SCHEDULE), levels=t, seed=2)
+        other = loss(as_v, images, None, v_prediction(SCHEDULE), noise_levels=t, seed=2)
         np.testing.assert_allclose(one * REWEIGHTED[name][level], other, rtol=1e-9)
 
 
@@ -183,7 +183,7 @@ def test_no_loss_moves_the_best_denoiser(name):
     for seed in range(10):
         images = 0.7 + 0.5 * draw(n, 1, seed=seed)
         levels = sample_levels(objective, n, torch.Generator().manual_seed(seed))
-        value = loss(model, images, None, objective, levels=levels, seed=seed)
+        value = loss(model, images, None, objective, noise_levels=levels, seed=seed)
         sums.append(torch.stack(torch.autograd.grad(value, [model.slope, model.offset])))
     means, errors = torch.stack(sums).mean(0), torch.stack(sums).std(0) / 10**0.5
     assert (means.abs() / errors).median() < 1.5
@@ -198,7 +198,7 @@ def test_the_best_denoiser_has_the_least_loss(name):
 
     def at(std, mean):
         model = Affine(objective, mean, std)
-        return float(loss(model, images, None, objective, levels=levels, seed=1).detach())
+        return float(loss(model, images, None, objective, noise_levels=levels, seed=1).detach())
 
     least = at(0.5, 0.7)
     assert all(at(*moved) > least for moved in [(0.4, 0.7), (0.6, 0.7), (0.5, 0.5), (0.5, 0.9)])
@@ -210,9 +210,9 @@ def test_slices_of_a_batch_average_to_its_loss(name):
     images, label = draw(6, 3), torch.arange(6)
     levels = sample_levels(objective, 6, torch.Generator().manual_seed(1))
     seeds = spread_seed(7, 6)
-    whole = loss(network, images, label, objective, levels=levels, seed=7)
+    whole = loss(network, images, label, objective, noise_levels=levels, seed=7)
     parts = [
-        loss(network, images[s], label[s], objective, levels=levels[s], seed=seeds[s])
+        loss(network, images[s], label[s], objective, noise_levels=levels[s], seed=seeds[s])
         for s in (slice(0, 2), slice(2, 4), slice(4, 6))
     ]
     torch.testing.assert_close(torch.stack(parts).mean(), whole)
@@ -259,7 +259,9 @@ def test_spread_levels_lower_the_variance_of_the_loss(name):
             (spread, sample_levels(objective, 16, generator)),
             (independent, alone),
         ):
-            into.append(float(loss(network, images, None, objective, levels=levels, seed=seed)))
+            into.append(
+                float(loss(network, images, None, objective, noise_levels=levels, seed=seed))
+            )
     assert np.var(spread) < 0.8 * np.var(independent)
     np.testing.assert_allclose(
         np.mean(spread),
@@ -313,4 +315,4 @@ def test_what_is_wrong_is_refused():
 )
 def test_levels_that_do_not_fit_are_refused(levels, message):
     with pytest.raises(ValueError, match=message):
-        loss(network, draw(3, 2), None, epsilon(SCHEDULE), levels=levels, seed=0)
+        loss(network, draw(3, 2), None, epsilon(SCHEDULE), noise_levels=levels, seed=0)

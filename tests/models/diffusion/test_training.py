@@ -3,6 +3,7 @@
 import csv
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,6 +38,11 @@ def data():
 
 def weights(model):
     return dict(model.network.state_dict())
+
+
+def first_loss(folder):
+    with (folder / "metrics.csv").open(newline="") as file:
+        return float(next(csv.DictReader(file))["loss"])
 
 
 def train(data, folder, *, options=OPTIONS, config=CONFIG, **arguments):
@@ -77,7 +83,7 @@ def test_the_loss_falls(data, tmp_path, objective, network):
     @torch.no_grad()
     def loss_of(model):
         seeds = spread_seed(0, 40)
-        return loss(model.network, images, None, model.objective, levels=levels, seed=seeds)
+        return loss(model.network, images, None, model.objective, noise_levels=levels, seed=seeds)
 
     assert loss_of(trained) < 0.8 * loss_of(diffusion.Diffusion.build(config))
 
@@ -149,6 +155,18 @@ def test_flipped_pictures_are_seen(data, tmp_path):
     plain = train(even, tmp_path / "c", options=options, config=config)
     flipped = train(even, tmp_path / "d", options=options, config=config, flip=True)
     assert all(torch.equal(v, weights(flipped)[name]) for name, v in weights(plain).items())
+
+
+@pytest.mark.parametrize("parts", [2, 8])
+def test_parts_of_a_batch_have_the_gradient_of_the_whole(data, tmp_path, parts):
+    options = TrainConfig(steps=3, batch_size=8, warmup=0, learning_rate=1e-3)
+    whole = train(data, tmp_path / "a", options=options, precision="float32")
+    options = replace(options, accumulation=parts)
+    split = train(data, tmp_path / "b", options=options, precision="float32")
+    for name, value in weights(whole).items():  # each step moves a weight by 1e-3 or so
+        assert (weights(split)[name] - value).abs().mean() < 5e-5
+    one, other = (first_loss(tmp_path / name) for name in "ab")
+    assert other == pytest.approx(one, rel=1e-5)
 
 
 def test_floats_are_taken_as_they_are(data, tmp_path):

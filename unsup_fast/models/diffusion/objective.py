@@ -157,7 +157,7 @@ def loss(
     label: Tensor | None,
     objective: TrainingObjective,
     *,
-    levels: Tensor,
+    noise_levels: Tensor,
     seed: Seed,
 ) -> Tensor:
     """Return the loss of a batch, a scalar tensor with a gradient.
@@ -168,7 +168,7 @@ def loss(
     images : tensor of shape (B, ...)
     label : int64 tensor of shape (B,) or None
     objective : TrainingObjective
-    levels : int64 tensor of shape (B,)
+    noise_levels : int64 tensor of shape (B,)
         Level of each image, on the host, from 0 to T - 1, as `sample_levels` returns them.
     seed : int, or one int an image
         Seed of the noise, as for `unsup_fast.models.diffusion.sampling.initial_noise`: with one
@@ -183,12 +183,12 @@ def loss(
     Raises
     ------
     ValueError
-        If levels are not one for each image, or out of range.
+        If noise levels are not one for each image, or out of range.
     """
-    _check_levels(levels, len(images), len(objective.times))
+    _check_levels(noise_levels, len(images), len(objective.times))
     weights = objective.weights / (len(objective.times) * objective.level_probs)
     times, signal, sigma, weights = (
-        torch.from_numpy(array)[levels].to(images.device)
+        torch.from_numpy(array)[noise_levels].to(images.device)
         for array in (objective.times, objective.signal, objective.sigma, weights)
     )
     kind = None if objective.prediction == "sample" else objective.prediction

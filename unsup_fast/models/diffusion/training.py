@@ -144,7 +144,7 @@ def train(
                         images[rows],
                         classes,
                         objective,
-                        levels=levels[rows],
+                        noise_levels=levels[rows],
                         seed=seeds[rows],
                     )
                 yield value
