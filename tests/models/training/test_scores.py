@@ -67,6 +67,13 @@ def test_a_resumed_run_knows_its_best(tmp_path):
     assert scores.load_best(tmp_path, {})["step"] == 15
 
 
+def test_lost_weights_are_replaced_by_the_next_best(tmp_path):
+    run(tmp_path, Recorder(2.0, 4.0), steps=6)
+    (tmp_path / scores.FILE).unlink()
+    run(tmp_path, Recorder(3.0), steps=9)
+    assert scores.load_best(tmp_path, {}) == {"step": 9, "scores": {"fid": 3.0}}
+
+
 def test_scores_survive_a_run_without_a_judge(tmp_path):
     run(tmp_path, Recorder(2.0, 4.0), steps=6)
     run(tmp_path, None, best=None, steps=9)

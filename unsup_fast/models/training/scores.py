@@ -40,7 +40,7 @@ class Scores:
     ) -> None:
         self.log, self._folder, self._judge, self._best = log, folder, judge, best
         self._record = math.inf
-        if best is not None:
+        if best is not None and (folder / FILE).exists():
             with (folder / metrics_log.SCORES).open(newline="") as file:
                 for row in csv.DictReader(file):
                     self._record = min(self._record, self._loss(row))
