@@ -15,7 +15,7 @@ def check() -> None:
     Raises
     ------
     ImportError
-        If matplotlib or pillow is missing, with the install command.
+        If matplotlib, pillow or jinja2 is missing, with the install command.
     """
-    for package in ("matplotlib", "PIL"):
+    for package in ("matplotlib", "PIL", "jinja2"):
         _extras.check(package, "cli", "a report")

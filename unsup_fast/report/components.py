@@ -7,8 +7,7 @@ from unsup_fast._rows import scaling
 from unsup_fast._types import Array
 from unsup_fast.report import curves, page, pictures, plane
 from unsup_fast.report.numbers import count, counted, percent, real, seconds, short
-from unsup_fast.report.page import COARSE, Content
-from unsup_fast.report.text import escape
+from unsup_fast.report.page import COARSE, Card, Content, Picture
 
 SAMPLE = plane.SAMPLE
 N_REBUILT, N_AXES, N_CARDS, N_COLUMNS = 12, 32, 12, 6
@@ -36,46 +35,43 @@ def pca(content: Content) -> str:
     images = content.image_shape is not None
     drawing, scale = plane.scatter(_two(along))
     return page.whole(
+        "pca.html",
         content,
-        "Principal components" + page.STANDARDIZED[model.standardize],
-        _tiles(content),
-        f"""<h2>How the variance spreads</h2>
-<div class="charts">
-{curves.scree(shares)}
-{curves.cumulative(shares)}
-</div>
-<h2>The rows along the first two axes</h2>
-<figure>
-{drawing}
-<p class="caption">{_caption(content, len(sample))} {scale}</p>
-</figure>
-{_rebuilt(content, sample, along) if images else ""}
-{_drawn(content) if images else _loadings(content)}""",
-        _code(content),
-        f"Row i of the coordinates belongs to row i of the file; X_new is any array of "
+        method="Principal components" + page.STANDARDIZED[model.standardize],
+        tiles=_tiles(content),
+        scree=curves.scree(shares),
+        cumulative=curves.cumulative(shares),
+        plane=drawing,
+        caption=f"{_caption(content, len(sample))} {scale}",
+        rebuilt=_rebuilt(content, sample, along) if images else (),
+        which=f"the first {N_AXES} of {count(len(shares))} axes"
+        if len(shares) > N_AXES
+        else "all axes",
+        axes=_drawn(content) if images else (),
+        cards=() if images else _loadings(content),
+        code=_code(content),
+        usage=f"Row i of the coordinates belongs to row i of the file; X_new is any array of "
         f"{counted(content.X.n_columns, 'column')}.",
     )
 
 
-def _tiles(content: Content) -> str:
+def _tiles(content: Content) -> list[tuple[str, str, str]]:
     model, result = content.model, content.summary["result"]
     n_rows, n_columns = content.X.shape
     took, machine = result["seconds"], content.summary["machine"]
     first = model.explained_variance_ratio_[0]
-    return page.tiles(
-        [
-            ("Rows", count(n_rows), f"{counted(n_columns, 'column')} each"),
-            ("Axes", count(result["axes"]), f"of {count(min(n_rows, n_columns))} possible"),
-            ("Variance explained", percent(result["explained"]), f"{percent(first)} by the first"),
-            (
-                "Left out",
-                real(result["reconstruction_error"]),
-                "mean squared distance of a row to what the axes keep",
-            ),
-            ("Time", seconds(took), counted(machine["threads"], "thread")),
-            ("Throughput", f"{short(n_rows / max(took, 1e-9))}/s", "rows, read and decomposed"),
-        ]
-    )
+    return [
+        ("Rows", count(n_rows), f"{counted(n_columns, 'column')} each"),
+        ("Axes", count(result["axes"]), f"of {count(min(n_rows, n_columns))} possible"),
+        ("Variance explained", percent(result["explained"]), f"{percent(first)} by the first"),
+        (
+            "Left out",
+            real(result["reconstruction_error"]),
+            "mean squared distance of a row to what the axes keep",
+        ),
+        ("Time", seconds(took), counted(machine["threads"], "thread")),
+        ("Throughput", f"{short(n_rows / max(took, 1e-9))}/s", "rows, read and decomposed"),
+    ]
 
 
 def _two(along: Array) -> Array:
@@ -96,8 +92,8 @@ def _caption(content: Content, n_points: int) -> str:
     return text
 
 
-def _rebuilt(content: Content, sample: Array, along: Array) -> str:
-    """Return rows above what the first axes make of them."""
+def _rebuilt(content: Content, sample: Array, along: Array) -> list[Picture]:
+    """Return rows, and what the first axes make of them."""
     shape, model = content.image_shape, content.model
     assert shape is not None
     chosen = np.linspace(0, len(sample) - 1, min(N_REBUILT, len(sample))).astype(int)
@@ -108,73 +104,46 @@ def _rebuilt(content: Content, sample: Array, along: Array) -> str:
     for few in sorted({max(1, n_axes // 10), max(1, n_axes // 3), n_axes}, reverse=True):
         masked = np.where(np.arange(n_axes) < few, coordinates, 0)
         strips.append((f"from {count(few)} {'axis' if few == 1 else 'axes'}", masked))
-    coarse = ' class="coarse"' if max(shape[:2]) <= COARSE else ""
-    body = ""
+    coarse = max(shape[:2]) <= COARSE
+    rebuilt = []
     for number, (name, values) in enumerate(strips):
         shown = values if number == 0 else model.inverse_transform(values)
         picture = pictures.strip(shown, shape, low, high, N_REBUILT)
-        body += (
-            f'<div class="strip"><small>{name}</small>'
-            f'<img{coarse} src="{picture}" alt="{len(rows)} rows: {name}"></div>'
-        )
-    return (
-        '<h2>Rows and what the axes keep of them</h2><p class="note">Rows spread over the file, '
-        f"and the same rows rebuilt from their coordinates.</p><figure>{body}</figure>"
-    )
+        rebuilt.append(Picture(picture, f"{len(rows)} rows: {name}", coarse, name))
+    return rebuilt
 
 
-def _drawn(content: Content) -> str:
+def _drawn(content: Content) -> list[Picture]:
     """Return the mean and the axes as pictures."""
     shape, model = content.image_shape, content.model
     assert shape is not None
-    coarse = ' class="coarse"' if max(shape[:2]) <= COARSE else ""
+    coarse = max(shape[:2]) <= COARSE
     mean = scaling.restored(model, model.mean_[None])
-    images = [
-        (
-            "mean",
-            "Mean of the rows",
-            pictures.strip(mean, shape, min(0.0, float(mean.min())), float(mean.max()), 1),
-        )
-    ]
+    picture = pictures.strip(mean, shape, min(0.0, float(mean.min())), float(mean.max()), 1)
+    images = [Picture(picture, "Mean of the rows", coarse, "mean")]
     shares = model.explained_variance_ratio_
     for number, axis in enumerate(model.components_[:N_AXES]):
         largest = float(np.abs(axis).max())
         picture = pictures.strip(axis[None], shape, -largest, largest, 1)
         name = f"{number + 1}: {percent(shares[number])}"
-        images.append((name, f"Axis {name}", picture))
-    body = "".join(
-        f'<div><img{coarse} src="{picture}" alt="{what}"><small>{name}</small></div>'
-        for name, what, picture in images
-    )
-    of = f"the first {N_AXES} of {count(len(shares))} axes" if len(shares) > N_AXES else "all axes"
-    return (
-        f'<h2>The axes as pictures</h2><p class="note">The mean of the rows and {of}, each with '
-        "its share of the variance; grey is zero, and the sign of an axis as a whole is arbitrary."
-        f'</p><figure><div class="tiny">{body}</div></figure>'
-    )
+        images.append(Picture(picture, f"Axis {name}", coarse, name))
+    return images
 
 
-def _loadings(content: Content) -> str:
+def _loadings(content: Content) -> list[Card]:
     """Return the columns that weigh most in each axis."""
-    model = content.model
-    names = page.column_names(content)
-    cards = ""
+    model, names = content.model, page.column_names(content)
+    cards = []
     for number, axis in enumerate(model.components_[:N_CARDS]):
         largest = np.argsort(-np.abs(axis), kind="stable")[:N_COLUMNS]
-        items = "".join(
-            f"<li><span>{escape(names[j])}</span><small>{axis[j]:+.3f}</small></li>"
-            for j in largest.tolist()
+        cards.append(
+            Card(
+                title=f"Axis {number + 1}",
+                detail=percent(model.explained_variance_ratio_[number]),
+                items=[(names[j], f"{axis[j]:+.3f}") for j in largest.tolist()],
+            )
         )
-        share = percent(model.explained_variance_ratio_[number])
-        cards += (
-            f'<section class="cluster"><header><h3>Axis {number + 1}</h3>'
-            f"<span>{share}</span></header><ol>{items}</ol></section>"
-        )
-    return (
-        '<h2>What the axes are made of</h2><p class="note">The columns of largest weight in each '
-        "axis, a vector of length one, and the axis's share of the variance.</p>"
-        f'<div class="clusters">{cards}</div>'
-    )
+    return cards
 
 
 def _code(content: Content) -> str:

@@ -11,8 +11,7 @@ import numpy as np
 from unsup_fast._types import Array
 from unsup_fast.report import page, pictures, training
 from unsup_fast.report.numbers import count, counted, real, seconds, short
-from unsup_fast.report.page import COARSE
-from unsup_fast.report.text import escape
+from unsup_fast.report.page import COARSE, Picture
 
 # Grids of earlier steps that are shown next to the last one.
 EARLIER = 6
@@ -78,18 +77,29 @@ def diffusion(run: Run) -> str:
     str
         HTML with style, charts and pictures inside; no script, and nothing is fetched.
     """
+    metrics = training.read(run.metrics) if run.metrics.exists() else {}
+    trained = len(metrics.get(training.STEP, ())) > 0
+    *before, last = _grids(run) or [None]
+    shown = run.unfolding
     return page.document(
-        run.title,
-        _lead(run),
-        _tiles(run),
-        f"""{_charts(run)}
-{_grids(run)}
-{_unfolding(run)}""",
-        _code(run),
-        f"Or unsup-fast diffusion sample {run.folder} -n 64 -o grid.png. A class is given by "
+        "diffusion.html",
+        title=run.title,
+        lead=_lead(run),
+        notes=_notes(run),
+        tiles=_tiles(run),
+        losses=training.losses(metrics) if trained else "",
+        pace=training.pace(metrics) if trained else "",
+        samples=_order(run),
+        last=last,
+        earlier=before,
+        sampler=f"{shown.sampler}, {counted(shown.steps[-1], 'step')}; seen after steps "
+        f"{', '.join(map(str, shown.steps))}.",
+        unfolding=_unfolding(shown),
+        code=_code(run),
+        usage=f"Or unsup-fast diffusion sample {run.folder} -n 64 -o grid.png. A class is given by "
         "--label, by name or number; without it, all classes share the pictures.",
-        run.summary,
-        run.data_name,
+        summary=run.summary,
+        data_name=run.data_name,
     )
 
 
@@ -98,102 +108,76 @@ def _lead(run: Run) -> str:
     n, channels, height, width = data["shape"]
     network = {"unet": "U-Net", "dit": "diffusion transformer"}[parameters["network"]]
     colour = "grey" if channels == 1 else "colour"
-    classes = data["classes"]
-    named = f"{len(classes)} classes: {', '.join(classes[:MOST_NAMED])}" if classes else ""
-    if len(classes) > MOST_NAMED:
-        named += " ..."
-    skipped = len(data["skipped"])
-    notes = [
-        f"{named}." if named else "No classes.",
-        *([f"{counted(skipped, 'file')} could not be read and were left out."] if skipped else []),
-    ]
     return (
-        f'<p class="lead">A {parameters["model_size"]} {network} trained on '
-        f"{escape(run.data_name)}: {counted(n, 'picture')} of {height} x {width} pixels, "
-        f"{colour}.</p>" + "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
+        f"A {parameters['model_size']} {network} trained on {run.data_name}: "
+        f"{counted(n, 'picture')} of {height} x {width} pixels, {colour}."
     )
 
 
-def _tiles(run: Run) -> str:
+def _notes(run: Run) -> list[str]:
+    data = run.summary["data"]
+    classes, skipped = data["classes"], len(data["skipped"])
+    named = f"{len(classes)} classes: {', '.join(classes[:MOST_NAMED])}" if classes else ""
+    if len(classes) > MOST_NAMED:
+        named += " ..."
+    notes = [f"{named}." if named else "No classes."]
+    if skipped:
+        notes.append(f"{counted(skipped, 'file')} could not be read and were left out.")
+    return notes
+
+
+def _tiles(run: Run) -> list[tuple[str, str, str]]:
     result, parameters = run.summary["result"], run.summary["parameters"]
     seen = result["steps"] * parameters["batch_size"]
     epochs = seen / run.summary["data"]["shape"][0]
     machine = run.summary["machine"]
     loss = result["loss"]
-    return page.tiles(
-        [
-            ("Steps", count(result["steps"]), page.capital(result["stopped"])),
-            ("Pictures seen", short(seen), f"{short(epochs)} epochs"),
-            ("Loss", "none" if loss is None else real(loss), "mean of the last tenth"),
-            ("Weights", short(result["weights"]), parameters["objective"]),
-            (
-                "Time",
-                seconds(result["seconds"]),
-                f"of training, on {machine['device']}; {counted(machine['threads'], 'thread')}",
-            ),
-            ("Throughput", f"{short(seen / max(result['seconds'], 1e-9))}/s", "pictures"),
-        ]
-    )
+    return [
+        ("Steps", count(result["steps"]), page.capital(result["stopped"])),
+        ("Pictures seen", short(seen), f"{short(epochs)} epochs"),
+        ("Loss", "none" if loss is None else real(loss), "mean of the last tenth"),
+        ("Weights", short(result["weights"]), parameters["objective"]),
+        (
+            "Time",
+            seconds(result["seconds"]),
+            f"of training, on {machine['device']}; {counted(machine['threads'], 'thread')}",
+        ),
+        ("Throughput", f"{short(seen / max(result['seconds'], 1e-9))}/s", "pictures"),
+    ]
 
 
-def _charts(run: Run) -> str:
-    metrics = training.read(run.metrics) if run.metrics.exists() else {}
-    if not len(metrics.get(training.STEP, ())):
-        return ""
-    return (
-        f'<h2>How it went</h2><div class="charts">{training.losses(metrics)}'
-        f"{training.pace(metrics)}</div>"
-    )
-
-
-def _grids(run: Run) -> str:
-    if not run.grids:
-        return ""
-    *before, (last, path) = run.grids
+def _grids(run: Run) -> list[Picture]:
+    """Return grids of samples: a few of earlier steps, and the last one."""
+    before, last = run.grids[:-1], run.grids[-1:]
     chosen = np.unique(np.linspace(0, len(before) - 1, min(EARLIER, len(before))).astype(int))
-    earlier = "".join(
-        f"<div>{_picture(run, before[i][1], f'Samples after step {before[i][0]}')}"
-        f"<small>step {count(before[i][0])}</small></div>"
-        for i in chosen
-    )
+    earlier = [_grid(run, *before[i], f"step {count(before[i][0])}") for i in chosen]
+    return earlier + [_grid(run, *each, f"After step {count(each[0])}") for each in last]
+
+
+def _grid(run: Run, step: int, path: Path, caption: str) -> Picture:
+    coarse = max(run.summary["data"]["shape"][2:]) <= COARSE
+    uri = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return Picture(uri, f"Samples after step {step}", coarse, caption)
+
+
+def _order(run: Run) -> str:
+    """Return what the grids show, in a sentence or two."""
     classes = run.summary["data"]["classes"]
     some = "the classes" if len(classes) <= MOST_ROWS else f"the first {MOST_ROWS} classes"
     rows = f" Rows are {some}, in that order." if classes else ""
-    note = f"Averaged weights, the same noise each time, no guidance.{rows}"
-    body = f'<div class="tiny grids">{earlier}</div>' if earlier else ""
-    return (
-        f'<h2>Samples</h2><p class="note">{escape(note)}</p><div class="charts"><figure>'
-        f"<figcaption>After step {count(last)}</figcaption>"
-        f'<div class="grid">{_picture(run, path, f"Samples after step {last}")}</div></figure>'
-        + (f"<figure><figcaption>Earlier</figcaption>{body}</figure>" if body else "")
-        + "</div>"
-    )
+    return f"Averaged weights, the same noise each time, no guidance.{rows}"
 
 
-def _picture(run: Run, path: Path, name: str) -> str:
-    side = max(run.summary["data"]["shape"][2:])
-    coarse = ' class="coarse"' if side <= COARSE else ""
-    content = base64.b64encode(path.read_bytes()).decode()
-    return f'<img{coarse} src="data:image/png;base64,{content}" alt="{name}">'
-
-
-def _unfolding(run: Run) -> str:
-    shown = run.unfolding
+def _unfolding(shown: Unfolding) -> list[Picture]:
+    """Return the phases of each sample, side by side."""
     n_phases, height, width, channels = shown.phases.shape[1:]
-    coarse = ' class="coarse"' if max(height, width) <= COARSE else ""
-    body = ""
+    coarse = max(height, width) <= COARSE
+    strips = []
     for name, phases in zip(shown.names, shown.phases, strict=True):
         flat = phases.reshape(n_phases, -1)
-        picture = pictures.strip(flat, (height, width, channels), 0, 255, n_phases)
-        body += (
-            f'<div class="strip"><small>{escape(name)}</small><img{coarse} src="{picture}" '
-            f'alt="{escape(name)}, from noise to picture"></div>'
-        )
-    steps = ", ".join(map(str, shown.steps))
-    return (
-        f'<h2>From noise to picture</h2><p class="note">{shown.sampler}, '
-        f"{counted(shown.steps[-1], 'step')}; seen after steps {steps}.</p><figure>{body}</figure>"
-    )
+        uri = pictures.strip(flat, (height, width, channels), 0, 255, n_phases)
+        strips.append(Picture(uri, f"{name}, from noise to picture", coarse, name))
+    return strips
 
 
 def _code(run: Run) -> str:

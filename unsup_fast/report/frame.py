@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from unsup_fast._types import Array
-from unsup_fast.report import figure
+from unsup_fast.report import figure, rendering
 from unsup_fast.report.numbers import tick
-from unsup_fast.report.text import escape
 
 SIZE = (440, 260)
 MARGINS = (58, 12, 46, 12)
@@ -35,7 +34,8 @@ def chart(
         axes.set_xlabel(x_title, labelpad=8, color=figure.SOFT)
 
     drawing = figure.svg(name, size, margins, whole)
-    return f"<figure><figcaption>{escape(caption)}</figcaption>{drawing}</figure>"
+    html: str = rendering.render("chart.html", caption=caption, drawing=drawing)
+    return html
 
 
 def line(axes: Any, x: Array, y: Array, notes: Sequence[str], colour: str = figure.ACCENT) -> None:

@@ -10,9 +10,8 @@ from unsup_fast._types import Array
 from unsup_fast.report import central, charts, curves, page, pictures
 from unsup_fast.report.central import Central
 from unsup_fast.report.numbers import count, counted, percent, real, seconds
-from unsup_fast.report.page import COARSE, Content
+from unsup_fast.report.page import COARSE, Card, Content, Picture
 from unsup_fast.report.plane import Plane
-from unsup_fast.report.text import escape
 
 N_PICTURES, N_COLUMNS, MOST_PROFILES, MOST_OUTLINES = 7, 6, 10, 60
 DEVIATIONS = 2  # of the ellipses
@@ -38,26 +37,26 @@ def gmm(content: Content, labels: Array) -> str:
     sizes = np.bincount(labels, minlength=len(model.weights_))
     plane = Plane(scaling.applied_blocks(model, content.X), labels, model.means_)
     ellipses = outlines(model, plane)
+    shape = content.image_shape
+    X = scaling.applied_blocks(model, content.X)
+    shown, sampled = central.find(X, labels, model.means_, sizes, N_PICTURES if shape else 1)
     return page.whole(
+        "gmm.html",
         content,
-        f"Gaussian mixture ({KINDS[model.covariance_type]} covariance)"
+        method=f"Gaussian mixture ({KINDS[model.covariance_type]} covariance)"
         + page.STANDARDIZED[model.standardize],
-        _tiles(content),
-        f"""{_range(content)}
-<h2>How it went</h2>
-<div class="charts">
-{curves.likelihood(np.array(model.lower_bounds_))}
-{charts.sizes(sizes, plane.colours.tolist(), "component")}
-</div>
-<h2>The rows in two dimensions</h2>
-<figure>
-{plane.svg(sizes, ellipses)}
-<p class="caption">{plane.caption(sizes, "component", "mean")} {_ellipses(model, ellipses)}</p>
-</figure>
-{_components(content, labels, sizes, plane.colours)}""",
-        _code(content),
-        f"Label i is the most probable component of row i of the file; X_new is any array of "
-        f"{counted(content.X.n_columns, 'column')}.",
+        tiles=_tiles(content),
+        **_range(content),
+        likelihood=curves.likelihood(np.array(model.lower_bounds_)),
+        sizes=charts.sizes(sizes, plane.colours.tolist(), "component"),
+        plane=plane.svg(sizes, ellipses),
+        caption=f"{plane.caption(sizes, 'component', 'mean')} {_ellipses(model, ellipses)}",
+        components=_which(len(shown), int(np.count_nonzero(sizes)), sampled, shape is not None),
+        profiles="" if shape else _profiles(content, shown, plane.colours),
+        cards=_cards(content, shown, plane.colours.tolist()),
+        code=_code(content),
+        usage=f"Label i is the most probable component of row i of the file; X_new is any array "
+        f"of {counted(content.X.n_columns, 'column')}.",
     )
 
 
@@ -96,24 +95,22 @@ def _ellipses(model: Any, ellipses: Sequence[Array]) -> str:
     return f"Ellipses are at two standard deviations of {whose}, seen along the other dimensions."
 
 
-def _tiles(content: Content) -> str:
+def _tiles(content: Content) -> list[tuple[str, str, str]]:
     result, machine = content.summary["result"], content.summary["machine"]
     fits = len(result["fits"])
     of_all = f", {counted(fits, 'fit')}" if fits > 1 else ""
-    return page.tiles(
-        [
-            ("Rows", count(content.X.n_rows), f"{counted(content.X.n_columns, 'column')} each"),
-            ("Components", count(result["components"]), _weights(content.model)),
-            ("Log-likelihood", real(result["log_likelihood"]), "mean of a row, in nats"),
-            ("BIC", real(result["bic"]), f"AIC {real(result['aic'])}"),
-            ("Iterations", count(result["iterations"]), page.capital(result["stopped"])),
-            (
-                "Time",
-                seconds(result["seconds"]),
-                f"starts included; {counted(machine['threads'], 'thread')}{of_all}",
-            ),
-        ]
-    )
+    return [
+        ("Rows", count(content.X.n_rows), f"{counted(content.X.n_columns, 'column')} each"),
+        ("Components", count(result["components"]), _weights(content.model)),
+        ("Log-likelihood", real(result["log_likelihood"]), "mean of a row, in nats"),
+        ("BIC", real(result["bic"]), f"AIC {real(result['aic'])}"),
+        ("Iterations", count(result["iterations"]), page.capital(result["stopped"])),
+        (
+            "Time",
+            seconds(result["seconds"]),
+            f"starts included; {counted(machine['threads'], 'thread')}{of_all}",
+        ),
+    ]
 
 
 def _weights(model: Any) -> str:
@@ -123,12 +120,12 @@ def _weights(model: Any) -> str:
     return f"weights {percent(model.weights_.min())} to {percent(model.weights_.max())}"
 
 
-def _range(content: Content) -> str:
+def _range(content: Content) -> dict[str, Any]:
     """Return criteria by the number of components, if there were several fits."""
     result, parameters = content.summary["result"], content.summary["parameters"]
     fits = result["fits"]
     if len(fits) < 2:
-        return ""
+        return {"criteria": ""}
     names = sorted(("bic", "aic"), key=lambda name: name != parameters["criterion"])
     values = {name.upper(): np.array([fit[name] for fit in fits]) for name in names}
     numbers = [fit["components"] for fit in fits]
@@ -140,68 +137,53 @@ def _range(content: Content) -> str:
     )
     if left:
         note += f" {counted(left, 'more fit')} {'was' if left == 1 else 'were'} not finished."
-    return (
-        f'<h2>How many components</h2><p class="note">{note}</p><div class="charts">'
-        f"{curves.criteria(numbers, values, best)}{_fits(fits, best)}</div>"
-    )
-
-
-def _fits(fits: Sequence[Mapping[str, Any]], best: int) -> str:
-    """Return a table of the best fits, by the number of components."""
     near = range(max(0, min(best - 3, len(fits) - 7)), len(fits))[:7]
-    rows = ""
-    for index in near:
-        fit = fits[index]
-        strong = ("<b>", "</b>") if index == best else ("", "")
-        cells = (fit["components"], real(fit["bic"]), real(fit["aic"]), fit["iterations"])
-        rows += "<tr>" + "".join(
-            f'<td class="number">{strong[0]}{cell}{strong[1]}</td>' for cell in cells
-        )
-        rows += "</tr>"
-    caption = "All fits" if len(near) == len(fits) else "The fits around the best"
-    head = "".join(
-        f'<th scope="col">{name}</th>' for name in ("components", "BIC", "AIC", "iterations")
-    )
-    return (
-        f'<figure><figcaption>{caption}</figcaption><table class="quantiles">'
-        f"<thead><tr>{head}</tr></thead>{rows}</table></figure>"
-    )
+    return {
+        "choice": note,
+        "criteria": curves.criteria(numbers, values, best),
+        "fits_caption": "All fits" if len(near) == len(fits) else "The fits around the best",
+        "fits": [{"best": index == best, "cells": _cells(fits[index])} for index in near],
+    }
 
 
-def _components(content: Content, labels: Array, sizes: Array, colours: Array) -> str:
-    model, shape = content.model, content.image_shape
-    n_each = N_PICTURES if shape else 0
-    X = scaling.applied_blocks(model, content.X)
-    shown, sampled = central.find(X, labels, model.means_, sizes, max(1, n_each))
-    bodies = _pictures(content, shown) if shape else _columns(content, shown)
-    cards = "".join(
-        f'<section class="cluster"><header><i class="swatch" style="background:'
-        f'var(--c{colours[one.cluster]})"></i><h3>Component {one.cluster}</h3>'
-        f"<span>weight {percent(model.weights_[one.cluster])}, {counted(one.size, 'row')}"
-        f"</span></header>{body}</section>"
-        for one, body in zip(shown, bodies, strict=True)
-    )
-    filled = int(np.count_nonzero(sizes))
+def _cells(fit: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a line of the table of fits."""
+    return (str(fit["components"]), real(fit["bic"]), real(fit["aic"]), str(fit["iterations"]))
+
+
+def _which(n_shown: int, n_filled: int, sampled: bool, pictures: bool) -> str:
+    """Return which components are shown, and with what, in a sentence."""
     which = "Components by the number of rows whose most probable one they are"
-    if len(shown) < filled:
+    if n_shown < n_filled:
         which = (
-            f"Of {count(filled)} components the {central.LARGEST} largest, {central.BETWEEN} "
+            f"Of {count(n_filled)} components the {central.LARGEST} largest, {central.BETWEEN} "
             f"spread evenly by size, and the {central.SMALLEST} smallest"
         )
-    if shape:
-        note = f"{which}, each with its mean, the standard deviation of each pixel, and the rows "
-        note += "nearest to the mean" + (", looked for in a random sample." if sampled else ".")
-    else:
-        note = (
+    if not pictures:
+        return (
             f"{which}, each with the columns in which its mean departs most from that of all "
             "rows: mean, standard deviation within, and the departure in deviations of all rows."
         )
-    chart = "" if shape else _profiles(content, shown, colours)
-    wide = " wide" if shape else ""
+    sample_note = ", looked for in a random sample." if sampled else "."
     return (
-        f'<h2>The components</h2><p class="note">{note}</p>{chart}'
-        f'<div class="clusters{wide}">{cards}</div>'
+        f"{which}, each with its mean, the standard deviation of each pixel, and the rows "
+        f"nearest to the mean{sample_note}"
     )
+
+
+def _cards(content: Content, shown: list[Central], colours: list[int]) -> list[Card]:
+    """Return what the page says of each component that it shows."""
+    bodies = _pictures(content, shown) if content.image_shape else _columns(content, shown)
+    weights = content.model.weights_
+    return [
+        Card(
+            title=f"Component {one.cluster}",
+            detail=f"weight {percent(weights[one.cluster])}, {counted(one.size, 'row')}",
+            colour=colours[one.cluster],
+            **body,
+        )
+        for one, body in zip(shown, bodies, strict=True)
+    ]
 
 
 def _deviations(model: Any) -> Array:
@@ -236,17 +218,17 @@ def _profiles(content: Content, components: list[Central], colours: Array) -> st
         return ""
     shown = [one.cluster for one in components[:MOST_PROFILES]]
     names = page.column_names(content) if page.has_names(content) else None
-    chart = curves.profiles(_standard(content)[shown], colours[shown].tolist(), shown, names)
-    return f'<div class="charts one">{chart}</div>'
+    return curves.profiles(_standard(content)[shown], colours[shown].tolist(), shown, names)
 
 
-def _pictures(content: Content, components: list[Central]) -> list[str]:
+def _pictures(content: Content, components: list[Central]) -> list[dict[str, Any]]:
+    """Return mean, deviations and nearest rows of each component, as pictures."""
     model, shape = content.model, content.image_shape
     assert shape is not None
     shown = content.X.take(np.concatenate([one.rows for one in components]))
     low, high = min(0.0, float(shown.min())), float(shown.max())
     means, deviations = _means(model), _deviations(model)
-    coarse = ' class="coarse"' if max(shape[:2]) <= COARSE else ""
+    coarse = max(shape[:2]) <= COARSE
     starts = np.cumsum([len(one.rows) for one in components])[:-1]
     bodies = []
     for one, rows in zip(components, np.split(shown, starts), strict=True):
@@ -255,20 +237,21 @@ def _pictures(content: Content, components: list[Central]) -> list[str]:
         spread = pictures.strip(deviations[k][None], shape, 0.0, float(deviations[k].max()), 1)
         nearest = pictures.strip(rows, shape, low, high, N_PICTURES)
         listed = ", ".join(map(str, one.rows.tolist()))
-        width = f"width:{100 / (N_PICTURES + 3):.2f}%"
+        alt = f"Rows nearest to the mean of component {k}: {listed}"
         bodies.append(
-            f'<div class="pictures"><div class="mean" style="{width}"><img{coarse} src="{mean}" '
-            f'alt="Mean of component {k}"><small>mean</small></div>'
-            f'<div class="mean" style="{width}"><img{coarse} src="{spread}" '
-            f'alt="Standard deviations of component {k}"><small>s.d.</small></div>'
-            f'<div class="nearest"><img{coarse} src="{nearest}" '
-            f'alt="Rows nearest to the mean of component {k}: {listed}">'
-            f"<small>rows {listed}</small></div></div>"
+            {
+                "means": [
+                    Picture(mean, f"Mean of component {k}", coarse, "mean"),
+                    Picture(spread, f"Standard deviations of component {k}", coarse, "s.d."),
+                ],
+                "nearest": Picture(nearest, alt, coarse, f"rows {listed}"),
+                "room": N_PICTURES + 3,
+            }
         )
     return bodies
 
 
-def _columns(content: Content, components: list[Central]) -> list[str]:
+def _columns(content: Content, components: list[Central]) -> list[dict[str, Any]]:
     """Return the columns in which each component departs most from all rows."""
     standard, means, deviations = (
         _standard(content),
@@ -280,15 +263,14 @@ def _columns(content: Content, components: list[Central]) -> list[str]:
     for one in components:
         k = one.cluster
         largest = np.argsort(-np.abs(standard[k]), kind="stable")[:N_COLUMNS]
-        bodies.append(
-            "<ol>"
-            + "".join(
-                f"<li><span>{escape(names[j])}</span><small>{real(means[k, j])} ± "
-                f"{real(deviations[k, j])} ({standard[k, j]:+.2f})</small></li>"
-                for j in largest.tolist()
+        items = [
+            (
+                names[j],
+                f"{real(means[k, j])} ± {real(deviations[k, j])} ({standard[k, j]:+.2f})",
             )
-            + "</ol>"
-        )
+            for j in largest.tolist()
+        ]
+        bodies.append({"items": items})
     return bodies
 
 

@@ -1,18 +1,17 @@
 """Common parts of the pages of all runs: one HTML file that needs nothing else."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from unsup_fast._types import Array
 from unsup_fast.blocks import Source
+from unsup_fast.report import rendering
 from unsup_fast.report.lines import Lines
 from unsup_fast.report.numbers import count, counted, percent
-from unsup_fast.report.text import escape
 
 # Up to this side, in pixels, pictures are enlarged, and their pixels are shown as squares.
 COARSE = 32
@@ -52,80 +51,102 @@ class Content:
     image_shape: tuple[int, ...] | None = None
 
 
-def whole(content: Content, method: str, tiles: str, body: str, code: str, note: str) -> str:
-    """Return the page around the sections of a run.
+class Picture(NamedTuple):
+    """A PNG inside the page.
+
+    Attributes
+    ----------
+    uri : str
+        All of it, as a data URI.
+    alt : str
+        What it shows, for those who do not see it.
+    coarse : bool
+        Whether it is enlarged, so that its pixels are squares.
+    caption : str
+    """
+
+    uri: str
+    alt: str
+    coarse: bool
+    caption: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a page says of one cluster, component or axis.
+
+    Attributes
+    ----------
+    title, detail : str
+    colour : int or None
+        Number of its colour.
+    items : sequence of (str, str)
+        Lines of a list, each a text and a note; or, instead, pictures:
+    means : sequence of Picture
+        Each as wide as one of the rows.
+    nearest : Picture or None
+        The nearest rows, in one.
+    room : int
+        Widths of a row that the card has.
+    """
+
+    title: str
+    detail: str
+    colour: int | None = None
+    items: Sequence[tuple[str, str]] = ()
+    means: Sequence[Picture] = ()
+    nearest: Picture | None = None
+    room: int = 1
+
+
+def whole(template: str, content: Content, *, method: str, **parts: Any) -> str:
+    """Return the page of a run on rows.
 
     Parameters
     ----------
+    template : str
+        Name of its template.
     content : Content
     method : str
         What was done, at the beginning of a sentence.
-    tiles, body : str
-        HTML.
-    code, note : str
-        How to use the result in Python, and a sentence below.
+    **parts
+        As for `document`.
     """
+    data = content.summary["data"]
+    rows, columns = counted(content.X.n_rows, "row"), counted(content.X.n_columns, "column")
     return document(
-        content.title,
-        _lead(content, method),
-        tiles,
-        body,
-        code,
-        note,
-        content.summary,
-        content.data_name,
+        template,
+        title=content.title,
+        lead=f"{method} of {content.data_name}: {rows} of {columns}, {data['dtype']}.",
+        notes=data["notes"],
+        summary=content.summary,
+        data_name=content.data_name,
+        **parts,
     )
 
 
-def document(
-    title: str,
-    lead: str,
-    tiles: str,
-    body: str,
-    code: str,
-    note: str,
-    summary: Mapping[str, Any],
-    data_name: str,
-) -> str:
-    """Return a page from its parts, those of `whole` and what stands under the headline."""
-    style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
-    title = escape(title)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-{lead}
-{tiles}
-{body}
-<h2>Use the result</h2>
-<pre><code>{escape(code)}</code></pre>
-<p class="note">{escape(note)}</p>
-<h2>How it was made</h2>
-{_facts(summary, data_name)}
-<footer>Made by unsup_fast {escape(summary["versions"]["unsup_fast"])} on
-{datetime.now(timezone.utc):%-d %B %Y, %H:%M} UTC.</footer>
-</main>
-</body>
-</html>
-"""
+def document(template: str, *, summary: Mapping[str, Any], data_name: str, **parts: Any) -> str:
+    """Return a page.
 
-
-def tiles(tiles: Iterable[tuple[str, str, str]]) -> str:
-    """Return figures, each a name, a value and something more about it."""
-    cells = "".join(
-        f'<div class="tile"><dt>{name}</dt><dd><span class="value">{escape(value)}</span>'
-        f'<span class="more">{escape(more)}</span></dd></div>'
-        for name, value, more in tiles
+    Parameters
+    ----------
+    template : str
+        Name of its template, which extends `page.html`.
+    summary : mapping
+        What `summary.json` holds.
+    data_name : str
+    **parts
+        `title`, `lead`, `notes`, `tiles` (name, value and more about it), `code` and `usage` (how
+        to use the result in Python, and a sentence below); and what the template needs.
+    """
+    page = rendering.render(
+        template,
+        facts=_facts(summary, data_name),
+        version=summary["versions"]["unsup_fast"],
+        date=f"{datetime.now(timezone.utc):%-d %B %Y, %H:%M}",
+        **parts,
     )
-    return f'<dl class="tiles">{cells}</dl>'
+    return str(page)
 
 
 def capital(text: str) -> str:
@@ -133,20 +154,15 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def quantiles(sizes: Array, things: str) -> str:
-    """Return a table of the quantiles of the numbers of rows of clusters or components."""
+def quantiles(sizes: Array) -> list[tuple[str, str, str]]:
+    """Return quantiles of the numbers of rows of clusters or components, each with its name."""
     shares = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
     names = ("smallest", "5 %", "25 %", "median", "75 %", "95 %", "largest")
-    rows = "".join(
-        f'<tr><th scope="row">{name}</th><td class="number">{count(np.quantile(sizes, share))}</td>'
-        f'<td class="number">{percent(np.quantile(sizes, share) / sizes.sum())}</td></tr>'
-        for name, share in zip(names, shares, strict=True)
-    )
-    return (
-        "<figure><figcaption>Quantiles of the sizes</figcaption>"
-        f'<table class="quantiles"><thead><tr><th scope="col">{things}</th>'
-        f'<th scope="col">rows</th><th scope="col">of all</th></tr></thead>{rows}</table></figure>'
-    )
+    values = np.quantile(sizes, shares)
+    return [
+        (name, count(value), percent(value / sizes.sum()))
+        for name, value in zip(names, values, strict=True)
+    ]
 
 
 def has_names(content: Content) -> bool:
@@ -170,17 +186,8 @@ def load(content: Content, name: str, column: str) -> tuple[str, str]:
     return "import pyarrow.parquet as pq", f"{name} = {read}{column}"
 
 
-def _lead(content: Content, method: str) -> str:
-    data = content.summary["data"]
-    rows, columns = counted(content.X.n_rows, "row"), counted(content.X.n_columns, "column")
-    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in data["notes"])
-    return (
-        f'<p class="lead">{method} of {escape(content.data_name)}: {rows} of {columns}, '
-        f"{escape(data['dtype'])}.</p>{notes}"
-    )
-
-
-def _facts(summary: Mapping[str, Any], data_name: str) -> str:
+def _facts(summary: Mapping[str, Any], data_name: str) -> list[dict[str, str]]:
+    """Return the parameters, and what the run depended on, as text by name."""
     parameters = {name.replace("_", " "): value for name, value in summary["parameters"].items()}
     if "n clusters" in parameters:
         parameters = {"clusters": parameters.pop("n clusters"), **parameters}
@@ -193,16 +200,10 @@ def _facts(summary: Mapping[str, Any], data_name: str) -> str:
         "SIMD level": machine["simd"],
         **summary["versions"],
     }
-    return f'<div class="facts">{_table(parameters)}{_table(environment)}</div>'
-
-
-def _table(values: Mapping[str, Any]) -> str:
-    rows = "".join(
-        f'<tr><th scope="row">{escape(str(name))}</th><td>{escape(_shown(value))}</td></tr>'
-        for name, value in values.items()
-        if value is not None
-    )
-    return f"<table>{rows}</table>"
+    return [
+        {name: _shown(value) for name, value in values.items() if value is not None}
+        for values in (parameters, environment)
+    ]
 
 
 def _shown(value: Any) -> str:
