@@ -21,6 +21,7 @@ bench: .venv/.dev
 lint: .venv/.dev build/.wheel
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python .ci/checks/house_rules.py
 	$(BIN)/clang-format --dry-run -Werror csrc/*.hpp csrc/*.h csrc/*.cpp csrc/bindings/*
 	cd build/wheel && $(BIN)/python -m unsup_fast info
 	cd build/wheel && $(BIN)/mypy --config-file ../../pyproject.toml -p unsup_fast
