@@ -79,7 +79,7 @@ def diffusion(run: Run) -> str:
     """
     metrics = training.read(run.metrics) if run.metrics.exists() else {}
     trained = len(metrics.get(training.STEP, ())) > 0
-    *before, last = _grids(run) or [None]
+    grids = _grids(run)
     shown = run.unfolding
     return page.document(
         "diffusion.html",
@@ -90,8 +90,8 @@ def diffusion(run: Run) -> str:
         losses=training.losses(metrics) if trained else "",
         pace=training.pace(metrics) if trained else "",
         samples=_order(run),
-        last=last,
-        earlier=before,
+        last=grids[-1] if grids else None,
+        earlier=grids[:-1],
         sampler=f"{shown.sampler}, {counted(shown.steps[-1], 'step')}; seen after steps "
         f"{', '.join(map(str, shown.steps))}.",
         unfolding=_unfolding(shown),
@@ -148,10 +148,11 @@ def _tiles(run: Run) -> list[tuple[str, str, str]]:
 
 def _grids(run: Run) -> list[Picture]:
     """Return grids of samples: a few of earlier steps, and the last one."""
-    before, last = run.grids[:-1], run.grids[-1:]
+    before = run.grids[:-1]
     chosen = np.unique(np.linspace(0, len(before) - 1, min(EARLIER, len(before))).astype(int))
-    earlier = [_grid(run, *before[i], f"step {count(before[i][0])}") for i in chosen]
-    return earlier + [_grid(run, *each, f"After step {count(each[0])}") for each in last]
+    captions = {before[i]: f"step {count(before[i][0])}" for i in chosen}
+    captions |= {each: f"After step {count(each[0])}" for each in run.grids[-1:]}
+    return [_grid(run, step, path, caption) for (step, path), caption in captions.items()]
 
 
 def _grid(run: Run, step: int, path: Path, caption: str) -> Picture:
