@@ -1,6 +1,7 @@
 """The page of a k-means run."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
