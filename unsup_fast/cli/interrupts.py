@@ -1,10 +1,12 @@
 """Ctrl-C and SIGTERM: heard at once, except where state would be torn."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 class Interrupts:
@@ -20,7 +22,7 @@ class Interrupts:
         self.number: int | None = None
         self._shielded = False
         self._pending = False
-        self._before: dict[int, Any] = {}
+        self._before: dict[int, Handler] = {}
 
     def __enter__(self) -> "Interrupts":
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,6 +1,5 @@
 """Matrices that are written to a file while their blocks are computed."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -14,7 +13,6 @@ from unsup_fast._rows.directions import ZeroRowError
 from unsup_fast.blocks import Source
 from unsup_fast.cli import files
 from unsup_fast.cli.errors import UserError, zero_row
-from unsup_fast.storage import atomic
 
 Array = npt.NDArray[Any]
 
@@ -36,15 +34,7 @@ def check_outputs(outputs: Sequence[Path], overwrite: bool, inputs: Iterable[fil
     if out.suffix not in SUFFIXES:
         raise UserError(f"{out}: is not a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file")
     for path in outputs:
-        files.check_regular(path)
-        files.check_not_read(path, "-o", inputs)
-        if path.exists() and not overwrite:
-            raise UserError(f"{path}: exists already; name another file or pass --overwrite")
-    if not out.absolute().parent.is_dir():
-        raise UserError(f"{out.parent}: no such directory")
-    for target in (Path(os.path.realpath(path)) for path in outputs):
-        files.check_writable(target.parent)
-        atomic.remove_drafts(target.parent, target.name)
+        files.check_file(path, "-o", SUFFIXES, overwrite, inputs)
     if out.suffix != ".npy":
         _extras.require("pyarrow", "data", "writing CSV and Parquet files")
 

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from unsup_fast import _extras, metrics
 from unsup_fast.blocks import DataError
@@ -19,6 +20,14 @@ from unsup_fast.cli.torch_ import device_of
 from unsup_fast.cli.values import INCEPTION, NONE
 from unsup_fast.metrics import Images
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = npt.NDArray[Any]
+Batch = Array | list[Array]  # pictures of one size, or of several
+Features: TypeAlias = "Array | Tensor"
+FeatureFunction = Callable[[Batch], Features]
+
 ROWS = 1 << 16  # of features that are handed over at once
 
 
@@ -29,7 +38,7 @@ class Samples:
     path: Path
     kind: str
     """images, features or statistics"""
-    data: Any
+    data: Images | Array | metrics.Statistics
     n: int | None
     """Number of samples; None for statistics."""
     skipped: list[str] = field(default_factory=list)
@@ -69,7 +78,7 @@ def _names(path: Path) -> set[str]:
         raise DataError(f"{path}: is not an .npz archive, or is truncated") from error
 
 
-def extractor(options: FeatureSettings, output: str) -> tuple[Callable[[Any], Any], dict[str, Any]]:
+def extractor(options: FeatureSettings, output: str) -> tuple[FeatureFunction, dict[str, Any]]:
     """Return the function that pictures go through, and what the results say of it.
 
     Raises
@@ -106,7 +115,7 @@ def extractor(options: FeatureSettings, output: str) -> tuple[Callable[[Any], An
     }
 
 
-def pixels(batch: Any) -> Any:
+def pixels(batch: Batch) -> Array:
     """Return pictures as rows of numbers in [0, 1]: bytes are divided by 255."""
     if isinstance(batch, list):
         sizes = sorted({"x".join(map(str, picture.shape[:2])) for picture in batch})
@@ -120,22 +129,23 @@ def pixels(batch: Any) -> Any:
 
 
 def rows(
-    samples: Samples, function: Callable[[Any], Any], batch_size: int, progress: Silent
-) -> Iterator[Any]:
+    samples: Samples, function: FeatureFunction, batch_size: int, progress: Silent
+) -> Iterator[Features]:
     """Yield the features [n, D] of samples, and show how many are done."""
     progress.begin(f"Reading {samples.path.name or samples.path}")
-    if samples.kind == "features":
-        for start in range(0, len(samples.data), ROWS):
-            part = np.array(samples.data[start : start + ROWS])
+    source = samples.data
+    if isinstance(source, np.ndarray):
+        for start in range(0, len(source), ROWS):
+            part = np.array(source[start : start + ROWS])
             yield part
-            progress.part(start + len(part), len(samples.data), "read")
+            progress.part(start + len(part), len(source), "read")
         return
-    source: Images = samples.data
+    assert isinstance(source, Images)
     with closing(source.batches(batch_size)) as batches:
         for done, batch in batches:
             with named(samples.path):
-                images = function(batch)
-            yield images
+                features = function(batch)
+            yield features
             progress.part(done, source.n_images, "seen")
     samples.skipped[:] = source.skipped
 

@@ -3,13 +3,16 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 from unsup_fast.cli.errors import UserError
 from unsup_fast.kernels import threads
 
+if TYPE_CHECKING:
+    import torch
 
-def device_of(name: str | None) -> Any:
+
+def device_of(name: str | None) -> "torch.device":
     """Return a torch device: the one named, or a GPU if there is one.
 
     Raises

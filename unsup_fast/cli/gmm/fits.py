@@ -16,7 +16,7 @@ from unsup_fast.cli.checkpoint import Saver
 from unsup_fast.cli.gmm.snapshot import FitRecord, GmmSnapshot
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Outlook, Silent
-from unsup_fast.mixture import GaussianMixture
+from unsup_fast.mixture import GaussianMixture, Iteration
 from unsup_fast.mixture._data import Mixture
 from unsup_fast.mixture._em import MixtureRun
 from unsup_fast.report.numbers import real, seconds
@@ -175,7 +175,7 @@ class Fits:
         )
         final = False
 
-        def step(state: Any) -> None:
+        def step(state: Iteration) -> None:
             nonlocal final
             with self._interrupts.shield():
                 bounds.append(state.lower_bound)
@@ -236,11 +236,11 @@ class Fits:
             seconds=round(self.snapshot.seconds if took is None else took, 4),
         )
 
-    def _shown(self, name: str, max_iter: int) -> Callable[[int, Any], None]:
+    def _shown(self, name: str, max_iter: int) -> Callable[[int, Iteration], None]:
         """Return what shows each iteration."""
         outlook = Outlook(max_iter)
 
-        def show(iteration: int, state: Any) -> None:
+        def show(iteration: int, state: Iteration) -> None:
             outlook.add(iteration, 0, abs(state.change), state.tol)
             change = f", up by {real(state.change)}" if np.isfinite(state.change) else ""
             self._progress.step(
@@ -254,7 +254,7 @@ def _fit(
     model: GaussianMixture,
     X: Source,
     sample_weight: Array | None,
-    callback: Callable[[Any], None],
+    callback: Callable[[Iteration], None],
     progress: Silent,
 ) -> None:
     try:

@@ -26,6 +26,7 @@ from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.job import FitJob
 from unsup_fast.cli.progress import showing
 from unsup_fast.cli.run_folder import RunFolder
+from unsup_fast.mixture import GaussianMixture
 from unsup_fast.report.numbers import count, counted, real, seconds
 
 Array = npt.NDArray[Any]
@@ -167,7 +168,7 @@ def _finish(
     return interrupts.status if selected.interrupted or not complete else 0
 
 
-def _write_rows(job: GmmJob, model: Any, labels: Array) -> list[str]:
+def _write_rows(job: GmmJob, model: GaussianMixture, labels: Array) -> list[str]:
     """Write labels, and probabilities if they are wanted; return the files' names."""
     out, table = job.settings.out, job.is_table
     labels = job.source.spread(labels, results.NO_LABEL)

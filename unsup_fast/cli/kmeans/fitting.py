@@ -12,7 +12,7 @@ from unsup_fast.blocks import Source
 from unsup_fast.cli.checkpoint import Saver, check_array, check_number
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Outlook, Silent
-from unsup_fast.cluster import KMeans
+from unsup_fast.cluster import Iteration, KMeans
 from unsup_fast.cluster._lloyd import stagnates
 from unsup_fast.report.numbers import count, percent, real
 from unsup_fast.storage.records import shown
@@ -175,7 +175,7 @@ class Fitting:
         """Return the time of all parts of the fit."""
         return perf_counter() - self._start + (self.before.seconds if self.before else 0.0)
 
-    def step(self, state: Any) -> None:
+    def step(self, state: Iteration) -> None:
         """Take note of a finished iteration; this is the fit's callback."""
         with self._interrupts.shield():
             self._take(state)
@@ -184,7 +184,7 @@ class Fitting:
         if self.final and state.iteration == 1 and not stops:
             raise _Settled
 
-    def _take(self, state: Any) -> None:
+    def _take(self, state: Iteration) -> None:
         done = self.before.iteration if self.before else 0
         n_changed = int(state.n_changed)
         if self.before and state.iteration == 1:

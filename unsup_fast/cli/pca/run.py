@@ -5,6 +5,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 
 from unsup_fast import report
@@ -24,6 +25,8 @@ from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.decomposition import PCA
 from unsup_fast.kernels.covariance import RangeError
 from unsup_fast.report.numbers import count, counted, percent, real, seconds
+
+Array = npt.NDArray[Any]
 
 # A mapped file above this size is read in blocks, so that it can be watched and stopped.
 WATCHED = 1 << 30
@@ -123,7 +126,7 @@ def _fit(job: PcaJob, console: Console) -> tuple[PCA, float]:
     return model, perf_counter() - start
 
 
-def _rows(solver: str, source: Source) -> Any:
+def _rows(solver: str, source: Source) -> Source | Array:
     """Return the rows as the solver takes them."""
     if solver not in IN_BLOCKS or source.n_rows < source.n_columns:
         return source.to_array()  # wide rows take less memory than their covariance

@@ -2,12 +2,13 @@
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 from rich.console import Console
 
 from unsup_fast import metrics
@@ -15,7 +16,15 @@ from unsup_fast.cli import files, results, terminal
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Silent, showing
-from unsup_fast.cli.samples import Samples, extractor, named, open_samples, rows
+from unsup_fast.cli.samples import (
+    FeatureFunction,
+    Features,
+    Samples,
+    extractor,
+    named,
+    open_samples,
+    rows,
+)
 from unsup_fast.cli.scores.settings import (
     FidSettings,
     InceptionScoreSettings,
@@ -30,27 +39,33 @@ from unsup_fast.report.numbers import count, counted, real, seconds
 Scores = dict[str, Any]
 
 
+class Accumulator(Protocol):
+    """A score of two sides that takes their features a block at a time."""
+
+    def update(self, X: Features, *, real: bool) -> object:
+        """Take features of the data, or of generated samples."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScoreJob:
     """Samples that are open, and what their pictures go through."""
 
     settings: ScoreSettings
     sides: tuple[Samples, ...]
-    function: Callable[[Any], Any]
+    function: FeatureFunction
     progress: Silent
 
-    def rows(self, side: Samples) -> Any:
+    def rows(self, side: Samples) -> Iterator[Features]:
         """Yield the features of a side."""
         return rows(side, self.function, self.settings.batch_size, self.progress)
 
-    def both(self, accumulator: Any) -> Any:
-        """Hand the features of both sides to an accumulator, and return it."""
+    def update(self, accumulator: Accumulator) -> None:
+        """Hand the features of both sides to an accumulator."""
         for side, is_real in zip(self.sides, (True, False), strict=True):
             if side.kind != "statistics":
                 for block in self.rows(side):
                     with named(side.path):
                         accumulator.update(block, real=is_real)
-        return accumulator
 
 
 def fid(settings: FidSettings) -> int:
@@ -60,10 +75,10 @@ def fid(settings: FidSettings) -> int:
     def compute(job: ScoreJob) -> Scores:
         distance = metrics.FrechetDistance(n_threads=settings.threads)
         for side, is_real in zip(job.sides, (True, False), strict=True):
-            if side.kind == "statistics":
+            if isinstance(side.data, metrics.Statistics):
                 with named(side.path):
                     distance.set_statistics(*side.data, real=is_real)
-        job.both(distance)
+        job.update(distance)
         job.progress.begin("Computing the distance")
         value = distance.compute()
         if save is not None:
@@ -102,7 +117,7 @@ def kid(settings: KidSettings) -> int:
         distance = metrics.KernelInceptionDistance(
             n_threads=settings.threads, **settings.recorded()
         )
-        job.both(distance)
+        job.update(distance)
         job.progress.begin("Computing the distance")
         result = distance.compute(callback=_showing(job.progress))
         return {"kid_mean": result.mean, "kid_std": result.std}
@@ -116,7 +131,7 @@ def prdc(settings: PrdcSettings) -> int:
     def compute(job: ScoreJob) -> Scores:
         _check_count("-k", settings.k, job.sides, settings.k + 1)
         manifolds = metrics.PRDC(k=settings.k, n_threads=settings.threads)
-        job.both(manifolds)
+        job.update(manifolds)
         job.progress.begin("Finding neighbours")
         return manifolds.compute(callback=_showing(job.progress))._asdict()
 
@@ -197,10 +212,10 @@ def _run(
 
 def _function(
     settings: ScoreSettings, sides: tuple[Samples, ...]
-) -> tuple[Callable[[Any], Any], dict[str, Any] | None]:
+) -> tuple[FeatureFunction, dict[str, Any] | None]:
     """Return what pictures go through, and a description; None if there are no pictures."""
     if all(side.kind != "images" for side in sides):
-        return lambda batch: batch, None
+        return np.asarray, None
     scored = isinstance(settings, InceptionScoreSettings)
     return extractor(settings, "probabilities" if scored else "features")
 
