@@ -10,8 +10,9 @@ import pytest
 import typer
 
 from unsup_fast.cli import run as command_line
+from unsup_fast.cli.commands import CommandGroup, add
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.settings import CommandGroup, CommandSettings, Option, add, options
+from unsup_fast.cli.settings import CommandSettings, Option, options
 
 
 def parse_pair(option, text):

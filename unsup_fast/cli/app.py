@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from unsup_fast.cli.commands import CommandGroup, add
 from unsup_fast.cli.demo.settings import DemoSettings
 from unsup_fast.cli.diffusion import commands as diffusion
 from unsup_fast.cli.gmm.settings import GmmSettings
@@ -11,7 +12,6 @@ from unsup_fast.cli.kmeans.settings import KMeansSettings
 from unsup_fast.cli.pca.settings import PcaSettings
 from unsup_fast.cli.predict.settings import PredictSettings
 from unsup_fast.cli.scores.settings import COMMANDS as SCORES
-from unsup_fast.cli.settings import CommandGroup, add
 from unsup_fast.cli.transform.settings import TransformSettings
 
 app = typer.Typer(

@@ -28,21 +28,16 @@ compares all follow from that one declaration::
 
             return run(self)
 
-    add(app, "pca", PcaSettings)
-
-Modules of settings import nothing heavy, NumPy included. Options that several commands have stand
-in `cli/options.py`, as annotated types and as dataclasses to derive from.
+`cli/commands.py` makes it a command: `add(app, "pca", PcaSettings)`. Modules of settings import
+nothing heavy, NumPy included. Options that several commands have stand in `cli/options.py`, as
+annotated types and as dataclasses to derive from.
 """
 
-import inspect
 import math
 from collections.abc import Callable
-from dataclasses import KW_ONLY, MISSING, dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
-
-import typer
-from typer.core import TyperCommand, TyperGroup
 
 from unsup_fast.cli.errors import UserError
 
@@ -66,8 +61,6 @@ ROLES: dict[str, Role] = {
     "Performance": "extent",
     "Progress": "other",
 }
-OTHER = "Other"
-PANELS = (*get_args(Panel), OTHER)
 MOST = 2**31 - 1  # iterations, rows or pictures that an option may name
 SHOWN = 80  # characters of a value in an error message
 
@@ -113,7 +106,7 @@ class Option:
     Attributes
     ----------
     names : str
-        Names and what stands for the value in the help, as "-k --clusters N"; error messages use
+        Names, and the placeholder of the value, as "-k --clusters N"; error messages use
         the first. "--yes/--no" is a switch. A name without dashes is an argument.
     panel : str
         Heading of the help under which the option stands.
@@ -158,7 +151,7 @@ class Option:
 
     @property
     def metavar(self) -> str | None:
-        """What stands for the value in the help."""
+        """The placeholder of the value in the help."""
         values = [word for word in self.names.split() if not word.startswith("-")]
         return "".join(values) or "|".join(self.choices) or None
 
@@ -209,10 +202,8 @@ class Option:
             )
             if limit is not None
         ]
-        given = shown(str(number))
-        raise UserError(
-            f"{self.name} {given}: write a number {' and '.join(limits) or 'as in 0.5'}"
-        )
+        text = shown(str(number))
+        raise UserError(f"{self.name} {text}: write a number {' and '.join(limits) or 'as in 0.5'}")
 
 
 def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:
@@ -234,120 +225,18 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _hints(settings: type[CommandSettings]) -> dict[str, tuple[Any, Option]]:
-    """Return type and option of each field that is an option."""
+def declarations(settings: type[CommandSettings]) -> dict[str, tuple[Any, Option]]:
+    """Return the type and the option of each field that is an option."""
     hints = get_type_hints(settings, include_extras=True)
-    found = {}
+    declared = {}
     for field in fields(settings):
         hint = hints[field.name]
         if get_origin(hint) is Annotated:
             kind, *metadata = get_args(hint)
-            found[field.name] = kind, next(one for one in metadata if isinstance(one, Option))
-    return found
+            declared[field.name] = kind, next(one for one in metadata if isinstance(one, Option))
+    return declared
 
 
 def options(settings: type[CommandSettings]) -> dict[str, Option]:
     """Return the options of a command by the names of the fields."""
-    return {name: option for name, (_, option) in _hints(settings).items()}
-
-
-def add(app: typer.Typer, name: str, settings: type[CommandSettings]) -> None:
-    """Add the command that some settings describe to an app."""
-
-    def command(context: typer.Context, **values: Any) -> int:
-        words: list[str] = context.obj
-        given = {name: value for name, value in values.items() if value is not None}
-        checked = {name: declared[name][1].value(value) for name, value in given.items()}
-        chosen = settings(arguments=tuple(words), **checked)
-        chosen.check()
-        return chosen.run()
-
-    defaults = {field.name: field.default for field in fields(settings)}
-    own = inspect.get_annotations(settings)  # these come first in the help
-    declared = dict(sorted(_hints(settings).items(), key=lambda item: item[0] not in own))
-    parameters = [_parameter("context", typer.Context)]
-    parameters += [
-        _parameter(field, *_typer(kind, option), defaults[field])
-        for field, (kind, option) in declared.items()
-    ]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {each.name: each.annotation for each in parameters}
-    epilog = "\n".join(settings.examples)
-    app.command(name, help=settings.__doc__, epilog=epilog, cls=_Command)(command)
-
-
-def _parameter(
-    name: str, kind: Any, option: Any = None, default: Any = MISSING
-) -> inspect.Parameter:
-    annotation = kind if option is None else Annotated[kind, option]
-    if default is MISSING:
-        default = inspect.Parameter.empty
-    elif default == ():
-        default = None
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
-    )
-
-
-def _typer(kind: Any, option: Option) -> tuple[Any, Any]:
-    """Return the type that typer parses an option to, and its own declaration of it."""
-    if option.parse is not None:
-        kind = str | None if type(None) in get_args(kind) else str
-    elif get_origin(kind) is tuple:
-        kind = list[str] | None
-    if option.is_argument:
-        return kind, typer.Argument(
-            metavar=option.metavar, help=option.help, rich_help_panel=option.panel
-        )
-
-    values = option.choices or option.suggested
-
-    def complete(incomplete: str) -> list[str]:
-        return [value for value in values if value.startswith(incomplete)]
-
-    return kind, typer.Option(
-        *(word for word in option.names.split() if word.startswith("-")),
-        metavar=option.metavar,
-        help=option.help,
-        rich_help_panel=option.panel,
-        autocompletion=complete if values else None,
-    )
-
-
-class _Command(TyperCommand):
-    """A command whose help has its options under headings, and examples at its end."""
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        panels: dict[str, list[tuple[str, str]]] = {}
-        arguments_first = sorted(
-            self.get_params(ctx), key=lambda parameter: parameter.param_type_name == "option"
-        )
-        for parameter in arguments_first:
-            line = parameter.get_help_record(ctx)
-            if line is not None:
-                panel = getattr(parameter, "rich_help_panel", None) or OTHER
-                panels.setdefault(panel, []).append(line)
-        for panel in sorted(panels, key=PANELS.index):
-            with formatter.section(panel):
-                formatter.write_dl(panels[panel])
-
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        if self.epilog:
-            with formatter.section("Examples"):
-                for line in self.epilog.splitlines():
-                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
-
-
-class CommandGroup(TyperGroup):
-    """A group of commands whose own switches are off by default.
-
-    Without a default, typer would import pydantic to find that they are not set.
-    """
-
-    def get_params(self, ctx: Any) -> Any:
-        """Return the switches of the group."""
-        parameters = super().get_params(ctx)
-        for parameter in parameters:
-            if parameter.default is None and getattr(parameter, "is_flag", False):
-                parameter.default = False
-        return parameters
+    return {name: option for name, (_, option) in declarations(settings).items()}
