@@ -40,11 +40,13 @@ def check_outputs(outputs: Sequence[Path], overwrite: bool, inputs: Iterable[fil
 
 
 @contextmanager
-def zero_rows(data: Path, source: Source) -> Iterator[None]:
+def zero_rows(data: Path, source: Source, init: str = "") -> Iterator[None]:
     """Turn the error for a row without direction into one that names the file and its row."""
     try:
         yield
     except ZeroRowError as error:
+        if error.name == "init":
+            raise zero_row(init, error.row) from None
         raise zero_row(data, int(source.rows_of_data(np.array(error.row)))) from None
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from unsup_fast._text import valid
 from unsup_fast.blocks import Source
-from unsup_fast.cli import files, info, terminal
+from unsup_fast.cli import files, info, matrices, terminal
 from unsup_fast.cli.data import named
 from unsup_fast.cli.errors import UserError
 from unsup_fast.kernels import _native, threads
@@ -55,27 +55,12 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
-def write_labels(path: Path, labels: Array, distances: Array | None = None) -> None:
-    """Write labels as `.npy`, or labels and distances as `.parquet` or `.csv`."""
-    with files.replacing(path) as file:
-        if path.suffix == ".npy":
-            np.save(file, labels, allow_pickle=False)
-            return
-        import pyarrow as pa
-
-        columns = {"label": labels}
-        if distances is not None:
-            columns["distance"] = distances
-        if path.suffix == ".parquet":
-            import pyarrow.parquet as parquet
-
-            parquet.write_table(pa.table(columns), file)
-        else:
-            import pyarrow.csv as csv
-
-            # pyarrow would put the names of the columns in quotes.
-            file.write((",".join(columns) + "\n").encode())
-            csv.write_csv(pa.table(columns), file, csv.WriteOptions(include_header=False))
+def write_labels(path: Path, labels: Array) -> None:
+    """Write labels as `.npy`, or as the one column of a `.parquet` or `.csv`."""
+    if path.suffix == ".npy":
+        matrices.write(path, iter([labels]), len(labels), ["label"])
+    else:
+        matrices.write(path, iter([[labels]]), len(labels), ["label"])
 
 
 def about(

@@ -59,13 +59,15 @@ def note(text: object) -> None:
 
 
 @contextmanager
-def showing_warnings() -> Iterator[None]:
-    """Print what the block warns of once it has ended, each time as one line."""
+def showing_warnings() -> Iterator[list[str]]:
+    """Print what the block warns of once it has ended, and put it into the list, in lines."""
+    lines: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        yield
+        yield lines
     for warning in caught:
-        warn(warning.message)
+        lines.append(" ".join(str(warning.message).split()))
+        warn(lines[-1])
 
 
 def shell(words: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 from unsup_fast import blocks, report
 from unsup_fast.cli import files, results, terminal
 from unsup_fast.cli.demo import comparisons
+from unsup_fast.cli.demo.settings import DemoSettings
 from unsup_fast.cli.diffusion import demo as diffusion
 from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cluster import KMeans
@@ -56,7 +57,7 @@ def purity(labels: Array, classes: Array) -> float:
     return float(table.max(axis=1).sum() / len(labels))
 
 
-def run(out: Path, *, threads: int | None, overwrite: bool) -> int:
+def run(settings: DemoSettings) -> int:
     """Run the demo and return its exit status.
 
     Raises
@@ -69,9 +70,10 @@ def run(out: Path, *, threads: int | None, overwrite: bool) -> int:
         If a package that the report needs is missing.
     """
     report.check()
-    with RunFolder(out).open(overwrite=overwrite or _is_demo(out)):
-        diffusion.check(out, overwrite=overwrite)
-        return _run(out, threads)
+    out = settings.out
+    with RunFolder(out).open(overwrite=settings.overwrite or _is_demo(out)):
+        diffusion.check(out, overwrite=settings.overwrite)
+        return _run(out, settings.threads)
 
 
 def _run(out: Path, threads: int | None) -> int:

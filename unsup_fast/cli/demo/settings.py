@@ -24,4 +24,4 @@ class DemoSettings(CommandSettings):
         """Run the command and return its exit status."""
         from unsup_fast.cli.demo.run import run
 
-        return run(self.out, threads=self.threads, overwrite=self.overwrite)
+        return run(self)

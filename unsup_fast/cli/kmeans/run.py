@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.text import Text
 
 from unsup_fast import report
-from unsup_fast._rows.directions import ZeroRowError
 from unsup_fast.cli import checkpoint, files, terminal
-from unsup_fast.cli.errors import UserError, zero_row
+from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.kmeans import results
 from unsup_fast.cli.kmeans.fitting import KMeansResult, KMeansSnapshot, fit
 from unsup_fast.cli.kmeans.job import KMeansJob, prepare
 from unsup_fast.cli.kmeans.settings import STARTS, KMeansSettings
+from unsup_fast.cli.matrices import zero_rows
 from unsup_fast.cli.progress import showing
 from unsup_fast.cli.results import closing
 from unsup_fast.cli.run_folder import RunFolder
@@ -104,14 +104,12 @@ def _fit(
         "n_threads": settings.threads,
     }
     save = partial(folder.save, settings=settings, data=job.fingerprints)
-    with terminal.showing_warnings(), showing(console, settings.quiet) as progress:
-        try:
-            return fit(job.source, job.weights, parameters, before, save, progress, interrupts)
-        except ZeroRowError as error:
-            if error.name == "init":
-                raise zero_row(settings.init, error.row) from None
-            row = job.source.rows_of_data(np.array(error.row))
-            raise zero_row(settings.data, int(row)) from None
+    with (
+        terminal.showing_warnings(),
+        showing(console, settings.quiet) as progress,
+        zero_rows(settings.data, job.source, settings.init),
+    ):
+        return fit(job.source, job.weights, parameters, before, save, progress, interrupts)
 
 
 def _finish(

@@ -1,7 +1,6 @@
 """`unsup-fast fid`, `inception-score`, `kid` and `prdc`: from pictures or features to a number."""
 
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,16 +181,14 @@ def _run(
                     )
             function, about = _function(settings, sides)
             silent = settings.quiet or (settings.json and not console.is_terminal)
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                with torch_threads(settings.threads), showing(console, silent) as progress, named():
-                    job = ScoreJob(
-                        settings=settings, sides=sides, function=function, progress=progress
-                    )
-                    scores = compute(job)
-            messages = [" ".join(str(warning.message).split()) for warning in caught]
-            for line in messages:
-                terminal.warn(line)
+            with (
+                terminal.showing_warnings() as messages,
+                torch_threads(settings.threads),
+                showing(console, silent) as progress,
+                named(),
+            ):
+                job = ScoreJob(settings=settings, sides=sides, function=function, progress=progress)
+                scores = compute(job)
             summary = {
                 "command": settings.command,
                 **scores,
