@@ -84,13 +84,16 @@ def test_defaults_and_values(tie):
 
 
 BAD = {
-    "low": (["-t", "0"], "-t 0: write a number of at least 1 and of at most 9"),
-    "high": (["--turns", "10"], "-t 10: write a number of at least 1 and of at most 9"),
-    "longer than a float": (["-t", "9" * 400], "-t 9{60}...: write a number of at least 1"),
+    "low": (["-t", "0"], "-t 0: write a number of at least 1$"),
+    "high": (["--turns", "10"], "-t 10: write a number of at most 9$"),
+    "longer than a float": (["-t", "9" * 400], "-t 9{60}...: write a number of at most 9$"),
     "too high by default": (["--hands", "2147483648"], "--hands 2147483648: write a number of at"),
-    "not above": (["--slack", "0"], "--slack 0.0: write a number above 0 and below 1"),
-    "not below": (["--slack", "1"], "--slack 1.0: write a number above 0 and below 1"),
-    "not a number": (["--slack", "nan"], "--slack nan: write a number above 0 and below 1"),
+    "not above": (["--slack", "0"], "--slack 0.0: write a number above 0$"),
+    "not below": (["--slack", "1"], "--slack 1.0: write a number below 1$"),
+    "not a number": (
+        ["--slack", "nan"],
+        "--slack nan: write a number that is finite$",
+    ),
     "choice": (["--kind", "knot"], "--kind knot: is not one of bowline, bend, hitch"),
     "parse": (["--ends", "x"], "--ends x: write A,B"),
     "together": (["--kind", "hitch", "--ends", "x,y"], "a hitch has one end"),

@@ -34,6 +34,7 @@ annotated types and as dataclasses to derive from.
 """
 
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
@@ -181,29 +182,23 @@ class Option:
         return tuple(parsed) if isinstance(parsed, list) else parsed
 
     def _check_limits(self, number: float) -> None:
-        low, high = self.least, self.most
-        if high is None and isinstance(number, int):
-            high = MOST
-        if (
-            -math.inf < number < math.inf  # not by isfinite: an int may be too long for a float
-            and (low is None or number >= low)
-            and (high is None or number <= high)
-            and (self.above is None or number > self.above)
-            and (self.below is None or number < self.below)
-        ):
-            return
-        limits = [
+        most = MOST if self.most is None and isinstance(number, int) else self.most
+        limits = (
+            ("of at least", self.least, operator.ge),
+            ("above", self.above, operator.gt),
+            ("of at most", most, operator.le),
+            ("below", self.below, operator.lt),
+        )
+        broken = [
             f"{words} {limit:.15g}"
-            for words, limit in (
-                ("of at least", low),
-                ("above", self.above),
-                ("of at most", high),
-                ("below", self.below),
-            )
-            if limit is not None
+            for words, limit, holds in limits
+            if limit is not None and not holds(number, limit)
         ]
-        text = shown(str(number))
-        raise UserError(f"{self.name} {text}: write a number {' and '.join(limits) or 'as in 0.5'}")
+        if not -math.inf < number < math.inf:  # math.isfinite takes no int as long as this may be
+            broken = ["that is finite"]
+        if broken:
+            text = shown(str(number))
+            raise UserError(f"{self.name} {text}: write a number {' and '.join(broken)}")
 
 
 def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -1,7 +1,7 @@
 """Clustering with scikit-learn's interface."""
 
 from unsup_fast.cluster._init import kmeans_parallel, kmeans_plusplus
-from unsup_fast.cluster._lloyd import Iteration
+from unsup_fast.cluster._lloyd import Iteration, stagnates
 from unsup_fast.cluster._minibatch import Step
 from unsup_fast.cluster.kmeans import KMeans, k_means
 from unsup_fast.cluster.minibatch import MiniBatchKMeans
@@ -14,4 +14,5 @@ __all__ = [
     "k_means",
     "kmeans_parallel",
     "kmeans_plusplus",
+    "stagnates",
 ]

@@ -16,9 +16,7 @@ from unsup_fast.cli.checkpoint import Saver
 from unsup_fast.cli.gmm.snapshot import FitRecord, GmmSnapshot
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Outlook, Silent
-from unsup_fast.mixture import GaussianMixture, Iteration
-from unsup_fast.mixture._data import Mixture
-from unsup_fast.mixture._em import MixtureRun
+from unsup_fast.mixture import GaussianMixture, Iteration, Mixture, MixtureRun
 from unsup_fast.report.numbers import real, seconds
 from unsup_fast.storage import estimators
 

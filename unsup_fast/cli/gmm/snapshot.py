@@ -8,10 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast.cli.checkpoint import check_array, check_number
-from unsup_fast.mixture._covariance import MATRICES
-from unsup_fast.mixture._data import Mixture
-from unsup_fast.mixture._em import MixtureRun
-from unsup_fast.mixture._save import MATRIX
+from unsup_fast.mixture import Mixture, MixtureRun
 from unsup_fast.storage import estimators
 from unsup_fast.storage.records import shown
 
@@ -161,14 +158,18 @@ def _run(
     k, covariance = len(parts["weights"]), options["covariance_type"]
     if k not in among or type(converged) is not bool:
         raise ValueError(f"{name} has {k} components")
-    sides = {"K": k, "D": n_columns}
-    matrix = tuple(sides[letter] for letter in MATRIX[covariance])
+    matrix = {
+        "full": (k, n_columns, n_columns),
+        "tied": (n_columns, n_columns),
+        "diag": (k, n_columns),
+        "spherical": (k,),
+    }[covariance]
     shapes = {"weights": (k,), "means": (k, n_columns), "covariances": matrix, "factors": matrix}
     for part, shape in shapes.items():
         least = 0 if part == "weights" else -np.inf
         check_array(f"{name}.{part}", parts[part], shape, np.float64, least)
     factors = parts["factors"]
-    if covariance in MATRICES:
+    if covariance in ("full", "tied"):
         factors = np.diagonal(factors, axis1=-2, axis2=-1)
     bounds = parts["lower_bounds"]
     check_array(f"{name}.lower_bounds", bounds, (bounds.size,), np.float64)

@@ -12,8 +12,7 @@ from unsup_fast.blocks import Source
 from unsup_fast.cli.checkpoint import Saver, check_array, check_number
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Outlook, Silent
-from unsup_fast.cluster import Iteration, KMeans
-from unsup_fast.cluster._lloyd import stagnates
+from unsup_fast.cluster import Iteration, KMeans, stagnates
 from unsup_fast.report.numbers import count, percent, real
 from unsup_fast.storage.records import shown
 
