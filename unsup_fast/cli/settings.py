@@ -38,7 +38,7 @@ import operator
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 from unsup_fast.cli.errors import UserError
 
@@ -222,13 +222,11 @@ def _plain(value: Any) -> Any:
 
 def declarations(settings: type[CommandSettings]) -> dict[str, tuple[Any, Option]]:
     """Return the type and the option of each field that is an option."""
-    hints = get_type_hints(settings, include_extras=True)
     declared = {}
     for field in fields(settings):
-        hint = hints[field.name]
-        if get_origin(hint) is Annotated:
-            kind, *metadata = get_args(hint)
-            declared[field.name] = kind, next(one for one in metadata if isinstance(one, Option))
+        if get_origin(field.type) is Annotated:
+            kind, option = get_args(field.type)
+            declared[field.name] = kind, option
     return declared
 
 
