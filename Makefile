@@ -22,7 +22,8 @@ lint: .venv/.dev build/.wheel
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python .ci/checks/house_rules.py
-	$(BIN)/clang-format --dry-run -Werror csrc/*.hpp csrc/*.h csrc/*.cpp csrc/bindings/*
+	$(BIN)/clang-format --dry-run -Werror csrc/*/*.hpp csrc/*/*.h csrc/*/*.cpp
+	$(BIN)/python csrc/check_headers.py
 	cd build/wheel && $(BIN)/python -m unsup_fast info
 	cd build/wheel && $(BIN)/mypy --config-file ../../pyproject.toml -p unsup_fast
 	cd build/wheel && $(BIN)/lint-imports --config ../../pyproject.toml

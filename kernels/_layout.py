@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unsup_fast.kernels import _memory
 
-# Address, elements from one sample to the next, whether channels are last: csrc/samples.hpp.
+# Address, elements from one sample to the next, whether channels are last: csrc/samples.
 TensorLayout = tuple[int, int, bool]
 Layouts = Sequence[TensorLayout | None]
 

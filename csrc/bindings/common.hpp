@@ -11,8 +11,21 @@
 #include <string>
 
 #include "gil.hpp"
-#include "isa.hpp"
-#include "mapped.hpp"
+#include "affine/affine.hpp"
+#include "assign/assign.hpp"
+#include "covariance/covariance.hpp"
+#include "denoise/denoise.hpp"
+#include "dispatch/level.hpp"
+#include "em/em.hpp"
+#include "group_norm/group_norm.hpp"
+#include "half_to_float/half_to_float.hpp"
+#include "kmeans_plusplus/kmeans_plusplus.hpp"
+#include "memory/mapped.hpp"
+#include "moments/moments.hpp"
+#include "noise/noise.hpp"
+#include "prune/prune.hpp"
+#include "randn/randn.hpp"
+#include "totals/totals.hpp"
 
 namespace py = pybind11;
 

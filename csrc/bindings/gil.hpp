@@ -6,7 +6,7 @@
 
 #include <chrono>
 
-#include "pool.hpp"
+#include "parallel/pool.hpp"
 
 namespace unsup {
 

@@ -8,8 +8,8 @@ void bind_half_to_float(py::module_& m) {
         "half_to_float",
         [](const In<uint16_t>& x, In<float> out) {
             require(x.size() == out.size(), "X and out must have equal sizes");
-            const Widen widen{x.size(), x.data(), out.mutable_data()};
-            run_free(1, [&](const Run&) { level().widen(widen); }, x.data());
+            const HalfToFloat conversion{x.size(), x.data(), out.mutable_data()};
+            run_free(1, [&](const Run&) { level().half_to_float(conversion); }, x.data());
         },
         py::kw_only(), py::arg("X").noconvert(), py::arg("out").noconvert());
 }

@@ -14,17 +14,17 @@ void bind_dense(py::module_& m) {
                     "X and candidates must be matrices with equal numbers of columns");
             const int64_t n = x.shape(0), t = candidates.shape(0);
             require(distances.size() == t * n && potentials.size() == t, "wrong length");
-            const Seed<T> seed{n,
-                               x.shape(1),
-                               t,
-                               x.data(),
-                               candidates.data(),
-                               data_or_null(closest, n, "closest: wrong length"),
-                               data_or_null(weight, n, "sample_weight: wrong length"),
-                               scale,
-                               distances.mutable_data(),
-                               potentials.mutable_data()};
-            run_free(threads, [&](const Run& r) { ops<T>().seed(seed, r); }, x.data());
+            const KMeansPlusPlus<T> seed{n,
+                                         x.shape(1),
+                                         t,
+                                         x.data(),
+                                         candidates.data(),
+                                         data_or_null(closest, n, "closest: wrong length"),
+                                         data_or_null(weight, n, "sample_weight: wrong length"),
+                                         scale,
+                                         distances.mutable_data(),
+                                         potentials.mutable_data()};
+            run_free(threads, [&](const Run& r) { ops<T>().kmeans_plusplus(seed, r); }, x.data());
         },
         py::kw_only(), py::arg("X").noconvert(), py::arg("candidates").noconvert(),
         py::arg("closest").noconvert(), py::arg("sample_weight").noconvert(),
@@ -44,7 +44,7 @@ void bind_dense(py::module_& m) {
             require(0 <= first && first <= last && last <= k && k >= 1, "no such rounds");
             for (int64_t r = 0; r < std::max<int64_t>(first, 1); ++r)
                 require(chosen.data()[r] >= 0 && chosen.data()[r] < n, "chosen: not a row");
-            SeedBounds<T> bounds{};
+            KMeansPlusPlusBounds<T> bounds{};
             if (projected) {
                 require(projected->ndim() == 2 && projected->shape(0) == n && slack &&
                             slack->size() == n,
@@ -53,21 +53,23 @@ void bind_dense(py::module_& m) {
                 require(bounds.columns % 16 == 0 && 1 <= leading && leading <= bounds.columns,
                         "a projection has a multiple of 16 columns, the leading ones among them");
             }
-            SeedRounds<T> rounds{n,
-                                 x.shape(1),
-                                 t,
-                                 first,
-                                 last,
-                                 x.data(),
-                                 data_or_null(weight, n, "sample_weight: wrong length"),
-                                 scale,
-                                 uniform.data(),
-                                 projected ? &bounds : nullptr,
-                                 chosen.mutable_data(),
-                                 closest.mutable_data(),
-                                 potentials.mutable_data(),
-                                 0};
-            run_free(threads, [&](const Run& r) { ops<T>().seed_rounds(rounds, r); }, x.data());
+            KMeansPlusPlusRounds<T> rounds{n,
+                                           x.shape(1),
+                                           t,
+                                           first,
+                                           last,
+                                           x.data(),
+                                           data_or_null(weight, n, "sample_weight: wrong length"),
+                                           scale,
+                                           uniform.data(),
+                                           projected ? &bounds : nullptr,
+                                           chosen.mutable_data(),
+                                           closest.mutable_data(),
+                                           potentials.mutable_data(),
+                                           0};
+            run_free(
+                threads, [&](const Run& r) { ops<T>().kmeans_plusplus_rounds(rounds, r); },
+                x.data());
             return rounds.scored;
         },
         py::kw_only(), py::arg("X").noconvert(), py::arg("sample_weight").noconvert(),
@@ -102,17 +104,17 @@ void bind_csr(py::module_& m) {
             const int64_t n = indptr.size() - 1, t = candidates.shape(0), d = candidates.shape(1);
             require(distances.size() == t * n && potentials.size() == t, "wrong length");
             const Csr<T> rows = csr<T, I>(data, indices, indptr, d);
-            const Seed<T> seed{n,
-                               d,
-                               t,
-                               nullptr,
-                               candidates.data(),
-                               data_or_null(closest, n, "closest: wrong length"),
-                               data_or_null(weight, n, "sample_weight: wrong length"),
-                               T(1),
-                               distances.mutable_data(),
-                               potentials.mutable_data()};
-            run_free(threads, [&](const Run& r) { ops<T>().seed_csr(seed, rows, r); });
+            const KMeansPlusPlus<T> seed{n,
+                                         d,
+                                         t,
+                                         nullptr,
+                                         candidates.data(),
+                                         data_or_null(closest, n, "closest: wrong length"),
+                                         data_or_null(weight, n, "sample_weight: wrong length"),
+                                         T(1),
+                                         distances.mutable_data(),
+                                         potentials.mutable_data()};
+            run_free(threads, [&](const Run& r) { ops<T>().kmeans_plusplus_csr(seed, rows, r); });
         },
         py::kw_only(), py::arg("data").noconvert(), py::arg("indices").noconvert(),
         py::arg("indptr").noconvert(), py::arg("candidates").noconvert(),

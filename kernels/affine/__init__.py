@@ -1,7 +1,7 @@
 """`affine`: an affine map of every row, ``(X - shift) @ weights.T + offset``, without a copy of X.
 
 The shift is subtracted before rows are multiplied, so nothing cancels far from the origin; see
-csrc/affine.hpp. The result is bitwise the same for any number of threads.
+csrc/affine. The result is bitwise the same for any number of threads.
 """
 
 import numpy as np

@@ -2,7 +2,7 @@
 
 One pass over the rows: products of columns about a shift near their middle, half of them computed
 (SYRK), blocks of 256 rows in the type of X and everything above in float64, merged in a fixed
-order; see csrc/covariance.hpp. There is no centred copy, nothing cancels far from the origin, and
+order; see csrc/covariance. There is no centred copy, nothing cancels far from the origin, and
 the result is bitwise the same for any number of threads.
 
 On the tiles of this library the products take half the time of OpenBLAS's ssyrk on Zen 5.

@@ -3,7 +3,7 @@
 The bounds are those of `kernels.prune`: the distance in a few columns of an orthonormal
 basis and of the lengths of the rest. A first bound takes the leading columns of all rows, in
 tiles; what it leaves is tried in all projected columns, and what is left then is computed. How
-many columns either takes has no effect on the result (csrc/seed.hpp).
+many columns either takes has no effect on the result (csrc/kmeans_plusplus).
 """
 
 from dataclasses import dataclass, replace

@@ -6,7 +6,7 @@ With an orthonormal basis Q of R directions, z = Q^T x' and the tail t = |x' - Q
 
 A centroid whose bound exceeds the distance of the row to its own centroid cannot be nearest. For
 each row and each group of near centroids the bound is stored, and lowered by the displacement of
-the centroids from pass to pass. Rounding is bounded throughout (`Bounds.slack`, csrc/prune.hpp),
+the centroids from pass to pass. Rounding is bounded throughout (`Bounds.slack`, csrc/prune),
 and close calls are scored in the order of `assign`, so labels are bitwise its own whatever the
 basis.
 """

@@ -28,7 +28,7 @@ CODED = 0.3
 PROJECTED, COMPARED, OWN, SURVIVING, SURVIVOR, ROW = 3.0, 60.0, 32.0, 20.0, 4000.0, 10000.0
 # Shares, on average over the passes of a run, of what a pass without bounds does.
 ACTIVE, SURVIVE = 0.3, 0.12
-MOST_CODED = 32768  # columns, as in csrc/prune.hpp
+MOST_CODED = 32768  # columns, as in csrc/prune
 COUNTED = 256  # rows whose survivors `choose_basis` counts
 CLOSE = 2.0  # times the least cost of directions that codes may have without these being tried
 WORTH = 0.75  # share of the dense pass's cost that a pruned one may have

@@ -7,12 +7,12 @@ import numpy as np
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.prune.columns import Basis, ScoredRows, encode_rows, project_rows
 
-NEAR = 16  # centroids of a group, as in csrc/prune-inl.h
+NEAR = 16  # centroids of a group, as in csrc/prune
 
 
 @dataclass(kw_only=True)
 class Bounds:
-    """Bounds of distances between rows and centroids, from pass to pass; see csrc/prune.hpp."""
+    """Bounds of distances between rows and centroids, from pass to pass; see csrc/prune."""
 
     basis: Basis
     span: int

@@ -12,7 +12,7 @@ numbers::
 Where neighbours in memory are not neighbours by index, as in channels-last, a tile [groups,
 channels] of `four_normals` has the numbers of four positions: number j is that of 4 group + j.
 
-|error of z| <= 12 u |z|, u = 2^-24 or 2^-53: the series are those of csrc/normal-inl.h, while
+|error of z| <= 12 u |z|, u = 2^-24 or 2^-53: the series are those of csrc/randn/normal-inl.h, while
 division and root may err by one unit more.
 """
 

@@ -38,7 +38,7 @@ def move(
 def means(
     centers: Array, shift: Array, *, totals: "Totals", n_threads: int
 ) -> tuple[Array, Array, Array, Array]:
-    """Return means [K, D], and moved, cross and own [K] of csrc/totals.hpp."""
+    """Return means [K, D], and moved, cross and own [K] of csrc/totals."""
     n_clusters = len(centers)
     centers_new = np.empty_like(centers)
     moved, cross, own = np.empty(n_clusters), np.empty(n_clusters), np.empty(n_clusters)

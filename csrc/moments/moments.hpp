@@ -1,0 +1,22 @@
+// moments: mean, variance (divided by N) and largest deviation of every column, in one pass.
+//
+// A chunk of rows is summed in double about its first row, sum (x - r) and sum (x - r)^2, so there
+// is no cancellation far from the origin; chunks are merged in order by Chan, Golub & LeVeque's
+// formula. The chunks depend on N and D alone: the result does not depend on the threads.
+#pragma once
+
+#include <cstdint>
+
+namespace unsup {
+
+template <class T>
+struct Moments {
+    int64_t n, d;
+    const T* x;        // IN [N, D]
+    double* mean;      // OUT [D]
+    double* variance;  // OUT [D]
+    double* reach;     // OUT [D]: upper bound of |x - mean|
+    int64_t bad;       // OUT flat index of the first NaN or infinity, -1 if there is none
+};
+
+}  // namespace unsup
