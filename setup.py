@@ -9,16 +9,6 @@ from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext  # Cython's, where there is a .pyx
 
-# The operations that take longest to compile, which the cores begin with.
-SLOWEST = ("em", "prune", "kmeans_plusplus", "denoise", "covariance", "assign")
-
-
-def by_effort(source: str) -> tuple[int, str]:
-    """Return a key that sorts the files by the time they take to compile, longest first."""
-    op = Path(source).stem
-    bound = "bindings" in Path(source).parts
-    return (SLOWEST.index(op) if op in SLOWEST and not bound else len(SLOWEST), source)
-
 
 def is_stale(obj: str, source: str) -> bool:
     """Return whether a file of the tree that an object was compiled from is newer than it."""
@@ -49,7 +39,7 @@ class BuildExt(build_ext):
 
 native = Pybind11Extension(
     "unsup_fast.kernels._native",
-    sorted((str(path) for path in Path("csrc").glob("*/*.cpp")), key=by_effort),
+    sorted(str(path) for path in Path("csrc").glob("*/*.cpp")),
     depends=sorted(str(path) for path in Path("csrc").rglob("*.h*")),
     include_dirs=["csrc"],
     cxx_std=17,

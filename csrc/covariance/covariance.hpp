@@ -11,6 +11,9 @@
 //
 // unless a product overflows or vanishes; scale brings columns near one to prevent that. A value
 // that is not finite makes the sum and the square of its column not finite.
+//
+// Cost: about D / 2 multiply-adds for each value of X, 8 columns (4 with 16 registers) by up to 3
+// vectors of products in registers.
 #pragma once
 
 #include <cstdint>

@@ -18,6 +18,10 @@
 // and divided by s. A NaN makes the sample NaN; an infinity is one of the sizes.
 //
 // An output may be an input, or share nothing with one. Threads change no bit.
+//
+// Cost: a multiply-add for each term of each output; what is read and written sets the time.
+// Outputs of 4 MiB and more that are not inputs are stored past the caches. Thresholding computes
+// x0 twice.
 #pragma once
 
 #include "samples/samples.hpp"

@@ -37,6 +37,9 @@
 // Order: rows enter sums in an order that depends on N, D and K alone, so the result is bitwise the
 // same for any number of threads. Memory: one set of sums a thread (K D^2 doubles; threads are
 // left out where all would take more than 4 GiB), and one block.
+//
+// Cost for each row and component: the multiply-adds above for z, an exponential, and for each pair
+// with a share D (D + 1) / 2 multiply-adds (full), D (diag, spherical); tied has them once a row.
 #pragma once
 
 #include <cstdint>

@@ -15,6 +15,9 @@
 // leave float32's range are summed in float64 throughout: what is needed is |x| < 1e38 and
 // sqrt(var + eps) > 1e-38, in float64 their 1e154 and 1e-154. An infinity or a NaN makes its group
 // NaN. Threads change no bit.
+//
+// Cost: x is read three times, for the mean, the variance and the result, the gradient reads x and
+// of_out twice more; the sigmoid is an exponential and a division for each value.
 #pragma once
 
 #include <cstdint>

@@ -2,6 +2,8 @@
 //
 // A NaN keeps sign and payload and comes out quiet, on every instruction set. One thread: the rows
 // that are converted come from where reading is the limit, while others compute.
+//
+// Cost: one instruction for 8 or 16 values (F16C, AVX-512); about fifteen for 4 values without it.
 #pragma once
 
 #include <cstdint>

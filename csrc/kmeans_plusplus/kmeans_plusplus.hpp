@@ -12,6 +12,9 @@
 // With rows projected by an orthonormal basis (prune.hpp), a pair is computed only if its bound,
 // less all rounding, is below closest_i; the others cannot change it. So rows, potentials and
 // distances are bitwise the same with and without bounds, and for any number of threads.
+//
+// Cost of a round: D multiply-adds for each pair of row and candidate that is computed, and with
+// bounds `leading` for each pair. The rows come from memory once a round.
 #pragma once
 
 #include <cstdint>

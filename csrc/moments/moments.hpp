@@ -3,6 +3,17 @@
 // A chunk of rows is summed in double about its first row, sum (x - r) and sum (x - r)^2, so there
 // is no cancellation far from the origin; chunks are merged in order by Chan, Golub & LeVeque's
 // formula. The chunks depend on N and D alone: the result does not depend on the threads.
+//
+// With u the unit roundoff of double, m the rows of a chunk, c the chunks and R = max |x - mean|,
+// to first order in u,
+//
+//   |error of mean| <= u (2 (m + 4 c) R + (c + 1) |mean|)
+//   |error of variance| <= 12 u (m + 4 c) R^2 + 8 R |error of mean|
+//
+// A value that is not finite makes all three of all columns NaN.
+//
+// Cost: a conversion, a subtraction, an addition, a multiply-add and a maximum for each value;
+// memory sets the time.
 #pragma once
 
 #include <cstdint>

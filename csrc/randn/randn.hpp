@@ -15,6 +15,9 @@
 // root, 3.5 u from the angle and its sine, u from their product. |z| < 6.77 in float32, 9.5 in
 // float64. Numbers do not depend on the threads; instruction sets without a fused multiply-add
 // round them differently.
+//
+// Cost of a number: 5 products of 32 bits in float32, 10 in float64, and half of a logarithm, a
+// root, a sine and a cosine, all in vectors; half types cost a conversion more.
 #pragma once
 
 #include <cstdint>
