@@ -51,7 +51,7 @@ clean:
 
 # The source distribution, and a wheel built from nothing else, unpacked in build/wheel.
 build/.wheel: .venv/.dev $(PACKAGE)
-	rm -rf dist build
+	rm -rf dist build/wheel
 	$(PINS) $(BIN)/python -m build --outdir dist .
 	$(PIP) --no-deps --target build/wheel dist/*.whl
 	touch $@
