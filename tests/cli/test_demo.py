@@ -12,7 +12,7 @@ from rich.console import Console
 from unsup_fast.cli.demo import comparisons
 from unsup_fast.cli.demo import run as demo
 from unsup_fast.cli.diffusion import demo as diffusion
-from unsup_fast.cli.diffusion import job
+from unsup_fast.cli.training import job
 from unsup_fast.storage import locks
 
 

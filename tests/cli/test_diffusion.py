@@ -21,7 +21,8 @@ filelock = pytest.importorskip("filelock")
 from safetensors.numpy import load_file  # noqa: E402
 
 from unsup_fast.cli import run as command_line  # noqa: E402
-from unsup_fast.cli.diffusion import following, pages  # noqa: E402
+from unsup_fast.cli.diffusion import family, pages  # noqa: E402
+from unsup_fast.cli.training.progress import TrainingProgress  # noqa: E402
 from unsup_fast.models import diffusion, training  # noqa: E402
 from unsup_fast.models.networks import unet  # noqa: E402
 from unsup_fast.models.training import checkpoint  # noqa: E402
@@ -29,7 +30,7 @@ from unsup_fast.storage import locks, records  # noqa: E402
 
 SMALLEST = unet.Size(8, (1, 2), 1, ())
 COURSE = ("--model-size", "tiny", "--patch", 1, "--batch-size", 16, "--warmup", 2)
-FEW = (*COURSE, "--steps", 6, "--save-every", 2, "--show-every", 4)
+FEW = (*COURSE, "--steps", 6, "--save-every", 2, "--sample-every", 4)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -37,8 +38,8 @@ def small():
     """Make networks so small, and samples so few, that a step takes no time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(unet.SIZES, "tiny", SMALLEST)
-        patch.setattr(following, "STEPS", 2)
-        patch.setattr(following, "ROW", 2)
+        patch.setattr(pages, "STEPS", 2)
+        patch.setattr(family, "ROW", 2)
         patch.setattr(pages, "STEPS", 3)
         yield
 
@@ -134,7 +135,7 @@ def test_train(cli, shapes, tmp_path):
 
 
 def test_report(cli, shapes, tmp_path):
-    words = ["diffusion", "train", shapes, *FEW, "--show-every", 1, "-o", "run"]
+    words = ["diffusion", "train", shapes, *FEW, "--sample-every", 1, "-o", "run"]
     assert cli(*words, "--title", "Some <shapes>").status == 0
     page = (tmp_path / "run/report.html").read_text()
     for words in (
@@ -185,7 +186,7 @@ def test_options_reach_the_model(cli, tmp_path, monkeypatch):
     words += ["--schedule", "linear", "--steps", 9, "--batch-size", 4, "--learning-rate", 0.01]
     words += ["--warmup", 3, "--decay", 2, "--ema", 0.9, "--dropout", 0.25, "--flip"]
     words += ["--label-dropout", 0.3, "--seed", 7, "--device", "cpu", "--precision", "float32"]
-    words += ["--save-every", 5, "--show-every", 6, "--size", "8x16", "--channels", 1]
+    words += ["--save-every", 5, "--sample-every", 6, "--size", "8x16", "--channels", 1]
     words += ["--threads", 1]
     ran = cli("diffusion", "train", "x.npy", *words, "-o", "run")
     assert ran.status == 130
@@ -258,11 +259,11 @@ def test_a_killed_run_goes_on_to_the_same_bits(cli, shapes, tmp_path, run):
 KILLED = """
 import os, signal, sys
 from unsup_fast import cli
-from unsup_fast.cli.diffusion import following
+from unsup_fast.cli.diffusion import family, pages
 from unsup_fast.models import training
 from unsup_fast.models.networks import unet
 unet.SIZES["tiny"] = unet.Size(8, (1, 2), 1, ())
-following.STEPS = following.ROW = 2
+pages.STEPS = family.ROW = 2
 step = training.StepContext.optimizer_step
 def optimizer_step(self, *args):
     step(self, *args)
@@ -287,14 +288,14 @@ def test_minutes(cli, shapes, tmp_path, run):
 
 
 def test_ctrl_c_when_time_is_over_counts_once(cli, shapes, tmp_path, monkeypatch):
-    step, sent = following.Following.step, []
+    step, sent = TrainingProgress.step, []
 
     def stepped(self, *arguments):
         if not sent:
             sent.append(os.kill(os.getpid(), signal.SIGINT))
         return step(self, *arguments)
 
-    monkeypatch.setattr(following.Following, "step", stepped)
+    monkeypatch.setattr(TrainingProgress, "step", stepped)
     ran = cli("diffusion", "train", shapes, *FEW, "-o", "out", "--minutes", 1e-9)
     assert ran.status == 130, ran.err
     assert "Interrupted; keeping step" in ran.out

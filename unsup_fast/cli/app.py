@@ -6,7 +6,7 @@ import typer
 
 from unsup_fast.cli.commands import CommandGroup, add
 from unsup_fast.cli.demo.settings import DemoSettings
-from unsup_fast.cli.diffusion import commands as diffusion
+from unsup_fast.cli.diffusion.settings import COMMANDS as DIFFUSION
 from unsup_fast.cli.gmm.settings import GmmSettings
 from unsup_fast.cli.kmeans.settings import KMeansSettings
 from unsup_fast.cli.pca.settings import PcaSettings
@@ -48,7 +48,23 @@ add(app, "pca", PcaSettings)
 add(app, "gmm", GmmSettings)
 add(app, "predict", PredictSettings)
 add(app, "transform", TransformSettings)
-app.add_typer(diffusion.app, name="diffusion")
+diffusion = typer.Typer(
+    help="Train diffusion models of pictures, sample from them, and judge them.",
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@diffusion.callback(invoke_without_command=True)
+def _diffusion(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+for command, settings in DIFFUSION.items():
+    add(diffusion, command, settings)
+app.add_typer(diffusion, name="diffusion")
 for score in SCORES:
     add(app, score.command, score)
 add(app, "demo", DemoSettings)

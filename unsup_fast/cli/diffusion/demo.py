@@ -12,10 +12,15 @@ from rich.text import Text
 
 from unsup_fast import pictures
 from unsup_fast.cli import files, terminal
-from unsup_fast.cli.diffusion import job, models, runs, train
+from unsup_fast.cli.diffusion import models
+from unsup_fast.cli.diffusion.family import FAMILY
+from unsup_fast.cli.diffusion.settings import TrainSettings
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cli.torch_ import device_of
+from unsup_fast.cli.training import folder
+from unsup_fast.cli.training.job import check as check_packages
+from unsup_fast.cli.training.run import run as train
 
 Array = npt.NDArray[Any]
 
@@ -47,14 +52,14 @@ def check(out: Path, *, overwrite: bool) -> None:
 def digits(out: Path, console: Console) -> int:
     """Train on scikit-learn's digits, show new ones, and return the exit status."""
     try:
-        job.check()
+        check_packages(FAMILY)
     except ImportError as error:
         console.print(terminal.plain(f"New digits are left out: {error}", "dim"))
         return 0
     run = out / RUN
     (out / GRID).unlink(missing_ok=True)  # of an earlier demo; this one may not come so far
     console.print("\nA diffusion model of the digits: Ctrl-C leaves it out.", style="dim")
-    status = train.run(_settings(run), None)
+    status = train(FAMILY, _settings(run))
     if status:
         return status
     model = models.load(run, device_of(None))
@@ -67,7 +72,7 @@ def digits(out: Path, console: Console) -> int:
         starts = range(0, len(generated), EACH)
         n = min(len(classes), console.width // (generated.shape[-1] + 1))
         console.print(half_blocks(np.asarray(generated)[list(starts)[:n], 0]))
-    done = runs.position(run)[0]
+    done = folder.position(run)[0]
     if done < STEPS:
         console.print(
             f"Cut short after {MINUTES:g} minutes, at step {done} of {STEPS}: these digits are "
@@ -79,9 +84,9 @@ def digits(out: Path, console: Console) -> int:
     return 0
 
 
-def _settings(run: Path) -> job.Settings:
-    return job.Settings(
-        data="digits",
+def _settings(run: Path) -> TrainSettings:
+    return TrainSettings(
+        built_in="digits",
         out=run,
         model_size="tiny",
         patch=1,
@@ -93,7 +98,7 @@ def _settings(run: Path) -> job.Settings:
         ema=0.995,
         threads=1,  # of pictures so small, two threads do little more, or less on a busy machine
         save_every=STEPS,
-        show_every=100,
+        sample_every=100,
         title="New handwritten digits",
         overwrite=True,
     )
@@ -104,9 +109,11 @@ def _is_ours(run: Path) -> bool:
     if not (run / files.SUMMARY).exists():
         return False
     try:
-        ours = _settings(run).parameters()
+        ours = _settings(run).recorded()
         # Earlier versions allowed other times.
-        return bool({**runs.read_summary(run)["parameters"], "minutes": MINUTES} == ours)
+        return bool(
+            {**folder.read_summary(run, FAMILY.command)["parameters"], "minutes": MINUTES} == ours
+        )
     except (UserError, KeyError, OSError):
         return False
 

@@ -3,8 +3,6 @@
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -15,9 +13,9 @@ from rich.console import Console
 from unsup_fast import metrics
 from unsup_fast._text import valid
 from unsup_fast.cli import files, results, terminal
-from unsup_fast.cli.diffusion import data, models
-from unsup_fast.cli.diffusion.data import Data
+from unsup_fast.cli.diffusion import models
 from unsup_fast.cli.diffusion.sample import check, draw
+from unsup_fast.cli.diffusion.settings import EvalSettings
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.info import version
 from unsup_fast.cli.interrupts import Interrupts
@@ -26,7 +24,8 @@ from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cli.samples import extractor, named
 from unsup_fast.cli.scores.settings import FeatureSettings
 from unsup_fast.cli.torch_ import device_of
-from unsup_fast.cli.values import INCEPTION, NONE
+from unsup_fast.cli.training import data
+from unsup_fast.cli.training.data import Data
 from unsup_fast.report.numbers import counted, real, seconds
 
 Array = npt.NDArray[Any]
@@ -36,41 +35,7 @@ PICTURES, SAMPLES = 1000, 2000  # by default
 BATCH = 64
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """The options of the command, as parsed."""
-
-    run: Path
-    data: Path | str
-    n: int | None = None
-    key: str | None = None
-    labels: str | None = None
-    no_labels: bool = False
-    timesteps: int | None = 20
-    features: str | None = None
-    weights: Path | None = None
-    resize: str = "tensorflow"
-    samples: int | None = None
-    sampler: str = "dpm++2m"
-    steps: int = 20
-    guidance: float | None = None
-    seed: int = 0
-    batch_size: int | None = None
-    device: str | None = None
-    precision: str = "auto"
-    out: Path | None = None
-    json: bool = False
-    quiet: bool = False
-    overwrite: bool = False
-
-    def parameters(self) -> dict[str, Any]:
-        """Return what the result says of them."""
-        names = ("timesteps", "seed")
-        sampling = ("sampler", "steps", "guidance", "precision") if self.features else ()
-        return {name: getattr(self, name) for name in (*names, *sampling)}
-
-
-def run(settings: Settings) -> int:
+def run(settings: EvalSettings) -> int:
     """Run the command and return its exit status.
 
     Raises
@@ -84,13 +49,12 @@ def run(settings: Settings) -> int:
     models.check_torch()
     if settings.out is not None:
         read = files.inputs_of(
-            DATA=None if isinstance(settings.data, str) else settings.data,
+            DATA=settings.data,
             features=settings.features,
             weights=settings.weights,
         )
-        read += RunFolder(settings.run).inputs()
+        read += RunFolder(settings.run_path).inputs()
         files.check_file(settings.out, "-o", (".json",), settings.overwrite, read)
-    _check_features(settings)
     with Interrupts() as interrupts:
         try:
             summary = _evaluated(settings, console)
@@ -107,13 +71,13 @@ def run(settings: Settings) -> int:
     return 0
 
 
-def _evaluated(settings: Settings, console: Console) -> dict[str, Any]:
+def _evaluated(settings: EvalSettings, console: Console) -> dict[str, Any]:
     """Return the scores and everything that they depend on."""
     begun = perf_counter()
     device = device_of(settings.device)
-    model = models.load(settings.run, device)
+    model = models.load(settings.run_path, device)
     levels = model.config.n_timesteps
-    if settings.timesteps is not None and settings.timesteps > levels:
+    if settings.timesteps > levels:
         raise UserError(
             f"--timesteps {settings.timesteps}: the model has {levels} levels; pass {levels} or "
             "less, or 0 for all"
@@ -138,10 +102,10 @@ def _evaluated(settings: Settings, console: Console) -> dict[str, Any]:
         "command": "diffusion eval",
         **bits,
         **fid,
-        "run": str(settings.run),
+        "run": str(settings.run_path),
         "data": dataset.about(),
         "conditional": known is not None,
-        "parameters": settings.parameters(),
+        "parameters": settings.recorded(),
         "warnings": messages,
         "seconds": round(perf_counter() - begun, 4),
         "machine": machine,
@@ -165,7 +129,7 @@ def labels_for(dataset: Data, classes: tuple[str, ...]) -> Array | None:
 
 
 def _features(
-    settings: Settings, model: Any, dataset: Data, known: Array | None
+    settings: EvalSettings, model: Any, dataset: Data, known: Array | None
 ) -> Extractor | None:
     """Return what the FID is computed by, if it is asked for; all that it needs is there then."""
     if settings.features is None:
@@ -184,14 +148,14 @@ def _features(
     )
 
 
-def _n_samples(settings: Settings, dataset: Data) -> int:
+def _n_samples(settings: EvalSettings, dataset: Data) -> int:
     return settings.samples or min(SAMPLES, len(dataset.pixels))
 
 
-def _read(settings: Settings, progress: Silent, shape: tuple[int, int, int]) -> Data:
+def _read(settings: EvalSettings, progress: Silent, shape: tuple[int, int, int]) -> Data:
     channels, height, width = shape
-    if isinstance(settings.data, str):
-        dataset = data.read(settings.data, progress)
+    if settings.data is None:
+        dataset = data.read(settings.source, progress)
     else:
         dataset = data.read(
             settings.data,
@@ -211,7 +175,7 @@ def _read(settings: Settings, progress: Silent, shape: tuple[int, int, int]) -> 
 
 
 def _bits(
-    settings: Settings, model: Any, dataset: Data, known: Array | None, progress: Silent
+    settings: EvalSettings, model: Any, dataset: Data, known: Array | None, progress: Silent
 ) -> dict[str, Any]:
     """Return the bits per dimension of some of the pictures."""
     from unsup_fast.models import diffusion
@@ -223,7 +187,7 @@ def _bits(
         model,
         dataset.pixels[chosen],
         labels=None if known is None else known[chosen],
-        n_timesteps=settings.timesteps,
+        n_timesteps=settings.timesteps or None,
         seed=settings.seed,
         batch_size=settings.batch_size or BATCH,
         progress=lambda done, total: progress.part(done, total, "seen"),
@@ -240,7 +204,7 @@ def _bits(
 
 
 def _fid(
-    settings: Settings,
+    settings: EvalSettings,
     model: Any,
     dataset: Data,
     known: Array | None,
@@ -264,18 +228,6 @@ def _fid(
             progress.part(start + len(some), len(pixels), "seen")
     progress.begin("Computing the distance")
     return {"fid": float(distance.compute()), "samples": n, "features": about}
-
-
-def _check_features(settings: Settings) -> None:
-    features = settings.features
-    if features is None:
-        if settings.weights is not None:
-            raise UserError("--weights: is for --features inception; pass both")
-        return
-    if features not in (INCEPTION, NONE) and Path(features).suffix not in (".pth", ".pt"):
-        raise UserError(f"--features {features}: is not {INCEPTION}, {NONE} or a .pth file")
-    if features != INCEPTION and settings.weights is not None:
-        raise UserError(f"--weights is for --features {INCEPTION}; pass one of them")
 
 
 def _tell(summary: dict[str, Any], console: Console) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 
 from unsup_fast import pictures
 from unsup_fast.cli import files, results
-from unsup_fast.cli.diffusion import runs
-from unsup_fast.cli.diffusion.following import SAMPLER, STEPS
+from unsup_fast.cli.training import folder
 from unsup_fast.report.diffusion import Run, Unfolding, diffusion
 
+SAMPLER, STEPS = "dpm++2m", 20
 UNFOLDED, PHASES = 8, 10
 SEED = 1  # another one than that of the grids
 
@@ -26,7 +26,7 @@ def write_report(run: Path, model: Any, summary: Mapping[str, Any], title: str |
             folder=str(run),
             summary=summary,
             metrics=run / files.METRICS,
-            grids=runs.grids(run),
+            grids=folder.grids(run),
             unfolding=unfolding(model),
         )
     )

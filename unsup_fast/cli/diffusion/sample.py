@@ -2,7 +2,6 @@
 
 import io
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from unsup_fast import pictures
 from unsup_fast.cli import files, terminal
 from unsup_fast.cli.diffusion import models
+from unsup_fast.cli.diffusion.settings import SampleSettings, SamplingSettings
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Silent, showing
@@ -27,26 +27,7 @@ SUFFIXES = (".png", ".npz")
 PIXEL_BYTES = 9  # of a pixel of all pictures at once: two floats and a byte
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """The options of the command, as parsed."""
-
-    run: Path
-    out: Path
-    n: int = 64
-    sampler: str = "dpm++2m"
-    steps: int = 20
-    guidance: float | None = None
-    labels: tuple[str, ...] = ()
-    seed: int = 0
-    batch_size: int | None = None
-    device: str | None = None
-    precision: str = "auto"
-    quiet: bool = False
-    overwrite: bool = False
-
-
-def run(settings: Settings) -> int:
+def run(settings: SampleSettings) -> int:
     """Run the command and return its exit status.
 
     Raises
@@ -59,11 +40,11 @@ def run(settings: Settings) -> int:
     console = terminal.console(quiet=settings.quiet)
     models.check_torch()
     files.check_file(
-        settings.out, "-o", SUFFIXES, settings.overwrite, RunFolder(settings.run).inputs()
+        settings.out, "-o", SUFFIXES, settings.overwrite, RunFolder(settings.run_path).inputs()
     )
     with Interrupts() as interrupts:
         try:
-            model = models.load(settings.run, device_of(settings.device))
+            model = models.load(settings.run_path, device_of(settings.device))
             classes = models.labels_of(settings.labels, model.config.classes)
             if settings.labels and len(classes) > settings.n:
                 raise UserError(
@@ -109,7 +90,9 @@ def check(model: Any, steps: int, n: int, option: str) -> None:
         )
 
 
-def draw(model: Any, settings: Any, n: int, labels: list[int] | None, progress: Silent) -> Array:
+def draw(
+    model: Any, settings: SamplingSettings, n: int, labels: list[int] | None, progress: Silent
+) -> Array:
     """Return n pictures by what settings say of the sampler, bytes [n, C, H, W]."""
     progress.begin("Sampling")
 

@@ -1,7 +1,7 @@
-"""`unsup-fast diffusion train`: from pictures to a model, grids of samples and a report."""
+"""A command that trains: from pictures to a model, grids of samples and a report."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +12,17 @@ from rich.text import Text
 
 from unsup_fast import report
 from unsup_fast.cli import checkpoint, files, results, terminal
-from unsup_fast.cli.diffusion import models, runs
-from unsup_fast.cli.diffusion.following import Following, draw
-from unsup_fast.cli.diffusion.job import Job, Settings, check, prepare
-from unsup_fast.cli.diffusion.pages import write_report
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import showing
 from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cli.samples import named
 from unsup_fast.cli.torch_ import torch_threads
+from unsup_fast.cli.training import folder
+from unsup_fast.cli.training.family import Family
+from unsup_fast.cli.training.job import Job, check, prepare
+from unsup_fast.cli.training.options import TrainingSettings
+from unsup_fast.cli.training.progress import TrainingProgress, draw
 from unsup_fast.report.numbers import count, counted, real, seconds
 
 
@@ -36,14 +37,14 @@ class Trained:
     interrupted: bool
 
 
-def run(settings: Settings, arguments: Sequence[str] | None) -> int:
+def run(family: Family, settings: TrainingSettings) -> int:
     """Run the command and return its exit status.
 
     Parameters
     ----------
-    settings : Settings
-    arguments : sequence of str or None
-        The command line, to be repeated in the hint on how to resume; None for no hint.
+    family : Family
+    settings : TrainingSettings
+        Without `arguments`, hints on how to resume are left out.
 
     Raises
     ------
@@ -53,21 +54,21 @@ def run(settings: Settings, arguments: Sequence[str] | None) -> int:
         If a package is missing; raised before the training too.
     """
     console = terminal.console(quiet=settings.quiet)
-    check()
+    check(family)
     if settings.report:
         report.check()
     if settings.resume:
-        _check_resumable(settings.out)
-    read = files.inputs_of(DATA=None if isinstance(settings.data, str) else settings.data)
+        _check_resumable(family, settings.out)
+    read = files.inputs_of(DATA=settings.data)
     with (
         Interrupts() as interrupts,
         RunFolder(settings.out).open(
             overwrite=settings.overwrite, resume=settings.resume, inputs=read
         ),
     ):
-        before = runs.read_summary(settings.out) if settings.resume else None
+        before = folder.read_summary(settings.out, family.command) if settings.resume else None
         try:
-            job = prepare(settings, console)
+            job = prepare(family, settings, console)
             trained = None if before is None else _check_before(job, before)
             for line in _opening(job):
                 console.print(line)
@@ -78,11 +79,11 @@ def run(settings: Settings, arguments: Sequence[str] | None) -> int:
         except KeyboardInterrupt:
             if (settings.out / files.CHECKPOINT).exists():
                 console.print("[bold]Interrupted[/]: the last checkpoint is kept.")
-                _hint(arguments, console)
+                _hint(settings, console)
             else:
                 console.print("[bold]Interrupted[/] before a step was finished: nothing is kept.")
             return interrupts.status
-        return _finish(job, trained, arguments, console, interrupts)
+        return _finish(job, trained, console, interrupts)
 
 
 def _begin(job: Job) -> None:
@@ -90,27 +91,27 @@ def _begin(job: Job) -> None:
     out = job.settings.out
     RunFolder(out).check_space(_needed(job))
     if job.settings.overwrite:
-        runs.clear(out)
+        folder.clear(out)
     if job.settings.resume:
-        runs.keep_grids(out, runs.position(out)[0])
-    runs.write_summary(out, job.summary(None))
+        folder.keep_grids(out, folder.position(out)[0])
+    folder.write_summary(out, job.summary(None))
 
 
 @contextmanager
-def _kept_if_begun(settings: Settings) -> Iterator[None]:
+def _kept_if_begun(settings: TrainingSettings) -> Iterator[None]:
     """Remove what the block left if it fails before there is a checkpoint or a model."""
     try:
         yield
     except BaseException:
         if not any((settings.out / name).exists() for name in (files.CHECKPOINT, files.MODEL)):
-            runs.clear(settings.out)
+            folder.clear(settings.out)
         raise
 
 
-def _check_resumable(out: Path) -> None:
+def _check_resumable(family: Family, out: Path) -> None:
     """Refuse to resume a run that was stopped before its first checkpoint."""
     if (out / files.SUMMARY).exists() and not (out / files.CHECKPOINT).exists():
-        runs.read_summary(out)
+        folder.read_summary(out, family.command)
         raise UserError(
             f"{out}: its run was stopped before its first checkpoint, there is nothing to go on "
             "from; pass --overwrite instead of --resume to begin anew"
@@ -126,8 +127,8 @@ def _check_before(job: Job, before: dict[str, Any]) -> Trained | None:
         If the run is another one, or has done all it may and lacks nothing.
     """
     settings = job.settings
-    runs.check_same(settings.out, before, job.summary(None))
-    step, took = runs.position(settings.out)
+    folder.check_same(settings.out, before, job.summary(None), settings)
+    step, took = folder.position(settings.out)
     if step >= settings.steps:
         reason, more = f"reached --steps {settings.steps}", "--steps"
         done = f"{counted(step, 'step')} are done already"
@@ -139,9 +140,9 @@ def _check_before(job: Job, before: dict[str, Any]) -> Trained | None:
     without_report = settings.report and not (settings.out / files.REPORT).exists()
     if before.get("result") is not None and not without_report:
         raise UserError(f"{settings.out}: {done}; pass a larger {more} to go on")
-    runs.check_files(settings.out)
-    runs.keep_grids(settings.out, step)
-    model = models.load(settings.out, job.device)
+    folder.check_files(settings.out)
+    folder.keep_grids(settings.out, step)
+    model = job.family.load(settings.out, job.device)
     return Trained(model, step, took, reason, interrupted=False)
 
 
@@ -153,57 +154,35 @@ def _train(job: Job, console: Console, interrupts: Interrupts) -> Trained:
     KeyboardInterrupt
         If it came before there was a checkpoint.
     """
-    from unsup_fast.models import diffusion
-
     settings, out = job.settings, job.settings.out
     reason, interrupted = f"reached --steps {settings.steps}", False
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with showing(console, settings.quiet) as progress, named():
             progress.begin("Going on" if settings.resume else "Beginning to train")
-            follow = Following(
-                out,
-                settings.steps,
-                settings.minutes,
-                settings.batch_size,
-                settings.seed,
-                progress,
-            )
+            follow = TrainingProgress(job.family, settings, progress)
             try:
-                model = diffusion.train(
-                    job.data.pixels,
-                    out,
-                    config=job.config,
-                    options=job.options,
-                    labels=job.data.labels,
-                    label_dropout=settings.label_dropout,
-                    flip=settings.flip,
-                    precision=settings.precision,
-                    device=job.device,
-                    progress=follow.step,
-                    on_sample=follow.show,
-                )
+                model = job.family.train(job, progress=follow.step, on_sample=follow.sample)
             except FloatingPointError as error:
                 raise UserError(f"{out}: {error}") from error
             except KeyboardInterrupt as signalled:
                 interrupts.number = next(iter(signalled.args), interrupts.number)
                 if not all((out / name).exists() for name in (files.CHECKPOINT, files.MODEL)):
                     raise
-                model = diffusion.load(out, device=job.device)
-                if runs.position(out)[0] < settings.steps:  # else it came in the last moment
+                model = job.family.load(out, job.device)
+                if folder.position(out)[0] < settings.steps:  # else it came in the last moment
                     interrupted, reason = True, "interrupted"
             else:
-                if runs.position(out)[0] < settings.steps:
+                if folder.position(out)[0] < settings.steps:
                     reason = f"reached --minutes {settings.minutes}"
     for text in dict.fromkeys(str(warning.message) for warning in caught):
         terminal.warn(text)
-    return Trained(model, *runs.position(out), reason, interrupted)
+    return Trained(model, *folder.position(out), reason, interrupted)
 
 
 def _finish(
     job: Job,
     trained: Trained,
-    arguments: Sequence[str] | None,
     console: Console,
     interrupts: Interrupts,
 ) -> int:
@@ -216,7 +195,7 @@ def _finish(
         {
             "steps": trained.step,
             "seconds": round(trained.seconds, 3),
-            "loss": runs.last_loss(out),
+            "loss": folder.last_loss(out),
             "weights": job.n_weights,
             "stopped": trained.reason,
         }
@@ -224,14 +203,14 @@ def _finish(
     complete = True
     try:
         with interrupts.shield():
-            runs.write_summary(out, summary)
+            folder.write_summary(out, summary)
         interrupts.check()
         if settings.report:
             with showing(console, settings.quiet) as progress:
                 progress.begin("Drawing the report")
-                if not runs.grid_path(out, trained.step).exists():
-                    draw(out, trained.model, trained.step, settings.seed)
-                write_report(out, trained.model, summary, settings.title)
+                if not folder.grid_path(out, trained.step).exists():
+                    draw(job.family, out, trained.model, trained.step, settings.seed)
+                job.family.write_report(out, trained.model, summary, settings.title)
     except KeyboardInterrupt:
         complete = False
         (out / files.REPORT).unlink(missing_ok=True)  # of a shorter training
@@ -239,19 +218,19 @@ def _finish(
     if not complete:
         console.print("The report was left out.")
     if trained.interrupted:
-        _hint(arguments, console)
+        _hint(settings, console)
         return interrupts.status
     longer = "--minutes" if trained.reason.startswith("reached --minutes") else "--steps"
-    if arguments is not None:
+    if settings.arguments:
         console.print(f"To go on, give a larger {longer} with --resume.", style="dim")
     return 0 if complete else interrupts.status
 
 
-def _hint(arguments: Sequence[str] | None, console: Console) -> None:
+def _hint(settings: TrainingSettings, console: Console) -> None:
     """Print the command that resumes the run."""
-    if arguments is not None:
+    if settings.arguments:
         console.print("To go on:", style="dim")
-        terminal.emit(checkpoint.command(arguments, resume=True))
+        terminal.emit(checkpoint.command(settings.arguments, resume=True))
 
 
 def _tell(job: Job, trained: Trained, result: dict[str, Any], console: Console) -> None:
@@ -264,10 +243,10 @@ def _tell(job: Job, trained: Trained, result: dict[str, Any], console: Console) 
         console.print(f"loss {real(result['loss'])} (mean of the last tenth)")
     names = (files.MODEL, files.CONFIG, files.CHECKPOINT, files.METRICS, files.SUMMARY)
     written = [name for name in (*names, files.REPORT) if (out / name).exists()]
-    if runs.grids(out):
-        written.append(f"{runs.SAMPLES}/")
+    if folder.grids(out):
+        written.append(f"{folder.SAMPLES}/")
     console.print(results.closing(out, written))
-    sampling = ("unsup-fast", "diffusion", "sample", str(out), "-n", "64", "-o", "grid.png")
+    sampling = job.family.sampling_command(job.settings)
     console.print(terminal.plain(terminal.shell(sampling), "dim"))
 
 
@@ -276,11 +255,10 @@ def _opening(job: Job) -> list[str | Text]:
     name = Path(job.data.found.name).name
     lines: list[str | Text] = [
         terminal.bold(name, f"  {job.data.told()}"),
-        f"{settings.network} {settings.model_size}, {count(job.n_weights)} weights, "
-        f"{settings.objective}, on {job.device}",
+        f"{job.plan.about}, {count(job.n_weights)} weights, on {job.device}",
     ]
     if settings.resume:
-        step, took = runs.position(settings.out)
+        step, took = folder.position(settings.out)
         lines.append(f"Going on after {counted(step, 'step')} and {seconds(took)} of training.")
     return lines
 

@@ -11,14 +11,11 @@ from unsup_fast._text import valid
 from unsup_fast.cli import files, results
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.run_folder import RunFolder
+from unsup_fast.cli.settings import CommandSettings, options
 from unsup_fast.storage import atomic, records
 from unsup_fast.storage.records import DamagedError
 
-COMMAND = "diffusion train"
 SAMPLES = files.SAMPLES
-
-# Parameters that may change when a run is resumed; all others decide its course.
-FREE = ("steps", "minutes", "save_every", "show_every")
 
 
 def grid_path(run: Path, step: int) -> Path:
@@ -54,8 +51,8 @@ def write_summary(run: Path, summary: Mapping[str, Any]) -> None:
     results.write_summary(run / files.SUMMARY, summary)
 
 
-def read_summary(run: Path) -> dict[str, Any]:
-    """Return what `summary.json` holds.
+def read_summary(run: Path, command: str) -> dict[str, Any]:
+    """Return what `summary.json` of a command such as "diffusion train" holds.
 
     Raises
     ------
@@ -69,14 +66,16 @@ def read_summary(run: Path) -> dict[str, Any]:
     except (OSError, DamagedError) as error:
         why = error.why if isinstance(error, DamagedError) else error
         raise UserError(f"{path}: {why}; restore it, or pass --overwrite to begin anew") from None
-    if summary.get("command") != COMMAND:
-        raise UserError(f"{run}: holds no run of `{COMMAND}`; name another directory")
+    if summary.get("command") != command:
+        raise UserError(f"{run}: holds no run of `{command}`; name another directory")
     if not all(isinstance(summary.get(part), dict) for part in ("parameters", "data")):
         raise UserError(f"{path}: lacks parameters or data; pass --overwrite to begin anew")
     return summary
 
 
-def check_same(run: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check_same(
+    run: Path, before: Mapping[str, Any], now: Mapping[str, Any], settings: CommandSettings
+) -> None:
     """Refuse to resume with other settings or pictures.
 
     Raises
@@ -85,12 +84,11 @@ def check_same(run: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> 
         With the first that differs.
     """
     for name, value in valid(now["parameters"]).items():
-        past = before["parameters"].get(name)
-        if name not in FREE and past != value:
-            option = f"--{name.replace('_', '-')}"
+        past, option = before["parameters"].get(name), options(type(settings))[name]
+        if option.role == "course" and past != value:
             raise UserError(
-                f"{run}: was trained with {option} = {_shown(past)}, not {_shown(value)}; resume "
-                "with the same, or pass --overwrite to begin anew"
+                f"{run}: was trained with {option.name} = {_shown(past)}, not {_shown(value)}; "
+                "resume with the same, or pass --overwrite to begin anew"
             )
     for name in ("shape", "classes", "sha256"):
         past, value = before["data"].get(name), valid(now["data"][name])

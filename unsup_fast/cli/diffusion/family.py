@@ -1,0 +1,108 @@
+"""Diffusion models, as the shared commands of training ask for them."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unsup_fast.cli.diffusion import models, pages
+from unsup_fast.cli.diffusion.settings import TrainSettings
+from unsup_fast.cli.training.data import Data
+from unsup_fast.cli.training.family import Plan
+from unsup_fast.cli.training.job import Job
+from unsup_fast.cli.training.options import TrainingSettings
+
+if TYPE_CHECKING:
+    import torch
+
+GRID, ROW = 64, 8
+MOST_ROWS = 10
+
+
+class DiffusionFamily:
+    """See `training.family.Family`."""
+
+    command = "diffusion train"
+    noun = "a diffusion model"
+
+    def plan(self, settings: TrainSettings, data: Data) -> Plan:
+        """Return the configuration and the network, without weights."""
+        import torch
+
+        from unsup_fast.models import diffusion
+
+        config = diffusion.Config(
+            data.shape,
+            classes=data.classes,
+            network=settings.network,
+            size=settings.model_size,
+            patch=settings.patch,
+            dropout=settings.dropout,
+            objective=settings.objective,
+            schedule=settings.schedule,
+        )
+        with torch.device("meta"):
+            network = diffusion.Diffusion.build(config).network
+        about = f"{settings.network} {settings.model_size}, {settings.objective}"
+        return Plan(config=config, network=network, about=about)
+
+    def step_bytes(self, plan: Plan, shape: tuple[int, int, int]) -> int:
+        """Return the bytes of the activations of a picture."""
+        from unsup_fast.models.diffusion._memory import sample_bytes
+
+        return sample_bytes(plan.network, shape, "meta")
+
+    def train(
+        self,
+        job: Job,
+        *,
+        progress: Callable[[Any, Mapping[str, float], float], bool],
+        on_sample: Callable[[Any, int], None],
+    ) -> Any:
+        """Train, or resume, in the folder of the job, and return the model."""
+        from unsup_fast.models import diffusion
+
+        settings = job.settings
+        assert isinstance(settings, TrainSettings)
+        return diffusion.train(
+            job.data.pixels,
+            settings.out,
+            config=job.plan.config,
+            options=job.config,
+            labels=job.data.labels,
+            label_dropout=settings.label_dropout,
+            flip=settings.flip,
+            precision=settings.precision,
+            device=job.device,
+            progress=progress,
+            on_sample=on_sample,
+        )
+
+    def load(self, run: Path, device: "torch.device") -> Any:
+        """Return the model of a run."""
+        return models.load(run, device)
+
+    def samples(self, model: Any, seed: int) -> tuple[Any, int]:
+        """Return pictures, those of a class in a row, and the columns of their grid."""
+        rows = min(len(model.config.classes), MOST_ROWS)
+        n = ROW * rows or GRID
+        samples = model.sample(
+            n,
+            sampler=pages.SAMPLER,
+            steps=min(pages.STEPS, model.config.n_timesteps),
+            label=models.spread(range(rows), n),
+            seed=seed,
+        )
+        return samples, ROW
+
+    def write_report(
+        self, run: Path, model: Any, summary: Mapping[str, Any], title: str | None
+    ) -> None:
+        """Write `report.html`."""
+        pages.write_report(run, model, summary, title)
+
+    def sampling_command(self, settings: TrainingSettings) -> tuple[str, ...]:
+        """Return the command line that samples from the model of the run."""
+        return "unsup-fast", "diffusion", "sample", str(settings.out), "-n", "64", "-o", "grid.png"
+
+
+FAMILY = DiffusionFamily()

@@ -1,0 +1,270 @@
+"""The options of the commands of diffusion models."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.options import JsonSettings, OverwriteFile, Quiet, Seed
+from unsup_fast.cli.scores.settings import FeatureSettings
+from unsup_fast.cli.settings import CommandSettings, Option, options
+from unsup_fast.cli.training.options import (
+    Device,
+    PictureSettings,
+    Precision,
+    RunArgument,
+    TrainingSettings,
+)
+from unsup_fast.cli.values import INCEPTION
+
+SAMPLERS = (
+    "ddpm",
+    "ddim",
+    "euler",
+    "euler_a",
+    "heun",
+    "dpm++2m",
+    "dpm++2m_sde",
+    "deis",
+    "unipc",
+    "lms",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(TrainingSettings):
+    """Train a diffusion model of the pictures in DATA; model, samples and a report go into RUN.
+
+    Pictures with classes make a model that samples each class. Ctrl-C saves, and prints the
+    command to resume; so does --minutes.
+    """
+
+    network: Annotated[
+        str,
+        Option("--network", "Network", "U-Net or diffusion transformer.", choices=("unet", "dit")),
+    ] = "unet"
+    model_size: Annotated[
+        str,
+        Option(
+            "--model-size",
+            "Network",
+            "Size of the network.",
+            choices=("tiny", "small", "base", "large"),
+        ),
+    ] = "small"
+    patch: Annotated[
+        int,
+        Option("--patch N", "Network", "Side of a patch, in pixels.", least=1),
+    ] = 2
+    dropout: Annotated[
+        float,
+        Option("--dropout X", "Network", "Share of activations dropped.", least=0, below=1),
+    ] = 0.0
+    objective: Annotated[
+        str,
+        Option(
+            "--objective NAME",
+            "Model",
+            "What the network is trained for: sample, epsilon, v_prediction, min_snr or "
+            "flow_prediction.",
+            choices=("sample", "epsilon", "v_prediction", "min_snr", "flow_prediction"),
+        ),
+    ] = "v_prediction"
+    schedule: Annotated[
+        str,
+        Option(
+            "--schedule NAME",
+            "Model",
+            "Noise schedule: cosine, linear, scaled_linear or sigmoid; flow_prediction has "
+            "its own.",
+            choices=("cosine", "linear", "scaled_linear", "sigmoid"),
+        ),
+    ] = "cosine"
+    label_dropout: Annotated[
+        float,
+        Option(
+            "--label-dropout X",
+            "Training",
+            "Share of the pictures whose class is hidden; guidance needs some.",
+            least=0,
+            most=1,
+        ),
+    ] = 0.1
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "unsup-fast diffusion train --data digits -o run --model-size tiny --steps 600",
+        "unsup-fast diffusion train pictures/ -o run --size 32 --minutes 60",
+        "unsup-fast diffusion train pictures/ -o run --size 32 --minutes 120 --resume",
+    )
+
+    def run(self) -> int:
+        """Run the command and return its exit status."""
+        from unsup_fast.cli.diffusion.family import FAMILY
+        from unsup_fast.cli.training.run import run
+
+        return run(FAMILY, self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingSettings(RunArgument):
+    """The options of a command that samples from a diffusion model."""
+
+    sampler: Annotated[
+        str,
+        Option(
+            "--sampler NAME",
+            "Sampling",
+            "ddpm, ddim, euler, euler_a, heun, dpm++2m, dpm++2m_sde, deis, unipc or lms.",
+            choices=SAMPLERS,
+        ),
+    ] = "dpm++2m"
+    steps: Annotated[
+        int,
+        Option("--steps N", "Sampling", "Steps from noise to picture.", least=1),
+    ] = 20
+    guidance: Annotated[
+        float | None,
+        Option(
+            "--guidance X",
+            "Sampling",
+            "Weight of classifier-free guidance; 1 changes nothing, more is more typical.",
+        ),
+    ] = None
+    seed: Seed = 0
+    batch_size: Annotated[
+        int | None,
+        Option(
+            "--batch-size N",
+            "Performance",
+            "Pictures per batch.  [default: as memory allows]",
+            least=1,
+            role="course",
+        ),
+    ] = None
+    device: Device = None
+    precision: Precision = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSettings(SamplingSettings):
+    """Make new pictures by the model of a training RUN."""
+
+    out: Annotated[
+        Path,
+        Option(
+            "-o --out FILE",
+            "Output",
+            "A .png of all pictures, or an .npz with samples [N, H, W, C] and labels.",
+            role="course",
+        ),
+    ]
+    n: Annotated[
+        int,
+        Option("-n N", "Sampling", "How many pictures.", least=1),
+    ] = 64
+    labels: Annotated[
+        tuple[str, ...],
+        Option(
+            "--label NAME|N|all|any",
+            "Sampling",
+            "A class, by name or number; several, each with its own --label, or all share the "
+            "pictures evenly; any leaves it to the model.  [default: all]",
+            suggested=("all", "any"),
+        ),
+    ] = ()
+    overwrite: OverwriteFile = False
+    quiet: Quiet = False
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "unsup-fast diffusion sample run -n 100 -o grid.png",
+        "unsup-fast diffusion sample run -n 1000 --label 3 --guidance 2 -o threes.npz",
+    )
+
+    def run(self) -> int:
+        """Run the command and return its exit status."""
+        from unsup_fast.cli.kinds import check_run
+
+        check_run(self.run_path, "diffusion sample")
+        from unsup_fast.cli.diffusion.sample import run
+
+        return run(self)
+
+
+FEATURES = options(FeatureSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalSettings(PictureSettings, SamplingSettings, JsonSettings):
+    """Print the bits per dimension of DATA by the model of a RUN, and with --features the FID."""
+
+    n: Annotated[
+        int | None,
+        Option(
+            "-n N", "Data", "Pictures of DATA, drawn at random.  [default: up to 1,000]", least=1
+        ),
+    ] = None
+    timesteps: Annotated[
+        int,
+        Option(
+            "--timesteps K",
+            "Scores",
+            "Noise levels of each picture that the bits are estimated from; 0: all.",
+            least=0,
+        ),
+    ] = 20
+    features: Annotated[
+        str | None,
+        replace(
+            FEATURES["features"],
+            help="Compute the FID too, on features of the Inception network of the published "
+            "scores, of the same network with weights of your own, or on pixels.",
+        ),
+    ] = None
+    weights: Annotated[Path | None, FEATURES["weights"]] = None
+    resize: Annotated[str, FEATURES["resize"]] = "tensorflow"
+    samples: Annotated[
+        int | None,
+        Option(
+            "--samples N",
+            "Scores",
+            "Pictures generated for the FID.  [default: up to 2,000]",
+            least=2,
+        ),
+    ] = None
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "unsup-fast diffusion eval run pictures/",
+        "unsup-fast diffusion eval run pictures/ --features inception --samples 10000",
+    )
+
+    def check(self) -> None:
+        """Refuse weights of a network that is not used."""
+        super().check()
+        if self.weights is None or self.features == INCEPTION:
+            return
+        if self.features is None:
+            raise UserError(f"--weights: is for --features {INCEPTION}; pass both")
+        raise UserError(f"--weights is for --features {INCEPTION}; pass one of them")
+
+    def recorded(self) -> dict[str, Any]:
+        """Return what the result says of the options."""
+        names = ("timesteps", "seed")
+        sampling = ("sampler", "steps", "guidance", "precision") if self.features else ()
+        recorded = {name: getattr(self, name) for name in (*names, *sampling)}
+        return recorded | {"timesteps": self.timesteps or None}
+
+    def run(self) -> int:
+        """Run the command and return its exit status."""
+        from unsup_fast.cli.kinds import check_run
+
+        check_run(self.run_path, "diffusion eval")
+        from unsup_fast.cli.diffusion.evaluate import run
+
+        return run(self)
+
+
+COMMANDS: dict[str, type[CommandSettings]] = {
+    "train": TrainSettings,
+    "sample": SampleSettings,
+    "eval": EvalSettings,
+}

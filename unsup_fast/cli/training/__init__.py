@@ -1,0 +1,1 @@
+"""What the commands that train models share: options, data, the run and its folder."""

@@ -1,0 +1,64 @@
+"""What the shared commands ask of a family of models, such as diffusion models."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from unsup_fast.cli.training.data import Data
+from unsup_fast.cli.training.options import TrainingSettings
+
+if TYPE_CHECKING:
+    import torch
+
+    from unsup_fast.cli.training.job import Job
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained, before there are weights."""
+
+    config: Any
+    """The configuration of the model, of the family's own type."""
+    network: "torch.nn.Module"
+    """Without memory for its weights, on torch's device "meta"."""
+    about: str
+    """A few words on network and objective."""
+
+
+class Family(Protocol):
+    """How a kind of model is planned, trained, read again, sampled from and reported on."""
+
+    command: str
+    """As in "diffusion train"."""
+    noun: str
+    """As in "a diffusion model"."""
+
+    def plan(self, settings: Any, data: Data) -> Plan:
+        """Return what the settings, of the family's own type, train on the data."""
+
+    def step_bytes(self, plan: Plan, shape: tuple[int, int, int]) -> int:
+        """Return the bytes that a training step holds for each picture of this shape."""
+
+    def train(
+        self,
+        job: "Job",
+        *,
+        progress: Callable[[Any, Mapping[str, float], float], bool],
+        on_sample: Callable[[Any, int], None],
+    ) -> Any:
+        """Train, or resume, in the folder of the job, and return the model."""
+
+    def load(self, run: Path, device: "torch.device") -> Any:
+        """Return the model of a run; raises UserError if there is none."""
+
+    def samples(self, model: Any, seed: int) -> tuple[Any, int]:
+        """Return pictures [N, C, H, W] for a grid, and the number of its columns."""
+
+    def write_report(
+        self, run: Path, model: Any, summary: Mapping[str, Any], title: str | None
+    ) -> None:
+        """Write `report.html`."""
+
+    def sampling_command(self, settings: TrainingSettings) -> tuple[str, ...]:
+        """Return the command line that samples from the model of the run."""

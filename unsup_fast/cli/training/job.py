@@ -1,0 +1,136 @@
+"""The job of a training: its options, checked, with the pictures and the plan of the model."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from unsup_fast import _extras
+from unsup_fast.cli import results
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.info import version
+from unsup_fast.cli.progress import showing
+from unsup_fast.cli.samples import named
+from unsup_fast.cli.torch_ import device_of
+from unsup_fast.cli.training import data
+from unsup_fast.cli.training.data import Data
+from unsup_fast.cli.training.family import Family, Plan
+from unsup_fast.cli.training.options import TrainingSettings
+from unsup_fast.report.numbers import size
+
+if TYPE_CHECKING:
+    import torch
+
+    from unsup_fast.models import training
+
+PACKAGES = ("torch", "accelerate")
+BYTES_PER_VALUE = 4096  # of all that a small network computes from a value of a picture
+RETAINED = 0.25  # share of what a network computes that is in memory at once for certain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """All that a run needs, checked."""
+
+    family: Family
+    settings: TrainingSettings
+    data: Data
+    plan: Plan
+    config: "training.TrainConfig"
+    device: "torch.device"
+
+    @property
+    def n_weights(self) -> int:
+        """Number of weights of the network."""
+        return sum(weights.numel() for weights in self.plan.network.parameters())
+
+    def summary(self, result: dict[str, Any] | None) -> dict[str, Any]:
+        """Return what `summary.json` holds; the result is None until the run ends."""
+        import torch
+
+        machine = results.machine(None)
+        machine |= {
+            "threads": self.settings.threads or torch.get_num_threads(),
+            "device": str(self.device),
+        }
+        return {
+            "command": self.family.command,
+            "data": self.data.about(),
+            "parameters": self.settings.recorded(),
+            "result": result,
+            "machine": machine,
+            "versions": results.versions() | {name: version(name) for name in PACKAGES},
+        }
+
+
+def check(family: Family) -> None:
+    """Raise what training would raise for a missing package.
+
+    Raises
+    ------
+    ImportError
+        With the install command.
+    """
+    for package in (*PACKAGES, "PIL"):
+        _extras.check(package, "train", f"training {family.noun}")
+
+
+def prepare(family: Family, settings: TrainingSettings, console: Console) -> Job:
+    """Read and check everything that the settings name."""
+    device = device_of(settings.device)
+    with showing(console, settings.quiet) as progress:
+        dataset = data.read(
+            settings.source,
+            progress,
+            size=settings.size,
+            channels=settings.channels,
+            key=settings.key,
+            labels=settings.labels,
+            no_labels=settings.no_labels,
+        )
+        progress.begin("Loading torch")
+        from unsup_fast.models import training
+
+    with named():
+        plan = family.plan(settings, dataset)
+        config = training.TrainConfig(
+            steps=settings.steps,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            warmup=settings.warmup,
+            decay=settings.decay,
+            ema=settings.ema,
+            seed=settings.seed,
+            save_every=settings.save_every,
+            sample_every=settings.sample_every,
+        )
+    job = Job(
+        family=family, settings=settings, data=dataset, plan=plan, config=config, device=device
+    )
+    _check_memory(job)
+    return job
+
+
+def _check_memory(job: Job) -> None:
+    """Refuse a step that memory cannot hold; a small one is not counted.
+
+    Raises
+    ------
+    UserError
+        With what it needs.
+    """
+    from unsup_fast.models.diffusion._memory import free
+
+    batch_size, shape = job.settings.batch_size, job.data.shape
+    available = free(job.device)
+    if batch_size * math.prod(shape) * BYTES_PER_VALUE <= available:
+        return
+    needed = int(RETAINED * batch_size * job.family.step_bytes(job.plan, shape))
+    if needed > available:
+        pixels = "x".join(map(str, shape[1:]))
+        raise UserError(
+            f"--batch-size {batch_size}: a step with so many pictures of {pixels} needs "
+            f"{size(needed)} of memory, {size(available)} are free; pass a smaller --batch-size "
+            "or --size"
+        )

@@ -1,0 +1,209 @@
+"""Options that the commands of all trained models share."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.options import THREADS, Resume, RunSettings, Seed
+from unsup_fast.cli.settings import CommandSettings, Option
+from unsup_fast.cli.values import parse_device, parse_sides
+
+BUILT_IN = ("digits",)
+
+Device = Annotated[
+    str | None,
+    Option(
+        "--device NAME",
+        "Performance",
+        "cpu, cuda, cuda:1 ...  [default: a GPU if there is one]",
+        parse=parse_device,
+        role="course",
+    ),
+]
+Precision = Annotated[
+    str,
+    Option(
+        "--precision",
+        "Performance",
+        "Precision of the network; auto: bfloat16 where the device is fast in it.",
+        choices=("auto", "float32", "bfloat16"),
+        role="course",
+    ),
+]
+
+
+def parse_channels(option: str, text: str) -> int:
+    """Return a number of channels, 1 or 3."""
+    if text not in ("1", "3"):
+        raise UserError(f"{option} {text}: is not 1 (grey) or 3 (colour)")
+    return int(text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunArgument(CommandSettings):
+    """The argument of a command that uses a trained model."""
+
+    run_path: Annotated[
+        Path,
+        Option("RUN", "Data", "The directory of a training run."),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureSettings(CommandSettings):
+    """The options of a command that reads pictures."""
+
+    data: Annotated[
+        Path | None,
+        Option(
+            "DATA",
+            "Data",
+            "A folder or .zip of pictures (sub-folders are classes), an .npz, .npy or .parquet.",
+        ),
+    ] = None
+    built_in: Annotated[
+        str | None,
+        Option(
+            "--data digits",
+            "Data",
+            "Built-in data instead of DATA: scikit-learn's 8 x 8 digits.",
+            suggested=BUILT_IN,
+            role="other",
+        ),
+    ] = None
+    key: Annotated[
+        str | None,
+        Option("--key NAME", "Data", "Which array of an .npz, or column of a table, has pictures."),
+    ] = None
+    labels: Annotated[
+        str | None,
+        Option(
+            "--labels NAME", "Data", "Which array of an .npz, or column of a table, has labels."
+        ),
+    ] = None
+    no_labels: Annotated[
+        bool,
+        Option("--no-labels", "Data", "Read the pictures alone, without classes."),
+    ] = False
+
+    @property
+    def source(self) -> Path | str:
+        """The path of the data, or the name of those that are built in."""
+        source = self.built_in if self.data is None else self.data
+        assert source is not None
+        return source
+
+    def check(self) -> None:
+        """Refuse no data, two of them, and unknown names."""
+        super().check()
+        if (self.data is None) == (self.built_in is None):
+            raise UserError("DATA: name a file or folder of pictures, or pass --data digits")
+        if self.built_in is not None and self.built_in not in BUILT_IN:
+            raise UserError(
+                f"--data {self.built_in}: is not built in; pass --data digits, or a path alone"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings(PictureSettings, RunSettings):
+    """The options of a command that trains a model of pictures."""
+
+    out: Annotated[
+        Path,
+        Option("-o --out RUN", "Output", "Directory for the run; created if missing."),
+    ]
+    size: Annotated[
+        tuple[int, int] | None,
+        Option(
+            "--size N|HxW",
+            "Data",
+            "Bring pictures to this size: cropped at the centre, then resized.",
+            parse=partial(parse_sides, square=True),
+        ),
+    ] = None
+    channels: Annotated[
+        int | None,
+        Option(
+            "--channels 1|3",
+            "Data",
+            "Number of channels: grey or colour.  [default: as in the data]",
+            parse=parse_channels,
+        ),
+    ] = None
+    flip: Annotated[
+        bool,
+        Option("--flip", "Data", "Mirror a random half of the pictures in each step."),
+    ] = False
+    steps: Annotated[
+        int,
+        Option("--steps N", "Training", "Total number of optimizer steps.", least=1, role="extent"),
+    ] = 5000
+    minutes: Annotated[
+        float | None,
+        Option(
+            "--minutes X",
+            "Training",
+            "Stop when so many minutes of training are over.",
+            above=0,
+            role="extent",
+        ),
+    ] = None
+    batch_size: Annotated[
+        int,
+        Option("--batch-size N", "Training", "Pictures per step.", least=1),
+    ] = 128
+    learning_rate: Annotated[
+        float,
+        Option("--learning-rate X", "Training", "Peak learning rate.", above=0),
+    ] = 1e-3
+    warmup: Annotated[
+        int,
+        Option("--warmup N", "Training", "Linear warm-up, in steps.", least=0),
+    ] = 200
+    decay: Annotated[
+        int,
+        Option("--decay N", "Training", "Linear decay at the end, in steps.", least=0),
+    ] = 0
+    ema: Annotated[
+        float,
+        Option(
+            "--ema X",
+            "Training",
+            "Decay of the moving average of the weights, per step.",
+            least=0,
+            below=1,
+        ),
+    ] = 0.999
+    seed: Seed = 0
+    device: Device = None
+    precision: Precision = "auto"
+    threads: Annotated[int | None, replace(THREADS, role="course")] = None
+    save_every: Annotated[
+        int,
+        Option("--save-every N", "Output", "Steps between checkpoints.", least=1, role="extent"),
+    ] = 500
+    sample_every: Annotated[
+        int,
+        Option(
+            "--sample-every N", "Output", "Steps between grids of samples.", least=1, role="extent"
+        ),
+    ] = 500
+    resume: Resume = False
+
+    def check(self) -> None:
+        """Refuse a decay that is longer than the training."""
+        super().check()
+        if self.decay > self.steps:
+            raise UserError(
+                f"--decay {self.decay}: exceeds --steps {self.steps}; pass --decay {self.steps} "
+                "or less"
+            )
+
+    def recorded(self) -> dict[str, Any]:
+        """Return what `summary.json` says of the options, by the names of the fields."""
+        recorded = super().recorded()
+        if self.size is not None:
+            recorded["size"] = "x".join(map(str, self.size))
+        return recorded
