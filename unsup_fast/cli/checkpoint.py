@@ -11,6 +11,7 @@ import numpy.typing as npt
 from rich.console import Console
 
 from unsup_fast._paths import check_not_special
+from unsup_fast._types import Array
 from unsup_fast.blocks import Source
 from unsup_fast.cli import terminal
 from unsup_fast.cli.data import weights_column
@@ -18,7 +19,6 @@ from unsup_fast.cli.errors import UserError
 from unsup_fast.storage import tensors
 from unsup_fast.storage.records import DamagedError, finite, shown
 
-Array = npt.NDArray[Any]
 Unpacked = TypeVar("Unpacked")
 Number = TypeVar("Number", int, float)
 
@@ -103,7 +103,7 @@ def save(path: Path, snapshot: Snapshot, parameters: dict[str, Any], data: dict[
     Parameters
     ----------
     path : Path
-    snapshot : Kept
+    snapshot : Snapshot
     parameters : dict
         What decides the course of the run; compared when it is resumed.
     data : dict

@@ -5,15 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from unsup_fast import blocks
+from unsup_fast._types import Array
 from unsup_fast.blocks import Source
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.options import DataSettings
 from unsup_fast.report.numbers import count, counted, percent
-
-Array = npt.NDArray[Any]
 
 # A column with more than this share of the variance of all columns is warned of.
 DOMINANT = 0.9

@@ -4,17 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy.typing as npt
 from rich.console import Console
 
 from unsup_fast import report
+from unsup_fast._types import Array
 from unsup_fast.blocks import Source
 from unsup_fast.cli import results, terminal
 from unsup_fast.cli.data import TABLES, dominant_column
 from unsup_fast.cli.options import FitSettings
 from unsup_fast.report.lines import Lines
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from unsup_fast import _extras
 from unsup_fast._rows.directions import ZeroRowError
+from unsup_fast._types import Array
 from unsup_fast.blocks import Source
 from unsup_fast.cli import files
 from unsup_fast.cli.errors import UserError, zero_row
-
-Array = npt.NDArray[Any]
 
 SUFFIXES = (".npy", ".parquet", ".csv")
 BLOCK_VALUES = 1 << 22  # of a block of what is written

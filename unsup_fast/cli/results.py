@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from rich.text import Text
 
 from unsup_fast._text import valid
+from unsup_fast._types import Array
 from unsup_fast.blocks import Source
 from unsup_fast.cli import files, info, matrices, terminal
 from unsup_fast.cli.data import named
@@ -17,8 +17,6 @@ from unsup_fast.cli.errors import UserError
 from unsup_fast.kernels import _native, threads
 from unsup_fast.report.numbers import counted
 from unsup_fast.storage import records
-
-Array = npt.NDArray[Any]
 
 NO_LABEL = -1  # of a row that was dropped for its missing values
 SUMMARY = "summary"

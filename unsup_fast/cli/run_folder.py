@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy.typing as npt
-
+from unsup_fast._types import Array
 from unsup_fast.cli import checkpoint, results
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.files import (
@@ -28,7 +27,6 @@ from unsup_fast.cli.settings import CommandSettings
 from unsup_fast.report.numbers import size
 from unsup_fast.storage import atomic, locks
 
-Array = npt.NDArray[Any]
 Unpacked = TypeVar("Unpacked")
 
 

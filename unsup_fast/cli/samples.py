@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from unsup_fast import _extras, metrics
+from unsup_fast._types import Array
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks.npy import archive_array, load
 from unsup_fast.cli.errors import UserError
@@ -23,7 +23,6 @@ from unsup_fast.metrics import Images
 if TYPE_CHECKING:
     from torch import Tensor
 
-Array = npt.NDArray[Any]
 Batch = Array | list[Array]  # pictures of one size, or of several
 Features: TypeAlias = "Array | Tensor"
 FeatureFunction = Callable[[Batch], Features]

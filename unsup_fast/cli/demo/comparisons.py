@@ -7,17 +7,15 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from rich.table import Table
 from sklearn.decomposition import PCA as SklearnPCA
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
+from unsup_fast._types import Array
 from unsup_fast.decomposition import PCA
 from unsup_fast.metrics import purity_score
 from unsup_fast.mixture import GaussianMixture
 from unsup_fast.report.numbers import count, percent, real, seconds
-
-Array = npt.NDArray[Any]
 
 # A fit is timed up to so many times, for so many seconds, but three times at least; one that takes
 # more than LONG seconds is timed once.

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.datasets import load_digits
 
 from unsup_fast import blocks, report
+from unsup_fast._types import Array
 from unsup_fast.cli import files, results, terminal
 from unsup_fast.cli.demo import comparisons
 from unsup_fast.cli.demo.settings import DemoSettings
@@ -18,8 +18,6 @@ from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cluster import KMeans
 from unsup_fast.report.numbers import percent, real
 from unsup_fast.storage import records
-
-Array = npt.NDArray[Any]
 
 MAX_ITER, TOL = 300, 1e-4
 BLOBS = {"rows": 200_000, "columns": 64, "clusters": 256}

@@ -7,9 +7,9 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from unsup_fast._rows import scaling
+from unsup_fast._types import Array
 from unsup_fast.blocks import Source
 from unsup_fast.cli import terminal
 from unsup_fast.cli.checkpoint import Saver
@@ -19,8 +19,6 @@ from unsup_fast.cli.progress import Outlook, Silent
 from unsup_fast.mixture import GaussianMixture, Iteration, Mixture, MixtureRun
 from unsup_fast.report.numbers import real, seconds
 from unsup_fast.storage import estimators
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

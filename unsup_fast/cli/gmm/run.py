@@ -6,10 +6,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 
 from unsup_fast import report
+from unsup_fast._types import Array
 from unsup_fast.cli import checkpoint, files, matrices, results, terminal
 from unsup_fast.cli.data import (
     check_rows,
@@ -28,8 +28,6 @@ from unsup_fast.cli.progress import showing
 from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.mixture import GaussianMixture
 from unsup_fast.report.numbers import count, counted, real, seconds
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,14 +5,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
+from unsup_fast._types import Array
 from unsup_fast.cli.checkpoint import check_array, check_number
 from unsup_fast.mixture import Mixture, MixtureRun
 from unsup_fast.storage import estimators
 from unsup_fast.storage.records import shown
-
-Array = npt.NDArray[Any]
 
 PARTS = ("weights", "means", "covariances", "factors")
 RUNS = ("best", "of_starts", "now")

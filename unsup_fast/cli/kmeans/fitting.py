@@ -6,8 +6,8 @@ from time import perf_counter
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
+from unsup_fast._types import Array
 from unsup_fast.blocks import Source
 from unsup_fast.cli.checkpoint import Saver, check_array, check_number
 from unsup_fast.cli.interrupts import Interrupts
@@ -15,8 +15,6 @@ from unsup_fast.cli.progress import Outlook, Silent
 from unsup_fast.cluster import Iteration, KMeans, stagnates
 from unsup_fast.report.numbers import count, percent, real
 from unsup_fast.storage.records import shown
-
-Array = npt.NDArray[Any]
 
 # A run that changes inertia by less than this share in so many iterations may be stopped.
 SLOW_CHANGE, SLOW_ITERATIONS = 1e-4, 10

@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy.typing as npt
 
 from unsup_fast import blocks
+from unsup_fast._types import Array
 from unsup_fast.cli import checkpoint
 from unsup_fast.cli.data import (
     check_rows,
@@ -20,8 +18,6 @@ from unsup_fast.cli.job import FitJob
 from unsup_fast.cli.kmeans.settings import STARTS, KMeansSettings
 from unsup_fast.report.lines import Lines
 from unsup_fast.report.numbers import count
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)

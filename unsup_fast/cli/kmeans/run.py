@@ -5,11 +5,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 from rich.text import Text
 
 from unsup_fast import report
+from unsup_fast._types import Array
 from unsup_fast.cli import checkpoint, files, terminal
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
@@ -22,8 +22,6 @@ from unsup_fast.cli.progress import showing
 from unsup_fast.cli.results import closing
 from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.report.numbers import count, counted, real, seconds
-
-Array = npt.NDArray[Any]
 
 
 def run(settings: KMeansSettings) -> int:

@@ -5,10 +5,10 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 
 from unsup_fast import report
+from unsup_fast._types import Array
 from unsup_fast.blocks import Source
 from unsup_fast.cli import files, matrices, results, terminal
 from unsup_fast.cli.checkpoint import fingerprint
@@ -25,8 +25,6 @@ from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.decomposition import PCA
 from unsup_fast.kernels.covariance import RangeError
 from unsup_fast.report.numbers import count, counted, percent, real, seconds
-
-Array = npt.NDArray[Any]
 
 # A mapped file above this size is read in blocks, so that it can be watched and stopped.
 WATCHED = 1 << 30

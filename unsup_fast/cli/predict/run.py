@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from unsup_fast._rows import scaling
 from unsup_fast._rows.directions import unit_rows
+from unsup_fast._types import Array
 from unsup_fast.blocks import Source
 from unsup_fast.cli import matrices, models, terminal
 from unsup_fast.cli.data import for_model
@@ -16,8 +16,6 @@ from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.predict.settings import PredictSettings
 from unsup_fast.cli.results import NO_LABEL, write_labels
 from unsup_fast.report.numbers import counted
-
-Array = npt.NDArray[Any]
 
 
 def run(settings: PredictSettings) -> int:
