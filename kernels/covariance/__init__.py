@@ -101,7 +101,7 @@ def _scattered(
                 return Covariance(
                     n_rows, sums * np.nan, products * np.nan, statistics.first_nonfinite
                 )
-            largest = statistics.max_abs_deviation + np.abs(statistics.mean - shift)
+            largest = statistics.max_abs_about(shift)
             scale = _scale(largest.astype(X.dtype))
             run(X, shift, scale, sums, products, threads.effective(n_threads))
         mean = sums / n_rows

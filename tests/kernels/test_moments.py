@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from unsup_fast.kernels.moments import moments
+from unsup_fast.kernels.moments import merge, moments
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -62,3 +62,32 @@ def test_columns_whose_squares_overflow():
     assert result.variance[1] == np.inf
     assert result.first_nonfinite is None
     np.testing.assert_allclose(moments(X[:, :1] + [[0, 1]]).mean[0], 1e300)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_merging_does_not_depend_on_how_parts_are_grouped(dtype):
+    rng = np.random.default_rng(3)
+    offset = np.array([0, 1e4, -7, 0, 3, 1e-8, 5])
+    X = (rng.standard_cauchy((4000, 7)) + offset).astype(dtype)
+    X[:, 3] = 2.5
+    X[:, 4] = np.round(X[:, 4]).clip(-64, 64)  # whole numbers
+    units = [(len(part), moments(part)) for part in np.array_split(X, 23)]
+    origin = np.median(X[::40], axis=0).astype(dtype)
+    whole = merge(units)
+    truth = np.abs(X.astype(np.float64) - origin).max(axis=0)
+    for cuts in ([1], [5, 11], [3, 4, 5, 20], list(range(1, 23))):
+        groups = [units[a:b] for a, b in zip([0, *cuts], [*cuts, 23], strict=True)]
+        merged = merge([(sum(n for n, _ in group), merge(group)) for group in groups])
+        for ours, theirs in zip(merged.limits, whole.limits, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        bound = merged.max_abs_about(origin)
+        np.testing.assert_array_equal(bound, whole.max_abs_about(origin))
+        assert (bound >= truth).all()
+        assert (bound <= 4 * truth).all()
+        np.testing.assert_allclose(merged.mean, X.mean(axis=0, dtype=np.float64), rtol=1e-9)
+        np.testing.assert_allclose(merged.variance, X.var(axis=0, dtype=np.float64), rtol=1e-9)
+        deviation = np.abs(X.astype(np.float64) - merged.mean).max(axis=0)
+        assert (merged.max_abs_deviation >= deviation).all()
+    assert whole.max_abs_deviation[3] == 0
+    assert whole.variance[3] == 0
+    assert merge(units[:1]) is units[0][1]

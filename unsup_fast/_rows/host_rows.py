@@ -127,7 +127,7 @@ class CpuRows(ABC):
         if statistics is None:
             return Spread(variance=mean_variance_axis(self.X, axis=0)[1], farthest=0.0)
         origin = self.origin if self.model_origin is None else self.model_origin
-        farthest = float((statistics.max_abs_deviation + np.abs(statistics.mean - origin)).max())
+        farthest = float(statistics.max_abs_about(origin).max())
         if farthest > float(np.finfo(self.dtype).max):  # perhaps only because it is a bound
             point = origin.astype(np.float64)
             with np.errstate(over="ignore"):
@@ -142,7 +142,7 @@ class CpuRows(ABC):
         statistics = self.moments
         if statistics is None:
             return self
-        largest = (statistics.max_abs_deviation + np.abs(statistics.mean - self.origin)).max()
+        largest = statistics.max_abs_about(self.origin).max()
         scale = pow2_scale(largest, self.dtype)
         if abs(np.log2(scale)) <= np.finfo(self.dtype).maxexp // 4:
             return self

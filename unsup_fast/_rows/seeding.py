@@ -62,7 +62,7 @@ def kmeans_plusplus(
     chosen[:1] = draw(X, sample_weight, 1, random_state)
     closest = np.full(X.n_rows, np.inf, X.dtype)  # [N]
     first = X.take(chosen[:1])  # [1, D]
-    spread = (X.moments.max_abs_deviation + np.abs(X.moments.mean - first)).max()
+    spread = X.moments.max_abs_about(first).max()
     measure = partial(candidate_potentials, scale=pow2_scale(spread, X.dtype), n_threads=n_threads)
     potential = _shorten(X, first, closest, sample_weight, measure)
     if progress is not None:

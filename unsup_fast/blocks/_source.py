@@ -24,7 +24,7 @@ from unsup_fast.blocks._feed import (
 )
 from unsup_fast.blocks._memory import Memory
 from unsup_fast.blocks._missing import dropped
-from unsup_fast.kernels.moments import Moments, moments
+from unsup_fast.kernels.moments import Moments, merge, moments
 
 KEPT = 128 << 20  # bytes of the cache of converted blocks, so that small data are read once
 DECODED = 4  # the cache is this many times as large for data that must be decoded
@@ -153,7 +153,7 @@ class Source:
         if self._n_rows is None or sum(rows for rows, _ in self._moments.values()) < self._n_rows:
             for _ in self.blocks():
                 pass
-        return _merged([self._moments[row] for row in sorted(self._moments)])
+        return merge([self._moments[row] for row in sorted(self._moments)])
 
     def blocks(self, start: int = 0) -> Generator[tuple[int, Array], None, None]:
         """Yield (first row, block) from row `start` on, with the next block read meanwhile.
@@ -400,23 +400,3 @@ def _state(feed: Feed) -> list[tuple[int, int]]:
             raise DataError(f"{path}: cannot be read any more: {error.strerror}") from error
         state.append((status.st_size, status.st_mtime_ns))
     return state
-
-
-def _merged(parts: list[tuple[int, Moments]]) -> Moments:
-    """Merge the moments of blocks in order (Chan, Golub & LeVeque 1983)."""
-    if len(parts) == 1:
-        return parts[0][1]
-    count, first = parts[0]
-    mean, squares = first.mean, first.variance * count
-    with np.errstate(over="ignore", invalid="ignore"):  # callers that need the variance check it
-        for n_rows, part in parts[1:]:
-            difference, total = part.mean - mean, count + n_rows
-            mean = mean + difference * (n_rows / total)
-            squares = squares + part.variance * n_rows + difference**2 * (count * n_rows / total)
-            count = total
-    max_abs_deviation = np.max(
-        [part.max_abs_deviation + np.abs(part.mean - mean) for _, part in parts], axis=0
-    )
-    return Moments(
-        mean, squares / count, None, max_abs_deviation * (1 + 4 * np.finfo(np.float64).eps)
-    )

@@ -50,7 +50,7 @@ class HostPasses:
         self._quanta: Array | None = None
         if rows.moments is not None and rows.sample_weight is None:
             offset = rows.moments.mean - rows.origin  # [D]
-            largest = rows.moments.max_abs_deviation + np.abs(offset)
+            largest = rows.moments.max_abs_about(rows.origin)
             self._quanta = totals.quanta(largest, rows.n_rows, rows.sample - rows.origin)
             self._squares = float(rows.n_rows * (rows.moments.variance + offset**2).sum())
 

@@ -66,9 +66,7 @@ def prepared(*blocks: Array) -> list[Rows]:
     statistics = [moments(X) for X in blocks]
     origin = statistics[0].mean  # [D]
     with np.errstate(over="ignore", invalid="ignore"):
-        extent = max(
-            float((s.max_abs_deviation + np.abs(s.mean - origin)).max()) for s in statistics
-        )
+        extent = max(float(s.max_abs_about(origin).max()) for s in statistics)
     if not np.isfinite(2 * extent):
         raise ValueError("features span more than float64 can hold; divide them by a constant")
     scale = 2.0 ** -min(max(np.frexp(extent)[1], -1000), 1000)
