@@ -20,7 +20,8 @@ from unsup_fast.kernels.prune.columns import (
     project_rows,
 )
 
-COUNTS = (15, 31, 63, 127, MOST)  # directions that `choose_basis` tries
+COUNTS = (15, 31, 63, 127, MOST)
+"""Numbers of directions that `choose_basis` tries."""
 # Costs in multiply-adds of the dense kernel, measured on MNIST and sentence embeddings: a projected
 # column and the comparison of a centroid; a column of the distance to the own centroid; a column of
 # a survivor and its fixed cost; a row. CODED: a column as a byte.

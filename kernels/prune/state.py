@@ -7,7 +7,8 @@ import numpy as np
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.prune.columns import Basis, ScoredRows, encode_rows, project_rows
 
-NEAR = 16  # centroids of a group, as in csrc/prune
+NEAR = 16
+"""Centroids of a group, as in csrc/prune."""
 
 
 @dataclass(kw_only=True)
