@@ -179,7 +179,7 @@ def network_of(config: Config, seed: int) -> UNet | DiT:
             n_classes=len(config.classes),
             dropout=config.dropout,
         )
-    network.to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     multiple = network.multiple
     if any(side % multiple for side in config.shape[1:]):
         raise ValueError(

@@ -107,7 +107,7 @@ def train(
         network = network_of(config, fold_in("weights", options.seed, 0))
     accelerator, dtype = _accelerator(accelerator, precision, device)
     if len(config.shape) == 3:
-        network.to(memory_format=torch.channels_last)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.to(accelerator.device).train()
     optimizer = torch.optim.AdamW(
         network.parameters(), options.learning_rate, betas=BETAS, weight_decay=0.0, fused=True
