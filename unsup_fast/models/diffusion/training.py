@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,10 @@ from unsup_fast.models.diffusion.objective import loss, sample_levels
 from unsup_fast.models.training import StepContext, TrainConfig, fold_in, init_state
 from unsup_fast.models.training import precision as precisions
 from unsup_fast.models.training import train as train_loop
+from unsup_fast.models.training.accelerator import Accelerator
 from unsup_fast.models.training.data import check_labels, to_float
 from unsup_fast.models.training.draws import spread_seed
 from unsup_fast.models.training.progress import Follow
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
 BETAS = (0.9, 0.99)
 
@@ -41,7 +39,7 @@ def train(
     flip: bool = False,
     precision: str = "auto",
     device: torch.device | str | None = None,
-    accelerator: "Accelerator | None" = None,
+    accelerator: Accelerator | None = None,
     progress: bool | Follow | None = None,
     on_sample: Callable[[Diffusion, int], object] | None = None,
 ) -> Diffusion:
@@ -197,8 +195,8 @@ def _samples(data: Tensor | npt.NDArray[Any], config: Config) -> Tensor:
 
 
 def _accelerator(
-    accelerator: "Accelerator | None", precision: str, device: torch.device | str | None
-) -> tuple["Accelerator", torch.dtype]:
+    accelerator: Accelerator | None, precision: str, device: torch.device | str | None
+) -> tuple[Accelerator, torch.dtype]:
     """Return the accelerator to train with, and the type that the network computes in."""
     if accelerator is not None:
         mixed = accelerator.mixed_precision

@@ -1,17 +1,13 @@
 """Running means of the weights, which samples are drawn with."""
 
-from typing import TYPE_CHECKING
-
 import torch
 
+from unsup_fast.models.training.accelerator import Accelerator
 from unsup_fast.models.training.parallel import broadcast
 from unsup_fast.models.training.state import State
 
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
-
-def average(state: State, decay: float, accelerator: "Accelerator") -> None:
+def average(state: State, decay: float, accelerator: Accelerator) -> None:
     """Move the averaged weights towards the present ones; copy the main process's buffers."""
     if accelerator.num_processes > 1:
         for network in state.networks.values():

@@ -27,20 +27,18 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from unsup_fast.models.training import checkpoint, ema, metrics_log, parallel, process, scores
+from unsup_fast.models.training.accelerator import Accelerator
 from unsup_fast.models.training.draws import batch_indices, fold_in
 from unsup_fast.models.training.metrics_log import METRICS, SCORES
 from unsup_fast.models.training.progress import Follow, following
 from unsup_fast.models.training.state import State, StepContext, TrainConfig
 from unsup_fast.storage.records import finite
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
 Batch = TypeVar("Batch")
 
@@ -53,7 +51,7 @@ def train(
     config: TrainConfig,
     folder: str | os.PathLike[str],
     *,
-    accelerator: "Accelerator",
+    accelerator: Accelerator,
     batches: int = 1,
     fingerprint: Mapping[str, Any] | None = None,
     on_sample: Callable[[State], object] | None = None,

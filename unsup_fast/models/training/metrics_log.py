@@ -10,15 +10,13 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
+from unsup_fast.models.training.accelerator import Accelerator
 from unsup_fast.storage import atomic
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
 METRICS, SCORES = "metrics.csv", "scores.csv"
 FIRST, RATE = ("step", "seconds"), "examples_per_second"
@@ -159,7 +157,7 @@ class Throughput:
 
     EVERY = 0.5  # seconds between readings
 
-    def __init__(self, accelerator: "Accelerator", examples: int) -> None:
+    def __init__(self, accelerator: Accelerator, examples: int) -> None:
         self._accelerator, self._examples = accelerator, examples
         self._steps, self._due = 0, 1
         self._past: deque[tuple[int, float]] = deque(maxlen=20)

@@ -1,25 +1,22 @@
 """Training in several processes: what they need of an accelerator, their seeds and weights."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from unsup_fast.models.training.accelerator import Accelerator
 from unsup_fast.models.training.draws import fold_in
 from unsup_fast.models.training.state import State, TrainConfig
 
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
-
-def process_seed(seed: int, accelerator: "Accelerator") -> int:
+def process_seed(seed: int, accelerator: Accelerator) -> int:
     """Return the seed of this process; the main process has `seed` itself."""
     index = accelerator.process_index
     return fold_in("process", seed, index) if index else seed
 
 
-def check(n: int, config: TrainConfig, accelerator: "Accelerator") -> None:
+def check(n: int, config: TrainConfig, accelerator: Accelerator) -> None:
     """Raise ValueError unless the loop can use an accelerator for batches of n examples."""
     processes = accelerator.num_processes
     kind = getattr(accelerator.distributed_type, "value", accelerator.distributed_type)
@@ -48,7 +45,7 @@ def check(n: int, config: TrainConfig, accelerator: "Accelerator") -> None:
         )
 
 
-def agree(state: State, accelerator: "Accelerator") -> None:
+def agree(state: State, accelerator: Accelerator) -> None:
     """Broadcast the weights of the main process to all others."""
     if accelerator.num_processes == 1:
         return

@@ -5,16 +5,14 @@ import operator
 from collections.abc import Collection, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Module
 from torch.optim import Optimizer
 
-if TYPE_CHECKING:
-    from accelerate import Accelerator
-
+from unsup_fast.models.training.accelerator import Accelerator
 
 FREE = ("steps", "save_every", "sample_every", "judge_every")
 """Options that may change when a run resumes."""
@@ -118,7 +116,7 @@ class StepContext:
         Index of the step, from 0.
     """
 
-    def __init__(self, accelerator: "Accelerator", config: TrainConfig) -> None:
+    def __init__(self, accelerator: Accelerator, config: TrainConfig) -> None:
         self.accelerator, self.config, self.index = accelerator, config, 0
 
     def shard(self, whole: Tensor) -> Tensor:
