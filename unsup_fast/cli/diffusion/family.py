@@ -47,9 +47,11 @@ class DiffusionFamily:
 
     def step_bytes(self, plan: Plan, shape: tuple[int, int, int]) -> int:
         """Return the bytes of the activations of a picture."""
+        import torch
+
         from unsup_fast.models.diffusion._memory import sample_bytes
 
-        return sample_bytes(plan.network, shape, "meta")
+        return sample_bytes(plan.network, shape, torch.device("meta"))
 
     def train(
         self,

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from unsup_fast._types import Array
+from unsup_fast._types import Array, on_host
 from unsup_fast.blocks import Source
 from unsup_fast.cli.checkpoint import Saver, check_array, check_number
 from unsup_fast.cli.interrupts import Interrupts
@@ -198,8 +198,8 @@ class Fitting:
         self.snapshot = KMeansSnapshot(
             iteration,
             self.seconds(),
-            state.centers.copy(),
-            state.labels.copy(),
+            on_host(state.centers).copy(),
+            on_host(state.labels).copy(),
             (*(past.inertias if past else ()), float(state.inertia)),
             (*(past.changes if past else ()), n_changed),
         )
