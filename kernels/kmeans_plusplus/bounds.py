@@ -14,7 +14,8 @@ from threadpoolctl import threadpool_limits
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.origin import origin
 from unsup_fast.kernels.prune.choice import COUNTS
-from unsup_fast.kernels.prune.columns import Basis, basis, project_rows
+from unsup_fast.kernels.prune.columns import basis, project_rows
+from unsup_fast.kernels.prune.records import Basis
 
 SAMPLE = 512  # rows on which survivors are counted
 CANDIDATES = 32  # candidates that they are counted for

@@ -11,14 +11,8 @@ import numpy as np
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.assign import assign
 from unsup_fast.kernels.prune import native
-from unsup_fast.kernels.prune.columns import (
-    MOST,
-    Basis,
-    ScoredRows,
-    encode_rows,
-    frame,
-    project_rows,
-)
+from unsup_fast.kernels.prune.columns import MOST, encode_rows, frame, project_rows
+from unsup_fast.kernels.prune.records import Basis, ScoredRows
 
 COUNTS = (15, 31, 63, 127, MOST)
 """Numbers of directions that `choose_basis` tries."""

@@ -6,56 +6,16 @@ are those between rows y = unit * codes of whole numbers up to 127. How far a ro
 truth is known (`slack`).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.prune import native
+from unsup_fast.kernels.prune.records import Basis, ScoredRows
 
 SAMPLE = 2048  # rows that choose the basis
 MOST = 191  # directions of a basis
-
-
-@dataclass(frozen=True, kw_only=True)
-class Basis:
-    """Directions in which rows differ most, in order."""
-
-    directions: Array
-    """[R, D], type of X, orthonormal up to `defect`."""
-    defect: float
-    """How far the directions are from orthonormal: |Q Q^T - I| in the Frobenius norm."""
-    shift: Array
-    """[D], type of X: subtracted from rows and centroids."""
-    scale: float
-    """Power of two that rows less the shift are multiplied by, so that they are near one."""
-
-    @property
-    def coded(self) -> bool:
-        """Return whether rows are scored as bytes in all columns, without directions."""
-        return len(self.directions) == 0
-
-    def first(self, count: int) -> "Basis":
-        """Return the basis of the first `count` directions."""
-        return replace(self, directions=self.directions[:count])
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoredRows:
-    """Rows as they are scored: y in the columns of a basis, or as bytes, y = unit * codes."""
-
-    projected: Array | None = None
-    """[N, R + 1], type of X: the rows in the columns of the basis, and their tail."""
-    codes: Array | None = None
-    """[N, C] int8: the rows in all columns; C is D rounded up to a multiple of 4."""
-    unit: Array | None = None
-    """[N], type of X."""
-    start: Array | None = None
-    """[N] int32: -128 times the sum of the codes."""
-    squares: Array
-    """[N] float64: |y|^2."""
-    slack: Array
-    """[N] float64: how far y may be from the truth."""
 
 
 def frame(X: Array, shift: Array) -> Basis:

@@ -1,16 +1,12 @@
 """Calls of the compiled `prune`, and of what makes rows ready for it."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from unsup_fast.kernels._dispatch import compiled
 from unsup_fast.kernels._types import Array
+from unsup_fast.kernels.prune.records import Bounds
 from unsup_fast.kernels.totals import Totals
 from unsup_fast.kernels.totals.native import bound
-
-if TYPE_CHECKING:
-    from unsup_fast.kernels.prune.state import Bounds
 
 
 def has_byte_products() -> bool:
@@ -24,7 +20,7 @@ def prune(
     shift: Array,
     labels: Array,
     *,
-    bounds: "Bounds",
+    bounds: Bounds,
     projected_centers: Array | None,
     centers_slack: float,
     totals: Totals | None,

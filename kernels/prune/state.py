@@ -1,42 +1,10 @@
 """Bounds of distances between rows and centroids, stored from pass to pass."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from unsup_fast.kernels._types import Array
-from unsup_fast.kernels.prune.columns import Basis, ScoredRows, encode_rows, project_rows
-
-NEAR = 16
-"""Centroids of a group, as in csrc/prune."""
-
-
-@dataclass(kw_only=True)
-class Bounds:
-    """Bounds of distances between rows and centroids, from pass to pass; see csrc/prune."""
-
-    basis: Basis
-    span: int
-    """Groups of `NEAR` slots to a bound."""
-    cluster: Array
-    """[K] int32: the centroid in each slot."""
-    rows: ScoredRows
-    upper: Array
-    """[N], type of X: distance that a centroid must keep so as not to be nearest."""
-    tight: Array
-    """[N] uint8: whether the row's own centroid has not moved since `upper` was computed."""
-    lower: Array
-    """[N, W], type of X: distance of the nearest other centroid of each bound, plus `moved`; W is B
-    rounded up to a multiple of `NEAR`, with infinity past B."""
-    moved: Array
-    """[B] float64: how far the centroids of each bound have moved."""
-    max_norm: Array
-    """[1] float64: upper bound of the norms of the centroids."""
-    before: Array | None = None
-    """[K, D]: centroids of the pass before; None if no bounds are known yet."""
-    work: tuple[int, int, int] = (0, 0, 0)
-    """Of the last pass: rows whose distance to their own centroid was computed, pairs of a row and
-    a group scored in the projected columns, pairs of a row and a centroid scored in all columns."""
+from unsup_fast.kernels.prune.columns import encode_rows, project_rows
+from unsup_fast.kernels.prune.records import NEAR, Basis, Bounds, ScoredRows
 
 
 def bounds(X: Array, centers: Array, basis: Basis, n_threads: int) -> Bounds:

@@ -9,7 +9,7 @@ import triton
 from unsup_fast import blocks
 from unsup_fast._rows import device_rows, devices, validate
 from unsup_fast.cluster import KMeans, _init
-from unsup_fast.cluster._passes import passes_of
+from unsup_fast.cluster._passes_of import passes_of
 
 INTERPRETED = triton.knobs.runtime.interpret
 DEVICE = "cpu" if INTERPRETED else "cuda"

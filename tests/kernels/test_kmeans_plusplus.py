@@ -20,7 +20,8 @@ from unsup_fast.kernels.kmeans_plusplus import (
     pow2_scale,
     ref,
 )
-from unsup_fast.kernels.prune.columns import Basis, basis, project_rows
+from unsup_fast.kernels.prune.columns import basis, project_rows
+from unsup_fast.kernels.prune.records import Basis
 
 SHAPES = [(1, 1, 1), (9, 2, 9), (97, 17, 12), (3100, 3, 30), (400, 130, 40)]
 

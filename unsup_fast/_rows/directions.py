@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from sklearn.utils import gen_batches
 
 from unsup_fast._rows import arrays
+from unsup_fast._rows.errors import ZeroRowError
 from unsup_fast.kernels._types import Array
 
 COST = {"euclidean": 1.0, "cosine": 0.5}  # what a squared distance adds to the inertia
@@ -21,17 +22,6 @@ COST = {"euclidean": 1.0, "cosine": 0.5}  # what a squared distance adds to the 
 BLOCK = 1 << 16  # float64 values of a block of rows: half a MiB, which stays in cache
 # Between these, neither the square of a float64 nor a sum of them leaves its range.
 SHORTEST, LONGEST = 1e-140, 1e140
-
-
-class ZeroRowError(ValueError):
-    """A row has no direction."""
-
-    def __init__(self, row: int, name: str) -> None:
-        super().__init__(
-            f"row {row} of {name} is zero and has no direction; metric='cosine' needs rows with a "
-            "value other than 0: leave such rows out, or pass metric='euclidean'"
-        )
-        self.row, self.name = row, name
 
 
 def unit_rows(X: Any, first: int = 0, name: str = "X") -> Any:

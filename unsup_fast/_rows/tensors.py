@@ -10,7 +10,7 @@ from sklearn.utils.validation import _check_feature_names, _check_n_features
 from torch import Tensor
 
 from unsup_fast._rows import arrays, scaling
-from unsup_fast._rows.directions import ZeroRowError
+from unsup_fast._rows.errors import ZeroRowError
 from unsup_fast._rows.sources import source_of
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.moments import Moments

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from unsup_fast import _extras
-from unsup_fast._rows.directions import ZeroRowError
+from unsup_fast._rows.errors import ZeroRowError
 from unsup_fast._types import Array
 from unsup_fast.blocks import Source
 from unsup_fast.cli import files

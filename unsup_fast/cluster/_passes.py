@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from unsup_fast._rows.protocol import Rows
-from unsup_fast.kernels._types import Array
 
 if TYPE_CHECKING:
     from unsup_fast._rows.protocol import ArrayOrTensor
@@ -73,27 +72,3 @@ class Passes(Protocol):
         interrupted : bool
             Whether a KeyboardInterrupt came, so that a queued pass may be of other centroids.
         """
-
-
-def passes_of(
-    rows: Rows, *, metric: str, scale: Array | None = None, may_prune: bool = False
-) -> Passes:
-    """Return passes over rows in memory, in blocks or on a device.
-
-    Parameters
-    ----------
-    rows : Rows
-    metric : {"euclidean", "cosine"}
-        With "cosine", rows are of unit length.
-    scale : ndarray of shape (D,), optional
-        What the columns of the rows were divided by.
-    may_prune : bool
-        Whether bounds may rule centroids out; for arrays in memory.
-    """
-    if rows.device is not None:
-        from unsup_fast.cluster._device_passes import DevicePasses
-
-        return DevicePasses(rows, metric=metric, scale=scale)
-    from unsup_fast.cluster._host_passes import HostPasses
-
-    return HostPasses(rows, metric=metric, scale=scale, may_prune=may_prune)

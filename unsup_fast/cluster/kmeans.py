@@ -25,7 +25,7 @@ from unsup_fast._rows.directions import COST
 from unsup_fast._rows.protocol import Rows
 from unsup_fast.cluster import _init, _input, _runs, _save
 from unsup_fast.cluster._lloyd import Iteration, LloydProblem, Run, lloyd
-from unsup_fast.cluster._passes import passes_of
+from unsup_fast.cluster._passes_of import passes_of
 from unsup_fast.kernels._types import Array
 
 

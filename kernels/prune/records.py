@@ -1,0 +1,77 @@
+"""The records of `prune`: a basis, rows as they are scored, and bounds."""
+
+from dataclasses import dataclass, replace
+
+from unsup_fast.kernels._types import Array
+
+NEAR = 16
+"""Centroids of a group, as in csrc/prune."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Basis:
+    """Directions in which rows differ most, in order."""
+
+    directions: Array
+    """[R, D], type of X, orthonormal up to `defect`."""
+    defect: float
+    """How far the directions are from orthonormal: |Q Q^T - I| in the Frobenius norm."""
+    shift: Array
+    """[D], type of X: subtracted from rows and centroids."""
+    scale: float
+    """Power of two that rows less the shift are multiplied by, so that they are near one."""
+
+    @property
+    def coded(self) -> bool:
+        """Return whether rows are scored as bytes in all columns, without directions."""
+        return len(self.directions) == 0
+
+    def first(self, count: int) -> "Basis":
+        """Return the basis of the first `count` directions."""
+        return replace(self, directions=self.directions[:count])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredRows:
+    """Rows as they are scored: y in the columns of a basis, or as bytes, y = unit * codes."""
+
+    projected: Array | None = None
+    """[N, R + 1], type of X: the rows in the columns of the basis, and their tail."""
+    codes: Array | None = None
+    """[N, C] int8: the rows in all columns; C is D rounded up to a multiple of 4."""
+    unit: Array | None = None
+    """[N], type of X."""
+    start: Array | None = None
+    """[N] int32: -128 times the sum of the codes."""
+    squares: Array
+    """[N] float64: |y|^2."""
+    slack: Array
+    """[N] float64: how far y may be from the truth."""
+
+
+@dataclass(kw_only=True)
+class Bounds:
+    """Bounds of distances between rows and centroids, from pass to pass; see csrc/prune."""
+
+    basis: Basis
+    span: int
+    """Groups of `NEAR` slots to a bound."""
+    cluster: Array
+    """[K] int32: the centroid in each slot."""
+    rows: ScoredRows
+    upper: Array
+    """[N], type of X: distance that a centroid must keep so as not to be nearest."""
+    tight: Array
+    """[N] uint8: whether the row's own centroid has not moved since `upper` was computed."""
+    lower: Array
+    """[N, W], type of X: distance of the nearest other centroid of each bound, plus `moved`; W is B
+    rounded up to a multiple of `NEAR`, with infinity past B."""
+    moved: Array
+    """[B] float64: how far the centroids of each bound have moved."""
+    max_norm: Array
+    """[1] float64: upper bound of the norms of the centroids."""
+    before: Array | None = None
+    """[K, D]: centroids of the pass before; None if no bounds are known yet."""
+    work: tuple[int, int, int] = (0, 0, 0)
+    """Of the last pass: rows whose distance to their own centroid was computed, pairs of a row and
+    a group scored in the projected columns, pairs of a row and a centroid scored in all columns."""
