@@ -129,8 +129,8 @@ def _limits(moments: Moments) -> tuple[Array, Array]:
     """Return a lower and an upper bound of the values; those of a constant column are its value."""
     if moments.limits is not None:
         return moments.limits
-    mean, reach = moments.mean, moments.max_abs_deviation
+    mean, deviation = moments.mean, moments.max_abs_deviation
     with np.errstate(over="ignore"):  # infinity is a bound
-        low = np.where(reach > 0, np.nextafter(mean - reach, -np.inf), mean)
-        high = np.where(reach > 0, np.nextafter(mean + reach, np.inf), mean)
+        low = np.where(deviation > 0, np.nextafter(mean - deviation, -np.inf), mean)
+        high = np.where(deviation > 0, np.nextafter(mean + deviation, np.inf), mean)
     return low, high

@@ -70,7 +70,7 @@ class HostPasses:
             assert assigned.sums is not None
             assert assigned.weights is not None
             moved = self._moved(centers, assigned.sums, assigned.weights)
-            return Step(assigned.inertia, assigned.n_changed, self.labels, *moved)
+            return self._step(assigned.inertia, assigned.n_changed, moved)
         n_changed = self._label(centers)
         means = totals.means(self._totals, centers, self.rows.origin, self.rows.n_threads)
         inertia = self._squares + means.inertia
@@ -81,7 +81,7 @@ class HostPasses:
         else:
             values = self._totals.values(centers.shape[1])  # [K, D]
             moved = self._moved(centers, values, self._totals.counts.astype(np.float64))
-        return Step(inertia, n_changed, self.labels, *moved)
+        return self._step(inertia, n_changed, moved)
 
     def finish(self, centers: Array, *, settled: bool, interrupted: bool) -> Final:
         """Label the rows for the last centroids; see `Passes.finish`."""
@@ -91,6 +91,16 @@ class HostPasses:
         inertia = self._measured(centers, labels_current=settled).inertia
         sizes = np.bincount(self.labels, minlength=len(centers)).astype(np.int64, copy=False)
         return Final(labels=self.labels, sizes=sizes, inertia=inertia)
+
+    def _step(self, inertia: float, n_changed: int, moved: _update.Moved) -> Step:
+        return Step(
+            inertia=inertia,
+            n_changed=n_changed,
+            labels=self.labels,
+            centers=moved.centers,
+            original=moved.original,
+            center_shift=moved.center_shift,
+        )
 
     def _moved(self, centers: Array, sums: Array, weights: Array) -> _update.Moved:
         after = _update.updated(self.rows, self.metric, centers, self.labels, sums, weights)

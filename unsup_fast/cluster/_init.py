@@ -30,7 +30,8 @@ def start(
     Parameters
     ----------
     rows : Rows
-    init : {"k-means++", "k-means||", "random"}, callable, or ndarray of shape (K, D) from `given`
+    init : {"k-means++", "k-means||", "random"}, callable, or ndarray of shape (K, D)
+        An array as `check_init` returns it.
     n_clusters : int
     random_state : RandomState
     progress : callable, optional
@@ -42,7 +43,7 @@ def start(
         Where the rows are.
     """
     if callable(init):
-        init = given(init(rows.X, n_clusters, random_state=random_state), rows, n_clusters)
+        init = check_init(init(rows.X, n_clusters, random_state=random_state), rows, n_clusters)
     if isinstance(init, np.ndarray):
         return rows.to_device(init)
     if init == "random":
@@ -55,7 +56,7 @@ def start(
     return rows.to_device(dense(rows.take(chosen)))
 
 
-def given(init: Any, rows: Rows, n_clusters: int) -> Array:
+def check_init(init: Any, rows: Rows, n_clusters: int) -> Array:
     """Return the user's centroids as an ndarray of the type of the rows, or raise ValueError."""
     init = unmasked(arrays.on_host(init), "init")
     centers: Array = check_array(init, dtype=rows.dtype, order="C", input_name="init")

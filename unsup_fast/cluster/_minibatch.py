@@ -96,7 +96,7 @@ class Run:
 def beginning(centers: Array) -> Means:
     """Return centroids that no row has been assigned to."""
     exact = centers.astype(np.float64)
-    return Means(exact, np.zeros(len(centers)), exact)
+    return Means(values=exact, counts=np.zeros(len(centers)), centers=exact)
 
 
 def continued(
@@ -121,8 +121,8 @@ def continued(
     if values.shape == centers.shape:
         exact = _centers(values, before, metric)
         if np.array_equal(_original(exact.astype(centers.dtype), scale), centers):
-            return Means(values, counts, exact)
-    return Means(before, counts, before)
+            return Means(values=values, counts=counts, centers=exact)
+    return Means(values=before, counts=counts, centers=before)
 
 
 def _original(centers: Array, scale: Array | None) -> Array:
@@ -173,7 +173,14 @@ def run(
             due, since = is_due(means, since + plan.batch_size)
             ratio = plan.reassignment_ratio if due else 0.0
             moved, total, n_reassigned = step(
-                means, batch, None, plan.shift, plan.metric, ratio, random_state, plan.n_threads
+                means=means,
+                batch=batch,
+                sample_weight=None,
+                shift=plan.shift,
+                metric=plan.metric,
+                reassignment_ratio=ratio,
+                random_state=random_state,
+                n_threads=plan.n_threads,
             )
             inertia = total / plan.batch_size
             if plan.tol > 0 or report is not None:
@@ -186,15 +193,17 @@ def run(
             if report is not None:
                 report(
                     Step(
-                        number,
-                        plan.n_steps,
-                        inertia,
-                        smoothed if number > 1 else np.nan,
-                        n_reassigned,
-                        shift,
-                        plan.tol,
-                        perf_counter() - start,
-                        _read_only(_original(means.centers.astype(centers.dtype), plan.scale)),
+                        step=number,
+                        n_steps=plan.n_steps,
+                        inertia=inertia,
+                        smoothed_inertia=smoothed if number > 1 else np.nan,
+                        n_reassigned=n_reassigned,
+                        center_shift=shift,
+                        tol=plan.tol,
+                        seconds=perf_counter() - start,
+                        centers=_read_only(
+                            _original(means.centers.astype(centers.dtype), plan.scale)
+                        ),
                     )
                 )
             if number == 1:
@@ -213,7 +222,13 @@ def run(
         if done == 0:
             raise
         interrupt = caught
-    return Run(means, done, since, smoothed, interrupt)
+    return Run(
+        means=means,
+        n_steps=done,
+        n_since_reassign=since,
+        mean_inertia=smoothed,
+        interrupt=interrupt,
+    )
 
 
 def is_due(means: Means, since: int) -> tuple[bool, int]:
@@ -283,7 +298,8 @@ def step(
         weighty = None if sample_weight is None else np.flatnonzero(sample_weight)
         n_reassigned = _reassign(values, counts, batch, weighty, reassignment_ratio, random_state)
     centers = _centers(values, means.centers, metric)
-    return Means(values, counts, centers), COST[metric] * assigned.inertia, n_reassigned
+    new = Means(values=values, counts=counts, centers=centers)
+    return new, COST[metric] * assigned.inertia, n_reassigned
 
 
 def _reassign(

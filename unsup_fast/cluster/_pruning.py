@@ -48,7 +48,7 @@ class Pruning:
     """Bounds for the next pass, which updates them; None for a dense one."""
 
     def __init__(self, rows: Rows, *, enabled: bool) -> None:
-        whole = isinstance(rows, HostRows) and rows.n_rows <= MOST_ROWS  # made in one pass
+        whole = isinstance(rows, HostRows) and rows.n_rows <= MOST_ROWS  # in one part
         self._enabled = enabled and whole and rows.shift is not None
         self._X, self._n_threads = rows.X, rows.n_threads
         self._shift: Array = rows.origin

@@ -44,9 +44,10 @@ def in_units(
         Summed squared movement, if it is known.
     """
     if scale is None:
-        return Moved(centers, centers, center_shift or movement(before, centers))
+        shift = center_shift or movement(before, centers)
+        return Moved(centers=centers, original=centers, center_shift=shift)
     original, centers = scaling.rounded(centers, scale)
-    return Moved(centers, original, movement(before, centers))
+    return Moved(centers=centers, original=original, center_shift=movement(before, centers))
 
 
 def updated(

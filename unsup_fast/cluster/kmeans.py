@@ -247,7 +247,7 @@ class KMeans(
         prepared = _input.prepared(self, X, sample_weight, self.device)
         rows, scale, init = prepared.rows, prepared.scale, self.init
         if _is_arraylike_not_scalar(init):
-            init = _init.given(init, rows, self.n_clusters)
+            init = _init.check_init(init, rows, self.n_clusters)
             if scale is not None:
                 init = scaling.divided(init, scale, name="init")
         self._n_init = self._count_runs()
@@ -270,7 +270,7 @@ class KMeans(
         start = partial(_init.start, rows, init, self.n_clusters, random_state, seeding_callback)
         run = partial(lloyd, problem)
         best = _runs.best(run, start, self._n_init, bool(self.verbose), callback)
-        self._keep(best, rows, scale)
+        self._set_result(best, rows, scale)
         if best.interrupt is not None:
             raise best.interrupt
         distinct = np.count_nonzero(rows.to_host(best.sizes))
@@ -297,7 +297,7 @@ class KMeans(
             )
         return 1
 
-    def _keep(self, run: Run, rows: Rows, scale: Array | None) -> None:
+    def _set_result(self, run: Run, rows: Rows, scale: Array | None) -> None:
         self.__dict__.pop("scale_", None)  # of an earlier fit
         if scale is not None:
             self.scale_ = scale

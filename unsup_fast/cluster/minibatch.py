@@ -263,9 +263,7 @@ class MiniBatchKMeans(KMeans):
             state |= self._labelled(rows, centers)
         except KeyboardInterrupt as caught:
             interrupt = caught
-        self._keep_step(
-            result.means, original, result.n_steps, result.n_since_reassign, state, rows
-        )
+        self._set_step(result.means, original, result.n_steps, result.n_since_reassign, state, rows)
         if interrupt is not None:
             raise interrupt
         return self
@@ -334,20 +332,20 @@ class MiniBatchKMeans(KMeans):
             n_steps = since = 0
         due, since = _minibatch.is_due(means, since + self._batch_size)
         means, _, n_reassigned = _minibatch.step(
-            means,
-            rows.X,
-            rows.sample_weight,
-            rows.shift,
-            self.metric,
-            self.reassignment_ratio if due else 0.0,
-            random_state,
-            rows.n_threads,
+            means=means,
+            batch=rows.X,
+            sample_weight=rows.sample_weight,
+            shift=rows.shift,
+            metric=self.metric,
+            reassignment_ratio=self.reassignment_ratio if due else 0.0,
+            random_state=random_state,
+            n_threads=rows.n_threads,
         )
         if self.verbose and n_reassigned:
             print(f"Reassigning {n_reassigned} cluster centers.")
         original, centers = _in_units(means, centers.dtype, scale)
         state |= self._labelled(rows, centers)
-        self._keep_step(means, original, n_steps + 1, since, state, rows)
+        self._set_step(means, original, n_steps + 1, since, state, rows)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
@@ -375,7 +373,7 @@ class MiniBatchKMeans(KMeans):
     def _first(self, prepared: Prepared) -> Any:
         """Return `init`, checked if it is an array."""
         if _is_arraylike_not_scalar(self.init):
-            init = _init.given(self.init, prepared.rows, self.n_clusters)
+            init = _init.check_init(self.init, prepared.rows, self.n_clusters)
             scale = prepared.scale
             return init if scale is None else scaling.divided(init, scale, name="init")
         return self.init
@@ -392,7 +390,7 @@ class MiniBatchKMeans(KMeans):
             "inertia_": COST[self.metric] * assigned.inertia,
         }
 
-    def _keep_step(
+    def _set_step(
         self,
         means: Means,
         centers: Any,
