@@ -25,7 +25,7 @@ from unsup_fast.cli.diffusion import family, pages  # noqa: E402
 from unsup_fast.cli.training.progress import TrainingProgress  # noqa: E402
 from unsup_fast.models import diffusion, training  # noqa: E402
 from unsup_fast.models.networks import unet  # noqa: E402
-from unsup_fast.models.training import checkpoint  # noqa: E402
+from unsup_fast.models.training import checkpoint, metrics_log  # noqa: E402
 from unsup_fast.storage import locks, records  # noqa: E402
 
 SMALLEST = unet.Size(8, (1, 2), 1, ())
@@ -38,9 +38,9 @@ def small():
     """Make networks so small, and samples so few, that a step takes no time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(unet.SIZES, "tiny", SMALLEST)
-        patch.setattr(pages, "STEPS", 2)
         patch.setattr(family, "ROW", 2)
         patch.setattr(pages, "STEPS", 3)
+        patch.setattr(metrics_log.Throughput, "EVERY", 0)  # each step has its row
         yield
 
 
@@ -66,9 +66,10 @@ def interrupt_at(monkeypatch):
 
     def arm(number, what=signal.SIGINT):
         def stepped(self, *args):
-            step(self, *args)
+            loss = step(self, *args)
             if self.index + 1 == number:
                 os.kill(os.getpid(), what)
+            return loss
 
         monkeypatch.setattr(training.StepContext, "optimizer_step", stepped)
 
@@ -264,11 +265,13 @@ from unsup_fast.models import training
 from unsup_fast.models.networks import unet
 unet.SIZES["tiny"] = unet.Size(8, (1, 2), 1, ())
 pages.STEPS = family.ROW = 2
+training.metrics_log.Throughput.EVERY = 0
 step = training.StepContext.optimizer_step
 def optimizer_step(self, *args):
-    step(self, *args)
+    loss = step(self, *args)
     if self.index == 4:
         os.kill(os.getpid(), signal.SIGKILL)
+    return loss
 training.StepContext.optimizer_step = optimizer_step
 cli.run(sys.argv[1:])
 """

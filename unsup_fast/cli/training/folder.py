@@ -85,7 +85,7 @@ def check_same(
     """
     for name, value in valid(now["parameters"]).items():
         past, option = before["parameters"].get(name), options(type(settings))[name]
-        if option.role == "course" and past != value:
+        if option.resolved_role == "course" and past != value:
             raise UserError(
                 f"{run}: was trained with {option.name} = {_shown(past)}, not {_shown(value)}; "
                 "resume with the same, or pass --overwrite to begin anew"
