@@ -14,8 +14,8 @@ from unsup_fast._types import Array
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks.npy import archive_array, load
 from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.features import FeatureSettings
 from unsup_fast.cli.progress import Silent
-from unsup_fast.cli.scores.settings import FeatureSettings
 from unsup_fast.cli.torch_ import device_of
 from unsup_fast.cli.values import INCEPTION, NONE
 from unsup_fast.metrics import Images

@@ -23,10 +23,7 @@ compares all follow from that one declaration::
         def check(self) -> None:  # options that do not fit each other; raises UserError
             ...
 
-        def run(self) -> int:  # imports what it needs only here: --help stays fast
-            from unsup_fast.cli.pca.run import run
-
-            return run(self)
+        runner = "unsup_fast.cli.pca.run:run"  # imported when it runs: --help stays fast
 
 `cli/commands.py` makes it a command: `add(app, "pca", PcaSettings)`. Modules of settings import
 nothing heavy, NumPy included. Options that several commands have stand in `cli/options.py`, as
@@ -37,6 +34,7 @@ import math
 import operator
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, fields
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
@@ -76,12 +74,17 @@ class CommandSettings:
     examples: ClassVar[tuple[str, ...]] = ()
     """Command lines that end the help."""
 
+    runner: ClassVar[str]
+    """The function that runs the command, as "module:function"; imported when it runs."""
+
     def check(self) -> None:
         """Raise UserError for options that do not fit each other or the files that they name."""
 
     def run(self) -> int:
         """Run the command and return its exit status."""
-        raise NotImplementedError
+        module, _, function = self.runner.partition(":")
+        status: int = getattr(import_module(module), function)(self)
+        return status
 
     def recorded(self) -> dict[str, Any]:
         """Return what `summary.json` says of the options, by the names of the fields."""

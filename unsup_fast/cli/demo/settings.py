@@ -12,6 +12,8 @@ from unsup_fast.cli.settings import CommandSettings, Option
 class DemoSettings(CommandSettings):
     """Compare with scikit-learn on digits and other data, and generate new digits."""
 
+    runner = "unsup_fast.cli.demo.run:run"
+
     out: Annotated[
         Path, Option("-o --out OUT", "Output", "Directory for the report and the results.")
     ] = Path("unsup-fast-demo")
@@ -19,9 +21,3 @@ class DemoSettings(CommandSettings):
         bool, Option("--overwrite", "Output", "Replace results that are not an earlier demo's.")
     ] = False
     threads: Threads = None
-
-    def run(self) -> int:
-        """Run the command and return its exit status."""
-        from unsup_fast.cli.demo.run import run
-
-        return run(self)

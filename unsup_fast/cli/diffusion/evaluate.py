@@ -17,12 +17,12 @@ from unsup_fast.cli.diffusion import models
 from unsup_fast.cli.diffusion.sample import check, draw
 from unsup_fast.cli.diffusion.settings import EvalSettings
 from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.features import FeatureSettings
 from unsup_fast.cli.info import version
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Silent, showing
 from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cli.samples import extractor, named
-from unsup_fast.cli.scores.settings import FeatureSettings
 from unsup_fast.cli.torch_ import device_of
 from unsup_fast.cli.training import data
 from unsup_fast.cli.training.data import Data

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from unsup_fast.cli.diffusion import models, pages
 from unsup_fast.cli.diffusion.settings import TrainSettings
 from unsup_fast.cli.training.data import Data
-from unsup_fast.cli.training.family import Plan
-from unsup_fast.cli.training.job import Job
+from unsup_fast.cli.training.family import Job, Plan
 from unsup_fast.cli.training.options import TrainingSettings
+from unsup_fast.cli.training.run import run
 
 if TYPE_CHECKING:
     import torch
@@ -108,3 +108,8 @@ class DiffusionFamily:
 
 
 FAMILY = DiffusionFamily()
+
+
+def train(settings: TrainSettings) -> int:
+    """Run `unsup-fast diffusion train` and return its exit status."""
+    return run(FAMILY, settings)

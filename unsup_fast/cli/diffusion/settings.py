@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.features import FeatureSettings
 from unsup_fast.cli.options import JsonSettings, OverwriteFile, Quiet, Seed
-from unsup_fast.cli.scores.settings import FeatureSettings
 from unsup_fast.cli.settings import CommandSettings, Option, options
 from unsup_fast.cli.training.options import (
     Device,
@@ -38,6 +38,8 @@ class TrainSettings(TrainingSettings):
     Pictures with classes make a model that samples each class. Ctrl-C saves, and prints the
     command to resume; so does --minutes.
     """
+
+    runner = "unsup_fast.cli.diffusion.family:train"
 
     network: Annotated[
         str,
@@ -97,13 +99,6 @@ class TrainSettings(TrainingSettings):
         "unsup-fast diffusion train pictures/ -o run --size 32 --minutes 120 --resume",
     )
 
-    def run(self) -> int:
-        """Run the command and return its exit status."""
-        from unsup_fast.cli.diffusion.family import FAMILY
-        from unsup_fast.cli.training.run import run
-
-        return run(FAMILY, self)
-
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingSettings(RunArgument):
@@ -149,6 +144,8 @@ class SamplingSettings(RunArgument):
 class SampleSettings(SamplingSettings):
     """Make new pictures by the model of a training RUN."""
 
+    runner = "unsup_fast.cli.diffusion.sample:run"
+
     out: Annotated[
         Path,
         Option(
@@ -180,14 +177,12 @@ class SampleSettings(SamplingSettings):
         "unsup-fast diffusion sample run -n 1000 --label 3 --guidance 2 -o threes.npz",
     )
 
-    def run(self) -> int:
-        """Run the command and return its exit status."""
+    def check(self) -> None:
+        """Refuse a folder that holds no run of `diffusion train`."""
         from unsup_fast.cli.kinds import check_run
 
+        super().check()
         check_run(self.run_path, "diffusion sample")
-        from unsup_fast.cli.diffusion.sample import run
-
-        return run(self)
 
 
 FEATURES = options(FeatureSettings)
@@ -196,6 +191,8 @@ FEATURES = options(FeatureSettings)
 @dataclass(frozen=True, kw_only=True)
 class EvalSettings(PictureSettings, SamplingSettings, JsonSettings):
     """Print the bits per dimension of DATA by the model of a RUN, and with --features the FID."""
+
+    runner = "unsup_fast.cli.diffusion.evaluate:run"
 
     n: Annotated[
         int | None,
@@ -239,7 +236,10 @@ class EvalSettings(PictureSettings, SamplingSettings, JsonSettings):
 
     def check(self) -> None:
         """Refuse weights of a network that is not used."""
+        from unsup_fast.cli.kinds import check_run
+
         super().check()
+        check_run(self.run_path, "diffusion eval")
         if self.weights is None or self.features == INCEPTION:
             return
         if self.features is None:
@@ -252,15 +252,6 @@ class EvalSettings(PictureSettings, SamplingSettings, JsonSettings):
         sampling = ("sampler", "steps", "guidance", "precision") if self.features else ()
         recorded = {name: getattr(self, name) for name in (*names, *sampling)}
         return recorded | {"timesteps": self.timesteps or None}
-
-    def run(self) -> int:
-        """Run the command and return its exit status."""
-        from unsup_fast.cli.kinds import check_run
-
-        check_run(self.run_path, "diffusion eval")
-        from unsup_fast.cli.diffusion.evaluate import run
-
-        return run(self)
 
 
 COMMANDS: dict[str, type[CommandSettings]] = {

@@ -36,6 +36,8 @@ class GmmSettings(FitSettings):
     Results already in OUT are replaced only with --overwrite.
     """
 
+    runner = "unsup_fast.cli.gmm.run:run"
+
     n_components: Annotated[
         range,
         Option(
@@ -122,9 +124,3 @@ class GmmSettings(FitSettings):
             "random_state": self.seed,
             "n_threads": self.threads,
         }
-
-    def run(self) -> int:
-        """Run the command and return its exit status."""
-        from unsup_fast.cli.gmm.run import run
-
-        return run(self)

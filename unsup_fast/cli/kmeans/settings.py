@@ -45,6 +45,8 @@ class KMeansSettings(FitSettings):
     Results already in OUT are replaced only with --overwrite.
     """
 
+    runner = "unsup_fast.cli.kmeans.run:run"
+
     n_clusters: Annotated[
         int, Option("-k --clusters N", "Model", "How many clusters.", parse=parse_n_clusters)
     ]
@@ -114,9 +116,3 @@ class KMeansSettings(FitSettings):
         "unsup-fast kmeans rows.npy -k 100 -o clusters",
         "unsup-fast kmeans embeddings.parquet -k 5000 --metric cosine --text titles.txt -o topics",
     )
-
-    def run(self) -> int:
-        """Run the command and return its exit status."""
-        from unsup_fast.cli.kmeans.run import run
-
-        return run(self)

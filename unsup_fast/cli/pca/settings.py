@@ -38,6 +38,8 @@ class PcaSettings(FitSettings):
     Results already in OUT are replaced only with --overwrite.
     """
 
+    runner = "unsup_fast.cli.pca.run:run"
+
     n_components: Annotated[
         int | float | str,
         Option(
@@ -66,9 +68,3 @@ class PcaSettings(FitSettings):
         "unsup-fast pca rows.npy -n 50 -o axes",
         "unsup-fast pca table.csv -n 0.95 --standardize -o axes",
     )
-
-    def run(self) -> int:
-        """Run the command and return its exit status."""
-        from unsup_fast.cli.pca.run import run
-
-        return run(self)

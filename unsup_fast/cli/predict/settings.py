@@ -16,6 +16,8 @@ class PredictSettings(ModelSettings):
     column names takes the columns of those names.
     """
 
+    runner = "unsup_fast.cli.predict.run:run"
+
     distances: Annotated[
         bool,
         Option(
@@ -47,9 +49,3 @@ class PredictSettings(ModelSettings):
         check_estimator(self.model, "predict")
         if self.distances and self.proba:
             raise UserError("--distances and --proba exclude each other; pass one of them")
-
-    def run(self) -> int:
-        """Run the command and return its exit status."""
-        from unsup_fast.cli.predict.run import run
-
-        return run(self)

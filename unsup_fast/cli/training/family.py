@@ -5,13 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from unsup_fast.cli import results
+from unsup_fast.cli.info import version
 from unsup_fast.cli.training.data import Data
 from unsup_fast.cli.training.options import TrainingSettings
 
 if TYPE_CHECKING:
     import torch
 
-    from unsup_fast.cli.training.job import Job
+    from unsup_fast.models import training
+
+
+PACKAGES = ("torch", "accelerate")
 
 
 @dataclass(frozen=True)
@@ -62,3 +67,38 @@ class Family(Protocol):
 
     def sampling_command(self, settings: TrainingSettings) -> tuple[str, ...]:
         """Return the command line that samples from the model of the run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """All that a run needs, checked."""
+
+    family: Family
+    settings: TrainingSettings
+    data: Data
+    plan: Plan
+    config: "training.TrainConfig"
+    device: "torch.device"
+
+    @property
+    def n_weights(self) -> int:
+        """Number of weights of the network."""
+        return sum(weights.numel() for weights in self.plan.network.parameters())
+
+    def summary(self, result: dict[str, Any] | None) -> dict[str, Any]:
+        """Return what `summary.json` holds; the result is None until the run ends."""
+        import torch
+
+        machine = results.machine(None)
+        machine |= {
+            "threads": self.settings.threads or torch.get_num_threads(),
+            "device": str(self.device),
+        }
+        return {
+            "command": self.family.command,
+            "data": self.data.about(),
+            "parameters": self.settings.recorded(),
+            "result": result,
+            "machine": machine,
+            "versions": results.versions() | {name: version(name) for name in PACKAGES},
+        }

@@ -1,67 +1,21 @@
 """The job of a training: its options, checked, with the pictures and the plan of the model."""
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from unsup_fast import _extras
-from unsup_fast.cli import results
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.info import version
 from unsup_fast.cli.progress import showing
 from unsup_fast.cli.samples import named
 from unsup_fast.cli.torch_ import device_of
 from unsup_fast.cli.training import data
-from unsup_fast.cli.training.data import Data
-from unsup_fast.cli.training.family import Family, Plan
+from unsup_fast.cli.training.family import PACKAGES, Family, Job
 from unsup_fast.cli.training.options import TrainingSettings
 from unsup_fast.report.numbers import size
 
-if TYPE_CHECKING:
-    import torch
-
-    from unsup_fast.models import training
-
-PACKAGES = ("torch", "accelerate")
 BYTES_PER_VALUE = 4096  # of all that a small network computes from a value of a picture
 RETAINED = 0.25  # share of what a network computes that is in memory at once for certain
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """All that a run needs, checked."""
-
-    family: Family
-    settings: TrainingSettings
-    data: Data
-    plan: Plan
-    config: "training.TrainConfig"
-    device: "torch.device"
-
-    @property
-    def n_weights(self) -> int:
-        """Number of weights of the network."""
-        return sum(weights.numel() for weights in self.plan.network.parameters())
-
-    def summary(self, result: dict[str, Any] | None) -> dict[str, Any]:
-        """Return what `summary.json` holds; the result is None until the run ends."""
-        import torch
-
-        machine = results.machine(None)
-        machine |= {
-            "threads": self.settings.threads or torch.get_num_threads(),
-            "device": str(self.device),
-        }
-        return {
-            "command": self.family.command,
-            "data": self.data.about(),
-            "parameters": self.settings.recorded(),
-            "result": result,
-            "machine": machine,
-            "versions": results.versions() | {name: version(name) for name in PACKAGES},
-        }
 
 
 def check(family: Family) -> None:

@@ -19,8 +19,8 @@ from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cli.samples import named
 from unsup_fast.cli.torch_ import torch_threads
 from unsup_fast.cli.training import folder
-from unsup_fast.cli.training.family import Family
-from unsup_fast.cli.training.job import Job, check, prepare
+from unsup_fast.cli.training.family import Family, Job
+from unsup_fast.cli.training.job import check, prepare
 from unsup_fast.cli.training.options import TrainingSettings
 from unsup_fast.cli.training.progress import TrainingProgress, draw
 from unsup_fast.report.numbers import count, counted, real, seconds

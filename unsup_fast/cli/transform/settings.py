@@ -14,6 +14,8 @@ class TransformSettings(ModelSettings):
     centroids. A model of a table with column names takes the columns of those names.
     """
 
+    runner = "unsup_fast.cli.transform.run:run"
+
     examples: ClassVar[tuple[str, ...]] = ("unsup-fast transform axes new.npy -o coordinates.npy",)
 
     def check(self) -> None:
@@ -21,9 +23,3 @@ class TransformSettings(ModelSettings):
         from unsup_fast.cli.kinds import check_estimator
 
         check_estimator(self.model, "transform")
-
-    def run(self) -> int:
-        """Run the command and return its exit status."""
-        from unsup_fast.cli.transform.run import run
-
-        return run(self)

@@ -1,0 +1,94 @@
+"""The options that say what pictures are compared by."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.settings import CommandSettings, Option
+from unsup_fast.cli.values import (
+    INCEPTION,
+    NONE,
+    parse_device,
+    parse_features,
+    parse_sides,
+    parse_weights_file,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSettings(CommandSettings):
+    """The options that say what pictures are compared by."""
+
+    features: Annotated[
+        str,
+        Option(
+            "--features inception|FILE.pth|none",
+            "Features",
+            "What pictures become: features of the Inception network of the published scores, "
+            "of the same network with weights of your own, or their pixels.",
+            parse=parse_features,
+            suggested=(INCEPTION, NONE),
+        ),
+    ] = INCEPTION
+    weights: Annotated[
+        Path | None,
+        Option(
+            "--weights FILE",
+            "Features",
+            "Where pt_inception-2015-12-05-6726825d.pth is.  [default: $UNSUP_FAST_INCEPTION, "
+            "or torch's cache]",
+            parse=parse_weights_file,
+        ),
+    ] = None
+    download: Annotated[
+        bool, Option("--download", "Features", "Fetch the weights into torch's cache if need be.")
+    ] = False
+    resize: Annotated[
+        str,
+        Option(
+            "--resize",
+            "Features",
+            "How pictures come to 299 x 299: as in the original, in clean-fid, in pytorch-fid.",
+            choices=("tensorflow", "clean", "pytorch-fid"),
+        ),
+    ] = "tensorflow"
+    size: Annotated[
+        tuple[int, int] | None,
+        Option(
+            "--size HxW",
+            "Data",
+            "Bring pictures of files to one size first, in bytes.",
+            parse=partial(parse_sides, square=False),
+            role="other",
+        ),
+    ] = None
+    batch_size: Annotated[
+        int, Option("--batch-size N", "Performance", "Pictures per batch.", least=1, role="other")
+    ] = 32
+    device: Annotated[
+        str,
+        Option(
+            "--device NAME",
+            "Performance",
+            "Device for the network: cpu, cuda, cuda:1 ...",
+            parse=parse_device,
+            role="other",
+        ),
+    ] = "cpu"
+    precision: Annotated[
+        str,
+        Option(
+            "--precision",
+            "Performance",
+            "Precision of the network; bfloat16 features differ by 1 %.",
+            choices=("float32", "bfloat16"),
+            role="other",
+        ),
+    ] = "float32"
+
+    def check(self) -> None:
+        """Refuse the published weights for features that are not Inception's."""
+        if self.features != INCEPTION and (self.weights or self.download):
+            raise UserError(f"--weights and --download are for --features {INCEPTION}; pass one")
