@@ -116,8 +116,14 @@ BAD = {
     "network": (["train", "shapes.npz", "--network", "mlp", "-o", "out"], "--network mlp: is not"),
     "sides": (["train", "shapes.npz", "--size", 9, "-o", "out"], "multiples of"),
     "size": (["train", "shapes.npz", "--size", "big", "-o", "out"], "--size big: write N or HxW"),
-    "dropout": (["train", "shapes.npz", "--dropout", 2, "-o", "out"], "'--dropout': 2 is n"),
-    "minutes": (["train", "shapes.npz", "--minutes", 0, "-o", "out"], "'--minutes': 0 is n"),
+    "dropout": (
+        ["train", "shapes.npz", "--dropout", 2, "-o", "out"],
+        "--dropout 2.0: write a number",
+    ),
+    "minutes": (
+        ["train", "shapes.npz", "--minutes", 0, "-o", "out"],
+        "--minutes 0.0: write a number above 0",
+    ),
     "train device": (["train", "shapes.npz", "--device", "abacus", "-o", "out"], "--device abacus"),
     "out is a file": (["train", "shapes.npz", "-o", "shapes.npz"], "is a file; name a directory"),
     "nothing to resume": (["train", "shapes.npz", "-o", "out", "--resume"], "no checkpoint to res"),
