@@ -44,8 +44,10 @@ def test_predicts_where_the_rows_are(blobs, name, device, machine, tmp_path):
     loaded = type(model).load(tmp_path / "m.safetensors")
     assert loaded.device == device
     for method in methods:
-        with pytest.warns(RuntimeWarning, match=f"device='{device}' of the fitted.*: {machine}"):
+        said = f"device='{device}' of the fitted.*: {machine}"
+        with pytest.warns(RuntimeWarning, match=said) as warned:
             result = getattr(loaded, method)(blobs)
+        assert warned[0].filename == __file__  # a line of the user
         np.testing.assert_array_equal(result, expected[method])
     with pytest.warns(RuntimeWarning, match=r"set_params\(device=None\)"):
         loaded.score(blocks.source(lambda: [blobs], chunk_size=70))

@@ -41,7 +41,7 @@ def rows(
     TypeError, ValueError
         If X is no such matrix, holds NaN or infinity, or does not fit the device or the estimator.
     """
-    gpu = devices.compute_device(X, device, fitted=not reset, stacklevel=5)
+    gpu = devices.compute_device(X, device, fitted=not reset)
     n_threads = threads.effective(estimator.n_threads)
     if gpu is not None:
         from unsup_fast._rows import tensors

@@ -34,9 +34,12 @@ class DevicePasses:
     ) -> None:
         self.rows, self.metric, self._host_scale = rows, metric, scale
         self._scale: Tensor | None = None if scale is None else rows.to_device(scale)
+        self._cache: AssignCache | None = None
+        self._queued: Assigned | None = None
 
     def begin(self, centers: Tensor) -> None:
         """Start a run, and queue the pass of its first iteration."""
+        self._cache = self._queued = None  # those of the run before need room on the device
         X: Tensor = self.rows.X
         room = 2 * len(X) * width(X.shape[1])  # bytes of packed rows
         fits = X.device.type != "cuda" or room < torch.cuda.mem_get_info(X.device)[0] // 2
@@ -46,7 +49,9 @@ class DevicePasses:
 
     def step(self, centers: Tensor, remaining: int) -> Step:
         """Move the centroids by the queued pass, and queue the next; see `Passes.step`."""
-        assigned = self._queued
+        assigned, cache = self._queued, self._cache
+        assert assigned is not None
+        assert cache is not None
         labels: Any = assigned.labels
         moved, original, state = self._moved(centers, assigned)
         numbers = AsyncScalars(state)
@@ -54,7 +59,7 @@ class DevicePasses:
         inertia, n_changed, center_shift, n_empty = numbers.values()
         if n_empty:
             moved, original, center_shift = self._relocated(centers, assigned)
-            self._cache.totals.clear()
+            cache.totals.clear()
             following = self._assign(moved, labels)
         self._queued = following
         return Step(
@@ -69,6 +74,8 @@ class DevicePasses:
     def finish(self, centers: Tensor, *, settled: bool, interrupted: bool) -> Final:
         """Return what the queued pass labelled; see `Passes.finish`."""
         assigned = self.rows.assign(centers, update=False) if interrupted else self._queued
+        assert assigned is not None
+        self._cache = self._queued = None  # the next run's start needs the room
         labels: Any = assigned.labels
         return Final(
             labels=labels,
