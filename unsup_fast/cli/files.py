@@ -21,6 +21,7 @@ COORDINATES = ("coordinates.npy", "coordinates.parquet")
 PROBABILITIES = ("probabilities.npy", "probabilities.parquet")
 CONFIG = "model.json"
 METRICS = "metrics.csv"
+SCORES, BEST = "scores.csv", "best.safetensors"
 SAMPLES = "samples"
 RESULTS = (
     *LABELS,
@@ -29,6 +30,8 @@ RESULTS = (
     MODEL,
     CONFIG,
     METRICS,
+    SCORES,
+    BEST,
     SUMMARY,
     REPORT,
     CHECKPOINT,

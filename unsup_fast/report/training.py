@@ -16,12 +16,16 @@ MOST_MEANS = 120
 
 
 def read(path: Path) -> dict[str, Array]:
-    """Return the columns of a file of metrics; a last line that was cut short is left out."""
+    """Return the columns of a file of metrics, NaN where a cell is empty.
+
+    A last line that was cut short is left out.
+    """
     with path.open(newline="") as file:
         reader = csv.reader(file)
         names = next(reader, [])
-        rows = [row for row in reader if len(row) == len(names) and all(row)]
-    table = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
+        rows = [row for row in reader if names and len(row) == len(names) and row[-1]]
+    table = np.array([[float(cell or "nan") for cell in row] for row in rows])
+    table = table.reshape(len(rows), len(names))
     return dict(zip(names, table.T, strict=True))
 
 
@@ -29,8 +33,8 @@ def losses(metrics: dict[str, Array]) -> str:
     """Return the losses by step, on a logarithmic axis where all are above zero."""
     named = {name: each for name, each in metrics.items() if name not in (STEP, TIME, RATE)}
     steps, means = averaged(metrics[STEP]), {name: averaged(each) for name, each in named.items()}
-    low = min(float(each.min()) for each in means.values())
-    high = max(float(each.max()) for each in means.values())
+    low = min(float(np.nanmin(each)) for each in means.values())
+    high = max(float(np.nanmax(each)) for each in means.values())
     log = low > 0
     room = 1.15 if log else 0.05 * (high - low) or 1.0
     bottom, top = (low / room, high * room) if log else (low - room, high + room)
@@ -39,12 +43,14 @@ def losses(metrics: dict[str, Array]) -> str:
         if log:
             axes.set_yscale("log")
         for (name, each), colour in zip(means.items(), colours(len(means)), strict=True):
-            notes = [f"step {count(s)}: {name} {real(v)}" for s, v in zip(steps, each, strict=True)]
-            frame.line(axes, steps, each, notes, colour)
+            there = np.isfinite(each)  # a loss that some steps report has gaps
+            points = list(zip(steps[there], each[there], strict=True))
+            notes = [f"step {count(s)}: {name} {real(v)}" for s, v in points]
+            frame.line(axes, steps[there], each[there], notes, colour)
             if len(means) > 1:
                 axes.annotate(
                     name,
-                    (steps[-1], each[-1]),
+                    points[-1],
                     xytext=(0, 8),
                     ha="right",
                     textcoords="offset points",
@@ -56,6 +62,7 @@ def losses(metrics: dict[str, Array]) -> str:
             frame.round_ticks(axes.yaxis, bottom, top, log=True)
 
     first = next(iter(means.values()))
+    first = first[np.isfinite(first)]
     name = f"Loss over {count(steps[-1])} steps, from {real(first[0])} to {real(first[-1])}"
     scale = " (logarithmic)" if log else ""
     return frame.chart(f"{' and '.join(means).capitalize()}{scale}", name, "step", paint)
@@ -79,9 +86,10 @@ def pace(metrics: dict[str, Array]) -> str:
 
 
 def averaged(values: Array) -> Array:
-    """Return means of consecutive values, at most `MOST_MEANS` of them."""
+    """Return means of consecutive values, at most `MOST_MEANS`; NaN where none is known."""
     parts = np.array_split(values, min(len(values), MOST_MEANS))
-    return np.array([part.mean() for part in parts])
+    known = [part[np.isfinite(part)] for part in parts]
+    return np.array([part.mean() if len(part) else np.nan for part in known])
 
 
 def colours(number: int) -> list[str]:

@@ -74,6 +74,33 @@ def test_lost_weights_are_replaced_by_the_next_best(tmp_path):
     assert scores.load_best(tmp_path, {}) == {"step": 9, "scores": {"fid": 3.0}}
 
 
+def test_lost_scores_do_not_cost_the_best_weights(tmp_path):
+    run(tmp_path, Recorder(1.0, 4.0), steps=6)
+    (tmp_path / "scores.csv").unlink()
+    run(tmp_path, Recorder(9.0), steps=9)
+    assert scores.load_best(tmp_path, {}) == {"step": 3, "scores": {"fid": 1.0}}
+    assert [row["fid"] for row in table(tmp_path)] == ["9.0"]
+
+
+def test_another_training_does_not_inherit_best_weights(tmp_path):
+    run(tmp_path, Recorder(1.0, 4.0), steps=6)
+    (tmp_path / "checkpoint.safetensors").unlink()
+    run(tmp_path, Recorder(math.nan, 7.0), steps=6)
+    assert scores.load_best(tmp_path, {}) == {"step": 6, "scores": {"fid": 7.0}}
+
+
+def test_infinity_is_not_the_best(tmp_path):
+    run(tmp_path, Recorder(math.inf, 5.0), best=("fid", "max"), steps=6)
+    assert scores.load_best(tmp_path, {}) == {"step": 6, "scores": {"fid": 5.0}}
+
+
+def test_a_score_may_be_missing_once(tmp_path):
+    rows = iter([{"fid": 2.0, "kid": 1.0}, {"kid": 3.0}, {"fid": 1.0, "kid": 2.0}])
+    run(tmp_path, lambda state: next(rows), steps=9)
+    assert [row["fid"] for row in table(tmp_path)] == ["2.0", "", "1.0"]
+    assert scores.load_best(tmp_path, {})["step"] == 9
+
+
 def test_scores_survive_a_run_without_a_judge(tmp_path):
     run(tmp_path, Recorder(2.0, 4.0), steps=6)
     run(tmp_path, None, best=None, steps=9)

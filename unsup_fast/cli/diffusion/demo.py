@@ -65,7 +65,11 @@ def digits(out: Path, console: Console) -> int:
     model = models.load(run, device_of(None))
     classes = range(len(model.config.classes))
     generated = pictures.to_bytes(
-        model.sample(EACH * len(classes), label=models.spread(classes, EACH * len(classes)))
+        model.sample(
+            EACH * len(classes),
+            label=models.spread(classes, EACH * len(classes)),
+            progress=False,
+        )
     )
     pictures.save_grid(out / GRID, generated, columns=EACH)
     if console.is_terminal and not console.options.ascii_only:

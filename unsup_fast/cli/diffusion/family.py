@@ -93,6 +93,7 @@ class DiffusionFamily:
             steps=min(pages.STEPS, model.config.n_timesteps),
             label=models.spread(range(rows), n),
             seed=seed,
+            progress=False,
         )
         return samples, ROW
 

@@ -45,6 +45,7 @@ def unfolding(model: Any) -> Unfolding:
         label=list(range(n)) if classes else None,
         seed=SEED,
         batch_size=n,
+        progress=False,
         callback=lambda _, x: seen.append(np.asarray(pictures.to_bytes(x))),
     )
     chosen = np.unique(np.linspace(0, len(seen) - 1, PHASES).astype(int))

@@ -143,7 +143,7 @@ def last_loss(run: Path) -> float | None:
     try:
         check_not_special(run / files.METRICS)
         with (run / files.METRICS).open(newline="") as file:
-            losses = [float(row["loss"]) for row in csv.DictReader(file) if row["loss"]]
+            losses = [float(row["loss"]) for row in csv.DictReader(file) if row.get("loss")]
     except OSError:
         return None
     last = losses[-max(1, len(losses) // 10) :]

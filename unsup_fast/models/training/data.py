@@ -32,6 +32,7 @@ def check_labels(labels: "Tensor | npt.ArrayLike", n: int, n_classes: int) -> Te
             f"labels are {classes.dtype} of shape {tuple(classes.shape)}; pass {n} whole numbers, "
             f"one for each of {n} images"
         )
+    classes = classes.long()
     if not n_classes:
         raise ValueError("labels are given for a model without classes; pass labels=None")
     if not 0 <= int(classes.min()) <= int(classes.max()) < n_classes:
@@ -39,4 +40,4 @@ def check_labels(labels: "Tensor | npt.ArrayLike", n: int, n_classes: int) -> Te
             f"labels lie between {int(classes.min())} and {int(classes.max())}; the model has "
             f"classes from 0 to {n_classes - 1}"
         )
-    return classes.long()
+    return classes

@@ -143,6 +143,7 @@ def train(
         marks = checkpoint.restore(folder, state, facts)
         parallel.agree(state, accelerator)
         log = metrics_log.opened(folder / METRICS, marks.get(METRICS)) if main else nullcontext()
+        judged_at_all = parallel.any_has(judge, accelerator)  # processes read losses together
         judged: AbstractContextManager[scores.Scores | None] = nullcontext()
         if main and judge is not None:
             judged = scores.opened(folder, marks.get(SCORES), judge, best)
@@ -162,7 +163,7 @@ def train(
                 last = state.step == config.steps
                 sampling = last or state.step % config.sample_every == 0
                 saving = last or state.step % config.save_every == 0
-                judging = judge is not None and (last or state.step % config.judge_every == 0)
+                judging = judged_at_all and (last or state.step % config.judge_every == 0)
                 ending = (stopped.is_set() or enough) and accelerator.num_processes == 1
                 if not (pace.due() or sampling or saving or judging or ending):
                     continue

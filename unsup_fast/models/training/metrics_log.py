@@ -41,6 +41,11 @@ class Log:
         self._file, self._size, self._digest = file, len(written), hashlib.sha256(written)
         self._header, self._what = header, what
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns; empty before the first row."""
+        return self._header
+
     def add(
         self, step: int, seconds: float, values: Mapping[str, float], rate: float | None = None
     ) -> None:
@@ -124,26 +129,30 @@ class Means:
     """Means of values over an interval of steps, summed on their device."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
+        self._sums: dict[tuple[str, torch.device], Tensor] = {}
         self._counts: dict[str, int] = {}
 
     def add(self, values: Mapping[str, Tensor | float]) -> None:
         """Add a step's values; a NaN or infinity in any step makes the mean not finite."""
-        tensors = {name: torch.as_tensor(value).detach() for name, value in values.items()}
-        known = [name for name in tensors if name in self._sums]
-        if known:
-            torch._foreach_add_(
-                [self._sums[name] for name in known], [tensors[name] for name in known]
-            )
-        for name, value in tensors.items():
-            if name not in self._sums:
-                wide = torch.promote_types(value.dtype, torch.float32)
-                self._sums[name] = value.to(wide, copy=True)
+        tensors = {}
+        for name, number in values.items():
+            value = torch.as_tensor(number).detach()
+            tensors[name, value.device] = value
             self._counts[name] = self._counts.get(name, 0) + 1
+        known = [key for key in tensors if key in self._sums]
+        if known:
+            torch._foreach_add_([self._sums[key] for key in known], [tensors[key] for key in known])
+        for key, value in tensors.items():
+            if key not in self._sums:
+                wide = torch.promote_types(value.dtype, torch.float32)
+                self._sums[key] = value.to(wide, copy=True)
 
     def take(self) -> dict[str, float]:
         """Return the means, which waits for the device, and begin a new interval."""
-        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        totals = dict.fromkeys(self._counts, 0.0)
+        for (name, _), total in self._sums.items():
+            totals[name] += float(total)
+        means = {name: total / self._counts[name] for name, total in totals.items()}
         self._sums, self._counts = {}, {}
         return means
 

@@ -65,3 +65,11 @@ def broadcast(tensors: Iterable[Tensor]) -> None:
         dense = tensor.detach().contiguous()
         torch.distributed.broadcast(dense, 0)
         tensor.detach().copy_(dense)
+
+
+def any_has(value: object, accelerator: Accelerator) -> bool:
+    """Return whether the value of any process is not None."""
+    if accelerator.num_processes == 1:
+        return value is not None
+    has = torch.tensor(float(value is not None), device=accelerator.device)
+    return bool(accelerator.reduce(has, "sum") > 0)

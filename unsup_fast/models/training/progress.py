@@ -21,7 +21,9 @@ def wanted(progress: bool | None) -> bool:
     """Return whether to show a bar; None asks for one where somebody sees it move."""
     if progress is not None:
         return progress
-    seen = sys.stderr.isatty() or "ipykernel" in sys.modules  # a terminal, or a notebook
+    seen = (
+        getattr(sys.stderr, "isatty", bool)() or "ipykernel" in sys.modules
+    )  # a terminal, or a notebook
     return seen and find_spec("tqdm") is not None
 
 
@@ -42,7 +44,7 @@ class Bar:
 
     def __init__(self, total: int, initial: int = 0) -> None:
         tqdm = require("tqdm.auto", "torch", "a bar of progress").tqdm
-        self._bar = tqdm(total=total, initial=initial, bar_format=FORMAT)
+        self._bar = tqdm(total=total, initial=initial, bar_format=FORMAT, leave=None)
 
     def __call__(self, done: int, total: int, left: float) -> None:
         """Move the bar."""

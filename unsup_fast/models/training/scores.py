@@ -1,6 +1,5 @@
 """Scores of a training run: a judge's numbers in `scores.csv`, and the best weights so far."""
 
-import csv
 import math
 import os
 import warnings
@@ -33,17 +32,25 @@ class Scores:
     judge : callable (state) -> mapping of str to float
     best : (name, {"min", "max"}), optional
         The score by which weights are the best.
+    resumed : bool
+        Whether scores were written before: the best weights are those of this training.
     """
 
     def __init__(
-        self, folder: Path, log: metrics_log.Log, judge: Judge, best: tuple[str, str] | None
+        self,
+        folder: Path,
+        log: metrics_log.Log,
+        judge: Judge,
+        best: tuple[str, str] | None,
+        *,
+        resumed: bool,
     ) -> None:
         self.log, self._folder, self._judge, self._best = log, folder, judge, best
-        self._record = math.inf
-        if best is not None and (folder / FILE).exists():
-            with (folder / metrics_log.SCORES).open(newline="") as file:
-                for row in csv.DictReader(file):
-                    self._record = min(self._record, self._loss(row))
+        self._record, path = math.inf, folder / FILE
+        if not resumed:
+            path.unlink(missing_ok=True)
+        elif best is not None and path.exists():
+            self._record = self._loss(files.read_note(path, kind=KIND)["scores"])
 
     def add(self, state: State) -> None:
         """Judge a state; write its scores, and its weights if they are the best.
@@ -69,6 +76,8 @@ class Scores:
         if self._best is None:
             return
         if self._best[0] not in scores:
+            if self._best[0] in self.log.names:
+                return  # not measured this time
             raise ValueError(f"best={self._best!r}, and the judge gave the scores {list(scores)}")
         loss = self._loss(scores)
         if loss < self._record:
@@ -88,9 +97,9 @@ class Scores:
         assert self._best is not None
         name, goal = self._best
         score = scores.get(name)
-        value = math.nan if score is None or score == "" else float(score)
-        loss = value if goal == "min" else -value
-        return math.inf if math.isnan(loss) else loss
+        if score is None or not math.isfinite(score):
+            return math.inf
+        return float(score if goal == "min" else -score)
 
 
 @contextmanager
@@ -101,8 +110,9 @@ def opened(
     best: tuple[str, str] | None,
 ) -> Iterator[Scores]:
     """Open a run's scores to append rows; `mark` and errors are those of `metrics_log.opened`."""
-    with metrics_log.opened(folder / metrics_log.SCORES, mark, "scores") as log:
-        yield Scores(folder, log, judge, best)
+    path = folder / metrics_log.SCORES
+    with metrics_log.opened(path, mark if path.exists() else None, "scores") as log:
+        yield Scores(folder, log, judge, best, resumed=mark is not None)
 
 
 def check_best(best: tuple[str, str] | None, judge: Judge | None) -> None:

@@ -151,10 +151,12 @@ class StepContext:
             for weight in group["params"]
             if weight.requires_grad
         ]
-        parts = []
+        parts: list[Tensor] = []
         for part in (loss,) if isinstance(loss, Tensor) else loss:
             self.accelerator.backward(part, inputs=weights)
             parts.append(part.detach())
+        if not parts:
+            raise ValueError("loss is empty; pass a loss, or one for each part of a batch")
         if len(parts) > 1:
             gradients = [weight.grad for weight in weights if weight.grad is not None]
             torch._foreach_div_(gradients, len(parts))
@@ -223,7 +225,7 @@ def init_state(
     Raises
     ------
     ValueError
-        If a name is not a plain word, or `ema` names no network.
+        If a name is not a plain word, or `ema` names no network, or `scheduled` no option.
     """
     for name in (*networks, *optimizers):
         if not name.isidentifier():
@@ -235,6 +237,10 @@ def init_state(
     unknown = sorted(set(averaged) - set(networks))
     if unknown:
         raise ValueError(f"ema={unknown} names no network; pass some of {sorted(networks)}")
+    options = {key for each in optimizers.values() for group in each.param_groups for key in group}
+    strange = sorted(set(scheduled) - options)
+    if strange:
+        raise ValueError(f"scheduled={strange} names no option; pass some of {sorted(options)}")
     copies = {
         name: deepcopy(network).eval().requires_grad_(False)
         for name, network in networks.items()
