@@ -78,4 +78,4 @@ def test_diffusion_of_digits(tmp_path):
     assert number(r"at most ([\d.]+) ±", printed) < 12
     assert (tmp_path / "digits-run" / "model.safetensors").exists()
     with image.open(tmp_path / "digits.png") as picture:
-        assert picture.size == (10 * 8 + 11 * 2, 10 * 8 + 11 * 2)
+        assert picture.size == (10 * 8 + 9 * 2, 10 * 8 + 9 * 2)

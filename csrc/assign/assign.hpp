@@ -13,6 +13,10 @@
 // the two nearest squared distances differ by more than four times that
 // (kernels.assign.error_bound).
 //
+// Ties: among equal scores the lowest k wins. `Best::update` and the scores of CSR rows say so
+// here, `settle` in csrc/prune, and `_best_two` and `nearest` in kernels/assign/triton_scores.py;
+// they must agree.
+//
 // Order: rows enter sums, weights and inertia in an order that depends on N, K and D alone, so the
 // result is bitwise the same for any number of threads.
 //

@@ -11,6 +11,7 @@ import typer
 
 from unsup_fast.cli import run as command_line
 from unsup_fast.cli.commands import CommandGroup, add
+from unsup_fast.cli.diffusion.settings import SAMPLERS
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.settings import CommandSettings, Option, options
 
@@ -222,3 +223,8 @@ def test_no_option_of_a_command_has_the_name_of_another():
         words = [word for option in options(settings).values() for word in option.names.split()]
         names = [word for word in words if word.startswith("-")]
         assert len(names) == len(set(names)), settings
+
+
+def test_samplers_are_those_of_the_models():
+    config = pytest.importorskip("unsup_fast.models.diffusion.config")
+    assert sorted(SAMPLERS) == sorted(config.SAMPLERS)

@@ -19,7 +19,7 @@ MOST_ROWS = 10
 
 
 class DiffusionFamily:
-    """See `training.family.Family`."""
+    """See `unsup_fast.cli.training.family.Family`."""
 
     command = "diffusion train"
     noun = "a diffusion model"

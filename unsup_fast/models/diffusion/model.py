@@ -1,6 +1,7 @@
 """`Diffusion`: a network with its configuration, to sample from, save and load."""
 
 import math
+import os
 from collections.abc import Callable
 from contextlib import closing
 from time import monotonic
@@ -210,7 +211,14 @@ class _Batches:
             self._bar.close()
 
 
-load = Diffusion.load
+def load(
+    folder: str | os.PathLike[str],
+    *,
+    device: torch.device | str | None = None,
+    network: Module | None = None,
+) -> Diffusion:
+    """Read a model that `Diffusion.save` wrote; parameters and errors as in `Diffusion.load`."""
+    return Diffusion.load(folder, device=device, network=network)
 
 
 def _count(n: int | None, label: Any, seed: Seed) -> int:
