@@ -5,6 +5,8 @@ are float64 until the one cast to the type of the arithmetic, float32 (float64 f
 each result is rounded once, so in bfloat16 no small sigma is lost.
 """
 
+from typing import overload
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,36 @@ from unsup_fast.kernels.noise.call import TARGETS, Call
 __all__ = ["noise"]
 
 
+@overload
+def noise(
+    x0: Tensor,
+    signal: float | Tensor,
+    sigma: float | Tensor,
+    *,
+    eps: Tensor | None = None,
+    seed: Seed = None,
+    stream: int = 0,
+    target: None = None,
+    out: Tensor | None = None,
+    out_target: Tensor | None = None,
+    n_threads: int | None = None,
+    backend: str | None = None,
+) -> Tensor: ...
+@overload
+def noise(
+    x0: Tensor,
+    signal: float | Tensor,
+    sigma: float | Tensor,
+    *,
+    eps: Tensor | None = None,
+    seed: Seed = None,
+    stream: int = 0,
+    target: str,
+    out: Tensor | None = None,
+    out_target: Tensor | None = None,
+    n_threads: int | None = None,
+    backend: str | None = None,
+) -> tuple[Tensor, Tensor]: ...
 def noise(
     x0: Tensor,
     signal: float | Tensor,

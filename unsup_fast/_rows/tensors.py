@@ -50,11 +50,11 @@ def rows(X: Any, device: torch.device, estimator: Any, *, reset: bool) -> Tensor
         _check(X)
         _check_feature_names(estimator, X, reset=reset)
         _check_n_features(estimator, X, reset=reset)
-    X = as_float(X).detach().to(device)
-    low, high = torch.aminmax(X)
+    rows = as_float(X).detach().to(device)
+    low, high = torch.aminmax(rows)
     if not torch.isfinite(high - low):
-        _check_finite(X, type(estimator).__name__)
-    return X
+        _check_finite(rows, type(estimator).__name__)
+    return rows
 
 
 def as_float(X: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Validate rows of any kind and choose where they are computed with."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from unsup_fast._rows import arrays, devices
 from unsup_fast._rows.host_rows import HostRows
@@ -48,11 +48,13 @@ def rows(
         from unsup_fast._rows.device_rows import DeviceRows
 
         tensor = tensors.rows(X, gpu, estimator, reset=reset).contiguous()
-        return DeviceRows(X=tensor, n_threads=n_threads, user_device=arrays.device_of(X))
+        device_rows = DeviceRows(X=tensor, n_threads=n_threads, user_device=arrays.device_of(X))
+        return cast(Rows, device_rows)  # of arrays, each kind of rows takes its own
     owner = type(estimator).__name__
-    return cpu_rows(
+    host_rows = cpu_rows(
         X, owner, n_threads, estimator=estimator, reset=reset, check_finite=check_finite
     )
+    return cast(Rows, host_rows)
 
 
 def cpu_rows(

@@ -43,7 +43,9 @@ class DevicePasses:
         X: Tensor = self.rows.X
         room = 2 * len(X) * width(X.shape[1])  # bytes of packed rows
         fits = X.device.type != "cuda" or room < torch.cuda.mem_get_info(X.device)[0] // 2
-        self._cache = AssignCache(X, centers, self.rows.sample_weight, self.rows.shift, fits)
+        weight: Any = self.rows.sample_weight
+        shift: Any = self.rows.shift
+        self._cache = AssignCache(X, centers, weight, shift, fits)
         labels = torch.full((len(X),), -1, dtype=torch.int32, device=X.device)
         self._queued = self._assign(centers, labels)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from sklearn.utils import check_array, check_random_state
@@ -231,8 +231,8 @@ def kmeans_parallel(
 
 def _checked(X: Any, sample_weight: Any, n_clusters: int, owner: str) -> Rows:
     """Return validated rows, with their weights."""
-    rows: Rows = validate.cpu_rows(X, owner, threads.effective(None)).in_memory()
-    rows = rows.weighted(sample_weight)
+    checked = validate.cpu_rows(X, owner, threads.effective(None)).in_memory()
+    rows = cast(Rows, checked).weighted(sample_weight)
     if rows.n_rows < n_clusters:
         raise ValueError(f"n_samples={rows.n_rows} should be >= n_clusters={n_clusters}.")
     return rows

@@ -221,7 +221,7 @@ class MiniBatchKMeans(KMeans):
         rows, scale = prepared.rows, prepared.scale
         self._n_init = self._count_runs(3)
         self._measure(rows.n_rows)
-        draw = Draws(rows.n_rows, rows.sample_weight, rows.dtype)
+        draw = Draws(rows.n_rows, rows.to_host(rows.sample_weight), rows.dtype)
         random_state = check_random_state(self.random_state)
         centers = _batches.best_start(
             rows,
@@ -240,7 +240,7 @@ class MiniBatchKMeans(KMeans):
             reassignment_ratio=self.reassignment_ratio,
             tol=prepared.tol,
             max_no_improvement=self.max_no_improvement,
-            shift=rows.shift,
+            shift=rows.to_host(rows.shift),
             metric=self.metric,
             n_threads=rows.n_threads,
             scale=scale,
@@ -334,8 +334,8 @@ class MiniBatchKMeans(KMeans):
         means, _, n_reassigned = _minibatch.step(
             means=means,
             batch=rows.X,
-            sample_weight=rows.sample_weight,
-            shift=rows.shift,
+            sample_weight=rows.to_host(rows.sample_weight),
+            shift=rows.to_host(rows.shift),
             metric=self.metric,
             reassignment_ratio=self.reassignment_ratio if due else 0.0,
             random_state=random_state,

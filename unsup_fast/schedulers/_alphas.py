@@ -1,6 +1,6 @@
 """Base of the schedulers that look up abar_t: float64 schedules, and noise at any timestep."""
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -141,7 +141,7 @@ class AlphaSchedule(Fused):
         indices = indices_of(timesteps, len(self._alphas()), original_samples.device)
         image, noise = same_shape(original_samples, noise, indices.numel())
         signal, sigma = self._levels(indices, image)
-        return cast("Tensor", add(image, signal, sigma, eps=noise))
+        return add(image, signal, sigma, eps=noise)
 
     def get_velocity(self, sample: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """Return sqrt(abar_t) noise - sqrt(1 - abar_t) sample, the weights in float64.
@@ -163,7 +163,7 @@ class AlphaSchedule(Fused):
         indices = indices_of(timesteps, len(self._alphas()), sample.device)
         sample, noise = same_shape(sample, noise, indices.numel())
         signal, sigma = self._levels(indices, sample)
-        return cast("Tensor", add(noise, signal, -sigma, eps=sample))
+        return add(noise, signal, -sigma, eps=sample)
 
 
 def indices_of(timesteps: Timestep, n_timesteps: int, device: torch.device) -> Tensor:

@@ -1,6 +1,6 @@
 """Bases of the schedulers with sigmas: the index of the step, its row, and its noise level."""
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -166,7 +166,7 @@ class Stepwise(Fused):
         n = np.size(timesteps) if not isinstance(timesteps, torch.Tensor) else timesteps.numel()
         image, noise = same_shape(image, noise, n)
         signal, sigma = self._levels(timesteps)
-        return cast("Tensor", add(image, signal, sigma, eps=noise))
+        return add(image, signal, sigma, eps=noise)
 
 
 class NoiseAdding(Stepwise):

@@ -163,6 +163,7 @@ class Diffusion(GenerativeModel[Config]):
             self._conditioned_networks[key] = _Conditioned(self.network, labels, dtype, self.device)
         conditioned = self._conditioned_networks[key]
         if conditioned.labels is not None:
+            assert labels is not None  # as it is part of the key
             conditioned.labels.copy_(labels)
         return conditioned
 

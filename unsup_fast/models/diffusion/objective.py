@@ -186,14 +186,17 @@ def loss(
         If noise levels are not one for each image, or out of range.
     """
     _check_levels(noise_levels, len(images), len(objective.times))
-    weights = objective.weights / (len(objective.times) * objective.level_probs)
+    level_weights = objective.weights / (len(objective.times) * objective.level_probs)
     times, signal, sigma, weights = (
         torch.from_numpy(array)[noise_levels].to(images.device)
-        for array in (objective.times, objective.signal, objective.sigma, weights)
+        for array in (objective.times, objective.signal, objective.sigma, level_weights)
     )
     kind = None if objective.prediction == "sample" else objective.prediction
-    noisy = noise(images, signal, sigma, seed=spread_seed(seed, len(images)), target=kind)
-    x_t, target = (noisy, images) if kind is None else noisy
+    seeds = spread_seed(seed, len(images))
+    if kind is None:
+        x_t, target = noise(images, signal, sigma, seed=seeds), images
+    else:
+        x_t, target = noise(images, signal, sigma, seed=seeds, target=kind)
     dtype = torch.float64 if images.dtype == torch.float64 else torch.float32
     error = network(x_t, times.to(dtype), label).to(dtype) - target
     return (weights.to(dtype) * error.square().flatten(1).mean(1)).mean()

@@ -4,6 +4,8 @@ Timesteps count from 0: x at timestep t has abar = alphas_cumprod[t], and timest
 itself. Coefficients are float64 and cast once; no function waits for a device.
 """
 
+from typing import overload
+
 import torch
 from torch import Tensor
 
@@ -42,6 +44,30 @@ def alpha_sigma(
     return torch.sqrt(abar), torch.sqrt(1 - abar)
 
 
+@overload
+def q_sample(
+    x0: Tensor,
+    timesteps: int | Tensor,
+    alphas_cumprod: Tensor | Array,
+    *,
+    eps: Tensor | None = None,
+    seed: Seed | None = None,
+    stream: int = 0,
+    target: None = None,
+    out: Tensor | None = None,
+) -> Tensor: ...
+@overload
+def q_sample(
+    x0: Tensor,
+    timesteps: int | Tensor,
+    alphas_cumprod: Tensor | Array,
+    *,
+    eps: Tensor | None = None,
+    seed: Seed | None = None,
+    stream: int = 0,
+    target: str,
+    out: Tensor | None = None,
+) -> tuple[Tensor, Tensor]: ...
 def q_sample(
     x0: Tensor,
     timesteps: int | Tensor,
@@ -74,6 +100,8 @@ def q_sample(
         x_t, and the target.
     """
     signal, sigma = alpha_sigma(alphas_cumprod, timesteps, x0)
+    if target is None:
+        return noise(x0, signal, sigma, eps=eps, seed=seed, stream=stream, out=out)
     return noise(x0, signal, sigma, eps=eps, seed=seed, stream=stream, target=target, out=out)
 
 

@@ -4,7 +4,7 @@ Parameters for three channels, no classes and patch 2: "tiny" 1.3 M, "small" 32 
 "large" 457 M; the last three are the paper's S, B and L. Variances are not learned.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -166,8 +166,12 @@ class DiT(nn.Module):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
         nn.init.xavier_uniform_(self.conv_in.weight.view(self.conv_in.weight.shape[0], -1))
+        assert self.conv_in.bias is not None
         nn.init.zeros_(self.conv_in.bias)
-        for layer in (self.condition.time[0], self.condition.time[2]):
-            nn.init.normal_(layer.weight, std=0.02)
-        for layer in [*(block.condition for block in self.blocks), self.last, self.proj_out]:
-            zero_init(layer)
+        for layer in self.condition.time:
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.02)
+        for block in self.blocks:
+            zero_init(cast(nn.Linear, block.condition))
+        zero_init(self.last)
+        zero_init(self.proj_out)

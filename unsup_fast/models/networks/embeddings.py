@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -59,7 +59,8 @@ class ConditionEmbedding(nn.Module):
         """
         _check_each("time", time, n)
         embedding = timestep_embedding(time, self.embedding_dim)  # [..., embedding_dim]
-        condition = self.time(embedding.to(self.time[0].weight.dtype)).expand(n, -1)  # [n, width]
+        dtype = cast(nn.Linear, self.time[0]).weight.dtype
+        condition = self.time(embedding.to(dtype)).expand(n, -1)  # [n, width]
         if self.label is None:
             if label is not None:
                 raise ValueError(

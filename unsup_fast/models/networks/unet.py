@@ -12,7 +12,7 @@ an hour); "base" 29 M, 4 (about that of Ho et al. for 32 x 32); "large" 276 M, 8
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -212,4 +212,4 @@ class UNet(nn.Module):
             else:
                 x = layer(F.interpolate(x, scale_factor=2.0, mode="nearest"))
         norm, _, conv = self.conv_out
-        return F.pixel_shuffle(conv(norm_scale_shift_silu(norm, x)), self.patch)
+        return F.pixel_shuffle(conv(norm_scale_shift_silu(cast(nn.GroupNorm, norm), x)), self.patch)
