@@ -170,7 +170,7 @@ def test_each_map_is_watched_once(path, monkeypatch):
         unwatch, refuse_shrunk = _native.unwatch, _native.refuse_shrunk
 
     Native.watch = staticmethod(watch)
-    monkeypatch.setattr(mapped, "native", lambda: Native)
+    monkeypatch.setattr(mapped, "compiled", lambda: Native)
     data = np.load(path, mmap_mode="r")
     for part in (data, data[3:], data.reshape(-1), np.asarray(data)):
         mapped.watch(part)

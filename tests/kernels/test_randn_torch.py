@@ -3,6 +3,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from unsup_fast.kernels import _memory  # noqa: E402
 from unsup_fast.kernels.randn import randn, ref, torch_  # noqa: E402
 
 every_type = pytest.mark.parametrize("dtype", torch_.TYPES, ids=str)
@@ -49,7 +50,7 @@ def test_what_makes_a_tensor():
     assert randn(3, seed=0, device="cpu").dtype == torch.float32
     assert randn(3, seed=0, dtype=torch.float16).dtype == torch.float16
     assert isinstance(randn(3, seed=torch.tensor([1, 2, 3])), np.ndarray)
-    large = randn(torch_.LARGE // 4 + 5, seed=1, device="cpu")
+    large = randn(_memory.LARGE // 4 + 5, seed=1, device="cpu")
     np.testing.assert_array_equal(large.numpy(), randn(len(large), seed=1))
 
 

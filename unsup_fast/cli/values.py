@@ -67,5 +67,5 @@ def parse_weights_file(option: str, text: str) -> Path:
     path = Path(text)
     kind = "a directory" if path.is_dir() else special(path)
     if kind is not None:
-        raise UserError(f"{option} {path}: is {kind}; name a .pth file")
+        raise UserError(f"{path}: is {kind}; name a .pth file")
     return path

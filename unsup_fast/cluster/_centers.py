@@ -60,5 +60,5 @@ def origin_of(estimator: Any) -> Array:
         return origin
     centers = centers_of(estimator)
     half = len(centers) // 2
-    middle: Array = np.partition(centers, half, axis=0)[half]
+    middle: Array = np.ascontiguousarray(np.partition(centers, half, axis=0)[half])
     return middle

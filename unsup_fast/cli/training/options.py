@@ -37,7 +37,7 @@ Precision = Annotated[
 def parse_channels(option: str, text: str) -> int:
     """Return a number of channels, 1 or 3."""
     if text not in ("1", "3"):
-        raise UserError(f"{option} {text}: is not 1 (grey) or 3 (colour)")
+        raise UserError(f"{option} {text} is not 1 (grey) or 3 (colour); pass one of them")
     return int(text)
 
 
