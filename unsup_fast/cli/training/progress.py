@@ -20,15 +20,9 @@ class TrainingProgress:
     family : Family
     settings : TrainingSettings
     display : Silent
-
-    Attributes
-    ----------
-    over : bool
-        Whether the minutes were over.
     """
 
     def __init__(self, family: Family, settings: TrainingSettings, display: Silent) -> None:
-        self.over = False
         self._family, self._settings, self._display = family, settings, display
         self._limit = None if settings.minutes is None else 60 * settings.minutes
 
@@ -47,8 +41,7 @@ class TrainingProgress:
             share,
             left,
         )
-        self.over = self._limit is not None and state.seconds >= self._limit
-        return self.over
+        return self._limit is not None and state.seconds >= self._limit
 
     def sample(self, model: Any, step: int) -> None:
         """Draw samples."""
