@@ -134,7 +134,13 @@ def encode(
     n_threads: int,
 ) -> None: ...
 def moments(
-    *, X: _Array, mean: _Doubles, variance: _Doubles, max_abs_deviation: _Doubles, n_threads: int
+    *,
+    X: _Array,
+    mean: _Doubles,
+    variance: _Doubles,
+    minimum: _Doubles,
+    maximum: _Doubles,
+    n_threads: int,
 ) -> int: ...
 def covariance(
     *,

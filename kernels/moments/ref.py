@@ -6,7 +6,7 @@ from unsup_fast.kernels._types import Array
 
 
 def moments(
-    X: Array, mean: Array, variance: Array, max_abs_deviation: Array, n_threads: int
+    X: Array, mean: Array, variance: Array, minimum: Array, maximum: Array, n_threads: int
 ) -> int:
     """Fill the outputs; return the flat index of the first non-finite value or -1."""
     finite = np.isfinite(X)
@@ -15,5 +15,6 @@ def moments(
     rows = X.astype(np.float64)
     mean[:] = rows.mean(axis=0)
     variance[:] = rows.var(axis=0)
-    max_abs_deviation[:] = np.abs(rows - mean).max(axis=0)
+    minimum[:] = rows.min(axis=0)
+    maximum[:] = rows.max(axis=0)
     return -1

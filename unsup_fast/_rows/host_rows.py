@@ -128,13 +128,6 @@ class CpuRows(ABC):
             return Spread(variance=mean_variance_axis(self.X, axis=0)[1], farthest=0.0)
         origin = self.origin if self.model_origin is None else self.model_origin
         farthest = float(statistics.max_abs_about(origin).max())
-        if farthest > float(np.finfo(self.dtype).max):  # perhaps only because it is a bound
-            point = origin.astype(np.float64)
-            with np.errstate(over="ignore"):
-                farthest = max(
-                    float(np.maximum(rows.max(axis=0) - point, point - rows.min(axis=0)).max())
-                    for _, rows in self.parts()
-                )
         return Spread(variance=statistics.variance, farthest=farthest)
 
     def rescaled(self: Kind) -> Kind:

@@ -143,17 +143,24 @@ def deviations(X: Tensor, weight: Tensor | None = None) -> Array:
 def moments(X: Tensor) -> Moments:
     """Return the float64 moments of each column, in two passes over the rows."""
     first = X[0].double()  # [D]
-    sums = torch.zeros_like(first)
+    sums, minimum, maximum = torch.zeros_like(first), first, first
     for _, block in blocks(X, X.shape[1]):
         sums += (block - first).sum(dim=0)
+        minimum = torch.minimum(minimum, block.amin(dim=0))
+        maximum = torch.maximum(maximum, block.amax(dim=0))
     mean = first + sums / len(X)
-    squares, max_abs_deviation = torch.zeros_like(first), torch.zeros_like(first)
+    squares = torch.zeros_like(first)
     for _, block in blocks(X, X.shape[1]):
         gaps = block - mean  # [B, D]
         squares += (gaps * gaps).sum(dim=0)
-        max_abs_deviation = torch.maximum(max_abs_deviation, gaps.abs().amax(dim=0))
-    host = torch.stack([mean, squares / len(X), max_abs_deviation]).cpu().numpy()
-    return Moments(host[0], host[1], None, host[2])
+    host = torch.stack([mean, squares / len(X), minimum, maximum]).cpu().numpy()
+    return Moments(
+        mean=host[0],
+        variance=host[1],
+        first_nonfinite=None,
+        minimum=host[2],
+        maximum=host[3],
+    )
 
 
 def unit_rows(X: Tensor, width: float, name: str = "X") -> Tensor:
