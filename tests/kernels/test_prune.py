@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from unsup_fast.kernels import _native, prune
 from unsup_fast.kernels.assign import assign
-from unsup_fast.kernels.prune import assign_update, columns
+from unsup_fast.kernels.prune import assign_update, columns, ref
 from unsup_fast.kernels.totals import Totals
 
 
@@ -22,27 +22,52 @@ def compare(X, course, count, threads=2, labels=None):
         changed = assign_update(X, centers, dense, shift, n_threads=1)
         assert assign_update(X, centers, labels, shift, bounds=bounds, n_threads=threads) == changed
         np.testing.assert_array_equal(labels, dense)
+    check_labels(X, centers, labels, shift)
     check_bounds(X, centers, labels, bounds)
     return bounds.work
+
+
+def check_labels(X, centers, labels, shift):
+    """Compare labels with the reference; centroids that differ are as near, but for rounding."""
+    expected = labels.copy()
+    assert ref.assign_update(X, centers, expected, shift) == (labels != expected).sum()
+    differ = labels != expected
+    x, c, origin = (array.astype(np.float64) for array in (X[differ], centers, shift))
+    near, nearest = (((x - c[own[differ]]) ** 2).sum(axis=1) for own in (labels, expected))
+    size = ((x - origin) ** 2).sum(axis=1) + ((c - origin) ** 2).sum(axis=1).max()
+    assert (near - nearest <= 4 * (X.shape[1] + 3) * np.finfo(X.dtype).eps * size).all()
 
 
 def check_bounds(X, centers, labels, bounds):
     """Compare the bounds with the distances that they bound, in float64."""
     basis = bounds.basis
-    x = (X - basis.shift).astype(np.float64) * basis.scale
-    c = (centers - basis.shift).astype(np.float64) * basis.scale
-    distances = np.linalg.norm(x[:, None] - c, axis=2)  # [N, K]
-    own = distances[np.arange(len(X)), labels]
-    distances[np.arange(len(X)), labels] = np.inf
+    own, others = ref.distances(X, centers, labels, bounds)  # [N], [N, B]
     slack = 1e-12 if X.dtype == np.float64 else 1e-5
+    x, c = (np.abs(array - basis.shift).max() * basis.scale for array in (X, centers))
     with np.errstate(invalid="ignore"):
         assert not (bounds.upper < own * (1 - slack)).any()
-        width = prune.NEAR * bounds.span
-        for q in range(len(bounds.moved)):
-            nearest = distances[:, bounds.cluster[q * width : (q + 1) * width]].min(axis=1)
-            lower = bounds.lower[:, q] - bounds.moved[q]
-            size = np.abs(x).max() + np.abs(c).max() + bounds.moved[q]
-            assert not (lower > nearest + slack * size).any()
+        lower = bounds.lower[:, : len(bounds.moved)] - bounds.moved  # [N, B]
+        assert not (lower > others + slack * (x + c + bounds.moved)).any()
+
+
+def test_reference_on_rows_of_a_line():
+    X = np.array([[0.0], [1.0], [4.0], [10.0]])
+    labels = np.array([-1, 1, 1, 0], dtype=np.int32)
+    totals = Totals(
+        quanta=np.array([2.0] + [0.0] * 7),
+        sums=np.zeros((3, 8), dtype=np.int64),
+        counts=np.zeros(3, dtype=np.int64),
+    )
+    centers = np.array([[2.0], [1.0], [9.0]])
+    assert ref.assign_update(X, centers, labels, np.array([1.0]), totals=totals) == 3
+    assert labels.tolist() == [1, 1, 0, 2]
+    assert totals.sums[:, 0].tolist() == [6, -2, 18]
+    assert totals.counts.tolist() == [1, 2, 1]
+    bounds = prune.bounds(X, centers, columns.basis(X, np.array([1.0])), 1)
+    own, others = ref.distances(X, centers, labels, bounds)
+    unit = bounds.basis.scale
+    np.testing.assert_array_equal(own / unit, [1, 0, 2, 1])
+    np.testing.assert_array_equal(others / unit, [[2], [1], [3], [8]])
 
 
 def follow(X, course, shift, count=10):
