@@ -164,7 +164,7 @@ def test_the_bound_is_the_sum_of_its_terms_on_the_same_noise(decoder):
     torch.testing.assert_close(bound.bits, -total / (4 * math.log(2)))
     x_t = q_sample(x0, 4, SCHEDULE, seed=5, stream=4)
     a, s = alpha_sigma(SCHEDULE, 4, x0)
-    image = convert_prediction(0.4 * x_t, x_t, a, s, given="epsilon", wanted="sample")
+    image = convert_prediction(0.4 * x_t, x_t, a, s, prediction_type="epsilon", to="sample")
     wanted = elbo.consistency(x0, x_t, image, 4, SCHEDULE)
     torch.testing.assert_close(bound.consistency[:, 3], wanted)
 

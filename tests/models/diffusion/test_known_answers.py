@@ -55,7 +55,9 @@ class Best(torch.nn.Module):
         gain = a[:, None] * self.variances / (a[:, None] ** 2 * self.variances + s[:, None] ** 2)
         along = (x - a[:, None] * self.mean) @ self.axes  # [B, 3]
         image = self.mean + (gain * along) @ self.axes.T
-        return convert_prediction(image, x, a, s, given="sample", wanted=self.levels.prediction)
+        return convert_prediction(
+            image, x, a, s, prediction_type="sample", to=self.levels.prediction
+        )
 
 
 class Learner(torch.nn.Module):

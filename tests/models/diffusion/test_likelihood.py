@@ -61,7 +61,9 @@ def test_all_timesteps_are_the_bound_of_elbo(objective, variance):
         scaled = (x * size[t][:, None, None, None]).float()
         a, s = (torch.from_numpy(v)[t] for v in levels[2:4])
         output = one.network(scaled, times)
-        return convert_prediction(output, scaled, a, s, given=levels.prediction, wanted="sample")
+        return convert_prediction(
+            output, scaled, a, s, prediction_type=levels.prediction, to="sample"
+        )
 
     with torch.no_grad():
         bound = elbo.likelihood_bound(
@@ -192,7 +194,7 @@ def test_pixels_of_independent_normal_values(objective):
             a, s = (torch.from_numpy(v[level]) for v in levels[2:4])
             gain = (a * spread**2 / (a**2 * spread**2 + s**2)).float()
             return convert_prediction(
-                gain[:, None] * x, x, a, s, given="sample", wanted=levels.prediction
+                gain[:, None] * x, x, a, s, prediction_type="sample", to=levels.prediction
             )
 
     likelihood = nll_bits_per_dim(Diffusion(Best(), config), pixels, n_timesteps=40, batch_size=400)

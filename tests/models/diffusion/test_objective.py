@@ -132,7 +132,9 @@ def test_losses_are_one_regression_reweighted(name):
         t = time.long()
         a, s = (along(torch.from_numpy(root[t]), x) for root in (signal, sigma))
         output = network(x, time, label)
-        return convert_prediction(output, x, a, s, given=PREDICTIONS[name], wanted="v_prediction")
+        return convert_prediction(
+            output, x, a, s, prediction_type=PREDICTIONS[name], to="v_prediction"
+        )
 
     for level in levels:
         t = level.expand(4)

@@ -98,14 +98,14 @@ def test_conversions(source, wanted, kind):
         of_image, of_noise = output_weights(prediction, *wide)
         return of_image * x0 + of_noise * eps
 
-    converted = convert_prediction(output(source), x_t, a, s, given=source, wanted=wanted)
+    converted = convert_prediction(output(source), x_t, a, s, prediction_type=source, to=wanted)
     torch.testing.assert_close(converted, output(wanted))
 
 
 def test_conversions_keep_the_type():
     x = draw(2, 3).bfloat16()
     a, s = alpha_sigma(SCHEDULE, torch.tensor([3, 4]), x)
-    converted = convert_prediction(x, x, a, s, given="epsilon", wanted="sample")
+    converted = convert_prediction(x, x, a, s, prediction_type="epsilon", to="sample")
     assert converted.dtype == torch.bfloat16
 
 
@@ -125,7 +125,7 @@ def test_conversions_keep_the_type():
             "3 timesteps are given",
         ),
         (
-            lambda x: convert_prediction(x, x, 1.0, 1.0, given="epsilon", wanted="score"),
+            lambda x: convert_prediction(x, x, 1.0, 1.0, prediction_type="epsilon", to="score"),
             ValueError,
             "prediction='score' is unknown",
         ),

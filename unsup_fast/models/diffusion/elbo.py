@@ -212,7 +212,9 @@ def likelihood_bound(
         signal, sigma = alpha_sigma(schedule, t, x0)
         with torch.no_grad():
             output = model(x_t, times)
-        image = convert_prediction(output, x_t, signal, sigma, given=prediction, wanted="sample")
+        image = convert_prediction(
+            output, x_t, signal, sigma, prediction_type=prediction, to="sample"
+        )
         if t == 0:
             spread = sigma**2 if decoder_variance is None else decoder_variance
             reconstruction = decode(x0, image, spread)

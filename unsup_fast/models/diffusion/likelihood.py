@@ -193,7 +193,7 @@ class _Batch(NamedTuple):
         output = self.network(x_t, times.to(x_t.dtype), self.label)
         self.done()
         return convert_prediction(
-            output, x_t, signal, sigma, given=self.levels.prediction, wanted="sample"
+            output, x_t, signal, sigma, prediction_type=self.levels.prediction, to="sample"
         )
 
     def errors(self, timesteps: npt.NDArray[np.int64]) -> Tensor:

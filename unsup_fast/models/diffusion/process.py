@@ -165,8 +165,8 @@ def convert_prediction(
     signal: float | Tensor,
     sigma: float | Tensor,
     *,
-    given: str,
-    wanted: str,
+    prediction_type: str,
+    to: str,
 ) -> Tensor:
     """Return a model's output converted to another prediction type.
 
@@ -178,7 +178,7 @@ def convert_prediction(
         signal x_0 + sigma eps.
     signal, sigma : float, or tensors of shape (B,)
         The level, as `alpha_sigma` returns it.
-    given, wanted : {"epsilon", "sample", "v_prediction", "flow_prediction"}
+    prediction_type, to : {"epsilon", "sample", "v_prediction", "flow_prediction"}
         The prediction type of the output, and that of the result.
 
     Returns
@@ -188,14 +188,14 @@ def convert_prediction(
         x_0 at sigma 0.
     """
     a, s = _along(signal, x_t), _along(sigma, x_t)
-    of_image, of_noise = output_weights(wanted, a, s)
-    if given == wanted:
+    of_image, of_noise = output_weights(to, a, s)
+    if prediction_type == to:
         return output
-    image_x, image_output = image_weights(given, a, s)
-    noise_x, noise_output = noise_weights(given, a, s)
-    if wanted == "sample":
+    image_x, image_output = image_weights(prediction_type, a, s)
+    noise_x, noise_output = noise_weights(prediction_type, a, s)
+    if to == "sample":
         converted = image_x * x_t + image_output * output
-    elif wanted == "epsilon":
+    elif to == "epsilon":
         converted = noise_x * x_t + noise_output * output
     else:
         of_x = of_image * image_x + of_noise * noise_x
