@@ -13,6 +13,8 @@ from unsup_fast import blocks
 from unsup_fast._rows import scaling
 from unsup_fast.cluster import KMeans, MiniBatchKMeans, k_means
 from unsup_fast.decomposition import PCA
+from unsup_fast.kernels.covariance import native as covariance_native
+from unsup_fast.kernels.moments import native as moments_native
 from unsup_fast.metrics import purity_score
 from unsup_fast.mixture import GaussianMixture
 
@@ -362,3 +364,45 @@ def test_a_fit_that_fails_leaves_the_scale(rows, make):
     model.set_params(n_components=2)
     assert model.scale_ is scale
     np.testing.assert_array_equal(model.score_samples(rows), before)
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """Return the shapes of rows that moments and covariances were computed of."""
+    shapes = {"moments": [], "covariance": []}
+
+    def counted(module, name):
+        compute = getattr(module, name)
+
+        def count(X, *arguments):
+            shapes[name].append(X.shape)
+            return compute(X, *arguments)
+
+        monkeypatch.setattr(module, name, count)
+
+    counted(moments_native, "moments")
+    counted(covariance_native, "covariance")
+    return shapes
+
+
+@pytest.mark.parametrize(
+    ("options", "moments", "covariances"),
+    [
+        ({"svd_solver": "covariance_eigh"}, 1, 1),
+        ({"svd_solver": "full"}, 2, 0),
+        ({"svd_solver": "covariance_eigh", "standardize": False}, 0, 1),
+        ({"svd_solver": "full", "standardize": False}, 1, 0),
+    ],
+)
+def test_passes_over_the_rows_of_pca(passes, options, moments, covariances):
+    X = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32)
+    PCA(2, **({"standardize": True} | options)).fit(X)
+    assert passes["moments"] == [X.shape] * moments
+    assert passes["covariance"] == [X.shape] * covariances
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+def test_passes_over_the_rows_before_k_means(passes, standardize):
+    X = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32)
+    KMeans(3, n_init=2, random_state=0, standardize=standardize).fit(X)
+    assert passes["moments"] == [X.shape] * (1 + standardize)

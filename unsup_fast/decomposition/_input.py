@@ -25,8 +25,8 @@ def rows(model: Decomposition, X: RowsLike, *, reset: bool) -> Rows:
     if reset:
         model.__dict__.pop("scale_", None)  # of an earlier fit
         if getattr(model, "standardize", False):
-            checked = checked.finite(type(model).__name__)
-            model.scale_ = checked.deviations()
+            # `checked` knows no moments, so those of the divided rows are not computed unless read.
+            model.scale_ = checked.finite(type(model).__name__).deviations()
     scale = scaling.scale_for(model, checked.n_columns)
     return (checked if scale is None else checked.divided(scale)).in_memory()
 
