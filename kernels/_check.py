@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from torch import Tensor
     from typing_extensions import TypeIs
 
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
 
 def matrix(name: str, value: Array, dtype: np.dtype[Any] | None = None) -> Array:
     """Return `value` if it is a C-contiguous float32 or float64 matrix, or raise."""
     if not isinstance(value, np.ndarray) or value.ndim != 2:
         raise TypeError(f"{name} must be a 2-D NumPy array, got {_describe(value)}")
-    if value.dtype not in (np.float32, np.float64):
+    if value.dtype not in FLOATS:
         raise TypeError(f"{name} must be float32 or float64, got {value.dtype}")
     if value.shape[1] == 0:
         raise ValueError(f"{name} has no columns; it must have at least one")

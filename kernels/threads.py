@@ -54,6 +54,10 @@ def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
     return max(1, math.ceil(int(quota) / int(period)))
 
 
+def _is_integer(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def effective(n_threads: int | None = None) -> int:
     """Return the number of threads to run.
 
@@ -73,7 +77,7 @@ def effective(n_threads: int | None = None) -> int:
         If `n_threads` is neither None nor an integer.
     """
     if n_threads is not None:
-        if not isinstance(n_threads, Integral) or isinstance(n_threads, bool):
+        if type(n_threads) is not int and not _is_integer(n_threads):  # fast for an int
             raise TypeError(f"n_threads={n_threads!r} must be an integer >= 1 or None")
         if n_threads < 1:
             raise ValueError(f"n_threads={n_threads} must be at least 1, or None for all cores")

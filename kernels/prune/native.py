@@ -6,7 +6,6 @@ from unsup_fast.kernels._dispatch import compiled
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.prune.records import Bounds
 from unsup_fast.kernels.totals import Totals
-from unsup_fast.kernels.totals.native import bound
 
 
 def has_byte_products() -> bool:
@@ -59,7 +58,7 @@ def prune(
         shift=shift,
         labels=labels,
         bounds=arrays,
-        totals=None if totals is None else bound(totals),
+        totals=None if totals is None else totals.bound,
         n_threads=n_threads,
     )
     return int(changed), (int(tightened), int(scored), int(survivors))

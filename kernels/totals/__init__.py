@@ -7,13 +7,17 @@ bits; of more rows they are carried over into a second number after as many.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from unsup_fast.kernels import threads
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.totals import native
+
+if TYPE_CHECKING:
+    from unsup_fast.kernels import _native
 
 __all__ = ["Means", "Totals", "empty", "means", "quanta"]
 
@@ -26,7 +30,7 @@ FINE = 2.0**-26  # of the typical length of a row less the shift: as much may be
 
 @dataclass(kw_only=True)
 class Totals:
-    """Sums and counts of the rows of each cluster."""
+    """Sums and counts of the rows of each cluster, in arrays that change in place."""
 
     quanta: Array
     """[S] float64: powers of two, how many whole numbers a unit of each column has; 0 past D."""
@@ -36,6 +40,11 @@ class Totals:
     """[K] int64."""
     carried: Array | None = None
     """[K, S] int64: multiples of 2^32 that count besides `sums`; None up to `MOST_ROWS` rows."""
+
+    @cached_property
+    def bound(self) -> "_native.Totals":
+        """The arrays as the compiled operations take them, without a copy."""
+        return native.bound(self)
 
     def carry(self) -> None:
         """Make room in `sums` for `MOST_ROWS` more rows."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def bound(totals: "Totals") -> "_native.Totals":
-    """Return the arrays of totals as the compiled operations take them, without a copy."""
+    """Return what `Totals.bound` holds."""
     arrays: _native.Totals = compiled().Totals(
         quanta=totals.quanta, sums=totals.sums, counts=totals.counts
     )
@@ -29,7 +29,7 @@ def move(
         centers=centers,
         shift=shift,
         labels=labels,
-        totals=bound(totals),
+        totals=totals.bound,
         n_threads=n_threads,
     )
     return changed
@@ -45,7 +45,7 @@ def means(
     compiled().means(
         centers=centers,
         shift=shift,
-        totals=bound(totals),
+        totals=totals.bound,
         means=centers_new,
         moved=moved,
         cross=cross,

@@ -241,12 +241,13 @@ class HostRows(CpuRows):
 
     def parts(self, most: int | None = None) -> Iterator[tuple[slice, Any]]:
         """Yield all rows with their slice, or at most `most` at a time."""
-        step = self.n_rows if most is None else most
-        if step >= self.n_rows:
-            yield slice(0, self.n_rows), self.X
+        n_rows = self.n_rows
+        step = n_rows if most is None else most
+        if step >= n_rows:
+            yield slice(0, n_rows), self.X
             return
-        for start in range(0, self.n_rows, step):
-            part = slice(start, min(start + step, self.n_rows))
+        for start in range(0, n_rows, step):
+            part = slice(start, min(start + step, n_rows))
             yield part, self.X[part]
 
     def about(self, origin: Array) -> "HostRows":

@@ -148,7 +148,9 @@ class MixtureData:
             If a sum overflows float64.
         """
         total = add_up(self._e_steps(mixture))
-        if self.may_widen and not is_finite(total):
+        if is_finite(total):
+            return total
+        if self.may_widen:
             self.wide = True
             total = add_up(self._e_steps(mixture))
         return checked(total)
