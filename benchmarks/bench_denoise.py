@@ -1,4 +1,4 @@
-"""Steps of samplers and the forward process, against their rivals.
+"""Steps of samplers against their rivals.
 
 Run by ``make bench`` or ``pytest benchmarks/bench_denoise.py --out results``; ``--device cuda``
 runs on a GPU. The rivals are diffusers' DDPMScheduler and DDIMScheduler, and the same formula in
@@ -11,15 +11,15 @@ existing tensors.
 """
 
 import functools
-import time
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from rates import copy_rate, finish  # noqa: E402
+
 from unsup_fast.kernels import sampler_terms as terms  # noqa: E402
 from unsup_fast.kernels.denoise import denoise  # noqa: E402
-from unsup_fast.kernels.noise import noise  # noqa: E402
 
 SHAPES = {"64x3x256x256": (64, 3, 256, 256), "64x3x64x64": (64, 3, 64, 64),
           "16x3x32x32": (16, 3, 32, 32)}  # fmt: skip
@@ -28,8 +28,6 @@ OPERATIONS = {  # tensors read and written
     "DDPM step, new": 3,
     "DDIM step, out": 3,
     "DDIM step, new": 3,
-    "add noise and eps, out": 3,
-    "add noise and eps, new": 3,
 }
 CASES = {
     f"{operation}, {size}": (operation, SHAPES[size]) for size in SHAPES for operation in OPERATIONS
@@ -74,11 +72,6 @@ def plain(operation):
     return step
 
 
-def plain_noise(x, signal, sigma):
-    eps = torch.randn_like(x)
-    return signal * x + sigma * eps, eps
-
-
 @functools.cache
 def scheduler_of(kind):
     diffusers = pytest.importorskip("diffusers")
@@ -89,74 +82,31 @@ def scheduler_of(kind):
 
 def runner(library, operation, x, output):
     """Return a function that runs the step."""
-    add, into = operation.startswith("add"), operation.endswith("out")
-    times = torch.full((len(x),), T, device=x.device)
     if library == "diffusers":
-        if add:
-            scheduler = scheduler_of("DDPM")
-
-            def added():
-                eps = torch.randn_like(x)
-                return scheduler.add_noise(x, eps, times), eps
-
-            return added
         scheduler = scheduler_of(operation[:4])
         return lambda: scheduler.step(output, T, x).prev_sample
-    signal = ALPHAS.to(x.device)[times].sqrt()
-    sigma = (1 - signal**2).sqrt()
     if library.startswith("torch"):
-        each = (-1, *[1] * (x.ndim - 1))
-        function = plain_noise if add else plain(operation)
-        more = (signal.float().view(each), sigma.float().view(each)) if add else (output,)
+        function = plain(operation)
         if library == "torch.compile":
             function = torch.compile(function, fullgraph=True)
-        return lambda: function(x, *more)
-    out = [torch.empty_like(x) if into else None for _ in range(2)]
-    if add:
-        return lambda: noise(
-            x, signal, sigma, seed=0, target="epsilon", out=out[0], out_target=out[1]
-        )
-    row = row_of(operation).to(x.device)
-    return lambda: denoise(x, output, row, seed=0, out=out[0])
-
-
-def finish(device):
-    if device == "cuda":
-        torch.cuda.synchronize()
-
-
-@functools.cache
-def copy_rate(shape, device):
-    """Return the bytes per second that a copy reads and writes."""
-    one, two = (torch.zeros(shape, device=device) for _ in range(2))
-    times = 1 if one.numel() > 1_000_000 else 200
-    seconds = []
-    for _ in range(9):
-        finish(device)
-        begin = time.perf_counter()
-        for _ in range(times):
-            one.copy_(two)
-        finish(device)
-        seconds.append((time.perf_counter() - begin) / times)
-    return 2 * one.nbytes / sorted(seconds)[4]
+        return lambda: function(x, output)
+    row, out = row_of(operation).to(x.device), None
+    if operation.endswith("out"):
+        out = torch.empty_like(x)
+    return lambda: denoise(x, output, row, seed=0, out=out)
 
 
 def check(operation, result, x, output):
-    if operation.startswith("add"):
-        z, x_t = result[1], result[0]
-        truth = ALPHAS[T].item() ** 0.5 * x + (1 - ALPHAS[T].item()) ** 0.5 * z
-        torch.testing.assert_close(x_t, truth, rtol=1e-5, atol=1e-5)
-    else:
-        a, b, c, d, e, f = coefficients(operation)
-        x0 = a * x.double() + b * output.double()
-        truth = c * x.double() + d * (x0.clamp(-1, 1) if f else x0) + e * output.double()
-        if f == 0:
-            torch.testing.assert_close(result.double(), truth, rtol=1e-5, atol=1e-5)
-            return
-        z = (result.double() - truth) / f
+    a, b, c, d, e, f = coefficients(operation)
+    x0 = a * x.double() + b * output.double()
+    truth = c * x.double() + d * (x0.clamp(-1, 1) if f else x0) + e * output.double()
+    if f == 0:
+        torch.testing.assert_close(result.double(), truth, rtol=1e-5, atol=1e-5)
+        return
+    z = (result.double() - truth) / f
     limit = 6 / z.numel() ** 0.5
     assert abs(z.mean()) < limit
-    assert abs(z.double().square().mean() - 1) < 1.5 * limit
+    assert abs(z.square().mean() - 1) < 1.5 * limit
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -190,7 +140,7 @@ def test_step(benchmark, request, case, library):
             "stats": stats,
             "ns": stats.median / x.numel() * 1e9,
             "gb_per_s": rate / 1e9,
-            "of_copy": rate / copy_rate(shape, device),
+            "of_copy": rate / copy_rate(shape, x.dtype, device),
         }
     )
     benchmark.extra_info["ns"] = stats.median / x.numel() * 1e9

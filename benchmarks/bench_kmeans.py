@@ -2,20 +2,16 @@
 
 Run by ``make bench`` or ``pytest benchmarks/bench_kmeans.py --out results --mnist mnist.npz
 --sentences sentences.npy``.
-Each library is timed on a whole fit from initial rows; `assign` alone is timed as one dense
-iteration (labels, sums, inertia). Exact libraries must end at the same inertia to 1e-5 (except in
-two cases); superkmeans, which takes no initial centroids and prunes by probability, to 10 %. faiss
-is timed without the search for labels, so it does a pass less than the others.
+Each library is timed on a whole fit from initial rows. Exact libraries must end at the same inertia
+to 1e-5 (except in two cases); superkmeans, which takes no initial centroids and prunes by
+probability, to 10 %. faiss is timed without the search for labels, so it does a pass less than the
+others.
 Mini-batches are the same rows in the same order for both libraries; their inertia may differ by
 1e-3, as float32 runs diverge at a row between two centroids.
 
 A fit with defaults, seeding and convergence included, is timed against one of scikit-learn's. From
 the same random_state the two diverge, so only its inertia must not be more than 0.1 % above (1 %
 for 100 clusters, where the ends of runs differ more).
-
-Seeding is timed against one run of scikit-learn's. Both draw in one order, but scikit-learn sums
-float32 in float32, so it chooses other rows after the first ones; so the potentials, computed in
-float64, must agree to 5 %, and on a sample of the rows in float64 the indices must be the same.
 """
 
 import functools
@@ -26,9 +22,7 @@ import pytest
 import sklearn.cluster
 from scipy.linalg.blas import sgemm
 
-from unsup_fast.cluster import KMeans, MiniBatchKMeans, kmeans_parallel, kmeans_plusplus
-from unsup_fast.kernels.assign import assign
-from unsup_fast.kernels.moments import moments
+from unsup_fast.cluster import KMeans, MiniBatchKMeans
 
 FITS = {  # name: rows, columns, clusters, iterations
     "1M x 2, k=10": (1_000_000, 2, 10, 10),
@@ -44,19 +38,10 @@ MINIBATCHES = {  # name: rows, columns, clusters, rows of a batch, epochs
     "1M x 64, k=256, batches of 1024": (1_000_000, 64, 256, 1024, 1),
     "1M x 64, k=256, batches of 16384": (1_000_000, 64, 256, 16384, 3),
 }
-ITERATIONS = [
-    "1M x 2, k=10",
-    "1M x 16, k=64",
-    "200k x 64, k=256",
-    "100k x 128, k=1024",
-    "MNIST, k=100",
-    "MNIST, k=1000",
-]
 # Exact libraries round differently. In the first case a row has two centroids whose squared
 # distances differ by 2e-7 of themselves in the first pass, and the diverging runs end with a
 # difference of 4e-4; in the second, scikit-learn's run ends 4e-5 above the others.
 TOLERANCE = {"100k x 128, k=1024": 1e-3, "sentences, k=1000": 1e-4}
-SEEDS = ["1M x 16, k=64", "200k x 64, k=256", "MNIST, k=1000"]
 EXACT = {"unsup_fast", "scikit-learn", "sklearnex", "faiss"}
 
 
@@ -166,11 +151,12 @@ FITTERS = {
 reference = {}  # case: inertia of the first exact library
 
 
-def record(request, benchmark, case, library, flop, quality):
+def record(request, benchmark, case, library, flop, quality, bench="kmeans"):
     stats = benchmark.stats.stats
     rate = flop / stats.median / 1e9
     request.config.rows.append(
         {
+            "bench": bench,
             "case": case,
             "library": library,
             "stats": stats,
@@ -235,23 +221,6 @@ def test_default_fit(benchmark, request, case, library):
     record(request, benchmark, name, library, 2 * n * d * k * model.n_iter_, quality)
 
 
-@pytest.mark.parametrize("case", ITERATIONS)
-def test_iteration(benchmark, request, case):
-    n, d, k, _ = FITS[case]
-    X, centers = data(case, *files(request))
-    shift = moments(X).mean.astype(np.float32)
-    labels = np.zeros(n, dtype=np.int32)
-    sgemm_rate(case)
-    result = benchmark.pedantic(
-        lambda: assign(X, centers, shift=shift, labels=labels),
-        rounds=3 * request.config.getoption("--rounds"),
-        warmup_rounds=1,
-    )
-    assert result.inertia == pytest.approx(inertia(X, centers), rel=1e-5)
-    name = f"one iteration of {case}"
-    record(request, benchmark, name, "unsup_fast", 2 * n * d * k, result.inertia)
-
-
 @pytest.mark.parametrize("library", ["unsup_fast", "scikit-learn"])
 @pytest.mark.parametrize("case", MINIBATCHES)
 def test_minibatch(benchmark, request, case, library):
@@ -267,35 +236,3 @@ def test_minibatch(benchmark, request, case, library):
     quality = inertia(X, model.cluster_centers_)
     assert quality == pytest.approx(reference.setdefault(case, quality), rel=1e-3)
     record(request, benchmark, case, library, 2 * model.n_steps_ * batch_size * d * k, quality)
-
-
-SEEDERS = {
-    "unsup_fast": kmeans_plusplus,
-    "unsup_fast k-means||": kmeans_parallel,
-    "scikit-learn": sklearn.cluster.kmeans_plusplus,
-}
-
-
-@pytest.mark.parametrize("library", SEEDERS)
-@pytest.mark.parametrize("case", SEEDS)
-def test_seed(benchmark, request, case, library):
-    n, d, k, _ = FITS[case]
-    X, _ = data(case, *files(request))
-    sgemm_rate(case)
-    own = library != "scikit-learn"
-    if library == "unsup_fast":
-        sample = X[:5000].astype(np.float64)
-        theirs = sklearn.cluster.kmeans_plusplus(sample, 50, random_state=0)[1]
-        np.testing.assert_array_equal(kmeans_plusplus(sample, 50, random_state=0)[1], theirs)
-    centers, _ = benchmark.pedantic(
-        SEEDERS[library],
-        (X, k),
-        {"random_state": 0},
-        rounds=request.config.getoption("--rounds") if own else 1,
-        warmup_rounds=int(own),
-    )
-    quality = inertia(X, centers)
-    name = f"seeding of {case}"
-    assert quality == pytest.approx(reference.setdefault(name, quality), rel=0.05)
-    flop = 2 * n * d * ((k - 1) * (2 + int(np.log(k))) + 1)  # of greedy k-means++, all pairs
-    record(request, benchmark, name, library, flop, quality)

@@ -8,15 +8,14 @@ mean, variance and fourth moment, ours also against the reference in its first a
 copy of a tensor of this size reads and writes.
 """
 
-import functools
-import time
-
 import numpy as np
 import pytest
 
 from unsup_fast.kernels.randn import randn, ref
 
 torch = pytest.importorskip("torch")
+
+from rates import copy_rate, finish  # noqa: E402
 
 CASES = {  # name: shape, type, how
     "10M, float32, new": ((10_000_000,), torch.float32, "new"),
@@ -48,25 +47,6 @@ def drawer(library, shape, dtype, how, device):
     if out is None:
         return lambda: generator.standard_normal(shape, kind)
     return lambda: generator.standard_normal(shape, kind, out=out.numpy())
-
-
-@functools.lru_cache
-def copy_rate(count, dtype, device):
-    """Return the bytes per second that a copy reads and writes."""
-    one, two = (torch.zeros(count, dtype=dtype, device=device) for _ in range(2))
-    seconds = []
-    for _ in range(7):
-        finish(device)
-        begin = time.perf_counter()
-        one.copy_(two)
-        finish(device)
-        seconds.append(time.perf_counter() - begin)
-    return 2 * one.nbytes / sorted(seconds)[3]
-
-
-def finish(device):
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 def check(library, drawn, dtype):
@@ -111,7 +91,7 @@ def test_draw(benchmark, request, case, library):
             "stats": stats,
             "ns": stats.median / count * 1e9,
             "gb_per_s": rate / 1e9,
-            "of_copy": rate / copy_rate(count, dtype, device),
+            "of_copy": rate / copy_rate(shape, dtype, device),
         }
     )
     benchmark.extra_info["ns"] = stats.median / count * 1e9

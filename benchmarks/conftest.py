@@ -21,7 +21,7 @@ LIBRARIES = {
     ],
     "cuda": ["torch", "triton", "flash-kmeans", "flashlib", "diffusers"],
 }
-ON_BOTH = ("bench_randn", "bench_denoise", "bench_sampling", "bench_sqrtm")
+ON_BOTH = ("bench_randn", "bench_denoise", "bench_noise", "bench_sampling", "bench_sqrtm")
 SHARES = {  # column of the chart: what it is a share of
     "of_sgemm": "sgemm's rate",
     "of_matmul": "the rate of a bfloat16 matrix product",
