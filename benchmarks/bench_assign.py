@@ -55,7 +55,7 @@ def of_sgemm(X, centers):
         nearest = scores.argmin(axis=1)
         labels[start : start + BLOCK] = nearest
         total += scores[np.arange(len(x)), nearest].sum(dtype=np.float64)
-        total += np.vdot(x, x).astype(np.float64)
+        total += np.einsum("bd,bd->b", x, x).sum(dtype=np.float64)
     return labels, total
 
 
