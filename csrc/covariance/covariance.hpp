@@ -13,7 +13,8 @@
 // that is not finite makes the sum and the square of its column not finite.
 //
 // Cost: about D / 2 multiply-adds for each value of X, 8 columns (4 with 16 registers) by up to 3
-// vectors of products in registers.
+// vectors of products in registers. With 16 registers 3 panels of columns stay in the first cache
+// while all groups of columns are multiplied by them.
 #pragma once
 
 #include <cstdint>
