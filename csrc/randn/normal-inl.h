@@ -102,55 +102,92 @@ UNSUP_INLINE Vec<double> square_root(Vec<double> x) {
 #endif
 }
 
+// Calls f(v) for each of N vectors. An operation waits long for the one before, so that the next
+// one to start should be another vector's.
+template <int N, class F>
+UNSUP_INLINE void each(const F& f) {
+#pragma GCC unroll 4
+    for (int v = 0; v < N; ++v) f(v);
+}
+
 // sqrt(-2 log u), u = (n + 1/2) / 2^B of B-bit n; log(1 + f) = 2 artanh(f / (2 + f)). Below 1/2,
 // u is rounded and is 2^e (1 + f); above, u - 1 is, so f errs little where the logarithm is small.
-template <class T>
-UNSUP_INLINE Vec<T> radius(Index<T> n) {
+template <class T, int N>
+UNSUP_INLINE void radius(const Wide (&words)[N], Vec<T> (&r)[N]) {
     using C = NormalConstants<T>;
     using Whole = typename index_of<T>::type;
     constexpr Whole exponents = Whole(~std::make_unsigned_t<Whole>(0) << C::mantissa);
     constexpr double log_unit = 0.6931471805599453 / double(Whole(1) << C::mantissa);
-    const Vec<T> one = Vec<T>{} + T(1), from_half = (Vec<T>)(Index<T>(n < 0) & (Index<T>)one);
-    const Vec<T> below = half_past(n) * C::unit;  // u, or u - 1 from 1/2 on
-    const Index<T> bits = (Index<T>)(below + from_half);
-    const Index<T> exponent = (bits - C::root_half) & exponents;  // e 2^mantissa
-    const Vec<T> mantissa = (Vec<T>)(bits - exponent);
-    const Vec<T> f = exponent == 0 ? below : mantissa - T(1);
-    const Vec<T> t = f / (f + T(2)), square = t * t;
-    Vec<T> series = Vec<T>{} + T(-4.0 / (2 * C::log_terms - 1));
+    Vec<T> f[N], scaled[N], t[N], square[N], series[N];
+    each<N>([&](int v) UNSUP_INLINE_LAMBDA {
+        const Index<T> n = (Index<T>)words[v];
+        const Vec<T> below = half_past(n) * C::unit;  // u, or u - 1 from 1/2 on
+        const Index<T> bits = (Index<T>)(n < 0 ? below + T(1) : below);
+        const Index<T> past = bits - C::root_half, exponent = past & exponents;  // e 2^mantissa
+        const Vec<T> mantissa = (Vec<T>)(bits - exponent);
+        f[v] = past < 0 ? mantissa - T(1) : below;  // e = 0 from sqrt(1/2) on
+        scaled[v] = rounded(exponent) * T(-2 * log_unit);
+    });
+    each<N>([&](int v) UNSUP_INLINE_LAMBDA { t[v] = f[v] / (f[v] + T(2)); });
+    each<N>([&](int v) UNSUP_INLINE_LAMBDA {
+        square[v] = t[v] * t[v];
+        series[v] = Vec<T>{} + T(-4.0 / (2 * C::log_terms - 1));
+    });
 #pragma GCC unroll 16
-    for (int i = C::log_terms - 2; i >= 0; --i) series = series * square + T(-4.0 / (2 * i + 1));
-    const Vec<T> scaled = rounded(exponent) * T(-2 * log_unit);
-    return square_root(series * t + scaled);
+    for (int i = C::log_terms - 2; i >= 0; --i)
+        each<N>([&](int v) UNSUP_INLINE_LAMBDA {
+            series[v] = series[v] * square[v] + T(-4.0 / (2 * i + 1));
+        });
+    each<N>([&](int v) UNSUP_INLINE_LAMBDA { r[v] = square_root(series[v] * t[v] + scaled[v]); });
 }
 
 constexpr double over_factorial(int n) { return n == 0 ? 1 : over_factorial(n - 1) / n; }
 
+// Taylor's coefficients of the cosine in x^2, or of the sine after the division by x; GCC computes
+// what is no constant by name when it runs.
+template <class T, int I, bool Sine>
+constexpr T kTaylor = T((I % 2 ? -1 : 1) * over_factorial(2 * I + Sine));
+
+// even, odd: sums of the terms from I on, divided by x^2I; the sine's first coefficient is `lost`.
+template <class T, int I, int N>
+UNSUP_INLINE void taylor(const Vec<T> (&square)[N], Vec<T> (&even)[N], Vec<T> (&odd)[N]) {
+    using C = NormalConstants<T>;
+    each<N>([&](int v) UNSUP_INLINE_LAMBDA {
+        even[v] = even[v] * square[v] + kTaylor<T, I, false>;
+        odd[v] = odd[v] * square[v] + (I > 1 ? kTaylor<T, I - 1, true> : C::lost);
+    });
+    if constexpr (I > 1) taylor<T, I - 1>(square, even, odd);
+}
+
 // Cosine and sine of 2 pi (n + 1/2) / 2^B: Taylor's series on +-pi / 4 about the nearest multiple
 // of a quarter turn.
-template <class T>
-UNSUP_INLINE void turn(Index<T> n, Vec<T>& cosine, Vec<T>& sine) {
+template <class T, int N>
+UNSUP_INLINE void turn(const Wide (&words)[N], Vec<T> (&cosine)[N], Vec<T> (&sine)[N]) {
     using C = NormalConstants<T>;
     using Bits = std::make_unsigned_t<typename index_of<T>::type>;
     constexpr Bits half = ~(~Bits(0) >> 1), quarter = half >> 1, eighth = half >> 2;
+    constexpr int M = C::turn_terms;
     using Unsigned = vec<Bits, lanes<T>>;
-    const Unsigned past = (Unsigned)n + eighth;  // its upper two bits count quarter turns
-    const Vec<T> angle =
-        half_past((Index<T>)((past & (quarter - 1)) - eighth)) * (C::turn * C::unit);
-    const Vec<T> square = angle * angle;
-    Vec<T> even = Vec<T>{} + T(over_factorial(2 * C::turn_terms) * (C::turn_terms % 2 ? -1 : 1));
-    Vec<T> odd = Vec<T>{} + T(over_factorial(2 * C::turn_terms - 1) * (C::turn_terms % 2 ? 1 : -1));
-#pragma GCC unroll 16
-    for (int i = C::turn_terms - 1; i > 0; --i) {
-        const double sign = i % 2 ? -1 : 1;
-        even = even * square + T(sign * over_factorial(2 * i));
-        odd = odd * square + T(i > 1 ? -sign * over_factorial(2 * i - 1) : C::lost);
-    }
-    even = even * square + T(1);
-    odd = odd * angle + angle;
-    const Index<T> crossed = Index<T>((past & quarter) != 0);
-    cosine = (Vec<T>)((Unsigned)(crossed ? odd : even) ^ ((past + quarter) & half));
-    sine = (Vec<T>)((Unsigned)(crossed ? even : odd) ^ (past & half));
+    Unsigned past[N];  // its upper two bits count quarter turns
+    Vec<T> angle[N], square[N], even[N], odd[N];
+    each<N>([&](int v) UNSUP_INLINE_LAMBDA {
+        past[v] = (Unsigned)words[v] + eighth;
+        angle[v] = half_past((Index<T>)((past[v] & (quarter - 1)) - eighth)) * (C::turn * C::unit);
+        square[v] = angle[v] * angle[v];
+        even[v] = Vec<T>{} + kTaylor<T, M, false>;
+        odd[v] = Vec<T>{} + kTaylor<T, M - 1, true>;
+    });
+    taylor<T, M - 1>(square, even, odd);
+    each<N>([&](int v) UNSUP_INLINE_LAMBDA {
+        even[v] = even[v] * square[v] + T(1);
+        odd[v] = odd[v] * angle[v] + angle[v];
+    });
+    each<N>([&](int v) UNSUP_INLINE_LAMBDA {
+        const Index<T> crossed = (Index<T>)(past[v] << 1);  // < 0 after an odd number of quarters
+        cosine[v] =
+            (Vec<T>)((Unsigned)(crossed < 0 ? odd[v] : even[v]) ^ ((past[v] + quarter) & half));
+        sine[v] = (Vec<T>)((Unsigned)(crossed < 0 ? even[v] : odd[v]) ^ (past[v] & half));
+    });
 }
 
 // The lanes of `a` and `b` in turn: groups 0 ... L / 2 - 1 (Upper 0) or from L / 2 on (Upper 1),
@@ -162,35 +199,22 @@ UNSUP_INLINE Vec<T> in_turn(Vec<T> a, Vec<T> b, std::integer_sequence<int, L...>
         a, b, (L / pair * pair + Upper * pair / 2 + L % pair / 2 + L % 2 * W)...);
 }
 
-template <int... L>
-UNSUP_INLINE Wide group_of_lane(std::integer_sequence<int, L...>) {
-    return Wide{uint64_t(L / 2 + L % 2 * int(sizeof...(L)) / 2)...};
-}
-
 // OUT [kNormals]: the numbers of the groups from `group` on.
 template <class T>
-UNSUP_INLINE void normal_block(const Philox& p, uint64_t group, T* out) {
+UNSUP_INLINE void normal_block(Draws& draws, uint64_t group, T* out) {
     constexpr int W = lanes<T>, V = kNormalVectors;
-    constexpr bool narrow = sizeof(T) == 4;
     const auto all = std::make_integer_sequence<int, W>();
-    Wide groups[V], word[V][4];
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v)
-        groups[v] = group_of_lane(std::make_integer_sequence<int, lanes<double>>()) +
-                    (group + uint64_t(v * lanes<double>));
-    philox<V>(p, groups, word);
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) {
-        const Wide first = (word[v][0] & 0xffffffffu) | word[v][narrow ? 2 : 1] << 32;
-        const Wide second = (word[v][narrow ? 1 : 2] & 0xffffffffu) | word[v][3] << 32;
-        const Vec<T> r = radius<T>((Index<T>)first);
-        Vec<T> cosine, sine;
-        turn<T>((Index<T>)second, cosine, sine);
-        cosine *= r;
-        sine *= r;
-        store<T, W>(out + 2 * v * W, in_turn<T, 0>(cosine, sine, all));
-        store<T, W>(out + (2 * v + 1) * W, in_turn<T, 1>(cosine, sine, all));
-    }
+    Wide first[V], second[V];
+    draws.template draw<V, sizeof(T) == 4>(group, first, second);
+    Vec<T> r[V], cosine[V], sine[V];
+    radius<T>(first, r);
+    turn<T>(second, cosine, sine);
+    each<V>([&](int v) UNSUP_INLINE_LAMBDA {
+        cosine[v] *= r[v];
+        sine[v] *= r[v];
+        store<T, W>(out + 2 * v * W, in_turn<T, 0>(cosine[v], sine[v], all));
+        store<T, W>(out + (2 * v + 1) * W, in_turn<T, 1>(cosine[v], sine[v], all));
+    });
 }
 
 // Not inlined, so that its products are fused the same wherever it is called from.
@@ -200,17 +224,18 @@ __attribute__((noinline)) void normals(const Philox& p, uint64_t first, int64_t 
     const uint64_t lead = first % B;
     uint64_t group = first / B * groups;
     T part[B];
+    Draws draws(p);
     int64_t done = 0;
     if (lead != 0 && count > 0) {
-        normal_block<T>(p, group, part);
+        normal_block<T>(draws, group, part);
         done = std::min<int64_t>(count, int64_t(B - lead));
         std::copy(part + lead, part + lead + done, out);
         group += groups;
     }
     for (; done + int64_t(B) <= count; done += int64_t(B), group += groups)
-        normal_block<T>(p, group, out + done);
+        normal_block<T>(draws, group, out + done);
     if (done == count) return;
-    normal_block<T>(p, group, part);
+    normal_block<T>(draws, group, part);
     std::copy(part, part + (count - done), out + done);
 }
 
