@@ -24,6 +24,7 @@ LIBRARIES = {
 ON_BOTH = ("bench_randn", "bench_denoise", "bench_noise", "bench_sampling", "bench_sqrtm")
 SHARES = {  # column of the chart: what it is a share of
     "of_sgemm": "sgemm's rate",
+    "of_gemm": "gemm's rate",
     "of_matmul": "the rate of a bfloat16 matrix product",
     "of_dgemm": "the time of a product of two matrices of this size",
     "of_copy": "the bandwidth of a copy",

@@ -99,9 +99,11 @@ void pack_some(const T* x, const Panels<T>& cut, const T* end, const T* shift, c
     constexpr int W = lanes<T>;
     constexpr int64_t step = kBlockRowsSyrk * W, line = 64 / int64_t(sizeof(T));
     const int64_t whole = cut.d / W;
+    const T* ahead = x + R * cut.d;
     for (int64_t v = 0; v < cut.panels; ++v, x += W, out += step, sums += W) {
         if (v + 1 < cut.panels)  // lines of several panels lie in the same set of the cache
             for (int64_t i = 0; i < R * W; i += line) __builtin_prefetch(out + step + i, 1);
+        for (int64_t i = 0; i < R * W; i += line) __builtin_prefetch(ahead + v * R * W + i, 0, 2);
         if (v < whole)
             pack_rows<T, R, true>(x, cut.d, W, end, shift + v * W, scale + v * W, out, sums);
         else
