@@ -19,8 +19,9 @@
 #include "memory/buffer.hpp"
 #include "parallel/parallel.hpp"
 #include "parallel/run.hpp"
-#include "samples/element-inl.h"
-#include "samples/mix-inl.h"
+#include "samples/mix.hpp"
+#include "samples/samples-inl.h"
+#include "samples/samples.hpp"
 #include "simd/vector-inl.h"
 
 UNSUP_BEFORE_NAMESPACE();

@@ -10,8 +10,9 @@
 
 #include "noise/noise.hpp"
 #include "parallel/run.hpp"
-#include "samples/element-inl.h"
-#include "samples/mix-inl.h"
+#include "samples/mix.hpp"
+#include "samples/samples-inl.h"
+#include "samples/samples.hpp"
 #include "simd/vector-inl.h"
 
 UNSUP_BEFORE_NAMESPACE();

@@ -12,6 +12,7 @@
 #include <immintrin.h>
 #endif
 
+#include "samples/mix.hpp"
 #include "samples/samples.hpp"
 #include "simd/float16-inl.h"
 #include "simd/vector-inl.h"
@@ -20,17 +21,6 @@ UNSUP_BEFORE_NAMESPACE();
 namespace unsup {
 namespace UNSUP_ISA {
 namespace {
-
-template <class T>
-struct compute_of {
-    using type = float;
-};
-template <>
-struct compute_of<double> {
-    using type = double;
-};
-template <class T>
-using Compute = typename compute_of<T>::type;
 
 using Bits32 = vec<uint32_t, lanes<float>>;
 using Bits16 = vec<uint16_t, lanes<float>>;

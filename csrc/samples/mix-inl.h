@@ -18,7 +18,9 @@
 #include "randn/normal-inl.h"
 #include "randn/philox-inl.h"
 #include "samples/element-inl.h"
+#include "samples/mix.hpp"
 #include "samples/mix_run-inl.h"
+#include "samples/samples-inl.h"
 #include "samples/samples.hpp"
 #include "simd/vector-inl.h"
 
@@ -175,9 +177,11 @@ void mix_part(const Mix<T, U>& m, const Walk& walk, const MixWeights<Compute<T>>
     }
 }
 
-// weights_of(b, w) fills the weights of sample b.
-template <class T, class U, class WeightsOf>
-void mix(const Mix<T, U>& m, const Run& run, const WeightsOf& weights_of) {
+}  // namespace
+
+template <class T, class U>
+void mix_samples(const Mix<T, U>& m, const Run& run, WeightsOf<Compute<T>> weights_of,
+                 const void* from) {
     if (m.grid.samples * m.grid.channels * m.grid.positions == 0) return;
     const Walk walk(m);
     const int threads = int(std::max<int64_t>(1, std::min<int64_t>(run.threads, walk.units)));
@@ -193,7 +197,7 @@ void mix(const Mix<T, U>& m, const Run& run, const WeightsOf& weights_of) {
             const int64_t end = std::min(walk.items, begin + walk.unit);
             const int64_t b0 = u / walk.parts * walk.together;
             for (int64_t b = b0; b < std::min(m.grid.samples, b0 + walk.together); ++b) {
-                weights_of(b, w);
+                weights_of(from, b, w);
                 mix_part(m, walk, w, room, b, begin, end);
             }
         }
@@ -201,7 +205,6 @@ void mix(const Mix<T, U>& m, const Run& run, const WeightsOf& weights_of) {
     });
 }
 
-}  // namespace
 }  // namespace UNSUP_ISA
 }  // namespace unsup
 UNSUP_AFTER_NAMESPACE();

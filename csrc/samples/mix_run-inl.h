@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include "samples/element-inl.h"
+#include "samples/mix.hpp"
 #include "samples/samples.hpp"
 #include "simd/vector-inl.h"
 
@@ -18,42 +19,6 @@ UNSUP_BEFORE_NAMESPACE();
 namespace unsup {
 namespace UNSUP_ISA {
 namespace {
-
-constexpr int kSources = 9, kOuts = 3;
-constexpr int kDrawn = kSources, kClipped = kSources + 1;  // columns of what is no tensor
-
-constexpr int64_t kStreamBytes = int64_t(4) << 20;
-
-// Row o: what output o takes of each source, of the drawn noise and of the clipped sum. The row
-// after the outputs: what the clipped sum takes of each source.
-template <class C>
-struct MixWeights {
-    C of[kOuts + 1][kSources + 2];
-    C bound;  // of the clipped sum
-};
-
-// T is the type of the sources, U that of the outputs.
-template <class T, class U>
-struct Mix {
-    Grid grid;
-    int n_sources, n_outs;
-    Samples source[kSources], out[kOuts];
-    bool hidden[kSources];  // taken by the clipped sum alone: 0 infinity would be NaN
-    bool stream[kOuts];     // outputs stored past the caches
-    Draw draw;
-    bool clipped, divided;  // a sum is clipped, and then divided by the bound
-};
-
-// What is too large for the caches and not read is stored past them.
-template <class T, class U>
-void stream_outs(Mix<T, U>& m) {
-    const int64_t size = m.grid.samples * m.grid.channels * m.grid.positions * int64_t(sizeof(U));
-    for (int o = 0; o < m.n_outs; ++o) {
-        m.stream[o] = size >= kStreamBytes;
-        for (int s = 0; s < m.n_sources; ++s)
-            m.stream[o] = m.stream[o] && m.source[s].data != m.out[o].data;
-    }
-}
 
 // Runs of elements that lie one after another.
 template <class T, class U>
