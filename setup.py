@@ -3,6 +3,7 @@
 import os
 import sys
 import sysconfig
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
@@ -25,6 +26,39 @@ def is_stale(obj: str, source: str) -> bool:
     )
 
 
+class Compile(ParallelCompile):
+    """Compile files of csrc on all cores: the largest folders first, so that all end together.
+
+    The bindings, which convert and call, come last and with less optimisation.
+    """
+
+    def function(self) -> Callable[..., list[str]]:
+        """Return what replaces `compile` of distutils' compilers."""
+        compile_all = super().function()
+
+        def compile_in_order(
+            compiler: object, sources: list[str], extra_postargs: Sequence[str] = (), **rest: object
+        ) -> list[str]:
+            sources = sorted(sources, key=weight, reverse=True)
+            kernels = [name for name in sources if not is_binding(name)]
+            bindings = [name for name in sources if is_binding(name)]
+            objects = compile_all(compiler, kernels, extra_postargs=[*extra_postargs], **rest)
+            flags = [*extra_postargs, "-O1"]
+            return objects + compile_all(compiler, bindings, extra_postargs=flags, **rest)
+
+        return compile_in_order
+
+
+def is_binding(source: str) -> bool:
+    """Return whether a file converts and calls, and computes nothing."""
+    return Path(source).parts[:2] == ("csrc", "bindings")
+
+
+def weight(source: str) -> int:
+    """Return how large the files next to one are: about as long as it takes to compile."""
+    return sum(path.stat().st_size for path in Path(source).parent.iterdir())
+
+
 class BuildExt(build_ext):
     """Keep objects in build/ in editable installs too, so that the next build uses them again."""
 
@@ -39,7 +73,11 @@ class BuildExt(build_ext):
 
 native = Pybind11Extension(
     "unsup_fast.kernels._native",
-    sorted(str(path) for path in Path("csrc").glob("*/*.cpp")),
+    sorted(
+        str(path)
+        for path in Path("csrc").glob("**/*.cpp")
+        if path.parent.name != "bindings"  # these are included by bindings/units
+    ),
     depends=sorted(str(path) for path in Path("csrc").rglob("*.h*")),
     include_dirs=["csrc"],
     cxx_std=17,
@@ -59,7 +97,7 @@ lapack = [
     Extension(
         f"unsup_fast.kernels.{op}._lapack",
         [f"kernels/{op}/_lapack.pyx"],
-        extra_compile_args=["-O3", "-g0"],
+        extra_compile_args=["-O1", "-g0", "-MMD"],
     )
     for op in ("eigh", "sqrtm")
 ]
@@ -67,7 +105,7 @@ for extension in lapack:
     extension.cython_c_in_temp = True
 
 kernels = ["unsup_fast.kernels", *(f"unsup_fast.kernels.{p}" for p in find_packages("kernels"))]
-ParallelCompile("MAX_JOBS", needs_recompile=is_stale).install()
+Compile("MAX_JOBS", needs_recompile=is_stale).install()
 setup(
     packages=[*find_packages(include=["unsup_fast", "unsup_fast.*"]), *kernels],
     package_dir={"unsup_fast.kernels": "kernels"},

@@ -1,11 +1,12 @@
 // affine.
 #include "common.hpp"
+#include "affine/affine.hpp"
 
 namespace unsup {
 namespace {
 
 template <class T>
-void bind_dense(py::module_& m) {
+void bind_affine_dense(py::module_& m) {
     m.def(
         "affine",
         [](const In<T>& x, const In<T>& shift, const In<T>& weights, const In<T>& offset, In<T> out,
@@ -27,8 +28,8 @@ void bind_dense(py::module_& m) {
 }  // namespace
 
 void bind_affine(py::module_& m) {
-    bind_dense<float>(m);
-    bind_dense<double>(m);
+    bind_affine_dense<float>(m);
+    bind_affine_dense<double>(m);
 }
 
 }  // namespace unsup

@@ -1,5 +1,6 @@
 // assign.
-#include "common.hpp"
+#include "rows.hpp"
+#include "assign/assign.hpp"
 
 namespace unsup {
 namespace {
@@ -35,7 +36,7 @@ py::tuple assign_with(int64_t n, const T* x, const In<T>& centers, const MaybeIn
 }
 
 template <class T>
-void bind_dense(py::module_& m) {
+void bind_assign_dense(py::module_& m) {
     m.def(
         "assign",
         [](const In<T>& x, const In<T>& centers, const MaybeIn<T>& weight, const MaybeIn<T>& shift,
@@ -57,7 +58,7 @@ void bind_dense(py::module_& m) {
 }
 
 template <class T, class I>
-void bind_csr(py::module_& m) {
+void bind_assign_csr(py::module_& m) {
     m.def(
         "assign_csr",
         [](const In<T>& data, const In<I>& indices, const In<I>& indptr, const In<T>& centers,
@@ -83,12 +84,12 @@ void bind_csr(py::module_& m) {
 }  // namespace
 
 void bind_assign(py::module_& m) {
-    bind_dense<float>(m);
-    bind_dense<double>(m);
-    bind_csr<float, int32_t>(m);
-    bind_csr<float, int64_t>(m);
-    bind_csr<double, int32_t>(m);
-    bind_csr<double, int64_t>(m);
+    bind_assign_dense<float>(m);
+    bind_assign_dense<double>(m);
+    bind_assign_csr<float, int32_t>(m);
+    bind_assign_csr<float, int64_t>(m);
+    bind_assign_csr<double, int32_t>(m);
+    bind_assign_csr<double, int64_t>(m);
 }
 
 }  // namespace unsup

@@ -6,26 +6,13 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <map>
 #include <optional>
+#include <stdexcept>
 #include <string>
 
 #include "gil.hpp"
-#include "affine/affine.hpp"
-#include "assign/assign.hpp"
-#include "covariance/covariance.hpp"
-#include "denoise/denoise.hpp"
 #include "dispatch/level.hpp"
-#include "em/em.hpp"
-#include "group_norm/group_norm.hpp"
-#include "half_to_float/half_to_float.hpp"
-#include "kmeans_plusplus/kmeans_plusplus.hpp"
 #include "memory/mapped.hpp"
-#include "moments/moments.hpp"
-#include "noise/noise.hpp"
-#include "prune/prune.hpp"
-#include "randn/randn.hpp"
-#include "totals/totals.hpp"
 
 namespace py = pybind11;
 
@@ -78,41 +65,10 @@ T* out_or_null(std::optional<In<T>>& a, py::ssize_t size, const char* message) {
     return a->mutable_data();
 }
 
-// A CSR matrix whose indices are known to lie inside it.
-template <class T, class I>
-Csr<T> csr(const In<T>& data, const In<I>& indices, const In<I>& indptr, int64_t columns) {
-    require(indptr.size() >= 1 && indices.size() == data.size(), "malformed CSR matrix");
-    const I* p = indptr.data();
-    require(p[0] >= 0 && int64_t(p[indptr.size() - 1]) <= data.size(), "malformed CSR indptr");
-    for (py::ssize_t i = 0; i + 1 < indptr.size(); ++i)
-        require(p[i] <= p[i + 1], "malformed CSR indptr");
-    const I* index = indices.data();
-    for (py::ssize_t i = 0; i < indices.size(); ++i)
-        require(index[i] >= 0 && int64_t(index[i]) < columns, "CSR column index out of range");
-    Csr<T> out{data.data(), nullptr, nullptr, nullptr, nullptr};
-    if constexpr (sizeof(I) == 4) {
-        out.indices32 = index;
-        out.indptr32 = p;
-    } else {
-        out.indices64 = index;
-        out.indptr64 = p;
-    }
-    return out;
-}
-
 inline void require_labels(const In<int32_t>& labels, int64_t k) {
     const int32_t* label = labels.data();
     for (py::ssize_t i = 0; i < labels.size(); ++i)
         require(label[i] >= 0 && label[i] < k, "index out of range");
-}
-
-template <class T>
-AssignIn<T> rows(const In<T>& x, const In<T>& centers, const In<T>& shift) {
-    require(x.ndim() == 2 && centers.ndim() == 2 && x.shape(1) == centers.shape(1) &&
-                x.shape(1) >= 1 && centers.shape(0) >= 1 && shift.size() == x.shape(1),
-            "X, centers and shift must have equal numbers of columns");
-    return {x.shape(0),     x.shape(1), centers.shape(0), x.data(),
-            centers.data(), nullptr,    shift.data()};
 }
 
 void bind_affine(py::module_& m);

@@ -1,11 +1,12 @@
 // covariance.
 #include "common.hpp"
+#include "covariance/covariance.hpp"
 
 namespace unsup {
 namespace {
 
 template <class T>
-void bind_dense(py::module_& m) {
+void bind_covariance_dense(py::module_& m) {
     m.def(
         "covariance",
         [](const In<T>& x, const In<T>& shift, const In<T>& scale, In<double> sums,
@@ -32,8 +33,8 @@ void bind_dense(py::module_& m) {
 }  // namespace
 
 void bind_covariance(py::module_& m) {
-    bind_dense<float>(m);
-    bind_dense<double>(m);
+    bind_covariance_dense<float>(m);
+    bind_covariance_dense<double>(m);
 }
 
 }  // namespace unsup

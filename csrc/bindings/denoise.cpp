@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "samples.hpp"
+#include "denoise/denoise.hpp"
 
 namespace unsup {
 namespace {

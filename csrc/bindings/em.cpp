@@ -1,5 +1,6 @@
 // em.
 #include "common.hpp"
+#include "em/em.hpp"
 
 namespace unsup {
 namespace {
@@ -26,7 +27,7 @@ int64_t second_size(CovarianceType covariance, int64_t k, int64_t d) {
 }
 
 template <class T>
-void bind_dense(py::module_& m) {
+void bind_em_dense(py::module_& m) {
     m.def(
         "em",
         [](const In<T>& x, const std::optional<In<double>>& log_weights, const In<double>& means,
@@ -79,8 +80,8 @@ void bind_dense(py::module_& m) {
 }  // namespace
 
 void bind_em(py::module_& m) {
-    bind_dense<float>(m);
-    bind_dense<double>(m);
+    bind_em_dense<float>(m);
+    bind_em_dense<double>(m);
 }
 
 }  // namespace unsup

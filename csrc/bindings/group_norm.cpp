@@ -3,6 +3,7 @@
 #include <array>
 
 #include "common.hpp"
+#include "group_norm/group_norm.hpp"
 
 namespace unsup {
 namespace {

@@ -1,5 +1,6 @@
 // half_to_float.
 #include "common.hpp"
+#include "half_to_float/half_to_float.hpp"
 
 namespace unsup {
 

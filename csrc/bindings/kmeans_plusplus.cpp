@@ -1,11 +1,12 @@
 // kmeans_plusplus.
-#include "common.hpp"
+#include "rows.hpp"
+#include "kmeans_plusplus/kmeans_plusplus.hpp"
 
 namespace unsup {
 namespace {
 
 template <class T>
-void bind_dense(py::module_& m) {
+void bind_kmeans_plusplus_dense(py::module_& m) {
     m.def(
         "candidate_potentials",
         [](const In<T>& x, const In<T>& candidates, const MaybeIn<T>& closest,
@@ -94,7 +95,7 @@ void bind_dense(py::module_& m) {
 }
 
 template <class T, class I>
-void bind_csr(py::module_& m) {
+void bind_kmeans_plusplus_csr(py::module_& m) {
     m.def(
         "candidate_potentials_csr",
         [](const In<T>& data, const In<I>& indices, const In<I>& indptr, const In<T>& candidates,
@@ -125,12 +126,12 @@ void bind_csr(py::module_& m) {
 }  // namespace
 
 void bind_kmeans_plusplus(py::module_& m) {
-    bind_dense<float>(m);
-    bind_dense<double>(m);
-    bind_csr<float, int32_t>(m);
-    bind_csr<float, int64_t>(m);
-    bind_csr<double, int32_t>(m);
-    bind_csr<double, int64_t>(m);
+    bind_kmeans_plusplus_dense<float>(m);
+    bind_kmeans_plusplus_dense<double>(m);
+    bind_kmeans_plusplus_csr<float, int32_t>(m);
+    bind_kmeans_plusplus_csr<float, int64_t>(m);
+    bind_kmeans_plusplus_csr<double, int32_t>(m);
+    bind_kmeans_plusplus_csr<double, int64_t>(m);
 }
 
 }  // namespace unsup

@@ -1,11 +1,12 @@
 // moments.
 #include "common.hpp"
+#include "moments/moments.hpp"
 
 namespace unsup {
 namespace {
 
 template <class T>
-void bind_dense(py::module_& m) {
+void bind_moments_dense(py::module_& m) {
     m.def(
         "moments",
         [](const In<T>& x, In<double> mean, In<double> variance, In<double> minimum,
@@ -32,8 +33,8 @@ void bind_dense(py::module_& m) {
 }  // namespace
 
 void bind_moments(py::module_& m) {
-    bind_dense<float>(m);
-    bind_dense<double>(m);
+    bind_moments_dense<float>(m);
+    bind_moments_dense<double>(m);
 }
 
 }  // namespace unsup

@@ -1,5 +1,6 @@
 // noise.
 #include "samples.hpp"
+#include "noise/noise.hpp"
 
 namespace unsup {
 namespace {

@@ -1,5 +1,7 @@
 // prune, and rows as it scores them.
+#include "rows.hpp"
 #include "totals.hpp"
+#include "prune/prune.hpp"
 
 namespace unsup {
 namespace {

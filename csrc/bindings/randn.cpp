@@ -4,7 +4,11 @@
 #include <unistd.h>
 #endif
 
+#include <map>
+#include <string>
+
 #include "common.hpp"
+#include "randn/randn.hpp"
 
 namespace unsup {
 

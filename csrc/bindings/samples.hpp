@@ -5,6 +5,7 @@
 #include <array>
 
 #include "common.hpp"
+#include "samples/samples.hpp"
 
 namespace unsup {
 

@@ -1,11 +1,12 @@
 // totals: sums that rows move between.
+#include "rows.hpp"
 #include "totals.hpp"
 
 namespace unsup {
 namespace {
 
 template <class T>
-void bind_dense(py::module_& m) {
+void bind_totals_dense(py::module_& m) {
     m.def(
         "move",
         [](const In<T>& x, const In<T>& centers, const In<T>& shift, In<int32_t> labels,
@@ -56,8 +57,8 @@ void bind_totals(py::module_& m) {
              }),
              py::kw_only(), py::arg("quanta").noconvert(), py::arg("sums").noconvert(),
              py::arg("counts").noconvert());
-    bind_dense<float>(m);
-    bind_dense<double>(m);
+    bind_totals_dense<float>(m);
+    bind_totals_dense<double>(m);
 }
 
 }  // namespace unsup

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common.hpp"
+#include "totals/totals.hpp"
 
 namespace unsup {
 
