@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from unsup_fast.cli import info
+from unsup_fast.kernels import _native
 
 WITHOUT = """
 import sys
@@ -32,6 +33,8 @@ def test_info(cli):
     for word in (
         "unsup_fast",
         "SIMD level",
+        "to be faster",
+        "rivals",
         "threads",
         "OMP_NUM_THREADS",
         "torch",
@@ -47,6 +50,54 @@ def test_info_names_what_is_missing(monkeypatch):
 
     monkeypatch.setattr(info.metadata, "version", missing)
     assert info.version("torch") == "not installed"
+
+
+@pytest.mark.parametrize(
+    ("levels", "products", "expected"),
+    [
+        (["base", "v3", "v4"], True, ""),
+        (["base", "v3", "v4"], False, "byte products need AVX-512 VNNI at level v4"),
+        (["base", "v3"], True, "v4 needs AVX-512 F, BW, CD, DQ and VL"),
+        (
+            ["base"],
+            True,
+            "v3 needs AVX2, FMA, BMI2 and F16C; v4 needs AVX-512 F, BW, CD, DQ and VL",
+        ),
+    ],
+)
+def test_info_says_what_a_faster_level_needs(monkeypatch, levels, products, expected):
+    monkeypatch.setattr(info.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(_native, "simd_levels", lambda: levels)
+    monkeypatch.setattr(_native, "simd", lambda: levels[-1])
+    monkeypatch.setattr(_native, "has_byte_products", lambda: products)
+    assert info.faster() == expected
+    assert info.facts()["to be faster"] == (expected or "nothing is missing")
+
+
+def test_info_says_that_the_environment_holds_it_back(monkeypatch):
+    monkeypatch.setattr(_native, "simd_levels", lambda: ["base", "v3", "v4"])
+    monkeypatch.setattr(_native, "simd", lambda: "base")
+    monkeypatch.setattr(_native, "has_byte_products", lambda: True)
+    assert info.faster() == "v4 needs UNSUP_FAST_SIMD to be unset"
+
+
+def test_info_has_the_versions_of_rivals(monkeypatch):
+    versions = {"scikit-learn": "1.9.1", "faiss-cpu": "1.15.1"}
+
+    def version(name):
+        if name not in versions:
+            raise info.metadata.PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr(info.metadata, "version", version)
+    assert info.rivals() == (
+        "scikit-learn 1.9.1, faiss-cpu 1.15.1; not installed: scikit-learn-intelex, superkmeans, "
+        "flash-kmeans, flashlib, torch, diffusers"
+    )
+    versions.clear()
+    assert info.rivals().startswith("not installed: scikit-learn, ")
+    versions.update(dict.fromkeys(info.RIVALS, "1"))
+    assert "not installed" not in info.rivals()
 
 
 def test_info_needs_the_core_install_only():

@@ -4,7 +4,22 @@ import os
 import platform
 from importlib import metadata
 
-PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "triton", "pyarrow")
+PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "torch", "triton", "pyarrow")
+RIVALS = (  # what the benchmarks time
+    "scikit-learn",
+    "scikit-learn-intelex",
+    "faiss-cpu",
+    "superkmeans",
+    "flash-kmeans",
+    "flashlib",
+    "torch",
+    "diffusers",
+)
+LEVELS = {  # what x86-64 processors need for a level
+    "v3": "AVX2, FMA, BMI2 and F16C",
+    "v4": "AVX-512 F, BW, CD, DQ and VL",
+}
+MISSING = "not installed"
 
 
 def facts() -> dict[str, str]:
@@ -17,11 +32,37 @@ def facts() -> dict[str, str]:
         "unsup_fast": version("unsup-fast"),
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         "SIMD level": f"{_native.simd()} ({origin}; this machine has {available})",
+        "to be faster": faster() or "nothing is missing",
         "threads": f"{threads.effective(None)} (OMP_NUM_THREADS or the CPUs: "
         f"{_native.max_threads()})",
         **{name: version(name) for name in PACKAGES},
         "GPU": _gpu(),
+        "rivals": rivals(),
     }
+
+
+def faster() -> str:
+    """Return what the processor, or the environment, lacks for faster kernels; "" if nothing."""
+    from unsup_fast.kernels import _native
+
+    available = _native.simd_levels()
+    lacks = []
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        lacks = [f"{level} needs {LEVELS[level]}" for level in LEVELS if level not in available]
+    if _native.simd() != available[-1]:
+        lacks.append(f"{available[-1]} needs UNSUP_FAST_SIMD to be unset")
+    if not _native.has_byte_products():
+        lacks.append("byte products need AVX-512 VNNI at level v4")
+    return "; ".join(lacks)
+
+
+def rivals() -> str:
+    """Return the libraries that the benchmarks compare with: versions, and what is missing."""
+    versions = {name: version(name) for name in RIVALS}
+    installed = [f"{name} {text}" for name, text in versions.items() if text != MISSING]
+    missing = [name for name, text in versions.items() if text == MISSING]
+    lists = [", ".join(installed)] if installed else []
+    return "; ".join(lists + ([f"{MISSING}: {', '.join(missing)}"] if missing else []))
 
 
 def version(distribution: str) -> str:
@@ -29,7 +70,7 @@ def version(distribution: str) -> str:
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
-        return "not installed"
+        return MISSING
 
 
 def show() -> str:
