@@ -1,7 +1,7 @@
 """k-means against its rivals: same rows, same initial centroids, same number of iterations.
 
 Run by ``make bench`` or ``pytest benchmarks/bench_kmeans.py --out results --mnist mnist.npz
---sentences sentences.npy``.
+--sentences sentences.npy --pictures cifar10.zip``.
 Each library is timed on a whole fit from initial rows. Exact libraries must end at the same inertia
 to 1e-5 (except in two cases); superkmeans, which takes no initial centroids and prunes by
 probability, to 10 %. faiss is timed without the search for labels, so it does a pass less than the
@@ -16,10 +16,12 @@ for 100 clusters, where the ends of runs differ more).
 
 import functools
 import warnings
+import zipfile
 
 import numpy as np
 import pytest
 import sklearn.cluster
+from PIL import Image
 from scipy.linalg.blas import sgemm
 
 from unsup_fast.cluster import KMeans, MiniBatchKMeans
@@ -32,7 +34,10 @@ FITS = {  # name: rows, columns, clusters, iterations
     "MNIST, k=100": (60_000, 784, 100, 25),
     "MNIST, k=1000": (60_000, 784, 1000, 25),
     "sentences, k=1000": (50_000, 384, 1000, 25),
+    "sentences, k=5000": (50_000, 384, 5000, 25),
+    "patches, k=4096": (240_000, 768, 4096, 10),
 }
+LARGE = {"sentences, k=5000", "patches, k=4096"}  # without scikit-learn, which takes minutes
 DEFAULTS = ["MNIST, k=100", "MNIST, k=1000"]
 MINIBATCHES = {  # name: rows, columns, clusters, rows of a batch, epochs
     "1M x 64, k=256, batches of 1024": (1_000_000, 64, 256, 1024, 1),
@@ -46,7 +51,7 @@ EXACT = {"unsup_fast", "scikit-learn", "sklearnex", "faiss"}
 
 
 @functools.lru_cache(maxsize=1)
-def data(case, mnist=None, sentences=None):
+def data(case, mnist=None, sentences=None, pictures=None):
     n, d, k, *_ = (FITS | MINIBATCHES)[case]
     rng = np.random.default_rng(0)
     if case.startswith("MNIST"):
@@ -58,14 +63,33 @@ def data(case, mnist=None, sentences=None):
             pytest.skip("pass --sentences sentences.npy")
         X = np.load(sentences).astype(np.float32)
         assert X.shape == (n, d)
+    elif case.startswith("patches"):
+        if pictures is None:
+            pytest.skip("pass --pictures with a zip of pictures")
+        X = patches(pictures, n, rng)
     else:
         centers = rng.normal(size=(k, d)) * 0.5
         X = (centers[rng.integers(0, k, n)] + rng.normal(size=(n, d))).astype(np.float32)
     return X, X[rng.choice(n, k, replace=False)].copy()
 
 
+def patches(path, n, rng):
+    """Return n patches of 16 x 16 pixels, float32 [n, 768], at random positions of RGB pictures."""
+    X = np.empty((n, 768), np.float32)
+    with zipfile.ZipFile(path) as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))
+        parts = np.array_split(np.arange(n), len(names))
+        for name, rows in zip(names, parts, strict=True):
+            with Image.open(archive.open(name)) as picture:
+                pixels = np.asarray(picture.convert("RGB"))
+            for row in rows:
+                y, x = (rng.integers(0, size - 15) for size in pixels.shape[:2])
+                X[row] = pixels[y : y + 16, x : x + 16].ravel()
+    return X
+
+
 def files(request):
-    return [request.config.getoption(name) for name in ("--mnist", "--sentences")]
+    return [request.config.getoption(f"--{name}") for name in ("mnist", "sentences", "pictures")]
 
 
 @functools.lru_cache
@@ -175,6 +199,8 @@ def test_fit(benchmark, request, case, library):
     n, d, k, iterations = FITS[case]
     if library != "unsup_fast":
         pytest.importorskip({"scikit-learn": "sklearn"}.get(library, library))
+    if case in LARGE and library.startswith("s") and library != "superkmeans":
+        pytest.skip("takes minutes")
     if library == "superkmeans" and d < 16:
         pytest.skip("superkmeans is for high-dimensional rows")
     X, centers = data(case, *files(request))

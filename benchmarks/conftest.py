@@ -38,6 +38,7 @@ def pytest_addoption(parser):
     parser.addoption("--mnist", default=None, help="mnist.npz with x_train; else a stand-in")
     parser.addoption("--model", default=None, help="run of `diffusion train` on 28 x 28 digits")
     parser.addoption("--sentences", default=None, help="50,000 x 384 embeddings as .npy")
+    parser.addoption("--pictures", default=None, help="zip of RGB pictures, 16 x 16 or larger")
 
 
 @pytest.fixture

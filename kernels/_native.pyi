@@ -73,7 +73,8 @@ def means(
     own: _Doubles,
     n_threads: int,
 ) -> None: ...
-def has_byte_products() -> bool: ...
+def byte_products() -> int: ...
+def most_row_code() -> int: ...
 
 class _Bounds:
     def __init__(
@@ -84,7 +85,9 @@ class _Bounds:
         projected: _Array | None,
         codes: npt.NDArray[np.int8] | None,
         unit: _Array | None,
-        start: _Labels | None,
+        sums: _Labels | None,
+        tail: _Array | None,
+        largest: int,
         squares: _Doubles,
         slack: _Doubles,
         cluster: _Labels,
@@ -126,9 +129,11 @@ def encode(
     X: _Array,
     shift: _Array,
     scale: float,
+    largest: int,
     codes: npt.NDArray[np.int8],
     unit: _Array,
-    start: _Labels,
+    sums: _Labels,
+    tail: _Array | None,
     squares: _Doubles,
     slack: _Doubles,
     n_threads: int,

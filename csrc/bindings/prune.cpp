@@ -23,7 +23,9 @@ struct BoundsArrays {
     MaybeIn<T> projected;
     MaybeIn<int8_t> codes;
     MaybeIn<T> unit;
-    MaybeIn<int32_t> start;
+    MaybeIn<int32_t> sums;
+    MaybeIn<T> tail;
+    int largest;
     In<double> squares;
     In<double> slack;
     In<int32_t> cluster;
@@ -38,34 +40,40 @@ struct BoundsArrays {
 
     // Throws unless they are those of these rows and centroids.
     Bounds<T> view(const AssignIn<T>& in) {
-        int64_t columns = (in.d + 3) / 4 * 4;
-        if (codes) {
-            require(!projected && !projected_centers && unit && start && codes->ndim() == 2 &&
-                        codes->shape(0) == in.n && codes->shape(1) == columns &&
-                        columns <= kMostCodedColumns,
-                    "the codes do not fit X");
-        } else {
-            require(projected && projected_centers && projected->ndim() == 2 &&
-                        projected_centers->ndim() == 2 && projected->shape(0) == in.n &&
-                        projected_centers->shape(0) == in.k &&
-                        projected->shape(1) == projected_centers->shape(1),
-                    "the projection does not fit X and centers");
-            columns = projected->shape(1);
+        int64_t width = 0, columns = (in.d + 3) / 4 * 4;
+        if (projected_centers) {
+            require(projected_centers->ndim() == 2 && projected_centers->shape(0) == in.k &&
+                        projected_centers->shape(1) >= 2,
+                    "the projection does not fit centers");
+            width = projected_centers->shape(1);
+            columns = codes ? (width - 1 + 3) / 4 * 4 : width;
         }
+        if (codes)
+            require(!projected && unit && sums && bool(tail) == bool(projected_centers) &&
+                        codes->ndim() == 2 && codes->shape(0) == in.n &&
+                        codes->shape(1) == columns && columns <= kMostCodedColumns &&
+                        largest <= most_row_code(),
+                    "the codes do not fit X");
+        else
+            require(projected && projected_centers && projected->ndim() == 2 &&
+                        projected->shape(0) == in.n && projected->shape(1) == columns,
+                    "the projection does not fit X");
         require(lower.ndim() == 2 && squares.size() == in.n && slack.size() == in.n &&
                     cluster.size() == in.k && upper.size() == in.n && tight.size() == in.n &&
                     lower.shape(0) == in.n && lower.shape(1) == (moved.size() + 15) / 16 * 16 &&
                     max_norm.size() == 1 && span >= 1 &&
                     moved.size() == ((in.k + 15) / 16 + span - 1) / span,
                 "the bounds do not fit X and centers");
-        return {columns,
+        return {width,
+                columns,
                 span,
                 lower.shape(1),
                 scale,
                 projected ? projected->data() : nullptr,
                 codes ? codes->data() : nullptr,
                 data_or_null(unit, in.n, "unit: wrong size"),
-                data_or_null(start, in.n, "start: wrong size"),
+                data_or_null(sums, in.n, "sums: wrong size"),
+                data_or_null(tail, in.n, "tail: wrong size"),
                 squares.data(),
                 slack.data(),
                 cluster.data(),
@@ -87,20 +95,22 @@ template <class T>
 void bind_bounds(py::module_& m, const char* name) {
     py::class_<BoundsArrays<T>>(m, name, "Arrays of the bounds, which `prune` writes to.")
         .def(py::init([](int64_t span, T scale, MaybeIn<T> projected, MaybeIn<int8_t> codes,
-                         MaybeIn<T> unit, MaybeIn<int32_t> start, In<double> squares,
-                         In<double> slack, In<int32_t> cluster, MaybeIn<T> projected_centers,
-                         double centers_slack, MaybeIn<T> before, In<T> upper, In<uint8_t> tight,
-                         In<T> lower, In<double> moved, In<double> max_norm) {
+                         MaybeIn<T> unit, MaybeIn<int32_t> sums, MaybeIn<T> tail, int largest,
+                         In<double> squares, In<double> slack, In<int32_t> cluster,
+                         MaybeIn<T> projected_centers, double centers_slack, MaybeIn<T> before,
+                         In<T> upper, In<uint8_t> tight, In<T> lower, In<double> moved,
+                         In<double> max_norm) {
                  require(!codes || std::is_same_v<T, float>, "codes stand for float32 rows");
                  require_permutation(cluster);
-                 return BoundsArrays<T>{
-                     span,  scale,   projected,         codes,         unit,   start, squares,
-                     slack, cluster, projected_centers, centers_slack, before, upper, tight,
-                     lower, moved,   max_norm};
+                 return BoundsArrays<T>{span,          scale,  projected, codes,
+                                        unit,          sums,   tail,      largest,
+                                        squares,       slack,  cluster,   projected_centers,
+                                        centers_slack, before, upper,     tight,
+                                        lower,         moved,  max_norm};
              }),
              py::kw_only(), py::arg("span"), py::arg("scale"), py::arg("projected").noconvert(),
-             py::arg("codes").noconvert(), py::arg("unit").noconvert(),
-             py::arg("start").noconvert(), py::arg("squares").noconvert(),
+             py::arg("codes").noconvert(), py::arg("unit").noconvert(), py::arg("sums").noconvert(),
+             py::arg("tail").noconvert(), py::arg("largest"), py::arg("squares").noconvert(),
              py::arg("slack").noconvert(), py::arg("cluster").noconvert(),
              py::arg("projected_centers").noconvert(), py::arg("centers_slack"),
              py::arg("before").noconvert(), py::arg("upper").noconvert(),
@@ -152,37 +162,43 @@ void bind_dense(py::module_& m) {
         py::arg("squares").noconvert(), py::arg("n_threads"));
     m.def(
         "encode",
-        [](const In<T>& x, const In<T>& shift, T scale, In<int8_t> codes, In<T> unit,
-           In<int32_t> start, In<double> squares, In<double> slack, int threads) {
-            require(x.ndim() == 2 && codes.ndim() == 2 && shift.size() == x.shape(1) &&
-                        codes.shape(0) == x.shape(0) &&
-                        codes.shape(1) == (x.shape(1) + 3) / 4 * 4 && unit.size() == x.shape(0) &&
-                        start.size() == x.shape(0) && squares.size() == x.shape(0) &&
-                        slack.size() == x.shape(0),
+        [](const In<T>& x, const In<T>& shift, T scale, int largest, In<int8_t> codes, In<T> unit,
+           In<int32_t> sums, MaybeIn<T> tail, In<double> squares, In<double> slack, int threads) {
+            require(x.ndim() == 2 && x.shape(1) >= (tail ? 2 : 1), "X must have columns");
+            const int64_t coded = x.shape(1) - (tail ? 1 : 0);
+            require(codes.ndim() == 2 && shift.size() == x.shape(1) &&
+                        codes.shape(0) == x.shape(0) && codes.shape(1) == (coded + 3) / 4 * 4 &&
+                        unit.size() == x.shape(0) && sums.size() == x.shape(0) &&
+                        squares.size() == x.shape(0) && slack.size() == x.shape(0),
                     "the shapes of codes do not fit");
             require(codes.shape(1) <= kMostCodedColumns, "codes are for at most 32768 columns");
+            require(largest >= 1 && largest <= kMostCode, "codes are at most 127");
             const Encode<T> encode{x.shape(0),
                                    x.shape(1),
                                    x.data(),
                                    shift.data(),
                                    scale,
+                                   largest,
                                    codes.shape(1),
                                    codes.mutable_data(),
                                    unit.mutable_data(),
-                                   start.mutable_data(),
+                                   sums.mutable_data(),
+                                   out_or_null(tail, x.shape(0), "tail: wrong size"),
                                    squares.mutable_data(),
                                    slack.mutable_data()};
             run_free(threads, [&](const Run& r) { ops<T>().encode(encode, r); }, x.data());
         },
         py::kw_only(), py::arg("X").noconvert(), py::arg("shift").noconvert(), py::arg("scale"),
-        py::arg("codes").noconvert(), py::arg("unit").noconvert(), py::arg("start").noconvert(),
-        py::arg("squares").noconvert(), py::arg("slack").noconvert(), py::arg("n_threads"));
+        py::arg("largest"), py::arg("codes").noconvert(), py::arg("unit").noconvert(),
+        py::arg("sums").noconvert(), py::arg("tail").noconvert(), py::arg("squares").noconvert(),
+        py::arg("slack").noconvert(), py::arg("n_threads"));
 }
 
 }  // namespace
 
 void bind_prune(py::module_& m) {
-    m.def("has_byte_products", &has_byte_products);
+    m.def("byte_products", &byte_products);
+    m.def("most_row_code", &most_row_code);
     bind_bounds<float>(m, "BoundsFloat32");
     bind_bounds<double>(m, "BoundsFloat64");
     bind_dense<float>(m);

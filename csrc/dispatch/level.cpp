@@ -9,6 +9,9 @@
 #include <vector>
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 #include "dispatch/level.hpp"
@@ -72,6 +75,13 @@ bool has_f16c() {
 }
 #endif
 
+#if defined(__x86_64__)
+bool has_avx_vnni() {
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1u << 4)) != 0;
+}
+#endif
+
 std::vector<Candidate> candidates() {
     std::vector<Candidate> all{{"base", true, base::all_operations}};
 #if UNSUP_TARGET == UNSUP_TARGET_V4  // the highest
@@ -127,12 +137,18 @@ const Level& level() { return chosen(); }
 
 void use_level(const std::string& name) { chosen() = find(name, "level"); }
 
-bool has_byte_products() {
+int byte_products() {
 #if defined(__x86_64__)
-    static const bool present = __builtin_cpu_supports("avx512vnni");
-    return present && level().name == std::string("v4");
+    static const bool avx512 = __builtin_cpu_supports("avx512vnni"), avx = has_avx_vnni();
+    const std::string name = level().name;
+    if (name == "base") return 1;
+    return (name == "v4" ? avx512 : avx) ? 4 : 2;
+#elif defined(__linux__)
+    return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0 ? 4 : 1;
+#elif defined(__APPLE__)
+    return 4;  // all processors of this make
 #else
-    return false;
+    return 1;
 #endif
 }
 

@@ -20,6 +20,7 @@
 #include "parallel/parallel.hpp"
 #include "parallel/run.hpp"
 #include "prune/greatest-inl.h"
+#include "prune/products-inl.h"
 #include "prune/prune.hpp"
 #include "simd/vector-inl.h"
 
@@ -28,29 +29,10 @@ namespace unsup {
 namespace UNSUP_ISA {
 namespace {
 
-constexpr int kMostCode = 127;
-// Added to codes of centroids, as the instruction multiplies unsigned by signed bytes.
-constexpr int kCodeOffset = 128;
-
-// total += the products of four unsigned bytes of each lane of `u` with the four signed bytes at s.
-template <bool Instruction>
-UNSUP_INLINE void byte_products(Index<float>& total, Index<float> u, const int8_t* s) {
-#if UNSUP_VECTOR_BYTES == 64
-    if constexpr (Instruction) {
-        typedef int32_t Four __attribute__((may_alias));
-        asm("vpdpbusd %2%{1to16%}, %1, %0"
-            : "+v"(total)
-            : "v"(u), "m"(*reinterpret_cast<const Four*>(s)));
-        return;
-    }
-#endif
-    for (int q = 0; q < 4; ++q) total += (u >> (8 * q) & 255) * int32_t(s[q]);
-}
-
-// OUT: codes [columns] of x' [stride] and their unit; squares |y|^2, slack >= |x' - y|. x' is
-// padded with zeros to whole vectors.
+// OUT: codes [columns] of x' [stride], of size `most_code` at most, and their unit; squares |y|^2,
+// slack >= |x' - y|. x' is padded with zeros to whole vectors.
 template <class T>
-void encode_row(const T* x, int64_t stride, int64_t columns, int8_t* codes, T* unit,
+void encode_row(const T* x, int64_t stride, int64_t columns, int most_code, int8_t* codes, T* unit,
                 double* squares, double* slack) {
     constexpr int W = lanes<T>;
     Vec<T> most = {}, wrong = {};
@@ -67,7 +49,7 @@ void encode_row(const T* x, int64_t stride, int64_t columns, int8_t* codes, T* u
     // Products of units may underflow, which puts scores off by less than this squared.
     const double least = 1e-18 * std::sqrt(double(columns));
     std::memset(codes, 0, size_t(columns));
-    *unit = usable ? largest / T(kMostCode) : T(0);
+    *unit = usable ? largest / T(most_code) : T(0);
     if (*unit < std::numeric_limits<T>::min()) *unit = 0;  // 1 / unit could overflow
     *squares = 0;
     if (!usable || *unit == 0) {
@@ -83,8 +65,8 @@ void encode_row(const T* x, int64_t stride, int64_t columns, int8_t* codes, T* u
     for (int64_t j = 0; j < stride; j += W) {
         const Vec<T> v = load<T, W>(x + j) * inverse;
         Vec<T> code = (v + whole) - whole;
-        code = code > T(kMostCode) ? Vec<T>{} + T(kMostCode) : code;
-        code = code < -T(kMostCode) ? Vec<T>{} - T(kMostCode) : code;
+        code = code > T(most_code) ? Vec<T>{} + T(most_code) : code;
+        code = code < -T(most_code) ? Vec<T>{} - T(most_code) : code;
         lost += (v - code) * (v - code);
         const Index<T> number = __builtin_convertvector(code, Index<T>);
         total += number * number;
@@ -109,7 +91,7 @@ void encode_row(const T* x, int64_t stride, int64_t columns, int8_t* codes, T* u
 }
 
 // Centroids as codes, for scoring rows that are codes against a group of them.
-template <bool Instruction>
+template <class Products>
 struct Codes {
     static constexpr int W = lanes<float>, V = kNear / W;
     const Bounds<float>& b;
@@ -117,8 +99,9 @@ struct Codes {
     Buffer<int32_t> packed;   // [groups][C / 4][kNear]: four unsigned bytes in each
     Buffer<float> half_norm;  // [groups][kNear]: -|y_c|^2 / 2, minus infinity for padding
     Buffer<float> unit;       // [groups][kNear]
+    Buffer<float> tail;       // [groups][kNear]
     double longest = 0;       // max |y_c|
-    double slack = 0;         // max |c' - y_c|
+    double slack = 0;         // how far any y_c may be off
 
     Codes(const Bounds<float>& b_, const Centroids<float>& c, int threads)
         : b(b_), columns(b_.columns) {
@@ -126,12 +109,14 @@ struct Codes {
         packed = buffer<int32_t>(groups * columns / 4 * kNear, 0);
         half_norm = buffer<float>(groups * kNear, -std::numeric_limits<float>::infinity());
         unit = buffer<float>(groups * kNear, 0.0f);
+        tail = buffer<float>(groups * kNear, 0.0f);
+        const int64_t stride = (columns + W - 1) / W * W;
         std::vector<double> squares(size_t(c.k)), off(size_t(c.k));
         // An allocation that fails in a parallel region would end the process.
         std::vector<Buffer<float>> rows;
         std::vector<Buffer<int8_t>> codes;
         for (int t = 0; t < threads; ++t) {
-            rows.push_back(buffer<float>(c.stride, 0.0f));
+            rows.push_back(buffer<float>(std::max(stride, c.stride), 0.0f));
             codes.push_back(buffer<int8_t>(columns, int8_t(0)));
         }
         std::atomic<size_t> parts{0};  // there are as many as threads at most
@@ -146,19 +131,30 @@ struct Codes {
             slack = std::max(slack, off[size_t(at)]);
         }
         longest = std::sqrt(longest) * (1 + 1e-6);
+        slack = (slack + b.centers_slack) * (1 + 1e-6);
     }
 
     // Encodes the centroid in slot `at`.
     void encode_slot(const Centroids<float>& c, int64_t at, float* row, int8_t* codes,
                      double& squares, double& off) {
-        const double ratio = double(b.scale) / double(c.scale);
-        for (int64_t j = 0; j < c.stride; ++j)
-            row[j] = float(double(c.rows[size_t(b.cluster[at] * c.stride + j)]) * ratio);
-        encode_row<float>(row, c.stride, columns, codes, &unit[size_t(at)], &squares, &off);
+        int64_t stride = c.stride;
+        if (b.centers != nullptr) {
+            stride = (columns + W - 1) / W * W;
+            const float* y = b.centers + at * b.projected;
+            std::copy(y, y + b.projected - 1, row);
+            tail[size_t(at)] = y[b.projected - 1];
+        } else {
+            const double ratio = double(b.scale) / double(c.scale);
+            for (int64_t j = 0; j < c.stride; ++j)
+                row[j] = float(double(c.rows[size_t(b.cluster[at] * c.stride + j)]) * ratio);
+        }
+        encode_row<float>(row, stride, columns, kMostCode, codes, &unit[size_t(at)], &squares,
+                          &off);
+        squares += double(tail[size_t(at)]) * double(tail[size_t(at)]);
         auto* to = reinterpret_cast<uint8_t*>(packed.get() + at / kNear * columns / 4 * kNear +
                                               at % kNear);
         for (int64_t j = 0; j < columns; ++j)
-            to[j / 4 * kNear * 4 + j % 4] = uint8_t(codes[j] + kCodeOffset);
+            to[j / 4 * kNear * 4 + j % 4] = uint8_t(codes[j] + Products::kOffset);
         half_norm[size_t(at)] = float(-squares / 2);
     }
 
@@ -174,7 +170,8 @@ struct Codes {
         for (int m = 0; m < M; ++m) {
             codes[m] = b.codes + rows[m] * columns;
 #pragma GCC unroll 4
-            for (int v = 0; v < V; ++v) total[m][v] = Index<float>{} + b.start[rows[m]];
+            for (int v = 0; v < V; ++v)
+                total[m][v] = Index<float>{} - Products::kOffset * b.sums[rows[m]];
         }
         for (int64_t j = 0; j < columns; j += 4, c += kNear) {
             Index<float> centroid[V];
@@ -183,18 +180,21 @@ struct Codes {
 #pragma GCC unroll 8
             for (int m = 0; m < M; ++m)
 #pragma GCC unroll 4
-                for (int v = 0; v < V; ++v)
-                    byte_products<Instruction>(total[m][v], centroid[v], codes[m] + j);
+                for (int v = 0; v < V; ++v) Products::add(total[m][v], centroid[v], codes[m] + j);
         }
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v) {
             const int64_t at = group * kNear + v * W;
             const Vec<float> half = load<float, W>(half_norm.get() + at),
-                             units = load<float, W>(unit.get() + at);
+                             units = load<float, W>(unit.get() + at),
+                             tails = load<float, W>(tail.get() + at);
 #pragma GCC unroll 8
-            for (int m = 0; m < M; ++m)
-                out[m][v] = half + units * b.unit[rows[m]] *
-                                       __builtin_convertvector(total[m][v], Vec<float>);
+            for (int m = 0; m < M; ++m) {
+                const float own = b.tail == nullptr ? 0.0f : b.tail[rows[m]];
+                out[m][v] =
+                    half + tails * own +
+                    units * b.unit[rows[m]] * __builtin_convertvector(total[m][v], Vec<float>);
+            }
         }
     }
 };
@@ -204,7 +204,8 @@ void encode(const Encode<T>& e, const Run& run) {
     constexpr int64_t chunk_rows = 512;
     const int64_t chunks = (e.n + chunk_rows - 1) / chunk_rows;
     const int threads = int(std::max<int64_t>(1, std::min<int64_t>(run.threads, chunks)));
-    const int64_t stride = (e.d + lanes<T> - 1) / lanes<T> * lanes<T>;
+    const int64_t coded = e.tail == nullptr ? e.d : e.d - 1;
+    const int64_t stride = (coded + lanes<T> - 1) / lanes<T> * lanes<T>;
     std::vector<Buffer<T>> rows;
     for (int t = 0; t < threads; ++t) rows.push_back(buffer<T>(stride, T(0)));
     Stop stop(run);
@@ -213,14 +214,17 @@ void encode(const Encode<T>& e, const Run& run) {
         T* row = rows[size_t(thread)].get();
         for (int64_t c; (c = next.fetch_add(1)) < chunks && !stop.poll(thread);)
             for (int64_t i = c * chunk_rows; i < std::min(e.n, (c + 1) * chunk_rows); ++i) {
-                for (int64_t j = 0; j < e.d; ++j)
-                    row[j] = (e.x[i * e.d + j] - e.shift[j]) * e.scale;
+                const T* x = e.x + i * e.d;
+                for (int64_t j = 0; j < coded; ++j) row[j] = (x[j] - e.shift[j]) * e.scale;
                 int8_t* codes = e.codes + i * e.columns;
-                encode_row<T>(row, stride, e.columns, codes, e.unit + i, e.squares + i,
+                encode_row<T>(row, stride, e.columns, e.largest, codes, e.unit + i, e.squares + i,
                               e.slack + i);
                 int32_t total = 0;
                 for (int64_t j = 0; j < e.columns; ++j) total += codes[j];
-                e.start[i] = -kCodeOffset * total;
+                e.sums[i] = total;
+                if (e.tail == nullptr) continue;
+                e.tail[i] = (x[coded] - e.shift[coded]) * e.scale;
+                e.squares[i] += double(e.tail[i]) * double(e.tail[i]);
             }
     });
 }

@@ -140,10 +140,17 @@ template <class T>
 void prune(const AssignIn<T>& in, Bounds<T>& b, int32_t* labels, int64_t* n_changed, Totals* totals,
            const Run& run) {
     if constexpr (sizeof(T) == sizeof(float)) {
-        if (b.codes != nullptr && has_byte_products())
-            return prune_with<T, Codes<true>>(in, b, labels, n_changed, totals, run);
+#if UNSUP_TARGET != UNSUP_TARGET_BASE || defined(__aarch64__)
+        if (b.codes != nullptr && byte_products() == 4)
+            return prune_with<T, Codes<FourProducts>>(in, b, labels, n_changed, totals, run);
+#endif
+#if UNSUP_TARGET != UNSUP_TARGET_BASE
         if (b.codes != nullptr)
-            return prune_with<T, Codes<false>>(in, b, labels, n_changed, totals, run);
+            return prune_with<T, Codes<PairProducts>>(in, b, labels, n_changed, totals, run);
+#else
+        if (b.codes != nullptr)
+            return prune_with<T, Codes<PlainProducts>>(in, b, labels, n_changed, totals, run);
+#endif
     }
     prune_with<T, Projections<T>>(in, b, labels, n_changed, totals, run);
 }

@@ -16,10 +16,11 @@
 // computed anew; where it is still not so, b's centroids are scored in the R + 1 columns of y,
 // which gives a new lower_b; only those that survive are looked at in all D.
 //
-// Instead of y, all columns of x' may be stored as bytes: y = unit * codes, with a unit for each
-// row and each centroid, so that the products of codes are whole numbers without error, and |x' -
-// y| is known. Four columns take the time of one where the processor multiplies bytes (AVX-512
-// VNNI).
+// Instead of z, or of all columns of x' (then t = 0), bytes may be stored: y = (unit * codes, t),
+// with a unit for each row and each centroid, so that the products of codes are whole numbers
+// without error, and how far y is from (z, t) is known. Where an instruction sums the products of
+// four bytes (AVX-512 VNNI, AVX-VNNI, Armv8.2's dot product), four columns take the time of one;
+// where one sums those of two in 16 bits (AVX2), that of two, and codes of rows have 7 bits.
 //
 // Exact: all bounds are of x' and c' as rounded by assign; y is known up to `slack`; a centroid is
 // only ruled out if assign's score of it could not be the best; candidates whose distances differ
@@ -27,8 +28,8 @@
 // those of assign bit for bit.
 //
 // Cost for each row and bound: a subtraction and a comparison; R + 1 multiply-adds for each
-// centroid of a bound that does not hold, or C / 4 instructions of VNNI for 16 centroids; D
-// multiply-adds for each survivor.
+// centroid of a bound that does not hold, or C / 4 sums of products of bytes for 16 centroids
+// (three instructions each with AVX2); D multiply-adds for each survivor.
 #pragma once
 
 #include <cstdint>
@@ -47,17 +48,19 @@ struct Project {
     T* squares;           // OUT [N]: |x'|^2
 };
 
-// Rows as bytes: y = unit * codes, x' = (x - shift) * scale.
+// Rows as bytes: y = unit * codes, x' = (x - shift) * scale. A last column may be left as it is.
 template <class T>
 struct Encode {
     int64_t n, d;
     const T* x;       // IN [N, D]
     const T* shift;   // IN [D]
     T scale;          // IN a power of two that brings the rows near one
-    int64_t columns;  // C: D, rounded up to a multiple of 4
-    int8_t* codes;    // OUT [N, C], -127 to 127; zeros past D
+    int largest;      // IN size of codes: at most 127
+    int64_t columns;  // C: D, or D - 1 with a tail, rounded up to a multiple of 4
+    int8_t* codes;    // OUT [N, C]; zeros past the columns of x
     T* unit;          // OUT [N]
-    int32_t* start;   // OUT [N]: -128 times the sum of the codes
+    int32_t* sums;    // OUT [N]: of the codes
+    T* tail;          // OUT [N]: the last column of x', which is not in the codes; null: all are
     double* squares;  // OUT [N]: |y|^2
     double* slack;    // OUT [N]: no less than |x' - y|
 };
@@ -65,19 +68,22 @@ struct Encode {
 // Lengths are in units of x' = (x - shift) * scale.
 template <class T>
 struct Bounds {
-    int64_t columns;         // R + 1, or C
+    int64_t projected;       // R + 1; 0 with codes of all columns
+    int64_t columns;         // R + 1, or C with codes
     int64_t span;            // groups to a bound; B bounds in all
     int64_t width;           // B, rounded up to a multiple of 16
     T scale;                 // IN of project
     const T* rows;           // IN [N, R + 1]: y of the rows; null: codes are used instead
-    const int8_t* codes;     // IN [N, C], OUT of encode like the next two
+    const int8_t* codes;     // IN [N, C], OUT of encode like the next three
     const T* unit;           // IN [N]
-    const int32_t* start;    // IN [N]
+    const int32_t* sums;     // IN [N]
+    const T* tail;           // IN [N]; null: the codes are of all columns
     const double* squares;   // IN [N]: |y|^2
     const double* slack;     // IN [N]: how far y may be off
     const int32_t* cluster;  // IN [K]: the centroid in each slot
-    const T* centers;        // IN [K, R + 1] by slot: y of the centroids; null with codes
-    double centers_slack;    // IN: how far any of these may be off; with codes it is computed here
+    const T* centers;        // IN [K, R + 1] by slot: y of the centroids, from which codes are
+                             // computed here; null: the codes are of all columns
+    double centers_slack;    // IN: how far any of these may be off
     const T* before;         // IN [K, D]: centroids of the pass before; null: no bounds are known
     T* upper;                // IN/OUT [N]
     uint8_t* tight;          // IN/OUT [N]: whether the own centroid stayed since upper was computed
@@ -92,7 +98,12 @@ struct Bounds {
 // Sums of as many products of codes fit in 32 bits.
 constexpr int64_t kMostCodedColumns = 32768;
 
-// Whether the processor multiplies and adds four bytes in one go, at the level in use.
-bool has_byte_products();
+// How many products of bytes an instruction sums, at the level in use on this processor: 4, 2,
+// or 1.
+int byte_products();
+
+// Largest code of a row, so that two products fit in 16 bits where two are summed.
+constexpr int kMostCode = 127, kMostPairedCode = 64;
+inline int most_row_code() { return byte_products() == 2 ? kMostPairedCode : kMostCode; }
 
 }  // namespace unsup

@@ -112,7 +112,7 @@ def _pruned(
     if not np.array_equal(shift, bounds.basis.shift):
         raise ValueError("bounds and assign_update must have the same shift")
     projected, slack = None, 0.0
-    if not bounds.basis.coded:
+    if len(bounds.basis.directions) > 0:
         projected, _, off = project_rows(centers[bounds.cluster], bounds.basis, n_threads)
         slack = float(off.max())
     changed, work = native.prune(

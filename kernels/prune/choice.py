@@ -1,10 +1,11 @@
-"""Whether pruning pays, and what rows are scored by: bytes, or the columns of a basis.
+"""Whether pruning pays, and what rows are scored by: bytes or numbers, in the columns of a basis.
 
 Sampled rows say how many centroids the bounds would leave; costs measured on real data say which
 pass is the cheapest. Nothing here changes a result.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +17,11 @@ from unsup_fast.kernels.prune.records import Basis, ScoredRows
 
 COUNTS = (15, 31, 63, 127, MOST)
 """Numbers of directions that `choose_basis` tries."""
-# Costs in multiply-adds of the dense kernel, measured on MNIST and sentence embeddings: a projected
-# column and the comparison of a centroid; a column of the distance to the own centroid; a column of
-# a survivor and its fixed cost; a row. CODED: a column as a byte.
-CODED = 0.3
-PROJECTED, COMPARED, OWN, SURVIVING, SURVIVOR, ROW = 3.0, 60.0, 32.0, 20.0, 4000.0, 10000.0
+# Costs in multiply-adds of the dense kernel, measured on MNIST and sentence embeddings: the
+# comparison of a centroid; a column of the distance to the own centroid; a column of a survivor and
+# its fixed cost; a row. COLUMN: a column in which a centroid is scored, by `_products`.
+COLUMN = {0: 3.0, 2: 1.2, 4: 0.3}
+COMPARED, OWN, SURVIVING, SURVIVOR, ROW = 60.0, 32.0, 20.0, 4000.0, 10000.0
 # Shares, on average over the passes of a run, of what a pass without bounds does.
 ACTIVE, SURVIVE = 0.3, 0.12
 MOST_CODED = 32768  # columns, as in csrc/prune
@@ -29,50 +30,61 @@ CLOSE = 2.0  # times the least cost of directions that codes may have without th
 WORTH = 0.75  # share of the dense pass's cost that a pruned one may have
 
 
-def _cost(n_clusters: int, n_columns: int, count: int, survivors: float) -> float:
-    """Return the cost of a row; `count` is 0 for codes."""
-    scored = PROJECTED * (count + 1) if count else CODED * n_columns
-    projected = ACTIVE * n_clusters * (scored + COMPARED)
+def _products(dtype: np.dtype[Any]) -> int:
+    """Return how many products of bytes an instruction sums; 0 where numbers are faster."""
+    products = native.byte_products()
+    return products if products > 1 and dtype == np.float32 else 0
+
+
+def _cost(n_clusters: int, n_columns: int, width: int, products: int, survivors: float) -> float:
+    """Return the cost of a row of `width` scored columns."""
+    scored = ACTIVE * n_clusters * (COLUMN[products] * width + COMPARED)
     full = SURVIVE * survivors * (SURVIVING * n_columns + SURVIVOR)
-    return projected + OWN * n_columns + full + ROW
+    return scored + OWN * n_columns + full + ROW
 
 
-def may_pay(n_clusters: int, n_columns: int) -> bool:
+def may_pay(n_clusters: int, n_columns: int, dtype: np.dtype[Any]) -> bool:
     """Return whether a pass could be cheaper than the dense one if nearly nothing survived."""
-    least = WORTH * n_clusters * n_columns
-    if native.has_byte_products() and _cost(n_clusters, n_columns, 0, 1.0) < least:
-        return True
-    fewest = COUNTS[0]
-    return 2 * fewest <= n_columns and _cost(n_clusters, n_columns, fewest, 1.0) < least
+    products = _products(dtype)
+    width = min(COUNTS[0], n_columns) if products else COUNTS[0]
+    if not products and 2 * width > n_columns:
+        return False
+    least = _cost(n_clusters, n_columns, width + 1, products, 1.0)
+    return least < WORTH * n_clusters * n_columns
 
 
 def choose_basis(X: Array, centers: Array, shift: Array, find: Callable[[], Basis]) -> Basis | None:
     """Return what makes the cheapest pass, or None if that is the dense one.
 
-    Codes are tried first, and taken where directions could not be much better; else `find` is
-    asked for the `basis`. Survivors are counted on evenly spaced rows.
+    Codes of all columns are tried first, and taken where directions could not be much better; else
+    `find` is asked for the `basis`. Survivors are counted on evenly spaced rows.
     """
     step = max(1, len(X) // COUNTED)
     rows = np.ascontiguousarray(X[::step])  # [M, D]
     n_clusters, n_columns = centers.shape
+    products = _products(X.dtype)
+
+    def cost(width: int, survivors: float) -> float:
+        return _cost(n_clusters, n_columns, width, products, survivors)
+
     known = np.sqrt(_distances_to_nearest(rows, centers, shift))  # [M]
     best, cheapest = None, WORTH * n_clusters * n_columns
-    if native.has_byte_products() and X.dtype == np.float32 and n_columns <= MOST_CODED:
+    if products and n_columns <= MOST_CODED:
         coded = frame(X, shift)
-        cost = _cost(n_clusters, n_columns, 0, _survivors(rows, centers, coded, known))
-        if cost < cheapest:
-            best, cheapest = coded, cost
-    if cheapest < CLOSE * _cost(n_clusters, n_columns, COUNTS[0], 1.0):
+        all_columns = cost(n_columns, _survivors(rows, centers, coded, known))
+        if all_columns < cheapest:
+            best, cheapest = coded, all_columns
+    if cheapest < CLOSE * cost(COUNTS[0] + 1, 1.0):
         return best
     basis = find()
     for count in COUNTS:
-        least = _cost(n_clusters, n_columns, count, 1.0)
+        least = cost(count + 1, 1.0)
         if 2 * count > n_columns or count > len(basis.directions) or least > cheapest:
             break
-        left = _survivors(rows, centers, basis.first(count), known)
-        cost = _cost(n_clusters, n_columns, count, left)
-        if cost < cheapest:
-            best, cheapest = basis.first(count), cost
+        candidate = basis.first(count, coded=products > 0)
+        total = cost(count + 1, _survivors(rows, centers, candidate, known))
+        if total < cheapest:
+            best, cheapest = candidate, total
     return best
 
 
@@ -100,7 +112,7 @@ def _decoded(rows: ScoredRows) -> Array:
     assert rows.codes is not None
     assert rows.unit is not None
     decoded: Array = rows.codes * rows.unit[:, None]  # [M, C]
-    return decoded
+    return decoded if rows.tail is None else np.column_stack([decoded, rows.tail])
 
 
 def _distances(y: Array, y_squares: Array, z: Array, z_squares: Array) -> Array:

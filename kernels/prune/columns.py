@@ -2,8 +2,8 @@
 
 With an orthonormal basis Q of R directions, z = Q^T x' and the tail t = |x' - Q z|, distances
 between the rows y = (z, t) are at most those between the rows x'. So, but for what rounding adds,
-are those between rows y = unit * codes of whole numbers up to 127. How far a row y may be from the
-truth is known (`slack`).
+are those between rows y = (unit * codes, t), with codes that are whole numbers up to 127. How far
+a row y may be from the truth is known (`slack`).
 """
 
 from dataclasses import replace
@@ -16,11 +16,12 @@ from unsup_fast.kernels.prune.records import Basis, ScoredRows
 
 SAMPLE = 2048  # rows that choose the basis
 MOST = 191  # directions of a basis
+PART = 1 << 16  # rows whose projections are in memory together
 
 
 def frame(X: Array, shift: Array) -> Basis:
-    """Return the basis that has no directions."""
-    return _frame(_sample(X, shift), shift)
+    """Return the basis that has no directions, for codes of all columns."""
+    return replace(_frame(_sample(X, shift), shift), coded=True)
 
 
 def _sample(X: Array, shift: Array) -> Array:
@@ -87,6 +88,22 @@ def project_rows(X: Array, basis: Basis, n_threads: int) -> tuple[Array, Array, 
 
 
 def encode_rows(X: Array, basis: Basis, n_threads: int) -> ScoredRows:
-    """Return the rows of X, less the shift and times the scale, as bytes with a unit each."""
-    codes, unit, start, squares, slack = native.encode(X, basis.shift, basis.scale, n_threads)
-    return ScoredRows(codes=codes, unit=unit, start=start, squares=squares, slack=slack)
+    """Return the rows of X as bytes, in the directions of a basis or in all columns.
+
+    Rows are encoded in parts, so that their projections take little memory.
+    """
+    if len(basis.directions) == 0:
+        return native.encode(X, basis.shift, basis.scale, tail=False, n_threads=n_threads)
+    parts = [_encoded(X[i : i + PART], basis, n_threads) for i in range(0, max(len(X), 1), PART)]
+    joined = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("codes", "unit", "sums", "tail", "squares", "slack")
+    }
+    return ScoredRows(largest=parts[0].largest, **joined)
+
+
+def _encoded(X: Array, basis: Basis, n_threads: int) -> ScoredRows:
+    y, _, slack = project_rows(X, basis, n_threads)
+    origin = np.zeros(y.shape[1], dtype=X.dtype)
+    rows = native.encode(y, origin, 1.0, tail=True, n_threads=n_threads)
+    return replace(rows, slack=(rows.slack + slack) * (1 + 1e-6))

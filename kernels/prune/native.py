@@ -4,13 +4,13 @@ import numpy as np
 
 from unsup_fast.kernels._dispatch import compiled
 from unsup_fast.kernels._types import Array
-from unsup_fast.kernels.prune.records import Bounds
+from unsup_fast.kernels.prune.records import Bounds, ScoredRows
 from unsup_fast.kernels.totals import Totals
 
 
-def has_byte_products() -> bool:
-    """Return whether the processor multiplies and adds four bytes in one go."""
-    return bool(compiled().has_byte_products())
+def byte_products() -> int:
+    """Return how many products of bytes an instruction sums: 4, 2, or 1 if there is none for it."""
+    return int(compiled().byte_products())
 
 
 def prune(
@@ -28,7 +28,7 @@ def prune(
     """Update labels, bounds and totals; return the labels that changed and `Bounds.work`.
 
     `projected_centers` [K, R + 1] are those of the slots, off by `centers_slack` at most; None
-    with codes.
+    with codes of all columns.
     """
     module = compiled()
     of_type = module.BoundsFloat32 if X.dtype == np.float32 else module.BoundsFloat64
@@ -39,7 +39,9 @@ def prune(
         projected=rows.projected,
         codes=rows.codes,
         unit=rows.unit,
-        start=rows.start,
+        sums=rows.sums,
+        tail=rows.tail,
+        largest=rows.largest,
         squares=rows.squares,
         slack=rows.slack,
         cluster=bounds.cluster,
@@ -82,24 +84,33 @@ def project(
     return projected, squares
 
 
-def encode(
-    X: Array, shift: Array, scale: float, n_threads: int
-) -> tuple[Array, Array, Array, Array, Array]:
-    """Return codes, unit, start, squares and slack of `ScoredRows`."""
+def encode(X: Array, shift: Array, scale: float, *, tail: bool, n_threads: int) -> ScoredRows:
+    """Return rows less the shift, times the scale, as bytes with a unit each.
+
+    With `tail` the last column becomes `ScoredRows.tail`, as it is.
+    """
     n_rows, n_columns = X.shape
-    codes = np.empty((n_rows, -(-n_columns // 4) * 4), dtype=np.int8)
-    unit = np.empty(n_rows, dtype=X.dtype)
-    start = np.empty(n_rows, dtype=np.int32)
-    squares, slack = np.empty(n_rows), np.empty(n_rows)
-    compiled().encode(
+    module = compiled()
+    rows = ScoredRows(
+        codes=np.empty((n_rows, -(-(n_columns - tail) // 4) * 4), dtype=np.int8),
+        unit=np.empty(n_rows, dtype=X.dtype),
+        sums=np.empty(n_rows, dtype=np.int32),
+        tail=np.empty(n_rows, dtype=X.dtype) if tail else None,
+        largest=int(module.most_row_code()),
+        squares=np.empty(n_rows),
+        slack=np.empty(n_rows),
+    )
+    module.encode(
         X=X,
         shift=shift,
         scale=scale,
-        codes=codes,
-        unit=unit,
-        start=start,
-        squares=squares,
-        slack=slack,
+        largest=rows.largest,
+        codes=rows.codes,
+        unit=rows.unit,
+        sums=rows.sums,
+        tail=rows.tail,
+        squares=rows.squares,
+        slack=rows.slack,
         n_threads=n_threads,
     )
-    return codes, unit, start, squares, slack
+    return rows

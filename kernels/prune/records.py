@@ -21,28 +21,36 @@ class Basis:
     scale: float
     """Power of two that rows less the shift are multiplied by, so that they are near one."""
 
-    @property
-    def coded(self) -> bool:
-        """Return whether rows are scored as bytes in all columns, without directions."""
-        return len(self.directions) == 0
+    coded: bool = False
+    """Whether rows are scored as bytes: in the directions, or in all columns if there are none."""
 
-    def first(self, count: int) -> "Basis":
-        """Return the basis of the first `count` directions."""
-        return replace(self, directions=self.directions[:count])
+    @property
+    def width(self) -> int:
+        """Return R, or D of the basis that has no directions."""
+        return len(self.directions) or len(self.shift)
+
+    def first(self, count: int, *, coded: bool = False) -> "Basis":
+        """Return the basis of the first `count` directions; without any, rows are coded."""
+        return replace(self, directions=self.directions[:count], coded=coded or count == 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredRows:
-    """Rows as they are scored: y in the columns of a basis, or as bytes, y = unit * codes."""
+    """Rows as they are scored: y in the columns of a basis, or bytes, y = (unit * codes, tail)."""
 
     projected: Array | None = None
     """[N, R + 1], type of X: the rows in the columns of the basis, and their tail."""
     codes: Array | None = None
-    """[N, C] int8: the rows in all columns; C is D rounded up to a multiple of 4."""
+    """[N, C] int8: the rows in the directions, or in all columns; C is R or D rounded up to a
+    multiple of 4."""
     unit: Array | None = None
     """[N], type of X."""
-    start: Array | None = None
-    """[N] int32: -128 times the sum of the codes."""
+    sums: Array | None = None
+    """[N] int32, of the codes."""
+    tail: Array | None = None
+    """[N], type of X: what is outside the directions; None with codes of all columns."""
+    largest: int = 0
+    """Largest size that codes may have, which depends on the instructions in use."""
     squares: Array
     """[N] float64: |y|^2."""
     slack: Array

@@ -10,14 +10,13 @@ from unsup_fast.kernels.prune.records import NEAR, Basis, Bounds, ScoredRows
 def bounds(X: Array, centers: Array, basis: Basis, n_threads: int) -> Bounds:
     """Project or encode the rows of X, and assign centroids to slots, near ones together."""
     n_rows, n_columns = X.shape
-    span, n_bounds = _spread(n_columns, len(centers), _width(n_columns, basis))
+    span, n_bounds = _spread(n_columns, len(centers), _width(basis))
     if basis.coded:
         rows = encode_rows(X, basis, n_threads)
-        order = slots(centers)
     else:
         projected, squares, slack = project_rows(X, basis, n_threads)
         rows = ScoredRows(projected=projected, squares=squares, slack=slack)
-        order = slots(project_rows(centers, basis, n_threads)[0])
+    order = slots(project_rows(centers, basis, n_threads)[0] if len(basis.directions) else centers)
     return Bounds(
         basis=basis,
         span=span,
@@ -41,13 +40,13 @@ def _spread(n_columns: int, n_clusters: int, projected: int) -> tuple[int, int]:
 
 def bounds_size(n_columns: int, n_clusters: int, basis: Basis) -> int:
     """Return how many numbers of X's type `Bounds` keep for a row, about."""
-    width = _width(n_columns, basis)
+    width = _width(basis)
     return width + _spread(n_columns, n_clusters, width)[1] + 8
 
 
-def _width(n_columns: int, basis: Basis) -> int:
+def _width(basis: Basis) -> int:
     """Return how many numbers of X's type a row takes as it is scored."""
-    return -(-n_columns // 4) if basis.coded else len(basis.directions) + 1
+    return -(-basis.width // 4) if basis.coded else basis.width + 1
 
 
 def slots(projected: Array) -> Array:

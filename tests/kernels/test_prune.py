@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,10 +11,10 @@ from unsup_fast.kernels.prune import assign_update, columns, ref
 from unsup_fast.kernels.totals import Totals
 
 
-def compare(X, course, count, threads=2, labels=None):
+def compare(X, course, count, threads=2, labels=None, coded=False):
     """Check passes with bounds against dense ones, bit for bit; return the work of the last."""
     shift = np.median(X[:100], axis=0).astype(X.dtype)
-    basis = columns.basis(X, shift).first(count)
+    basis = columns.basis(X, shift).first(count, coded=coded)
     bounds = prune.bounds(X, course[0], basis, threads)
     bounds.lower[:, : len(bounds.moved)] = np.nan
     bounds.upper.fill(np.nan)
@@ -72,8 +74,12 @@ def test_reference_on_rows_of_a_line():
 
 def follow(X, course, shift, count=10):
     """Check each pass with bounds against a dense one, bit for bit; with codes too."""
-    for directions in (count, 0) if X.dtype == np.float32 else (count,):
-        bounds = prune.bounds(X, course[0], columns.basis(X, shift).first(directions), 2)
+    basis = columns.basis(X, shift)
+    scored = [basis.first(count)]
+    if X.dtype == np.float32:
+        scored += [basis.first(count, coded=True), columns.frame(X, shift)]
+    for columns_of_rows in scored:
+        bounds = prune.bounds(X, course[0], columns_of_rows, 2)
         labels = np.full(len(X), -1, dtype=np.int32)
         for centers in course:
             assign_update(X, centers, labels, shift, bounds=bounds)
@@ -106,13 +112,15 @@ def course_of(X, centers, passes, rng):
     offset=st.sampled_from([0.0, 3.0, 1e4]),
     spread=st.sampled_from([1e-3, 1.0, 1e15]),
     copies=st.booleans(),
+    coded=st.booleans(),
     seed=st.integers(0, 2**31),
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_equals_the_dense_pass_on_any_data(
-    dtype, n, d, k, count, rank, offset, spread, copies, seed
+    dtype, n, d, k, count, rank, offset, spread, copies, coded, seed
 ):
-    count = max(count, 1) if dtype == np.float64 else count
+    if dtype == np.float64:
+        count, coded = max(count, 1), False
     rng = np.random.default_rng(seed)
     X = ((rng.normal(size=(n, rank)) @ rng.normal(size=(rank, d)) + offset) * spread).astype(dtype)
     centers = X[rng.integers(0, n, k)] + rng.normal(size=(k, d)) * spread * rng.choice([0, 1])
@@ -120,7 +128,7 @@ def test_equals_the_dense_pass_on_any_data(
         centers = centers[rng.integers(0, k, k)]
     labels = rng.integers(0, k, n).astype(np.int32) if seed % 2 else None
     course = course_of(X, centers.astype(dtype), 4, rng)
-    compare(X, course, count, int(1 + seed % 3), labels)
+    compare(X, course, count, int(1 + seed % 3), labels, coded)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -159,8 +167,8 @@ def test_near_ties_are_settled_as_in_the_dense_pass():
     base = rng.normal(size=(1, 64)).astype(np.float32)
     centers = np.repeat(base, 40, axis=0)
     centers[1::2] = np.nextafter(centers[1::2], np.float32(np.inf))
-    for count in (20, 0):
-        compare(X, [centers, centers[::-1].copy(), centers], count)
+    for count, coded in ((20, False), (20, True), (0, True)):
+        compare(X, [centers, centers[::-1].copy(), centers], count, coded=coded)
 
 
 @pytest.mark.parametrize("outlier", [1e18, 1e25, 1e37])
@@ -186,8 +194,8 @@ def test_centroids_that_grow_beyond_all_before():
     rng = np.random.default_rng(8)
     X = (rng.normal(size=(500, 40)) + 10).astype(np.float32)
     course = [X[:30] * np.float32(0.01), X[:30].copy(), X[:30] * np.float32(100), X[:30].copy()]
-    for count in (10, 0):
-        compare(X, course, count)
+    for count, coded in ((10, False), (10, True), (0, True)):
+        compare(X, course, count, coded=coded)
 
 
 @pytest.mark.parametrize("size", [1e-21, 1e-23, 1e-24, 1e-36, 1e-40])
@@ -336,7 +344,7 @@ def chosen(X, centers):
 
 
 def test_choice_of_directions(monkeypatch):
-    monkeypatch.setattr(_native, "has_byte_products", lambda: False)
+    monkeypatch.setattr(_native, "byte_products", lambda: 1)
     rng = np.random.default_rng(5)
     flat = rng.normal(size=(2000, 400)).astype(np.float32)
     steep = flat * (0.9 ** np.arange(400, dtype=np.float32))
@@ -347,7 +355,7 @@ def test_choice_of_directions(monkeypatch):
 
 
 def test_choice_of_codes(monkeypatch):
-    monkeypatch.setattr(_native, "has_byte_products", lambda: True)
+    monkeypatch.setattr(_native, "byte_products", lambda: 4)
     rng = np.random.default_rng(5)
     middles = rng.normal(size=(300, 400)).astype(np.float32)
     noisy = middles[rng.integers(0, 300, 2000)] + rng.normal(size=(2000, 400)).astype(np.float32)
@@ -370,14 +378,38 @@ def test_codes_are_as_near_to_the_rows_as_they_say(d, size):
     rows = columns.encode_rows(X, basis, 2)
     assert rows.codes.shape == (300, -(-d // 4) * 4)
     assert (rows.codes[:, d:] == 0).all()
-    assert (np.abs(rows.codes) <= 127).all()
-    np.testing.assert_array_equal(rows.start, -128 * rows.codes.sum(axis=1, dtype=np.int32))
+    assert rows.largest == _native.most_row_code()
+    assert (np.abs(rows.codes) <= rows.largest).all()
+    np.testing.assert_array_equal(rows.sums, rows.codes.sum(axis=1, dtype=np.int32))
     y = rows.codes[:, :d].astype(np.float64) * rows.unit[:, None]
     np.testing.assert_allclose(rows.squares, (y**2).sum(axis=1), rtol=1e-12)
     x = (X - shift).astype(np.float64) * basis.scale
     off = np.linalg.norm(x - y, axis=1)
     assert (off <= rows.slack).all()
     assert (rows.slack <= off * 1.001 + 1e-6 * np.abs(x).max(axis=1) * d + 1e-17).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 13, 30])
+def test_codes_of_directions_are_as_near_as_they_say(count, monkeypatch):
+    monkeypatch.setattr(columns, "PART", 64)
+    X = np.random.default_rng(count).standard_t(2, size=(300, 61)).astype(np.float32)
+    basis = columns.basis(X, X[3].copy()).first(count, coded=True)
+    rows, (y, _, slack) = columns.encode_rows(X, basis, 2), columns.project_rows(X, basis, 2)
+    decoded = rows.codes[:, :count].astype(np.float64) * rows.unit[:, None]
+    np.testing.assert_array_equal(rows.tail, y[:, count])
+    np.testing.assert_allclose(rows.squares, (decoded**2).sum(axis=1) + rows.tail**2.0, rtol=1e-6)
+    off = np.linalg.norm(decoded - y[:, :count], axis=1)
+    assert (off + slack <= rows.slack).all()
+    assert (rows.slack <= off * 1.001 + slack * 1.001 + 1e-5 * np.abs(y).max(axis=1) + 1e-16).all()
+
+
+def test_codes_that_are_too_large_for_the_level_are_refused():
+    X = np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32)
+    bounds = prune.bounds(X, X[:5].copy(), columns.frame(X, X[0].copy()), 1)
+    bounds.rows = replace(bounds.rows, largest=_native.most_row_code() + 1)
+    labels = np.full(100, -1, dtype=np.int32)
+    with pytest.raises(ValueError, match="codes do not fit"):
+        assign_update(X, X[:5].copy(), labels, X[0].copy(), bounds=bounds)
 
 
 def test_codes_of_rows_that_are_no_numbers_say_nothing():
@@ -415,10 +447,12 @@ def test_more_columns_than_codes_can_sum_are_refused():
         columns.encode_rows(X, columns.frame(X, X[0].copy()), 1)
 
 
-@pytest.mark.parametrize("products", [False, True])
-def test_small_problems_cannot_pay(monkeypatch, products):
-    monkeypatch.setattr(_native, "has_byte_products", lambda: products)
-    assert not prune.may_pay(10, 2)
-    assert not prune.may_pay(64, 16)
-    assert not prune.may_pay(8, 784)
-    assert prune.may_pay(1000, 784)
+@pytest.mark.parametrize("products", [1, 2, 4])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_small_problems_cannot_pay(monkeypatch, products, dtype):
+    monkeypatch.setattr(_native, "byte_products", lambda: products)
+    dtype = np.dtype(dtype)
+    assert not prune.may_pay(10, 2, dtype)
+    assert not prune.may_pay(64, 16, dtype)
+    assert not prune.may_pay(8, 784, dtype)
+    assert prune.may_pay(1000, 784, dtype)

@@ -75,7 +75,7 @@ class Pruning:
             return
         n_clusters, n_columns = centers.shape
         work = float(len(self._X)) * n_clusters * n_columns * (remaining + 1)
-        if work < WORTHWHILE or not may_pay(n_clusters, n_columns):
+        if work < WORTHWHILE or not may_pay(n_clusters, n_columns, centers.dtype):
             return
         self._next_try = 2 * self._next_try + 1
         # One thread: more gain little here, and then spin for a while on the kernels' cores.
