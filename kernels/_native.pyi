@@ -93,12 +93,25 @@ class _Bounds:
         cluster: _Labels,
         projected_centers: _Array | None,
         centers_slack: float,
+        fine: FineCodes | None,
         before: _Array | None,
         upper: _Array,
         tight: npt.NDArray[np.uint8],
         lower: _Array,
         moved: _Doubles,
         max_norm: _Doubles,
+    ) -> None: ...
+
+class FineCodes:
+    def __init__(
+        self,
+        *,
+        codes: npt.NDArray[np.int8],
+        unit: _Array,
+        sums: _Labels,
+        squares: _Doubles,
+        slack: _Doubles,
+        largest: int,
     ) -> None: ...
 
 class BoundsFloat32(_Bounds): ...
@@ -113,7 +126,7 @@ def prune(
     bounds: BoundsFloat32 | BoundsFloat64,
     totals: Totals | None,
     n_threads: int,
-) -> tuple[int, int, int, int]: ...
+) -> tuple[int, int, int, int, int]: ...
 def project(
     *,
     X: _Array,

@@ -15,6 +15,37 @@ void require_permutation(const In<int32_t>& order) {
     }
 }
 
+// The arrays of FineCodes, which live as long as it.
+struct FineArrays {
+    In<int8_t> codes;
+    In<float> unit;
+    In<int32_t> sums;
+    In<double> squares;
+    In<double> slack;
+    int largest;
+
+    FineCodes view(int64_t n, int64_t d) const {
+        require(codes.ndim() == 2 && codes.shape(0) == n && codes.shape(1) >= d &&
+                    codes.shape(1) % kFineColumns == 0 && codes.shape(1) <= kMostCodedColumns &&
+                    unit.size() == n && sums.size() == n && squares.size() == n &&
+                    slack.size() == n && largest <= most_row_code(),
+                "the fine codes do not fit X");
+        return {codes.shape(1), codes.data(),   unit.data(),
+                sums.data(),    squares.data(), slack.data()};
+    }
+};
+
+void bind_fine(py::module_& m) {
+    py::class_<FineArrays>(m, "FineCodes", "Rows as bytes in all columns, for survivors.")
+        .def(py::init([](In<int8_t> codes, In<float> unit, In<int32_t> sums, In<double> squares,
+                         In<double> slack, int largest) {
+                 return FineArrays{codes, unit, sums, squares, slack, largest};
+             }),
+             py::kw_only(), py::arg("codes").noconvert(), py::arg("unit").noconvert(),
+             py::arg("sums").noconvert(), py::arg("squares").noconvert(),
+             py::arg("slack").noconvert(), py::arg("largest"));
+}
+
 // The arrays of a Bounds, which live as long as it.
 template <class T>
 struct BoundsArrays {
@@ -31,6 +62,7 @@ struct BoundsArrays {
     In<int32_t> cluster;
     MaybeIn<T> projected_centers;
     double centers_slack;
+    std::optional<FineArrays> fine;
     MaybeIn<T> before;
     In<T> upper;
     In<uint8_t> tight;
@@ -79,12 +111,14 @@ struct BoundsArrays {
                 cluster.data(),
                 projected_centers ? projected_centers->data() : nullptr,
                 centers_slack,
+                fine ? fine->view(in.n, in.d) : FineCodes{},
                 data_or_null(before, in.k * in.d, "before: wrong size"),
                 upper.mutable_data(),
                 tight.mutable_data(),
                 lower.mutable_data(),
                 moved.mutable_data(),
                 max_norm.mutable_data(),
+                0,
                 0,
                 0,
                 0};
@@ -97,22 +131,22 @@ void bind_bounds(py::module_& m, const char* name) {
         .def(py::init([](int64_t span, T scale, MaybeIn<T> projected, MaybeIn<int8_t> codes,
                          MaybeIn<T> unit, MaybeIn<int32_t> sums, MaybeIn<T> tail, int largest,
                          In<double> squares, In<double> slack, In<int32_t> cluster,
-                         MaybeIn<T> projected_centers, double centers_slack, MaybeIn<T> before,
-                         In<T> upper, In<uint8_t> tight, In<T> lower, In<double> moved,
-                         In<double> max_norm) {
+                         MaybeIn<T> projected_centers, double centers_slack,
+                         std::optional<FineArrays> fine, MaybeIn<T> before, In<T> upper,
+                         In<uint8_t> tight, In<T> lower, In<double> moved, In<double> max_norm) {
                  require(!codes || std::is_same_v<T, float>, "codes stand for float32 rows");
                  require_permutation(cluster);
-                 return BoundsArrays<T>{span,          scale,  projected, codes,
-                                        unit,          sums,   tail,      largest,
-                                        squares,       slack,  cluster,   projected_centers,
-                                        centers_slack, before, upper,     tight,
-                                        lower,         moved,  max_norm};
+                 return BoundsArrays<T>{span,          scale, projected, codes,
+                                        unit,          sums,  tail,      largest,
+                                        squares,       slack, cluster,   projected_centers,
+                                        centers_slack, fine,  before,    upper,
+                                        tight,         lower, moved,     max_norm};
              }),
              py::kw_only(), py::arg("span"), py::arg("scale"), py::arg("projected").noconvert(),
              py::arg("codes").noconvert(), py::arg("unit").noconvert(), py::arg("sums").noconvert(),
              py::arg("tail").noconvert(), py::arg("largest"), py::arg("squares").noconvert(),
              py::arg("slack").noconvert(), py::arg("cluster").noconvert(),
-             py::arg("projected_centers").noconvert(), py::arg("centers_slack"),
+             py::arg("projected_centers").noconvert(), py::arg("centers_slack"), py::arg("fine"),
              py::arg("before").noconvert(), py::arg("upper").noconvert(),
              py::arg("tight").noconvert(), py::arg("lower").noconvert(),
              py::arg("moved").noconvert(), py::arg("max_norm").noconvert());
@@ -137,7 +171,7 @@ void bind_dense(py::module_& m) {
                     ops<T>().prune(in, b, labels.mutable_data(), &changed, to ? &*to : nullptr, r);
                 },
                 x.data());
-            return py::make_tuple(changed, b.tightened, b.scored, b.survivors);
+            return py::make_tuple(changed, b.tightened, b.scored, b.refined, b.survivors);
         },
         py::kw_only(), py::arg("X").noconvert(), py::arg("centers").noconvert(),
         py::arg("shift").noconvert(), py::arg("labels").noconvert(), py::arg("bounds"),
@@ -167,9 +201,10 @@ void bind_dense(py::module_& m) {
             require(x.ndim() == 2 && x.shape(1) >= (tail ? 2 : 1), "X must have columns");
             const int64_t coded = x.shape(1) - (tail ? 1 : 0);
             require(codes.ndim() == 2 && shift.size() == x.shape(1) &&
-                        codes.shape(0) == x.shape(0) && codes.shape(1) == (coded + 3) / 4 * 4 &&
-                        unit.size() == x.shape(0) && sums.size() == x.shape(0) &&
-                        squares.size() == x.shape(0) && slack.size() == x.shape(0),
+                        codes.shape(0) == x.shape(0) && codes.shape(1) >= coded &&
+                        codes.shape(1) % 4 == 0 && unit.size() == x.shape(0) &&
+                        sums.size() == x.shape(0) && squares.size() == x.shape(0) &&
+                        slack.size() == x.shape(0),
                     "the shapes of codes do not fit");
             require(codes.shape(1) <= kMostCodedColumns, "codes are for at most 32768 columns");
             require(largest >= 1 && largest <= kMostCode, "codes are at most 127");
@@ -199,6 +234,7 @@ void bind_dense(py::module_& m) {
 void bind_prune(py::module_& m) {
     m.def("byte_products", &byte_products);
     m.def("most_row_code", &most_row_code);
+    bind_fine(m);
     bind_bounds<float>(m, "BoundsFloat32");
     bind_bounds<double>(m, "BoundsFloat64");
     bind_dense<float>(m);

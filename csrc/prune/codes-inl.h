@@ -19,6 +19,7 @@
 #include "memory/buffer.hpp"
 #include "parallel/parallel.hpp"
 #include "parallel/run.hpp"
+#include "prune/fine-inl.h"
 #include "prune/greatest-inl.h"
 #include "prune/products-inl.h"
 #include "prune/prune.hpp"
@@ -94,7 +95,9 @@ void encode_row(const T* x, int64_t stride, int64_t columns, int most_code, int8
 template <class Products>
 struct Codes {
     static constexpr int W = lanes<float>, V = kNear / W;
+    static constexpr bool kHasFine = true;
     const Bounds<float>& b;
+    Fine<Products> fine;
     int64_t columns, groups;
     Buffer<int32_t> packed;   // [groups][C / 4][kNear]: four unsigned bytes in each
     Buffer<float> half_norm;  // [groups][kNear]: -|y_c|^2 / 2, minus infinity for padding
@@ -104,27 +107,30 @@ struct Codes {
     double slack = 0;         // how far any y_c may be off
 
     Codes(const Bounds<float>& b_, const Centroids<float>& c, int threads)
-        : b(b_), columns(b_.columns) {
+        : b(b_), fine(b_.fine, b_.fine.codes == nullptr ? 0 : c.k), columns(b_.columns) {
         groups = (c.k + kNear - 1) / kNear;
         packed = buffer<int32_t>(groups * columns / 4 * kNear, 0);
         half_norm = buffer<float>(groups * kNear, -std::numeric_limits<float>::infinity());
         unit = buffer<float>(groups * kNear, 0.0f);
         tail = buffer<float>(groups * kNear, 0.0f);
-        const int64_t stride = (columns + W - 1) / W * W;
+        const int64_t most = std::max(columns, b.fine.columns), stride = (most + W - 1) / W * W;
         std::vector<double> squares(size_t(c.k)), off(size_t(c.k));
         // An allocation that fails in a parallel region would end the process.
         std::vector<Buffer<float>> rows;
         std::vector<Buffer<int8_t>> codes;
         for (int t = 0; t < threads; ++t) {
             rows.push_back(buffer<float>(std::max(stride, c.stride), 0.0f));
-            codes.push_back(buffer<int8_t>(columns, int8_t(0)));
+            codes.push_back(buffer<int8_t>(most, int8_t(0)));
         }
         std::atomic<size_t> parts{0};  // there are as many as threads at most
-        in_parts(threads, c.k, (int64_t(1) << 15) / columns + 1, [&](int64_t begin, int64_t end) {
+        in_parts(threads, c.k, (int64_t(1) << 15) / most + 1, [&](int64_t begin, int64_t end) {
             const size_t part = parts.fetch_add(1);
-            for (int64_t at = begin; at < end; ++at)
+            for (int64_t at = begin; at < end; ++at) {
                 encode_slot(c, at, rows[part].get(), codes[part].get(), squares[size_t(at)],
                             off[size_t(at)]);
+                if (b.fine.codes != nullptr)
+                    encode_fine(c, at, rows[part].get(), codes[part].get());
+            }
         });
         for (int64_t at = 0; at < c.k; ++at) {
             longest = std::max(longest, squares[size_t(at)]);
@@ -141,12 +147,10 @@ struct Codes {
         if (b.centers != nullptr) {
             stride = (columns + W - 1) / W * W;
             const float* y = b.centers + at * b.projected;
-            std::copy(y, y + b.projected - 1, row);
+            std::fill(std::copy(y, y + b.projected - 1, row), row + stride, 0.0f);
             tail[size_t(at)] = y[b.projected - 1];
         } else {
-            const double ratio = double(b.scale) / double(c.scale);
-            for (int64_t j = 0; j < c.stride; ++j)
-                row[j] = float(double(c.rows[size_t(b.cluster[at] * c.stride + j)]) * ratio);
+            take(c, at, row);
         }
         encode_row<float>(row, stride, columns, kMostCode, codes, &unit[size_t(at)], &squares,
                           &off);
@@ -156,6 +160,25 @@ struct Codes {
         for (int64_t j = 0; j < columns; ++j)
             to[j / 4 * kNear * 4 + j % 4] = uint8_t(codes[j] + Products::kOffset);
         half_norm[size_t(at)] = float(-squares / 2);
+    }
+
+    // Encodes the same in all columns.
+    void encode_fine(const Centroids<float>& c, int64_t at, float* row, int8_t* codes) {
+        take(c, at, row);
+        const int64_t columns = b.fine.columns;
+        float unit = 0;
+        encode_row<float>(row, c.stride, columns, kMostCode, codes, &unit,
+                          &fine.squares[size_t(at)], &fine.slack[size_t(at)]);
+        fine.unit[size_t(at)] = unit;
+        for (int64_t j = 0; j < columns; ++j)
+            fine.codes[size_t(at * columns + j)] = uint8_t(codes[j] + Products::kOffset);
+    }
+
+    // The centroid in slot `at`, in the units of the rows.
+    void take(const Centroids<float>& c, int64_t at, float* row) const {
+        const double ratio = double(b.scale) / double(c.scale);
+        for (int64_t j = 0; j < c.stride; ++j)
+            row[j] = float(double(c.rows[size_t(b.cluster[at] * c.stride + j)]) * ratio);
     }
 
     // OUT: y.c - |c|^2 / 2 of M rows and the centroids of a group. Inlined, GCC keeps the sums in

@@ -39,8 +39,8 @@ UNSUP_INLINE void greatest(const Vec<T> (&value)[M][V], T (&out)[M]) {
 #pragma GCC unroll 4
         for (int v = 1; v < V; ++v) most[m] = value[m][v] > most[m] ? value[m][v] : most[m];
     }
+    const auto lane = std::make_integer_sequence<int, W>();
     if constexpr (M == 8 && W == 16) {
-        const auto lane = std::make_integer_sequence<int, W>();
         const Vec<T> half[4] = {
             fold<T, 8>(most[0], most[1], lane), fold<T, 8>(most[2], most[3], lane),
             fold<T, 8>(most[4], most[5], lane), fold<T, 8>(most[6], most[7], lane)};
@@ -48,6 +48,12 @@ UNSUP_INLINE void greatest(const Vec<T> (&value)[M][V], T (&out)[M]) {
                                    fold<T, 4>(half[2], half[3], lane)};
         const Vec<T> eighth = fold<T, 2>(quarter[0], quarter[1], lane);
         const Vec<T> all = fold<T, 1>(eighth, eighth, lane);
+        __builtin_memcpy(out, &all, sizeof out);
+    } else if constexpr (M == 4 && W == 8) {
+        const Vec<T> half[2] = {fold<T, 4>(most[0], most[1], lane),
+                                fold<T, 4>(most[2], most[3], lane)};
+        const Vec<T> quarter = fold<T, 2>(half[0], half[1], lane);
+        const Vec<T> all = fold<T, 1>(quarter, quarter, lane);
         __builtin_memcpy(out, &all, sizeof out);
     } else {
         for (int m = 0; m < M; ++m) {

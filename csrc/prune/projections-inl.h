@@ -32,6 +32,7 @@ namespace {
 template <class T>
 struct Projections {
     static constexpr int W = lanes<T>, V = kNear / W;
+    static constexpr bool kHasFine = false;
     const Bounds<T>& b;
     int64_t columns, groups;
     Buffer<T> packed;     // [groups][R + 1][kNear]

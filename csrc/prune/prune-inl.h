@@ -132,6 +132,7 @@ void prune_with(const AssignIn<T>& in, Bounds<T>& b, int32_t* labels, int64_t* n
     for (const auto& space : spaces) {
         b.tightened += space.tightened;
         b.scored += space.scored;
+        b.refined += space.refined;
         b.survivors += space.survived;
     }
 }

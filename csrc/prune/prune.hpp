@@ -21,6 +21,8 @@
 // without error, and how far y is from (z, t) is known. Where an instruction sums the products of
 // four bytes (AVX-512 VNNI, AVX-VNNI, Armv8.2's dot product), four columns take the time of one;
 // where one sums those of two in 16 bits (AVX2), that of two, and codes of rows have 7 bits.
+// Centroids that codes of directions do not rule out are then scored by codes of all columns, one
+// by one, before they are looked at in x' itself.
 //
 // Exact: all bounds are of x' and c' as rounded by assign; y is known up to `slack`; a centroid is
 // only ruled out if assign's score of it could not be the best; candidates whose distances differ
@@ -65,6 +67,17 @@ struct Encode {
     double* slack;    // OUT [N]: no less than |x' - y|
 };
 
+// Codes of all columns, C of them, which survivors of other columns are scored by; from encode.
+struct FineCodes {
+    int64_t columns;        // C: a multiple of kFineColumns
+    const int8_t* codes;    // IN [N, C]; null: there are none
+    const float* unit;      // IN [N]
+    const int32_t* sums;    // IN [N]
+    const double* squares;  // IN [N]
+    const double* slack;    // IN [N]
+};
+constexpr int64_t kFineColumns = 64;  // whole vectors at each level
+
 // Lengths are in units of x' = (x - shift) * scale.
 template <class T>
 struct Bounds {
@@ -84,15 +97,17 @@ struct Bounds {
     const T* centers;        // IN [K, R + 1] by slot: y of the centroids, from which codes are
                              // computed here; null: the codes are of all columns
     double centers_slack;    // IN: how far any of these may be off
-    const T* before;         // IN [K, D]: centroids of the pass before; null: no bounds are known
-    T* upper;                // IN/OUT [N]
-    uint8_t* tight;          // IN/OUT [N]: whether the own centroid stayed since upper was computed
-    T* lower;                // IN/OUT [N, width], each plus what `moved` was then; infinity past B
+    FineCodes fine;
+    const T* before;    // IN [K, D]: centroids of the pass before; null: no bounds are known
+    T* upper;           // IN/OUT [N]
+    uint8_t* tight;     // IN/OUT [N]: whether the own centroid stayed since upper was computed
+    T* lower;           // IN/OUT [N, width], each plus what `moved` was then; infinity past B
     double* moved;      // IN/OUT [B]: sum over passes of the largest displacement of a centroid
     double* max_norm;   // IN/OUT [1]: upper bound of the norms of the centroids
     int64_t tightened;  // OUT: rows whose own distance was computed
     int64_t scored;     // OUT: pairs of row and group scored in R + 1 columns
-    int64_t survivors;  // OUT: row-centroid pairs looked at in all columns
+    int64_t refined;    // OUT: row-centroid pairs scored by fine codes
+    int64_t survivors;  // OUT: row-centroid pairs looked at in all columns of x'
 };
 
 // Sums of as many products of codes fit in 32 bits.

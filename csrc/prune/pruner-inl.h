@@ -49,7 +49,7 @@ struct PruneSpace {
     std::vector<Survivor> sorted;       // the same by row
     std::vector<Candidate> candidates;  // of a row
     std::vector<Candidate> close;       // candidates within rounding of the nearest
-    int64_t tightened = 0, scored = 0, survived = 0;
+    int64_t tightened = 0, scored = 0, refined = 0, survived = 0;
     // Of each row of the block:
     int32_t own[kBlockRows];   // its centroid
     double known[kBlockRows];  // squared distance to that
@@ -254,6 +254,7 @@ struct Pruner {
     template <class OnChange>
     void settle_block(int64_t i0, int rows, const int32_t* labels, PruneSpace<T>& space,
                       const OnChange& on_change) const;
+    bool refine(int64_t i, int32_t slot, PruneSpace<T>& space) const;
     int32_t settle(int64_t i, T* lower, PruneSpace<T>& space) const;
     Candidate highest(const T* row, std::vector<Candidate>& close) const;
 };

@@ -28,7 +28,6 @@ template <class OnChange>
 inline void Pruner<T, Y>::settle_block(int64_t i0, int rows, const int32_t* labels,
                                        PruneSpace<T>& space, const OnChange& on_change) const {
     const auto& all = space.survivors;
-    space.survived += int64_t(all.size());
     int32_t end[kBlockRows + 1] = {}, next[kBlockRows];
     for (const Survivor& s : all) ++end[s.row + 1];
     for (int r = 0; r < kBlockRows; ++r) end[r + 1] += end[r];
@@ -38,18 +37,39 @@ inline void Pruner<T, Y>::settle_block(int64_t i0, int rows, const int32_t* labe
     for (int r = 0; r < rows; ++r) {
         const int64_t i = i0 + r;
         int32_t k = space.own[r];
-        if (end[r] < end[r + 1]) {
+        space.candidates.clear();
+        for (int32_t s = end[r]; s < end[r + 1]; ++s) {
+            const int32_t at = space.sorted[size_t(s)].slot;
+            if (refine(i, at, space)) space.candidates.push_back({b.cluster[at], at, 0});
+        }
+        if (!space.candidates.empty()) {
+            space.survived += int64_t(space.candidates.size());
             take(i, i, space.row.get());
             if (space.known[r] == kUnknown) space.known[r] = squared_distance(space.row.get(), k);
-            space.candidates.assign(1, {k, space.slot[r], space.known[r]});
-            for (int32_t s = end[r]; s < end[r + 1]; ++s) {
-                const int32_t at = space.sorted[size_t(s)].slot;
-                space.candidates.push_back({b.cluster[at], at, 0});
-            }
+            space.candidates.push_back({k, space.slot[r], space.known[r]});
+            std::swap(space.candidates.front(), space.candidates.back());
             k = settle(i, b.lower + i * b.width, space);
         }
         if (k != labels[i]) on_change(i, k);
     }
+}
+
+// Whether fine codes, if there are any, leave the centroid in this slot to row i; one that they
+// rule out enters the bounds.
+template <class T, class Y>
+inline bool Pruner<T, Y>::refine(int64_t i, int32_t slot, PruneSpace<T>& space) const {
+    if constexpr (Y::kHasFine) {
+        if (b.fine.codes == nullptr) return true;
+        ++space.refined;
+        const double least = y.fine.least(i, slot);
+        if (!(least > double(b.upper[i]) * double(kUp<T>))) return true;
+        const int64_t q = slot / (kNear * b.span);
+        T& lower = b.lower[i * b.width + q];
+        const T bound = stored(least, q);
+        if (!(bound >= lower)) lower = bound;
+        return false;
+    }
+    return true;
 }
 
 // The label of row i among its candidates; all others of them enter the bounds.

@@ -5,7 +5,7 @@ pass is the cheapest. Nothing here changes a result.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,16 +17,42 @@ from unsup_fast.kernels.prune.records import Basis, ScoredRows
 
 COUNTS = (15, 31, 63, 127, MOST)
 """Numbers of directions that `choose_basis` tries."""
-# Costs in multiply-adds of the dense kernel, measured on MNIST and sentence embeddings: the
-# comparison of a centroid; a column of the distance to the own centroid; a column of a survivor and
-# its fixed cost; a row. COLUMN: a column in which a centroid is scored, by `_products`.
-COLUMN = {0: 3.0, 2: 1.2, 4: 0.3}
-COMPARED, OWN, SURVIVING, SURVIVOR, ROW = 60.0, 32.0, 20.0, 4000.0, 10000.0
-# Shares, on average over the passes of a run, of what a pass without bounds does.
-ACTIVE, SURVIVE = 0.3, 0.12
+
+
+class Costs(NamedTuple):
+    """Costs in multiply-adds of the dense kernel, and shares of what a pass without bounds does.
+
+    Measured by least squares over the passes of runs on MNIST (k = 100, 1000) and on sentence
+    embeddings, where they predict the time of a run to 10 %.
+    """
+
+    column: float
+    """A column in which a centroid is scored."""
+    compared: float
+    """A centroid that is scored, whatever the columns."""
+    own: float
+    """A column of the distance to the own centroid."""
+    refined: float
+    """A survivor that is scored by fine codes, of which few are left."""
+    surviving: float
+    """A column of any other survivor."""
+    survivor: float
+    """Such a survivor, whatever the columns."""
+    row: float
+    active: float
+    """Share of the centroids that are scored, on average over the passes of a run."""
+    survive: float
+    """Survivors of such a pass, as a share of those of the first one."""
+
+
+COSTS = {  # by `_products`
+    0: Costs(3.0, 60.0, 32.0, 0.0, 20.0, 4000.0, 10000.0, 0.3, 0.12),
+    2: Costs(0.47, 135.0, 25.0, 1800.0, 2.6, 0.0, 0.0, 0.5, 0.2),
+    4: Costs(0.3, 60.0, 32.0, 2500.0, 20.0, 4000.0, 10000.0, 0.3, 0.12),
+}
 MOST_CODED = 32768  # columns, as in csrc/prune
 COUNTED = 256  # rows whose survivors `choose_basis` counts
-CLOSE = 2.0  # times the least cost of directions that codes may have without these being tried
+CLOSE = 1.3  # times the least cost of directions that codes may have without these being tried
 WORTH = 0.75  # share of the dense pass's cost that a pruned one may have
 
 
@@ -36,21 +62,29 @@ def _products(dtype: np.dtype[Any]) -> int:
     return products if products > 1 and dtype == np.float32 else 0
 
 
-def _cost(n_clusters: int, n_columns: int, width: int, products: int, survivors: float) -> float:
-    """Return the cost of a row of `width` scored columns."""
-    scored = ACTIVE * n_clusters * (COLUMN[products] * width + COMPARED)
-    full = SURVIVE * survivors * (SURVIVING * n_columns + SURVIVOR)
-    return scored + OWN * n_columns + full + ROW
+def _cost(
+    n_clusters: int, n_columns: int, count: int | None, products: int, survivors: float
+) -> float:
+    """Return the cost of a row that is scored in `count` directions, or in all columns if None."""
+    costs = COSTS[products]
+    width = n_columns if count is None else count + 1
+    scored = costs.active * n_clusters * (costs.column * width + costs.compared)
+    full = costs.surviving * n_columns + costs.survivor
+    if products and count is not None:
+        last = min(survivors, 3.0) * full
+        settled = costs.survive * (survivors * costs.refined + last)
+    else:
+        settled = costs.survive * survivors * full
+    return scored + costs.own * n_columns + settled + costs.row
 
 
 def may_pay(n_clusters: int, n_columns: int, dtype: np.dtype[Any]) -> bool:
     """Return whether a pass could be cheaper than the dense one if nearly nothing survived."""
-    products = _products(dtype)
-    width = min(COUNTS[0], n_columns) if products else COUNTS[0]
-    if not products and 2 * width > n_columns:
-        return False
-    least = _cost(n_clusters, n_columns, width + 1, products, 1.0)
-    return least < WORTH * n_clusters * n_columns
+    least, products = WORTH * n_clusters * n_columns, _products(dtype)
+    if products and _cost(n_clusters, n_columns, None, products, 1.0) < least:
+        return True
+    fewest = COUNTS[0]
+    return 2 * fewest <= n_columns and (_cost(n_clusters, n_columns, fewest, products, 1.0) < least)
 
 
 def choose_basis(X: Array, centers: Array, shift: Array, find: Callable[[], Basis]) -> Basis | None:
@@ -64,25 +98,25 @@ def choose_basis(X: Array, centers: Array, shift: Array, find: Callable[[], Basi
     n_clusters, n_columns = centers.shape
     products = _products(X.dtype)
 
-    def cost(width: int, survivors: float) -> float:
-        return _cost(n_clusters, n_columns, width, products, survivors)
+    def cost(count: int | None, survivors: float) -> float:
+        return _cost(n_clusters, n_columns, count, products, survivors)
 
     known = np.sqrt(_distances_to_nearest(rows, centers, shift))  # [M]
     best, cheapest = None, WORTH * n_clusters * n_columns
     if products and n_columns <= MOST_CODED:
         coded = frame(X, shift)
-        all_columns = cost(n_columns, _survivors(rows, centers, coded, known))
+        all_columns = cost(None, _survivors(rows, centers, coded, known))
         if all_columns < cheapest:
             best, cheapest = coded, all_columns
-    if cheapest < CLOSE * cost(COUNTS[0] + 1, 1.0):
+    if cheapest < CLOSE * cost(COUNTS[0], 1.0):
         return best
     basis = find()
     for count in COUNTS:
-        least = cost(count + 1, 1.0)
+        least = cost(count, 1.0)
         if 2 * count > n_columns or count > len(basis.directions) or least > cheapest:
             break
         candidate = basis.first(count, coded=products > 0)
-        total = cost(count + 1, _survivors(rows, centers, candidate, known))
+        total = cost(count, _survivors(rows, centers, candidate, known))
         if total < cheapest:
             best, cheapest = candidate, total
     return best

@@ -16,6 +16,7 @@ from unsup_fast.kernels.prune.records import Basis, ScoredRows
 
 SAMPLE = 2048  # rows that choose the basis
 MOST = 191  # directions of a basis
+FINE, MOST_FINE = 64, 32768  # columns of fine codes: their multiple and most, as in csrc/prune
 PART = 1 << 16  # rows whose projections are in memory together
 
 
@@ -99,7 +100,11 @@ def encode_rows(X: Array, basis: Basis, n_threads: int) -> ScoredRows:
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in ("codes", "unit", "sums", "tail", "squares", "slack")
     }
-    return ScoredRows(largest=parts[0].largest, **joined)
+    fine = None
+    if X.shape[1] <= MOST_FINE:
+        options = {"tail": False, "multiple": FINE, "n_threads": n_threads}
+        fine = native.encode(X, basis.shift, basis.scale, **options)
+    return ScoredRows(largest=parts[0].largest, fine=fine, **joined)
 
 
 def _encoded(X: Array, basis: Basis, n_threads: int) -> ScoredRows:

@@ -24,7 +24,7 @@ def prune(
     centers_slack: float,
     totals: Totals | None,
     n_threads: int,
-) -> tuple[int, tuple[int, int, int]]:
+) -> tuple[int, tuple[int, int, int, int]]:
     """Update labels, bounds and totals; return the labels that changed and `Bounds.work`.
 
     `projected_centers` [K, R + 1] are those of the slots, off by `centers_slack` at most; None
@@ -32,7 +32,16 @@ def prune(
     """
     module = compiled()
     of_type = module.BoundsFloat32 if X.dtype == np.float32 else module.BoundsFloat64
-    rows = bounds.rows
+    rows, fine = bounds.rows, None
+    if rows.fine is not None:
+        fine = module.FineCodes(
+            codes=rows.fine.codes,
+            unit=rows.fine.unit,
+            sums=rows.fine.sums,
+            squares=rows.fine.squares,
+            slack=rows.fine.slack,
+            largest=rows.fine.largest,
+        )
     arrays = of_type(
         span=bounds.span,
         scale=bounds.basis.scale,
@@ -47,6 +56,7 @@ def prune(
         cluster=bounds.cluster,
         projected_centers=projected_centers,
         centers_slack=centers_slack,
+        fine=fine,
         before=bounds.before,
         upper=bounds.upper,
         tight=bounds.tight,
@@ -54,7 +64,7 @@ def prune(
         moved=bounds.moved,
         max_norm=bounds.max_norm,
     )
-    changed, tightened, scored, survivors = module.prune(
+    changed, *work = module.prune(
         X=X,
         centers=centers,
         shift=shift,
@@ -63,7 +73,8 @@ def prune(
         totals=None if totals is None else totals.bound,
         n_threads=n_threads,
     )
-    return int(changed), (int(tightened), int(scored), int(survivors))
+    tightened, scored, refined, survivors = work
+    return int(changed), (tightened, scored, refined, survivors)
 
 
 def project(
@@ -84,15 +95,18 @@ def project(
     return projected, squares
 
 
-def encode(X: Array, shift: Array, scale: float, *, tail: bool, n_threads: int) -> ScoredRows:
+def encode(
+    X: Array, shift: Array, scale: float, *, tail: bool, multiple: int = 4, n_threads: int
+) -> ScoredRows:
     """Return rows less the shift, times the scale, as bytes with a unit each.
 
-    With `tail` the last column becomes `ScoredRows.tail`, as it is.
+    With `tail` the last column becomes `ScoredRows.tail`, as it is. The number of codes of a row is
+    rounded up to a `multiple`.
     """
     n_rows, n_columns = X.shape
     module = compiled()
     rows = ScoredRows(
-        codes=np.empty((n_rows, -(-(n_columns - tail) // 4) * 4), dtype=np.int8),
+        codes=np.empty((n_rows, -(-(n_columns - tail) // multiple) * multiple), dtype=np.int8),
         unit=np.empty(n_rows, dtype=X.dtype),
         sums=np.empty(n_rows, dtype=np.int32),
         tail=np.empty(n_rows, dtype=X.dtype) if tail else None,

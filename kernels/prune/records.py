@@ -51,6 +51,8 @@ class ScoredRows:
     """[N], type of X: what is outside the directions; None with codes of all columns."""
     largest: int = 0
     """Largest size that codes may have, which depends on the instructions in use."""
+    fine: "ScoredRows | None" = None
+    """Codes of all columns, which score the centroids that codes of directions leave."""
     squares: Array
     """[N] float64: |y|^2."""
     slack: Array
@@ -80,6 +82,7 @@ class Bounds:
     """[1] float64: upper bound of the norms of the centroids."""
     before: Array | None = None
     """[K, D]: centroids of the pass before; None if no bounds are known yet."""
-    work: tuple[int, int, int] = (0, 0, 0)
+    work: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Of the last pass: rows whose distance to their own centroid was computed, pairs of a row and
-    a group scored in the projected columns, pairs of a row and a centroid scored in all columns."""
+    a group scored in the columns of the basis, pairs of a row and a centroid scored by fine codes,
+    and such pairs whose distance was computed."""

@@ -46,7 +46,10 @@ def bounds_size(n_columns: int, n_clusters: int, basis: Basis) -> int:
 
 def _width(basis: Basis) -> int:
     """Return how many numbers of X's type a row takes as it is scored."""
-    return -(-basis.width // 4) if basis.coded else basis.width + 1
+    if not basis.coded:
+        return basis.width + 1
+    fine = len(basis.shift) if len(basis.directions) else 0
+    return -(-(basis.width + fine) // 4)
 
 
 def slots(projected: Array) -> Array:
