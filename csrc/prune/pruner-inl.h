@@ -41,11 +41,12 @@ constexpr int kBlockRows = 128;  // rows whose groups are scored together
 // Working memory of one thread for a block of rows.
 template <class T>
 struct PruneSpace {
-    Buffer<T> row;                      // [stride]: x' of one row, times the scale of the centroids
-    std::vector<int32_t> touched;       // rows that some bound no longer protects
-    std::vector<int32_t> count;         // [B]: how many rows of a bound are active
-    std::vector<uint8_t> active;        // [B][kBlockRows]: which
-    std::vector<Survivor> survivors;    // by group
+    Buffer<T> row;                    // [stride]: x' of one row, times the scale of the centroids
+    std::vector<int32_t> touched;     // rows that some bound no longer protects
+    std::vector<int32_t> count;       // [B]: how many rows of a bound are active
+    std::vector<uint8_t> active;      // [B][kBlockRows]: which
+    std::vector<Survivor> survivors;  // by group; with room for more
+    size_t n_survivors = 0;
     std::vector<Survivor> sorted;       // the same by row
     std::vector<Candidate> candidates;  // of a row
     std::vector<Candidate> close;       // candidates within rounding of the nearest
@@ -189,7 +190,7 @@ struct Pruner {
             const int32_t next = space.touched[std::min(at + 2, space.touched.size() - 1)];
             tighten(i0 + r, i0 + next, r, space);
         }
-        space.survivors.clear();
+        space.n_survivors = 0;
         for (int64_t q = 0; q < bounds; ++q)
             if (space.count[size_t(q)] > 0) sift(i0, q, space);
         settle_block(i0, rows, labels, space, on_change);

@@ -29,11 +29,12 @@ inline void Pruner<T, Y>::settle_block(int64_t i0, int rows, const int32_t* labe
                                        PruneSpace<T>& space, const OnChange& on_change) const {
     const auto& all = space.survivors;
     int32_t end[kBlockRows + 1] = {}, next[kBlockRows];
-    for (const Survivor& s : all) ++end[s.row + 1];
+    const size_t count = space.n_survivors;
+    for (size_t s = 0; s < count; ++s) ++end[all[s].row + 1];
     for (int r = 0; r < kBlockRows; ++r) end[r + 1] += end[r];
-    space.sorted.resize(all.size());
+    space.sorted.resize(count);
     std::copy(end, end + kBlockRows, next);
-    for (const Survivor& s : all) space.sorted[size_t(next[s.row]++)] = s;
+    for (size_t s = 0; s < count; ++s) space.sorted[size_t(next[all[s].row]++)] = all[s];
     for (int r = 0; r < rows; ++r) {
         const int64_t i = i0 + r;
         int32_t k = space.own[r];

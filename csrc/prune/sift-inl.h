@@ -80,7 +80,7 @@ inline void Pruner<T, Y>::sift(int64_t i0, int64_t q, PruneSpace<T>& space) cons
     const uint8_t* active = space.active.data() + q * kBlockRows;
     const int count = space.count[size_t(q)];
     const int64_t end = std::min(y.groups, (q + 1) * b.span);
-    T best[kBlockRows + M], square[kBlockRows + W] = {}, slack[kBlockRows + W] = {};
+    T best[kBlockRows + M], square[kBlockRows + W], slack[kBlockRows + W];
     std::fill(best, best + kBlockRows + M, -kInfinity);
     for (int64_t g = q * b.span; g < end; ++g)
         for (int a = 0; a < count; a += M) {
@@ -106,6 +106,8 @@ inline void Pruner<T, Y>::sift(int64_t i0, int64_t q, PruneSpace<T>& space) cons
         square[a] = space.square[active[a]];
         slack[a] = space.slack[active[a]];
     }
+    std::fill(square + count, square + count + W, T(0));
+    std::fill(slack + count, slack + count + W, T(0));
     for (int a = 0; a < count; a += W)
         store<T, W>(best + a, bound_of(load<T, W>(best + a), load<T, W>(square + a),
                                        load<T, W>(slack + a), Vec<T>{} + moved[q]));
@@ -137,16 +139,30 @@ UNSUP_INLINE_MEMBER void Pruner<T, Y>::others(const Vec<T> (&score)[Rows][V], co
 template <class T, class Y>
 inline T Pruner<T, Y>::rule_out(const Vec<T> (&score)[V], int64_t first, int32_t r,
                                 PruneSpace<T>& space) const {
-    T most = -kInfinity, lane[kNear];
-    __builtin_memcpy(lane, score, sizeof lane);
-    for (int l = 0; l < kNear && first + l < in.k; ++l) {
-        if (first + l == space.slot[r]) continue;
-        if (lane[l] < space.limit[r])
-            most = std::max(most, lane[l]);
-        else
-            space.survivors.push_back({r, int32_t(first + l)});
+    using Lane = typename index_of<T>::type;
+    Lane number[W];
+    for (int l = 0; l < W; ++l) number[l] = l;
+    Index<T> at;
+    __builtin_memcpy(&at, number, sizeof at);
+    const Lane own = Lane(space.slot[r] - first),
+               end = Lane(std::min<int64_t>(in.k - first, kNear));
+    Vec<T> rest[1][V];
+    Lane survives[kNear];  // -1 or 0
+    for (int v = 0; v < V; ++v, at += W) {
+        const Index<T> other = (at != own) & (at < end), below = score[v] < space.limit[r];
+        rest[0][v] = (other & below) != 0 ? score[v] : Vec<T>{} - kInfinity;
+        const Index<T> left = other & ~below;
+        __builtin_memcpy(survives + v * W, &left, sizeof left);
     }
-    return most;
+    auto& all = space.survivors;
+    if (all.size() < space.n_survivors + kNear) all.resize(2 * all.size() + kNear);
+    for (int l = 0; l < kNear; ++l) {  // entered in any case, counted if it is so
+        all[space.n_survivors] = {r, int32_t(first + l)};
+        space.n_survivors += size_t(-survives[l]);
+    }
+    T most[1];
+    greatest<T, 1, V>(rest, most);
+    return most[0];
 }
 
 }  // namespace
