@@ -1,27 +1,59 @@
-"""Which implementation of an operation runs."""
+"""Which implementation of an operation runs.
 
+A request by ``backend=`` comes first, then ``UNSUP_FAST_BACKEND``, then the device: "triton" for
+CUDA tensors, for the rest "native", or the portable implementation where the compiled modules
+cannot be loaded. The portable one is "numba" where an operation has a `numba_.py`, else "portable",
+by NumPy, SciPy or torch; ``UNSUP_FAST_BACKEND=numba`` asks for either.
+"""
+
+import functools
 import os
+import warnings
 from collections.abc import Callable
+from importlib import import_module
 from types import ModuleType
 from typing import TypeVar
 
 F = TypeVar("F", bound=Callable[..., object])
 
+VARIABLE = "UNSUP_FAST_BACKEND"
+NATIVE = "unsup_fast.kernels._native"
+REMEDY = "install a C++17 compiler, then reinstall with 'pip install .' from the source tree"
 
-def compiled() -> ModuleType:
-    """Return the compiled module, or say why it is missing."""
+
+@functools.cache
+def missing(module: str = NATIVE) -> str | None:
+    """Return why a module cannot be imported, or None if it can."""
     try:
-        from unsup_fast.kernels import _native
+        import_module(module)
+    except ImportError as error:
+        return str(error)
+    return None
+
+
+@functools.cache
+def compiled(module: str = NATIVE) -> ModuleType:
+    """Return a compiled module, or raise an ImportError that says why it is missing."""
+    try:
+        return import_module(module)
     except ImportError as error:
         raise ImportError(
-            "unsup_fast's compiled part could not be loaded "
-            f"({error}); reinstall with 'pip install .' from the source tree"
+            f"unsup_fast's compiled part could not be loaded ({error}); {REMEDY}"
         ) from error
-    return _native
+
+
+def is_native() -> bool:
+    """Return whether operations on the CPU run compiled if no `backend` is passed."""
+    wanted = os.environ.get(VARIABLE)
+    return wanted == "native" if wanted else missing() is None
 
 
 def choose(
-    op: str, implementations: dict[str, F], backend: str | None, default: str = "native"
+    op: str,
+    implementations: dict[str, F],
+    backend: str | None,
+    default: str | None = None,
+    module: str = NATIVE,
 ) -> F:
     """Pick the implementation of `op`.
 
@@ -30,22 +62,61 @@ def choose(
     op : str
         The operation's word, for the error message.
     implementations : dict of str to callable
-        Implementations of the operation for this kind of array, by backend name.
+        Implementations of the operation for this kind of array, by backend name. Those of "numba"
+        and "triton" import these packages when they are called.
     backend : str or None
         An explicit request; None asks ``UNSUP_FAST_BACKEND``, then takes `default`.
-    default : str
-        "native" for CPU arrays, "triton" for CUDA tensors.
+    default : str or None
+        "triton" for CUDA tensors; None for the CPU: "native", or without the compiled module the
+        portable implementation, with a warning once per process.
+    module : str
+        The compiled module that "native" needs.
 
     Raises
     ------
     ValueError
         If the requested backend is unknown or the operation lacks it.
+    ImportError
+        If "numba" is chosen but cannot be imported.
     """
-    wanted = backend or os.environ.get("UNSUP_FAST_BACKEND") or default
+    wanted = backend or os.environ.get(VARIABLE) or default or _automatic(module)
+    if wanted == "numba" and not backend and wanted not in implementations:
+        wanted = "portable"
     if wanted not in implementations:
-        source = "backend" if backend else "UNSUP_FAST_BACKEND"
+        source = "backend" if backend else VARIABLE
         raise ValueError(
             f"{source}={wanted!r} is not available for '{op}'; "
             f"pass one of {sorted(implementations)}"
         )
+    if wanted == "numba":
+        reason = missing("numba")
+        if reason is not None:
+            raise ImportError(
+                f"the portable implementation of '{op}' needs Numba, which could not be loaded "
+                f"({reason}); run: pip install numba; or {REMEDY}"
+            )
     return implementations[wanted]
+
+
+def _automatic(module: str) -> str:
+    reason = missing(module)
+    if reason is None:
+        return "native"
+    _warn_once(reason)
+    return "numba"
+
+
+_warned = False
+
+
+def _warn_once(reason: str) -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            f"unsup_fast runs without its compiled part, which could not be loaded ({reason}). "
+            f"Portable implementations take its place; they are slower. To change that, {REMEDY}; "
+            f"{VARIABLE}=numba hides this warning",
+            RuntimeWarning,
+            stacklevel=4,
+        )

@@ -10,7 +10,7 @@ from typing import Any
 
 from threadpoolctl import LibController, ThreadpoolController, register
 
-from unsup_fast.kernels._dispatch import compiled
+from unsup_fast.kernels._dispatch import compiled, is_native
 
 MOST = max(64, os.cpu_count() or 1)  # threads; more would only take memory
 
@@ -82,13 +82,30 @@ def effective(n_threads: int | None = None) -> int:
         if n_threads < 1:
             raise ValueError(f"n_threads={n_threads} must be at least 1, or None for all cores")
         return min(int(n_threads), MOST)
-    limits = [int(compiled().max_threads())]
+    limits = [int(compiled().max_threads()) if is_native() else _openmp_threads()]
     if hasattr(os, "sched_getaffinity"):
         limits.append(len(os.sched_getaffinity(0)))
     quota = _cgroup_quota()
     if quota is not None:
         limits.append(quota)
     return max(1, min(limits))
+
+
+def _openmp_threads() -> int:
+    """Return the limit of the OpenMP runtimes in this process, or of OMP_NUM_THREADS.
+
+    Without a compiled module threadpoolctl knows no limit of ours, so theirs are taken.
+    """
+    limits = [runtime.num_threads for runtime in _openmp().lib_controllers]
+    variable = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if not limits and variable.isdecimal() and int(variable) > 0:
+        limits.append(int(variable))
+    return min(limits, default=os.cpu_count() or 1)
+
+
+@functools.cache
+def _openmp() -> ThreadpoolController:
+    return ThreadpoolController().select(internal_api="openmp")
 
 
 @functools.cache

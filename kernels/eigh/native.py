@@ -1,19 +1,20 @@
 """Calls of LAPACK's symmetric eigensolver."""
 
-from typing import Any
-
 import numpy as np
 
 from unsup_fast.kernels import threads
+from unsup_fast.kernels._dispatch import compiled
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.eigh.eigen import Eigen
+
+LAPACK = "unsup_fast.kernels.eigh._lapack"
 
 
 class NativeEigen(Eigen):
     """Eigenvalues of a matrix A by LAPACK, in steps."""
 
     def __init__(self, A: Array) -> None:
-        lapack = _compiled()
+        lapack = compiled(LAPACK)
         n = len(A)
         self._scale = _scale(A)
         self._reflectors = A * self._scale  # [N, N]
@@ -42,7 +43,7 @@ class NativeEigen(Eigen):
         vectors, values = np.empty((k, n)), np.empty(n)
         support, iwork = np.empty(2 * k, np.int32), np.empty(10 * n, np.int32)
         with threads.one_in_blas():
-            info = _compiled().eigenvectors(
+            info = compiled(LAPACK).eigenvectors(
                 a=self._reflectors,
                 diagonal=self._diagonal.copy(),
                 off_diagonal=self._off_diagonal.copy(),
@@ -66,14 +67,3 @@ def _scale(A: Array) -> float:
 def _check_info(info: int) -> None:
     if info != 0:
         raise np.linalg.LinAlgError(f"LAPACK's symmetric eigensolver failed with info={info}")
-
-
-def _compiled() -> Any:
-    try:
-        from unsup_fast.kernels.eigh import _lapack
-    except ImportError as error:
-        raise ImportError(
-            "unsup_fast's compiled part could not be loaded "
-            f"({error}); reinstall with 'pip install .' from the source tree"
-        ) from error
-    return _lapack

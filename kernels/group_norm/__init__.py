@@ -87,7 +87,8 @@ def group_norm(
             raise ValueError(f"{name} must be a tensor of shape {tuple(shape)}, got {value!r:.200}")
         if value.device != x.device:
             raise ValueError(f"{name} is on {value.device}; it must be on {x.device} like x")
-    choose("group_norm", torch_.FORWARD, backend)
+    if not torch.compiler.is_compiling():
+        choose("group_norm", torch_.FORWARD, backend)
     if _tracing.transformed((x, weight, bias, scale, shift)):
         return torch_.formulas(x, groups, weight, bias, scale, shift, float(eps), bool(silu))
     out: Tensor = torch_.group_norm(

@@ -59,9 +59,9 @@ def _fill(
     backend: str | None,
 ) -> None:
     on_gpu = out.device.type != "cpu"
-    default = "triton" if on_gpu else "native"
-    known: dict[str, Any] = {default: _triton if on_gpu else native.fill, "ref": ref.fill}
-    run = choose("randn", known, backend, default)
+    known: dict[str, Any] = {"ref": ref.fill}
+    known |= {"triton": _triton} if on_gpu else {"native": native.fill}
+    run = choose("randn", known, backend, "triton" if on_gpu else None)
     if run is _triton:
         _triton(out, seed, seeds, stream, first)
         return

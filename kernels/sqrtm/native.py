@@ -1,14 +1,15 @@
 """`sqrtm` of NumPy arrays, by LAPACK in float64."""
 
 import math
-from typing import Any
 
 import numpy as np
 import scipy.linalg
 
 from unsup_fast.kernels import threads
+from unsup_fast.kernels._dispatch import compiled
 from unsup_fast.kernels._types import Array
 
+LAPACK = "unsup_fast.kernels.sqrtm._lapack"
 ROUNDING = float(np.finfo(np.float64).eps) / 2  # u
 LIMIT = 1e-10  # relative error from which on singular values are computed, not eigenvalues
 SKEW = 1e-5  # a matrix this close to its transpose, relative to its largest entry, is symmetric
@@ -51,7 +52,7 @@ def root(S1: Array, S2: Array | None, n_threads: int | None) -> Array:
 
 def prepared(name: str, S: Array) -> tuple[Array, int]:
     """Return S as a [D, D] float64, exactly symmetric, near one, and e with S = 4^e a."""
-    lapack = _compiled()
+    lapack = compiled(LAPACK)
     S = np.ascontiguousarray(S, dtype=np.float64)
     extremes = np.empty(2)
     if not lapack.inspect(S, extremes):
@@ -117,7 +118,7 @@ def _semidefinite(name: str, a: Array) -> Array:
     n, largest = len(a), a.diagonal().max()
     tolerance = n * ROUNDING * largest
     u, pivots = a.copy(), np.empty(n, np.int32)
-    rank = _compiled().pivoted(u, tolerance, pivots, np.empty(2 * n))
+    rank = compiled(LAPACK).pivoted(u, tolerance, pivots, np.empty(2 * n))
     rows = np.empty((rank, n))
     rows[:, pivots - 1] = np.triu(u[:rank])
     if largest > 0 and _left_over(a, rows) <= 16 * tolerance:
@@ -155,7 +156,7 @@ def _left_over(a: Array, rows: Array) -> float:
 
 
 def _trace(a: Array, b: Array) -> tuple[float, float]:
-    lapack = _compiled()
+    lapack = compiled(LAPACK)
     u = a.copy()
     if _definite(u):
         m = b.copy()
@@ -191,7 +192,7 @@ def _of_factors(one: Array, two: Array) -> tuple[float, float]:
     """Return the sum of the singular values of F1 F2^T, and its error."""
     if len(one) == 0 or len(two) == 0:
         return 0.0, 0.0
-    lapack = _compiled()
+    lapack = compiled(LAPACK)
     n = one.shape[1]
     if len(one) == len(two) == n and _triangular(one) and _triangular(two):
         product = two.copy()
@@ -218,7 +219,7 @@ def _few(a: Array) -> Array:
 
 def _definite(u: Array) -> bool:
     """Put U of a = U^T U into the upper triangle; return whether a is definite past rounding."""
-    if _compiled().cholesky(u) != 0:
+    if compiled(LAPACK).cholesky(u) != 0:
         return False
     pivots = u.diagonal() ** 2
     return bool(pivots.min() > 2 * len(u) * ROUNDING * pivots.max())
@@ -239,14 +240,3 @@ def _eigen(name: str, a: Array) -> tuple[Array, Array]:
 def _check_info(info: int) -> None:
     if info != 0:
         raise np.linalg.LinAlgError(f"LAPACK failed with info={info}")
-
-
-def _compiled() -> Any:
-    try:
-        from unsup_fast.kernels.sqrtm import _lapack
-    except ImportError as error:
-        raise ImportError(
-            "unsup_fast's compiled part could not be loaded "
-            f"({error}); reinstall with 'pip install .' from the source tree"
-        ) from error
-    return _lapack
