@@ -5,7 +5,10 @@ merge what they computed in order, so results do not depend on it either.
 """
 
 from collections.abc import Callable
-from threading import Thread
+from threading import Lock, Thread
+from typing import Generic, TypeVar
+
+Result = TypeVar("Result")
 
 
 def run(work: Callable[[int], object], n_chunks: int, n_threads: int) -> None:
@@ -58,3 +61,30 @@ def run(work: Callable[[int], object], n_chunks: int, n_threads: int) -> None:
             errors.append(error)
     if errors:
         raise errors[0]
+
+
+class InOrder(Generic[Result]):
+    """Results of chunks, merged in the order of the chunks whichever ends first.
+
+    No thread waits for another one: who has the result that comes next merges it and all that
+    follow it.
+
+    Parameters
+    ----------
+    merge : callable
+        Adds a result to the total; one thread at a time calls it.
+    """
+
+    def __init__(self, merge: Callable[[Result], object]) -> None:
+        self._merge = merge
+        self._lock = Lock()
+        self._results: dict[int, Result] = {}
+        self._next = 0
+
+    def put(self, chunk: int, result: Result) -> None:
+        """Take the result of a chunk."""
+        with self._lock:
+            self._results[chunk] = result
+            while self._next in self._results:
+                self._merge(self._results.pop(self._next))
+                self._next += 1

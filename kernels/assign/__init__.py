@@ -51,6 +51,15 @@ def _triton(**arguments: Any) -> Assigned:
     return triton_.assign(**arguments)
 
 
+def _numba(**arguments: Any) -> tuple[float, int]:
+    from unsup_fast.kernels.assign import numba_
+
+    return numba_.assign(**arguments)
+
+
+HOST = {"native": native.assign, "numba": _numba, "ref": ref.assign}
+
+
 def assign(
     X: Any,
     centers: Any,
@@ -100,8 +109,8 @@ def assign(
         without it; `labels` must be those of that pass.
     n_threads : int, optional
         Threads to run; None for all (see `kernels.threads.effective`). Not for tensors.
-    backend : {"native", "ref", "triton"}, optional
-        Implementation; None chooses. Tensors have "triton", the others "native" and "ref".
+    backend : {"native", "numba", "ref", "triton"}, optional
+        Implementation; None chooses. Tensors have "triton", the others what is left.
 
     Returns
     -------
@@ -162,7 +171,7 @@ def assign(
     sums = np.zeros(centers.shape) if update else None  # [K, D] float64
     weights = np.zeros(len(centers)) if update else None  # [K] float64
     distances = np.empty(n_rows, dtype=X.dtype) if return_distances else None
-    run = choose("assign", {"native": native.assign, "ref": ref.assign}, backend)
+    run = choose("assign", HOST, backend)
     inertia, changed = run(
         X=X,
         centers=centers,

@@ -79,7 +79,7 @@ def denoise(
         row-major nor channels-last. Each may be one of the inputs.
     n_threads : int, optional
         Threads to run; None for all. The result is bitwise the same.
-    backend : {"native", "triton", "ref"}, optional
+    backend : {"native", "numba", "triton", "ref"}, optional
         Implementation; None chooses.
 
     Returns

@@ -70,5 +70,17 @@ def _triton(
     triton_.denoise(call, shape, to)
 
 
-HOST = {"native": native.denoise, "ref": _ref, "triton": _triton}
+def _numba(
+    call: Call,
+    shape: tuple[int, int, int],
+    ins: Layouts,
+    outs: Layouts,
+    to: Sequence[Tensor | None],
+) -> None:
+    from unsup_fast.kernels.denoise import numba_
+
+    numba_.denoise(call, to)
+
+
+HOST = {"native": native.denoise, "numba": _numba, "ref": _ref, "triton": _triton}
 DEVICE = {"ref": _ref, "triton": _triton}

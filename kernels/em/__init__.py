@@ -45,6 +45,15 @@ def _triton_moments(**arguments: Any) -> EStep:
     return triton_.gmm_moments(**arguments)
 
 
+def _numba(**arguments: Any) -> float:
+    from unsup_fast.kernels.em import numba_
+
+    return numba_.em(**arguments)
+
+
+HOST = {"native": native.em, "numba": _numba, "ref": ref.em}
+
+
 def em(
     X: Any,
     log_weights: Any,
@@ -80,7 +89,7 @@ def em(
         Which arrays with a row for each row of X are wanted.
     n_threads : int, optional
         Threads to run; None for all. Not for tensors.
-    backend : {"native", "ref", "triton"}, optional
+    backend : {"native", "numba", "ref", "triton"}, optional
         Implementation; None chooses. Tensors have "triton", arrays the others.
 
     Returns
@@ -121,7 +130,7 @@ def em(
     log_prob = np.empty(n, dtype=X.dtype) if return_log_prob else None
     resp = np.empty((n, k), dtype=X.dtype) if return_resp else None
     labels = np.empty(n, dtype=np.int32) if return_labels else None
-    run = choose("em", {"native": native.em, "ref": ref.em}, backend)
+    run = choose("em", HOST, backend)
     log_likelihood = run(
         X=X,
         log_weights=log_weights,
@@ -213,7 +222,7 @@ def gmm_moments(
                 f"labels run from {labels.min()} to {labels.max()}; they must be from 0 to {k - 1}"
             )
     resp_sums, sums, second = np.empty(k), np.empty((k, d)), np.empty(shape)
-    run = choose("em", {"native": native.em, "ref": ref.em}, backend)
+    run = choose("em", HOST, backend)
     run(
         X=X,
         log_weights=None,

@@ -84,7 +84,7 @@ def noise(
         channels-last; `out` may be x0 or eps, `out_target` the other.
     n_threads : int, optional
         Threads to run; None for all. The result is bitwise the same.
-    backend : {"native", "triton", "ref"}, optional
+    backend : {"native", "numba", "triton", "ref"}, optional
         Implementation; None chooses.
 
     Returns

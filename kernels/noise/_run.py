@@ -63,5 +63,17 @@ def _triton(
     triton_.noise(call, shape, to)
 
 
-HOST = {"native": native.noise, "ref": _ref, "triton": _triton}
+def _numba(
+    call: Call,
+    shape: tuple[int, int, int],
+    ins: Layouts,
+    outs: Layouts,
+    to: Sequence[Tensor | None],
+) -> None:
+    from unsup_fast.kernels.noise import numba_
+
+    numba_.noise(call, to)
+
+
+HOST = {"native": native.noise, "numba": _numba, "ref": _ref, "triton": _triton}
 DEVICE = {"ref": _ref, "triton": _triton}

@@ -68,7 +68,7 @@ def randn(
         It is returned.
     n_threads : int, optional
         Threads to run; None for all.
-    backend : {"native", "ref"} or, on a GPU, {"triton", "ref"}, optional
+    backend : {"native", "numba", "ref"} or, on a GPU, {"triton", "ref"}, optional
         Implementation; None chooses.
 
     Returns
@@ -93,9 +93,18 @@ def randn(
     else:
         _check_out(out, shape, dtype)
     seeds = _seeds(seed, shape)
-    run = choose("randn", {"native": native.fill, "ref": ref.fill}, backend)
+    run = choose("randn", HOST, backend)
     run(out, out.dtype.name, seeds, stream, first, threads.effective(n_threads))
     return out
+
+
+def _numba(out: Array, dtype: str, seeds: Array, stream: int, first: int, n_threads: int) -> None:
+    from unsup_fast.kernels.randn import numba_
+
+    numba_.fill(out, dtype, seeds, stream, first, n_threads)
+
+
+HOST = {"native": native.fill, "numba": _numba, "ref": ref.fill}
 
 
 def _shape(shape: Any) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from unsup_fast.kernels import _check, _memory, _tracing, threads
 from unsup_fast.kernels._dispatch import choose
 from unsup_fast.kernels._operators import operator
-from unsup_fast.kernels.randn import _seeds, _whole, native, ref
+from unsup_fast.kernels.randn import HOST, _seeds, _whole
 
 TYPES = {
     torch.float32: "float32",
@@ -59,8 +59,7 @@ def _fill(
     backend: str | None,
 ) -> None:
     on_gpu = out.device.type != "cpu"
-    known: dict[str, Any] = {"ref": ref.fill}
-    known |= {"triton": _triton} if on_gpu else {"native": native.fill}
+    known: dict[str, Any] = {"ref": HOST["ref"], "triton": _triton} if on_gpu else HOST
     run = choose("randn", known, backend, "triton" if on_gpu else None)
     if run is _triton:
         _triton(out, seed, seeds, stream, first)

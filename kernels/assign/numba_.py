@@ -1,0 +1,226 @@
+"""The portable `assign`: products by NumPy's BLAS, the rest compiled by Numba.
+
+The formulas, types, error bound and tie rule are those of csrc/assign/assign.hpp. Rows of few
+columns are scored by a compiled loop (`numba_narrow`), others by blocks through the BLAS, whose
+scores [centroids, rows] have the rows in the lanes of vectors for the comparison. Blocks and panels
+are filled up to a multiple of 16, so that all pairs go through the same kernel of the BLAS and
+equal centroids have equal scores. A chunk's sums are its own and are merged in order.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from threading import Lock
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from unsup_fast.kernels import _chunks, threads
+from unsup_fast.kernels._types import Array
+from unsup_fast.kernels.assign import numba_csr, numba_narrow, numba_rows
+
+NARROW = 32  # columns up to which loops are as fast as the BLAS
+PANEL = 256  # centroids of a product
+SCORES = 1 << 16  # of a product
+
+
+class Centroids(NamedTuple):
+    """Centroids less the shift, times a power of two that brings the largest value near one."""
+
+    rows: Array
+    """[K, D]"""
+    half_norm: Array
+    """[K]: -|c|^2 / 2"""
+    shift: Array
+    """[D], zeros if there is none."""
+    scale: np.floating
+    """The power of two, a scalar of X's type."""
+
+
+class Part(NamedTuple):
+    """What a chunk of rows adds to the result."""
+
+    sums: Array
+    """[K, D], or [0, D] without update."""
+    weights: Array
+    """[K], or [0] without update."""
+    touched: Array
+    """bool [K], or [0]: clusters that have rows of the chunk."""
+    inertia: float
+    changed: int
+
+
+def assign(
+    X: Array | sp.csr_array,
+    centers: Array,
+    sample_weight: Array | None,
+    shift: Array | None,
+    labels: Array,
+    sums: Array | None,
+    weights: Array | None,
+    distances: Array | None,
+    inertia: bool,
+    labels_current: bool,
+    n_threads: int,
+) -> tuple[float, int]:
+    """Fill labels, sums, weights and distances; return inertia (or zero) and changed labels."""
+    n = X.shape[0]
+    k, d = centers.shape
+    if labels_current and n > 0 and not 0 <= labels.min() <= labels.max() < k:
+        raise ValueError(
+            f"labels are out of range: they run from {labels.min()} to {labels.max()} and must be "
+            f"from 0 to {k - 1}"
+        )
+    c = _centroids(centers, shift)
+    csr = not isinstance(X, np.ndarray)
+    label, blas = (_csr(X, c, labels), False) if csr else _dense(X, c, labels)
+    add = numba_csr.add_rows if csr else numba_rows.add_rows
+    rows = (X.data, X.indices, X.indptr) if csr else (X,)
+    none = np.empty(0, dtype=centers.dtype)
+    weight = none if sample_weight is None else sample_weight
+    to = none if distances is None else distances
+    unscale = 1.0 / float(c.scale)
+    size = k if sums is not None else 0
+    total_inertia, total_changed = 0.0, 0
+
+    def merge(part: Part) -> None:
+        nonlocal total_inertia, total_changed
+        total_inertia += part.inertia
+        total_changed += part.changed
+        if sums is not None and weights is not None:
+            numba_rows.merge(sums, weights, part.sums, part.weights, part.touched)
+
+    step = chunk_rows(k * (d if not csr else 1 + X.nnz // max(1, n)))
+    in_order = _chunks.InOrder(merge)
+
+    def work(chunk: int) -> None:
+        begin, end = chunk * step, min(n, (chunk + 1) * step)
+        changed = 0 if labels_current else label(begin, end)
+        part_sums, part_weights = np.zeros((size, d)), np.zeros(size)
+        touched = np.zeros(size, dtype=np.bool_)
+        value = 0.0
+        if inertia:
+            value = add(*rows, c.rows, c.half_norm, c.shift, c.scale, weight, labels, begin, end,
+                        part_sums, part_weights, touched, to)  # fmt: skip
+        in_order.put(chunk, Part(part_sums, part_weights, touched, value, changed))
+
+    with _one_thread_in_blas() if blas else contextlib.nullcontext():
+        _chunks.run(work, -(-n // step), n_threads)
+    return total_inertia * unscale * unscale, total_changed
+
+
+def chunk_rows(cost: int) -> int:
+    """Return how many rows enter the sums together, for so many multiply-adds a row."""
+    if cost * 2048 > 1 << 33:
+        return max(256, (1 << 33) // cost)
+    return min(1 << 16, max(2048, (1 << 25) // (cost + 64)))
+
+
+def _centroids(centers: Array, shift: Array | None) -> Centroids:
+    dtype = centers.dtype
+    shift = np.zeros(centers.shape[1], dtype) if shift is None else shift
+    rows = centers - shift  # [K, D]
+    largest = np.abs(rows).max()
+    scale = dtype.type(1)
+    if largest > 0 and np.isfinite(largest):
+        exponent = max(np.frexp(largest)[1] - 1, 8 - np.finfo(dtype).maxexp)
+        scale = np.ldexp(dtype.type(1), -exponent)
+    rows *= scale
+    half_norm = -0.5 * np.einsum("kd,kd->k", rows, rows, dtype=np.float64)
+    return Centroids(rows=rows, half_norm=half_norm.astype(dtype), shift=shift, scale=scale)
+
+
+Label = Callable[[int, int], int]
+
+
+def _csr(X: sp.csr_array, c: Centroids, labels: Array) -> Label:
+    """Return a function that labels the rows from `begin` to `end`."""
+    _check_csr(X)
+    columns = np.ascontiguousarray(c.rows.T)  # [D, K]
+
+    def label(begin: int, end: int) -> int:
+        changed: int = numba_csr.label(
+            X.data, X.indices, X.indptr, columns, c.half_norm, c.scale, begin, end, labels
+        )
+        return changed
+
+    return label
+
+
+def _check_csr(X: sp.csr_array) -> None:
+    indptr, indices = X.indptr, X.indices
+    lengths = np.diff(indptr)
+    if indptr[0] != 0 or (lengths < 0).any() or indptr[-1] > len(indices):
+        raise ValueError("X.indptr is out of range; it must rise from 0 to the length of X.indices")
+    if len(indices) > 0 and not 0 <= indices.min() <= indices.max() < X.shape[1]:
+        raise ValueError(
+            f"X.indices are out of range; they must be from 0 to {X.shape[1] - 1}, got "
+            f"{indices.min()} to {indices.max()}"
+        )
+
+
+def _dense(X: Array, c: Centroids, labels: Array) -> tuple[Label, bool]:
+    """Return a function that labels the rows from `begin` to `end`, and whether it needs a BLAS."""
+    k, d = c.rows.shape
+    dtype = X.dtype
+    if d <= NARROW:
+        padded = np.zeros((k, _up(d, 4)), dtype)
+        padded[:, :d] = c.rows
+
+        def label(begin: int, end: int) -> int:
+            changed: int = numba_narrow.label(
+                X, padded, c.half_norm, c.shift, c.scale, begin, end, labels
+            )
+            return changed
+
+        return label, False
+
+    centroids = np.zeros((_up(k, 16), d), dtype)  # [K', D]
+    centroids[:k] = c.rows
+    half_norm = np.full(len(centroids), -np.inf, dtype)
+    half_norm[:k] = c.half_norm
+    panel = min(PANEL, len(centroids))
+    block = max(64, min(1024, SCORES // panel))
+
+    def label_block(begin: int, end: int) -> int:
+        changed = 0
+        room = min(block, _up(end - begin, 16))
+        x = np.zeros((room, d), dtype)  # [B, D]
+        scores = np.empty((panel, room), dtype)
+        best, index = np.empty(room, dtype), np.empty(room, np.int32)
+        for i in range(begin, end, room):
+            past = min(end, i + room)
+            numba_rows.pack(X, c.shift, c.scale, i, past, x, best, index)
+            for first in range(0, len(centroids), panel):
+                some = centroids[first : first + panel]
+                out = np.matmul(some, x.T, out=scores[: len(some)])  # [P, B]
+                numba_rows.keep_best(out, half_norm, first, best, index)
+            changed += numba_rows.relabel(index, i, past, labels)
+        return changed
+
+    return label_block, True
+
+
+def _up(value: int, to: int) -> int:
+    return -(-value // to) * to
+
+
+_in_blas = Lock()
+_users, _limit = 0, contextlib.ExitStack()
+
+
+@contextlib.contextmanager
+def _one_thread_in_blas() -> Iterator[None]:
+    """Run the BLAS in one thread until the last of the calls that overlap has ended."""
+    global _users
+    with _in_blas:
+        if _users == 0:
+            _limit.enter_context(threads.one_in_blas())
+        _users += 1
+    try:
+        yield
+    finally:
+        with _in_blas:
+            _users -= 1
+            if _users == 0:
+                _limit.close()
