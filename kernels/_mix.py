@@ -94,7 +94,8 @@ def run(flat: Flat, weights: Weights, samples: int, draw: Draw | None, n_threads
     if size == 0:
         return
     dtype = outs[0].dtype
-    of = weights.of.astype(dtype)
+    with np.errstate(over="ignore"):  # a large weight may be infinite in float32
+        of = weights.of.astype(dtype)
     clipped = weights.bounds is not None
     bounds = np.zeros(len(of), dtype) if weights.bounds is None else weights.bounds.astype(dtype)
     normals = None if draw is None else _normals(draw, size, samples, dtype)

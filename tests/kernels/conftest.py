@@ -1,19 +1,38 @@
-"""Every test of an operation runs at every instruction-set level of the machine, or on a GPU."""
+"""Every test of an operation runs at every instruction-set level of the machine, or on a GPU.
+
+Tests of operations that Numba compiles run with that backend too, as one more level.
+"""
+
+import os
 
 import pytest
 
 from unsup_fast.kernels import _native
 
+NUMBA = ("assign", "em", "randn", "randn_torch", "noise", "denoise")
+
 
 def pytest_generate_tests(metafunc):
-    if not metafunc.module.__name__.endswith("_gpu"):
-        metafunc.parametrize("simd", _native.simd_levels(), indirect=True)
+    name = metafunc.module.__name__.rpartition("test_")[2]
+    if name.endswith("_gpu"):
+        return
+    levels = _native.simd_levels()
+    if name in NUMBA and not metafunc.definition.get_closest_marker("native"):
+        levels = [*levels, "numba"]
+    metafunc.parametrize("simd", levels, indirect=True)
 
 
 @pytest.fixture(autouse=True)
 def simd(request):
-    before = _native.simd()
+    before, backend = _native.simd(), os.environ.get("UNSUP_FAST_BACKEND")
     level = getattr(request, "param", before)
-    _native.use_simd(level)
+    if level == "numba":
+        os.environ["UNSUP_FAST_BACKEND"] = level
+    else:
+        _native.use_simd(level)
     yield level
     _native.use_simd(before)
+    if level == "numba":
+        del os.environ["UNSUP_FAST_BACKEND"]
+        if backend is not None:
+            os.environ["UNSUP_FAST_BACKEND"] = backend

@@ -187,6 +187,11 @@ def test_labels_alone():
     alone = assign(X, centers, update=False, return_inertia=False)
     np.testing.assert_array_equal(alone.labels, assign(X, centers).labels)
     assert np.isnan(alone.inertia)
+
+
+@pytest.mark.native
+def test_the_binding_guards_its_threads():
+    X, centers, _ = make(700, 20, 30, np.float32)
     labels = np.zeros(700, dtype=np.int32)
     missing = ("sample_weight", "shift", "sums", "weights", "distances")
     arguments = {"X": X, "centers": centers, "labels": labels, **dict.fromkeys(missing)}
@@ -332,6 +337,7 @@ def test_a_malformed_csr_matrix_is_refused():
         assign(X, np.ones((2, 2), dtype=np.float32))
 
 
+@pytest.mark.native
 def test_simd_levels(simd):
     assert _native.simd() == simd
     with pytest.raises(RuntimeError, match="v9 is not a level of this machine"):

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from unsup_fast.kernels import _native
-from unsup_fast.kernels.em import COVARIANCE_TYPES, em, gmm_moments
+from unsup_fast.kernels.em import COVARIANCE_TYPES, HOST, em, gmm_moments
 
 TYPES = [np.float32, np.float64]
 SHAPES = [  # rows, columns, components
@@ -206,7 +205,7 @@ def test_bitwise_the_same_for_any_number_of_threads(covariance_type, dtype, sepa
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 @pytest.mark.parametrize("from_resp", [False, True])
-def test_writes_all_of_its_output(covariance_type, dtype, from_resp):
+def test_writes_all_of_its_output(covariance_type, dtype, from_resp, simd):
     n, d, k = 53, 5, 6
     X, log_weights, means, factors = make(n, d, k, covariance_type, dtype)
     shapes = [k, (k, d), factors.shape]
@@ -214,7 +213,7 @@ def test_writes_all_of_its_output(covariance_type, dtype, from_resp):
     log_prob = None if from_resp else np.full(n, np.nan, dtype=dtype)
     resp = np.ones((n, k), dtype=dtype) if from_resp else np.full((n, k), np.nan, dtype=dtype)
     labels = None if from_resp else np.full(n, -7, dtype=np.int32)
-    _native.em(
+    HOST["numba" if simd == "numba" else "native"](
         X=X,
         log_weights=None if from_resp else log_weights,
         means=means,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unsup_fast.kernels import _native
-from unsup_fast.kernels.randn import native, randn, ref
+from unsup_fast.kernels.randn import HOST, randn, ref
 
 UNIT = {np.float32: 2.0**-24, np.float64: 2.0**-53}
 SIZES = [1, 2, 3, 4, 5, 15, 17, 33, 97, 127, 128, 129, 2049, 20001]
@@ -169,13 +169,14 @@ def test_seeds_of_samples_in_every_format(shape, dtype):
         np.testing.assert_array_equal(randn(shape, seed=8, out=out, **options), one)
 
 
-def test_half_types_are_float32_rounded():
+def test_half_types_are_float32_rounded(simd):
     single = randn(50_000, seed=3)
     np.testing.assert_array_equal(
         randn(50_000, seed=3, dtype=np.float16), single.astype(np.float16)
     )
     bits = np.full(50_000, 0x7FC0, np.uint16)
-    native.fill(bits, "bfloat16", np.array([3], np.uint64), 0, 0, 1)
+    fill = HOST["numba" if simd == "numba" else "native"]
+    fill(bits, "bfloat16", np.array([3], np.uint64), 0, 0, 1)
     np.testing.assert_array_equal(bits, ref.rounded(single, "bfloat16"))
 
 
@@ -233,6 +234,7 @@ def test_read_only_out():
         randn(3, seed=0, out=out)
 
 
+@pytest.mark.native
 def test_the_binding_guards_its_memory():
     seed = np.zeros(1, np.uint64)
     sizes = {"stream": 0, "first": 0, "samples": 1, "channels": 1, "positions": 4, "n_threads": 1}
@@ -247,6 +249,7 @@ def test_the_binding_guards_its_memory():
         _native.randn(seeds=seed, dtype="float8", out=poisoned(4), **sizes)
 
 
+@pytest.mark.native
 def test_arrays_need_no_torch():
     code = "import sys; from unsup_fast.kernels.randn import randn; randn(3, seed=1, stream=2)"
     code += "; assert 'torch' not in sys.modules and 'numba' not in sys.modules"
