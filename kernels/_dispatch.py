@@ -42,10 +42,10 @@ def compiled(module: str = NATIVE) -> ModuleType:
         ) from error
 
 
-def is_native() -> bool:
-    """Return whether operations on the CPU run compiled if no `backend` is passed."""
+def is_native(module: str = NATIVE) -> bool:
+    """Return whether operations of a compiled module run there if no `backend` is passed."""
     wanted = os.environ.get(VARIABLE)
-    return wanted == "native" if wanted else missing() is None
+    return wanted == "native" if wanted else missing(module) is None
 
 
 def choose(

@@ -8,12 +8,24 @@ for each number of them.
 
 import numpy as np
 
-from unsup_fast.kernels._dispatch import choose
+from unsup_fast.kernels._dispatch import choose, compiled
 from unsup_fast.kernels._types import Array
-from unsup_fast.kernels.eigh import native
 from unsup_fast.kernels.eigh.eigen import Eigen
+from unsup_fast.kernels.eigh.native import SteppedEigen
 
 __all__ = ["Eigen", "eigh"]
+
+LAPACK = "unsup_fast.kernels.eigh._lapack"
+
+
+def _native(A: Array) -> Eigen:
+    return SteppedEigen(A, compiled(LAPACK))
+
+
+def _portable(A: Array) -> Eigen:
+    from unsup_fast.kernels.eigh import scipy_
+
+    return SteppedEigen(A, scipy_)
 
 
 class _Ref(Eigen):
@@ -33,7 +45,7 @@ def eigh(A: Array, *, backend: str | None = None) -> Eigen:
     ----------
     A : ndarray of shape (N, N), N >= 1, float64
         Finite and symmetric.
-    backend : {"native", "ref"}, optional
+    backend : {"native", "portable", "ref"}, optional
         Implementation; None chooses.
 
     Returns
@@ -54,5 +66,5 @@ def eigh(A: Array, *, backend: str | None = None) -> Eigen:
         raise TypeError(f"A must be float64, got {A.dtype}")
     if not np.isfinite(A).all():
         raise ValueError("A holds NaN or infinity; it must be finite")
-    eigen: Eigen = choose("eigh", {"native": native.NativeEigen, "ref": _Ref}, backend)(A)
-    return eigen
+    implementations = {"native": _native, "portable": _portable, "ref": _Ref}
+    return choose("eigh", implementations, backend, module=LAPACK)(A)

@@ -1,21 +1,20 @@
-"""Calls of LAPACK's symmetric eigensolver."""
+"""LAPACK's symmetric eigensolver in steps, each by the compiled module or by `scipy_`."""
+
+from types import ModuleType
 
 import numpy as np
 
 from unsup_fast.kernels import threads
-from unsup_fast.kernels._dispatch import compiled
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.eigh.eigen import Eigen
 
-LAPACK = "unsup_fast.kernels.eigh._lapack"
 
+class SteppedEigen(Eigen):
+    """Eigenvalues of a matrix A by LAPACK, in the steps of a module: `_lapack` or `scipy_`."""
 
-class NativeEigen(Eigen):
-    """Eigenvalues of a matrix A by LAPACK, in steps."""
-
-    def __init__(self, A: Array) -> None:
-        lapack = compiled(LAPACK)
+    def __init__(self, A: Array, lapack: ModuleType) -> None:
         n = len(A)
+        self._lapack = lapack
         self._scale = _scale(A)
         self._reflectors = A * self._scale  # [N, N]
         self._work = np.empty(max(64, 18) * n)
@@ -43,7 +42,7 @@ class NativeEigen(Eigen):
         vectors, values = np.empty((k, n)), np.empty(n)
         support, iwork = np.empty(2 * k, np.int32), np.empty(10 * n, np.int32)
         with threads.one_in_blas():
-            info = compiled(LAPACK).eigenvectors(
+            info = self._lapack.eigenvectors(
                 a=self._reflectors,
                 diagonal=self._diagonal.copy(),
                 off_diagonal=self._off_diagonal.copy(),

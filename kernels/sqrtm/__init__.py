@@ -17,10 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unsup_fast.kernels import _check
-from unsup_fast.kernels._dispatch import choose
+from unsup_fast.kernels._dispatch import choose, is_native
 from unsup_fast.kernels._types import Array
 
 __all__ = ["Trace", "factor", "sqrtm", "trace_sqrtm", "trace_sqrtm_factors", "trace_with_error"]
+
+LAPACK = "unsup_fast.kernels.sqrtm._lapack"
 
 
 class Trace(NamedTuple):
@@ -53,9 +55,10 @@ def trace_sqrtm(
         Relative error at which "polar" ends; None is 1e-10 in float64, 1e-6 in float32.
     n_threads : int, optional
         Threads of the BLAS; None leaves them as they are.
-    backend : {"native", "ref"} for arrays, {"native", "polar"} for tensors, optional
-        None is "native" on the CPU, which computes in float64, and "polar" on a GPU, which computes
-        in the type of the tensors and never in TF32.
+    backend : {"native", "portable", "ref"} for arrays, optional
+        Tensors on the CPU have "polar" for "ref", those on a GPU "polar" alone. None is "native" or
+        "portable" on the CPU, which compute in float64, and "polar" on a GPU, which computes in the
+        type of the tensors and never in TF32.
 
     Returns
     -------
@@ -90,7 +93,8 @@ def trace_with_error(
     if _check.is_tensor(S1):
         module, name = _tensors(S1, backend)
         return Trace(*module.trace(S1, S2, tol, n_threads, name))
-    return Trace(*_arrays(backend).trace(S1, S2, n_threads))
+    module, name = _arrays(backend)
+    return Trace(*module.trace(S1, S2, n_threads, name))
 
 
 def trace_sqrtm_factors(
@@ -134,7 +138,8 @@ def trace_sqrtm_factors(
     if _check.is_tensor(A):
         module, name = _tensors(A, backend)
         return module.trace_factors(A, B, tol, n_threads, name)[0]
-    return _arrays(backend).trace_factors(A, B, n_threads)[0]
+    module, name = _arrays(backend)
+    return module.trace_factors(A, B, n_threads, name)[0]
 
 
 def sqrtm(
@@ -169,7 +174,8 @@ def sqrtm(
     if _check.is_tensor(S1):
         module, name = _tensors(S1, backend)
         return module.root(S1, S2, n_threads, name)
-    return _arrays(backend).root(S1, S2, n_threads).astype(S1.dtype, copy=False)
+    module, name = _arrays(backend)
+    return module.root(S1, S2, n_threads, name).astype(S1.dtype, copy=False)
 
 
 def factor(S: Array, *, n_threads: int | None = None) -> Array:
@@ -193,28 +199,29 @@ def factor(S: Array, *, n_threads: int | None = None) -> Array:
         As `trace_sqrtm`.
     """
     _square("S", S)
-    F: Array = _arrays("native").factor(S, n_threads)
+    module, name = _arrays("native" if is_native(LAPACK) else "portable")
+    F: Array = module.factor(S, n_threads, name)
     return F
 
 
-def _arrays(backend: str | None) -> Any:
-    """Return the module that computes with arrays."""
-
-    def module(name: str) -> Any:
-        return import_module(f"unsup_fast.kernels.sqrtm.{name}")
-
-    offers = {name: functools.partial(module, name) for name in ("native", "ref")}
-    return choose("sqrtm", offers, backend)()
+def _arrays(backend: str | None) -> tuple[Any, str]:
+    """Return the module that computes with arrays, and its backend's name."""
+    name = _chosen(("native", "portable", "ref"), backend)
+    return import_module(f"unsup_fast.kernels.sqrtm.{'ref' if name == 'ref' else 'native'}"), name
 
 
 def _tensors(S: Any, backend: str | None) -> Any:
     """Return the module that computes with tensors, and its backend's name."""
     from unsup_fast.kernels.sqrtm import torch_
 
-    on_host = S.device.type == "cpu"
-    names = ["native", "polar"] if on_host else ["polar"]
+    if S.device.type == "cpu":
+        return torch_, _chosen(("native", "portable", "polar"), backend)
+    return torch_, _chosen(("polar",), backend, "polar")
+
+
+def _chosen(names: tuple[str, ...], backend: str | None, default: str | None = None) -> str:
     offers = {name: functools.partial(str, name) for name in names}
-    return torch_, choose("sqrtm", offers, backend, names[0])()
+    return choose("sqrtm", offers, backend, default, LAPACK)()
 
 
 def _tol(tol: float | None, single: bool) -> float:

@@ -1,6 +1,7 @@
-"""`sqrtm` of NumPy arrays, by LAPACK in float64."""
+"""`sqrtm` of NumPy arrays in float64, by LAPACK's steps: those of `_lapack`, or of `scipy_`."""
 
 import math
+from types import ModuleType
 
 import numpy as np
 import scipy.linalg
@@ -8,8 +9,8 @@ import scipy.linalg
 from unsup_fast.kernels import threads
 from unsup_fast.kernels._dispatch import compiled
 from unsup_fast.kernels._types import Array
+from unsup_fast.kernels.sqrtm import LAPACK, scipy_
 
-LAPACK = "unsup_fast.kernels.sqrtm._lapack"
 ROUNDING = float(np.finfo(np.float64).eps) / 2  # u
 LIMIT = 1e-10  # relative error from which on singular values are computed, not eigenvalues
 SKEW = 1e-5  # a matrix this close to its transpose, relative to its largest entry, is symmetric
@@ -17,19 +18,25 @@ NEGATIVE = 1e-3  # eigenvalues down to this share of the largest are rounding (o
 BLOCK = 64  # LAPACK's panels
 
 
-def trace(S1: Array, S2: Array, n_threads: int | None) -> tuple[float, float]:
+def _steps(backend: str) -> ModuleType:
+    """Return the module of steps for "native" or "portable"."""
+    return compiled(LAPACK) if backend == "native" else scipy_
+
+
+def trace(S1: Array, S2: Array, n_threads: int | None, backend: str) -> tuple[float, float]:
     """Return Tr (S1 S2)^(1/2) and its error."""
-    (a, e), (b, f) = prepared("S1", S1), prepared("S2", S2)
+    lapack = _steps(backend)
+    (a, e), (b, f) = prepared("S1", S1, lapack), prepared("S2", S2, lapack)
     with threads.in_blas(n_threads):
-        value, error = _trace(a, b)
+        value, error = _trace(a, b, lapack)
     return _unscaled(value, error, e + f)
 
 
-def trace_factors(A: Array, B: Array, n_threads: int | None) -> tuple[float, float]:
+def trace_factors(A: Array, B: Array, n_threads: int | None, backend: str) -> tuple[float, float]:
     """Return Tr (A^T A B^T B)^(1/2) and its error."""
     (a, e), (b, f) = scaled("A", A), scaled("B", B)
     with threads.in_blas(n_threads):
-        value, error = _of_factors(_few(a), _few(b))
+        value, error = _of_factors(_few(a), _few(b), _steps(backend))
     return _unscaled(value, error, e + f)
 
 
@@ -39,20 +46,20 @@ def _unscaled(value: float, error: float, exponent: int) -> tuple[float, float]:
     return float(unscaled[0]), float(unscaled[1])
 
 
-def root(S1: Array, S2: Array | None, n_threads: int | None) -> Array:
+def root(S1: Array, S2: Array | None, n_threads: int | None, backend: str) -> Array:
     """Return S1^(1/2), or (S1 S2)^(1/2), [D, D]."""
-    a, e = prepared("S1", S1)
+    lapack = _steps(backend)
+    a, e = prepared("S1", S1, lapack)
     if S2 is None:
         with threads.in_blas(n_threads):
             return np.ldexp(_root(a), e)
-    b, f = prepared("S2", S2)
+    b, f = prepared("S2", S2, lapack)
     with threads.in_blas(n_threads):
-        return np.ldexp(_root_of_product(a, b), e + f)
+        return np.ldexp(_root_of_product(a, b, lapack), e + f)
 
 
-def prepared(name: str, S: Array) -> tuple[Array, int]:
+def prepared(name: str, S: Array, lapack: ModuleType) -> tuple[Array, int]:
     """Return S as a [D, D] float64, exactly symmetric, near one, and e with S = 4^e a."""
-    lapack = compiled(LAPACK)
     S = np.ascontiguousarray(S, dtype=np.float64)
     extremes = np.empty(2)
     if not lapack.inspect(S, extremes):
@@ -100,25 +107,26 @@ def check_semidefinite(name: str, least: float, largest: float) -> None:
         )
 
 
-def factor(S: Array, n_threads: int | None) -> Array:
+def factor(S: Array, n_threads: int | None, backend: str) -> Array:
     """Return F [R, D] with S = F^T F for R = rank S."""
-    a, e = prepared("S", S)
+    lapack = _steps(backend)
+    a, e = prepared("S", S, lapack)
     with threads.in_blas(n_threads):
-        return np.ldexp(_factor("S", a), e)
+        return np.ldexp(_factor("S", a, lapack), e)
 
 
-def _factor(name: str, a: Array) -> Array:
+def _factor(name: str, a: Array, lapack: ModuleType) -> Array:
     """Return F [R, D] with a = F^T F for R = rank a: by Cholesky, pivoted, or of eigenvectors."""
     u = a.copy()
-    return np.triu(u) if _definite(u) else _semidefinite(name, a)
+    return np.triu(u) if _definite(u, lapack) else _semidefinite(name, a, lapack)
 
 
-def _semidefinite(name: str, a: Array) -> Array:
+def _semidefinite(name: str, a: Array, lapack: ModuleType) -> Array:
     """Return F [R, D] with a = F^T F, by pivoted Cholesky or of eigenvectors."""
     n, largest = len(a), a.diagonal().max()
     tolerance = n * ROUNDING * largest
     u, pivots = a.copy(), np.empty(n, np.int32)
-    rank = compiled(LAPACK).pivoted(u, tolerance, pivots, np.empty(2 * n))
+    rank = lapack.pivoted(u, tolerance, pivots, np.empty(2 * n))
     rows = np.empty((rank, n))
     rows[:, pivots - 1] = np.triu(u[:rank])
     if largest > 0 and _left_over(a, rows) <= 16 * tolerance:
@@ -136,9 +144,9 @@ def _root(a: Array) -> Array:
     return square_root
 
 
-def _root_of_product(a: Array, b: Array) -> Array:
+def _root_of_product(a: Array, b: Array, lapack: ModuleType) -> Array:
     """Return F1^T Q F2, Q the polar factor of F1 F2^T, for S1 = F1^T F1 and S2 = F2^T F2."""
-    one, two = _factor("S1", a), _factor("S2", b)
+    one, two = _factor("S1", a, lapack), _factor("S2", b, lapack)
     left, values, right = scipy.linalg.svd(one @ two.T, full_matrices=False)
     significant = values > len(a) * 2 * ROUNDING * values.max(initial=0)
     square_root: Array = (one.T @ left[:, significant]) @ (right[significant] @ two)
@@ -155,10 +163,9 @@ def _left_over(a: Array, rows: Array) -> float:
     return float(np.linalg.norm(a @ probes - rows.T @ (rows @ probes))) / 2
 
 
-def _trace(a: Array, b: Array) -> tuple[float, float]:
-    lapack = compiled(LAPACK)
+def _trace(a: Array, b: Array, lapack: ModuleType) -> tuple[float, float]:
     u = a.copy()
-    if _definite(u):
+    if _definite(u, lapack):
         m = b.copy()
         _check_info(lapack.congruent(m, u))  # U S2 U^T, similar to S1 S2
         n = len(m)
@@ -169,8 +176,8 @@ def _trace(a: Array, b: Array) -> tuple[float, float]:
             return value, error
         one = np.triu(u)
     else:
-        one = _semidefinite("S1", a)
-    return _of_factors(one, _factor("S2", b))
+        one = _semidefinite("S1", a, lapack)
+    return _of_factors(one, _factor("S2", b, lapack), lapack)
 
 
 def _roots(values: Array) -> tuple[float, float, float]:
@@ -188,11 +195,10 @@ def _errors(roots: Array, wrong: float) -> Array:
     return errors
 
 
-def _of_factors(one: Array, two: Array) -> tuple[float, float]:
+def _of_factors(one: Array, two: Array, lapack: ModuleType) -> tuple[float, float]:
     """Return the sum of the singular values of F1 F2^T, and its error."""
     if len(one) == 0 or len(two) == 0:
         return 0.0, 0.0
-    lapack = compiled(LAPACK)
     n = one.shape[1]
     if len(one) == len(two) == n and _triangular(one) and _triangular(two):
         product = two.copy()
@@ -217,9 +223,9 @@ def _few(a: Array) -> Array:
     return np.ascontiguousarray(scipy.linalg.qr(a, mode="r", overwrite_a=True)[0][:n_columns])
 
 
-def _definite(u: Array) -> bool:
+def _definite(u: Array, lapack: ModuleType) -> bool:
     """Put U of a = U^T U into the upper triangle; return whether a is definite past rounding."""
-    if compiled(LAPACK).cholesky(u) != 0:
+    if lapack.cholesky(u) != 0:
         return False
     pivots = u.diagonal() ** 2
     return bool(pivots.min() > 2 * len(u) * ROUNDING * pivots.max())

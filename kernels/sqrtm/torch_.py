@@ -22,8 +22,10 @@ def trace(
     S1: Tensor, S2: Tensor, tol: float, n_threads: int | None, backend: str
 ) -> tuple[Tensor, Tensor]:
     """Return Tr (S1 S2)^(1/2) and its error, 0-dimensional tensors."""
-    if backend == "native":
-        return _values(S1, native.trace(S1.detach().numpy(), S2.detach().numpy(), n_threads))
+    if backend != "polar":
+        return _values(
+            S1, native.trace(S1.detach().numpy(), S2.detach().numpy(), n_threads, backend)
+        )
     with full_precision():
         (one, _, e), (two, _, f) = _factor("S1", S1), _factor("S2", S2)
         value, error = polar.trace(one @ two.T, tol)
@@ -47,8 +49,8 @@ def trace_factors(
     A: Tensor, B: Tensor, tol: float, n_threads: int | None, backend: str
 ) -> tuple[Tensor, Tensor]:
     """Return Tr (A^T A B^T B)^(1/2) and its error, 0-dimensional tensors."""
-    if backend == "native":
-        result = native.trace_factors(A.detach().numpy(), B.detach().numpy(), n_threads)
+    if backend != "polar":
+        result = native.trace_factors(A.detach().numpy(), B.detach().numpy(), n_threads, backend)
         return _values(A, result)
     with full_precision():
         (a, e), (b, f) = _scaled("A", A), _scaled("B", B)
@@ -78,8 +80,8 @@ def root(S1: Tensor, S2: Tensor | None, n_threads: int | None, backend: str) -> 
 @operator(f"{NAME}_root", differentiable=True)
 def root_of_one(S: Tensor, n_threads: int | None, backend: str) -> Tensor:
     """Return S^(1/2) [D, D]."""
-    if backend == "native":
-        result = native.root(S.detach().numpy(), None, n_threads)
+    if backend != "polar":
+        result = native.root(S.detach().numpy(), None, n_threads, backend)
         return torch.from_numpy(result).to(S.dtype)
     with full_precision():
         one, _, e = _factor("S1", S)
@@ -103,8 +105,8 @@ def root_slope(S: Tensor, grad: Tensor) -> Tensor:
 @operator(f"{NAME}_root_of_product")
 def root_of_product(S1: Tensor, S2: Tensor, n_threads: int | None, backend: str) -> Tensor:
     """Return (S1 S2)^(1/2) [D, D] = F1^T Q F2."""
-    if backend == "native":
-        result = native.root(S1.detach().numpy(), S2.detach().numpy(), n_threads)
+    if backend != "polar":
+        result = native.root(S1.detach().numpy(), S2.detach().numpy(), n_threads, backend)
         return torch.from_numpy(result).to(S1.dtype)
     with full_precision():
         (one, _, e), (two, _, f) = _factor("S1", S1), _factor("S2", S2)

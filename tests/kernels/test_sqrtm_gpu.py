@@ -78,7 +78,7 @@ def test_traces(backend, counts, dtype):
     assert both.value.item() == pytest.approx(truth, rel=3e-3 if single else 1e-9)
     assert 0 <= both.error < (1e-1 if single else 1e-8) * truth
     if backend == "native":
-        exact = native.trace(S1.numpy(), S2.numpy(), None)[0]
+        exact = native.trace(S1.numpy(), S2.numpy(), None, "native")[0]
         assert both.value.item() == pytest.approx(exact, rel=1e-7)
 
 
