@@ -43,9 +43,9 @@ def compiled(module: str = NATIVE) -> ModuleType:
 
 
 def is_native(module: str = NATIVE) -> bool:
-    """Return whether operations of a compiled module run there if no `backend` is passed."""
+    """Return whether what a compiled module has, and no reference, runs there by default."""
     wanted = os.environ.get(VARIABLE)
-    return wanted == "native" if wanted else missing(module) is None
+    return wanted != "numba" and (wanted == "native" or missing(module) is None)
 
 
 def choose(

@@ -9,7 +9,7 @@ import numpy as np
 from unsup_fast.kernels import _check, threads
 from unsup_fast.kernels._dispatch import choose
 from unsup_fast.kernels._types import Array
-from unsup_fast.kernels.affine import native, ref
+from unsup_fast.kernels.affine import native, portable, ref
 
 __all__ = ["affine"]
 
@@ -33,7 +33,7 @@ def affine(
     offset : ndarray of shape (K,), type of X, optional
     n_threads : int, optional
         Threads to run; None for all.
-    backend : {"native", "ref"}, optional
+    backend : {"native", "portable", "ref"}, optional
         Implementation; None chooses.
 
     Returns
@@ -59,6 +59,7 @@ def affine(
     _check.vector("shift", shift, n_columns, X.dtype)
     _check.vector("offset", offset, n_out, X.dtype)
     out = np.empty((len(X), n_out), X.dtype)
-    run = choose("affine", {"native": native.affine, "ref": ref.affine}, backend)
+    implementations = {"native": native.affine, "portable": portable.affine, "ref": ref.affine}
+    run = choose("affine", implementations, backend)
     run(X, shift, weights, offset, out, threads.effective(n_threads))
     return out

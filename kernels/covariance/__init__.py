@@ -15,7 +15,7 @@ import numpy as np
 from unsup_fast.kernels import _check, threads
 from unsup_fast.kernels._dispatch import choose
 from unsup_fast.kernels._types import Array
-from unsup_fast.kernels.covariance import native, ref
+from unsup_fast.kernels.covariance import native, portable, ref
 from unsup_fast.kernels.moments import moments
 from unsup_fast.kernels.origin import median_row, sample_slice
 
@@ -62,7 +62,7 @@ def covariance(X: Array, *, n_threads: int | None = None, backend: str | None = 
     X : C-contiguous ndarray of shape (N, D), N >= 1, float32 or float64
     n_threads : int, optional
         Threads to run; None for all.
-    backend : {"native", "ref"}, optional
+    backend : {"native", "portable", "ref"}, optional
         Implementation; None chooses.
 
     Returns
@@ -88,7 +88,12 @@ def covariance(X: Array, *, n_threads: int | None = None, backend: str | None = 
 def _scattered(
     X: Array, shift: Array, max_abs: Array, n_threads: int | None, backend: str | None
 ) -> Covariance:
-    run = choose("covariance", {"native": native.covariance, "ref": ref.covariance}, backend)
+    implementations = {
+        "native": native.covariance,
+        "portable": portable.covariance,
+        "ref": ref.covariance,
+    }
+    run = choose("covariance", implementations, backend)
     n_rows, n_columns = X.shape
     sums, products = np.full(n_columns, np.nan), np.full((n_columns, n_columns), np.nan)
     scale = _scale(max_abs)

@@ -50,7 +50,7 @@ def group_norm(
         Whether v sigmoid(v) is returned for v.
     n_threads : int, optional
         Threads to run; None for all. The result is bitwise the same.
-    backend : {"native", "ref"}, optional
+    backend : {"native", "numba", "ref"}, optional
         Implementation; None chooses.
 
     Returns

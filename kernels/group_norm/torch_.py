@@ -97,5 +97,21 @@ def _ref_gradient(of_out: Tensor, x: Tensor, groups: int, *rest: Any) -> Any:
     return (of_x.contiguous(memory_format=LAST), *grads[1:])
 
 
-FORWARD: dict[str, Any] = {"native": native.group_norm, "ref": _ref}
-BACKWARD: dict[str, Any] = {"native": native.gradient, "ref": _ref_gradient}
+def _numba(*arguments: Any) -> Tensor:
+    from unsup_fast.kernels.group_norm import numba_
+
+    return numba_.group_norm(*arguments)
+
+
+def _numba_gradient(*arguments: Any) -> Any:
+    from unsup_fast.kernels.group_norm import numba_
+
+    return numba_.gradient(*arguments)
+
+
+FORWARD: dict[str, Any] = {"native": native.group_norm, "numba": _numba, "ref": _ref}
+BACKWARD: dict[str, Any] = {
+    "native": native.gradient,
+    "numba": _numba_gradient,
+    "ref": _ref_gradient,
+}

@@ -9,7 +9,7 @@ import numpy as np
 
 from unsup_fast.kernels._dispatch import choose
 from unsup_fast.kernels._types import Array
-from unsup_fast.kernels.half_to_float import native, ref
+from unsup_fast.kernels.half_to_float import native, portable, ref
 
 __all__ = ["half_to_float"]
 
@@ -23,7 +23,7 @@ def half_to_float(X: Array, out: Array, *, backend: str | None = None) -> None:
         IN
     out : C-contiguous ndarray of float32, shape of X
         OUT
-    backend : {"native", "ref"}, optional
+    backend : {"native", "portable", "ref"}, optional
         Implementation; None chooses.
 
     Raises
@@ -39,7 +39,10 @@ def half_to_float(X: Array, out: Array, *, backend: str | None = None) -> None:
             raise ValueError(f"{name} must be C-contiguous; pass numpy.ascontiguousarray({name})")
     if out.shape != X.shape:
         raise ValueError(f"out has shape {out.shape}; it must be {X.shape} like X")
-    run = choose(
-        "half_to_float", {"native": native.half_to_float, "ref": ref.half_to_float}, backend
-    )
+    implementations = {
+        "native": native.half_to_float,
+        "portable": portable.half_to_float,
+        "ref": ref.half_to_float,
+    }
+    run = choose("half_to_float", implementations, backend)
     run(X.view(np.uint16), out)

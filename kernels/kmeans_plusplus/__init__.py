@@ -20,10 +20,22 @@ from unsup_fast.kernels import _check, threads
 from unsup_fast.kernels._dispatch import choose
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.kmeans_plusplus import native, ref
-from unsup_fast.kernels.kmeans_plusplus.native import Progress
+from unsup_fast.kernels.kmeans_plusplus.rounds import Progress
 from unsup_fast.kernels.kmeans_plusplus.scale import pow2_scale
 
 __all__ = ["candidate_potentials", "kmeans_plusplus", "pow2_scale"]
+
+
+def _numba(*arguments: Any) -> Array:
+    from unsup_fast.kernels.kmeans_plusplus import numba_
+
+    return numba_.kmeans_plusplus(*arguments)
+
+
+def _numba_potentials(**arguments: Any) -> None:
+    from unsup_fast.kernels.kmeans_plusplus import numba_
+
+    numba_.candidate_potentials(**arguments)
 
 
 def _ref(
@@ -78,8 +90,8 @@ def kmeans_plusplus(
         Candidates T of a round; None takes ``2 + int(log(n_clusters))``.
     n_threads : int, optional
         Threads to run; None for all. The result is the same for any number. Not for tensors.
-    backend : {"native", "ref", "triton"}, optional
-        Implementation; None chooses. Tensors have "triton", the others "native" and "ref".
+    backend : {"native", "numba", "ref", "triton"}, optional
+        Implementation; None chooses. Tensors have "triton", the others the rest.
     progress : callable, optional
         Called now and then with the number of rows chosen and `n_clusters`. Not for tensors.
 
@@ -109,7 +121,8 @@ def kmeans_plusplus(
         return on_device(X, n_clusters, random_state, sample_weight, trials)
     if sample_weight is not None:
         _check.vector("sample_weight", sample_weight, n_rows, X.dtype)
-    run = choose("kmeans_plusplus", {"native": native.kmeans_plusplus, "ref": _ref}, backend)
+    implementations = {"native": native.kmeans_plusplus, "numba": _numba, "ref": _ref}
+    run = choose("kmeans_plusplus", implementations, backend)
     w = np.ones(n_rows, X.dtype) if sample_weight is None else sample_weight
     first = int(random_state.choice(n_rows, p=w / w.sum()))
     uniform = np.zeros((n_clusters, trials))
@@ -144,7 +157,7 @@ def candidate_potentials(
         What rows are multiplied by before squaring; see `pow2_scale`.
     n_threads : int, optional
         Threads to run; None for all.
-    backend : {"native", "ref"}, optional
+    backend : {"native", "numba", "ref"}, optional
         Implementation; None chooses.
 
     Returns
@@ -162,7 +175,11 @@ def candidate_potentials(
     _check.vector("closest", closest, n_rows, X.dtype)
     if sample_weight is not None:
         _check.vector("sample_weight", sample_weight, n_rows, X.dtype)
-    implementations = {"native": native.candidate_potentials, "ref": ref.candidate_potentials}
+    implementations = {
+        "native": native.candidate_potentials,
+        "numba": _numba_potentials,
+        "ref": ref.candidate_potentials,
+    }
     run = choose("kmeans_plusplus", implementations, backend)
     distances = np.empty((len(candidates), n_rows), dtype=X.dtype)
     potentials = np.empty(len(candidates))

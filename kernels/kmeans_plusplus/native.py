@@ -1,6 +1,5 @@
 """The compiled `kmeans_plusplus`: rounds in groups, so that bounds and progress come between."""
 
-from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -10,13 +9,12 @@ import scipy.sparse as sp
 from unsup_fast.kernels._dispatch import compiled
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.kmeans_plusplus import bounds
+from unsup_fast.kernels.kmeans_plusplus.rounds import Progress, choose_rows
 from unsup_fast.kernels.kmeans_plusplus.scale import pow2_scale
 
 FIRST_BOUNDS = 8  # rounds without bounds, which leave too many pairs in them
 AGAIN = 4  # the bounds are chosen anew when there are so many times more rows
 REPORT_EVERY = 0.25  # seconds between calls of `progress`
-
-Progress = Callable[[int, int], None]
 
 
 def kmeans_plusplus(
@@ -79,13 +77,9 @@ def _chosen_from_csr(
     n_threads: int,
     progress: Progress | None,
 ) -> Array:
-    n_rows, (n_clusters, trials) = X.shape[0], uniform.shape
-    w = np.ones((), X.dtype) if sample_weight is None else sample_weight
-    chosen = np.full(n_clusters, first, dtype=np.int64)
-    closest: Array | None = None  # [N]
-    candidates = chosen[:1]  # [T]
-    distances, potentials = np.empty((1, n_rows), X.dtype), np.empty(1)  # [T, N], [T]
-    for k in range(n_clusters):
+    def measure(
+        candidates: Array, closest: Array | None, distances: Array, potentials: Array
+    ) -> None:
         compiled().candidate_potentials_csr(
             data=X.data,
             indices=X.indices,
@@ -97,17 +91,8 @@ def _chosen_from_csr(
             potentials=potentials,
             n_threads=n_threads,
         )
-        best = int(potentials.argmin())
-        chosen[k], potential, closest = candidates[best], potentials[best], distances[best].copy()
-        if progress is not None:
-            progress(k + 1, n_clusters)
-        if k == 0:
-            distances, potentials = np.empty((trials, n_rows), X.dtype), np.empty(trials)
-        if k + 1 < n_clusters:
-            cumulated = np.cumsum(w * closest, dtype=np.float64)
-            drawn = np.searchsorted(cumulated, uniform[k + 1] * potential)
-            candidates = np.minimum(drawn, n_rows - 1)
-    return chosen
+
+    return choose_rows(measure, X.dtype, X.shape[0], sample_weight, uniform, first, progress)
 
 
 def candidate_potentials(

@@ -10,7 +10,7 @@ parts does not show in them, nor in the bounds that are computed from them.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,12 @@ __all__ = ["Moments", "merge", "moments"]
 
 
 EPS = np.finfo(np.float64).eps
+
+
+def _numba(*arguments: Any) -> int:
+    from unsup_fast.kernels.moments import numba_
+
+    return numba_.moments(*arguments)
 
 
 class Moments(NamedTuple):
@@ -59,7 +65,7 @@ def moments(X: Array, *, n_threads: int | None = None, backend: str | None = Non
     X : C-contiguous ndarray of shape (N, D), N >= 1, float32 or float64
     n_threads : int, optional
         Threads to run; None for all.
-    backend : {"native", "ref"}, optional
+    backend : {"native", "numba", "ref"}, optional
         Implementation; None chooses.
 
     Returns
@@ -77,7 +83,8 @@ def moments(X: Array, *, n_threads: int | None = None, backend: str | None = Non
     if n_rows == 0:
         raise ValueError("X has no rows; moments need at least one")
     mean, variance, minimum, maximum = np.full((4, n_columns), np.nan)
-    run = choose("moments", {"native": native.moments, "ref": ref.moments}, backend)
+    implementations = {"native": native.moments, "numba": _numba, "ref": ref.moments}
+    run = choose("moments", implementations, backend)
     first = run(X, mean, variance, minimum, maximum, threads.effective(n_threads))
     first_nonfinite = None if first < 0 else divmod(first, n_columns)
     # The native merge begins at zero, so the squares of columns above 1e154 are 0 x infinity.

@@ -21,8 +21,7 @@ from unsup_fast.kernels.prune.choice import COUNTS, choose_basis, may_pay
 from unsup_fast.kernels.prune.columns import basis, project_rows
 from unsup_fast.kernels.prune.records import NEAR, Basis, Bounds
 from unsup_fast.kernels.prune.state import bounds, bounds_size, slots
-from unsup_fast.kernels.totals import Totals
-from unsup_fast.kernels.totals.native import move
+from unsup_fast.kernels.totals import Totals, move
 
 __all__ = [
     "COUNTS",

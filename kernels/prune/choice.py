@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from unsup_fast.kernels._dispatch import is_native
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.assign import assign
 from unsup_fast.kernels.prune import native
@@ -79,7 +80,12 @@ def _cost(
 
 
 def may_pay(n_clusters: int, n_columns: int, dtype: np.dtype[Any]) -> bool:
-    """Return whether a pass could be cheaper than the dense one if nearly nothing survived."""
+    """Return whether a pass could be cheaper than the dense one if nearly nothing survived.
+
+    There is no portable pass with bounds.
+    """
+    if not is_native():
+        return False
     least, products = WORTH * n_clusters * n_columns, _products(dtype)
     if products and _cost(n_clusters, n_columns, None, products, 1.0) < least:
         return True

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from unsup_fast.kernels import threads
+from unsup_fast.kernels._dispatch import is_native
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.totals import native
 
 if TYPE_CHECKING:
     from unsup_fast.kernels import _native
 
-__all__ = ["Means", "Totals", "empty", "means", "quanta"]
+__all__ = ["Means", "Totals", "empty", "means", "move", "quanta"]
 
 LANES = 8  # columns of the sums are filled up to a multiple of this
 BITS = 50  # of a row's whole numbers: what a double can be rounded to by adding 1.5 * 2^52
@@ -102,6 +103,17 @@ def empty(quanta: Array, n_clusters: int, n_rows: int = 0) -> Totals:
     )
 
 
+def move(
+    X: Array, centers: Array, shift: Array, labels: Array, *, totals: Totals, n_threads: int
+) -> int:
+    """Compute the labels of `assign` and move rows between sums; return the labels that changed."""
+    if is_native():
+        return native.move(X, centers, shift, labels, totals=totals, n_threads=n_threads)
+    from unsup_fast.kernels.totals import numba_
+
+    return numba_.move(X, centers, shift, labels, totals=totals, n_threads=n_threads)
+
+
 class Means(NamedTuple):
     """New centroids, and statistics of the pass that led to them."""
 
@@ -115,8 +127,8 @@ class Means(NamedTuple):
 
 def means(totals: Totals, centers: Array, shift: Array, n_threads: int | None = None) -> Means:
     """Return the means of the clusters that rows were assigned to from `centers` [K, D]."""
-    if totals.carried is not None:
-        return _means_carried(totals, centers, shift)
+    if totals.carried is not None or not is_native():
+        return _means(totals, centers, shift)
     centers_new, moved, cross, own = native.means(
         centers, shift, totals=totals, n_threads=threads.effective(n_threads)
     )
@@ -127,8 +139,8 @@ def means(totals: Totals, centers: Array, shift: Array, n_threads: int | None = 
     )
 
 
-def _means_carried(totals: Totals, centers: Array, shift: Array) -> Means:
-    """Return what `means` does, from totals of more than `MOST_ROWS` rows."""
+def _means(totals: Totals, centers: Array, shift: Array) -> Means:
+    """Return what `means` does, portably, and from totals of more than `MOST_ROWS` rows."""
     origin, before = shift.astype(np.float64), centers.astype(np.float64)
     values, counts = totals.values(centers.shape[1]), totals.counts[:, None]
     filled = counts > 0

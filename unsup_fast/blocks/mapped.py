@@ -12,7 +12,7 @@ import numpy as np
 from unsup_fast._text import valid
 from unsup_fast._types import Array
 from unsup_fast.blocks.arrow import arrow
-from unsup_fast.kernels._dispatch import compiled
+from unsup_fast.kernels._dispatch import compiled, missing
 
 _watched: "WeakSet[mmap]" = WeakSet()
 
@@ -28,10 +28,11 @@ def watch(array: Array, path: str = "") -> None:
     """Watch the map that an array lies in, if it lies in one.
 
     To read rows that its file no longer has would end the process (SIGBUS). From a watched map
-    zeros are read instead, and operations on its rows and `refuse_shrunk` raise OSError.
+    zeros are read instead, and operations on its rows and `refuse_shrunk` raise OSError. Only the
+    compiled module can watch.
     """
     mapped = mapping(array)
-    if mapped is None or mapped in _watched:
+    if mapped is None or mapped in _watched or missing() is not None:
         return
     memory = np.frombuffer(mapped, np.uint8)
     number = compiled().watch(memory.ctypes.data, memory.nbytes, valid(path))
@@ -41,7 +42,7 @@ def watch(array: Array, path: str = "") -> None:
 
 def refuse_shrunk(array: Array) -> None:
     """Raise OSError if the array lies in a watched map of a file that has become shorter."""
-    if mapping(array) is not None:
+    if mapping(array) is not None and missing() is None:
         compiled().refuse_shrunk(array.ctypes.data)
 
 
@@ -49,7 +50,7 @@ def refuse_shrunk(array: Array) -> None:
 def arrow_map(path: Path) -> Iterator[Any]:
     """Map a file for pyarrow, watched; raise OSError at the end if it has become shorter."""
     with arrow().memory_map(str(path)) as mapped:
-        if not mapped.size():
+        if not mapped.size() or missing() is not None:
             yield mapped
             return
         address = mapped.read_buffer(1).address
