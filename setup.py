@@ -1,6 +1,11 @@
-"""Build of the compiled modules; everything else is in pyproject.toml."""
+"""Build of the compiled modules; everything else is in pyproject.toml.
+
+Where they cannot be compiled the package is installed without them, with a warning; with
+UNSUP_FAST_REQUIRE_NATIVE=1 that is an error.
+"""
 
 import os
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Sequence
@@ -9,6 +14,14 @@ from pathlib import Path
 from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext  # Cython's, where there is a .pyx
+
+OPTIONAL = os.environ.get("UNSUP_FAST_REQUIRE_NATIVE", "0") == "0"
+WARNING = """
+WARNING: unsup_fast is installed WITHOUT its compiled modules, which could not be built:
+{reasons}
+Portable implementations (Numba, NumPy, SciPy) take their place; they are slower. If there is no
+C++17 compiler, install one and reinstall; an error of the compiler above is a bug to report.
+"""
 
 
 def is_stale(obj: str, source: str) -> bool:
@@ -60,7 +73,12 @@ def weight(source: str) -> int:
 
 
 class BuildExt(build_ext):
-    """Keep objects in build/ in editable installs too, so that the next build uses them again."""
+    """Keep objects in build/ in editable installs too, so that the next build uses them again.
+
+    What could not be compiled, and why, is said at the end.
+    """
+
+    reasons: dict[str, str]
 
     def finalize_options(self) -> None:
         """Set the folder of objects, unless the command line does."""
@@ -69,6 +87,35 @@ class BuildExt(build_ext):
         if chosen is None:
             platform = f"{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
             self.build_temp = os.path.join("build", f"temp.{platform}")
+
+    def build_extensions(self) -> None:
+        """Build what can be built."""
+        self.reasons = {}
+        super().build_extensions()
+        if self.reasons:
+            reasons = "\n".join(f"* {name}: {why}" for name, why in self.reasons.items())
+            print(WARNING.format(reasons=reasons), file=sys.stderr)
+
+    def build_extension(self, extension: Extension) -> None:
+        """Build one, or remove what an earlier build left of it."""
+        try:
+            super().build_extension(extension)
+        except Exception as error:
+            self.reasons[extension.name] = reason(error)
+            Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
+            raise
+
+
+def reason(error: BaseException) -> str:
+    """Return an error of the build, with the first lines that its command writes."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, subprocess.CalledProcessError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return str(error)
+    again = subprocess.run(cause.cmd, capture_output=True, text=True, errors="replace")
+    lines = (again.stderr or again.stdout).splitlines()[:20]
+    return "\n".join((str(error), *lines))
 
 
 native = Pybind11Extension(
@@ -91,6 +138,7 @@ native = Pybind11Extension(
     ]
     + ([] if sys.platform == "darwin" else ["-pthread", "-Wno-psabi"]),
     extra_link_args=[] if sys.platform == "darwin" else ["-pthread"],
+    optional=OPTIONAL,
 )
 
 lapack = [
@@ -98,6 +146,7 @@ lapack = [
         f"unsup_fast.kernels.{op}._lapack",
         [f"kernels/{op}/_lapack.pyx"],
         extra_compile_args=["-O1", "-g0", "-MMD"],
+        optional=OPTIONAL,
     )
     for op in ("eigh", "sqrtm")
 ]

@@ -80,8 +80,8 @@ def choose(
         If "numba" is chosen but cannot be imported.
     """
     wanted = backend or os.environ.get(VARIABLE) or default or _automatic(module)
-    if wanted == "numba" and not backend and wanted not in implementations:
-        wanted = "portable"
+    if wanted == "numba" and not backend and "portable" in implementations:
+        return implementations["portable"]
     if wanted not in implementations:
         source = "backend" if backend else VARIABLE
         raise ValueError(

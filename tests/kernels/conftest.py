@@ -1,6 +1,7 @@
 """Every test of an operation runs at every instruction-set level of the machine, or on a GPU.
 
-Tests of operations that Numba compiles run with that backend too, as one more level.
+Tests of operations that have a portable implementation run with that too, as one more level, but
+for those marked as native.
 """
 
 import os
@@ -8,16 +9,33 @@ import os
 import pytest
 
 from unsup_fast.kernels import _native
+from unsup_fast.kernels._dispatch import is_native
 
-NUMBA = ("assign", "em", "randn", "randn_torch", "noise", "denoise")
+PORTABLE = (
+    "affine",
+    "assign",
+    "covariance",
+    "denoise",
+    "eigh",
+    "em",
+    "group_norm",
+    "half_to_float",
+    "kmeans_plusplus",
+    "moments",
+    "noise",
+    "randn",
+    "randn_torch",
+    "sqrtm",
+    "totals",
+)
 
 
 def pytest_generate_tests(metafunc):
     name = metafunc.module.__name__.rpartition("test_")[2]
     if name.endswith("_gpu"):
         return
-    levels = _native.simd_levels()
-    if name in NUMBA and not metafunc.definition.get_closest_marker("native"):
+    levels = _native.simd_levels() if is_native() else []
+    if name in PORTABLE and not metafunc.definition.get_closest_marker("native"):
         levels = [*levels, "numba"]
     metafunc.parametrize("simd", levels, indirect=True)
 
