@@ -25,6 +25,14 @@ def move(
     n_threads: int,
 ) -> int:
     """Compute the labels of `assign` and move rows between sums; return the labels that changed."""
+    n_clusters, width = totals.sums.shape
+    if (n_clusters, width) != (len(centers), len(totals.quanta)) or width < X.shape[1]:
+        raise ValueError(f"totals: wrong size {totals.sums.shape} for centers {centers.shape}")
+    if len(labels) and not -1 <= labels.min() <= labels.max() < n_clusters:
+        raise ValueError(
+            f"a label is not a centroid: labels run from {labels.min()} to {labels.max()}; they "
+            f"must be from -1 to {n_clusters - 1}"
+        )
     before = labels.copy()
     try:
         assigned = assign(

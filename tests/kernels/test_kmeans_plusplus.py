@@ -106,6 +106,7 @@ def test_chooses_the_rows_that_scikit_learn_chooses(seed_number):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(5, 1, 3), (193, 7, 9), (1000, 33, 20), (777, 97, 30)], ids=str)
+@pytest.mark.native
 def test_rounds_match_brute_force(shape, dtype):
     n, d, k = shape
     X, weight = make(n, d, dtype, offset=10.0)
@@ -122,6 +123,7 @@ def test_rounds_match_brute_force(shape, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("offset", [0.0, 1000.0])
+@pytest.mark.native
 def test_bounds_do_not_change_a_bit(dtype, weighted, offset):
     X = clustered(700, 150, dtype) + dtype(offset)
     weight = make(len(X), 1, dtype)[1] if weighted else None
@@ -150,6 +152,7 @@ def test_bounds_do_not_change_a_bit(dtype, weighted, offset):
     st.integers(1, 20),
     st.integers(0, 2**32 - 1),
 )
+@pytest.mark.native
 def test_bounds_hold_for_any_rows(X, k, number):
     rng = np.random.default_rng(number)
     uniform, first = rng.random((k, 3)), int(rng.integers(len(X)))
@@ -165,6 +168,7 @@ def test_bounds_hold_for_any_rows(X, k, number):
         np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.native
 def test_the_choice_of_bounds_has_no_effect(monkeypatch):
     X = clustered(3000, 150, np.float32)
     used = []
@@ -213,6 +217,7 @@ def test_values_at_the_ends_of_the_type():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("trials", [5, 17])
+@pytest.mark.native
 def test_one_round_matches_brute_force(dtype, threads, trials):
     X, weight = make(3200, 19, dtype, offset=100.0)
     candidates, closest = X[:trials].copy(), np.full(3200, 20.0, dtype=dtype)
@@ -256,6 +261,7 @@ def test_score_of_a_block_is_the_reference(shape, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("d", [1, 3, 16, 47, 130])
 @pytest.mark.parametrize("magnitude", [1e-25, 1.0, 1e30])
+@pytest.mark.native
 def test_score_of_blocks_has_the_distances_of_all_rounds(dtype, d, magnitude):
     X = make(211, d, dtype)[0] * dtype(magnitude)
     scale = pow2_scale(_native.max_abs_difference(X=X, origin=5, n_threads=1), X.dtype)
@@ -332,6 +338,7 @@ def test_wrong_arguments():
         kmeans_plusplus(X, 4, np.random.RandomState(0))
 
 
+@pytest.mark.native
 def test_wrong_native_arguments():
     X, uniform = np.ones((3, 40)), np.ones((2, 1)) / 2
     chosen, closest, potentials = np.zeros(2, np.int64), np.ones(3), np.ones(2)
