@@ -48,6 +48,17 @@ def is_native(module: str = NATIVE) -> bool:
     return wanted != "numba" and (wanted == "native" or missing(module) is None)
 
 
+def describe() -> str:
+    """Return the implementation on the CPU in words, and why it is not another one."""
+    wanted = os.environ.get(VARIABLE)
+    if wanted:
+        return f"{wanted} (from {VARIABLE})"
+    reason = missing()
+    if reason is None:
+        return "native"
+    return f"numba (the compiled part could not be loaded: {reason}; {REMEDY})"
+
+
 def choose(
     op: str,
     implementations: dict[str, F],

@@ -82,7 +82,7 @@ def effective(n_threads: int | None = None) -> int:
         if n_threads < 1:
             raise ValueError(f"n_threads={n_threads} must be at least 1, or None for all cores")
         return min(int(n_threads), MOST)
-    limits = [int(compiled().max_threads()) if is_native() else _openmp_threads()]
+    limits = [allowed()]
     if hasattr(os, "sched_getaffinity"):
         limits.append(len(os.sched_getaffinity(0)))
     quota = _cgroup_quota()
@@ -91,11 +91,14 @@ def effective(n_threads: int | None = None) -> int:
     return max(1, min(limits))
 
 
-def _openmp_threads() -> int:
-    """Return the limit of the OpenMP runtimes in this process, or of OMP_NUM_THREADS.
+def allowed() -> int:
+    """Return what ``OMP_NUM_THREADS`` or threadpoolctl allow the operations of this thread.
 
-    Without a compiled module threadpoolctl knows no limit of ours, so theirs are taken.
+    Without the compiled module threadpoolctl knows no limit of ours: that of the OpenMP runtimes in
+    this process is taken.
     """
+    if is_native():
+        return int(compiled().max_threads())
     limits = [runtime.num_threads for runtime in _openmp().lib_controllers]
     variable = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     if not limits and variable.isdecimal() and int(variable) > 0:

@@ -19,22 +19,21 @@ LEVELS = {  # what x86-64 processors need for a level
     "v3": "AVX2, FMA, BMI2 and F16C",
     "v4": "AVX-512 F, BW, CD, DQ and VL",
 }
+VNNI, DOT = "AVX-512 VNNI at level v4, or AVX-VNNI", "the dot product of Armv8.2"
 MISSING = "not installed"
 
 
 def facts() -> dict[str, str]:
     """Return what is known of the installation, by the names that `show` prints."""
-    from unsup_fast.kernels import _native, threads
+    from unsup_fast.kernels import _dispatch, threads
 
-    available = ", ".join(_native.simd_levels())
-    origin = "from UNSUP_FAST_SIMD" if os.environ.get("UNSUP_FAST_SIMD") else "the best of them"
     return {
         "unsup_fast": version("unsup-fast"),
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-        "SIMD level": f"{_native.simd()} ({origin}; this machine has {available})",
+        "backend": _dispatch.describe(),
+        "SIMD level": _level(),
         "to be faster": faster() or "nothing is missing",
-        "threads": f"{threads.effective(None)} (OMP_NUM_THREADS or the CPUs: "
-        f"{_native.max_threads()})",
+        "threads": f"{threads.effective(None)} (OMP_NUM_THREADS or the CPUs: {threads.allowed()})",
         **{name: version(name) for name in PACKAGES},
         "GPU": _gpu(),
         "rivals": rivals(),
@@ -43,16 +42,17 @@ def facts() -> dict[str, str]:
 
 def faster() -> str:
     """Return what the processor, or the environment, lacks for faster kernels; "" if nothing."""
-    from unsup_fast.kernels import _native
+    from unsup_fast.kernels import _dispatch
 
-    available = _native.simd_levels()
-    lacks = []
-    if platform.machine().lower() in ("x86_64", "amd64"):
-        lacks = [f"{level} needs {LEVELS[level]}" for level in LEVELS if level not in available]
-    if _native.simd() != available[-1]:
+    if _dispatch.missing() is not None:
+        return f"the compiled part: {_dispatch.REMEDY}"
+    module = _dispatch.compiled()
+    available, on_x86 = module.simd_levels(), platform.machine().lower() in ("x86_64", "amd64")
+    lacks = [f"{name} needs {LEVELS[name]}" for name in LEVELS if on_x86 and name not in available]
+    if module.simd() != available[-1]:
         lacks.append(f"{available[-1]} needs UNSUP_FAST_SIMD to be unset")
-    if not _native.has_byte_products():
-        lacks.append("byte products need AVX-512 VNNI at level v4")
+    if module.byte_products() < 4:
+        lacks.append(f"sums of four products of bytes need {VNNI if on_x86 else DOT}")
     return "; ".join(lacks)
 
 
@@ -78,6 +78,17 @@ def show() -> str:
     values = facts()
     width = max(map(len, values))
     return "\n".join(f"{name:<{width}}  {value}" for name, value in values.items())
+
+
+def _level() -> str:
+    from unsup_fast.kernels import _dispatch
+
+    if _dispatch.missing() is not None:
+        return "chosen by Numba"
+    module = _dispatch.compiled()
+    available = ", ".join(module.simd_levels())
+    origin = "from UNSUP_FAST_SIMD" if os.environ.get("UNSUP_FAST_SIMD") else "the best of them"
+    return f"{module.simd()} ({origin}; this machine has {available})"
 
 
 def _gpu() -> str:

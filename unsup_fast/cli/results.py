@@ -14,7 +14,8 @@ from unsup_fast.blocks import Source
 from unsup_fast.cli import files, info, matrices, terminal
 from unsup_fast.cli.data import named
 from unsup_fast.cli.errors import UserError
-from unsup_fast.kernels import _native, threads
+from unsup_fast.kernels import threads
+from unsup_fast.kernels._dispatch import compiled, is_native
 from unsup_fast.report.numbers import counted
 from unsup_fast.storage import records
 
@@ -104,7 +105,7 @@ def machine(n_threads: int | None) -> dict[str, Any]:
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "threads": threads.effective(n_threads),
-        "simd": _native.simd(),
+        "simd": compiled().simd() if is_native() else "numba",
     }
 
 
