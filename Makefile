@@ -58,7 +58,7 @@ clean:
 	touch $@
 
 .venv/.dev: .venv/.made $(NATIVE)
-	$(PIP) --editable '.[dev]'
+	UNSUP_FAST_REQUIRE_NATIVE=1 $(PIP) --editable '.[dev]'
 	touch $@ .venv/.demo
 
 # The source distribution, and a wheel from its files alone, unpacked in build/wheel. The objects of
@@ -69,7 +69,7 @@ build/.wheel: .venv/.dev $(PACKAGE)
 	mkdir -p build/sdist/build
 	tar -xzf dist/*.tar.gz -C build/sdist --strip-components 1
 	cp -Rp build/temp.* build/sdist/build
-	$(PINS) $(BIN)/python -m build --wheel --outdir dist build/sdist
+	UNSUP_FAST_REQUIRE_NATIVE=1 $(PINS) $(BIN)/python -m build --wheel --outdir dist build/sdist
 	$(PIP) --no-deps --target build/wheel dist/*.whl
 	touch $@
 

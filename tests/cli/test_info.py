@@ -55,12 +55,12 @@ def test_info_names_what_is_missing(monkeypatch):
 @pytest.mark.parametrize(
     ("levels", "products", "expected"),
     [
-        (["base", "v3", "v4"], True, ""),
-        (["base", "v3", "v4"], False, "byte products need AVX-512 VNNI at level v4"),
-        (["base", "v3"], True, "v4 needs AVX-512 F, BW, CD, DQ and VL"),
+        (["base", "v3", "v4"], 4, ""),
+        (["base", "v3", "v4"], 2, f"sums of four products of bytes need {info.VNNI}"),
+        (["base", "v3"], 4, "v4 needs AVX-512 F, BW, CD, DQ and VL"),
         (
             ["base"],
-            True,
+            4,
             "v3 needs AVX2, FMA, BMI2 and F16C; v4 needs AVX-512 F, BW, CD, DQ and VL",
         ),
     ],
@@ -69,7 +69,7 @@ def test_info_says_what_a_faster_level_needs(monkeypatch, levels, products, expe
     monkeypatch.setattr(info.platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(_native, "simd_levels", lambda: levels)
     monkeypatch.setattr(_native, "simd", lambda: levels[-1])
-    monkeypatch.setattr(_native, "has_byte_products", lambda: products)
+    monkeypatch.setattr(_native, "byte_products", lambda: products)
     assert info.faster() == expected
     assert info.facts()["to be faster"] == (expected or "nothing is missing")
 
@@ -77,7 +77,7 @@ def test_info_says_what_a_faster_level_needs(monkeypatch, levels, products, expe
 def test_info_says_that_the_environment_holds_it_back(monkeypatch):
     monkeypatch.setattr(_native, "simd_levels", lambda: ["base", "v3", "v4"])
     monkeypatch.setattr(_native, "simd", lambda: "base")
-    monkeypatch.setattr(_native, "has_byte_products", lambda: True)
+    monkeypatch.setattr(_native, "byte_products", lambda: 4)
     assert info.faster() == "v4 needs UNSUP_FAST_SIMD to be unset"
 
 
