@@ -13,7 +13,8 @@ def jit(**options: Any) -> Callable[[F], F]:
 
     It runs without the interpreter's lock (`kernels._chunks` shares it among threads), divides by
     zero as NumPy does, and is cached on disk, where a folder for that can be written: __pycache__,
-    ``NUMBA_CACHE_DIR`` or the user's cache.
+    ``NUMBA_CACHE_DIR`` or the user's cache. Functions call only those of their own file, since the
+    cache looks at no other one to see whether it is out of date.
 
     Parameters
     ----------

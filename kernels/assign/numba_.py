@@ -1,10 +1,10 @@
 """The portable `assign`: products by NumPy's BLAS, the rest compiled by Numba.
 
 The formulas, types, error bound and tie rule are those of csrc/assign/assign.hpp. Rows of few
-columns are scored by a compiled loop (`numba_narrow`), others by blocks through the BLAS, whose
-scores [centroids, rows] have the rows in the lanes of vectors for the comparison. Blocks and panels
-are filled up to a multiple of 16, so that all pairs go through the same kernel of the BLAS and
-equal centroids have equal scores. A chunk's sums are its own and are merged in order.
+columns are scored by a compiled loop, others by blocks through the BLAS, whose scores [centroids,
+rows] have the rows in the lanes of vectors for the comparison. Blocks and panels are filled up to
+whole tiles of the BLAS, so that all pairs go through one kernel of it and equal centroids have equal
+scores. A chunk's sums are its own and are merged in order.
 """
 
 import contextlib
@@ -17,11 +17,11 @@ import scipy.sparse as sp
 
 from unsup_fast.kernels import _chunks, threads
 from unsup_fast.kernels._types import Array
-from unsup_fast.kernels.assign import numba_csr, numba_narrow, numba_rows
+from unsup_fast.kernels.assign import numba_csr, numba_rows
 
 NARROW = 32  # columns up to which loops are as fast as the BLAS
 PANEL = 256  # centroids of a product
-SCORES = 1 << 16  # of a product
+SCORES, VALUES = 1 << 16, 1 << 18  # scores, and values of rows, of a product
 
 
 class Centroids(NamedTuple):
@@ -95,13 +95,14 @@ def assign(
 
     def work(chunk: int) -> None:
         begin, end = chunk * step, min(n, (chunk + 1) * step)
-        changed = 0 if labels_current else label(begin, end)
         part_sums, part_weights = np.zeros((size, d)), np.zeros(size)
         touched = np.zeros(size, dtype=np.bool_)
-        value = 0.0
-        if inertia:
-            value = add(*rows, c.rows, c.half_norm, c.shift, c.scale, weight, labels, begin, end,
-                        part_sums, part_weights, touched, to)  # fmt: skip
+        value, changed = 0.0, 0
+        for first, past, new in [(begin, end, 0)] if labels_current else label(begin, end):
+            changed += new
+            if inertia:
+                value += add(*rows, c.rows, c.half_norm, c.shift, c.scale, weight, labels, first,
+                             past, part_sums, part_weights, touched, to)  # fmt: skip
         in_order.put(chunk, Part(part_sums, part_weights, touched, value, changed))
 
     with _one_thread_in_blas() if blas else contextlib.nullcontext():
@@ -130,19 +131,20 @@ def _centroids(centers: Array, shift: Array | None) -> Centroids:
     return Centroids(rows=rows, half_norm=half_norm.astype(dtype), shift=shift, scale=scale)
 
 
-Label = Callable[[int, int], int]
+Label = Callable[[int, int], Iterator[tuple[int, int, int]]]
+"""Labels the rows from `begin` to `end`; yields the bounds of each block when it is labelled, and how
+many of its labels are new."""
 
 
 def _csr(X: sp.csr_array, c: Centroids, labels: Array) -> Label:
-    """Return a function that labels the rows from `begin` to `end`."""
     _check_csr(X)
     columns = np.ascontiguousarray(c.rows.T)  # [D, K]
 
-    def label(begin: int, end: int) -> int:
-        changed: int = numba_csr.label(
+    def label(begin: int, end: int) -> Iterator[tuple[int, int, int]]:
+        changed = numba_csr.label(
             X.data, X.indices, X.indptr, columns, c.half_norm, c.scale, begin, end, labels
         )
-        return changed
+        yield begin, end, changed
 
     return label
 
@@ -160,30 +162,25 @@ def _check_csr(X: sp.csr_array) -> None:
 
 
 def _dense(X: Array, c: Centroids, labels: Array) -> tuple[Label, bool]:
-    """Return a function that labels the rows from `begin` to `end`, and whether it needs a BLAS."""
+    """Return a function that labels rows, and whether it needs the BLAS."""
     k, d = c.rows.shape
     dtype = X.dtype
-    if d <= NARROW:
-        padded = np.zeros((k, _up(d, 4)), dtype)
-        padded[:, :d] = c.rows
-
-        def label(begin: int, end: int) -> int:
-            changed: int = numba_narrow.label(
-                X, padded, c.half_norm, c.shift, c.scale, begin, end, labels
-            )
-            return changed
-
-        return label, False
-
-    centroids = np.zeros((_up(k, 16), d), dtype)  # [K', D]
-    centroids[:k] = c.rows
+    narrow = d <= NARROW
+    centroids = np.zeros((_up(k, 4), _up(d, 4) if narrow else d), dtype)  # [K', D']
+    centroids[:k, :d] = c.rows
     half_norm = np.full(len(centroids), -np.inf, dtype)
     half_norm[:k] = c.half_norm
-    panel = min(PANEL, len(centroids))
-    block = max(64, min(1024, SCORES // panel))
 
-    def label_block(begin: int, end: int) -> int:
-        changed = 0
+    def label_narrow(begin: int, end: int) -> Iterator[tuple[int, int, int]]:
+        changed = numba_rows.label_narrow(
+            X, centroids, half_norm, c.shift, c.scale, begin, end, labels
+        )
+        yield begin, end, changed
+
+    panel = min(PANEL, len(centroids))
+    block = max(128, min(1024, SCORES // panel, VALUES // d // 16 * 16))
+
+    def label_wide(begin: int, end: int) -> Iterator[tuple[int, int, int]]:
         room = min(block, _up(end - begin, 16))
         x = np.zeros((room, d), dtype)  # [B, D]
         scores = np.empty((panel, room), dtype)
@@ -195,10 +192,9 @@ def _dense(X: Array, c: Centroids, labels: Array) -> tuple[Label, bool]:
                 some = centroids[first : first + panel]
                 out = np.matmul(some, x.T, out=scores[: len(some)])  # [P, B]
                 numba_rows.keep_best(out, half_norm, first, best, index)
-            changed += numba_rows.relabel(index, i, past, labels)
-        return changed
+            yield i, past, numba_rows.relabel(index, i, past, labels)
 
-    return label_block, True
+    return (label_narrow, False) if narrow else (label_wide, True)
 
 
 def _up(value: int, to: int) -> int:

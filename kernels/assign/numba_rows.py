@@ -5,6 +5,8 @@ import numpy as np
 from unsup_fast.kernels._jit import jit
 from unsup_fast.kernels._types import Array
 
+NARROW_BLOCK = 256  # rows of few columns that are scored together
+
 
 @jit()
 def pack(
@@ -59,6 +61,67 @@ def relabel(index: Array, begin: int, end: int, labels: Array) -> int:
     for i in range(end - begin):
         changed += index[i] != labels[begin + i]
         labels[begin + i] = index[i]
+    return changed
+
+
+@jit(fastmath={"contract"})
+def product(tile: Array, center: Array, out: Array) -> None:
+    """Fill `out` with the products of the rows of a tile and a centroid.
+
+    `tile` is [D', NARROW_BLOCK], D' a multiple of 4; eight columns are added at a time, or four that are left.
+    """
+    j, depth = 0, len(center)
+    for i in range(NARROW_BLOCK):
+        out[i] = 0
+    while j + 8 <= depth:
+        c0, c1, c2, c3 = center[j], center[j + 1], center[j + 2], center[j + 3]
+        c4, c5, c6, c7 = center[j + 4], center[j + 5], center[j + 6], center[j + 7]
+        for i in range(NARROW_BLOCK):
+            near = tile[j, i] * c0 + tile[j + 1, i] * c1 + tile[j + 2, i] * c2 + tile[j + 3, i] * c3
+            far = tile[j + 4, i] * c4 + tile[j + 5, i] * c5
+            out[i] += near + (far + tile[j + 6, i] * c6 + tile[j + 7, i] * c7)
+        j += 8
+    if j < depth:
+        c0, c1, c2, c3 = center[j], center[j + 1], center[j + 2], center[j + 3]
+        for i in range(NARROW_BLOCK):
+            near = tile[j, i] * c0 + tile[j + 1, i] * c1
+            out[i] += near + (tile[j + 2, i] * c2 + tile[j + 3, i] * c3)
+
+
+@jit()
+def label_narrow(
+    X: Array,
+    centroids: Array,
+    half_norm: Array,
+    shift: Array,
+    scale: np.floating,
+    begin: int,
+    end: int,
+    labels: Array,
+) -> int:
+    """Label the rows from `begin` to `end`, of few columns; return how many labels are new.
+
+    Centroids [K', D'] and half_norm [K'] are filled up to multiples of 4. A block is transposed, so
+    that rows stand in the lanes. Rows past the end are worked on too, so that no loop has a
+    remainder.
+    """
+    tile = np.zeros((centroids.shape[1], NARROW_BLOCK), X.dtype)
+    scores, best = np.empty((4, NARROW_BLOCK), X.dtype), np.empty(NARROW_BLOCK, X.dtype)
+    index = np.empty(NARROW_BLOCK, np.int32)
+    changed = 0
+    for start in range(begin, end, NARROW_BLOCK):
+        past = min(end, start + NARROW_BLOCK)
+        for i in range(past - start):
+            for j in range(X.shape[1]):
+                tile[j, i] = (X[start + i, j] - shift[j]) * scale
+        for i in range(NARROW_BLOCK):
+            best[i] = -np.inf
+            index[i] = 0
+        for k in range(0, len(centroids), 4):
+            for c in range(4):
+                product(tile, centroids[k + c], scores[c])
+            keep_best(scores, half_norm, k, best, index)
+        changed += relabel(index, start, past, labels)
     return changed
 
 
