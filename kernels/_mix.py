@@ -19,7 +19,8 @@ from unsup_fast.kernels.randn.numba_ import Normals
 SOURCES = 9  # the last of them may be drawn
 CLIPPED = SOURCES  # column of the clipped sum
 TILE = 1024  # elements whose sums wait in cache
-MOST, LEAST = 1 << 16, 1 << 13  # elements that a thread takes at a time
+MOST = 1 << 16  # elements that a thread takes at a time
+LEAST = 1 << 15  # elements that a thread is worth starting for
 
 
 class Weights(NamedTuple):
@@ -82,8 +83,8 @@ class Flat:
         row: Array = room.view(-1).numpy()
         return row
 
-    def finish(self) -> None:
-        """Write outputs that could not be written in one go."""
+    def copy_back(self) -> None:
+        """Copy to the outputs what could not be written to them."""
         for tensor, room in self._copies:
             tensor.copy_(room)
 
@@ -100,8 +101,9 @@ def run(flat: Flat, weights: Weights, samples: int, draw: Draw | None, n_threads
     bounds = np.zeros(len(of), dtype) if weights.bounds is None else weights.bounds.astype(dtype)
     normals = None if draw is None else _normals(draw, size, samples, dtype)
     missing = np.empty(0, dtype)
+    n_threads = max(1, min(n_threads, size // LEAST))
     per_thread = -(-size // n_threads)
-    chunk = min(MOST, max(LEAST, -(-per_thread // TILE) * TILE))
+    chunk = min(MOST, -(-per_thread // TILE) * TILE)
 
     def work(number: int) -> None:
         begin, end = number * chunk, min(size, (number + 1) * chunk)
@@ -143,6 +145,7 @@ def mix(
     n_outs = weights.shape[1] - 1
     count = len(outs[0])
     sums = np.empty((n_outs + 1, TILE), outs[0].dtype)
+    live = np.empty(SOURCES + 1, np.int64)
     at = 0
     while at < count:
         past = min(count, at + TILE)
@@ -150,31 +153,65 @@ def mix(
         if len(weights) > 1:
             sample = (begin + at) // size
             past = min(past, (sample + 1) * size - begin)
-        n = past - at
         for r in range(n_outs + 1):
-            for i in range(n):
-                sums[r, i] = 0
-        for s in range(SOURCES):
-            source = sources[s]
-            for r in range(n_outs + 1):
-                w = weights[sample, r, s]
-                if w != 0:
-                    for i in range(n):
-                        sums[r, i] += w * source[at + i]
+            n_live = 0
+            for s in range(SOURCES):
+                if weights[sample, r, s] != 0:
+                    live[n_live] = s
+                    n_live += 1
+            total = sums[r, : past - at]
+            if n_live % 2 == 1:
+                start_sum(total, sources[live[0]][at:past], weights[sample, r, live[0]])
+            else:
+                total[:] = 0
+            for s in range(n_live % 2, n_live, 2):
+                add_two(
+                    total,
+                    sources[live[s]][at:past],
+                    weights[sample, r, live[s]],
+                    sources[live[s + 1]][at:past],
+                    weights[sample, r, live[s + 1]],
+                )
         if clipped:
-            bound = bounds[sample]
-            for i in range(n):
-                value = sums[n_outs, i]
-                value = bound if value > bound else value
-                value = -bound if value < -bound else value
-                sums[n_outs, i] = value / bound if divided else value
-            for r in range(n_outs):
-                w = weights[sample, r, CLIPPED]
-                if w != 0:
-                    for i in range(n):
-                        sums[r, i] += w * sums[n_outs, i]
+            clip(sums[n_outs, : past - at], bounds[sample], divided)
         for r in range(n_outs):
-            out = outs[r]
-            for i in range(n):
-                out[at + i] = sums[r, i]
+            w = weights[sample, r, CLIPPED] if clipped else weights.dtype.type(0)
+            finish(outs[r][at:past], sums[r], w, sums[n_outs])
         at = past
+
+
+@jit(fastmath={"contract"})
+def start_sum(total: Array, source: Array, w: np.floating) -> None:
+    """Fill `total` with w times a source."""
+    for i in range(len(total)):
+        total[i] = w * source[i]
+
+
+@jit(fastmath={"contract"})
+def add_two(total: Array, a: Array, w_a: np.floating, b: Array, w_b: np.floating) -> None:
+    """Add two sources, weighted, to `total`."""
+    for i in range(len(total)):
+        total[i] += w_a * a[i] + w_b * b[i]
+
+
+@jit()
+def clip(x: Array, bound: np.floating, divided: bool) -> None:
+    """Clip x to +- a bound, and divide it by the bound if asked for; NaN stays."""
+    for i in range(len(x)):
+        value = x[i]
+        value = bound if value > bound else value
+        x[i] = -bound if value < -bound else value
+    if divided:
+        for i in range(len(x)):
+            x[i] /= bound
+
+
+@jit(fastmath={"contract"})
+def finish(out: Array, total: Array, w: np.floating, clipped: Array) -> None:
+    """Fill `out` with a sum and what it takes of the clipped one."""
+    if w == 0:
+        for i in range(len(out)):
+            out[i] = total[i]
+    else:
+        for i in range(len(out)):
+            out[i] = total[i] + w * clipped[i]

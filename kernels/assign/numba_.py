@@ -3,8 +3,8 @@
 The formulas, types, error bound and tie rule are those of csrc/assign/assign.hpp. Rows of few
 columns are scored by a compiled loop, others by blocks through the BLAS, whose scores [centroids,
 rows] have the rows in the lanes of vectors for the comparison. Blocks and panels are filled up to
-whole tiles of the BLAS, so that all pairs go through one kernel of it and equal centroids have equal
-scores. A chunk's sums are its own and are merged in order.
+whole tiles of the BLAS, so that all pairs go through one kernel of it and equal centroids have
+equal scores. A chunk's sums are its own and are merged in order.
 """
 
 import contextlib
@@ -132,8 +132,8 @@ def _centroids(centers: Array, shift: Array | None) -> Centroids:
 
 
 Label = Callable[[int, int], Iterator[tuple[int, int, int]]]
-"""Labels the rows from `begin` to `end`; yields the bounds of each block when it is labelled, and how
-many of its labels are new."""
+"""Labels the rows from `begin` to `end`; yields the bounds of each block when it is labelled, and
+how many of its labels are new."""
 
 
 def _csr(X: sp.csr_array, c: Centroids, labels: Array) -> Label:

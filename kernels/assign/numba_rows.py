@@ -68,7 +68,8 @@ def relabel(index: Array, begin: int, end: int, labels: Array) -> int:
 def product(tile: Array, center: Array, out: Array) -> None:
     """Fill `out` with the products of the rows of a tile and a centroid.
 
-    `tile` is [D', NARROW_BLOCK], D' a multiple of 4; eight columns are added at a time, or four that are left.
+    `tile` is [D', NARROW_BLOCK], D' a multiple of 4; eight columns are added at a time, or
+    four that are left.
     """
     j, depth = 0, len(center)
     for i in range(NARROW_BLOCK):

@@ -54,7 +54,7 @@ def denoise(call: Call, to: Sequence[Tensor | None]) -> None:
     weights = _mix.Weights(of=of, bounds=bounds, divided=call.threshold is not None)
     draw = _mix.Draw(call.seed, call.seeds, call.stream) if drawn else None
     _mix.run(flat, weights, samples, draw, n_threads)
-    flat.finish()
+    flat.copy_back()
 
 
 def _weights(row: Array, guided: bool, clipped: bool) -> Array:

@@ -19,7 +19,7 @@ def noise(call: Call, to: Sequence[Tensor | None]) -> None:
     draw = _mix.Draw(call.seed, call.seeds, call.stream) if eps is None else None
     weights = _mix.Weights(of=_weights(call), bounds=None, divided=False)
     _mix.run(flat, weights, len(x0), draw, _batch.threads_for(x0, call.n_threads))
-    flat.finish()
+    flat.copy_back()
 
 
 def _weights(call: Call) -> Array:
