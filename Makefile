@@ -72,7 +72,7 @@ build/.wheel: .venv/.dev $(PACKAGE)
 	mkdir -p build/sdist/build
 	tar -xzf dist/*.tar.gz -C build/sdist --strip-components 1
 	cp -Rp build/temp.* build/sdist/build
-	UNSUP_FAST_REQUIRE_NATIVE=1 $(PINS) $(BIN)/python -m build --wheel --outdir dist build/sdist
+	$(PINS) $(BIN)/python -m build --wheel --outdir dist build/sdist
 	$(PIP) --no-deps --target build/wheel dist/*.whl
 	touch $@
 

@@ -32,7 +32,7 @@ OPERATIONS = {  # tensors read and written
 CASES = {
     f"{operation}, {size}": (operation, SHAPES[size]) for size in SHAPES for operation in OPERATIONS
 }
-LIBRARIES = ("unsup_fast", "diffusers", "torch", "torch.compile")
+LIBRARIES = ("unsup_fast", "unsup_fast, numba", "diffusers", "torch", "torch.compile")
 T, BEFORE = 500, 499  # times of the step
 ALPHAS = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)
 
@@ -113,9 +113,11 @@ def check(operation, result, x, output):
 @pytest.mark.parametrize("case", CASES)
 def test_step(benchmark, request, case, library):
     operation, shape = CASES[case]
-    if library != "unsup_fast" and operation.endswith("out"):
+    if not library.startswith("unsup_fast") and operation.endswith("out"):
         pytest.skip("allocates its results")
     device = request.config.getoption("--device")
+    if library == "unsup_fast, numba" and device == "cuda":
+        pytest.skip("for the CPU")
     generator = torch.Generator().manual_seed(0)
     x, output = (torch.randn(shape, generator=generator).to(device) for _ in range(2))
     step = runner(library, operation, x, output)

@@ -150,6 +150,7 @@ def of_daal4py(X, kind, weights, means, precisions):
 
 FITTERS = {
     "unsup_fast": with_interface(GaussianMixture),
+    "unsup_fast, numba": with_interface(GaussianMixture),
     "scikit-learn": with_interface(sklearn.mixture.GaussianMixture),
     "daal4py": of_daal4py,
     "torch": of_torch,

@@ -25,7 +25,7 @@ CASES = {  # name: shape, type, how
     "64x3x256x256, float32, channels-last": ((64, 3, 256, 256), torch.float32, "channels-last"),
     "16x3x32x32, float32, new": ((16, 3, 32, 32), torch.float32, "new"),
 }
-LIBRARIES = ("unsup_fast", "torch", "numpy")
+LIBRARIES = ("unsup_fast", "unsup_fast, numba", "torch", "numpy")
 SEED = 42
 
 
@@ -36,7 +36,7 @@ def drawer(library, shape, dtype, how, device):
         out = torch.zeros(shape, dtype=dtype, device=device)
     if how == "channels-last":
         out = out.contiguous(memory_format=torch.channels_last)
-    if library == "unsup_fast":
+    if library.startswith("unsup_fast"):
         return lambda: randn(shape, seed=SEED, dtype=dtype, device=device, out=out)
     if library == "torch":
         if out is None:
@@ -55,7 +55,7 @@ def check(library, drawn, dtype):
     assert abs(z.mean()) < limit
     assert abs((z**2).mean() - 1) < 1.5 * limit
     assert abs((z**4).mean() - 3) < 10 * limit
-    if library == "unsup_fast":
+    if library.startswith("unsup_fast"):
         rtol = 8e-3 if dtype.itemsize == 2 else 1e-6
         for first in (0, len(z) - 100):
             truth = ref.normals(SEED, 0, first, 100, dtype == torch.float64).astype(np.float64)
@@ -67,6 +67,8 @@ def check(library, drawn, dtype):
 def test_draw(benchmark, request, case, library):
     shape, dtype, how = CASES[case]
     device = request.config.getoption("--device")
+    if library == "unsup_fast, numba" and device == "cuda":
+        pytest.skip("for the CPU")
     if library == "numpy" and (device == "cuda" or dtype.itemsize == 2 or how == "channels-last"):
         pytest.skip("NumPy draws float32 and float64 in row-major order")
     draw = drawer(library, shape, dtype, how, device)

@@ -14,6 +14,7 @@ LIBRARIES = {
         "scipy",
         "scikit-learn",
         "scikit-learn-intelex",
+        "numba",
         "torch",
         "faiss-cpu",
         "superkmeans",
@@ -39,6 +40,14 @@ def pytest_addoption(parser):
     parser.addoption("--model", default=None, help="run of `diffusion train` on 28 x 28 digits")
     parser.addoption("--sentences", default=None, help="50,000 x 384 embeddings as .npy")
     parser.addoption("--pictures", default=None, help="zip of RGB pictures, 16 x 16 or larger")
+
+
+@pytest.fixture(autouse=True)
+def backend(request, monkeypatch):
+    """Run the library called "unsup_fast, numba" without the compiled module."""
+    parameters = getattr(request.node, "callspec", None)
+    if parameters is not None and parameters.params.get("library") == "unsup_fast, numba":
+        monkeypatch.setenv("UNSUP_FAST_BACKEND", "numba")
 
 
 @pytest.fixture
