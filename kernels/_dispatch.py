@@ -9,12 +9,12 @@ by NumPy, SciPy or torch; ``UNSUP_FAST_BACKEND=numba`` asks for either.
 import functools
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import TypeVar
 
-F = TypeVar("F", bound=Callable[..., object])
+Result = TypeVar("Result")
 
 VARIABLE = "UNSUP_FAST_BACKEND"
 NATIVE = "unsup_fast.kernels._native"
@@ -61,18 +61,18 @@ def describe() -> str:
 
 def choose(
     op: str,
-    implementations: dict[str, F],
+    implementations: Mapping[str, Callable[..., Result]],
     backend: str | None,
     default: str | None = None,
     module: str = NATIVE,
-) -> F:
+) -> Callable[..., Result]:
     """Pick the implementation of `op`.
 
     Parameters
     ----------
     op : str
         The operation's word, for the error message.
-    implementations : dict of str to callable
+    implementations : mapping of str to callable
         Implementations of the operation for this kind of array, by backend name. Those of "numba"
         and "triton" import these packages when they are called.
     backend : str or None

@@ -57,17 +57,11 @@ def gradient(
         if silu:
             of_v = torch.ops.aten.silu_backward(of_v, v)
         arrays = [_positions(one) for one in (of_v, images, of_x)]  # [B, P, C]
-        sums = of_gain.numpy(), of_shift.numpy()  # [B, C]
+        arrays += [mean, spread, gain, of_gain.numpy(), of_shift.numpy()]  # [B, C]
 
         def work(b: int) -> None:
-            _gradient(
-                *(one[b] for one in arrays),
-                groups,
-                mean[b],
-                spread[b],
-                gain[b],
-                *(s[b] for s in sums),
-            )
+            of_v, x, of_x, mean, spread, gain, of_gain, of_shift = (one[b] for one in arrays)
+            _gradient(of_v, x, of_x, groups, mean, spread, gain, of_gain, of_shift)
 
         _chunks.run(work, len(x), workers)
     grads = gradients(channels, values, of_gain, of_shift)

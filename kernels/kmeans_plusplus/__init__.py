@@ -175,12 +175,15 @@ def candidate_potentials(
     _check.vector("closest", closest, n_rows, X.dtype)
     if sample_weight is not None:
         _check.vector("sample_weight", sample_weight, n_rows, X.dtype)
-    implementations = {
-        "native": native.candidate_potentials,
-        "numba": _numba_potentials,
-        "ref": ref.candidate_potentials,
-    }
-    run = choose("kmeans_plusplus", implementations, backend)
+    run = choose(
+        "kmeans_plusplus",
+        {
+            "native": native.candidate_potentials,
+            "numba": _numba_potentials,
+            "ref": ref.candidate_potentials,
+        },
+        backend,
+    )
     distances = np.empty((len(candidates), n_rows), dtype=X.dtype)
     potentials = np.empty(len(candidates))
     run(

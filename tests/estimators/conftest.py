@@ -1,7 +1,41 @@
-"""Data for the tests of estimators."""
+"""Data for the tests of estimators, the instruction sets, and what has no portable implementation.
+
+With UNSUP_FAST_BACKEND=numba, or without compiled modules, the tests run by portable
+implementations.
+"""
 
 import numpy as np
 import pytest
+
+from unsup_fast.kernels._dispatch import compiled, is_native
+
+LEVELS = compiled().simd_levels() if is_native() else ["portable"]
+NATIVE = {
+    "test_kmeans_pruning.py": "there is no portable pass with bounds",
+    "test_memory_that_cannot_be_had_is_an_error": "it calls the compiled covariance",
+}
+"""Parts of tests' names, and why these tests are for the compiled modules alone."""
+
+
+def pytest_collection_modifyitems(items):
+    if is_native():
+        return
+    for item in items:
+        for part, reason in NATIVE.items():
+            if part in item.nodeid:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(params=LEVELS)
+def simd(request):
+    """Run a test at each instruction set of the machine, or once by portable implementations."""
+    if not is_native():
+        yield request.param
+        return
+    before = compiled().simd()
+    compiled().use_simd(request.param)
+    yield request.param
+    compiled().use_simd(before)
 
 
 @pytest.fixture(scope="session")

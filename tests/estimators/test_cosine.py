@@ -11,17 +11,8 @@ from sklearn.metrics.pairwise import cosine_distances
 
 from unsup_fast._rows.directions import directions, rounding, unit_rows
 from unsup_fast.cluster import KMeans, MiniBatchKMeans, k_means
-from unsup_fast.kernels import _native
 
 CLASSES = [KMeans, MiniBatchKMeans]
-
-
-@pytest.fixture(params=_native.simd_levels())
-def simd(request):
-    before = _native.simd()
-    _native.use_simd(request.param)
-    yield request.param
-    _native.use_simd(before)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from unsup_fast.cluster import (
     kmeans_parallel,
     kmeans_plusplus,
 )
-from unsup_fast.kernels import _native
 
 
 @pytest.fixture(scope="module")
@@ -107,18 +106,12 @@ def test_any_shape(n_rows, n_columns, chunk_size, n_clusters, weighted, dtype):
     np.testing.assert_allclose(model.cluster_centers_, whole.cluster_centers_, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("level", _native.simd_levels())
-def test_threads_do_not_change_a_bit(rows, weight, level):
-    before = _native.simd()
-    _native.use_simd(level)
-    try:
-        for sample_weight in (None, weight):
-            one, two = (
-                fit(stream(rows, 611), n_threads=n, sample_weight=sample_weight) for n in (1, 2)
-            )
-            same(one, two, exact=True)
-    finally:
-        _native.use_simd(before)
+def test_threads_do_not_change_a_bit(rows, weight, simd):
+    for sample_weight in (None, weight):
+        one, two = (
+            fit(stream(rows, 611), n_threads=n, sample_weight=sample_weight) for n in (1, 2)
+        )
+        same(one, two, exact=True)
 
 
 def test_how_rows_come_does_not_change_a_bit(rows):

@@ -16,16 +16,7 @@ from unsup_fast._rows import host_rows
 from unsup_fast.cluster import MiniBatchKMeans, Step
 from unsup_fast.cluster._batches import Draws
 from unsup_fast.cluster._minibatch import Plan, beginning, continued, run, step
-from unsup_fast.kernels import _native
 from unsup_fast.kernels.assign import error_bound
-
-
-@pytest.fixture(params=_native.simd_levels())
-def simd(request):
-    before = _native.simd()
-    _native.use_simd(request.param)
-    yield request.param
-    _native.use_simd(before)
 
 
 def stop_after(number):

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from unsup_fast import blocks
 from unsup_fast.cluster import KMeans, MiniBatchKMeans
 from unsup_fast.decomposition import PCA, IncrementalPCA
-from unsup_fast.kernels import _native, threads
+from unsup_fast.kernels import threads
 from unsup_fast.kernels.assign import assign
 from unsup_fast.kernels.covariance import covariance
 from unsup_fast.kernels.eigh import eigh
@@ -202,6 +202,8 @@ def test_threads_that_the_system_refuses(in_child):
 @pytest.mark.parametrize("n_threads", [1, 4])
 def test_memory_that_cannot_be_had_is_an_error(in_child, n_threads):
     import resource
+
+    from unsup_fast.kernels import _native
 
     wide, columns = np.zeros((5000, 3000), np.float32), np.ones(3000, np.float32)
     sums, products = np.zeros(3000), np.zeros((3000, 3000))
