@@ -14,6 +14,7 @@ threads. CUDA tensors are worked on where they are (`kernels.assign.triton_`): s
 integers there, which any order of additions leaves the same, and nothing waits for the device.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,7 +58,11 @@ def _numba(**arguments: Any) -> tuple[float, int]:
     return numba_.assign(**arguments)
 
 
-HOST = {"native": native.assign, "numba": _numba, "ref": ref.assign}
+HOST: dict[str, Callable[..., tuple[float, int]]] = {
+    "native": native.assign,
+    "numba": _numba,
+    "ref": ref.assign,
+}
 
 
 def assign(

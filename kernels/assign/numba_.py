@@ -8,6 +8,7 @@ equal scores. A chunk's sums are its own and are merged in order.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import NamedTuple
@@ -72,10 +73,13 @@ def assign(
             f"from 0 to {k - 1}"
         )
     c = _centroids(centers, shift)
-    csr = not isinstance(X, np.ndarray)
-    label, blas = (_csr(X, c, labels), False) if csr else _dense(X, c, labels)
-    add = numba_csr.add_rows if csr else numba_rows.add_rows
-    rows = (X.data, X.indices, X.indptr) if csr else (X,)
+    add: Callable[..., float]
+    if isinstance(X, np.ndarray):
+        (label, blas), cost = _dense(X, c, labels), k * d
+        add = functools.partial(numba_rows.add_rows, X)
+    else:
+        label, blas, cost = _csr(X, c, labels), False, k * (1 + X.nnz // max(1, n))
+        add = functools.partial(numba_csr.add_rows, X.data, X.indices, X.indptr)
     none = np.empty(0, dtype=centers.dtype)
     weight = none if sample_weight is None else sample_weight
     to = none if distances is None else distances
@@ -90,7 +94,7 @@ def assign(
         if sums is not None and weights is not None:
             numba_rows.merge(sums, weights, part.sums, part.weights, part.touched)
 
-    step = chunk_rows(k * (d if not csr else 1 + X.nnz // max(1, n)))
+    step = chunk_rows(cost)
     in_order = _chunks.InOrder(merge)
 
     def work(chunk: int) -> None:
@@ -101,7 +105,7 @@ def assign(
         for first, past, new in [(begin, end, 0)] if labels_current else label(begin, end):
             changed += new
             if inertia:
-                value += add(*rows, c.rows, c.half_norm, c.shift, c.scale, weight, labels, first,
+                value += add(c.rows, c.half_norm, c.shift, c.scale, weight, labels, first,
                              past, part_sums, part_weights, touched, to)  # fmt: skip
         in_order.put(chunk, Part(part_sums, part_weights, touched, value, changed))
 

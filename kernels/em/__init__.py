@@ -20,6 +20,7 @@ responsibilities of zero, label 0, and adds nothing to the moments; so has a row
 Source: Dempster, Laird & Rubin 1977; factors as `precisions_cholesky_` of scikit-learn.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def _numba(**arguments: Any) -> float:
     return numba_.em(**arguments)
 
 
-HOST = {"native": native.em, "numba": _numba, "ref": ref.em}
+HOST: dict[str, Callable[..., float]] = {"native": native.em, "numba": _numba, "ref": ref.em}
 
 
 def em(

@@ -27,7 +27,7 @@ def _weights(call: Call) -> Array:
     rows = 2 if call.target is None else 3
     of = np.zeros((len(signal), rows, _mix.SOURCES + 1))
     of[:, 0, 0], of[:, 0, -2] = signal, sigma
-    targets = {  # of x0 and of the noise
+    targets: dict[str, tuple[Array | float, Array | float]] = {  # of x0 and of the noise
         "epsilon": (0.0, 1.0),
         "v_prediction": (-sigma, signal),
         "flow_prediction": (-1.0, 1.0),

@@ -30,12 +30,14 @@ class Normals:
 
     def __init__(self, seeds: Array, stream: int, first: int, size: int, dtype: type) -> None:
         self._seeds, self._size = np.ascontiguousarray(seeds), size
-        self._stream, self._first = np.uint64(stream), np.uint64(first)
-        self._fill = numba_normals.fill_64 if dtype is np.float64 else numba_normals.fill_32
+        wide = dtype is np.float64
+        group, self._skip = divmod(first, 2 if wide else 4)
+        self._stream, self._group = np.uint64(stream), np.uint64(group)
+        self._fill = numba_normals.fill_64 if wide else numba_normals.fill_32
 
     def draw(self, begin: int, out: Array) -> None:
         """Fill out [count] with the numbers at positions `begin` ... `begin` + count - 1."""
-        self._fill(self._seeds, self._stream, self._first, self._size, begin, out)
+        self._fill(self._seeds, self._stream, self._group, self._skip, self._size, begin, out)
 
 
 def fill(out: Array, dtype: str, seeds: Array, stream: int, first: int, n_threads: int) -> None:

@@ -156,11 +156,11 @@ def turn_64(n: np.uint64) -> tuple[np.float64, np.float64]:
 
 @jit(fastmath={"contract"})
 def fill_32(
-    seeds: Array, stream: np.uint64, first: np.uint64, size: int, begin: int, out: Array
+    seeds: Array, stream: np.uint64, group: np.uint64, skip: int, size: int, begin: int, out: Array
 ) -> None:
     """Fill out [count] with float32 numbers at positions `begin` ... `begin` + count - 1.
 
-    Position p is number `first` + p % size of seed p // size.
+    Position p is number `skip` + p % size of seed p // size, counted from a group on.
     """
     w1, w2 = np.empty((2, BLOCK), np.uint32), np.empty((2, BLOCK), np.uint32)
     even, odd = np.empty((2, BLOCK), np.float32), np.empty((2, BLOCK), np.float32)
@@ -168,11 +168,10 @@ def fill_32(
     done = 0
     while done < len(out):
         sample, at = (begin + done) // size, (begin + done) % size
-        number = first + np.uint64(at)
-        lead = np.int64(number & np.uint64(3))
+        later, lead = (skip + at) // 4, (skip + at) % 4
         taken = min(4 * BLOCK - lead, len(out) - done, size - at)
         groups = (lead + taken + 3) // 4
-        words(seeds[sample], stream, number >> np.uint64(2), groups, w1, w2)
+        words(seeds[sample], stream, group + np.uint64(later), groups, w1, w2)
         for pair in range(2):
             for i in range(groups):
                 r = radius_32(np.int32(w1[pair, i]))
@@ -196,7 +195,7 @@ def join(low: np.uint32, high: np.uint32) -> np.uint64:
 
 @jit(fastmath={"contract"})
 def fill_64(
-    seeds: Array, stream: np.uint64, first: np.uint64, size: int, begin: int, out: Array
+    seeds: Array, stream: np.uint64, group: np.uint64, skip: int, size: int, begin: int, out: Array
 ) -> None:
     """Fill out [count] with float64 numbers, as `fill_32` does."""
     w1, w2 = np.empty((2, BLOCK), np.uint32), np.empty((2, BLOCK), np.uint32)
@@ -204,11 +203,10 @@ def fill_64(
     done = 0
     while done < len(out):
         sample, at = (begin + done) // size, (begin + done) % size
-        number = first + np.uint64(at)
-        lead = np.int64(number & np.uint64(1))
+        later, lead = (skip + at) // 2, (skip + at) % 2
         taken = min(2 * BLOCK - lead, len(out) - done, size - at)
         groups = (lead + taken + 1) // 2
-        words(seeds[sample], stream, number >> np.uint64(1), groups, w1, w2)
+        words(seeds[sample], stream, group + np.uint64(later), groups, w1, w2)
         for i in range(groups):
             r = radius_64(np.int64(join(w1[0, i], w2[0, i])))
             cosine, sine = turn_64(join(w1[1, i], w2[1, i]))
