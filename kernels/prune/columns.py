@@ -102,8 +102,9 @@ def encode_rows(X: Array, basis: Basis, n_threads: int) -> ScoredRows:
     }
     fine = None
     if X.shape[1] <= MOST_FINE:
-        options = {"tail": False, "multiple": FINE, "n_threads": n_threads}
-        fine = native.encode(X, basis.shift, basis.scale, **options)
+        fine = native.encode(
+            X, basis.shift, basis.scale, tail=False, multiple=FINE, n_threads=n_threads
+        )
     return ScoredRows(largest=parts[0].largest, fine=fine, **joined)
 
 
