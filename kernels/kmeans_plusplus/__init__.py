@@ -11,6 +11,7 @@ result.
 CUDA tensors are worked on where they are, and nothing waits for the device.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,13 @@ def _numba_potentials(**arguments: Any) -> None:
     from unsup_fast.kernels.kmeans_plusplus import numba_
 
     numba_.candidate_potentials(**arguments)
+
+
+POTENTIALS: dict[str, Callable[..., None]] = {
+    "native": native.candidate_potentials,
+    "numba": _numba_potentials,
+    "ref": ref.candidate_potentials,
+}
 
 
 def _ref(
@@ -175,15 +183,7 @@ def candidate_potentials(
     _check.vector("closest", closest, n_rows, X.dtype)
     if sample_weight is not None:
         _check.vector("sample_weight", sample_weight, n_rows, X.dtype)
-    run = choose(
-        "kmeans_plusplus",
-        {
-            "native": native.candidate_potentials,
-            "numba": _numba_potentials,
-            "ref": ref.candidate_potentials,
-        },
-        backend,
-    )
+    run = choose("kmeans_plusplus", POTENTIALS, backend)
     distances = np.empty((len(candidates), n_rows), dtype=X.dtype)
     potentials = np.empty(len(candidates))
     run(
