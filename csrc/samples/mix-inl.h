@@ -31,6 +31,8 @@ namespace {
 
 constexpr int64_t kTileElements = 2048, kUnitElements = 4 * kTileElements;
 constexpr int64_t kLeastPositions = 16;
+constexpr int64_t kFarElements = int64_t(1) << 18;  // of tensors that the second cache cannot hold
+constexpr int64_t kDrawnAtOnce = 512;               // numbers, a multiple of kNormals
 
 // Positions [begin, end) of a sample: from its own format to the other one, packed, or back.
 template <class T>
@@ -141,6 +143,26 @@ void mix_positions(const Mix<T, U>& m, const Walk& walk, const MixWeights<Comput
                     (U*)m.out[o].data + b * m.out[o].step);
 }
 
+// Draws the noise of runs a few numbers at a time, and meanwhile fetches what it is added to from
+// memory: while a thread draws, the hardware does not see that it will read on.
+template <class T, class U>
+void draw_far(const Runs<T, U>& runs, int outs, const Philox& philox, uint64_t first, int64_t count,
+              Compute<T>* drawn) {
+    constexpr int64_t whole = kNormals<Compute<T>>;
+    const auto fetch = [](const auto* at, int64_t n) {
+        for (int64_t i = 0; i < n; i += 64 / int64_t(sizeof *at)) __builtin_prefetch(at + i, 0, 2);
+    };
+    for (int64_t i = 0; i < count;) {
+        const int64_t past = int64_t((first + uint64_t(i)) % uint64_t(whole));
+        const int64_t n = std::min(count - i, kDrawnAtOnce - past);
+        for (int s = 0; s < runs.n_sources; ++s) fetch(runs.source[s] + i, n);
+        for (int o = 0; o < outs; ++o)
+            if (!runs.stream[o]) fetch(runs.out[o] + i, n);
+        normals<Compute<T>>(philox, first + uint64_t(i), n, drawn + i);
+        i += n;
+    }
+}
+
 template <class T, class U>
 void mix_elements(const Mix<T, U>& m, const MixWeights<Compute<T>>& w, const Philox* philox,
                   MixRoom<T, U>& room, int64_t b, int64_t begin, int64_t end) {
@@ -157,7 +179,11 @@ void mix_elements(const Mix<T, U>& m, const MixWeights<Compute<T>>& w, const Phi
     }
     if (philox != nullptr) {
         runs.drawn = room.drawn.get();
-        normals<Compute<T>>(*philox, uint64_t(first + begin), end - begin, room.drawn.get());
+        const uint64_t index = uint64_t(first + begin);
+        if (m.grid.samples * m.grid.channels * m.grid.positions >= kFarElements)
+            draw_far(runs, m.n_outs, *philox, index, end - begin, room.drawn.get());
+        else
+            normals<Compute<T>>(*philox, index, end - begin, room.drawn.get());
     }
     mix_run(runs, m.n_outs, m.clipped, w, end - begin);
 }
