@@ -39,13 +39,6 @@ def _numba_potentials(**arguments: Any) -> None:
     numba_.candidate_potentials(**arguments)
 
 
-POTENTIALS: dict[str, Callable[..., None]] = {
-    "native": native.candidate_potentials,
-    "numba": _numba_potentials,
-    "ref": ref.candidate_potentials,
-}
-
-
 def _ref(
     X: Any,
     sample_weight: Array | None,
@@ -183,7 +176,12 @@ def candidate_potentials(
     _check.vector("closest", closest, n_rows, X.dtype)
     if sample_weight is not None:
         _check.vector("sample_weight", sample_weight, n_rows, X.dtype)
-    run = choose("kmeans_plusplus", POTENTIALS, backend)
+    implementations: dict[str, Callable[..., None]] = {
+        "native": native.candidate_potentials,
+        "numba": _numba_potentials,
+        "ref": ref.candidate_potentials,
+    }
+    run = choose("kmeans_plusplus", implementations, backend)
     distances = np.empty((len(candidates), n_rows), dtype=X.dtype)
     potentials = np.empty(len(candidates))
     run(
