@@ -45,12 +45,12 @@ def eigenvectors(
         values[:], vectors[:] = diagonal, 1.0
         return 0
     index = 2  # range: the eigenvalues il to iu
-    count, found, z, info = lapack.dstemr(
+    count, largest, z, info = lapack.dstemr(
         diagonal, off_diagonal, index, 0.0, 0.0, n - k + 1, n, lwork=len(work), liwork=len(iwork)
     )
     if info != 0 or count != k:
         return int(info) if count == k else -1
-    values[:] = found
+    values[:] = largest
     z = np.asfortranarray(z[:, :k])  # [N, K]
     # The reflectors of T leave the first row as it is (LAPACK's dormtr).
     reflectors = np.asfortranarray(a.T[1:, :-1])  # [N - 1, N - 1]

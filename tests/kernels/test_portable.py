@@ -126,8 +126,8 @@ def test_moments_of_many_chunks_and_of_any_range():
     assert (abs(one.mean - mean) <= 1e-13 * np.array(scales) + 1e-15 * abs(mean)).all()
     np.testing.assert_allclose(one.variance, variance, rtol=1e-9)
     huge = np.tile(np.array([[1.7e308], [-1.7e308]]), (300, 1))
-    found = moments(huge, backend="numba")
-    assert (found.mean, found.minimum, found.maximum) == (0.0, -1.7e308, 1.7e308)
+    stats = moments(huge, backend="numba")
+    assert (stats.mean, stats.minimum, stats.maximum) == (0.0, -1.7e308, 1.7e308)
     X[30_000, 5] = np.nan
     assert moments(X, backend="numba").first_nonfinite == (30_000, 5)
 
