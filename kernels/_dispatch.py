@@ -90,7 +90,7 @@ def choose(
     ImportError
         If "numba" is chosen but cannot be imported.
     """
-    wanted = backend or os.environ.get(VARIABLE) or default or _automatic(module)
+    wanted = backend or os.environ.get(VARIABLE) or default or automatic(module)
     if wanted == "numba" and not backend and "portable" in implementations:
         return implementations["portable"]
     if wanted not in implementations:
@@ -109,7 +109,8 @@ def choose(
     return implementations[wanted]
 
 
-def _automatic(module: str) -> str:
+def automatic(module: str = NATIVE) -> str:
+    """Return what runs on the CPU without a request; warn once if that is portable."""
     reason = missing(module)
     if reason is None:
         return "native"

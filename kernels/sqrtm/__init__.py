@@ -215,7 +215,7 @@ def _tensors(S: Any, backend: str | None) -> Any:
     from unsup_fast.kernels.sqrtm import torch_
 
     if S.device.type == "cpu":
-        return torch_, _chosen(("native", "portable", "polar"), backend)
+        return torch_, _chosen(("native", "portable", "polar"), backend, torch_.DEFAULT)
     return torch_, _chosen(("polar",), backend, "polar")
 
 

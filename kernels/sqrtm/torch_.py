@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unsup_fast.kernels._dispatch import automatic
 from unsup_fast.kernels._operators import operator
 from unsup_fast.kernels.precision import full_precision
-from unsup_fast.kernels.sqrtm import native, polar
+from unsup_fast.kernels.sqrtm import LAPACK, native, polar
 
 NAME = "sqrtm"
+DEFAULT = automatic(LAPACK)  # on the CPU; torch.compile cannot look for a module
 
 
 @operator(f"{NAME}_trace", differentiable=True)

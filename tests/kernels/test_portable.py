@@ -51,7 +51,7 @@ def test_without_the_compiled_module_one_warning_says_so(lacking, recwarn):
     assert not recwarn.list
     assert "no file" in _dispatch.describe()
     assert not _dispatch.is_native()
-    assert not may_pay(1000, 784)
+    assert not may_pay(1000, 784, np.dtype(np.float32))
     assert threads.effective() >= 1
 
 
