@@ -81,11 +81,18 @@ struct FourProducts {
 
 #elif defined(__aarch64__)
 
+// The assembler's: instructions of the compiler stay those of the baseline.
+#if defined(__clang__)
+#define UNSUP_DOT_PRODUCT ".arch_extension dotprod\n\t"
+#else
+#define UNSUP_DOT_PRODUCT ".arch armv8.2-a+dotprod\n\t"
+#endif
+
 // All four in one instruction, signed by signed: the dot product of Armv8.2.
 struct FourProducts {
     static constexpr int kOffset = 0;
     UNSUP_INLINE_MEMBER static void add(Index<float>& total, Index<float> c, Index<float> s) {
-        asm(".arch_extension dotprod\n\tsdot %0.4s, %1.16b, %2.16b" : "+w"(total) : "w"(c), "w"(s));
+        asm(UNSUP_DOT_PRODUCT "sdot %0.4s, %1.16b, %2.16b" : "+w"(total) : "w"(c), "w"(s));
     }
     UNSUP_INLINE_MEMBER static void add(Index<float>& total, Index<float> c, const int8_t* s) {
         add(total, c, four_codes(s));

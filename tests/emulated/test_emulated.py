@@ -1,0 +1,35 @@
+"""Instructions of processors that this machine is not: built for them, run by QEMU.
+
+Needs a cross compiler and an emulator: ``apt install g++-12-aarch64-linux-gnu qemu-user-static``.
+"""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+CSRC = HERE.parents[1] / "csrc"
+COMPILERS = ("aarch64-linux-gnu-g++", "aarch64-linux-gnu-g++-12", "aarch64-linux-gnu-g++-13")
+EMULATORS = ("qemu-aarch64-static", "qemu-aarch64")
+FLAGS = "-std=c++17 -O2 -fno-math-errno -fno-trapping-math -ffp-contract=fast -pthread -static"
+
+
+def first_of(programs):
+    path = next(filter(None, map(shutil.which, programs)), None)
+    if path is None:
+        pytest.skip(f"none of {', '.join(programs)} is installed")
+    return path
+
+
+@pytest.mark.timeout(600)
+def test_bytes_of_armv8_prune_as_the_dense_pass_labels(tmp_path):
+    compiler, emulator = first_of(COMPILERS), first_of(EMULATORS)
+    names = ("prune/prune.cpp", "assign/assign.cpp", "parallel/pool.cpp", "memory/mapped.cpp")
+    files = [HERE / "check_prune.cpp", *(CSRC / name for name in names)]
+    program = tmp_path / "check_prune"
+    subprocess.run([compiler, *FLAGS.split(), f"-I{CSRC}", *files, "-o", program], check=True)
+    ran = subprocess.run([emulator, program], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout
+    assert ran.stdout == "0 wrong\n"
