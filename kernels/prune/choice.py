@@ -23,8 +23,9 @@ COUNTS = (15, 31, 63, 127, MOST)
 class Costs(NamedTuple):
     """Costs in multiply-adds of the dense kernel, and shares of what a pass without bounds does.
 
-    Measured by least squares over the passes of runs on MNIST (k = 100, 1000) and on sentence
-    embeddings, where they predict the time of a run to 10 %.
+    Those of two products are from least squares over the passes of runs on MNIST (k = 100, 1000)
+    and on sentence embeddings (Zen 3, AVX2), whose time they predict to 10 %. The others were
+    fitted by hand on Zen 5, before there were fine codes: `refined` is an estimate there.
     """
 
     column: float
@@ -47,12 +48,43 @@ class Costs(NamedTuple):
 
 
 COSTS = {  # by `_products`
-    0: Costs(3.0, 60.0, 32.0, 0.0, 20.0, 4000.0, 10000.0, 0.3, 0.12),
-    2: Costs(0.47, 135.0, 25.0, 1800.0, 2.6, 0.0, 0.0, 0.5, 0.2),
-    4: Costs(0.3, 60.0, 32.0, 2500.0, 20.0, 4000.0, 10000.0, 0.3, 0.12),
+    0: Costs(
+        column=3.0,
+        compared=60.0,
+        own=32.0,
+        refined=0.0,
+        surviving=20.0,
+        survivor=4000.0,
+        row=10000.0,
+        active=0.3,
+        survive=0.12,
+    ),
+    2: Costs(
+        column=0.47,
+        compared=135.0,
+        own=25.0,
+        refined=1800.0,
+        surviving=2.6,
+        survivor=0.0,
+        row=0.0,
+        active=0.5,
+        survive=0.2,
+    ),
+    4: Costs(
+        column=0.3,
+        compared=60.0,
+        own=32.0,
+        refined=2500.0,
+        surviving=20.0,
+        survivor=4000.0,
+        row=10000.0,
+        active=0.3,
+        survive=0.12,
+    ),
 }
 MOST_CODED = 32768  # columns, as in csrc/prune
 COUNTED = 256  # rows whose survivors `choose_basis` counts
+LEFT = 3.0  # survivors of a row, at most, that fine codes leave
 CLOSE = 1.3  # times the least cost of directions that codes may have without these being tried
 WORTH = 0.75  # share of the dense pass's cost that a pruned one may have
 
@@ -72,8 +104,7 @@ def _cost(
     scored = costs.active * n_clusters * (costs.column * width + costs.compared)
     full = costs.surviving * n_columns + costs.survivor
     if products and count is not None:
-        last = min(survivors, 3.0) * full
-        settled = costs.survive * (survivors * costs.refined + last)
+        settled = costs.survive * (survivors * costs.refined + min(survivors, LEFT) * full)
     else:
         settled = costs.survive * survivors * full
     return scored + costs.own * n_columns + settled + costs.row
