@@ -170,7 +170,7 @@ void means(const Means<T>& m, const Totals& totals, const Run& run) {
                 const vec<double, N> origin = to_double<T, N>(load<T, N>(&shift[j])),
                                      before = to_double<T, N>(load<T, N>(center + j)),
                                      offset = before - origin;
-                vec<double, N> sum;
+                vec<double, N> sum{};
                 for (int l = 0; l < N; ++l) sum[l] = double(sums[j + l]);
                 sum *= load<double, N>(&unit[j]);
                 for (int l = 0; l < N; ++l)
