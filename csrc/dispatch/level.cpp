@@ -9,7 +9,7 @@
 #include <vector>
 #if defined(__x86_64__)
 #include <cpuid.h>
-#elif defined(__linux__)
+#elif defined(__linux__) && defined(__aarch64__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #endif
@@ -143,9 +143,9 @@ int byte_products() {
     const std::string name = level().name;
     if (name == "base") return 1;
     return (name == "v4" ? avx512 : avx) ? 4 : 2;
-#elif defined(__linux__)
+#elif defined(__linux__) && defined(__aarch64__)
     return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0 ? 4 : 1;
-#elif defined(__APPLE__)
+#elif defined(__APPLE__) && defined(__aarch64__)
     return 4;  // all processors of this make
 #else
     return 1;

@@ -37,8 +37,8 @@ struct Fine {
           squares(buffer<double>(k, 0.0)),
           slack(buffer<double>(k, 0.0)) {}
 
-    // A lower bound of the distance of row i from the centroid in slot `at`; not greater than it
-    // by what sums in double round, which is taken off.
+    // A lower bound of the distance of row i from the centroid in slot `at`. What double rounds is
+    // subtracted, so that it is never above the distance.
     double least(int64_t i, int64_t at) const {
         constexpr int64_t W = lanes<float>, bytes = UNSUP_VECTOR_BYTES;
         const int8_t* s = rows.codes + i * rows.columns;

@@ -55,6 +55,13 @@ inline void Pruner<T, Y>::settle_block(int64_t i0, int rows, const int32_t* labe
     }
 }
 
+// Lowers what is stored for a bound. NaN, which protects from nothing, stays until the bound is
+// computed anew: a later number could be above one that it took the place of.
+template <class T>
+UNSUP_INLINE void lower_to(T& stored, T bound) {
+    if (stored == stored && !(bound >= stored)) stored = bound;
+}
+
 // Whether fine codes, if there are any, leave the centroid in this slot to row i; one that they
 // rule out enters the bounds.
 template <class T, class Y>
@@ -67,7 +74,7 @@ inline bool Pruner<T, Y>::refine(int64_t i, int32_t slot, PruneSpace<T>& space) 
         const int64_t q = slot / (kNear * b.span);
         T& lower = b.lower[i * b.width + q];
         const T bound = stored(least, q);
-        if (!(bound >= lower)) lower = bound;
+        lower_to(lower, bound);
         return false;
     }
     return true;
@@ -102,7 +109,7 @@ inline int32_t Pruner<T, Y>::settle(int64_t i, T* lower, PruneSpace<T>& space) c
         const int64_t q = other.slot / (kNear * b.span);
         const double least = other.squared * (1 - blur()) - 2 * lost();
         const T bound = stored(std::sqrt(std::max(least, 0.0)), q);
-        if (!(bound >= lower[q])) lower[q] = bound;
+        lower_to(lower[q], bound);
     }
     return winner.k;
 }

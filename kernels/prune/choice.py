@@ -13,7 +13,7 @@ from unsup_fast.kernels._dispatch import is_native
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.assign import assign
 from unsup_fast.kernels.prune import native
-from unsup_fast.kernels.prune.columns import MOST, encode_rows, frame, project_rows
+from unsup_fast.kernels.prune.columns import MOST, MOST_CODED, encode_rows, frame, project_rows
 from unsup_fast.kernels.prune.records import Basis, ScoredRows
 
 COUNTS = (15, 31, 63, 127, MOST)
@@ -82,7 +82,6 @@ COSTS = {  # by `_products`
         survive=0.12,
     ),
 }
-MOST_CODED = 32768  # columns, as in csrc/prune
 COUNTED = 256  # rows whose survivors `choose_basis` counts
 LEFT = 3.0  # survivors of a row, at most, that fine codes leave
 CLOSE = 1.3  # times the least cost of directions that codes may have without these being tried
@@ -103,7 +102,7 @@ def _cost(
     width = n_columns if count is None else count + 1
     scored = costs.active * n_clusters * (costs.column * width + costs.compared)
     full = costs.surviving * n_columns + costs.survivor
-    if products and count is not None:
+    if products and count is not None and n_columns <= MOST_CODED:
         settled = costs.survive * (survivors * costs.refined + min(survivors, LEFT) * full)
     else:
         settled = costs.survive * survivors * full
@@ -118,7 +117,8 @@ def may_pay(n_clusters: int, n_columns: int, dtype: np.dtype[Any]) -> bool:
     if not is_native():
         return False
     least, products = WORTH * n_clusters * n_columns, _products(dtype)
-    if products and _cost(n_clusters, n_columns, None, products, 1.0) < least:
+    coded = products > 0 and n_columns <= MOST_CODED
+    if coded and _cost(n_clusters, n_columns, None, products, 1.0) < least:
         return True
     fewest = COUNTS[0]
     return 2 * fewest <= n_columns and (_cost(n_clusters, n_columns, fewest, products, 1.0) < least)

@@ -16,7 +16,8 @@ from unsup_fast.kernels.prune.records import Basis, ScoredRows
 
 SAMPLE = 2048  # rows that choose the basis
 MOST = 191  # directions of a basis
-FINE, MOST_FINE = 64, 32768  # columns of fine codes: their multiple and most, as in csrc/prune
+MOST_CODED = 32768  # columns whose products of codes fit in 32 bits, as in csrc/prune
+FINE = 64  # columns of fine codes are filled up to a multiple of this
 PART = 1 << 16  # rows whose projections are in memory together
 
 
@@ -101,7 +102,7 @@ def encode_rows(X: Array, basis: Basis, n_threads: int) -> ScoredRows:
         for name in ("codes", "unit", "sums", "tail", "squares", "slack")
     }
     fine = None
-    if X.shape[1] <= MOST_FINE:
+    if X.shape[1] <= MOST_CODED:
         fine = native.encode(
             X, basis.shift, basis.scale, tail=False, multiple=FINE, n_threads=n_threads
         )

@@ -3,8 +3,10 @@
 import numpy as np
 
 from unsup_fast.kernels._types import Array
-from unsup_fast.kernels.prune.columns import encode_rows, project_rows
+from unsup_fast.kernels.prune.columns import FINE, MOST_CODED, encode_rows, project_rows
 from unsup_fast.kernels.prune.records import NEAR, Basis, Bounds, ScoredRows
+
+FINE_SCALARS = 24  # bytes of a row's unit, sum, square and slack
 
 
 def bounds(X: Array, centers: Array, basis: Basis, n_threads: int) -> Bounds:
@@ -48,8 +50,10 @@ def _width(basis: Basis) -> int:
     """Return how many numbers of X's type a row takes as it is scored."""
     if not basis.coded:
         return basis.width + 1
-    fine = len(basis.shift) if len(basis.directions) else 0
-    return -(-(basis.width + fine) // 4)
+    n_bytes = -(-basis.width // 4) * 4
+    if len(basis.directions) > 0 and len(basis.shift) <= MOST_CODED:
+        n_bytes += -(-len(basis.shift) // FINE) * FINE + FINE_SCALARS
+    return -(-n_bytes // 4)
 
 
 def slots(projected: Array) -> Array:

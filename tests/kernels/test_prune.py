@@ -229,6 +229,27 @@ def test_a_centroid_that_comes_to_an_outlier(dtype, far):
     follow(X, [centers, come, centers], np.zeros(40, dtype=dtype))
 
 
+def test_a_bound_that_overflows_does_not_hide_a_smaller_one():
+    X = np.array([[0.3, 0]] * 8, dtype=np.float32)
+    far = [[1e38, 0], [1e38, 0], [2.5e37, 0], [3e38, 0], [1e38, 0], [0, 0]]
+    first = np.array(far, dtype=np.float32)
+    second = first.copy()
+    second[2] = X[0]
+    follow(X, [first, second], np.zeros(2, dtype=np.float32), 1)
+
+
+def test_the_largest_codes_next_to_each_other():
+    signs = np.ones((3, 64), dtype=np.float32)
+    signs[1], signs[2, ::2] = -1, -1
+    X = np.repeat(signs, 5, axis=0)
+    follow(X, [signs, signs[::-1].copy(), signs * np.float32(0.99)], np.zeros(64, np.float32), 3)
+    bounds = prune.bounds(X, signs, columns.frame(X, np.zeros(64, np.float32)), 1)
+    assert (np.abs(bounds.rows.codes) == _native.most_row_code()).all()
+    labels = np.full(len(X), -1, dtype=np.int32)
+    assign_update(X, signs, labels, np.zeros(64, np.float32), bounds=bounds)
+    assert bounds.work[3] == 0  # products that do not fit would leave some
+
+
 @pytest.mark.parametrize("size", [0.9, 1.2, 1.5, 1.8])
 def test_scores_that_overflow_rule_nothing_out(size):
     X = np.random.default_rng(11).normal(size=(4200, 40)).astype(np.float32)
