@@ -14,11 +14,10 @@ import functools
 from importlib import import_module
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from unsup_fast.kernels import _check
 from unsup_fast.kernels._dispatch import choose, is_native
 from unsup_fast.kernels._types import Array
+from unsup_fast.kernels.sqrtm import checks
 
 __all__ = ["Trace", "factor", "sqrtm", "trace_sqrtm", "trace_sqrtm_factors", "trace_with_error"]
 
@@ -86,10 +85,10 @@ def trace_with_error(
     backend: str | None = None,
 ) -> Trace:
     """Return Tr (S1 S2)^(1/2) and its absolute error; see `trace_sqrtm` and `Trace`."""
-    _square("S1", S1)
-    _square("S2", S2)
-    _alike("S1", S1, "S2", S2)
-    tol = _tol(tol, S1.dtype.itemsize == 4)
+    checks.square("S1", S1)
+    checks.square("S2", S2)
+    checks.alike("S1", S1, "S2", S2)
+    tol = checks.tolerance(tol, S1.dtype.itemsize == 4)
     if _check.is_tensor(S1):
         module, name = _tensors(S1, backend)
         return Trace(*module.trace(S1, S2, tol, n_threads, name))
@@ -132,9 +131,9 @@ def trace_sqrtm_factors(
         If LAPACK's iteration does not converge.
     """
     for name, value in (("A", A), ("B", B)):
-        _matrix(name, value)
-    _alike("A", A, "B", B)
-    tol = _tol(tol, A.dtype.itemsize == 4)
+        checks.matrix(name, value)
+    checks.alike("A", A, "B", B)
+    tol = checks.tolerance(tol, A.dtype.itemsize == 4)
     if _check.is_tensor(A):
         module, name = _tensors(A, backend)
         return module.trace_factors(A, B, tol, n_threads, name)[0]
@@ -167,10 +166,10 @@ def sqrtm(
     TypeError, ValueError, numpy.linalg.LinAlgError
         As `trace_sqrtm`.
     """
-    _square("S1", S1)
+    checks.square("S1", S1)
     if S2 is not None:
-        _square("S2", S2)
-        _alike("S1", S1, "S2", S2)
+        checks.square("S2", S2)
+        checks.alike("S1", S1, "S2", S2)
     if _check.is_tensor(S1):
         module, name = _tensors(S1, backend)
         return module.root(S1, S2, n_threads, name)
@@ -198,7 +197,7 @@ def factor(S: Array, *, n_threads: int | None = None) -> Array:
     TypeError, ValueError
         As `trace_sqrtm`.
     """
-    _square("S", S)
+    checks.square("S", S)
     module, name = _arrays("native" if is_native(LAPACK) else "portable")
     F: Array = module.factor(S, n_threads, name)
     return F
@@ -222,47 +221,3 @@ def _tensors(S: Any, backend: str | None) -> Any:
 def _chosen(names: tuple[str, ...], backend: str | None, default: str | None = None) -> str:
     offers = {name: functools.partial(str, name) for name in names}
     return choose("sqrtm", offers, backend, default, LAPACK)()
-
-
-def _tol(tol: float | None, single: bool) -> float:
-    if tol is None:
-        return 1e-6 if single else 1e-10
-    if not 0 < tol < 1:
-        raise ValueError(f"tol={tol} must lie between 0 and 1, or be None")
-    return tol
-
-
-def _matrix(name: str, value: Any) -> None:
-    if not isinstance(value, np.ndarray) and not _check.is_tensor(value):
-        raise TypeError(f"{name} must be a NumPy array or a tensor, got {type(value).__name__}")
-    if value.ndim != 2 or value.shape[1] == 0:
-        raise ValueError(
-            f"{name} must be a matrix with at least one column, got shape {tuple(value.shape)}"
-        )
-    if str(value.dtype).rpartition(".")[2] not in ("float32", "float64"):
-        raise TypeError(f"{name} must be float32 or float64, got {value.dtype}")
-
-
-def _square(name: str, value: Any) -> None:
-    _matrix(name, value)
-    if value.shape[0] != value.shape[1]:
-        raise ValueError(
-            f"{name} must be a square matrix, a covariance, got shape {tuple(value.shape)}; "
-            "rows of data are for trace_sqrtm_factors"
-        )
-
-
-def _alike(one: str, first: Any, two: str, second: Any) -> None:
-    if _check.is_tensor(first) != _check.is_tensor(second):
-        raise TypeError(f"{one} and {two} must both be arrays or both tensors")
-    if first.shape[1] != second.shape[1]:
-        raise ValueError(
-            f"{one} has {first.shape[1]} columns and {two} {second.shape[1]}; "
-            "both must be of the same dimensions"
-        )
-    if first.dtype != second.dtype:
-        raise TypeError(f"{one} is {first.dtype} and {two} {second.dtype}; pass one type")
-    if _check.is_tensor(first) and first.device != second.device:
-        raise ValueError(
-            f"{one} is on {first.device} and {two} on {second.device}; pass one device"
-        )

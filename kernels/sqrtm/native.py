@@ -62,14 +62,14 @@ def prepared(name: str, S: Array, lapack: ModuleType) -> tuple[Array, int]:
     """Return S as a [D, D] float64, exactly symmetric, near one, and e with S = 4^e a."""
     S = np.ascontiguousarray(S, dtype=np.float64)
     extremes = np.empty(2)
-    if not lapack.inspect(S, extremes):
+    if not lapack.inspect(a=S, extremes=extremes):
         extremes[0] = np.nan
     exponent = half_exponent(name, *extremes.tolist())
     scale = np.ldexp(1.0, -2 * exponent)
     if extremes[1] == 0:
         return S * scale, exponent
     a = np.empty_like(S)
-    lapack.halve(S, scale, a)
+    lapack.halve(a=S, scale=scale, out=a)
     return a, exponent
 
 
@@ -126,7 +126,7 @@ def _semidefinite(name: str, a: Array, lapack: ModuleType) -> Array:
     n, largest = len(a), a.diagonal().max()
     tolerance = n * ROUNDING * largest
     u, pivots = a.copy(), np.empty(n, np.int32)
-    rank = lapack.pivoted(u, tolerance, pivots, np.empty(2 * n))
+    rank = lapack.pivoted(a=u, tolerance=tolerance, pivots=pivots, work=np.empty(2 * n))
     rows = np.empty((rank, n))
     rows[:, pivots - 1] = np.triu(u[:rank])
     if largest > 0 and _left_over(a, rows) <= 16 * tolerance:
@@ -167,10 +167,13 @@ def _trace(a: Array, b: Array, lapack: ModuleType) -> tuple[float, float]:
     u = a.copy()
     if _definite(u, lapack):
         m = b.copy()
-        _check_info(lapack.congruent(m, u))  # U S2 U^T, similar to S1 S2
+        _check_info(lapack.congruent(a=m, u=u))  # U S2 U^T, similar to S1 S2
         n = len(m)
         values, off_diagonal, tau = np.empty((3, n))
-        _check_info(lapack.eigenvalues(m, values, off_diagonal, tau, np.empty(BLOCK * n)))
+        info = lapack.eigenvalues(
+            a=m, values=values, off_diagonal=off_diagonal, tau=tau, work=np.empty(BLOCK * n)
+        )
+        _check_info(info)
         value, error, likely = _roots(values)
         if likely <= LIMIT * value:
             return value, error
@@ -202,14 +205,17 @@ def _of_factors(one: Array, two: Array, lapack: ModuleType) -> tuple[float, floa
     n = one.shape[1]
     if len(one) == len(two) == n and _triangular(one) and _triangular(two):
         product = two.copy()
-        lapack.triangular_product(one, product)
+        lapack.triangular_product(u=one, v=product)
     else:
         product = one @ two.T  # [R1, R2]
     rank = min(product.shape)
     size = float(np.linalg.norm(product))
     values = np.empty(rank)
     work = np.empty(BLOCK * sum(product.shape) + 10 * rank)
-    _check_info(lapack.singular_values(product, values, work, np.empty(8 * rank, np.int32)))
+    info = lapack.singular_values(
+        a=product, values=values, work=work, iwork=np.empty(8 * rank, np.int32)
+    )
+    _check_info(info)
     summed = n * float(np.linalg.norm(one) * np.linalg.norm(two))
     error = ROUNDING * (rank**0.5 * (summed + 8 * rank * size) + 4 * size)
     return float(values.sum()), error
@@ -225,7 +231,7 @@ def _few(a: Array) -> Array:
 
 def _definite(u: Array, lapack: ModuleType) -> bool:
     """Put U of a = U^T U into the upper triangle; return whether a is definite past rounding."""
-    if lapack.cholesky(u) != 0:
+    if lapack.cholesky(a=u) != 0:
         return False
     pivots = u.diagonal() ** 2
     return bool(pivots.min() > 2 * len(u) * ROUNDING * pivots.max())
