@@ -17,7 +17,7 @@ from unsup_fast.kernels import _check, threads
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.assign import assign
 from unsup_fast.kernels.prune import native
-from unsup_fast.kernels.prune.choice import COUNTS, choose_basis, may_pay
+from unsup_fast.kernels.prune.choice import COUNTS, choose_basis, may_pay, pays
 from unsup_fast.kernels.prune.columns import basis, project_rows
 from unsup_fast.kernels.prune.records import NEAR, Basis, Bounds
 from unsup_fast.kernels.prune.state import bounds, bounds_size, slots
@@ -34,6 +34,7 @@ __all__ = [
     "bounds_size",
     "choose_basis",
     "may_pay",
+    "pays",
     "slots",
 ]
 

@@ -130,8 +130,7 @@ def choose_basis(X: Array, centers: Array, shift: Array, find: Callable[[], Basi
     Codes of all columns are tried first, and taken where directions could not be much better; else
     `find` is asked for the `basis`. Survivors are counted on evenly spaced rows.
     """
-    step = max(1, len(X) // COUNTED)
-    rows = np.ascontiguousarray(X[::step])  # [M, D]
+    rows = _counted(X)  # [M, D]
     n_clusters, n_columns = centers.shape
     products = _products(X.dtype)
 
@@ -157,6 +156,26 @@ def choose_basis(X: Array, centers: Array, shift: Array, find: Callable[[], Basi
         if total < cheapest:
             best, cheapest = candidate, total
     return best
+
+
+def pays(X: Array, centers: Array, shift: Array, basis: Basis) -> bool:
+    """Return whether passes with these bounds are cheaper than dense ones, for later centroids.
+
+    The first centroids may be rows far from each other while the means of their clusters are not:
+    on noise few survive the first pass, and nearly all the second.
+    """
+    rows = _counted(X)  # [M, D]
+    known = np.sqrt(_distances_to_nearest(rows, centers, shift))  # [M]
+    count = len(basis.directions) or None
+    survivors = _survivors(rows, centers, basis, known)
+    n_clusters, n_columns = centers.shape
+    cost = _cost(n_clusters, n_columns, count, _products(X.dtype), survivors)
+    return cost < WORTH * n_clusters * n_columns
+
+
+def _counted(X: Array) -> Array:
+    """Return the evenly spaced rows [M, D] whose survivors are counted."""
+    return np.ascontiguousarray(X[:: max(1, len(X) // COUNTED)])
 
 
 def _distances_to_nearest(rows: Array, centers: Array, shift: Array) -> Array:

@@ -388,6 +388,17 @@ def test_choice_of_codes(monkeypatch):
     assert len(chosen(np.repeat(steep, 2, axis=0), steep).directions) in prune.COUNTS
 
 
+def test_codes_no_longer_pay_where_means_of_noise_draw_together(monkeypatch):
+    monkeypatch.setattr(_native, "byte_products", lambda: 2)
+    rng = np.random.default_rng(6)
+    noise, middles = rng.normal(size=(2, 3840, 256)).astype(np.float32)
+    shift, middles = np.zeros(256, dtype=np.float32), middles[:256]
+    grouped = middles[rng.integers(0, 256, 3840)] + noise / 4
+    assert prune.pays(grouped, middles, shift, columns.frame(grouped, shift))
+    means = noise[:3840].reshape(15, 256, 256).mean(axis=1)  # of 256 rows each
+    assert not prune.pays(noise, means, shift, columns.frame(noise, shift))
+
+
 @pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 15, 16, 17, 33, 65])
 @pytest.mark.parametrize("size", [1e-30, 1.0, 1e15])
 def test_codes_are_as_near_to_the_rows_as_they_say(d, size):

@@ -20,6 +20,7 @@ from unsup_fast.kernels.prune import (
     bounds_size,
     choose_basis,
     may_pay,
+    pays,
 )
 from unsup_fast.kernels.totals import MOST_ROWS
 
@@ -71,6 +72,8 @@ class Pruning:
         remaining : int
             Largest number of passes that may follow.
         """
+        if self.bounds is not None:
+            self._count_again(centers)
         if not self._enabled or self.bounds is not None or self._n_passes < self._next_try:
             return
         n_clusters, n_columns = centers.shape
@@ -84,7 +87,17 @@ class Pruning:
         if chosen is not None and self._fits(chosen, n_clusters):
             self._time_dense(centers)
             self._first_pass, self._last_seconds = self._n_passes, 0.0
+            self._chosen = chosen
             self.bounds = bounds(self._X, centers, chosen, self._n_threads)
+
+    def _count_again(self, centers: Array) -> None:
+        """Drop bounds that will not pay for the second centroids, which differ from the first."""
+        if self._n_passes != self._first_pass + 1:
+            return
+        with threadpool_limits(1, user_api="blas"):
+            if not pays(self._X, centers, self._shift, self._chosen):
+                self.bounds = None
+                self._next_try = max(self._next_try, self._n_passes + 8)
 
     def timed(self, make_pass: Callable[[], Result]) -> Result:
         """Return the result of a pass; drop bounds that do not pay, or that it did not finish."""
