@@ -13,22 +13,24 @@ def make(n, d, dtype=np.float64, offset=0.0):
     return (X + offset).astype(dtype), rng.random(n).astype(dtype)
 
 
-def brute_force(X, n_clusters, number, weight=None, factor=2.0, n_rounds=5):
+def brute_force(X, n_clusters, seed, weight=None, factor=2.0, n_rounds=5):
     """Run algorithm 2 of Bahmani et al. 2012 in float64, from the same draws."""
-    state = np.random.RandomState(number)
+    state = np.random.RandomState(seed)
     x = X.astype(np.float64)
     w = np.ones(len(x)) if weight is None else weight.astype(np.float64)
     drawn = [state.choice(len(x), p=w / w.sum())]
-    for _ in range(n_rounds):
+    key = int(state.randint(1 << 32, dtype=np.uint64))
+    for number in range(1, n_rounds + 1):
+        uniform = np.random.Generator(np.random.Philox(key=key << 32 | number)).random(len(x))
         closest = pairwise_distances(x, x[drawn], metric="sqeuclidean").min(axis=1)
         share = factor * n_clusters * w * closest / (w @ closest)
-        drawn += np.flatnonzero(state.uniform(size=len(x)) < share).tolist()
+        drawn += np.flatnonzero(uniform < share).tolist()
     nearest = pairwise_distances(x, x[drawn]).argmin(axis=1)
     mass = np.bincount(nearest, weights=w, minlength=len(drawn)).astype(X.dtype)
     first = state.choice(len(drawn), p=mass / mass.sum())
-    uniform = np.zeros((n_clusters, 2 + int(np.log(n_clusters))))
-    uniform[1:] = state.uniform(size=uniform[1:].shape)
-    return np.array(drawn)[ref.kmeans_plusplus(x[drawn], mass, uniform, first)[0]]
+    draws = np.zeros((n_clusters, 2 + int(np.log(n_clusters))))
+    draws[1:] = state.uniform(size=draws[1:].shape)
+    return np.array(drawn)[ref.kmeans_plusplus(x[drawn], mass, draws, first)[0]]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

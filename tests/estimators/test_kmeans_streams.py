@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unsup_fast import blocks
-from unsup_fast._rows import seeding
+from unsup_fast._rows import draws, seeding
 from unsup_fast.cluster import (
     KMeans,
     MiniBatchKMeans,
@@ -197,17 +197,16 @@ def test_progress_of_seeding(rows, init):
 @pytest.mark.parametrize("size", [1, 5, 90])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_rows_are_drawn_as_numpy_draws_them(weighted, size, dtype):
-    X = np.zeros((100, 1), dtype)
     weight = np.random.default_rng(0).random(100).astype(dtype) if weighted else None
     share = np.ones(100, dtype) if weight is None else weight
     for number in range(5):
         one, other = (np.random.RandomState(number) for _ in range(2))
-        indices = seeding.draw(X, weight, size, one)
+        indices = draws.draw(draws.masses_of(weight, 100), size, one)
         expected = other.choice(100, size, replace=False, p=share / share.sum())
         np.testing.assert_array_equal(indices, expected)
         assert one.random_sample() == other.random_sample()
     with pytest.raises(ValueError, match="only 3 rows have weight; 4 are to be drawn"):
-        seeding.draw(X, (np.arange(100) < 3).astype(dtype), 4, one)
+        draws.draw(draws.masses_of((np.arange(100) < 3).astype(dtype), 100), 4, one)
 
 
 def test_a_round_of_seeding_is_one_pass(rows):

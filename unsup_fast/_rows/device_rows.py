@@ -12,6 +12,7 @@ from unsup_fast._cached import cached_property
 from unsup_fast._rows import arrays, scaling, tensors
 from unsup_fast._rows.covariance import EMPTY, Progress
 from unsup_fast._rows.directions import COST, unit_rows
+from unsup_fast._rows.draws import Masses, masses_of
 from unsup_fast._rows.protocol import Spread
 from unsup_fast._rows.tensor_covariance import covariance
 from unsup_fast.kernels._types import Array
@@ -91,6 +92,16 @@ class DeviceRows:
     def shift(self) -> Tensor:
         """The origin on the device, which kernels subtract."""
         return self.to_device(self.origin)
+
+    @property
+    def masses(self) -> Masses:
+        """The weights as whole numbers, to draw rows by."""
+        return masses_of(self.to_host(self.sample_weight), self.n_rows)
+
+    @property
+    def block_size(self) -> int:
+        """Rows of a block: all."""
+        return self.n_rows
 
     def about(self, origin: Array) -> "DeviceRows":
         """Return the rows as measured from the origin [D] of a fitted model."""

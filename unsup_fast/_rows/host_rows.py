@@ -14,12 +14,13 @@ from unsup_fast._rows import arrays, scaling
 from unsup_fast._rows.covariance import EMPTY, Progress, merged_covariance, rows_at_once
 from unsup_fast._rows.directions import unit_rows
 from unsup_fast._rows.distances import check_range, distances
+from unsup_fast._rows.draws import Masses, masses_of
 from unsup_fast._rows.protocol import Spread
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.assign import Assigned, assign
 from unsup_fast.kernels.covariance import Covariance
 from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus, pow2_scale
-from unsup_fast.kernels.moments import Moments, moments
+from unsup_fast.kernels.moments import Moments, merge, moments
 from unsup_fast.kernels.origin import median_row, sample_slice
 
 if TYPE_CHECKING:
@@ -81,6 +82,16 @@ class CpuRows(ABC):
     @abstractmethod
     def moments(self) -> Moments | None:
         """Mean, variance and largest deviation of the columns; None for CSR."""
+
+    @property
+    @abstractmethod
+    def block_size(self) -> int:
+        """Rows of a block: sums of floating-point numbers are those of blocks, added in order."""
+
+    @cached_property
+    def masses(self) -> Masses:
+        """The weights as whole numbers, to draw rows by."""
+        return masses_of(self.sample_weight, self.n_rows)
 
     @abstractmethod
     def parts(self, most: int | None = None) -> Iterator[tuple[slice, Any]]:
@@ -231,18 +242,26 @@ class HostRows(CpuRows):
 
     known_moments: Moments | None = None
     """Of X, where they are known."""
+    chunk_size: int | None = None
+    """Rows of a block of the source that X was read from; None for all rows."""
 
     @cached_property
     def moments(self) -> Moments | None:
         """Mean, variance and largest deviation of the columns; None for CSR."""
         if self.known_moments is not None or sp.issparse(self.X):
             return self.known_moments
-        return moments(self.X, n_threads=self.n_threads)
+        parts = [(len(part), moments(part, n_threads=self.n_threads)) for _, part in self.parts()]
+        return merge(parts)
+
+    @property
+    def block_size(self) -> int:
+        """Rows of a block: those of the source that X was read from, or all."""
+        return self.chunk_size or self.n_rows
 
     def parts(self, most: int | None = None) -> Iterator[tuple[slice, Any]]:
-        """Yield all rows with their slice, or at most `most` at a time."""
+        """Yield the rows block by block with their slice, or at most `most` at a time."""
         n_rows = self.n_rows
-        step = n_rows if most is None else most
+        step = self.block_size if most is None else most
         if step >= n_rows:
             yield slice(0, n_rows), self.X
             return

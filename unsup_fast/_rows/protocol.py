@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 
 from unsup_fast._rows.covariance import EMPTY, Progress
+from unsup_fast._rows.draws import Masses
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.assign import Assigned
 from unsup_fast.kernels.covariance import Covariance
@@ -100,6 +101,14 @@ class Rows(Protocol):
     @property
     def shift(self) -> "ArrayOrTensor | None":
         """The origin where the rows are, for kernels; None for CSR, which is not shifted."""
+
+    @property
+    def masses(self) -> Masses:
+        """The weights as whole numbers, to draw rows by."""
+
+    @property
+    def block_size(self) -> int:
+        """Rows of a block: sums of floating-point numbers are those of blocks, added in order."""
 
     def about(self, origin: Array) -> "Rows":
         """Return the rows as measured from the origin [D] of a fitted model."""

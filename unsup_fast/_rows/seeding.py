@@ -1,4 +1,4 @@
-"""Starting rows chosen from a source of blocks, and rows drawn by weight."""
+"""Starting rows chosen from a source of blocks by greedy k-means++."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unsup_fast._rows.draws import draw, masses_of
 from unsup_fast.blocks import Source
 from unsup_fast.kernels.kmeans_plusplus import candidate_potentials, pow2_scale
 
@@ -59,7 +60,7 @@ def kmeans_plusplus(
     """
     trials = 2 + int(np.log(n_clusters)) if n_local_trials is None else n_local_trials
     chosen = np.empty(n_clusters, dtype=np.int64)
-    chosen[:1] = draw(X, sample_weight, 1, random_state)
+    chosen[:1] = draw(masses_of(sample_weight, X.n_rows), 1, random_state)
     closest = np.full(X.n_rows, np.inf, X.dtype)  # [N]
     first = X.take(chosen[:1])  # [1, D]
     spread = X.moments.max_abs_about(first).max()
@@ -84,38 +85,6 @@ def kmeans_plusplus(
         if progress is not None:
             progress(k + 1, n_clusters)
     return chosen
-
-
-def draw(
-    X: Any, sample_weight: Array | None, size: int, random_state: np.random.RandomState
-) -> Array:
-    """Draw different rows by weight: those of ``random_state.choice``, in half of its memory.
-
-    Parameters
-    ----------
-    X : ndarray, CSR matrix or Source of shape (N, D)
-    sample_weight : ndarray of shape (N,), type of X, or None
-    size : int
-        How many rows; at least as many must have weight.
-    random_state : RandomState
-
-    Returns
-    -------
-    ndarray of shape (size,), int64
-    """
-    p = np.ones(X.shape[0], X.dtype) if sample_weight is None else sample_weight.copy()
-    p /= p.sum()
-    if np.count_nonzero(p) < size:
-        raise ValueError(f"only {np.count_nonzero(p)} rows have weight; {size} are to be drawn")
-    indices = np.empty(0, dtype=np.int64)
-    while len(indices) < size:
-        draws = random_state.random_sample(size - len(indices))
-        p[indices] = 0
-        cumulated = np.cumsum(p, dtype=np.float64)
-        cumulated /= cumulated[-1]
-        new = cumulated.searchsorted(draws, side="right")
-        indices = np.append(indices, new[np.sort(np.unique(new, return_index=True)[1])])
-    return indices
 
 
 def _shorten(

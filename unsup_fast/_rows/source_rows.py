@@ -47,6 +47,11 @@ class SourceRows(CpuRows):
         moments: Moments = self.X.moments
         return moments
 
+    @property
+    def block_size(self) -> int:
+        """Rows of a block of the source."""
+        return int(self.X.chunk_size)
+
     def parts(self, most: int | None = None) -> Iterator[tuple[slice, Any]]:
         """Yield the rows block by block, each with its slice; `most` has no effect."""
         for where, block in seeding.parts(self.X):
@@ -113,4 +118,5 @@ class SourceRows(CpuRows):
             model_origin=self.model_origin,
             user_device=self.user_device,
             known_moments=self.moments if X is self.X.array else None,
+            chunk_size=self.X.chunk_size,
         )

@@ -145,15 +145,21 @@ class Source:
         DataError
             If a value is not finite.
         """
+        return merge(self.block_moments)
+
+    @cached_property
+    def block_moments(self) -> list[tuple[int, Moments]]:
+        """Rows and `moments` of each block, in order."""
         if self.array is not None:
-            column_moments = moments(self.array)
-            self._refuse_bad(0, self.array, column_moments)
+            for start, block in enumerate(self._slices(self.array, 0)):
+                row = start * self.chunk_size
+                self._moments[row] = len(block), moments(block)
+                self._refuse_bad(row, block, self._moments[row][1])
             self._all_finite = True
-            return column_moments
-        if self._n_rows is None or sum(rows for rows, _ in self._moments.values()) < self._n_rows:
+        elif self._n_rows is None or self._rows_seen() < self._n_rows:
             for _ in self.blocks():
                 pass
-        return merge([self._moments[row] for row in sorted(self._moments)])
+        return [self._moments[row] for row in sorted(self._moments)]
 
     def blocks(self, start: int = 0) -> Generator[tuple[int, Array], None, None]:
         """Yield (first row, block) from row `start` on, with the next block read meanwhile.
@@ -304,6 +310,9 @@ class Source:
             return self.array
         parts = [block for _, block in self.blocks()]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _rows_seen(self) -> int:
+        return sum(rows for rows, _ in self._moments.values())
 
     def _slices(self, array: Array, start: int) -> Iterator[Array]:
         for row in range(start, len(array), self.chunk_size):

@@ -12,6 +12,7 @@ from torch import Tensor
 from unsup_fast._rows import scaling, tensors
 from unsup_fast._rows.protocol import Rows
 from unsup_fast.cluster import _update
+from unsup_fast.cluster._far import farthest
 from unsup_fast.cluster._passes import Final, Step
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.assign import Assigned
@@ -118,7 +119,16 @@ class DevicePasses:
         before, sums, weights = (
             self.rows.to_host(value) for value in (centers, assigned.sums, assigned.weights)
         )
-        after = _update.updated(self.rows, self.metric, before, assigned.labels, sums, weights)
+        after = _update.updated(
+            self.rows,
+            self.metric,
+            before,
+            sums,
+            weights,
+            lambda centers, count: farthest(
+                self.rows, self.metric, centers, assigned.labels, count
+            ),
+        )
         moved, original, center_shift = _update.in_units(before, after, self._host_scale)
         return self.rows.to_device(moved), self.rows.to_device(original), center_shift
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from unsup_fast._rows.protocol import Rows
 from unsup_fast.cluster import _update
+from unsup_fast.cluster._far import Far, farthest
 from unsup_fast.cluster._passes import Final, Step
 from unsup_fast.cluster._pruning import Pruning
 from unsup_fast.kernels import totals
@@ -103,8 +104,11 @@ class HostPasses:
         )
 
     def _moved(self, centers: Array, sums: Array, weights: Array) -> _update.Moved:
-        after = _update.updated(self.rows, self.metric, centers, self.labels, sums, weights)
+        after = _update.updated(self.rows, self.metric, centers, sums, weights, self._farthest)
         return _update.in_units(centers, after, self.scale)
+
+    def _farthest(self, centers: Array, count: int) -> Far:
+        return farthest(self.rows, self.metric, centers, self.labels, count)
 
     def _measured(self, centers: Array, *, labels_current: bool) -> Assigned:
         return self.rows.assign(

@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
-from unsup_fast._rows import arrays, seeding, validate
+from unsup_fast._rows import arrays, validate
+from unsup_fast._rows.draws import draw
 from unsup_fast._rows.host_rows import dense
 from unsup_fast._rows.protocol import Rows
 from unsup_fast._rows.sources import source_of
@@ -47,8 +48,7 @@ def start(
     if isinstance(init, np.ndarray):
         return rows.to_device(init)
     if init == "random":
-        weight = rows.to_host(rows.sample_weight)
-        chosen = seeding.draw(rows, weight, n_clusters, random_state)
+        chosen = draw(rows.masses, n_clusters, random_state)
     elif init == "k-means||":
         chosen = _parallel.parallel(rows.rescaled(), n_clusters, random_state, progress=progress)
     else:

@@ -4,12 +4,15 @@ from collections.abc import Callable
 
 import numpy as np
 
+from unsup_fast._rows.draws import EqualMasses, draw, draw_others
 from unsup_fast._rows.host_rows import dense
 from unsup_fast._rows.protocol import Rows
+from unsup_fast.cluster._candidates import Candidates, HostCandidates
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus
 
 OVERSAMPLING, ROUNDS = 2.0, 5
+BITS = 40  # of the weights of candidates, whose products with distances must not overflow
 
 
 def oversample(
@@ -32,7 +35,7 @@ def oversample(
         Expected draws of a round.
     n_rounds : int
     random_state : RandomState
-        One ``choice``, then one ``uniform(size=N)`` a round.
+        One row is drawn as by ``choice``, then a key for the numbers of all rounds.
     progress : callable, optional
         Called after each round with the number of rounds done.
 
@@ -41,28 +44,26 @@ def oversample(
     indices : ndarray of shape (M,), int64
         In the order drawn; no row twice.
     weights : ndarray of shape (M,), float64
-        Total weight of the rows nearest to each.
+        Total weight of the rows nearest to each, up to a common factor.
 
     References
     ----------
     Bahmani, Moseley, Vattani, Kumar & Vassilvitskii, "Scalable k-means++", VLDB 2012, algorithm 2.
     """
-    weight = rows.to_host(rows.sample_weight)
-    w: Array = np.ones(rows.n_rows) if weight is None else weight.astype(np.float64)  # [N]
-    indices = np.array([random_state.choice(rows.n_rows, p=w / w.sum())])  # [M]
-    labels, closest = _nearest(rows, dense(rows.take(indices)))  # [N], [N]
+    candidates: Candidates = HostCandidates(rows, 0, rows.masses)
+    indices = draw(rows.masses, 1, random_state)  # [M]
+    key = int(random_state.randint(1 << 32, dtype=np.uint64))
+    total = candidates.add(dense(rows.take(indices)))
     for number in range(1, n_rounds + 1):
-        mass = w * closest  # [N] float64
-        drawn = np.flatnonzero(random_state.uniform(size=rows.n_rows) * mass.sum() < wanted * mass)
+        drawn = candidates.draw(key << 32 | number, wanted / total) if total > 0 else indices[:0]
         if len(drawn):
-            nearest, squared = _nearest(rows, dense(rows.take(drawn)))
-            nearer = squared < closest
-            labels = np.where(nearer, nearest + len(indices), labels)
-            closest = np.minimum(closest, squared)
+            total = candidates.add(dense(rows.take(drawn)))
             indices = np.concatenate([indices, drawn])
         if progress is not None:
             progress(number)
-    return indices, np.bincount(labels, weights=w, minlength=len(indices))
+    masses = candidates.masses()
+    excess = max(0, int(masses.max()).bit_length() - BITS)
+    return indices, np.ldexp(masses.astype(np.float64), -excess)
 
 
 def parallel(
@@ -105,11 +106,10 @@ def parallel(
         rows, oversampling_factor * n_clusters, n_rounds, random_state, report
     )
     if len(drawn) <= n_clusters:
-        others = random_state.permutation(np.setdiff1d(np.arange(rows.n_rows), drawn))
-        weight = rows.to_host(rows.sample_weight)
-        if weight is not None:
-            others = others[np.argsort(weight[others] == 0, kind="stable")]
-        return np.concatenate([drawn, others[: n_clusters - len(drawn)]])
+        for masses in (rows.masses, EqualMasses(rows.n_rows)):
+            others = draw_others(masses, n_clusters - len(drawn), random_state, drawn)
+            drawn = np.concatenate([drawn, others])
+        return drawn
     taken = rows.take(drawn)
     chosen: Array = kmeans_plusplus(
         taken,
@@ -120,9 +120,3 @@ def parallel(
         progress=progress and (lambda done, total: progress(total + done, 2 * total)),
     )
     return drawn[chosen]
-
-
-def _nearest(rows: Rows, centers: Array) -> tuple[Array, Array]:
-    """Return each row's nearest center, [N] int32, and its squared distance [N]."""
-    assigned = rows.assign(rows.to_device(centers), update=False, return_distances=True)
-    return rows.to_host(assigned.labels), rows.to_host(assigned.distances)

@@ -1,13 +1,14 @@
 """The centroids after an iteration, from the sums of the clusters; arrays of size K x D."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from unsup_fast._rows import scaling
-from unsup_fast._rows.directions import directions, rounding
-from unsup_fast._rows.host_rows import dense
+from unsup_fast._rows.directions import directions
 from unsup_fast._rows.protocol import Rows
+from unsup_fast.cluster._far import Far
 from unsup_fast.kernels._types import Array
 
 VANISHED = float(np.finfo(np.float64).tiny)  # replaces a movement whose squares underflow to zero
@@ -51,7 +52,12 @@ def in_units(
 
 
 def updated(
-    rows: Rows, metric: str, centers: Array, labels: Any, sums: Array, weights: Array
+    rows: Rows,
+    metric: str,
+    centers: Array,
+    sums: Array,
+    weights: Array,
+    farthest: Callable[[Array, int], Far],
 ) -> Array:
     """Return the weighted means of the clusters, or their directions, in the type of X.
 
@@ -61,14 +67,15 @@ def updated(
     metric : {"euclidean", "cosine"}
     centers : ndarray of shape (K, D)
         Centroids that the rows were assigned to.
-    labels : ndarray or tensor of shape (N,)
-        Where the rows are.
     sums : ndarray of shape (K, D), float64
         Weighted sums of the rows less their shift.
     weights : ndarray of shape (K,), float64
+    farthest : callable
+        ``farthest(centers, M)`` returns the M rows of `Far`; called if a cluster is empty.
     """
     if not weights.all():
-        sums, weights = _relocated(rows, metric, centers, labels, sums, weights)
+        far = farthest(centers, int(np.count_nonzero(weights == 0)))
+        sums, weights = _relocated(far, sums, weights)
     origin = 0.0 if rows.shift is None else rows.origin.astype(np.float64)
     filled = weights > 0
     means = origin + sums / np.where(filled, weights, 1.0)[:, None]  # [K, D] float64
@@ -85,9 +92,7 @@ def updated(
     return updated
 
 
-def _relocated(
-    rows: Rows, metric: str, centers: Array, labels: Any, sums: Array, weights: Array
-) -> tuple[Array, Array]:
+def _relocated(far: Far, sums: Array, weights: Array) -> tuple[Array, Array]:
     """Return sums and weights with a far row moved into each empty cluster.
 
     The rows farthest from their centroids leave their old clusters; their neighbours follow in
@@ -95,34 +100,15 @@ def _relocated(
     are fewer distinct rows than clusters. A row without weight founds no cluster: it counts as
     absent (scikit-learn may choose it, and the cluster then stays empty).
     """
-    assigned = rows.assign(
-        rows.to_device(centers),
-        labels=labels,
-        labels_current=True,
-        update=False,
-        return_distances=True,
-    )
-    distances: Array = rows.to_host(assigned.distances)  # [N]
-    labels, sample_weight = rows.to_host(labels), rows.to_host(rows.sample_weight)
-    if sample_weight is not None:
-        distances[sample_weight == 0] = 0
-    if metric == "cosine":  # the direction of equal rows may differ from them by rounding
-        distances[distances <= rounding(rows) ** 2] = 0
-    if distances.max() == 0:
+    if not far.distances.any():
         return sums, weights
     sums, weights = sums.copy(), weights.copy()
     empty = np.flatnonzero(weights == 0)
-    # The order of scikit-learn, ties included.
-    farthest = np.argpartition(distances, -len(empty))[: -len(empty) - 1 : -1]
-    if sample_weight is not None:
-        farthest = farthest[sample_weight[farthest] != 0]
-    far = dense(rows.take(farthest)).astype(np.float64)
-    if rows.shift is not None:
-        far -= rows.origin.astype(np.float64)
-    for cluster, row, values in zip(empty, farthest, far, strict=False):
-        weight = 1.0 if sample_weight is None else float(sample_weight[row])
-        sums[labels[row]] -= values * weight
+    for cluster, label, values, weight in zip(
+        empty, far.labels, far.values, far.weights, strict=False
+    ):
+        sums[label] -= values * weight
         sums[cluster] = values * weight
-        weights[labels[row]] -= weight
+        weights[label] -= weight
         weights[cluster] = weight
     return sums, weights
