@@ -70,7 +70,7 @@ def test_bounds_slower_than_the_dense_pass_are_dropped(steep, eager, monkeypatch
     pruned = []
     for _ in range(5):
         passes.step(centers, 10)
-        pruned.append(passes._pruning.bounds is not None)
+        pruned.append(passes._labelled._pruning.bounds is not None)
     assert pruned == [True, False, False, back, back]
     assert len(eager) == 1 + back
 
@@ -88,7 +88,7 @@ def test_an_interrupted_pass_leaves_no_bounds_behind(steep, eager, monkeypatch):
     monkeypatch.setattr(_host_passes, "assign_update", interrupted)
     with pytest.raises(KeyboardInterrupt):
         passes.step(steep[60:120].copy(), 10)
-    assert passes._pruning.bounds is None
+    assert passes._labelled._pruning.bounds is None
     step = passes.step(steep[60:120].copy(), 10)
     np.testing.assert_array_equal(passes._totals.counts, np.bincount(step.labels, minlength=60))
 
@@ -101,7 +101,7 @@ def test_rows_in_a_file_leave_room(steep, eager, monkeypatch, tmp_path):
         passes = passes_over(np.asarray(mapped))
         passes.begin(steep[:60])
         passes.step(steep[:60].copy(), 10)
-        assert (passes._pruning.bounds is not None) == fits
+        assert (passes._labelled._pruning.bounds is not None) == fits
 
 
 def test_inertia_of_tight_clusters_keeps_its_digits():

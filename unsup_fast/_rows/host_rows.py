@@ -191,9 +191,22 @@ class CpuRows(ABC):
         """Make a pass of `kernels.assign` over the rows, and add the parts' sums up in order."""
         parts: list[Assigned] = []
         total: Assigned | None = None
+        for part in self.assign_by_block(centers, labels=labels, **wanted):
+            parts.append(part._replace(sums=None, weights=None))
+            total = part if total is None else _added(total, part)
+        assert total is not None
+        if labels is None:
+            labels = joined([part.labels for part in parts])
+        far = [part.distances for part in parts if part.distances is not None]
+        return total._replace(labels=labels, distances=joined(far) if far else None)
+
+    def assign_by_block(
+        self, centers: Array, *, labels: Array | None = None, **wanted: Any
+    ) -> Iterator[Assigned]:
+        """Yield what `assign` adds up, block by block."""
         for where, rows in self.parts():
             weight = None if self.sample_weight is None else self.sample_weight[where]
-            part = assign(
+            yield assign(
                 rows,
                 centers,
                 sample_weight=None if weight is None else weight.astype(self.dtype, copy=False),
@@ -202,13 +215,6 @@ class CpuRows(ABC):
                 n_threads=self.n_threads,
                 **wanted,
             )
-            parts.append(part._replace(sums=None, weights=None))
-            total = part if total is None else _added(total, part)
-        assert total is not None
-        if labels is None:
-            labels = joined([part.labels for part in parts])
-        far = [part.distances for part in parts if part.distances is not None]
-        return total._replace(labels=labels, distances=joined(far) if far else None)
 
     def distances(self, centers: Array, metric: str) -> Array:
         """Return the distance [N, K] of each row to each centroid, computed in float64."""

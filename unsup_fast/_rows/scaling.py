@@ -55,15 +55,17 @@ def of_rows(X: Any, moments: Moments | None, sample_weight: Array | None) -> Arr
         scaled = X.__class__((data, X.indices, X.indptr), shape=X.shape, copy=False)
         mean, variance = mean_variance_axis(scaled, axis=0, weights=_doubles(sample_weight))
         return _deviations(mean * unit, np.sqrt(variance) * unit, X.dtype)
-    variance, max_abs_deviation = moments.variance, moments.max_abs_deviation
-    rare = (max_abs_deviation > 0) & ~(
-        (max_abs_deviation > SMALLEST) & (max_abs_deviation < 1 / SMALLEST)
-    )
-    if sample_weight is None and not rare.any():
-        return of_variance(moments.mean, variance, X.dtype)
-    unit = _power_of_two(max_abs_deviation)
+    if sample_weight is None and not is_extreme(moments):
+        return of_variance(moments.mean, moments.variance, X.dtype)
+    unit = _power_of_two(moments.max_abs_deviation)
     variance = _variance(X, moments.mean, unit, _doubles(sample_weight))
     return _deviations(moments.mean, np.sqrt(variance) * unit, X.dtype)
+
+
+def is_extreme(moments: Moments) -> bool:
+    """Return whether the squares of a column may leave the range of float64."""
+    largest = moments.max_abs_deviation
+    return bool(((largest > 0) & ~((largest > SMALLEST) & (largest < 1 / SMALLEST))).any())
 
 
 def of_variance(mean: Array, variance: Array, dtype: Any) -> Array:

@@ -10,6 +10,7 @@ from unsup_fast._rows.distances import check_range
 from unsup_fast._rows.protocol import Rows
 from unsup_fast.blocks import DataError
 from unsup_fast.cluster._centers import centers_of, origin_of
+from unsup_fast.distributed._rows import FleetRows
 from unsup_fast.kernels._types import Array
 
 __all__ = ["Prepared", "check_device", "fitted", "prepared"]
@@ -38,7 +39,7 @@ class Prepared:
 
 def prepared(estimator: Any, X: Any, sample_weight: Any, device: Any) -> Prepared:
     """Validate the input of `fit`."""
-    rows = validate.rows(X, device, estimator, reset=True)
+    rows = X if isinstance(X, FleetRows) else validate.rows(X, device, estimator, reset=True)
     if rows.n_rows < estimator.n_clusters:
         raise ValueError(
             f"n_samples={rows.n_rows} should be >= n_clusters={estimator.n_clusters}. "
@@ -77,7 +78,7 @@ def fitted(estimator: Any, X: Any, device: Any) -> tuple[Rows, Array]:
     normalised to unit length if the metric is "cosine". Rows and centroids are divided by the
     deviations that the model was standardized with.
     """
-    rows = validate.rows(X, device, estimator, reset=False)
+    rows = X if isinstance(X, FleetRows) else validate.rows(X, device, estimator, reset=False)
     centers = centers_of(estimator, rows.n_columns)
     scale = scaling.scale_for(estimator, rows.n_columns)
     if scale is not None:

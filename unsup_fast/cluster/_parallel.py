@@ -8,6 +8,8 @@ from unsup_fast._rows.draws import EqualMasses, draw, draw_others
 from unsup_fast._rows.host_rows import dense
 from unsup_fast._rows.protocol import Rows
 from unsup_fast.cluster._candidates import Candidates, HostCandidates
+from unsup_fast.cluster._fleet_candidates import FleetCandidates
+from unsup_fast.distributed._rows import FleetRows
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus
 
@@ -50,7 +52,11 @@ def oversample(
     ----------
     Bahmani, Moseley, Vattani, Kumar & Vassilvitskii, "Scalable k-means++", VLDB 2012, algorithm 2.
     """
-    candidates: Candidates = HostCandidates(rows, 0, rows.masses)
+    candidates: Candidates
+    if isinstance(rows, FleetRows):
+        candidates = FleetCandidates(rows)
+    else:
+        candidates = HostCandidates(rows, 0, rows.masses)
     indices = draw(rows.masses, 1, random_state)  # [M]
     key = int(random_state.randint(1 << 32, dtype=np.uint64))
     total = candidates.add(dense(rows.take(indices)))

@@ -1,15 +1,17 @@
 """The passes that suit some rows."""
 
 from unsup_fast._rows.protocol import Rows
+from unsup_fast.cluster._fleet_passes import FleetPasses
 from unsup_fast.cluster._host_passes import HostPasses
 from unsup_fast.cluster._passes import Passes
+from unsup_fast.distributed._rows import FleetRows
 from unsup_fast.kernels._types import Array
 
 
 def passes_of(
     rows: Rows, *, metric: str, scale: Array | None = None, may_prune: bool = False
 ) -> Passes:
-    """Return passes over rows in memory, in blocks or on a device.
+    """Return passes over rows in memory, in blocks, in other processes or on a device.
 
     Parameters
     ----------
@@ -25,4 +27,6 @@ def passes_of(
         from unsup_fast.cluster._device_passes import DevicePasses
 
         return DevicePasses(rows, metric=metric, scale=scale)
+    if isinstance(rows, FleetRows):
+        return FleetPasses(rows, metric=metric, scale=scale, may_prune=may_prune)
     return HostPasses(rows, metric=metric, scale=scale, may_prune=may_prune)

@@ -66,16 +66,20 @@ def best(
 
 
 def _improves(run: Run, best_run: Run) -> bool:
-    """Return whether inertia is lower and the clustering differs, as in scikit-learn.
+    """Return whether inertia is lower and the centroids differ.
 
-    The inertia of the same clusters under permuted labels may differ by rounding.
+    The inertia of the same clusters in another order may differ by rounding.
     """
     if run.inertia >= best_run.inertia or run.labels is None or best_run.labels is None:
         return False
-    mine, theirs = arrays.on_host(run.labels), arrays.on_host(best_run.labels)
-    partner = np.full(len(run.centers), -1)  # [K] label in `best_run` of each label in `run`
-    partner[mine] = theirs
-    return not np.array_equal(partner[mine], theirs)
+    mine, theirs = _in_order(run.centers), _in_order(best_run.centers)
+    return not np.array_equal(mine, theirs)
+
+
+def _in_order(centers: Any) -> Array:
+    """Return centroids [K, D] in lexicographic order."""
+    rows: Array = arrays.on_host(centers)
+    return rows[np.lexsort(rows.T[::-1])]
 
 
 def _show(state: Iteration) -> None:

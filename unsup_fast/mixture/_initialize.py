@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unsup_fast._rows.seeding import draw
+from unsup_fast._rows.draws import draw
 from unsup_fast._types import Array
 from unsup_fast.kernels.em import EStep, shape_of
 from unsup_fast.mixture._covariance import MATRICES, positive_definite
@@ -101,7 +101,7 @@ def _from_chosen_rows(
     elif sample_weight is None:
         chosen = random_state.choice(data.n_rows, size=n_components, replace=False)
     else:
-        chosen = draw(data.rows, sample_weight, n_components, random_state)
+        chosen = draw(data.rows.masses, n_components, random_state)
     weights = np.ones(n_components)
     if sample_weight is not None:
         weights = sample_weight[chosen].astype(np.float64)

@@ -10,11 +10,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from unsup_fast._memory import left_in_groups  # noqa: E402
 from unsup_fast.models import diffusion, training  # noqa: E402
 from unsup_fast.models.diffusion import (  # noqa: E402
     Config,
     Diffusion,
-    _memory,
     initial_noise,
     sample,
 )
@@ -296,16 +296,16 @@ def test_weights_may_be_tied(tmp_path):
 )
 def test_limits_of_containers_are_read(tmp_path, line, subfolder, files):
     own, folder = tmp_path / "own", tmp_path / "groups" / subfolder
-    assert list(_memory.left_in_groups(tmp_path / "groups", own)) == []
+    assert list(left_in_groups(tmp_path / "groups", own)) == []
     own.write_text(f"1:pids:/\n{line}\n")
     folder.mkdir(parents=True)
     limit, use, idle = files
     (folder / limit).write_text("1000\n")
     (folder / use).write_text("800\n")
     (folder / "memory.stat").write_text(f"anon 1\n{idle} 300\n")
-    assert list(_memory.left_in_groups(tmp_path / "groups", own)) == [500]
+    assert list(left_in_groups(tmp_path / "groups", own)) == [500]
     (folder / limit).write_text("max\n")
-    assert list(_memory.left_in_groups(tmp_path / "groups", own)) == []
+    assert list(left_in_groups(tmp_path / "groups", own)) == []
 
 
 def test_a_missing_folder_is_the_systems_error(tmp_path):
