@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from unsup_fast.blocks._feed import (
     number_type,
 )
 from unsup_fast.blocks._sparse import check_sparse
-from unsup_fast.blocks.mapped import refuse_shrunk, watch
+from unsup_fast.blocks.mapped import FilePart, file_part, opened, refuse_shrunk, watch
 
 if TYPE_CHECKING:
     from scipy.sparse import sparray, spmatrix
@@ -63,6 +64,7 @@ def dense(
         notes += (f"Each {times(X.shape[1:])} image is a row of {n_columns:,} columns.",)
     native = X.dtype.newbyteorder("=")
     watch(X, str(getattr(X, "filename", None) or name))
+    file = None if paths else file_part(X)
     in_place = native == X.dtype == dtype and X.flags.c_contiguous and X.flags.aligned
 
     def pieces(start: int) -> Iterator[Piece]:
@@ -83,6 +85,8 @@ def dense(
         n_columns=n_columns,
         source_dtype=str(native),
         pieces=pieces,
+        origin=partial(dense, name, kind, X) if file is None else partial(mapped, name, file),
+        part=lambda start, stop: dense(name, kind, X[start:stop], paths=paths),
         n_rows=len(X),
         dtype=dtype,
         image_shape=image_shape,
@@ -91,6 +95,11 @@ def dense(
         take=take,
         paths=paths,
     )
+
+
+def mapped(name: str, file: FilePart) -> Feed:
+    """Return the feed of an array that lies in a file, mapped again."""
+    return dense(name, "array", opened(file))
 
 
 def sparse(X: "spmatrix | sparray") -> Feed:
@@ -119,6 +128,8 @@ def sparse(X: "spmatrix | sparray") -> Feed:
         n_columns=X.shape[1],
         source_dtype=str(X.dtype.newbyteorder("=")),
         pieces=pieces,
+        origin=partial(sparse, X),
+        part=lambda start, stop: sparse(X[start:stop]),
         n_rows=X.shape[0],
         dtype=number_type(X.dtype, "X"),
         take=take,

@@ -1,6 +1,7 @@
 """Functions that yield matrices."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def feed(call: Callable[[], Iterable[Any]]) -> Feed:
         n_columns=first.shape[1],
         source_dtype=str(first.dtype.newbyteorder("=")),
         pieces=pieces,
+        origin=partial(feed, call),
         dtype=number_type(first.dtype, NAME),
         seekable=False,
         decoded=True,

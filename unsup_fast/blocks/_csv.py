@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -193,6 +194,7 @@ def feed(path: Path, options: TableOptions) -> Feed:
         n_columns=columns.n_columns,
         source_dtype=columns.source_dtype,
         pieces=pieces,
+        origin=partial(feed, path.absolute(), options),
         dtype=float64,
         names=columns.names,
         notes=tuple(notes),

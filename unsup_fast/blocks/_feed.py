@@ -4,7 +4,8 @@ Each kind of data has a function that returns a `Feed`; everything else is writt
 """
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,6 +49,12 @@ class Feed:
     """Type of the numbers before they are converted."""
     pieces: Callable[[int], Iterator[Piece]]
     """Iterates over the rows from a row number on, in order."""
+    origin: Callable[[], "Feed"]
+    """Opens the data again: a partial of a function of a module, so that a feed can be pickled."""
+    part: Callable[[int, int], "Feed"] | None = None
+    """Returns rows start to stop as a feed that needs less than the whole; None if none does."""
+    first_row: int = 0
+    """Row number of the first row in the whole that this is a part of."""
     n_rows: int | None = None
     """Number of rows N; None if only reading the data tells it."""
     dtype: DType | None = None
@@ -73,6 +80,65 @@ class Feed:
     """Which rows of the data these are, if rows with missing values were dropped."""
     n_rows_of_data: int | None = None
     """Rows of the data with those that were dropped, if any were."""
+
+    def __reduce__(self) -> tuple[Callable[..., "Feed"], tuple[object, ...]]:
+        known = Known(
+            name=self.name,
+            n_rows=self.n_rows,
+            n_columns=self.n_columns,
+            names=self.names,
+            dtype=self.dtype,
+            notes=self.notes,
+            first_row=self.first_row,
+            n_rows_of_data=self.n_rows_of_data,
+        )
+        return opened_again, (self.origin, known)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What a pickled feed knows of its data, so that no pass is repeated where it arrives."""
+
+    name: str
+    n_rows: int | None
+    n_columns: int
+    names: tuple[str, ...] | None
+    dtype: DType | None
+    notes: tuple[str, ...]
+    first_row: int
+    n_rows_of_data: int | None
+
+
+def opened_again(origin: Callable[[], Feed], known: Known) -> Feed:
+    """Return the feed of data that were open before, in another process perhaps.
+
+    Raises
+    ------
+    DataError
+        If the data are not there, or have other rows or columns.
+    """
+    try:
+        feed = origin()
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{known.name}: cannot be opened again: {reason}") from error
+    for what in ("n_rows", "n_columns", "names"):
+        before, now = getattr(known, what), getattr(feed, what)
+        if now != before and None not in (before, now):
+            raise DataError(
+                f"{known.name}: changed after it was first read (its {what} was {before} and is "
+                f"{now}); leave it as it is while it is in use"
+            )
+    return replace(
+        feed,
+        origin=origin,
+        name=known.name,
+        n_rows=known.n_rows,
+        dtype=known.dtype,
+        notes=known.notes,
+        first_row=known.first_row,
+        n_rows_of_data=known.n_rows_of_data,
+    )
 
 
 def matrix(rows: Array) -> Piece:
@@ -110,6 +176,46 @@ def later(piece: Piece, start: int) -> Piece:
     """Return a piece without its first rows."""
     return Piece(
         piece.n_rows - start, lambda low, high, out: piece.fill(low + start, high + start, out)
+    )
+
+
+def first(pieces: Iterator[Piece], n_rows: int) -> Iterator[Piece]:
+    """Yield only the first `n_rows` rows of pieces."""
+    for piece in pieces:
+        if piece.n_rows >= n_rows:
+            yield Piece(n_rows, piece.fill)
+            return
+        n_rows -= piece.n_rows
+        yield piece
+
+
+def part(feed: Feed, start: int, stop: int) -> Feed:
+    """Return rows start to stop of a feed whose number of rows and type are known."""
+    smaller = section(feed, start, stop) if feed.part is None else feed.part(start, stop)
+    return replace(
+        smaller,
+        name=feed.name,
+        n_rows=stop - start,
+        dtype=feed.dtype,
+        notes=feed.notes,
+        n_rows_of_data=feed.n_rows_of_data,
+        first_row=feed.first_row + start,
+    )
+
+
+def section(feed: Feed, start: int, stop: int) -> Feed:
+    """Return rows start to stop of a feed as they are read from the whole."""
+    take = feed.take
+    return replace(
+        feed,
+        pieces=lambda row: first(feed.pieces(start + row), stop - start - row),
+        origin=partial(part, feed, start, stop),
+        part=lambda low, high: part(feed, start + low, start + high),
+        array=None if feed.array is None else feed.array[start:stop],
+        take=None if take is None else lambda indices: take(indices + start),
+        row_indices=None if feed.row_indices is None else feed.row_indices[start:stop],
+        n_rows=stop - start,
+        first_row=feed.first_row + start,
     )
 
 

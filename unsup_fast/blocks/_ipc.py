@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ def feed(path: Path, kind: str, options: TableOptions) -> Feed:
         n_columns=columns.n_columns,
         source_dtype=columns.source_dtype,
         pieces=pieces,
+        origin=partial(feed, path.absolute(), kind, options),
         n_rows=sum(sizes),
         dtype=columns.dtype,
         integers=columns.integers,

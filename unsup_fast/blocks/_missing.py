@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from unsup_fast.blocks._feed import (
     Feed,
     Piece,
     cut,
+    part,
 )
 from unsup_fast.blocks._memory import Memory
 from unsup_fast.kernels.moments import moments
@@ -108,7 +110,7 @@ def dropped(feed: Feed, incomplete: Array, what: str) -> Feed:
     n_rows, n_dropped = len(incomplete), int(incomplete.sum())
     if not len(complete):
         raise DataError(f"{feed.name}: all {n_rows} rows have {what}, so none is left")
-    of_data = np.arange(n_rows) if feed.row_indices is None else feed.row_indices
+    of_data = feed.first_row + np.arange(n_rows) if feed.row_indices is None else feed.row_indices
     n_rows_of_data = feed.n_rows_of_data or n_rows
 
     def pieces(start: int) -> Iterator[Piece]:
@@ -125,12 +127,18 @@ def dropped(feed: Feed, incomplete: Array, what: str) -> Feed:
         assert feed.take is not None
         return feed.take(complete[indices])
 
+    def of_rows(start: int, stop: int) -> Feed:
+        low, high = int(complete[start]), int(complete[stop - 1]) + 1
+        return dropped(part(feed, low, high), incomplete[low:high], what)
+
     rows = ", ".join(map(str, of_data[incomplete][:SHOWN]))
     more = " ..." if n_dropped > SHOWN else ""
     note = f"Dropped {n_dropped} of {n_rows} rows, with {what} ({rows}{more})."
     return replace(
         feed,
         pieces=pieces,
+        origin=partial(dropped, feed, incomplete, what),
+        part=of_rows,
         n_rows=len(complete),
         array=None,
         take=None if feed.take is None else take,
@@ -184,6 +192,8 @@ def _filled(feed: Feed, survey: Survey) -> Feed:
     return replace(
         feed,
         pieces=lambda start: map(filled, feed.pieces(start)),
+        origin=partial(_filled, feed, survey),
+        part=lambda start, stop: _filled(part(feed, start, stop), survey),
         array=None,
         take=None if feed.take is None else take,
         notes=(*feed.notes, note),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,7 @@ def feed(
         n_columns=columns.n_columns,
         source_dtype=columns.source_dtype,
         pieces=pieces,
+        origin=partial(feed, name, [path.absolute() for path in paths], options, notes),
         n_rows=n_rows,
         dtype=_float_type(files, columns),
         integers=columns.integers,

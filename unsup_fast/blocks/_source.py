@@ -1,9 +1,9 @@
 """Rows as blocks, the same ones each time they are asked for."""
 
-import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -14,16 +14,20 @@ from unsup_fast._types import Array, ArrayLike
 from unsup_fast.blocks._feed import (
     BLOCK,
     EXACT_IN_FLOAT32,
-    MISSING_HINT,
     DataError,
     DType,
     Feed,
     Piece,
     cut,
     matrix,
+    part,
+    section,
+    skip,
 )
 from unsup_fast.blocks._memory import Memory
 from unsup_fast.blocks._missing import dropped
+from unsup_fast.blocks._seen import Seen, refuse_bad
+from unsup_fast.blocks._states import is_shorter, sizes, states
 from unsup_fast.kernels.moments import Moments, merge, moments
 
 KEPT = 128 << 20  # bytes of the cache of converted blocks, so that small data are read once
@@ -58,6 +62,14 @@ class Source:
         The files, if the data are in files.
     row_indices : ndarray of shape (N,) or None
         Which rows of the data these are, if rows with missing values were dropped.
+    first_row : int
+        Row number of the first row in the source that this is a part of (see `parts`); else 0.
+
+    A source can be pickled, and opens its data again where it arrives: files by their absolute
+    paths (of a mapped array, too), arrays and tables by value, a function as the pickler pickles
+    functions. What is known of the data travels along, so no pass is repeated: type, number of
+    rows, missing values, moments, and the marks by which changed rows are recognised. A file of
+    another size raises DataError.
     """
 
     def __init__(self, feed: Feed, chunk_size: int | None = None) -> None:
@@ -65,14 +77,27 @@ class Source:
         self.n_columns, self.source_dtype = feed.n_columns, feed.source_dtype
         self.image_shape, self.array = feed.image_shape, feed.array
         self.paths, self.row_indices = feed.paths, feed.row_indices
+        self.first_row = feed.first_row
         self._feed, self._chunk_size, self._n_rows = feed, chunk_size, feed.n_rows
-        self._marks: dict[int, int] = {}  # of the blocks that were checked, by first row
-        self._moments: dict[int, tuple[int, Moments]] = {}
-        self._all_finite = False
+        self._seen = Seen()
         self._kept: dict[int, Array] = {}
         self._room = KEPT * (DECODED if feed.decoded else 1)
         self._memory = Memory()
-        self._state = _state(feed)
+        self._states = states(feed.paths)
+
+    def __getstate__(self) -> "Pickled":
+        return Pickled(
+            feed=self._settled(),
+            chunk_size=self._chunk_size,
+            seen=self._seen,
+            sizes=sizes(self._states),
+        )
+
+    def __setstate__(self, pickled: "Pickled") -> None:
+        self.__init__(pickled.feed, pickled.chunk_size)  # type: ignore[misc]
+        self._seen = pickled.seen
+        if sizes(self._states) != pickled.sizes:
+            raise self._changed("its size is another one")
 
     def __repr__(self) -> str:
         rows = "rows" if self._n_rows is None else f"{self._n_rows:,} rows"  # no pass to count them
@@ -150,16 +175,19 @@ class Source:
     @cached_property
     def block_moments(self) -> list[tuple[int, Moments]]:
         """Rows and `moments` of each block, in order."""
-        if self.array is not None:
-            for start, block in enumerate(self._slices(self.array, 0)):
-                row = start * self.chunk_size
-                self._moments[row] = len(block), moments(block)
-                self._refuse_bad(row, block, self._moments[row][1])
-            self._all_finite = True
-        elif self._n_rows is None or self._rows_seen() < self._n_rows:
+        seen = self._seen
+        if self.array is not None and seen.n_rows < len(self.array):
+            row = 0
+            for block in self._slices(self.array, 0):
+                block_moments = moments(block)
+                refuse_bad(self._feed, row, block, block_moments)
+                seen.moments[row] = len(block), block_moments
+                row += len(block)
+            seen.all_finite = True
+        elif self._n_rows is None or seen.n_rows < self._n_rows:
             for _ in self.blocks():
                 pass
-        return [self._moments[row] for row in sorted(self._moments)]
+        return [seen.moments[row] for row in sorted(seen.moments)]
 
     def blocks(self, start: int = 0) -> Generator[tuple[int, Array], None, None]:
         """Yield (first row, block) from row `start` on, with the next block read meanwhile.
@@ -240,6 +268,65 @@ class Source:
         self._refuse_shorter()
         return out
 
+    def parts(self, n: int) -> list["Source"]:
+        """Cut the source into runs of whole blocks, as even as possible.
+
+        The blocks of a part are blocks of the source, so they do not depend on `n`. A part counts
+        its rows from 0, which is row `first_row` of the source; errors name rows of the data. It
+        reads only its rows, and before them only of data that cannot be read from the middle:
+        functions and CSV files. It can be pickled as a source can: an array or table in memory
+        then without the rows of the other parts.
+
+        Parameters
+        ----------
+        n : int
+            Most parts; there are fewer if the source has fewer blocks.
+
+        Returns
+        -------
+        list of Source
+            At most `n`. `row_indices` of a part are rows of all the data.
+
+        Raises
+        ------
+        ValueError
+            If n < 1.
+        DataError
+            As `blocks`, where a pass is needed to count the rows or to find their type.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from unsup_fast import blocks
+        >>> rows = blocks.source(np.zeros((10, 2)), chunk_size=4)
+        >>> [(part.first_row, part.n_rows) for part in rows.parts(2)]
+        [(0, 4), (4, 6)]
+        """
+        if n < 1:
+            raise ValueError(f"n={n} is not a number of parts; pass an int >= 1")
+        size = self.chunk_size
+        n_blocks = -(-self.n_rows // size)
+        n = min(n, n_blocks)
+        self.dtype  # noqa: B018  that of all rows
+        edges = [n_blocks * i // n * size for i in range(n)]
+        return [
+            self._part(start, stop)
+            for start, stop in zip(edges, [*edges[1:], self.n_rows], strict=True)
+        ]
+
+    def _part(self, start: int, stop: int) -> "Source":
+        if (start, stop) == (0, self.n_rows):
+            return self
+        source = Source(part(self._settled(), start, stop), self.chunk_size)
+        source._seen = self._seen.part(start, stop)
+        source._states = {path: self._states[path] for path in source._states}
+        return source
+
+    def _settled(self) -> Feed:
+        """Return the feed with the number and type of its rows, as far as they are known."""
+        dtype = self.__dict__.get("dtype", self._feed.dtype)
+        return replace(self._feed, n_rows=self._n_rows, dtype=dtype)
+
     def map_rows(self, change: Callable[[Array, int], Array]) -> "Source":
         """Return the same rows, each of them changed by itself.
 
@@ -254,22 +341,7 @@ class Source:
         Source
             Which reads this one anew in each pass.
         """
-
-        def pieces(start: int) -> Iterator[Piece]:
-            with closing(self.blocks(start)) as blocks:
-                for row, block in blocks:
-                    yield matrix(change(block, row))
-
-        feed = replace(
-            self._feed,
-            pieces=pieces,
-            n_rows=self.n_rows,
-            dtype=self.dtype,
-            array=None,
-            take=None if self._feed.take is None else lambda rows: change(self.take(rows), 0),
-            decoded=True,
-        )
-        return Source(feed, self.chunk_size)
+        return Source(_mapped(self, change), self.chunk_size)
 
     def without(self, rows: Array) -> "Source":
         """Return the source without the rows that have no weight.
@@ -310,9 +382,6 @@ class Source:
             return self.array
         parts = [block for _, block in self.blocks()]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    def _rows_seen(self) -> int:
-        return sum(rows for rows, _ in self._moments.values())
 
     def _slices(self, array: Array, start: int) -> Iterator[Array]:
         for row in range(start, len(array), self.chunk_size):
@@ -357,40 +426,24 @@ class Source:
             raise self._changed(f"it ends after {row} of {self._n_rows} rows")
 
     def _check(self, row: int, block: Array) -> None:
-        mark = zlib.crc32(block[[0, len(block) // 2, -1]].data, len(block))
-        if row not in self._marks:
-            if not self._all_finite:
+        if self._seen.changed(row, block):
+            first = self.first_row + row
+            raise self._changed(f"rows {first} to {first + len(block) - 1} are not what they were")
+        if row not in self._seen.marks:
+            block_moments = None
+            if not self._seen.all_finite:
                 block_moments = moments(block)
-                self._refuse_bad(row, block, block_moments)
-                self._moments[row] = len(block), block_moments
-            self._marks[row] = mark
-        elif self._marks[row] != mark:
-            raise self._changed(f"rows {row} to {row + len(block) - 1} are not what they were")
-
-    def _refuse_bad(self, row: int, block: Array, block_moments: Moments) -> None:
-        if block_moments.first_nonfinite is None:
-            return
-        i, j = block_moments.first_nonfinite
-        where = f"column {j}"
-        if self.names is not None:
-            each = len(self.names) == self.n_columns
-            where = f"column {self.names[j]!r}" if each else f"column {self.names[0]!r}, value {j}"
-        row += i
-        if self.row_indices is not None:
-            row = int(self.row_indices[row])
-        value = block[i, j]
-        hint = f" (missing values: {MISSING_HINT})" if np.isnan(value) else ""
-        raise DataError(f"{self.name}: row {row}, {where} is {value}; values must be finite{hint}")
+                refuse_bad(self._feed, row, block, block_moments)
+            self._seen.add(row, block, block_moments)
 
     def _refuse_changed(self) -> None:
-        if _state(self._feed) != self._state:
+        if states(self.paths) != self._states:
             raise self._changed("it was written to")
 
     def _refuse_shorter(self) -> None:
         """Raise DataError if a file has become shorter while it was read."""
-        for path, (size, _) in zip(self._feed.paths, self._state, strict=True):
-            if path.exists() and path.stat().st_size < size:
-                raise self._changed("it became shorter")
+        if is_shorter(self._states):
+            raise self._changed("it became shorter")
 
     def _changed(self, how: str) -> DataError:
         advice = "leave it as it is while it is in use"
@@ -399,13 +452,49 @@ class Source:
         return DataError(f"{self.name}: changed after it was first read ({how}); {advice}")
 
 
-def _state(feed: Feed) -> list[tuple[int, int]]:
-    """Return what tells files from a later state of themselves."""
-    state = []
-    for path in feed.paths:
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read any more: {error.strerror}") from error
-        state.append((status.st_size, status.st_mtime_ns))
-    return state
+@dataclass(frozen=True, kw_only=True)
+class Pickled:
+    """What travels of a source."""
+
+    feed: Feed
+    chunk_size: int | None
+    seen: Seen
+    sizes: list[int]
+    """Bytes of the files."""
+
+
+def _mapped(source: Source, change: Callable[[Array, int], Array], first_row: int = 0) -> Feed:
+    """Return the feed of a source whose rows are changed; see `Source.map_rows`.
+
+    The source begins at row `first_row` of that whose blocks are passed to `change`.
+    """
+    feed, size = source._settled(), source.chunk_size
+
+    def pieces(start: int) -> Iterator[Piece]:
+        begin = start // size * size
+        return skip(changed(begin), start - begin)
+
+    def changed(start: int) -> Iterator[Piece]:
+        with closing(source.blocks(start)) as blocks:
+            for row, block in blocks:
+                yield matrix(change(block, first_row + row))
+
+    def of_rows(start: int, stop: int) -> Feed:
+        begin, end = start // size * size, min(-(-stop // size) * size, source.n_rows)
+        if (begin, end) == (0, source.n_rows):
+            return section(whole, start, stop)
+        smaller = _mapped(source._part(begin, end), change, first_row + begin)
+        return part(smaller, start - begin, stop - begin)
+
+    whole = replace(
+        feed,
+        pieces=pieces,
+        origin=partial(_mapped, source, change, first_row),
+        part=of_rows,
+        n_rows=source.n_rows,
+        dtype=source.dtype,
+        array=None,
+        take=None if feed.take is None else lambda rows: change(source.take(rows), 0),
+        decoded=True,
+    )
+    return whole

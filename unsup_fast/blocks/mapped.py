@@ -1,16 +1,18 @@
 """Files mapped into memory, which may become shorter while they are read."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from mmap import mmap
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakSet, finalize
 
 import numpy as np
 
 from unsup_fast._text import valid
 from unsup_fast._types import Array
+from unsup_fast.blocks._feed import DataError
 from unsup_fast.blocks.arrow import arrow
 from unsup_fast.kernels._dispatch import compiled, missing
 
@@ -22,6 +24,52 @@ def mapping(array: object) -> mmap | None:
     while isinstance(array, np.ndarray):
         array = array.base
     return array if isinstance(array, mmap) else None
+
+
+class FilePart(NamedTuple):
+    """Where in a file the values of a mapped array lie."""
+
+    path: str
+    """Absolute."""
+    offset: int
+    """Bytes before the first value."""
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def file_part(array: Array) -> FilePart | None:
+    """Return which part of a file an array is, None for one that lies in memory.
+
+    Rows that were changed in memory only (`mmap_mode="c"`) lie there, too.
+    """
+    whole, base = array, array.base
+    while isinstance(base, np.ndarray):
+        whole, base = base, base.base
+    if not isinstance(whole, np.memmap) or whole.filename is None or whole.mode == "c":
+        return None
+    return FilePart(
+        path=os.path.abspath(whole.filename),
+        offset=whole.offset + array.ctypes.data - whole.ctypes.data,
+        shape=array.shape,
+        strides=array.strides,
+        dtype=array.dtype,
+    )
+
+
+def opened(part: FilePart) -> Array:
+    """Map a part of a file again.
+
+    Raises
+    ------
+    DataError
+        If the file is not there, or too short.
+    """
+    try:
+        whole = np.memmap(part.path, np.uint8, "r")
+        return np.ndarray(part.shape, part.dtype, whole, part.offset, part.strides)
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{part.path}: cannot be mapped again ({error})") from error
 
 
 def watch(array: Array, path: str = "") -> None:

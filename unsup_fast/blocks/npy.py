@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any
@@ -40,31 +41,39 @@ DAMAGED = (*UNZIPPED, *UNPARSED)
 def feed(path: Path) -> Feed:
     """Return the feed of an `.npy` file: in place, mapped, or read a part at a time."""
     mapped = load(path)
-    feed = _arrays.dense(str(path), "npy", mapped, paths=(path,))
-    if feed.array is not None or not mapped.flags.c_contiguous:
-        return feed
+    whole = replace(
+        _arrays.dense(str(path), "npy", mapped, paths=(path,)),
+        origin=partial(feed, path.absolute()),
+        part=None,
+    )
+    if whole.array is not None or not mapped.flags.c_contiguous:
+        return whole
     # Read, not mapped: a file that shrinks then raises an error and does not kill the process.
     offset, dtype = mapped.offset, mapped.dtype  # type: ignore[attr-defined]
 
     def pieces(start: int) -> Iterator[Piece]:
-        row_bytes = dtype.itemsize * feed.n_columns
+        row_bytes = dtype.itemsize * whole.n_columns
         rows_at_once = max(1, STEP // row_bytes)
         with path.open("rb") as file:
             file.seek(offset + start * row_bytes)
             for row in range(start, len(mapped), rows_at_once):
-                rows = np.empty((min(rows_at_once, len(mapped) - row), feed.n_columns), dtype)
+                rows = np.empty((min(rows_at_once, len(mapped) - row), whole.n_columns), dtype)
                 if file.readinto(rows.view(np.uint8).data) != rows.nbytes:
                     raise DataError(f"{path}: ends before row {row + len(rows)} of {len(mapped)}")
                 yield matrix(rows)
 
-    return replace(feed, pieces=pieces)
+    return replace(whole, pieces=pieces)
 
 
 def archive(path: Path, key: str | None) -> Feed:
     """Return the feed of an array of an `.npz` file, which is unpacked into memory."""
     notes: list[str] = []
     X = _npz(path, key, notes)
-    return _arrays.dense(str(path), "npz", X, tuple(notes))
+    return replace(
+        _arrays.dense(str(path), "npz", X, tuple(notes)),
+        origin=partial(archive, path.absolute(), key),
+        part=None,
+    )
 
 
 def load(path: Path) -> Array:
