@@ -14,7 +14,9 @@ from unsup_fast._rows.host_rows import dense
 from unsup_fast._rows.protocol import Rows
 from unsup_fast._rows.sources import source_of
 from unsup_fast.blocks import unmasked
-from unsup_fast.cluster import _parallel
+from unsup_fast.cluster import _fleet, _parallel
+from unsup_fast.distributed import Engine
+from unsup_fast.distributed._rows import FleetRows
 from unsup_fast.kernels import threads
 from unsup_fast.kernels._types import Array
 
@@ -158,6 +160,7 @@ def kmeans_plusplus(
         "oversampling_factor": [Interval(Real, 0, None, closed="neither")],
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
+        "engine": "no_validation",
     },
     prefer_skip_nested_validation=True,
 )
@@ -169,6 +172,7 @@ def kmeans_parallel(
     oversampling_factor: float = _parallel.OVERSAMPLING,
     n_rounds: int = _parallel.ROUNDS,
     random_state: Any = None,
+    engine: Engine | None = None,
 ) -> tuple[Any, Any]:
     """Choose rows that start k-means well, many at a time: k-means||.
 
@@ -192,6 +196,8 @@ def kmeans_parallel(
         Number of rounds.
     random_state : int, RandomState instance or None, default=None
         Source of the draws.
+    engine : Engine, optional
+        Processes that have the rows between them; see `KMeans.fit`.
 
     Returns
     -------
@@ -218,21 +224,25 @@ def kmeans_parallel(
     >>> bool((centers == X[indices]).all())
     True
     """
-    rows = _checked(X, sample_weight, n_clusters, "kmeans_parallel")
-    indices = _parallel.parallel(
-        rows.rescaled(),
-        n_clusters,
-        check_random_state(random_state),
-        oversampling_factor=oversampling_factor,
-        n_rounds=n_rounds,
-    )
-    return _chosen(X, rows, indices)
+    with _fleet.spread(X, engine) as spread_rows:
+        rows = _checked(spread_rows, sample_weight, n_clusters, "kmeans_parallel")
+        indices = _parallel.parallel(
+            rows.rescaled(),
+            n_clusters,
+            check_random_state(random_state),
+            oversampling_factor=oversampling_factor,
+            n_rounds=n_rounds,
+        )
+        return _chosen(X, rows, indices)
 
 
 def _checked(X: Any, sample_weight: Any, n_clusters: int, owner: str) -> Rows:
     """Return validated rows, with their weights."""
-    checked = validate.cpu_rows(X, owner, threads.effective(None)).in_memory()
-    rows = cast(Rows, checked).weighted(sample_weight)
+    if isinstance(X, FleetRows):
+        rows = X.weighted(sample_weight)
+    else:
+        checked = validate.cpu_rows(X, owner, threads.effective(None)).in_memory()
+        rows = cast(Rows, checked).weighted(sample_weight)
     if rows.n_rows < n_clusters:
         raise ValueError(f"n_samples={rows.n_rows} should be >= n_clusters={n_clusters}.")
     return rows

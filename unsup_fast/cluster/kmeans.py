@@ -23,9 +23,10 @@ from sklearn.utils.validation import _is_arraylike_not_scalar, check_is_fitted
 from unsup_fast._rows import scaling
 from unsup_fast._rows.directions import COST
 from unsup_fast._rows.protocol import Rows
-from unsup_fast.cluster import _init, _input, _runs, _save
+from unsup_fast.cluster import _fleet, _init, _input, _runs, _save
 from unsup_fast.cluster._lloyd import Iteration, LloydProblem, Run, lloyd
 from unsup_fast.cluster._passes_of import passes_of
+from unsup_fast.distributed import Engine
 from unsup_fast.kernels._types import Array
 
 
@@ -166,9 +167,12 @@ class KMeans(
         "tol_inertia": [Interval(Real, 0, None, closed="left"), None],
     }
     __metadata_request__fit: ClassVar[dict[str, str]] = {
+        "engine": UNUSED,
         "callback": UNUSED,
         "seeding_callback": UNUSED,
     }
+    __metadata_request__predict: ClassVar[dict[str, str]] = {"engine": UNUSED}
+    __metadata_request__score: ClassVar[dict[str, str]] = {"engine": UNUSED}
     _layout = _save.KMEANS
 
     def __init__(
@@ -211,6 +215,7 @@ class KMeans(
         y: Any = None,
         sample_weight: Any = None,
         *,
+        engine: Engine | None = None,
         callback: Callable[[Iteration], None] | None = None,
         seeding_callback: Callable[[int, int], None] | None = None,
     ) -> "KMeans":
@@ -225,6 +230,10 @@ class KMeans(
         y : ignored
         sample_weight : array-like of shape (N,), optional
             Weights of the rows. A starting array or function is not weighted.
+        engine : Engine, optional
+            Processes that have the rows between them: `unsup_fast.distributed.local`, `dask` or
+            `ray`. The result is that of a fit of ``blocks.source(X)`` here, bit for bit;
+            `labels_` are computed when they are read.
         callback : callable, optional
             Called with an `Iteration` after each iteration.
         seeding_callback : callable, optional
@@ -244,6 +253,19 @@ class KMeans(
         KeyboardInterrupt
             On Ctrl-C; the notes of the class say which attributes are then set.
         """
+        with _fleet.spread(X, engine, self, reset=True) as rows:
+            self._fit_rows(rows, sample_weight, callback, seeding_callback)
+        if engine is not None:
+            self.labels_ = _fleet.lazy_labels(self, X)
+        return self
+
+    def _fit_rows(
+        self,
+        X: Any,
+        sample_weight: Any,
+        callback: Callable[[Iteration], None] | None,
+        seeding_callback: Callable[[int, int], None] | None,
+    ) -> None:
         prepared = _input.prepared(self, X, sample_weight, self.device)
         rows, scale, init = prepared.rows, prepared.scale, self.init
         if _is_arraylike_not_scalar(init):
@@ -255,7 +277,7 @@ class KMeans(
             warnings.warn(
                 "algorithm='elkan' doesn't make sense for a single cluster; 'lloyd' runs instead.",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         random_state = check_random_state(self.random_state)
         problem = LloydProblem(
@@ -279,9 +301,8 @@ class KMeans(
                 f"Number of distinct clusters ({distinct}) found smaller than n_clusters "
                 f"({self.n_clusters}). Possibly due to duplicate points in X.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
-        return self
 
     def _count_runs(self, automatic: int = 10) -> int:
         if not _is_arraylike_not_scalar(self.init):
@@ -293,7 +314,7 @@ class KMeans(
                 "Explicit initial center position passed: performing only one init in "
                 f"{type(self).__name__} instead of n_init={self.n_init}.",
                 RuntimeWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         return 1
 
@@ -315,18 +336,23 @@ class KMeans(
             self.labels_ = rows.to_user(run.labels)
             self.cluster_sizes_ = rows.to_user(run.sizes)
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any, *, engine: Engine | None = None) -> Any:
         """Return the index of the nearest centroid of each row.
 
         Parameters
         ----------
         X : array-like, sparse matrix, tensor, pyarrow table or Source of shape (N, D)
+        engine : Engine, optional
+            Processes that label the rows, as in `fit`.
 
         Returns
         -------
         ndarray or tensor of shape (N,), int32
         """
         check_is_fitted(self)
+        if engine is not None:
+            with _fleet.spread(X, engine, self) as spread_rows:
+                return _fleet.predicted(self, spread_rows)
         rows, centers = _input.fitted(self, X, self.device)
         assigned = rows.assign(rows.to_device(centers), update=False, return_inertia=False)
         return rows.to_user(assigned.labels)
@@ -354,7 +380,9 @@ class KMeans(
         """Fit and return the distance of each row to each centroid; parameters as in `fit`."""
         return self.fit(X, sample_weight=sample_weight).transform(X)
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+    def score(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, engine: Engine | None = None
+    ) -> float:
         """Return minus the inertia of X: the larger, the better.
 
         Parameters
@@ -362,8 +390,13 @@ class KMeans(
         X : array-like, sparse matrix, tensor, pyarrow table or Source of shape (N, D)
         y : ignored
         sample_weight : array-like of shape (N,), optional
+        engine : Engine, optional
+            Processes that measure the rows, as in `fit`.
         """
         check_is_fitted(self)
+        if engine is not None:
+            with _fleet.spread(X, engine, self) as spread_rows:
+                return -COST[self.metric] * _fleet.inertia(self, spread_rows, sample_weight)
         rows, centers = _input.fitted(self, X, self.device)
         assigned = rows.weighted(sample_weight).assign(rows.to_device(centers), update=False)
         return -COST[self.metric] * float(assigned.inertia)

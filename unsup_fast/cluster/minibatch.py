@@ -22,6 +22,7 @@ from unsup_fast.cluster._centers import centers_of, check_count, origin_of
 from unsup_fast.cluster._input import Prepared
 from unsup_fast.cluster._minibatch import Means, Plan
 from unsup_fast.cluster.kmeans import KMeans
+from unsup_fast.distributed import Engine
 from unsup_fast.kernels._types import Array
 
 BATCHES_TO_START = 3  # rows that starting centroids are chosen from, in batches
@@ -136,6 +137,7 @@ class MiniBatchKMeans(KMeans):
         "reassignment_ratio": [Interval(Real, 0, None, closed="left")],
     }
     __metadata_request__fit: ClassVar[dict[str, str]] = {
+        "engine": UNUSED,
         "callback": UNUSED,
         "seeding_callback": UNUSED,
     }
@@ -185,6 +187,7 @@ class MiniBatchKMeans(KMeans):
         y: Any = None,
         sample_weight: Any = None,
         *,
+        engine: Engine | None = None,
         callback: Callable[[Any], None] | None = None,
         seeding_callback: Callable[[int, int], None] | None = None,
     ) -> "MiniBatchKMeans":
@@ -198,6 +201,8 @@ class MiniBatchKMeans(KMeans):
         sample_weight : array-like of shape (N,), optional
             Rows are drawn with probabilities proportional to these. A starting array or function
             is not weighted.
+        engine : None
+            Mini-batches follow each other, so they are not divided among processes.
         callback : callable, optional
             Called with a `Step` after each step.
         seeding_callback : callable, optional
@@ -216,6 +221,11 @@ class MiniBatchKMeans(KMeans):
         KeyboardInterrupt
             On Ctrl-C; the notes of the class say which attributes are then set.
         """
+        if engine is not None:
+            raise ValueError(
+                "mini-batches follow each other, so MiniBatchKMeans takes no engine; pass it to "
+                "KMeans.fit"
+            )
         _input.check_device(self.device)
         prepared = _input.prepared(self, X, sample_weight, "cpu")
         rows, scale = prepared.rows, prepared.scale

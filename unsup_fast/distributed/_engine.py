@@ -25,6 +25,10 @@ class Engine(Protocol):
     def n_holders(self) -> int:
         """How many holders it runs: one a worker."""
 
+    @property
+    def n_parts(self) -> int:
+        """How many parts to cut data into: results do not depend on it."""
+
     def make(self, index: int, create: Callable[[], Any]) -> Handle:
         """Return holder `index`, which ``create()`` makes in a process, in another if it was lost.
 

@@ -6,23 +6,27 @@ from typing import Any
 
 import cloudpickle
 
+NUMBER = 8  # bytes of a call's number
+
 
 def answer(connection: Connection) -> None:
-    """Make the holder that the first call sends, and answer those that follow."""
+    """Make the holder that a call without a verb sends, and answer calls of its methods."""
     holder: Any = None
     while True:
         try:
-            number, verb, arguments = cloudpickle.loads(connection.recv_bytes())
+            message = connection.recv_bytes()
         except EOFError:
             return
         try:
+            verb, arguments = cloudpickle.loads(message[NUMBER:])
             if verb:
                 failed, reply = False, getattr(holder, verb)(*arguments)
             else:
-                failed, reply, holder = False, None, arguments[0]()
+                create = arguments[0]
+                failed, reply, holder = False, None, None if create is None else create()
         except Exception as error:  # whatever it is, the caller raises it
             failed, reply = True, error
-        connection.send_bytes(cloudpickle.dumps((number, failed, reply)))
+        connection.send_bytes(message[:NUMBER] + cloudpickle.dumps((failed, reply)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,131 @@
+"""k-means on rows that an engine divides among processes."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from unsup_fast import blocks
+from unsup_fast._rows.sources import check_columns, source_of
+from unsup_fast.blocks import Source
+from unsup_fast.cluster import _input
+from unsup_fast.cluster._holder import KMeansHolder, in_order
+from unsup_fast.distributed import Engine
+from unsup_fast.distributed._open import opened
+from unsup_fast.distributed._parts import Part
+from unsup_fast.distributed._rows import FleetRows
+from unsup_fast.kernels._types import Array
+
+
+@contextmanager
+def spread(
+    X: Any, engine: Engine | None, estimator: Any = None, *, reset: bool = False
+) -> Iterator[Any]:
+    """Yield X as rows that an engine's holders have in the meantime; X itself without an engine.
+
+    Parameters
+    ----------
+    X : array-like, table or Source of shape (N, D)
+    engine : Engine, optional
+    estimator : KMeans, optional
+        Whose number and names of columns are set (`reset`) or compared, and whose `n_threads`
+        count.
+    reset : bool
+        Whether the estimator is being fitted.
+    """
+    if engine is None:
+        yield X
+        return
+    source = as_source(X)
+    if estimator is not None:
+        check_columns(estimator, source, reset=reset)
+    rows = opened(
+        engine,
+        partial(KMeansHolder, n_threads=None if estimator is None else estimator.n_threads),
+        parts_of(source, engine.n_parts),
+        n_columns=source.n_columns,
+        dtype=source.dtype,
+        name=source.name,
+    )
+    try:
+        yield rows
+    finally:
+        rows.fleet.close()
+
+
+def as_source(X: Any) -> Source:
+    """Return data as a source."""
+    return source_of(X) or blocks.source(X)
+
+
+def parts_of(source: Source, n_parts: int) -> list[Part]:
+    """Return the parts that a source is cut into, at the ends of blocks."""
+    return [
+        Part(index=index, open=partial(_whole, part), n_rows=part.n_rows)
+        for index, part in enumerate(source.parts(n_parts))
+    ]
+
+
+def _whole(part: Source) -> Source:
+    return part
+
+
+def predicted(estimator: Any, rows: FleetRows) -> Array:
+    """Return the label of each row, [N] int32, by a fitted model."""
+    fitted, centers = _input.fitted(estimator, rows, None)
+    replies = _calls(fitted, "predict", centers)
+    return np.concatenate([replies[index] for index in sorted(replies)])
+
+
+def inertia(estimator: Any, rows: FleetRows, sample_weight: Any) -> float:
+    """Return the weighted sum of squared distances of rows to a fitted model's centroids."""
+    fitted, centers = _input.fitted(estimator, rows, None)
+    return in_order(_calls(fitted.weighted(sample_weight), "score", centers))
+
+
+def _calls(rows: Any, verb: str, centers: Array) -> dict[int, Any]:
+    """Return the replies of a call on a version of the rows, by part."""
+    replies: Sequence[dict[int, Any]] = rows.fleet.call(verb, rows.version, centers)
+    return {index: part for reply in replies for index, part in reply.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LazyLabels:
+    """The labels of a fit on an engine: computed when they are read, equal to ``predict(X)``.
+
+    ``numpy.asarray(labels)`` labels the rows on this machine; ``model.labels_to`` writes them to
+    files without gathering them.
+    """
+
+    model: Any
+    """The fitted estimator, as it was after the fit."""
+    source: Source
+    """The rows."""
+
+    dtype = np.dtype(np.int32)
+    ndim = 1
+
+    @property
+    def shape(self) -> tuple[int]:
+        """(N,)."""
+        return (self.source.n_rows,)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self.source.n_rows
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        """Return all labels, [N] int32."""
+        labels: Array = self.model.predict(self.source)
+        return labels if dtype is None else labels.astype(dtype)
+
+
+def lazy_labels(estimator: Any, X: Any) -> LazyLabels:
+    """Return the labels of a fit on an engine."""
+    model = copy(estimator)
+    model.__dict__.pop("labels_", None)
+    return LazyLabels(model=model, source=as_source(X))
