@@ -170,7 +170,8 @@ def pays(X: Array, centers: Array, shift: Array, basis: Basis) -> bool:
     survivors = _survivors(rows, centers, basis, known)
     n_clusters, n_columns = centers.shape
     cost = _cost(n_clusters, n_columns, count, _products(X.dtype), survivors)
-    return cost < WORTH * n_clusters * n_columns
+    least: float = WORTH * n_clusters * n_columns
+    return cost < least
 
 
 def _counted(X: Array) -> Array:

@@ -33,7 +33,7 @@ class FleetCandidates:
 
     def masses(self) -> Array:
         """Return the total mass, int64 [M], of the rows nearest to each row drawn."""
-        masses: Array = sum(self._fleet.call("weigh_candidates"))
+        masses: Array = np.sum(self._fleet.call("weigh_candidates"), axis=0)
         for key in self._recorded:
             self._fleet.forget(key)
         self._fleet.call("end_seeding")

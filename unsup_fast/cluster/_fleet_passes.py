@@ -1,10 +1,11 @@
 """Passes over rows that the processes of a fleet have between them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from unsup_fast._rows.protocol import Rows
 from unsup_fast.cluster._far import Far, merged
 from unsup_fast.cluster._holder import Measured, Moved, Sums, apply, in_order
 from unsup_fast.cluster._host_passes import Mover
@@ -31,20 +32,18 @@ class FleetPasses(Mover):
         Whether holders may try bounds.
     """
 
-    rows: FleetRows
-
     def __init__(
         self, rows: FleetRows, *, metric: str, scale: Array | None, may_prune: bool
     ) -> None:
-        super().__init__(rows, metric=metric, scale=scale)
-        self.rows = rows.centered()
+        self._rows = rows.centered()
+        super().__init__(cast(Rows, self._rows), metric=metric, scale=scale)
         self._fleet, self._may_prune = rows.fleet, may_prune
 
     def begin(self, centers: Array) -> None:
         """Start a run from centroids [K, D]; all labels are -1."""
         self._begin(len(centers))
         self._fleet.forget(LAST)
-        version = self.rows.version
+        version = self._rows.version
         arguments = version, self.metric, self._may_prune, len(centers), self._quanta
         self._fleet.set_up("begin", "begin", *arguments)
 
@@ -53,12 +52,12 @@ class FleetPasses(Mover):
         measured = self._measured(centers, labels_current=settled)
         return Final(
             labels=self._labels(),
-            sizes=sum(reply.sizes for reply in measured),
+            sizes=np.sum([reply.sizes for reply in measured], axis=0),
             inertia=_inertia(measured),
         )
 
     def _labels(self) -> "FleetLabels":
-        return FleetLabels(self.rows)
+        return FleetLabels(self._rows)
 
     def _label(self, centers: Array, remaining: int) -> int:
         replies: list[Moved] = self._fleet.set_up(LAST, "move", centers, remaining)

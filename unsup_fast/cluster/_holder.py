@@ -1,10 +1,11 @@
 """A holder of rows that k-means labels: the passes over its parts."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
+from unsup_fast._rows.protocol import Rows
 from unsup_fast.cluster._candidates import HostCandidates
 from unsup_fast.cluster._far import Far, merged
 from unsup_fast.cluster._labelled import Labelled
@@ -90,9 +91,9 @@ class KMeansHolder(Holder):
         quanta : ndarray of shape (S,), optional
             Those of `totals`; None where sums are added up anew in each pass.
         """
-        rows = self._versions[version]
+        rows, self._version = self._versions[version], version
         self._parts = {
-            index: Labelled(part, metric=metric, may_prune=may_prune)
+            index: Labelled(cast(Rows, part), metric=metric, may_prune=may_prune)
             for index, part in rows.items()
         }
         n_rows = sum(part.n_rows for part in rows.values())
@@ -111,16 +112,18 @@ class KMeansHolder(Holder):
 
     def add_up(self, centers: Array, remaining: int) -> Sums:
         """Label the rows, and return the sums of every block."""
-        n_changed, blocks = 0, {}
+        n_changed = 0
+        blocks: dict[int, list[BlockSums]] = {}
         for index, part in self._parts.items():
             part.prepare(centers, remaining)
             if part.has_bounds:
                 n_changed += part.label(centers)
             current = part.has_bounds
             blocks[index] = []
-            for block in part.rows.assign_by_block(
-                centers, labels=part.labels, labels_current=current
-            ):
+            rows = self._versions[self._version][index]
+            for block in rows.assign_by_block(centers, labels=part.labels, labels_current=current):
+                assert block.sums is not None
+                assert block.weights is not None
                 n_changed += 0 if current else block.n_changed
                 some = np.flatnonzero(block.weights).astype(np.int32)
                 blocks[index].append(
@@ -143,7 +146,7 @@ class KMeansHolder(Holder):
                 current = True
             inertias[index] = [
                 float(block.inertia)
-                for block in part.rows.assign_by_block(
+                for block in self._versions[self._version][index].assign_by_block(
                     centers, labels=part.labels, labels_current=current, update=False
                 )
             ]
@@ -179,7 +182,7 @@ class KMeansHolder(Holder):
     def seed(self, version: int, scale: float | None) -> None:
         """Start k-means|| on a version of the rows."""
         self._candidates = {
-            index: HostCandidates(rows, self._firsts[index], self._masses(rows, scale))
+            index: HostCandidates(cast(Rows, rows), self._firsts[index], self._masses(rows, scale))
             for index, rows in self._versions[version].items()
         }
 
@@ -193,7 +196,7 @@ class KMeansHolder(Holder):
 
     def weigh_candidates(self) -> Array:
         """Return the total mass, int64 [M], of the rows here that are nearest to each candidate."""
-        masses: Array = sum(part.masses() for part in self._candidates.values())
+        masses: Array = np.sum([part.masses() for part in self._candidates.values()], axis=0)
         return masses
 
     def end_seeding(self) -> None:

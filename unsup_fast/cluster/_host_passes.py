@@ -8,7 +8,7 @@ from unsup_fast._rows.protocol import Rows
 from unsup_fast.cluster import _update
 from unsup_fast.cluster._far import Far
 from unsup_fast.cluster._labelled import Labelled
-from unsup_fast.cluster._passes import Final, Step
+from unsup_fast.cluster._passes import Final, LazyLabels, Step
 from unsup_fast.kernels import totals
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.assign import Assigned
@@ -85,7 +85,7 @@ class Mover(ABC):
         return _update.in_units(centers, after, self.scale)
 
     @abstractmethod
-    def _labels(self) -> Array:
+    def _labels(self) -> "Array | LazyLabels":
         """Return the labels of the rows, as `Step.labels`."""
 
     @abstractmethod

@@ -239,10 +239,11 @@ def kmeans_parallel(
 def _checked(X: Any, sample_weight: Any, n_clusters: int, owner: str) -> Rows:
     """Return validated rows, with their weights."""
     if isinstance(X, FleetRows):
-        rows = X.weighted(sample_weight)
+        rows = cast(Rows, X)
     else:
         checked = validate.cpu_rows(X, owner, threads.effective(None)).in_memory()
-        rows = cast(Rows, checked).weighted(sample_weight)
+        rows = cast(Rows, checked)
+    rows = rows.weighted(sample_weight)
     if rows.n_rows < n_clusters:
         raise ValueError(f"n_samples={rows.n_rows} should be >= n_clusters={n_clusters}.")
     return rows

@@ -1,7 +1,7 @@
 """Validate the input of k-means: rows, weights, and a fitted model's centroids."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Prepared:
 
 def prepared(estimator: Any, X: Any, sample_weight: Any, device: Any) -> Prepared:
     """Validate the input of `fit`."""
-    rows = X if isinstance(X, FleetRows) else validate.rows(X, device, estimator, reset=True)
+    rows = _rows(X, device, estimator, reset=True)
     if rows.n_rows < estimator.n_clusters:
         raise ValueError(
             f"n_samples={rows.n_rows} should be >= n_clusters={estimator.n_clusters}. "
@@ -55,6 +55,13 @@ def prepared(estimator: Any, X: Any, sample_weight: Any, device: Any) -> Prepare
     check_range(spread.farthest, rows.dtype, rows.name)
     tol = float(estimator.tol * spread.variance.mean())
     return Prepared(rows=rows, scale=scale, tol=tol)
+
+
+def _rows(X: Any, device: Any, estimator: Any, *, reset: bool) -> Rows:
+    """Return validated rows; those of a fleet were when it got them."""
+    if isinstance(X, FleetRows):
+        return cast(Rows, X)
+    return validate.rows(X, device, estimator, reset=reset)
 
 
 def _check_squares(variance: Array, rows: Rows) -> None:
@@ -78,7 +85,7 @@ def fitted(estimator: Any, X: Any, device: Any) -> tuple[Rows, Array]:
     normalised to unit length if the metric is "cosine". Rows and centroids are divided by the
     deviations that the model was standardized with.
     """
-    rows = X if isinstance(X, FleetRows) else validate.rows(X, device, estimator, reset=False)
+    rows = _rows(X, device, estimator, reset=False)
     centers = centers_of(estimator, rows.n_columns)
     scale = scaling.scale_for(estimator, rows.n_columns)
     if scale is not None:

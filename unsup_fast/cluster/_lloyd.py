@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unsup_fast._rows.directions import COST, unit_rows
-from unsup_fast.cluster._passes import Final, Passes
+from unsup_fast.cluster._passes import Final, LazyLabels, Passes
 from unsup_fast.kernels._types import Array
 
 if TYPE_CHECKING:
@@ -55,8 +55,9 @@ class Iteration:
     """Time since the run started."""
     centers: "ArrayOrTensor"
     """[K, D] centroids after the iteration, in the units of X; read-only."""
-    labels: "ArrayOrTensor"
-    """[N] int32, read-only view; the next iteration overwrites it, so copy it to store it."""
+    labels: "ArrayOrTensor | LazyLabels"
+    """[N] int32, read-only view; the next iteration overwrites it, so copy it to store it. With an
+    engine, ``numpy.asarray`` gathers them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ class Run:
 
     centers: "ArrayOrTensor"
     """[K, D], type of X and in its units."""
-    labels: "ArrayOrTensor | None"
+    labels: "ArrayOrTensor | LazyLabels | None"
     """[N] int32, of these centroids; None if the user interrupted twice."""
     sizes: "ArrayOrTensor | None"
     """[K] int64: rows of each cluster; None if labels are."""

@@ -3,9 +3,20 @@
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from unsup_fast._rows.protocol import Rows
+from unsup_fast.kernels._types import Array
 
 if TYPE_CHECKING:
     from unsup_fast._rows.protocol import ArrayOrTensor
+
+
+class LazyLabels(Protocol):
+    """Labels of rows in other processes, which ``numpy.asarray`` gathers."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        """Return all labels, [N] int32."""
 
 
 class Step(NamedTuple):
@@ -15,7 +26,7 @@ class Step(NamedTuple):
     """Sum of squared distances to the centroids that it started from."""
     n_changed: int
     """Rows whose label changed."""
-    labels: "ArrayOrTensor"
+    labels: "ArrayOrTensor | LazyLabels"
     """[N] int32: of the centroids that it started from; the next pass may overwrite it."""
     centers: "ArrayOrTensor"
     """[K, D], type of X: the centroids after it."""
@@ -28,7 +39,7 @@ class Step(NamedTuple):
 class Final(NamedTuple):
     """The rows as the last centroids label them."""
 
-    labels: "ArrayOrTensor"
+    labels: "ArrayOrTensor | LazyLabels"
     """[N] int32."""
     sizes: "ArrayOrTensor"
     """[K] int64: rows of each cluster."""

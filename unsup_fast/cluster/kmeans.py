@@ -256,7 +256,7 @@ class KMeans(
         with _fleet.spread(X, engine, self, reset=True) as rows:
             self._fit_rows(rows, sample_weight, callback, seeding_callback)
         if engine is not None:
-            self.labels_ = _fleet.lazy_labels(self, X)
+            self.labels_: Any = _fleet.lazy_labels(self, X)
         return self
 
     def _fit_rows(

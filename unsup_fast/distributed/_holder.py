@@ -37,14 +37,14 @@ class Build(NamedTuple):
 class Loaded(NamedTuple):
     """What a driver has to know of a part."""
 
-    index: int
+    part: int
     n_rows: int
 
 
 class BlockMoments(NamedTuple):
     """Moments of the blocks of a part."""
 
-    index: int
+    part: int
     blocks: list[tuple[int, Moments]]
 
 

@@ -46,12 +46,12 @@ def opened(
         replies: list[list[Loaded]] = fleet.set_up_each(
             "load", "load", lambda holder: (fleet.parts_of[holder], dtype, name)
         )
-        loaded = sorted(part for reply in replies for part in reply if part.n_rows > 0)
+        loaded = sorted(one for reply in replies for one in reply if one.n_rows > 0)
         if not loaded:
             raise DataError(f"{name}: has no rows")
         layout = Layout(
-            indices=np.array([part.index for part in loaded]),
-            firsts=np.cumsum([0, *(part.n_rows for part in loaded)]),
+            indices=np.array([one.part for one in loaded]),
+            firsts=np.cumsum([0, *(one.n_rows for one in loaded)]),
         )
         fleet.set_up("number", "number", layout.first_of())
     except BaseException:

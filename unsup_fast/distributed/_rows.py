@@ -165,6 +165,7 @@ class FleetRows(CpuRows):
         if sample_weight is None:
             return replace(self, sample_weight=None)
         weight = arrays.weights(sample_weight, self.n_rows, self.kind)
+        assert weight is not None
         firsts = self.layout.firsts
         own = {
             int(index): weight[firsts[part] : firsts[part + 1]]
