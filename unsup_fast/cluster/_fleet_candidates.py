@@ -17,13 +17,14 @@ class FleetCandidates:
 
     def __init__(self, rows: FleetRows) -> None:
         self._rows, self._fleet = rows, rows.fleet
-        self._recorded = ["seed"]
+        self._recorded, self._count = ["seed"], 0
         self._fleet.set_up("seed", "seed", rows.version, rows.scale)
 
     def add(self, rows: Array) -> float:
         """Draw rows [M, D]; return the sum of weights times squared distances to the nearest."""
         self._recorded.append(f"candidates {len(self._recorded)}")
         replies = self._fleet.set_up(self._recorded[-1], "add_candidates", rows)
+        self._count += len(rows)
         return in_order({index: part for reply in replies for index, part in reply.items()})
 
     def draw(self, key: int, share: float) -> Array:
@@ -33,7 +34,7 @@ class FleetCandidates:
 
     def masses(self) -> Array:
         """Return the total mass, int64 [M], of the rows nearest to each row drawn."""
-        masses: Array = np.sum(self._fleet.call("weigh_candidates"), axis=0)
+        masses: Array = np.sum(self._fleet.call("weigh_candidates", self._count), axis=0)
         for key in self._recorded:
             self._fleet.forget(key)
         self._fleet.call("end_seeding")

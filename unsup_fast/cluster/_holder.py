@@ -194,9 +194,11 @@ class KMeansHolder(Holder):
         """Return the rows of each part, by their numbers among all, that a round draws."""
         return {index: part.draw(key, share) for index, part in self._candidates.items()}
 
-    def weigh_candidates(self) -> Array:
-        """Return the total mass, int64 [M], of the rows here that are nearest to each candidate."""
-        masses: Array = np.sum([part.masses() for part in self._candidates.values()], axis=0)
+    def weigh_candidates(self, count: int) -> Array:
+        """Return the total mass, int64 [count], of the rows here nearest to each candidate."""
+        masses = np.zeros(count, dtype=np.int64)
+        for part in self._candidates.values():
+            masses += part.masses()
         return masses
 
     def end_seeding(self) -> None:
