@@ -183,7 +183,8 @@ def test_folders_that_are_refused(parts, tmp_path):
     (tmp_path / "none").mkdir()
     refused(tmp_path / "none", r"is a directory without \.parquet files")
     np.save(tmp_path / "x.npy", np.eye(2))
-    refused([tmp_path / "x.npy"], r"x\.npy: is not a \.parquet file; a list is of these")
+    mixed = [folder / "part-1.parquet", tmp_path / "x.npy"]
+    refused(mixed, r"x\.npy: is a \.npy file, .*part-1\.parquet is \.parquet; files that are read")
     with pytest.raises(TypeError, match=r"data is of type builtins\.list"):
         source([])
 

@@ -3,15 +3,16 @@
 import math
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unsup_fast._text import times
 from unsup_fast._types import Array
+from unsup_fast._urls import File
 from unsup_fast.blocks._feed import (
     DataError,
+    EmptyError,
     Feed,
     Piece,
     copy,
@@ -48,7 +49,7 @@ def unmasked(value: Any, name: str) -> Any:
 
 
 def dense(
-    name: str, kind: str, X: Array, notes: tuple[str, ...] = (), paths: tuple[Path, ...] = ()
+    name: str, kind: str, X: Array, notes: tuple[str, ...] = (), paths: tuple[File, ...] = ()
 ) -> Feed:
     """Return the feed of an array [N, D], or of images [N, H, W] or [N, H, W, C]."""
     X = unmasked(X, name)
@@ -56,7 +57,8 @@ def dense(
     if X.ndim not in (2, 3, 4):
         raise DataError(f"{name}: has shape {times(X.shape)}; rows x columns are needed")
     if math.prod(X.shape) == 0:
-        raise DataError(f"{name}: has no values (shape {times(X.shape)})")
+        error = DataError if len(X) else EmptyError
+        raise error(f"{name}: has no values (shape {times(X.shape)})")
     n_columns, image_shape = math.prod(X.shape[1:]), None
     if X.ndim > 2:
         if X.ndim == 3 or X.shape[3] in (1, 3, 4):

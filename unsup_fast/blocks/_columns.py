@@ -13,6 +13,7 @@ from unsup_fast.blocks._feed import (
     TILE,
     DataError,
     DType,
+    Field,
     Piece,
     copy,
     matrix,
@@ -231,6 +232,18 @@ def _values(numbers: "ArrowArray") -> Array:
         numbers = numbers.cast(pa.int8())
     values: Array = numbers.to_numpy(zero_copy_only=False)
     return values
+
+
+def fields(schema: "Schema") -> dict[str, Field]:
+    """Return the columns of a table in a file."""
+    pa = arrow()
+    kinds = {}
+    for field in schema:
+        kind = "number" if is_number(pa, field.type) else str(field.type)
+        kinds[field.name] = Field(
+            shown=str(field.type), kind="list" if is_list(pa, field.type) else kind
+        )
+    return kinds
 
 
 def is_number(pa: ModuleType, kind: "DataType") -> bool:

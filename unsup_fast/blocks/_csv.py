@@ -5,18 +5,18 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from io import BytesIO
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from unsup_fast._text import listed
+from unsup_fast._urls import File
 from unsup_fast.blocks import _columns, _csv_head
 from unsup_fast.blocks._columns import Columns
 from unsup_fast.blocks._csv_fields import NULL_VALUES, is_number
 from unsup_fast.blocks._csv_head import Head
 from unsup_fast.blocks._csv_text import END, END_TEXT, UNREADABLE, Rows, as_utf8, why
-from unsup_fast.blocks._feed import DataError, Feed, Piece, skip
+from unsup_fast.blocks._feed import DataError, EmptyError, Feed, Field, Piece, skip
 from unsup_fast.blocks._names import (
     choose,
     unique,
@@ -36,7 +36,7 @@ LONGEST_ROW = 1 << 30  # bytes; pyarrow counts those of a block in 32 bits
 class Table:
     """A CSV file that is read in batches of rows."""
 
-    path: Path
+    path: File
     head: Head
     blank_lines: list[int] = field(default_factory=list)
     """Not empty if blank lines were skipped."""
@@ -158,7 +158,7 @@ class Table:
         return ("Blank lines were skipped; they are not rows.",) if self.blank_lines else ()
 
 
-def feed(path: Path, options: TableOptions) -> Feed:
+def feed(path: File, options: TableOptions) -> Feed:
     """Return the feed of a CSV file, whose numbers are all float64."""
     head = _csv_head.read(path, options)
     names, notes = head.names, list(head.notes)
@@ -166,7 +166,7 @@ def feed(path: Path, options: TableOptions) -> Feed:
     table = Table(path, head)
     first = table.sample() if head.sample.strip() else None
     if first is None or first.num_rows == 0:
-        raise DataError(f"{path}: has no rows")
+        raise EmptyError(f"{path}: has no rows")
     numeric, empty = _numeric(table, first)
     if left_out := [name for name in empty if name not in options.exclude]:
         options = replace(options, exclude=(*options.exclude, *left_out))
@@ -201,6 +201,7 @@ def feed(path: Path, options: TableOptions) -> Feed:
         later_notes=table.notes,
         seekable=False,
         paths=(path,),
+        fields=dict.fromkeys(names, Field(shown="there", kind="there")),
         decoded=True,
     )
 

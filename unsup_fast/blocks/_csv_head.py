@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
-from pathlib import Path
 
+from unsup_fast._urls import File
 from unsup_fast.blocks import _csv_header, _csv_text
 from unsup_fast.blocks._csv_fields import Kind, Record, is_number, kind_of, records, unquoted
 from unsup_fast.blocks._feed import DataError
@@ -51,7 +51,7 @@ class Head:
     notes: tuple[str, ...]
 
 
-def read(path: Path, options: TableOptions) -> Head:
+def read(path: File, options: TableOptions) -> Head:
     """Read the first lines of a CSV file.
 
     Raises
@@ -68,7 +68,7 @@ def read(path: Path, options: TableOptions) -> Head:
         size *= 2
 
 
-def _first_bytes(path: Path, size: int) -> tuple[bytes, bool]:
+def _first_bytes(path: File, size: int) -> tuple[bytes, bool]:
     try:
         with _csv_text.opened(path) as file:
             data = file.read(size)
@@ -84,7 +84,7 @@ def _first_bytes(path: Path, size: int) -> tuple[bytes, bool]:
     return data, is_all
 
 
-def _head(path: Path, data: bytes, is_all: bool, options: TableOptions) -> Head | None:
+def _head(path: File, data: bytes, is_all: bool, options: TableOptions) -> Head | None:
     """Return what these first bytes tell, None if they are too few."""
     # One character a byte, so that positions in the text are positions in the file.
     text = data.decode("latin-1")

@@ -4,9 +4,10 @@ import codecs
 import gzip
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 from typing import IO
 
+from unsup_fast._urls import File
 from unsup_fast.blocks._feed import DataError
 
 STEP = 1 << 20  # bytes read at once
@@ -34,14 +35,18 @@ def as_utf8(data: bytes) -> bytes:
     return data if data.isascii() else data.decode("utf-8", LATIN_1).encode()
 
 
-def opened(path: Path) -> IO[bytes]:
+@contextmanager
+def opened(path: File) -> Iterator[IO[bytes]]:
     """Open a file, unpacked if it is packed by gzip."""
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rb")  # type: ignore[return-value]
-    return path.open("rb")
+    with path.open("rb") as file:
+        if path.suffix.lower() != ".gz":
+            yield file
+            return
+        with gzip.open(file) as unpacked:
+            yield unpacked  # type: ignore[misc]
 
 
-def why(path: Path, error: Exception) -> DataError:
+def why(path: File, error: Exception) -> DataError:
     """Return the error for a file that cannot be read."""
     if isinstance(error, PermissionError):
         return DataError(f"{path}: permission denied")
@@ -62,10 +67,11 @@ class Rows:
         Whether blank lines that are no rows stood between or after those read so far.
     """
 
-    def __init__(self, path: Path, start: int, n_columns: int, separator: str) -> None:
+    def __init__(self, path: File, start: int, n_columns: int, separator: str) -> None:
         self.closed = False
         self.blank_lines = False
-        self._file = opened(path)
+        self._opened = ExitStack()
+        self._file = self._opened.enter_context(opened(path))
         self._start = start
         self._end = separator.encode().join([END_TEXT] * n_columns)
         self._parts = self._read()
@@ -89,7 +95,7 @@ class Rows:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._opened.close()
         self.closed = True
 
     def _read(self) -> Iterator[bytes]:

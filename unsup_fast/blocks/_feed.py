@@ -3,15 +3,15 @@
 Each kind of data has a function that returns a `Feed`; everything else is written once on feeds.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from unsup_fast._types import Array
+from unsup_fast._urls import File
 from unsup_fast.blocks._memory import Memory
 from unsup_fast.kernels.half_to_float import half_to_float
 
@@ -28,12 +28,25 @@ class DataError(ValueError):
     """Data cannot be used; the message names file, row and column."""
 
 
+class EmptyError(DataError):
+    """Data have no rows, which is no error of one file among several."""
+
+
 class Piece(NamedTuple):
     """Rows that a reader yields together, in a type of its own."""
 
     n_rows: int
     fill: Callable[[int, int, Array], None]
     """``fill(start, stop, out)`` writes rows start to stop into out [stop - start, D]."""
+
+
+class Field(NamedTuple):
+    """A column of a table in a file."""
+
+    shown: str
+    """The type, for error messages."""
+    kind: str
+    """Types of the same kind may differ from file to file: those of numbers, or of lists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +85,7 @@ class Feed:
     """Whether reading means work that is worth memory to save: unpacking, parsing, a function."""
     seekable: bool = True
     """Whether starting at a later row saves reading the ones before."""
-    paths: tuple[Path, ...] = ()
+    paths: tuple[File, ...] = ()
     """The files, if the data are in files."""
     later_notes: Callable[[], tuple[str, ...]] = tuple
     """Notes that are known only after reading."""
@@ -80,6 +93,8 @@ class Feed:
     """Which rows of the data these are, if rows with missing values were dropped."""
     n_rows_of_data: int | None = None
     """Rows of the data with those that were dropped, if any were."""
+    fields: "Mapping[str, Field] | None" = None
+    """All columns of a table in a file, by which the files of a list are compared."""
 
     def __reduce__(self) -> tuple[Callable[..., "Feed"], tuple[object, ...]]:
         known = Known(

@@ -4,22 +4,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import accumulate, islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unsup_fast._urls import File
 from unsup_fast.blocks import _columns
 from unsup_fast.blocks._columns import Columns
-from unsup_fast.blocks._feed import DataError, Feed, Piece, later
+from unsup_fast.blocks._feed import EmptyError, Feed, Piece, later
 from unsup_fast.blocks._options import TableOptions
 from unsup_fast.blocks.arrow import arrow, reasons
-from unsup_fast.blocks.mapped import arrow_map
+from unsup_fast.blocks.mapped import arrow_file
 
 MAGIC = b"ARROW1"  # what a file of the file format begins with
 
 
-def feed(path: Path, kind: str, options: TableOptions) -> Feed:
+def feed(path: File, kind: str, options: TableOptions) -> Feed:
     """Return the feed of an Arrow file, of the file or stream format, read by record batches."""
     notes: list[str] = []
     with reasons(path, "an Arrow file"), _opened(path, None) as file:
@@ -28,7 +28,7 @@ def feed(path: Path, kind: str, options: TableOptions) -> Feed:
     fields = [schema.get_field_index(name) for name in names]
     sizes = [batch.num_rows for batch in _batches(path, fields[:1], 0)]
     if not sum(sizes):
-        raise DataError(f"{path}: has no rows")
+        raise EmptyError(f"{path}: has no rows")
     columns = _columns.describe(
         str(path), schema, names, is_list, lambda: _batches(path, fields, 0), options
     )
@@ -49,12 +49,13 @@ def feed(path: Path, kind: str, options: TableOptions) -> Feed:
         names=columns.names,
         notes=tuple(notes),
         paths=(path,),
+        fields=_columns.fields(schema),
         decoded=True,
     )
 
 
 def _pieces(
-    path: Path, columns: Columns, fields: list[int], sizes: list[int], start: int
+    path: File, columns: Columns, fields: list[int], sizes: list[int], start: int
 ) -> Iterator[Piece]:
     starts = [0, *accumulate(sizes)]
     first = int(np.searchsorted(starts, start, side="right")) - 1
@@ -63,7 +64,7 @@ def _pieces(
         yield later(piece, start - row) if start > row else piece
 
 
-def _batches(path: Path, fields: list[int], first: int) -> Iterator[Any]:
+def _batches(path: File, fields: list[int], first: int) -> Iterator[Any]:
     """Yield the batches from number `first` on, with the columns of these indices."""
     with reasons(path, "an Arrow file"), _opened(path, fields) as file:
         if hasattr(file, "get_batch"):
@@ -73,11 +74,11 @@ def _batches(path: Path, fields: list[int], first: int) -> Iterator[Any]:
 
 
 @contextmanager
-def _opened(path: Path, fields: list[int] | None) -> Iterator[Any]:
+def _opened(path: File, fields: list[int] | None) -> Iterator[Any]:
     """Open the file for its columns of these indices, None for all."""
     ipc = arrow("ipc")
     options = ipc.IpcReadOptions(included_fields=fields)
-    with arrow_map(path) as mapped:
+    with arrow_file(path) as mapped:
         of_file_format = mapped.read(len(MAGIC)) == MAGIC
         mapped.seek(0)
         with (ipc.open_file if of_file_format else ipc.open_stream)(

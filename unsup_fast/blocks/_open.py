@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from unsup_fast._urls import Url, file_of
 from unsup_fast.blocks import _arrays, _calls, _files, _missing
 from unsup_fast.blocks._feed import DataError, Feed
 from unsup_fast.blocks._options import TableOptions
 from unsup_fast.blocks._source import Source
 
+NAMES = (str, Path, Url)
 ENDS = '"\r\n'  # of values and rows of CSV text, which cannot separate values
 
 
@@ -106,14 +108,14 @@ def source(
 
 
 def _feed(data: Any, options: TableOptions, key: str | None) -> Feed:
-    if isinstance(data, str | Path):
-        return _files.feed(Path(data), options, key)
+    if isinstance(data, NAMES):
+        return _files.feed(file_of(data), options, key)
     if key is not None:
         raise ValueError(f"key={key!r} is for .npz files; pass none with {_type(data)}")
+    if isinstance(data, list | tuple) and data and all(isinstance(x, NAMES) for x in data):
+        return _files.several([file_of(name) for name in data], options)
     if options.header is not None or options.separator is not None:
         raise ValueError(f"header and separator are for CSV files; pass none with {_type(data)}")
-    if isinstance(data, list | tuple) and data and all(isinstance(x, str | Path) for x in data):
-        return _files.several([Path(x) for x in data], options)
     return _table(data, options) or _untabled(data, options.columns)
 
 

@@ -58,7 +58,7 @@ class Source:
         (height, width) or (height, width, channels) if the data are images.
     array : ndarray of shape (N, D) or None
         All rows, if they are in memory or a memory map and need no conversion.
-    paths : tuple of Path
+    paths : tuple of Path or Url
         The files, if the data are in files.
     row_indices : ndarray of shape (N,) or None
         Which rows of the data these are, if rows with missing values were dropped.

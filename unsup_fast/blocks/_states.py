@@ -1,34 +1,21 @@
-"""What tells files from a later state of themselves."""
+"""What tells the files of a source from a later state of themselves."""
 
-from collections.abc import Iterable
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Sequence
 
+from unsup_fast import _urls
+from unsup_fast._urls import File, State, Url
 from unsup_fast.blocks._feed import DataError
 
-
-class State(NamedTuple):
-    """State of a file when it was opened."""
-
-    size: int
-    """Bytes."""
-    mtime_ns: int
-    """Time of modification."""
+States = dict[File, State]
 
 
-States = dict[Path, State]
-
-
-def states(paths: Iterable[Path]) -> States:
+def states(files: Sequence[File]) -> States:
     """Return the present states of files; raise DataError if one is not there any more."""
-    present = {}
-    for path in paths:
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read any more: {error.strerror}") from error
-        present[path] = State(size=status.st_size, mtime_ns=status.st_mtime_ns)
-    return present
+    try:
+        return _urls.states(files)
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{error.filename}: cannot be read any more: {reason}") from error
 
 
 def sizes(states: States) -> list[int]:
@@ -37,5 +24,9 @@ def sizes(states: States) -> list[int]:
 
 
 def is_shorter(states: States) -> bool:
-    """Return whether a file has become shorter than it was."""
-    return any(path.exists() and path.stat().st_size < state.size for path, state in states.items())
+    """Return whether a file on a disk, which may be mapped, has become shorter than it was."""
+    return any(
+        file.exists() and file.stat().st_size < state.size
+        for file, state in states.items()
+        if not isinstance(file, Url)
+    )

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from unsup_fast import _extras
+from unsup_fast._urls import File
 from unsup_fast.blocks._feed import DataError
 
 if TYPE_CHECKING:  # the only place that names its types
@@ -29,7 +29,7 @@ def arrow(part: str | None = None) -> ModuleType:
 
 
 @contextmanager
-def reasons(path: Path, kind: str) -> Iterator[None]:
+def reasons(path: File, kind: str) -> Iterator[None]:
     """Turn pyarrow's errors about a file that should be of some kind into ours."""
     pa = arrow()
     try:
@@ -39,6 +39,8 @@ def reasons(path: Path, kind: str) -> Iterator[None]:
         raise DataError(f"{path}: is not {kind}, or is truncated ({reason})") from error
     except PermissionError as error:
         raise DataError(f"{path}: permission denied") from error
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
     except OSError as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: is damaged or truncated ({reason})") from error

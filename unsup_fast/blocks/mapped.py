@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from mmap import mmap
-from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakSet, finalize
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from unsup_fast._text import valid
 from unsup_fast._types import Array
+from unsup_fast._urls import File, Url
 from unsup_fast.blocks._feed import DataError
 from unsup_fast.blocks.arrow import arrow
 from unsup_fast.kernels._dispatch import compiled, missing
@@ -95,8 +95,16 @@ def refuse_shrunk(array: Array) -> None:
 
 
 @contextmanager
-def arrow_map(path: Path) -> Iterator[Any]:
-    """Map a file for pyarrow, watched; raise OSError at the end if it has become shorter."""
+def arrow_file(path: File, **options: Any) -> Iterator[Any]:
+    """Open a file for pyarrow: one of a disk as a map, that of a URL to be read in ranges.
+
+    The map is watched: OSError at the end if the file has become shorter. `options` are those of
+    fsspec for a URL.
+    """
+    if isinstance(path, Url):
+        with path.open(**options) as file, arrow().PythonFile(file, mode="r") as opened:
+            yield opened
+        return
     with arrow().memory_map(str(path)) as mapped:
         if not mapped.size() or missing() is not None:
             yield mapped

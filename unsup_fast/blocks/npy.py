@@ -9,12 +9,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tokenize import TokenError
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from unsup_fast._text import times
 from unsup_fast._types import Array
+from unsup_fast._urls import File
 from unsup_fast.blocks import _arrays
 from unsup_fast.blocks._feed import (
     DataError,
@@ -65,7 +66,7 @@ def feed(path: Path) -> Feed:
     return replace(whole, pieces=pieces)
 
 
-def archive(path: Path, key: str | None) -> Feed:
+def archive(path: File, key: str | None) -> Feed:
     """Return the feed of an array of an `.npz` file, which is unpacked into memory."""
     notes: list[str] = []
     X = _npz(path, key, notes)
@@ -99,9 +100,10 @@ def _check_length(path: Path) -> None:
         if file.read(len(NPY)) != NPY:
             return  # np.load says what else it may be
         file.seek(0)
-        shape, dtype = _header(file)
+        header = read_header(file)
+        shape, dtype = header.shape, header.dtype
         promised = math.prod(shape) * dtype.itemsize
-        length = path.stat().st_size - file.tell()
+        length = path.stat().st_size - header.offset
     if not dtype.hasobject and promised > length:
         raise DataError(
             f"{path}: is truncated ({length:,} bytes of values, its header promises "
@@ -109,8 +111,18 @@ def _check_length(path: Path) -> None:
         )
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Read the header of an array; return its shape and type.
+class Header(NamedTuple):
+    """What an `.npy` file says of its array."""
+
+    shape: tuple[int, ...]
+    is_fortran: bool
+    dtype: np.dtype[Any]
+    offset: int
+    """Bytes before the first value."""
+
+
+def read_header(file: IO[bytes]) -> Header:
+    """Read the header of an array.
 
     Raises
     ------
@@ -123,10 +135,10 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
         if version == (1, 0)
         else np.lib.format.read_array_header_2_0
     )
-    shape, _, dtype = read(file)
+    shape, is_fortran, dtype = read(file)
     if not all(type(size) is int and 0 <= size <= LONGEST for size in shape):
         raise ValueError("the shape in its header is not one of integers from 0 to 2^63 - 1")
-    return shape, dtype
+    return Header(shape=shape, is_fortran=is_fortran, dtype=dtype, offset=file.tell())
 
 
 def _why_not_npy(path: Path, error: Exception) -> str:
@@ -147,7 +159,7 @@ def _why_not_npy(path: Path, error: Exception) -> str:
     return f"{path}: cannot be read as .npy ({reason})"
 
 
-def archive_array(path: Path, key: str | None, least: int = 2) -> Array:
+def archive_array(path: File, key: str | None, least: int = 2) -> Array:
     """Return an array of an `.npz` file as it is: of that key, or the one of `least` axes."""
     return _npz(path, key, [], least)
 
@@ -158,7 +170,7 @@ def archive_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any
         return _headers(archive)
 
 
-def _npz(path: Path, key: str | None, notes: list[str], least: int = 2) -> Array:
+def _npz(path: File, key: str | None, notes: list[str], least: int = 2) -> Array:
     with _archive(path) as archive:
         headers = _headers(archive)
         shapes = {name: shape for name, (shape, _) in headers.items()}
@@ -176,10 +188,10 @@ def _npz(path: Path, key: str | None, notes: list[str], least: int = 2) -> Array
 
 
 @contextmanager
-def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+def _archive(path: File) -> Iterator[zipfile.ZipFile]:
     """Open an `.npz` file, and turn errors about it into ours."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             yield archive
     except (DataError, FileNotFoundError):
         raise
@@ -193,12 +205,13 @@ def _headers(archive: zipfile.ZipFile) -> dict[str, tuple[tuple[int, ...], np.dt
     headers: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
     for name in archive.namelist():
         with archive.open(name) as file:
-            headers[name.removesuffix(".npy")] = _header(file)
+            header = read_header(file)
+            headers[name.removesuffix(".npy")] = header.shape, header.dtype
     return headers
 
 
 def _npz_key(
-    path: Path,
+    path: File,
     shapes: dict[str, tuple[int, ...]],
     key: str | None,
     notes: list[str],

@@ -11,7 +11,7 @@ import numpy as np
 from unsup_fast._text import listed
 from unsup_fast.blocks import DataError
 from unsup_fast.blocks.arrow import arrow, reasons
-from unsup_fast.blocks.mapped import arrow_map
+from unsup_fast.blocks.mapped import arrow_file
 from unsup_fast.pictures._labels import NAMES, Classes, Labels, coded, no_labels
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def chunks(table: Table) -> Iterator[list[tuple[str, bytes | None]]]:
     for path in table.paths:
         with (
             reasons(path, "a Parquet file"),
-            arrow_map(path) as mapped,
+            arrow_file(path) as mapped,
             parquet.ParquetFile(mapped) as file,
         ):
             for batch in file.iter_batches(ROWS, columns=[table.column]):
