@@ -50,6 +50,13 @@ class DevicePasses:
         labels = torch.full((len(X),), -1, dtype=torch.int32, device=X.device)
         self._queued = self._assign(centers, labels)
 
+    def resume(self, centers: Tensor, before: Tensor) -> None:
+        """Start a run from centroids, with the labels of those before them."""
+        self.begin(before)
+        assert self._queued is not None
+        labels: Any = self._queued.labels
+        self._queued = self._assign(centers, labels)
+
     def step(self, centers: Tensor, remaining: int) -> Step:
         """Move the centroids by the queued pass, and queue the next; see `Passes.step`."""
         assigned, cache = self._queued, self._cache

@@ -50,6 +50,18 @@ class Mover(ABC):
             self._totals = totals.empty(self._quanta, n_clusters, self.rows.n_rows)
         return self._totals
 
+    @abstractmethod
+    def begin(self, centers: Array) -> None:
+        """Start a run from centroids [K, D]; all labels are -1."""
+
+    def resume(self, centers: Array, before: Array) -> None:
+        """Start a run from centroids [K, D], with the labels of those before them."""
+        self.begin(centers)
+        if self._totals is None:
+            self._add_up(before, 0)
+        else:
+            self._label(before, 0)
+
     def step(self, centers: Array, remaining: int) -> Step:
         """Label the rows for these centroids, and move the centroids; see `Passes.step`."""
         if self._totals is None:

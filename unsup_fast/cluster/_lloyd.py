@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unsup_fast._rows.directions import COST, unit_rows
-from unsup_fast.cluster._passes import Final, LazyLabels, Passes
+from unsup_fast.cluster._checkpoint import Checkpoint, Progress
+from unsup_fast.cluster._passes import Final, LazyLabels, Passes, Step
 from unsup_fast.kernels._types import Array
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class LloydProblem:
     """Absolute: compared with the summed squared movement of the centroids."""
     metric: str = "euclidean"
     """With "cosine", rows are of unit length and centroids are normalised to it."""
+    checkpoint: Checkpoint | None = None
+    """Where finished iterations are saved."""
     tol_inertia: float | None = None
     """Relative: compared with the decrease of inertia over an iteration; None for never."""
 
@@ -87,6 +90,7 @@ def lloyd(
     centers: Any,
     run: int = 1,
     report: Callable[[Iteration], None] | None = None,
+    progress: Progress | None = None,
 ) -> Run:
     """Iterate until no label changes, movement or inertia's decrease is within tol, or max_iter.
 
@@ -103,6 +107,8 @@ def lloyd(
         Number of the run, for `report`.
     report : callable, optional
         Called with an `Iteration` after each iteration.
+    progress : Progress, optional
+        The iteration of an earlier run to go on from; its centroids replace `centers`.
     """
     passes, rows, cost = problem.passes, problem.passes.rows, COST[problem.metric]
     inertias: list[float] = []
@@ -111,12 +117,22 @@ def lloyd(
     interrupt = None
     reason = f"max_iter={problem.max_iter} reached"
     start = perf_counter()
-    if problem.metric == "cosine":
-        centers = unit_rows(centers, name="init")
-    passes.begin(centers)
+    iterations = range(1, problem.max_iter + 1)
+    if progress is not None:
+        inertias, changes = list(progress.inertias), list(progress.changes)
+        centers, original = rows.to_device(progress.centers), rows.to_device(progress.original)
+        settled = progress.settled
+        iterations = iterations[len(inertias) :]
+        if progress.reason and not progress.reason.startswith("max_iter"):
+            iterations, reason = iterations[:0], progress.reason
+        passes.resume(centers, rows.to_device(progress.before))
+    else:
+        if problem.metric == "cosine":
+            centers = unit_rows(centers, name="init")
+        passes.begin(centers)
     try:
-        for iteration in range(1, problem.max_iter + 1):
-            settled = False
+        for iteration in iterations:
+            settled, before = False, centers
             step = passes.step(centers, problem.max_iter - iteration)
             centers, original = step.centers, step.original
             # Without movement the new labels are those of the centroids: sums depend on the
@@ -139,14 +155,21 @@ def lloyd(
                         labels=rows.to_callback(step.labels),
                     )
                 )
-            if step.n_changed == 0:
-                reason = "strict convergence"
-                break
-            if step.center_shift <= problem.tol:
-                reason = f"center shift {step.center_shift:.6g} within tolerance {problem.tol:.6g}"
-                break
-            if stagnates(inertias, problem.tol_inertia):
-                reason = f"decrease of inertia within tolerance {problem.tol_inertia:.6g}"
+            end = _end(problem, step, inertias)
+            if problem.checkpoint is not None:
+                problem.checkpoint.save(
+                    Progress(
+                        centers=rows.to_host(centers),
+                        original=rows.to_host(original),
+                        before=rows.to_host(before),
+                        inertias=inertias,
+                        changes=changes,
+                        settled=settled,
+                        reason=end or (reason if iteration == problem.max_iter else ""),
+                    )
+                )
+            if end:
+                reason = end
                 break
     except KeyboardInterrupt as caught:
         if not inertias:
@@ -168,6 +191,17 @@ def lloyd(
         reason=reason,
         interrupt=interrupt,
     )
+
+
+def _end(problem: LloydProblem, step: Step, inertias: Sequence[float]) -> str:
+    """Return why a run ends after a step, or an empty str if it goes on."""
+    if step.n_changed == 0:
+        return "strict convergence"
+    if step.center_shift <= problem.tol:
+        return f"center shift {step.center_shift:.6g} within tolerance {problem.tol:.6g}"
+    if stagnates(inertias, problem.tol_inertia):
+        return f"decrease of inertia within tolerance {problem.tol_inertia:.6g}"
+    return ""
 
 
 def stagnates(inertias: Sequence[float], tol_inertia: float | None) -> bool:

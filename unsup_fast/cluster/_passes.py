@@ -61,6 +61,9 @@ class Passes(Protocol):
     def begin(self, centers: Any) -> None:
         """Start a run from centroids [K, D], where the rows are; all labels are -1."""
 
+    def resume(self, centers: Any, before: Any) -> None:
+        """Start a run from centroids [K, D], with the labels of those before them."""
+
     def step(self, centers: Any, remaining: int) -> Step:
         """Label the rows for the centroids of the step before, and move the centroids.
 

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
+from os import PathLike, fspath
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from sklearn.base import (
 )
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import _is_arraylike_not_scalar, check_is_fitted
 
@@ -24,6 +25,7 @@ from unsup_fast._rows import scaling
 from unsup_fast._rows.directions import COST
 from unsup_fast._rows.protocol import Rows
 from unsup_fast.cluster import _fleet, _init, _input, _runs, _save
+from unsup_fast.cluster._checkpoint import Checkpoint, facts_of
 from unsup_fast.cluster._lloyd import Iteration, LloydProblem, Run, lloyd
 from unsup_fast.cluster._passes_of import passes_of
 from unsup_fast.distributed import Engine
@@ -168,6 +170,7 @@ class KMeans(
     }
     __metadata_request__fit: ClassVar[dict[str, str]] = {
         "engine": UNUSED,
+        "checkpoint": UNUSED,
         "callback": UNUSED,
         "seeding_callback": UNUSED,
     }
@@ -216,6 +219,7 @@ class KMeans(
         sample_weight: Any = None,
         *,
         engine: Engine | None = None,
+        checkpoint: str | PathLike[str] | None = None,
         callback: Callable[[Iteration], None] | None = None,
         seeding_callback: Callable[[int, int], None] | None = None,
     ) -> "KMeans":
@@ -234,6 +238,10 @@ class KMeans(
             Processes that have the rows between them: `unsup_fast.distributed.local`, `dask` or
             `ray`. The result is that of a fit of ``blocks.source(X)`` here, bit for bit;
             `labels_` are computed when they are read.
+        checkpoint : str or Path, optional
+            A file, or a URL where fsspec is installed, to save finished iterations in. If it
+            exists, the fit goes on from there to the result of a fit that was not stopped. Not for
+            sparse rows, nor for `n_init` above 1.
         callback : callable, optional
             Called with an `Iteration` after each iteration.
         seeding_callback : callable, optional
@@ -254,7 +262,7 @@ class KMeans(
             On Ctrl-C; the notes of the class say which attributes are then set.
         """
         with _fleet.spread(X, engine, self, reset=True) as rows:
-            self._fit_rows(rows, sample_weight, callback, seeding_callback)
+            self._fit_rows(rows, sample_weight, checkpoint, callback, seeding_callback)
         if engine is not None:
             self.labels_: Any = _fleet.lazy_labels(self, X)
         return self
@@ -263,6 +271,7 @@ class KMeans(
         self,
         X: Any,
         sample_weight: Any,
+        checkpoint: str | PathLike[str] | None,
         callback: Callable[[Iteration], None] | None,
         seeding_callback: Callable[[int, int], None] | None,
     ) -> None:
@@ -280,6 +289,8 @@ class KMeans(
                 stacklevel=4,
             )
         random_state = check_random_state(self.random_state)
+        saved = self._checkpoint(checkpoint, rows, init)
+        progress = None if saved is None else saved.load()
         problem = LloydProblem(
             passes=passes_of(
                 rows, metric=self.metric, scale=scale, may_prune=self.algorithm != "lloyd"
@@ -287,10 +298,13 @@ class KMeans(
             max_iter=self.max_iter,
             tol=prepared.tol,
             metric=self.metric,
+            checkpoint=saved,
             tol_inertia=self.tol_inertia,
         )
         start = partial(_init.start, rows, init, self.n_clusters, random_state, seeding_callback)
-        run = partial(lloyd, problem)
+        if progress is not None:
+            start = partial(getattr, progress, "centers")
+        run = partial(lloyd, problem, progress=progress)
         best = _runs.best(run, start, self._n_init, bool(self.verbose), callback)
         self._set_result(best, rows, scale)
         if best.interrupt is not None:
@@ -303,6 +317,22 @@ class KMeans(
                 ConvergenceWarning,
                 stacklevel=4,
             )
+
+    def _checkpoint(
+        self, target: str | PathLike[str] | None, rows: Rows, init: Any
+    ) -> Checkpoint | None:
+        if target is None:
+            return None
+        if rows.moments is None or self._n_init > 1:
+            raise ValueError(
+                "checkpoint is not available for sparse rows and for several runs; pass n_init=1, "
+                "or leave it out"
+            )
+        names = ("n_clusters", "random_state", "tol", "tol_inertia", "metric", "standardize")
+        parameters = {name: getattr(self, name) for name in names}
+        weight = rows.to_host(rows.sample_weight)
+        facts = facts_of(rows, {**parameters, "init": init, "sample_weight": weight})
+        return Checkpoint(fspath(target), facts)
 
     def _count_runs(self, automatic: int = 10) -> int:
         if not _is_arraylike_not_scalar(self.init):
@@ -405,77 +435,3 @@ class KMeans(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-@validate_params(  # type: ignore[untyped-decorator]
-    {
-        "X": ["array-like", "sparse matrix"],
-        "sample_weight": ["array-like", None],
-        "return_n_iter": [bool],
-    },
-    prefer_skip_nested_validation=False,
-)
-def k_means(
-    X: Any,
-    n_clusters: int,
-    *,
-    sample_weight: Any = None,
-    init: Any = "k-means++",
-    n_init: Any = "auto",
-    max_iter: int = 300,
-    verbose: int = False,
-    tol: float = 1e-4,
-    random_state: Any = None,
-    copy_x: bool = True,
-    algorithm: str = "auto",
-    return_n_iter: bool = False,
-    metric: str = "euclidean",
-    n_threads: int | None = None,
-    device: str | None = None,
-    standardize: bool = False,
-    tol_inertia: float | None = None,
-) -> tuple[Any, ...]:
-    """Find centroids with `KMeans`, without keeping the estimator.
-
-    Parameters
-    ----------
-    X : array-like, sparse matrix, tensor, pyarrow table or Source of shape (N, D)
-    n_clusters : int
-    sample_weight : array-like of shape (N,), optional
-    init, n_init, max_iter, verbose, tol, random_state, copy_x, algorithm
-    metric, n_threads, device, standardize, tol_inertia
-        As in `KMeans`.
-    return_n_iter : bool, default=False
-        Whether to return the number of iterations as well.
-
-    Returns
-    -------
-    centers : ndarray or tensor of shape (n_clusters, D)
-    labels : ndarray or tensor of shape (N,), int32
-    inertia : float
-    n_iter : int
-        Only with `return_n_iter`.
-
-    Raises
-    ------
-    ValueError
-        As `KMeans.fit`.
-    """
-    model = KMeans(
-        n_clusters,
-        init=init,
-        n_init=n_init,
-        max_iter=max_iter,
-        tol=tol,
-        verbose=verbose,
-        random_state=random_state,
-        copy_x=copy_x,
-        algorithm=algorithm,
-        metric=metric,
-        n_threads=n_threads,
-        device=device,
-        standardize=standardize,
-        tol_inertia=tol_inertia,
-    ).fit(X, sample_weight=sample_weight)
-    result = (model.cluster_centers_, model.labels_, model.inertia_)
-    return (*result, model.n_iter_) if return_n_iter else result
