@@ -242,6 +242,7 @@ def test_interrupt_frees_the_holders(engine):
         fitted.fit(X, engine=watched, callback=interrupt)
     assert len(fitted.inertia_history_) == 2
     assert fitted.inertia_ == -fitted.score(X)
+    np.testing.assert_array_equal(np.asarray(fitted.labels_), fitted.predict(X))
     for handle in watched.handles:
         if handle in engine.idle:
             pending = engine.send(handle, "labels", ())

@@ -261,10 +261,12 @@ class KMeans(
         KeyboardInterrupt
             On Ctrl-C; the notes of the class say which attributes are then set.
         """
-        with _fleet.spread(X, engine, self, reset=True) as rows:
-            self._fit_rows(rows, sample_weight, checkpoint, callback, seeding_callback)
-        if engine is not None:
-            self.labels_: Any = _fleet.lazy_labels(self, X)
+        try:
+            with _fleet.spread(X, engine, self, reset=True) as rows:
+                self._fit_rows(rows, sample_weight, checkpoint, callback, seeding_callback)
+        finally:
+            if engine is not None and "labels_" in self.__dict__:
+                self.labels_: Any = _fleet.lazy_labels(self, X)
         return self
 
     def _fit_rows(

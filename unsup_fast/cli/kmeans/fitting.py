@@ -13,6 +13,7 @@ from unsup_fast.cli.checkpoint import Saver, check_array, check_number
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Outlook, Silent
 from unsup_fast.cluster import Iteration, KMeans, stagnates
+from unsup_fast.distributed import Engine
 from unsup_fast.report.numbers import count, percent, real
 from unsup_fast.storage.records import shown
 
@@ -186,7 +187,8 @@ class Fitting:
         n_changed = int(state.n_changed)
         if self.before and state.iteration == 1:
             # The fit cannot know the labels before its first iteration, the checkpoint does.
-            n_changed = int(np.count_nonzero(state.labels != self.before.labels))
+            labels = np.asarray(on_host(state.labels))
+            n_changed = int(np.count_nonzero(labels != self.before.labels))
         iteration = done + state.iteration
         self._outlook.add(iteration, n_changed, state.center_shift, state.tol)
         share = percent(n_changed / len(state.labels))
@@ -199,7 +201,7 @@ class Fitting:
             iteration,
             self.seconds(),
             on_host(state.centers).copy(),
-            on_host(state.labels).copy(),
+            np.array(on_host(state.labels)),
             (*(past.inertias if past else ()), float(state.inertia)),
             (*(past.changes if past else ()), n_changed),
         )
@@ -233,6 +235,7 @@ def fit(
     X: Source,
     sample_weight: Array | None,
     parameters: dict[str, Any],
+    engine: Engine | None,
     before: KMeansSnapshot | None,
     save: Callable[[KMeansSnapshot], None],
     progress: Silent,
@@ -246,6 +249,8 @@ def fit(
     sample_weight : ndarray of shape (N,) or None
     parameters : dict
         Parameters of the estimator.
+    engine : Engine or None
+        Processes that have the rows between them.
     before : KMeansSnapshot or None
         A finished iteration to resume from.
     save : callable
@@ -270,6 +275,7 @@ def fit(
         model.fit(
             X,
             sample_weight=sample_weight,
+            engine=engine,
             callback=watch.step,
             seeding_callback=progress.seeding,
         )
@@ -290,6 +296,8 @@ def fit(
             model.labels_ = model.predict(X)
             model.cluster_sizes_ = np.bincount(model.labels_, minlength=model.n_clusters)
             model.inertia_ = -model.score(X, sample_weight=sample_weight)
+        if engine is not None and hasattr(model, "labels_"):
+            model.labels_ = model.predict(X, engine=engine)
         model.set_params(init=parameters["init"], max_iter=max_iter)
         model.n_iter_ = snapshot.iteration
         model.inertia_history_ = np.array(snapshot.inertias)

@@ -47,6 +47,11 @@ class KMeansJob(FitJob):
 
 def prepare(settings: KMeansSettings) -> KMeansJob:
     """Read and check everything that the settings name."""
+    if settings.engine is not None and settings.init == "k-means++":
+        raise UserError(
+            "--init k-means++ passes over all rows once for each cluster, so it is not available "
+            "with --engine; pass --init 'k-means||', random or a file"
+        )
     if settings.init not in STARTS:
         blocks.kind_of(Path(settings.init))
     lines = Lines(settings.text) if settings.text else None

@@ -13,7 +13,7 @@ from unsup_fast._types import Array
 from unsup_fast.cli import checkpoint, files, terminal
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
-from unsup_fast.cli.kmeans import results
+from unsup_fast.cli.kmeans import engines, results
 from unsup_fast.cli.kmeans.fitting import KMeansResult, KMeansSnapshot, fit
 from unsup_fast.cli.kmeans.job import KMeansJob, prepare
 from unsup_fast.cli.kmeans.settings import STARTS, KMeansSettings
@@ -106,8 +106,9 @@ def _fit(
         terminal.showing_warnings(),
         showing(console, settings.quiet) as progress,
         zero_rows(settings.data, job.source, settings.init),
+        engines.opened(settings.engine) as engine,
     ):
-        return fit(job.source, job.weights, parameters, before, save, progress, interrupts)
+        return fit(job.source, job.weights, parameters, engine, before, save, progress, interrupts)
 
 
 def _finish(

@@ -37,6 +37,16 @@ def parse_start(option: str, text: str) -> str:
     return text
 
 
+def parse_engine(option: str, text: str) -> str:
+    """Return the name of an engine, which `engines.opened` opens."""
+    if not re.fullmatch(rf"local:{WHOLE}|ray|ray://\S+|dask://\S+:\d+", text):
+        raise UserError(
+            f"{option} {shown(text)}: is no engine; write local:N for N processes here, "
+            "dask://HOST:PORT for a scheduler, or ray"
+        )
+    return text
+
+
 @dataclass(frozen=True, kw_only=True)
 class KMeansSettings(FitSettings):
     """Cluster the rows of DATA: labels, a model, a summary and an HTML report go into OUT.
@@ -97,6 +107,17 @@ class KMeansSettings(FitSettings):
             role="course",
         ),
     ] = "auto"
+    engine: Annotated[
+        str | None,
+        Option(
+            "--engine NAME",
+            "Performance",
+            "Divide the rows among processes: local:4, dask://host:8786 or ray; the result is the "
+            "same. Not with --init k-means++.  [default: this process]",
+            parse=parse_engine,
+            role="course",
+        ),
+    ] = None
     metric: Annotated[
         str,
         Option(

@@ -1,0 +1,37 @@
+"""The engines that --engine names."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from unsup_fast import distributed
+from unsup_fast.cli.errors import UserError
+
+
+@contextmanager
+def opened(name: str | None) -> Iterator[distributed.Engine | None]:
+    """Yield the engine of a name, for as long as it is used; None without a name.
+
+    Parameters
+    ----------
+    name : str or None
+        As `settings.parse_engine` returns it.
+
+    Raises
+    ------
+    UserError
+        If it cannot be reached.
+    """
+    if name is None:
+        yield None
+        return
+    kind, _, rest = name.partition(":")
+    if kind == "local":
+        with distributed.local(int(rest)) as engine:
+            yield engine
+        return
+    try:
+        engine = distributed.dask(name) if kind == "dask" else distributed.ray(address=name)
+    except (OSError, TimeoutError, ConnectionError) as error:
+        raise UserError(f"--engine {name}: cannot be reached ({error})") from error
+    with engine:
+        yield engine
