@@ -275,6 +275,21 @@ def test_labels_are_read_on_demand(engine):
     np.testing.assert_array_equal(np.asarray(fitted.labels_), fitted.predict(X))
 
 
+def test_labels_are_written_in_parts(engine, tmp_path):
+    X = blocks.source(grouped(), chunk_size=CHUNK)
+    fitted = model(max_iter=2).fit(X, engine=engine)
+    labels = np.asarray(fitted.labels_)
+    for folder, options in (("here", {}), ("there", {"engine": engine})):
+        names = fitted.labels_to(tmp_path / folder, **options)
+        assert len(names) == (12 if folder == "here" else 5)
+        assert sorted(names) == names
+        read = [np.load(tmp_path / folder / name) for name in names]
+        np.testing.assert_array_equal(np.concatenate(read), labels)
+        assert names[1] == f"labels-{len(read[0]):013d}.npy"
+    (name,) = model(max_iter=2).fit(grouped()).labels_to(tmp_path / "array")
+    np.testing.assert_array_equal(np.load(tmp_path / "array" / name), labels)
+
+
 def test_seeding(engine):
     X = blocks.source(grouped(), chunk_size=CHUNK)
     one = kmeans_parallel(X, 20, random_state=3)

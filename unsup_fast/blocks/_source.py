@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -305,6 +306,8 @@ class Source:
         if n < 1:
             raise ValueError(f"n={n} is not a number of parts; pass an int >= 1")
         size = self.chunk_size
+        if self._n_rows is None:  # counted without a copy, and without a check of the values
+            self._n_rows = sum(piece.n_rows for piece in self._feed.pieces(0)) or None
         n_blocks = -(-self.n_rows // size)
         n = min(n, n_blocks)
         self.dtype  # noqa: B018  that of all rows
@@ -326,6 +329,12 @@ class Source:
         """Return the feed with the number and type of its rows, as far as they are known."""
         dtype = self.__dict__.get("dtype", self._feed.dtype)
         return replace(self._feed, n_rows=self._n_rows, dtype=dtype)
+
+    def uncached(self) -> "Source":
+        """Return the same rows, whose blocks do not stay in memory from one pass to the next."""
+        source = copy(self)
+        source._room = 0
+        return source
 
     def map_rows(self, change: Callable[[Array, int], Array]) -> "Source":
         """Return the same rows, each of them changed by itself.

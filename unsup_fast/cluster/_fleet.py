@@ -11,8 +11,9 @@ import numpy as np
 
 from unsup_fast import blocks
 from unsup_fast._rows.sources import check_columns, source_of
+from unsup_fast._types import on_host
 from unsup_fast.blocks import Source
-from unsup_fast.cluster import _input
+from unsup_fast.cluster import _input, _label_files
 from unsup_fast.cluster._holder import KMeansHolder, in_order
 from unsup_fast.distributed import Engine
 from unsup_fast.distributed._open import opened
@@ -40,7 +41,7 @@ def spread(
     if engine is None:
         yield X
         return
-    source = as_source(X)
+    source = as_source(X).uncached()  # the holders have the rows
     if estimator is not None:
         check_columns(estimator, source, reset=reset)
     rows = opened(
@@ -79,6 +80,24 @@ def predicted(estimator: Any, rows: FleetRows) -> Array:
     fitted, centers = _input.fitted(estimator, rows, None)
     replies = _calls(fitted, "predict", centers)
     return np.concatenate([replies[index] for index in sorted(replies)])
+
+
+def write_labels(estimator: Any, folder: str, engine: Engine | None) -> list[str]:
+    """Write the labels of a fit into a folder; return the names of the files in order of rows."""
+    labels = estimator.labels_
+    if not isinstance(labels, LazyLabels):
+        return _label_files.write(folder, [(0, on_host(labels))])
+    source = labels.source
+    if engine is None:
+        parts = source.parts(-(-source.n_rows // source.chunk_size))
+        return _label_files.write(
+            folder, ((part.first_row, labels.model.predict(part)) for part in parts)
+        )
+    with spread(source, engine, estimator) as rows:
+        fitted, centers = _input.fitted(labels.model, rows, None)
+        fleet, version = rows.fleet, fitted.version  # type: ignore[attr-defined]
+        replies = fleet.call("write_labels", version, centers, folder)
+        return sorted(name for reply in replies for name in reply)
 
 
 def inertia(estimator: Any, rows: FleetRows, sample_weight: Any) -> float:

@@ -6,6 +6,7 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from unsup_fast._rows.protocol import Rows
+from unsup_fast.cluster import _label_files
 from unsup_fast.cluster._candidates import HostCandidates
 from unsup_fast.cluster._far import Far, merged
 from unsup_fast.cluster._labelled import Labelled
@@ -171,6 +172,16 @@ class KMeansHolder(Holder):
             index: rows.assign(centers, update=False, return_inertia=False).labels
             for index, rows in self._versions[version].items()
         }
+
+    def write_labels(self, version: int, centers: Array, folder: str) -> list[str]:
+        """Write the labels of each part into a folder, and return the names of the files."""
+        return _label_files.write(
+            folder,
+            (
+                (self._firsts[index], labels)
+                for index, labels in self.predict(version, centers).items()
+            ),
+        )
 
     def score(self, version: int, centers: Array) -> dict[int, list[float]]:
         """Return the inertia of every block for a fitted model's centroids."""

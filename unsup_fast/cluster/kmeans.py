@@ -389,6 +389,30 @@ class KMeans(
         assigned = rows.assign(rows.to_device(centers), update=False, return_inertia=False)
         return rows.to_user(assigned.labels)
 
+    def labels_to(self, folder: str | PathLike[str], *, engine: Engine | None = None) -> list[str]:
+        """Write `labels_` into files, without gathering those of a fit on an engine.
+
+        Parameters
+        ----------
+        folder : str or Path
+            A folder, which is made if it is missing, or a URL where fsspec is installed.
+        engine : Engine, optional
+            Processes that label and write, as in `fit`; each must reach the folder.
+
+        Returns
+        -------
+        list of str
+            Names of the files, `.npy` with int32, in the order of the rows: each begins at the row
+            that its name says.
+
+        Raises
+        ------
+        OSError
+            If a file cannot be written; each is written whole or not at all.
+        """
+        check_is_fitted(self)
+        return _fleet.write_labels(self, fspath(folder), engine)
+
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit and return `labels_`; parameters as in `fit`."""
         return self.fit(X, sample_weight=sample_weight).labels_

@@ -15,6 +15,7 @@ from unsup_fast.distributed._engine import HolderLost
 from unsup_fast.distributed._worker import NUMBER
 from unsup_fast.kernels import threads
 
+PROGRAM = "from unsup_fast.distributed._worker import main; main()"
 CLOSED = 5.0  # seconds that a process may take to end
 
 
@@ -112,7 +113,7 @@ class LocalEngine:
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-m", "unsup_fast.distributed._worker", str(theirs.fileno())],
+                [sys.executable, "-c", PROGRAM, str(theirs.fileno())],
                 env={**os.environ, "OMP_NUM_THREADS": str(self.n_threads)},
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # so that Ctrl-C does not reach it

@@ -29,5 +29,6 @@ def answer(connection: Connection) -> None:
         connection.send_bytes(message[:NUMBER] + cloudpickle.dumps((failed, reply)))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Answer calls on the connection whose file descriptor is the program's argument."""
     answer(Connection(int(sys.argv[1])))
