@@ -345,6 +345,28 @@ def together(case):
     assert codes == [0] * processes
 
 
+def launched(case):
+    """A run of processes that torchrun started: once, a process kills itself in a step."""
+    torch.set_num_threads(1)
+    metrics_log.Throughput.EVERY = 0
+    warnings.simplefilter("ignore")
+    rank, index = case["kill"]
+    before = os.environ["TORCHELASTIC_RESTART_COUNT"] == "0" and os.environ["RANK"] == str(rank)
+
+    def killing(step):
+        def stepped(batch, context):
+            if before and context.index == index:
+                Path(case["run"]["folder"], f"killed-at-{index}").touch()
+                die()
+            return step(batch, context)
+
+        return stepped
+
+    accelerator = accelerate.Accelerator(cpu=True)
+    run(**case["run"], wrap=killing, accelerator=accelerator)
+    accelerator.end_training()
+
+
 if __name__ == "__main__":
     importlib.import_module("torch._dynamo")  # optimizers import it, which takes a second each time
     for case in json.loads(Path(sys.argv[1]).read_text()):

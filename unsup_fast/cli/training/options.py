@@ -154,6 +154,16 @@ class TrainingSettings(PictureSettings, RunSettings):
         int,
         Option("--batch-size N", "Training", "Pictures per step.", least=1),
     ] = 128
+    shards: Annotated[
+        int | None,
+        Option(
+            "--shards N",
+            "Training",
+            "Compute each batch in so many shards, a power of two: then 1, 2, 4 ... processes, up "
+            "to N, train the same bits.",
+            least=1,
+        ),
+    ] = None
     learning_rate: Annotated[
         float,
         Option("--learning-rate X", "Training", "Peak learning rate.", above=0),
