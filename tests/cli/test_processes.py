@@ -15,8 +15,8 @@ pytest.importorskip("PIL.Image")
 from safetensors.torch import load_file  # noqa: E402
 
 from unsup_fast import pictures  # noqa: E402
-from unsup_fast.cli.errors import UserError  # noqa: E402
-from unsup_fast.cli.training import processes  # noqa: E402
+from unsup_fast.cli.diffusion.settings import TrainSettings  # noqa: E402
+from unsup_fast.cli.training import folder, processes  # noqa: E402
 from unsup_fast.models import diffusion, training  # noqa: E402
 
 COURSE = ("--network", "dit", "--model-size", "tiny", "--patch", 4, "--batch-size", 8)
@@ -42,6 +42,73 @@ def launched(cwd, *words):
         text=True,
         timeout=250,
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--shards", 6), "--shards 6: must be a power of two"),
+        (("--shards", 16), "--shards 16: must divide --batch-size 8"),
+    ],
+)
+def test_shards_that_do_not_divide_a_batch(cli, shapes, words, message):
+    ran = cli("diffusion", "train", shapes, *COURSE, *words, "-o", "run")
+    assert ran.status == 2
+    assert message in ran.err
+
+
+class Refused(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("index", "own", "others", "raised"),
+    [
+        (0, True, [True, True], Refused),  # the first of several speaks
+        (1, True, [True, True], processes.AbandonedError),
+        (1, True, [False, True], Refused),
+        (0, False, [False, True], processes.AbandonedError),
+        (1, False, [False, False], None),
+    ],
+)
+def test_all_processes_leave_with_one_message(monkeypatch, index, own, others, raised):
+    sent = []
+
+    def gather(failed):
+        sent.extend(failed)
+        return others
+
+    monkeypatch.setattr("accelerate.utils.gather_object", gather)
+
+    def run():
+        with processes.Group(index=index, size=2).agreeing():
+            if own:
+                raise Refused
+
+    if raised is None:
+        run()
+    else:
+        with pytest.raises(raised):
+            run()
+    assert sent == [own]
+
+
+@pytest.mark.parametrize(
+    ("restarts", "result", "resumes"), [("0", None, False), ("1", None, True), ("1", {}, False)]
+)
+def test_torchrun_resumes_what_it_has_begun(
+    monkeypatch, tmp_path, shapes, restarts, result, resumes
+):
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", restarts)
+    settings = TrainSettings(data=shapes, out=tmp_path / "run", overwrite=True)
+    settings.out.mkdir()
+    again = processes.restarted(settings, "diffusion train")
+    assert again == settings  # without a checkpoint there is nothing to resume
+    (settings.out / "checkpoint.safetensors").touch()
+    summary = {"command": "diffusion train", "parameters": {}, "data": {}, "result": result}
+    folder.write_summary(settings.out, summary)
+    again = processes.restarted(settings, "diffusion train")
+    assert (again.resume, again.overwrite) == (resumes, not resumes)
 
 
 @pytest.fixture

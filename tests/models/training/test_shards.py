@@ -201,6 +201,8 @@ def test_networks_that_change_their_buffers_are_refused(tmp_path, layer, name):
 def test_shards_are_part_of_a_run(tmp_path):
     """They must stay; a checkpoint without them is that of a version before they existed."""
     toy.run("parted", tmp_path, steps=2, batch_size=16)
-    assert "shards" not in files.read_note(tmp_path / checkpoint.FILE, kind=checkpoint.KIND)["facts"]
+    assert (
+        "shards" not in files.read_note(tmp_path / checkpoint.FILE, kind=checkpoint.KIND)["facts"]
+    )
     with pytest.raises(ValueError, match="shards=8 was given"):
         toy.run("parted", tmp_path, steps=3, batch_size=16, shards=8)

@@ -203,8 +203,15 @@ class TrainingSettings(PictureSettings, RunSettings):
     resume: Resume = False
 
     def check(self) -> None:
-        """Refuse a decay that is longer than the training."""
+        """Refuse a decay longer than the training, and shards that do not divide a batch."""
         super().check()
+        if self.shards is not None and self.shards.bit_count() != 1:
+            raise UserError(f"--shards {self.shards}: must be a power of two; pass --shards 8")
+        if self.shards is not None and self.batch_size % self.shards:
+            raise UserError(
+                f"--shards {self.shards}: must divide --batch-size {self.batch_size}; pass a "
+                f"multiple of {self.shards} as --batch-size"
+            )
         if self.decay > self.steps:
             raise UserError(
                 f"--decay {self.decay}: exceeds --steps {self.steps}; pass --decay {self.steps} "
