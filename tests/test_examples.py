@@ -5,14 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 LONGEST = 120  # lines
 
 
-def run(name, *arguments, cwd):
-    command = [sys.executable, "-W", "error::DeprecationWarning:unsup_fast"]
+def run(name, *arguments, cwd, launcher=()):
+    command = [sys.executable, "-W", "error::DeprecationWarning:unsup_fast", *launcher]
     done = subprocess.run(
         [*command, str(EXAMPLES / f"{name}.py"), *arguments],
         cwd=cwd,
@@ -79,3 +80,28 @@ def test_diffusion_of_digits(tmp_path):
     assert (tmp_path / "digits-run" / "model.safetensors").exists()
     with image.open(tmp_path / "digits.png") as picture:
         assert picture.size == (10 * 8 + 9 * 2, 10 * 8 + 9 * 2)
+
+
+def test_frechet_distance_over_processes(tmp_path, monkeypatch):
+    """Two processes print the bits of one, and these are those of all samples at once."""
+    pytest.importorskip("accelerate")
+    from unsup_fast import metrics, pictures
+    from unsup_fast.models import diffusion
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    config = diffusion.Config((1, 8, 8), network="dit", size="tiny", patch=4)
+    model = diffusion.Diffusion.build(config)
+    model.save(tmp_path)
+    words = (str(tmp_path), "--samples", "700", "--unit", "256", "--steps", "2")
+    alone = run("fid_processes", *words, cwd=tmp_path)
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    together = run("fid_processes", *words, cwd=tmp_path, launcher=launcher)
+    assert "in 2 processes" in together
+    bits = re.search(r"\((0x.*)\)", alone)[1]
+    assert re.search(r"\((0x.*)\)", together)[1] == bits
+    samples = model.sample(steps=2, seed=range(700), batch_size=128, progress=False)
+    whole = metrics.FrechetDistance()
+    for images, real in ((pictures.digits().pixels, True), (pictures.to_bytes(samples), False)):
+        whole.update(np.asarray(images).reshape(len(images), -1) / 255, real=real)
+    assert float.fromhex(bits) == pytest.approx(whole.compute(), rel=1e-6)

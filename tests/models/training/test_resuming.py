@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -27,18 +28,23 @@ KILLS = {
 STEPS = 14
 
 
-def play(tmp_path, cases):
+def play(tmp_path, cases, *launcher):
+    """Run cases one after the other, by Python or by a launcher that Python runs."""
     script = tmp_path / "cases.json"
     script.write_text(json.dumps(cases))
     process = subprocess.run(
-        [sys.executable, SCRIPT, script], capture_output=True, text=True, timeout=120
+        [sys.executable, *launcher, SCRIPT, script],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=280,
     )
     assert process.returncode == 0, process.stderr
 
 
-def case(how, tmp_path, name, kind="plain", **more):
+def case(how, tmp_path, name, kind="plain", options=None, **more):
     run = {"kind": kind, "folder": str(tmp_path / name), "steps": STEPS, "decay": 4}
-    return {"how": how, "run": run, **more}
+    return {"how": how, "run": {**run, **(options or {})}, **more}
 
 
 def port():
@@ -107,26 +113,87 @@ def test_full_disk_keeps_the_checkpoint(tmp_path):
     assert "cannot save a checkpoint, and nothing was changed" in message
 
 
-def test_processes_do_what_one_does(tmp_path):
-    play(
-        tmp_path,
-        [
-            case("undisturbed", tmp_path, "alone", "gan"),
-            case("together", tmp_path, "gan", "gan", processes=2, port=port()),
-            case("together", tmp_path, "stopped", "gan", processes=2, port=port(), stop=1),
-            case("together", tmp_path, "plain", "plain", processes=2, port=port()),
-        ],
-    )
+HALF = {"steps": STEPS // 2, "decay": 0}
+WHOLE = {"decay": 0}
+SHARDS = {"shards": 8, "batch_size": 16, **WHOLE}
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """Runs of one, two and four processes; "grows" and "shrinks" resume with another number."""
+    folder = tmp_path_factory.mktemp("several")
+
+    def alone(name, kind, options=None):
+        return case("undisturbed", folder, name, kind, options)
+
+    def together(name, kind, options=None, processes=2, **more):
+        return case(
+            "together", folder, name, kind, options, processes=processes, port=port(), **more
+        )
+
+    cases = [
+        alone("alone", "gan"),
+        together("gan", "gan"),
+        together("stopped", "gan", stop=1),
+        together("plain", "plain"),
+        alone("whole", "gan", WHOLE),
+        alone("grows", "gan", HALF),
+        together("grows", "gan", WHOLE),
+        together("shrinks", "gan", HALF),
+        alone("shrinks", "gan", WHOLE),
+    ]
+    for kind in ("parted", "parted_gan"):
+        cases += [
+            alone(f"{kind}-1", kind, SHARDS),
+            together(f"{kind}-2", kind, SHARDS),
+            together(f"{kind}-4", kind, SHARDS, processes=4),
+            alone(f"{kind}-grows", kind, {**SHARDS, **HALF}),
+            together(f"{kind}-grows", kind, SHARDS),
+        ]
+    play(folder, cases)
+    return folder
+
+
+def test_processes_do_what_one_does(several):
     for name in ("gan", "stopped", "plain"):
         first, second = (
-            files.read(tmp_path / name / f"rank{i}.safetensors", kind="weights", torch=True)[0]
+            files.read(several / name / f"rank{i}.safetensors", kind="weights", torch=True)[0]
             for i in range(2)
         )
         same((first,), (second,))
-    same(ended(tmp_path / "stopped"), ended(tmp_path / "gan"))
-    alone, shared = (ended(tmp_path / name) for name in ("alone", "gan"))
-    for name, value in alone[0].items():
-        torch.testing.assert_close(shared[0][name], value, rtol=1e-4, atol=1e-6, msg=name)
-    for one, other in zip(alone[2], shared[2], strict=True):
-        for key in one:
-            assert float(one[key]) == pytest.approx(float(other[key]), rel=1e-4)
+    same(ended(several / "stopped"), ended(several / "gan"))
+    close(ended(several / "gan"), ended(several / "alone"))
+
+
+def close(one, other):
+    for name, value in other[0].items():
+        torch.testing.assert_close(one[0][name], value, rtol=1e-4, atol=1e-6, msg=name)
+    for row, expected in zip(one[2], other[2], strict=True):
+        for key in expected:
+            assert float(row[key]) == pytest.approx(float(expected[key]), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["grows", "shrinks"])
+def test_a_run_resumes_with_another_number_of_processes(several, name):
+    close(ended(several / name), ended(several / "whole"))
+
+
+@pytest.mark.parametrize("kind", ["parted", "parted_gan"])
+@pytest.mark.parametrize("name", ["2", "4", "grows"])
+def test_shards_are_the_same_bits_on_any_number_of_processes(several, kind, name):
+    alone = ended(several / f"{kind}-1")
+    assert len(alone[2]) == STEPS
+    same(ended(several / f"{kind}-{name}"), alone)
+
+
+def test_torchrun_restarts_a_killed_process(several, tmp_path):
+    """The other process ends too, and both go on from the checkpoint, to the same bits."""
+    kill = [1, 8]  # the process 1, in its ninth step
+    play(
+        tmp_path,
+        [case("launched", tmp_path, "killed", "gan", kill=kill)],
+        *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+        *("--max-restarts", "1", "--monitor-interval", "0.1"),
+    )
+    assert (tmp_path / "killed" / "killed-at-8").exists()
+    same(ended(tmp_path / "killed"), ended(several / "gan"))

@@ -115,12 +115,68 @@ def game(options, make=None):
     return state, step, rows(N, 3)
 
 
+def parted(options, make=None):
+    """A network with dropout, channels-last, whose step computes its loss part by part."""
+    torch.manual_seed(training.fold_in("weights", options.seed, 0))
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.GroupNorm(2, 8),
+        nn.SiLU(),
+        nn.Dropout(0.2),
+        nn.Conv2d(8, 3, 3, padding=1),
+    ).to(memory_format=torch.channels_last)
+    network.unused = nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.AdamW(network.parameters(), options.learning_rate, fused=True)
+
+    def step(batch, context):
+        losses = (
+            F.mse_loss(network(batch[rows] + torch.randn(batch[rows].shape)), batch[rows])
+            for rows in context.parts(len(batch))
+        )
+        return {"loss": context.optimizer_step(losses, optimizer)}
+
+    state = training.init_state({"network": network}, {"network": optimizer})
+    return state, step, rows(N, 3, 4, 4)
+
+
+def parted_gan(options, make=None):
+    """Two networks, updated in turn part by part, and a number to log besides their losses."""
+    torch.manual_seed(training.fold_in("weights", options.seed, 0))
+    generator = nn.Sequential(nn.Linear(2, 8), nn.SiLU(), nn.Dropout(0.1), nn.Linear(8, 3))
+    discriminator = nn.Sequential(nn.Linear(3, 8), nn.SiLU(), nn.Linear(8, 1))
+    rate = options.learning_rate
+    optimizers = {
+        "generator": torch.optim.Adam(generator.parameters(), rate, betas=(0.5, 0.9)),
+        "discriminator": torch.optim.SGD(discriminator.parameters(), 4 * rate, momentum=0.9),
+    }
+
+    def step(real, context):
+        drawn = torch.Generator().manual_seed(training.fold_in("z", options.seed, context.index))
+        z = context.shard(torch.randn(options.batch_size, 2, generator=drawn))
+        parts = context.parts(len(real))
+        critic = (
+            F.softplus(discriminator(generator(z[i]).detach())).mean()
+            + F.softplus(-discriminator(real[i])).mean()
+            for i in parts
+        )
+        fooled = (F.softplus(-discriminator(generator(z[i]))).mean() for i in parts)
+        return {
+            "critic": context.optimizer_step(critic, optimizers["discriminator"]),
+            "fooled": context.optimizer_step(fooled, optimizers["generator"]),
+            "spread": context.mean(generator(z[i]).std() for i in parts),
+        }
+
+    networks = {"generator": generator, "discriminator": discriminator}
+    return training.init_state(networks, optimizers), step, rows(N, 3)
+
+
 def judge(state):
     with torch.no_grad():
         fake = state.ema["generator"](rows(50, 2))
     return {"bias": float(fake.mean()), "distance": float((fake.mean(0) - 1).square().sum())}
 
 
+KINDS = {each.__name__: each for each in (plain, gan, game, parted, parted_gan)}
 HOOKS = {"game": {"batches": 2, "judge": judge, "best": ("distance", "min")}}
 
 
@@ -128,7 +184,7 @@ def run(kind, folder, *, make=None, wrap=None, accelerator=None, hooks=None, **o
     """Train a toy; `wrap` gets its step and returns another."""
     defaults = {"batch_size": 8, "warmup": 3, "save_every": 5, "judge_every": 3}
     settings = training.TrainConfig(**{**defaults, **options})
-    state, step, examples = {"plain": plain, "gan": gan, "game": game}[kind](settings, make)
+    state, step, examples = KINDS[kind](settings, make)
     return training.train(
         state,
         wrap(step) if wrap else step,
@@ -287,6 +343,28 @@ def together(case):
 
     codes = [wait(process) for process in [forked(lambda i=i: work(i)) for i in range(processes)]]
     assert codes == [0] * processes
+
+
+def launched(case):
+    """A run of processes that torchrun started: once, a process kills itself in a step."""
+    torch.set_num_threads(1)
+    metrics_log.Throughput.EVERY = 0
+    warnings.simplefilter("ignore")
+    rank, index = case["kill"]
+    before = os.environ["TORCHELASTIC_RESTART_COUNT"] == "0" and os.environ["RANK"] == str(rank)
+
+    def killing(step):
+        def stepped(batch, context):
+            if before and context.index == index:
+                Path(case["run"]["folder"], f"killed-at-{index}").touch()
+                die()
+            return step(batch, context)
+
+        return stepped
+
+    accelerator = accelerate.Accelerator(cpu=True)
+    run(**case["run"], wrap=killing, accelerator=accelerator)
+    accelerator.end_training()
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ def prepare(family: Family, settings: TrainingSettings, console: Console) -> Job
         config = training.TrainConfig(
             steps=settings.steps,
             batch_size=settings.batch_size,
+            shards=settings.shards or 0,
             learning_rate=settings.learning_rate,
             warmup=settings.warmup,
             decay=settings.decay,

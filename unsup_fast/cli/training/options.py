@@ -154,6 +154,16 @@ class TrainingSettings(PictureSettings, RunSettings):
         int,
         Option("--batch-size N", "Training", "Pictures per step.", least=1),
     ] = 128
+    shards: Annotated[
+        int | None,
+        Option(
+            "--shards N",
+            "Training",
+            "Compute each batch in so many shards, a power of two: then 1, 2, 4 ... processes, up "
+            "to N, train the same bits.",
+            least=1,
+        ),
+    ] = None
     learning_rate: Annotated[
         float,
         Option("--learning-rate X", "Training", "Peak learning rate.", above=0),
@@ -193,8 +203,15 @@ class TrainingSettings(PictureSettings, RunSettings):
     resume: Resume = False
 
     def check(self) -> None:
-        """Refuse a decay that is longer than the training."""
+        """Refuse a decay longer than the training, and shards that do not divide a batch."""
         super().check()
+        if self.shards is not None and self.shards.bit_count() != 1:
+            raise UserError(f"--shards {self.shards}: must be a power of two; pass --shards 8")
+        if self.shards is not None and self.batch_size % self.shards:
+            raise UserError(
+                f"--shards {self.shards}: must divide --batch-size {self.batch_size}; pass a "
+                f"multiple of {self.shards} as --batch-size"
+            )
         if self.decay > self.steps:
             raise UserError(
                 f"--decay {self.decay}: exceeds --steps {self.steps}; pass --decay {self.steps} "

@@ -1,9 +1,10 @@
 """A command that trains: from pictures to a model, grids of samples and a report."""
 
+import io
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, redirect_stderr
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from unsup_fast.cli.progress import showing
 from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cli.samples import named
 from unsup_fast.cli.torch_ import torch_threads
-from unsup_fast.cli.training import folder
+from unsup_fast.cli.training import folder, processes
 from unsup_fast.cli.training.family import Family, Job
 from unsup_fast.cli.training.job import check, prepare
 from unsup_fast.cli.training.options import TrainingSettings
@@ -53,27 +54,42 @@ def run(family: Family, settings: TrainingSettings) -> int:
     ImportError
         If a package is missing; raised before the training too.
     """
-    console = terminal.console(quiet=settings.quiet)
     check(family)
     if settings.report:
         report.check()
-    if settings.resume:
-        _check_resumable(family, settings.out)
-    read = files.inputs_of(DATA=settings.data)
-    with (
-        Interrupts() as interrupts,
-        RunFolder(settings.out).open(
-            overwrite=settings.overwrite, resume=settings.resume, inputs=read
-        ),
-    ):
-        before = folder.read_summary(settings.out, family.command) if settings.resume else None
+    try:
+        with processes.joined(settings.device) as group:
+            if not group.is_main:
+                return _assist(family, settings, group)
+            return _lead(family, settings, group)
+    except processes.AbandonedError:
+        return 2
+
+
+def _lead(family: Family, settings: TrainingSettings, group: processes.Group) -> int:
+    """Run the command in the main process, and return the exit status."""
+    console = terminal.console(quiet=settings.quiet)
+    with Interrupts() as interrupts, ExitStack() as opened:
         try:
-            job = prepare(family, settings, console)
-            trained = None if before is None else _check_before(job, before)
-            for line in _opening(job):
-                console.print(line)
-            if trained is None:
-                _begin(job)
+            with group.agreeing():
+                settings = processes.restarted(settings, family.command)
+                if settings.resume:
+                    _check_resumable(family, settings.out)
+                read = files.inputs_of(DATA=settings.data)
+                opened.enter_context(
+                    RunFolder(settings.out).open(
+                        overwrite=settings.overwrite, resume=settings.resume, inputs=read
+                    )
+                )
+                resumed = settings.resume
+                before = folder.read_summary(settings.out, family.command) if resumed else None
+                job = prepare(family, settings, console)
+                trained = None if before is None else _check_before(job, before)
+                for line in _opening(job, group):
+                    console.print(line)
+                if trained is None:
+                    _begin(job)
+            if group.from_main(trained is None):
                 with _kept_if_begun(settings), torch_threads(settings.threads):
                     trained = _train(job, console, interrupts)
         except KeyboardInterrupt:
@@ -83,7 +99,27 @@ def run(family: Family, settings: TrainingSettings) -> int:
             else:
                 console.print("[bold]Interrupted[/] before a step was finished: nothing is kept.")
             return interrupts.status
+        assert trained is not None
         return _finish(job, trained, console, interrupts)
+
+
+def _assist(family: Family, settings: TrainingSettings, group: processes.Group) -> int:
+    """Train in another process than the main one, without a word; return the exit status."""
+    quiet = replace(settings, quiet=True)
+    with Interrupts() as interrupts:
+        try:
+            with group.agreeing(), redirect_stderr(io.StringIO()):
+                job = prepare(family, quiet, terminal.console(quiet=True))
+            if group.from_main(True):
+                with torch_threads(settings.threads), warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    family.train(job, progress=lambda *_: False, on_sample=lambda *_: None)
+        except FloatingPointError:
+            return 2
+        except KeyboardInterrupt as signalled:
+            interrupts.number = next(iter(signalled.args), interrupts.number)
+            return interrupts.status
+    return 0
 
 
 def _begin(job: Job) -> None:
@@ -250,12 +286,13 @@ def _tell(job: Job, trained: Trained, result: dict[str, Any], console: Console) 
     console.print(terminal.plain(terminal.shell(sampling), "dim"))
 
 
-def _opening(job: Job) -> list[str | Text]:
+def _opening(job: Job, group: processes.Group) -> list[str | Text]:
     settings = job.settings
     name = Path(job.data.found.name).name
+    together = "" if group.size == 1 else f", {group.size} processes"
     lines: list[str | Text] = [
         terminal.bold(name, f"  {job.data.told()}"),
-        f"{job.plan.about}, {count(job.n_weights)} weights, on {job.device}",
+        f"{job.plan.about}, {count(job.n_weights)} weights, on {job.device}{together}",
     ]
     if settings.resume:
         step, took = folder.position(settings.out)

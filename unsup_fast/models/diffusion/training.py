@@ -133,8 +133,7 @@ def train(
             images = images.contiguous(memory_format=torch.channels_last)
 
         def losses() -> Iterator[Tensor]:
-            for part in torch.arange(len(images)).chunk(options.accumulation):
-                rows = slice(int(part[0]), int(part[-1]) + 1)
+            for rows in context.parts(len(images)):
                 classes = None if label is None else label[rows]
                 with precisions.autocast(dtype, accelerator.device):
                     value = loss(

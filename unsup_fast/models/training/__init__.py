@@ -2,7 +2,8 @@
 
 from unsup_fast.models.training.draws import batch_indices, fold_in
 from unsup_fast.models.training.loop import train
-from unsup_fast.models.training.state import State, StepContext, TrainConfig, init_state
+from unsup_fast.models.training.state import State, TrainConfig, init_state
+from unsup_fast.models.training.step import StepContext
 
 __all__ = [
     "State",

@@ -32,12 +32,21 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from unsup_fast.models.training import checkpoint, ema, metrics_log, parallel, process, scores
+from unsup_fast.models.training import (
+    checkpoint,
+    ema,
+    metrics_log,
+    parallel,
+    process,
+    scores,
+    shards,
+)
 from unsup_fast.models.training.accelerator import Accelerator
 from unsup_fast.models.training.draws import batch_indices, fold_in
 from unsup_fast.models.training.metrics_log import METRICS, SCORES
 from unsup_fast.models.training.progress import Follow, following
-from unsup_fast.models.training.state import State, StepContext, TrainConfig
+from unsup_fast.models.training.state import State, TrainConfig
+from unsup_fast.models.training.step import StepContext
 from unsup_fast.storage.records import finite
 
 Batch = TypeVar("Batch")
@@ -70,7 +79,8 @@ def train(
     step : callable (batch, context) -> mapping of str to tensor or float
         Does one update by `context.optimizer_step`, and returns the losses to show. The first step
         must return all of them, later ones may return fewer. torch's generators are seeded before
-        it; it must not use others.
+        it; it must not use others. With `config.shards` losses are those of `optimizer_step` and
+        `context.mean`: of others, those of the main process are logged.
     batch : callable (indices [batches B / processes]) -> batch
         Fetches examples.
     n : int
@@ -134,6 +144,8 @@ def train(
     facts = {**(fingerprint or {}), "examples": n, **asdict(config)}
     if batches != 1:
         facts["batches"] = batches
+    if not config.shards:
+        del facts["shards"]  # as in checkpoints of versions without shards
     facts = json.loads(json.dumps(finite(facts, as_text=True)))
     for module in (*state.networks.values(), *state.ema.values()):
         module.to(accelerator.device)
@@ -151,13 +163,17 @@ def train(
         with process.interruptible() as stopped, log as rows, judged as table, following_ as follow:
             pace, enough = metrics_log.Throughput(accelerator, batches * config.batch_size), False
             losses, context = metrics_log.Means(), StepContext(accelerator, config)
+            fixed = shards.buffers(state.networks) if config.shards else None
+            first = state.step
             _wake(state, pace)
             while state.step < config.steps:
-                context.index = state.step
+                context.begin(state.step)
                 seed = fold_in("step", config.seed, state.step)
                 torch.manual_seed(parallel.process_seed(seed, accelerator))
                 indices = batch_indices(n, config, state.step, batches).chunk(batches)
                 losses.add(step(batch(torch.cat([*map(context.shard, indices)])), context))
+                if fixed is not None and state.step == first:
+                    shards.check_buffers(fixed, state.networks)
                 ema.average(state, config.averaging(state.step), accelerator)
                 state.step += 1
                 last = state.step == config.steps
@@ -167,7 +183,9 @@ def train(
                 ending = (stopped.is_set() or enough) and accelerator.num_processes == 1
                 if not (pace.due() or sampling or saving or judging or ending):
                     continue
-                means, stop, over, seconds = pace.look(losses, stopped.is_set(), enough)
+                means, stop, over, seconds = pace.look(
+                    losses, stopped.is_set(), enough, agreed=bool(config.shards)
+                )
                 state.seconds += seconds
                 _check_losses(means, state.step, folder)
                 if rows is not None:
@@ -180,6 +198,8 @@ def train(
                     table.add(state)
                 if saving or stop or over:
                     _check_weights(state, folder)
+                    if fixed is not None:
+                        shards.check_buffers(fixed, state.networks)
                     if rows is not None:
                         if on_checkpoint is not None:
                             on_checkpoint(state)

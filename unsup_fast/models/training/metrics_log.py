@@ -182,20 +182,22 @@ class Throughput:
         return self._steps >= self._due
 
     def look(
-        self, losses: Means, stop: bool, enough: bool
+        self, losses: Means, stop: bool, enough: bool, *, agreed: bool = False
     ) -> tuple[dict[str, float], bool, bool, float]:
         """Return the mean losses, whether any process has `stop` or `enough` set, and the seconds.
 
-        Losses, and the seconds since `go`, are means over the processes too.
+        Losses, and the seconds since `go`, are means over the processes too, unless the processes
+        have `agreed` on the losses.
         """
         means = losses.take()
         seconds = max(time.monotonic() - self._start, 1e-9)
         if self._accelerator.num_processes > 1:
             device = self._accelerator.device
-            message = torch.tensor([*means.values(), stop, enough, seconds], device=device)
+            differing = {} if agreed else means
+            message = torch.tensor([*differing.values(), stop, enough, seconds], device=device)
             *values, stopped, ended, seconds = self._accelerator.reduce(message, "mean").tolist()
             stop, enough = stopped > 0, ended > 0
-            means = dict(zip(means, values, strict=True))
+            means |= dict(zip(differing, values, strict=True))
         self._past.append((self._steps, seconds))
         # The first step may compile, which says little of the next ones: at most twice as many.
         self._due = min(max(1, round(self.EVERY * self._steps / seconds)), 2 * self._steps)

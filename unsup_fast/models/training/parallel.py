@@ -22,6 +22,11 @@ def check(n: int, config: TrainConfig, accelerator: Accelerator) -> None:
     kind = getattr(accelerator.distributed_type, "value", accelerator.distributed_type)
     if n < 1:
         raise ValueError(f"n={n} examples; training needs at least 1")
+    if config.shards % processes:
+        raise ValueError(
+            f"shards={config.shards} must be a multiple of the {processes} processes; start 1, 2, "
+            f"4, ... of them, up to {config.shards}"
+        )
     if config.batch_size % processes:
         raise ValueError(
             f"batch_size={config.batch_size} must be a multiple of the {processes} processes"

@@ -1,18 +1,14 @@
-"""What a training run is: its options, its state, and the step that a model computes."""
+"""What a training run is: its options and its state."""
 
 import math
 import operator
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, fields
 from typing import Any
 
-import torch
-from torch import Tensor
 from torch.nn import Module
 from torch.optim import Optimizer
-
-from unsup_fast.models.training.accelerator import Accelerator
 
 FREE = ("steps", "save_every", "sample_every", "judge_every")
 """Options that may change when a run resumes."""
@@ -41,6 +37,10 @@ class TrainConfig:
     accumulation : int
         Parts of a batch whose gradients are computed one after the other, to save memory (gradient
         accumulation), for models whose step does so.
+    shards : int
+        Shards of a batch, a power of two. Gradients are computed shard by shard and added in a
+        fixed order, so 1, 2, 4, ... processes, up to as many as shards, compute the same bits. 0
+        cuts a batch by the processes alone: other numbers of them agree up to rounding.
     ema : float
         Decay of the averaged weights, late in training.
     seed : int
@@ -61,6 +61,7 @@ class TrainConfig:
     decay: int = 0
     clip: float = 1.0
     accumulation: int = 1
+    shards: int = 0
     ema: float = 0.999
     seed: int = 0
     save_every: int = 500
@@ -79,6 +80,8 @@ class TrainConfig:
                 f"batch_size={self.batch_size} must be a multiple of "
                 f"accumulation={self.accumulation}"
             )
+        if self.shards:
+            self._check_shards()
         if self.warmup < 0:
             raise ValueError(f"warmup={self.warmup} must be at least 0, which is none")
         if not 0 <= self.decay <= self.steps:
@@ -92,6 +95,21 @@ class TrainConfig:
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema={self.ema} must be at least 0, which averages none, and below 1")
 
+    def _check_shards(self) -> None:
+        if self.shards < 0 or self.shards.bit_count() != 1:
+            raise ValueError(
+                f"shards={self.shards} must be a power of two such as 8, or 0, which fixes no order"
+            )
+        if self.batch_size % self.shards:
+            raise ValueError(
+                f"batch_size={self.batch_size} must be a multiple of shards={self.shards}"
+            )
+        if self.accumulation > 1:
+            raise ValueError(
+                f"accumulation={self.accumulation} and shards={self.shards} exclude each other: "
+                "shards are computed one after the other already; pass accumulation=1"
+            )
+
     def rate(self, step: int) -> float:
         """Return the learning rate of a step, as a fraction of the peak."""
         rise = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
@@ -101,83 +119,6 @@ class TrainConfig:
     def averaging(self, step: int) -> float:
         """Return the decay of the averaged weights at a step; it is smaller early on."""
         return min(self.ema, (step + 1) / (step + 10))
-
-
-class StepContext:
-    """The present training step, for the function that computes it.
-
-    Attributes
-    ----------
-    accelerator : accelerate.Accelerator
-        Compute losses `with context.accelerator.autocast()`, but call `optimizer_step` outside of
-        it: autocast caches the cast weights.
-    config : TrainConfig
-    index : int
-        Index of the step, from 0.
-    """
-
-    def __init__(self, accelerator: Accelerator, config: TrainConfig) -> None:
-        self.accelerator, self.config, self.index = accelerator, config, 0
-
-    def shard(self, whole: Tensor) -> Tensor:
-        """Return this process's slice of a batch over all processes, [B / processes, ...].
-
-        The indices that `train` passes to `batch` are sliced already. Draw numbers for the whole
-        batch from a separate generator, seeded by `fold_in`, and slice them here: then several
-        processes do what one would. torch's default generator has another seed in each process.
-        """
-        return whole.tensor_split(self.accelerator.num_processes)[self.accelerator.process_index]
-
-    def optimizer_step(self, loss: Tensor | Iterable[Tensor], optimizer: Optimizer) -> Tensor:
-        """Update an optimizer's weights by the clipped gradient of a loss, at the step's rate.
-
-        The gradient is the mean over the processes. Weights of other optimizers get no gradient.
-
-        Parameters
-        ----------
-        loss : tensor of shape (), or an iterable of them
-            Several losses, such as a generator of those of a batch's parts, are differentiated one
-            after the other; the gradient is that of their mean, and only one graph is in memory.
-        optimizer : torch.optim.Optimizer
-
-        Returns
-        -------
-        tensor of shape ()
-            The loss, or the mean of several, without a graph.
-        """
-        weights = [
-            weight
-            for group in optimizer.param_groups
-            for weight in group["params"]
-            if weight.requires_grad
-        ]
-        parts: list[Tensor] = []
-        for part in (loss,) if isinstance(loss, Tensor) else loss:
-            self.accelerator.backward(part, inputs=weights)
-            parts.append(part.detach())
-        if not parts:
-            raise ValueError("loss is empty; pass a loss, or one for each part of a batch")
-        if len(parts) > 1:
-            gradients = [weight.grad for weight in weights if weight.grad is not None]
-            torch._foreach_div_(gradients, len(parts))
-        self._share(weights)
-        if self.config.clip < math.inf:
-            torch.nn.utils.clip_grad_norm_(weights, self.config.clip)
-        for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * self.config.rate(self.index)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        return torch.stack(parts).mean() if len(parts) > 1 else parts[0]
-
-    def _share(self, weights: list[Tensor]) -> None:
-        """Replace gradients by their means over the processes, in one message."""
-        if self.accelerator.num_processes == 1:
-            return
-        gradients = [weight.grad for weight in weights if weight.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        parts = self.accelerator.reduce(flat, "mean").split([g.numel() for g in gradients])
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
 
 
 @dataclass
