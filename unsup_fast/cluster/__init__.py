@@ -1,5 +1,6 @@
 """Clustering with scikit-learn's interface."""
 
+from unsup_fast.cluster._indexes import to_faiss, to_lance
 from unsup_fast.cluster._init import kmeans_parallel, kmeans_plusplus
 from unsup_fast.cluster._lloyd import Iteration, stagnates
 from unsup_fast.cluster._minibatch import Step
@@ -20,4 +21,6 @@ __all__ = [
     "kmeans_plusplus",
     "pairs_above",
     "stagnates",
+    "to_faiss",
+    "to_lance",
 ]
