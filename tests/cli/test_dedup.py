@@ -32,23 +32,23 @@ def read(folder):
     return keep, np.atleast_1d(table), json.loads((folder / "summary.json").read_text())
 
 
-def by_rule(X, model, threshold, keep):
-    """Return which rows are kept, row after row in their order (not for random)."""
+def by_rule(X, model, threshold, first):
+    """Return which rows stay, row after row in their order (not for random)."""
     from_center = model.transform(X)[np.arange(len(X)), model.labels_].astype(np.float64)
     order = sorted(
-        range(len(X)), key=lambda i: (-from_center[i] if keep == "hard" else from_center[i], i)
+        range(len(X)), key=lambda i: (-from_center[i] if first == "hard" else from_center[i], i)
     )
     pairs = pairs_above(X, model.labels_, threshold, metric=model.metric)
     near = {frozenset(pair) for pair in zip(pairs.i.tolist(), pairs.j.tolist(), strict=True)}
-    kept = np.ones(len(X), bool)
+    keep = np.ones(len(X), bool)
     for position, i in enumerate(order):
-        kept[i] = not any(frozenset((i, before)) in near for before in order[:position])
-    return kept
+        keep[i] = not any(frozenset((i, before)) in near for before in order[:position])
+    return keep
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-@pytest.mark.parametrize("keep", ["hard", "easy"])
-def test_rows_are_kept_by_the_rule_of_semdedup(cli, rows, tmp_path, metric, keep):
+@pytest.mark.parametrize("first", ["hard", "easy"])
+def test_rows_stay_by_the_rule_of_semdedup(cli, rows, tmp_path, metric, first):
     limit = LIMITS[metric]
     ran = cli(
         "dedup",
@@ -60,18 +60,18 @@ def test_rows_are_kept_by_the_rule_of_semdedup(cli, rows, tmp_path, metric, keep
         "--threshold",
         limit,
         "--keep",
-        keep,
+        first,
         "-o",
         "out",
         "--no-report",
     )
     assert ran.status == 0, ran.err
-    kept, pairs, summary = read(tmp_path / "out")
+    keep, pairs, summary = read(tmp_path / "out")
     model = KMeans(4, metric=metric, random_state=0, max_iter=100).fit(rows)
     np.testing.assert_array_equal(np.load(tmp_path / "out/labels.npy"), model.labels_)
-    assert kept.dtype == bool
-    np.testing.assert_array_equal(kept, by_rule(rows, model, limit, keep))
-    assert 50 < np.count_nonzero(~kept) < 250
+    assert keep.dtype == bool
+    np.testing.assert_array_equal(keep, by_rule(rows, model, limit, first))
+    assert 50 < np.count_nonzero(~keep) < 250
     expected = pairs_above(rows, model.labels_, limit, metric=metric)
     order = np.lexsort((pairs["j"], pairs["i"]))
     name = {"cosine": "similarity", "euclidean": "distance"}[metric]
@@ -79,12 +79,12 @@ def test_rows_are_kept_by_the_rule_of_semdedup(cli, rows, tmp_path, metric, keep
         np.testing.assert_array_equal(pairs[column][order], values)
     result = summary["result"]
     assert (result["pairs"], result["clusters"]) == (len(expected.i), 4)
-    assert (result["rows_kept"], result["rows_removed"]) == (kept.sum(), (~kept).sum())
-    assert f"{(~kept).sum()} rows of 500" in ran.out
+    assert (result["rows_to_keep"], result["rows_removed"]) == (keep.sum(), (~keep).sum())
+    assert f"{(~keep).sum()} rows of 500" in ran.out
 
 
-def test_a_random_row_is_kept_by_seed(cli, rows, tmp_path):
-    kept = []
+def test_a_random_row_is_stay_by_seed(cli, rows, tmp_path):
+    keep = []
     for seed in (1, 1, 2):
         assert (
             cli(
@@ -105,11 +105,11 @@ def test_a_random_row_is_kept_by_seed(cli, rows, tmp_path):
             ).status
             == 0
         )
-        kept.append(read(tmp_path / "out")[0])
-    np.testing.assert_array_equal(kept[0], kept[1])
-    assert (kept[0] != kept[2]).any()
+        keep.append(read(tmp_path / "out")[0])
+    np.testing.assert_array_equal(keep[0], keep[1])
+    assert (keep[0] != keep[2]).any()
     for i in range(450, 500):  # equal rows: one of them stays, unless another row is near
-        assert not kept[0][i] or not kept[0][i - 300]
+        assert not keep[0][i] or not keep[0][i - 300]
 
 
 def test_labels_and_models_give_the_same(cli, rows, tmp_path):
@@ -120,8 +120,8 @@ def test_labels_and_models_give_the_same(cli, rows, tmp_path):
     labels = "k/labels.npy"
     assert cli("dedup", "rows.npy", "--labels", labels, *words, "-o", "labels").status == 0
     for folder in ("model", "labels"):
-        kept, pairs, _ = read(tmp_path / folder)
-        np.testing.assert_array_equal(kept, first[0])
+        keep, pairs, _ = read(tmp_path / folder)
+        np.testing.assert_array_equal(keep, first[0])
         np.testing.assert_array_equal(pairs, first[1])
         assert not (tmp_path / folder / "model.safetensors").exists()
 
@@ -173,17 +173,17 @@ def test_tables_and_missing_values(cli, rows, tmp_path):
         "--no-report",
     )
     assert ran.status == 0, ran.err
-    kept = pq.read_table(tmp_path / "out/keep.parquet")["keep"].to_numpy()
+    keep = pq.read_table(tmp_path / "out/keep.parquet")["keep"].to_numpy()
     pairs = pq.read_table(tmp_path / "out/pairs.parquet")
     assert pairs.column_names == ["i", "j", "similarity"]
     i, j = pairs["i"].to_numpy(), pairs["j"].to_numpy()
     equal = np.array([row for row in range(450, 500) if row != 460])
     np.testing.assert_array_equal(np.sort(j), equal)
     np.testing.assert_array_equal(i, j - 300)
-    np.testing.assert_array_equal(np.flatnonzero(~kept), np.sort([0, 460, *equal]))
+    np.testing.assert_array_equal(np.flatnonzero(~keep), np.sort([0, 460, *equal]))
 
 
-def test_rows_of_no_cluster_are_kept(cli, rows, tmp_path):
+def test_rows_of_no_cluster_stay(cli, rows, tmp_path):
     labels = np.where(np.arange(500) < 480, 7, -1)
     np.save(tmp_path / "labels.npy", labels)
     assert (
@@ -200,9 +200,9 @@ def test_rows_of_no_cluster_are_kept(cli, rows, tmp_path):
         ).status
         == 0
     )
-    kept, pairs, _ = read(tmp_path / "out")
+    keep, pairs, _ = read(tmp_path / "out")
     assert sorted(pairs["j"].tolist()) == list(range(450, 480))
-    assert kept[480:].all()
+    assert keep[480:].all()
 
 
 def test_no_pairs(cli, data, tmp_path):
@@ -247,13 +247,13 @@ def test_interrupted_search(cli, rows, tmp_path, monkeypatch):
     ran = cli("dedup", "rows.npy", "-k", 4, "--threshold", 0.99, "-o", "out")
     assert ran.status == 130
     assert "Interrupted after" in ran.out
-    kept, pairs, summary = read(tmp_path / "out")
+    keep, pairs, summary = read(tmp_path / "out")
     assert 0 < summary["result"]["share_compared"] < 1
     labels = np.load(tmp_path / "out/labels.npy")
     compared = np.isin(labels, np.unique(labels[pairs["i"].astype(int)]))
     assert 0 < compared.sum() < 500
-    assert kept[~compared].all()
-    assert not kept.all()
+    assert keep[~compared].all()
+    assert not keep.all()
     assert not (tmp_path / "out/report.html").exists()
 
 
@@ -274,6 +274,20 @@ def test_interrupted_clustering(cli, hard, tmp_path, monkeypatch):
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     assert cli("dedup", hard, "--model", "out", "--threshold", 0.999, "-o", "two").status == 0
+
+
+def test_interrupted_before_the_search(cli, hard, tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(search, "ranks", interrupted)
+    for words in (["-k", 3], ["--labels", "labels.npy"]):
+        np.save(tmp_path / "labels.npy", np.zeros(3000, int))
+        ran = cli("dedup", hard, *words, "--threshold", 0.99, "-o", words[0].strip("-"))
+        assert ran.status == 130
+        assert "before rows were compared" in ran.out
+    assert (tmp_path / "k/model.safetensors").exists()
+    assert not list(tmp_path.glob("labels/*.*"))
 
 
 def test_results_are_not_replaced_unasked(cli, rows, tmp_path):
@@ -312,6 +326,7 @@ BAD = {
     ),
     "mixture": (["--model", "gmm.safetensors"], "holds a GaussianMixture, which has no centroids"),
     "zero": (["-k", 2], "zero.npy: row 5 is zero and has no direction"),
+    "zero, labels": (["--labels", "all.npy"], "zero.npy: row 5 is zero and has no direction"),
     "text": (["-k", 2, "--text", "texts.txt"], "texts.txt: has 1 lines, data.npy has 300 rows"),
     "keep": (["-k", 2, "--keep", "all"], "--keep all: is not one of hard, easy, random"),
 }
@@ -321,6 +336,7 @@ BAD = {
 def test_bad_input(cli, data, blobs, tmp_path, name):
     np.save(tmp_path / "short.npy", [0, 1])
     np.save(tmp_path / "real.npy", np.full(300, 0.5))
+    np.save(tmp_path / "all.npy", np.zeros(300, int))
     zero = blobs[0].copy()
     zero[5] = 0
     np.save(tmp_path / "zero.npy", zero)
@@ -328,18 +344,8 @@ def test_bad_input(cli, data, blobs, tmp_path, name):
     if name == "mixture":
         GaussianMixture(2, random_state=0).fit(blobs[0]).save(tmp_path / "gmm.safetensors")
     words, said = BAD[name]
-    if "zero.npy" in words:
-        words, data = words[:-1], "zero.npy"
-    ran = cli(
-        "dedup",
-        data.name if hasattr(data, "name") else data,
-        "--threshold",
-        0.9,
-        "-o",
-        "out",
-        "--no-report",
-        *words,
-    )
+    path = "zero.npy" if "zero" in name else data.name
+    ran = cli("dedup", path, "--threshold", 0.9, "-o", "out", "--no-report", *words)
     assert ran.status == 2
     assert said in ran.err
     assert ran.err.count("\n") == 1

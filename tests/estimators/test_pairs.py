@@ -247,7 +247,7 @@ def test_zero_rows(tiles, rows):
     labels[17] = 2
     with pytest.raises(ZeroRowError, match="row 17 of X is zero"):
         pairs_above(X, labels, 0.9)
-    labels[17] = -1  # of no cluster
+    labels[17] = -1  # outside of all clusters
     assert len(pairs_above(X, labels, 0.9).i) > 0
     assert len(pairs_above(X, 0 * labels, 0.1, metric="euclidean").i) > 0
 

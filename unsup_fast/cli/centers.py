@@ -40,13 +40,13 @@ def distances(labels: Array, model: KMeans) -> Callable[[Array], Array]:
 
 
 def of_labels(source: Source, labels: Array, metric: str) -> KMeans:
-    """Return a model whose centroids are the means of labelled rows, of which a pass is made.
+    """Return a model whose centroids are the means of labelled rows, in one pass.
 
     Parameters
     ----------
     source : Source of shape (N, D)
     labels : ndarray of int, shape (N,)
-        From 0 to K - 1, each at least once; -1 for rows of no cluster.
+        From 0 to K - 1, each at least once; -1 for rows outside of all clusters.
     metric : {"cosine", "euclidean"}
         With "cosine" rows are taken at unit length; their means are shorter.
     """

@@ -60,7 +60,8 @@ def to_faiss(model: "KMeans | MiniBatchKMeans") -> "IndexIVFFlat":
     quantizer = (faiss.IndexFlatIP if cosine else faiss.IndexFlatL2)(n_columns)
     quantizer.add(centers)
     metric = faiss.METRIC_INNER_PRODUCT if cosine else faiss.METRIC_L2
-    return faiss.IndexIVFFlat(quantizer, n_columns, n_clusters, metric)
+    index: IndexIVFFlat = faiss.IndexIVFFlat(quantizer, n_columns, n_clusters, metric)
+    return index
 
 
 def to_lance(model: "KMeans | MiniBatchKMeans") -> "ArrowArray":

@@ -99,7 +99,8 @@ class Euclidean:
             return np.sqrt(squared_lengths(differences))
         exponents = np.clip(np.where(rare, np.frexp(largest)[1], 0), -1000, 1000)
         scaled = np.ldexp(differences, -exponents[:, None])
-        return np.ldexp(np.sqrt(squared_lengths(scaled)), exponents)
+        distances: Array = np.ldexp(np.sqrt(squared_lengths(scaled)), exponents)
+        return distances
 
     def is_near(self, values: Array) -> Array:
         """Return which values are those of near pairs."""

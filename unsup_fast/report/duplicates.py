@@ -13,7 +13,7 @@ from unsup_fast.report.numbers import count, counted, percent, real, seconds
 from unsup_fast.report.page import Card
 
 LONGEST_LINE = 160
-KEPT = {
+FIRST = {
     "hard": "the row farthest from its centroid",
     "easy": "the row nearest to its centroid",
     "random": "a row at random",
@@ -84,7 +84,7 @@ def _tiles(content: Duplicates) -> list[tuple[str, str, str]]:
     n_rows = data["rows"]
     return [
         ("Rows", count(n_rows), f"in {counted(result['clusters'], 'cluster')}"),
-        ("Kept", count(result["rows_kept"]), "of duplicates " + KEPT[parameters["keep"]]),
+        ("Kept", count(result["rows_to_keep"]), "of duplicates " + FIRST[parameters["keep"]]),
         ("Removed", count(result["rows_removed"]), percent(result["rows_removed"] / n_rows)),
         ("Pairs", count(result["pairs"]), f"at a threshold of {parameters['threshold']:g}"),
         (
@@ -181,8 +181,8 @@ def _cut(text: str) -> str:
 
 def _code(content: Duplicates) -> str:
     if content.keep_name.endswith(".npy"):
-        return f'import numpy as np\n\nkeep = np.load("{content.keep_name}")\nX_kept = X[keep]'
+        return f'import numpy as np\n\nkeep = np.load("{content.keep_name}")\nX = X[keep]'
     return (
         "import pyarrow.parquet as pq\n\n"
-        f'keep = pq.read_table("{content.keep_name}")["keep"]\nkept = table.filter(keep)'
+        f'keep = pq.read_table("{content.keep_name}")["keep"]\ntable = table.filter(keep)'
     )

@@ -2,29 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from unsup_fast import blocks
 from unsup_fast._types import Array
 from unsup_fast.blocks import Source, npy
-from unsup_fast.cli import centers, checkpoint, models, results
+from unsup_fast.cli import checkpoint, models, results
 from unsup_fast.cli.data import TABLES, check_rows, for_model, open_source
 from unsup_fast.cli.dedup.settings import DedupSettings
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cluster import KMeans
 from unsup_fast.report.lines import Lines
 from unsup_fast.report.numbers import count
-
-
-class Clusters(NamedTuple):
-    """The clusters of the rows."""
-
-    model: KMeans
-    """Its centroids decide which rows are hard and easy."""
-    labels: Array
-    """int [N]; -1 for a row of no cluster"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +26,10 @@ class DedupJob:
     ----------
     settings : DedupSettings
     source : Source of shape (N, D)
-    clusters : Clusters or None
-        None if they have yet to be fitted.
+    model : KMeans or None
+        Its clusters are those of the rows.
+    labels : ndarray of int, shape (N,), or None
+        From 0 to K - 1, and -1 for rows outside of all clusters.
     lines : Lines or None
         The text of each row.
     fingerprints : dict
@@ -45,7 +38,8 @@ class DedupJob:
 
     settings: DedupSettings
     source: Source
-    clusters: Clusters | None
+    model: KMeans | None
+    labels: Array | None
     lines: Lines | None
     fingerprints: dict[str, Any]
 
@@ -91,16 +85,14 @@ def prepare(settings: DedupSettings) -> DedupJob:
             f"{settings.text}: has {count(lines.count)} lines, "
             f"{settings.data} has {count(n_rows)} rows; line i must belong to row i"
         )
-    clusters: Clusters | None = None
+    labels = None
     if settings.labels is not None:
         labels = _labels(settings.labels, settings.data, source)
-        clusters = Clusters(centers.of_labels(source, labels, settings.metric), labels)
-    elif model is not None:
-        clusters = Clusters(model, model.predict(source))
     return DedupJob(
         settings=settings,
         source=source,
-        clusters=clusters,
+        model=model,
+        labels=labels,
         lines=lines,
         fingerprints=checkpoint.fingerprints(settings.data, source, None),
     )

@@ -2,7 +2,7 @@
 
 Abbas, Tirumala, Simig, Ganguli & Morcos, "SemDeDup: data-efficient learning at web-scale through
 semantic deduplication", 2023, with the rule of their code: rows of a cluster are put into an order,
-and one is removed if any row before it is as near as the threshold, itself removed or not.
+and a row is removed if any row before it is as near as the threshold, itself removed or not.
 """
 
 from typing import NamedTuple
@@ -85,8 +85,9 @@ class Removal:
         return len(edges) - 1 - np.searchsorted(edges, self._sign * values, side="left")
 
     def keep(self) -> Array:
-        """Return which rows [N] are kept."""
-        return np.isinf(self.nearest)
+        """Return which rows [N] to keep."""
+        alone: Array = np.isinf(self.nearest)
+        return alone
 
     def levels(self) -> list[Level]:
         """Return the pairs and removed rows of each of the thresholds."""

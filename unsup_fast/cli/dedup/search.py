@@ -1,4 +1,4 @@
-"""The search for pairs: written to a file while they are found, and stopped at any time."""
+"""The search for pairs: written to a file as they come, and stopped at any time."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,7 +10,8 @@ import numpy as np
 
 from unsup_fast._types import Array
 from unsup_fast.cli import centers, matrices
-from unsup_fast.cli.dedup.job import Clusters, DedupJob
+from unsup_fast.cli.dedup.clusters import Clusters
+from unsup_fast.cli.dedup.job import DedupJob
 from unsup_fast.cli.dedup.keeping import Removal, ranks
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Silent
@@ -21,12 +22,12 @@ EXAMPLES = 3  # pairs of each range of values that a report shows
 VALUES = {"cosine": "similarity", "euclidean": "distance"}
 
 
-class Found(NamedTuple):
-    """What the search has found."""
+class SearchResult(NamedTuple):
+    """The result of a search."""
 
     removal: Removal
     n_pairs: int
-    searched: float
+    share: float
     """Share of the pairs of rows that were compared; 1 unless it was interrupted."""
     seconds: float
     examples: list[list[tuple[int, int, float]]]
@@ -39,11 +40,11 @@ class Searching:
     Attributes
     ----------
     n_pairs : int
-        Pairs found so far.
-    searched : float
+        Pairs so far.
+    share : float
         Share of the pairs of rows that were compared.
     examples : list of lists
-        As in `Found`.
+        As in `SearchResult`.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Searching:
     ) -> None:
         self._job, self._clusters = job, clusters
         self._removal, self._progress = removal, progress
-        self.n_pairs, self.searched = 0, 0.0
+        self.n_pairs, self.share = 0, 0.0
         self.examples: list[list[tuple[int, int, float]]] = [[] for _ in removal.thresholds]
 
     def columns(self, interrupts: Interrupts) -> Iterator[list[Array]]:
@@ -79,14 +80,14 @@ class Searching:
                         yield self._joined(waiting)
                         waiting = []
                     interrupts.check()
-                self.searched = 1.0
+                self.share = 1.0
             except KeyboardInterrupt:
-                pass  # `searched` tells
+                pass  # `share` tells
         if waiting:
             yield self._joined(waiting)
 
     def _compared(self, done: int, total: int) -> None:
-        self.searched = done / total
+        self.share = done / total
         self._progress.part(done, total, "compared")
 
     def _show(self, pairs: Pairs) -> None:
@@ -106,7 +107,7 @@ class Searching:
 
 def search(
     job: DedupJob, clusters: Clusters, path: Path, progress: Silent, interrupts: Interrupts
-) -> Found:
+) -> SearchResult:
     """Write all near pairs to a file, and return which rows have one before them."""
     settings, start = job.settings, perf_counter()
     progress.begin("Distances to the centroids")
@@ -121,10 +122,10 @@ def search(
     with interrupts.shield():
         columns = searching.columns(interrupts)
         matrices.write(path, columns, source.n_rows, ("i", "j", VALUES[settings.metric]))
-    return Found(
+    return SearchResult(
         removal=removal,
         n_pairs=searching.n_pairs,
-        searched=searching.searched,
+        share=searching.share,
         seconds=perf_counter() - start,
         examples=searching.examples,
     )

@@ -47,7 +47,7 @@ class DedupSettings(DataSettings, RunSettings):
             "--labels FILE",
             "Data",
             "The cluster of each row, as `kmeans` and `predict` write it: an .npy file, or a "
-            "table with a column label. Rows with a negative label are all kept.",
+            "table with a column label. Rows with a negative label all stay.",
         ),
     ] = None
     model: Annotated[
