@@ -70,9 +70,9 @@ def pairs_above(
     n_threads : int or None, default=None
         Threads to run; None for all.
     working_memory : int, default=1024
-        MiB that rows of X may take while they are compared, for data that are not in memory as
-        well as for those that are. A cluster may be larger: it is read in strips, each of them
-        several times.
+        MiB that the rows which are compared may take, besides X if it is in memory, and besides
+        up to 4096 rows for each thread. A cluster may be larger: it is read in strips, each of
+        them several times.
     callback : callable, optional
         Called with the pairs of rows compared or ruled out so far, and their number.
 
