@@ -30,7 +30,7 @@ PUBLIC = (
 )
 # Pages whose Python runs as it stands, from the first block to the last.
 RUNNABLE = ("index", "getting-started", "guides/kmeans", "guides/embeddings", "guides/mixtures")
-RUNNABLE += ("guides/pca", "guides/samplers")
+RUNNABLE += ("guides/pca", "guides/samplers", "guides/dedup")
 WRITTEN = {"benchmarks/results"}  # a folder that only exists once benchmarks have run
 
 

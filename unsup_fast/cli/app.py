@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from unsup_fast.cli.commands import CommandGroup, add
+from unsup_fast.cli.dedup.settings import DedupSettings
 from unsup_fast.cli.demo.settings import DemoSettings
 from unsup_fast.cli.diffusion.settings import COMMANDS as DIFFUSION
 from unsup_fast.cli.gmm.settings import GmmSettings
@@ -48,6 +49,7 @@ add(app, "pca", PcaSettings)
 add(app, "gmm", GmmSettings)
 add(app, "predict", PredictSettings)
 add(app, "transform", TransformSettings)
+add(app, "dedup", DedupSettings)
 diffusion = typer.Typer(
     help="Train diffusion models of pictures, sample from them, and judge them.",
     add_completion=False,

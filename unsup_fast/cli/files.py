@@ -19,6 +19,8 @@ CHECKPOINT = "checkpoint.safetensors"
 READ_IN_FOLDERS = (".png", ".parquet")
 COORDINATES = ("coordinates.npy", "coordinates.parquet")
 PROBABILITIES = ("probabilities.npy", "probabilities.parquet")
+KEEP = ("keep.npy", "keep.parquet")
+PAIRS = ("pairs.csv", "pairs.parquet")
 CONFIG = "model.json"
 METRICS = "metrics.csv"
 SCORES, BEST = "scores.csv", "best.safetensors"
@@ -27,6 +29,8 @@ RESULTS = (
     *LABELS,
     *COORDINATES,
     *PROBABILITIES,
+    *KEEP,
+    *PAIRS,
     MODEL,
     CONFIG,
     METRICS,

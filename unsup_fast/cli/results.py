@@ -54,12 +54,12 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
-def write_labels(path: Path, labels: Array) -> None:
-    """Write labels as `.npy`, or as the one column of a `.parquet` or `.csv`."""
+def write_labels(path: Path, labels: Array, name: str = "label") -> None:
+    """Write a value for each row as `.npy`, or as the one column of a `.parquet` or `.csv`."""
     if path.suffix == ".npy":
-        matrices.write(path, iter([labels]), len(labels), ["label"])
+        matrices.write(path, iter([labels]), len(labels), [name])
     else:
-        matrices.write(path, iter([[labels]]), len(labels), ["label"])
+        matrices.write(path, iter([[labels]]), len(labels), [name])
 
 
 def about(

@@ -1,29 +1,25 @@
 """Test which rows lie in balls about others, as in float64, at the speed of a matrix product.
 
-For rows x and y about a common origin, rounded to z and w in a type of unit roundoff u, with
-n = |z|^2, m = |w|^2 and e = (D + 16) u / (1 - (D + 16) u), in whatever order z.w is summed up::
-
-    | |x - y|^2 - (n + m - 2 z.w) | <= e (n + m)
-
-(D u for the product, 4 u for rounding x and y, 8 u for putting it together). So each product bounds
-a squared distance from both sides. Where that decides nothing, as for pairs near the k-th
-neighbour, the difference of the rows themselves is squared and summed up in float64. A block in
-which float32 leaves much undecided, as with tight distant clusters, is repeated in float64.
+A product bounds a squared distance from both sides (`_rows.products`). Where that decides nothing,
+as for pairs near the k-th neighbour, the difference of the rows themselves is squared and summed up
+in float64. A block in which float32 leaves much undecided, as with tight distant clusters, is
+repeated in float64.
 """
 
 from hashlib import blake2b
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from unsup_fast._rows import products
+from unsup_fast._rows.products import Bounds, squared_lengths, toward
 from unsup_fast._types import Array
 from unsup_fast.kernels.moments import moments
 
 SIDE = 1024  # rows and columns of a block of products: 4 MiB in float32
 MUCH = 64  # one in so many pairs of a block is undecided: float64 is worth it
 DIRECT = 1 << 16  # elements of differences that are computed with at a time: 512 KiB
-VANISHED = 2.0**-120  # bounds what squares too small for float32 lose, for each column
 TYPES = (np.float32, np.float64)
 
 
@@ -42,17 +38,6 @@ class Rows(NamedTuple):
     """float64 [D]"""
     scale: float
     """A power of two."""
-
-
-class Bounds(NamedTuple):
-    """Bounds of the squared distances of a block: from low to low + rows + columns."""
-
-    low: Array
-    """[R, C]"""
-    rows: Array
-    """[R, 1]"""
-    columns: Array
-    """[1, C]"""
 
 
 def prepared(*blocks: Array) -> list[Rows]:
@@ -80,40 +65,26 @@ def _prepared(X: Array, names: dict[bytes, int], origin: Array, scale: float) ->
     for start in range(0, len(X), step):
         part = slice(start, start + step)
         near[part] = (X[part] - origin) * scale
-        norms[part] = _squares(near[part].astype(np.float64))
+        norms[part] = squared_lengths(near[part].astype(np.float64))
     keys = (blake2b(row, digest_size=16).digest() for row in X)
     named = np.array([names.setdefault(key, len(names)) for key in keys], dtype=np.int64)
     return Rows(X, named, near, norms, origin, scale)
 
 
-def _squares(rows: Array) -> Array:
-    """Return the squared lengths of rows [N, D], each summed up in the same order."""
-    squares: Array = np.einsum("ij,ij->i", rows, rows)
-    return squares
-
-
-def bounds(P: Rows, rows: slice, Q: Rows, columns: slice, dtype: type[np.floating[Any]]) -> Bounds:
+def bounds(P: Rows, rows: slice, Q: Rows, columns: slice, dtype: products.Float) -> Bounds:
     """Return bounds of the squared distances, times scale^2, from products in a type."""
-    n_columns = P.near.shape[1]
-    loss = (n_columns + 16) * float(np.finfo(dtype).eps) / 2
-    if loss > 0.5:
-        return bounds(P, rows, Q, columns, np.float64)
-    e = loss / (1 - loss)
+    dtype = products.type_for(P.near.shape[1], dtype)
     z, n = _rounded(P, rows, dtype)  # [R, D], [R]
     w, m = (z, n) if P is Q and rows == columns else _rounded(Q, columns, dtype)
-    low = z @ w.T  # [R, C]
-    low *= -2
-    low += ((1 - e) * n - n_columns * VANISHED).astype(dtype)[:, None]
-    low += ((1 - e) * m).astype(dtype)
-    return Bounds(low, 2 * (e * n + n_columns * VANISHED), 2 * e * m)
+    return products.bounds(z, n, w, m)
 
 
-def _rounded(P: Rows, part: slice, dtype: type[np.floating[Any]]) -> tuple[Array, Array]:
+def _rounded(P: Rows, part: slice, dtype: products.Float) -> tuple[Array, Array]:
     """Return rows about the origin in a type, and their squared lengths in float64."""
     if dtype == np.float32:
         return P.near[part], P.norms[part]
     wide = (P.X[part] - P.origin) * P.scale
-    return wide, _squares(wide)
+    return wide, squared_lengths(wide)
 
 
 def distances(P: Rows, rows: Array, Q: Rows, columns: Array) -> Array:
@@ -124,7 +95,7 @@ def distances(P: Rows, rows: Array, Q: Rows, columns: Array) -> Array:
     for start in range(0, len(unequal), step):
         pairs = unequal[start : start + step]
         x, y = (A.X[k[pairs]] for A, k in ((P, rows), (Q, columns)))
-        squares[pairs] = _squares(np.subtract(x, y, dtype=np.float64) * P.scale)
+        squares[pairs] = squared_lengths(np.subtract(x, y, dtype=np.float64) * P.scale)
     return squares
 
 
@@ -173,14 +144,8 @@ def inside(
 def _decided(block: Bounds, limit: Array) -> tuple[Array, Array]:
     """Return which pairs are surely below the limit, and which may be."""
     low, rows, columns = block.low, block.rows[:, None], block.columns.astype(block.low.dtype)
-    possible = low <= _toward(limit, np.inf, low.dtype)
+    possible = low <= toward(limit, np.inf, low.dtype)
     if not possible.any():
         return possible, possible.copy()
-    sure = low + columns < _toward(limit - rows, -np.inf, low.dtype)
+    sure = low + columns < toward(limit - rows, -np.inf, low.dtype)
     return sure, possible & ~sure
-
-
-def _toward(limit: Array, end: float, dtype: np.dtype[np.floating[Any]]) -> Array:
-    """Return limits in a type, rounded towards an end."""
-    rounded: Array = np.nextafter(limit.astype(dtype), dtype.type(end))
-    return rounded

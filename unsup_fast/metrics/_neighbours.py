@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from unsup_fast._parallel import in_order
+from unsup_fast._rows.products import Bounds
 from unsup_fast._types import Array
-from unsup_fast.metrics._balls import MUCH, TYPES, Bounds, Rows, bounds, distances, parts
+from unsup_fast.metrics._balls import MUCH, TYPES, Rows, bounds, distances, parts
 
 
 class Pairs(NamedTuple):

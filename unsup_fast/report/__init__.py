@@ -3,10 +3,11 @@
 from unsup_fast import _extras
 from unsup_fast.report.clusters import kmeans
 from unsup_fast.report.components import pca
+from unsup_fast.report.duplicates import Duplicates, dedup
 from unsup_fast.report.mixture import gmm
 from unsup_fast.report.page import Content
 
-__all__ = ["Content", "check", "gmm", "kmeans", "pca"]
+__all__ = ["Content", "Duplicates", "check", "dedup", "gmm", "kmeans", "pca"]
 
 
 def check() -> None:

@@ -1,16 +1,14 @@
 """`unsup-fast predict`: the clusters or components of new rows by a saved model."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unsup_fast._rows import scaling
-from unsup_fast._rows.directions import unit_rows
 from unsup_fast._types import Array
 from unsup_fast.blocks import Source
-from unsup_fast.cli import matrices, models, terminal
+from unsup_fast.cli import centers, matrices, models, terminal
 from unsup_fast.cli.data import for_model
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.predict.settings import PredictSettings
@@ -75,7 +73,7 @@ def _figures(
         names = tuple(f"p{k}" for k in range(width))
         return names, matrices.computed(source, model.predict_proba, width)
     width = source.n_columns
-    return ("distance",), matrices.computed(source, _distances(labels, model), width)
+    return ("distance",), matrices.computed(source, centers.distances(labels, model), width)
 
 
 def _write(
@@ -95,22 +93,3 @@ def _write(
             row += len(block)
 
     matrices.write(outputs[0], table(), len(labels), ("label", *names))
-
-
-def _distances(labels: Array, model: Any) -> Callable[[Array], Array]:
-    """Return a function from the next rows to the distances to their centroids."""
-    cosine = model.metric == "cosine"
-    centers = scaling.applied(model, model.cluster_centers_)
-    done = 0
-
-    def distances(rows: Array) -> Array:
-        nonlocal done
-        own = centers[labels[done : done + len(rows)]]
-        done += len(rows)
-        rows = scaling.applied(model, rows)
-        differences = (unit_rows(rows) if cosine else rows) - own  # [M, D]
-        squares = np.einsum("ij,ij->i", differences, differences, dtype=np.float64)
-        lengths: Array = (squares / 2 if cosine else np.sqrt(squares)).astype(rows.dtype)
-        return lengths
-
-    return distances

@@ -1,0 +1,1 @@
+"""`unsup-fast dedup`."""
