@@ -24,7 +24,7 @@ from sklearn.utils.validation import _is_arraylike_not_scalar, check_is_fitted
 from unsup_fast._rows import scaling
 from unsup_fast._rows.directions import COST
 from unsup_fast._rows.protocol import Rows
-from unsup_fast.cluster import _fleet, _init, _input, _runs, _save
+from unsup_fast.cluster import _fleet, _init, _input, _levels, _runs, _save
 from unsup_fast.cluster._checkpoint import Checkpoint, facts_of
 from unsup_fast.cluster._lloyd import Iteration, LloydProblem, Run, lloyd
 from unsup_fast.cluster._passes_of import passes_of
@@ -90,6 +90,11 @@ class KMeans(
         If not None, a run also stops after an iteration that did not lower inertia by more than
         this share: ``(before - after) / before <= tol_inertia``, for two consecutive entries of
         `inertia_history_`.
+    levels : sequence of int or None, default=None
+        Hierarchical k-means, much faster where clusters are many: the clusters of the levels above
+        the last, whose number is `n_clusters`, as in ``KMeans(4096, levels=[64])``. Rows are
+        clustered in 64; each of these gets a share of the 4096 by its size, found by a fit to its
+        rows alone. Then follows one iteration over all rows and clusters. See the notes.
 
     Attributes
     ----------
@@ -109,6 +114,8 @@ class KMeans(
         Number of labels that changed in each iteration.
     n_iter_ : int
         Iterations of the best run.
+    parents_ : ndarray or tensor of shape (K,), int32
+        Cluster of the level above that each cluster is a part of; only with `levels`.
     scale_ : ndarray of shape (D,)
         Standard deviations that columns are divided by, weighted if rows are; only with
         `standardize`.
@@ -167,6 +174,7 @@ class KMeans(
         "device": "no_validation",  # devices.compute_device says more than a type
         "standardize": ["boolean"],
         "tol_inertia": [Interval(Real, 0, None, closed="left"), None],
+        "levels": ["array-like", None],
     }
     __metadata_request__fit: ClassVar[dict[str, str]] = {
         "engine": UNUSED,
@@ -195,6 +203,7 @@ class KMeans(
         device: str | None = None,
         standardize: bool = False,
         tol_inertia: float | None = None,
+        levels: Any = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.init = init
@@ -210,6 +219,7 @@ class KMeans(
         self.device = device
         self.standardize = standardize
         self.tol_inertia = tol_inertia
+        self.levels = levels
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(
@@ -261,9 +271,10 @@ class KMeans(
         KeyboardInterrupt
             On Ctrl-C; the notes of the class say which attributes are then set.
         """
+        levels = _levels.check(self, engine=engine, checkpoint=checkpoint)
         try:
             with _fleet.spread(X, engine, self, reset=True) as rows:
-                self._fit_rows(rows, sample_weight, checkpoint, callback, seeding_callback)
+                self._fit_rows(rows, sample_weight, levels, checkpoint, callback, seeding_callback)
         finally:
             if engine is not None and "labels_" in self.__dict__:
                 self.labels_: Any = _fleet.lazy_labels(self, X)
@@ -273,6 +284,7 @@ class KMeans(
         self,
         X: Any,
         sample_weight: Any,
+        levels: tuple[int, ...] | None,
         checkpoint: str | PathLike[str] | None,
         callback: Callable[[Iteration], None] | None,
         seeding_callback: Callable[[int, int], None] | None,
@@ -307,7 +319,13 @@ class KMeans(
         if progress is not None:
             start = partial(getattr, progress, "centers")
         run = partial(lloyd, problem, progress=progress)
-        best = _runs.best(run, start, self._n_init, bool(self.verbose), callback)
+        self.__dict__.pop("parents_", None)  # of an earlier fit
+        if levels is None:
+            best = _runs.best(run, start, self._n_init, bool(self.verbose), callback)
+        else:
+            best, self.parents_ = _levels.fit(
+                self, levels, prepared, problem, random_state, callback, seeding_callback
+            )
         self._set_result(best, rows, scale)
         if best.interrupt is not None:
             raise best.interrupt
