@@ -69,8 +69,9 @@ class SavedClusters(Saved):
                 f"this {type(self).__name__} has centroids set by hand, and no counts to go on "
                 "with; call fit or partial_fit before save, or save a KMeans with these centroids"
             )
-        if len(arrays.get("cluster_sizes_", centers)) != len(centers):  # of another fit
-            del arrays["cluster_sizes_"]
+        for name in ("cluster_sizes_", "parents_"):
+            if len(arrays.get(name, centers)) != len(centers):  # of another fit
+                del arrays[name]
         arrays |= {"cluster_centers_": centers, "_origin": origin_of(this).astype(centers.dtype)}
         if scale_of(this) is not None:
             arrays["scale_"] = np.asarray(scale_of(this), dtype=centers.dtype)
