@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.random import sample_without_replacement
 
 from unsup_fast import blocks
-from unsup_fast.cluster import KMeans, _levels, _pruning
+from unsup_fast.cluster import KMeans, _levels, _pruning, _splits
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def composed(X, n_clusters, levels, seed, *, weight=None, per_cluster=256, **opt
 )
 @pytest.mark.parametrize("init", ["k-means++", "random"])
 def test_equals_fits_put_together_by_hand(rows, n_clusters, levels, per_cluster, init, monkeypatch):
-    monkeypatch.setattr(_levels, "ROWS_PER_CLUSTER", per_cluster)
+    monkeypatch.setattr(_splits, "ROWS_PER_CLUSTER", per_cluster)
     options = {"init": init, "max_iter": 12}
     model = KMeans(n_clusters, levels=levels, random_state=3, **options).fit(rows)
     centers, parents, _ = composed(rows, n_clusters, levels, 3, per_cluster=per_cluster, **options)
@@ -143,11 +143,11 @@ def test_threads_and_bounds_change_nothing(rows, pruned, monkeypatch):
 
 @pytest.mark.parametrize("levels", [[6], [3, 10]])
 def test_a_source_in_one_block_is_fitted_as_its_rows(rows, levels, monkeypatch):
-    monkeypatch.setattr(_levels, "ROWS_PER_CLUSTER", 20)
+    monkeypatch.setattr(_splits, "ROWS_PER_CLUSTER", 20)
     array = KMeans(40, levels=levels, random_state=2).fit(rows)
     whole = blocks.source(lambda: iter([rows]))
     for room in (0, 30_000, 1 << 30):
-        monkeypatch.setattr(_levels, "ROOM", room)
+        monkeypatch.setattr(_splits, "ROOM", room)
         model = KMeans(40, levels=levels, random_state=2).fit(whole)
         np.testing.assert_array_equal(model.cluster_centers_, array.cluster_centers_)
         np.testing.assert_array_equal(model.labels_, array.labels_)
@@ -155,7 +155,7 @@ def test_a_source_in_one_block_is_fitted_as_its_rows(rows, levels, monkeypatch):
 
 
 def test_a_source_in_blocks(rows, monkeypatch):
-    monkeypatch.setattr(_levels, "ROWS_PER_CLUSTER", 20)
+    monkeypatch.setattr(_splits, "ROWS_PER_CLUSTER", 20)
     source = blocks.source(lambda: iter(np.array_split(rows, 7)))
     model = KMeans(40, levels=[6], random_state=2).fit(source)
     array = KMeans(40, levels=[6], random_state=2).fit(rows)

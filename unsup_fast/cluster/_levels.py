@@ -9,46 +9,24 @@ Nister & Stewenius, "Scalable recognition with a vocabulary tree", CVPR 2006, se
 allotted by size as in faiss's `two_level_clustering`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.utils.random import sample_without_replacement
 from sklearn.utils.validation import _is_arraylike_not_scalar
 
-from unsup_fast._rows.host_rows import HostRows
 from unsup_fast._rows.protocol import Rows
-from unsup_fast.cluster import _init, _runs
+from unsup_fast.cluster import _runs
 from unsup_fast.cluster._input import Prepared
 from unsup_fast.cluster._lloyd import Iteration, LloydProblem, Run, lloyd
 from unsup_fast.cluster._passes_of import passes_of
+from unsup_fast.cluster._splits import Plan, fits, label, members_of
 from unsup_fast.kernels._types import Array
 
-ROWS_PER_CLUSTER = 256
-"""Rows of a cluster, at most, that a fit below the last level's full iterations looks at."""
-FULL_ITERATIONS = 1
-"""Iterations over all rows and all clusters, after the levels."""
-ROOM = 1 << 30  # bytes of a source's rows that are in memory together
-AT_ONCE = 1 << 14  # rows that are labelled at once
+FULL_ITERATIONS = 1  # over all rows and all clusters, after the levels
 LARGEST_SEED = np.iinfo(np.int32).max
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What the fits of all levels have in common."""
-
-    levels: tuple[int, ...]
-    """Clusters of each level; the last are those of the model."""
-    init: Any
-    """Start of each fit: a name or a function, as in `KMeans`."""
-    max_iter: int
-    tol: float
-    """Relative, as in `KMeans`: times the mean variance of the columns of a fit's rows."""
-    tol_inertia: float | None
-    metric: str
-    may_prune: bool
 
 
 class Hierarchy(NamedTuple):
@@ -61,17 +39,6 @@ class Hierarchy(NamedTuple):
     labels: Array | None
     """[N] int32: nearest centroid among those of the row's parent, -1 for rows without weight;
     None if nothing needs them."""
-
-
-class _Fitted(NamedTuple):
-    """Result of the fit of one cluster's rows."""
-
-    centers: Array
-    """[k, D]."""
-    origin: Array
-    """[D]: what distances were measured from."""
-    labels: Array | None
-    """[n] int32: of the cluster's rows; None if the fit saw a sample of them."""
 
 
 def check(estimator: Any) -> tuple[int, ...] | None:
@@ -182,10 +149,8 @@ def grow(
     """Fit level after level; the parameters are those of `fit`.
 
     A level draws one seed for each cluster of the level above, ``random_state.randint(2**31 - 1)``
-    in order, so a fit depends on the index of its cluster and not on other fits. With a
-    ``RandomState`` of that seed a fit draws its sample, if its rows are more than
-    `ROWS_PER_CLUSTER` times its clusters (without replacement, in ascending order), and then its
-    start.
+    in order, so a fit depends on the index of its cluster and not on other fits. From a
+    ``RandomState`` of that seed a fit draws its sample, if there is one, and then its start.
     """
     weight = rows.to_host(rows.sample_weight)
     labels = np.zeros(rows.n_rows, dtype=np.int32)
@@ -196,16 +161,16 @@ def grow(
     done, total = 0, sum(plan.levels)
     n_parents = 1
     for number, n_clusters in enumerate(plan.levels, 1):
-        members = _members(labels, n_parents)
+        members = members_of(labels, n_parents)
         sizes = np.array([len(indices) for indices in members])
-        heavy = sizes if weight is None else np.array([weight[i].sum() for i in members])
-        shares = allot(heavy, n_clusters, sizes)
+        weights = sizes if weight is None else np.array([weight[i].sum() for i in members])
+        shares = allot(weights, n_clusters, sizes)
         first = np.concatenate([[0], np.cumsum(shares)])
         seeds = random_state.randint(LARGEST_SEED, size=n_parents)
         centers = np.empty((n_clusters, rows.n_columns), dtype=rows.dtype)
         origins: dict[int, Array] = {}
         inside = np.full(rows.n_rows, -1, dtype=np.int32)
-        for parent, fitted in _fits(rows, members, shares, seeds, plan):
+        for parent, fitted in fits(rows, members, shares, seeds, plan):
             centers[first[parent] : first[parent + 1]] = fitted.centers
             if fitted.labels is None:
                 origins[parent] = fitted.origin
@@ -216,7 +181,7 @@ def grow(
                 progress(done, total)
         is_last = number == len(plan.levels)
         if origins and (prunable or not is_last):
-            _label(rows, labels, inside, centers, first, origins)
+            label(rows, labels, inside, centers, first, origins)
         if verbose:
             print(f"Level {number} of {len(plan.levels)} complete: {n_clusters} clusters.")
         parents = np.repeat(np.arange(n_parents, dtype=np.int32), shares)
@@ -267,119 +232,3 @@ def allot(sizes: Array, total: int, most: Array) -> Array:
     order = order[shares[order] < most[order]]
     shares[order[: total - shares.sum()]] += 1
     return shares
-
-
-def _members(labels: Array, count: int) -> list[Array]:
-    """Return the rows of each cluster, in ascending order; those labelled -1 are in none."""
-    order = np.argsort(labels, kind="stable")
-    bounds = np.searchsorted(labels[order], np.arange(count + 1))
-    return [order[bounds[k] : bounds[k + 1]] for k in range(count)]
-
-
-def _fits(
-    rows: Rows, members: Sequence[Array], shares: Array, seeds: Array, plan: Plan
-) -> Iterator[tuple[int, _Fitted]]:
-    """Fit each cluster's rows, as many clusters at a time as memory has room for."""
-    bytes_of_row = rows.n_columns * rows.dtype.itemsize
-    room = 0 if rows.is_in_memory else ROOM
-    batch: list[tuple[int, Array, np.random.RandomState]] = []
-    taken = 0
-    for parent in np.flatnonzero(shares).tolist():
-        random_state = np.random.RandomState(seeds[parent])
-        indices, sample = members[parent], ROWS_PER_CLUSTER * int(shares[parent])
-        if len(indices) > sample:
-            drawn = sample_without_replacement(len(indices), sample, random_state=random_state)
-            indices = indices[np.sort(drawn)]
-        if batch and (taken + len(indices)) * bytes_of_row > room:
-            yield from _batch(rows, batch, members, shares, plan)
-            batch, taken = [], 0
-        batch.append((parent, indices, random_state))
-        taken += len(indices)
-    yield from _batch(rows, batch, members, shares, plan)
-
-
-def _batch(
-    rows: Rows,
-    batch: Sequence[tuple[int, Array, np.random.RandomState]],
-    members: Sequence[Array],
-    shares: Array,
-    plan: Plan,
-) -> Iterator[tuple[int, _Fitted]]:
-    """Read the rows of some clusters at once, and fit them one after the other."""
-    everything = len(batch[0][1]) == rows.n_rows
-    X = None if everything else rows.take(np.concatenate([indices for _, indices, _ in batch]))
-    weight = rows.to_host(rows.sample_weight)
-    start = 0
-    for parent, indices, random_state in batch:
-        part = (
-            rows
-            if everything
-            else HostRows(
-                X=X[start : start + len(indices)],
-                n_threads=rows.n_threads,
-                name=rows.name,
-                sample_weight=None if weight is None else weight[indices],
-            )
-        )
-        start += len(indices)
-        run = _fit(part, int(shares[parent]), plan, random_state)
-        sampled = len(indices) < len(members[parent])
-        yield (
-            parent,
-            _Fitted(
-                centers=run.centers, origin=part.origin, labels=None if sampled else run.labels
-            ),
-        )
-
-
-def _fit(rows: Rows, n_clusters: int, plan: Plan, random_state: np.random.RandomState) -> Run:
-    """Make one run of Lloyd's algorithm; raise KeyboardInterrupt on Ctrl-C."""
-    problem = LloydProblem(
-        passes=passes_of(rows, metric=plan.metric, may_prune=plan.may_prune),
-        max_iter=plan.max_iter,
-        tol=float(plan.tol * rows.spread().variance.mean()),
-        metric=plan.metric,
-        tol_inertia=plan.tol_inertia,
-    )
-    run = lloyd(problem, _init.start(rows, plan.init, n_clusters, random_state))
-    if run.interrupt is not None:
-        raise run.interrupt
-    return run
-
-
-def _label(
-    rows: Rows,
-    labels: Array,
-    inside: Array,
-    centers: Array,
-    first: Array,
-    origins: dict[int, Array],
-) -> None:
-    """Label the rows of clusters that a sample was drawn from, by the nearest of its centroids.
-
-    Parameters
-    ----------
-    rows : Rows
-    labels : ndarray of shape (N,), int32
-        Clusters of the level above.
-    inside : ndarray of shape (N,), int32
-        Labels of this level, overwritten for the clusters in `origins`.
-    centers : ndarray of shape (K, D)
-        Centroids of this level.
-    first : ndarray of shape (C + 1,)
-        First centroid of each cluster of the level above.
-    origins : dict
-        By cluster of the level above, the point [D] that its fit measured distances from.
-    """
-    for where, block in rows.parts(AT_ONCE):
-        for parent, members in enumerate(_members(labels[where], len(first) - 1)):
-            if parent not in origins or len(members) == 0:
-                continue
-            part = HostRows(
-                X=block if len(members) == len(labels[where]) else block[members],
-                n_threads=rows.n_threads,
-                model_origin=origins[parent],
-            )
-            of_parent = centers[first[parent] : first[parent + 1]]
-            nearest = part.assign(of_parent, update=False, return_inertia=False).labels
-            inside[where.start + members] = first[parent] + nearest

@@ -93,8 +93,8 @@ class KMeans(
     levels : sequence of int or None, default=None
         Hierarchical k-means, much faster where clusters are many: the clusters of the levels above
         the last, whose number is `n_clusters`, as in ``KMeans(4096, levels=[64])``. Rows are
-        clustered in 64; each of these gets a share of the 4096 by its size, found by a fit to its
-        rows alone. Then follows one iteration over all rows and clusters. See the notes.
+        clustered in 64, and each of these is split by a fit of its own into a share of the 4096
+        by its size. One iteration over all rows and clusters follows.
 
     Attributes
     ----------
@@ -131,13 +131,19 @@ class KMeans(
     On a GPU `algorithm` and `n_threads` have no effect; sources, tables and sparse rows are
     refused.
 
+    With `levels`, `init`, `max_iter`, `tol` and `tol_inertia` are those of the fits of each level.
+    Such a fit looks at no more than 256 random rows for each of its clusters. Its seed is one of
+    ``random_state.randint(2**31 - 1, size=n)``, drawn once for each level, with n clusters above.
+    `n_iter_` and the histories are those of the iteration that follows.
+
     An empty cluster is moved to the row farthest from its centroid. If X has fewer distinct rows
     than clusters, some stay empty and a ConvergenceWarning says so.
 
     Ctrl-C during `fit` keeps the last finished iteration: its centroids are labelled once more,
     all attributes are set, and then KeyboardInterrupt is raised. A second Ctrl-C skips the
     labelling; `labels_` and `cluster_sizes_` are then missing. Start again from there with
-    ``init=model.cluster_centers_``.
+    ``init=model.cluster_centers_``. While first centroids are chosen, or levels fitted, there is
+    nothing to keep yet.
 
     References
     ----------
@@ -146,6 +152,7 @@ class KMeans(
     Dhillon & Modha, "Concept decompositions for large sparse text data using clustering",
     Machine Learning 42 (2001).
     Hornik, Feinerer, Kober & Buchta, "Spherical k-means clustering", J. Stat. Softw. 50 (2012).
+    Nister & Stewenius, "Scalable recognition with a vocabulary tree", CVPR 2006.
 
     Examples
     --------
