@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.random import sample_without_replacement
 
-from unsup_fast import blocks
+from unsup_fast import blocks, distributed
 from unsup_fast.cluster import KMeans, _levels, _pruning, _splits
 
 
@@ -291,6 +291,13 @@ def test_saved_with_its_parents(rows, tmp_path):
 def test_what_does_not_fit_is_an_error(rows, options, message):
     with pytest.raises(ValueError, match=message):
         KMeans(8, **options).fit(rows)
+
+
+@pytest.mark.parametrize("argument", ["engine", "checkpoint"])
+def test_one_process_fits_the_levels(rows, argument):
+    value = distributed.local(1) if argument == "engine" else "c.safetensors"
+    with pytest.raises(ValueError, match=f"pass {argument}=None or levels=None"):
+        KMeans(8, levels=[2]).fit(rows, **{argument: value})
 
 
 def test_too_few_rows_with_weight(rows):

@@ -12,6 +12,7 @@ allotted by size as in faiss's `two_level_clustering`.
 from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from unsup_fast.cluster._input import Prepared
 from unsup_fast.cluster._lloyd import Iteration, LloydProblem, Run, lloyd
 from unsup_fast.cluster._passes_of import passes_of
 from unsup_fast.cluster._splits import Plan, fits, label, members_of
+from unsup_fast.distributed import Engine
 from unsup_fast.kernels._types import Array
 
 FULL_ITERATIONS = 1  # over all rows and all clusters, after the levels
@@ -41,8 +43,16 @@ class Hierarchy(NamedTuple):
     None if nothing needs them."""
 
 
-def check(estimator: Any) -> tuple[int, ...] | None:
-    """Return the clusters of each level of a `KMeans`, None without levels, or raise ValueError."""
+def check(
+    estimator: Any, *, engine: Engine | None, checkpoint: str | PathLike[str] | None
+) -> tuple[int, ...] | None:
+    """Return the clusters of each level of a `KMeans`, or None if it has no levels.
+
+    Raises
+    ------
+    ValueError
+        If `levels` are no such numbers, or do not go with another parameter or argument of `fit`.
+    """
     if estimator.levels is None:
         return None
     levels, n_clusters = list(estimator.levels), estimator.n_clusters
@@ -64,6 +74,12 @@ def check(estimator: Any) -> tuple[int, ...] | None:
         )
     if estimator.n_init not in ("auto", 1):
         raise ValueError(f"{named} and n_init={estimator.n_init} exclude each other; pass n_init=1")
+    for name, value in (("engine", engine), ("checkpoint", checkpoint)):
+        if value is not None:
+            raise ValueError(
+                f"{named} and {name} exclude each other: the levels are fitted by one process, and "
+                f"a single iteration follows; pass {name}=None or levels=None"
+            )
     return (*(int(k) for k in levels), n_clusters)
 
 

@@ -144,6 +144,12 @@ class KMeansSettings(FitSettings):
     ] = None
     resume: Resume = False
 
+    examples: ClassVar[tuple[str, ...]] = (
+        "unsup-fast kmeans rows.npy -k 100 -o clusters",
+        "unsup-fast kmeans embeddings.parquet -k 5000 --metric cosine --text titles.txt -o topics",
+        "unsup-fast kmeans vectors.npy -k 16384 --levels 128 --init random -o cells",
+    )
+
     def check(self) -> None:
         """Raise UserError if --levels does not fit the other options."""
         super().check()
@@ -159,9 +165,8 @@ class KMeansSettings(FitSettings):
                 f"--levels and --init {self.init} exclude each other: each level chooses its own "
                 f"start; give one of {', '.join(STARTS)}, or no --levels"
             )
-
-    examples: ClassVar[tuple[str, ...]] = (
-        "unsup-fast kmeans rows.npy -k 100 -o clusters",
-        "unsup-fast kmeans embeddings.parquet -k 5000 --metric cosine --text titles.txt -o topics",
-        "unsup-fast kmeans vectors.npy -k 16384 --levels 128 --init random -o cells",
-    )
+        if self.engine is not None:
+            raise UserError(
+                f"--levels and --engine {self.engine} exclude each other: one process fits the "
+                "levels; give no --engine, or no --levels"
+            )
