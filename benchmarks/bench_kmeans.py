@@ -9,6 +9,11 @@ so it does a pass less than the others.
 Mini-batches are the same rows in the same order for both libraries; their inertia may differ by
 1e-3, as float32 runs diverge at a row between two centroids.
 
+Hierarchical fits choose their own starts, and each library is as its authors set it up, so only
+inertia is compared: ours, which includes labels, must be lower than those of both rivals, which
+return centroids alone. They are superkmeans as it comes (samples, hierarchical, stops early) and
+faiss's `two_level_clustering`.
+
 A fit with defaults, seeding and convergence included, is timed against one of scikit-learn's. From
 the same random_state the two diverge, so only its inertia must not be more than 0.1 % above (1 %
 for 100 clusters, where the ends of runs differ more).
@@ -39,6 +44,7 @@ FITS = {  # name: rows, columns, clusters, iterations
 }
 LARGE = {"sentences, k=5000", "patches, k=4096"}  # without scikit-learn, which takes minutes
 DEFAULTS = ["MNIST, k=100", "MNIST, k=1000"]
+HIERARCHIES = {"patches, k=4096": 64, "sentences, k=5000": 64}  # clusters of the first level
 MINIBATCHES = {  # name: rows, columns, clusters, rows of a batch, epochs
     "1M x 64, k=256, batches of 1024": (1_000_000, 64, 256, 1024, 1),
     "1M x 64, k=256, batches of 16384": (1_000_000, 64, 256, 16384, 3),
@@ -165,6 +171,30 @@ def fit_superkmeans(X, centers, iterations):
     return model.train(X)
 
 
+def split_unsup_fast(X, n_clusters, above):
+    model = KMeans(
+        n_clusters, levels=[above], init="random", max_iter=8, tol=0, random_state=0, n_init=1
+    )
+    return model.fit(X).cluster_centers_
+
+
+def split_superkmeans(X, n_clusters, above):
+    from superkmeans import SuperKMeans
+
+    return SuperKMeans(n_clusters, X.shape[1], hierarchical=True).train(X)
+
+
+def split_faiss(X, n_clusters, above):
+    from faiss.contrib.clustering import two_level_clustering
+
+    return two_level_clustering(X, above, n_clusters, min_points_per_centroid=1)
+
+
+SPLITTERS = {
+    "superkmeans": split_superkmeans,
+    "faiss": split_faiss,
+    "unsup_fast": split_unsup_fast,
+}
 FITTERS = {
     "unsup_fast": fit_unsup_fast,
     "unsup_fast, numba": fit_unsup_fast,
@@ -223,6 +253,30 @@ def test_fit(benchmark, request, case, library):
     else:
         assert quality == pytest.approx(reference[case], rel=0.1)
     record(request, benchmark, case, library, 2 * n * d * k * iterations, quality)
+
+
+@pytest.mark.parametrize("library", SPLITTERS)
+@pytest.mark.parametrize("case", HIERARCHIES)
+def test_hierarchical_fit(benchmark, request, case, library):
+    n, d, k, _ = FITS[case]
+    if library != "unsup_fast":
+        pytest.importorskip(library)
+    X, _ = data(case, *files(request))
+    sgemm_rate(case)
+    above = HIERARCHIES[case]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = benchmark.pedantic(
+            SPLITTERS[library], (X, k, above), rounds=request.config.getoption("--rounds")
+        )
+    quality = inertia(X, fitted)
+    name = f"hierarchical fit of {case}"
+    reference.setdefault(name, quality)
+    reference[name] = min(reference[name], quality)
+    if library == "unsup_fast":  # the last of them
+        assert quality == reference[name]
+    # The products of one iteration by levels.
+    record(request, benchmark, name, library, 2 * n * d * (above + k / above), quality)
 
 
 @pytest.mark.parametrize("library", ["unsup_fast", "scikit-learn"])

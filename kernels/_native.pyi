@@ -95,6 +95,7 @@ class _Bounds:
         centers_slack: float,
         fine: FineCodes | None,
         before: _Array | None,
+        guess: _Array | None,
         upper: _Array,
         tight: npt.NDArray[np.uint8],
         lower: _Array,

@@ -64,6 +64,7 @@ struct BoundsArrays {
     double centers_slack;
     std::optional<FineArrays> fine;
     MaybeIn<T> before;
+    MaybeIn<int32_t> guess;
     In<T> upper;
     In<uint8_t> tight;
     In<T> lower;
@@ -113,6 +114,7 @@ struct BoundsArrays {
                 centers_slack,
                 fine ? fine->view(in.n, in.d) : FineCodes{},
                 data_or_null(before, in.k * in.d, "before: wrong size"),
+                data_or_null(guess, in.n, "guess: wrong size"),
                 upper.mutable_data(),
                 tight.mutable_data(),
                 lower.mutable_data(),
@@ -132,24 +134,26 @@ void bind_bounds(py::module_& m, const char* name) {
                          MaybeIn<T> unit, MaybeIn<int32_t> sums, MaybeIn<T> tail, int largest,
                          In<double> squares, In<double> slack, In<int32_t> cluster,
                          MaybeIn<T> projected_centers, double centers_slack,
-                         std::optional<FineArrays> fine, MaybeIn<T> before, In<T> upper,
-                         In<uint8_t> tight, In<T> lower, In<double> moved, In<double> max_norm) {
+                         std::optional<FineArrays> fine, MaybeIn<T> before, MaybeIn<int32_t> guess,
+                         In<T> upper, In<uint8_t> tight, In<T> lower, In<double> moved,
+                         In<double> max_norm) {
                  require(!codes || std::is_same_v<T, float>, "codes stand for float32 rows");
                  require_permutation(cluster);
-                 return BoundsArrays<T>{span,          scale, projected, codes,
-                                        unit,          sums,  tail,      largest,
-                                        squares,       slack, cluster,   projected_centers,
-                                        centers_slack, fine,  before,    upper,
-                                        tight,         lower, moved,     max_norm};
+                 return BoundsArrays<T>{
+                     span,          scale,   projected, codes, unit,    sums,
+                     tail,          largest, squares,   slack, cluster, projected_centers,
+                     centers_slack, fine,    before,    guess, upper,   tight,
+                     lower,         moved,   max_norm};
              }),
              py::kw_only(), py::arg("span"), py::arg("scale"), py::arg("projected").noconvert(),
              py::arg("codes").noconvert(), py::arg("unit").noconvert(), py::arg("sums").noconvert(),
              py::arg("tail").noconvert(), py::arg("largest"), py::arg("squares").noconvert(),
              py::arg("slack").noconvert(), py::arg("cluster").noconvert(),
              py::arg("projected_centers").noconvert(), py::arg("centers_slack"), py::arg("fine"),
-             py::arg("before").noconvert(), py::arg("upper").noconvert(),
-             py::arg("tight").noconvert(), py::arg("lower").noconvert(),
-             py::arg("moved").noconvert(), py::arg("max_norm").noconvert());
+             py::arg("before").noconvert(), py::arg("guess").noconvert(),
+             py::arg("upper").noconvert(), py::arg("tight").noconvert(),
+             py::arg("lower").noconvert(), py::arg("moved").noconvert(),
+             py::arg("max_norm").noconvert());
 }
 
 template <class T>
@@ -162,6 +166,8 @@ void bind_dense(py::module_& m) {
             require(labels.size() == in.n, "labels: wrong length");
             Bounds<T> b = bounds.view(in);
             if (b.before) require_labels(labels, in.k);
+            for (int64_t i = 0; b.guess && i < in.n; ++i)
+                require(b.guess[i] >= -1 && b.guess[i] < in.k, "guess: index out of range");
             std::optional<Totals> to;
             if (totals) to = moving(*totals, labels, in.n, in.k, in.d);
             int64_t changed = 0;

@@ -98,16 +98,18 @@ struct Bounds {
                              // computed here; null: the codes are of all columns
     double centers_slack;    // IN: how far any of these may be off
     FineCodes fine;
-    const T* before;    // IN [K, D]: centroids of the pass before; null: no bounds are known
-    T* upper;           // IN/OUT [N]
-    uint8_t* tight;     // IN/OUT [N]: whether the own centroid stayed since upper was computed
-    T* lower;           // IN/OUT [N, width], each plus what `moved` was then; infinity past B
-    double* moved;      // IN/OUT [B]: sum over passes of the largest displacement of a centroid
-    double* max_norm;   // IN/OUT [1]: upper bound of the norms of the centroids
-    int64_t tightened;  // OUT: rows whose own distance was computed
-    int64_t scored;     // OUT: pairs of row and group scored in R + 1 columns
-    int64_t refined;    // OUT: row-centroid pairs scored by fine codes
-    int64_t survivors;  // OUT: row-centroid pairs looked at in all columns of x'
+    const T* before;       // IN [K, D]: centroids of the pass before; null: no bounds are known
+    const int32_t* guess;  // IN [N]: a near centroid of each row, or -1, from which a pass without
+                           // known bounds starts; null: none is known
+    T* upper;              // IN/OUT [N]
+    uint8_t* tight;        // IN/OUT [N]: whether the own centroid stayed since upper was computed
+    T* lower;              // IN/OUT [N, width], each plus what `moved` was then; infinity past B
+    double* moved;         // IN/OUT [B]: sum over passes of the largest displacement of a centroid
+    double* max_norm;      // IN/OUT [1]: upper bound of the norms of the centroids
+    int64_t tightened;     // OUT: rows whose own distance was computed
+    int64_t scored;        // OUT: pairs of row and group scored in R + 1 columns
+    int64_t refined;       // OUT: row-centroid pairs scored by fine codes
+    int64_t survivors;     // OUT: row-centroid pairs looked at in all columns of x'
 };
 
 // Sums of as many products of codes fit in 32 bits.

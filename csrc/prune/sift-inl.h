@@ -19,8 +19,8 @@ namespace unsup {
 namespace UNSUP_ISA {
 namespace {
 
-// Own centroids to start from: those of the highest projected scores. The lower bounds hold
-// the highest score of each bound for now.
+// Own centroids to start from: the caller's guesses, else those of the highest projected scores.
+// The lower bounds hold the highest score of each bound for now.
 template <class T, class Y>
 inline void Pruner<T, Y>::guess(int64_t i0, int rows, PruneSpace<T>& space) const {
     std::fill(b.lower + i0 * b.width, b.lower + (i0 + rows) * b.width, -kInfinity);
@@ -54,7 +54,8 @@ inline void Pruner<T, Y>::guess(int64_t i0, int rows, PruneSpace<T>& space) cons
                     best = most[m][l / W][l % W];
                     at = int64_t(whose[m][l / W][l % W]) * kNear + l;
                 }
-            space.own[r0 + m] = b.cluster[at];
+            const int32_t guessed = b.guess == nullptr ? -1 : b.guess[row[m]];
+            space.own[r0 + m] = guessed < 0 ? b.cluster[at] : guessed;
         }
     }
 }

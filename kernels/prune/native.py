@@ -58,6 +58,7 @@ def prune(
         centers_slack=centers_slack,
         fine=fine,
         before=bounds.before,
+        guess=bounds.guess,
         upper=bounds.upper,
         tight=bounds.tight,
         lower=bounds.lower,

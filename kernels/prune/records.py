@@ -82,6 +82,9 @@ class Bounds:
     """[1] float64: upper bound of the norms of the centroids."""
     before: Array | None = None
     """[K, D]: centroids of the pass before; None if no bounds are known yet."""
+    guess: Array | None = None
+    """[N] int32: a near centroid of each row, or -1, from which the first pass starts; None if none
+    is known. It changes no result."""
     work: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Of the last pass: rows whose distance to their own centroid was computed, pairs of a row and
     a group scored in the columns of the basis, pairs of a row and a centroid scored by fine codes,

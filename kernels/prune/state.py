@@ -9,7 +9,9 @@ from unsup_fast.kernels.prune.records import NEAR, Basis, Bounds, ScoredRows
 FINE_SCALARS = 24  # bytes of a row's unit, sum, square and slack
 
 
-def bounds(X: Array, centers: Array, basis: Basis, n_threads: int) -> Bounds:
+def bounds(
+    X: Array, centers: Array, basis: Basis, n_threads: int, guess: Array | None = None
+) -> Bounds:
     """Project or encode the rows of X, and assign centroids to slots, near ones together."""
     n_rows, n_columns = X.shape
     span, n_bounds = _spread(n_columns, len(centers), _width(basis))
@@ -29,6 +31,7 @@ def bounds(X: Array, centers: Array, basis: Basis, n_threads: int) -> Bounds:
         lower=np.empty((n_rows, -(-n_bounds // NEAR) * NEAR), dtype=X.dtype),
         moved=np.zeros(n_bounds),
         max_norm=np.zeros(1),
+        guess=guess,
     )
 
 

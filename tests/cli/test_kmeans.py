@@ -326,3 +326,35 @@ def test_a_run_that_hardly_changes_inertia_says_so_once(cli, hard, monkeypatch):
     assert text not in cli(*words, "-o", "quiet", "-q").out
     monkeypatch.setattr(fitting, "SLOW_CHANGE", 0.99 * change.min())
     assert text not in cli(*words, "-o", "other").out
+
+
+def test_levels(cli, data, blobs, tmp_path, results):
+    ran = cli("kmeans", data, "-k", 20, "--levels", 4, "-o", "out", "--seed", 3)
+    assert ran.status == 0, ran.err
+    expected = KMeans(20, levels=[4], random_state=3).fit(blobs[0])
+    actual = results(tmp_path / "out")
+    np.testing.assert_array_equal(actual["labels"], expected.labels_)
+    np.testing.assert_array_equal(actual["model"]["parents_"], expected.parents_)
+    assert actual["summary"]["parameters"]["levels"] == 4
+    result = actual["summary"]["result"]
+    assert result["inertia"] == expected.inertia_
+    assert (result["iterations"], result["converged"]) == (1, False)
+    assert result["clusters_per_parent"]["100%"] == np.bincount(expected.parents_).max()
+    assert "Stopped after 1 iteration" in ran.out
+    assert "--resume" not in ran.out
+    assert "parts of 4 larger ones" in (tmp_path / "out/report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("-k", 3, "--levels", 4), "--levels 4: exceeds the 3 clusters of -k"),
+        (("-k", 3, "--levels", 0), "--levels 0"),
+        (("-k", 3, "--levels", 2, "--init", "c.npy"), "--levels and --init c.npy exclude each"),
+        (("-k", 3, "--levels", 2, "--engine", "local:2"), "--levels and --engine local:2 exclude"),
+    ],
+)
+def test_levels_that_do_not_fit(cli, data, words, message):
+    ran = cli("kmeans", data, *words, "-o", "out")
+    assert ran.status == 2
+    assert message in ran.err

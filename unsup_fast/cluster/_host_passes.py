@@ -130,6 +130,8 @@ class HostPasses(Mover):
         What the columns of the rows were divided by.
     may_prune : bool
         Whether to try bounds; ignored for CSR and rows that come in blocks.
+    guess : ndarray of shape (N,), int32, optional
+        A near centroid of each row among the first ones, or -1, for the first bounds.
     """
 
     def __init__(
@@ -139,9 +141,10 @@ class HostPasses(Mover):
         metric: str = "euclidean",
         scale: Array | None = None,
         may_prune: bool = False,
+        guess: Array | None = None,
     ) -> None:
         super().__init__(rows, metric=metric, scale=scale)
-        self._labelled = Labelled(rows, metric=metric, may_prune=may_prune)
+        self._labelled = Labelled(rows, metric=metric, may_prune=may_prune, guess=guess)
 
     def begin(self, centers: Array) -> None:
         """Start a run from centroids [K, D]; all labels are -1."""

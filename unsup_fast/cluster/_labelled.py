@@ -24,11 +24,15 @@ class Labelled:
         With "cosine", rows are of unit length.
     may_prune : bool
         Whether to try bounds; ignored for CSR and rows that come in blocks.
+    guess : ndarray of shape (N,), int32, optional
+        A near centroid of each row among the first ones, or -1, for the first bounds.
     """
 
-    def __init__(self, rows: Rows, *, metric: str, may_prune: bool) -> None:
+    def __init__(
+        self, rows: Rows, *, metric: str, may_prune: bool, guess: Array | None = None
+    ) -> None:
         self.rows, self._metric = rows, metric
-        self._pruning = Pruning(rows, enabled=may_prune)
+        self._pruning = Pruning(rows, enabled=may_prune, guess=guess)
 
     def begin(self, totals: Totals | None) -> None:
         """Start a run: all labels are -1, and rows move between these totals, if there are any."""

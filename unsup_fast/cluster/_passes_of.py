@@ -9,7 +9,12 @@ from unsup_fast.kernels._types import Array
 
 
 def passes_of(
-    rows: Rows, *, metric: str, scale: Array | None = None, may_prune: bool = False
+    rows: Rows,
+    *,
+    metric: str,
+    scale: Array | None = None,
+    may_prune: bool = False,
+    guess: Array | None = None,
 ) -> Passes:
     """Return passes over rows in memory, in blocks, in other processes or on a device.
 
@@ -22,6 +27,8 @@ def passes_of(
         What the columns of the rows were divided by.
     may_prune : bool
         Whether bounds may rule centroids out; for arrays in memory.
+    guess : ndarray of shape (N,), int32, optional
+        A near centroid of each row among the first ones, or -1: speeds bounds up.
     """
     if rows.device is not None:
         from unsup_fast.cluster._device_passes import DevicePasses
@@ -29,4 +36,4 @@ def passes_of(
         return DevicePasses(rows, metric=metric, scale=scale)
     if isinstance(rows, FleetRows):
         return FleetPasses(rows, metric=metric, scale=scale, may_prune=may_prune)
-    return HostPasses(rows, metric=metric, scale=scale, may_prune=may_prune)
+    return HostPasses(rows, metric=metric, scale=scale, may_prune=may_prune, guess=guess)

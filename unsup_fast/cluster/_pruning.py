@@ -43,17 +43,20 @@ class Pruning:
     enabled : bool
         Whether to try bounds; ignored unless the rows are an array in memory that one pass takes
         at once.
+    guess : ndarray of shape (N,), int32, optional
+        A near centroid of each row, or -1, from which the first bounds start.
     """
 
     bounds: Bounds | None
     """Bounds for the next pass, which updates them; None for a dense one."""
 
-    def __init__(self, rows: Rows, *, enabled: bool) -> None:
+    def __init__(self, rows: Rows, *, enabled: bool, guess: Array | None = None) -> None:
         whole = isinstance(rows, HostRows) and rows.n_rows <= MOST_ROWS  # in one part
         self._enabled = enabled and whole and rows.shift is not None
         self._X, self._n_threads = rows.X, rows.n_threads
         self._shift: Array = rows.origin
         self._basis: Basis | None = None
+        self._guess = guess
         self.begin()
 
     def begin(self) -> None:
@@ -88,7 +91,7 @@ class Pruning:
             self._time_dense(centers)
             self._first_pass, self._last_seconds = self._n_passes, 0.0
             self._chosen = chosen
-            self.bounds = bounds(self._X, centers, chosen, self._n_threads)
+            self.bounds = bounds(self._X, centers, chosen, self._n_threads, self._guess)
 
     def _count_again(self, centers: Array) -> None:
         """Drop bounds that will not pay for the second centroids, which differ from the first."""

@@ -24,11 +24,16 @@ _CENTERS: dict[str, tuple[str, Any]] = {
 _STATE: dict[str, type] = {"n_iter_": int, "inertia_": float, "n_features_in_": int}
 _SIZES = {"K": "n_clusters", "D": "n_features_in_", "I": "n_iter_"}
 KMEANS = Layout(
-    {**_CENTERS, "inertia_history_": ("I", np.float64), "n_changed_history_": ("I", np.int64)},
+    {
+        **_CENTERS,
+        "parents_": ("K", np.int32),
+        "inertia_history_": ("I", np.float64),
+        "n_changed_history_": ("I", np.int64),
+    },
     _SIZES,
     _STATE,
     # No sizes after two interrupts; neither these nor inertia if centroids were set by hand.
-    frozenset({"cluster_sizes_", "inertia_", "scale_"}),
+    frozenset({"cluster_sizes_", "inertia_", "parents_", "scale_"}),
     "cluster_centers_",
 )
 MINI_BATCH = Layout(
@@ -64,8 +69,9 @@ class SavedClusters(Saved):
                 f"this {type(self).__name__} has centroids set by hand, and no counts to go on "
                 "with; call fit or partial_fit before save, or save a KMeans with these centroids"
             )
-        if len(arrays.get("cluster_sizes_", centers)) != len(centers):  # of another fit
-            del arrays["cluster_sizes_"]
+        for name in ("cluster_sizes_", "parents_"):
+            if len(arrays.get(name, centers)) != len(centers):  # of another fit
+                del arrays[name]
         arrays |= {"cluster_centers_": centers, "_origin": origin_of(this).astype(centers.dtype)}
         if scale_of(this) is not None:
             arrays["scale_"] = np.asarray(scale_of(this), dtype=centers.dtype)

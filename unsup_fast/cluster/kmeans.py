@@ -24,7 +24,7 @@ from sklearn.utils.validation import _is_arraylike_not_scalar, check_is_fitted
 from unsup_fast._rows import scaling
 from unsup_fast._rows.directions import COST
 from unsup_fast._rows.protocol import Rows
-from unsup_fast.cluster import _fleet, _init, _input, _runs, _save
+from unsup_fast.cluster import _fleet, _init, _input, _levels, _runs, _save
 from unsup_fast.cluster._checkpoint import Checkpoint, facts_of
 from unsup_fast.cluster._lloyd import Iteration, LloydProblem, Run, lloyd
 from unsup_fast.cluster._passes_of import passes_of
@@ -90,6 +90,11 @@ class KMeans(
         If not None, a run also stops after an iteration that did not lower inertia by more than
         this share: ``(before - after) / before <= tol_inertia``, for two consecutive entries of
         `inertia_history_`.
+    levels : sequence of int or None, default=None
+        Hierarchical k-means, much faster where clusters are many: the clusters of the levels above
+        the last, whose number is `n_clusters`, as in ``KMeans(4096, levels=[64])``. Rows are
+        clustered in 64, and each of these is split by a fit of its own into a share of the 4096
+        by its size. One iteration over all rows and clusters follows.
 
     Attributes
     ----------
@@ -109,6 +114,8 @@ class KMeans(
         Number of labels that changed in each iteration.
     n_iter_ : int
         Iterations of the best run.
+    parents_ : ndarray or tensor of shape (K,), int32
+        Cluster of the level above that each cluster is a part of; only with `levels`.
     scale_ : ndarray of shape (D,)
         Standard deviations that columns are divided by, weighted if rows are; only with
         `standardize`.
@@ -124,13 +131,19 @@ class KMeans(
     On a GPU `algorithm` and `n_threads` have no effect; sources, tables and sparse rows are
     refused.
 
+    With `levels`, `init`, `max_iter`, `tol` and `tol_inertia` are those of the fits of each level.
+    Such a fit looks at no more than 256 random rows for each of its clusters. Its seed is one of
+    ``random_state.randint(2**31 - 1, size=n)``, drawn once for each level, with n clusters above.
+    `n_iter_` and the histories are those of the iteration that follows.
+
     An empty cluster is moved to the row farthest from its centroid. If X has fewer distinct rows
     than clusters, some stay empty and a ConvergenceWarning says so.
 
     Ctrl-C during `fit` keeps the last finished iteration: its centroids are labelled once more,
     all attributes are set, and then KeyboardInterrupt is raised. A second Ctrl-C skips the
     labelling; `labels_` and `cluster_sizes_` are then missing. Start again from there with
-    ``init=model.cluster_centers_``.
+    ``init=model.cluster_centers_``. While first centroids are chosen, or levels fitted, there is
+    nothing to keep yet.
 
     References
     ----------
@@ -139,6 +152,7 @@ class KMeans(
     Dhillon & Modha, "Concept decompositions for large sparse text data using clustering",
     Machine Learning 42 (2001).
     Hornik, Feinerer, Kober & Buchta, "Spherical k-means clustering", J. Stat. Softw. 50 (2012).
+    Nister & Stewenius, "Scalable recognition with a vocabulary tree", CVPR 2006.
 
     Examples
     --------
@@ -167,6 +181,7 @@ class KMeans(
         "device": "no_validation",  # devices.compute_device says more than a type
         "standardize": ["boolean"],
         "tol_inertia": [Interval(Real, 0, None, closed="left"), None],
+        "levels": ["array-like", None],
     }
     __metadata_request__fit: ClassVar[dict[str, str]] = {
         "engine": UNUSED,
@@ -195,6 +210,7 @@ class KMeans(
         device: str | None = None,
         standardize: bool = False,
         tol_inertia: float | None = None,
+        levels: Any = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.init = init
@@ -210,6 +226,7 @@ class KMeans(
         self.device = device
         self.standardize = standardize
         self.tol_inertia = tol_inertia
+        self.levels = levels
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(
@@ -261,9 +278,10 @@ class KMeans(
         KeyboardInterrupt
             On Ctrl-C; the notes of the class say which attributes are then set.
         """
+        levels = _levels.check(self, engine=engine, checkpoint=checkpoint)
         try:
             with _fleet.spread(X, engine, self, reset=True) as rows:
-                self._fit_rows(rows, sample_weight, checkpoint, callback, seeding_callback)
+                self._fit_rows(rows, sample_weight, levels, checkpoint, callback, seeding_callback)
         finally:
             if engine is not None and "labels_" in self.__dict__:
                 self.labels_: Any = _fleet.lazy_labels(self, X)
@@ -273,6 +291,7 @@ class KMeans(
         self,
         X: Any,
         sample_weight: Any,
+        levels: tuple[int, ...] | None,
         checkpoint: str | PathLike[str] | None,
         callback: Callable[[Iteration], None] | None,
         seeding_callback: Callable[[int, int], None] | None,
@@ -307,7 +326,13 @@ class KMeans(
         if progress is not None:
             start = partial(getattr, progress, "centers")
         run = partial(lloyd, problem, progress=progress)
-        best = _runs.best(run, start, self._n_init, bool(self.verbose), callback)
+        self.__dict__.pop("parents_", None)  # of an earlier fit
+        if levels is None:
+            best = _runs.best(run, start, self._n_init, bool(self.verbose), callback)
+        else:
+            best, self.parents_ = _levels.fit(
+                self, levels, prepared, problem, random_state, callback, seeding_callback
+            )
         self._set_result(best, rows, scale)
         if best.interrupt is not None:
             raise best.interrupt

@@ -128,7 +128,7 @@ class MiniBatchKMeans(KMeans):
         **{
             name: allowed
             for name, allowed in KMeans._parameter_constraints.items()
-            if name not in ("algorithm", "copy_x", "tol_inertia")
+            if name not in ("algorithm", "copy_x", "tol_inertia", "levels")
         },
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "compute_labels": ["boolean"],

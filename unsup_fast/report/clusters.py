@@ -74,7 +74,7 @@ def _tiles(content: Content) -> list[tuple[str, str, str]]:
     pace = n_rows * result["iterations"] / max(took, 1e-9)
     return [
         ("Rows", count(n_rows), f"{counted(content.X.n_columns, 'column')} each"),
-        ("Clusters", count(len(model.cluster_centers_)), _empty(result["empty_clusters"])),
+        ("Clusters", count(len(model.cluster_centers_)), _clusters(content)),
         ("Iterations", count(result["iterations"]), page.capital(result["stopped"])),
         (
             "Inertia",
@@ -96,8 +96,11 @@ def _inertia(metric: str, explained: float | None) -> str:
     return "weighted" if explained is None else f"{percent(explained)} of the variance explained"
 
 
-def _empty(n_empty: int) -> str:
-    return f"{count(n_empty)} of them empty" if n_empty else "none empty"
+def _clusters(content: Content) -> str:
+    n_empty = content.summary["result"]["empty_clusters"]
+    words = f"{count(n_empty)} of them empty" if n_empty else "none empty"
+    levels = content.summary["parameters"].get("levels")
+    return words if levels is None else f"{words}; parts of {counted(levels, 'larger one')}"
 
 
 def _n_each(content: Content) -> int:

@@ -140,6 +140,8 @@ class Fitting:
         Maximum number of iterations, those of `before` included.
     tol_inertia : float or None
         As in `KMeans`.
+    hierarchical : bool
+        Whether the fit has levels, after which it makes a single iteration.
     save : callable
         Writes a `KMeansSnapshot` to the disk.
     progress : Silent
@@ -151,6 +153,7 @@ class Fitting:
         before: KMeansSnapshot | None,
         max_iter: int,
         tol_inertia: float | None,
+        hierarchical: bool,
         save: Callable[[KMeansSnapshot], None],
         progress: Silent,
         interrupts: Interrupts,
@@ -161,12 +164,13 @@ class Fitting:
         self.reason = f"reached --max-iter {max_iter}"
         self._max_iter = max_iter
         self._tol_inertia = tol_inertia
+        self._hierarchical = hierarchical
         self._slow = False
         self._saver = Saver(save)
         self._on_disk = before
         self._progress = progress
         self._interrupts = interrupts
-        self._outlook = Outlook(max_iter)
+        self._outlook = Outlook(1 if hierarchical else max_iter)
         self._start = perf_counter()
 
     def seconds(self) -> float:
@@ -179,7 +183,7 @@ class Fitting:
             self._take(state)
         self._interrupts.check()
         stops = state.n_changed == 0 or state.center_shift <= state.tol
-        if self.final and state.iteration == 1 and not stops:
+        if self.before and self.final and state.iteration == 1 and not stops:
             raise _Settled
 
     def _take(self, state: Iteration) -> None:
@@ -205,7 +209,9 @@ class Fitting:
             (*(past.inertias if past else ()), float(state.inertia)),
             (*(past.changes if past else ()), n_changed),
         )
-        if n_changed == 0:
+        if self._hierarchical:
+            self.final, self.reason = True, "a fit with --levels ends with one iteration"
+        elif n_changed == 0:
             self.final, self.reason = True, "no label changed any more"
         elif state.center_shift <= state.tol:
             self.final, self.reason = True, "the centroids moved less than --tol"
@@ -267,8 +273,15 @@ def fit(
     model = KMeans(**parameters)
     if before is not None:
         model.set_params(init=before.centers, max_iter=max_iter - before.iteration)
-    tol_inertia = parameters["tol_inertia"]
-    watch = Fitting(before, max_iter, tol_inertia, save, progress, interrupts)
+    watch = Fitting(
+        before=before,
+        max_iter=max_iter,
+        tol_inertia=parameters["tol_inertia"],
+        hierarchical=parameters["levels"] is not None,
+        save=save,
+        progress=progress,
+        interrupts=interrupts,
+    )
     interrupted = False
     try:
         progress.begin("Going on" if before else "Choosing the first centroids")
@@ -306,7 +319,7 @@ def fit(
         model=model,
         snapshot=None if watch.final else snapshot,
         reason="interrupted" if interrupted else watch.reason,
-        converged=watch.final,
+        converged=watch.final and parameters["levels"] is None,
         interrupted=interrupted,
         seconds=seconds,
     )

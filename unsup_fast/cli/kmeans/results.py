@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from unsup_fast._rows import scaling
+from unsup_fast._types import Array
 from unsup_fast.cli import files, results
 from unsup_fast.cli.kmeans.fitting import KMeansResult
 from unsup_fast.cli.kmeans.job import KMeansJob
@@ -36,11 +37,16 @@ def summarise(job: KMeansJob, result: KMeansResult) -> dict[str, Any]:
     }
     if hasattr(model, "cluster_sizes_"):
         sizes = model.cluster_sizes_
-        figures["cluster_sizes"] = {
-            f"{share:.0%}": float(np.quantile(sizes, share)) for share in QUANTILES
-        }
+        figures["cluster_sizes"] = quantiles(sizes)
         figures["empty_clusters"] = int(np.count_nonzero(sizes == 0))
+    if hasattr(model, "parents_"):
+        figures["clusters_per_parent"] = quantiles(np.bincount(model.parents_))
     return job.summary("kmeans", figures)
+
+
+def quantiles(sizes: Array) -> dict[str, float]:
+    """Return the quantiles of some numbers, by percentage."""
+    return {f"{share:.0%}": float(np.quantile(sizes, share)) for share in QUANTILES}
 
 
 def explained(job: KMeansJob, result: KMeansResult) -> float | None:

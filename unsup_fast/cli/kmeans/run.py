@@ -95,6 +95,7 @@ def _fit(
         "max_iter": settings.max_iter,
         "tol": settings.tol,
         "tol_inertia": settings.tol_inertia,
+        "levels": None if settings.levels is None else [settings.levels],
         "standardize": settings.standardize,
         "random_state": settings.seed,
         "algorithm": settings.algorithm,

@@ -72,6 +72,17 @@ class KMeansSettings(FitSettings):
             suggested=STARTS,
         ),
     ] = "k-means++"
+    levels: Annotated[
+        int | None,
+        Option(
+            "--levels N",
+            "Model",
+            "Fit N clusters first and split each of them by a fit of its own, up to --clusters in "
+            "all; then one iteration over all of these. Much faster for thousands of clusters.  "
+            "[default: off]",
+            least=1,
+        ),
+    ] = None
     max_iter: Annotated[
         int,
         Option("--max-iter N", "Model", "Maximum number of iterations.", least=1, role="extent"),
@@ -136,4 +147,26 @@ class KMeansSettings(FitSettings):
     examples: ClassVar[tuple[str, ...]] = (
         "unsup-fast kmeans rows.npy -k 100 -o clusters",
         "unsup-fast kmeans embeddings.parquet -k 5000 --metric cosine --text titles.txt -o topics",
+        "unsup-fast kmeans vectors.npy -k 16384 --levels 128 --init random -o cells",
     )
+
+    def check(self) -> None:
+        """Raise UserError if --levels does not fit the other options."""
+        super().check()
+        if self.levels is None:
+            return
+        if self.levels > self.n_clusters:
+            raise UserError(
+                f"--levels {self.levels}: exceeds the {self.n_clusters} clusters of -k; give a "
+                f"number up to {self.n_clusters}"
+            )
+        if self.init not in STARTS:
+            raise UserError(
+                f"--levels and --init {self.init} exclude each other: each level chooses its own "
+                f"start; give one of {', '.join(STARTS)}, or no --levels"
+            )
+        if self.engine is not None:
+            raise UserError(
+                f"--levels and --engine {self.engine} exclude each other: one process fits the "
+                "levels; give no --engine, or no --levels"
+            )
