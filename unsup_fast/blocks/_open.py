@@ -34,10 +34,12 @@ def source(
 
     Parameters
     ----------
-    data : path, list of paths, array, sparse matrix, table, data frame or callable
+    data : path, URL, list of these, array, sparse matrix, table, data frame or callable
         A `.npy`, `.npz`, `.csv`, `.tsv`, `.csv.gz`, `.tsv.gz`, `.parquet`, `.arrow` or `.feather`
-        file; a directory of Parquet files, in the order of the numbers in their names, or a list
-        of some, all with the same columns; a NumPy array of any
+        file; a folder of such files (not `.npz`) of one kind, a pattern (``"e-*.npy"``), both in
+        the order of the numbers in their names, or a list in its own order, all with the same
+        columns; any of these as a URL that fsspec opens (``"s3://bucket/e-*.npy"``), of which
+        nothing is written to the disk; a NumPy array of any
         layout or anything with ``__array__``, images (three or four dimensions) being flattened to
         one row each; a SciPy matrix, dense a block at a time; a pyarrow Table, RecordBatch or
         Dataset; a pandas frame; a frame with ``__arrow_c_stream__`` or ``to_arrow``, as those of
@@ -75,7 +77,7 @@ def source(
     TypeError, ValueError
         If `data` is nothing of the above, or another argument does not fit it.
     ImportError
-        If a table is read without pyarrow.
+        If a table is read without pyarrow, or a URL without fsspec or the package of its store.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """`.npy` files of URLs, of which ranges of bytes are read."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -22,49 +22,54 @@ STARTS = (1 << 12, 1 << 20)  # bytes of the file that may hold its header
 def feed(url: Url) -> Feed:
     """Return the feed of an `.npy` file whose rows are read in ranges as they are needed."""
     header = _header(url)
-    shape, dtype = header.shape, header.dtype
-    # An array that has shape and type but no memory.
-    whole = _arrays.dense(str(url), "npy", np.broadcast_to(np.empty((), dtype), shape))
-    n_rows, n_columns = shape[0], whole.n_columns
-    row_bytes = n_columns * dtype.itemsize
+    return _rows_feed(url, header, 0, header.shape[0] if header.shape else 0)
 
-    def read(rows: range) -> Array:
-        start, stop = (header.offset + row * row_bytes for row in (rows.start, rows.stop))
+
+def _part(url: Url, first: int, stop: int) -> Feed:
+    return _rows_feed(url, _header(url), first, stop)
+
+
+def _rows_feed(url: Url, header: npy.Header, first: int, stop: int) -> Feed:
+    """Return the feed of some rows of the file; nothing after them is read ahead."""
+    shape = (stop - first, *header.shape[1:]) if header.shape else ()
+    # An array that has shape and type but no memory.
+    whole = _arrays.dense(str(url), "npy", np.broadcast_to(np.empty((), header.dtype), shape))
+    n_columns = whole.n_columns
+    row_bytes = n_columns * header.dtype.itemsize
+
+    def offset(row: int) -> int:
+        return header.offset + (first + int(row)) * row_bytes
+
+    def read(runs: Sequence[range]) -> Array:
         try:
-            (data,) = url.read_ranges([start], [stop])
+            parts = url.read_ranges(
+                [offset(run.start) for run in runs], [offset(run.stop) for run in runs]
+            )
         except OSError as error:
             raise DataError(f"{url}: cannot be read: {error.strerror or error}") from error
-        return _rows([data], [len(rows)])
-
-    def _rows(parts: list[bytes], lengths: list[int]) -> Array:
-        for data, length in zip(parts, lengths, strict=True):
-            if len(data) != length * row_bytes:
-                raise DataError(f"{url}: ends before the last of its {n_rows} rows")
-        values = np.frombuffer(b"".join(parts) if len(parts) > 1 else parts[0], dtype)
-        return values.reshape(-1, n_columns)
+        for part, run in zip(parts, runs, strict=True):
+            if len(part) != len(run) * row_bytes:
+                raise DataError(f"{url}: ends before row {first + run.stop - 1}")
+        values = parts[0] if len(parts) == 1 else b"".join(parts)
+        return np.frombuffer(values, header.dtype).reshape(-1, n_columns)
 
     def pieces(start: int) -> Iterator[Piece]:
-        size = max(1, RANGE // row_bytes)
-        runs = (range(row, min(row + size, n_rows)) for row in range(start, n_rows, size))
+        size, n_rows = max(1, RANGE // row_bytes), stop - first
+        runs = ([range(row, min(row + size, n_rows))] for row in range(start, n_rows, size))
         with closing(in_order(read, runs, REQUESTS, "ranges")) as parts:
             yield from map(matrix, parts)
 
     def take(indices: Array) -> Array:
+        if not len(indices):
+            return np.empty((0, n_columns), header.dtype)
         rows, inverse = np.unique(indices, return_inverse=True)
-        if not len(rows):
-            return np.empty((0, n_columns), dtype)
-        starts = [header.offset + int(row) * row_bytes for row in rows]
-        try:
-            parts = url.read_ranges(starts, [start + row_bytes for start in starts])
-        except OSError as error:
-            raise DataError(f"{url}: cannot be read: {error.strerror or error}") from error
-        return _rows(parts, [1] * len(parts))[inverse]
+        return read([range(row, row + 1) for row in rows.tolist()])[inverse]
 
     return replace(
         whole,
         pieces=pieces,
-        origin=partial(feed, url),
-        part=None,
+        origin=partial(_part, url, first, stop),
+        part=lambda low, high: _rows_feed(url, header, first + low, first + high),
         array=None,
         take=take,
         paths=(url,),

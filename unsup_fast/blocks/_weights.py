@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unsup_fast._types import Array
+from unsup_fast._urls import File
 from unsup_fast.blocks import npy
 from unsup_fast.blocks._feed import DataError
 from unsup_fast.blocks._files import kind_of
@@ -37,7 +38,7 @@ def read_vector(path: str | Path, n_rows: int) -> Array:
     return np.ascontiguousarray(vector.ravel(), dtype=np.float64)
 
 
-def weights_from(path: Path, vector: Array, dtype: npt.DTypeLike = np.float64) -> Array:
+def weights_from(path: File, vector: Array, dtype: npt.DTypeLike = np.float64) -> Array:
     """Return `vector` as weights, or say which of them cannot be one."""
     weights = np.ascontiguousarray(vector, dtype=np.float64)
     check_weights(weights, f"{path}: the weight", dtype)

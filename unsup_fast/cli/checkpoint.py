@@ -1,5 +1,6 @@
 """Checkpoints of runs: safetensors files with the state of the run as JSON in the header."""
 
+import hashlib
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
+from unsup_fast import _urls
 from unsup_fast._paths import check_not_special
 from unsup_fast._types import Array
+from unsup_fast._urls import File
 from unsup_fast.blocks import Source
 from unsup_fast.cli import terminal
 from unsup_fast.cli.data import weights_column
@@ -76,22 +79,28 @@ class Saver:
         self._interval = max(EVERY, WRITING_SHARE * (self._written - begin))
 
 
-def fingerprint(path: Path, source: Source | None = None) -> dict[str, Any]:
-    """Return size, modification time and shape, by which a changed file is recognised."""
-    paths = source.paths if source is not None and source.paths else (path,)
-    states = [each.stat() for each in paths]
-    facts: dict[str, Any] = {
-        "size": sum(state.st_size for state in states),
-        "mtime_ns": max(state.st_mtime_ns for state in states),
-    }
+def fingerprint(file: File, source: Source | None = None) -> dict[str, Any]:
+    """Return size, modification time and shape, by which a changed file is recognised.
+
+    Of URLs it has what their file system has in place of the time, such as an ETag.
+    """
+    files = source.paths if source is not None and source.paths else (file,)
+    states = _urls.states(files).values()
+    times = [state.version for state in states if isinstance(state.version, int)]
+    versions = [state.version for state in states if isinstance(state.version, str)]
+    facts: dict[str, Any] = {"size": sum(state.size for state in states)}
+    if times:
+        facts["mtime_ns"] = max(times)
+    if versions:
+        facts["version"] = hashlib.sha256("\n".join(versions).encode()).hexdigest()
     if source is not None:
         facts |= {"shape": list(source.shape), "dtype": str(source.dtype)}
     return facts
 
 
-def fingerprints(path: Path, source: Source, weights: str | None) -> dict[str, Any]:
+def fingerprints(file: File, source: Source, weights: str | None) -> dict[str, Any]:
     """Return the fingerprints of the data and, if they are in one, of the file of weights."""
-    files = {"data": fingerprint(path, source)}
+    files = {"data": fingerprint(file, source)}
     if weights is not None and not weights_column(weights):
         files["weights"] = fingerprint(Path(weights))
     return files
@@ -169,7 +178,7 @@ def load(
         if different:
             what = different[0]
             changed = f"its {what} was {_shown(before.get(what))} and is {current[what]}"
-            if what == "mtime_ns":
+            if what in ("mtime_ns", "version"):
                 changed = "it was modified since"
             raise UserError(
                 f"{path}: cannot be resumed, the {name} file is another one ({changed}); "

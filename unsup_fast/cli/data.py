@@ -8,6 +8,7 @@ import numpy as np
 
 from unsup_fast import blocks
 from unsup_fast._types import Array
+from unsup_fast._urls import File
 from unsup_fast.blocks import Source
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.options import DataSettings
@@ -85,7 +86,7 @@ def weighted(
     return source, vector[source.rows_of_data(np.arange(source.n_rows))]
 
 
-def check_rows(data: Path, source: Source, needed: int, option: str) -> None:
+def check_rows(data: File, source: Source, needed: int, option: str) -> None:
     """Refuse fewer rows than an option asks for."""
     if needed > source.n_rows:
         raise UserError(
@@ -141,7 +142,7 @@ def for_model(model: Any, settings: DataSettings) -> Source:
         )
     names = model.__dict__.pop("feature_names_in_", None)
     fitted: tuple[str, ...] | None = None
-    if names is not None and settings.data.suffix.lower() not in (".npy", ".npz"):
+    if names is not None and blocks.kind_of(settings.data) not in ("npy", "npz"):
         fitted = tuple(names.tolist())
     source = open_source(settings, columns=settings.columns or fitted)
     if source.n_columns != model.n_features_in_:

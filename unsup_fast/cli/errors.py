@@ -4,9 +4,9 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from unsup_fast._text import printable
+from unsup_fast._urls import File
 
 OUT_OF_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory", re.IGNORECASE)
 LONG = re.compile(r"(\S{200})\S{300,}(\S{100})")  # such as a number of thousands of digits
@@ -16,7 +16,7 @@ class UserError(Exception):
     """The command cannot be carried out; the message says why and what to do."""
 
 
-def zero_row(path: Path | str, row: int) -> UserError:
+def zero_row(path: File | str, row: int) -> UserError:
     """Return the error for a file with a row that has no direction."""
     return UserError(
         f"{path}: row {row} is zero and has no direction; leave such rows out, or fit with "

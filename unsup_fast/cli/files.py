@@ -1,5 +1,6 @@
 """Atomic writes of files, which replace no results without --overwrite."""
 
+import glob
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from unsup_fast._urls import File, Url
 from unsup_fast.cli.errors import UserError
 from unsup_fast.storage import atomic, tensors
 
@@ -17,6 +19,7 @@ SUMMARY = "summary.json"
 REPORT = "report.html"
 CHECKPOINT = "checkpoint.safetensors"
 READ_IN_FOLDERS = (".png", ".parquet")
+TABLES_IN_FOLDERS = (".npy", ".csv", ".tsv", ".gz", ".parquet", ".arrow", ".feather")
 COORDINATES = ("coordinates.npy", "coordinates.parquet")
 PROBABILITIES = ("probabilities.npy", "probabilities.parquet")
 KEEP = ("keep.npy", "keep.parquet")
@@ -51,16 +54,25 @@ class Input:
     path: Path
 
 
-def inputs_of(**paths: Path | str | None) -> list[Input]:
+def inputs_of(**files: File | str | None) -> list[Input]:
     """Return the input files among the values of options; DATA has no dashes.
 
-    Values that are not paths of existing files are left out, such as names of columns.
+    A pattern stands for the files that it matches. Values that are not paths of existing files are
+    left out, such as names of columns, and URLs, which no output replaces.
     """
     return [
-        Input(name if name.isupper() else f"--{name}", Path(path))
-        for name, path in paths.items()
-        if path is not None and os.path.lexists(path)
+        Input(name if name.isupper() else f"--{name}", path)
+        for name, file in files.items()
+        for path in _paths(file)
     ]
+
+
+def _paths(file: File | str | None) -> list[Path]:
+    if file is None or isinstance(file, Url):
+        return []
+    if os.path.lexists(file):
+        return [Path(file)]
+    return [Path(match) for match in glob.glob(str(file), recursive=True)]
 
 
 @contextmanager
@@ -131,11 +143,20 @@ def check_not_read(path: Path, option: str, inputs: Iterable[Input]) -> None:
             raise UserError(
                 f"{option} {path}: is read as {read.name}, and would be replaced; name another file"
             )
-        if read.path.is_dir() and path.suffix in READ_IN_FOLDERS and holds(read.path, path):
+        if read.path.is_dir() and _is_read_in(read.path, path.suffix) and holds(read.path, path):
             raise UserError(
                 f"{option} {path}: is in the folder {read.name} {read.path}, so it would become "
                 "data; name a file outside it"
             )
+
+
+def _is_read_in(folder: Path, suffix: str) -> bool:
+    """Return whether a file of this kind would be read with those in a folder."""
+    if suffix in READ_IN_FOLDERS:
+        return True
+    return suffix in TABLES_IN_FOLDERS and any(
+        path.suffix.lower() in TABLES_IN_FOLDERS for path in folder.iterdir()
+    )
 
 
 def same_file(one: Path, other: Path) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from unsup_fast import _extras
 from unsup_fast._rows.errors import ZeroRowError
 from unsup_fast._types import Array
+from unsup_fast._urls import File
 from unsup_fast.blocks import Source
 from unsup_fast.cli import files
 from unsup_fast.cli.errors import UserError, zero_row
@@ -38,7 +39,7 @@ def check_outputs(outputs: Sequence[Path], overwrite: bool, inputs: Iterable[fil
 
 
 @contextmanager
-def zero_rows(data: Path, source: Source, init: str = "") -> Iterator[None]:
+def zero_rows(data: File, source: Source, init: str = "") -> Iterator[None]:
     """Turn the error for a row without direction into one that names the file and its row."""
     try:
         yield

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from unsup_fast._load import class_of
+from unsup_fast._urls import File
 from unsup_fast.cli import files
 from unsup_fast.cli.errors import UserError
 
 
-def inputs(model: Path, data: Path) -> list[files.Input]:
+def inputs(model: Path, data: File) -> list[files.Input]:
     """Return what a command reads of a model and of data."""
     return files.inputs_of(MODEL=model / files.MODEL if model.is_dir() else model, DATA=data)
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from unsup_fast._urls import File
 from unsup_fast.cli.settings import CommandSettings, Option
-from unsup_fast.cli.values import MOST_THREADS, parse_image_shape, parse_separator
+from unsup_fast.cli.values import MOST_THREADS, parse_data, parse_image_shape, parse_separator
 
 if TYPE_CHECKING:
     from unsup_fast.blocks import Source
@@ -38,14 +39,16 @@ class DataSettings(CommandSettings):
     """The options of a command that reads rows."""
 
     data: Annotated[
-        Path,
+        File,
         Option(
             "DATA",
             "Data",
-            "A .npy, .npz, .csv, .tsv, .csv.gz, .parquet, .arrow or .feather file, or a "
-            "directory of .parquet files. float32 and float64 are kept; float16 and integers "
-            "become float32 (float64 if an integer is beyond 2^24); numbers of a CSV are "
+            "A .npy, .npz, .csv, .tsv, .csv.gz, .parquet, .arrow or .feather file; a directory of "
+            "such files of one kind (not .npz), or a quoted pattern of their names, as 'e-*.npy'; "
+            "or a URL of these, as s3://bucket/folder. float32 and float64 are kept; float16 and "
+            "integers become float32 (float64 if an integer is beyond 2^24); numbers of a CSV are "
             "float64.",
+            parse=parse_data,
         ),
     ]
     columns: Annotated[

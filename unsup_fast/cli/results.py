@@ -10,6 +10,7 @@ from rich.text import Text
 
 from unsup_fast._text import valid
 from unsup_fast._types import Array
+from unsup_fast._urls import File
 from unsup_fast.blocks import Source
 from unsup_fast.cli import files, info, matrices, terminal
 from unsup_fast.cli.data import named
@@ -63,12 +64,12 @@ def write_labels(path: Path, labels: Array, name: str = "label") -> None:
 
 
 def about(
-    path: Path, source: Source, fingerprint: Mapping[str, Any], warning: str | None = None
+    file: File, source: Source, fingerprint: Mapping[str, Any], warning: str | None = None
 ) -> dict[str, Any]:
     """Return what `summary.json` says of the data."""
     n_rows, n_columns = source.shape
     return {
-        "file": str(path),
+        "file": str(file),
         "rows": n_rows,
         "columns": n_columns,
         "column_names": list(source.names) if source.names else None,
@@ -83,12 +84,12 @@ def _sentence(warning: str) -> str:
     return f"{warning[:1].upper()}{warning[1:]}."
 
 
-def opening(path: Path, source: Source, what: str) -> list[Text]:
+def opening(file: File, source: Source, what: str) -> list[Text]:
     """Return lines that describe the data, and what is to be done with them."""
     n_rows, n_columns = source.shape
     return [
         terminal.bold(
-            path.name,
+            file.name,
             f"  {counted(n_rows, 'row')} x {counted(n_columns, 'column')}, {source.dtype}, {what}",
         ),
         *(terminal.plain(note, "dim") for note in source.notes),

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from unsup_fast._paths import special
+from unsup_fast._urls import File, file_of
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.settings import shown
 
@@ -14,6 +15,11 @@ MOST_PIXELS = 8192
 WHOLE = r"[1-9][0-9]{0,17}"
 
 INCEPTION, NONE = "inception", "none"
+
+
+def parse_data(option: str, text: str) -> File:
+    """Return the URL or path of data, which may be a folder or a pattern."""
+    return file_of(text)
 
 
 def parse_separator(option: str, text: str) -> str:
