@@ -350,6 +350,34 @@ class KMeans(
         rows, centers = _input.fitted(self, X, self.device)
         return rows.to_user(rows.distances(rows.to_device(centers), self.metric))
 
+    def nearest(self, X: Any, top: int) -> tuple[Any, Any]:
+        """Return the nearest centroids of each row and their distances, in one pass.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, CPU tensor, pyarrow table or Source of shape (N, D)
+        top : int
+            How many centroids m, from 1 to 16 and at most K.
+
+        Returns
+        -------
+        labels : ndarray or tensor of shape (N, m), int32
+            Indices in the order of (distance, index). The first column is ``predict(X)``; for
+            sparse rows, which are made dense part by part, up to near ties.
+        distances : ndarray or tensor of shape (N, m)
+            Those of `transform`, but computed in the type of X.
+
+        Raises
+        ------
+        ValueError
+            If `top` is out of range, or X or the estimator's `device` is on a GPU.
+        """
+        check_is_fitted(self)
+        rows, centers = _input.fitted(self, X, self.device)
+        labels, squared = rows.nearest(rows.to_device(centers), top)
+        distances = np.sqrt(squared) if self.metric == "euclidean" else COST["cosine"] * squared
+        return rows.to_user(labels), rows.to_user(distances)
+
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit and return the distance of each row to each centroid; parameters as in `fit`."""
         return self.fit(X, sample_weight=sample_weight).transform(X)
