@@ -83,7 +83,8 @@ UNSUP_INLINE bool any(Index<T> mask) {
 #elif UNSUP_TARGET == UNSUP_TARGET_V3
     return !_mm256_testz_si256((__m256i)mask, (__m256i)mask);
 #elif defined(__x86_64__)
-    return _mm_movemask_epi8((__m128i)mask) != 0;
+    const __m128i zero = _mm_setzero_si128();
+    return _mm_movemask_epi8(_mm_cmpeq_epi8((__m128i)mask, zero)) != 0xffff;
 #else
     int64_t words[UNSUP_VECTOR_BYTES / 8], all = 0;
     __builtin_memcpy(words, &mask, sizeof words);

@@ -21,9 +21,11 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import _is_arraylike_not_scalar, check_is_fitted
 
 from unsup_fast._rows import scaling
+from unsup_fast._rows.centroids import Centroids
 from unsup_fast._rows.directions import COST
 from unsup_fast._rows.protocol import Rows
 from unsup_fast.cluster import _init, _input, _runs, _save
+from unsup_fast.cluster._centers import centroids_of
 from unsup_fast.cluster._lloyd import Iteration, LloydProblem, Run, lloyd
 from unsup_fast.cluster._passes_of import passes_of
 from unsup_fast.kernels._types import Array
@@ -327,9 +329,8 @@ class KMeans(
         ndarray or tensor of shape (N,), int32
         """
         check_is_fitted(self)
-        rows, centers = _input.fitted(self, X, self.device)
-        assigned = rows.assign(rows.to_device(centers), update=False, return_inertia=False)
-        return rows.to_user(assigned.labels)
+        rows, centroids = _input.fitted(self, X, self.device)
+        return rows.to_user(centroids.labels(rows))
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit and return `labels_`; parameters as in `fit`."""
@@ -347,7 +348,7 @@ class KMeans(
         ndarray or tensor of shape (N, K)
         """
         check_is_fitted(self)
-        rows, centers = _input.fitted(self, X, self.device)
+        rows, centers = _input.measured(self, X, self.device)
         return rows.to_user(rows.distances(rows.to_device(centers), self.metric))
 
     def nearest(self, X: Any, top: int) -> tuple[Any, Any]:
@@ -373,10 +374,14 @@ class KMeans(
             If `top` is out of range, or X or the estimator's `device` is on a GPU.
         """
         check_is_fitted(self)
-        rows, centers = _input.fitted(self, X, self.device)
-        labels, squared = rows.nearest(rows.to_device(centers), top)
-        distances = np.sqrt(squared) if self.metric == "euclidean" else COST["cosine"] * squared
+        rows, centroids = _input.fitted(self, X, self.device)
+        labels, distances = centroids.nearest(rows, top)
         return rows.to_user(labels), rows.to_user(distances)
+
+    def _centroids(self) -> Centroids:
+        """Return what rows are labelled by, for `distributed.Assign`."""
+        check_is_fitted(self)
+        return centroids_of(self)
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit and return the distance of each row to each centroid; parameters as in `fit`."""
@@ -392,7 +397,7 @@ class KMeans(
         sample_weight : array-like of shape (N,), optional
         """
         check_is_fitted(self)
-        rows, centers = _input.fitted(self, X, self.device)
+        rows, centers = _input.measured(self, X, self.device)
         assigned = rows.weighted(sample_weight).assign(rows.to_device(centers), update=False)
         return -COST[self.metric] * float(assigned.inertia)
 
