@@ -47,6 +47,12 @@ def batches(rows):
         "dict of objects": ({"id": ids, "vector": ragged}, "vector"),
         "dict of columns": ({"id": ids, **columns}, names),
         "table": (table, "vector"),
+        "table of tensors": (
+            pa.table({"id": ids, "v": pa.FixedShapeTensorArray.from_numpy_ndarray(rows)})
+            if len(rows)
+            else table,
+            "v",
+        ),
         "record batch": (
             table.combine_chunks().to_batches()[0] if len(rows) else table,
             ["vector"],

@@ -136,7 +136,7 @@ class Assign:
             result = {**batch, **self._columns(self._assigned(vectors, len(vectors)), batch)}
         elif hasattr(batch, "append_column"):
             result = batch
-            assigned = self._assigned(self._rows_of(batch), batch.num_rows)
+            assigned = self._assigned(self._rows_of(_stored(batch)), batch.num_rows)
             for name, values in self._columns(assigned, batch.schema.names).items():
                 result = result.append_column(name, _arrow(values))
         elif hasattr(batch, "assign"):
@@ -211,6 +211,19 @@ def _dense(values: Array) -> Array:
     if len(lengths) != 1:
         raise ValueError(f"vectors of a column have lengths {sorted(lengths)[:5]}; one is needed")
     return np.stack(list(values))
+
+
+def _stored(table: Any) -> Any:
+    """Return a table whose extension types, such as Ray's tensors, are those they are stored as."""
+    pa = sys.modules["pyarrow"]
+    fields = enumerate(table.schema)
+    for index, field in [each for each in fields if isinstance(each[1].type, pa.BaseExtensionType)]:
+        column = table.column(index)
+        chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+        stored = pa.chunked_array([chunk.storage for chunk in chunks], field.type.storage_type)
+        table = table if isinstance(table, pa.Table) else pa.Table.from_batches([table])
+        table = table.set_column(index, field.name, stored)
+    return table
 
 
 def _arrow(values: Array) -> Any:
