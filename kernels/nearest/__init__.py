@@ -102,7 +102,7 @@ def nearest(
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (N, D), float32 or float64
-        The rows; an ndarray must be C-contiguous, and a CSR matrix is made dense part by part.
+        The rows; an ndarray must be C-contiguous, and a CSR matrix becomes dense part by part.
         Values must be finite.
     centers : ndarray of shape (K, D), type of X
         The centroids.

@@ -364,7 +364,7 @@ class KMeans(
         -------
         labels : ndarray or tensor of shape (N, m), int32
             Indices in the order of (distance, index). The first column is ``predict(X)``; for
-            sparse rows, which are made dense part by part, up to near ties.
+            sparse rows, which become dense part by part, up to near ties.
         distances : ndarray or tensor of shape (N, m)
             Those of `transform`, but computed in the type of X.
 

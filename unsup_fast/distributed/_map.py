@@ -118,7 +118,7 @@ class Assign:
         -------
         same kind
             With the new columns, or for an array the labels, int32 of shape (B,), or (B, m) with
-            `top` > 1. A batch without rows comes back with columns of no rows.
+            `top` > 1. A batch without rows comes back with empty columns.
 
         Raises
         ------
