@@ -243,6 +243,15 @@ def randn(
     n_threads: int,
 ) -> None: ...
 def use_huge_pages(*, memory: _Array) -> None: ...
+def nearest(
+    *,
+    X: _Array,
+    centers: _Array,
+    shift: _Array,
+    labels: _Labels,
+    distances: _Array | None,
+    n_threads: int,
+) -> None: ...
 def noise(
     *,
     element: int,

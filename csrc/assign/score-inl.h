@@ -140,11 +140,19 @@ UNSUP_INLINE void multiply(const T* x, const T* c, int64_t depth, Scores<T, G>& 
     }
 }
 
-// The best score so far of each point of a tile, and whose it is.
+// The best score so far of each point of a tile, and whose it is: what a tile's scores are for. The
+// functions below take it, or Top of csrc/nearest, as Keep.
 template <class T>
 struct Best {
     Vec<T> score[kTileVectors];
     Index<T> index[kTileVectors];
+
+    void start() {
+        for (int p = 0; p < kTileVectors; ++p) {
+            score[p] = Vec<T>{} - std::numeric_limits<T>::infinity();
+            index[p] = Index<T>{};
+        }
+    }
 
     template <int G>
     UNSUP_INLINE_MEMBER void update(const Scores<T, G>& candidate, int64_t first) {
@@ -161,42 +169,42 @@ struct Best {
     }
 };
 
-template <class T, int G>
-UNSUP_INLINE void score_group(const T* tile, const Centroids<T>& c, int64_t g, Best<T>& best) {
+template <class T, int G, class Keep>
+UNSUP_INLINE void score_group(const T* tile, const Centroids<T>& c, int64_t g, Keep& keep) {
     Scores<T, G> score;
     start<T, G>(c.half_norm.get() + g * kGroup, score);
     multiply<T, G>(tile, c.packed.get() + g * kGroup * c.d, c.d, score);
-    best.template update<G>(score, g * kGroup);
+    keep.template update<G>(score, g * kGroup);
 }
 
 // Scores the centroids of groups [g0, g1) against one tile. The scores stay in registers over all
 // columns; a last group that is not full takes a quarter or half of the work where that suffices.
-template <class T>
-void score_tile(const T* tile, const Centroids<T>& c, int64_t g0, int64_t g1, Best<T>& best_io,
+template <class T, class Keep>
+void score_tile(const T* tile, const Centroids<T>& c, int64_t g0, int64_t g1, Keep& keep_io,
                 Ahead<T> ahead) {
-    Best<T> best = best_io;
+    Keep keep = keep_io;
     const int64_t full = std::min(g1, c.k / kGroup);
     for (int64_t g = g0; g < full; ++g) {
         ahead.fetch();
-        score_group<T, kGroup>(tile, c, g, best);
+        score_group<T, kGroup>(tile, c, g, keep);
     }
     if (full < g1) {
         ahead.fetch();
         const int64_t left = c.k - full * kGroup;
         if (left <= kGroup / 4)
-            score_group<T, kGroup / 4>(tile, c, full, best);
+            score_group<T, kGroup / 4>(tile, c, full, keep);
         else if (left <= kGroup / 2)
-            score_group<T, kGroup / 2>(tile, c, full, best);
+            score_group<T, kGroup / 2>(tile, c, full, keep);
         else
-            score_group<T, kGroup>(tile, c, full, best);
+            score_group<T, kGroup>(tile, c, full, keep);
     }
-    best_io = best;
+    keep_io = keep;
 }
 
 // The same for many columns: kDepth of them at a time, so that they stay in cache while the panel's
 // groups pass over them; scores wait in `waiting`, [g1 - g0][kGroup][kTileVectors].
-template <class T>
-void score_deep_tile(const T* tile, const Centroids<T>& c, int64_t g0, int64_t g1, Best<T>& best,
+template <class T, class Keep>
+void score_deep_tile(const T* tile, const Centroids<T>& c, int64_t g0, int64_t g1, Keep& keep,
                      Vec<T>* waiting, Ahead<T> ahead) {
     constexpr int kScores = kGroup * kTileVectors;
     for (int64_t j = 0; j < c.d; j += kDepth) {
@@ -214,7 +222,7 @@ void score_deep_tile(const T* tile, const Centroids<T>& c, int64_t g0, int64_t g
             if (j + depth < c.d)
                 __builtin_memcpy(mine, score, sizeof score);
             else
-                best.template update<kGroup>(score, g * kGroup);
+                keep.template update<kGroup>(score, g * kGroup);
         }
     }
 }
@@ -244,16 +252,16 @@ struct Plan {
     }
 };
 
-// Working memory of one thread for labelling.
-template <class T>
+// Working memory of one thread for scores.
+template <class T, class Keep = Best<T>>
 struct Workspace {
     Buffer<T> tiles;
-    std::unique_ptr<Best<T>[], Free> best;
+    std::unique_ptr<Keep[], Free> keep;  // of each tile
     std::unique_ptr<Vec<T>[], Free> waiting;
 
     Workspace(const Plan<T>& plan, int64_t d)
         : tiles(allocate<T>(plan.block_rows * d)),
-          best(allocate<Best<T>>(plan.tiles)),
+          keep(allocate<Keep>(plan.tiles)),
           waiting(d > kDepth ? allocate<Vec<T>>(plan.panel * kGroup * kTileVectors) : nullptr) {}
 };
 
@@ -270,40 +278,46 @@ UNSUP_INLINE int relabel(const Best<T>& best, int rows, int32_t* labels) {
     return changed;
 }
 
-// Labels rows [i0, i1), at most a block; returns how many labels changed.
-template <class T>
-int64_t label_block(const AssignIn<T>& in, const Centroids<T>& c, const Plan<T>& plan, int64_t i0,
-                    int64_t i1, Workspace<T>& work, int32_t* labels, Stop& stop, int thread) {
+// Scores all centroids for rows [i0, i1), at most a block, into work.keep; false if it is to stop.
+template <class T, class Keep>
+bool score_block(const AssignIn<T>& in, const Centroids<T>& c, const Plan<T>& plan, int64_t i0,
+                 int64_t i1, Workspace<T, Keep>& work, Stop& stop, int thread) {
     const int64_t tiles = (i1 - i0 + kTile<T> - 1) / kTile<T>;
     for (int64_t t = 0; t < tiles; ++t) {
         const int64_t i = i0 + t * kTile<T>;
         pack<T>(in.x + i * c.d, int(std::min<int64_t>(kTile<T>, i1 - i)), c.d, in.x + in.n * c.d,
                 c.shift.get(), c.scale, work.tiles.get() + t * kTile<T> * c.d);
-        for (int p = 0; p < kTileVectors; ++p) {
-            work.best[t].score[p] = Vec<T>{} - std::numeric_limits<T>::infinity();
-            work.best[t].index[p] = Index<T>{};
-        }
+        work.keep[t].start();
     }
     for (int64_t g = 0; g < c.groups; g += plan.panel) {
-        if (stop.poll(thread)) return 0;
+        if (stop.poll(thread)) return false;
         const int64_t end = std::min(c.groups, g + plan.panel);
         for (int64_t t = 0; t < tiles; ++t) {
             const T* tile = work.tiles.get() + t * kTile<T> * c.d;
             // While the first panel is scored, the next block's tile t comes.
             const Ahead<T> ahead(in, g == 0 ? i1 + t * kTile<T> : in.n, end - g);
             if (c.d > kDepth)
-                score_deep_tile<T>(tile, c, g, end, work.best[t], work.waiting.get(), ahead);
+                score_deep_tile<T>(tile, c, g, end, work.keep[t], work.waiting.get(), ahead);
             else
-                score_tile<T>(tile, c, g, end, work.best[t], ahead);
+                score_tile<T>(tile, c, g, end, work.keep[t], ahead);
         }
     }
+    return true;
+}
+
+// Labels rows [i0, i1), at most a block; returns how many labels changed.
+template <class T>
+int64_t label_block(const AssignIn<T>& in, const Centroids<T>& c, const Plan<T>& plan, int64_t i0,
+                    int64_t i1, Workspace<T>& work, int32_t* labels, Stop& stop, int thread) {
+    if (!score_block<T>(in, c, plan, i0, i1, work, stop, thread)) return 0;
+    const int64_t tiles = (i1 - i0 + kTile<T> - 1) / kTile<T>;
     int64_t changed = 0;
     for (int64_t t = 0; t < tiles; ++t) {
         const int64_t i = i0 + t * kTile<T>;
         if (i1 - i >= kTile<T>)
-            changed += relabel<T>(work.best[t], kTile<T>, labels + i);
+            changed += relabel<T>(work.keep[t], kTile<T>, labels + i);
         else
-            changed += relabel<T>(work.best[t], int(i1 - i), labels + i);
+            changed += relabel<T>(work.keep[t], int(i1 - i), labels + i);
     }
     return changed;
 }

@@ -81,6 +81,7 @@ void bind_half_to_float(py::module_& m);
 void bind_kmeans_plusplus(py::module_& m);
 void bind_mapped(py::module_& m);
 void bind_moments(py::module_& m);
+void bind_nearest(py::module_& m);
 void bind_noise(py::module_& m);
 void bind_prune(py::module_& m);
 void bind_randn(py::module_& m);

@@ -18,6 +18,7 @@ PYBIND11_MODULE(_native, m) {
     bind_kmeans_plusplus(m);
     bind_mapped(m);
     bind_moments(m);
+    bind_nearest(m);
     bind_noise(m);
     bind_randn(m);
     bind_totals(m);

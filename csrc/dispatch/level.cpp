@@ -30,6 +30,7 @@ void add_group_norm(Level& level);
 void add_half_to_float(Level& level);
 void add_kmeans_plusplus(Level& level);
 void add_moments(Level& level);
+void add_nearest(Level& level);
 void add_noise(Level& level);
 void add_prune(Level& level);
 void add_randn(Level& level);
@@ -47,6 +48,7 @@ static Level all_operations(const char* name) {
     add_half_to_float(level);
     add_kmeans_plusplus(level);
     add_moments(level);
+    add_nearest(level);
     add_noise(level);
     add_prune(level);
     add_randn(level);

@@ -37,6 +37,8 @@ struct Means;
 template <class T>
 struct Moments;
 template <class T>
+struct NearestOut;
+template <class T>
 struct Project;
 struct Denoise;
 struct GroupNorm;
@@ -49,6 +51,7 @@ template <class T>
 struct Ops {
     void (*assign)(const AssignIn<T>&, AssignOut<T>&, Totals*, const Run&);
     void (*assign_csr)(const AssignIn<T>&, const Csr<T>&, AssignOut<T>&, const Run&);
+    void (*nearest)(const AssignIn<T>&, const NearestOut<T>&, const Run&);
     void (*prune)(const AssignIn<T>&, Bounds<T>&, int32_t*, int64_t*, Totals*, const Run&);
     void (*means)(const Means<T>&, const Totals&, const Run&);
     void (*project)(const Project<T>&, const Run&);

@@ -6,6 +6,10 @@
 #define UNSUP_SIMD_VECTOR_INL_H_
 #endif
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 #include <utility>
 
@@ -74,10 +78,19 @@ UNSUP_INLINE double sum(vec<double, N> v) {
 // Whether a lane of a mask is set.
 template <class T>
 UNSUP_INLINE bool any(Index<T> mask) {
+#if UNSUP_TARGET == UNSUP_TARGET_V4
+    return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif UNSUP_TARGET == UNSUP_TARGET_V3
+    return !_mm256_testz_si256((__m256i)mask, (__m256i)mask);
+#elif defined(__x86_64__)
+    const __m128i zero = _mm_setzero_si128();
+    return _mm_movemask_epi8(_mm_cmpeq_epi8((__m128i)mask, zero)) != 0xffff;
+#else
     int64_t words[UNSUP_VECTOR_BYTES / 8], all = 0;
     __builtin_memcpy(words, &mask, sizeof words);
     for (int64_t word : words) all |= word;
     return all != 0;
+#endif
 }
 
 }  // namespace

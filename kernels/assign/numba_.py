@@ -38,6 +38,21 @@ class Centroids(NamedTuple):
     """The power of two, a scalar of X's type."""
 
 
+class Padded(NamedTuple):
+    """Centroids filled up to whole tiles of the product that scores dense rows against them."""
+
+    rows: Array
+    """[K', D'], the rest zeros."""
+    half_norm: Array
+    """[K'], the rest minus infinity."""
+    narrow: bool
+    """Whether loops score them, rather than the BLAS."""
+    panel: int
+    """Centroids of a product."""
+    block: int
+    """Rows of a product."""
+
+
 class Part(NamedTuple):
     """What a chunk of rows adds to the result."""
 
@@ -72,7 +87,7 @@ def assign(
             f"labels are out of range: they run from {labels.min()} to {labels.max()} and must be "
             f"from 0 to {k - 1}"
         )
-    c = _centroids(centers, shift)
+    c = scaled(centers, shift)
     add: Callable[..., float]
     if isinstance(X, np.ndarray):
         (label, blas), cost = _dense(X, c, labels), k * d
@@ -109,7 +124,7 @@ def assign(
                              past, part_sums, part_weights, touched, to)  # fmt: skip
         in_order.put(chunk, Part(part_sums, part_weights, touched, value, changed))
 
-    with _one_thread_in_blas() if blas else contextlib.nullcontext():
+    with one_thread_in_blas() if blas else contextlib.nullcontext():
         _chunks.run(work, -(-n // step), n_threads)
     return total_inertia * unscale * unscale, total_changed
 
@@ -121,7 +136,8 @@ def chunk_rows(cost: int) -> int:
     return min(1 << 16, max(2048, (1 << 25) // (cost + 64)))
 
 
-def _centroids(centers: Array, shift: Array | None) -> Centroids:
+def scaled(centers: Array, shift: Array | None) -> Centroids:
+    """Return the centroids as they are scored."""
     dtype = centers.dtype
     shift = np.zeros(centers.shape[1], dtype) if shift is None else shift
     rows = centers - shift  # [K, D]
@@ -165,40 +181,74 @@ def _check_csr(X: sp.csr_array) -> None:
         )
 
 
+def padded(c: Centroids) -> Padded:
+    """Return centroids as dense rows are scored against them."""
+    k, d = c.rows.shape
+    narrow = d <= NARROW
+    rows = np.zeros((_up(k, 4), _up(d, 4) if narrow else d), c.rows.dtype)  # [K', D']
+    rows[:k, :d] = c.rows
+    half_norm = np.full(len(rows), -np.inf, rows.dtype)
+    half_norm[:k] = c.half_norm
+    panel = min(PANEL, len(rows))
+    block = max(128, min(1024, SCORES // panel, VALUES // d // 16 * 16))
+    if narrow:
+        block = numba_rows.NARROW_BLOCK
+    return Padded(rows=rows, half_norm=half_norm, narrow=narrow, panel=panel, block=block)
+
+
+Scored = Iterator[tuple[int, int, Iterator[tuple[int, Array]]]]
+"""Bounds of each block of rows, and the products [P, B] with each panel of centroids, with the
+index of its first one; -|c|^2 / 2 is still to be added to these."""
+
+
+def scored(X: Array, c: Centroids, to: Padded, begin: int, end: int) -> Scored:
+    """Yield the rows from `begin` to `end` block by block; see `Scored`.
+
+    Products lie in memory that the next ones overwrite, and have columns past the end of the rows.
+    """
+    d, dtype = X.shape[1], X.dtype
+    room = to.block if to.narrow else min(to.block, _up(end - begin, 16))
+    x = np.zeros((to.rows.shape[1], room) if to.narrow else (room, d), dtype)  # [D', B] or [B, D]
+    scores = np.empty((to.panel, room), dtype)
+
+    def panels() -> Iterator[tuple[int, Array]]:
+        for first in range(0, len(to.rows), to.panel):
+            some = to.rows[first : first + to.panel]
+            out = scores[: len(some)]  # [P, B]
+            if to.narrow:
+                numba_rows.products(x, some, out)
+            else:
+                np.matmul(some, x.T, out=out)
+            yield first, out
+
+    for i in range(begin, end, room):
+        past = min(end, i + room)
+        if to.narrow:
+            numba_rows.transpose(X, c.shift, c.scale, i, past, x)
+        else:
+            numba_rows.pack(X, c.shift, c.scale, i, past, x)
+        yield i, past, panels()
+
+
 def _dense(X: Array, c: Centroids, labels: Array) -> tuple[Label, bool]:
     """Return a function that labels rows, and whether it needs the BLAS."""
-    k, d = c.rows.shape
-    dtype = X.dtype
-    narrow = d <= NARROW
-    centroids = np.zeros((_up(k, 4), _up(d, 4) if narrow else d), dtype)  # [K', D']
-    centroids[:k, :d] = c.rows
-    half_norm = np.full(len(centroids), -np.inf, dtype)
-    half_norm[:k] = c.half_norm
+    to = padded(c)
 
     def label_narrow(begin: int, end: int) -> Iterator[tuple[int, int, int]]:
         changed = numba_rows.label_narrow(
-            X, centroids, half_norm, c.shift, c.scale, begin, end, labels
+            X, to.rows, to.half_norm, c.shift, c.scale, begin, end, labels
         )
         yield begin, end, changed
 
-    panel = min(PANEL, len(centroids))
-    block = max(128, min(1024, SCORES // panel, VALUES // d // 16 * 16))
-
     def label_wide(begin: int, end: int) -> Iterator[tuple[int, int, int]]:
-        room = min(block, _up(end - begin, 16))
-        x = np.zeros((room, d), dtype)  # [B, D]
-        scores = np.empty((panel, room), dtype)
-        best, index = np.empty(room, dtype), np.empty(room, np.int32)
-        for i in range(begin, end, room):
-            past = min(end, i + room)
-            numba_rows.pack(X, c.shift, c.scale, i, past, x, best, index)
-            for first in range(0, len(centroids), panel):
-                some = centroids[first : first + panel]
-                out = np.matmul(some, x.T, out=scores[: len(some)])  # [P, B]
-                numba_rows.keep_best(out, half_norm, first, best, index)
+        best, index = np.empty(to.block, X.dtype), np.empty(to.block, np.int32)
+        for i, past, panels in scored(X, c, to, begin, end):
+            numba_rows.start(best, index)
+            for first, out in panels:
+                numba_rows.keep_best(out, to.half_norm, first, best, index)
             yield i, past, numba_rows.relabel(index, i, past, labels)
 
-    return (label_narrow, False) if narrow else (label_wide, True)
+    return (label_narrow, False) if to.narrow else (label_wide, True)
 
 
 def _up(value: int, to: int) -> int:
@@ -210,7 +260,7 @@ _users, _limit = 0, contextlib.ExitStack()
 
 
 @contextlib.contextmanager
-def _one_thread_in_blas() -> Iterator[None]:
+def one_thread_in_blas() -> Iterator[None]:
     """Run the BLAS in one thread until the last of the calls that overlap has ended."""
     global _users
     with _in_blas:

@@ -9,20 +9,26 @@ NARROW_BLOCK = 256  # rows of few columns that are scored together
 
 
 @jit()
-def pack(
-    X: Array,
-    shift: Array,
-    scale: np.floating,
-    begin: int,
-    end: int,
-    x: Array,
-    best: Array,
-    index: Array,
-) -> None:
-    """Fill x [B, D] with rows less the shift, scaled; start `best` and `index`, [B] each."""
+def pack(X: Array, shift: Array, scale: np.floating, begin: int, end: int, x: Array) -> None:
+    """Fill x [B, D] with rows less the shift, scaled."""
     for i in range(end - begin):
         for j in range(X.shape[1]):
             x[i, j] = (X[begin + i, j] - shift[j]) * scale
+
+
+@jit()
+def transpose(
+    X: Array, shift: Array, scale: np.floating, begin: int, end: int, tile: Array
+) -> None:
+    """Fill a tile [D', NARROW_BLOCK] with rows less the shift, scaled."""
+    for i in range(end - begin):
+        for j in range(X.shape[1]):
+            tile[j, i] = (X[begin + i, j] - shift[j]) * scale
+
+
+@jit()
+def start(best: Array, index: Array) -> None:
+    """Start what `keep_best` improves, [B] each."""
     for i in range(len(best)):
         best[i] = -np.inf
         index[i] = 0
@@ -36,7 +42,7 @@ def keep_best(scores: Array, half_norm: Array, first: int, best: Array, index: A
         h2, h3 = half_norm[first + k + 2], half_norm[first + k + 3]
         k0 = np.int32(first + k)
         k1, k2, k3 = np.int32(k0 + 1), np.int32(k0 + 2), np.int32(k0 + 3)
-        for i in range(len(best)):
+        for i in range(scores.shape[1]):
             high, whose = best[i], index[i]
             score = scores[k, i] + h0
             whose = k0 if score > high else whose
@@ -90,6 +96,13 @@ def product(tile: Array, center: Array, out: Array) -> None:
 
 
 @jit()
+def products(tile: Array, centroids: Array, scores: Array) -> None:
+    """Fill scores [P, NARROW_BLOCK] with the products of the rows of a tile and P centroids."""
+    for k in range(len(centroids)):
+        product(tile, centroids[k], scores[k])
+
+
+@jit()
 def label_narrow(
     X: Array,
     centroids: Array,
@@ -110,19 +123,15 @@ def label_narrow(
     scores, best = np.empty((4, NARROW_BLOCK), X.dtype), np.empty(NARROW_BLOCK, X.dtype)
     index = np.empty(NARROW_BLOCK, np.int32)
     changed = 0
-    for start in range(begin, end, NARROW_BLOCK):
-        past = min(end, start + NARROW_BLOCK)
-        for i in range(past - start):
-            for j in range(X.shape[1]):
-                tile[j, i] = (X[start + i, j] - shift[j]) * scale
-        for i in range(NARROW_BLOCK):
-            best[i] = -np.inf
-            index[i] = 0
+    for first in range(begin, end, NARROW_BLOCK):
+        past = min(end, first + NARROW_BLOCK)
+        transpose(X, shift, scale, first, past, tile)
+        start(best, index)
         for k in range(0, len(centroids), 4):
             for c in range(4):
                 product(tile, centroids[k + c], scores[c])
             keep_best(scores, half_norm, k, best, index)
-        changed += relabel(index, start, past, labels)
+        changed += relabel(index, first, past, labels)
     return changed
 
 

@@ -22,6 +22,7 @@ PORTABLE = (
     "half_to_float",
     "kmeans_plusplus",
     "moments",
+    "nearest",
     "noise",
     "randn",
     "randn_torch",

@@ -20,6 +20,7 @@ from unsup_fast.kernels.assign import Assigned, assign
 from unsup_fast.kernels.covariance import Covariance, merge
 from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus
 from unsup_fast.kernels.moments import Moments
+from unsup_fast.kernels.nearest import Nearest
 from unsup_fast.kernels.origin import median_row, sample_slice
 
 
@@ -191,6 +192,13 @@ class DeviceRows:
             shift=self.shift,
             labels=None if labels is None else labels.clone(),
             **wanted,
+        )
+
+    def nearest(self, centers: Tensor, top: int) -> Nearest:
+        """Raise ValueError: no kernel of the GPU does this."""
+        raise ValueError(
+            f"the nearest centroids are computed on the CPU, and {self.name} is on {self.device}; "
+            f"pass {self.name} in CPU memory to a model with device='cpu'"
         )
 
     def distances(self, centers: Tensor, metric: str) -> Tensor:

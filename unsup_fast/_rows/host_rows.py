@@ -21,6 +21,7 @@ from unsup_fast.kernels.assign import Assigned, assign
 from unsup_fast.kernels.covariance import Covariance
 from unsup_fast.kernels.kmeans_plusplus import kmeans_plusplus, pow2_scale
 from unsup_fast.kernels.moments import Moments, merge, moments
+from unsup_fast.kernels.nearest import Nearest, nearest
 from unsup_fast.kernels.origin import median_row, sample_slice
 
 if TYPE_CHECKING:
@@ -215,6 +216,17 @@ class CpuRows(ABC):
                 n_threads=self.n_threads,
                 **wanted,
             )
+
+    def nearest(self, centers: Array, top: int) -> Nearest:
+        """Return the `top` nearest centroids of each row, with their squared distances."""
+        parts = [
+            nearest(rows, centers, top, shift=self.shift, n_threads=self.n_threads)
+            for _, rows in self.parts()
+        ]
+        return Nearest(
+            labels=joined([part.labels for part in parts]),
+            distances=joined([part.distances for part in parts if part.distances is not None]),
+        )
 
     def distances(self, centers: Array, metric: str) -> Array:
         """Return the distance [N, K] of each row to each centroid, computed in float64."""

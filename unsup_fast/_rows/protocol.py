@@ -15,6 +15,7 @@ from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.assign import Assigned
 from unsup_fast.kernels.covariance import Covariance
 from unsup_fast.kernels.moments import Moments
+from unsup_fast.kernels.nearest import Nearest
 
 if TYPE_CHECKING:
     import torch
@@ -193,6 +194,21 @@ class Rows(Protocol):
             Those of the pass before; an array is overwritten.
         **wanted
             Options of `kernels.assign.assign`.
+        """
+
+    def nearest(self, centers: Any, top: int) -> Nearest:
+        """Return the `top` nearest centroids of each row, with their squared distances.
+
+        Parameters
+        ----------
+        centers : ndarray of shape (K, D), type of X
+        top : int
+            See `kernels.nearest.nearest`.
+
+        Raises
+        ------
+        ValueError
+            If the rows are on a GPU.
         """
 
     def distances(self, centers: Any, metric: str) -> "ArrayOrTensor":

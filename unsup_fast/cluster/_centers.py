@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_array
 
-from unsup_fast._rows import arrays
+from unsup_fast._rows import arrays, scaling
+from unsup_fast._rows.centroids import Centroids
 from unsup_fast.blocks import unmasked
 
 Array = npt.NDArray[Any]
@@ -62,3 +63,21 @@ def origin_of(estimator: Any) -> Array:
     half = len(centers) // 2
     middle: Array = np.ascontiguousarray(np.partition(centers, half, axis=0)[half])
     return middle
+
+
+def centroids_of(estimator: Any, n_columns: int | None = None) -> Centroids:
+    """Return what a fitted estimator labels rows by.
+
+    Parameters
+    ----------
+    estimator : KMeans
+    n_columns : int, optional
+        Columns of the rows that are to be labelled.
+    """
+    centers = centers_of(estimator, n_columns)
+    return Centroids(
+        centers=centers,
+        origin=origin_of(estimator),
+        scale=scaling.scale_for(estimator, centers.shape[1]),
+        metric=estimator.metric,
+    )

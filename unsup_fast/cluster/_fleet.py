@@ -77,7 +77,7 @@ def _whole(part: Source) -> Source:
 
 def predicted(estimator: Any, rows: FleetRows) -> Array:
     """Return the label of each row, [N] int32, by a fitted model."""
-    fitted, centers = _input.fitted(estimator, rows, None)
+    fitted, centers = _input.measured(estimator, rows, None)
     replies = _calls(fitted, "predict", centers)
     return np.concatenate([replies[index] for index in sorted(replies)])
 
@@ -94,7 +94,7 @@ def write_labels(estimator: Any, folder: str, engine: Engine | None) -> list[str
             folder, ((part.first_row, labels.model.predict(part)) for part in parts)
         )
     with spread(source, engine, estimator) as rows:
-        fitted, centers = _input.fitted(labels.model, rows, None)
+        fitted, centers = _input.measured(labels.model, rows, None)
         fleet, version = rows.fleet, fitted.version  # type: ignore[attr-defined]
         replies = fleet.call("write_labels", version, centers, folder)
         return sorted(name for reply in replies for name in reply)
@@ -102,7 +102,7 @@ def write_labels(estimator: Any, folder: str, engine: Engine | None) -> list[str
 
 def inertia(estimator: Any, rows: FleetRows, sample_weight: Any) -> float:
     """Return the weighted sum of squared distances of rows to a fitted model's centroids."""
-    fitted, centers = _input.fitted(estimator, rows, None)
+    fitted, centers = _input.measured(estimator, rows, None)
     return in_order(_calls(fitted.weighted(sample_weight), "score", centers))
 
 

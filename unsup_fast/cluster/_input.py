@@ -5,15 +5,16 @@ from typing import Any, cast
 
 import numpy as np
 
-from unsup_fast._rows import scaling, validate
+from unsup_fast._rows import validate
+from unsup_fast._rows.centroids import Centroids
 from unsup_fast._rows.distances import check_range
 from unsup_fast._rows.protocol import Rows
 from unsup_fast.blocks import DataError
-from unsup_fast.cluster._centers import centers_of, origin_of
+from unsup_fast.cluster._centers import centroids_of
 from unsup_fast.distributed._rows import FleetRows
 from unsup_fast.kernels._types import Array
 
-__all__ = ["Prepared", "check_device", "fitted", "prepared"]
+__all__ = ["Prepared", "check_device", "fitted", "measured", "prepared"]
 
 
 def check_device(device: Any) -> None:
@@ -78,20 +79,13 @@ def _check_squares(variance: Array, rows: Rows) -> None:
         raise DataError(f"{what} overflow {rows.dtype}; {remedy}")
 
 
-def fitted(estimator: Any, X: Any, device: Any) -> tuple[Rows, Array]:
-    """Validate rows for a fitted model; return rows and centroids of one type.
-
-    The type is the wider one of X and the centroids, so nothing is rounded. Rows are
-    normalised to unit length if the metric is "cosine". Rows and centroids are divided by the
-    deviations that the model was standardized with.
-    """
+def fitted(estimator: Any, X: Any, device: Any) -> tuple[Rows, Centroids]:
+    """Validate rows for a fitted model; return them and its centroids."""
     rows = _rows(X, device, estimator, reset=False)
-    centers = centers_of(estimator, rows.n_columns)
-    scale = scaling.scale_for(estimator, rows.n_columns)
-    if scale is not None:
-        rows = rows.divided(scale)
-    rows = rows.normalized() if estimator.metric == "cosine" else rows.in_memory()
-    rows = rows.about(origin_of(estimator))
-    wide = np.result_type(rows.dtype, centers.dtype)
-    centers = np.ascontiguousarray(centers, dtype=wide)
-    return rows.astype(wide), scaling.applied(estimator, centers, "cluster_centers_")
+    return rows, centroids_of(estimator, rows.n_columns)
+
+
+def measured(estimator: Any, X: Any, device: Any) -> tuple[Rows, Array]:
+    """Validate rows for a fitted model; return them and the centroids as these are compared."""
+    rows, centroids = fitted(estimator, X, device)
+    return centroids.measured(rows)

@@ -22,9 +22,11 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import _is_arraylike_not_scalar, check_is_fitted
 
 from unsup_fast._rows import scaling
+from unsup_fast._rows.centroids import Centroids
 from unsup_fast._rows.directions import COST
 from unsup_fast._rows.protocol import Rows
 from unsup_fast.cluster import _fleet, _init, _input, _levels, _runs, _save
+from unsup_fast.cluster._centers import centroids_of
 from unsup_fast.cluster._checkpoint import Checkpoint, facts_of
 from unsup_fast.cluster._lloyd import Iteration, LloydProblem, Run, lloyd
 from unsup_fast.cluster._passes_of import passes_of
@@ -410,9 +412,8 @@ class KMeans(
         if engine is not None:
             with _fleet.spread(X, engine, self) as spread_rows:
                 return _fleet.predicted(self, spread_rows)
-        rows, centers = _input.fitted(self, X, self.device)
-        assigned = rows.assign(rows.to_device(centers), update=False, return_inertia=False)
-        return rows.to_user(assigned.labels)
+        rows, centroids = _input.fitted(self, X, self.device)
+        return rows.to_user(centroids.labels(rows))
 
     def labels_to(self, folder: str | PathLike[str], *, engine: Engine | None = None) -> list[str]:
         """Write `labels_` into files, without gathering those of a fit on an engine.
@@ -454,8 +455,40 @@ class KMeans(
         ndarray or tensor of shape (N, K)
         """
         check_is_fitted(self)
-        rows, centers = _input.fitted(self, X, self.device)
+        rows, centers = _input.measured(self, X, self.device)
         return rows.to_user(rows.distances(rows.to_device(centers), self.metric))
+
+    def nearest(self, X: Any, top: int) -> tuple[Any, Any]:
+        """Return the nearest centroids of each row and their distances, in one pass.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, CPU tensor, pyarrow table or Source of shape (N, D)
+        top : int
+            How many centroids m, from 1 to 16 and at most K.
+
+        Returns
+        -------
+        labels : ndarray or tensor of shape (N, m), int32
+            Indices in the order of (distance, index). The first column is ``predict(X)``; for
+            sparse rows, which become dense part by part, up to near ties.
+        distances : ndarray or tensor of shape (N, m)
+            Those of `transform`, but computed in the type of X.
+
+        Raises
+        ------
+        ValueError
+            If `top` is out of range, or X or the estimator's `device` is on a GPU.
+        """
+        check_is_fitted(self)
+        rows, centroids = _input.fitted(self, X, self.device)
+        labels, distances = centroids.nearest(rows, top)
+        return rows.to_user(labels), rows.to_user(distances)
+
+    def _centroids(self) -> Centroids:
+        """Return what rows are labelled by, for `distributed.Assign`."""
+        check_is_fitted(self)
+        return centroids_of(self)
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit and return the distance of each row to each centroid; parameters as in `fit`."""
@@ -478,7 +511,7 @@ class KMeans(
         if engine is not None:
             with _fleet.spread(X, engine, self) as spread_rows:
                 return -COST[self.metric] * _fleet.inertia(self, spread_rows, sample_weight)
-        rows, centers = _input.fitted(self, X, self.device)
+        rows, centers = _input.measured(self, X, self.device)
         assigned = rows.weighted(sample_weight).assign(rows.to_device(centers), update=False)
         return -COST[self.metric] * float(assigned.inertia)
 

@@ -310,7 +310,7 @@ class MiniBatchKMeans(KMeans):
         if random_state is None:
             self._random_state = random_state = check_random_state(self.random_state)
         if hasattr(self, "cluster_centers_"):
-            rows, _ = _input.fitted(self, X, "cpu")
+            rows, _ = _input.measured(self, X, "cpu")
             rows = rows.in_memory(copy=True).weighted(sample_weight)
             centers, scale = centers_of(self), scaling.scale_of(self)
             if len(getattr(self, "_counts", ())) != len(centers):  # set by hand: a start

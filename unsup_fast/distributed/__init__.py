@@ -2,5 +2,6 @@
 
 from unsup_fast.distributed._engine import Engine, HolderLost, NoWorkerLeft
 from unsup_fast.distributed._local import local
+from unsup_fast.distributed._map import Assign
 
-__all__ = ["Engine", "HolderLost", "NoWorkerLeft", "local"]
+__all__ = ["Assign", "Engine", "HolderLost", "NoWorkerLeft", "local"]

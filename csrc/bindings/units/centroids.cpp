@@ -2,5 +2,6 @@
 // to compile what it makes of any module takes more time than the bindings of several operations.
 #include "bindings/assign.cpp"
 #include "bindings/kmeans_plusplus.cpp"
+#include "bindings/nearest.cpp"
 #include "bindings/prune.cpp"
 #include "bindings/totals.cpp"
