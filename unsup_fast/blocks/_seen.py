@@ -46,6 +46,17 @@ class Seen:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pickled:
+    """What travels of a source."""
+
+    feed: Feed
+    chunk_size: int | None
+    seen: Seen
+    sizes: list[int]
+    """Bytes of the files."""
+
+
 def _mark(block: Array) -> int:
     return zlib.crc32(block[[0, len(block) // 2, -1]].data, len(block))
 

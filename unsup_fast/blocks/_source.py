@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -27,7 +27,7 @@ from unsup_fast.blocks._feed import (
 )
 from unsup_fast.blocks._memory import Memory
 from unsup_fast.blocks._missing import dropped
-from unsup_fast.blocks._seen import Seen, refuse_bad
+from unsup_fast.blocks._seen import Pickled, Seen, refuse_bad
 from unsup_fast.blocks._states import is_shorter, sizes, states
 from unsup_fast.kernels.moments import Moments, merge, moments
 
@@ -86,7 +86,7 @@ class Source:
         self._memory = Memory()
         self._states = states(feed.paths)
 
-    def __getstate__(self) -> "Pickled":
+    def __getstate__(self) -> Pickled:
         return Pickled(
             feed=self._settled(),
             chunk_size=self._chunk_size,
@@ -94,7 +94,7 @@ class Source:
             sizes=sizes(self._states),
         )
 
-    def __setstate__(self, pickled: "Pickled") -> None:
+    def __setstate__(self, pickled: Pickled) -> None:
         self.__init__(pickled.feed, pickled.chunk_size)  # type: ignore[misc]
         self._seen = pickled.seen
         if sizes(self._states) != pickled.sizes:
@@ -459,17 +459,6 @@ class Source:
         if self.kind == "callable":
             advice = "a callable must return the same rows each time, from a new iterator"
         return DataError(f"{self.name}: changed after it was first read ({how}); {advice}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pickled:
-    """What travels of a source."""
-
-    feed: Feed
-    chunk_size: int | None
-    seen: Seen
-    sizes: list[int]
-    """Bytes of the files."""
 
 
 def _mapped(source: Source, change: Callable[[Array, int], Array], first_row: int = 0) -> Feed:
