@@ -48,7 +48,7 @@ def clustered(job: DedupJob, progress: Silent, interrupts: Interrupts) -> Cluste
         "metric": settings.metric,
         "n_threads": settings.threads,
     }
-    result = fit(source, None, parameters, None, _unsaved, progress, interrupts)
+    result = fit(source, None, parameters, None, None, _unsaved, progress, interrupts)
     if result is None:
         return None
     complete = not result.interrupted
