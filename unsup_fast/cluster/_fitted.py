@@ -62,21 +62,6 @@ class FittedClusters:
         check_is_fitted(self)
         return _fleet.write_labels(self, fspath(folder), engine)
 
-    def transform(self, X: Any) -> Any:
-        """Return the distance of each row to each centroid.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, tensor, pyarrow table or Source of shape (N, D)
-
-        Returns
-        -------
-        ndarray or tensor of shape (N, K)
-        """
-        check_is_fitted(self)
-        rows, centers = _input.measured(self, X, self.device)
-        return rows.to_user(rows.distances(rows.to_device(centers), self.metric))
-
     def nearest(self, X: Any, top: int) -> tuple[Any, Any]:
         """Return the nearest centroids of each row and their distances, in one pass.
 

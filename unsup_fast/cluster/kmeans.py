@@ -19,7 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
-from sklearn.utils.validation import _is_arraylike_not_scalar
+from sklearn.utils.validation import _is_arraylike_not_scalar, check_is_fitted
 
 from unsup_fast._rows import scaling
 from unsup_fast._rows.protocol import Rows
@@ -397,6 +397,21 @@ class KMeans(
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit and return `labels_`; parameters as in `fit`."""
         return self.fit(X, sample_weight=sample_weight).labels_
+
+    def transform(self, X: Any) -> Any:
+        """Return the distance of each row to each centroid.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, tensor, pyarrow table or Source of shape (N, D)
+
+        Returns
+        -------
+        ndarray or tensor of shape (N, K)
+        """
+        check_is_fitted(self)
+        rows, centers = _input.measured(self, X, self.device)
+        return rows.to_user(rows.distances(rows.to_device(centers), self.metric))
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit and return the distance of each row to each centroid; parameters as in `fit`."""

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
@@ -188,6 +189,7 @@ class MiniBatchKMeans(KMeans):
         sample_weight: Any = None,
         *,
         engine: Engine | None = None,
+        checkpoint: str | PathLike[str] | None = None,
         callback: Callable[[Any], None] | None = None,
         seeding_callback: Callable[[int, int], None] | None = None,
     ) -> "MiniBatchKMeans":
@@ -201,8 +203,9 @@ class MiniBatchKMeans(KMeans):
         sample_weight : array-like of shape (N,), optional
             Rows are drawn with probabilities proportional to these. A starting array or function
             is not weighted.
-        engine : None
-            Mini-batches follow each other, so they are not divided among processes.
+        engine, checkpoint : None
+            Mini-batches follow each other, so they are not divided among processes; call
+            `partial_fit` and `save` to stop and go on.
         callback : callable, optional
             Called with a `Step` after each step.
         seeding_callback : callable, optional
@@ -221,10 +224,10 @@ class MiniBatchKMeans(KMeans):
         KeyboardInterrupt
             On Ctrl-C; the notes of the class say which attributes are then set.
         """
-        if engine is not None:
+        if engine is not None or checkpoint is not None:
             raise ValueError(
-                "mini-batches follow each other, so MiniBatchKMeans takes no engine; pass it to "
-                "KMeans.fit"
+                "mini-batches follow each other, so MiniBatchKMeans takes no engine and no "
+                "checkpoint; pass them to KMeans.fit"
             )
         _input.check_device(self.device)
         prepared = _input.prepared(self, X, sample_weight, "cpu")
