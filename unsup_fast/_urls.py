@@ -17,8 +17,10 @@ from unsup_fast import _extras
 PATTERN = re.compile(r"(?:[a-z][a-z0-9+.-]*::)*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 SEPARATE = 8  # files of a folder up to which they are asked for one by one, not by a listing
 # What tells a file from a later state of itself, by the names that file systems have for it.
-VERSIONS = ("ETag", "etag", "md5Hash", "crc32c", "checksum", "mtime", "LastModified")
-VERSIONS += ("last_modified", "updated", "modified", "created")
+VERSIONS = (
+    *("ETag", "etag", "md5Hash", "crc32c", "checksum", "mtime", "LastModified"),
+    *("last_modified", "updated", "modified", "created"),
+)
 
 
 class Location(NamedTuple):
@@ -121,7 +123,7 @@ class Url:
     def is_dir(self) -> bool:
         """Return whether it is a folder."""
         try:
-            return self.info()["type"] == "directory"
+            return bool(self.info()["type"] == "directory")
         except FileNotFoundError:
             return False
 

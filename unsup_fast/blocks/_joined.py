@@ -147,8 +147,9 @@ def _take(members: Sequence[Feed]) -> Callable[[Array], Array] | None:
     starts = list(accumulate((n or 0 for n in n_rows), initial=0))
 
     def take(indices: Array) -> Array:
+        dtype = _dtype(members)
         numbers = np.searchsorted(starts, indices, side="right") - 1  # [M]
-        out = np.empty((len(indices), members[0].n_columns), _dtype(members) or np.float64)
+        out = np.empty((len(indices), members[0].n_columns), np.float64 if dtype is None else dtype)
         for i in np.unique(numbers):
             of_member, of_file = numbers == i, takes[i]
             assert of_file is not None

@@ -82,7 +82,7 @@ class Saver:
 def fingerprint(file: File, source: Source | None = None) -> dict[str, Any]:
     """Return size, modification time and shape, by which a changed file is recognised.
 
-    Of URLs it has what their file system has in place of the time, such as an ETag.
+    URLs have what their file system states instead of the time, such as an ETag.
     """
     files = source.paths if source is not None and source.paths else (file,)
     states = _urls.states(files).values()

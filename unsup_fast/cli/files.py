@@ -57,7 +57,7 @@ class Input:
 def inputs_of(**files: File | str | None) -> list[Input]:
     """Return the input files among the values of options; DATA has no dashes.
 
-    A pattern stands for the files that it matches. Values that are not paths of existing files are
+    The files that a pattern matches are inputs. Values that are not paths of existing files are
     left out, such as names of columns, and URLs, which no output replaces.
     """
     return [
