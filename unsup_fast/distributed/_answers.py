@@ -31,7 +31,8 @@ class Answers:
         self._count = 0
 
     def create(self, create: Callable[[], Any]) -> Reply:
-        """Make the holder."""
+        """Make the holder, whose modules are loaded by now."""
+        self._pools = ThreadpoolController().select(internal_api=["unsup_fast", "openmp"])
         return self._replied(lambda: self._set(create))
 
     def answer(self, number: int, verb: str, arguments: tuple[Any, ...]) -> Reply | None:
@@ -52,9 +53,8 @@ class Answers:
         self._holder = create()
 
     def _replied(self, call: Callable[[], Any]) -> Reply:
-        pools = ThreadpoolController().select(internal_api=["unsup_fast", "openmp"])
         try:
-            with pools.limit(limits=self._n_threads):
+            with self._pools.limit(limits=self._n_threads):
                 return Reply(failed=False, value=call())
         except Exception as error:  # whatever it is, the caller raises it
             return Reply(failed=True, value=error)

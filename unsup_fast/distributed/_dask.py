@@ -23,8 +23,10 @@ class Actor:
     """Address of the worker."""
     future: Any
     """Keeps the actor alive."""
-    proxy: Any
-    """Calls the actor; None when it was released."""
+    proxy: Any = None
+    """Calls the actor; None before it exists and when it was released."""
+    created: Any = None
+    """The call that makes the holder, until its end was seen."""
     sent: int = 0
     """How many calls were sent."""
 
@@ -76,11 +78,11 @@ class DaskEngine:
             workers=[worker.address],
             allow_other_workers=False,
         )
-        actor = Actor(worker=worker.address, future=future, proxy=None)
+        actor = Actor(worker=worker.address, future=future)
         self.actors.append(actor)
         try:
             actor.proxy = self._polled(actor, future)
-            value_of(self._polled(actor, actor.proxy.create(create)))
+            actor.created = actor.proxy.create(create)  # all workers import modules at once
         except BaseException:
             self.release(actor)
             raise
@@ -97,9 +99,13 @@ class DaskEngine:
 
     def get(self, pending: Call) -> Any:
         """Wait for a reply; see `Engine.get`."""
-        reply = self._polled(pending.actor, pending.future)
+        actor = pending.actor
+        if actor.created is not None:
+            value_of(self._polled(actor, actor.created))
+            actor.created = None
+        reply = self._polled(actor, pending.future)
         if reply is None:
-            raise self._lost(pending.actor, "it was started anew, without its state")
+            raise self._lost(actor, "it was started anew, without its state")
         return value_of(reply)
 
     def release(self, handle: Actor) -> None:
