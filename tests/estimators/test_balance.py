@@ -16,20 +16,21 @@ from unsup_fast.distributed import Assign
 def rows():
     """Return 2000 x 5 float32 rows, most of them in one dense lump."""
     rng = np.random.default_rng(2)
-    lump, wide = rng.normal(size=(1500, 5)), 6 * rng.normal(size=(500, 5))
+    lump, wide = rng.normal(size=(1500, 5)) + 3, 6 * rng.normal(size=(500, 5))
     return np.concatenate([lump, wide]).astype(np.float32)
 
 
-def fit(X, balance=1.3, **options):
+def fit(X, balance=1.2, **options):
     return KMeans(12, random_state=0, max_iter=10, balance=balance, **options).fit(X)
 
 
-@pytest.mark.parametrize("balance", [1.5, 1.2])
+@pytest.mark.parametrize("balance", [1.3, 1.1])
 @pytest.mark.parametrize("options", [{}, {"metric": "cosine"}, {"standardize": True}], ids=str)
 def test_no_cluster_is_too_large(rows, balance, options):
     plain = fit(rows, None, **options)
     model = fit(rows, balance, **options)
-    assert plain.largest_ratio_ > balance >= model.largest_ratio_
+    assert plain.largest_ratio_ > balance
+    assert model.largest_ratio_ <= balance
     assert plain.imbalance_ > model.imbalance_ >= 1
     np.testing.assert_array_equal(model.cluster_centers_, plain.cluster_centers_)
     np.testing.assert_array_equal(np.bincount(model.labels_, minlength=12), model.cluster_sizes_)
@@ -50,7 +51,7 @@ def test_predict_and_copies_of_the_model_agree(rows, options, tmp_path):
     np.testing.assert_array_equal(loaded.predict(rows), model.labels_)
     assert loaded.largest_ratio_ == model.largest_ratio_
     again = model.set_params(balance=None).fit(rows)
-    assert again.largest_ratio_ > 1.3
+    assert again.largest_ratio_ > 1.2
     np.testing.assert_array_equal(again.predict(rows), again.labels_)
 
 
