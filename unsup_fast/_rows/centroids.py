@@ -8,6 +8,7 @@ from unsup_fast._rows import scaling
 from unsup_fast._rows.directions import COST
 from unsup_fast._rows.protocol import Rows
 from unsup_fast.kernels._types import Array
+from unsup_fast.kernels.nearest import MOST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,8 @@ class Centroids:
     """[D]: what columns are divided by; None if they are not."""
     metric: str
     """"euclidean", or "cosine", for which rows are brought to unit length."""
+    penalties: Array | None = None
+    """[K] float64: what is added to the squared distances of balanced clusters; None for none."""
 
     def measured(self, rows: Rows) -> tuple[Rows, Array]:
         """Return rows as they are compared with centroids, and the centroids, of one type.
@@ -39,8 +42,14 @@ class Centroids:
         return rows.astype(wide), centers
 
     def labels(self, rows: Rows) -> Array:
-        """Return the nearest centroid of each row, [N] int32, where the rows are."""
+        """Return the cluster of each row, [N] int32, where the rows are."""
         rows, centers = self.measured(rows)
+        if self.penalties is not None:
+            labels, squared = rows.nearest(centers, min(MOST, len(centers)))
+            assert squared is not None
+            chosen = cheapest(labels, squared, self.penalties)[:, None]
+            balanced: Array = np.take_along_axis(labels, chosen, axis=1)[:, 0]
+            return balanced
         return rows.assign(rows.to_device(centers), update=False, return_inertia=False).labels
 
     def nearest(self, rows: Rows, top: int) -> tuple[Array, Array]:
@@ -50,3 +59,16 @@ class Centroids:
         assert squared is not None
         distances = np.sqrt(squared) if self.metric == "euclidean" else COST["cosine"] * squared
         return labels, distances
+
+
+def cheapest(labels: Array, squared: Array, penalties: Array) -> Array:
+    """Return which of the nearest centroids has the least squared distance plus penalty, [N].
+
+    Parameters
+    ----------
+    labels, squared : ndarray of shape (N, m)
+        Nearest centroids and their squared distances; the first of equals is chosen.
+    penalties : ndarray of shape (K,), float64
+    """
+    column: Array = (squared + penalties[labels]).argmin(axis=1)
+    return column

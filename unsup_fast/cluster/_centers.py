@@ -80,4 +80,11 @@ def centroids_of(estimator: Any, n_columns: int | None = None) -> Centroids:
         origin=origin_of(estimator),
         scale=scaling.scale_for(estimator, centers.shape[1]),
         metric=estimator.metric,
+        penalties=_penalties_of(estimator, len(centers)),
     )
+
+
+def _penalties_of(estimator: Any, n_clusters: int) -> Array | None:
+    """Return the penalties of balanced clusters, unless the centroids are others by now."""
+    penalties: Array | None = getattr(estimator, "_penalties", None)
+    return penalties if penalties is not None and len(penalties) == n_clusters else None

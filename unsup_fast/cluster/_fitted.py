@@ -19,7 +19,7 @@ class FittedClusters:
     metric: str
 
     def predict(self, X: Any, *, engine: Engine | None = None) -> Any:
-        """Return the index of the nearest centroid of each row.
+        """Return the index of the nearest centroid of each row; see also `balance`.
 
         Parameters
         ----------

@@ -77,7 +77,10 @@ def _whole(part: Source) -> Source:
 
 def predicted(estimator: Any, rows: FleetRows) -> Array:
     """Return the label of each row, [N] int32, by a fitted model."""
-    fitted, centers = _input.measured(estimator, rows, None)
+    centroids = _input.fitted(estimator, rows, None)[1]
+    if centroids.penalties is not None:
+        raise ValueError("balanced clusters are not available with an engine; leave engine out")
+    fitted, centers = centroids.measured(rows)
     replies = _calls(fitted, "predict", centers)
     return np.concatenate([replies[index] for index in sorted(replies)])
 

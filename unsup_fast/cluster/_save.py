@@ -27,13 +27,14 @@ KMEANS = Layout(
     {
         **_CENTERS,
         "parents_": ("K", np.int32),
+        "_penalties": ("K", np.float64),
         "inertia_history_": ("I", np.float64),
         "n_changed_history_": ("I", np.int64),
     },
     _SIZES,
     _STATE,
     # No sizes after two interrupts; neither these nor inertia if centroids were set by hand.
-    frozenset({"cluster_sizes_", "inertia_", "parents_", "scale_"}),
+    frozenset({"_penalties", "cluster_sizes_", "inertia_", "parents_", "scale_"}),
     "cluster_centers_",
 )
 MINI_BATCH = Layout(

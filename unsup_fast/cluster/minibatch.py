@@ -129,7 +129,7 @@ class MiniBatchKMeans(KMeans):
         **{
             name: allowed
             for name, allowed in KMeans._parameter_constraints.items()
-            if name not in ("algorithm", "copy_x", "tol_inertia", "levels")
+            if name not in ("algorithm", "balance", "copy_x", "levels", "tol_inertia")
         },
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "compute_labels": ["boolean"],

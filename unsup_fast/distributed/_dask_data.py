@@ -110,7 +110,9 @@ def _described(X: Any) -> Described:
         columns = _columns_of(X)
         return Described(n_columns=columns.n_columns, dtype=columns.dtype, names=columns.names)
     if X.ndim != 2:
-        raise DataError(f"{NAME}: is a dask array of {X.ndim} dimensions; rows x columns are needed")
+        raise DataError(
+            f"{NAME}: is a dask array of {X.ndim} dimensions; rows x columns are needed"
+        )
     if len(X.chunks[1]) > 1:
         raise DataError(
             f"{NAME}: is a dask array in chunks of {X.chunks[1][0]} of its {X.shape[1]} columns; "
