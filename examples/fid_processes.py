@@ -18,6 +18,7 @@ from pathlib import Path
 
 import accelerate
 import numpy as np
+import torch
 from accelerate.utils import gather_object
 
 from unsup_fast import pictures
@@ -39,7 +40,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="File of the Inception network.")
     arguments = parser.parse_args()
 
-    processes = accelerate.PartialState()
+    processes = accelerate.PartialState(cpu=not torch.cuda.is_available())
     model = diffusion.load(arguments.run, device=processes.device)
     if arguments.data is None:
         real = pictures.digits().pixels

@@ -1,6 +1,9 @@
 """The scripts in `examples/` run as they stand, in a small form, and print what they promise."""
 
+import os
 import re
+import runpy
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +15,8 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 LONGEST = 120  # lines
 
 
-def run(name, *arguments, cwd, launcher=()):
-    command = [sys.executable, "-W", "error::DeprecationWarning:unsup_fast", *launcher]
+def run(name, *arguments, cwd):
+    command = [sys.executable, "-W", "error::DeprecationWarning:unsup_fast"]
     done = subprocess.run(
         [*command, str(EXAMPLES / f"{name}.py"), *arguments],
         cwd=cwd,
@@ -82,26 +85,53 @@ def test_diffusion_of_digits(tmp_path):
         assert picture.size == (10 * 8 + 9 * 2, 10 * 8 + 9 * 2)
 
 
-def test_frechet_distance_over_processes(tmp_path, monkeypatch):
+def test_frechet_distance_over_processes(tmp_path, monkeypatch, capsys):
     """Two processes print the bits of one, and these are those of all samples at once."""
+    torch = pytest.importorskip("torch")
     pytest.importorskip("accelerate")
     from unsup_fast import metrics, pictures
     from unsup_fast.models import diffusion
 
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     config = diffusion.Config((1, 8, 8), network="dit", size="tiny", patch=4)
     model = diffusion.Diffusion.build(config)
     model.save(tmp_path)
-    words = (str(tmp_path), "--samples", "700", "--unit", "256", "--steps", "2")
-    alone = run("fid_processes", *words, cwd=tmp_path)
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    together = run("fid_processes", *words, cwd=tmp_path, launcher=launcher)
-    assert "in 2 processes" in together
-    bits = re.search(r"\((0x.*)\)", alone)[1]
-    assert re.search(r"\((0x.*)\)", together)[1] == bits
-    samples = model.sample(steps=2, seed=range(700), batch_size=128, progress=False)
+    words = ["fid_processes", str(tmp_path), "--samples", "700", "--unit", "256", "--steps", "2"]
+    script = str(EXAMPLES / "fid_processes.py")
+    variables = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "WORLD_SIZE": "2"}
+    variables |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    together = [  # as torchrun starts them
+        subprocess.Popen(
+            [sys.executable, script, *words[1:]],
+            env={**os.environ, **variables, "RANK": rank, "LOCAL_RANK": rank},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
+    ]
+    monkeypatch.setattr(sys, "argv", words)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        runpy.run_path(script)["main"]()
+        samples = model.sample(steps=2, seed=range(700), batch_size=128, progress=False)
+    finally:
+        torch.set_num_threads(threads)
+    bits = digits(capsys.readouterr().out)
     whole = metrics.FrechetDistance()
     for images, real in ((pictures.digits().pixels, True), (pictures.to_bytes(samples), False)):
         whole.update(np.asarray(images).reshape(len(images), -1) / 255, real=real)
     assert float.fromhex(bits) == pytest.approx(whole.compute(), rel=1e-6)
+    printed, nothing = (process.communicate(timeout=250)[0] for process in together)
+    assert "in 2 processes" in printed
+    assert digits(printed) == bits
+    assert nothing == ""
+
+
+def digits(text):
+    return re.search(r"\((-?0x.*)\)", text)[1]
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]

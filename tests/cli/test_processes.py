@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -94,21 +95,25 @@ def test_all_processes_leave_with_one_message(monkeypatch, index, own, others, r
 
 
 @pytest.mark.parametrize(
-    ("restarts", "result", "resumes"), [("0", None, False), ("1", None, True), ("1", {}, False)]
+    ("restarts", "result", "checkpoint", "changed"),
+    [
+        ("0", None, True, {}),
+        ("1", None, True, {"resume": True}),
+        ("1", None, False, {"overwrite": True}),
+        ("1", {}, True, {}),  # a finished run is left alone
+    ],
 )
-def test_torchrun_resumes_what_it_has_begun(
-    monkeypatch, tmp_path, shapes, restarts, result, resumes
+def test_torchrun_goes_on_with_what_it_has_begun(
+    monkeypatch, tmp_path, shapes, restarts, result, checkpoint, changed
 ):
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", restarts)
-    settings = TrainSettings(data=shapes, out=tmp_path / "run", overwrite=True)
-    settings.out.mkdir()
-    again = processes.restarted(settings, "diffusion train")
-    assert again == settings  # without a checkpoint there is nothing to resume
-    (settings.out / "checkpoint.safetensors").touch()
+    settings = TrainSettings(data=shapes, out=tmp_path)
+    assert processes.restarted(settings, "diffusion train") == settings
+    if checkpoint:
+        (tmp_path / "checkpoint.safetensors").touch()
     summary = {"command": "diffusion train", "parameters": {}, "data": {}, "result": result}
-    folder.write_summary(settings.out, summary)
-    again = processes.restarted(settings, "diffusion train")
-    assert (again.resume, again.overwrite) == (resumes, not resumes)
+    folder.write_summary(tmp_path, summary)
+    assert processes.restarted(settings, "diffusion train") == replace(settings, **changed)
 
 
 @pytest.fixture

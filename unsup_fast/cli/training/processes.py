@@ -96,8 +96,14 @@ def joined(device: str | None) -> Iterator[Group]:
 
 
 def restarted(settings: TrainingSettings, command: str) -> TrainingSettings:
-    """Return settings that resume an unfinished run, if torchrun started the processes again."""
-    if os.environ.get(RESTARTS, "0") == "0" or not (settings.out / files.CHECKPOINT).exists():
+    """Return settings that go on with an unfinished run, if torchrun started the processes again.
+
+    Without a checkpoint it begins anew, as it has nothing to lose.
+    """
+    out = settings.out
+    if os.environ.get(RESTARTS, "0") == "0" or not (out / files.SUMMARY).exists():
         return settings
-    unfinished = folder.read_summary(settings.out, command).get("result") is None
-    return replace(settings, resume=True, overwrite=False) if unfinished else settings
+    if folder.read_summary(out, command).get("result") is not None:
+        return settings
+    begun = (out / files.CHECKPOINT).exists()
+    return replace(settings, resume=begun, overwrite=not begun)
