@@ -2,7 +2,7 @@
 
 import sys
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -64,7 +64,19 @@ def _is_list(column: Any) -> bool:
     return isinstance(column.iloc[int(present.argmax())], list | tuple | np.ndarray)
 
 
-def check_columns(estimator: Any, source: Source, *, reset: bool) -> None:
+class Columns(Protocol):
+    """What has columns: a source, or the parts of a collection."""
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns D."""
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """Names of the columns, or None."""
+
+
+def check_columns(estimator: Any, source: Columns, *, reset: bool) -> None:
     """Set the number and names of columns, or compare them as scikit-learn does."""
     names = source.names
     if names is not None and len(names) != source.n_columns:

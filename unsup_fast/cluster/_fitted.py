@@ -10,6 +10,7 @@ from unsup_fast._rows.directions import COST
 from unsup_fast.cluster import _fleet, _input
 from unsup_fast.cluster._centers import centroids_of
 from unsup_fast.distributed import Engine
+from unsup_fast.distributed._collections import is_collection
 
 
 class FittedClusters:
@@ -30,8 +31,11 @@ class FittedClusters:
         Returns
         -------
         ndarray or tensor of shape (N,), int32
+            Of a dask array, dask dataframe or Ray data set a lazy one, without an engine.
         """
         check_is_fitted(self)
+        if engine is None and is_collection(X):
+            return _fleet.labels_of(self, X)
         if engine is not None:
             with _fleet.spread(X, engine, self) as spread_rows:
                 return _fleet.predicted(self, spread_rows)
@@ -108,7 +112,7 @@ class FittedClusters:
             Processes that measure the rows, as in `fit`.
         """
         check_is_fitted(self)
-        if engine is not None:
+        if _fleet.is_spread(X, engine):
             with _fleet.spread(X, engine, self) as spread_rows:
                 return -COST[self.metric] * _fleet.inertia(self, spread_rows, sample_weight)
         rows, centers = _input.measured(self, X, self.device)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -15,9 +15,10 @@ from unsup_fast._types import on_host
 from unsup_fast.blocks import Source
 from unsup_fast.cluster import _input, _label_files
 from unsup_fast.cluster._holder import KMeansHolder, in_order
-from unsup_fast.distributed import Engine
+from unsup_fast.distributed import Assign, Engine
+from unsup_fast.distributed._collections import is_collection, lazy_labels, parts_of
 from unsup_fast.distributed._open import opened
-from unsup_fast.distributed._parts import Part
+from unsup_fast.distributed._parts import Part, Parts
 from unsup_fast.distributed._rows import FleetRows
 from unsup_fast.kernels._types import Array
 
@@ -30,27 +31,31 @@ def spread(
 
     Parameters
     ----------
-    X : array-like, table or Source of shape (N, D)
+    X : array-like, table, Source or collection of shape (N, D)
     engine : Engine, optional
+        None for that of a collection of Dask or Ray, which other data have not.
     estimator : KMeans, optional
         Whose number and names of columns are set (`reset`) or compared, and whose `n_threads`
         count.
     reset : bool
         Whether the estimator is being fitted.
     """
-    if engine is None:
+    parts = parts_of(X)
+    if engine is None and parts is None:
         yield X
         return
-    source = as_source(X).uncached()  # the holders have the rows
+    if parts is None:
+        assert engine is not None
+        parts = _parts_of_source(X, engine)
     if estimator is not None:
-        check_columns(estimator, source, reset=reset)
+        check_columns(estimator, parts, reset=reset)
     rows = opened(
-        engine,
+        engine or parts.engine(),
         partial(KMeansHolder, n_threads=None if estimator is None else estimator.n_threads),
-        parts_of(source, engine.n_parts),
-        n_columns=source.n_columns,
-        dtype=source.dtype,
-        name=source.name,
+        parts.parts,
+        n_columns=parts.n_columns,
+        dtype=parts.dtype,
+        name=parts.name,
     )
     try:
         yield rows
@@ -63,12 +68,21 @@ def as_source(X: Any) -> Source:
     return source_of(X) or blocks.source(X)
 
 
-def parts_of(source: Source, n_parts: int) -> list[Part]:
-    """Return the parts that a source is cut into, at the ends of blocks."""
-    return [
+def _parts_of_source(X: Any, engine: Engine) -> Parts:
+    """Return the parts that data are cut into, at the ends of blocks."""
+    source = as_source(X).uncached()  # the holders have the rows
+    parts = [
         Part(index=index, open=partial(_whole, part), n_rows=part.n_rows)
-        for index, part in enumerate(source.parts(n_parts))
+        for index, part in enumerate(source.parts(engine.n_parts))
     ]
+    return Parts(
+        parts=parts,
+        n_columns=source.n_columns,
+        dtype=source.dtype,
+        names=source.names,
+        name=source.name,
+        engine=lambda: engine,
+    )
 
 
 def _whole(part: Source) -> Source:
@@ -89,6 +103,11 @@ def write_labels(estimator: Any, folder: str, engine: Engine | None) -> list[str
     """Write the labels of a fit into a folder; return the names of the files in order of rows."""
     labels = estimator.labels_
     if not isinstance(labels, LazyLabels):
+        if not isinstance(on_host(labels), np.ndarray):
+            raise TypeError(
+                f"labels_ are a {type(labels).__name__}; write them by its own methods, such as "
+                "to_zarr or write_parquet"
+            )
         return _label_files.write(folder, [(0, on_host(labels))])
     source = labels.source
     if engine is None:
@@ -98,8 +117,8 @@ def write_labels(estimator: Any, folder: str, engine: Engine | None) -> list[str
         )
     with spread(source, engine, estimator) as rows:
         fitted, centers = _input.measured(labels.model, rows, None)
-        fleet, version = rows.fleet, fitted.version  # type: ignore[attr-defined]
-        replies = fleet.call("write_labels", version, centers, folder)
+        version = cast(FleetRows, fitted).version
+        replies = rows.fleet.call("write_labels", version, centers, folder)
         return sorted(name for reply in replies for name in reply)
 
 
@@ -146,8 +165,15 @@ class LazyLabels:
         return labels if dtype is None else labels.astype(dtype)
 
 
-def lazy_labels(estimator: Any, X: Any) -> LazyLabels:
-    """Return the labels of a fit on an engine."""
+def is_spread(X: Any, engine: Engine | None) -> bool:
+    """Return whether processes have the rows: those of an engine, or of X itself."""
+    return engine is not None or is_collection(X)
+
+
+def labels_of(estimator: Any, X: Any) -> Any:
+    """Return labels that are computed when they are read: lazy ones of a collection, or of rows."""
+    if is_collection(X):
+        return lazy_labels(X, Assign(estimator), estimator.cluster_centers_.dtype)
     model = copy(estimator)
     model.__dict__.pop("labels_", None)
     return LazyLabels(model=model, source=as_source(X))

@@ -262,7 +262,9 @@ class KMeans(
         X : array-like, sparse matrix, tensor, pyarrow table or Source of shape (N, D)
             The rows. Types other than float32 become float64, sparse formats CSR. A `Source`
             (see `unsup_fast.blocks.source`), a pyarrow Table or Dataset, and a memory map that
-            needs conversion are read a block at a time, in types as `source` says.
+            needs conversion are read a block at a time, in types as `source` says. A dask array or
+            dataframe and a ``ray.data.Dataset`` are computed by the workers that they belong to, as
+            with an engine.
         y : ignored
         sample_weight : array-like of shape (N,), optional
             Weights of the rows. A starting array or function is not weighted.
@@ -298,8 +300,8 @@ class KMeans(
             with _fleet.spread(X, engine, self, reset=True) as rows:
                 self._fit_rows(rows, sample_weight, levels, checkpoint, callback, seeding_callback)
         finally:
-            if engine is not None and "labels_" in self.__dict__:
-                self.labels_: Any = _fleet.lazy_labels(self, X)
+            if _fleet.is_spread(X, engine) and "labels_" in self.__dict__:
+                self.labels_: Any = _fleet.labels_of(self, X)
         return self
 
     def _fit_rows(

@@ -78,6 +78,11 @@ def lazy_labels(
     raise TypeError(f"X is of type {type(X).__name__}; pass a collection of Dask or Ray")
 
 
+def is_collection(X: Any) -> bool:
+    """Return whether X is a collection that `parts_of` takes."""
+    return _is_dask(X) or _is_ray(X)
+
+
 def _is_dask(X: Any) -> bool:
     array, frame = sys.modules.get("dask.array"), sys.modules.get("dask.dataframe")
     return (array is not None and isinstance(X, array.Array)) or (

@@ -26,12 +26,15 @@ def opened(name: str | None) -> Iterator[distributed.Engine | None]:
         return
     kind, _, rest = name.partition(":")
     if kind == "local":
-        with distributed.local(int(rest)) as engine:
-            yield engine
+        with distributed.local(int(rest)) as processes:
+            yield processes
         return
+    engine: distributed.Engine
     try:
-        engine = distributed.dask(name) if kind == "dask" else distributed.ray(address=name)
-    except (OSError, TimeoutError, ConnectionError) as error:
+        if kind == "dask":
+            engine = distributed.dask(name)
+        else:
+            engine = distributed.ray(address=name if rest else None)
+    except (OSError, TimeoutError) as error:
         raise UserError(f"--engine {name}: cannot be reached ({error})") from error
-    with engine:
-        yield engine
+    yield engine
