@@ -1,57 +1,37 @@
-// Labels by prune against those of assign, bit for bit, with rows as numbers and as bytes. A
-// program of its own, so that an emulator can run it without Python: test_emulated.py builds and
-// runs it.
-#include <cmath>
-#include <cstdint>
-#include <cstdio>
-#include <random>
-#include <vector>
-
+// Labels by prune against those of assign, bit for bit, with rows as numbers and as bytes, at the
+// level in use. A program of its own, so that an emulator can run it without Python.
 #include "assign/assign.hpp"
-#include "dispatch/level.hpp"
-#include "prune/prune.hpp"
-
-namespace unsup {
-
-namespace base {
-void add_assign(Level& level);
-void add_prune(Level& level);
-}  // namespace base
-
-static int products = 1;
-int byte_products() { return products; }  // instead of the processor's
-
-}  // namespace unsup
+#include "check.hpp"
 
 namespace {
 
 using namespace unsup;
+using namespace check;
 
-bool never() { return false; }
-
-struct Rows {
+template <class T>
+struct Codes {
     std::vector<int8_t> codes;
-    std::vector<float> unit, tail;
+    std::vector<T> unit, tail;
     std::vector<int32_t> sums;
     std::vector<double> squares, slack;
 };
 
-Rows encode(const Level& level, const std::vector<float>& x, int64_t n, int64_t d, int64_t columns,
-            bool tail) {
-    Rows r{std::vector<int8_t>(size_t(n * columns), 99),  std::vector<float>(size_t(n), NAN),
-           std::vector<float>(tail ? size_t(n) : 0, NAN), std::vector<int32_t>(size_t(n), -1),
-           std::vector<double>(size_t(n), NAN),           std::vector<double>(size_t(n), NAN)};
-    const std::vector<float> origin(size_t(d), 0.0f);
-    level.f32.encode({n, d, x.data(), origin.data(), 1.0f, most_row_code(), columns, r.codes.data(),
-                      r.unit.data(), r.sums.data(), tail ? r.tail.data() : nullptr,
-                      r.squares.data(), r.slack.data()},
-                     Run{2, never});
-    return r;
+template <class T>
+Codes<T> encode(const std::vector<T>& x, int64_t n, int64_t d, int64_t columns, bool tail) {
+    Codes<T> c{poisoned<int8_t>(n * columns), poisoned<T>(n),      poisoned<T>(tail ? n : 0),
+               poisoned<int32_t>(n),          poisoned<double>(n), poisoned<double>(n)};
+    const std::vector<T> origin(size_t(d), T(0));
+    ops<T>().encode({n, d, x.data(), origin.data(), T(1), most_row_code(), columns, c.codes.data(),
+                     c.unit.data(), c.sums.data(), tail ? c.tail.data() : nullptr, c.squares.data(),
+                     c.slack.data()},
+                    two_threads());
+    return c;
 }
 
 // Coordinates of rows in the first `count` axes, and the length of the rest.
-std::vector<float> project(const std::vector<float>& x, int64_t d, int64_t count) {
-    std::vector<float> y;
+template <class T>
+std::vector<T> lead(const std::vector<T>& x, int64_t d, int64_t count) {
+    std::vector<T> y;
     for (size_t i = 0; i < x.size(); i += size_t(d)) {
         double rest = 0;
         for (int64_t j = 0; j < d; ++j)
@@ -59,96 +39,128 @@ std::vector<float> project(const std::vector<float>& x, int64_t d, int64_t count
                 y.push_back(x[i + size_t(j)]);
             else
                 rest += double(x[i + size_t(j)]) * double(x[i + size_t(j)]);
-        y.push_back(float(std::sqrt(rest)));
+        y.push_back(T(std::sqrt(rest)));
     }
     return y;
 }
 
-int64_t check(const Level& level, int64_t n, int64_t d, int64_t k, int64_t count, unsigned seed) {
-    std::mt19937 random(seed);
-    std::normal_distribution<float> normal;
-    std::vector<float> x(size_t(n * d)), centers(size_t(k * d)), before;
-    for (size_t i = 0; i < x.size(); ++i) x[i] = normal(random) / float(1 + i % size_t(d));
-    for (size_t i = 0; i < centers.size(); ++i) centers[i] = x[i];
-    const std::vector<float> shift(size_t(d), 0.0f);
+// What lead() gives, with the coordinates from project().
+template <class T>
+std::vector<T> project(const std::vector<T>& x, int64_t n, int64_t d, int64_t count,
+                       std::vector<double>& squares) {
+    std::vector<T> directions(size_t(count * d), T(0)), rows = lead(x, d, count);
+    const std::vector<T> origin(size_t(d), T(0)), expected = rows;
+    auto lengths = poisoned<T>(n);
+    for (int64_t r = 0; r < count; ++r) directions[size_t(r * d + r)] = 1;
+    for (size_t i = 0; i < rows.size(); ++i)
+        if (int64_t(i) % (count + 1) < count) rows[i] = T(NAN);
+    ops<T>().project({n, d, count, x.data(), directions.data(), origin.data(), T(1), rows.data(),
+                      lengths.data()},
+                     two_threads());
+    const double unit = std::numeric_limits<T>::epsilon();
+    tally.near(rows, expected, double(d + 8) * unit, unit, "project");
+    for (int64_t i = 0; i < n; ++i) {
+        double square = 0, projected = 0;
+        for (int64_t j = 0; j < d; ++j)
+            square += double(x[size_t(i * d + j)]) * double(x[size_t(i * d + j)]);
+        for (int64_t j = 0; j <= count; ++j)
+            projected += double(rows[size_t(i * (count + 1) + j)]) *
+                         double(rows[size_t(i * (count + 1) + j)]);
+        tally.near(double(lengths[size_t(i)]), square, double(d + 8) * unit * square,
+                   "project: square");
+        squares.push_back(projected);
+    }
+    return rows;
+}
+
+// Six passes, between which the centroids move a little.
+template <class T>
+void check_labels(int64_t n, int64_t d, int64_t k, int64_t count, bool bytes) {
+    std::vector<T> x = normals<T>(n * d), before;
+    for (size_t i = 0; i < x.size(); ++i) x[i] /= T(1 + i % size_t(d));
+    std::vector<T> centers(x.begin(), x.begin() + k * d);
+    const std::vector<T> shift(size_t(d), T(0));
     const int64_t fine = (d + kFineColumns - 1) / kFineColumns * kFineColumns;
-    const int64_t columns = count > 0 ? (count + 3) / 4 * 4 : (d + 3) / 4 * 4;
-    Rows all = encode(level, x, n, d, fine, false);
-    Rows rows = count > 0 ? encode(level, project(x, d, count), n, count + 1, columns, true)
-                          : encode(level, x, n, d, columns, false);
-    for (double& slack : rows.slack) slack += 1e-5;  // of the projection
+    const int64_t coded = (count > 0 ? count + 3 : d + 3) / 4 * 4;
+    Codes<T> all, codes;
+    std::vector<T> projected;
+    if (bytes) {
+        all = encode(x, n, d, fine, false);
+        codes = count > 0 ? encode(lead(x, d, count), n, count + 1, coded, true)
+                          : encode(x, n, d, coded, false);
+    } else {
+        projected = project(x, n, d, count, codes.squares);
+        codes.slack.assign(size_t(n), 0);
+    }
+    for (double& slack : codes.slack) slack += 1e-5;  // of the projection
     std::vector<int32_t> cluster;
     for (int64_t at = 0; at < k; ++at) cluster.push_back(int32_t((at * 7 + 3) % k));
     const int64_t groups = (k + 15) / 16, width = (groups + 15) / 16 * 16;
-    std::vector<float> upper(size_t(n), NAN), lower(size_t(n * width), NAN);
+    auto upper = poisoned<T>(n), lower = poisoned<T>(n * width);
     std::vector<uint8_t> tight(size_t(n), 0);
     std::vector<double> moved(size_t(groups), 0.0);
     double max_norm = 0;
     std::vector<int32_t> labels(size_t(n), -1);
-    int64_t wrong = 0;
     for (int pass = 0; pass < 6; ++pass) {
-        std::vector<float> by_slot;
+        std::vector<T> by_slot;
         for (const int32_t c : cluster)
             by_slot.insert(by_slot.end(), &centers[size_t(c * d)], &centers[size_t(c * d)] + d);
-        const std::vector<float> projected = project(by_slot, d, count);
-        Bounds<float> b{};
-        b.projected = count > 0 ? count + 1 : 0;
-        b.columns = columns;
+        const std::vector<T> leading = lead(by_slot, d, count);
+        Bounds<T> b{};
+        b.projected = bytes && count == 0 ? 0 : count + 1;
+        b.columns = bytes ? coded : count + 1;
         b.span = 1;
         b.width = width;
         b.scale = 1;
-        b.codes = rows.codes.data();
-        b.unit = rows.unit.data();
-        b.sums = rows.sums.data();
-        b.tail = count > 0 ? rows.tail.data() : nullptr;
-        b.squares = rows.squares.data();
-        b.slack = rows.slack.data();
+        b.rows = bytes ? nullptr : projected.data();
+        b.codes = bytes ? codes.codes.data() : nullptr;
+        b.unit = codes.unit.data();
+        b.sums = codes.sums.data();
+        b.tail = bytes && count > 0 ? codes.tail.data() : nullptr;
+        b.squares = codes.squares.data();
+        b.slack = codes.slack.data();
         b.cluster = cluster.data();
-        b.centers = count > 0 ? projected.data() : nullptr;
+        b.centers = bytes && count == 0 ? nullptr : leading.data();
         b.centers_slack = 1e-5;
-        if (count > 0)
-            b.fine = {fine,
-                      all.codes.data(),
-                      all.unit.data(),
-                      all.sums.data(),
-                      all.squares.data(),
-                      all.slack.data()};
+        if constexpr (sizeof(T) == sizeof(float))
+            if (bytes && count > 0)
+                b.fine = {fine,
+                          all.codes.data(),
+                          all.unit.data(),
+                          all.sums.data(),
+                          all.squares.data(),
+                          all.slack.data()};
         b.before = pass > 0 ? before.data() : nullptr;
         b.upper = upper.data();
         b.tight = tight.data();
         b.lower = lower.data();
         b.moved = moved.data();
         b.max_norm = &max_norm;
-        const AssignIn<float> in{n, d, k, x.data(), centers.data(), nullptr, shift.data()};
+        const AssignIn<T> in{n, d, k, x.data(), centers.data(), nullptr, shift.data()};
         int64_t changed = 0;
-        level.f32.prune(in, b, labels.data(), &changed, nullptr, Run{2, never});
+        ops<T>().prune(in, b, labels.data(), &changed, nullptr, two_threads());
         std::vector<int32_t> dense(size_t(n), -1);
-        AssignOut<float> out{dense.data(), nullptr, nullptr, nullptr, true, false, 0, 0};
-        level.f32.assign(in, out, nullptr, Run{2, never});
-        for (size_t i = 0; i < dense.size(); ++i) wrong += dense[i] != labels[i];
-        if (pass > 2 && b.scored >= n * groups) ++wrong;  // bounds must rule something out
+        AssignOut<T> out{dense.data(), nullptr, nullptr, nullptr, true, false, 0, 0};
+        ops<T>().assign(in, out, nullptr, two_threads());
+        tally.equal(labels, dense, std::string("label, rows as ") + (bytes ? "bytes" : "numbers"));
+        if (pass > 2)  // bounds must rule something out
+            tally.expect(b.scored < n * groups, "scored", double(b.scored), double(n * groups));
         before = centers;
-        for (float& value : centers) value += normal(random) * 0.003f;
+        const auto steps = normals<T>(k * d, 0, 0.003);
+        for (size_t i = 0; i < centers.size(); ++i) centers[i] += steps[i];
     }
-    return wrong;
 }
 
 }  // namespace
 
 int main() {
-    Level level{};
-    base::add_assign(level);
-    base::add_prune(level);
-    int64_t wrong = 0;
-    for (products = 1; products <= 4; products += 3)
-        for (const int64_t d : {1, 3, 16, 61, 130})
-            for (const int64_t count : {int64_t(0), d / 3, d / 2}) {
-                const int64_t one = check(level, 700, d, 1 + 70 * (d > 1), count, unsigned(d));
-                if (one > 0)
-                    std::printf("%d products, %d columns, %d directions: %d wrong labels\n",
-                                products, int(d), int(count), int(one));
-                wrong += one;
-            }
-    std::printf("%d wrong\n", int(wrong));
-    return wrong > 0;
+    for (const int64_t d : {1, 3, 16, 61, 130}) {
+        const int64_t k = 1 + 70 * (d > 1);
+        for (const int64_t count : {int64_t(0), d / 3, d / 2}) {
+            check_labels<float>(700, d, k, count, true);
+            check_labels<float>(700, d, k, count, false);
+            check_labels<double>(200, d, k, count, false);
+        }
+    }
+    return tally.report();
 }

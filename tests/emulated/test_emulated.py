@@ -3,6 +3,8 @@
 Needs a cross compiler and an emulator: ``apt install g++-12-aarch64-linux-gnu qemu-user-static``.
 """
 
+import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -27,9 +29,12 @@ def first_of(programs):
 def test_bytes_of_armv8_prune_as_the_dense_pass_labels(tmp_path):
     compiler, emulator = first_of(COMPILERS), first_of(EMULATORS)
     names = ("prune/prune.cpp", "assign/assign.cpp", "parallel/pool.cpp", "memory/mapped.cpp")
-    files = [HERE / "check_prune.cpp", *(CSRC / name for name in names)]
+    files = [HERE / "check_prune.cpp", HERE / "prune_level.cpp", *(CSRC / name for name in names)]
     program = tmp_path / "check_prune"
     subprocess.run([compiler, *FLAGS.split(), f"-I{CSRC}", *files, "-o", program], check=True)
-    ran = subprocess.run([emulator, program], capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stdout
-    assert ran.stdout == "0 wrong\n"
+    for products in ("1", "4"):
+        environment = {**os.environ, "BYTE_PRODUCTS": products}
+        command = [emulator, program]
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stdout
+        assert re.fullmatch(rf"base, {products} products: 0 of \d+ wrong\n", ran.stdout), ran.stdout

@@ -1,0 +1,37 @@
+// The lowest level with what check_prune asks of it, and products of bytes from the environment,
+// where a build of all operations for an emulated processor would take too long.
+#include <cstdlib>
+
+#include "dispatch/level.hpp"
+#include "prune/prune.hpp"
+
+namespace unsup {
+
+namespace base {
+void add_assign(Level& level);
+void add_prune(Level& level);
+}  // namespace base
+
+const Level& level() {
+    static const Level only = [] {
+        Level filled{};
+        filled.name = "base";
+        base::add_assign(filled);
+        base::add_prune(filled);
+        return filled;
+    }();
+    return only;
+}
+
+template <>
+const Ops<float>& ops() {
+    return level().f32;
+}
+template <>
+const Ops<double>& ops() {
+    return level().f64;
+}
+
+int byte_products() { return std::atoi(std::getenv("BYTE_PRODUCTS")); }
+
+}  // namespace unsup
