@@ -16,7 +16,7 @@ insertions into a list of m scores.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -88,7 +88,7 @@ def check_top(top: int, n_centers: int) -> int:
 
 
 def nearest(
-    X: "Array | sp.csr_array",
+    X: Any,
     centers: Array,
     top: int,
     *,

@@ -91,10 +91,10 @@ def _whole(part: Source) -> Source:
 
 def predicted(estimator: Any, rows: FleetRows) -> Array:
     """Return the label of each row, [N] int32, by a fitted model."""
-    centroids = _input.fitted(estimator, rows, None)[1]
+    checked, centroids = _input.fitted(estimator, rows, None)
     if centroids.penalties is not None:
         raise ValueError("balanced clusters are not available with an engine; leave engine out")
-    fitted, centers = centroids.measured(rows)
+    fitted, centers = centroids.measured(checked)
     replies = _calls(fitted, "predict", centers)
     return np.concatenate([replies[index] for index in sorted(replies)])
 

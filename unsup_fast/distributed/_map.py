@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -13,14 +13,12 @@ from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.nearest import check_top
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
-
     from unsup_fast._rows.centroids import Centroids
     from unsup_fast._rows.protocol import Rows
 
-    Batch: TypeAlias = Array | Mapping[str, Array] | pa.Table | pa.RecordBatch | pd.DataFrame
-    Kind = TypeVar("Kind", bound=Batch | Iterator[pd.DataFrame])
+
+Kind = TypeVar("Kind")
+"""A dict of arrays, pyarrow Table or RecordBatch, pandas frame, iterator of frames, or array."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +104,7 @@ class Assign:
         self.output = output
         self.n_threads = n_threads
 
-    def __call__(self, batch: "Kind") -> "Kind":
+    def __call__(self, batch: Kind) -> Kind:
         """Return a batch with the labels of its rows.
 
         Parameters
@@ -128,6 +126,10 @@ class Assign:
             If its vectors have another length than the centroids, hold NaN or infinity, or the
             output's name is taken.
         """
+        return cast(Kind, self._result(batch))
+
+    def _result(self, batch: Any) -> Any:
+        """Return what a batch of any kind becomes."""
         result: Any
         if isinstance(batch, np.ndarray):
             result = self._assigned(batch, len(batch)).labels
@@ -150,7 +152,7 @@ class Assign:
                 f"a batch is a dict of arrays, a pyarrow Table, a pandas frame, an array or an "
                 f"iterator of frames, and not {type(batch).__name__}"
             )
-        return cast("Kind", result)
+        return result
 
     def _rows_of(self, table: Any) -> Any:
         """Return the vectors of a table or frame, as `predict` takes them."""
