@@ -44,11 +44,21 @@ def clustered(job: DedupJob, progress: Silent, interrupts: Interrupts) -> Cluste
         "max_iter": settings.max_iter,
         "tol": TOL,
         "tol_inertia": None,
+        "levels": None,
         "random_state": settings.seed,
         "metric": settings.metric,
         "n_threads": settings.threads,
     }
-    result = fit(source, None, parameters, None, None, _unsaved, progress, interrupts)
+    result = fit(
+        source,
+        None,
+        parameters,
+        engine=None,
+        before=None,
+        save=_unsaved,
+        progress=progress,
+        interrupts=interrupts,
+    )
     if result is None:
         return None
     complete = not result.interrupted
