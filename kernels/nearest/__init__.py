@@ -26,7 +26,7 @@ from unsup_fast.kernels._dispatch import choose
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.nearest import native, ref
 
-__all__ = ["MOST", "Nearest", "check_top", "nearest"]
+__all__ = ["Nearest", "check_top", "nearest"]
 
 MOST = 16  # centroids of a row
 PART = 1 << 22  # elements of the rows of a CSR matrix that are dense at once

@@ -119,7 +119,10 @@ def test_columns(printed, tmp_path, kind):
     missing = printable(" ".join(f"{name}.npy".split()))
     status, out, err = printed("kmeans", f"{name}.npy", "-k", 2, "-o", "o")
     assert (status, out) == (2, "")
-    assert err == on(printed.encoding, f"error: {missing}: no such file\n")
+    why = "no such file"
+    if "[" in name:
+        why = "matches no file; check the folder and the pattern"
+    assert err == on(printed.encoding, f"error: {missing}: {why}\n")
 
 
 def test_scores_warn_of_names(printed, tmp_path):

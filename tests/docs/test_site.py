@@ -18,6 +18,7 @@ PUBLIC = (
     "blocks",
     "cluster",
     "decomposition",
+    "distributed",
     "information",
     "metrics",
     "mixture",
