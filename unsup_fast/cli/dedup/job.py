@@ -8,6 +8,7 @@ import numpy as np
 
 from unsup_fast import blocks
 from unsup_fast._types import Array
+from unsup_fast._urls import File
 from unsup_fast.blocks import Source, npy
 from unsup_fast.cli import checkpoint, models, results
 from unsup_fast.cli.data import TABLES, check_rows, for_model, open_source
@@ -98,7 +99,7 @@ def prepare(settings: DedupSettings) -> DedupJob:
     )
 
 
-def _labels(path: Path, data: Path, source: Source) -> Array:
+def _labels(path: Path, data: File, source: Source) -> Array:
     """Return the labels in a file: from 0 to K - 1 in their order, and -1 if negative."""
     if blocks.kind_of(path) == "npy":
         values: Array = npy.load(path)
