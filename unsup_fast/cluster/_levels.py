@@ -25,6 +25,7 @@ from unsup_fast.cluster._lloyd import Iteration, LloydProblem, Run, lloyd
 from unsup_fast.cluster._passes_of import passes_of
 from unsup_fast.cluster._splits import Plan, fits, label, members_of
 from unsup_fast.distributed import Engine
+from unsup_fast.distributed._rows import FleetRows
 from unsup_fast.kernels._types import Array
 
 FULL_ITERATIONS = 1  # over all rows and all clusters, after the levels
@@ -120,13 +121,18 @@ def fit(
     Raises
     ------
     ValueError
-        If the rows are on a GPU, or too few of them have weight.
+        If the rows are on a GPU or belong to workers, or too few of them have weight.
     """
     rows, verbose = prepared.rows, bool(estimator.verbose)
     if rows.device is not None:
         raise ValueError(
             f"levels={list(estimator.levels)} are computed on the CPU; pass device='cpu', or "
             "levels=None for a flat fit on the GPU"
+        )
+    if isinstance(rows, FleetRows):
+        raise ValueError(
+            f"levels={list(estimator.levels)} are fitted by one process, and {rows.name} belongs "
+            "to workers; pass levels=None, or a source of the files"
         )
     plan = Plan(
         levels=levels,
