@@ -32,14 +32,19 @@ def play(tmp_path, cases, *launcher):
     """Run cases one after the other, by Python or by a launcher that Python runs."""
     script = tmp_path / "cases.json"
     script.write_text(json.dumps(cases))
-    process = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, *launcher, SCRIPT, script],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=280,
     )
-    assert process.returncode == 0, process.stderr
+    try:
+        _, errors = process.communicate(timeout=560)
+    except BaseException:
+        process.terminate()  # a launcher ends what it has started
+        process.wait()
+        raise
+    assert process.returncode == 0, errors
 
 
 def case(how, tmp_path, name, kind="plain", options=None, **more):
@@ -118,6 +123,10 @@ WHOLE = {"decay": 0}
 SHARDS = {"shards": 8, "batch_size": 16, **WHOLE}
 
 
+# torchrun imports torch five times, and the runs start 28 processes: a minute of a core each.
+patient = pytest.mark.timeout(600)
+
+
 @pytest.fixture(scope="module")
 def several(tmp_path_factory):
     """Runs of one, two and four processes; "grows" and "shrinks" resume with another number."""
@@ -154,6 +163,7 @@ def several(tmp_path_factory):
     return folder
 
 
+@patient
 def test_processes_do_what_one_does(several):
     for name in ("gan", "stopped", "plain"):
         first, second = (
@@ -173,11 +183,13 @@ def close(one, other):
             assert float(row[key]) == pytest.approx(float(expected[key]), rel=1e-4)
 
 
+@patient
 @pytest.mark.parametrize("name", ["grows", "shrinks"])
 def test_a_run_resumes_with_another_number_of_processes(several, name):
     close(ended(several / name), ended(several / "whole"))
 
 
+@patient
 @pytest.mark.parametrize("kind", ["parted", "parted_gan"])
 @pytest.mark.parametrize("name", ["2", "4", "grows"])
 def test_shards_are_the_same_bits_on_any_number_of_processes(several, kind, name):
@@ -186,6 +198,7 @@ def test_shards_are_the_same_bits_on_any_number_of_processes(several, kind, name
     same(ended(several / f"{kind}-{name}"), alone)
 
 
+@patient
 def test_torchrun_restarts_a_killed_process(several, tmp_path):
     """The other process ends too, and both go on from the checkpoint, to the same bits."""
     kill = [1, 8]  # the process 1, in its ninth step
