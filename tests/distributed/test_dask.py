@@ -2,10 +2,11 @@
 
 import os
 import signal
+import sys
 import time
 import warnings
-from functools import partial
 
+import cloudpickle
 import numpy as np
 import pytest
 
@@ -179,8 +180,11 @@ def test_errors_of_a_holder_come_as_they_are(client):
     assert no_actors(client)
 
 
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import the tests
+
+
 class Slow(KMeansHolder):
-    """A holder that is busy for a while, or interrupts its driver."""
+    """A holder that is busy for a while."""
 
     def wait(self, seconds):
         time.sleep(seconds)
@@ -222,8 +226,10 @@ def test_arrays(client, one):
     parts = parts_of(X)
     assert (parts.n_columns, parts.dtype, parts.names) == (D, np.float32, None)
     assert [part.n_rows for part in parts.parts] == [CHUNK] * (N // CHUNK)
-    fitted = fit(parts)
+    fitted = model().fit(X)
     same(one, fitted)
+    assert fitted.labels_.chunks == X.chunks[:1]
+    assert fitted.score(X) == one.score(source())
     labels = lazy_labels(X, one.predict)
     assert (labels.chunks, labels.dtype) == (X.chunks[:1], np.int32)
     np.testing.assert_array_equal(labels.compute(), one.labels_)
@@ -231,26 +237,8 @@ def test_arrays(client, one):
     X = X.persist()[da.from_array(np.arange(N) >= CHUNK, chunks=CHUNK)]
     parts = parts_of(X)
     assert {part.n_rows for part in parts.parts} == {None}
-    same(model().fit(blocks.source(rows()[CHUNK:], chunk_size=CHUNK)), fit(parts))
+    same(model().fit(blocks.source(rows()[CHUNK:], chunk_size=CHUNK)), model().fit(X))
     np.testing.assert_array_equal(lazy_labels(X, one.predict).compute(), one.labels_[CHUNK:])
-
-
-def fit(parts):
-    """Return a fit of the parts of a collection."""
-    rows = opened(
-        parts.engine(),
-        partial(KMeansHolder, n_threads=1),
-        parts.parts,
-        n_columns=parts.n_columns,
-        dtype=parts.dtype,
-        name=parts.name,
-    )
-    try:
-        fitted = model()
-        fitted._fit_rows(rows, None, None, None)
-        return fitted
-    finally:
-        rows.fleet.close()
 
 
 @pytest.mark.parametrize(
@@ -316,6 +304,10 @@ def test_all_workers_lost(cluster, client):
     fleet.close()
 
 
-def test_without_a_client():
+def test_without_a_client(monkeypatch):
+    def none():
+        raise ValueError("no client")
+
+    monkeypatch.setattr(cluster_of, "get_client", none)
     with pytest.raises(ValueError, match="there is no current client of Dask"):
         distributed.dask()
