@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import cloudpickle
 from threadpoolctl import ThreadpoolController
 
 
@@ -30,13 +31,21 @@ class Answers:
         self._holder: Any = None
         self._count = 0
 
-    def create(self, create: Callable[[], Any]) -> Reply:
-        """Make the holder, whose modules are loaded by now."""
-        self._pools = ThreadpoolController().select(internal_api=["unsup_fast", "openmp"])
-        return self._replied(lambda: self._set(create))
+    def create(self, create: Callable[[], Any] | bytes) -> Reply:
+        """Make the holder; what makes it may be pickled."""
+        return self._replied(lambda: self._set(unpickled(create)))
 
-    def answer(self, number: int, verb: str, arguments: tuple[Any, ...]) -> Reply | None:
+    def answer(self, number: int, verb: str, arguments: tuple[Any, ...] | bytes) -> Reply | None:
         """Call a method of the holder.
+
+        Parameters
+        ----------
+        number : int
+            How many calls there were before.
+        verb : str
+            Name of the method.
+        arguments : tuple or bytes
+            As they are, or pickled, so that errors of unpickling are the holder's.
 
         Returns
         -------
@@ -47,17 +56,27 @@ class Answers:
         if self._holder is None or number != self._count:
             return None
         self._count += 1
-        return self._replied(lambda: getattr(self._holder, verb)(*arguments))
+        return self._replied(lambda: self._called(verb, unpickled(arguments)))
 
     def _set(self, create: Callable[[], Any]) -> None:
-        self._holder = create()
+        self._pools = ThreadpoolController().select(internal_api=["unsup_fast", "openmp"])
+        with self._pools.limit(limits=self._n_threads):
+            self._holder = create()
+
+    def _called(self, verb: str, arguments: tuple[Any, ...]) -> Any:
+        with self._pools.limit(limits=self._n_threads):
+            return getattr(self._holder, verb)(*arguments)
 
     def _replied(self, call: Callable[[], Any]) -> Reply:
         try:
-            with self._pools.limit(limits=self._n_threads):
-                return Reply(failed=False, value=call())
+            return Reply(failed=False, value=call())
         except Exception as error:  # whatever it is, the caller raises it
             return Reply(failed=True, value=error)
+
+
+def unpickled(value: Any) -> Any:
+    """Return a value that may be pickled."""
+    return cloudpickle.loads(value) if isinstance(value, bytes) else value
 
 
 def value_of(reply: Reply) -> Any:

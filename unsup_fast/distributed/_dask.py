@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import cloudpickle
+
 from unsup_fast import _extras
 from unsup_fast.distributed._answers import Answers, value_of
 from unsup_fast.distributed._dask_workers import Workers
@@ -54,8 +56,23 @@ class DaskEngine:
     n_parts_wanted: int | None
     n_threads: int | None
     timeout: float
+    owns_client: bool
+    """Whether `close` closes the client."""
     actors: list[Actor] = field(default_factory=list)
     """Those that were not released."""
+
+    def __enter__(self) -> "DaskEngine":
+        """Return the engine."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the client if it was opened by its address."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the client if it was opened by its address."""
+        if self.owns_client:
+            self.client.close()
 
     @property
     def n_holders(self) -> int:
@@ -82,7 +99,8 @@ class DaskEngine:
         self.actors.append(actor)
         try:
             actor.proxy = self._polled(actor, future)
-            actor.created = actor.proxy.create(create)  # all workers import modules at once
+            # Its end is not waited for, so that all workers import modules at once.
+            actor.created = actor.proxy.create(cloudpickle.dumps(create))
         except BaseException:
             self.release(actor)
             raise
@@ -91,7 +109,7 @@ class DaskEngine:
     def send(self, handle: Actor, verb: str, arguments: tuple[Any, ...]) -> Call:
         """Begin a call; see `Engine.send`."""
         try:
-            future = handle.proxy.answer(handle.sent, verb, arguments)
+            future = handle.proxy.answer(handle.sent, verb, cloudpickle.dumps(arguments))
         except (OSError, RuntimeError) as error:  # its key is no longer in the cluster
             raise self._lost(handle, str(error)) from error
         handle.sent += 1
@@ -190,6 +208,7 @@ def dask(
     distributed = _distributed()
     if not timeout > 0:
         raise ValueError(f"timeout={timeout!r} is not a number of seconds; pass a float > 0")
+    owns_client = isinstance(client, str)
     if isinstance(client, str):
         address = client.removeprefix(SCHEME)
         client = distributed.Client(address, timeout=timeout, set_as_default=False)
@@ -207,6 +226,7 @@ def dask(
         n_parts_wanted=n_parts,
         n_threads=n_threads,
         timeout=timeout,
+        owns_client=owns_client,
     )
 
 

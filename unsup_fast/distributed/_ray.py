@@ -51,8 +51,23 @@ class RayEngine:
     n_parts_wanted: int | None
     n_threads: int | None
     timeout: float
+    owns_ray: bool
+    """Whether `close` shuts Ray down."""
     actors: list[Actor] = field(default_factory=list)
     """Those that were not released."""
+
+    def __enter__(self) -> "RayEngine":
+        """Return the engine."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Shut Ray down if the engine initialised it."""
+        self.close()
+
+    def close(self) -> None:
+        """Shut Ray down if the engine initialised it."""
+        if self.owns_ray:
+            _ray().shutdown()
 
     @property
     def n_holders(self) -> int:
@@ -164,7 +179,8 @@ def ray(
     timeout : float
         Seconds to wait for an actor to start, or for a node where there is none.
     address : str, optional
-        Of a cluster, as `ray.init` takes it: "auto", "host:6379" or "ray://host:10001".
+        Of a cluster, as `ray.init` takes it: "auto", "host:6379" or "ray://host:10001". None and
+        "ray" are this machine, or the cluster that the variable RAY_ADDRESS names.
 
     Raises
     ------
@@ -178,11 +194,18 @@ def ray(
         raise ValueError(f"n_holders={n_holders} is not a number of actors; pass an int >= 1")
     if not timeout > 0:
         raise ValueError(f"timeout={timeout!r} is not a number of seconds; pass a float > 0")
-    if not module.is_initialized():
-        local = {} if address is not None else {"include_dashboard": False}
-        module.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
+    owns_ray = not module.is_initialized()
+    if owns_ray:
+        if address in (None, "ray"):
+            module.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        else:
+            module.init(address=address, log_to_driver=False, logging_level="ERROR")
     return RayEngine(
-        n_holders_wanted=n_holders, n_parts_wanted=n_parts, n_threads=n_threads, timeout=timeout
+        n_holders_wanted=n_holders,
+        n_parts_wanted=n_parts,
+        n_threads=n_threads,
+        timeout=timeout,
+        owns_ray=owns_ray,
     )
 
 
