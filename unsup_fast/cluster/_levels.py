@@ -56,7 +56,8 @@ def check(
     """
     if estimator.levels is None:
         return None
-    levels, n_clusters = list(estimator.levels), estimator.n_clusters
+    levels: list[Any] = list(estimator.levels)
+    n_clusters = estimator.n_clusters
     named = f"levels={levels}"
     if not levels or not all(isinstance(k, Integral) and k >= 1 for k in levels):
         raise ValueError(
