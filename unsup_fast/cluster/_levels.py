@@ -58,7 +58,7 @@ def check(
         return None
     levels, n_clusters = list(estimator.levels), estimator.n_clusters
     named = f"levels={levels}"
-    if not levels or not all(isinstance(k, Integral) and k >= 1 for k in levels):
+    if not levels or not all(isinstance(k, Integral) and int(k) >= 1 for k in levels):
         raise ValueError(
             f"{named} must be the clusters of the levels above the last, as in levels=[64]; pass "
             "levels=None for a flat fit"

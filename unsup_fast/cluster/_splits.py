@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from sklearn.utils.random import sample_without_replacement
@@ -99,26 +99,31 @@ def _batch(
 ) -> Iterator[tuple[int, Fitted]]:
     """Read the rows of some clusters at once, and fit them one after the other."""
     everything = len(batch[0][1]) == rows.n_rows
-    X = None if everything else rows.take(np.concatenate([indices for _, indices, _ in batch]))
+    X: Any = None
+    if not everything:
+        X = rows.take(np.concatenate([indices for _, indices, _ in batch]))
     weight = rows.to_host(rows.sample_weight)
     start = 0
     for parent, indices, random_state in batch:
-        part = (
-            rows
-            if everything
-            else HostRows(
+        part = rows
+        if not everything:
+            some = HostRows(
                 X=X[start : start + len(indices)],
                 n_threads=rows.n_threads,
                 name=rows.name,
                 sample_weight=None if weight is None else weight[indices],
             )
-        )
+            part = cast(Rows, some)  # of arrays, each kind of rows takes its own
         start += len(indices)
         run = _fit(part, int(shares[parent]), plan, random_state)
         sampled = len(indices) < len(members[parent])
         yield (
             parent,
-            Fitted(centers=run.centers, origin=part.origin, labels=None if sampled else run.labels),
+            Fitted(
+                centers=rows.to_host(run.centers),
+                origin=part.origin,
+                labels=None if sampled else rows.to_host(run.labels),
+            ),
         )
 
 
