@@ -59,7 +59,7 @@ def check(
     levels: list[Any] = list(estimator.levels)
     n_clusters = estimator.n_clusters
     named = f"levels={levels}"
-    if not levels or not all(isinstance(k, Integral) and k >= 1 for k in levels):
+    if not levels or not all(isinstance(k, Integral) and int(k) >= 1 for k in levels):
         raise ValueError(
             f"{named} must be the clusters of the levels above the last, as in levels=[64]; pass "
             "levels=None for a flat fit"

@@ -113,13 +113,18 @@ def _batch(
                 name=rows.name,
                 sample_weight=None if weight is None else weight[indices],
             )
-            part = cast(Rows, some)
+            part = cast(Rows, some)  # of arrays, each kind of rows takes its own
         start += len(indices)
         run = _fit(part, int(shares[parent]), plan, random_state)
         sampled = len(indices) < len(members[parent])
-        centers: Any = run.centers  # arrays: rows of devices and of workers are refused
-        labels: Any = None if sampled else run.labels
-        yield parent, Fitted(centers=centers, origin=part.origin, labels=labels)
+        yield (
+            parent,
+            Fitted(
+                centers=rows.to_host(run.centers),
+                origin=part.origin,
+                labels=None if sampled else rows.to_host(run.labels),
+            ),
+        )
 
 
 def _fit(rows: Rows, n_clusters: int, plan: Plan, random_state: np.random.RandomState) -> Run:
