@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import cloudpickle
 from threadpoolctl import ThreadpoolController
 
+from unsup_fast.kernels import threads
+
 
 class Reply(NamedTuple):
     """What a call of a holder came to."""
@@ -59,6 +61,7 @@ class Answers:
         return self._replied(lambda: self._called(verb, unpickled(arguments)))
 
     def _set(self, create: Callable[[], Any]) -> None:
+        threads.allowed()  # loads the compiled module, which the controller then sees
         self._pools = ThreadpoolController().select(internal_api=["unsup_fast", "openmp"])
         with self._pools.limit(limits=self._n_threads):
             self._holder = create()
