@@ -87,7 +87,7 @@ def test_arrays_and_float64():
 
 
 def test_rows_that_are_computed_with_in_float64():
-    """Squares that float32 does not hold, known beforehand and found in a pass."""
+    """Squares that float32 does not hold, known beforehand and seen in a pass."""
     X = grouped() * np.float32(1e18)
     same(model().fit(source(X)), model().fit(source(X), engine=InProcess(2, 5)))
     X = grouped()

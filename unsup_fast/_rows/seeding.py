@@ -101,7 +101,7 @@ class Distances(Protocol):
         """Return what the sum of each block would be with each of the candidates, [T]."""
 
     def locate(self, wanted: Mapping[int, Sequence[float]]) -> dict[int, Array]:
-        """Return the rows of blocks, by number among all, where running sums reach targets."""
+        """Return the rows of blocks, by number among all, where running sums pass targets."""
 
 
 def greedy(
@@ -152,7 +152,7 @@ def greedy(
 
 
 def _located(closest: Distances, masses: list[float], draws: Array) -> Array:
-    """Return the rows [T] at which the running sum of all distances reaches the draws."""
+    """Return the rows [T] at which the running sum of all distances passes the draws."""
     ends = np.cumsum(masses)  # [B]
     numbers = np.minimum(np.searchsorted(ends, draws), len(ends) - 1)  # [T]
     before = np.append(0.0, ends)[numbers]
@@ -230,7 +230,7 @@ class BlockDistances:
         return potentials
 
     def locate(self, wanted: Mapping[int, Sequence[float]]) -> dict[int, Array]:
-        """Return rows of blocks where running sums reach targets; see `Distances`."""
+        """Return rows of blocks where running sums pass targets; see `Distances`."""
         located = {}
         for block, targets in wanted.items():
             part = self._slices[block]

@@ -85,7 +85,7 @@ class FleetDistances:
         return [sums for part in parts.values() for sums in part]
 
     def locate(self, wanted: Mapping[int, Sequence[float]]) -> dict[int, Array]:
-        """Return rows of blocks, by number among all, where running sums reach targets."""
+        """Return rows of blocks, by number among all, where running sums pass targets."""
         firsts = np.cumsum([0, *self._blocks.values()])  # of the parts
         indices, starts = list(self._blocks), self._rows.layout.first_of()
         own: dict[int, dict[int, Sequence[float]]] = {}

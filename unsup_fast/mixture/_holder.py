@@ -40,7 +40,7 @@ class MixtureHolder(Holder):
     def locate_distances(
         self, wanted: Mapping[int, Mapping[int, Sequence[float]]]
     ) -> dict[int, dict[int, Array]]:
-        """Return the rows of blocks of parts at which running sums reach targets."""
+        """Return the rows of blocks of parts at which running sums pass targets."""
         return {
             index: part.locate(wanted[index])
             for index, part in self._distances.items()

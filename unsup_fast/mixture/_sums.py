@@ -186,7 +186,7 @@ def added(one: EStep, two: EStep) -> EStep:
     """Return the sums over both about the same means, in the memory of the first."""
     for total, other in zip(one[2:5], two[2:5], strict=True):
         if total is not None:
-            total += other  # in place
+            total += other
     return one._replace(
         log_likelihood=one.log_likelihood + two.log_likelihood,
         weight=one.weight + two.weight,

@@ -244,8 +244,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         sample_weight : array-like of shape (N,), optional
             Weights >= 0 of the rows; a weight of 2 counts a row twice.
         engine : Engine, optional
-            Processes that have the rows between them, such as `unsup_fast.distributed.local`. The
-            result is that of a fit of ``blocks.source(X)`` here, bit for bit.
+            Processes that have the rows between them; see `KMeans.fit`, also for the result.
         callback : callable, optional
             Called with an `Iteration` after each iteration.
         seeding_callback : callable, optional
