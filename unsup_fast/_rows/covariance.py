@@ -1,4 +1,4 @@
-"""Mean and scatter of rows on the CPU, summed up block by block in a fixed order."""
+"""Mean and scatter of rows on the CPU, summed up block by block in a fixed tree."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from unsup_fast._rows import arrays
+from unsup_fast._rows.tree import Tree
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.covariance import Covariance, covariance, merge
 
@@ -38,18 +39,41 @@ def merged_covariance(
 ) -> Covariance:
     """Return mean and scatter of the rows of all blocks, merged with those of the rows `before`.
 
+    Parameters are those of `covariance_tree`, and `before`.
+
+    Raises
+    ------
+    ValueError, RangeError
+        As `covariance_tree`.
+    """
+    tree = covariance_tree(blocks, owner, progress, n_rows=n_rows, n_threads=n_threads)
+    return merge(before, tree.total())
+
+
+def covariance_tree(
+    blocks: Iterable[Array],
+    owner: str,
+    progress: Progress | None = None,
+    *,
+    n_rows: int | None = None,
+    n_threads: int,
+    first: int = 0,
+) -> Tree[Covariance]:
+    """Return the mean and scatter of runs of blocks.
+
     Parameters
     ----------
     blocks : iterable of ndarray of shape (B, D)
         They are checked to be finite here.
     owner : str
         Class of the estimator, for the error message.
-    before : Covariance
     progress : callable, optional
         Called after each block with how many rows are done, and `n_rows`.
     n_rows : int or None
         Rows of all blocks, if known.
     n_threads : int
+    first : int
+        Number of the first block among all.
 
     Raises
     ------
@@ -58,14 +82,14 @@ def merged_covariance(
     RangeError
         If a difference of two values overflows their type.
     """
-    done, total = 0, before
+    tree, done = Tree(merge, first), 0
     for block in blocks:
         part = covariance(block, n_threads=n_threads)
         if part.first_nonfinite is not None:
             row, column = part.first_nonfinite
             arrays.raise_bad(block[row, column], done + row, column, owner)
-        total = merge(total, part)
+        tree.add(part)
         done += len(block)
         if progress is not None:
             progress(done, n_rows)
-    return total
+    return tree

@@ -178,15 +178,19 @@ class CpuRows(ABC):
         self, owner: str, before: Covariance = EMPTY, progress: Progress | None = None
     ) -> Covariance:
         """Return mean and scatter of the rows, merged with those of the rows `before`."""
-        at_once = rows_at_once(self.n_columns, self.dtype, sparse=sp.issparse(self.X))
         return merged_covariance(
-            (dense(part) for _, part in self.parts(at_once)),
+            self.covariance_blocks(),
             owner,
             before,
             progress,
             n_rows=self.n_rows_if_known,
             n_threads=self.n_threads,
         )
+
+    def covariance_blocks(self) -> Iterator[Array]:
+        """Yield the rows as `covariance` sums them up, dense: a source's by block."""
+        for _, part in self.parts():
+            yield dense(part)
 
     def assign(self, centers: Array, *, labels: Array | None = None, **wanted: Any) -> Assigned:
         """Make a pass of `kernels.assign` over the rows, and add the parts' sums up in order."""
@@ -286,6 +290,17 @@ class HostRows(CpuRows):
         for start in range(0, n_rows, step):
             part = slice(start, min(start + step, n_rows))
             yield part, self.X[part]
+
+    def covariance_blocks(self) -> Iterator[Array]:
+        """Yield the rows as `covariance` sums them up, dense.
+
+        Those that were read from a source come by its blocks, others as many as suit memory.
+        """
+        most = self.chunk_size
+        if most is None:
+            most = rows_at_once(self.n_columns, self.dtype, sparse=sp.issparse(self.X))
+        for _, part in self.parts(most):
+            yield dense(part)
 
     def about(self, origin: Array) -> "HostRows":
         """Return the rows as measured from the origin [D] of a fitted model.

@@ -9,17 +9,16 @@ from typing import Any, cast
 
 import numpy as np
 
-from unsup_fast import blocks
-from unsup_fast._rows.sources import check_columns, source_of
+from unsup_fast._rows.sources import check_columns
 from unsup_fast._types import on_host
 from unsup_fast.blocks import Source
 from unsup_fast.cluster import _input, _label_files
 from unsup_fast.cluster._holder import KMeansHolder, in_order
 from unsup_fast.distributed import Assign, Engine
-from unsup_fast.distributed._collections import is_collection, lazy_labels, parts_of
-from unsup_fast.distributed._open import opened
-from unsup_fast.distributed._parts import Part, Parts
+from unsup_fast.distributed._collections import is_collection, lazy_labels
 from unsup_fast.distributed._rows import FleetRows
+from unsup_fast.distributed._spread import as_source, parts_for
+from unsup_fast.distributed._spread import spread as parts_spread
 from unsup_fast.kernels._types import Array
 
 
@@ -40,53 +39,15 @@ def spread(
     reset : bool
         Whether the estimator is being fitted.
     """
-    parts = parts_of(X)
-    if engine is None and parts is None:
+    parts = parts_for(X, engine)
+    if parts is None:
         yield X
         return
-    if parts is None:
-        assert engine is not None
-        parts = _parts_of_source(X, engine)
     if estimator is not None:
         check_columns(estimator, parts, reset=reset)
-    rows = opened(
-        engine or parts.engine(),
-        partial(KMeansHolder, n_threads=None if estimator is None else estimator.n_threads),
-        parts.parts,
-        n_columns=parts.n_columns,
-        dtype=parts.dtype,
-        name=parts.name,
-    )
-    try:
+    create = partial(KMeansHolder, n_threads=None if estimator is None else estimator.n_threads)
+    with parts_spread(parts, engine, create) as rows:
         yield rows
-    finally:
-        rows.fleet.close()
-
-
-def as_source(X: Any) -> Source:
-    """Return data as a source."""
-    return source_of(X) or blocks.source(X)
-
-
-def _parts_of_source(X: Any, engine: Engine) -> Parts:
-    """Return the parts that data are cut into, at the ends of blocks."""
-    source = as_source(X).uncached()  # the holders have the rows
-    parts = [
-        Part(index=index, open=partial(_whole, part), n_rows=part.n_rows)
-        for index, part in enumerate(source.parts(engine.n_parts))
-    ]
-    return Parts(
-        parts=parts,
-        n_columns=source.n_columns,
-        dtype=source.dtype,
-        names=source.names,
-        name=source.name,
-        engine=lambda: engine,
-    )
-
-
-def _whole(part: Source) -> Source:
-    return part
 
 
 def predicted(estimator: Any, rows: FleetRows) -> Array:

@@ -1,15 +1,22 @@
-"""Input of PCA: rows in memory, in blocks, sparse, or on a GPU, and coordinates to map back."""
+"""Input of PCA: rows in memory, in blocks, in other processes or on a GPU, and coordinates."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from sklearn.utils import check_array
 
 from unsup_fast._rows import arrays, devices, scaling, validate
 from unsup_fast._rows.protocol import Rows
+from unsup_fast._rows.sources import check_columns
 from unsup_fast._rows.types import RowsLike
 from unsup_fast._types import is_tensor
 from unsup_fast.decomposition._estimator import Decomposition
+from unsup_fast.distributed import Engine
+from unsup_fast.distributed._holder import Holder
+from unsup_fast.distributed._spread import parts_for, refuse_device, spread
 
 if TYPE_CHECKING:
     from unsup_fast._rows.protocol import ArrayOrTensor
@@ -22,13 +29,31 @@ def rows(model: Decomposition, X: RowsLike, *, reset: bool) -> Rows:
     with.
     """
     checked = validate.rows(X, model.device, model, reset=reset, check_finite=False)
+    return _divided(model, checked, reset=reset).in_memory()
+
+
+@contextmanager
+def opened(model: Decomposition, X: RowsLike, engine: Engine | None) -> Iterator[Rows]:
+    """Yield validated rows to fit, which an engine's processes have in the meantime, if any."""
+    parts = parts_for(X, engine)
+    if parts is None:
+        yield rows(model, X, reset=True)
+        return
+    refuse_device(model.device)
+    check_columns(model, parts, reset=True)
+    with spread(parts, engine, partial(Holder, n_threads=model.n_threads)) as fleet_rows:
+        yield _divided(model, cast(Rows, fleet_rows), reset=True)
+
+
+def _divided(model: Decomposition, checked: Rows, *, reset: bool) -> Rows:
+    """Return rows with their columns divided as the model is, or is to be, standardized."""
     if reset:
         model.__dict__.pop("scale_", None)  # of an earlier fit
         if getattr(model, "standardize", False):
             # `checked` knows no moments, so those of the divided rows are not computed unless read.
             model.scale_ = checked.finite(type(model).__name__).deviations()
     scale = scaling.scale_for(model, checked.n_columns)
-    return (checked if scale is None else checked.divided(scale)).in_memory()
+    return checked if scale is None else checked.divided(scale)
 
 
 def finite_rows(model: Decomposition, X: RowsLike) -> Rows:

@@ -1,7 +1,7 @@
 """PCA of rows that come batch by batch, with scikit-learn's interface."""
 
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,11 +11,16 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from unsup_fast._rows import arrays
 from unsup_fast._rows.covariance import EMPTY, Progress
+from unsup_fast._rows.protocol import Rows
 from unsup_fast._rows.types import RowsLike
 from unsup_fast.decomposition import _input, _save, _solvers
 from unsup_fast.decomposition._base import Projection
 from unsup_fast.decomposition._model import attributes, check_range
+from unsup_fast.distributed import Engine
 from unsup_fast.kernels.covariance import Covariance
+
+if TYPE_CHECKING:
+    import torch
 
 
 class IncrementalPCA(Projection):
@@ -77,7 +82,7 @@ class IncrementalPCA(Projection):
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "device": "no_validation",  # compute_device says more than a type
     }
-    __metadata_request__fit: ClassVar[dict[str, str]] = {"callback": UNUSED}
+    __metadata_request__fit: ClassVar[dict[str, str]] = {"callback": UNUSED, "engine": UNUSED}
     __metadata_request__partial_fit: ClassVar[dict[str, str]] = {"check_input": UNUSED}
     _layout = _save.INCREMENTAL
 
@@ -104,6 +109,7 @@ class IncrementalPCA(Projection):
         X: RowsLike,
         y: object = None,
         *,
+        engine: Engine | None = None,
         callback: Progress | None = None,
     ) -> "IncrementalPCA":
         """Find the axes of X, forgetting rows seen before.
@@ -113,8 +119,12 @@ class IncrementalPCA(Projection):
         X : array-like, sparse matrix, tensor, pyarrow table or Source of shape (N, D)
             The rows, as in `PCA.fit`.
         y : ignored
+        engine : Engine, optional
+            Processes that have the rows between them, such as `unsup_fast.distributed.local`. The
+            result is that of a fit of ``blocks.source(X)`` here, bit for bit.
         callback : callable, optional
-            Called after each block of rows with how many are done, and how many there are or None.
+            Called after each block of rows with how many are done, and how many there are or None;
+            with an engine in the end.
 
         Returns
         -------
@@ -127,7 +137,8 @@ class IncrementalPCA(Projection):
             If X holds NaN or infinity, if there are fewer axes than `n_components`, or if a
             variance overflows.
         """
-        self._add(X, callback, reset=True, min_rows=self.n_components or 1)
+        with _input.opened(self, X, engine) as rows:
+            self._add(rows, arrays.device_of(X), callback, min_rows=self.n_components or 1)
         self.batch_size_ = self.batch_size or 5 * self.n_features_in_
         return self
 
@@ -163,14 +174,23 @@ class IncrementalPCA(Projection):
                 "IncrementalPCA.partial_fit does not support sparse input. Either convert data to "
                 "dense or use IncrementalPCA.fit to do so in batches."
             )
-        self._add(X, None, reset=not hasattr(self, "n_samples_seen_"))
+        reset = not hasattr(self, "n_samples_seen_")
+        self._add(_input.rows(self, X, reset=reset), arrays.device_of(X), None, reset=reset)
         return self
 
     def _add(
-        self, X: RowsLike, callback: Progress | None, *, reset: bool, min_rows: int = 1
+        self,
+        rows: Rows,
+        device: "torch.device | None",
+        callback: Progress | None,
+        *,
+        reset: bool = True,
+        min_rows: int = 1,
     ) -> None:
-        """Merge the moments of X with those of the rows seen so far, `min_rows` rows in all."""
-        rows = _input.rows(self, X, reset=reset)
+        """Merge the moments of rows with those of the rows seen so far, `min_rows` in all.
+
+        Attributes become tensors on the device, or arrays if it is None.
+        """
         self._check_components(rows.n_columns, reset)
         before = EMPTY if reset else self._sums()
         sums = rows.covariance(type(self).__name__, before, callback)
@@ -188,7 +208,6 @@ class IncrementalPCA(Projection):
         degrees = max(sums.n_rows - 1, 1)
         total = float(np.sqrt(np.trace(sums.scatter) / degrees)) * sums.unit
         check_range(total, total, dtype)
-        device = arrays.device_of(X)
         self.__dict__.update(
             n_samples_seen_=sums.n_rows,
             n_components_=self._n_axes(sums.n_rows, len(sums.mean)),

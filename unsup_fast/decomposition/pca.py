@@ -19,6 +19,7 @@ from unsup_fast.decomposition._base import Projection
 from unsup_fast.decomposition._dimension import number_of_axes
 from unsup_fast.decomposition._model import attributes
 from unsup_fast.decomposition._solvers import Axes
+from unsup_fast.distributed import Engine
 
 EXACT = 2000  # "auto" takes the exact eigenvectors up to this many rows or columns
 
@@ -143,7 +144,7 @@ class PCA(Projection):
         "device": "no_validation",  # compute_device says more than a type
         "standardize": ["boolean"],
     }
-    __metadata_request__fit: ClassVar[dict[str, str]] = {"callback": UNUSED}
+    __metadata_request__fit: ClassVar[dict[str, str]] = {"callback": UNUSED, "engine": UNUSED}
     _layout = _save.PCA
 
     def __init__(
@@ -181,6 +182,7 @@ class PCA(Projection):
         X: RowsLike,
         y: object = None,
         *,
+        engine: Engine | None = None,
         callback: Progress | None = None,
     ) -> "PCA":
         """Find the axes.
@@ -192,8 +194,13 @@ class PCA(Projection):
             `unsup_fast.blocks.source`), a pyarrow Table or Dataset, and a memory map that needs
             conversion are read a block at a time, once.
         y : ignored
+        engine : Engine, optional
+            Processes that have the rows between them, such as `unsup_fast.distributed.local`. The
+            solver is "covariance_eigh", and the result that of a fit of ``blocks.source(X)`` here
+            by this solver, bit for bit.
         callback : callable, optional
-            Called after each block of rows with how many are done, and how many there are or None.
+            Called after each block of rows with how many are done, and how many there are or None;
+            with an engine in the end.
 
         Returns
         -------
@@ -210,14 +217,16 @@ class PCA(Projection):
             If X is sparse and the solver is for dense rows.
         """
         with scaling.restored_on_error(self):
-            values = self._fitted(X, callback)
+            values = self._fitted(X, engine, callback)
         self.__dict__.update(values)
         return self
 
-    def _fitted(self, X: RowsLike, callback: Progress | None) -> dict[str, Any]:
+    def _fitted(
+        self, X: RowsLike, engine: Engine | None, callback: Progress | None
+    ) -> dict[str, Any]:
         """Return what a fit sets, by the name of the attribute."""
-        rows = _input.rows(self, X, reset=True)
-        axes = self._axes(rows, callback)
+        with _input.opened(self, X, engine) as rows:
+            axes = self._axes(rows, callback)
         n_components = self._checked_n_components(axes.n_rows, len(axes.mean))
         k = number_of_axes(n_components, axes.variances, axes.total, axes.n_rows)
         device = arrays.device_of(X)

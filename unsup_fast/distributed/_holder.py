@@ -12,13 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unsup_fast._memory import free_memory
+from unsup_fast._rows.covariance import covariance_tree
 from unsup_fast._rows.draws import Masses, WholeMasses, masses_of, whole
 from unsup_fast._rows.host_rows import HostRows
 from unsup_fast._rows.source_rows import SourceRows
+from unsup_fast._rows.tree import Node
 from unsup_fast.distributed._parts import Part
 from unsup_fast.kernels import threads
 from unsup_fast.kernels._dispatch import compiled, describe, is_native
 from unsup_fast.kernels._types import Array
+from unsup_fast.kernels.covariance import Covariance
 from unsup_fast.kernels.moments import Moments, moments
 
 PartRows = HostRows | SourceRows
@@ -39,6 +42,7 @@ class Loaded(NamedTuple):
 
     part: int
     n_rows: int
+    n_blocks: int
 
 
 class BlockMoments(NamedTuple):
@@ -63,6 +67,7 @@ class Holder:
     def __init__(self, n_threads: int | None = None, memory_share: float = SHARE) -> None:
         self._n_threads, self._memory_share = threads.effective(n_threads), memory_share
         self._firsts: dict[int, int] = {}  # number of the first row of each part
+        self._first_blocks: dict[int, int] = {}  # and of its first block
         self._versions: dict[int, dict[int, PartRows]] = {}
 
     def build(self) -> Build:
@@ -86,12 +91,18 @@ class Holder:
         for index, source in sources.items():
             rows = SourceRows(X=source, n_threads=self._n_threads, name=name).astype(dtype)
             self._versions[0][index] = rows.in_memory(copy=fits)
-        counts = {index: rows.n_rows for index, rows in self._versions[0].items()}
-        return [Loaded(index, counts.get(index, 0)) for index, _ in opened]
+        return [self._loaded(part.index) for part in parts]
 
-    def number(self, firsts: Mapping[int, int]) -> None:
-        """Take note of the number of the first row of each part."""
-        self._firsts = dict(firsts)
+    def _loaded(self, index: int) -> Loaded:
+        rows = self._versions[0].get(index)
+        if rows is None:
+            return Loaded(index, n_rows=0, n_blocks=0)
+        n_rows = rows.n_rows
+        return Loaded(index, n_rows=n_rows, n_blocks=-(-n_rows // rows.block_size))
+
+    def number(self, firsts: Mapping[int, int], first_blocks: Mapping[int, int]) -> None:
+        """Take note of the numbers of the first row and the first block of each part."""
+        self._firsts, self._first_blocks = dict(firsts), dict(first_blocks)
 
     def derive(self, version: int, base: int, change: str, argument: Any) -> None:
         """Make a version of the rows from another one.
@@ -122,6 +133,18 @@ class Holder:
             BlockMoments(index, self._moments_of(rows))
             for index, rows in self._versions[version].items()
         ]
+
+    def covariance(self, version: int, owner: str) -> dict[int, list[Node[Covariance]]]:
+        """Return mean and scatter of runs of blocks of each part."""
+        return {
+            index: covariance_tree(
+                rows.covariance_blocks(),
+                owner,
+                n_threads=self._n_threads,
+                first=self._first_blocks[index],
+            ).nodes
+            for index, rows in self._versions[version].items()
+        }
 
     def take(self, version: int, wanted: Mapping[int, Array]) -> dict[int, Array]:
         """Return some rows of parts, by their number within the part."""

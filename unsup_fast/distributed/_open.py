@@ -53,7 +53,9 @@ def opened(
             indices=np.array([one.part for one in loaded]),
             firsts=np.cumsum([0, *(one.n_rows for one in loaded)]),
         )
-        fleet.set_up("number", "number", layout.first_of())
+        first_blocks = np.cumsum([0, *(part.n_blocks for part in loaded)])[:-1].tolist()
+        numbers = dict(zip(layout.indices.tolist(), first_blocks, strict=True))
+        fleet.set_up("number", "number", layout.first_of(), numbers)
     except BaseException:
         fleet.close()
         raise

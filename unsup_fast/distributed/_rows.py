@@ -9,10 +9,14 @@ import numpy as np
 
 from unsup_fast._cached import cached_property
 from unsup_fast._rows import arrays, scaling
+from unsup_fast._rows.covariance import EMPTY, Progress
 from unsup_fast._rows.draws import EqualMasses, Masses, scale_of
 from unsup_fast._rows.host_rows import CpuRows
+from unsup_fast._rows.tree import Merge, Node, Value, total
 from unsup_fast.distributed._fleet import Fleet
+from unsup_fast.kernels import covariance
 from unsup_fast.kernels._types import Array
+from unsup_fast.kernels.covariance import Covariance
 from unsup_fast.kernels.kmeans_plusplus import pow2_scale
 from unsup_fast.kernels.moments import Moments, merge
 
@@ -106,6 +110,32 @@ class FleetRows(CpuRows):
     def parts(self, most: int | None = None) -> Iterator[tuple[slice, Any]]:
         """Refuse: rows do not come to the driver."""
         raise NotImplementedError("the rows stay with the holders")
+
+    def covariance(
+        self, owner: str, before: Covariance = EMPTY, progress: Progress | None = None
+    ) -> Covariance:
+        """Return mean and scatter of the rows, merged with those of the rows `before`."""
+        sums = self.total(covariance.merge, "covariance", owner)
+        if progress is not None:
+            progress(self.n_rows, self.n_rows)
+        return covariance.merge(before, sums)
+
+    def total(self, merge: Merge[Value], verb: str, *arguments: Any) -> Value:
+        """Return the sum over all blocks from what a holder's method returns.
+
+        Parameters
+        ----------
+        merge : callable
+            Adds up two runs of blocks; see `tree.Merge`.
+        verb : str
+            A method that returns the nodes of each part for a version of the rows.
+        *arguments
+            Its arguments after the version.
+        """
+        replies = self.fleet.call(verb, self.version, *arguments)
+        parts = {index: nodes for reply in replies for index, nodes in reply.items()}
+        nodes: list[Node[Value]] = [node for index in sorted(parts) for node in parts[index]]
+        return total(nodes, merge)
 
     def take(self, indices: Array) -> Array:
         """Return some rows [M, D]."""

@@ -37,8 +37,10 @@ class Accumulator:
     result. With fewer rows than columns there are no sums, and the rows take less memory.
     """
 
-    def __init__(self, n_columns: int) -> None:
-        self.sums = Covariance(0, np.zeros(n_columns), np.zeros((0, 0)), None)
+    def __init__(self, n_columns: int, sums: Covariance | None = None) -> None:
+        if sums is None:
+            sums = Covariance(0, np.zeros(n_columns), np.zeros((0, 0)), None)
+        self.sums = sums
         self.left: list[Array] = []
 
     @property

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from unsup_fast._types import Array, ArrayLike, Numbers, is_tensor, on_host
+from unsup_fast.blocks import Source
+from unsup_fast.distributed import Engine
 from unsup_fast.kernels import sqrtm
 from unsup_fast.metrics._features import (
     check_columns,
@@ -26,6 +28,7 @@ from unsup_fast.metrics._features import (
     warn_of_few,
 )
 from unsup_fast.metrics._gaussians import Accumulator, Gaussian
+from unsup_fast.metrics._sources import sums_of
 from unsup_fast.metrics.statistics import Statistics, check_shapes, checked
 
 if TYPE_CHECKING:
@@ -222,31 +225,51 @@ class FrechetDistance:
         """Forget all samples."""
         self._sides: dict[str, Accumulator | Statistics] = {}
 
-    def update(self, X: Any, *, real: bool) -> None:
+    def update(self, X: Any, *, real: bool, engine: Engine | None = None) -> None:
         """Add samples.
 
         Parameters
         ----------
         X : array-like or tensor of shape (N, D), or what the extractor takes
             On any device; a tensor's gradient is not followed (see `feature_frechet_distance`).
+            Without an extractor, a `Source` of features (see `unsup_fast.blocks.source`), too:
+            it is read a block at a time, and its sums depend on the rows and `chunk_size` only.
         real : bool
             True for data, False for generated samples.
+        engine : Engine, optional
+            Processes that read a source of features between them, such as
+            `unsup_fast.distributed.local`. The sums are those without them, bit for bit.
 
         Raises
         ------
         TypeError, ValueError
             If features are not finite real numbers, have another number of columns than before, or
-            this side has fixed statistics.
+            this side has fixed statistics; if an engine is passed with an extractor, or with rows
+            that are no source.
         """
+        if isinstance(X, Source) and self.extractor is None:
+            side = self._samples(real, X.n_columns)
+            sums = sums_of(X, engine, self.n_threads)
+            side.merge(Accumulator(X.n_columns, sums), self.n_threads)
+            return
+        if engine is not None:
+            raise TypeError(
+                "an engine reads features of a source; compute the features first, save them, and "
+                "pass unsup_fast.blocks.source of the files to a FrechetDistance without extractor"
+            )
         rows = features("X", X if self.extractor is None else self.extractor(X))
-        self._check_columns("X", rows.shape[1])
-        side = self._sides.setdefault(_name(real), Accumulator(rows.shape[1]))
+        self._samples(real, rows.shape[1]).add(rows, self.n_threads)
+
+    def _samples(self, real: bool, n_columns: int) -> Accumulator:
+        """Return what the samples of a side, with so many columns, are added to."""
+        self._check_columns("X", n_columns)
+        side = self._sides.setdefault(_name(real), Accumulator(n_columns))
         if isinstance(side, Statistics):
             raise ValueError(
                 f"the {_name(real)} side has fixed statistics, to which no samples can be added; "
                 "call reset() first"
             )
-        side.add(rows, self.n_threads)
+        return side
 
     def set_statistics(self, mu: ArrayLike, sigma: ArrayLike, *, real: bool = True) -> None:
         """Replace the samples of one side by a mean [D] and a covariance [D, D].

@@ -2,34 +2,37 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import reduce
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unsup_fast._cached import cached_property
 from unsup_fast._rows.protocol import Rows
+from unsup_fast._rows.tree import Tree
 from unsup_fast._types import Array, is_tensor
 from unsup_fast.blocks import DataError
-from unsup_fast.kernels.em import EStep, em, gmm_moments
+from unsup_fast.distributed._rows import FleetRows
+from unsup_fast.distributed._seeding import kmeans_plusplus
+from unsup_fast.kernels.em import EStep
 from unsup_fast.kernels.moments import Moments
-from unsup_fast.mixture._sums import add_up, checked, is_finite, sums_on_host
+from unsup_fast.mixture._responsibilities import Responsibilities
+from unsup_fast.mixture._sums import (
+    BLOCK,
+    BlockSums,
+    MixtureSums,
+    ResponsibilitySums,
+    Value,
+    checked,
+    is_finite,
+)
 
 if TYPE_CHECKING:
     from unsup_fast._rows.protocol import ArrayOrTensor
 
-BLOCK = 1 << 20  # elements of the responsibilities of a block: 8 MiB
 MODERATE = 2.0**48  # ratios and magnitudes up to this have squares that float32 holds
 OVERFLOW = "the squares of {0} overflow {1}; divide {0} by its largest magnitude"
 MIN_VARIANCE = 1e-290  # factors and precisions of it are finite
-
-
-class Responsibilities(NamedTuple):
-    """Responsibilities of the components for some rows, where the rows are: one of the two."""
-
-    resp: "ArrayOrTensor | None" = None
-    """[N, K], type of the rows"""
-    labels: "ArrayOrTensor | None" = None
-    """[N] int32: the component whose responsibility is one"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,20 +127,52 @@ class MixtureData:
         """Type of the blocks."""
         return np.dtype(np.float64) if self.wide else self.rows.dtype
 
-    def blocks(self, max_rows: int | None = None) -> Iterator[tuple[slice, Any, Any]]:
+    def blocks(self) -> Iterator[tuple[slice, Any, Any]]:
         """Yield the slice of a block, its rows, and their weights or None, in order."""
+        for where, part in self.rows.parts(self.chunk_size):
+            yield from self._pieces(where, part)
+
+    def _pieces(
+        self, where: slice, part: Any, max_rows: int | None = None
+    ) -> Iterator[tuple[slice, Any, Any]]:
+        """Yield a part of the rows, by no more than `max_rows`, as `blocks` does."""
+        weights = self.rows.sample_weight
         if self.wide:
             max_rows = min(max_rows or BLOCK, max(1, BLOCK // self.n_columns))
-        weights = self.rows.sample_weight
+        step = len(part) if max_rows is None else max_rows
+        for start in range(where.start, where.stop, step):
+            block = slice(start, min(start + step, where.stop))
+            rows = part[block.start - where.start : block.stop - where.start]
+            weight = None if weights is None else weights[block]
+            if self.wide:
+                rows, weight = _as_float64(rows), _as_float64(weight)
+            yield block, rows, weight
+
+    def total(self, sums: BlockSums[Value]) -> Value:
+        """Return sums over all rows: of each block, and of the blocks in a fixed tree."""
+        if isinstance(self.rows, FleetRows):
+            return self.rows.total(sums.merge, "sums", sums, self.covariance_type, self.wide)
+        return self.tree(sums).total()
+
+    def tree(
+        self, sums: BlockSums[Value], *, first_block: int = 0, first_row: int = 0
+    ) -> Tree[Value]:
+        """Return sums over runs of blocks.
+
+        Parameters
+        ----------
+        sums : BlockSums
+        first_block, first_row : int
+            Numbers among all blocks and rows of the first ones here.
+        """
+        tree = Tree(sums.merge, first_block)
         for where, part in self.rows.parts(self.chunk_size):
-            step = len(part) if max_rows is None else max_rows
-            for start in range(where.start, where.stop, step):
-                block = slice(start, min(start + step, where.stop))
-                rows = part[block.start - where.start : block.stop - where.start]
-                weight = None if weights is None else weights[block]
-                if self.wide:
-                    rows, weight = _as_float64(rows), _as_float64(weight)
-                yield block, rows, weight
+            pieces = (
+                sums.of_rows(self.rows, rows, weight, first_row + block.start)
+                for block, rows, weight in self._pieces(where, part, sums.max_rows)
+            )
+            tree.add(reduce(sums.merge, pieces))
+        return tree
 
     def em(self, mixture: Mixture) -> EStep:
         """Return the likelihood of the rows under a mixture and the moments about its means.
@@ -147,12 +182,13 @@ class MixtureData:
         DataError
             If a sum overflows float64.
         """
-        total = add_up(self._e_steps(mixture))
+        sums = self._sums(mixture)
+        total = self.total(sums)
         if is_finite(total):
             return total
         if self.may_widen:
             self.wide = True
-            total = add_up(self._e_steps(mixture))
+            total = self.total(sums)
         return checked(total)
 
     def evaluate(
@@ -169,46 +205,35 @@ class MixtureData:
         `labels` say which arrays are wanted.
         """
         wanted = {"moments": False, "log_prob": log_prob, "resp": resp, "labels": labels}
-        blocks = list(self._e_steps(mixture, **wanted))
+        sums = self._sums(mixture)
+        blocks = [
+            sums.e_step(self.rows, rows, weight, **wanted) for _, rows, weight in self.blocks()
+        ]
         if self.may_widen and not all(np.isfinite(block.log_likelihood) for block in blocks):
             self.wide = True
+            steps = (
+                sums.e_step(self.rows, rows, weight, **wanted) for _, rows, weight in self.blocks()
+            )
             blocks = [
                 block._replace(log_prob=_as_float32(block.log_prob), resp=_as_float32(block.resp))
-                for block in self._e_steps(mixture, **wanted)
+                for block in steps
             ]
         return blocks
 
-    def _e_steps(
-        self,
-        mixture: Mixture,
-        *,
-        moments: bool = True,
-        log_prob: bool = False,
-        resp: bool = False,
-        labels: bool = False,
-    ) -> Iterator[EStep]:
-        """Yield the result of `kernels.em` for each block under a mixture, its sums on the host."""
-        parameters = (log_of_weights(mixture.weights), mixture.means, mixture.factors)
-        log_weights, means, factors = (self.rows.to_device(value) for value in parameters)
-        for _, block, weight in self.blocks():
-            yield sums_on_host(
-                em(
-                    block,
-                    log_weights,
-                    means,
-                    factors,
-                    self.covariance_type,
-                    sample_weight=weight,
-                    moments=moments,
-                    return_log_prob=log_prob,
-                    return_resp=resp,
-                    return_labels=labels,
-                    n_threads=self.rows.n_threads,
-                )
-            )
+    def _sums(self, mixture: Mixture) -> MixtureSums:
+        """Return what is summed up under a mixture, with its parameters where the rows are."""
+        to_device = self.rows.to_device
+        return MixtureSums(
+            log_weights=to_device(log_of_weights(mixture.weights)),
+            means=to_device(mixture.means),
+            factors=to_device(mixture.factors),
+            covariance_type=self.covariance_type,
+        )
 
     def responsibility_moments(
-        self, means: Array, responsibilities: "Callable[[ArrayOrTensor], Responsibilities]"
+        self,
+        means: Array,
+        responsibilities: "Callable[[Rows, ArrayOrTensor], Responsibilities]",
     ) -> EStep:
         """Return the moments about `means` for known responsibilities.
 
@@ -223,56 +248,15 @@ class MixtureData:
         DataError
             If a sum overflows float64.
         """
-        total = add_up(
-            self._block_moments(block, means, weight, responsibilities(block))
-            for _, block, weight in self.blocks(max(1, BLOCK // len(means)))
+        sums = ResponsibilitySums(
+            means=means,
+            responsibilities=responsibilities,
+            covariance_type=self.covariance_type,
         )
+        total = self.total(sums)
         if not is_finite(total._replace(log_likelihood=0.0)):
             raise DataError(OVERFLOW.format("X", self.rows.dtype))
         return total
-
-    def _block_moments(
-        self,
-        block: "ArrayOrTensor",
-        means: Array,
-        weight: "ArrayOrTensor | None",
-        responsibilities: Responsibilities,
-    ) -> EStep:
-        """Return the moments of a block; by the reference, in float64, if the kernel overflows.
-
-        The kernel brings typical distances near one, and so others of the block out of range if
-        they differ by more than 1e30, in float64 1e230.
-        """
-        sums = sums_on_host(
-            gmm_moments(
-                block,
-                self.rows.to_device(means),
-                self.covariance_type,
-                sample_weight=weight,
-                n_threads=self.rows.n_threads,
-                resp=responsibilities.resp,
-                labels=responsibilities.labels,
-            )
-        )
-        if is_finite(sums._replace(log_likelihood=0.0)):
-            return sums
-        block, weight, resp, labels = (
-            self.rows.to_host(value) for value in (block, weight, *responsibilities)
-        )
-        step = max(1, BLOCK // means.size)
-        parts = (slice(start, start + step) for start in range(0, len(block), step))
-        return add_up(
-            gmm_moments(
-                block[part],
-                means,
-                self.covariance_type,
-                resp=None if resp is None else resp[part],
-                labels=None if labels is None else labels[part],
-                sample_weight=None if weight is None else weight[part],
-                backend="ref",
-            )
-            for part in parts
-        )
 
     def take(self, indices: Array) -> Array:
         """Return rows [M, D] on the host, in the type that is computed in."""
@@ -286,6 +270,8 @@ class MixtureData:
         progress: Callable[[int, int], None] | None,
     ) -> Array:
         """Return the indices [K] of rows that greedy k-means++ chooses."""
+        if isinstance(self.rows, FleetRows):
+            return kmeans_plusplus(self.rows, n_clusters, random_state, progress)
         return self.rows.kmeans_plusplus(n_clusters, random_state, progress=progress)
 
 

@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unsup_fast._rows.draws import draw
+from unsup_fast._rows.protocol import Rows
 from unsup_fast._types import Array
+from unsup_fast.distributed._rows import FleetRows
 from unsup_fast.kernels.em import EStep, shape_of
 from unsup_fast.mixture._covariance import MATRICES, positive_definite
-from unsup_fast.mixture._data import Mixture, Responsibilities
+from unsup_fast.mixture._data import Mixture
 from unsup_fast.mixture._em import MixtureProblem, maximize
 from unsup_fast.mixture._initial_parameters import InitialParameters
-from unsup_fast.mixture._kmeans import Progress, kmeans, nearest
+from unsup_fast.mixture._kmeans import Progress, kmeans
+from unsup_fast.mixture._responsibilities import Nearest, Responsibilities
 from unsup_fast.mixture._single import SingleComponentData
 
 if TYPE_CHECKING:
@@ -120,11 +123,8 @@ def _kmeans_moments(
     data = problem.data
     centers, shift = kmeans(data, n_components, random_state, progress)
     means = centers.astype(np.float64)
-
-    def labels(block: "ArrayOrTensor") -> Responsibilities:
-        return Responsibilities(labels=nearest(data, block, centers, shift))
-
-    return data.responsibility_moments(means, labels), means
+    clusters = Nearest(centers=centers, shift=shift)
+    return data.responsibility_moments(means, clusters), means
 
 
 def _random_moments(
@@ -132,12 +132,18 @@ def _random_moments(
 ) -> tuple[EStep, Array]:
     """Return the moments for responsibilities at random, and the means [K, D] they are about."""
     data = problem.data
+    if isinstance(data.rows, FleetRows):
+        raise ValueError(
+            "init_params='random' draws a number for each row and component one after the other, "
+            "so it is not available with an engine; pass 'kmeans', 'k-means++' or "
+            "'random_from_data'"
+        )
     means = np.tile(data.moments.mean, (n_components, 1))
 
-    def resp(block: "ArrayOrTensor") -> Responsibilities:
+    def resp(rows: Rows, block: "ArrayOrTensor") -> Responsibilities:
         drawn = random_state.uniform(size=(len(block), n_components)).astype(data.computed_in)
         drawn /= drawn.sum(axis=1)[:, None]
-        return Responsibilities(resp=data.rows.to_device(drawn))
+        return Responsibilities(resp=rows.to_device(drawn))
 
     return data.responsibility_moments(means, resp), means
 

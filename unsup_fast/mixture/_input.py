@@ -1,25 +1,50 @@
-"""Input of a mixture: rows in memory, in blocks or on a GPU, and their weights."""
+"""Input of a mixture: rows in memory, in blocks, elsewhere or on a GPU, and their weights."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import cast
 
 import numpy as np
 import scipy.sparse as sp
 
 from unsup_fast._rows import scaling, validate
 from unsup_fast._rows.protocol import Rows
+from unsup_fast._rows.sources import check_columns
 from unsup_fast._rows.types import RowsLike
 from unsup_fast._types import ArrayLike
 from unsup_fast.blocks import DataError
+from unsup_fast.distributed import Engine
+from unsup_fast.distributed._spread import parts_for, refuse_device, spread
 from unsup_fast.kernels.moments import Moments
 from unsup_fast.mixture._data import MODERATE, OVERFLOW, MixtureData
 from unsup_fast.mixture._em import MixtureProblem
 from unsup_fast.mixture._estimator import MixtureEstimator
+from unsup_fast.mixture._holder import MixtureHolder
 from unsup_fast.mixture._single import SingleComponentData
 
 
-def problem(
-    model: MixtureEstimator, X: RowsLike, sample_weight: ArrayLike | None
-) -> MixtureProblem:
+@contextmanager
+def opened(model: MixtureEstimator, X: RowsLike, engine: Engine | None) -> Iterator[Rows]:
+    """Yield validated rows to fit, which an engine's processes have in the meantime, if any."""
+    parts = parts_for(X, engine)
+    if parts is None:
+        yield _dense_rows(model, X, reset=True)
+        return
+    refuse_device(model.device)
+    if model.chunk_size is not None:
+        raise ValueError(
+            f"chunk_size={model.chunk_size} is not available with an engine; pass "
+            f"unsup_fast.blocks.source(X, chunk_size={model.chunk_size})"
+        )
+    _refuse_sparse(X)
+    check_columns(model, parts, reset=True)
+    with spread(parts, engine, partial(MixtureHolder, n_threads=model.n_threads)) as rows:
+        yield cast(Rows, rows)
+
+
+def problem(model: MixtureEstimator, rows: Rows, sample_weight: ArrayLike | None) -> MixtureProblem:
     """Validate the arguments of `fit`."""
-    rows = _dense_rows(model, X, reset=True)
     n_rows, k = rows.n_rows, model.n_components
     if n_rows < max(k, 2):
         raise ValueError(

@@ -1,10 +1,12 @@
 """k-means as the start of a mixture: greedy k-means++, then Lloyd's algorithm."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from unsup_fast._rows.protocol import Rows
 from unsup_fast._types import Array
 from unsup_fast.kernels.assign import Assigned, assign
 from unsup_fast.mixture._data import MixtureData
@@ -28,13 +30,7 @@ def kmeans(
     centers = np.ascontiguousarray(data.take(chosen))
     shift = data.moments.mean.astype(centers.dtype)
     for _ in range(MAX_ITER):
-        sums, weights = np.zeros(centers.shape), np.zeros(n_components)
-        for _, block, weight in data.blocks():
-            assigned = _assign(
-                data, block, centers, shift, sample_weight=weight, return_inertia=False
-            )
-            sums += data.rows.to_host(assigned.sums)
-            weights += data.rows.to_host(assigned.weights)
+        sums, weights = data.total(ClusterSums(centers=centers, shift=shift))
         sums, weights = _relocate(data, centers, shift, sums, weights)
         filled = weights > 0
         means = shift.astype(np.float64) + sums / np.where(filled, weights, 1.0)[:, None]
@@ -46,22 +42,108 @@ def kmeans(
     return centers, shift
 
 
-def nearest(
-    data: MixtureData, block: "ArrayOrTensor", centers: Array, shift: Array
-) -> "ArrayOrTensor":
-    """Return the label [B] of the nearest centroid of each row of a block, where the block is."""
-    return _assign(data, block, centers, shift, update=False, return_inertia=False).labels
+class Totals(NamedTuple):
+    """Sums of the rows of each cluster, less the shift."""
+
+    sums: Array
+    """[K, D] float64"""
+    weights: Array
+    """[K] float64"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterSums:
+    """Sums of the rows that are nearest to each centroid."""
+
+    centers: Array
+    """[K, D]"""
+    shift: Array
+    """[D]"""
+
+    max_rows = None
+
+    def of_rows(
+        self,
+        rows: Rows,
+        block: "ArrayOrTensor",
+        weight: "ArrayOrTensor | None",
+        first: int,
+    ) -> Totals:
+        """Return the sums of a block."""
+        assigned = _assign(
+            rows, block, self.centers, self.shift, sample_weight=weight, return_inertia=False
+        )
+        to_host = rows.to_host
+        return Totals(sums=to_host(assigned.sums), weights=to_host(assigned.weights))
+
+    def merge(self, one: Totals, two: Totals) -> Totals:
+        """Return the sums over both."""
+        return Totals(sums=one.sums + two.sums, weights=one.weights + two.weights)
+
+
+class Farthest(NamedTuple):
+    """A row far from its centroid; they are in order of distance, then of rows."""
+
+    minus_distance: float
+    row: int
+    label: int
+    values: Array
+    """[D] float64, less the shift"""
+    weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FarthestRows:
+    """The rows farthest from their centroids."""
+
+    centers: Array
+    """[K, D]"""
+    shift: Array
+    """[D]"""
+    count: int
+
+    max_rows = None
+
+    def of_rows(
+        self,
+        rows: Rows,
+        block: "ArrayOrTensor",
+        weight: "ArrayOrTensor | None",
+        first: int,
+    ) -> list[Farthest]:
+        """Return the farthest of a block."""
+        assigned = _assign(
+            rows, block, self.centers, self.shift, update=False, return_distances=True
+        )
+        to_host = rows.to_host
+        distances, labels = to_host(assigned.distances), to_host(assigned.labels)
+        weight = to_host(weight)
+        distances = distances if weight is None else distances * (weight > 0)
+        return [
+            Farthest(
+                minus_distance=-float(distances[i]),
+                row=first + i,
+                label=int(labels[i]),
+                values=to_host(block[i]).astype(np.float64) - self.shift,
+                weight=1.0 if weight is None else float(weight[i]),
+            )
+            for i in np.argsort(-distances, kind="stable")[: self.count].tolist()
+        ]
+
+    def merge(self, one: list[Farthest], two: list[Farthest]) -> list[Farthest]:
+        """Return the farthest of both."""
+        return sorted([*one, *two], key=lambda far: far[:2])[: self.count]
 
 
 def _assign(
-    data: MixtureData, block: "ArrayOrTensor", centers: Array, shift: Array, **options: Any
+    rows: Rows, block: "ArrayOrTensor", centers: Array, shift: Array, **options: Any
 ) -> Assigned:
-    to_device = data.rows.to_device
+    to_device = rows.to_device
     return assign(
         block,
         to_device(centers),
         shift=to_device(shift),
-        n_threads=data.rows.n_threads,
+        n_threads=rows.n_threads,
         **options,
     )
 
@@ -73,19 +155,8 @@ def _relocate(
     empty = np.flatnonzero(weights == 0)
     if len(empty) == 0:
         return sums, weights
-    farthest: list[tuple[float, int, int, Array, float]] = []
-    to_host = data.rows.to_host
-    for where, block, weight in data.blocks():
-        assigned = _assign(data, block, centers, shift, update=False, return_distances=True)
-        distances, labels = to_host(assigned.distances), to_host(assigned.labels)
-        weight = to_host(weight)
-        distances = distances if weight is None else distances * (weight > 0)
-        for i in np.argsort(-distances, kind="stable")[: len(empty)].tolist():
-            w = 1.0 if weight is None else float(weight[i])
-            values = to_host(block[i]).astype(np.float64) - shift
-            farthest.append((-distances[i], where.start + i, labels[i], values, w))
-    ordered = sorted(farthest)[: len(empty)]  # by distance, then by row
-    for k, (distance, _, label, values, w) in zip(empty, ordered, strict=False):
+    farthest = data.total(FarthestRows(centers=centers, shift=shift, count=len(empty)))
+    for k, (distance, _, label, values, w) in zip(empty, farthest, strict=False):
         if distance < 0:
             sums[label] -= w * values
             weights[label] -= w

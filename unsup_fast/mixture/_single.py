@@ -6,7 +6,8 @@ import numpy as np
 
 from unsup_fast.kernels.em import EStep
 from unsup_fast.mixture._covariance import log_determinants
-from unsup_fast.mixture._data import BLOCK, Mixture, MixtureData, Responsibilities, log_of_weights
+from unsup_fast.mixture._data import Mixture, MixtureData, log_of_weights
+from unsup_fast.mixture._responsibilities import only_one
 from unsup_fast.mixture._sums import checked
 
 
@@ -19,10 +20,7 @@ class SingleComponentData(MixtureData):
 
     def __post_init__(self) -> None:
         self.center = self.moments.mean[None]  # [1, D]
-        zeros = self.rows.to_device(np.zeros(min(BLOCK, self.n_rows), dtype=np.int32))
-        self.sums = self.responsibility_moments(
-            self.center, lambda block: Responsibilities(labels=zeros[: len(block)])
-        )
+        self.sums = self.responsibility_moments(self.center, only_one)
 
     def em(self, mixture: Mixture) -> EStep:
         """Return what `MixtureData.em` returns, without a pass."""

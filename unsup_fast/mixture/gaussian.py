@@ -14,8 +14,10 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from unsup_fast._rows import arrays, scaling
+from unsup_fast._rows.protocol import Rows
 from unsup_fast._rows.types import RowsLike
 from unsup_fast._types import ArrayLike
+from unsup_fast.distributed import Engine
 from unsup_fast.kernels.em import COVARIANCE_TYPES, shape_of
 from unsup_fast.mixture import _attributes, _covariance, _input, _runs, _save
 from unsup_fast.mixture._data import Mixture, MixtureData
@@ -174,6 +176,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
     }
     __metadata_request__fit: ClassVar[dict[str, str]] = {
         "callback": UNUSED,
+        "engine": UNUSED,
         "seeding_callback": UNUSED,
     }
 
@@ -225,6 +228,7 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         y: object = None,
         sample_weight: ArrayLike | None = None,
         *,
+        engine: Engine | None = None,
         callback: Callable[[Iteration], None] | None = None,
         seeding_callback: Progress | None = None,
     ) -> "GaussianMixture":
@@ -239,6 +243,8 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         y : ignored
         sample_weight : array-like of shape (N,), optional
             Weights >= 0 of the rows; a weight of 2 counts a row twice.
+        engine : Engine, optional
+            Processes that have the rows between them; see `KMeans.fit`, also for the result.
         callback : callable, optional
             Called with an `Iteration` after each iteration.
         seeding_callback : callable, optional
@@ -259,8 +265,8 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
         KeyboardInterrupt
             On Ctrl-C; see the notes of the class for what is kept.
         """
-        with scaling.restored_on_error(self):
-            problem, best = self._run(X, sample_weight, callback, seeding_callback)
+        with scaling.restored_on_error(self), _input.opened(self, X, engine) as rows:
+            problem, best = self._run(rows, sample_weight, callback, seeding_callback)
         self._set_run(best, problem.data.rows.dtype, arrays.device_of(X))
         _runs.warn(problem, best, stacklevel=4)
         if best.interrupt is not None:
@@ -269,13 +275,13 @@ class GaussianMixture(_save.SavedMixture, DensityMixin, BaseEstimator):  # type:
 
     def _run(
         self,
-        X: RowsLike,
+        rows: Rows,
         sample_weight: ArrayLike | None,
         callback: Callable[[Iteration], None] | None,
         seeding_callback: Progress | None,
     ) -> tuple[MixtureProblem, MixtureRun]:
         """Return the validated problem of `fit` and the best run."""
-        problem = _input.problem(self, X, sample_weight)
+        problem = _input.problem(self, rows, sample_weight)
         user = initial_parameters(self, problem.data.n_columns)
         n_init, lower_bound = self.n_init, -np.inf
         start: _runs.Start = partial(
