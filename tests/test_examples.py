@@ -99,6 +99,7 @@ def test_frechet_distance_over_processes(tmp_path, monkeypatch, capsys):
     script = str(EXAMPLES / "fid_processes.py")
     variables = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "WORLD_SIZE": "2"}
     variables |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    variables["GLOO_SOCKET_IFNAME"] = "lo" if sys.platform == "linux" else "lo0"
     together = [  # as torchrun starts them
         subprocess.Popen(
             [sys.executable, script, *words[1:]],

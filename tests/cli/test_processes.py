@@ -20,6 +20,11 @@ from unsup_fast.cli.diffusion.settings import TrainSettings  # noqa: E402
 from unsup_fast.cli.training import folder, processes  # noqa: E402
 from unsup_fast.models import diffusion, training  # noqa: E402
 
+ONE_CORE = {
+    "OMP_NUM_THREADS": "1",
+    "CUDA_VISIBLE_DEVICES": "",
+    "GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0",
+}
 COURSE = ("--network", "dit", "--model-size", "tiny", "--patch", 4, "--batch-size", 8)
 
 
@@ -38,7 +43,7 @@ def launched(cwd, *words):
     return subprocess.run(
         [sys.executable, *map(str, launch), *map(str, words)],
         cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        env={**os.environ, **ONE_CORE},
         capture_output=True,
         text=True,
         timeout=250,

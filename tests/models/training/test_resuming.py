@@ -26,6 +26,12 @@ KILLS = {
     "after_the_last_keep": ["save", 3],
 }
 STEPS = 14
+VARIABLES = {
+    "OMP_NUM_THREADS": "1",
+    "GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0",
+    # Else processes that torchrun starts again find the addresses of those before them.
+    "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+}
 
 
 def play(tmp_path, cases, *launcher):
@@ -34,7 +40,7 @@ def play(tmp_path, cases, *launcher):
     script.write_text(json.dumps(cases))
     process = subprocess.Popen(
         [sys.executable, *launcher, SCRIPT, script],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, **VARIABLES},
         stderr=subprocess.PIPE,
         text=True,
     )
