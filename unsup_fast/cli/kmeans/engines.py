@@ -1,7 +1,7 @@
 """The engines that --engine names."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from unsup_fast import distributed
 from unsup_fast.cli.errors import UserError
@@ -29,12 +29,13 @@ def opened(name: str | None) -> Iterator[distributed.Engine | None]:
         with distributed.local(int(rest)) as processes:
             yield processes
         return
-    engine: distributed.Engine
+    opening: AbstractContextManager[distributed.Engine]
     try:
         if kind == "dask":
-            engine = distributed.dask(name)
+            opening = distributed.dask(name)
         else:
-            engine = distributed.ray(address=name if rest else None)
+            opening = distributed.ray(address=name if rest else None)
     except (OSError, TimeoutError) as error:
         raise UserError(f"--engine {name}: cannot be reached ({error})") from error
-    yield engine
+    with opening as engine:
+        yield engine
