@@ -7,7 +7,6 @@ import signal
 import numpy as np
 import pytest
 
-from unsup_fast._rows import covariance
 from unsup_fast.blocks import _source
 from unsup_fast.cli import progress
 from unsup_fast.cli.pca import run as pca
@@ -195,7 +194,7 @@ def test_an_interrupt_between_blocks_in_memory(cli, data, tmp_path, monkeypatch,
         if len(seen) == number:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(covariance, "AT_ONCE", 64 * 6 * 4)
+    monkeypatch.setattr(_source, "BLOCK", 64 * 6 * 4)
     monkeypatch.setattr(progress.Lines, "part", noted)
     monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
     ran = cli("pca", data, "-n", 2, "-o", "out")

@@ -56,7 +56,7 @@ def test_replies_are_as_large_as_what_changed():
 
     part = Part(index=0, open=lambda: blocks.source(X))
     value_of(call("load", [part], X.dtype, "X"))
-    value_of(call("number", {0: 0}))
+    value_of(call("number", {0: 0}, {0: 0}))
     quanta = totals.quanta(np.abs(X).max(axis=0).astype(float), N, X)
     value_of(call("begin", 0, "euclidean", True, K, quanta))
     centers = X[:K].copy()

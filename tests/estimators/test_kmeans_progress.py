@@ -10,7 +10,7 @@ import pytest
 from sklearn import config_context
 
 from unsup_fast._rows import host_rows
-from unsup_fast.cluster import Iteration, KMeans, _host_passes
+from unsup_fast.cluster import Iteration, KMeans, _labelled
 
 
 def stop_after(iteration, run=1):
@@ -140,7 +140,7 @@ def test_interrupt_while_the_next_run_is_seeded(blobs):
 def test_second_interrupt_skips_the_labels(blobs, monkeypatch):
     model = KMeans(6, init=blobs[:6], tol=0).fit(blobs)
     passes = []
-    assign_update = _host_passes.assign_update
+    assign_update = _labelled.assign_update
 
     def impatient(*arguments, **options):
         passes.append(1)
@@ -151,7 +151,7 @@ def test_second_interrupt_skips_the_labels(blobs, monkeypatch):
     def more_impatient(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_host_passes, "assign_update", impatient)
+    monkeypatch.setattr(_labelled, "assign_update", impatient)
     monkeypatch.setattr(host_rows, "assign", more_impatient)
     with pytest.raises(KeyboardInterrupt):
         model.fit(blobs)

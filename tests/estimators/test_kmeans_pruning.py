@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from unsup_fast._rows.host_rows import HostRows
-from unsup_fast.cluster import KMeans, _host_passes, _pruning
+from unsup_fast.cluster import KMeans, _host_passes, _labelled, _pruning
 from unsup_fast.kernels import prune
 from unsup_fast.kernels.prune import choice
 
@@ -79,13 +79,13 @@ def test_an_interrupted_pass_leaves_no_bounds_behind(steep, eager, monkeypatch):
     passes = passes_over(steep)
     passes.begin(steep[:60])
     passes.step(steep[:60].copy(), 10)
-    assign_update = _host_passes.assign_update
+    assign_update = _labelled.assign_update
 
     def interrupted(*arguments, **options):
-        monkeypatch.setattr(_host_passes, "assign_update", assign_update)
+        monkeypatch.setattr(_labelled, "assign_update", assign_update)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_host_passes, "assign_update", interrupted)
+    monkeypatch.setattr(_labelled, "assign_update", interrupted)
     with pytest.raises(KeyboardInterrupt):
         passes.step(steep[60:120].copy(), 10)
     assert passes._labelled._pruning.bounds is None

@@ -381,7 +381,7 @@ class KMeans(
         facts = facts_of(rows, {**parameters, "init": init, "sample_weight": weight})
         return Checkpoint(fspath(target), facts)
 
-    def _count_runs(self, automatic: int = 10) -> int:
+    def _count_runs(self, automatic: int = 10, stacklevel: int = 5) -> int:
         if not _is_arraylike_not_scalar(self.init):
             if self.n_init != "auto":
                 return int(self.n_init)
@@ -391,7 +391,7 @@ class KMeans(
                 "Explicit initial center position passed: performing only one init in "
                 f"{type(self).__name__} instead of n_init={self.n_init}.",
                 RuntimeWarning,
-                stacklevel=5,
+                stacklevel=stacklevel,
             )
         return 1
 

@@ -232,7 +232,7 @@ class MiniBatchKMeans(KMeans):
         _input.check_device(self.device)
         prepared = _input.prepared(self, X, sample_weight, "cpu")
         rows, scale = prepared.rows, prepared.scale
-        self._n_init = self._count_runs(3)
+        self._n_init = self._count_runs(3, stacklevel=4)
         self._measure(rows.n_rows)
         draw = Draws(rows.n_rows, rows.to_host(rows.sample_weight), rows.dtype)
         random_state = check_random_state(self.random_state)
@@ -331,7 +331,7 @@ class MiniBatchKMeans(KMeans):
             state["_origin"] = rows.origin
             if scale is not None:
                 state["scale_"] = scale
-            self._n_init = self._count_runs(3)
+            self._n_init = self._count_runs(3, stacklevel=4)
             self._measure(rows.n_rows)
             centers = _batches.start(
                 rows,
