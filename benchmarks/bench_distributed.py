@@ -56,9 +56,10 @@ def inertia(X, centers):
 REACHED: dict[str, float] = {}  # inertia by library
 
 
+@pytest.mark.parametrize("case", ["20k x 32, k=500"])
 @pytest.mark.parametrize("library", ["unsup_fast", "dask-ml"])
-def test_fit(library, collection, benchmark, pytestconfig):
-    rounds = pytestconfig.getoption("rounds") if library == "unsup_fast" else 1  # a minute each
+def test_fit(case, library, collection, benchmark, pytestconfig):
+    rounds = pytestconfig.getoption("rounds") if library == "unsup_fast" else 1  # minutes each
     centers = benchmark.pedantic(
         centers_of, args=(library, collection), rounds=rounds, warmup_rounds=rounds > 1
     )
