@@ -117,9 +117,9 @@ class KMeansHolder(Holder):
         blocks: dict[int, list[BlockSums]] = {}
         for index, part in self._parts.items():
             part.prepare(centers, remaining)
-            if part.has_bounds:
+            current = part.has_bounds  # before the pass, which may drop them
+            if current:
                 n_changed += part.label(centers)
-            current = part.has_bounds
             blocks[index] = []
             rows = self._versions[self._version][index]
             for block in rows.assign_by_block(centers, labels=part.labels, labels_current=current):

@@ -37,8 +37,9 @@ class Fleet:
         try:
             for index in range(len(self.parts_of)):
                 self._handles[index] = engine.make(index, create)
-            self._build = self.call("build")[0]
-            for build in self.call("build"):
+            builds: list[Build] = self.call("build")
+            self._build = builds[0]
+            for build in builds[1:]:
                 _check_build(self._build, build)
         except BaseException:
             self.close()
@@ -55,8 +56,9 @@ class Fleet:
 
     def call_each(self, verb: str, arguments: Each) -> list[Any]:
         """Return the replies of all holders, each called with arguments of its own."""
-        pending = [self._try_send(i, verb, arguments(i)) for i in range(self.n_holders)]
-        return [self._reply(i, pending[i], verb, arguments(i)) for i in range(self.n_holders)]
+        own = [arguments(i) for i in range(self.n_holders)]
+        pending = [self._try_send(i, verb, own[i]) for i in range(self.n_holders)]
+        return [self._reply(i, pending[i], verb, own[i]) for i in range(self.n_holders)]
 
     def set_up(self, key: str, verb: str, *arguments: Any) -> list[Any]:
         """Make a call that holders which replace lost ones repeat, in the order of the keys.
