@@ -14,6 +14,7 @@ from unsup_fast.metrics.frechet import (
     frechet_distance,
 )
 from unsup_fast.metrics.inception_score import InceptionScore, inception_score
+from unsup_fast.metrics.judge import Judge
 from unsup_fast.metrics.kernel_inception_distance import (
     KernelInceptionDistance,
     kernel_inception_distance,
@@ -38,6 +39,7 @@ __all__ = [
     "Images",
     "Inception",
     "InceptionScore",
+    "Judge",
     "KernelInceptionDistance",
     "PRDCScores",
     "Statistics",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from unsup_fast.models.diffusion import elbo, objective, process
     from unsup_fast.models.diffusion._graphs import forget_graphs
     from unsup_fast.models.diffusion.config import Config
+    from unsup_fast.models.diffusion.distillation.quality import compare
+    from unsup_fast.models.diffusion.distillation.run import distill
     from unsup_fast.models.diffusion.likelihood import Likelihood, nll_bits_per_dim
     from unsup_fast.models.diffusion.model import Diffusion, load
     from unsup_fast.models.diffusion.sampling import initial_noise, sample
@@ -61,6 +63,8 @@ _MODULES = {
 _EXPORTS = {
     f"{_HERE}._graphs": ("forget_graphs",),
     f"{_HERE}.config": ("Config",),
+    f"{_HERE}.distillation.quality": ("compare",),
+    f"{_HERE}.distillation.run": ("distill",),
     f"{_HERE}.likelihood": ("Likelihood", "nll_bits_per_dim"),
     f"{_HERE}.model": ("Diffusion", "load"),
     f"{_HERE}.sampling": ("initial_noise", "sample"),
@@ -102,7 +106,9 @@ __all__ = [
     "UNet",
     "alphas_cumprod",
     "beta_sigmas",
+    "compare",
     "cosine_betas",
+    "distill",
     "elbo",
     "exponential_sigmas",
     "flow_path",

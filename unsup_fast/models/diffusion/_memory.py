@@ -13,16 +13,23 @@ SHARE = 0.25  # of the free memory
 MOST = 256
 
 
-def largest_batch(network: Module, shape: Sequence[int], device: torch.device) -> int:
+def largest_batch(
+    network: Module, shape: Sequence[int], device: torch.device, *, guided: bool = False
+) -> int:
     """Return how many samples fit into memory with all activations, at most 256."""
-    return max(1, min(MOST, int(SHARE * free(device)) // sample_bytes(network, shape, device)))
+    return max(
+        1,
+        min(MOST, int(SHARE * free(device)) // sample_bytes(network, shape, device, guided=guided)),
+    )
 
 
-def sample_bytes(network: Module, shape: Sequence[int], device: torch.device) -> int:
+def sample_bytes(
+    network: Module, shape: Sequence[int], device: torch.device, *, guided: bool = False
+) -> int:
     """Return the bytes of a sample with all of its activations.
 
     Activations are counted on one sample of zeros without labels, as if none were freed. A network
-    on torch's device "meta" is counted without memory.
+    on torch's device "meta" is counted without memory; one that is `guided` takes a weight.
     """
     total = 0
 
@@ -34,7 +41,8 @@ def sample_bytes(network: Module, shape: Sequence[int], device: torch.device) ->
     hooks = [module.register_forward_hook(count) for module in network.modules()]
     try:
         with torch.no_grad(), evaluating(network):
-            network(torch.zeros(1, *shape, device=device), torch.zeros(1, device=device), None)
+            x, one = torch.zeros(1, *shape, device=device), torch.ones(1, device=device)
+            network(x, one, None, *((one,) if guided else ()))
     finally:
         for hook in hooks:
             hook.remove()

@@ -69,6 +69,13 @@ class Config:
         Number of noise levels in training.
     clip : float or None
         Samples lie between -clip and clip, as pictures do; None for data without bounds.
+    sampler : str
+        The sampler that `Diffusion.sample` takes by default, one of `SAMPLERS`.
+    steps : int
+        Its number of steps by default; at most `n_timesteps`.
+    guidance : (float, float) or None
+        The least and the greatest guidance weight that the network takes as an input, as that of a
+        distilled model may; None for a network without this input.
     """
 
     shape: tuple[int, ...]
@@ -81,14 +88,17 @@ class Config:
     schedule: str = "cosine"
     n_timesteps: int = 1000
     clip: float | None = 1.0
+    sampler: str = "dpm++2m"
+    steps: int = 20
+    guidance: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         """Raise a ValueError for values that cannot be built or saved."""
         object.__setattr__(self, "shape", tuple(_whole("shape", side) for side in self.shape))
         object.__setattr__(self, "classes", tuple(self.classes))
-        for name in ("patch", "n_timesteps"):
+        for name in ("patch", "n_timesteps", "steps"):
             object.__setattr__(self, name, _whole(name, getattr(self, name)))
-        for name in ("network", "size", "objective", "schedule"):
+        for name in ("network", "size", "objective", "schedule", "sampler"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name}={getattr(self, name)!r} must be a name")
         if not all(isinstance(name, str) for name in self.classes):
@@ -96,6 +106,7 @@ class Config:
         _one_of("network", self.network, (*NETWORKS, CUSTOM))
         _one_of("objective", self.objective, objectives.OBJECTIVES)
         _one_of("schedule", self.schedule, tuple(SCHEDULES))
+        _one_of("sampler", self.sampler, tuple(SAMPLERS))
         if not self.shape or min(self.shape) < 1:
             raise ValueError(f"shape={self.shape} must hold numbers of at least 1, as (3, 32, 32)")
         if self.network != CUSTOM and len(self.shape) != 3:
@@ -106,6 +117,10 @@ class Config:
             raise ValueError(f"n_timesteps={self.n_timesteps} must be at most {MOST_TIMESTEPS}")
         if self.n_timesteps < 2:
             raise ValueError(f"n_timesteps={self.n_timesteps} must be at least 2; 1000 is usual")
+        if self.steps < 1:
+            raise ValueError(f"steps={self.steps} must be at least 1")
+        if self.guidance is not None:
+            object.__setattr__(self, "guidance", guidance_range(self.guidance))
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} must be at least 0 and below 1")
         if self.clip is not None and not 0 < self.clip < math.inf:
@@ -178,6 +193,7 @@ def network_of(config: Config, seed: int) -> UNet | DiT:
             config.patch,
             n_classes=len(config.classes),
             dropout=config.dropout,
+            guided=config.guidance is not None,
         )
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     multiple = network.multiple
@@ -188,6 +204,23 @@ def network_of(config: Config, seed: int) -> UNet | DiT:
             f"that are multiples of {multiple}, or a smaller patch"
         )
     return network
+
+
+def guidance_range(value: Any) -> tuple[float, float]:
+    """Return the least and the greatest guidance weight as numbers.
+
+    Raises
+    ------
+    ValueError
+        If they are not two finite numbers in order.
+    """
+    try:
+        low, high = (float(weight) for weight in value)
+    except (TypeError, ValueError):
+        low, high = math.nan, math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        raise ValueError(f"guidance={value!r} must be two finite weights in order, as (1, 4)")
+    return low, high
 
 
 def _whole(name: str, value: Any) -> int:

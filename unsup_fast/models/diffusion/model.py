@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from unsup_fast.models.base import CUSTOM, GenerativeModel, evaluating, is_many
+from unsup_fast.models.base import CUSTOM, WEIGHTS, GenerativeModel, evaluating, is_many
 from unsup_fast.models.diffusion._memory import largest_batch
 from unsup_fast.models.diffusion._progress import Report
 from unsup_fast.models.diffusion.config import Config, network_of
@@ -22,6 +23,9 @@ from unsup_fast.models.training.draws import Seed, spread_seed
 from unsup_fast.models.training.progress import Bar, wanted
 from unsup_fast.storage import tensors
 
+STUDENTS = "students"
+"""The folder with the student of each number of steps, in a folder of that name."""
+
 
 class Diffusion(GenerativeModel[Config]):
     """A diffusion model.
@@ -30,7 +34,8 @@ class Diffusion(GenerativeModel[Config]):
     ----------
     network : torch.nn.Module
         Called as network(x [B, ...], time [B], label [B] or None); returns for noisy samples the
-        prediction that `config.objective` trains.
+        prediction that `config.objective` trains. With `config.guidance` it is called with the
+        weights as a fourth argument, guidance [B].
     config : Config
 
     Attributes
@@ -70,8 +75,8 @@ class Diffusion(GenerativeModel[Config]):
         self,
         n: int | None = None,
         *,
-        sampler: str = "dpm++2m",
-        steps: int = 20,
+        sampler: str | None = None,
+        steps: int | None = None,
         label: Any = None,
         guidance: float | None = None,
         seed: Seed = 0,
@@ -86,15 +91,17 @@ class Diffusion(GenerativeModel[Config]):
         ----------
         n : int, optional
             Number of samples; by default one for each label or seed, or one.
-        sampler : str
-            One of `unsup_fast.models.diffusion.config.SAMPLERS`.
-        steps : int
-            Number of steps of the sampler.
+        sampler : str, optional
+            One of `unsup_fast.models.diffusion.config.SAMPLERS`; by default `config.sampler`.
+        steps : int, optional
+            Number of steps of the sampler; by default `config.steps`.
         label : int, str, or one for each sample, optional
             Class, by number or name; None is any class.
         guidance : float, optional
             Weight of classifier-free guidance: 1 changes nothing, more makes samples more typical
-            of their class (Ho & Salimans 2022).
+            of their class (Ho & Salimans 2022). A network that takes the weight as an input, see
+            `config.guidance`, is called once a step instead of twice; by default the weight is then
+            the middle of its range.
         seed : int, or one int a sample
             Sample i of a seed is the same, up to rounding, whatever n and batch_size.
         batch_size : int, optional
@@ -120,6 +127,9 @@ class Diffusion(GenerativeModel[Config]):
         """
         n = _count(n, label, seed)
         labels = self.labels(label, n)  # [n]
+        weight = self._guidance_input(guidance)
+        if weight is not None:
+            guidance = None
         if guidance is not None and labels is None:
             raise ValueError("guidance needs a label to be guided to; pass label as well")
         if guidance is not None and not math.isfinite(guidance):
@@ -131,10 +141,15 @@ class Diffusion(GenerativeModel[Config]):
         seeds = spread_seed(seed, n)
         if len(seeds) != n:
             raise ValueError(f"{len(seeds)} seeds are given for {n} samples; pass one for each")
-        table = self.config.table(sampler, steps)
+        table = self.config.table(
+            self.config.sampler if sampler is None else sampler,
+            self.config.steps if steps is None else steps,
+        )
         device = self.device
         dtype = precisions.chosen(precision, device)
-        size = batch_size or min(n, largest_batch(self.network, self.config.shape, device))
+        guided = weight is not None
+        most = largest_batch(self.network, self.config.shape, device, guided=guided)
+        size = batch_size or min(n, most)
         if not callable(progress):
             progress = wanted(progress) and (progress is True or device.type != "cuda")
         report = _Batches(progress, len(table.rows), math.ceil(n / size))
@@ -145,7 +160,7 @@ class Diffusion(GenerativeModel[Config]):
                 x = initial_noise(table, (len(mine), *self.config.shape), seed=mine, device=device)
                 classes = None if labels is None else labels[start : start + size]
                 samples[start : start + size] = sample(
-                    self._conditioned(classes, len(mine), dtype),
+                    self._conditioned(classes, len(mine), dtype, weight),
                     table,
                     x,
                     seed=mine,
@@ -156,11 +171,28 @@ class Diffusion(GenerativeModel[Config]):
                 )
         return samples
 
-    def _conditioned(self, labels: Tensor | None, size: int, dtype: torch.dtype) -> "_Conditioned":
+    def _guidance_input(self, guidance: float | None) -> float | None:
+        """Return the weight that the network takes as an input, or None if it takes none."""
+        if self.config.guidance is None:
+            return None
+        low, high = self.config.guidance
+        weight = (low + high) / 2 if guidance is None else float(guidance)
+        if not low <= weight <= high:
+            raise ValueError(
+                f"guidance={guidance} is outside the weights from {low:g} to {high:g} that this "
+                "model was distilled for; pass one of these"
+            )
+        return weight
+
+    def _conditioned(
+        self, labels: Tensor | None, size: int, dtype: torch.dtype, weight: float | None = None
+    ) -> "_Conditioned":
         """Return the network bound to labels, in memory that stays the same for CUDA graphs."""
-        key = (self.network, size, labels is None, dtype, self.device)
+        key = (self.network, size, labels is None, dtype, self.device, weight)
         if key not in self._conditioned_networks:
-            self._conditioned_networks[key] = _Conditioned(self.network, labels, dtype, self.device)
+            self._conditioned_networks[key] = _Conditioned(
+                self.network, labels, dtype, self.device, weight
+            )
         conditioned = self._conditioned_networks[key]
         if conditioned.labels is not None:
             assert labels is not None  # as it is part of the key
@@ -169,19 +201,25 @@ class Diffusion(GenerativeModel[Config]):
 
 
 class _Conditioned:
-    """The network bound to class labels."""
+    """The network bound to class labels, and to a guidance weight if it takes one."""
 
     def __init__(
-        self, network: Module, labels: Tensor | None, dtype: torch.dtype, device: torch.device
+        self,
+        network: Module,
+        labels: Tensor | None,
+        dtype: torch.dtype,
+        device: torch.device,
+        weight: float | None,
     ) -> None:
         self._network, self._dtype, self._device = network, dtype, device
+        self._weights = () if weight is None else (torch.tensor(weight, device=device),)
         self.labels = None if labels is None else torch.empty_like(labels, device=device)
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         with precisions.autocast(self._dtype, self._device):
             if x.ndim == 4:
                 x = x.contiguous(memory_format=torch.channels_last)
-            return self._network(x, t, self.labels).contiguous()
+            return self._network(x, t, self.labels, *self._weights).contiguous()
 
 
 class _Batches:
@@ -217,9 +255,33 @@ def load(
     *,
     device: torch.device | str | None = None,
     network: Module | None = None,
+    steps: int | None = None,
 ) -> Diffusion:
-    """Read a model that `Diffusion.save` wrote; parameters and errors as in `Diffusion.load`."""
-    return Diffusion.load(folder, device=device, network=network)
+    """Read a model that `Diffusion.save` wrote; parameters and errors as in `Diffusion.load`.
+
+    Parameters
+    ----------
+    steps : int, optional
+        The student of so many steps, where `distill` wrote one for each number of steps.
+
+    Raises
+    ------
+    ValueError
+        If the folder has no such student.
+    """
+    if steps is None:
+        return Diffusion.load(folder, device=device, network=network)
+    students = student_steps(Path(folder))
+    if steps not in students:
+        which = f"those of {students} steps" if students else "a model without students"
+        raise ValueError(f"'{folder}' holds no student of steps={steps}, but {which}")
+    return Diffusion.load(Path(folder) / STUDENTS / str(steps), device=device, network=network)
+
+
+def student_steps(folder: Path) -> list[int]:
+    """Return the numbers of steps that have a student of their own in a folder."""
+    names = [path.parent.name for path in (folder / STUDENTS).glob(f"*/{WEIGHTS}")]
+    return sorted(int(name) for name in names if name.isdecimal())
 
 
 def _count(n: int | None, label: Any, seed: Seed) -> int:

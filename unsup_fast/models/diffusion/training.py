@@ -3,16 +3,17 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import Module
 
 from unsup_fast._extras import require
+from unsup_fast.models.diffusion._examples import Batch, Examples
 from unsup_fast.models.diffusion.config import Config, network_of
 from unsup_fast.models.diffusion.model import Diffusion
 from unsup_fast.models.diffusion.objective import loss, sample_levels
@@ -20,8 +21,6 @@ from unsup_fast.models.training import StepContext, TrainConfig, fold_in, init_s
 from unsup_fast.models.training import precision as precisions
 from unsup_fast.models.training import train as train_loop
 from unsup_fast.models.training.accelerator import Accelerator
-from unsup_fast.models.training.data import check_labels, to_float
-from unsup_fast.models.training.draws import spread_seed
 from unsup_fast.models.training.progress import Follow
 
 BETAS = (0.9, 0.99)
@@ -90,20 +89,12 @@ def train(
     KeyboardInterrupt
         After Ctrl-C, once the step is finished and saved.
     """
-    samples = _samples(data, config)
-    if (labels is None) != (not config.classes):
-        raise ValueError("labels and config.classes go together; pass both or neither")
-    any_class = len(config.classes)
-    classes = None if labels is None else check_labels(labels, len(samples), any_class)  # [N]
-    if not 0 <= label_dropout <= 1:
-        raise ValueError(f"label_dropout={label_dropout} must be between 0 and 1")
-    if flip and len(config.shape) != 3:
-        raise ValueError("flip=True mirrors pictures [N, C, H, W]; leave it out for other data")
+    examples = Examples(data, labels, config, label_dropout=label_dropout, flip=flip)
     if (network is None) == (config.network == "custom"):
         raise ValueError('network is one of your own for config.network="custom", and only then')
     if network is None:
         network = network_of(config, fold_in("weights", options.seed, 0))
-    accelerator, dtype = _accelerator(accelerator, precision, device)
+    accelerator, dtype = accelerator_for(accelerator, precision, device)
     if len(config.shape) == 3:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.to(accelerator.device).train()
@@ -113,36 +104,19 @@ def train(
     state = init_state({"network": network}, {"network": optimizer})
     objective = config.training_objective()
 
-    def batch(indices: Tensor) -> tuple[Tensor, Tensor | None]:
-        images = to_float(samples[indices]).to(accelerator.device)
-        return images, None if classes is None else classes[indices]
-
-    def step(batch: tuple[Tensor, Tensor | None], context: StepContext) -> dict[str, Tensor]:
-        images, label = batch
-        size = options.batch_size
-        random = torch.Generator().manual_seed(fold_in("batch", options.seed, context.index))
-        levels = context.shard(sample_levels(objective, size, random))  # [B]
-        seeds = context.shard(spread_seed(fold_in("noise", options.seed, context.index), size))
-        unconditional = context.shard(torch.rand(size, generator=random) < label_dropout)
-        flipped = context.shard(torch.rand(size, generator=random) < 0.5).to(images.device)
-        if flip:
-            images = torch.where(flipped[:, None, None, None], images.flip(-1), images)
-        if label is not None:
-            label = label.masked_fill(unconditional, any_class).to(images.device)
-        if images.ndim == 4:
-            images = images.contiguous(memory_format=torch.channels_last)
+    def step(batch: Batch, context: StepContext) -> dict[str, Tensor]:
+        draws = examples.draw(batch, context, partial(sample_levels, objective))
 
         def losses() -> Iterator[Tensor]:
-            for rows in context.parts(len(images)):
-                classes = None if label is None else label[rows]
+            for rows in context.parts(len(draws.images)):
                 with precisions.autocast(dtype, accelerator.device):
                     value = loss(
                         network,
-                        images[rows],
-                        classes,
+                        draws.images[rows],
+                        None if draws.label is None else draws.label[rows],
                         objective,
-                        noise_levels=levels[rows],
-                        seed=seeds[rows],
+                        noise_levels=draws.levels[rows],
+                        seed=draws.seeds[rows],
                     )
                 yield value
 
@@ -152,13 +126,13 @@ def train(
     train_loop(
         state,
         step,
-        batch,
-        len(samples),
+        partial(examples.fetch, device=accelerator.device),
+        len(examples),
         options,
         Path(folder),
         accelerator=accelerator,
         fingerprint={
-            **{f"config.{name}": value for name, value in asdict(config).items()},
+            **facts_of(config),
             "label_dropout": label_dropout,
             "flip": flip,
         },
@@ -169,31 +143,13 @@ def train(
     return averaged
 
 
-def _samples(data: Tensor | npt.NDArray[Any], config: Config) -> Tensor:
-    """Return data as a tensor on the host, uint8 or float32."""
-    samples = data.cpu() if isinstance(data, torch.Tensor) else torch.from_numpy(np.asarray(data))
-    if samples.dtype != torch.uint8 and not samples.is_floating_point():
-        raise TypeError(f"data has type {samples.dtype}; pass uint8 pictures or floats")
-    if samples.shape[1:] != config.shape or not len(samples):
-        raise ValueError(
-            f"data has shape {tuple(samples.shape)}; config.shape={config.shape} asks for (N, "
-            f"{', '.join(map(str, config.shape))}) with N of at least 1"
-        )
-    if samples.dtype == torch.uint8:
-        return samples
-    samples = samples.float()
-    if not bool(samples.isfinite().all()):
-        raise ValueError("data holds NaN or infinite numbers; remove these samples")
-    most = float(samples.abs().max())
-    if config.clip is not None and most > config.clip:
-        raise ValueError(
-            f"data reaches {most:g}, beyond config.clip={config.clip}, where samples end; scale "
-            "it, or pass Config(clip=None)"
-        )
-    return samples
+def facts_of(config: Config) -> dict[str, Any]:
+    """Return what must not change of a configuration when a run resumes."""
+    defaults = ("sampler", "steps")  # of sampling: they may change
+    return {f"config.{key}": value for key, value in asdict(config).items() if key not in defaults}
 
 
-def _accelerator(
+def accelerator_for(
     accelerator: Accelerator | None, precision: str, device: torch.device | str | None
 ) -> tuple[Accelerator, torch.dtype]:
     """Return the accelerator to train with, and the type that the network computes in."""

@@ -98,6 +98,8 @@ class DiT(nn.Module):
         classifier-free guidance needs (Ho & Salimans 2022).
     dropout : float
         Dropout rate between the two layers of a block's MLP.
+    guided : bool
+        Whether a guidance weight is an input too (Meng et al. 2023).
 
     Raises
     ------
@@ -112,20 +114,27 @@ class DiT(nn.Module):
         patch: int = 2,
         n_classes: int = 0,
         dropout: float = 0.0,
+        guided: bool = False,
     ) -> None:
         super().__init__()
         check_build(SIZES, size, channels, patch, n_classes, dropout)
         cfg = SIZES[size]
         self.channels, self.patch, self.multiple = channels, patch, patch
         self.conv_in = nn.Conv2d(channels, cfg.width, patch, stride=patch)
-        self.condition = ConditionEmbedding(EMBEDDING_DIM, cfg.width, n_classes)
+        self.condition = ConditionEmbedding(EMBEDDING_DIM, cfg.width, n_classes, guided)
         self.blocks = nn.ModuleList(Block(cfg.width, cfg.heads, dropout) for _ in range(cfg.depth))
         self.norm = nn.LayerNorm(cfg.width, eps=1e-6, elementwise_affine=False)
         self.last = nn.Linear(cfg.width, 2 * cfg.width)
         self.proj_out = nn.Linear(cfg.width, channels * patch * patch)
         self._initialise()
 
-    def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        time: Tensor,
+        label: Tensor | None = None,
+        guidance: Tensor | None = None,
+    ) -> Tensor:
         """Return what the network predicts for noisy images.
 
         Parameters
@@ -135,6 +144,8 @@ class DiT(nn.Module):
             Time steps, whole or not.
         label : int64 tensor of shape (B,) or (), or None
             Classes; None means "any class".
+        guidance : tensor of shape (B,) or (), or None
+            Guidance weights, for a network that was built with `guided`, and only then.
 
         Returns
         -------
@@ -148,7 +159,7 @@ class DiT(nn.Module):
             or there are labels and the network has no classes.
         """
         check_images(x, self.channels, self.multiple)
-        condition = self.condition(time, label, len(x))  # [B, width]
+        condition = self.condition(time, label, len(x), guidance)  # [B, width]
         grid = self.conv_in(x)  # [B, width, h, w]
         h, w = grid.shape[2:]
         tokens = grid.flatten(2).transpose(1, 2)  # [B, h w, width]
@@ -173,5 +184,7 @@ class DiT(nn.Module):
                 nn.init.normal_(layer.weight, std=0.02)
         for block in self.blocks:
             zero_init(cast(nn.Linear, block.condition))
+        if self.condition.guidance is not None:
+            zero_init(self.condition.guidance)
         zero_init(self.last)
         zero_init(self.proj_out)

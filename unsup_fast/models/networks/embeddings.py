@@ -8,6 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unsup_fast.models.networks.layers import zero_init
+
+GUIDANCE_SCALE = 100.0
+"""Guidance weights, from 1 to about 10, are embedded as positions of as many hundreds."""
+
 
 def timestep_embedding(position: Tensor, width: int, longest: float = 10_000.0) -> Tensor:
     """Return cosines and sines of positions [...], [..., width] (Vaswani et al. 2017)."""
@@ -30,9 +35,14 @@ class ConditionEmbedding(nn.Module):
     n_classes : int
         Number of classes; 0 for none. Label `n_classes` means "any class", which classifier-free
         guidance needs (Ho & Salimans 2022).
+    guided : bool
+        Whether a guidance weight is an input too, as of a student of a guided teacher (Meng et al.
+        2023). Its projection starts at zero.
     """
 
-    def __init__(self, embedding_dim: int, width: int, n_classes: int) -> None:
+    def __init__(
+        self, embedding_dim: int, width: int, n_classes: int, guided: bool = False
+    ) -> None:
         super().__init__()
         self.embedding_dim, self.n_classes = embedding_dim, n_classes
         self.time = nn.Sequential(
@@ -41,8 +51,11 @@ class ConditionEmbedding(nn.Module):
         self.label = nn.Embedding(n_classes + 1, width) if n_classes else None
         if self.label is not None:
             nn.init.normal_(self.label.weight, std=0.02)
+        self.guidance = zero_init(nn.Linear(embedding_dim, width, bias=False)) if guided else None
 
-    def forward(self, time: Tensor, label: Tensor | None, n: int) -> Tensor:
+    def forward(
+        self, time: Tensor, label: Tensor | None, n: int, guidance: Tensor | None = None
+    ) -> Tensor:
         """Return the vector of each of n images, [n, width].
 
         Parameters
@@ -50,17 +63,30 @@ class ConditionEmbedding(nn.Module):
         time : tensor of shape (n,) or ()
         label : int64 tensor of shape (n,) or (), or None
             None means "any class".
+        guidance : tensor of shape (n,) or (), or None
+            Guidance weights, for a network that was built with `guided`, and only then.
 
         Raises
         ------
         ValueError
-            If times or labels are neither a single one nor one for each image; if there are labels
-            and the network has no classes; or if a label on the host is out of range.
+            If times, labels or weights are neither a single one nor one for each image; if there
+            are labels and the network has no classes; if a label on the host is out of range; or
+            if there are weights and the network takes none, or the other way round.
         """
         _check_each("time", time, n)
         embedding = timestep_embedding(time, self.embedding_dim)  # [..., embedding_dim]
         dtype = cast(nn.Linear, self.time[0]).weight.dtype
         condition = self.time(embedding.to(dtype)).expand(n, -1)  # [n, width]
+        if (guidance is None) != (self.guidance is None):
+            raise ValueError(
+                "guidance is an input of this network; pass it"
+                if guidance is None
+                else "this network takes no guidance; build it with guided=True"
+            )
+        if self.guidance is not None and guidance is not None:
+            _check_each("guidance", guidance, n)
+            weights = timestep_embedding(GUIDANCE_SCALE * guidance, self.embedding_dim)
+            condition = condition + self.guidance(weights.to(dtype))
         if self.label is None:
             if label is not None:
                 raise ValueError(

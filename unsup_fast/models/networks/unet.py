@@ -120,6 +120,8 @@ class UNet(nn.Module):
         classifier-free guidance needs (Ho & Salimans 2022).
     dropout : float
         Dropout rate in training.
+    guided : bool
+        Whether a guidance weight is an input too (Meng et al. 2023).
 
     Raises
     ------
@@ -134,6 +136,7 @@ class UNet(nn.Module):
         patch: int = 1,
         n_classes: int = 0,
         dropout: float = 0.0,
+        guided: bool = False,
     ) -> None:
         super().__init__()
         check_build(SIZES, size, channels, patch, n_classes, dropout)
@@ -141,7 +144,7 @@ class UNet(nn.Module):
         self.channels, self.patch = channels, patch
         self.multiple = patch * 2 ** (len(cfg.factors) - 1)
         width = 4 * cfg.channels
-        self.condition = ConditionEmbedding(cfg.channels, width, n_classes)
+        self.condition = ConditionEmbedding(cfg.channels, width, n_classes, guided)
         block_channels = [factor * cfg.channels for factor in cfg.factors]
 
         def stage(inputs: int, outputs: int, level: int) -> Stage:
@@ -173,7 +176,13 @@ class UNet(nn.Module):
             norm(ch), nn.SiLU(), zero_init(nn.Conv2d(ch, channels * patch**2, 3, padding=1))
         )
 
-    def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        time: Tensor,
+        label: Tensor | None = None,
+        guidance: Tensor | None = None,
+    ) -> Tensor:
         """Return what the network predicts for noisy images.
 
         Parameters
@@ -183,6 +192,8 @@ class UNet(nn.Module):
             Time steps, whole or not.
         label : int64 tensor of shape (B,) or (), or None
             Classes; None means "any class".
+        guidance : tensor of shape (B,) or (), or None
+            Guidance weights, for a network that was built with `guided`, and only then.
 
         Returns
         -------
@@ -196,7 +207,7 @@ class UNet(nn.Module):
             is out of range, or there are labels and the network has no classes.
         """
         check_images(x, self.channels, self.multiple)
-        condition = self.condition(time, label, len(x))  # [B, width]
+        condition = self.condition(time, label, len(x), guidance)  # [B, width]
         if not len(x):
             return x.clone()  # torch's pixel_unshuffle fails on empty batches
         x = self.conv_in(F.pixel_unshuffle(x, self.patch))  # [B, channels, H / patch, W / patch]

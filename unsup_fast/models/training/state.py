@@ -69,7 +69,7 @@ class TrainConfig:
     judge_every: int = 5000
 
     def __post_init__(self) -> None:
-        for field in fields(self):
+        for field in fields(TrainConfig):
             value = getattr(self, field.name)
             object.__setattr__(self, field.name, _plain(field.name, value, field.type is float))
         for name in ("steps", "batch_size", "accumulation", *FREE):

@@ -1,0 +1,1 @@
+"""Students that need few steps: progressive distillation and consistency models."""
