@@ -4,7 +4,11 @@ Two losses for it, f(x, t) being the estimate of the image from a sample at leve
 
 - `tune` (Geng et al., "Consistency models made easy", ICLR 2025): f(x_t, t) learns f(x_r, r), its
   own without a gradient, for two samples of one image and one noise. r is far below t at first,
-  which is denoising, and comes near in eight stages; t is log-normal in u = sigma / signal.
+  which is denoising, and comes near in eight stages; t is log-normal in sigma / signal. The paper
+  measures t - r in sigma / signal; here it is the angle between signal and noise (Lu & Song,
+  "Simplifying, stabilizing and scaling continuous-time consistency models", ICLR 2025), in which
+  levels are even up to pure noise, where samples start: the ratio is 10^4 there and the weight
+  1 / (t - r) would vanish.
 - `distill` (Luo et al., "Latent consistency models", 2023): f(x_t, t, w) learns the averaged
   network's estimate at the level that one DDIM step of the teacher, guided with weight w, leads to,
   a fiftieth of the levels away.
@@ -24,7 +28,7 @@ from unsup_fast.solvers.schedules import Array
 
 N_STAGES = 8
 MEAN, DEVIATION = -0.4, 1.4  # of log u
-FAR, STEEP = 8.0, 1.0  # k and b of the paper: n(u) = 1 + k sigmoid(-b u)
+FAR, STEEP = 3.0, 2.0  # k and b of n(t)
 EVEN = 0.1  # share of the images whose level is drawn evenly, so that the highest are trained
 HUBER = 0.01
 SKIPS = 50  # steps of the teacher from noise to image
@@ -67,7 +71,7 @@ def trajectory(config: Config) -> Trajectory:
         np.append(1.0, objective.signal),
         np.append(0.0, objective.sigma),
     )
-    logs = np.log(at.ratios[1:])  # [T]
+    logs = np.log(at.sigma[1:] / at.signal[1:])  # [T]
     edges = np.concatenate([[-np.inf], (logs[1:] + logs[:-1]) / 2, [np.inf]])
     normal = np.diff(ndtr((edges - MEAN) / DEVIATION))
     return Trajectory(at, (1 - EVEN) * normal + EVEN / logs.size)
@@ -84,14 +88,14 @@ def draw_levels(probs: Array, n: int, generator: torch.Generator) -> Tensor:
 def nearer_levels(at: Levels, stage: int) -> Array:
     """Return for each level t the level r of its target in a stage, int64 [T + 1].
 
-    r = u (1 - n(u) / 2^(stage + 1)) in units of u = sigma / signal, rounded down to a level, and at
-    least one level below t.
+    r = t (1 - n(t) / 2^(stage + 1)), n(t) = 1 + k sigmoid(-b t), with angles t = atan(sigma /
+    signal), rounded down to a level, and at least one level below t.
     """
-    u = at.ratios
-    far = 1 + FAR / (1 + np.exp(np.minimum(STEEP * u, 700.0)))
-    wanted = np.maximum(u * (1 - far / 2 ** (stage + 1)), 0.0)
-    below = np.searchsorted(u, wanted, side="right") - 1
-    return np.minimum(below, np.maximum(np.arange(u.size) - 1, 0))
+    angles = at.angles
+    near = 1 + FAR / (1 + np.exp(STEEP * angles))
+    wanted = np.maximum(angles * (1 - near / 2 ** (stage + 1)), 0.0)
+    below = np.searchsorted(angles, wanted, side="right") - 1
+    return np.minimum(below, np.maximum(np.arange(angles.size) - 1, 0))
 
 
 def tuning_loss(
@@ -125,8 +129,8 @@ def tuning_loss(
     with torch.no_grad():
         target = image(frozen, at, below, near, clip)
     error = _huber(image(student, at, index, x, None) - target)  # [B]
-    u = torch.from_numpy(at.ratios)
-    weight = (1 / (u[index] - u[below])).to(x.device, x.dtype)  # [B]
+    angles = torch.from_numpy(at.angles)
+    weight = (1 / (angles[index] - angles[below])).to(x.device, x.dtype)  # [B]
     return (weight * error).mean()
 
 

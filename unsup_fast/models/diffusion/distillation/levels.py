@@ -14,6 +14,8 @@ from unsup_fast.solvers.schedules import Array
 
 Call = Callable[[Tensor, Tensor], Tensor]
 """A network bound to its labels: (x [B, ...], time [B]) -> output like x."""
+LEAST_SIGNAL = 1e-3
+"""The least signal at which noise still says something of the image, in float32."""
 
 
 class Levels(NamedTuple):
@@ -39,10 +41,9 @@ class Levels(NamedTuple):
     of_noise: Array
 
     @property
-    def ratios(self) -> Array:
-        """Return sigma / signal, infinite where no signal is left."""
-        with np.errstate(divide="ignore"):
-            return self.sigma / self.signal
+    def angles(self) -> Array:
+        """Return atan(sigma / signal), from 0 for the image to pi / 2 for noise."""
+        return np.arctan2(self.sigma, self.signal)
 
 
 def levels(prediction: str, times: Array, signal: Array, sigma: Array) -> Levels:
@@ -87,10 +88,10 @@ def image(call: Call, at: Levels, index: Tensor, x: Tensor, clip: float | None) 
     return estimate if clip is None else estimate.clamp(-clip, clip)
 
 
-class Guided(NamedTuple):
-    """A network bound to labels and weights of classifier-free guidance.
+def guided(network: Module, label: Tensor | None, weight: Tensor | None, any_class: int) -> Call:
+    """Return a network bound to labels and weights of classifier-free guidance.
 
-    Attributes
+    Parameters
     ----------
     network : torch.nn.Module
         Called as network(x, time, label).
@@ -101,21 +102,12 @@ class Guided(NamedTuple):
         The label that hides the class: such rows are not guided.
     """
 
-    network: Module
-    label: Tensor | None
-    weight: Tensor | None
-    any_class: int
-
-    def __call__(self, x: Tensor, time: Tensor) -> Tensor:
-        """Return the guided output."""
-        output: Tensor = self.network(x, time, self.label)
-        if self.weight is None or self.label is None:
+    def call(x: Tensor, time: Tensor) -> Tensor:
+        output: Tensor = network(x, time, label)
+        if weight is None or label is None:
             return output
-        uncond = self.network(x, time, None)
-        weight = torch.where(self.label == self.any_class, 1.0, self.weight)
-        weight = weight.view(-1, *(1 for _ in x.shape[1:])).to(output.dtype)
-        return uncond + weight * (output - uncond)
+        uncond = network(x, time, None)
+        weights = torch.where(label == any_class, 1.0, weight)  # [B]
+        return torch.lerp(uncond, output, weights.view(-1, *(1 for _ in x.shape[1:])))
 
-
-LEAST_SIGNAL = 1e-3
-"""The least signal at which noise still says something of the image, in float32."""
+    return call

@@ -14,7 +14,7 @@ from unsup_fast.models.base import evaluating
 from unsup_fast.models.diffusion._examples import Draws
 from unsup_fast.models.diffusion.config import Config
 from unsup_fast.models.diffusion.distillation import consistency, progressive
-from unsup_fast.models.diffusion.distillation.levels import Call, Guided
+from unsup_fast.models.diffusion.distillation.levels import Call, guided
 from unsup_fast.models.diffusion.distillation.stages import StagedConfig
 from unsup_fast.models.diffusion.model import STUDENTS, Diffusion
 from unsup_fast.models.training import State, StepContext
@@ -65,7 +65,7 @@ class Method(ABC):
     ) -> Call:
         """Return a network bound to the labels of some rows, and to weights of guidance [B]."""
         label = None if draws.label is None else draws.label[rows]
-        return Guided(network, label, weight, self._any_class)
+        return guided(network, label, weight, self._any_class)
 
 
 class Progressive(Method):
@@ -275,10 +275,12 @@ class Distill(Method):
 
     def _weights(self, uniform: Tensor, device: torch.device) -> Tensor | None:
         """Return the weight of guidance of each row, [B], or None for no guidance."""
-        if self.config.guidance is None and self._guidance is None:
+        if self.config.guidance is not None:
+            low, high = self.config.guidance
+            return (low + (high - low) * uniform).to(device)
+        if self._guidance is None:
             return None
-        low, high = self.config.guidance or (self._guidance, self._guidance)
-        return (low + (high - low) * uniform).to(device)
+        return torch.full((len(uniform),), self._guidance, device=device)
 
 
 def _without_dropout(network: Module, call: Call) -> Call:
