@@ -51,7 +51,7 @@ class ConditionEmbedding(nn.Module):
         self.label = nn.Embedding(n_classes + 1, width) if n_classes else None
         if self.label is not None:
             nn.init.normal_(self.label.weight, std=0.02)
-        self.guidance = zero_init(nn.Linear(embedding_dim, width, bias=False)) if guided else None
+        self.guidance = zero_init(nn.Linear(embedding_dim, width)) if guided else None
 
     def forward(
         self, time: Tensor, label: Tensor | None, n: int, guidance: Tensor | None = None

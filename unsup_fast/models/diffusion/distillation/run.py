@@ -16,10 +16,12 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from unsup_fast._types import on_host
 from unsup_fast.models.base import CUSTOM
 from unsup_fast.models.diffusion._examples import Batch, Examples
 from unsup_fast.models.diffusion.config import Config, guidance_range, network_of
 from unsup_fast.models.diffusion.distillation.methods import Distill, Method, Progressive, Tune
+from unsup_fast.models.diffusion.distillation.quality import compare
 from unsup_fast.models.diffusion.distillation.stages import halvings, staged
 from unsup_fast.models.diffusion.model import Diffusion
 from unsup_fast.models.diffusion.training import BETAS, accelerator_for, facts_of
@@ -44,6 +46,7 @@ def distill(
     labels: Tensor | npt.ArrayLike | None = None,
     guidance: float | Sequence[float] | None = None,
     teacher_steps: int = 32,
+    n_samples: int = 1000,
     label_dropout: float = 0.1,
     flip: bool = False,
     precision: str = "auto",
@@ -81,6 +84,9 @@ def distill(
     teacher_steps : int
         DDIM steps of the teacher that "progressive" starts from: a power of two times the fewest
         of `steps`.
+    n_samples : int
+        Samples by which student and teacher are compared in the end, in `distilled.json`; see
+        `compare`. 0 leaves the comparison out.
     label_dropout, flip, precision, device, accelerator, progress, on_sample
         As for `train`.
 
@@ -98,6 +104,11 @@ def distill(
     FloatingPointError, KeyboardInterrupt
         As `train`.
     """
+    if n_samples < 0 or n_samples == 1:
+        raise ValueError(
+            f"n_samples={n_samples} must be at least 2, as a spread is measured, or 0 for no "
+            "comparison"
+        )
     folder = Path(folder)
     wanted = _wanted(steps)
     config = _student_config(model.config, method, guidance, wanted)
@@ -165,6 +176,16 @@ def distill(
         progress=progress,
     )
     rule.finish(state)
+    if n_samples and accelerator.is_main_process and state.step == options.steps:
+        middle = None if config.guidance is None else sum(config.guidance) / 2
+        compare(
+            model,
+            folder,
+            data,
+            labels=labels,
+            guidance=weight if middle is None else middle,
+            n_samples=n_samples,
+        )
     return averaged(state)
 
 
@@ -173,7 +194,7 @@ def fingerprint(model: Diffusion) -> str:
     digest = hashlib.sha256(json.dumps(asdict(model.config)).encode())
     for name, value in sorted(model.network.state_dict().items()):
         digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
-        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(on_host(value).tobytes())
     return digest.hexdigest()
 
 
