@@ -255,6 +255,7 @@ def test_any_data(dtype, n, d, k, offset, spread, seed):
     check_against_truth(X, centers, weight, shift, result)
 
 
+@pytest.mark.any_level  # the program that it starts takes the best
 def test_ctrl_c_ends_a_pass():
     code = """
 import numpy as np

@@ -210,6 +210,7 @@ def test_labels_alone_and_no_rows():
     assert nearest(X[:0], centers, 3).labels.shape == (0, 3)
 
 
+@pytest.mark.any_level  # the program that it starts takes the best
 def test_ctrl_c_ends_a_pass():
     code = """
 import numpy as np
