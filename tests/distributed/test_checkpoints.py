@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from unsup_fast import blocks, distributed
+from unsup_fast import blocks
 from unsup_fast.cluster import KMeans, _checkpoint
 
 N, D, K = 3000, 6, 25
@@ -15,13 +15,6 @@ RESULTS = ("cluster_centers_", "labels_", "inertia_history_", "n_changed_history
 def every_iteration(monkeypatch):
     monkeypatch.setattr(_checkpoint, "EVERY", 0.0)
     monkeypatch.setattr(_checkpoint, "SHARE", 0.0)
-
-
-@pytest.fixture(scope="module")
-def engine():
-    """Return an engine of two processes."""
-    with distributed.local(2, n_parts=3, n_threads=1) as engine:
-        yield engine
 
 
 def rows():

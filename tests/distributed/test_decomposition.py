@@ -1,11 +1,9 @@
 """PCA over processes of this machine, against fits of the same blocks in one."""
 
-from contextlib import closing
-
 import numpy as np
 import pytest
 
-from unsup_fast import blocks, distributed
+from unsup_fast import blocks
 from unsup_fast.decomposition import PCA, IncrementalPCA
 
 from .engines import InProcess, Killer, losses
@@ -105,12 +103,10 @@ def test_a_lost_holder(verb):
     same(one, other)
 
 
-def test_processes_of_which_one_is_killed(tmp_path):
+def test_processes_of_which_one_is_killed(tmp_path, engine):
     X = files(tmp_path, rows())
     one = PCA(3).fit(X)
-    local = distributed.local(3, n_parts=5, n_threads=1)
-    engine = Killer(local, "covariance", 2)
-    with closing(local), pytest.warns(RuntimeWarning) as caught:
-        other = PCA(3).fit(X, engine=engine)
+    with pytest.warns(RuntimeWarning) as caught:
+        other = PCA(3).fit(X, engine=Killer(engine, "covariance", 2))
     assert losses(caught) == 1
     same(one, other)

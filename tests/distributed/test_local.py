@@ -1,8 +1,5 @@
 """Fits over processes of this machine, against fits of the same blocks in one."""
 
-import os
-import signal
-import warnings
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -18,16 +15,10 @@ from unsup_fast.distributed._holder import Build
 from unsup_fast.distributed._open import opened
 from unsup_fast.distributed._parts import Part
 
+from .cases import same
+from .engines import InProcess, Killer, losses
+
 N, D, K, CHUNK = 6000, 12, 80, 500
-RESULTS = (
-    "cluster_centers_",
-    "labels_",
-    "cluster_sizes_",
-    "inertia_history_",
-    "n_changed_history_",
-    "inertia_",
-    "n_iter_",
-)
 
 
 def grouped(offset=0.0):
@@ -43,13 +34,6 @@ def emptying(offset=0.0):
     init = np.repeat(X[:43], 2, axis=0)[:K].copy()
     init[1::2] += np.float32(1e-3)
     return X, init
-
-
-def same(one, other):
-    for name in RESULTS:
-        np.testing.assert_array_equal(
-            np.asarray(getattr(one, name)), np.asarray(getattr(other, name)), err_msg=name
-        )
 
 
 def model(**options):
@@ -77,28 +61,6 @@ class Watched:
 
     def release(self, handle):
         self.engine.release(handle)
-
-
-class Deadly(Watched):
-    """Kills the process of the second holder at the n-th call of a verb."""
-
-    def __init__(self, engine, verb, number):
-        super().__init__(engine)
-        self.verb, self.left, self.killed = verb, 2 * number, 0
-
-    def send(self, handle, verb, arguments):
-        self.left -= verb == self.verb
-        if self.left == 0 and not self.killed:
-            os.kill(handle.process.pid, signal.SIGKILL)
-            self.killed = 1
-        return super().send(handle, verb, arguments)
-
-
-@pytest.fixture(scope="module")
-def engine():
-    """Return an engine of two processes."""
-    with distributed.local(2, n_parts=5, n_threads=1) as engine:
-        yield engine
 
 
 @pytest.fixture(scope="module")
@@ -183,52 +145,46 @@ def test_parts_without_rows_and_holders_without_parts(engine):
     assert one.inertia_ == other.inertia_
 
 
-DEATHS = {
-    "moments": 1,
-    "take": 1,
-    "add_candidates": 3,
-    "draw_candidates": 2,
-    "move": 4,
-    "farthest": 1,
-    "measure": 1,
-}
+KILLS = {"moments": 1, "add_candidates": 3, "move": 4, "measure": 1}
 
 
-@pytest.mark.parametrize("verb", DEATHS)
+@pytest.mark.parametrize("verb", KILLS)
 def test_a_killed_process_changes_nothing(verb, engine):
+    X = blocks.source(grouped(), chunk_size=CHUNK)
+    killer = Killer(engine, verb, 2 * KILLS[verb])  # in the call of the second holder
+    with pytest.warns(RuntimeWarning) as caught:
+        other = model().fit(X, engine=killer)
+    assert losses(caught) == 1
+    same(model().fit(X), other)
+
+
+@pytest.mark.parametrize(("verb", "call"), [("take", 2), ("draw_candidates", 4), ("farthest", 2)])
+def test_a_lost_holder_changes_nothing(verb, call):
     X, init = emptying() if verb == "farthest" else (grouped(), "k-means||")
     X = blocks.source(X, chunk_size=CHUNK)
-    one = model(init=init).fit(X)
-    deadly = Deadly(engine, verb, DEATHS[verb])
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        other = model(init=init).fit(X, engine=deadly)
-    assert deadly.killed == 1
-    assert sum("was lost" in str(warning.message) for warning in caught) == 1
-    same(one, other)
+    with pytest.warns(RuntimeWarning) as caught:
+        other = model(init=init).fit(X, engine=InProcess(2, 5, lose=verb, calls=(call,)))
+    assert losses(caught) == 1
+    same(model(init=init).fit(X), other)
 
 
-def test_a_killed_process_of_a_weighted_fit(engine):
+def test_a_lost_holder_of_a_weighted_fit():
     X, weight = blocks.source(grouped(), chunk_size=CHUNK), np.arange(1.0, N + 1)
-    one = model().fit(X, sample_weight=weight)
-    with pytest.warns(RuntimeWarning, match="was lost"):
-        other = model().fit(X, sample_weight=weight, engine=Deadly(engine, "add_up", 3))
-    same(one, other)
+    with pytest.warns(RuntimeWarning) as caught:
+        other = model().fit(
+            X, sample_weight=weight, engine=InProcess(2, 5, lose="add_up", calls=(6,))
+        )
+    assert losses(caught) == 1
+    same(model().fit(X, sample_weight=weight), other)
 
 
-def test_processes_that_always_die(engine, monkeypatch):
-    class Doomed(Watched):
-        def send(self, handle, verb, arguments):
-            if verb == "moments":
-                os.kill(handle.process.pid, signal.SIGKILL)
-            return super().send(handle, verb, arguments)
-
+def test_holders_that_are_always_lost(monkeypatch):
     monkeypatch.setattr(_fleet, "TRIES", 2)
     with (
         pytest.warns(RuntimeWarning, match="was lost"),
         pytest.raises(distributed.NoWorkerLeft, match="lost 2 times in one call"),
     ):
-        model().fit(grouped(), engine=Doomed(engine))
+        model().fit(grouped(), engine=InProcess(2, 5, lose="moments", calls=range(1, 100)))
 
 
 def test_interrupt_frees_the_holders(engine):
@@ -254,8 +210,9 @@ def test_interrupt_frees_the_holders(engine):
 
 def test_processes_end_with_the_engine(engine):
     with replace(engine, idle=[]) as other:
-        model(max_iter=1).fit(grouped(), engine=replace(other, n_holders=1))
+        other.release(other.make(0, dict))
         (process,) = other.idle
+        assert process.process.poll() is None
     assert process.process.poll() is not None
     assert other.idle == []
 

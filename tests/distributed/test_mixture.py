@@ -1,11 +1,9 @@
 """Gaussian mixtures over processes of this machine, against fits of the same blocks in one."""
 
-from contextlib import closing
-
 import numpy as np
 import pytest
 
-from unsup_fast import blocks, distributed
+from unsup_fast import blocks
 from unsup_fast.mixture import GaussianMixture
 
 from .engines import InProcess, Killer, losses
@@ -164,12 +162,10 @@ def test_a_lost_holder(verb):
     same(one, other)
 
 
-def test_processes_of_which_one_is_killed():
+def test_processes_of_which_one_is_killed(engine):
     X = blocks.source(grouped(), chunk_size=CHUNK)
     one = model(init_params="random_from_data").fit(X)
-    local = distributed.local(3, n_parts=5, n_threads=1)
-    engine = Killer(local, "sums", 5)
-    with closing(local), pytest.warns(RuntimeWarning) as caught:
-        other = model(init_params="random_from_data").fit(X, engine=engine)
+    with pytest.warns(RuntimeWarning) as caught:
+        other = model(init_params="random_from_data").fit(X, engine=Killer(engine, "sums", 5))
     assert losses(caught) == 1
     same(one, other)

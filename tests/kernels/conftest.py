@@ -1,7 +1,8 @@
 """Every test of an operation runs at every instruction-set level of the machine, or on a GPU.
 
 Tests of operations that have a portable implementation run with that too, as one more level, but
-for those marked as native.
+for those marked as native. Those marked as "any_level" do the same at every level: they run at one,
+and once more with a portable implementation.
 """
 
 import os
@@ -36,6 +37,8 @@ def pytest_generate_tests(metafunc):
     if name.endswith("_gpu"):
         return
     levels = _native.simd_levels() if is_native() else []
+    if metafunc.definition.get_closest_marker("any_level"):
+        levels = levels[-1:]
     if name in PORTABLE and not metafunc.definition.get_closest_marker("native"):
         levels = [*levels, "numba"]
     metafunc.parametrize("simd", levels, indirect=True)

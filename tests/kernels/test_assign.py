@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from unsup_fast.kernels import _native
 from unsup_fast.kernels.assign import assign, error_bound
 
+from .centroids import make, squared_distances
+
 SHAPES = [  # rows, columns, centroids
     (1, 1, 1),
     (2, 1, 2),
@@ -33,18 +35,6 @@ SHAPES = [  # rows, columns, centroids
     (60, 2049, 70),
 ]
 TYPES = [np.float32, np.float64]
-
-
-def make(n, d, k, dtype, offset=0.0, spread=1.0, seed=0):
-    rng = np.random.default_rng(seed)
-    X = (rng.normal(size=(n, d)) * spread + offset).astype(dtype)
-    centers = (X[rng.integers(0, n, k)] + rng.normal(size=(k, d)) * spread * 0.3).astype(dtype)
-    return X, centers, rng.random(n).astype(dtype)
-
-
-def squared_distances(X, centers):
-    x, c = X.astype(np.float64), centers.astype(np.float64)
-    return np.stack([((x - row) ** 2).sum(axis=1) for row in c], axis=1)  # [N, K]
 
 
 def check_against_truth(X, centers, weight, shift, result):
@@ -265,6 +255,7 @@ def test_any_data(dtype, n, d, k, offset, spread, seed):
     check_against_truth(X, centers, weight, shift, result)
 
 
+@pytest.mark.any_level  # the program that it starts takes the best
 def test_ctrl_c_ends_a_pass():
     code = """
 import numpy as np

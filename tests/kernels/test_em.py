@@ -402,6 +402,7 @@ def test_only_what_is_asked_for(covariance_type):
     assert nothing.resp.shape == (0, 4)
 
 
+@pytest.mark.any_level  # the program that it starts takes the best
 def test_ctrl_c_ends_a_pass():
     code = """
 import numpy as np

@@ -13,6 +13,9 @@ from unsup_fast.kernels import _native
 from unsup_fast.kernels.assign import assign, error_bound
 from unsup_fast.kernels.nearest import nearest
 
+from . import centroids
+from .centroids import squared_distances
+
 SHAPES = [  # rows, columns, centroids
     (1, 1, 1),
     (2, 1, 2),
@@ -29,16 +32,8 @@ SHAPES = [  # rows, columns, centroids
 TYPES = [np.float32, np.float64]
 
 
-def make(n, d, k, dtype, offset=0.0, spread=1.0, seed=0):
-    rng = np.random.default_rng(seed)
-    X = (rng.normal(size=(n, d)) * spread + offset).astype(dtype)
-    centers = (X[rng.integers(0, n, k)] + rng.normal(size=(k, d)) * spread * 0.3).astype(dtype)
-    return X, centers
-
-
-def squared_distances(X, centers):
-    x, c = X.astype(np.float64), centers.astype(np.float64)
-    return np.stack([((x - row) ** 2).sum(axis=1) for row in c], axis=1)  # [N, K]
+def make(*shape, **options):
+    return centroids.make(*shape, **options)[:2]
 
 
 def check_against_truth(X, centers, shift, result):
@@ -215,10 +210,14 @@ def test_labels_alone_and_no_rows():
     assert nearest(X[:0], centers, 3).labels.shape == (0, 3)
 
 
+@pytest.mark.any_level  # the program that it starts takes the best
 def test_ctrl_c_ends_a_pass():
     code = """
 import numpy as np
 from unsup_fast.kernels.nearest import nearest
+
+from . import centroids
+from .centroids import squared_distances
 X = np.random.default_rng(0).random((40000, 512), dtype=np.float32)
 C = np.repeat(X, 2, axis=0)
 print("ready", flush=True)

@@ -5,6 +5,8 @@ import pytest
 
 from unsup_fast.kernels.origin import median_row, origin, sample_slice
 
+pytestmark = pytest.mark.any_level  # NumPy and torch compute
+
 
 @pytest.mark.parametrize("n_rows", [1, 2, 7, 99, 100, 199, 200, 12345])
 def test_sample_is_about_a_hundred_even_rows(n_rows: int) -> None:

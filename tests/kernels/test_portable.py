@@ -13,6 +13,7 @@ from unsup_fast.kernels.kmeans_plusplus import candidate_potentials, kmeans_plus
 from unsup_fast.kernels.moments import moments
 from unsup_fast.kernels.prune import may_pay
 
+pytestmark = pytest.mark.any_level
 BOTH = {"native": lambda: "native", "numba": lambda: "numba", "ref": lambda: "ref"}
 PLAIN = {"native": lambda: "native", "portable": lambda: "portable", "ref": lambda: "ref"}
 

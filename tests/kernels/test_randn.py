@@ -249,6 +249,7 @@ def test_the_binding_guards_its_memory():
         _native.randn(seeds=seed, dtype="float8", out=poisoned(4), **sizes)
 
 
+@pytest.mark.any_level  # the program that it starts takes the best
 @pytest.mark.native
 def test_arrays_need_no_torch():
     code = "import sys; from unsup_fast.kernels.randn import randn; randn(3, seed=1, stream=2)"

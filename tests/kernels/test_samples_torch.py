@@ -128,6 +128,7 @@ def test_a_compiled_step_has_its_gradient():
         torch.testing.assert_close(f, t)
 
 
+@pytest.mark.any_level  # the program that it starts takes the best
 def test_the_first_gradient_does_not_load_the_compiler():
     program = (
         "import sys, torch; from unsup_fast.kernels.noise import noise;"

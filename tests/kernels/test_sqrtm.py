@@ -17,6 +17,8 @@ from unsup_fast.kernels.sqrtm import (
     trace_with_error,
 )
 
+pytestmark = pytest.mark.any_level  # LAPACK computes
+
 
 def rotation(n, rng):
     return np.linalg.qr(rng.normal(size=(n, n)))[0]

@@ -8,6 +8,8 @@ import threadpoolctl
 
 from unsup_fast.kernels import _native, threads
 
+pytestmark = pytest.mark.any_level
+
 
 def test_an_explicit_number_is_taken():
     assert threads.effective(7) == 7
