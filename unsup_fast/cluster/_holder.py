@@ -12,6 +12,7 @@ from unsup_fast.cluster._candidates import HostCandidates
 from unsup_fast.cluster._choices_holder import ChoicesHolder
 from unsup_fast.cluster._far import Far, merged
 from unsup_fast.cluster._labelled import Labelled
+from unsup_fast.cluster._levels_holder import LevelsHolder
 from unsup_fast.kernels import totals
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.totals import Totals
@@ -71,7 +72,7 @@ class Measured(NamedTuple):
     """[K] int64: rows of each cluster."""
 
 
-class KMeansHolder(ChoicesHolder):
+class KMeansHolder(ChoicesHolder, LevelsHolder):
     """Parts with labels, totals and bounds."""
 
     def begin(
@@ -79,6 +80,7 @@ class KMeansHolder(ChoicesHolder):
         version: int,
         metric: str,
         may_prune: bool,
+        guessed: bool,
         n_clusters: int,
         quanta: Array | None,
     ) -> None:
@@ -89,13 +91,20 @@ class KMeansHolder(ChoicesHolder):
         version : int
         metric : {"euclidean", "cosine"}
         may_prune : bool
+        guessed : bool
+            Whether bounds start from the labels of the last level.
         n_clusters : int
         quanta : ndarray of shape (S,), optional
             Those of `totals`; None where sums are added up anew in each pass.
         """
         rows, self._version = self._versions[version], version
         self._parts = {
-            index: Labelled(cast(Rows, part), metric=metric, may_prune=may_prune)
+            index: Labelled(
+                cast(Rows, part),
+                metric=metric,
+                may_prune=may_prune,
+                guess=self._members[index].labels if guessed else None,
+            )
             for index, part in rows.items()
         }
         n_rows = sum(part.n_rows for part in rows.values())
