@@ -26,7 +26,7 @@ from unsup_fast.cluster._lloyd import Iteration, LloydProblem, Run, lloyd
 from unsup_fast.cluster._members import HostMembers, Members
 from unsup_fast.cluster._passes import LazyLabels
 from unsup_fast.cluster._passes_of import passes_of
-from unsup_fast.cluster._splits import Plan, fits
+from unsup_fast.cluster._splits import ROWS_PER_CLUSTER, Plan, fits
 from unsup_fast.distributed._rows import FleetRows
 from unsup_fast.kernels._types import Array
 
@@ -121,13 +121,21 @@ def fit(
     Raises
     ------
     ValueError
-        If the rows are on a GPU, or too few of them have weight.
+        If the rows are on a GPU, if too few of them have weight, or if an engine has so few that
+        k-means++ would choose among all of them, and not a sample.
     """
     rows, verbose = prepared.rows, bool(estimator.verbose)
     if rows.device is not None:
         raise ValueError(
             f"levels={list(estimator.levels)} are computed on the CPU; pass device='cpu', or "
             "levels=None for a flat fit on the GPU"
+        )
+    least = ROWS_PER_CLUSTER * levels[0]
+    if isinstance(rows, FleetRows) and estimator.init == "k-means++" and rows.n_rows <= least:
+        raise ValueError(
+            f"levels={list(estimator.levels)} with init='k-means++' and an engine need more than "
+            f"{least} rows, and {rows.name} has {rows.n_rows}; pass init='k-means||' or 'random', "
+            "or leave engine out"
         )
     plan = Plan(
         levels=levels,
