@@ -12,8 +12,9 @@ def data(tmp_path):
     return tmp_path / "rows.npy"
 
 
-def test_results_are_those_of_one_process(cli, data, tmp_path):
-    common = [data, "-k", 15, "--init", "k-means||", "--no-report"]
+@pytest.mark.parametrize("options", [["--init", "k-means||"], ["--levels", 4]])
+def test_results_are_those_of_one_process(cli, data, tmp_path, options):
+    common = [data, "-k", 15, *options, "--no-report"]
     assert cli("kmeans", *common, "-o", tmp_path / "one").status == 0
     ran = cli("kmeans", *common, "-o", tmp_path / "two", "--engine", "local:2")
     assert ran.status == 0
@@ -39,6 +40,7 @@ def test_resuming(cli, data, tmp_path):
         (["--engine", "local:0", "--init", "random"], "--engine local:0: is no engine; write"),
         (["--engine", "spark", "--init", "random"], "--engine spark: is no engine; write local:N"),
         (["--engine", "local:2"], "--init k-means++ passes over all rows"),
+        (["-k", 16, "--levels", 16, "--engine", "local:2"], "needs more than 4,096 rows"),
     ],
 )
 def test_errors(cli, data, tmp_path, arguments, message):

@@ -351,7 +351,6 @@ def test_levels(cli, data, blobs, tmp_path, results):
         (("-k", 3, "--levels", 4), "--levels 4: exceeds the 3 clusters of -k"),
         (("-k", 3, "--levels", 0), "--levels 0"),
         (("-k", 3, "--levels", 2, "--init", "c.npy"), "--levels and --init c.npy exclude each"),
-        (("-k", 3, "--levels", 2, "--engine", "local:2"), "--levels and --engine local:2 exclude"),
     ],
 )
 def test_levels_that_do_not_fit(cli, data, words, message):

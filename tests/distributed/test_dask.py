@@ -212,6 +212,15 @@ def test_arrays(client, one):
     np.testing.assert_array_equal(lazy_labels(X, one.predict).compute(), one.labels_[CHUNK:])
 
 
+def test_levels_of_balanced_clusters(client):
+    options = {"levels": [4], "balance": 3.0, "init": "random"}
+    one = model(**options).fit(source())
+    other = model(**options).fit(da.from_array(rows(), chunks=(CHUNK, D)))
+    same(one, other)
+    np.testing.assert_array_equal(other.parents_, one.parents_)
+    assert one.largest_ratio_ <= 3
+
+
 @pytest.mark.parametrize(
     ("dtype", "scale", "expected"),
     [

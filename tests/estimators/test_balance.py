@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from unsup_fast import blocks
 from unsup_fast.cluster import KMeans
 from unsup_fast.cluster._balance import balanced, largest_size
+from unsup_fast.cluster._choices import HostChoices
 from unsup_fast.distributed import Assign
 
 
@@ -69,10 +70,11 @@ def test_rows_of_two_clusters_by_hand():
     centers = np.array([[2.0], [10.0]])
     squared = (X - centers.T) ** 2
     labels = np.where(X <= 6, [0, 1], [1, 0]).astype(np.int32)
-    result = balanced(labels, np.take_along_axis(squared, labels, axis=1), 2, most=3)
-    assert result.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    choices = HostChoices(labels, np.take_along_axis(squared, labels, axis=1))
+    result = balanced(choices, 6, 2, most=3)
+    assert choices.labels(result.penalties).tolist() == [0, 0, 0, 1, 1, 1]
     assert result.sizes.tolist() == [3, 3]
-    assert result.inertia == 4 + 1 + 0 + 49 + 36 + 0
+    assert choices.inertia(result.penalties) == 4 + 1 + 0 + 49 + 36 + 0
     assert result.penalties[1] == 0
     assert 7**2 - 1 < result.penalties[0] < 8**2 - 0
 

@@ -14,8 +14,8 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.random import sample_without_replacement
 
-from unsup_fast import blocks, distributed
-from unsup_fast.cluster import KMeans, _levels, _pruning, _splits
+from unsup_fast import blocks
+from unsup_fast.cluster import KMeans, _levels, _members, _pruning, _splits
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_a_source_in_one_block_is_fitted_as_its_rows(rows, levels, monkeypatch):
     array = KMeans(40, levels=levels, random_state=2).fit(rows)
     whole = blocks.source(lambda: iter([rows]))
     for room in (0, 30_000, 1 << 30):
-        monkeypatch.setattr(_splits, "ROOM", room)
+        monkeypatch.setattr(_members, "ROOM", room)
         model = KMeans(40, levels=levels, random_state=2).fit(whole)
         np.testing.assert_array_equal(model.cluster_centers_, array.cluster_centers_)
         np.testing.assert_array_equal(model.labels_, array.labels_)
@@ -293,11 +293,9 @@ def test_what_does_not_fit_is_an_error(rows, options, message):
         KMeans(8, **options).fit(rows)
 
 
-@pytest.mark.parametrize("argument", ["engine", "checkpoint"])
-def test_one_process_fits_the_levels(rows, argument):
-    value = distributed.local(1) if argument == "engine" else "c.safetensors"
-    with pytest.raises(ValueError, match=f"pass {argument}=None or levels=None"):
-        KMeans(8, levels=[2]).fit(rows, **{argument: value})
+def test_levels_have_no_checkpoint(rows):
+    with pytest.raises(ValueError, match="pass checkpoint=None or levels=None"):
+        KMeans(8, levels=[2]).fit(rows, checkpoint="c.safetensors")
 
 
 def test_too_few_rows_with_weight(rows):

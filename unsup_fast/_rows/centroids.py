@@ -43,14 +43,7 @@ class Centroids:
 
     def labels(self, rows: Rows) -> Array:
         """Return the cluster of each row, [N] int32, where the rows are."""
-        rows, centers = self.measured(rows)
-        if self.penalties is not None:
-            labels, squared = rows.nearest(centers, min(MOST, len(centers)))
-            assert squared is not None
-            chosen = cheapest(labels, squared, self.penalties)[:, None]
-            balanced: Array = np.take_along_axis(labels, chosen, axis=1)[:, 0]
-            return balanced
-        return rows.assign(rows.to_device(centers), update=False, return_inertia=False).labels
+        return labels_of(*self.measured(rows), self.penalties)
 
     def nearest(self, rows: Rows, top: int) -> tuple[Array, Array]:
         """Return the nearest centroids [N, m] of each row, and their distances by the metric."""
@@ -59,6 +52,26 @@ class Centroids:
         assert squared is not None
         distances = np.sqrt(squared) if self.metric == "euclidean" else COST["cosine"] * squared
         return labels, distances
+
+
+def labels_of(rows: Rows, centers: Array, penalties: Array | None) -> Array:
+    """Return the cluster of each row, [N] int32, where the rows are.
+
+    Parameters
+    ----------
+    rows : Rows
+    centers : ndarray of shape (K, D), type of X
+        As `Centroids.measured` returns them.
+    penalties : ndarray of shape (K,), float64, or None
+        Those of `Centroids`.
+    """
+    if penalties is None:
+        return rows.assign(rows.to_device(centers), update=False, return_inertia=False).labels
+    labels, squared = rows.nearest(centers, min(MOST, len(centers)))
+    assert squared is not None
+    chosen = cheapest(labels, squared, penalties)[:, None]
+    balanced: Array = np.take_along_axis(labels, chosen, axis=1)[:, 0]
+    return balanced
 
 
 def cheapest(labels: Array, squared: Array, penalties: Array) -> Array:

@@ -14,10 +14,11 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from unsup_fast._rows import arrays, scaling
-from unsup_fast._rows.centroids import cheapest
 from unsup_fast._rows.directions import COST
 from unsup_fast._rows.protocol import Rows
 from unsup_fast.cluster._centers import centers_of
+from unsup_fast.cluster._choices import Choices, HostChoices
+from unsup_fast.cluster._fleet_choices import FleetChoices
 from unsup_fast.distributed._rows import FleetRows
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.nearest import MOST
@@ -45,16 +46,12 @@ class Sizes:
 
 
 class Balanced(NamedTuple):
-    """Rows among clusters of about equal size."""
+    """Penalties that make clusters of about equal size."""
 
     penalties: Array
     """[K] float64, in squared distances; the least is 0."""
-    labels: Array
-    """[N] int32."""
     sizes: Array
     """[K] int64: rows of each cluster."""
-    inertia: float
-    """Sum of the squared distances of the rows to their centroids."""
 
 
 def check(balance: float | None, sample_weight: Any, rows: Rows) -> None:
@@ -65,8 +62,6 @@ def check(balance: float | None, sample_weight: Any, rows: Rows) -> None:
         raise ValueError(
             "balance counts rows, so it is not available with sample_weight; leave one of them out"
         )
-    if isinstance(rows, FleetRows):
-        raise ValueError("balance is not available with an engine; leave one of them out")
     if rows.device is not None:
         raise ValueError(
             f"balance is computed on the CPU, and {rows.name} is on {rows.device}; pass "
@@ -82,20 +77,27 @@ def balance(estimator: Any, rows: Rows) -> None:
     ConvergenceWarning says so.
     """
     centers = scaling.applied(estimator, centers_of(estimator), "cluster_centers_")
-    labels, squared = rows.nearest(centers, min(MOST, len(centers)))
-    assert squared is not None
-    most = largest_size(len(labels), len(centers), estimator.balance)
-    result = balanced(labels, squared, len(centers), most)
+    n_clusters, top = len(centers), min(MOST, len(centers))
+    most = largest_size(rows.n_rows, n_clusters, estimator.balance)
+    if isinstance(rows, FleetRows):
+        choices = FleetChoices(rows, centers, top)
+        result = balanced(choices, rows.n_rows, n_clusters, most)
+        inertia = choices.inertia(result.penalties)
+    else:
+        labels, squared = rows.nearest(centers, top)
+        assert squared is not None
+        here = HostChoices(labels, squared)
+        result = balanced(here, rows.n_rows, n_clusters, most)
+        inertia = here.inertia(result.penalties)
+        estimator.labels_ = rows.to_user(here.labels(result.penalties))
     estimator._penalties = result.penalties
-    estimator.labels_ = rows.to_user(result.labels)
     estimator.cluster_sizes_ = rows.to_user(result.sizes)
-    estimator.inertia_ = COST[estimator.metric] * result.inertia
+    estimator.inertia_ = COST[estimator.metric] * inertia
     if result.sizes.max() > most:
         warnings.warn(
             f"balance={estimator.balance} was not reached in {ROUNDS} rounds: the largest cluster "
             f"has {estimator.largest_ratio_:.3f} times the mean size. Rows choose among their "
-            f"{min(MOST, len(centers))} nearest centroids; pass a larger balance, or other "
-            "n_clusters.",
+            f"{top} nearest centroids; pass a larger balance, or other n_clusters.",
             ConvergenceWarning,
             stacklevel=5,
         )
@@ -106,28 +108,22 @@ def largest_size(n_rows: int, n_clusters: int, balance: float) -> int:
     return max(-(-n_rows // n_clusters), math.floor(balance * n_rows / n_clusters))
 
 
-def balanced(labels: Array, squared: Array, n_clusters: int, most: int) -> Balanced:
+def balanced(choices: Choices, n_rows: int, n_clusters: int, most: int) -> Balanced:
     """Raise the penalties of large clusters until none has more than `most` rows, or 200 times.
 
     Parameters
     ----------
-    labels : int32 ndarray of shape (N, m)
-        Nearest centroids of each row.
-    squared : ndarray of shape (N, m)
-        Their squared distances.
-    n_clusters : int
+    choices : Choices
+    n_rows, n_clusters : int
     most : int
     """
-    mean = len(labels) / n_clusters
-    step = _typical_gap(squared)
+    mean = n_rows / n_clusters
+    step = choices.median_gap() or choices.mean() or 1.0
     penalties, best = np.zeros(n_clusters), None
     for number in range(ROUNDS):
-        chosen = cheapest(labels, squared, penalties)[:, None]  # [N, 1]
-        own = np.take_along_axis(labels, chosen, axis=1)[:, 0]  # [N]
-        sizes = np.bincount(own, minlength=n_clusters)
+        sizes = choices.sizes(penalties)
         if best is None or sizes.max() < best.sizes.max():
-            cost = np.take_along_axis(squared, chosen, axis=1).sum(dtype=np.float64)
-            best = Balanced(penalties=penalties, labels=own, sizes=sizes, inertia=float(cost))
+            best = Balanced(penalties=penalties, sizes=sizes)
         if sizes.max() <= most:
             break
         rise = step / math.sqrt(1 + number / SLOWER)
@@ -135,11 +131,3 @@ def balanced(labels: Array, squared: Array, n_clusters: int, most: int) -> Balan
         penalties -= penalties.min()
     assert best is not None
     return best
-
-
-def _typical_gap(squared: Array) -> float:
-    """Return the median gap between the two least squared distances of a row, or their mean."""
-    gap = 0.0
-    if squared.shape[1] > 1:
-        gap = float(np.median(squared[:, 1] - squared[:, 0]))
-    return gap if gap > 0 else float(squared.mean(dtype=np.float64)) or 1.0

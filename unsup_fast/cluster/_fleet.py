@@ -53,10 +53,8 @@ def spread(
 def predicted(estimator: Any, rows: FleetRows) -> Array:
     """Return the label of each row, [N] int32, by a fitted model."""
     checked, centroids = _input.fitted(estimator, rows, None)
-    if centroids.penalties is not None:
-        raise ValueError("balanced clusters are not available with an engine; leave engine out")
     fitted, centers = centroids.measured(checked)
-    replies = _calls(fitted, "predict", centers)
+    replies = _calls(fitted, "predict", centers, centroids.penalties)
     return np.concatenate([replies[index] for index in sorted(replies)])
 
 
@@ -77,9 +75,10 @@ def write_labels(estimator: Any, folder: str, engine: Engine | None) -> list[str
             folder, ((part.first_row, labels.model.predict(part)) for part in parts)
         )
     with spread(source, engine, estimator) as rows:
-        fitted, centers = _input.measured(labels.model, rows, None)
-        version = cast(FleetRows, fitted).version
-        replies = rows.fleet.call("write_labels", version, centers, folder)
+        checked, centroids = _input.fitted(labels.model, rows, None)
+        fitted, centers = centroids.measured(checked)
+        version, penalties = cast(FleetRows, fitted).version, centroids.penalties
+        replies = rows.fleet.call("write_labels", version, centers, penalties, folder)
         return sorted(name for reply in replies for name in reply)
 
 
@@ -89,9 +88,9 @@ def inertia(estimator: Any, rows: FleetRows, sample_weight: Any) -> float:
     return in_order(_calls(fitted.weighted(sample_weight), "score", centers))
 
 
-def _calls(rows: Any, verb: str, centers: Array) -> dict[int, Any]:
+def _calls(rows: Any, verb: str, *arguments: Any) -> dict[int, Any]:
     """Return the replies of a call on a version of the rows, by part."""
-    replies: Sequence[dict[int, Any]] = rows.fleet.call(verb, rows.version, centers)
+    replies: Sequence[dict[int, Any]] = rows.fleet.call(verb, rows.version, *arguments)
     return {index: part for reply in replies for index, part in reply.items()}
 
 

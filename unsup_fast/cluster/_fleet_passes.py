@@ -30,22 +30,31 @@ class FleetPasses(Mover):
         What the columns of the rows were divided by.
     may_prune : bool
         Whether holders may try bounds.
+    guessed : bool
+        Whether bounds start from the labels of the last level of clusters, which holders have.
     """
 
     def __init__(
-        self, rows: FleetRows, *, metric: str, scale: Array | None, may_prune: bool
+        self,
+        rows: FleetRows,
+        *,
+        metric: str,
+        scale: Array | None,
+        may_prune: bool,
+        guessed: bool = False,
     ) -> None:
         self._rows = rows.centered()
         super().__init__(cast(Rows, self._rows), metric=metric, scale=scale)
-        self._fleet, self._may_prune = rows.fleet, may_prune
+        self._fleet, self._may_prune, self._guessed = rows.fleet, may_prune, guessed
 
     def begin(self, centers: Array) -> None:
         """Start a run from centroids [K, D]; all labels are -1."""
         self._begin(len(centers))
         self._fleet.forget(LAST)
-        version = self._rows.version
-        arguments = version, self.metric, self._may_prune, len(centers), self._quanta
-        self._fleet.set_up("begin", "begin", *arguments)
+        options = self.metric, self._may_prune, self._guessed
+        self._fleet.set_up(
+            "begin", "begin", self._rows.version, *options, len(centers), self._quanta
+        )
 
     def finish(self, centers: Array, *, settled: bool, interrupted: bool) -> Final:
         """Label the rows for the last centroids; see `Passes.finish`."""
@@ -111,12 +120,14 @@ class FleetLabels:
     Parameters
     ----------
     rows : FleetRows
+    verb : str
+        The holders' method that returns them by part.
     """
 
     dtype = np.dtype(np.int32)
 
-    def __init__(self, rows: FleetRows) -> None:
-        self._rows = rows
+    def __init__(self, rows: FleetRows, verb: str = "labels") -> None:
+        self._rows, self._verb = rows, verb
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -124,7 +135,7 @@ class FleetLabels:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """Return all labels, [N] int32."""
-        replies = self._rows.fleet.call("labels")
+        replies = self._rows.fleet.call(self._verb)
         parts = {index: labels for reply in replies for index, labels in reply.items()}
         labels = np.concatenate([parts[index] for index in sorted(parts)])
         return labels if dtype is None else labels.astype(dtype)

@@ -5,12 +5,14 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
+from unsup_fast._rows.centroids import labels_of
 from unsup_fast._rows.protocol import Rows
 from unsup_fast.cluster import _label_files
 from unsup_fast.cluster._candidates import HostCandidates
+from unsup_fast.cluster._choices_holder import ChoicesHolder
 from unsup_fast.cluster._far import Far, merged
 from unsup_fast.cluster._labelled import Labelled
-from unsup_fast.distributed._holder import Holder
+from unsup_fast.cluster._levels_holder import LevelsHolder
 from unsup_fast.kernels import totals
 from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.totals import Totals
@@ -70,7 +72,7 @@ class Measured(NamedTuple):
     """[K] int64: rows of each cluster."""
 
 
-class KMeansHolder(Holder):
+class KMeansHolder(ChoicesHolder, LevelsHolder):
     """Parts with labels, totals and bounds."""
 
     def begin(
@@ -78,6 +80,7 @@ class KMeansHolder(Holder):
         version: int,
         metric: str,
         may_prune: bool,
+        guessed: bool,
         n_clusters: int,
         quanta: Array | None,
     ) -> None:
@@ -88,13 +91,20 @@ class KMeansHolder(Holder):
         version : int
         metric : {"euclidean", "cosine"}
         may_prune : bool
+        guessed : bool
+            Whether bounds start from the labels of the last level.
         n_clusters : int
         quanta : ndarray of shape (S,), optional
             Those of `totals`; None where sums are added up anew in each pass.
         """
         rows, self._version = self._versions[version], version
         self._parts = {
-            index: Labelled(cast(Rows, part), metric=metric, may_prune=may_prune)
+            index: Labelled(
+                cast(Rows, part),
+                metric=metric,
+                may_prune=may_prune,
+                guess=self._members[index].labels if guessed else None,
+            )
             for index, part in rows.items()
         }
         n_rows = sum(part.n_rows for part in rows.values())
@@ -166,20 +176,22 @@ class KMeansHolder(Holder):
         """Return the labels of each part as they are now."""
         return {index: part.labels for index, part in self._parts.items()}
 
-    def predict(self, version: int, centers: Array) -> dict[int, Array]:
-        """Return the labels of each part for a fitted model's centroids."""
+    def predict(self, version: int, centers: Array, penalties: Array | None) -> dict[int, Array]:
+        """Return the labels of each part for a fitted model's centroids and penalties."""
         return {
-            index: rows.assign(centers, update=False, return_inertia=False).labels
+            index: labels_of(cast(Rows, rows), centers, penalties)
             for index, rows in self._versions[version].items()
         }
 
-    def write_labels(self, version: int, centers: Array, folder: str) -> list[str]:
+    def write_labels(
+        self, version: int, centers: Array, penalties: Array | None, folder: str
+    ) -> list[str]:
         """Write the labels of each part into a folder, and return the names of the files."""
         return _label_files.write(
             folder,
             (
                 (self._firsts[index], labels)
-                for index, labels in self.predict(version, centers).items()
+                for index, labels in self.predict(version, centers, penalties).items()
             ),
         )
 

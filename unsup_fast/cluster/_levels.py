@@ -20,11 +20,13 @@ from sklearn.utils.validation import _is_arraylike_not_scalar
 
 from unsup_fast._rows.protocol import Rows
 from unsup_fast.cluster import _runs
+from unsup_fast.cluster._fleet_members import FleetMembers
 from unsup_fast.cluster._input import Prepared
 from unsup_fast.cluster._lloyd import Iteration, LloydProblem, Run, lloyd
+from unsup_fast.cluster._members import HostMembers, Members
+from unsup_fast.cluster._passes import LazyLabels
 from unsup_fast.cluster._passes_of import passes_of
-from unsup_fast.cluster._splits import Plan, fits, label, members_of
-from unsup_fast.distributed import Engine
+from unsup_fast.cluster._splits import ROWS_PER_CLUSTER, Plan, fits
 from unsup_fast.distributed._rows import FleetRows
 from unsup_fast.kernels._types import Array
 
@@ -39,14 +41,12 @@ class Hierarchy(NamedTuple):
     """[K, D], type of X, in the units of the rows."""
     parents: Array
     """[K] int32: cluster of the level above."""
-    labels: Array | None
+    labels: Array | LazyLabels | None
     """[N] int32: nearest centroid among those of the row's parent, -1 for rows without weight;
     None if nothing needs them."""
 
 
-def check(
-    estimator: Any, *, engine: Engine | None, checkpoint: str | PathLike[str] | None
-) -> tuple[int, ...] | None:
+def check(estimator: Any, checkpoint: str | PathLike[str] | None) -> tuple[int, ...] | None:
     """Return the clusters of each level of a `KMeans`, or None if it has no levels.
 
     Raises
@@ -76,12 +76,11 @@ def check(
         )
     if estimator.n_init not in ("auto", 1):
         raise ValueError(f"{named} and n_init={estimator.n_init} exclude each other; pass n_init=1")
-    for name, value in (("engine", engine), ("checkpoint", checkpoint)):
-        if value is not None:
-            raise ValueError(
-                f"{named} and {name} exclude each other: the levels are fitted by one process, and "
-                f"a single iteration follows; pass {name}=None or levels=None"
-            )
+    if checkpoint is not None:
+        raise ValueError(
+            f"{named} and checkpoint exclude each other: levels have none, and a single iteration "
+            "follows; pass checkpoint=None or levels=None"
+        )
     return (*(int(k) for k in levels), n_clusters)
 
 
@@ -122,7 +121,8 @@ def fit(
     Raises
     ------
     ValueError
-        If the rows are on a GPU or belong to workers, or too few of them have weight.
+        If the rows are on a GPU, if too few of them have weight, or if an engine has so few that
+        k-means++ would choose among all of them, and not a sample.
     """
     rows, verbose = prepared.rows, bool(estimator.verbose)
     if rows.device is not None:
@@ -130,10 +130,12 @@ def fit(
             f"levels={list(estimator.levels)} are computed on the CPU; pass device='cpu', or "
             "levels=None for a flat fit on the GPU"
         )
-    if isinstance(rows, FleetRows):
+    least = ROWS_PER_CLUSTER * levels[0]
+    if isinstance(rows, FleetRows) and estimator.init == "k-means++" and rows.n_rows <= least:
         raise ValueError(
-            f"levels={list(estimator.levels)} are fitted by one process, and {rows.name} belongs "
-            "to workers; pass levels=None, or a source of the files"
+            f"levels={list(estimator.levels)} with init='k-means++' and an engine need more than "
+            f"{least} rows, and {rows.name} has {rows.n_rows}; pass init='k-means||' or 'random', "
+            "or leave engine out"
         )
     plan = Plan(
         levels=levels,
@@ -175,41 +177,41 @@ def grow(
     in order, so a fit depends on the index of its cluster and not on other fits. From a
     ``RandomState`` of that seed a fit draws its sample, if there is one, and then its start.
     """
-    weight = rows.to_host(rows.sample_weight)
-    labels = np.zeros(rows.n_rows, dtype=np.int32)
-    if weight is not None:
-        labels[weight == 0] = -1
+    members = _all(rows)
     parents = np.zeros(1, dtype=np.int32)
-    prunable = rows.is_in_memory and rows.shift is not None  # and so has a use for guesses
+    prunable = isinstance(rows, FleetRows) or (rows.is_in_memory and rows.shift is not None)
     done, total = 0, sum(plan.levels)
-    n_parents = 1
     for number, n_clusters in enumerate(plan.levels, 1):
-        members = members_of(labels, n_parents)
-        sizes = np.array([len(indices) for indices in members])
-        weights = sizes if weight is None else np.array([weight[i].sum() for i in members])
-        shares = allot(weights, n_clusters, sizes)
+        sizes = members.sizes
+        n_parents = len(sizes)
+        shares = allot(members.weights, n_clusters, sizes)
         first = np.concatenate([[0], np.cumsum(shares)])
         seeds = random_state.randint(LARGEST_SEED, size=n_parents)
         centers = np.empty((n_clusters, rows.n_columns), dtype=rows.dtype)
         origins: dict[int, Array] = {}
-        inside = np.full(rows.n_rows, -1, dtype=np.int32)
+        labels: dict[int, Array] = {}
         for parent, fitted in fits(rows, members, shares, seeds, plan):
             centers[first[parent] : first[parent + 1]] = fitted.centers
             if fitted.labels is None:
                 origins[parent] = fitted.origin
             else:
-                inside[members[parent]] = first[parent] + fitted.labels
+                labels[parent] = fitted.labels
             done += int(shares[parent])
             if progress is not None:
                 progress(done, total)
-        is_last = number == len(plan.levels)
-        if origins and (prunable or not is_last):
-            label(rows, labels, inside, centers, first, origins)
+        if prunable or number < len(plan.levels):
+            members = members.divided(centers, first, origins, labels)
         if verbose:
             print(f"Level {number} of {len(plan.levels)} complete: {n_clusters} clusters.")
         parents = np.repeat(np.arange(n_parents, dtype=np.int32), shares)
-        labels, n_parents = inside, n_clusters
-    return Hierarchy(centers=centers, parents=parents, labels=labels if prunable else None)
+    return Hierarchy(centers=centers, parents=parents, labels=members.labels if prunable else None)
+
+
+def _all(rows: Rows) -> Members:
+    """Return all rows with weight as one cluster."""
+    if isinstance(rows, FleetRows):
+        return FleetMembers.of(rows)
+    return HostMembers.of(rows)
 
 
 def allot(sizes: Array, total: int, most: Array) -> Array:

@@ -295,7 +295,7 @@ class KMeans(
         KeyboardInterrupt
             On Ctrl-C; the notes of the class say which attributes are then set.
         """
-        levels = _levels.check(self, engine=engine, checkpoint=checkpoint)
+        levels = _levels.check(self, checkpoint)
         try:
             with _fleet.spread(X, engine, self, reset=True) as rows:
                 self._fit_rows(rows, sample_weight, levels, checkpoint, callback, seeding_callback)

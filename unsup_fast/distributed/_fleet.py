@@ -61,7 +61,7 @@ class Fleet:
         return [self._reply(i, pending[i], verb, own[i]) for i in range(self.n_holders)]
 
     def set_up(self, key: str, verb: str, *arguments: Any) -> list[Any]:
-        """Make a call that holders which replace lost ones repeat, in the order of the keys.
+        """Make a call that holders which replace lost ones repeat, in the order of the calls.
 
         A later call with the same key replaces the earlier one.
         """
@@ -70,6 +70,7 @@ class Fleet:
     def set_up_each(self, key: str, verb: str, arguments: Each) -> list[Any]:
         """Make the call of `set_up` with arguments of each holder's own."""
         replies = self.call_each(verb, arguments)
+        self._record.pop(key, None)  # so that it comes last
         self._record[key] = verb, arguments
         return replies
 

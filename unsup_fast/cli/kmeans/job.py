@@ -16,6 +16,7 @@ from unsup_fast.cli.data import (
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.job import FitJob
 from unsup_fast.cli.kmeans.settings import STARTS, KMeansSettings
+from unsup_fast.cluster._splits import ROWS_PER_CLUSTER
 from unsup_fast.report.lines import Lines
 from unsup_fast.report.numbers import count
 
@@ -47,10 +48,10 @@ class KMeansJob(FitJob):
 
 def prepare(settings: KMeansSettings) -> KMeansJob:
     """Read and check everything that the settings name."""
-    if settings.engine is not None and settings.init == "k-means++":
+    if settings.engine is not None and settings.init == "k-means++" and settings.levels is None:
         raise UserError(
             "--init k-means++ passes over all rows once for each cluster, so it is not available "
-            "with --engine; pass --init 'k-means||', random or a file"
+            "with --engine; pass --init 'k-means||', random or a file, or --levels"
         )
     if settings.init not in STARTS:
         blocks.kind_of(Path(settings.init))
@@ -60,6 +61,7 @@ def prepare(settings: KMeansSettings) -> KMeansJob:
     n_rows, n_columns = source.n_rows_of_data, source.n_columns
     source, weights = weighted(settings, settings.weights, source)
     check_rows(settings.data, source, settings.n_clusters, "-k")
+    _check_sample(settings, n_rows)
     fingerprints = checkpoint.fingerprints(settings.data, source, settings.weights)
     if lines is not None and lines.count != n_rows:
         raise UserError(
@@ -75,6 +77,19 @@ def prepare(settings: KMeansSettings) -> KMeansJob:
         lines=lines,
         fingerprints=fingerprints,
     )
+
+
+def _check_sample(settings: KMeansSettings, n_rows: int) -> None:
+    """Raise UserError if k-means++ would choose among all rows that an engine's processes have."""
+    if settings.engine is None or settings.levels is None or settings.init != "k-means++":
+        return
+    least = ROWS_PER_CLUSTER * settings.levels
+    if n_rows <= least:
+        raise UserError(
+            f"--init k-means++ with --engine and --levels {settings.levels} needs more than "
+            f"{count(least)} rows, and {settings.data} has {count(n_rows)}; pass --init "
+            "'k-means||' or random, or no --engine"
+        )
 
 
 def _init(settings: KMeansSettings, n_columns: int) -> str | Array:

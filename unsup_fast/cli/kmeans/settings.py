@@ -124,7 +124,7 @@ class KMeansSettings(FitSettings):
             "--engine NAME",
             "Performance",
             "Divide the rows among processes: local:4, dask://host:8786 or ray; the result is the "
-            "same. Not with --init k-means++.  [default: this process]",
+            "same. With --init k-means++ only together with --levels.  [default: this process]",
             parse=parse_engine,
             role="course",
         ),
@@ -164,9 +164,4 @@ class KMeansSettings(FitSettings):
             raise UserError(
                 f"--levels and --init {self.init} exclude each other: each level chooses its own "
                 f"start; give one of {', '.join(STARTS)}, or no --levels"
-            )
-        if self.engine is not None:
-            raise UserError(
-                f"--levels and --engine {self.engine} exclude each other: one process fits the "
-                "levels; give no --engine, or no --levels"
             )
