@@ -8,7 +8,14 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from unsup_fast.distributed._engine import Engine, Handle, HolderLost, NoWorkerLeft, Pending
+from unsup_fast.distributed._engine import (
+    Engine,
+    EngineError,
+    Handle,
+    HolderLost,
+    NoWorkerLeft,
+    Pending,
+)
 from unsup_fast.distributed._holder import Build, Holder
 from unsup_fast.distributed._parts import Part
 
@@ -142,7 +149,7 @@ def divided(parts: Sequence[Part], n_holders: int) -> list[list[Part]]:
 
 
 def _check_build(first: Build, other: Build) -> None:
-    """Raise a RuntimeError if two holders may round differently."""
+    """Raise an EngineError if two holders may round differently."""
     if first == other:
         return
     names = [name for name in Build._fields if getattr(first, name) != getattr(other, name)]
@@ -150,6 +157,6 @@ def _check_build(first: Build, other: Build) -> None:
     cure = "install one version of unsup-fast on all workers"
     if names == ["simd"]:
         cure = "set UNSUP_FAST_SIMD to the lower of the two levels on all workers"
-    raise RuntimeError(
+    raise EngineError(
         f"workers differ ({shown}), so near ties may be labelled differently; {cure}"
     )
