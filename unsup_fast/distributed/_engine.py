@@ -38,6 +38,8 @@ class Engine(Protocol):
 
         Raises
         ------
+        HolderLost
+            If its process goes meanwhile.
         NoWorkerLeft
             If there is no process that could run it.
         """

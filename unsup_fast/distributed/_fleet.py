@@ -6,6 +6,7 @@ is lost is made anew elsewhere and brought to the same state, and the call that 
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from unsup_fast.distributed._engine import (
@@ -40,14 +41,16 @@ class Fleet:
         self._engine, self._create = engine, create
         self.parts_of = divided(parts, engine.n_holders)
         self._record: dict[str, tuple[str, Each]] = {}
-        self._handles: list[Handle | None] = [None] * len(self.parts_of)
+        self._handles: list[Handle | None] = [None] * len(self.parts_of)  # None: lost
+        self._build: Build | None = None  # that of all holders, once it is known
         try:
             for index in range(len(self.parts_of)):
-                self._handles[index] = engine.make(index, create)
+                with suppress(HolderLost):  # the first call makes it anew
+                    self._handles[index] = engine.make(index, create)
             builds: list[Build] = self.call("build")
-            self._build = builds[0]
             for build in builds[1:]:
-                _check_build(self._build, build)
+                _check_build(builds[0], build)
+            self._build = builds[0]
         except BaseException:
             self.close()
             raise
@@ -86,14 +89,20 @@ class Fleet:
 
     def close(self) -> None:
         """Free the holders."""
-        for index, handle in enumerate(self._handles):
-            if handle is not None:
-                self._engine.release(handle)
-                self._handles[index] = None
+        for index in range(len(self._handles)):
+            self._release(index)
+
+    def _release(self, index: int) -> None:
+        if self._handles[index] is not None:
+            self._engine.release(self._handles[index])
+            self._handles[index] = None
 
     def _try_send(self, index: int, verb: str, arguments: tuple[Any, ...]) -> Pending | None:
+        handle = self._handles[index]
+        if handle is None:
+            return None
         try:
-            return self._engine.send(self._handles[index], verb, arguments)
+            return self._engine.send(handle, verb, arguments)
         except HolderLost:
             return None
 
@@ -120,12 +129,12 @@ class Fleet:
             RuntimeWarning,
             stacklevel=2,
         )
-        self._engine.release(self._handles[index])
-        self._handles[index] = None
+        self._release(index)
         try:
             handle = self._engine.make(index, self._create)
             self._handles[index] = handle
-            _check_build(self._build, self._engine.get(self._engine.send(handle, "build", ())))
+            if self._build is not None:
+                _check_build(self._build, self._engine.get(self._engine.send(handle, "build", ())))
             for repeated, own in self._record.values():
                 self._engine.get(self._engine.send(handle, repeated, own(index)))
             return self._engine.send(handle, verb, arguments)
