@@ -325,7 +325,9 @@ def test_holders_that_would_round_differently(engine):
             return reply._replace(simd="other") if mixed else reply
 
     X = blocks.source(grouped(), chunk_size=CHUNK)
-    with pytest.raises(distributed.EngineError, match=r"simd \w+ and other.*set UNSUP_FAST_SIMD to the lower"):
+    with pytest.raises(
+        distributed.EngineError, match=r"simd \w+ and other.*set UNSUP_FAST_SIMD to the lower"
+    ):
         model().fit(X, engine=Mixed(engine))
 
 

@@ -166,6 +166,4 @@ def _check_build(first: Build, other: Build) -> None:
     cure = "install one version of unsup-fast on all workers"
     if names == ["simd"]:
         cure = "set UNSUP_FAST_SIMD to the lower of the two levels on all workers"
-    raise EngineError(
-        f"workers differ ({shown}), so near ties may be labelled differently; {cure}"
-    )
+    raise EngineError(f"workers differ ({shown}), so near ties may be labelled differently; {cure}")
