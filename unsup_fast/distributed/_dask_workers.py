@@ -83,8 +83,9 @@ class Workers:
             )
         except (OSError, TimeoutError) as error:
             where = f" at {scheduler.address}" if scheduler is not None else ""
+            reason = str(error) or f"no answer within {self.timeout:g} s"
             raise NoWorkerLeft(
-                f"the scheduler of Dask{where} cannot be reached ({error}); start it and its "
+                f"the scheduler of Dask{where} cannot be reached ({reason}); start it and its "
                 "workers again"
             ) from error
         workers: dict[str, dict[str, Any]] = about["workers"]
