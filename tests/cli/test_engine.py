@@ -1,7 +1,13 @@
-"""`unsup-fast kmeans --engine`: the files are those of a run in one process."""
+"""`--engine`: the files are those of a run in one process."""
+
+import os
+import signal
 
 import numpy as np
 import pytest
+
+from unsup_fast import distributed
+from unsup_fast.cli.kmeans import fitting
 
 
 @pytest.fixture
@@ -18,10 +24,88 @@ def test_results_are_those_of_one_process(cli, data, tmp_path, options):
     assert cli("kmeans", *common, "-o", tmp_path / "one").status == 0
     ran = cli("kmeans", *common, "-o", tmp_path / "two", "--engine", "local:2")
     assert ran.status == 0
-    one, two = (np.load(tmp_path / name / "labels.npy") for name in ("one", "two"))
-    np.testing.assert_array_equal(one, two)
-    models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two")]
-    assert models[0] == models[1]
+    same(tmp_path, "labels.npy")
+
+
+def same(tmp_path, rows_file):
+    """Assert that the runs "one" and "two" wrote the same model and labels or coordinates."""
+    for name in ("model.safetensors", rows_file):
+        one, two = ((tmp_path / run / name).read_bytes() for run in ("one", "two"))
+        assert one == two, name
+
+
+@pytest.mark.parametrize(
+    ("words", "rows_file"),
+    [
+        (["pca", "-n", 3, "--standardize"], "coordinates.npy"),
+        (["gmm", "-k", "2:3", "--max-iter", 3], "labels.npy"),
+    ],
+)
+def test_pca_and_mixtures(cli, data, tmp_path, words, rows_file):
+    command = [words[0], data, *words[1:], "--chunk-size", 300, "--no-report"]
+    assert cli(*command, "-o", "one").status == 0
+    ran = cli(*command, "-o", "two", "--engine", "local:2")
+    assert ran.status == 0, ran.err
+    same(tmp_path, rows_file)
+
+
+def test_a_cluster_of_dask_that_is_interrupted(cli, data, tmp_path, monkeypatch):
+    """The client is not the default one; the run goes on without the cluster."""
+    cluster_of = pytest.importorskip("distributed")
+    common = ["kmeans", data, "-k", 15, "--init", "k-means||", "--tol", 0, "--max-iter", 6]
+    common += ["--chunk-size", 300, "--no-report"]
+    assert cli(*common, "-o", "one").status == 0
+    step = fitting.Fitting.step
+
+    def interrupted(self, state):
+        if state.iteration == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        step(self, state)
+
+    def actors(dask_scheduler):
+        return [key for key in dask_scheduler.tasks if "Answers" in str(key)]
+
+    with cluster_of.LocalCluster(
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp",
+        dashboard_address=None,
+        memory_limit=0,
+    ) as cluster:
+        engine = cluster.scheduler_address.replace("tcp://", "dask://")
+        with monkeypatch.context() as patched:
+            patched.setattr(fitting.Fitting, "step", interrupted)
+            ran = cli(*common, "-o", "two", "--engine", engine)
+        assert ran.status == 130, ran.err
+        assert "keeping iteration" in ran.out
+        with cluster_of.Client(cluster, set_as_default=False) as client:
+            assert client.run_on_scheduler(actors) == []
+    ran = cli(*common, "-o", "two", "--resume")
+    assert ran.status == 0, ran.err
+    same(tmp_path, "labels.npy")
+
+
+def test_workers_that_are_all_lost(cli, data, tmp_path, monkeypatch):
+    common = ["kmeans", data, "-k", 15, "--init", "k-means||", "--tol", 0, "--max-iter", 6]
+    common += ["--no-report"]
+    assert cli(*common, "-o", "one").status == 0
+    step = fitting.Fitting.step
+
+    def lost(self, state):
+        step(self, state)
+        if state.iteration == 3:
+            raise distributed.NoWorkerLeft("no worker is left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fitting.Fitting, "step", lost)
+        ran = cli(*common, "-o", "two", "--engine", "local:1")
+    assert ran.status == 2
+    message = "--engine local:1: no worker is left; finished iterations are saved: pass --resume"
+    assert message in " ".join(ran.err.split())
+    ran = cli(*common, "-o", "two", "--resume", "--engine", "local:1")
+    assert "Going on after iteration 3" in ran.out
+    same(tmp_path, "labels.npy")
 
 
 def test_resuming(cli, data, tmp_path):
@@ -30,8 +114,7 @@ def test_resuming(cli, data, tmp_path):
     two = [*common, "-o", tmp_path / "two", "--engine", "local:2"]
     assert cli("kmeans", *two, "--max-iter", 3).status == 0
     assert cli("kmeans", *two, "--max-iter", 6, "--resume").status == 0
-    one, two = (np.load(tmp_path / name / "labels.npy") for name in ("one", "two"))
-    np.testing.assert_array_equal(one, two)
+    same(tmp_path, "labels.npy")
 
 
 @pytest.mark.parametrize(
@@ -45,6 +128,20 @@ def test_resuming(cli, data, tmp_path):
 )
 def test_errors(cli, data, tmp_path, arguments, message):
     ran = cli("kmeans", data, "-k", 3, "-o", tmp_path / "out", *arguments)
+    assert ran.status == 2
+    assert message in " ".join(ran.err.split())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["pca", "-n", 2, "--solver", "full"], "--solver full and --engine local:2 exclude"),
+        (["gmm", "-k", 2, "--init", "random"], "--init random draws a number for each row"),
+    ],
+)
+def test_what_other_commands_refuse(cli, data, tmp_path, words, message):
+    ran = cli(words[0], data, *words[1:], "-o", "out", "--engine", "local:2")
     assert ran.status == 2
     assert message in " ".join(ran.err.split())
     assert not (tmp_path / "out").exists()

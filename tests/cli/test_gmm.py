@@ -18,13 +18,13 @@ def interrupt_at(monkeypatch):
     def arm(components, iteration):
         fit = mixtures._fit
 
-        def fitted(model, X, weights, callback, progress):
+        def fitted(model, X, weights, engine, callback, progress):
             def called(state):
                 callback(state)
                 if (model.n_components, state.iteration) == (components, iteration):
                     os.kill(os.getpid(), signal.SIGINT)
 
-            fit(model, X, weights, called, progress)
+            fit(model, X, weights, engine, called, progress)
 
         monkeypatch.setattr(mixtures, "_fit", fitted)
 

@@ -36,14 +36,14 @@ def interrupt_at(monkeypatch):
     def arm(number):
         fit, seen = mixtures._fit, []
 
-        def fitted(model, X, weights, callback, progress):
+        def fitted(model, X, weights, engine, callback, progress):
             def called(state):
                 callback(state)
                 seen.append(state)
                 if len(seen) == number:
                     os.kill(os.getpid(), signal.SIGINT)
 
-            fit(model, X, weights, called, progress)
+            fit(model, X, weights, engine, called, progress)
 
         monkeypatch.setattr(mixtures, "_fit", fitted)
 

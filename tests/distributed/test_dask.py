@@ -291,3 +291,14 @@ def test_without_a_client(monkeypatch):
     monkeypatch.setattr(cluster_of, "get_client", none)
     with pytest.raises(ValueError, match="there is no current client of Dask"):
         distributed.dask()
+
+
+def test_a_client_that_has_given_up():
+    """A client closes itself, and forgets the scheduler, where that is not there for long."""
+
+    class Closed:
+        scheduler = None
+
+    workers = Workers(client=Closed(), timeout=1.0)
+    with pytest.raises(distributed.NoWorkerLeft, match=r"Dask cannot be reached \(the client is"):
+        workers.living()

@@ -280,7 +280,9 @@ def test_holders_that_would_round_differently(engine):
             return reply._replace(simd="other") if mixed else reply
 
     X = blocks.source(grouped(), chunk_size=CHUNK)
-    with pytest.raises(RuntimeError, match=r"simd \w+ and other.*set UNSUP_FAST_SIMD to the lower"):
+    with pytest.raises(
+        distributed.EngineError, match=r"simd \w+ and other.*set UNSUP_FAST_SIMD to the lower"
+    ):
         model().fit(X, engine=Mixed(engine))
 
 
@@ -292,3 +294,39 @@ def test_what_a_process_cannot_import_is_said(engine):
     part = Part(index=0, open=Here())
     with pytest.raises(ModuleNotFoundError, match="of_this_process_alone"):
         opened(engine, KMeansHolder, [part], n_columns=D, dtype=np.dtype(np.float32), name="X")
+
+
+class Unstable(InProcess):
+    """An engine that loses some holders while it makes them.
+
+    Parameters
+    ----------
+    lost : set of int
+        Which calls of `make` do.
+    """
+
+    def __init__(self, lost, **options):
+        super().__init__(2, 5, **options)
+        self._lost, self._made = lost, -1
+
+    def make(self, index, create):
+        self._made += 1
+        if self._made in self._lost:
+            raise distributed.HolderLost("as the test wants")
+        return super().make(index, create)
+
+    def release(self, handle):
+        assert handle is not None
+
+
+@pytest.mark.parametrize(
+    ("lost", "lose", "n_losses"),
+    [({0, 1, 2}, None, 3), (set(), "build", 1), ({2, 3}, "move", 3)],
+)
+def test_holders_that_are_lost_while_they_are_made(lost, lose, n_losses):
+    X = blocks.source(grouped(), chunk_size=CHUNK)
+    one = model().fit(X)
+    with pytest.warns(RuntimeWarning) as caught:
+        other = model().fit(X, engine=Unstable(lost, lose=lose))
+    assert losses(caught) == n_losses
+    same(one, other)

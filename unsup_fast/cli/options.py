@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from unsup_fast._urls import File
 from unsup_fast.cli.settings import CommandSettings, Option
-from unsup_fast.cli.values import MOST_THREADS, parse_data, parse_image_shape, parse_separator
+from unsup_fast.cli.values import (
+    MOST_THREADS,
+    parse_data,
+    parse_engine,
+    parse_image_shape,
+    parse_separator,
+)
 
 if TYPE_CHECKING:
     from unsup_fast.blocks import Source
@@ -23,6 +29,16 @@ Weights = Annotated[
         "--weights FILE|COLUMN",
         "Data",
         "A weight >= 0 for each row: an .npy file, or a column of the table.",
+    ),
+]
+Engine = Annotated[
+    str | None,
+    Option(
+        "--engine NAME",
+        "Performance",
+        "Divide the rows among processes: local:4, dask://host:8786 or ray; the result is the "
+        "same.  [default: this process]",
+        parse=parse_engine,
     ),
 ]
 Quiet = Annotated[bool, Option("--quiet -q", "Progress", "Print errors and warnings only.")]

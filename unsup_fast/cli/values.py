@@ -32,6 +32,16 @@ def parse_separator(option: str, text: str) -> str:
     return character
 
 
+def parse_engine(option: str, text: str) -> str:
+    """Return the name of an engine, which `engines.opened` opens."""
+    if not re.fullmatch(rf"local:{WHOLE}|ray|ray://\S+|dask://\S+:\d+", text):
+        raise UserError(
+            f"{option} {shown(text)}: is no engine; write local:N for N processes here, "
+            "dask://HOST:PORT for a scheduler, or ray"
+        )
+    return text
+
+
 def parse_image_shape(option: str, text: str) -> tuple[int, ...]:
     """Return (height, width) or (height, width, channels) from HxW or HxWxC."""
     if not re.fullmatch(f"{WHOLE}x{WHOLE}(x[134])?", text):

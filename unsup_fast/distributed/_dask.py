@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -98,7 +99,9 @@ class DaskEngine:
         actor = Actor(worker=worker.address, future=future)
         self.actors.append(actor)
         try:
-            actor.proxy = self._polled(actor, future)
+            proxy = self._polled(actor, future)
+            with self.client.as_current():  # the proxy is of whichever client was the default
+                actor.proxy = copy(proxy)
             # Its end is not waited for, so that all workers import modules at once.
             actor.created = actor.proxy.create(cloudpickle.dumps(create))
         except BaseException:

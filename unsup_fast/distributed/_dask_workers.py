@@ -74,13 +74,19 @@ class Workers:
 
     def _listed(self) -> dict[str, dict[str, Any]]:
         """Return what the scheduler knows of each worker."""
+        scheduler = self.client.scheduler  # None once the client has given up on it
         try:
+            if scheduler is None:
+                raise ConnectionError("the client is closed")
             about = self.client.sync(
-                self.client.scheduler.identity, n_workers=-1, callback_timeout=self.timeout
+                scheduler.identity, n_workers=-1, callback_timeout=self.timeout
             )
         except (OSError, TimeoutError) as error:
+            where = f" at {scheduler.address}" if scheduler is not None else ""
+            reason = str(error) or f"no answer within {self.timeout:g} s"
             raise NoWorkerLeft(
-                f"the scheduler of Dask at {self.client.scheduler.address} cannot be reached"
+                f"the scheduler of Dask{where} cannot be reached ({reason}); start it and its "
+                "workers again"
             ) from error
         workers: dict[str, dict[str, Any]] = about["workers"]
         return workers

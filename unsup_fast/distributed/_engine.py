@@ -11,7 +11,11 @@ class HolderLost(Exception):
     """A holder's process, its machine, or the link to it is gone."""
 
 
-class NoWorkerLeft(RuntimeError):
+class EngineError(RuntimeError):
+    """An engine cannot go on; the message says why and what to do."""
+
+
+class NoWorkerLeft(EngineError):
     """No process is left that could take a lost holder's parts."""
 
 
@@ -34,6 +38,8 @@ class Engine(Protocol):
 
         Raises
         ------
+        HolderLost
+            If its process goes meanwhile.
         NoWorkerLeft
             If there is no process that could run it.
         """

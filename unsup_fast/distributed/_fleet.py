@@ -6,9 +6,17 @@ is lost is made anew elsewhere and brought to the same state, and the call that 
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from unsup_fast.distributed._engine import Engine, Handle, HolderLost, NoWorkerLeft, Pending
+from unsup_fast.distributed._engine import (
+    Engine,
+    EngineError,
+    Handle,
+    HolderLost,
+    NoWorkerLeft,
+    Pending,
+)
 from unsup_fast.distributed._holder import Build, Holder
 from unsup_fast.distributed._parts import Part
 
@@ -33,14 +41,16 @@ class Fleet:
         self._engine, self._create = engine, create
         self.parts_of = divided(parts, engine.n_holders)
         self._record: dict[str, tuple[str, Each]] = {}
-        self._handles: list[Handle | None] = [None] * len(self.parts_of)
+        self._handles: list[Handle | None] = [None] * len(self.parts_of)  # None: lost
+        self._build: Build | None = None  # that of all holders, once it is known
         try:
             for index in range(len(self.parts_of)):
-                self._handles[index] = engine.make(index, create)
+                with suppress(HolderLost):  # the first call makes it anew
+                    self._handles[index] = engine.make(index, create)
             builds: list[Build] = self.call("build")
-            self._build = builds[0]
             for build in builds[1:]:
-                _check_build(self._build, build)
+                _check_build(builds[0], build)
+            self._build = builds[0]
         except BaseException:
             self.close()
             raise
@@ -80,14 +90,20 @@ class Fleet:
 
     def close(self) -> None:
         """Free the holders."""
-        for index, handle in enumerate(self._handles):
-            if handle is not None:
-                self._engine.release(handle)
-                self._handles[index] = None
+        for index in range(len(self._handles)):
+            self._release(index)
+
+    def _release(self, index: int) -> None:
+        if self._handles[index] is not None:
+            self._engine.release(self._handles[index])
+            self._handles[index] = None
 
     def _try_send(self, index: int, verb: str, arguments: tuple[Any, ...]) -> Pending | None:
+        handle = self._handles[index]
+        if handle is None:
+            return None
         try:
-            return self._engine.send(self._handles[index], verb, arguments)
+            return self._engine.send(handle, verb, arguments)
         except HolderLost:
             return None
 
@@ -114,12 +130,12 @@ class Fleet:
             RuntimeWarning,
             stacklevel=2,
         )
-        self._engine.release(self._handles[index])
-        self._handles[index] = None
+        self._release(index)
         try:
             handle = self._engine.make(index, self._create)
             self._handles[index] = handle
-            _check_build(self._build, self._engine.get(self._engine.send(handle, "build", ())))
+            if self._build is not None:
+                _check_build(self._build, self._engine.get(self._engine.send(handle, "build", ())))
             for repeated, own in self._record.values():
                 self._engine.get(self._engine.send(handle, repeated, own(index)))
             return self._engine.send(handle, verb, arguments)
@@ -143,7 +159,7 @@ def divided(parts: Sequence[Part], n_holders: int) -> list[list[Part]]:
 
 
 def _check_build(first: Build, other: Build) -> None:
-    """Raise a RuntimeError if two holders may round differently."""
+    """Raise an EngineError if two holders may round differently."""
     if first == other:
         return
     names = [name for name in Build._fields if getattr(first, name) != getattr(other, name)]
@@ -151,6 +167,4 @@ def _check_build(first: Build, other: Build) -> None:
     cure = "install one version of unsup-fast on all workers"
     if names == ["simd"]:
         cure = "set UNSUP_FAST_SIMD to the lower of the two levels on all workers"
-    raise RuntimeError(
-        f"workers differ ({shown}), so near ties may be labelled differently; {cure}"
-    )
+    raise EngineError(f"workers differ ({shown}), so near ties may be labelled differently; {cure}")

@@ -131,7 +131,12 @@ class RayEngine:
                 f"Ray started no actor within {timeout:g} s: are the CPUs of its nodes taken? End "
                 "other jobs, or pass a larger timeout"
             ) from error
-        except (errors.RayActorError, errors.ObjectLostError, errors.NodeDiedError) as error:
+        except (
+            errors.RayActorError,
+            errors.ActorUnschedulableError,  # its node went before it began
+            errors.ObjectLostError,
+            errors.NodeDiedError,
+        ) as error:
             raise HolderLost(str(error)) from error
         except errors.RayTaskError as error:
             raise error.cause from error
@@ -160,7 +165,7 @@ def ray(
     n_holders: int | None = None,
     n_threads: int | None = None,
     n_parts: int | None = None,
-    timeout: float = 60.0,
+    timeout: float = 300.0,
     address: str | None = None,
 ) -> RayEngine:
     """Return an engine that divides the data among actors of Ray.

@@ -11,11 +11,12 @@ import numpy as np
 from unsup_fast._rows import scaling
 from unsup_fast._types import Array
 from unsup_fast.blocks import Source
-from unsup_fast.cli import terminal
+from unsup_fast.cli import engines, terminal
 from unsup_fast.cli.checkpoint import Saver
 from unsup_fast.cli.gmm.snapshot import FitRecord, GmmSnapshot
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Outlook, Silent
+from unsup_fast.distributed import Engine, EngineError
 from unsup_fast.mixture import GaussianMixture, Iteration, Mixture, MixtureRun
 from unsup_fast.report.numbers import real, seconds
 from unsup_fast.storage import estimators
@@ -63,6 +64,8 @@ class Fits:
     parameters : dict
         Other parameters of the estimator.
     criterion : {"bic", "aic"}
+    engine : Engine or None
+        Processes that have the rows between them.
     snapshot : GmmSnapshot
         State of the fits so far; updated by each iteration.
     save : callable
@@ -78,6 +81,7 @@ class Fits:
         numbers: Sequence[int],
         parameters: dict[str, Any],
         criterion: str,
+        engine: Engine | None,
         snapshot: GmmSnapshot,
         save: Callable[[GmmSnapshot], None],
         progress: Silent,
@@ -86,6 +90,7 @@ class Fits:
         self.snapshot = snapshot
         self._X, self._sample_weight = X, sample_weight
         self._numbers, self._parameters, self._criterion = numbers, parameters, criterion
+        self._engine = engine
         self._scale: Array | None = None
         if parameters["standardize"]:
             weight = None if sample_weight is None else sample_weight.astype(X.dtype)
@@ -105,6 +110,11 @@ class Fits:
                 self._fit_next()
         except KeyboardInterrupt:
             interrupted = True
+        except EngineError as error:
+            if not (self.snapshot.records or self.snapshot.of_starts or self.snapshot.now):
+                raise
+            self._save(self.snapshot)
+            raise engines.resumable(error) from error
         snapshot, records, run = self.snapshot, self.snapshot.records, self.snapshot.best
         with self._interrupts.shield():
             if interrupted and (records or snapshot.of_starts or snapshot.now):
@@ -197,7 +207,7 @@ class Fits:
             self._interrupts.check()
 
         try:
-            _fit(model, self._X, self._sample_weight, step, self._progress)
+            _fit(model, self._X, self._sample_weight, self._engine, step, self._progress)
         except KeyboardInterrupt:
             if not final:
                 raise
@@ -250,13 +260,20 @@ def _fit(
     model: GaussianMixture,
     X: Source,
     sample_weight: Array | None,
+    engine: Engine | None,
     callback: Callable[[Iteration], None],
     progress: Silent,
 ) -> None:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            model.fit(X, None, sample_weight, callback=callback, seeding_callback=progress.seeding)
+            model.fit(
+                X,
+                sample_weight=sample_weight,
+                engine=engine,
+                callback=callback,
+                seeding_callback=progress.seeding,
+            )
     finally:
         for warning in caught:
             text = str(warning.message)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from unsup_fast import report
 from unsup_fast._types import Array
-from unsup_fast.cli import checkpoint, files, matrices, results, terminal
+from unsup_fast.cli import checkpoint, engines, files, matrices, results, terminal
 from unsup_fast.cli.data import (
     check_rows,
     image_shape,
@@ -95,13 +95,18 @@ def _fit(
 ) -> GmmResult | None:
     """Make the fits, and print what is warned of between them."""
     settings = job.settings
-    with terminal.showing_warnings(), showing(console, settings.quiet) as progress:
+    with (
+        terminal.showing_warnings(),
+        showing(console, settings.quiet) as progress,
+        engines.opened(settings.engine) as engine,
+    ):
         return Fits(
             job.source,
             job.weights,
             settings.n_components,
             settings.parameters(),
             settings.criterion,
+            engine,
             snapshot,
             partial(folder.save, settings=settings, data=job.fingerprints),
             progress,
@@ -111,6 +116,11 @@ def _fit(
 
 def prepare(settings: GmmSettings) -> GmmJob:
     """Read and check everything that the settings name."""
+    if settings.engine is not None and settings.init == "random":
+        raise UserError(
+            "--init random draws a number for each row and component one after the other, so it "
+            "is not available with --engine; pass --init kmeans, k-means++ or random_from_data"
+        )
     source = open_source(settings, exclude=weights_column(settings.weights))
     source.moments  # noqa: B018  reads all values, and so finds what is wrong with them
     source, weights = weighted(settings, settings.weights, source)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.options import FitSettings, Resume, Weights
+from unsup_fast.cli.options import Engine, FitSettings, Resume, Weights
 from unsup_fast.cli.settings import Option, shown
 from unsup_fast.cli.values import WHOLE
 
@@ -63,7 +63,8 @@ class GmmSettings(FitSettings):
         Option(
             "--init NAME",
             "Model",
-            "The first components: kmeans, k-means++, random_from_data or random.",
+            "The first components: kmeans, k-means++, random_from_data or random (not with "
+            "--engine).",
             choices=("kmeans", "k-means++", "random_from_data", "random"),
         ),
     ] = "kmeans"
@@ -101,6 +102,7 @@ class GmmSettings(FitSettings):
             most=MOST_REG_COVAR,
         ),
     ] = 1e-6
+    engine: Engine = None
     proba: Annotated[
         bool, Option("--proba", "Output", "Write each row's probability of each component too.")
     ] = False

@@ -9,11 +9,12 @@ import numpy as np
 
 from unsup_fast._types import Array, on_host
 from unsup_fast.blocks import Source
+from unsup_fast.cli import engines
 from unsup_fast.cli.checkpoint import Saver, check_array, check_number
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Outlook, Silent
 from unsup_fast.cluster import Iteration, KMeans, stagnates
-from unsup_fast.distributed import Engine
+from unsup_fast.distributed import Engine, EngineError
 from unsup_fast.report.numbers import count, percent, real
 from unsup_fast.storage.records import shown
 
@@ -294,6 +295,12 @@ def fit(
         )
     except KeyboardInterrupt as stop:
         interrupted = not isinstance(stop, _Settled) and not watch.final
+    except EngineError as error:
+        if watch.snapshot is None:
+            raise
+        if not watch.final and watch.snapshot.iteration < max_iter:
+            save(watch.snapshot)
+        raise engines.resumable(error) from error
     snapshot = watch.snapshot
     if snapshot is None:
         return None

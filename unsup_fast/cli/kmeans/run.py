@@ -10,10 +10,10 @@ from rich.text import Text
 
 from unsup_fast import report
 from unsup_fast._types import Array
-from unsup_fast.cli import checkpoint, files, terminal
+from unsup_fast.cli import checkpoint, engines, files, terminal
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
-from unsup_fast.cli.kmeans import engines, results
+from unsup_fast.cli.kmeans import results
 from unsup_fast.cli.kmeans.fitting import KMeansResult, KMeansSnapshot, fit
 from unsup_fast.cli.kmeans.job import KMeansJob, prepare
 from unsup_fast.cli.kmeans.settings import STARTS, KMeansSettings

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.options import FitSettings, Resume, Weights
+from unsup_fast.cli.options import Engine, FitSettings, Resume, Weights
 from unsup_fast.cli.settings import Option, shown
 from unsup_fast.cli.values import WHOLE
 
@@ -37,16 +37,6 @@ def parse_start(option: str, text: str) -> str:
     return text
 
 
-def parse_engine(option: str, text: str) -> str:
-    """Return the name of an engine, which `engines.opened` opens."""
-    if not re.fullmatch(rf"local:{WHOLE}|ray|ray://\S+|dask://\S+:\d+", text):
-        raise UserError(
-            f"{option} {shown(text)}: is no engine; write local:N for N processes here, "
-            "dask://HOST:PORT for a scheduler, or ray"
-        )
-    return text
-
-
 @dataclass(frozen=True, kw_only=True)
 class KMeansSettings(FitSettings):
     """Cluster the rows of DATA: labels, a model, a summary and an HTML report go into OUT.
@@ -66,8 +56,8 @@ class KMeansSettings(FitSettings):
         Option(
             "--init NAME|FILE.npy",
             "Model",
-            "First centroids: k-means++, k-means|| (for very many clusters), random rows, or "
-            "those of a file.",
+            "First centroids: k-means++ (not with --engine), k-means|| (for very many clusters), "
+            "random rows, or those of a file.",
             parse=parse_start,
             suggested=STARTS,
         ),
@@ -118,17 +108,7 @@ class KMeansSettings(FitSettings):
             role="course",
         ),
     ] = "auto"
-    engine: Annotated[
-        str | None,
-        Option(
-            "--engine NAME",
-            "Performance",
-            "Divide the rows among processes: local:4, dask://host:8786 or ray; the result is the "
-            "same. With --init k-means++ only together with --levels.  [default: this process]",
-            parse=parse_engine,
-            role="course",
-        ),
-    ] = None
+    engine: Engine = None
     metric: Annotated[
         str,
         Option(

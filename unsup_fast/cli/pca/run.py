@@ -10,7 +10,7 @@ from rich.console import Console
 from unsup_fast import report
 from unsup_fast._types import Array
 from unsup_fast.blocks import Source
-from unsup_fast.cli import files, matrices, results, terminal
+from unsup_fast.cli import engines, files, matrices, results, terminal
 from unsup_fast.cli.checkpoint import fingerprint
 from unsup_fast.cli.data import (
     image_shape,
@@ -87,6 +87,17 @@ def prepare(settings: PcaSettings) -> PcaJob:
             f"-n mle: {settings.data} has {counted(n_rows, 'row')}, fewer than its "
             f"{counted(n_columns, 'column')}; pass a number or a share"
         )
+    if settings.engine is not None:
+        if settings.solver not in IN_BLOCKS:
+            raise UserError(
+                f"--solver {settings.solver} and --engine {settings.engine} exclude each other: "
+                "it reads all rows into memory; give no --solver, or no --engine"
+            )
+        if n_rows < n_columns:
+            raise UserError(
+                f"--engine {settings.engine}: {settings.data} has {counted(n_rows, 'row')}, fewer "
+                f"than its {counted(n_columns, 'column')}; give no --engine"
+            )
     return PcaJob(
         settings=settings,
         source=source,
@@ -107,7 +118,11 @@ def _fit(job: PcaJob, console: Console) -> tuple[PCA, float]:
         n_threads=settings.threads,
     )
     start = perf_counter()
-    with terminal.showing_warnings(), showing(console, settings.quiet) as progress:
+    with (
+        terminal.showing_warnings(),
+        showing(console, settings.quiet) as progress,
+        engines.opened(settings.engine) as engine,
+    ):
         progress.begin("Reading the rows")
 
         def show(done: int, total: int | None) -> None:
@@ -116,7 +131,7 @@ def _fit(job: PcaJob, console: Console) -> tuple[PCA, float]:
                 progress.begin("Finding the axes")
 
         try:
-            model.fit(_rows(settings.solver, source), callback=show)
+            model.fit(_rows(settings, source), engine=engine, callback=show)
         except RangeError as error:
             reason = str(error).replace(" X", " the rows")
             raise UserError(f"{settings.data}: {reason}") from error
@@ -124,9 +139,11 @@ def _fit(job: PcaJob, console: Console) -> tuple[PCA, float]:
     return model, perf_counter() - start
 
 
-def _rows(solver: str, source: Source) -> Source | Array:
-    """Return the rows as the solver takes them."""
-    if solver not in IN_BLOCKS or source.n_rows < source.n_columns:
+def _rows(settings: PcaSettings, source: Source) -> Source | Array:
+    """Return the rows as the engine or the solver takes them."""
+    if settings.engine is not None:
+        return source
+    if settings.solver not in IN_BLOCKS or source.n_rows < source.n_columns:
         return source.to_array()  # wide rows take less memory than their covariance
     if source.array is not None and source.array.nbytes > WATCHED:
         return source.map_rows(lambda rows, first: rows)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.options import FitSettings
+from unsup_fast.cli.options import Engine, FitSettings
 from unsup_fast.cli.settings import Option, shown
 from unsup_fast.cli.values import WHOLE
 
@@ -59,10 +59,12 @@ class PcaSettings(FitSettings):
             "--solver",
             "Model",
             "auto, covariance_eigh: exact, in one pass over a file of any size; the others "
-            "read all rows into memory.",
+            "read all rows into memory (not with --engine).",
             choices=SOLVERS,
         ),
     ] = "auto"
+
+    engine: Engine = None
 
     examples: ClassVar[tuple[str, ...]] = (
         "unsup-fast pca rows.npy -n 50 -o axes",
