@@ -26,10 +26,14 @@ from unsup_fast.solvers.prediction import output_weights
 
 
 class Gaussian(NamedTuple):
-    """The target, for models whose timesteps are sigma / signal."""
+    """The target, for models whose timesteps are sigma / signal.
+
+    A consistent model predicts where the probability-flow equation ends, others the best x_0.
+    """
 
     mean: float = 0.7
     std: float = 0.5
+    consistent: bool = False
 
     def path(self, kind: str, n_steps: int, *, low=0.02, high=80.0, rho=7.0) -> Any:
         if rho:
@@ -43,9 +47,10 @@ class Gaussian(NamedTuple):
         return signal, t * signal
 
     def affine(self, kind: str, prediction: str, t: Any) -> tuple[Any, Any]:
-        """Return slope and intercept, in x, of the best prediction."""
+        """Return slope and intercept, in x, of the prediction."""
         a, s = self.level(kind, t)
-        gain = a * self.std**2 / (a**2 * self.std**2 + s**2)
+        spread = a**2 * self.std**2 + s**2
+        gain = self.std / spread**0.5 if self.consistent else a * self.std**2 / spread
         of_image, of_noise = output_weights(prediction, a, s)
         offset = self.mean * (1 - a * gain)  # x_0 = gain x + offset
         return of_image * gain + of_noise * (1 - a * gain) / s, (

@@ -15,6 +15,7 @@ from unsup_fast.models.diffusion import (
     vp_path_from_sigmas,
 )
 from unsup_fast.solvers import (
+    consistency,
     ddim,
     ddpm,
     deis,
@@ -214,7 +215,8 @@ def test_flow_matching(monkeypatch, n_steps, stochastic):
         "FlowMatchEulerDiscreteScheduler", n_steps, shift=3.0, stochastic_sampling=stochastic
     )
     path = flow_path(reference.sigmas.double().numpy())
-    check(reference, euler(path, prediction="flow_prediction", renoise=stochastic), monkeypatch)
+    sampler = consistency if stochastic else euler
+    check(reference, sampler(path, prediction="flow_prediction"), monkeypatch)
 
 
 @pytest.mark.parametrize("n_steps", STEPS)

@@ -20,7 +20,9 @@ from unsup_fast.models.diffusion import (
     vp_path_from_sigmas,
     zero_terminal_snr,
 )
+from unsup_fast.models.diffusion.process import convert_prediction
 from unsup_fast.solvers import (
+    consistency,
     ddim,
     ddpm,
     deis,
@@ -32,6 +34,7 @@ from unsup_fast.solvers import (
     unipc,
 )
 
+PREDICTIONS = ["epsilon", "sample", "v_prediction", "flow_prediction"]
 full = {"lower_order_final": False}
 ORDERS = [
     ("euler", euler, 1),
@@ -64,6 +67,7 @@ EVERY = [
     partial(dpm_solver, stochastic=True),
     partial(dpm_solver, order=3, stochastic=True),
 ]
+ENDING = [*EVERY, consistency]
 
 
 def halved(errors):
@@ -126,7 +130,7 @@ def test_order_of_the_distribution(gaussian, name, sampler, order):
 
 
 @pytest.mark.parametrize("sampler", EVERY)
-@pytest.mark.parametrize("prediction", ["epsilon", "sample", "v_prediction", "flow_prediction"])
+@pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize("kind", ["vp", "ve"])
 def test_samples_have_the_mean_and_variance_of_the_target(gaussian, sampler, prediction, kind):
     path = gaussian.path(kind, 400, low=1e-3)
@@ -150,7 +154,54 @@ def test_drawn_samples_have_the_moments_that_were_computed(gaussian):
     assert abs(samples.var().item() / variance - 1) < 0.03
 
 
-@pytest.mark.parametrize("sampler", EVERY)
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("n_steps", [1, 2, 7])
+@pytest.mark.parametrize("kind", ["vp", "ve"])
+def test_a_consistency_model_samples_the_target_in_any_number_of_steps(
+    gaussian, prediction, n_steps, kind
+):
+    path = gaussian.path(kind, n_steps, low=1e-9)
+    table = consistency(path, prediction=prediction)
+    target = gaussian._replace(consistent=True)
+    moments = target.moments(table, path, kind, prediction)
+    np.testing.assert_allclose(moments, (gaussian.mean, gaussian.std**2), rtol=1e-8)
+    denoiser = gaussian.moments(table, path, kind, prediction)
+    assert denoiser[1] < 0.9 * gaussian.std**2  # whose samples lie too close to the mean
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("clip", [None, 0.6])
+def test_one_step_of_consistency_is_the_image_of_one_call(prediction, clip):
+    path = flow_path([0.8, 0.0])
+    x = torch.linspace(-2, 2, 6, dtype=torch.float64).view(3, 2)
+    calls = []
+
+    def model(x, t):
+        calls.append(t)
+        return x.sin()
+
+    sampled = sample(model, consistency(path, prediction=prediction, clip=clip), x, seed=0)
+    image = convert_prediction(x.sin(), x, 0.2, 0.8, prediction_type=prediction, to="sample")
+    torch.testing.assert_close(sampled, image if clip is None else image.clamp(-clip, clip))
+    assert len(calls) == 1
+
+
+def test_consistency_draws_fresh_noise_between_its_steps():
+    path = flow_path([0.9, 0.5, 0.2, 0.0])
+    x, *noise = torch.randn(4, 3, 2, dtype=torch.float64)
+    seen = []
+
+    def model(x, t):
+        seen.append(x.clone())
+        return x.sin()
+
+    sampled = sample(model, consistency(path, prediction="sample"), x, noise=noise)
+    torch.testing.assert_close(seen[1], 0.5 * seen[0].sin() + 0.5 * noise[0])
+    torch.testing.assert_close(seen[2], 0.8 * seen[1].sin() + 0.2 * noise[1])
+    assert torch.equal(sampled, seen[2].sin())  # and none at the image
+
+
+@pytest.mark.parametrize("sampler", ENDING)
 def test_a_path_may_end_at_the_image(sampler):
     path = vp_path_from_sigmas([40.0, 9.0, 3.0, 1.0, 0.3, 0.0], np.arange(5.0))
     table = sampler(path)
@@ -158,7 +209,7 @@ def test_a_path_may_end_at_the_image(sampler):
     assert table.rows[-1, NEXT_NOISE] == 0
 
 
-@pytest.mark.parametrize("sampler", EVERY)
+@pytest.mark.parametrize("sampler", ENDING)
 def test_a_path_may_be_one_step(sampler):
     table = sampler(vp_path_from_sigmas([1.0, 0.0], [3.0]))
     assert len(table.rows) == 1
@@ -181,14 +232,14 @@ def test_a_path_may_stand_still(sampler, order):
     assert torch.allclose(seen[1], seen[2])
 
 
-@pytest.mark.parametrize("sampler", [ddim, ddpm, partial(dpm_solver, order=3)])
+@pytest.mark.parametrize("sampler", [ddim, ddpm, partial(dpm_solver, order=3), consistency])
 def test_a_path_may_start_without_any_image(sampler):
     schedule = zero_terminal_snr(alphas_cumprod(linear_betas()))
     path = vp_path(schedule, spaced_timesteps(20, spacing="trailing"))
     assert path.signal[0] == 0
     table = sampler(path, prediction="v_prediction")
     assert np.isfinite(np.delete(table.rows, CLIP, axis=1)).all()
-    with pytest.raises(ValueError, match="nothing is left of the image"):
+    with pytest.raises(ValueError, match="nothing is left of the image, and prediction='epsilon'"):
         sampler(path)
 
 

@@ -19,7 +19,7 @@ from unsup_fast.schedulers._fused import (
     signature_of,
 )
 from unsup_fast.schedulers._sigmas import Stepwise
-from unsup_fast.solvers import euler
+from unsup_fast.solvers import consistency, euler
 from unsup_fast.solvers.path import Path, flow_path
 from unsup_fast.solvers.schedules import Array
 from unsup_fast.solvers.table import Table
@@ -57,7 +57,8 @@ class FusedFlowMatchEulerDiscrete(Stepwise, FlowMatchEulerDiscreteScheduler):  #
         return 1 - sigmas, sigmas
 
     def _make(self, path: Path, begin: int) -> Table:
-        return euler(path, prediction="flow_prediction", renoise=self.config.stochastic_sampling)
+        sampler = consistency if self.config.stochastic_sampling else euler
+        return sampler(path, prediction="flow_prediction")
 
     def scale_noise(
         self, sample: Tensor, timestep: Timestep, noise: Tensor | None = None

@@ -9,6 +9,7 @@ A `Path` holds the noise levels of each step, and a sampler turns it into a `Tab
 `unsup_fast.models.diffusion.sample` runs a table with a model.
 """
 
+from unsup_fast.solvers.consistency import consistency
 from unsup_fast.solvers.ddim import ddim
 from unsup_fast.solvers.ddpm import ddpm
 from unsup_fast.solvers.deis import deis
@@ -47,6 +48,7 @@ __all__ = [
     "Table",
     "alphas_cumprod",
     "beta_sigmas",
+    "consistency",
     "cosine_betas",
     "ddim",
     "ddpm",

@@ -7,9 +7,7 @@ from unsup_fast.solvers.rows import decay, first_order
 from unsup_fast.solvers.table import Table
 
 
-def euler(
-    path: Path, *, prediction: str = "epsilon", clip: float | None = None, renoise: bool = False
-) -> Table:
+def euler(path: Path, *, prediction: str = "epsilon", clip: float | None = None) -> Table:
     """Return the table of Euler's method: next = a' x_0 + s' eps.
 
     On a variance-exploding path this is x + (s' - s) (x - x_0) / s, on one of flow matching
@@ -23,16 +21,12 @@ def euler(
         The type of the model's output.
     clip : float, optional
         x_0 is clipped to [-clip, clip].
-    renoise : bool
-        Whether eps is replaced by fresh noise, as for consistency models.
 
     Returns
     -------
     Table
     """
-    zeros = np.zeros_like(path.sigma)
-    weight, std = (zeros, path.next_sigma) if renoise else (path.next_sigma, zeros)
-    return first_order(path, weight, std, prediction, clip)
+    return first_order(path, path.next_sigma, np.zeros_like(path.sigma), prediction, clip)
 
 
 def euler_ancestral(path: Path, *, prediction: str = "epsilon", clip: float | None = None) -> Table:

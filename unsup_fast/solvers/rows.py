@@ -25,8 +25,9 @@ def image(prediction: str, signal: Array, sigma: Array) -> tuple[Array, Array]:
     """Return the weights of x and of the model's output in x_0, checked: [S] each."""
     if prediction == "epsilon" and (signal <= 0).any():
         raise ValueError(
-            "the path starts where nothing is left of the image, and noise says nothing of it: "
-            "pass prediction='v_prediction' or 'sample', or raise the last of alphas_cumprod"
+            "a step starts where nothing is left of the image, and prediction='epsilon' says "
+            "nothing of it: pass prediction='v_prediction' or 'sample', or raise the last of "
+            "alphas_cumprod"
         )
     return image_weights(prediction, signal, sigma)
 

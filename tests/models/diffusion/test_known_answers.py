@@ -23,6 +23,7 @@ MEAN = np.array([0.4, -0.3, 0.1])
 ROOT = np.array([[0.6, 0.0, 0.0], [0.3, 0.4, 0.0], [-0.1, 0.2, 0.15]])
 COVARIANCE = ROOT @ ROOT.T
 STEPS = {"ddpm": 200, "euler_a": 200, "heun": 60, "ddim": 80, "euler": 80}  # by default 40
+FEW_STEPS = ("consistency",)  # for consistency models
 BITS = 1 / math.log(2)
 
 ANGLES = np.arange(8) * np.pi / 4
@@ -33,11 +34,13 @@ SPREAD = 0.15
 class Best(torch.nn.Module):
     """Returns the best prediction for a noisy sample of the Gaussian.
 
-    E(x_0 | x_t) = m + a C (a^2 C + s^2)^-1 (x - a m).
+    E(x_0 | x_t) = m + a C (a^2 C + s^2)^-1 (x - a m). A consistency model returns where the
+    probability-flow equation ends, m + C^(1/2) (a^2 C + s^2)^(-1/2) (x - a m).
     """
 
-    def __init__(self, config, dtype):
+    def __init__(self, config, dtype, consistent=False):
         super().__init__()
+        self.consistent = consistent
         self.levels = config.training_objective()
         variances, axes = np.linalg.eigh(COVARIANCE)
         self.mean = torch.nn.Parameter(torch.tensor(MEAN, dtype=dtype))
@@ -52,7 +55,10 @@ class Best(torch.nn.Module):
             sigma = np.exp(np.interp(time.double().numpy(), self.levels.times, logs))
             size = np.hypot(1, sigma)
             a, s = torch.from_numpy(1 / size).to(x), torch.from_numpy(sigma / size).to(x)
-        gain = a[:, None] * self.variances / (a[:, None] ** 2 * self.variances + s[:, None] ** 2)
+        spread = a[:, None] ** 2 * self.variances + s[:, None] ** 2
+        gain = a[:, None] * self.variances / spread
+        if self.consistent:
+            gain = (self.variances / spread).sqrt()
         along = (x - a[:, None] * self.mean) @ self.axes  # [B, 3]
         image = self.mean + (gain * along) @ self.axes.T
         return convert_prediction(
@@ -80,9 +86,9 @@ class Learner(torch.nn.Module):
         )
 
 
-def best(objective, n_timesteps=1000, dtype=torch.float64):
+def best(objective, n_timesteps=1000, dtype=torch.float64, consistent=False):
     config = Config((3,), network="custom", objective=objective, n_timesteps=n_timesteps, clip=None)
-    return Diffusion(Best(config, dtype), config)
+    return Diffusion(Best(config, dtype, consistent), config)
 
 
 def gaussian(n, seed):
@@ -167,14 +173,24 @@ def test_few_timesteps_estimate_all_of_them(objective):
 @pytest.mark.parametrize(
     ("objective", "sampler"),
     [
-        *(("v_prediction", name) for name in SAMPLERS),
+        *(("v_prediction", name) for name in SAMPLERS if name not in FEW_STEPS),
         ("flow_prediction", "ddpm"),
         ("flow_prediction", "dpm++2m"),
     ],
 )
 def test_samples_of_a_gaussian(objective, sampler):
-    model = best(objective, dtype=torch.float32)
-    x = model.sample(N, sampler=sampler, steps=STEPS.get(sampler, 40), seed=2, precision="float32")
+    samples_are_gaussian(best(objective, dtype=torch.float32), sampler, STEPS.get(sampler, 40))
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("sampler", FEW_STEPS)
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_few_samples_of_a_consistency_model(objective, sampler, steps):
+    samples_are_gaussian(best(objective, dtype=torch.float32, consistent=True), sampler, steps)
+
+
+def samples_are_gaussian(model, sampler, steps):
+    x = model.sample(N, sampler=sampler, steps=steps, seed=2, precision="float32")
     distance, largest = energy(x.numpy(), gaussian(N, 5))
     assert distance < largest
     spreads = np.sqrt(np.diag(COVARIANCE))

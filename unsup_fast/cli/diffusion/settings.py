@@ -28,6 +28,7 @@ SAMPLERS = (
     "deis",
     "unipc",
     "lms",
+    "consistency",
 )
 
 
@@ -109,7 +110,8 @@ class SamplingSettings(RunArgument):
         Option(
             "--sampler NAME",
             "Sampling",
-            "ddpm, ddim, euler, euler_a, heun, dpm++2m, dpm++2m_sde, deis, unipc or lms.",
+            "ddpm, ddim, euler, euler_a, heun, dpm++2m, dpm++2m_sde, deis, unipc, "
+            "lms or consistency.",
             choices=SAMPLERS,
         ),
     ] = "dpm++2m"

@@ -30,6 +30,7 @@ SCHEDULES: dict[str, Callable[..., Array]] = {
     "sigmoid": schedules.sigmoid_betas,
 }
 SAMPLERS: dict[str, Callable[..., Table]] = {
+    "consistency": solvers.consistency,
     "ddim": solvers.ddim,
     "ddpm": solvers.ddpm,
     "deis": solvers.deis,
