@@ -29,6 +29,8 @@ SAMPLERS = (
     "unipc",
     "lms",
     "consistency",
+    "lcm",
+    "tcd",
 )
 
 
@@ -110,8 +112,8 @@ class SamplingSettings(RunArgument):
         Option(
             "--sampler NAME",
             "Sampling",
-            "ddpm, ddim, euler, euler_a, heun, dpm++2m, dpm++2m_sde, deis, unipc, "
-            "lms or consistency.",
+            "ddpm, ddim, euler, euler_a, heun, dpm++2m, dpm++2m_sde, deis, unipc, lms; "
+            "for consistency models: consistency, lcm or tcd.",
             choices=SAMPLERS,
         ),
     ] = "dpm++2m"
