@@ -74,6 +74,7 @@ class Diffusion(GenerativeModel[Config]):
         steps: int = 20,
         label: Any = None,
         guidance: float | None = None,
+        guidance_interval: tuple[float, float] | None = None,
         seed: Seed = 0,
         batch_size: int | None = None,
         precision: str = "auto",
@@ -95,6 +96,9 @@ class Diffusion(GenerativeModel[Config]):
         guidance : float, optional
             Weight of classifier-free guidance: 1 changes nothing, more makes samples more typical
             of their class (Ho & Salimans 2022).
+        guidance_interval : (low, high), optional
+            Guide at noise levels low < sigma / signal <= high alone (Kynkaanniemi et al. 2024). The
+            other steps call the network once, as all do with guidance 1.
         seed : int, or one int a sample
             Sample i of a seed is the same, up to rounding, whatever n and batch_size.
         batch_size : int, optional
@@ -150,6 +154,7 @@ class Diffusion(GenerativeModel[Config]):
                     x,
                     seed=mine,
                     guidance=guidance,
+                    guidance_interval=guidance_interval,
                     uncond=None if guidance is None else self._conditioned(None, len(mine), dtype),
                     callback=callback,
                     progress=report.of(start // size),
