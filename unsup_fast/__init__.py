@@ -53,6 +53,8 @@ _SCHEDULERS = (
     "FusedEulerAncestralDiscrete",
     "FusedEulerDiscrete",
     "FusedFlowMatchEulerDiscrete",
+    "FusedLCM",
+    "FusedTCD",
     "FusedUniPCMultistep",
 )
 

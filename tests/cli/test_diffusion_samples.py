@@ -45,6 +45,7 @@ def test_sample_png(cli, run, tmp_path):
 def test_sample_npz(cli, run, tmp_path):
     words = ["diffusion", "sample", "run", "-n", 5, "--steps", 3, "--guidance", 2, "--seed", 4]
     words += ["--label", "stripe", "--label", 0, "--sampler", "ddim", "--batch-size", 2]
+    words += ["--guidance-interval", "0.1,50"]
     assert cli(*words, "-o", "s.npz", "-q").status == 0
     saved = np.load(tmp_path / "s.npz")
     assert saved["samples"].shape == (5, 8, 8, 1)
@@ -52,7 +53,13 @@ def test_sample_npz(cli, run, tmp_path):
     assert saved["labels"].tolist() == [1, 1, 1, 0, 0]
     assert saved["classes"].tolist() == ["square", "stripe"]
     expected = diffusion.load(run).sample(
-        5, sampler="ddim", steps=3, label=[1, 1, 1, 0, 0], guidance=2.0, seed=4
+        5,
+        sampler="ddim",
+        steps=3,
+        label=[1, 1, 1, 0, 0],
+        guidance=2.0,
+        guidance_interval=(0.1, 50.0),
+        seed=4,
     )
     expected = ((expected.movedim(1, -1) + 1) * 127.5).numpy()
     np.testing.assert_allclose(saved["samples"], expected, atol=2)
@@ -159,6 +166,14 @@ BAD = {
     "guidance": (
         ["sample", "run", "--guidance", 2, "--label", "any", "-o", "g.png"],
         "guidance needs a label",
+    ),
+    "interval": (
+        ["sample", "run", "--guidance", 2, "--guidance-interval", "5,1", "-o", "g.png"],
+        "--guidance-interval 5,1: write LOW,HIGH",
+    ),
+    "interval alone": (
+        ["sample", "run", "--guidance-interval", "0.3,5", "-o", "g.png"],
+        "--guidance-interval: limits --guidance; pass both",
     ),
     "sampler": (["sample", "run", "--sampler", "rk", "-o", "g.png"], "--sampler rk: is not one"),
     "steps": (["sample", "run", "--steps", 1001, "-o", "g.png"], "--steps 1001: the"),

@@ -24,8 +24,11 @@ NOISY = [
     ("FusedEulerAncestralDiscrete", {}, {}),
     ("FusedDPMSolverMultistep", {"algorithm_type": "sde-dpmsolver++"}, {}),
     ("FusedFlowMatchEulerDiscrete", {"stochastic_sampling": True}, {}),
+    ("FusedLCM", {}, {}),
+    ("FusedTCD", {}, {}),
 ]
-COUNTED = [name for name in NAMES if name not in ("FusedDDIM", "FusedDDPM")]
+TABLED = ["FusedDDIM", "FusedDDPM", "FusedLCM", "FusedTCD"]  # whose levels are abar_t's
+COUNTED = [name for name in NAMES if name not in TABLED]
 
 
 def theirs(name):
@@ -143,7 +146,7 @@ def test_list_of_generators(name, config, options):
         torch.testing.assert_close(both[i : i + 1], alone)
 
 
-@pytest.mark.parametrize("name", ["FusedDDPM", "FusedDDIM"])
+@pytest.mark.parametrize("name", TABLED)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_add_noise_and_velocity(name, dtype):
     scheduler = getattr(unsup_fast, name)()
@@ -276,6 +279,17 @@ def test_refuses_steps():
     ddim.set_timesteps(2)
     with pytest.raises(ValueError, match="both generator and variance_noise"):
         ddim.step(x, 500, x, eta=1.0, generator=torch.Generator(), variance_noise=x)
+    for kind in (unsup_fast.FusedLCM, unsup_fast.FusedTCD):
+        distilled = kind()
+        with pytest.raises(ValueError, match="set_timesteps"):
+            distilled.step(x, 999, x)
+        distilled.set_timesteps(2)
+        with pytest.raises(ValueError, match="none of the scheduler's 2 timesteps"):
+            distilled.step(x, 5, x)
+        for t in distilled.timesteps:
+            distilled.step(x, t, x)
+        with pytest.raises(ValueError, match="all 2 steps are taken"):
+            distilled.step(x, t, x)
     learned = unsup_fast.FusedDDPM(variance_type="learned")
     with pytest.raises(ValueError, match="2 output channels"):
         learned.step(x, 500, x)
@@ -289,8 +303,8 @@ def test_says_what_is_missing(monkeypatch):
     monkeypatch.delitem(schedulers.__dict__, "FusedDDIM", raising=False)
     with pytest.raises(ImportError, match=r"pip install 'unsup-fast\[diffusers\]'"):
         _ = schedulers.FusedDDIM
-    with pytest.raises(AttributeError, match="FusedLCM"):
-        _ = schedulers.FusedLCM
+    with pytest.raises(AttributeError, match="FusedPNDM"):
+        _ = schedulers.FusedPNDM
 
 
 def test_import_is_light():

@@ -67,6 +67,8 @@ TIMESTEPS = [
     ("DDPM", {"trained_betas": [0.1, 0.3]}, {}, "trained_betas="),
     ("EulerAncestralDiscrete", {"beta_start": 0.0}, {}, "beta_start=0.0"),
     ("FlowMatchEulerDiscrete", {"shift": -2.0}, {}, "shift=-2.0"),
+    ("LCM", {"timestep_scaling": -1.0}, {}, "timestep_scaling=-1.0"),
+    ("TCD", {"rescale_betas_zero_snr": True}, {}, "rescale_betas_zero_snr=True"),
 ]
 
 
@@ -200,6 +202,15 @@ THRESHOLDING = {
     "sample_max_value": [2.0, 0.5, -1.0],
 }
 CLIPPING = {"clip_sample": [False], "clip_sample_range": [0.3, 0.0, -1.0]}
+DISTILLED = {
+    **VARIANCE_PRESERVING,
+    **THRESHOLDING,
+    **CLIPPING,
+    "clip_sample": [True],
+    "set_alpha_to_one": [False],
+    "original_inference_steps": [20, 3, 2000],
+    "timestep_scaling": [1.0, 0.0, -1.0],
+}
 SIGMAS = {f"use_{name}_sigmas": [True] for name in ("karras", "exponential", "beta")}
 ENDS = {"final_sigmas_type": ["sigma_min", "none"]}
 VARIANCES = [
@@ -219,6 +230,8 @@ LEGAL = {
         "variance_type": VARIANCES,
     },
     "DDIM": {**VARIANCE_PRESERVING, **THRESHOLDING, **CLIPPING, "set_alpha_to_one": [False]},
+    "LCM": DISTILLED,
+    "TCD": DISTILLED,
     "EulerDiscrete": {
         **VARIANCE_PRESERVING,
         **SIGMAS,

@@ -334,8 +334,60 @@ EACH = [
     ("DPMSolverMultistep", {"solver_order": 3}, {}),
     ("UniPCMultistep", {"solver_order": 3}, {}),
     ("FlowMatchEulerDiscrete", {"shift": 3.0, "stochastic_sampling": True}, {}),
+    ("LCM", {}, {}),
+    ("TCD", {}, {"eta": 0.5}),
 ]
 NAMES = [f"{name},{named(config)}" for name, config, _ in EACH]
+
+
+DISTILLED = [
+    {},
+    *PREDICTIONS,
+    {"set_alpha_to_one": False},
+    {"original_inference_steps": 100},
+    {"timestep_scaling": 0.01},
+    {"clip_sample": True},
+    {"clip_sample": True, "clip_sample_range": 0.4},
+    THRESHOLD,
+    {**TRAINED, "original_inference_steps": 30},
+    *({"beta_schedule": name} for name in ("linear", "squaredcos_cap_v2")),
+    ALL_NOISE,
+]
+RUNS = [  # arguments of set_timesteps
+    (4, {}),
+    (1, {}),
+    (8, {"original_inference_steps": 20}),
+    (5, {"strength": 0.4}),
+    (None, {"timesteps": [999, 759, 100, 0]}),
+    (None, {"timesteps": [979, 499, 259, 19], "strength": 0.5}),
+]
+
+
+def distilled(name, **config):
+    """Return both, diffusers' with its boundary scalings in float64 too."""
+    ours, theirs = pair(name, **config)
+    if name == "LCM":
+        scalings = theirs.get_scalings_for_boundary_condition_discrete
+        theirs.get_scalings_for_boundary_condition_discrete = lambda t: scalings(int(t))
+    return ours, theirs
+
+
+@pytest.mark.parametrize("config", DISTILLED, ids=named)
+@pytest.mark.parametrize(
+    ("name", "options"), [("LCM", {}), *(("TCD", {"eta": eta}) for eta in (0.0, 0.3, 1.0))]
+)
+def test_distilled(name, config, options, walk, agree):
+    ours, theirs = distilled(name, **config)
+    agree(walk(ours, 7, dtype=F64, **options), walk(theirs, 7, dtype=F64, **options), FLOAT64)
+
+
+@pytest.mark.parametrize(("n_steps", "chosen"), RUNS, ids=str)
+@pytest.mark.parametrize("name", ["LCM", "TCD"])
+def test_timesteps_of_distilled_models(name, n_steps, chosen, walk, agree):
+    ours, theirs = distilled(name)
+    runs = [walk(each, n_steps, dtype=F64, chosen=chosen) for each in (ours, theirs)]
+    assert torch.equal(ours.timesteps, theirs.timesteps)
+    agree(*runs, FLOAT64)
 
 
 @pytest.mark.parametrize(("name", "config", "options"), EACH, ids=NAMES)

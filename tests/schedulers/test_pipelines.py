@@ -27,6 +27,8 @@ SCHEDULERS = [
     ("DPMSolverMultistep", {}),
     ("DPMSolverMultistep", {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": True}),
     ("UniPCMultistep", {}),
+    ("LCM", {}),
+    ("TCD", {}),
 ]
 IDS = [f"{name}-{len(config)}" for name, config in SCHEDULERS]
 

@@ -22,8 +22,10 @@ NAMES = [
     "DPMSolverMultistep",
     "UniPCMultistep",
     "FlowMatchEulerDiscrete",
+    "LCM",
+    "TCD",
 ]
-TABLED, COUNTED, MULTISTEP = NAMES[:2], NAMES[2:], NAMES[4:6]
+TABLED, COUNTED, MULTISTEP, DISTILLED = NAMES[:2], NAMES[2:7], NAMES[4:6], NAMES[7:]
 FLOATING = ["EulerDiscrete", "EulerAncestralDiscrete", "FlowMatchEulerDiscrete"]
 X, EPS = torch.randn(2, 3, 2, 4, 5, generator=torch.Generator().manual_seed(0))
 
@@ -56,7 +58,7 @@ def test_noise_before_set_timesteps(name, index):
     close([noisy(s, s.timesteps[index]) for s in pair(name)])
 
 
-@pytest.mark.parametrize("name", TABLED)
+@pytest.mark.parametrize("name", [*TABLED, *DISTILLED])
 def test_velocity_before_set_timesteps(name):
     close([s.get_velocity(X, EPS, s.timesteps[[900, 500, 3]]) for s in pair(name)])
 
@@ -84,7 +86,7 @@ def test_noise_at_timesteps_that_are_no_tensors(name):
         assert torch.equal(noisy(ours, form), alone)
 
 
-@pytest.mark.parametrize("name", TABLED)
+@pytest.mark.parametrize("name", [*TABLED, *DISTILLED])
 def test_noise_at_rounded_timesteps_is_an_error(name):
     ours, _ = pair(name)
     with pytest.raises(ValueError, match=r"bfloat16, which rounds whole numbers above 256"):
@@ -237,7 +239,7 @@ def test_two_steps_at_one_timestep(name):
     close(results)
 
 
-@pytest.mark.parametrize("name", COUNTED)
+@pytest.mark.parametrize("name", [*COUNTED, *DISTILLED])
 @pytest.mark.parametrize(("before", "to"), [(2, 5), (4, 1), (3, 0), (1, 7), (4, None)])
 def test_step_index_set_by_hand(name, before, to):
     results = []
@@ -252,6 +254,19 @@ def test_step_index_set_by_hand(name, before, to):
             x = step(scheduler, t, x)
         results.append(x)
     close(results, 5e-4)
+
+
+@pytest.mark.parametrize("name", DISTILLED)
+def test_timesteps_of_distilled_models_in_half_types(name):
+    results = []
+    for form in (lambda t: t, lambda t: t.bfloat16()):
+        ours, _ = pair(name)
+        ours.set_timesteps(4)
+        results.append(step(ours, form(ours.timesteps[1])))
+    assert torch.equal(*results)
+    ours.set_timesteps(50)
+    with pytest.raises(ValueError, match="fits 0 of the scheduler's 50 timesteps"):
+        step(ours, torch.tensor(5.0).bfloat16())
 
 
 @pytest.mark.parametrize("name", COUNTED)
@@ -304,7 +319,7 @@ def configuration(name):
     return getattr(diffusers, f"{name}Scheduler")(num_train_timesteps=100).config
 
 
-OTHERS = ["PNDM", "LMSDiscrete", "HeunDiscrete", "DEISMultistep", "DPMSolverSinglestep", "LCM"]
+OTHERS = ["PNDM", "LMSDiscrete", "HeunDiscrete", "DEISMultistep", "DPMSolverSinglestep"]
 OTHERS += ["KDPM2Discrete", "DDIMInverse", "SASolver", "UnCLIP", "EDMEuler", *NAMES]
 
 

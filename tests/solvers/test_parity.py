@@ -23,7 +23,11 @@ from unsup_fast.solvers import (
     euler,
     euler_ancestral,
     heun,
+    lcm,
+    lcm_timesteps,
     lms,
+    tcd,
+    tcd_arrivals,
     unipc,
 )
 
@@ -61,10 +65,12 @@ def theirs(reference, x, outputs, noises, monkeypatch, **options):
 def check(reference, table, monkeypatch, scale=1.0, **options):
     """Run both on random outputs and noise, in float64 where diffusers computes in float64."""
     np.testing.assert_allclose(table.timesteps, reference.timesteps.numpy(), atol=1e-4)
-    exact = hasattr(reference, "sigmas") and type(reference).__name__.startswith(("DEIS", "UniPC"))
+    exact = type(reference).__name__.startswith(("DEIS", "UniPC", "LCM", "TCD"))
     dtype = torch.float64 if exact else torch.float32
-    if exact:
+    if exact and hasattr(reference, "sigmas"):
         reference.sigmas = reference.sigmas.double()
+    elif exact:
+        reference.alphas_cumprod = reference.alphas_cumprod.double()
     generator = torch.Generator().manual_seed(len(table.rows))
     x, *rest = torch.randn(
         (1 + 2 * len(table.rows), *SHAPE), generator=generator, dtype=torch.float64
@@ -206,6 +212,31 @@ def test_unipc(monkeypatch, n_steps, prediction, order, kind, image):
         uncorrected=(1,),
     )
     check(reference, table, monkeypatch)
+
+
+@pytest.mark.parametrize(("n_steps", "prediction"), CASES)
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_lcm(monkeypatch, n_steps, prediction, clip):
+    reference = scheduler(
+        "LCMScheduler", n_steps, prediction_type=prediction, clip_sample=clip is not None
+    )
+    scalings = reference.get_scalings_for_boundary_condition_discrete
+    monkeypatch.setattr(  # numbers are scaled in float64, tensors in float32
+        reference, "get_scalings_for_boundary_condition_discrete", lambda t: scalings(int(t))
+    )
+    path = vp_path(reference.alphas_cumprod.double().numpy(), lcm_timesteps(n_steps))
+    check(reference, lcm(path, prediction=prediction, clip=clip), monkeypatch)
+
+
+@pytest.mark.parametrize(("n_steps", "prediction"), CASES)
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
+def test_tcd(monkeypatch, n_steps, prediction, eta):
+    """diffusers ends at the level of timestep 0."""
+    reference = scheduler("TCDScheduler", n_steps, prediction_type=prediction)
+    times = lcm_timesteps(n_steps)
+    arrivals = tcd_arrivals(times, gamma=eta, end=0)
+    path = vp_path(reference.alphas_cumprod.double().numpy(), times, arrivals=arrivals)
+    check(reference, tcd(path, prediction=prediction), monkeypatch, eta=eta)
 
 
 @pytest.mark.parametrize("n_steps", STEPS)

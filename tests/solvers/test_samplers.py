@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from unsup_fast.kernels.sampler_terms import CLIP, GUIDANCE, NEXT_HISTORY, NEXT_NOISE, NEXT_X
+from unsup_fast.kernels.sampler_terms import (
+    CLIP,
+    GUIDANCE,
+    KEEP_X,
+    KEEP_X0,
+    NEXT_HISTORY,
+    NEXT_KEEP,
+    NEXT_NOISE,
+    NEXT_X,
+    X0_OUTPUT,
+    X0_X,
+)
 from unsup_fast.models.diffusion import (
     alphas_cumprod,
     flow_path,
@@ -30,7 +41,11 @@ from unsup_fast.solvers import (
     euler,
     euler_ancestral,
     heun,
+    lcm,
+    lcm_timesteps,
     lms,
+    tcd,
+    tcd_arrivals,
     unipc,
 )
 
@@ -67,7 +82,7 @@ EVERY = [
     partial(dpm_solver, stochastic=True),
     partial(dpm_solver, order=3, stochastic=True),
 ]
-ENDING = [*EVERY, consistency]
+ENDING = [*EVERY, consistency, lcm, tcd]
 
 
 def halved(errors):
@@ -201,6 +216,63 @@ def test_consistency_draws_fresh_noise_between_its_steps():
     assert torch.equal(sampled, seen[2].sin())  # and none at the image
 
 
+def test_lcm_is_consistency_but_for_the_last_timesteps():
+    schedule = alphas_cumprod(linear_betas())
+    path = vp_path(schedule, [900.0, 500.0, 3.0, 0.0])
+    rows = lcm(path, sigma_data=0.7, timestep_scaling=0.1).rows
+    tau = np.array([90.0, 50.0, 0.3, 0.0])
+    np.testing.assert_allclose(rows[:, KEEP_X], 0.49 / (tau**2 + 0.49))
+    np.testing.assert_allclose(rows[:, KEEP_X0], tau / (tau**2 + 0.49) ** 0.5)
+    assert (rows[-1, [KEEP_X, KEEP_X0]] == [1, 0]).all()  # the boundary condition
+    same = [NEXT_KEEP, NEXT_NOISE, X0_X, X0_OUTPUT]
+    np.testing.assert_array_equal(rows[:, same], consistency(path).rows[:, same])
+
+
+def test_timesteps_of_a_distillation():
+    assert lcm_timesteps(4).tolist() == [999, 759, 499, 259]
+    assert lcm_timesteps(1).tolist() == [999]
+    assert lcm_timesteps(50).tolist() == [20 * k - 1 for k in range(50, 0, -1)]
+    assert lcm_timesteps(2, 20, original_steps=5).tolist() == [19, 11]
+    assert tcd_arrivals([999, 500, 10], gamma=0.3).tolist() == [350, 7, -1]
+    assert tcd_arrivals([0.9, 0.5], gamma=0.5, end=0, rounded=False).tolist() == [0.25, 0]
+
+
+GAMMAS = [0.0, 0.3, 1.0]
+
+
+@pytest.mark.parametrize("gamma", GAMMAS)
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_tcd_goes_from_ddim_to_consistency(gamma, prediction):
+    levels = np.array([0.9, 0.6, 0.3, 0.0])
+    arrivals = tcd_arrivals(levels[:-1], gamma=gamma, end=0.0, rounded=False)
+    table = tcd(flow_path(levels, arrivals=arrivals), prediction=prediction)
+    x, *noise = torch.randn(4, 2, 3, dtype=torch.float64)
+    wanted = {0.0: euler, 1.0: consistency}.get(gamma)
+    model = lambda x, t: x.sin()  # noqa: E731
+    sampled = sample(model, table, x, noise=noise)
+    assert (table.rows[:-1, NEXT_NOISE] > 0).all() == (gamma > 0)
+    assert table.rows[-1, NEXT_NOISE] == 0
+    if wanted is not None:
+        same = wanted(flow_path(levels), prediction=prediction)
+        torch.testing.assert_close(sampled, sample(model, same, x, noise=noise))
+
+
+@pytest.mark.parametrize("gamma", GAMMAS)
+def test_tcd_keeps_the_level_of_noise(gaussian, gamma):
+    """A target that is one point is where x_0 and eps are known exactly."""
+    point = gaussian._replace(std=0.0)
+    times = np.array([9.0, 4.0, 2.0, 0.7])  # sigma / signal
+    path = vp_path_from_sigmas(np.append(times, 0.0), times)
+    after = vp_path_from_sigmas(np.append((1 - gamma) * times, 0.0), times)
+    path = path._replace(next_signal=after.next_signal, next_sigma=after.next_sigma)
+    whole = tcd(path, prediction="v_prediction")
+    for n in (1, 2, 3):
+        table = whole._replace(rows=whole.rows[:n], timesteps=times[:n])
+        moments = point.moments(table, path, "vp", "v_prediction")
+        wanted = path.signal[n] * point.mean, path.sigma[n] ** 2
+        np.testing.assert_allclose(moments, wanted, rtol=1e-12)
+
+
 @pytest.mark.parametrize("sampler", ENDING)
 def test_a_path_may_end_at_the_image(sampler):
     path = vp_path_from_sigmas([40.0, 9.0, 3.0, 1.0, 0.3, 0.0], np.arange(5.0))
@@ -232,7 +304,9 @@ def test_a_path_may_stand_still(sampler, order):
     assert torch.allclose(seen[1], seen[2])
 
 
-@pytest.mark.parametrize("sampler", [ddim, ddpm, partial(dpm_solver, order=3), consistency])
+@pytest.mark.parametrize(
+    "sampler", [ddim, ddpm, partial(dpm_solver, order=3), consistency, lcm, tcd]
+)
 def test_a_path_may_start_without_any_image(sampler):
     schedule = zero_terminal_snr(alphas_cumprod(linear_betas()))
     path = vp_path(schedule, spaced_timesteps(20, spacing="trailing"))
@@ -338,6 +412,15 @@ RISING = inversion_path(vp_path_from_sigmas([2.0, 1.0, 0.5], [1, 0]))  # to high
         (lambda p: ddpm(RISING), "higher noise"),
         (lambda p: dpm_solver(inversion_path(p)), "starts at sigma = 0"),
         (lambda p: ddim(inversion_path(p), prediction="sample"), "says nothing of the noise"),
+        (lambda p: lcm(p, sigma_data=0.0), "sigma_data=0.0 must be above 0"),
+        (lambda p: lcm(p, timestep_scaling=-1.0), "timestep_scaling=-1.0 must be above 0"),
+        (lambda p: lcm_timesteps(51), "n_steps=51, original_steps=50 and n_timesteps=1000"),
+        (lambda p: tcd_arrivals([2, 1], gamma=1.5), "gamma=1.5 must lie between 0"),
+        (lambda p: tcd(inversion_path(p)), "starts at sigma = 0"),
+        (lambda p: tcd(flow_path([0.9, 0.5, 0.0], arrivals=[0.6, 0.0])), "arrivals of less noise"),
+        (lambda p: tcd(flow_path([0.9, 0.5, 0.0], arrivals=[1.0, 0.0])), "less noise"),
+        (lambda p: flow_path([0.9, 0.5, 0.0], arrivals=[0.0]), "1 entries; it needs 2"),
+        (lambda p: flow_path([0.9, 0.0], arrivals=[-0.1]), "arrivals hold -0.1"),
         (lambda p: truncate(p, 0.0), "strength=0.0 must be above 0"),
         (lambda p: truncate(p, 0.01), "keeps none of 20 steps; pass at least 0.05"),
     ],

@@ -35,7 +35,7 @@ def test_solvers_build_tables_without_torch():
         "import sys, numpy, unsup_fast.solvers as s, unsup_fast.models.diffusion as d;"
         "path = s.vp_path(s.alphas_cumprod(s.linear_betas()), [900, 500, 100]);"
         "[f(path) for f in (s.consistency, s.ddim, s.ddpm, s.deis, s.dpm_solver, s.euler,"
-        " s.euler_ancestral, s.heun, s.lms, s.unipc)]; assert d.samplers is s;"
+        " s.euler_ancestral, s.heun, s.lcm, s.lms, s.tcd, s.unipc)]; assert d.samplers is s;"
         "print('torch' in sys.modules)"
     )
     assert run(code) == "False\n"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from unsup_fast.schedulers.euler import FusedEulerDiscrete
     from unsup_fast.schedulers.euler_ancestral import FusedEulerAncestralDiscrete
     from unsup_fast.schedulers.flow_match import FusedFlowMatchEulerDiscrete
+    from unsup_fast.schedulers.lcm import FusedLCM
+    from unsup_fast.schedulers.tcd import FusedTCD
     from unsup_fast.schedulers.unipc import FusedUniPCMultistep
 
 __all__ = [
@@ -27,6 +29,8 @@ __all__ = [
     "FusedEulerAncestralDiscrete",
     "FusedEulerDiscrete",
     "FusedFlowMatchEulerDiscrete",
+    "FusedLCM",
+    "FusedTCD",
     "FusedUniPCMultistep",
 ]
 
@@ -37,6 +41,8 @@ _MODULES = {
     "FusedEulerAncestralDiscrete": "euler_ancestral",
     "FusedEulerDiscrete": "euler",
     "FusedFlowMatchEulerDiscrete": "flow_match",
+    "FusedLCM": "lcm",
+    "FusedTCD": "tcd",
     "FusedUniPCMultistep": "unipc",
 }
 

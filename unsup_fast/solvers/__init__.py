@@ -16,6 +16,7 @@ from unsup_fast.solvers.deis import deis
 from unsup_fast.solvers.dpm import dpm_solver
 from unsup_fast.solvers.euler import euler, euler_ancestral
 from unsup_fast.solvers.heun import heun
+from unsup_fast.solvers.lcm import lcm, lcm_timesteps
 from unsup_fast.solvers.lms import lms
 from unsup_fast.solvers.path import (
     Path,
@@ -41,6 +42,7 @@ from unsup_fast.solvers.schedules import (
     zero_terminal_snr,
 )
 from unsup_fast.solvers.table import Table
+from unsup_fast.solvers.tcd import tcd, tcd_arrivals
 from unsup_fast.solvers.unipc import unipc
 
 __all__ = [
@@ -62,12 +64,16 @@ __all__ = [
     "heun",
     "inversion_path",
     "karras_sigmas",
+    "lcm",
+    "lcm_timesteps",
     "linear_betas",
     "lms",
     "scaled_linear_betas",
     "shift_sigmas",
     "sigmoid_betas",
     "spaced_timesteps",
+    "tcd",
+    "tcd_arrivals",
     "truncate",
     "unipc",
     "ve_path",

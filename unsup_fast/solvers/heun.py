@@ -15,7 +15,7 @@ from unsup_fast.kernels.sampler_terms import (
 )
 from unsup_fast.solvers.path import Path
 from unsup_fast.solvers.rows import blank, image, keep_noise, needs_signal
-from unsup_fast.solvers.table import Table
+from unsup_fast.solvers.table import Table, levels_of
 
 
 def heun(path: Path, *, prediction: str = "epsilon", clip: float | None = None) -> Table:
@@ -61,6 +61,7 @@ def heun(path: Path, *, prediction: str = "epsilon", clip: float | None = None) 
         path.timesteps[order],
         path.scales[order],
         np.ascontiguousarray(rows[:-1]),
+        levels_of(path)[order],
         history=0,
         anchor=True,
         direct=False,

@@ -149,7 +149,12 @@ def ve_path(
     )
 
 
-def flow_path(sigmas: npt.ArrayLike, timesteps: npt.ArrayLike | None = None) -> Path:
+def flow_path(
+    sigmas: npt.ArrayLike,
+    timesteps: npt.ArrayLike | None = None,
+    *,
+    arrivals: npt.ArrayLike | None = None,
+) -> Path:
     """Return the path of flow matching, x = (1 - sigma) x_0 + sigma eps.
 
     Parameters
@@ -158,21 +163,34 @@ def flow_path(sigmas: npt.ArrayLike, timesteps: npt.ArrayLike | None = None) -> 
         Sigma where each step starts, and at the end, from 0 to 1.
     timesteps : array-like of shape (S,), optional
         Timestep passed to the model; by default 1000 sigma.
+    arrivals : array-like of shape (S,), optional
+        Sigma where each step arrives; by default where the next one starts, and the end.
 
     Returns
     -------
     Path
+
+    Raises
+    ------
+    ValueError
+        If a sigma is outside 0 to 1, or sizes do not fit.
     """
     values = vector("sigmas", sigmas)
     levels, times = _levels(values, 1000 * values[:-1] if timesteps is None else timesteps)
-    if levels.max() > 1:
-        raise ValueError(f"sigmas reach {levels.max()}; those of flow matching are at most 1")
+    ends = levels[1:] if arrivals is None else vector("arrivals", arrivals)
+    if ends.shape != times.shape:
+        raise ValueError(f"arrivals has {ends.size} entries; it needs {times.size}")
+    most = max(levels.max(), ends.max())
+    if most > 1:
+        raise ValueError(f"sigmas go up to {most}; those of flow matching are at most 1")
+    if ends.min() < 0:
+        raise ValueError(f"arrivals hold {ends.min()}; pass numbers of at least 0")
     return Path(
         times,
         1 - levels[:-1],
         levels[:-1],
-        1 - levels[1:],
-        levels[1:],
+        1 - ends,
+        ends,
         np.ones(times.size),
         float(levels[0]),
     )

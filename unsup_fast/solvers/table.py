@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from unsup_fast.kernels.sampler_terms import GUIDANCE, NEXT_HISTORY
 from unsup_fast.solvers.path import Path
 from unsup_fast.solvers.schedules import Array
@@ -18,6 +20,8 @@ class Table(NamedTuple):
         The model sees scales[i] * x.
     rows : ndarray of shape (R, N_TERMS)
         The coefficients, in the columns of `unsup_fast.kernels.sampler_terms`.
+    levels : ndarray of shape (R,)
+        sigma / signal where the model is called; infinite where nothing is left of the image.
     history : int
         Number of earlier outputs that the rows use.
     anchor : bool
@@ -34,6 +38,7 @@ class Table(NamedTuple):
     timesteps: Array
     scales: Array
     rows: Array
+    levels: Array
     history: int
     anchor: bool
     direct: bool
@@ -41,14 +46,41 @@ class Table(NamedTuple):
     signal: float
     sigma: float
 
-    def guided(self, guidance: float) -> "Table":
-        """Return the table with classifier-free guidance, m = uncond + g (output - uncond)."""
+    def guided(self, guidance: float, interval: tuple[float, float] | None = None) -> "Table":
+        """Return the table with classifier-free guidance, m = uncond + g (output - uncond).
+
+        Parameters
+        ----------
+        guidance : float
+            g; 1 is no guidance.
+        interval : (low, high), optional
+            The rows where low < sigma / signal <= high are guided, the others not (Kynkaanniemi et
+            al. 2024). By default all are.
+
+        Returns
+        -------
+        Table
+
+        Raises
+        ------
+        ValueError
+            If not 0 <= low < high.
+        """
+        weights = np.full(len(self.rows), float(guidance))
+        if interval is not None:
+            low, high = interval
+            if not 0 <= low < high:
+                raise ValueError(
+                    f"guidance_interval={interval} must be noise levels sigma / signal, "
+                    "0 <= low < high"
+                )
+            weights[(self.levels <= low) | (self.levels > high)] = 1.0
         rows = self.rows.copy()
-        rows[:, GUIDANCE] = guidance
+        rows[:, GUIDANCE] = weights
         if self.direct:
             weight = rows[:, NEXT_HISTORY] + rows[:, NEXT_HISTORY + 1]
-            rows[:, NEXT_HISTORY] = guidance * weight
-            rows[:, NEXT_HISTORY + 1] = (1 - guidance) * weight
+            rows[:, NEXT_HISTORY] = weights * weight
+            rows[:, NEXT_HISTORY + 1] = (1 - weights) * weight
         return self._replace(rows=rows)
 
 
@@ -58,6 +90,7 @@ def make(path: Path, rows: Array, *, history: int = 0, direct: bool = False) -> 
         path.timesteps,
         path.scales,
         rows,
+        levels_of(path),
         history,
         anchor=False,
         direct=direct,
@@ -65,3 +98,9 @@ def make(path: Path, rows: Array, *, history: int = 0, direct: bool = False) -> 
         signal=float(path.signal[0]),
         sigma=float(path.sigma[0]),
     )
+
+
+def levels_of(path: Path) -> Array:
+    """Return sigma / signal where the steps of a path start: [S]."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(path.sigma / path.signal)

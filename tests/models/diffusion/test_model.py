@@ -107,6 +107,22 @@ def test_guidance_of_one_is_none(model):
     torch.testing.assert_close(guided, plain, rtol=1e-3, atol=1e-3)
 
 
+def test_guidance_in_an_interval_calls_the_network_less(model):
+    """The levels of 4 steps are 19953, 2.4, 1 and 0.4."""
+    calls = []
+    handle = model.network.register_forward_hook(lambda *_: calls.append(None))
+    options = {"label": 0, "steps": 4, "precision": "float32", "sampler": "ddim", "batch_size": 2}
+    try:
+        counts = []
+        for guidance in ({"guidance": 1.0}, {"guidance": 3.0}, {"guidance_interval": (0.5, 5.0)}):
+            calls.clear()
+            model.sample(2, **options, **{"guidance": 3.0, **guidance})
+            counts.append(len(calls))
+    finally:
+        handle.remove()
+    assert counts == [4, 8, 6]
+
+
 def test_labels_of_one_call_do_not_affect_the_next(model):
     first = model.sample(2, label=0, steps=3, precision="float32")
     model.sample(2, label=1, steps=3, precision="float32")

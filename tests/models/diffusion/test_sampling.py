@@ -46,6 +46,10 @@ def model(x, t):
     return torch.tanh(x) * (0.5 + t.view(-1, *[1] * (x.ndim - 1)) / 2000)
 
 
+def less(x, t):
+    return 0.3 * model(x, t) + 0.1
+
+
 @pytest.mark.parametrize("table", SAMPLERS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_seeded_noise_is_that_of_randn(table, dtype):
@@ -113,15 +117,65 @@ def test_threads_arrays_and_memory_formats_change_nothing(table):
 
 @pytest.mark.parametrize("table", SAMPLERS)
 def test_guidance_is_that_of_one_model(table):
-    def less(x, t):
-        return 0.3 * model(x, t) + 0.1
-
     def guided(x, t):
         return less(x, t) + 2.5 * (model(x, t) - less(x, t))
 
     x = initial_noise(table, (3, 2, 4, 5), seed=7)
     samples = sample(model, table, x, seed=3, guidance=2.5, uncond=less)
     torch.testing.assert_close(samples, sample(guided, table, x, seed=3), atol=1e-4, rtol=1e-4)
+
+
+def counting(model):
+    def counted(x, t):
+        counted.times.append(t[0].item())
+        return model(x, t)
+
+    counted.times = []
+    return counted
+
+
+@pytest.mark.parametrize("table", SAMPLERS)
+def test_guidance_in_an_interval_of_noise_levels(table):
+    """Rows outside get no unconditional output, and are those of the model itself."""
+    low, high = np.sort(table.levels)[[1, -2]]  # the least two levels are not above low
+    inside = (table.levels > low) & (table.levels <= high)
+    assert 0 < inside.sum() < len(inside) - 1
+    wanted_times = table.timesteps[inside].astype(np.float32).tolist()
+
+    def guided(x, t):
+        weight = 2.5 if np.float32(t[0].item()) in wanted_times else 1.0
+        return less(x, t) + weight * (model(x, t) - less(x, t))
+
+    x = initial_noise(table, (3, 2, 4, 5), seed=7)
+    cond, uncond = counting(model), counting(less)
+    options = {"guidance": 2.5, "guidance_interval": (low, high)}
+    samples = sample(cond, table, x, seed=3, uncond=uncond, **options)
+    assert uncond.times == wanted_times
+    assert len(cond.times) == len(table.rows)
+    torch.testing.assert_close(samples, sample(guided, table, x, seed=3), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("table", SAMPLERS)
+def test_guidance_of_one_calls_one_model(table):
+    x = initial_noise(table, (3, 2, 4, 5), seed=7)
+    uncond = counting(less)
+    samples = sample(model, table, x, seed=3, guidance=1.0, uncond=uncond)
+    assert uncond.times == []
+    assert torch.equal(samples, sample(model, table, x, seed=3))
+    everywhere = {"guidance": 2.5, "uncond": uncond}
+    torch.testing.assert_close(
+        sample(model, table, x, seed=3, guidance_interval=(0.0, np.inf), **everywhere),
+        sample(model, table, x, seed=3, **everywhere),
+        rtol=0,
+        atol=0,
+    )
+
+
+def test_levels_are_those_where_the_model_is_called():
+    np.testing.assert_allclose(ddpm(PATH).levels, PATH.sigma / PATH.signal)
+    assert SAMPLERS[-1].levels.tolist() == [20, 5, 5, 1, 1, 0.2, 0.2]
+    path = vp_path([1.0, 0.5, 0.0], [2.0, 1.0])
+    assert ddim(path, prediction="v_prediction").levels.tolist() == [np.inf, 1.0]
 
 
 def test_the_model_gets_timesteps_and_scaled_samples():
@@ -258,6 +312,12 @@ def test_the_graph_is_the_loop(table):
         ({"x": torch.ones(2, 3, dtype=torch.int64)}, TypeError, "floating-point"),
         ({"guidance": 2.0}, ValueError, "uncond is missing"),
         ({"uncond": model}, ValueError, "guidance is missing"),
+        ({"guidance_interval": (0, 1)}, ValueError, "guidance_interval limits guidance"),
+        (
+            {"guidance": 2.0, "uncond": model, "guidance_interval": (3.0, 1.0)},
+            ValueError,
+            r"guidance_interval=\(3.0, 1.0\) must be noise levels",
+        ),
         ({"noise": [torch.ones(2, 3)]}, ValueError, "noise has 1 entries; the table has 6 rows"),
         ({"graph": True}, ValueError, "graph=True runs all rows at once on a CUDA tensor"),
         ({"model": lambda x, t: x[:1]}, ValueError, r"the model returned shape \(1, 3\)"),

@@ -107,6 +107,7 @@ def draw(
             steps=settings.steps,
             label=labels,
             guidance=settings.guidance,
+            guidance_interval=settings.guidance_interval,
             seed=settings.seed,
             batch_size=settings.batch_size,
             precision=settings.precision,

@@ -1,5 +1,6 @@
 """The options of the commands of diffusion models."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -7,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.features import FeatureSettings
 from unsup_fast.cli.options import JsonSettings, OverwriteFile, Quiet, Seed
-from unsup_fast.cli.settings import CommandSettings, Option, options
+from unsup_fast.cli.settings import CommandSettings, Option, options, shown
 from unsup_fast.cli.training.options import (
     Device,
     PictureSettings,
@@ -29,7 +30,22 @@ SAMPLERS = (
     "unipc",
     "lms",
     "consistency",
+    "lcm",
+    "tcd",
 )
+
+
+def parse_interval(option: str, text: str) -> tuple[float, float]:
+    """Return two noise levels from LOW,HIGH."""
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        low = high = math.nan
+    if not 0 <= low < high < math.inf:
+        raise UserError(
+            f"{option} {shown(text)}: write LOW,HIGH, two numbers with 0 <= LOW < HIGH, as in 0.3,5"
+        )
+    return low, high
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +126,8 @@ class SamplingSettings(RunArgument):
         Option(
             "--sampler NAME",
             "Sampling",
-            "ddpm, ddim, euler, euler_a, heun, dpm++2m, dpm++2m_sde, deis, unipc, "
-            "lms or consistency.",
+            "ddpm, ddim, euler, euler_a, heun, dpm++2m, dpm++2m_sde, deis, unipc, lms; "
+            "for consistency models: consistency, lcm or tcd.",
             choices=SAMPLERS,
         ),
     ] = "dpm++2m"
@@ -127,6 +143,16 @@ class SamplingSettings(RunArgument):
             "Weight of classifier-free guidance; 1 changes nothing, more is more typical.",
         ),
     ] = None
+    guidance_interval: Annotated[
+        tuple[float, float] | None,
+        Option(
+            "--guidance-interval LOW,HIGH",
+            "Sampling",
+            "Guide at noise levels between these alone, as ratios of noise to signal; the other "
+            "steps take half the time.",
+            parse=parse_interval,
+        ),
+    ] = None
     seed: Seed = 0
     batch_size: Annotated[
         int | None,
@@ -140,6 +166,12 @@ class SamplingSettings(RunArgument):
     ] = None
     device: Device = None
     precision: Precision = "auto"
+
+    def check(self) -> None:
+        """Refuse an interval of guidance without guidance."""
+        super().check()
+        if self.guidance is None and self.guidance_interval is not None:
+            raise UserError("--guidance-interval: limits --guidance; pass both")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,7 +283,9 @@ class EvalSettings(PictureSettings, SamplingSettings, JsonSettings):
     def recorded(self) -> dict[str, Any]:
         """Return what the result says of the options."""
         names = ("timesteps", "seed")
-        sampling = ("sampler", "steps", "guidance", "precision") if self.features else ()
+        sampling: tuple[str, ...] = ()
+        if self.features:
+            sampling = ("sampler", "steps", "guidance", "guidance_interval", "precision")
         recorded = {name: getattr(self, name) for name in (*names, *sampling)}
         return recorded | {"timesteps": self.timesteps or None}
 

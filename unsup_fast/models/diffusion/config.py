@@ -39,7 +39,9 @@ SAMPLERS: dict[str, Callable[..., Table]] = {
     "euler": solvers.euler,
     "euler_a": solvers.euler_ancestral,
     "heun": solvers.heun,
+    "lcm": solvers.lcm,
     "lms": solvers.lms,
+    "tcd": solvers.tcd,
     "unipc": solvers.unipc,
 }
 
@@ -154,9 +156,15 @@ class Config:
             return vp_path_from_sigmas(np.append(sigmas, 0.0), times)
         if self.objective == "flow_prediction":
             # Start at the highest level of training: at sigma 1 the sample has no signal.
-            return flow_path((1 - 0.5 / self.n_timesteps) * np.linspace(1.0, 0.0, steps + 1))
+            sigmas = (1 - 0.5 / self.n_timesteps) * np.linspace(1.0, 0.0, steps + 1)
+            if sampler == "tcd":
+                between = solvers.tcd_arrivals(sigmas[:-1], end=0.0, rounded=False)
+                return flow_path(sigmas, arrivals=between)
+            return flow_path(sigmas)
         times = schedules.spaced_timesteps(steps, self.n_timesteps, spacing="trailing")
-        return vp_path(schedule, times)
+        return vp_path(
+            schedule, times, arrivals=solvers.tcd_arrivals(times) if sampler == "tcd" else None
+        )
 
     def table(self, sampler: str = "dpm++2m", steps: int = 20) -> Table:
         """Return the table of a sampler for this model.

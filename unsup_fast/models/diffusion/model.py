@@ -79,6 +79,7 @@ class Diffusion(GenerativeModel[Config]):
         steps: int | None = None,
         label: Any = None,
         guidance: float | None = None,
+        guidance_interval: tuple[float, float] | None = None,
         seed: Seed = 0,
         batch_size: int | None = None,
         precision: str = "auto",
@@ -102,6 +103,9 @@ class Diffusion(GenerativeModel[Config]):
             of their class (Ho & Salimans 2022). A network that takes the weight as an input, see
             `config.guidance`, is called once a step instead of twice; by default the weight is then
             the middle of its range.
+        guidance_interval : (low, high), optional
+            Guide at noise levels low < sigma / signal <= high alone (Kynkaanniemi et al. 2024). The
+            other steps call the network once, as all do with guidance 1.
         seed : int, or one int a sample
             Sample i of a seed is the same, up to rounding, whatever n and batch_size.
         batch_size : int, optional
@@ -165,6 +169,7 @@ class Diffusion(GenerativeModel[Config]):
                     x,
                     seed=mine,
                     guidance=guidance,
+                    guidance_interval=guidance_interval,
                     uncond=None if guidance is None else self._conditioned(None, len(mine), dtype),
                     callback=callback,
                     progress=report.of(start // size),

@@ -18,6 +18,7 @@ from unsup_fast.kernels.sampler_terms import (
     ANCHOR_HISTORY,
     ANCHOR_KEEP,
     ANCHOR_X,
+    GUIDANCE,
     N_HISTORY,
     NEXT_NOISE,
 )
@@ -72,6 +73,7 @@ def sample(
     seed: Seed | None = None,
     noise: Noise | None = None,
     guidance: float | None = None,
+    guidance_interval: tuple[float, float] | None = None,
     uncond: Model | None = None,
     threshold: tuple[float, float] | None = None,
     callback: Callable[[int, Tensor], object] | None = None,
@@ -99,8 +101,10 @@ def sample(
         Noise for each row, instead of noise drawn from `seed`.
     guidance : float, optional
         Weight g of classifier-free guidance, uncond + g (output - uncond).
+    guidance_interval : (low, high), optional
+        Guide at noise levels low < sigma / signal <= high alone (Kynkaanniemi et al. 2024).
     uncond : callable, optional
-        The unconditional model, called with `model` at each row.
+        The unconditional model, called with `model` at each row whose weight is not 1.
     threshold : (quantile, greatest), optional
         Dynamic thresholding, as for `unsup_fast.kernels.denoise.denoise`.
     callback : callable, optional
@@ -132,6 +136,7 @@ def sample(
             seed=seed,
             noise=tensors,
             guidance=guidance,
+            guidance_interval=guidance_interval,
             uncond=None if uncond is None else _on_arrays(uncond),
             threshold=threshold,
             callback=callback,
@@ -140,7 +145,11 @@ def sample(
         )
         return samples.numpy()
     _check(table, x, noise, guidance, uncond)
-    plan = _plan(table if guidance is None else table.guided(guidance))
+    if guidance is not None:
+        table = table.guided(guidance, guidance_interval)
+    elif guidance_interval is not None:
+        raise ValueError("guidance_interval limits guidance; pass guidance as well")
+    plan = _plan(table)
     watched = callback is not None or progress is not False
     if graph and (watched or noise is not None or x.device.type != "cuda"):
         raise ValueError(
@@ -174,6 +183,8 @@ class Plan(NamedTuple):
         As in `Table`.
     draws, anchors : tuples of bool
         Whether a row adds noise, and whether it computes an anchor.
+    guided : tuple of bool
+        Whether a row needs the unconditional output, which with weight 1 it does not.
     history, direct
         As in `Table`.
     """
@@ -183,6 +194,7 @@ class Plan(NamedTuple):
     scales: tuple[float, ...]
     draws: tuple[bool, ...]
     anchors: tuple[bool, ...]
+    guided: tuple[bool, ...]
     history: int
     direct: bool
 
@@ -197,6 +209,7 @@ def _plan(table: Table) -> Plan:
         tuple(table.scales.tolist()),
         tuple((rows[:, NEXT_NOISE] != 0).tolist()),
         tuple((rows[:, makes_anchor] != 0).any(axis=1).tolist()),
+        tuple((rows[:, GUIDANCE] != 1).tolist()),
         table.history,
         table.direct,
     )
@@ -230,7 +243,9 @@ def _runner(
             model_input = x if scale == 1 else x * scale
             t = timesteps[i].expand(len(x))  # [B]
             output = _output(model(model_input, t), x)
-            other = None if uncond is None else _output(uncond(model_input, t), x)
+            other = None
+            if uncond is not None and plan.guided[i]:
+                other = _output(uncond(model_input, t), x)
             draws = plan.draws[i]
             keep = None
             if plan.direct:
