@@ -122,7 +122,7 @@ def at_point(config, center):
 def test_the_target_leads_where_two_steps_of_the_teacher_lead(objective, k):
     """The student whose DDIM step ends where the library's sampler ends has no loss."""
     config = replace(CONFIG, objective=objective, schedule="linear", classes=())
-    stage, clip = progressive.halving(config, k), 0.7
+    stage = progressive.halving(config, k)
     torch.manual_seed(k)
     mix = torch.randn(2, 2, dtype=torch.float64)
 
@@ -142,7 +142,7 @@ def test_the_target_leads_where_two_steps_of_the_teacher_lead(objective, k):
             part = type(path)(
                 *(values[2 * i : 2 * i + 2] for values in path[:-1]), path.init_noise_sigma
             )
-            table = diffusion.samplers.ddim(part, prediction=prediction, clip=clip)
+            table = diffusion.samplers.ddim(part, prediction=prediction)
             end = sample(teacher, table, x[row : row + 1])
             a, s = path.signal[2 * i], path.sigma[2 * i]
             a2, s2 = path.next_signal[2 * i + 1], path.next_sigma[2 * i + 1]
@@ -152,10 +152,10 @@ def test_the_target_leads_where_two_steps_of_the_teacher_lead(objective, k):
         return torch.cat(wanted[-len(index) :])
 
     arguments = {"index": index, "seed": seeds}
-    loss = progressive.progressive_loss(student, teacher, images, stage, clip, **arguments)
+    loss = progressive.progressive_loss(student, teacher, images, stage, **arguments)
     assert loss < 1e-20
     loss = progressive.progressive_loss(
-        lambda x, time: student(x, time) + 0.5, teacher, images, stage, clip, **arguments
+        lambda x, time: student(x, time) + 0.5, teacher, images, stage, **arguments
     )
     assert loss.item() == pytest.approx(0.25 * stage.loss.mean(), rel=1e-6)
 
@@ -171,15 +171,15 @@ def test_the_exact_model_of_a_point_has_no_loss(objective):
     for stage in range(consistency.N_STAGES):
         below = torch.from_numpy(consistency.nearer_levels(at, stage))[index]
         arguments = {"index": index, "below": below, "seed": seeds}
-        loss = consistency.tuning_loss(exact, exact, images, at, None, **arguments)
+        loss = consistency.tuning_loss(exact, exact, images, at, **arguments)
         assert abs(loss) < 1e-9
-        loss = consistency.distilling_loss(exact, exact, exact, images, at, None, **arguments)
+        loss = consistency.distilling_loss(exact, exact, exact, images, at, **arguments)
         assert abs(loss) < 1e-9
 
     def wrong(x, time):
         return exact(x, time) + 0.1
 
-    loss = consistency.tuning_loss(wrong, exact, images, at, None, **arguments)
+    loss = consistency.tuning_loss(wrong, exact, images, at, **arguments)
     assert loss > 1e-4
 
 
@@ -187,7 +187,7 @@ def test_the_exact_model_of_a_point_has_no_loss(objective):
 def test_the_estimate_is_the_sample_where_no_noise_is_left(objective):
     at = consistency.trajectory(replace(CONFIG, objective=objective, schedule="linear")).at
     x = torch.randn(5, 2)
-    estimate = image(lambda x, time: 100 + x, at, torch.zeros(5, dtype=torch.int64), x, None)
+    estimate = image(lambda x, time: 100 + x, at, torch.zeros(5, dtype=torch.int64), x)
     assert torch.equal(estimate, x)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from unsup_fast import solvers
+from unsup_fast.kernels.sampler_terms import CLIP
 from unsup_fast.models.base import CUSTOM
 from unsup_fast.models.diffusion import objective as objectives
 from unsup_fast.models.networks.dit import DiT
@@ -72,6 +73,9 @@ class Config:
         Number of noise levels in training.
     clip : float or None
         Samples lie between -clip and clip, as pictures do; None for data without bounds.
+    clip_estimates : bool
+        Whether samplers clip the estimate of the image at each step, or that of the last alone.
+        Students are distilled without clipping.
     sampler : str
         The sampler that `Diffusion.sample` takes by default, one of `SAMPLERS`.
     steps : int
@@ -91,6 +95,7 @@ class Config:
     schedule: str = "cosine"
     n_timesteps: int = 1000
     clip: float | None = 1.0
+    clip_estimates: bool = True
     sampler: str = "dpm++2m"
     steps: int = 20
     guidance: tuple[float, float] | None = None
@@ -177,11 +182,14 @@ class Config:
         _one_of("sampler", sampler, tuple(SAMPLERS))
         if not 1 <= steps <= self.n_timesteps:
             raise ValueError(f"steps={steps} must be between 1 and {self.n_timesteps}")
-        return SAMPLERS[sampler](
+        table = SAMPLERS[sampler](
             self.path(steps, sampler),
             prediction=self.training_objective().prediction,
-            clip=self.clip,
+            clip=self.clip if self.clip_estimates else None,
         )
+        if self.clip is not None:
+            table.rows[-1, CLIP] = self.clip
+        return table
 
 
 def network_of(config: Config, seed: int) -> UNet | DiT:

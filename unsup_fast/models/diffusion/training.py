@@ -145,7 +145,7 @@ def train(
 
 def facts_of(config: Config) -> dict[str, Any]:
     """Return what must not change of a configuration when a run resumes."""
-    defaults = ("sampler", "steps")  # of sampling: they may change
+    defaults = ("sampler", "steps", "clip_estimates")  # of sampling: they may change
     return {f"config.{key}": value for key, value in asdict(config).items() if key not in defaults}
 
 

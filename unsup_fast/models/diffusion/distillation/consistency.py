@@ -103,7 +103,6 @@ def tuning_loss(
     frozen: Call,
     images: Tensor,
     at: Levels,
-    clip: float | None,
     *,
     index: Tensor,
     below: Tensor,
@@ -118,8 +117,6 @@ def tuning_loss(
     images : float32 tensor of shape (B, ...)
     at : Levels
         See `Trajectory`.
-    clip : float or None
-        The target is clipped to [-clip, clip].
     index, below : int64 tensors of shape (B,)
         Levels t and r of each image, on the host.
     seed : int64 tensor of shape (B,)
@@ -127,8 +124,8 @@ def tuning_loss(
     """
     x, near = _noisy(images, at, index, seed), _noisy(images, at, below, seed)  # [B, ...]
     with torch.no_grad():
-        target = image(frozen, at, below, near, clip)
-    error = _huber(image(student, at, index, x, None) - target)  # [B]
+        target = image(frozen, at, below, near)
+    error = _huber(image(student, at, index, x) - target)  # [B]
     angles = torch.from_numpy(at.angles)
     weight = (1 / (angles[index] - angles[below])).to(x.device, x.dtype)  # [B]
     return (weight * error).mean()
@@ -140,7 +137,6 @@ def distilling_loss(
     teacher: Call,
     images: Tensor,
     at: Levels,
-    clip: float | None,
     *,
     index: Tensor,
     below: Tensor,
@@ -152,16 +148,16 @@ def distilling_loss(
     ----------
     student, target, teacher : callable (x [B, ...], time [B]) -> output like x
         The network, its averaged weights, and the guided teacher.
-    images, at, clip, index, below, seed
+    images, at, index, below, seed
         As for `tuning_loss`; a DDIM step of the teacher leads from t to r.
     """
     x = _noisy(images, at, index, seed)  # [B, ...]
     with torch.no_grad():
-        estimate = image(teacher, at, index, x, clip)
+        estimate = image(teacher, at, index, x)
         eps = (x - rows(at.signal, index, x) * estimate) / rows(at.sigma, index, x)
         near = rows(at.signal, below, x) * estimate + rows(at.sigma, below, x) * eps
-        wanted = image(target, at, below, near, clip)
-    return _huber(image(student, at, index, x, None) - wanted).mean()
+        wanted = image(target, at, below, near)
+    return _huber(image(student, at, index, x) - wanted).mean()
 
 
 def skipped_levels(n_levels: int) -> Array:

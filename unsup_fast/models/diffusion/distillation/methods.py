@@ -149,7 +149,6 @@ class Progressive(Method):
             self._bound(self.teacher, draws, rows, weight),
             images,
             self._halvings[self._stage],
-            self.config.clip,
             index=draws.levels[rows],
             seed=draws.seeds[rows],
         )
@@ -207,7 +206,6 @@ class Tune(Method):
             _without_dropout(network, self._bound(network, draws, rows)),
             draws.images[rows],
             self._trajectory.at,
-            self.config.clip,
             index=index,
             below=torch.from_numpy(self._nearer[stage])[index],
             seed=draws.seeds[rows],
@@ -260,7 +258,6 @@ class Distill(Method):
             self._bound(self.teacher, draws, rows, weight),
             images,
             self._at,
-            self.config.clip,
             index=self._levels[number],
             below=self._levels[number - 1],
             seed=draws.seeds[rows],

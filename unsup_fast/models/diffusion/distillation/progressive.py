@@ -95,7 +95,6 @@ def progressive_loss(
     teacher: Call,
     images: Tensor,
     stage: Halving,
-    clip: float | None,
     *,
     index: Tensor,
     seed: Tensor,
@@ -107,8 +106,6 @@ def progressive_loss(
     student, teacher : callable (x [B, ...], time [B]) -> output like x
     images : float32 tensor of shape (B, ...)
     stage : Halving
-    clip : float or None
-        Estimates of the image are clipped to [-clip, clip], as samplers do.
     index : int64 tensor of shape (B,)
         Step of the student, from 0 to k - 1, on the host.
     seed : int64 tensor of shape (B,)
@@ -118,10 +115,10 @@ def progressive_loss(
     signal, sigma = (torch.from_numpy(values)[first] for values in (at.signal, at.sigma))
     x = noise(images, signal.to(images.device), sigma.to(images.device), seed=seed)  # [B, ...]
     with torch.no_grad():
-        one = image(teacher, at, first, x, clip)
+        one = image(teacher, at, first, x)
         eps = (x - rows(at.signal, first, x) * one) / rows(at.sigma, first, x)
         middle = rows(stage.next_signal, first, x) * one + rows(stage.next_sigma, first, x) * eps
-        two = image(teacher, at, second, middle, clip)
+        two = image(teacher, at, second, middle)
         target = torch.lerp(one, two, rows(stage.weights, index, x))
         eps = (x - rows(at.signal, first, x) * target) / rows(at.sigma, first, x)
         output = rows(at.of_image, first, x) * target + rows(at.of_noise, first, x) * eps

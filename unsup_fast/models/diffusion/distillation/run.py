@@ -225,9 +225,9 @@ def _student_config(
     if steps[-1] > config.n_timesteps:
         raise ValueError(f"steps={steps} must be at most {config.n_timesteps}, the model's levels")
     if method == "progressive":
-        student = replace(config, sampler="ddim", steps=steps[0])
+        student = replace(config, sampler="ddim", steps=steps[0], clip_estimates=False)
     else:
-        student = replace(config, sampler="consistency", steps=steps[-1])
+        student = replace(config, sampler="consistency", steps=steps[-1], clip_estimates=False)
     if guidance is None:
         return student
     if not config.classes:
