@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 PINS := PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/constraints.txt
 PIP := $(PINS) $(BIN)/python -m pip install --quiet
+# pip compiles modules to bytecode on one core, which takes longer than unpacking them. As in pip,
+# it does no harm if files of packages are no Python of this version.
+BYTECODE := $(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 NATIVE := pyproject.toml setup.py constraints.txt $(shell find csrc -type f) $(shell find kernels -name '*.pyx')
 PACKAGE := $(NATIVE) MANIFEST.in $(shell find kernels unsup_fast -name '*.py' -o -name '*.pyi' -o -name '*.css' -o -name '*.html')
 
@@ -57,22 +60,25 @@ clean:
 	touch $@
 
 .venv/.demo: .venv/.made $(NATIVE)
-	$(PIP) --editable '.[cli,train]'
+	$(PIP) --no-compile --editable '.[cli,train]'
+	$(BYTECODE)
 	touch $@
 
 .venv/.dev: .venv/.made $(NATIVE)
-	$(PIP) --editable '.[dev]'
+	$(PIP) --no-compile --editable '.[dev]'
+	$(BYTECODE)
 	touch $@ .venv/.demo
 
 # The source distribution, and a wheel from its files alone, unpacked in build/wheel. The objects of
-# the editable install serve here too: their sources are the same, and as old.
+# the editable install serve here too: their sources are the same, and as old. That install had an
+# environment of its own to build in, so that these two need none.
 build/.wheel: .venv/.dev $(PACKAGE)
 	rm -rf dist build/sdist build/wheel
-	$(PINS) $(BIN)/python -m build --sdist --outdir dist .
+	$(PINS) $(BIN)/python -m build --no-isolation --sdist --outdir dist .
 	mkdir -p build/sdist/build
 	tar -xzf dist/*.tar.gz -C build/sdist --strip-components 1
 	cp -Rp build/temp.* build/sdist/build
-	$(PINS) $(BIN)/python -m build --wheel --outdir dist build/sdist
+	$(PINS) $(BIN)/python -m build --no-isolation --wheel --outdir dist build/sdist
 	$(PIP) --no-deps --target build/wheel dist/*.whl
 	touch $@
 

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from unsup_fast import blocks, distributed
+from unsup_fast import blocks
 from unsup_fast.cluster import KMeans, _fleet_members, _pruning, _splits
 
 from .engines import InProcess, Killer, losses
@@ -97,16 +97,13 @@ def test_a_process_lost_among_guessed_bounds(per_cluster, monkeypatch):
         same(one, model(init="random").fit(X, engine=InProcess(2, 5, lose="measure")))
 
 
-def test_killed_processes_change_nothing():
+def test_killed_processes_change_nothing(engine):
     """With balanced clusters, so that one engine's processes serve for both."""
     X = blocks.source(grouped(), chunk_size=CHUNK)
     one = model(balance=3.0).fit(X)
-    with (
-        distributed.local(2, n_parts=5, n_threads=1) as engine,
-        warnings.catch_warnings(record=True) as caught,
-    ):
+    deadly = Killer(Killer(engine, "count_choices", 2), "divide_levels", 3)
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        deadly = Killer(Killer(engine, "count_choices", 2), "divide_levels", 3)
         other = model(balance=3.0).fit(X, engine=deadly)
     assert losses(caught) == 2
     same(one, other)

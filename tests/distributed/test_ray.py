@@ -10,6 +10,7 @@ import pytest
 from unsup_fast import distributed
 
 from .cases import CHUNK, RESULTS, D, N, model, rows, same, source
+from .engines import ALL_PHASES
 
 ray = pytest.importorskip("ray")
 pytestmark = [
@@ -75,10 +76,9 @@ class Deadly:
 
 
 PHASES = [("move", 4), ("moments", 1), ("add_candidates", 2), ("measure", 1)]
-ALL = "UNSUP_FAST_TEST_ALL_PHASES" in os.environ  # an actor takes seconds to start
 
 
-@pytest.mark.parametrize(("verb", "number"), PHASES if ALL else PHASES[:1])
+@pytest.mark.parametrize(("verb", "number"), PHASES if ALL_PHASES else PHASES[:1])
 def test_a_killed_actor_changes_no_bit(verb, number, engine, one):
     engine = Deadly(engine, verb, number)
     with warnings.catch_warnings(record=True) as caught:
