@@ -62,7 +62,9 @@ class Distilled(AlphaSchedule):
         if key not in self._table:
             mine = [*times[:step], t, *times[step + 1 :]]
             table = self._attempt(lambda: self._compute(mine, eta))
-            rows = [None] * len(mine) if table is None else list(torch.from_numpy(table.rows))
+            rows: list[Tensor | None] = [None] * len(mine)
+            if table is not None:
+                rows = list(torch.from_numpy(table.rows))
             if mine == times:
                 keys = [(each, time, eta) for each, time in enumerate(times)]
                 self._table.update(zip(keys, rows, strict=True))

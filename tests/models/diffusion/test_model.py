@@ -18,6 +18,7 @@ from unsup_fast.models.diffusion import (  # noqa: E402
     initial_noise,
     sample,
 )
+from unsup_fast.models.diffusion import model as modelling  # noqa: E402
 from unsup_fast.models.diffusion.config import CUSTOM, NETWORKS, SAMPLERS, SCHEDULES  # noqa: E402
 from unsup_fast.models.diffusion.objective import OBJECTIVES  # noqa: E402
 from unsup_fast.models.training.draws import spread_seed  # noqa: E402
@@ -107,20 +108,31 @@ def test_guidance_of_one_is_none(model):
     torch.testing.assert_close(guided, plain, rtol=1e-3, atol=1e-3)
 
 
-def test_guidance_in_an_interval_calls_the_network_less(model):
-    """The levels of 4 steps are 19953, 2.4, 1 and 0.4."""
-    calls = []
-    handle = model.network.register_forward_hook(lambda *_: calls.append(None))
+@pytest.mark.parametrize("one_call", [True, False])
+def test_guidance_in_an_interval_calls_the_network_less(model, one_call, monkeypatch):
+    """The levels of 4 steps are 20291, 2.4, 1 and 0.4; one call may take both halves of a batch."""
+    if not one_call:
+        monkeypatch.setattr(modelling, "ONE_CALL", 0)
+    batches = []
+    handle = model.network.register_forward_hook(lambda _, x, y: batches.append(len(y)))
     options = {"label": 0, "steps": 4, "precision": "float32", "sampler": "ddim", "batch_size": 2}
-    try:
-        counts = []
-        for guidance in ({"guidance": 1.0}, {"guidance": 3.0}, {"guidance_interval": (0.5, 5.0)}):
-            calls.clear()
-            model.sample(2, **options, **{"guidance": 3.0, **guidance})
-            counts.append(len(calls))
-    finally:
-        handle.remove()
-    assert counts == [4, 8, 6]
+    both = [4] if one_call else [2, 2]
+    for guidance, wanted in (
+        ({"guidance": 1.0}, [2] * 4),
+        ({"guidance": 3.0}, both * 4),
+        ({"guidance": 3.0, "guidance_interval": (0.5, 5.0)}, [2, *both, *both, 2]),
+    ):
+        batches.clear()
+        model.sample(2, **options, **guidance)
+        assert batches == wanted
+    handle.remove()
+
+
+def test_one_call_of_both_makes_the_same_samples(model, monkeypatch):
+    options = {"label": [1, 2, 0], "guidance": 3.0, "steps": 5, "precision": "float32"}
+    one = model.sample(3, **options)
+    monkeypatch.setattr(modelling, "ONE_CALL", 0)
+    torch.testing.assert_close(one, model.sample(3, **options), rtol=1e-4, atol=1e-4)
 
 
 def test_labels_of_one_call_do_not_affect_the_next(model):

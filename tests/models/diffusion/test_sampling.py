@@ -156,6 +156,18 @@ def test_guidance_in_an_interval_of_noise_levels(table):
 
 
 @pytest.mark.parametrize("table", SAMPLERS)
+def test_both_outputs_of_one_call(table):
+    x = initial_noise(table, (3, 2, 4, 5), seed=7)
+    options = {"seed": 3, "guidance": 2.5, "guidance_interval": (1e-3, 4.0), "uncond": less}
+    never = counting(less)
+    samples = sample(
+        model, table, x, both=lambda x, t: (model(x, t), less(x, t)), **{**options, "uncond": never}
+    )
+    assert never.times == []
+    assert torch.equal(samples, sample(model, table, x, **options))
+
+
+@pytest.mark.parametrize("table", SAMPLERS)
 def test_guidance_of_one_calls_one_model(table):
     x = initial_noise(table, (3, 2, 4, 5), seed=7)
     uncond = counting(less)
@@ -312,6 +324,8 @@ def test_the_graph_is_the_loop(table):
         ({"x": torch.ones(2, 3, dtype=torch.int64)}, TypeError, "floating-point"),
         ({"guidance": 2.0}, ValueError, "uncond is missing"),
         ({"uncond": model}, ValueError, "guidance is missing"),
+        ({"both": model}, ValueError, "both stands in for model and uncond"),
+        ({"x": np.ones((2, 3)), "both": model}, TypeError, "both takes tensors"),
         ({"guidance_interval": (0, 1)}, ValueError, "guidance_interval limits guidance"),
         (
             {"guidance": 2.0, "uncond": model, "guidance_interval": (3.0, 1.0)},

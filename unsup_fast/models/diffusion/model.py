@@ -17,7 +17,7 @@ from unsup_fast.models.diffusion._memory import largest_batch
 from unsup_fast.models.diffusion._progress import Report
 from unsup_fast.models.diffusion.config import Config, network_of
 from unsup_fast.models.diffusion.objective import TrainingObjective
-from unsup_fast.models.diffusion.sampling import initial_noise, sample
+from unsup_fast.models.diffusion.sampling import Both, initial_noise, sample
 from unsup_fast.models.training import precision as precisions
 from unsup_fast.models.training.draws import Seed, spread_seed
 from unsup_fast.models.training.progress import Bar, wanted
@@ -25,6 +25,7 @@ from unsup_fast.storage import tensors
 
 STUDENTS = "students"
 """The folder with the student of each number of steps, in a folder of that name."""
+ONE_CALL = 1000  # positions of a batch up to which one call of twice the batch beats two calls
 
 
 class Diffusion(GenerativeModel[Config]):
@@ -134,6 +135,11 @@ class Diffusion(GenerativeModel[Config]):
         weight = self._guidance_input(guidance)
         if weight is not None:
             guidance = None
+            if guidance_interval is not None:
+                raise ValueError(
+                    "guidance_interval is for guidance by two calls of the network; this network "
+                    "takes the weight as an input, so leave the interval out"
+                )
         if guidance is not None and labels is None:
             raise ValueError("guidance needs a label to be guided to; pass label as well")
         if guidance is not None and not math.isfinite(guidance):
@@ -151,9 +157,9 @@ class Diffusion(GenerativeModel[Config]):
         )
         device = self.device
         dtype = precisions.chosen(precision, device)
-        guided = weight is not None
-        most = largest_batch(self.network, self.config.shape, device, guided=guided)
-        size = batch_size or min(n, most)
+        size = batch_size or min(
+            n, largest_batch(self.network, self.config.shape, device, guided=weight is not None)
+        )
         if not callable(progress):
             progress = wanted(progress) and (progress is True or device.type != "cuda")
         report = _Batches(progress, len(table.rows), math.ceil(n / size))
@@ -171,10 +177,22 @@ class Diffusion(GenerativeModel[Config]):
                     guidance=guidance,
                     guidance_interval=guidance_interval,
                     uncond=None if guidance is None else self._conditioned(None, len(mine), dtype),
+                    both=None if guidance is None else self._both(classes, dtype),
                     callback=callback,
                     progress=report.of(start // size),
                 )
         return samples
+
+    def _both(self, labels: Tensor | None, dtype: torch.dtype) -> Both | None:
+        """Return the network bound to labels and to none in one batch, where that is faster."""
+        if labels is None or self.config.network == CUSTOM or self.device.type != "cpu":
+            return None
+        _, *sides = self.config.shape
+        if len(labels) * math.prod(sides) > ONE_CALL * self.config.patch**2:
+            return None
+        hidden = torch.full_like(labels, len(self.config.classes))
+        both = torch.cat([labels, hidden])  # [2 B]
+        return self._conditioned(both, len(both), dtype).both
 
     def _guidance_input(self, guidance: float | None) -> float | None:
         """Return the weight that the network takes as an input, or None if it takes none."""
@@ -225,6 +243,11 @@ class _Conditioned:
             if x.ndim == 4:
                 x = x.contiguous(memory_format=torch.channels_last)
             return self._network(x, t, self.labels, *self._weights).contiguous()
+
+    def both(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the outputs for x under the first and the second half of the labels."""
+        output, other = self(torch.cat([x, x]), torch.cat([t, t])).chunk(2)
+        return output, other
 
 
 class _Batches:

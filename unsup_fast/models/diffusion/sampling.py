@@ -28,6 +28,8 @@ from unsup_fast.solvers.table import Table
 
 Model = Callable[[Tensor, Tensor], Any]
 """Called as model(x [B, ...], t [B]); returns a tensor like x, or what holds one."""
+Both = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Called as both(x [B, ...], t [B]); returns a model's output and the unconditional one."""
 Noise = Sequence[Tensor]
 
 
@@ -75,6 +77,7 @@ def sample(
     guidance: float | None = None,
     guidance_interval: tuple[float, float] | None = None,
     uncond: Model | None = None,
+    both: Both | None = None,
     threshold: tuple[float, float] | None = None,
     callback: Callable[[int, Tensor], object] | None = None,
     progress: bool | Callable[[int, int, float], object] = False,
@@ -105,6 +108,9 @@ def sample(
         Guide at noise levels low < sigma / signal <= high alone (Kynkaanniemi et al. 2024).
     uncond : callable, optional
         The unconditional model, called with `model` at each row whose weight is not 1.
+    both : callable, optional
+        Called as both(x, t) -> (output, unconditional output) at those rows, in place of `model`
+        and `uncond`: one call of a network of both. For tensors.
     threshold : (quantile, greatest), optional
         Dynamic thresholding, as for `unsup_fast.kernels.denoise.denoise`.
     callback : callable, optional
@@ -128,6 +134,8 @@ def sample(
         If arguments do not fit each other.
     """
     if isinstance(x, np.ndarray):
+        if both is not None:
+            raise TypeError("both takes tensors; pass x as a tensor, or leave both out")
         tensors = None if noise is None else [torch.as_tensor(z) for z in noise]
         samples = sample(
             _on_arrays(model),
@@ -149,6 +157,8 @@ def sample(
         table = table.guided(guidance, guidance_interval)
     elif guidance_interval is not None:
         raise ValueError("guidance_interval limits guidance; pass guidance as well")
+    if uncond is None and both is not None:
+        raise ValueError("both stands in for model and uncond; pass guidance and uncond as well")
     plan = _plan(table)
     watched = callback is not None or progress is not False
     if graph and (watched or noise is not None or x.device.type != "cuda"):
@@ -162,10 +172,12 @@ def sample(
     seeds = None if seed is None or not draws else spread_seed(seed, len(x))
     with torch.no_grad():
         if graph or (graph is None and x.device.type == "cuda" and not watched and noise is None):
-            what = (model, uncond, plan.timesteps, plan.rows, *plan[2:], threshold)
-            return _graphs.run(what, lambda: _runner(model, uncond, plan, x, threshold), x, seeds)
+            what = (model, uncond, both, plan.timesteps, plan.rows, *plan[2:], threshold)
+            return _graphs.run(
+                what, lambda: _runner(model, uncond, both, plan, x, threshold), x, seeds
+            )
         after = _progress.watch(callback, progress, len(table.rows), x.device)
-        loop = _runner(model, uncond, plan, x, threshold, noise, after, n_threads)
+        loop = _runner(model, uncond, both, plan, x, threshold, noise, after, n_threads)
         try:
             return loop(x, None if seeds is None else seeds.to(x.device))
         finally:
@@ -218,6 +230,7 @@ def _plan(table: Table) -> Plan:
 def _runner(
     model: Model,
     uncond: Model | None,
+    both: Both | None,
     plan: Plan,
     like: Tensor,
     threshold: tuple[float, float] | None,
@@ -242,10 +255,13 @@ def _runner(
         for i, scale in enumerate(plan.scales):
             model_input = x if scale == 1 else x * scale
             t = timesteps[i].expand(len(x))  # [B]
-            output = _output(model(model_input, t), x)
-            other = None
-            if uncond is not None and plan.guided[i]:
-                other = _output(uncond(model_input, t), x)
+            other: Tensor | None = None
+            if both is not None and plan.guided[i]:
+                output, other = (_output(each, x) for each in both(model_input, t))
+            else:
+                output = _output(model(model_input, t), x)
+                if uncond is not None and plan.guided[i]:
+                    other = _output(uncond(model_input, t), x)
             draws = plan.draws[i]
             keep = None
             if plan.direct:
