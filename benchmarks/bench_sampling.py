@@ -12,6 +12,10 @@ steps of 128 images, from building the network to the averaged weights (ours als
 checkpoint); the rival is the same step in a plain loop. The losses must fall, and end within a
 quarter of those of a plain float32 loop.
 
+Few steps: 64 images of a student in 4 LCM steps (`lcm`), against 50 DDIM steps of the same network,
+and against diffusers' LCMScheduler in a plain loop around the same weights with torch's own norms;
+from the same noise, images must agree to 1e-3.
+
 `of_matmul` is the rate of the network's convolutions (three times those of a call in a training
 step) as a share of that of a bfloat16 product of two matrices of 4096 rows; `outside` the share of
 the time that is not spent in the network.
@@ -31,6 +35,7 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402
 
 from unsup_fast import pictures  # noqa: E402
+from unsup_fast.kernels.randn import randn  # noqa: E402
 from unsup_fast.models import diffusion, training  # noqa: E402
 from unsup_fast.models.diffusion.objective import loss, sample_levels  # noqa: E402
 from unsup_fast.models.diffusion.sampling import initial_noise  # noqa: E402
@@ -43,6 +48,8 @@ BATCH, TRAINED = 128, 20
 LABELS = [i % 10 for i in range(N)]
 SAMPLING = ("unsup_fast", "unsup_fast float32", "diffusers", "diffusers bfloat16 channels-last",
             "diffusers compiled")  # fmt: skip
+FEW = ("unsup_fast", "unsup_fast 50 DDIM steps", "diffusers")
+FEW_STEPS = 4
 TRAINING = ("unsup_fast", "unsup_fast float32", "torch", "torch bfloat16 channels-last")
 RATE, EMA = 1e-3, 0.999
 
@@ -286,6 +293,65 @@ def test_sampling(benchmark, request, monkeypatch, case, library):
     work = operations(model.network, device) * N * STEPS
     outside = share_outside(sample, network, library.partition(" ")[2], device)
     record(request, benchmark, case, library, work, outside, device)
+
+
+def lcm_loop(model, device, monkeypatch):
+    """Return sample(), diffusers' LCMScheduler around a network, from our noise."""
+    scheduling = pytest.importorskip("diffusers.schedulers.scheduling_lcm")
+    network = Wrapped(copy.deepcopy(model.network).to(memory_format=torch.contiguous_format),
+                      "diffusers", device)  # fmt: skip
+    table, shape = model.config.table("lcm", FEW_STEPS), (N, *CONFIG.shape)
+    seeds, stream = spread_seed(SEED, N), []
+
+    def noise(*_, **__):
+        stream.append(None)
+        return randn(shape, seed=seeds, stream=len(stream), device=device)
+
+    monkeypatch.setattr(scheduling, "randn_tensor", noise)
+    scheduler = scheduling.LCMScheduler(
+        beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction", clip_sample=True
+    )
+
+    def theirs():
+        stream.clear()
+        scheduler.set_timesteps(timesteps=table.timesteps.astype(int).tolist(), device=device)
+        x = initial_noise(table, shape, seed=seeds, device=device)
+        with norms_by_torch(), torch.no_grad():
+            for time_ in scheduler.timesteps:
+                x = scheduler.step(network(x, time_).sample, time_, x).prev_sample
+        return np.asarray(pictures.to_bytes(x))[:, 0]
+
+    return theirs
+
+
+@pytest.mark.parametrize("library", FEW)
+@pytest.mark.parametrize("case", ["64 images, 4 steps of a student"])
+def test_few_steps(benchmark, request, monkeypatch, case, library):
+    device = request.config.getoption("--device")
+    model = model_of(request.config.getoption("--model"), device)
+
+    def ours(sampler, steps, precision="auto"):
+        samples = model.sample(N, sampler=sampler, steps=steps, label=LABELS, seed=SEED,
+                               batch_size=N, precision=precision)  # fmt: skip
+        return np.asarray(pictures.to_bytes(samples))[:, 0]
+
+    if library == "diffusers":
+        sample, steps = lcm_loop(model, device, monkeypatch), FEW_STEPS
+        difference = (sample().astype(float) - ours("lcm", FEW_STEPS, "float32")) / 127.5
+        assert abs(difference).max() < 1e-3 + 1 / 127.5
+    else:
+        sampler, steps = ("lcm", FEW_STEPS) if library == "unsup_fast" else ("ddim", STEPS)
+        sample = functools.partial(ours, sampler, steps)
+        assert sample().std() > 10
+
+    def run():
+        samples = sample()
+        finish(device)
+        return samples
+
+    benchmark.pedantic(run, rounds=request.config.getoption("--rounds"), warmup_rounds=1)
+    work = operations(model.network, device) * N * steps
+    record(request, benchmark, case, library, work, float("nan"), device)
 
 
 def images_of(path):
