@@ -98,7 +98,6 @@ def test_a_process_lost_among_guessed_bounds(per_cluster, monkeypatch):
 
 
 def test_killed_processes_change_nothing(engine):
-    """With balanced clusters, so that one engine's processes serve for both."""
     X = blocks.source(grouped(), chunk_size=CHUNK)
     one = model(balance=3.0).fit(X)
     deadly = Killer(Killer(engine, "count_choices", 2), "divide_levels", 3)
