@@ -97,13 +97,12 @@ def test_a_process_lost_among_guessed_bounds(per_cluster, monkeypatch):
         same(one, model(init="random").fit(X, engine=InProcess(2, 5, lose="measure")))
 
 
-def test_killed_processes_change_nothing(engine):
-    """With balanced clusters, so that one engine's processes serve for both."""
+def test_a_killed_process_changes_nothing(engine):
     X = blocks.source(grouped(), chunk_size=CHUNK)
     one = model(balance=3.0).fit(X)
-    deadly = Killer(Killer(engine, "count_choices", 2), "divide_levels", 3)
+    deadly = Killer(engine, "divide_levels", 3)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         other = model(balance=3.0).fit(X, engine=deadly)
-    assert losses(caught) == 2
+    assert losses(caught) == 1
     same(one, other)

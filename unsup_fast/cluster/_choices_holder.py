@@ -12,7 +12,7 @@ class ChoicesHolder(Holder):
 
     def begin_choices(self, version: int, centers: Array, top: int) -> None:
         """Compare the rows of a version with centroids [K, D]."""
-        self._choices = []
+        self._choices: list[HostChoices] = []
         for rows in self._versions[version].values():
             labels, squared = rows.nearest(centers, top)
             assert squared is not None

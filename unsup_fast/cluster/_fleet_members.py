@@ -1,11 +1,12 @@
 """The rows of each cluster of a level, of rows that the processes of a fleet have between them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from unsup_fast._cached import cached_property
+from unsup_fast._rows.protocol import Rows
 from unsup_fast.cluster._fleet_passes import FleetLabels
 from unsup_fast.cluster._members import Fit, Fitted, HostMembers, Sample
 from unsup_fast.distributed._rows import FleetRows
@@ -48,7 +49,8 @@ class FleetMembers:
         rows = self._rows
         if rows.sample_weight is None:
             return self.sizes
-        return HostMembers(rows, np.asarray(self.labels), self._sizes.shape[1]).weights
+        labels = np.asarray(self.labels)
+        return HostMembers(cast(Rows, rows), labels, self._sizes.shape[1]).weights
 
     @property
     def labels(self) -> FleetLabels:

@@ -142,7 +142,8 @@ class HostMembers:
 
     def rows(self, numbers: Array) -> Array:
         """Return which of all rows have these numbers, [M] int64."""
-        return self._ordered[0][numbers]
+        rows: Array = self._ordered[0][numbers]
+        return rows
 
     def fitted(self, fit: Fit, samples: Sequence[Sample]) -> Iterator[Fitted]:
         """Yield the fit of each sample."""
