@@ -144,6 +144,7 @@ COMMANDS = (
     ["info"],
     ["diffusion"],
     ["diffusion", "train"],
+    ["diffusion", "distill"],
     ["diffusion", "sample"],
     ["diffusion", "eval"],
 )

@@ -39,6 +39,7 @@ BASES = {
     "demo": ["-o", "four.npy"],
     "info": [],
     "diffusion train": ["none.npz", "-o", "out"],
+    "diffusion distill": ["none", "-o", "out"],
     "diffusion sample": ["none", "-o", "out.png"],
     "diffusion eval": ["none", "none.npz"],
 }

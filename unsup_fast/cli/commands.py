@@ -44,7 +44,7 @@ def _parameter(
     annotation = kind if option is None else Annotated[kind, option]
     if default is MISSING:
         default = inspect.Parameter.empty
-    elif default == ():
+    elif isinstance(default, tuple):  # that of the settings; typer would pass it as text
         default = None
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default

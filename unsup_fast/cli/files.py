@@ -28,6 +28,7 @@ CONFIG = "model.json"
 METRICS = "metrics.csv"
 SCORES, BEST = "scores.csv", "best.safetensors"
 SAMPLES = "samples"
+STUDENTS, COMPARISON = "students", "distilled.json"
 RESULTS = (
     *LABELS,
     *COORDINATES,
@@ -40,6 +41,7 @@ RESULTS = (
     SCORES,
     BEST,
     SUMMARY,
+    COMPARISON,
     REPORT,
     CHECKPOINT,
 )

@@ -13,9 +13,12 @@ from unsup_fast.cli import checkpoint, results
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.files import (
     CHECKPOINT,
+    CONFIG,
+    MODEL,
     REPORT,
     RESULTS,
     SAMPLES,
+    STUDENTS,
     Input,
     check_regular,
     check_writable,
@@ -55,7 +58,7 @@ class RunFolder:
             If another run writes there.
         """
         self.check(overwrite=overwrite, resume=resume)
-        self._check_inputs(inputs)
+        self.check_inputs(inputs)
         with _directory(self.path), locks.exclusive(self.path):
             self.check(overwrite=overwrite, resume=resume)  # a run may have ended meanwhile
             self.remove_drafts()
@@ -76,20 +79,21 @@ class RunFolder:
         if out.exists() and not out.is_dir():
             raise UserError(f"{out}: is a file; name a directory for the results")
         existing = [name for name in RESULTS if self.has(name)]
+        listed = existing + ([f"{STUDENTS}/"] if self.students() else [])
         if resume and CHECKPOINT not in existing:
-            state = "its run has finished" if existing else "there are no results in it"
+            state = "its run has finished" if listed else "there are no results in it"
             raise UserError(f"{out}: has no checkpoint to resume ({state}); run without --resume")
-        if existing and not (overwrite or resume):
+        if listed and not (overwrite or resume):
             hint = " or --resume" if CHECKPOINT in existing else ""
             raise UserError(
-                f"{out}: holds results already ({', '.join(existing)}); "
+                f"{out}: holds results already ({', '.join(listed)}); "
                 f"name another directory or pass --overwrite{hint}"
             )
         for name in existing:
             check_regular(out / name)
         check_writable(out)
 
-    def _check_inputs(self, inputs: Iterable[Input]) -> None:
+    def check_inputs(self, inputs: Iterable[Input]) -> None:
         """Refuse inputs that the run would replace or remove, or that would hold its results."""
         out = self.path
         for read in inputs:
@@ -99,7 +103,7 @@ class RunFolder:
                     "data; name a directory outside it"
                 )
             replaced = any(same_file(read.path, out / name) for name in RESULTS)
-            if replaced or holds(out / SAMPLES, read.path):
+            if replaced or any(holds(out / name, read.path) for name in (SAMPLES, STUDENTS)):
                 raise UserError(
                     f"-o {out}: the run would replace {read.path}, which it reads as {read.name}; "
                     "name another directory"
@@ -109,9 +113,15 @@ class RunFolder:
         """Return whether there is a file of this name."""
         return (self.path / name).exists()
 
+    def students(self) -> list[Path]:
+        """Return the files of students for numbers of steps, which a distillation writes."""
+        named = (self.path / STUDENTS).glob("*/*")
+        return sorted(path for path in named if path.name in (MODEL, CONFIG))
+
     def inputs(self) -> list[Input]:
         """Return the results as inputs of a command that reads the run."""
-        return [Input("RUN", self.path / name) for name in RESULTS if self.has(name)]
+        results = [self.path / name for name in RESULTS if self.has(name)]
+        return [Input("RUN", path) for path in (*results, *self.students())]
 
     def check_space(self, n_bytes: int) -> None:
         """Check that the disk has room for results of `n_bytes`."""
@@ -199,10 +209,16 @@ class RunFolder:
         for name in RESULTS:
             if name not in written:
                 (self.path / name).unlink(missing_ok=True)
+        for path in self.students():
+            path.unlink()
+        for directory in (*(self.path / STUDENTS).glob("*/"), self.path / STUDENTS):
+            with suppress(OSError):  # holds files of others, or is missing
+                directory.rmdir()
 
     def remove_drafts(self) -> None:
         """Remove what killed runs left of results that they were writing."""
-        atomic.remove_drafts(self.path)
+        for directory in (self.path, *(self.path / STUDENTS).glob("*/")):
+            atomic.remove_drafts(directory)
         for path in (self.path / name for name in RESULTS):
             if path.is_symlink():
                 target = Path(os.path.realpath(path))

@@ -17,6 +17,7 @@ from unsup_fast.report.page import COARSE, Picture
 EARLIER = 6
 MOST_NAMED = 20
 MOST_ROWS = 10  # classes of a grid
+NETWORKS = {"unet": "U-Net", "dit": "diffusion transformer"}
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Unfolding:
 
 
 @dataclass(frozen=True)
-class Run:
-    """The content of a report.
+class TrainingRun:
+    """What the pages of all trainings of diffusion models show.
 
     Attributes
     ----------
@@ -53,7 +54,6 @@ class Run:
         The file of metrics.
     grids : sequence of (int, Path)
         Steps of which there are samples, in order, each with its PNG.
-    unfolding : Unfolding
     """
 
     title: str
@@ -62,6 +62,17 @@ class Run:
     summary: Mapping[str, Any]
     metrics: Path
     grids: Sequence[tuple[int, Path]]
+
+
+@dataclass(frozen=True)
+class Run(TrainingRun):
+    """The content of a report.
+
+    Attributes
+    ----------
+    unfolding : Unfolding
+    """
+
     unfolding: Unfolding
 
 
@@ -77,21 +88,15 @@ def diffusion(run: Run) -> str:
     str
         HTML with style, charts and pictures inside; no script, and nothing is fetched.
     """
-    metrics = training.read(run.metrics) if run.metrics.exists() else {}
-    trained = len(metrics.get(training.STEP, ())) > 0
-    grids = _grids(run)
     shown = run.unfolding
     return page.document(
         "diffusion.html",
         title=run.title,
         lead=_lead(run),
-        notes=_notes(run),
+        notes=notes(run),
         tiles=_tiles(run),
-        losses=training.losses(metrics) if trained else "",
-        pace=training.pace(metrics) if trained else "",
-        samples=_order(run),
-        last=grids[-1] if grids else None,
-        earlier=grids[:-1],
+        **course(run),
+        samples=f"Averaged weights, the same noise each time, no guidance.{rows_of_grids(run)}",
         sampler=f"{shown.sampler}, {counted(shown.steps[-1], 'step')}; seen after steps "
         f"{', '.join(map(str, shown.steps))}.",
         unfolding=_unfolding(shown),
@@ -103,27 +108,48 @@ def diffusion(run: Run) -> str:
     )
 
 
+def course(run: TrainingRun) -> dict[str, Any]:
+    """Return the charts of a training and its grids, as the templates call them."""
+    metrics = training.read(run.metrics) if run.metrics.exists() else {}
+    trained = len(metrics.get(training.STEP, ())) > 0
+    grids = _grids(run)
+    return {
+        "losses": training.losses(metrics) if trained else "",
+        "pace": training.pace(metrics) if trained else "",
+        "last": grids[-1] if grids else None,
+        "earlier": grids[:-1],
+    }
+
+
 def _lead(run: Run) -> str:
-    data, parameters = run.summary["data"], run.summary["parameters"]
-    n, channels, height, width = data["shape"]
-    network = {"unet": "U-Net", "dit": "diffusion transformer"}[parameters["network"]]
+    parameters = run.summary["parameters"]
+    network = network_name(parameters["network"], parameters["model_size"])
+    return f"A {network} trained on {described(run)}."
+
+
+def network_name(network: str, size: str) -> str:
+    """Return what a sentence calls a network."""
+    return f"{size} {NETWORKS[network]}"
+
+
+def described(run: TrainingRun) -> str:
+    """Return the name of the data, how many pictures there are, and of which size."""
+    n, channels, height, width = run.summary["data"]["shape"]
     colour = "grey" if channels == 1 else "colour"
-    return (
-        f"A {parameters['model_size']} {network} trained on {run.data_name}: "
-        f"{counted(n, 'picture')} of {height} x {width} pixels, {colour}."
-    )
+    return f"{run.data_name}: {counted(n, 'picture')} of {height} x {width} pixels, {colour}"
 
 
-def _notes(run: Run) -> list[str]:
+def notes(run: TrainingRun) -> list[str]:
+    """Return sentences on the classes, and on files that were left out."""
     data = run.summary["data"]
     classes, skipped = data["classes"], len(data["skipped"])
     named = f"{len(classes)} classes: {', '.join(classes[:MOST_NAMED])}" if classes else ""
     if len(classes) > MOST_NAMED:
         named += " ..."
-    notes = [f"{named}." if named else "No classes."]
+    sentences = [f"{named}." if named else "No classes."]
     if skipped:
-        notes.append(f"{counted(skipped, 'file')} could not be read and were left out.")
-    return notes
+        sentences.append(f"{counted(skipped, 'file')} could not be read and were left out.")
+    return sentences
 
 
 def _tiles(run: Run) -> list[tuple[str, str, str]]:
@@ -146,7 +172,7 @@ def _tiles(run: Run) -> list[tuple[str, str, str]]:
     ]
 
 
-def _grids(run: Run) -> list[Picture]:
+def _grids(run: TrainingRun) -> list[Picture]:
     """Return grids of samples: a few of earlier steps, and the last one."""
     before = run.grids[:-1]
     chosen = np.unique(np.linspace(0, len(before) - 1, min(EARLIER, len(before))).astype(int))
@@ -155,18 +181,17 @@ def _grids(run: Run) -> list[Picture]:
     return [_grid(run, step, path, caption) for (step, path), caption in captions.items()]
 
 
-def _grid(run: Run, step: int, path: Path, caption: str) -> Picture:
+def _grid(run: TrainingRun, step: int, path: Path, caption: str) -> Picture:
     coarse = max(run.summary["data"]["shape"][2:]) <= COARSE
     uri = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
     return Picture(uri, f"Samples after step {step}", coarse, caption)
 
 
-def _order(run: Run) -> str:
-    """Return what the grids show, in a sentence or two."""
+def rows_of_grids(run: TrainingRun) -> str:
+    """Return what the rows of the grids are, in a sentence after a blank; empty if nothing."""
     classes = run.summary["data"]["classes"]
     some = "the classes" if len(classes) <= MOST_ROWS else f"the first {MOST_ROWS} classes"
-    rows = f" Rows are {some}, in that order." if classes else ""
-    return f"Averaged weights, the same noise each time, no guidance.{rows}"
+    return f" Rows are {some}, in that order." if classes else ""
 
 
 def _unfolding(shown: Unfolding) -> list[Picture]:

@@ -75,7 +75,7 @@ def _evaluated(settings: EvalSettings, console: Console) -> dict[str, Any]:
     """Return the scores and everything that they depend on."""
     begun = perf_counter()
     device = device_of(settings.device)
-    model = models.load(settings.run_path, device)
+    model = models.load(settings.run_path, device, settings.steps)
     levels = model.config.n_timesteps
     if settings.timesteps > levels:
         raise UserError(
@@ -105,11 +105,25 @@ def _evaluated(settings: EvalSettings, console: Console) -> dict[str, Any]:
         "run": str(settings.run_path),
         "data": dataset.about(),
         "conditional": known is not None,
-        "parameters": settings.recorded(),
+        "parameters": _recorded(settings, model),
         "warnings": messages,
         "seconds": round(perf_counter() - begun, 4),
         "machine": machine,
         "versions": results.versions() | {"torch": version("torch")},
+    }
+
+
+def _recorded(settings: EvalSettings, model: Any) -> dict[str, Any]:
+    """Return what the result says of the options; the sampler is the model's own by default."""
+    recorded = {"timesteps": settings.timesteps or None, "seed": settings.seed}
+    if settings.features is None:
+        return recorded
+    return recorded | {
+        "sampler": settings.sampler or model.config.sampler,
+        "steps": settings.steps or model.config.steps,
+        "guidance": settings.guidance,
+        "guidance_interval": settings.guidance_interval,
+        "precision": settings.precision,
     }
 
 
@@ -134,7 +148,8 @@ def _features(
     """Return what the FID is computed by, if it is asked for; all that it needs is there then."""
     if settings.features is None:
         return None
-    check(model, settings.steps, _n_samples(settings, dataset), "--samples")
+    steps = settings.steps or model.config.steps
+    check(model, steps, _n_samples(settings, dataset), "--samples")
     if settings.guidance is not None and known is None:
         raise UserError("--guidance: needs pictures whose classes the model knows; leave it out")
     return extractor(

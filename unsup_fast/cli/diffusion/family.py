@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from unsup_fast.cli.diffusion import models, pages
 from unsup_fast.cli.diffusion.settings import TrainSettings
+from unsup_fast.cli.progress import Silent
+from unsup_fast.cli.training import data
 from unsup_fast.cli.training.data import Data
 from unsup_fast.cli.training.family import Job, Plan
-from unsup_fast.cli.training.options import TrainingSettings
+from unsup_fast.cli.training.options import LoopSettings
 from unsup_fast.cli.training.run import run
 
 if TYPE_CHECKING:
@@ -18,11 +20,39 @@ GRID, ROW = 64, 8
 MOST_ROWS = 10
 
 
-class DiffusionFamily:
+class DiffusionRun:
+    """What families of diffusion models share."""
+
+    def step_bytes(self, plan: Plan, shape: tuple[int, int, int]) -> int:
+        """Return the bytes of the activations of a picture."""
+        import torch
+
+        from unsup_fast.models.diffusion._memory import sample_bytes
+
+        return sample_bytes(plan.network, shape, torch.device("meta"))
+
+    def load(self, run: Path, device: "torch.device") -> Any:
+        """Return the model of a run."""
+        return models.load(run, device)
+
+
+class DiffusionFamily(DiffusionRun):
     """See `unsup_fast.cli.training.family.Family`."""
 
     command = "diffusion train"
     noun = "a diffusion model"
+
+    def read(self, settings: TrainSettings, progress: Silent) -> Data:
+        """Return the pictures."""
+        return data.read(
+            settings.source,
+            progress,
+            size=settings.size,
+            channels=settings.channels,
+            key=settings.key,
+            labels=settings.labels,
+            no_labels=settings.no_labels,
+        )
 
     def plan(self, settings: TrainSettings, data: Data) -> Plan:
         """Return the configuration and the network, without weights."""
@@ -44,14 +74,6 @@ class DiffusionFamily:
             network = diffusion.Diffusion.build(config).network
         about = f"{settings.network} {settings.model_size}, {settings.objective}"
         return Plan(config=config, network=network, about=about)
-
-    def step_bytes(self, plan: Plan, shape: tuple[int, int, int]) -> int:
-        """Return the bytes of the activations of a picture."""
-        import torch
-
-        from unsup_fast.models.diffusion._memory import sample_bytes
-
-        return sample_bytes(plan.network, shape, torch.device("meta"))
 
     def train(
         self,
@@ -79,23 +101,21 @@ class DiffusionFamily:
             on_sample=on_sample,
         )
 
-    def load(self, run: Path, device: "torch.device") -> Any:
-        """Return the model of a run."""
-        return models.load(run, device)
+    def stage(self, job: Job, step: int) -> str:
+        """Return nothing: all steps are alike."""
+        return ""
+
+    def lacks(self, job: Job) -> str:
+        """Return nothing: the model is the result."""
+        return ""
+
+    def complete(self, job: Job, progress: Silent) -> None:
+        """Write nothing."""
 
     def samples(self, model: Any, seed: int) -> tuple[Any, int]:
         """Return pictures, those of a class in a row, and the columns of their grid."""
-        rows = min(len(model.config.classes), MOST_ROWS)
-        n = ROW * rows or GRID
-        samples = model.sample(
-            n,
-            sampler=pages.SAMPLER,
-            steps=min(pages.STEPS, model.config.n_timesteps),
-            label=models.spread(range(rows), n),
-            seed=seed,
-            progress=False,
-        )
-        return samples, ROW
+        steps = min(pages.STEPS, model.config.n_timesteps)
+        return grid(model, seed, sampler=pages.SAMPLER, steps=steps)
 
     def write_report(
         self, run: Path, model: Any, summary: Mapping[str, Any], title: str | None
@@ -103,9 +123,26 @@ class DiffusionFamily:
         """Write `report.html`."""
         pages.write_report(run, model, summary, title)
 
-    def sampling_command(self, settings: TrainingSettings) -> tuple[str, ...]:
+    def sampling_command(self, settings: LoopSettings) -> tuple[str, ...]:
         """Return the command line that samples from the model of the run."""
         return "unsup-fast", "diffusion", "sample", str(settings.out), "-n", "64", "-o", "grid.png"
+
+
+def grid(
+    model: Any, seed: int, *, sampler: str | None = None, steps: int | None = None
+) -> tuple[Any, int]:
+    """Return samples, those of a class in a row, and the columns of their grid."""
+    rows = min(len(model.config.classes), MOST_ROWS)
+    n = ROW * rows or GRID
+    samples = model.sample(
+        n,
+        sampler=sampler,
+        steps=steps,
+        label=models.spread(range(rows), n),
+        seed=seed,
+        progress=False,
+    )
+    return samples, ROW
 
 
 FAMILY = DiffusionFamily()

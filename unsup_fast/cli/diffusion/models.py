@@ -17,8 +17,15 @@ def check_torch() -> None:
     _extras.check("torch", "torch", "a diffusion model")
 
 
-def load(run: Path, device: Any) -> Any:
+def load(run: Path, device: Any, steps: int | None = None) -> Any:
     """Return the `Diffusion` of a run.
+
+    Parameters
+    ----------
+    run : Path
+    device : torch.device
+    steps : int, optional
+        Steps of the sampler: they choose the student, where a run has one for each number.
 
     Raises
     ------
@@ -26,13 +33,20 @@ def load(run: Path, device: Any) -> Any:
         If there is none, or its file is damaged or of another kind of model.
     """
     from unsup_fast.models import diffusion
+    from unsup_fast.models.diffusion.model import student_steps
 
     if not (run / files.MODEL).is_file():
         begun = (run / files.CHECKPOINT).is_file()
         advice = "go on with its training first" if begun else "train one there first"
         raise UserError(f"{run}: holds no {files.MODEL}; {advice}")
+    students = student_steps(run)
+    if students and steps is not None and steps not in students:
+        raise UserError(
+            f"--steps {steps}: {run} has students of {', '.join(map(str, students))} steps; pass "
+            "one of these"
+        )
     try:
-        return diffusion.load(run, device=device)
+        return diffusion.load(run, device=device, steps=steps if students else None)
     except ValueError as error:
         raise UserError(str(error)) from error
 

@@ -44,14 +44,16 @@ def run(settings: SampleSettings) -> int:
     )
     with Interrupts() as interrupts:
         try:
-            model = models.load(settings.run_path, device_of(settings.device))
+            model = models.load(settings.run_path, device_of(settings.device), settings.steps)
             classes = models.labels_of(settings.labels, model.config.classes)
             if settings.labels and len(classes) > settings.n:
                 raise UserError(
                     f"-n {settings.n}: is less than the {len(classes)} classes that --label names; "
                     f"pass -n {len(classes)} or more"
                 )
-            check(model, settings.steps, settings.n, "-n")
+            sampler = settings.sampler or model.config.sampler
+            steps = settings.steps or model.config.steps
+            check(model, steps, settings.n, "-n")
             labels = models.spread(classes, settings.n)
             begun = perf_counter()
             with showing(console, settings.quiet) as progress:
@@ -64,8 +66,8 @@ def run(settings: SampleSettings) -> int:
             return interrupts.status
     console.print(
         terminal.plain(
-            f"{counted(settings.n, 'picture')} written to {settings.out}, {settings.sampler}, "
-            f"{counted(settings.steps, 'step')}, {seconds(took)} ({short(settings.n / took)}/s)"
+            f"{counted(settings.n, 'picture')} written to {settings.out}, {sampler}, "
+            f"{counted(steps, 'step')}, {seconds(took)} ({short(settings.n / took)}/s)"
         )
     )
     return 0

@@ -3,14 +3,16 @@
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
+from unsup_fast.cli.diffusion.distill_settings import DistillSettings
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.features import FeatureSettings
 from unsup_fast.cli.options import JsonSettings, OverwriteFile, Quiet, Seed
 from unsup_fast.cli.settings import CommandSettings, Option, options, shown
 from unsup_fast.cli.training.options import (
     Device,
+    LabelDropout,
     PictureSettings,
     Precision,
     RunArgument,
@@ -99,16 +101,7 @@ class TrainSettings(TrainingSettings):
             choices=("cosine", "linear", "scaled_linear", "sigmoid"),
         ),
     ] = "cosine"
-    label_dropout: Annotated[
-        float,
-        Option(
-            "--label-dropout X",
-            "Training",
-            "Share of the pictures whose class is hidden; guidance needs some.",
-            least=0,
-            most=1,
-        ),
-    ] = 0.1
+    label_dropout: LabelDropout = 0.1
 
     examples: ClassVar[tuple[str, ...]] = (
         "unsup-fast diffusion train --data digits -o run --model-size tiny --steps 600",
@@ -122,19 +115,25 @@ class SamplingSettings(RunArgument):
     """The options of a command that samples from a diffusion model."""
 
     sampler: Annotated[
-        str,
+        str | None,
         Option(
             "--sampler NAME",
             "Sampling",
             "ddpm, ddim, euler, euler_a, heun, dpm++2m, dpm++2m_sde, deis, unipc, lms; "
-            "for consistency models: consistency, lcm or tcd.",
+            "for consistency models: consistency, lcm or tcd.  [default: the model's own, dpm++2m "
+            "unless it was distilled]",
             choices=SAMPLERS,
         ),
-    ] = "dpm++2m"
+    ] = None
     steps: Annotated[
-        int,
-        Option("--steps N", "Sampling", "Steps from noise to picture.", least=1),
-    ] = 20
+        int | None,
+        Option(
+            "--steps N",
+            "Sampling",
+            "Steps from noise to picture.  [default: the model's own, 20 unless it was distilled]",
+            least=1,
+        ),
+    ] = None
     guidance: Annotated[
         float | None,
         Option(
@@ -176,7 +175,7 @@ class SamplingSettings(RunArgument):
 
 @dataclass(frozen=True, kw_only=True)
 class SampleSettings(SamplingSettings):
-    """Make new pictures by the model of a training RUN."""
+    """Make new pictures by the model of a training RUN, or by a distilled one."""
 
     runner = "unsup_fast.cli.diffusion.sample:run"
 
@@ -280,18 +279,10 @@ class EvalSettings(PictureSettings, SamplingSettings, JsonSettings):
             raise UserError(f"--weights: is for --features {INCEPTION}; pass both")
         raise UserError(f"--weights is for --features {INCEPTION}; pass one of them")
 
-    def recorded(self) -> dict[str, Any]:
-        """Return what the result says of the options."""
-        names = ("timesteps", "seed")
-        sampling: tuple[str, ...] = ()
-        if self.features:
-            sampling = ("sampler", "steps", "guidance", "guidance_interval", "precision")
-        recorded = {name: getattr(self, name) for name in (*names, *sampling)}
-        return recorded | {"timesteps": self.timesteps or None}
-
 
 COMMANDS: dict[str, type[CommandSettings]] = {
     "train": TrainSettings,
+    "distill": DistillSettings,
     "sample": SampleSettings,
     "eval": EvalSettings,
 }

@@ -1,14 +1,15 @@
 """What the shared commands ask of a family of models, such as diffusion models."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from unsup_fast.cli import results
 from unsup_fast.cli.info import version
+from unsup_fast.cli.progress import Silent
 from unsup_fast.cli.training.data import Data
-from unsup_fast.cli.training.options import TrainingSettings
+from unsup_fast.cli.training.options import LoopSettings
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +30,8 @@ class Plan:
     """Without memory for its weights, on torch's device "meta"."""
     about: str
     """A few words on network and objective."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Hashes of what a run depends on besides its pictures, by name; for `summary.json`."""
 
 
 class Family(Protocol):
@@ -38,6 +41,9 @@ class Family(Protocol):
     """As in "diffusion train"."""
     noun: str
     """As in "a diffusion model"."""
+
+    def read(self, settings: Any, progress: Silent) -> Data:
+        """Return the pictures that the settings, of the family's own type, name."""
 
     def plan(self, settings: Any, data: Data) -> Plan:
         """Return what the settings, of the family's own type, train on the data."""
@@ -54,6 +60,15 @@ class Family(Protocol):
     ) -> Any:
         """Train, or resume, in the folder of the job, and return the model."""
 
+    def stage(self, job: "Job", step: int) -> str:
+        """Return what is trained at a step, in words; empty if it is the same at all of them."""
+
+    def lacks(self, job: "Job") -> str:
+        """Return the result besides the report that a finished run lacks; empty if it is whole."""
+
+    def complete(self, job: "Job", progress: Silent) -> None:
+        """Write the result that a finished run lacks."""
+
     def load(self, run: Path, device: "torch.device") -> Any:
         """Return the model of a run; raises UserError if there is none."""
 
@@ -65,7 +80,7 @@ class Family(Protocol):
     ) -> None:
         """Write `report.html`."""
 
-    def sampling_command(self, settings: TrainingSettings) -> tuple[str, ...]:
+    def sampling_command(self, settings: LoopSettings) -> tuple[str, ...]:
         """Return the command line that samples from the model of the run."""
 
 
@@ -74,7 +89,7 @@ class Job:
     """All that a run needs, checked."""
 
     family: Family
-    settings: TrainingSettings
+    settings: LoopSettings
     data: Data
     plan: Plan
     config: "training.TrainConfig"
@@ -94,10 +109,12 @@ class Job:
             "threads": self.settings.threads or torch.get_num_threads(),
             "device": str(self.device),
         }
+        sources = {"sources": dict(self.plan.sources)} if self.plan.sources else {}
         return {
             "command": self.family.command,
             "data": self.data.about(),
             "parameters": self.settings.recorded(),
+            **sources,
             "result": result,
             "machine": machine,
             "versions": results.versions() | {name: version(name) for name in PACKAGES},

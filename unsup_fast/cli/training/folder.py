@@ -90,6 +90,12 @@ def check_same(
                 f"{run}: was trained with {option.name} = {_shown(past)}, not {_shown(value)}; "
                 "resume with the same, or pass --overwrite to begin anew"
             )
+    for name, digest in now.get("sources", {}).items():
+        if before.get("sources", {}).get(name) != digest:
+            raise UserError(
+                f"{run}: cannot be resumed, the {name} is another one; resume with the same, or "
+                "pass --overwrite to begin anew"
+            )
     for name in ("shape", "classes", "sha256"):
         past, value = before["data"].get(name), valid(now["data"][name])
         if past != value:

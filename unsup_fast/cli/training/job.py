@@ -9,9 +9,8 @@ from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.progress import showing
 from unsup_fast.cli.samples import named
 from unsup_fast.cli.torch_ import device_of
-from unsup_fast.cli.training import data
 from unsup_fast.cli.training.family import PACKAGES, Family, Job
-from unsup_fast.cli.training.options import TrainingSettings
+from unsup_fast.cli.training.options import LoopSettings
 from unsup_fast.report.numbers import size
 
 BYTES_PER_VALUE = 4096  # of all that a small network computes from a value of a picture
@@ -30,26 +29,18 @@ def check(family: Family) -> None:
         _extras.check(package, "train", f"training {family.noun}")
 
 
-def prepare(family: Family, settings: TrainingSettings, console: Console) -> Job:
+def prepare(family: Family, settings: LoopSettings, console: Console) -> Job:
     """Read and check everything that the settings name."""
     device = device_of(settings.device)
     with showing(console, settings.quiet) as progress:
-        dataset = data.read(
-            settings.source,
-            progress,
-            size=settings.size,
-            channels=settings.channels,
-            key=settings.key,
-            labels=settings.labels,
-            no_labels=settings.no_labels,
-        )
+        dataset = family.read(settings, progress)
         progress.begin("Loading torch")
         from unsup_fast.models import training
 
     with named():
         plan = family.plan(settings, dataset)
         config = training.TrainConfig(
-            steps=settings.steps,
+            steps=settings.n_steps,
             batch_size=settings.batch_size,
             shards=settings.shards or 0,
             learning_rate=settings.learning_rate,

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.options import THREADS, Resume, RunSettings, Seed
-from unsup_fast.cli.settings import CommandSettings, Option
+from unsup_fast.cli.settings import CommandSettings, Option, options
 from unsup_fast.cli.values import parse_device, parse_sides
 
 BUILT_IN = ("digits",)
@@ -30,6 +30,17 @@ Precision = Annotated[
         "Precision of the network; auto: bfloat16 where the device is fast in it.",
         choices=("auto", "float32", "bfloat16"),
         role="course",
+    ),
+]
+
+LabelDropout = Annotated[
+    float,
+    Option(
+        "--label-dropout X",
+        "Training",
+        "Share of the pictures whose class is hidden; guidance needs some.",
+        least=0,
+        most=1,
     ),
 ]
 
@@ -88,6 +99,9 @@ class PictureSettings(CommandSettings):
         Option("--no-labels", "Data", "Read the pictures alone, without classes."),
     ] = False
 
+    needs_data: ClassVar[bool] = True
+    """Whether the command has no data of its own."""
+
     @property
     def source(self) -> Path | str:
         """The path of the data, or the name of those that are built in."""
@@ -98,7 +112,8 @@ class PictureSettings(CommandSettings):
     def check(self) -> None:
         """Refuse no data, two of them, and unknown names."""
         super().check()
-        if (self.data is None) == (self.built_in is None):
+        n_sources = (self.data is not None) + (self.built_in is not None)
+        if n_sources > 1 or (self.needs_data and not n_sources):
             raise UserError("DATA: name a file or folder of pictures, or pass --data digits")
         if self.built_in is not None and self.built_in not in BUILT_IN:
             raise UserError(
@@ -107,39 +122,17 @@ class PictureSettings(CommandSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSettings(PictureSettings, RunSettings):
-    """The options of a command that trains a model of pictures."""
+class LoopSettings(PictureSettings, RunSettings):
+    """The options of a command that runs the training loop on pictures."""
 
     out: Annotated[
         Path,
         Option("-o --out RUN", "Output", "Directory for the run; created if missing."),
     ]
-    size: Annotated[
-        tuple[int, int] | None,
-        Option(
-            "--size N|HxW",
-            "Data",
-            "Bring pictures to this size: cropped at the centre, then resized.",
-            parse=partial(parse_sides, square=True),
-        ),
-    ] = None
-    channels: Annotated[
-        int | None,
-        Option(
-            "--channels 1|3",
-            "Data",
-            "Number of channels: grey or colour.  [default: as in the data]",
-            parse=parse_channels,
-        ),
-    ] = None
     flip: Annotated[
         bool,
         Option("--flip", "Data", "Mirror a random half of the pictures in each step."),
     ] = False
-    steps: Annotated[
-        int,
-        Option("--steps N", "Training", "Total number of optimizer steps.", least=1, role="extent"),
-    ] = 5000
     minutes: Annotated[
         float | None,
         Option(
@@ -202,6 +195,23 @@ class TrainingSettings(PictureSettings, RunSettings):
     ] = 500
     resume: Resume = False
 
+    steps_option: ClassVar[str]
+    """Name of the option that says how many optimizer steps there are."""
+
+    @property
+    def n_steps(self) -> int:
+        """Total number of optimizer steps."""
+        for name, option in options(type(self)).items():
+            if option.name == self.steps_option:
+                steps: int = getattr(self, name)
+                return steps
+        raise NotImplementedError(f"{type(self).__name__} has no option {self.steps_option}")
+
+    @property
+    def extendable(self) -> bool:
+        """Whether a run may be resumed with more optimizer steps."""
+        return self.steps_option not in self.course()
+
     def check(self) -> None:
         """Refuse a decay longer than the training, and shards that do not divide a batch."""
         super().check()
@@ -212,11 +222,45 @@ class TrainingSettings(PictureSettings, RunSettings):
                 f"--shards {self.shards}: must divide --batch-size {self.batch_size}; pass a "
                 f"multiple of {self.shards} as --batch-size"
             )
-        if self.decay > self.steps:
+        if self.decay > self.n_steps:
             raise UserError(
-                f"--decay {self.decay}: exceeds --steps {self.steps}; pass --decay {self.steps} "
-                "or less"
+                f"--decay {self.decay}: exceeds {self.steps_option} {self.n_steps}; pass --decay "
+                f"{self.n_steps} or less"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _StepsOption(CommandSettings):
+    steps: Annotated[
+        int,
+        Option("--steps N", "Training", "Total number of optimizer steps.", least=1, role="extent"),
+    ] = 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings(LoopSettings, _StepsOption):  # --steps before the others
+    """The options of a command that trains a model of pictures."""
+
+    steps_option = "--steps"
+
+    size: Annotated[
+        tuple[int, int] | None,
+        Option(
+            "--size N|HxW",
+            "Data",
+            "Bring pictures to this size: cropped at the centre, then resized.",
+            parse=partial(parse_sides, square=True),
+        ),
+    ] = None
+    channels: Annotated[
+        int | None,
+        Option(
+            "--channels 1|3",
+            "Data",
+            "Number of channels: grey or colour.  [default: as in the data]",
+            parse=parse_channels,
+        ),
+    ] = None
 
     def recorded(self) -> dict[str, Any]:
         """Return what `summary.json` says of the options, by the names of the fields."""

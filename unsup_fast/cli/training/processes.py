@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from unsup_fast.cli import files
 from unsup_fast.cli.torch_ import device_of
 from unsup_fast.cli.training import folder
-from unsup_fast.cli.training.options import TrainingSettings
+from unsup_fast.cli.training.options import LoopSettings
 
 SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
 """Variables in which launchers write the number of processes, as accelerate reads them."""
@@ -95,7 +95,7 @@ def joined(device: str | None) -> Iterator[Group]:
     torch.distributed.destroy_process_group()
 
 
-def restarted(settings: TrainingSettings, command: str) -> TrainingSettings:
+def restarted(settings: LoopSettings, command: str) -> LoopSettings:
     """Return settings that go on with an unfinished run, if torchrun started the processes again.
 
     Without a checkpoint it begins anew, as it has nothing to lose.

@@ -7,8 +7,7 @@ from typing import Any
 from unsup_fast import pictures
 from unsup_fast.cli.progress import Silent
 from unsup_fast.cli.training import folder
-from unsup_fast.cli.training.family import Family
-from unsup_fast.cli.training.options import TrainingSettings
+from unsup_fast.cli.training.family import Family, Job
 from unsup_fast.report.numbers import count, real, short
 
 
@@ -17,27 +16,28 @@ class TrainingProgress:
 
     Parameters
     ----------
-    family : Family
-    settings : TrainingSettings
+    job : Job
     display : Silent
     """
 
-    def __init__(self, family: Family, settings: TrainingSettings, display: Silent) -> None:
-        self._family, self._settings, self._display = family, settings, display
-        self._limit = None if settings.minutes is None else 60 * settings.minutes
+    def __init__(self, job: Job, display: Silent) -> None:
+        self._job, self._display = job, display
+        minutes = job.settings.minutes
+        self._limit = None if minutes is None else 60 * minutes
 
     def step(self, state: Any, losses: Mapping[str, float], rate: float) -> bool:
         """Show how far it is; return whether its time is over."""
-        steps = self._settings.steps
+        steps = self._job.config.steps
         share = state.step / steps
-        left = (steps - state.step) * self._settings.batch_size / max(rate, 1e-9)
+        left = (steps - state.step) * self._job.config.batch_size / max(rate, 1e-9)
         if self._limit is not None:
             share = max(share, min(1.0, state.seconds / self._limit))
             left = min(left, max(0.0, self._limit - state.seconds))
         figures = ", ".join(f"{name} {real(value)}" for name, value in losses.items())
+        stage = self._job.family.stage(self._job, state.step)
         self._display.moved(
             f"step {count(state.step)} of {count(steps)}",
-            f"{figures}, {short(rate)} pictures/s",
+            f"{stage}{': ' if stage else ''}{figures}, {short(rate)} pictures/s",
             share,
             left,
         )
@@ -45,7 +45,8 @@ class TrainingProgress:
 
     def sample(self, model: Any, step: int) -> None:
         """Draw samples."""
-        draw(self._family, self._settings.out, model, step, self._settings.seed)
+        settings = self._job.settings
+        draw(self._job.family, settings.out, model, step, settings.seed)
 
 
 def draw(family: Family, run: Path, model: Any, step: int, seed: int) -> None:

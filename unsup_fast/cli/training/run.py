@@ -22,7 +22,7 @@ from unsup_fast.cli.torch_ import torch_threads
 from unsup_fast.cli.training import folder, processes
 from unsup_fast.cli.training.family import Family, Job
 from unsup_fast.cli.training.job import check, prepare
-from unsup_fast.cli.training.options import TrainingSettings
+from unsup_fast.cli.training.options import LoopSettings
 from unsup_fast.cli.training.progress import TrainingProgress, draw
 from unsup_fast.report.numbers import count, counted, real, seconds
 
@@ -38,13 +38,13 @@ class Trained:
     interrupted: bool
 
 
-def run(family: Family, settings: TrainingSettings) -> int:
+def run(family: Family, settings: LoopSettings) -> int:
     """Run the command and return its exit status.
 
     Parameters
     ----------
     family : Family
-    settings : TrainingSettings
+    settings : LoopSettings
         Without `arguments`, hints on how to resume are left out.
 
     Raises
@@ -66,7 +66,7 @@ def run(family: Family, settings: TrainingSettings) -> int:
         return 2
 
 
-def _lead(family: Family, settings: TrainingSettings, group: processes.Group) -> int:
+def _lead(family: Family, settings: LoopSettings, group: processes.Group) -> int:
     """Run the command in the main process, and return the exit status."""
     console = terminal.console(quiet=settings.quiet)
     with Interrupts() as interrupts, ExitStack() as opened:
@@ -103,7 +103,7 @@ def _lead(family: Family, settings: TrainingSettings, group: processes.Group) ->
         return _finish(job, trained, console, interrupts)
 
 
-def _assist(family: Family, settings: TrainingSettings, group: processes.Group) -> int:
+def _assist(family: Family, settings: LoopSettings, group: processes.Group) -> int:
     """Train in another process than the main one, without a word; return the exit status."""
     quiet = replace(settings, quiet=True)
     with Interrupts() as interrupts:
@@ -130,11 +130,12 @@ def _begin(job: Job) -> None:
         folder.clear(out)
     if job.settings.resume:
         folder.keep_grids(out, folder.position(out)[0])
+        (out / files.COMPARISON).unlink(missing_ok=True)  # of a shorter training
     folder.write_summary(out, job.summary(None))
 
 
 @contextmanager
-def _kept_if_begun(settings: TrainingSettings) -> Iterator[None]:
+def _kept_if_begun(settings: LoopSettings) -> Iterator[None]:
     """Remove what the block left if it fails before there is a checkpoint or a model."""
     try:
         yield
@@ -165,8 +166,8 @@ def _check_before(job: Job, before: dict[str, Any]) -> Trained | None:
     settings = job.settings
     folder.check_same(settings.out, before, job.summary(None), settings)
     step, took = folder.position(settings.out)
-    if step >= settings.steps:
-        reason, more = f"reached --steps {settings.steps}", "--steps"
+    if step >= settings.n_steps:
+        reason, more = _reached(settings), settings.steps_option if settings.extendable else ""
         done = f"{counted(step, 'step')} are done already"
     elif settings.minutes is not None and took >= 60 * settings.minutes:
         reason, more = f"reached --minutes {settings.minutes}", "--minutes"
@@ -174,8 +175,9 @@ def _check_before(job: Job, before: dict[str, Any]) -> Trained | None:
     else:
         return None
     without_report = settings.report and not (settings.out / files.REPORT).exists()
-    if before.get("result") is not None and not without_report:
-        raise UserError(f"{settings.out}: {done}; pass a larger {more} to go on")
+    if before.get("result") is not None and not without_report and not job.family.lacks(job):
+        advice = f"pass a larger {more} to go on" if more else "pass --overwrite to begin anew"
+        raise UserError(f"{settings.out}: {done}; {advice}")
     folder.check_files(settings.out)
     folder.keep_grids(settings.out, step)
     model = job.family.load(settings.out, job.device)
@@ -191,12 +193,12 @@ def _train(job: Job, console: Console, interrupts: Interrupts) -> Trained:
         If it came before there was a checkpoint.
     """
     settings, out = job.settings, job.settings.out
-    reason, interrupted = f"reached --steps {settings.steps}", False
+    reason, interrupted = _reached(settings), False
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with showing(console, settings.quiet) as progress, named():
             progress.begin("Going on" if settings.resume else "Beginning to train")
-            follow = TrainingProgress(job.family, settings, progress)
+            follow = TrainingProgress(job, progress)
             try:
                 model = job.family.train(job, progress=follow.step, on_sample=follow.sample)
             except FloatingPointError as error:
@@ -206,10 +208,10 @@ def _train(job: Job, console: Console, interrupts: Interrupts) -> Trained:
                 if not all((out / name).exists() for name in (files.CHECKPOINT, files.MODEL)):
                     raise
                 model = job.family.load(out, job.device)
-                if folder.position(out)[0] < settings.steps:  # else it came in the last moment
+                if folder.position(out)[0] < settings.n_steps:  # else it came in the last moment
                     interrupted, reason = True, "interrupted"
             else:
-                if folder.position(out)[0] < settings.steps:
+                if folder.position(out)[0] < settings.n_steps:
                     reason = f"reached --minutes {settings.minutes}"
     for text in dict.fromkeys(str(warning.message) for warning in caught):
         terminal.warn(text)
@@ -241,6 +243,9 @@ def _finish(
         with interrupts.shield():
             folder.write_summary(out, summary)
         interrupts.check()
+        if not trained.interrupted and job.family.lacks(job):
+            with showing(console, settings.quiet) as progress, named():
+                job.family.complete(job, progress)
         if settings.report:
             with showing(console, settings.quiet) as progress:
                 progress.begin("Drawing the report")
@@ -251,18 +256,27 @@ def _finish(
         complete = False
         (out / files.REPORT).unlink(missing_ok=True)  # of a shorter training
     _tell(job, trained, summary["result"], console)
-    if not complete:
-        console.print("The report was left out.")
-    if trained.interrupted:
+    lacks = "" if complete else job.family.lacks(job)
+    left_out = [lacks] if lacks else []
+    left_out += ["the report"] if settings.report and not complete else []
+    if left_out:
+        verb = "was" if len(left_out) == 1 else "were"
+        console.print(f"{' and '.join(left_out).capitalize()} {verb} left out.")
+    if trained.interrupted or lacks:
         _hint(settings, console)
         return interrupts.status
-    longer = "--minutes" if trained.reason.startswith("reached --minutes") else "--steps"
-    if settings.arguments:
+    timed = trained.reason.startswith("reached --minutes")
+    if settings.arguments and (timed or settings.extendable):
+        longer = "--minutes" if timed else settings.steps_option
         console.print(f"To go on, give a larger {longer} with --resume.", style="dim")
     return 0 if complete else interrupts.status
 
 
-def _hint(settings: TrainingSettings, console: Console) -> None:
+def _reached(settings: LoopSettings) -> str:
+    return f"reached {settings.steps_option} {settings.n_steps}"
+
+
+def _hint(settings: LoopSettings, console: Console) -> None:
     """Print the command that resumes the run."""
     if settings.arguments:
         console.print("To go on:", style="dim")
@@ -278,9 +292,12 @@ def _tell(job: Job, trained: Trained, result: dict[str, Any], console: Console) 
     if result["loss"] is not None:
         console.print(f"loss {real(result['loss'])} (mean of the last tenth)")
     names = (files.MODEL, files.CONFIG, files.CHECKPOINT, files.METRICS, files.SUMMARY)
-    written = [name for name in (*names, files.REPORT) if (out / name).exists()]
+    names = (*names, files.COMPARISON, files.REPORT)
+    written = [name for name in names if (out / name).exists()]
     if folder.grids(out):
         written.append(f"{folder.SAMPLES}/")
+    if RunFolder(out).students():
+        written.append(f"{files.STUDENTS}/")
     console.print(results.closing(out, written))
     sampling = job.family.sampling_command(job.settings)
     console.print(terminal.plain(terminal.shell(sampling), "dim"))
