@@ -166,6 +166,7 @@ def distill(
             "students": list(wanted),
             "guidance": guidance if guidance is None or weight is not None else list(guidance),  # type: ignore[arg-type]
             "teacher_steps": teacher_steps,
+            "curriculum": options.steps if method == "tune" else None,
             "label_dropout": label_dropout,
             "flip": flip,
         },
