@@ -14,6 +14,9 @@ from unsup_fast.metrics.frechet import feature_frechet_distance
 
 N_COMPONENTS, N_ROWS, HELD_OUT, SHARE = 64, 10_000, 1_000, 0.2
 
+LEAST_ROWS = 10
+MOST_COLUMNS = 4096  # whose covariance is decomposed as a whole
+
 
 class Judge:
     """Distance of samples to real data, and the share of them that is read as requested.
@@ -44,13 +47,14 @@ class Judge:
 
     def __init__(self, X: ArrayLike, labels: ArrayLike | None = None, *, seed: int = 0) -> None:
         rows = _rows("X", X)
-        if len(rows) < 10:
-            raise ValueError(f"X has {len(rows)} rows; judging needs at least 10")
+        if len(rows) < LEAST_ROWS:
+            raise ValueError(f"X has {len(rows)} rows; judging needs at least {LEAST_ROWS}")
         order = np.random.default_rng(seed).permutation(len(rows))
         n_held = min(HELD_OUT, int(SHARE * len(rows)))
         held, used = order[:n_held], order[n_held : n_held + N_ROWS]
         n_components = min(N_COMPONENTS, rows.shape[1], len(used) - 1)
-        self._pca = PCA(n_components, svd_solver="covariance_eigh")
+        solver = "covariance_eigh" if rows.shape[1] <= MOST_COLUMNS else "randomized"
+        self._pca = PCA(n_components, svd_solver=solver, random_state=seed)
         features = self._pca.fit_transform(rows[used].astype(np.float64))  # [U, n_components]
         self._features = features
         self._classifier: SVC | None = None

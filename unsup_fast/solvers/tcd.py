@@ -26,7 +26,7 @@ def tcd(path: Path, *, prediction: str = "epsilon", clip: float | None = None) -
         tcd(vp_path(schedule, times, arrivals=tcd_arrivals(times, gamma=0.3)))
 
     A path without gaps is gamma = 0, DDIM without noise; one whose steps all arrive at the image is
-    gamma = 1, `consistency`.
+    `consistency`. gamma = 1 leads through timestep 0, or sigma 0, in every step.
 
     Parameters
     ----------

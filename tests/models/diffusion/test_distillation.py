@@ -18,6 +18,7 @@ from unsup_fast.models.diffusion.distillation import (  # noqa: E402
     stages,
 )
 from unsup_fast.models.diffusion.distillation.levels import image  # noqa: E402
+from unsup_fast.models.diffusion.model import student_steps  # noqa: E402
 from unsup_fast.models.training import TrainConfig, checkpoint  # noqa: E402
 from unsup_fast.solvers.prediction import output_weights  # noqa: E402
 
@@ -62,6 +63,7 @@ def teacher():
 
 def distill(teacher, folder, **arguments):
     data, labels = points()
+    data = arguments.pop("data", data)
     arguments = {
         "labels": labels,
         "options": OPTIONS,
@@ -319,7 +321,7 @@ def test_a_student_takes_the_weight_of_guidance(tmp_path, network):
     ("arguments", "message"),
     [
         ({"method": "magic"}, "method='magic' is unknown"),
-        ({"steps": ()}, "must be numbers of at least 1"),
+        ({"steps": ()}, "must be whole numbers of at least 1"),
         ({"steps": (3, 2)}, "cannot all be reached by halving"),
         ({"teacher_steps": 1024, "steps": (256, 512)}, "needs a teacher of"),
         ({"method": "tune", "guidance": 2.0}, "no teacher to guide"),
@@ -373,3 +375,34 @@ def test_a_resumed_stage_needs_the_student_before_it(teacher, tmp_path):
     (tmp_path / "students" / "2" / "model.safetensors").unlink()
     with pytest.raises(ValueError, match="cannot resume without the student of 2 steps"):
         distill(teacher, tmp_path)
+
+
+@pytest.mark.parametrize("method", ["progressive", "distill"])
+def test_a_guided_teacher_in_bfloat16(tmp_path, method):
+    config = Config((1, 4, 4), ("a", "b"), network="dit", size="tiny", patch=2)
+    data = np.random.default_rng(0).integers(256, size=(8, 1, 4, 4), dtype=np.uint8)
+    arguments = {"labels": np.arange(8) % 2, "options": TrainConfig(steps=2, batch_size=4)}
+    arguments |= {"steps": (1,), "teacher_steps": 2, "n_samples": 0, "device": "cpu"}
+    student = diffusion.distill(
+        Diffusion.build(config),
+        data,
+        tmp_path,
+        method=method,
+        guidance=2.0,
+        precision="bfloat16",
+        **arguments,
+    )
+    assert student.sample(2, label="a").isfinite().all()
+
+
+def test_a_run_that_is_killed_at_its_last_step_has_all_students(teacher, tmp_path):
+    killed_at(OPTIONS.steps, teacher, tmp_path)
+    assert student_steps(tmp_path) == [1, 2]
+
+
+def test_data_that_cannot_be_compared_are_refused_before_training(teacher, tmp_path):
+    data, _ = points(12)
+    with pytest.raises(ValueError, match="labels have one class"):
+        distill(teacher, tmp_path, data=data, labels=np.zeros(12, int), n_samples=10)
+    with pytest.raises(ValueError, match="comparing needs 10"):
+        distill(teacher, tmp_path, data=data[:6], labels=np.arange(6) % 2, n_samples=10)

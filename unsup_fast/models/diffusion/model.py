@@ -211,12 +211,16 @@ class Diffusion(GenerativeModel[Config]):
         self, labels: Tensor | None, size: int, dtype: torch.dtype, weight: float | None = None
     ) -> "_Conditioned":
         """Return the network bound to labels, in memory that stays the same for CUDA graphs."""
-        key = (self.network, size, labels is None, dtype, self.device, weight)
+        key = (self.network, size, labels is None, dtype, self.device, weight is None)
         if key not in self._conditioned_networks:
+            weights = None if weight is None else torch.empty(size, device=self.device)  # [B]
             self._conditioned_networks[key] = _Conditioned(
-                self.network, labels, dtype, self.device, weight
+                self.network, labels, dtype, self.device, weights
             )
         conditioned = self._conditioned_networks[key]
+        if conditioned.weights is not None:
+            assert weight is not None  # as it is part of the key
+            conditioned.weights.fill_(weight)
         if conditioned.labels is not None:
             assert labels is not None  # as it is part of the key
             conditioned.labels.copy_(labels)
@@ -232,17 +236,18 @@ class _Conditioned:
         labels: Tensor | None,
         dtype: torch.dtype,
         device: torch.device,
-        weight: float | None,
+        weights: Tensor | None,
     ) -> None:
         self._network, self._dtype, self._device = network, dtype, device
-        self._weights = () if weight is None else (torch.tensor(weight, device=device),)
+        self.weights = weights
         self.labels = None if labels is None else torch.empty_like(labels, device=device)
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         with precisions.autocast(self._dtype, self._device):
             if x.ndim == 4:
                 x = x.contiguous(memory_format=torch.channels_last)
-            return self._network(x, t, self.labels, *self._weights).contiguous()
+            weights = () if self.weights is None else (self.weights,)
+            return self._network(x, t, self.labels, *weights).contiguous()
 
     def both(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return the outputs for x under the first and the second half of the labels."""

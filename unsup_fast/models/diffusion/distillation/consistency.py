@@ -160,9 +160,9 @@ def distilling_loss(
     return _huber(image(student, at, index, x) - wanted).mean()
 
 
-def skipped_levels(n_levels: int) -> Array:
-    """Return the levels that the teacher's steps lead between, from 0 to the highest, int64."""
-    return np.unique(np.round(np.linspace(0, n_levels, min(SKIPS, n_levels) + 1))).astype(np.int64)
+def skip(index: Tensor, n_levels: int) -> Tensor:
+    """Return the levels that a step of the teacher leads to from levels [B]: at least the image."""
+    return (index - max(1, round(n_levels / SKIPS))).clamp(min=0)
 
 
 def _noisy(images: Tensor, at: Levels, index: Tensor, seed: Tensor) -> Tensor:

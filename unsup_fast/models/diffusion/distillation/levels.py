@@ -104,11 +104,11 @@ def guided(network: Module, label: Tensor | None, weight: Tensor | None, any_cla
     """
 
     def call(x: Tensor, time: Tensor) -> Tensor:
-        output: Tensor = network(x, time, label)
+        output: Tensor = network(x, time, label).to(x.dtype)  # autocast returns bfloat16
         if weight is None or label is None:
             return output
-        uncond = network(x, time, None)
-        weights = torch.where(label == any_class, 1.0, weight)  # [B]
+        uncond = network(x, time, None).to(x.dtype)
+        weights = torch.where(label == any_class, 1.0, weight).to(x.dtype)  # [B]
         return torch.lerp(uncond, output, weights.view(-1, *(1 for _ in x.shape[1:])))
 
     return call

@@ -6,6 +6,7 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import Module
@@ -230,12 +231,16 @@ class Distill(Method):
     ) -> None:
         super().__init__(teacher, config)
         self._at, self._guidance = consistency.trajectory(config).at, guidance
-        self._levels = torch.from_numpy(consistency.skipped_levels(len(self._at.times) - 1))
+        self._n_levels = len(self._at.times) - 1
         self._target = deepcopy(student).eval().requires_grad_(False)
 
     def networks(self) -> Mapping[str, Module]:
         """Return the averaged weights that are the target."""
         return {"target": self._target}
+
+    def begin(self, state: State, context: StepContext) -> None:
+        """Set the target to evaluation mode, which the loop ends for all networks."""
+        self._target.eval()
 
     def end(self, state: State) -> None:
         """Average the student's weights into the target."""
@@ -243,14 +248,13 @@ class Distill(Method):
         torch._foreach_lerp_(list(self._target.parameters()), weights, 1 - consistency.TARGET_DECAY)
 
     def draw(self, n: int, generator: torch.Generator, *, step: int) -> Tensor:
-        """See `Method`: steps of the teacher, from 1, evenly many of each."""
-        most = len(self._levels) - 1
-        start = torch.randint(most, (), generator=generator)
-        return (torch.randperm(n, generator=generator) + start) % most + 1
+        """See `Method`: levels from 1, stratified."""
+        even = np.full(self._n_levels, 1 / self._n_levels)
+        return consistency.draw_levels(even, n, generator)
 
     def loss(self, state: State, draws: Draws, rows: slice, context: StepContext) -> Tensor:
         """See `Method`."""
-        images, number = draws.images[rows], draws.levels[rows]
+        images, index = draws.images[rows], draws.levels[rows]
         weight = self._weights(draws.uniform[rows], images.device)
         return consistency.distilling_loss(
             self._student(state.networks["network"], draws, rows, weight),
@@ -258,8 +262,8 @@ class Distill(Method):
             self._bound(self.teacher, draws, rows, weight),
             images,
             self._at,
-            index=self._levels[number],
-            below=self._levels[number - 1],
+            index=index,
+            below=consistency.skip(index, self._n_levels),
             seed=draws.seeds[rows],
         )
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from unsup_fast._types import on_host
+from unsup_fast.metrics.judge import LEAST_ROWS
 from unsup_fast.models.base import CUSTOM
 from unsup_fast.models.diffusion._examples import Batch, Examples
 from unsup_fast.models.diffusion.config import Config, guidance_range, network_of
@@ -73,13 +75,14 @@ def distill(
     steps : sequence of int
         Numbers of steps that are wanted of the student.
     options : unsup_fast.models.training.TrainConfig
-        Options of the training loop; `steps` are those of all stages. "progressive" warms up and
-        decays in each stage anew and ignores `decay`.
+        Options of the training loop; `steps` are those of all stages, and may change when a run
+        resumes for "distill" alone. "progressive" warms up and decays in each stage anew and
+        ignores `decay`.
     labels : array or tensor of shape (N,), optional
         Classes, for a model with classes.
     guidance : float, or two, optional
-        Weight of classifier-free guidance of the teacher, which becomes the student's own way to
-        sample: one call a step. Two numbers, for "distill" alone, are a range: the student takes
+        Weight of classifier-free guidance of the teacher, which the student learns: it calls its
+        network once a step. Two numbers, for "distill" alone, are a range: the student takes
         the weight as an input, `student.sample(guidance=...)`.
     teacher_steps : int
         DDIM steps of the teacher that "progressive" starts from: a power of two times the fewest
@@ -113,6 +116,8 @@ def distill(
     wanted = _wanted(steps)
     config = _student_config(model.config, method, guidance, wanted)
     examples = Examples(data, labels, config, label_dropout=label_dropout, flip=flip)
+    if n_samples:
+        _check_comparable(examples)
     accelerator, dtype = accelerator_for(accelerator, precision, device)
     student = _student(model, config).to(accelerator.device).train().requires_grad_(True)
     teacher = deepcopy(model.network).to(accelerator.device).eval().requires_grad_(False)
@@ -151,6 +156,10 @@ def distill(
     def averaged(state: State) -> Diffusion:
         return Diffusion(state.ema["network"], rule.model_config(state.step))
 
+    def export(state: State) -> None:
+        averaged(state).save(folder)
+        rule.finish(state)
+
     train_loop(
         state,
         step,
@@ -166,21 +175,22 @@ def distill(
             "students": list(wanted),
             "guidance": guidance if guidance is None or weight is not None else list(guidance),  # type: ignore[arg-type]
             "teacher_steps": teacher_steps,
-            "curriculum": options.steps if method == "tune" else None,
+            "options.steps": None if method == "distill" else options.steps,
             "label_dropout": label_dropout,
             "flip": flip,
         },
         on_sample=None
         if on_sample is None
         else lambda state: on_sample(averaged(state), state.step),
-        on_checkpoint=lambda now: averaged(now).save(folder),
+        on_checkpoint=export,
         progress=progress,
     )
-    rule.finish(state)
     if n_samples and accelerator.is_main_process and state.step == options.steps:
         middle = None if config.guidance is None else sum(config.guidance) / 2
+        # A copy, as training has made the student of its own.
+        on_device = deepcopy(model.network).to(accelerator.device)
         compare(
-            model,
+            Diffusion(on_device, model.config),
             folder,
             data,
             labels=labels,
@@ -200,10 +210,23 @@ def fingerprint(model: Diffusion) -> str:
 
 
 def _wanted(steps: Sequence[int]) -> tuple[int, ...]:
-    wanted = tuple(sorted({int(k) for k in steps}))
+    try:
+        wanted = tuple(sorted({operator.index(k) for k in steps}))
+    except TypeError:
+        wanted = ()
     if not wanted or wanted[0] < 1:
-        raise ValueError(f"steps={tuple(steps)} must be numbers of at least 1, as (1, 2, 4, 8)")
+        raise ValueError(f"steps={steps} must be whole numbers of at least 1, as (1, 2, 4, 8)")
     return wanted
+
+
+def _check_comparable(examples: Examples) -> None:
+    """Raise a ValueError now for what `Judge` would refuse after the training."""
+    if len(examples) < LEAST_ROWS:
+        raise ValueError(
+            f"data has {len(examples)} samples, and comparing needs {LEAST_ROWS}; pass n_samples=0"
+        )
+    if examples.classes is not None and examples.classes.unique().numel() < 2:
+        raise ValueError("labels have one class, and comparing needs two; pass n_samples=0")
 
 
 def _student_config(
