@@ -205,7 +205,7 @@ def test_an_interrupt_between_blocks_in_memory(cli, data, tmp_path, monkeypatch,
 
 
 def test_an_interrupt_keeps_nothing(cli, data, tmp_path, monkeypatch):
-    def stop(self, X, callback):
+    def stop(self, X, **arguments):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pca.PCA, "fit", stop)

@@ -58,7 +58,7 @@ def test_replies_are_as_large_as_what_changed():
     value_of(call("load", [part], X.dtype, "X"))
     value_of(call("number", {0: 0}, {0: 0}))
     quanta = totals.quanta(np.abs(X).max(axis=0).astype(float), N, X)
-    value_of(call("begin", 0, "euclidean", True, K, quanta))
+    value_of(call("begin", 0, "euclidean", True, False, K, quanta))
     centers = X[:K].copy()
     for moving in (K, K // 4, 1):
         reply = call("move", centers, 5)

@@ -215,9 +215,6 @@ def test_ctrl_c_ends_a_pass():
     code = """
 import numpy as np
 from unsup_fast.kernels.nearest import nearest
-
-from . import centroids
-from .centroids import squared_distances
 X = np.random.default_rng(0).random((40000, 512), dtype=np.float32)
 C = np.repeat(X, 2, axis=0)
 print("ready", flush=True)
