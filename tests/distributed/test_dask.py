@@ -120,13 +120,14 @@ PHASES = [("moments", 1, 3), ("move", 4, 4), ("add_candidates", 2, 4), ("measure
 @pytest.mark.parametrize(("verb", "number", "n_parts"), PHASES if ALL_PHASES else PHASES[:2])
 def test_a_killed_worker_changes_no_bit(verb, number, n_parts, cluster, client, one):
     """Where one worker has no holder (3 parts) it takes the lost one, else a new one does."""
+    cluster.scale(4)
     client.wait_for_workers(4, timeout=60)
     engine = Deadly(distributed.dask(client), verb, number, n_parts)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         other = model().fit(source(), engine=engine)
     assert engine.killed
-    assert losses(caught) == 1
+    assert losses(caught) >= 1  # a machine under load may lose the worker that starts, too
     same(one, other)
     assert no_actors(client)
 
