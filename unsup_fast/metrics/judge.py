@@ -5,6 +5,8 @@ machine on them. Neither is FID nor the accuracy of a good classifier: both serv
 of the same data, such as a student with its teacher.
 """
 
+from typing import ClassVar
+
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.svm import SVC
@@ -14,7 +16,6 @@ from unsup_fast.metrics.frechet import feature_frechet_distance
 
 N_COMPONENTS, N_ROWS, HELD_OUT, SHARE = 64, 10_000, 1_000, 0.2
 
-LEAST_ROWS = 10
 MOST_COLUMNS = 4096  # whose covariance is decomposed as a whole
 
 
@@ -45,10 +46,12 @@ class Judge:
         more.
     """
 
+    LEAST_ROWS: ClassVar[int] = 10
+
     def __init__(self, X: ArrayLike, labels: ArrayLike | None = None, *, seed: int = 0) -> None:
         rows = _rows("X", X)
-        if len(rows) < LEAST_ROWS:
-            raise ValueError(f"X has {len(rows)} rows; judging needs at least {LEAST_ROWS}")
+        if len(rows) < self.LEAST_ROWS:
+            raise ValueError(f"X has {len(rows)} rows; judging needs at least {self.LEAST_ROWS}")
         order = np.random.default_rng(seed).permutation(len(rows))
         n_held = min(HELD_OUT, int(SHARE * len(rows)))
         held, used = order[:n_held], order[n_held : n_held + N_ROWS]

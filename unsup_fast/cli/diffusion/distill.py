@@ -75,7 +75,8 @@ class DistillFamily(DiffusionRun):
         config = self.teacher.config
         _check_teacher(settings, config)
         if settings.guidance is not None and len(settings.guidance) > 1:
-            config = replace(config, guidance=settings.guidance)
+            low, high = settings.guidance
+            config = replace(config, guidance=(low, high))
         with torch.device("meta"):
             network = diffusion.Diffusion.build(config).network
         steps = " or ".join(map(str, settings.steps))

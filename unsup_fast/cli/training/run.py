@@ -291,8 +291,8 @@ def _tell(job: Job, trained: Trained, result: dict[str, Any], console: Console) 
     )
     if result["loss"] is not None:
         console.print(f"loss {real(result['loss'])} (mean of the last tenth)")
-    names = (files.MODEL, files.CONFIG, files.CHECKPOINT, files.METRICS, files.SUMMARY)
-    names = (*names, files.COMPARISON, files.REPORT)
+    shared = (files.MODEL, files.CONFIG, files.CHECKPOINT, files.METRICS, files.SUMMARY)
+    names = (*shared, files.COMPARISON, files.REPORT)
     written = [name for name in names if (out / name).exists()]
     if folder.grids(out):
         written.append(f"{folder.SAMPLES}/")

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from unsup_fast._types import on_host
-from unsup_fast.metrics.judge import LEAST_ROWS
+from unsup_fast.metrics import Judge
 from unsup_fast.models.base import CUSTOM
 from unsup_fast.models.diffusion._examples import Batch, Examples
 from unsup_fast.models.diffusion.config import Config, guidance_range, network_of
@@ -221,9 +221,10 @@ def _wanted(steps: Sequence[int]) -> tuple[int, ...]:
 
 def _check_comparable(examples: Examples) -> None:
     """Raise a ValueError now for what `Judge` would refuse after the training."""
-    if len(examples) < LEAST_ROWS:
+    if len(examples) < Judge.LEAST_ROWS:
         raise ValueError(
-            f"data has {len(examples)} samples, and comparing needs {LEAST_ROWS}; pass n_samples=0"
+            f"data has {len(examples)} samples, and comparing needs {Judge.LEAST_ROWS}; pass "
+            "n_samples=0"
         )
     if examples.classes is not None and examples.classes.unique().numel() < 2:
         raise ValueError("labels have one class, and comparing needs two; pass n_samples=0")
