@@ -145,9 +145,14 @@ def sample_levels(
     -------
     int64 tensor of shape (n,)
     """
+    return stratified(objective.level_probs, n, generator)
+
+
+def stratified(probs: Array, n: int, generator: torch.Generator | None = None) -> Tensor:
+    """Return n levels drawn with probabilities [T], as `sample_levels` does: int64 [n]."""
     start = torch.rand((), dtype=torch.float64, generator=generator)  # U
     quantiles = (torch.randperm(n, generator=generator) + start) / n  # [n]
-    below = torch.from_numpy(np.cumsum(objective.level_probs)[:-1])  # [T - 1]
+    below = torch.from_numpy(np.cumsum(probs)[:-1])  # [T - 1]
     return torch.searchsorted(below, quantiles, right=True)
 
 

@@ -24,6 +24,7 @@ from torch import Tensor
 from unsup_fast.kernels.noise import noise
 from unsup_fast.models.diffusion.config import Config
 from unsup_fast.models.diffusion.distillation.levels import Call, Levels, image, levels, rows
+from unsup_fast.models.diffusion.objective import stratified
 from unsup_fast.solvers.schedules import Array
 
 N_STAGES = 8
@@ -79,10 +80,7 @@ def trajectory(config: Config) -> Trajectory:
 
 def draw_levels(probs: Array, n: int, generator: torch.Generator) -> Tensor:
     """Return levels of n images from 1, drawn with their probabilities, stratified."""
-    start = torch.rand((), dtype=torch.float64, generator=generator)
-    quantiles = (torch.randperm(n, generator=generator) + start) / n  # [n]
-    below = torch.from_numpy(np.cumsum(probs)[:-1])  # [T - 1]
-    return torch.searchsorted(below, quantiles, right=True) + 1
+    return stratified(probs, n, generator) + 1
 
 
 def nearer_levels(at: Levels, stage: int) -> Array:
