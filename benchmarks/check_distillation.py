@@ -67,8 +67,8 @@ class Network(nn.Module):
         """Return the prediction for x [B, 1, 8, 8]."""
         label = torch.tensor(10) if label is None else label
         angles = time[:, None] * (math.pi / 2000) * self.frequencies  # [B, 8]
-        waves = torch.cat([angles.sin(), angles.cos()], 1)
-        condition = F.silu(self.time(waves) + self.label(label))  # [B, CONDITION]
+        embedding = torch.cat([angles.sin(), angles.cos()], 1)
+        condition = F.silu(self.time(embedding) + self.label(label))  # [B, CONDITION]
         h = self.first(x.flatten(1))  # [B, WIDTH]
         for block in self.blocks:
             h = h + block(h, condition)
