@@ -131,6 +131,7 @@ def main():
         quality["steps"]
         for quality in result["student"]
         if method == "progressive"
+        and quality["steps"] in FARTHEST
         and (
             quality["accuracy"] < best["accuracy"] - POINT
             or quality["distance"] > FARTHEST[quality["steps"]] * best["distance"]

@@ -33,6 +33,7 @@ from unsup_fast import pictures
 from unsup_fast.kernels.assign import assign
 from unsup_fast.metrics import feature_frechet_distance
 from unsup_fast.models import diffusion
+from unsup_fast.models.training import precision
 
 HELD_OUT = 5_000
 CONFIDENT = 0.9
@@ -78,11 +79,12 @@ def train_classifier(images, labels, *, epochs=4, batch_size=128, seed=0):
     rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, steps)
     padded = F.pad(as_input(images), (2, 2, 2, 2))
     labels = torch.from_numpy(labels.astype(np.int64))
+    dtype = precision.chosen("auto", "cpu")  # bfloat16 in software takes ten times as long
     for _ in range(epochs):
         for index in torch.randperm(n)[: n // batch_size * batch_size].view(-1, batch_size):
             up, left = torch.randint(5, (2,)).tolist()
             x = padded[index, :, up : up + 28, left : left + 28]
-            with torch.autocast("cpu", torch.bfloat16):
+            with precision.autocast(dtype, "cpu"):
                 scores = network(x.contiguous(memory_format=torch.channels_last))
             F.cross_entropy(scores.float(), labels[index]).backward()
             optimizer.step()
