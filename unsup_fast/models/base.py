@@ -3,6 +3,7 @@
 A model in a folder is one safetensors file of weights and settings, and a JSON copy of the latter.
 """
 
+import math
 import operator
 import os
 from abc import ABC, abstractmethod
@@ -23,6 +24,7 @@ from unsup_fast.storage.records import DamagedError
 WEIGHTS, SETTINGS = tensors.MODEL, "model.json"
 CUSTOM = "custom"
 """The name of a network that is the user's own."""
+LARGEST_SAMPLE = 1 << 28  # values
 SHOWN = 200  # characters of a reason
 
 
@@ -220,6 +222,38 @@ def is_many(value: Any) -> bool:
     """Return whether a label or seed is one for each sample."""
     several = isinstance(value, Tensor | np.ndarray) and value.ndim > 0
     return several or (isinstance(value, Sequence) and not isinstance(value, str))
+
+
+def whole(name: str, value: Any) -> int:
+    """Return a setting as a whole number; a ValueError names it if it is not."""
+    number = _whole(value)
+    if number is None:
+        raise ValueError(f"{name}={value!r} must be a whole number")
+    return number
+
+
+def check_one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise a ValueError unless a setting is an allowed name."""
+    if not isinstance(value, str):
+        raise ValueError(f"{name}={value!r} must be a name")
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} is unknown; pass one of {list(allowed)}")
+
+
+def check_classes(classes: tuple[str, ...]) -> None:
+    """Raise a ValueError unless the names of classes are different strings."""
+    if not all(isinstance(name, str) for name in classes):
+        raise ValueError(f"classes={classes} must be names, as strings")
+    if len(set(classes)) != len(classes):
+        raise ValueError(f"classes={classes} must be different names")
+
+
+def check_shape(shape: tuple[int, ...]) -> None:
+    """Raise a ValueError unless a sample of this shape has values, and not too many."""
+    if not shape or min(shape) < 1:
+        raise ValueError(f"shape={shape} must hold numbers of at least 1, as (3, 32, 32)")
+    if math.prod(shape) > LARGEST_SAMPLE:
+        raise ValueError(f"shape={shape} has more than {LARGEST_SAMPLE} values")
 
 
 def _whole(value: Any) -> int | None:

@@ -41,7 +41,7 @@ SIZES = {
 """Bytes of an element of each type that a file may hold."""
 # The file of a model in its folder, and the kinds of models that it may hold.
 MODEL = "model.safetensors"
-ESTIMATOR, DIFFUSION = "estimator", "diffusion model"
+ESTIMATOR, DIFFUSION, VAE = "estimator", "diffusion model", "variational autoencoder"
 CHUNK = 1 << 24  # bytes that are written and hashed at a time
 MOST_DIMENSIONS = 32
 _START = b'{"__metadata__": {"sha256": "'

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from unsup_fast.models.diffusion.config import Config
 from unsup_fast.models.training import StepContext, fold_in
-from unsup_fast.models.training.data import check_labels, to_float
+from unsup_fast.models.training.data import as_samples, check_labels, to_float
 from unsup_fast.models.training.draws import spread_seed
 
 Batch = tuple[Tensor, Tensor | None]
@@ -126,19 +125,9 @@ class Examples:
 
 def _samples(data: Tensor | npt.NDArray[Any], config: Config) -> Tensor:
     """Return data as a tensor on the host, uint8 or float32."""
-    samples = data.cpu() if isinstance(data, torch.Tensor) else torch.from_numpy(np.asarray(data))
-    if samples.dtype != torch.uint8 and not samples.is_floating_point():
-        raise TypeError(f"data has type {samples.dtype}; pass uint8 pictures or floats")
-    if samples.shape[1:] != config.shape or not len(samples):
-        raise ValueError(
-            f"data has shape {tuple(samples.shape)}; config.shape={config.shape} asks for (N, "
-            f"{', '.join(map(str, config.shape))}) with N of at least 1"
-        )
+    samples = as_samples(data, config.shape)
     if samples.dtype == torch.uint8:
         return samples
-    samples = samples.float()
-    if not bool(samples.isfinite().all()):
-        raise ValueError("data holds NaN or infinite numbers; remove these samples")
     most = float(samples.abs().max())
     if config.clip is not None and most > config.clip:
         raise ValueError(

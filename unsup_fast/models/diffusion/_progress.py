@@ -6,10 +6,7 @@ from time import monotonic
 import torch
 from torch import Tensor
 
-from unsup_fast.models.training.progress import Bar
-
-Report = Callable[[int, int, float], object]
-"""Called as report(done, rows, seconds left)."""
+from unsup_fast.models.training.progress import Bar, Report
 
 
 class Watch:

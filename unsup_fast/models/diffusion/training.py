@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from unsup_fast._extras import require
 from unsup_fast.models.diffusion._examples import Batch, Examples
 from unsup_fast.models.diffusion.config import Config, network_of
 from unsup_fast.models.diffusion.model import Diffusion
@@ -20,7 +19,7 @@ from unsup_fast.models.diffusion.objective import loss, sample_levels
 from unsup_fast.models.training import StepContext, TrainConfig, fold_in, init_state
 from unsup_fast.models.training import precision as precisions
 from unsup_fast.models.training import train as train_loop
-from unsup_fast.models.training.accelerator import Accelerator
+from unsup_fast.models.training.accelerator import Accelerator, accelerator_for
 from unsup_fast.models.training.progress import Follow
 
 BETAS = (0.9, 0.99)
@@ -147,17 +146,3 @@ def facts_of(config: Config) -> dict[str, Any]:
     """Return what must not change of a configuration when a run resumes."""
     defaults = ("sampler", "steps", "clip_estimates")  # of sampling: they may change
     return {f"config.{key}": value for key, value in asdict(config).items() if key not in defaults}
-
-
-def accelerator_for(
-    accelerator: Accelerator | None, precision: str, device: torch.device | str | None
-) -> tuple[Accelerator, torch.dtype]:
-    """Return the accelerator to train with, and the type that the network computes in."""
-    if accelerator is not None:
-        mixed = accelerator.mixed_precision
-        return accelerator, torch.bfloat16 if mixed == "bf16" else torch.float32
-    accelerate = require("accelerate", "train", "training")
-    on_host = device is not None and torch.device(device).type == "cpu"
-    # Accelerate has one precision for the whole process, so autocast is entered here instead.
-    accelerator = accelerate.Accelerator(cpu=on_host, mixed_precision="no")
-    return accelerator, precisions.chosen(precision, accelerator.device)

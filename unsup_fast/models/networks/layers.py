@@ -1,4 +1,4 @@
-"""Layers of both networks."""
+"""Layers that networks share."""
 
 import math
 from typing import TypeVar
@@ -49,3 +49,12 @@ def zero_init(layer: Layer) -> Layer:
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
+
+
+def add_label(h: Tensor, embedding: nn.Embedding | None, label: Tensor | None) -> Tensor:
+    """Return h [B, C, ...] plus the embedding [B, C] of labels [B], if there are classes."""
+    if embedding is None:
+        return h
+    assert label is not None  # as a model with classes checks
+    shift: Tensor = embedding(label)  # [B, C]
+    return h + shift.view(*shift.shape, *[1] * (h.ndim - 2))

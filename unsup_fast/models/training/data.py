@@ -1,7 +1,8 @@
 """What models train on and are judged by: pictures as floats, and labels."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,30 @@ def to_float(samples: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """
     floats = samples.to(dtype)
     return floats.div_(127.5).sub_(1) if samples.dtype == torch.uint8 else floats
+
+
+def as_samples(data: "Tensor | npt.NDArray[Any]", shape: tuple[int, ...]) -> Tensor:
+    """Return data as a tensor [N, ...] on the host, uint8 or float32.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If samples are not of this shape, there are none, or they hold NaN or infinite numbers.
+    """
+    samples = data.cpu() if isinstance(data, Tensor) else torch.from_numpy(np.asarray(data))
+    if samples.dtype != torch.uint8 and not samples.is_floating_point():
+        raise TypeError(f"data has type {samples.dtype}; pass uint8 pictures or floats")
+    if samples.shape[1:] != shape or not len(samples):
+        raise ValueError(
+            f"data has shape {tuple(samples.shape)}; config.shape={shape} asks for (N, "
+            f"{', '.join(map(str, shape))}) with N of at least 1"
+        )
+    if samples.dtype == torch.uint8:
+        return samples
+    samples = samples.float()
+    if not bool(samples.isfinite().all()):
+        raise ValueError("data holds NaN or infinite numbers; remove these samples")
+    return samples
 
 
 def check_labels(labels: "Tensor | npt.ArrayLike", n: int, n_classes: int) -> Tensor:

@@ -15,6 +15,8 @@ FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} steps, {remaining_s:.0f} s left{post
 
 Follow = Callable[["State", dict[str, float], float], bool | None]
 """Called as progress(state, mean losses, examples a second); True ends training."""
+Report = Callable[[int, int, float], object]
+"""Called as report(done, total, seconds left)."""
 
 
 def wanted(progress: bool | None) -> bool:

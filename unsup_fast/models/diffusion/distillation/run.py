@@ -26,11 +26,11 @@ from unsup_fast.models.diffusion.distillation.methods import Distill, Method, Pr
 from unsup_fast.models.diffusion.distillation.quality import compare
 from unsup_fast.models.diffusion.distillation.stages import halvings, staged
 from unsup_fast.models.diffusion.model import Diffusion
-from unsup_fast.models.diffusion.training import BETAS, accelerator_for, facts_of
+from unsup_fast.models.diffusion.training import BETAS, facts_of
 from unsup_fast.models.training import State, StepContext, TrainConfig, init_state
 from unsup_fast.models.training import precision as precisions
 from unsup_fast.models.training import train as train_loop
-from unsup_fast.models.training.accelerator import Accelerator
+from unsup_fast.models.training.accelerator import Accelerator, accelerator_for
 from unsup_fast.models.training.progress import Follow
 
 METHODS = ("progressive", "tune", "distill")

@@ -1,0 +1,33 @@
+"""Variational autoencoders: train, encode, decode, sample, and bound the likelihood of data.
+
+config = vae.Config(shape=(1, 28, 28), likelihood="bernoulli")
+model = vae.train(pictures, "run", config=config, options=TrainConfig(steps=5000))
+latents = model.encode(pictures).mean
+nats = model.nll(pictures[:100], n_samples=500)
+"""
+
+from unsup_fast.models.vae.config import Config
+from unsup_fast.models.vae.elbo import Bound, importance_weighted_bound, negative_elbo
+from unsup_fast.models.vae.latents import LatentStatistics, latent_statistics, slerp
+from unsup_fast.models.vae.likelihood import LIKELIHOODS, Likelihood
+from unsup_fast.models.vae.model import VAE, load
+from unsup_fast.models.vae.nll import BitsPerDim
+from unsup_fast.models.vae.posterior import DiagonalGaussian
+from unsup_fast.models.vae.training import train
+
+__all__ = [
+    "LIKELIHOODS",
+    "VAE",
+    "BitsPerDim",
+    "Bound",
+    "Config",
+    "DiagonalGaussian",
+    "LatentStatistics",
+    "Likelihood",
+    "importance_weighted_bound",
+    "latent_statistics",
+    "load",
+    "negative_elbo",
+    "slerp",
+    "train",
+]
