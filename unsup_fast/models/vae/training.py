@@ -238,9 +238,7 @@ def _model(config: Config, network: Module | None, start: VAE | None, seed: int)
     model = VAE(network, config)
     if start is not None:
         if start.config != config:
-            raise ValueError(
-                f"start has the configuration {start.config}; pass config=start.config"
-            )
+            raise ValueError(f"start has another configuration, {start.config}; pass that one")
         model.network.load_state_dict(start.network.state_dict())
     return model
 
