@@ -82,18 +82,18 @@ def test_pictures_are_binarised_by_their_grey_values():
 def test_the_bernoulli_likelihood_is_that_of_scipy():
     logits = torch.randn(4, 5, 1, 3, 3, generator=torch.Generator().manual_seed(0)) * 4
     x = likelihood.binarize(torch.full((5, 1, 3, 3), 128, dtype=torch.uint8), seeds(5))
-    found = likelihood.bernoulli_log_prob(logits, x)  # [4, 5]
+    computed = likelihood.bernoulli_log_prob(logits, x)  # [4, 5]
     p = logits.double().sigmoid().numpy()
     expected = stats.bernoulli(p).logpmf(np.broadcast_to(x, p.shape)).sum((2, 3, 4))
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(computed, expected, rtol=1e-5)
 
 
 def test_the_gaussian_likelihood_is_that_of_scipy():
     mean = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(0))
     x, log_std = torch.randn(5, 7, generator=torch.Generator().manual_seed(1)), torch.tensor(-0.7)
     expected = stats.norm(mean, math.exp(-0.7)).logpdf(np.broadcast_to(x, mean.shape)).sum(2)
-    found = likelihood.gaussian_log_prob(mean, x, log_std)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    computed = likelihood.gaussian_log_prob(mean, x, log_std)
+    np.testing.assert_allclose(computed, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("scale", [-7.0, -3.0, 0.0, 3.0])
@@ -102,20 +102,20 @@ def test_the_logistic_probabilities_of_all_bytes_sum_to_one(mean, scale):
     x = torch.arange(256, dtype=torch.uint8)[:, None]  # [256, 1]
     targets = likelihood.eight_bit(x, seeds(256))
     output = torch.tensor([[mean, scale]]).expand(256, 2)
-    found = likelihood.logistic_log_prob(output, targets).double()
-    assert float(found.exp().sum()) == pytest.approx(1, rel=1e-5)
+    computed = likelihood.logistic_log_prob(output, targets).double()
+    assert float(computed.exp().sum()) == pytest.approx(1, rel=1e-5)
     edges = (np.arange(1, 256) - 127.5 - 0.5) / 127.5
     below = stats.logistic(mean, math.exp(scale)).cdf(edges)
     exact = np.diff(np.concatenate([[0], below, [1]]))
     large = exact > 1e-9
-    np.testing.assert_allclose(found.exp().numpy()[large], exact[large], rtol=2e-3)
+    np.testing.assert_allclose(computed.exp().numpy()[large], exact[large], rtol=2e-3)
 
 
 def test_the_logistic_gradient_is_finite_far_from_the_mean():
     output = torch.tensor([[50.0, -9.0], [-50.0, 9.0]], requires_grad=True)
-    found = likelihood.logistic_log_prob(output, torch.tensor([[-0.5], [0.5]]))
-    found.sum().backward()
-    assert found.isfinite().all()
+    computed = likelihood.logistic_log_prob(output, torch.tensor([[-0.5], [0.5]]))
+    computed.sum().backward()
+    assert computed.isfinite().all()
     assert output.grad.isfinite().all()
 
 
@@ -148,15 +148,15 @@ def test_free_bits_cost_nothing_and_beta_weighs_the_rest():
 def test_great_circles_keep_the_length():
     a, b = torch.randn(2, 30, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     b = b * a.norm() / b.norm()
-    way = vae.slerp(a, b, torch.linspace(0, 1, 5, dtype=torch.float64))
-    torch.testing.assert_close(way.norm(dim=1), a.norm().expand(5))
-    torch.testing.assert_close(way[[0, -1]], torch.stack([a, b]))
-    angles = torch.arccos((way[1:] * way[:-1]).sum(1) / a.norm() ** 2)
+    path = vae.slerp(a, b, torch.linspace(0, 1, 5, dtype=torch.float64))
+    torch.testing.assert_close(path.norm(dim=1), a.norm().expand(5))
+    torch.testing.assert_close(path[[0, -1]], torch.stack([a, b]))
+    angles = torch.arccos((path[1:] * path[:-1]).sum(1) / a.norm() ** 2)
     torch.testing.assert_close(angles, angles[:1].expand(4))
 
 
 @pytest.mark.parametrize("b", [0.0, 1.0, -1.0])
 def test_a_line_joins_latents_without_a_great_circle(b):
     a = torch.tensor([1.0, 2.0])
-    way = vae.slerp(a, b * a, torch.tensor([0.0, 0.5, 1.0]))
-    torch.testing.assert_close(way, torch.stack([a, (1 + b) / 2 * a, b * a]))
+    path = vae.slerp(a, b * a, torch.tensor([0.0, 0.5, 1.0]))
+    torch.testing.assert_close(path, torch.stack([a, (1 + b) / 2 * a, b * a]))

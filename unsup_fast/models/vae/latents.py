@@ -1,4 +1,4 @@
-"""Latents of a model: what each of them says, and ways between them."""
+"""Latents of a model: what each of them says, and paths between them."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 

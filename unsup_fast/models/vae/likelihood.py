@@ -42,7 +42,7 @@ class Likelihood(NamedTuple):
     mean : callable (output [B, outputs C, ...]) -> [B, C, ...]
         Returns the mean of p(x | z), on the data's scale.
     bin_width : float
-        Width of the bins whose probability a density stands for, in 8-bit data; 1 if probabilities
+        Width by which densities of 8-bit data are multiplied to probabilities; 1 if probabilities
         are computed.
     """
 

@@ -160,7 +160,7 @@ class VAE(GenerativeModel[Config]):
             raise ValueError(f"temperature={temperature} must be at least 0 and finite")
         seeds = spread_seed(seed, n)
         if len(seeds) != n:
-            raise ValueError(f"{len(seeds)} seeds are given for {n} samples; pass one for each")
+            raise ValueError(f"{len(seeds)} seeds do not fit {n} samples; pass one for each")
         if label is None and self.config.classes:
             draws = randn((n, 1), seed=seeds, stream=1, dtype=torch.float64)[:, 0]  # [n]
             n_classes = len(self.config.classes)
@@ -270,7 +270,7 @@ class VAE(GenerativeModel[Config]):
         return self.decode(z.flatten(0, 1), labels).unflatten(0, z.shape[:2])
 
     def interpolate(self, a: Data, b: Data, steps: int = 8, *, label: Any = None) -> Tensor:
-        """Return decoded latents on the way from those of a to those of b: (steps, ...).
+        """Return decoded latents between those of a and those of b: (steps, ...).
 
         Parameters
         ----------

@@ -48,7 +48,7 @@ def by_importance_sampling(
     """Return -log 1/K sum_k p(x, z_k) / q(z_k | x) of n samples in nats, float64 (n,).
 
     Each sample is encoded once. The draws of a sample follow from its seed alone, and the sum over
-    them is kept as a maximum and a scaled remainder, so no number of draws overflows it.
+    them is of logarithms, so that no number of draws overflows it.
     """
     for name, value in (("n_samples", n_samples), ("batch_size", batch_size)):
         if value is not None and value < 1:
