@@ -8,11 +8,12 @@ nats = model.nll(pictures[:100], n_samples=500)
 
 from unsup_fast.models.vae.config import Config
 from unsup_fast.models.vae.elbo import Bound, importance_weighted_bound, negative_elbo
-from unsup_fast.models.vae.latents import LatentStatistics, latent_statistics, slerp
+from unsup_fast.models.vae.latents import slerp
 from unsup_fast.models.vae.likelihood import LIKELIHOODS, Likelihood
 from unsup_fast.models.vae.model import VAE, load
 from unsup_fast.models.vae.nll import BitsPerDim
 from unsup_fast.models.vae.posterior import DiagonalGaussian
+from unsup_fast.models.vae.statistics import LatentStatistics, latent_statistics
 from unsup_fast.models.vae.training import train
 
 __all__ = [
