@@ -14,13 +14,12 @@ from torch.nn import Module
 
 from unsup_fast.models.base import CUSTOM, WEIGHTS, GenerativeModel, evaluating, is_many
 from unsup_fast.models.diffusion._memory import largest_batch
-from unsup_fast.models.diffusion._progress import Report
 from unsup_fast.models.diffusion.config import Config, network_of
 from unsup_fast.models.diffusion.objective import TrainingObjective
 from unsup_fast.models.diffusion.sampling import Both, initial_noise, sample
 from unsup_fast.models.training import precision as precisions
 from unsup_fast.models.training.draws import Seed, spread_seed
-from unsup_fast.models.training.progress import Bar, wanted
+from unsup_fast.models.training.progress import Bar, Report, wanted
 from unsup_fast.storage import tensors
 
 STUDENTS = "students"

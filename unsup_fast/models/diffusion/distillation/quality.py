@@ -14,9 +14,9 @@ from torch import Tensor
 from unsup_fast.metrics import Judge
 from unsup_fast.models.base import CUSTOM
 from unsup_fast.models.diffusion._examples import Examples
-from unsup_fast.models.diffusion._progress import Report
 from unsup_fast.models.diffusion.model import STUDENTS, Diffusion, student_steps
 from unsup_fast.models.training.data import to_float
+from unsup_fast.models.training.progress import Report
 from unsup_fast.storage import records
 
 FILE = "distilled.json"
