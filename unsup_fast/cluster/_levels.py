@@ -190,7 +190,9 @@ def grow(
         centers = np.empty((n_clusters, rows.n_columns), dtype=rows.dtype)
         origins: dict[int, Array] = {}
         labels: dict[int, Array] = {}
-        for parent, fitted in fits(rows, members, shares, seeds, plan):
+        last = number == len(plan.levels)
+        these = replace(plan, labels_at_end=not last)
+        for parent, fitted in fits(rows, members, shares, seeds, these):
             centers[first[parent] : first[parent + 1]] = fitted.centers
             if fitted.labels is None:
                 origins[parent] = fitted.origin
@@ -199,7 +201,7 @@ def grow(
             done += int(shares[parent])
             if progress is not None:
                 progress(done, total)
-        if prunable or number < len(plan.levels):
+        if prunable or not last:
             members = members.divided(centers, first, origins, labels)
         if verbose:
             print(f"Level {number} of {len(plan.levels)} complete: {n_clusters} clusters.")

@@ -35,6 +35,9 @@ class LloydProblem:
     """Where finished iterations are saved."""
     tol_inertia: float | None = None
     """Relative: compared with the decrease of inertia over an iteration; None for never."""
+    labels_at_end: bool = True
+    """Whether a run ends with labels of its last centroids, or with those of its last iteration,
+    which takes a pass less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +73,12 @@ class Run:
     centers: "ArrayOrTensor"
     """[K, D], type of X and in its units."""
     labels: "ArrayOrTensor | LazyLabels | None"
-    """[N] int32, of these centroids; None if the user interrupted twice."""
+    """[N] int32, of these centroids, or of those before the last iteration if the problem says so;
+    None if the user interrupted twice."""
     sizes: "ArrayOrTensor | None"
-    """[K] int64: rows of each cluster; None if labels are."""
+    """[K] int64: rows of each cluster; None if rows were not labelled by these centroids."""
     inertia: float
-    """Of these centroids, or of the last known ones if labels is None."""
+    """Of these centroids, or of the last known ones if sizes is None."""
     inertia_history: Array
     """[n_iter] float64: inertia of the centroids at the start of each iteration."""
     n_changed_history: Array
@@ -130,6 +134,7 @@ def lloyd(
         if problem.metric == "cosine":
             centers = unit_rows(centers, name="init")
         passes.begin(centers)
+    step: Step | None = None
     try:
         for iteration in iterations:
             settled, before = False, centers
@@ -176,6 +181,17 @@ def lloyd(
             raise
         interrupt, reason = caught, "interrupted"
 
+    if not problem.labels_at_end and interrupt is None and step is not None:
+        return Run(
+            centers=original,
+            labels=step.labels,
+            sizes=None,
+            inertia=inertias[-1],
+            inertia_history=np.array(inertias),
+            n_changed_history=np.array(changes, dtype=np.int64),
+            reason=reason,
+            interrupt=None,
+        )
     final: Final | None = None
     try:
         final = passes.finish(centers, settled=settled, interrupted=interrupt is not None)

@@ -33,6 +33,9 @@ class Plan:
     tol_inertia: float | None
     metric: str
     may_prune: bool
+    labels_at_end: bool = True
+    """Whether fits return the labels of their last centroids: those of the last level only guess
+    labels, for which the ones of the last iteration do."""
 
 
 class Chosen(NamedTuple):
@@ -145,6 +148,7 @@ def _run(rows: Rows, n_clusters: int, plan: Plan, random_state: np.random.Random
         tol=float(plan.tol * rows.spread().variance.mean()),
         metric=plan.metric,
         tol_inertia=plan.tol_inertia,
+        labels_at_end=plan.labels_at_end,
     )
     run = lloyd(problem, _init.start(rows, plan.init, n_clusters, random_state))
     if run.interrupt is not None:
