@@ -54,6 +54,7 @@ def bernoulli(
     *,
     shape: tuple[int, int],
     intensities: int,
+    probabilities: int,
     seed: int | None,
     seeds: int,
     stream: int,

@@ -45,18 +45,24 @@ UNSUP_INLINE void word_block(Draws& draws, uint64_t group, uint32_t* words) {
     });
 }
 
-// OUT bits [count] of intensities and of the words drawn for them.
-UNSUP_INLINE void bits_of(const uint8_t* __restrict intensities, const uint32_t* __restrict words,
+// OUT bits [count] of the words drawn for them.
+UNSUP_INLINE void compare(const uint32_t* __restrict words, const uint8_t* __restrict p,
                           int64_t count, float* __restrict out) {
     for (int64_t i = 0; i < count; ++i) {
-        const uint32_t p = intensities[i];
-        out[i] = float(uint32_t(words[i] < p * 0x01010101u) | uint32_t(p == 255u));
+        const uint32_t intensity = p[i];
+        const bool one = words[i] < intensity * 0x01010101u;
+        out[i] = float(uint32_t(one) | uint32_t(intensity == 255u));
     }
+}
+UNSUP_INLINE void compare(const uint32_t* __restrict words, const float* __restrict p,
+                          int64_t count, float* __restrict out) {
+    for (int64_t i = 0; i < count; ++i)
+        out[i] = float(int32_t(words[i] >> 8)) < p[i] * 0x1p24f ? 1.0f : 0.0f;
 }
 
 // OUT [count]: bits `first` ... `first` + count - 1 of what one seed draws.
-void draw_bits(const Philox& philox, uint64_t first, int64_t count, const uint8_t* intensities,
-               float* out) {
+template <class P>
+void draw_bits(const Philox& philox, uint64_t first, int64_t count, const P* p, float* out) {
     constexpr uint64_t B = kBernoulliBlock;
     Draws draws(philox);
     uint32_t words[B];
@@ -64,27 +70,32 @@ void draw_bits(const Philox& philox, uint64_t first, int64_t count, const uint8_
         const uint64_t index = first + uint64_t(done), lead = index % B;
         word_block(draws, index / B * (B / 4), words);
         const int64_t n = std::min<int64_t>(count - done, int64_t(B - lead));
-        if (lead == 0 && n == int64_t(B))
-            bits_of(intensities + done, words, B, out + done);
+        if (n == int64_t(B))
+            compare(words, p + done, B, out + done);
         else
-            bits_of(intensities + done, words + lead, n, out + done);
+            compare(words + lead, p + done, n, out + done);
         done += n;
     }
 }
 
-void bernoulli(const Bernoulli& b, const Run& run) {
+template <class P>
+void bernoulli(const Bernoulli& b, const P* p, const Run& run) {
     const int64_t least = std::max<int64_t>(1, kBernoulliShare / std::max<int64_t>(1, b.size));
     in_parts(run.threads, b.rows, least, [&](int64_t begin, int64_t end) {
-        if (!b.draw.each) {
-            const Philox philox(b.draw.seeds[0], b.draw.stream);
-            draw_bits(philox, uint64_t(begin * b.size), (end - begin) * b.size,
-                      b.intensities + begin * b.size, b.out + begin * b.size);
-            return;
-        }
-        for (int64_t r = begin; r < end; ++r)
-            draw_bits(Philox(b.draw.seeds[r], b.draw.stream), 0, b.size, b.intensities + r * b.size,
+        const int64_t step = b.draw.each ? 1 : end - begin;  // rows that one seed draws in turn
+        for (int64_t r = begin; r < end; r += step) {
+            const Philox philox(b.draw.seeds[b.draw.each ? r : 0], b.draw.stream);
+            draw_bits(philox, b.draw.each ? 0 : uint64_t(r * b.size), step * b.size, p + r * b.size,
                       b.out + r * b.size);
+        }
     });
+}
+
+void bernoulli(const Bernoulli& b, const Run& run) {
+    if (b.intensities != nullptr)
+        bernoulli(b, b.intensities, run);
+    else
+        bernoulli(b, b.probabilities, run);
 }
 
 // log(1 + e) for 0 <= e <= 1: 2 artanh(e / (2 + e)), whose argument is at most 1 / 3.

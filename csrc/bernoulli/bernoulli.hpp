@@ -1,10 +1,11 @@
-// bernoulli: bits drawn from intensities, and the log-likelihood of bits under logits with its
-// gradient.
+// bernoulli: bits drawn by their probabilities, and the log-likelihood of bits under logits with
+// its gradient.
 //
-//   bit i of a row    1 if w < 2^24 p + 2^16 p + 2^8 p + p or p = 255, else 0
+//   bit i    1 if w < 0x01010101 p or p = 255, else 0    for intensities p of 8 bits, p / 255
+//            1 if floor(w / 2^8) < 2^24 p, else 0        for probabilities p
 //
-// where w is the word that makes number i of the row in randn.hpp of float32: word i % 4 of group
-// i / 4. Intensity p is p / 255: 0 and 255 are certain, others err by less than 2^-32.
+// where w is word i % 4 of group i / 4, of which randn.hpp makes number i of float32. Zero and one
+// are certain; other intensities err by less than 2^-32, probabilities by less than 2^-24.
 //
 //   log_prob_r = sum_i x_i l_i - log(1 + exp(l_i)),   of_l_i = of_log_prob_r (x_i - sigmoid(l_i))
 //
@@ -30,7 +31,8 @@ constexpr int kTerms = 16;
 
 struct Bernoulli {
     int64_t rows, size;
-    const uint8_t* intensities;  // IN [rows][size]
+    const uint8_t* intensities;  // IN [rows][size], or null
+    const float* probabilities;  // IN [rows][size], or null
     Draw draw;
     float* out;  // OUT [rows][size]
 };

@@ -8,15 +8,19 @@
 namespace unsup {
 namespace {
 
-void bernoulli(const std::array<int64_t, 2>& shape, uintptr_t intensities,
+void bernoulli(const std::array<int64_t, 2>& shape, uintptr_t intensities, uintptr_t probabilities,
                const std::optional<int64_t>& seed, uintptr_t seeds, int64_t stream, uintptr_t out,
                int threads) {
     require(shape[0] >= 0 && shape[1] >= 0, "shape: negative");
     if (shape[0] * shape[1] == 0) return;
-    require(intensities != 0 && out != 0, "a tensor is missing");
+    require((intensities != 0) != (probabilities != 0) && out != 0, "a tensor is missing");
     require(seed || seeds != 0, "a seed is needed");
-    const Bernoulli b{shape[0], shape[1], reinterpret_cast<const uint8_t*>(intensities),
-                      draw(seed, seeds, stream), reinterpret_cast<float*>(out)};
+    const Bernoulli b{shape[0],
+                      shape[1],
+                      reinterpret_cast<const uint8_t*>(intensities),
+                      reinterpret_cast<const float*>(probabilities),
+                      draw(seed, seeds, stream),
+                      reinterpret_cast<float*>(out)};
     run_free(threads, [&](const Run& r) { level().bernoulli(b, r); });
 }
 
@@ -40,8 +44,8 @@ void bernoulli_log_prob(int element, const std::array<int64_t, 3>& shape, uintpt
 
 void bind_bernoulli(py::module_& m) {
     m.def("bernoulli", &bernoulli, py::kw_only(), py::arg("shape"), py::arg("intensities"),
-          py::arg("seed"), py::arg("seeds"), py::arg("stream"), py::arg("out"),
-          py::arg("n_threads"));
+          py::arg("probabilities"), py::arg("seed"), py::arg("seeds"), py::arg("stream"),
+          py::arg("out"), py::arg("n_threads"));
     m.def("bernoulli_log_prob", &bernoulli_log_prob, py::kw_only(), py::arg("element"),
           py::arg("shape"), py::arg("logits"), py::arg("x"), py::arg("out"), py::arg("of_log_prob"),
           py::arg("of_logits"), py::arg("n_threads"));

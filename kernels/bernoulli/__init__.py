@@ -1,7 +1,7 @@
-"""`bernoulli`: bits drawn from intensities, and the log-likelihood of bits under logits.
+"""`bernoulli`: bits drawn by their probabilities, and the log-likelihood of bits under logits.
 
-A pixel of intensity p becomes one with probability p / 255, as Burda, Grosse & Salakhutdinov
-(2016) draw their pictures anew each time. The log-likelihood of a row is
+A pixel of intensity p becomes one with probability p / 255, drawn anew each time it is seen
+(Salakhutdinov & Murray 2008). The log-likelihood of a row is
 sum x l - log(1 + exp(l)), which needs no sigmoid; its gradient is x - sigmoid(l), computed by the
 kernel from the logits, so that nothing of their size is stored for it.
 """
@@ -19,28 +19,27 @@ __all__ = ["bernoulli", "bernoulli_log_prob"]
 
 
 def bernoulli(
-    intensities: Tensor,
+    p: Tensor,
     *,
     seed: Seed,
     stream: int = 0,
     n_threads: int | None = None,
     backend: str | None = None,
 ) -> Tensor:
-    """Return ones with probability intensity / 255, and zeros.
+    """Return ones with probability p, and zeros.
 
-    Bit i of a sample is a function of the seed, the stream and i alone: it compares a word of
-    Philox with the intensity (the words that `kernels.randn` makes normals of). 0 and 255 are
-    certain; other probabilities err by less than 2^-32.
+    Bit i of a sample is a function of the seed, the stream and i alone: a word of Philox is
+    compared with p (the words that `kernels.randn` makes normals of). Zero and one are certain;
+    others err by less than 2^-32 of uint8 and 2^-24 of floats.
 
     Parameters
     ----------
-    intensities : uint8 tensor of shape (B, ...)
-        In row-major order; another one is copied first.
+    p : tensor of shape (B, ...), uint8 or floats
+        Intensities, whose probability is p / 255, or probabilities, computed in float32.
     seed : int, or one int a sample
         One integer draws for all samples in turn, seeds draw for each from its first element on.
     stream : int
-        Streams of one seed are independent; normals of the same stream are not independent of
-        these bits.
+        Streams of one seed are independent, but not from the normals of that stream.
     n_threads : int, optional
         Threads to run; None for all. The result is the same.
     backend : {"native", "numba", "triton", "ref"}, optional
@@ -48,29 +47,26 @@ def bernoulli(
 
     Returns
     -------
-    float32 tensor like intensities
+    float32 tensor like p, row-major
         Zeros and ones.
 
     Raises
     ------
     TypeError, ValueError
-        If intensities are not uint8, or seeds do not fit.
+        If p is of another type, or seeds do not fit.
     """
-    if not isinstance(intensities, torch.Tensor) or intensities.dtype != torch.uint8:
-        what = getattr(intensities, "dtype", type(intensities).__name__)
-        raise TypeError(
-            f"intensities must be a uint8 tensor, got {what}; for probabilities use "
-            "torch.bernoulli"
-        )
-    if intensities.ndim == 0:
-        raise ValueError("intensities have no dimension; pass (B, ...): one row a sample")
-    number, numbers = _seeds.seeds(seed, intensities)
+    if not isinstance(p, torch.Tensor) or p.dtype != torch.uint8:
+        _batch.batch("p", p)
+    if p.ndim == 0:
+        raise ValueError("p has no dimension; it must have shape (B, ...): one row a sample")
+    number, numbers = _seeds.seeds(seed, p)
     if number is None and numbers is None:
         raise ValueError("seed=None; pass an int or one int a sample")
-    rows = intensities.contiguous().view(len(intensities), math.prod(intensities.shape[1:]))
+    dtype = torch.uint8 if p.dtype == torch.uint8 else torch.float32
+    rows = p.detach().to(dtype).contiguous().view(len(p), math.prod(p.shape[1:]))
     stream = _seeds.stream(stream)
     out: Tensor = torch_.bernoulli(rows, number, numbers, stream, n_threads, backend)
-    return out.view(intensities.shape)
+    return out.view(p.shape)
 
 
 def bernoulli_log_prob(

@@ -8,18 +8,20 @@ from unsup_fast.kernels._dispatch import compiled
 
 
 def bernoulli(
-    intensities: Tensor, seed: int | None, seeds: Tensor | None, stream: int, n_threads: int | None
+    p: Tensor, seed: int | None, seeds: Tensor | None, stream: int, n_threads: int | None
 ) -> Tensor:
     """Return bits, float32 [B, D]."""
-    out = torch.empty(intensities.shape)
+    out = torch.empty(p.shape)
+    bytes_ = p.dtype == torch.uint8
     compiled().bernoulli(
-        shape=tuple(intensities.shape),
-        intensities=intensities.data_ptr(),
+        shape=tuple(p.shape),
+        intensities=p.data_ptr() if bytes_ else 0,
+        probabilities=0 if bytes_ else p.data_ptr(),
         seed=seed,
         seeds=0 if seeds is None else seeds.data_ptr(),
         stream=stream,
         out=out.data_ptr(),
-        n_threads=_batch.threads_for(intensities, n_threads),
+        n_threads=_batch.threads_for(p, n_threads),
     )
     return out
 

@@ -11,26 +11,30 @@ CHUNK = 1 << 16  # bits that a thread draws at a time
 
 
 def bernoulli(
-    intensities: Tensor, seed: int | None, seeds: Tensor | None, stream: int, n_threads: int | None
+    p: Tensor, seed: int | None, seeds: Tensor | None, stream: int, n_threads: int | None
 ) -> Tensor:
     """Return bits, float32 [B, D]."""
-    out = torch.empty(intensities.shape)
+    out = torch.empty(p.shape)
     keys = np.array([seed], np.int64) if seeds is None else seeds.numpy()
     if out.numel() == 0:
         return out
-    rows = intensities.numpy().reshape(len(keys), -1)
+    rows = p.numpy().reshape(len(keys), -1)
     bits = out.numpy().reshape(rows.shape)
     parts = -(-rows.shape[1] // CHUNK)
 
     def work(chunk: int) -> None:
         row, begin = chunk // parts, chunk % parts * CHUNK
-        p = rows[row, begin : begin + CHUNK]
-        words = np.empty(len(p), np.uint32)
+        part = rows[row, begin : begin + CHUNK]
+        words = np.empty(len(part), np.uint32)
         key, counter = keys.view(np.uint64)[row], np.uint64(stream % (1 << 64))
         numba_normals.fill_words(key, counter, begin, words)
-        bits[row, begin : begin + CHUNK] = (words < p * np.uint32(0x01010101)) | (p == 255)
+        if part.dtype == np.uint8:
+            ones = (words < part * np.uint32(0x01010101)) | (part == 255)
+        else:
+            ones = (words >> np.uint32(8)).astype(np.float32) < part * np.float32(2**24)
+        bits[row, begin : begin + CHUNK] = ones
 
-    _chunks.run(work, len(rows) * parts, _batch.threads_for(intensities, n_threads))
+    _chunks.run(work, len(rows) * parts, _batch.threads_for(p, n_threads))
     return out
 
 

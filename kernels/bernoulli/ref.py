@@ -9,13 +9,14 @@ from unsup_fast.kernels._types import Array
 from unsup_fast.kernels.randn.ref import words
 
 
-def bernoulli(intensities: Array, seeds: Array, stream: int) -> Array:
-    """Return bits, float32 [B, D], of uint8 [B, D] and of one seed or one for each row, uint64."""
-    each = intensities.size // len(seeds)
+def bernoulli(p: Array, seeds: Array, stream: int) -> Array:
+    """Return bits, float32 [B, D], of p [B, D] and of one seed or one for each row, uint64."""
+    each = p.size // len(seeds)
     drawn = [words(int(seed), stream, 0, -(-each // 4)).T.ravel()[:each] for seed in seeds]
-    p = intensities.reshape(len(seeds), each).astype(np.uint64)
-    ones = (np.stack(drawn) < p * np.uint64(0x01010101)) | (p == 255)
-    return ones.reshape(intensities.shape).astype(np.float32)
+    w = np.stack(drawn).reshape(p.shape)  # [B, D]
+    if p.dtype == np.uint8:
+        return ((w < p.astype(np.uint64) * 0x01010101) | (p == 255)).astype(np.float32)
+    return ((w >> np.uint64(8)) < p.astype(np.float64) * 2**24).astype(np.float32)
 
 
 def bernoulli_log_prob(logits: Tensor, x: Tensor) -> Tensor:

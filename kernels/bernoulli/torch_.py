@@ -13,22 +13,22 @@ from unsup_fast.kernels.bernoulli import native, ref
 
 @operator("bernoulli")
 def bernoulli(
-    intensities: Tensor,
+    p: Tensor,
     seed: int | None,
     seeds: Tensor | None,
     stream: int,
     n_threads: int | None,
     backend: str | None,
 ) -> Tensor:
-    """Return bits, float32 [B, D], of uint8 intensities; seed and stream are signed."""
-    draw = implementation(DRAWS, intensities, backend)
-    out: Tensor = draw(intensities, seed, seeds, stream, n_threads)
+    """Return bits, float32 [B, D], of p [B, D]; seed and stream are signed."""
+    draw = implementation(DRAWS, p, backend)
+    out: Tensor = draw(p, seed, seeds, stream, n_threads)
     return out
 
 
 @bernoulli.register_fake
-def _fake(intensities: Tensor, *_: Any) -> Tensor:
-    return torch.empty_like(intensities, dtype=torch.float32)
+def _fake(p: Tensor, *_: Any) -> Tensor:
+    return torch.empty_like(p, dtype=torch.float32)
 
 
 @operator("bernoulli_log_prob", differentiable=True)
@@ -92,13 +92,13 @@ def formulas(logits: Tensor, x: Tensor) -> Tensor:
 
 
 def _ref_draws(
-    intensities: Tensor, seed: int | None, seeds: Tensor | None, stream: int, n_threads: int | None
+    p: Tensor, seed: int | None, seeds: Tensor | None, stream: int, n_threads: int | None
 ) -> Tensor:
     keys = torch.tensor([seed]) if seeds is None else seeds.cpu()
-    if intensities.numel() == 0:
-        return torch.empty_like(intensities, dtype=torch.float32)
-    bits = ref.bernoulli(intensities.cpu().numpy(), keys.numpy().view("u8"), stream % (1 << 64))
-    return torch.from_numpy(bits).to(intensities.device)
+    if p.numel() == 0:
+        return torch.empty_like(p, dtype=torch.float32)
+    bits = ref.bernoulli(p.cpu().numpy(), keys.numpy().view("u8"), stream % (1 << 64))
+    return torch.from_numpy(bits).to(p.device)
 
 
 def _ref(logits: Tensor, x: Tensor, n_threads: int | None) -> Tensor:

@@ -54,8 +54,11 @@ def poisoned(monkeypatch):
 @pytest.mark.usefixtures("poisoned")
 @pytest.mark.parametrize("shape", [(1, 1), (3, 7), (5, 65), (2, 784), (1, 3, 17, 9), (2, 0)])
 @pytest.mark.parametrize("stream", [0, 2**63 + 5])
-def test_bits_against_the_reference(shape, stream):
+@pytest.mark.parametrize("kind", ["bytes", "floats"])
+def test_bits_against_the_reference(shape, stream, kind):
     p = intensities(shape, 1)
+    if kind == "floats":
+        p = p / 255 + 0.001 * tensor(shape, 2).float()  # some of them below zero or above one
     for seed in (7, 2**64 - 1, list(range(2**63, 2**63 + shape[0]))):
         truth = bernoulli(p, seed=seed, stream=stream, backend="ref")
         for n_threads in (1, 2):
@@ -94,6 +97,7 @@ def test_frequencies_are_the_probabilities():
     assert frequency[255] == 1
     deviation = (truth * (1 - truth) / n).sqrt()[1:255]
     z = (frequency - truth)[1:255] / deviation
+    assert (bernoulli(p.double() / 255, seed=0) == bernoulli(p, seed=0)).double().mean() > 0.99999
     assert z.abs().max() < 4.5
     assert abs(float(z.square().mean()) - 1) < 0.4
 
@@ -252,8 +256,8 @@ def test_what_does_not_fit_is_said(logits, x, error, message):
 @pytest.mark.parametrize(
     ("p", "seed", "error", "message"),
     [
-        (torch.zeros(3, 4), 0, TypeError, "torch.float32; for probabilities"),
-        (np.zeros((3, 4), np.uint8), 0, TypeError, "must be a uint8 tensor"),
+        (torch.zeros(3, 4, dtype=torch.int32), 0, TypeError, "p must be float32"),
+        (np.zeros((3, 4), np.uint8), 0, TypeError, "p must be a torch tensor"),
         (torch.tensor(3, dtype=torch.uint8), 0, ValueError, "no dimension"),
         (torch.zeros(3, 4, dtype=torch.uint8), [1, 2], ValueError, "one for each of 3"),
         (torch.zeros(3, 4, dtype=torch.uint8), None, ValueError, "seed=None"),
