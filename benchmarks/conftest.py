@@ -39,6 +39,9 @@ def pytest_addoption(parser):
     parser.addoption("--mnist", default=None, help="mnist.npz with x_train; else a stand-in")
     parser.addoption("--model", default=None, help="run of `diffusion train` on 28 x 28 digits")
     parser.addoption("--sentences", default=None, help="50,000 x 384 embeddings as .npy")
+    parser.addoption("--vae-steps", type=int, default=200, help="steps of a training")
+    parser.addoption("--vae-images", type=int, default=20, help="pictures of `bench_vae.py`'s nll")
+    parser.addoption("--vae-samples", type=int, default=500, help="importance samples of each")
     parser.addoption("--pictures", default=None, help="zip of RGB pictures, 16 x 16 or larger")
 
 

@@ -50,6 +50,29 @@ def assign_csr(
     n_threads: int,
 ) -> tuple[float, int]: ...
 
+def bernoulli(
+    *,
+    shape: tuple[int, int],
+    intensities: int,
+    probabilities: int,
+    seed: int | None,
+    seeds: int,
+    stream: int,
+    out: int,
+    n_threads: int,
+) -> None: ...
+def bernoulli_log_prob(
+    *,
+    element: int,
+    shape: tuple[int, int, int],
+    logits: int,
+    x: int,
+    out: int,
+    of_log_prob: int,
+    of_logits: int,
+    n_threads: int,
+) -> None: ...
+
 class Totals:
     def __init__(self, *, quanta: _Doubles, sums: _Whole, counts: _Whole) -> None: ...
 

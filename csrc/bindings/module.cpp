@@ -10,6 +10,7 @@ PYBIND11_MODULE(_native, m) {
     m.def("max_threads", &default_threads);
     bind_affine(m);
     bind_assign(m);
+    bind_bernoulli(m);
     bind_covariance(m);
     bind_denoise(m);
     bind_em(m);

@@ -40,6 +40,8 @@ template <class T>
 struct NearestOut;
 template <class T>
 struct Project;
+struct Bernoulli;
+struct BernoulliLogProb;
 struct Denoise;
 struct GroupNorm;
 struct HalfToFloat;
@@ -75,6 +77,8 @@ struct Level {
     void (*noise)(const Noise&, const Run&);
     void (*denoise)(const Denoise&, const Run&);
     void (*group_norm)(const GroupNorm&, const Run&);
+    void (*bernoulli)(const Bernoulli&, const Run&);
+    void (*bernoulli_log_prob)(const BernoulliLogProb&, const Run&);
 };
 
 // Names of the levels this machine has, lowest first.

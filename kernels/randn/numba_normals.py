@@ -42,6 +42,25 @@ def words(
         second[0, i], second[1, i] = np.uint32(w1), np.uint32(w3)
 
 
+@jit()
+def fill_words(seed: np.uint64, stream: np.uint64, first: int, out: Array) -> None:
+    """Fill uint32 out [count]: words `first` ... `first` + count - 1, four of each group in order."""
+    even, odd = np.empty((2, BLOCK), np.uint32), np.empty((2, BLOCK), np.uint32)
+    room = np.empty(4 * BLOCK, np.uint32)
+    done = 0
+    while done < len(out):
+        group, lead = (first + done) // 4, (first + done) % 4
+        taken = min(4 * BLOCK - lead, len(out) - done)
+        groups = (lead + taken + 3) // 4
+        words(seed, stream, np.uint64(group), groups, even, odd)
+        for i in range(groups):
+            room[4 * i], room[4 * i + 1] = even[0, i], odd[0, i]
+            room[4 * i + 2], room[4 * i + 3] = even[1, i], odd[1, i]
+        for i in range(taken):
+            out[done + i] = room[lead + i]
+        done += taken
+
+
 @jit(fastmath={"contract"})
 def radius_32(n: np.int32) -> np.float32:
     """Return sqrt(-2 log u), u = (n + 1/2) / 2^32 of n as an unsigned number."""

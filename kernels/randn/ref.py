@@ -32,14 +32,19 @@ def box_muller(a: Array, b: Array, bits: int) -> Array:
     return np.stack([r * np.cos(angle), r * np.sin(angle)])
 
 
+def words(seed: int, stream: int, group: int, groups: int) -> Array:
+    """Return the words of groups `group` ... `group` + groups - 1 of a stream, uint64 [4, groups]."""
+    number = np.arange(groups, dtype=np.uint64) + np.uint64(group)
+    counter = np.stack([number & LOWER, number >> np.uint64(32), *np.zeros((2, groups), "u8")])
+    counter[2:] = [[stream % 2**32], [stream >> 32]]
+    return philox(counter, (seed % 2**32, seed >> 32))
+
+
 def normals(seed: int, stream: int, first: int, count: int, double: bool) -> Array:
     """Return the numbers `first` ... `first` + count - 1 of a stream, longdouble [count]."""
     each = 2 if double else 4
     low = first // each
-    group = np.arange((first + count - 1) // each - low + 1, dtype=np.uint64) + np.uint64(low)
-    counter = np.stack([group & LOWER, group >> np.uint64(32), *np.zeros((2, len(group)), "u8")])
-    counter[2:] = [[stream % 2**32], [stream >> 32]]
-    w = philox(counter, (seed % 2**32, seed >> 32))  # [4, groups]
+    w = words(seed, stream, low, (first + count - 1) // each - low + 1)
     if double:
         z = box_muller(w[1] << np.uint64(32) | w[0], w[3] << np.uint64(32) | w[2], 64)
     else:

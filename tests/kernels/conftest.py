@@ -15,6 +15,7 @@ from unsup_fast.kernels._dispatch import is_native
 PORTABLE = (
     "affine",
     "assign",
+    "bernoulli",
     "covariance",
     "denoise",
     "eigh",

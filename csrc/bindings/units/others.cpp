@@ -1,5 +1,6 @@
 // The module and the bindings of all other operations as one translation unit, like centroids.cpp.
 #include "bindings/affine.cpp"
+#include "bindings/bernoulli.cpp"
 #include "bindings/covariance.cpp"
 #include "bindings/denoise.cpp"
 #include "bindings/em.cpp"

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unsup_fast.kernels import bernoulli as kernels
 from unsup_fast.kernels.randn import randn
 from unsup_fast.models.training.data import to_float
 
@@ -67,20 +68,13 @@ def binarize(x: Tensor, seeds: Tensor) -> Tensor:
     -------
     float32 tensor of shape (B, ...)
     """
-    draws = randn(x.shape, seed=seeds, stream=STREAM, device=x.device)  # [B, ...]
-    # u < p with u = Phi(eps) is eps < Phi^-1(p), infinite for black and white
-    if x.dtype == torch.uint8:
-        levels = torch.arange(256, dtype=torch.float64, device=x.device) / 255
-        thresholds = torch.special.ndtri(levels).float()[x.long()]
-    else:
-        thresholds = torch.special.ndtri((x.double() + 1) / 2).float()
-    return (draws < thresholds).float()
+    p = x if x.dtype == torch.uint8 else (x.float() + 1) / 2
+    return kernels.bernoulli(p, seed=seeds, stream=STREAM)
 
 
 def bernoulli_log_prob(output: Tensor, targets: Tensor, log_std: Tensor | None = None) -> Tensor:
     """Return sum_d x_d l_d - log(1 + exp l_d) for logits l [..., B, ...] and x in {0, 1}."""
-    terms = torch.addcmul(-F.softplus(output.float()), output.float(), targets)
-    return terms.flatten(1 - targets.ndim).sum(-1)
+    return kernels.bernoulli_log_prob(output, targets)
 
 
 def dequantize(x: Tensor, seeds: Tensor) -> Tensor:
