@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 Image = pytest.importorskip("PIL.Image")
 
-from unsup_fast.cli.diffusion import models  # noqa: E402
+from unsup_fast.cli.training import classes  # noqa: E402
 from unsup_fast.models import diffusion  # noqa: E402
 from unsup_fast.models.networks import unet  # noqa: E402
 
@@ -224,16 +224,16 @@ def test_a_model_without_classes_takes_no_label(cli, tmp_path):
 
 
 def test_labels_by_name_come_before_numbers():
-    assert models.labels_of(["1", "0", "all"], ("1", "0")) == [0, 1, 0, 1]
-    assert models.labels_of(["1"], ("a", "b")) == [1]
-    assert models.labels_of([], ("a", "b")) == [0, 1]
-    assert models.labels_of(["any"], ("a", "b")) == []
-    assert models.labels_of(["any"], ("a", "any")) == [1]
+    assert classes.labels_of(["1", "0", "all"], ("1", "0")) == [0, 1, 0, 1]
+    assert classes.labels_of(["1"], ("a", "b")) == [1]
+    assert classes.labels_of([], ("a", "b")) == [0, 1]
+    assert classes.labels_of(["any"], ("a", "b")) == []
+    assert classes.labels_of(["any"], ("a", "any")) == [1]
 
 
 @pytest.mark.parametrize(("labels", "n"), [([3], 4), ([3, 1], 5), (range(10), 10), ([0, 1, 2], 64)])
 def test_labels_share_the_pictures(labels, n):
-    spread = models.spread(labels, n)
+    spread = classes.spread(labels, n)
     numbers = [spread.count(label) for label in labels]
     assert len(spread) == n == sum(numbers)
     assert max(numbers) - min(numbers) <= 1

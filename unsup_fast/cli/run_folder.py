@@ -109,6 +109,13 @@ class RunFolder:
                     "name another directory"
                 )
 
+    def check_trained(self) -> None:
+        """Raise UserError if no model has been trained here yet."""
+        if not (self.path / MODEL).is_file():
+            begun = (self.path / CHECKPOINT).is_file()
+            advice = "go on with its training first" if begun else "train one there first"
+            raise UserError(f"{self.path}: holds no {MODEL}; {advice}")
+
     def has(self, name: str) -> bool:
         """Return whether there is a file of this name."""
         return (self.path / name).exists()

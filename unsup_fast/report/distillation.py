@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unsup_fast._types import Array
-from unsup_fast.report import diffusion, figure, frame, page, pictures
+from unsup_fast.report import figure, frame, page, runs
 from unsup_fast.report.numbers import count, counted, percent, real, seconds, short
-from unsup_fast.report.page import COARSE, Picture
+from unsup_fast.report.page import Picture
 
 METHODS = {
     "progressive": "progressive distillation",
@@ -37,7 +37,7 @@ class Strip(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Distillation(diffusion.TrainingRun):
+class Distillation(runs.TrainingRun):
     """The content of a report.
 
     Attributes
@@ -76,14 +76,14 @@ def distillation(run: Distillation) -> str:
         "distillation.html",
         title=run.title,
         lead=_lead(run),
-        notes=diffusion.notes(run),
+        notes=runs.notes(run),
         tiles=_tiles(run),
         order=_order(run),
         strips=[_strip(strip) for strip in run.strips],
         samples="Averaged weights by the student's own sampler, the same noise each time."
-        f"{diffusion.rows_of_grids(run)}",
+        f"{runs.rows_of_grids(run)}",
         **_quality(run),
-        **diffusion.course(run),
+        **runs.course(run),
         code=_code(run),
         usage=f"Or unsup-fast diffusion sample {run.folder} --steps {_most(run)} -n 64 -o g.png.",
         summary=run.summary,
@@ -93,7 +93,7 @@ def distillation(run: Distillation) -> str:
 
 def _lead(run: Distillation) -> str:
     method = METHODS[run.summary["parameters"]["method"]]
-    return f"A student of a {run.network} by {method}, on {diffusion.described(run)}."
+    return f"A student of a {run.network} by {method}, on {runs.described(run)}."
 
 
 def _most(run: Distillation) -> int:
@@ -287,11 +287,8 @@ def _order(run: Distillation) -> str:
 
 def _strip(strip: Strip) -> Picture:
     """Return the samples of one model side by side."""
-    n, *shape = strip.samples.shape
-    height, width, _ = shape
     name = f"{strip.model}, {counted(strip.steps, 'step')}"
-    uri = pictures.strip(strip.samples.reshape(n, -1), tuple(shape), 0, 255, n)
-    return Picture(uri, f"Samples of the {name}", max(height, width) <= COARSE, name)
+    return runs.strip(strip.samples, name, f"Samples of the {name}")
 
 
 def _code(run: Distillation) -> str:

@@ -19,6 +19,7 @@ from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cli.torch_ import device_of
 from unsup_fast.cli.training import folder
+from unsup_fast.cli.training.classes import spread
 from unsup_fast.cli.training.job import check as check_packages
 from unsup_fast.cli.training.run import run as train
 
@@ -67,7 +68,7 @@ def digits(out: Path, console: Console) -> int:
     generated = pictures.to_bytes(
         model.sample(
             EACH * len(classes),
-            label=models.spread(classes, EACH * len(classes)),
+            label=spread(classes, EACH * len(classes)),
             progress=False,
         )
     )

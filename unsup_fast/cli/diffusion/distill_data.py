@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from unsup_fast.blocks import DataError
 from unsup_fast.cli import files, results
 from unsup_fast.cli.diffusion.distill_settings import DistillSettings
-from unsup_fast.cli.diffusion.evaluate import labels_for
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.progress import Silent
 from unsup_fast.cli.training import data
+from unsup_fast.cli.training.classes import labels_for
 from unsup_fast.cli.training.data import Data
 from unsup_fast.cli.training.options import BUILT_IN
 from unsup_fast.cli.values import parse_sides
@@ -48,19 +48,8 @@ def read(settings: DistillSettings, config: "Config", progress: Silent) -> Data:
     """
     if settings.data is None and settings.built_in is None:
         dataset = _trained_on(settings.teacher, progress)
-    elif settings.data is None:
-        dataset = data.read(settings.source, progress, no_labels=settings.no_labels)
     else:
-        channels, height, width = config.shape
-        dataset = data.read(
-            settings.data,
-            progress,
-            size=(height, width),
-            channels=channels,
-            key=settings.key,
-            labels=settings.labels,
-            no_labels=settings.no_labels,
-        )
+        dataset = data.read_for(settings, progress, config.shape)
     pictures = dataset.found
     if dataset.shape != config.shape:
         raise UserError(

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from rich.console import Console
 
 from unsup_fast import metrics
-from unsup_fast._text import valid
 from unsup_fast.cli import files, results, terminal
 from unsup_fast.cli.diffusion import models
 from unsup_fast.cli.diffusion.sample import check, draw
@@ -25,6 +24,7 @@ from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cli.samples import extractor, named
 from unsup_fast.cli.torch_ import device_of
 from unsup_fast.cli.training import data
+from unsup_fast.cli.training.classes import labels_for
 from unsup_fast.cli.training.data import Data
 from unsup_fast.report.numbers import counted, real, seconds
 
@@ -82,12 +82,11 @@ def _evaluated(settings: EvalSettings, console: Console) -> dict[str, Any]:
             f"--timesteps {settings.timesteps}: the model has {levels} levels; pass {levels} or "
             "less, or 0 for all"
         )
-    channels, height, width = model.config.shape
     silent = settings.quiet or (settings.json and not console.is_terminal)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with showing(console, silent) as progress, named():
-            dataset = _read(settings, progress, (channels, height, width))
+            dataset = data.read_for(settings, progress, model.config.shape)
             known = labels_for(dataset, model.config.classes)
             features = _features(settings, model, dataset, known)
             bits = _bits(settings, model, dataset, known, progress)
@@ -127,21 +126,6 @@ def _recorded(settings: EvalSettings, model: Any) -> dict[str, Any]:
     }
 
 
-def labels_for(dataset: Data, classes: tuple[str, ...]) -> Array | None:
-    """Return the classes of the pictures by the model's numbers, [N].
-
-    None, for an unconditional evaluation, if the pictures have no classes or some are unknown
-    to the model.
-    """
-    pictures = dataset.found  # where one class is a class too
-    names = [valid(name) for name in pictures.classes]
-    if pictures.labels is None or not set(names) <= set(classes):
-        return None
-    numbers = np.array([classes.index(name) for name in names])
-    known: Array = numbers[pictures.labels]
-    return known
-
-
 def _features(
     settings: EvalSettings, model: Any, dataset: Data, known: Array | None
 ) -> Extractor | None:
@@ -165,28 +149,6 @@ def _features(
 
 def _n_samples(settings: EvalSettings, dataset: Data) -> int:
     return settings.samples or min(SAMPLES, len(dataset.pixels))
-
-
-def _read(settings: EvalSettings, progress: Silent, shape: tuple[int, int, int]) -> Data:
-    channels, height, width = shape
-    if settings.data is None:
-        dataset = data.read(settings.source, progress)
-    else:
-        dataset = data.read(
-            settings.data,
-            progress,
-            size=(height, width),
-            channels=channels,
-            key=settings.key,
-            labels=settings.labels,
-            no_labels=settings.no_labels,
-        )
-    if dataset.shape != shape:
-        raise UserError(
-            f"{dataset.found.name}: holds pictures of shape {dataset.shape}, "
-            f"the model makes {shape}"
-        )
-    return dataset
 
 
 def _bits(

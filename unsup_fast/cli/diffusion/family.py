@@ -8,6 +8,7 @@ from unsup_fast.cli.diffusion import models, pages
 from unsup_fast.cli.diffusion.settings import TrainSettings
 from unsup_fast.cli.progress import Silent
 from unsup_fast.cli.training import data
+from unsup_fast.cli.training.classes import spread
 from unsup_fast.cli.training.data import Data
 from unsup_fast.cli.training.family import Job, Plan
 from unsup_fast.cli.training.options import LoopSettings
@@ -138,7 +139,7 @@ def grid(
         n,
         sampler=sampler,
         steps=steps,
-        label=models.spread(range(rows), n),
+        label=spread(range(rows), n),
         seed=seed,
         progress=False,
     )

@@ -1,8 +1,5 @@
 """`unsup-fast diffusion sample`: new pictures by a trained model."""
 
-import io
-import math
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -18,13 +15,12 @@ from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import Silent, showing
 from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cli.samples import named
-from unsup_fast.cli.torch_ import device_of, free_memory
-from unsup_fast.report.numbers import count, counted, seconds, short, size
+from unsup_fast.cli.torch_ import device_of
+from unsup_fast.cli.training import classes
+from unsup_fast.cli.training.samples import SUFFIXES, check_memory, write
+from unsup_fast.report.numbers import count, counted, seconds, short
 
 Array = npt.NDArray[Any]
-
-SUFFIXES = (".png", ".npz")
-PIXEL_BYTES = 9  # of a pixel of all pictures at once: two floats and a byte
 
 
 def run(settings: SampleSettings) -> int:
@@ -45,22 +41,18 @@ def run(settings: SampleSettings) -> int:
     with Interrupts() as interrupts:
         try:
             model = models.load(settings.run_path, device_of(settings.device), settings.steps)
-            classes = models.labels_of(settings.labels, model.config.classes)
-            if settings.labels and len(classes) > settings.n:
-                raise UserError(
-                    f"-n {settings.n}: is less than the {len(classes)} classes that --label names; "
-                    f"pass -n {len(classes)} or more"
-                )
+            chosen = classes.labels_of(settings.labels, model.config.classes)
+            classes.check_enough(settings.n, settings.labels, chosen)
             sampler = settings.sampler or model.config.sampler
             steps = settings.steps or model.config.steps
             check(model, steps, settings.n, "-n")
-            labels = models.spread(classes, settings.n)
+            labels = classes.spread(chosen, settings.n)
             begun = perf_counter()
             with showing(console, settings.quiet) as progress:
                 samples = draw(model, settings, settings.n, labels, progress)
             took = perf_counter() - begun
             with interrupts.shield():
-                write(settings.out, samples, labels, model.config.classes, len(classes))
+                write(settings.out, samples, labels, model.config.classes, len(chosen))
         except KeyboardInterrupt:
             console.print("[bold]Interrupted[/]: nothing is kept.")
             return interrupts.status
@@ -84,12 +76,7 @@ def check(model: Any, steps: int, n: int, option: str) -> None:
     most = model.config.n_timesteps
     if steps > most:
         raise UserError(f"--steps {steps}: the model has {count(most)} levels; pass --steps {most}")
-    needed, free = n * math.prod(model.config.shape) * PIXEL_BYTES, free_memory()
-    if needed > free:
-        raise UserError(
-            f"{option} {n}: so many pictures need {size(needed)} of memory, {size(free)} are free; "
-            f"pass a smaller {option}"
-        )
+    check_memory(n, model.config.shape, option)
 
 
 def draw(
@@ -121,19 +108,3 @@ def draw(
             f"{cause}the pictures are not finite; pass a smaller weight or more --steps"
         )
     return np.asarray(pictures.to_bytes(images))
-
-
-def write(
-    path: Path, samples: Array, labels: list[int] | None, classes: tuple[str, ...], n_labels: int
-) -> None:
-    """Write pictures [n, C, H, W] as one PNG, or as an .npz of samples [n, H, W, C]."""
-    if path.suffix == ".png":
-        pictures.save_grid(path, samples, columns=models.columns(n_labels, len(samples)))
-        return
-    arrays: dict[str, Any] = {"samples": np.moveaxis(samples, 1, -1)}
-    if labels is not None:
-        arrays |= {"labels": np.array(labels), "classes": np.array(classes)}
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
-    with files.replacing(path) as file:
-        file.write(content.getvalue())

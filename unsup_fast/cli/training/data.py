@@ -2,6 +2,7 @@
 
 import hashlib
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from unsup_fast._text import valid
 from unsup_fast.cli import terminal
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.progress import Silent
+from unsup_fast.cli.training.options import PictureSettings
 from unsup_fast.pictures import Pictures
 from unsup_fast.report.numbers import counted
 
@@ -123,3 +125,32 @@ def read(
     for note in loaded.notes:
         terminal.note(note)
     return Data(loaded)
+
+
+def read_for(settings: PictureSettings, progress: Silent, shape: Sequence[int]) -> Data:
+    """Read the pictures that the options name, brought to the shape (C, H, W) of a model's.
+
+    Raises
+    ------
+    DataError, UserError
+        If there are none of this shape.
+    """
+    channels, height, width = shape
+    if settings.data is None:
+        dataset = read(settings.source, progress, no_labels=settings.no_labels)
+    else:
+        dataset = read(
+            settings.data,
+            progress,
+            size=(height, width),
+            channels=channels,
+            key=settings.key,
+            labels=settings.labels,
+            no_labels=settings.no_labels,
+        )
+    if dataset.shape != tuple(shape):
+        raise UserError(
+            f"{dataset.found.name}: holds pictures of shape {dataset.shape}, "
+            f"the model makes {tuple(shape)}"
+        )
+    return dataset

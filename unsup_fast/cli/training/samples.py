@@ -1,0 +1,56 @@
+"""Pictures that a trained model makes: room for them in memory, and their files."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from unsup_fast import pictures
+from unsup_fast._types import Array
+from unsup_fast.cli import files
+from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.torch_ import free_memory
+from unsup_fast.cli.training.classes import columns
+from unsup_fast.report.numbers import size
+
+SUFFIXES = (".png", ".npz")
+PIXEL_BYTES = 9  # of a pixel of all pictures at once: two floats and a byte
+
+
+def check_memory(n: int, shape: Sequence[int], option: str) -> None:
+    """Refuse more pictures than memory holds.
+
+    Raises
+    ------
+    UserError
+        With the option to change.
+    """
+    needed, free = n * math.prod(shape) * PIXEL_BYTES, free_memory()
+    if needed > free:
+        raise UserError(
+            f"{option} {n}: so many pictures need {size(needed)} of memory, {size(free)} are free; "
+            f"pass a smaller {option}"
+        )
+
+
+def write(
+    path: Path, samples: Array, labels: list[int] | None, classes: tuple[str, ...], n_labels: int
+) -> None:
+    """Write pictures [n, C, H, W] as one PNG, or as an .npz of samples [n, H, W, C]."""
+    if path.suffix == ".png":
+        pictures.save_grid(path, samples, columns=columns(n_labels, len(samples)))
+        return
+    arrays = {"samples": np.moveaxis(samples, 1, -1)}
+    if labels is not None:
+        arrays |= {"labels": np.array(labels), "classes": np.array(classes)}
+    write_arrays(path, arrays)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write arrays as a compressed .npz, whole or not at all."""
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    with files.replacing(path) as file:
+        file.write(content.getvalue())
