@@ -16,6 +16,8 @@ PACKAGES = {
     "IncrementalPCA": "decomposition",
     "GaussianMixture": "mixture",
 }
+# The families of generative models, by the kind of their files.
+FAMILIES = {tensors.DIFFUSION: "diffusion", tensors.VAE: "vae"}
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -24,12 +26,12 @@ def load(path: str | os.PathLike[str]) -> Any:
     Parameters
     ----------
     path : path-like
-        A file that an estimator's `save` wrote, the folder of a diffusion model, or the folder of a
-        run of `unsup-fast`.
+        A file that an estimator's `save` wrote, the folder of a generative model, or the folder of
+        a run of `unsup-fast`.
 
     Returns
     -------
-    KMeans, MiniBatchKMeans, PCA, IncrementalPCA, GaussianMixture or Diffusion
+    KMeans, MiniBatchKMeans, PCA, IncrementalPCA, GaussianMixture, Diffusion or VAE
 
     Raises
     ------
@@ -40,10 +42,9 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     path = Path(path)
     file = path / tensors.MODEL if path.is_dir() else path
-    if _is_diffusion(file):
-        from unsup_fast.models import diffusion
-
-        return diffusion.load(file.parent)
+    family = _family_of(file)
+    if family is not None:
+        return import_module(f"unsup_fast.models.{family}").load(file.parent)
     return class_of(file).load(file)
 
 
@@ -63,9 +64,12 @@ def class_of(file: Path) -> Any:
     return getattr(import_module(f"unsup_fast.{PACKAGES[name]}"), name)
 
 
-def _is_diffusion(file: Path) -> bool:
-    try:
-        tensors.read_note(file, kind=tensors.DIFFUSION)
-    except DamagedError:
-        return False
-    return True
+def _family_of(file: Path) -> str | None:
+    """Return the family of the generative model in a file; None if it holds something else."""
+    for kind, family in FAMILIES.items():
+        try:
+            tensors.read_note(file, kind=kind)
+        except DamagedError:
+            continue
+        return family
+    return None

@@ -21,7 +21,8 @@ filelock = pytest.importorskip("filelock")
 from safetensors.numpy import load_file  # noqa: E402
 
 from unsup_fast.cli import run as command_line  # noqa: E402
-from unsup_fast.cli.diffusion import family, pages  # noqa: E402
+from unsup_fast.cli.diffusion import pages  # noqa: E402
+from unsup_fast.cli.training import samples  # noqa: E402
 from unsup_fast.cli.training.progress import TrainingProgress  # noqa: E402
 from unsup_fast.models import diffusion, training  # noqa: E402
 from unsup_fast.models.networks import unet  # noqa: E402
@@ -38,7 +39,7 @@ def small():
     """Make networks so small, and samples so few, that a step takes no time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(unet.SIZES, "tiny", SMALLEST)
-        patch.setattr(family, "ROW", 2)
+        patch.setattr(samples, "ROW", 2)
         patch.setattr(pages, "STEPS", 3)
         patch.setattr(metrics_log.Throughput, "EVERY", 0)  # each step has its row
         yield
@@ -260,11 +261,12 @@ def test_a_killed_run_goes_on_to_the_same_bits(cli, shapes, tmp_path, run):
 KILLED = """
 import os, signal, sys
 from unsup_fast import cli
-from unsup_fast.cli.diffusion import family, pages
+from unsup_fast.cli.diffusion import pages
+from unsup_fast.cli.training import samples
 from unsup_fast.models import training
 from unsup_fast.models.networks import unet
 unet.SIZES["tiny"] = unet.Size(8, (1, 2), 1, ())
-pages.STEPS = family.ROW = 2
+pages.STEPS = samples.ROW = 2
 training.metrics_log.Throughput.EVERY = 0
 step = training.StepContext.optimizer_step
 def optimizer_step(self, *args):

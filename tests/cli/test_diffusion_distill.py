@@ -20,11 +20,12 @@ pytest.importorskip("PIL.Image")
 from safetensors.numpy import load_file  # noqa: E402
 
 from unsup_fast.cli import run as command_line  # noqa: E402
-from unsup_fast.cli.diffusion import distill_pages, family, pages  # noqa: E402
+from unsup_fast.cli.diffusion import distill_pages, pages  # noqa: E402
 from unsup_fast.cli.diffusion.distill_settings import (  # noqa: E402
     TEACHER_STEPS,
     DistillSettings,
 )
+from unsup_fast.cli.training import samples  # noqa: E402
 from unsup_fast.models import diffusion, training  # noqa: E402
 from unsup_fast.models.diffusion.distillation import quality  # noqa: E402
 from unsup_fast.models.diffusion.distillation.run import METHODS, OPTIONS  # noqa: E402
@@ -41,7 +42,7 @@ def small():
     """Make networks so small, and samples so few, that a step takes no time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(unet.SIZES, "tiny", SMALLEST)
-        patch.setattr(family, "ROW", 1)
+        patch.setattr(samples, "ROW", 1)
         patch.setattr(pages, "STEPS", 2)
         patch.setattr(distill_pages, "TEACHER_STEPS", 5)
         patch.setattr(quality, "STEPS", (1, 2, 5))
@@ -182,11 +183,12 @@ def test_a_killed_run_resumes_to_the_same_bits(cli, run, tmp_path):
 KILLED = """
 import os, signal, sys
 from unsup_fast import cli
-from unsup_fast.cli.diffusion import family, pages
+from unsup_fast.cli.diffusion import pages
+from unsup_fast.cli.training import samples
 from unsup_fast.models import training
 from unsup_fast.models.networks import unet
 unet.SIZES["tiny"] = unet.Size(8, (1, 2), 1, ())
-family.ROW = 1
+samples.ROW = 1
 training.metrics_log.Throughput.EVERY = 0
 step = training.StepContext.optimizer_step
 def optimizer_step(self, *args):

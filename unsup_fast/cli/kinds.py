@@ -8,7 +8,40 @@ from unsup_fast.cli.errors import UserError
 from unsup_fast.storage import tensors
 from unsup_fast.storage.records import DamagedError
 
-DIFFUSION = "Diffusion"
+
+@dataclass(frozen=True)
+class Family:
+    """A family of generative models, whose commands have a group of their own."""
+
+    group: str
+    """The group of its commands."""
+    file_kind: str
+    """What a file of such a model says that it holds."""
+    noun: str
+    """As in "a diffusion model"."""
+    uses: str
+    """The commands that take a run."""
+
+    @property
+    def command(self) -> str:
+        """Return the command that trains."""
+        return f"{self.group} train"
+
+
+FAMILIES = {
+    "Diffusion": Family(
+        group="diffusion",
+        file_kind=tensors.DIFFUSION,
+        noun="a diffusion model",
+        uses="diffusion sample or diffusion eval",
+    ),
+    "VAE": Family(
+        group="vae",
+        file_kind=tensors.VAE,
+        noun="a variational autoencoder",
+        uses="vae encode, vae sample or vae eval",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -27,7 +60,6 @@ KINDS = {
     "PCA": Kind(command="pca", predicts=False, transforms=True),
     "IncrementalPCA": Kind(command="pca", predicts=False, transforms=True),
     "GaussianMixture": Kind(command="gmm", predicts=True, transforms=False),
-    DIFFUSION: Kind(command="diffusion train", predicts=False, transforms=False),
 }
 
 
@@ -41,12 +73,13 @@ def class_of(path: Path) -> str | None:
     """
     file = path / tensors.MODEL if path.is_dir() else path
     check_not_special(file)
-    for kind in (tensors.ESTIMATOR, tensors.DIFFUSION):
+    names = {family.file_kind: name for name, family in FAMILIES.items()}
+    for kind in (tensors.ESTIMATOR, *names):
         try:
             note = tensors.read_note(file, kind=kind)
         except (OSError, DamagedError):
             continue
-        name = DIFFUSION if kind == tensors.DIFFUSION else note.get("class")
+        name = names.get(kind) or note.get("class")
         return name if isinstance(name, str) else None
     return None
 
@@ -62,13 +95,12 @@ def check_estimator(path: Path, command: str) -> None:
         With the command that fits the model.
     """
     name = class_of(path)
+    family = FAMILIES.get(name or "")
+    if family is not None:
+        raise UserError(f"{path}: holds {family.noun}; use unsup-fast {family.uses}")
     kind = KINDS.get(name or "")
     if kind is None or (kind.predicts if command == "predict" else kind.transforms):
         return
-    if name == DIFFUSION:
-        raise UserError(
-            f"{path}: holds a diffusion model; use unsup-fast diffusion sample or diffusion eval"
-        )
     instead = {
         "predict": "it has no labels to give; use unsup-fast transform",
         "transform": "it has no coordinates to give; use unsup-fast predict --proba",
@@ -77,24 +109,29 @@ def check_estimator(path: Path, command: str) -> None:
 
 
 def check_run(path: Path, command: str) -> None:
-    """Refuse a run that is not one of `diffusion train`.
+    """Refuse a run that is not one of the family of a command, such as "diffusion sample".
 
     Raises
     ------
     UserError
         With the commands that fit the run.
     """
+    needed = f"{command.split()[0]} train"
     if not path.is_dir():
         state = "is a file" if path.exists() else "no such directory"
-        raise UserError(f"{path}: {state}; name the directory of a run of `diffusion train`")
+        raise UserError(f"{path}: {state}; name the directory of a run of `{needed}`")
     name = class_of(path)
-    kind = KINDS.get(name or "")
-    if kind is None or name == DIFFUSION:
+    family, kind = FAMILIES.get(name or ""), KINDS.get(name or "")
+    if family is not None:
+        trained, uses = family.command, family.uses
+    elif kind is not None:
+        trained = kind.command
+        fits = {"predict": kind.predicts, "transform": kind.transforms}
+        uses = " or ".join(use for use, fit in fits.items() if fit)
+    else:
         return
-    uses = [
-        use for use, fits in (("predict", kind.predicts), ("transform", kind.transforms)) if fits
-    ]
-    raise UserError(
-        f"{path}: is a run of `unsup-fast {kind.command}` (it holds a {name}), and {command} needs "
-        f"one of `diffusion train`; use unsup-fast {' or '.join(uses)} with it"
-    )
+    if trained != needed:
+        raise UserError(
+            f"{path}: is a run of `unsup-fast {trained}` (it holds a {name}), and {command} needs "
+            f"one of `{needed}`; use unsup-fast {uses} with it"
+        )

@@ -37,7 +37,7 @@ def free_memory() -> int:
     """Return the bytes of the host's memory that are free."""
     import torch
 
-    from unsup_fast.models.diffusion._memory import free
+    from unsup_fast.models.training.memory import free
 
     return free(torch.device("cpu"))
 

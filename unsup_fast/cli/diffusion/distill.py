@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from unsup_fast._cached import cached_property
 from unsup_fast.cli import files
 from unsup_fast.cli.diffusion import distill_data, distill_pages, models
 from unsup_fast.cli.diffusion.distill_settings import TEACHER_STEPS, DistillSettings
-from unsup_fast.cli.diffusion.family import DiffusionRun, grid
+from unsup_fast.cli.diffusion.family import DiffusionRun
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.progress import Silent
 from unsup_fast.cli.run_folder import RunFolder
@@ -21,6 +20,7 @@ from unsup_fast.cli.training import run as training
 from unsup_fast.cli.training.data import Data
 from unsup_fast.cli.training.family import Job, Plan
 from unsup_fast.cli.training.options import LoopSettings
+from unsup_fast.cli.training.samples import grid
 from unsup_fast.report.numbers import count, counted
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class DistillFamily(DiffusionRun):
 
     def samples(self, model: Any, seed: int) -> tuple[Any, int]:
         """Return pictures by the student's own sampler, and the columns of their grid."""
-        return grid(model, seed)
+        return grid(model, seed, progress=False)
 
     def sampling_command(self, settings: LoopSettings) -> tuple[str, ...]:
         """Return the command line that samples from the student."""
@@ -172,11 +172,10 @@ class DistillFamily(DiffusionRun):
         steps = str(self._settings.steps[-1])
         return (*command, "--steps", steps, "-n", "64", "-o", "grid.png")
 
-    def write_report(
-        self, run: Path, model: Any, summary: Mapping[str, Any], title: str | None
-    ) -> None:
+    def write_report(self, job: Job, model: Any, summary: Mapping[str, Any]) -> None:
         """Write `report.html`."""
-        distill_pages.write_report(run, model, self.teacher, summary, title)
+        settings = job.settings
+        distill_pages.write_report(settings.out, model, self.teacher, summary, settings.title)
 
 
 def _check_teacher(settings: DistillSettings, config: "Config") -> None:

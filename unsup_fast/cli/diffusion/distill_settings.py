@@ -144,17 +144,11 @@ class DistillSettings(LoopSettings):
     def check(self) -> None:
         """Refuse a folder without a run, and options that are for another method."""
         from unsup_fast.cli.kinds import check_run
+        from unsup_fast.cli.training import trained_on
 
         super().check()
         check_run(self.teacher, "diffusion distill")
-        if self.data is None and self.built_in is None:
-            for name, value in (
-                ("--key", self.key),
-                ("--labels", self.labels),
-                ("--no-labels", self.no_labels or None),
-            ):
-                if value is not None:
-                    raise UserError(f"{name}: is for DATA; pass DATA too, or leave {name} out")
+        trained_on.check(self)
         if self.samples == 1:
             raise UserError("--samples 1: a distance needs two; pass --samples 2 or more, or 0")
         if self.method == "progressive":

@@ -8,17 +8,14 @@ from unsup_fast.cli.diffusion import models, pages
 from unsup_fast.cli.diffusion.settings import TrainSettings
 from unsup_fast.cli.progress import Silent
 from unsup_fast.cli.training import data
-from unsup_fast.cli.training.classes import spread
 from unsup_fast.cli.training.data import Data
 from unsup_fast.cli.training.family import Job, Plan
 from unsup_fast.cli.training.options import LoopSettings
 from unsup_fast.cli.training.run import run
+from unsup_fast.cli.training.samples import grid
 
 if TYPE_CHECKING:
     import torch
-
-GRID, ROW = 64, 8
-MOST_ROWS = 10
 
 
 class DiffusionRun:
@@ -116,34 +113,15 @@ class DiffusionFamily(DiffusionRun):
     def samples(self, model: Any, seed: int) -> tuple[Any, int]:
         """Return pictures, those of a class in a row, and the columns of their grid."""
         steps = min(pages.STEPS, model.config.n_timesteps)
-        return grid(model, seed, sampler=pages.SAMPLER, steps=steps)
+        return grid(model, seed, sampler=pages.SAMPLER, steps=steps, progress=False)
 
-    def write_report(
-        self, run: Path, model: Any, summary: Mapping[str, Any], title: str | None
-    ) -> None:
+    def write_report(self, job: Job, model: Any, summary: Mapping[str, Any]) -> None:
         """Write `report.html`."""
-        pages.write_report(run, model, summary, title)
+        pages.write_report(job.settings.out, model, summary, job.settings.title)
 
     def sampling_command(self, settings: LoopSettings) -> tuple[str, ...]:
         """Return the command line that samples from the model of the run."""
         return "unsup-fast", "diffusion", "sample", str(settings.out), "-n", "64", "-o", "grid.png"
-
-
-def grid(
-    model: Any, seed: int, *, sampler: str | None = None, steps: int | None = None
-) -> tuple[Any, int]:
-    """Return samples, those of a class in a row, and the columns of their grid."""
-    rows = min(len(model.config.classes), MOST_ROWS)
-    n = ROW * rows or GRID
-    samples = model.sample(
-        n,
-        sampler=sampler,
-        steps=steps,
-        label=spread(range(rows), n),
-        seed=seed,
-        progress=False,
-    )
-    return samples, ROW
 
 
 FAMILY = DiffusionFamily()

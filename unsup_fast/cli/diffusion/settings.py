@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from unsup_fast.cli.diffusion.distill_settings import DistillSettings
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.features import FeatureSettings
-from unsup_fast.cli.options import JsonSettings, OverwriteFile, Quiet, Seed
+from unsup_fast.cli.options import JsonSettings, Seed
 from unsup_fast.cli.settings import CommandSettings, Option, options, shown
 from unsup_fast.cli.training.options import (
     Device,
@@ -16,6 +16,7 @@ from unsup_fast.cli.training.options import (
     PictureSettings,
     Precision,
     RunArgument,
+    SamplesSettings,
     TrainingSettings,
 )
 from unsup_fast.cli.values import INCEPTION
@@ -174,48 +175,16 @@ class SamplingSettings(RunArgument):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleSettings(SamplingSettings):
+class SampleSettings(SamplesSettings, SamplingSettings):
     """Make new pictures by the model of a training RUN, or by a distilled one."""
 
     runner = "unsup_fast.cli.diffusion.sample:run"
-
-    out: Annotated[
-        Path,
-        Option(
-            "-o --out FILE",
-            "Output",
-            "A .png of all pictures, or an .npz with samples [N, H, W, C] and labels.",
-            role="course",
-        ),
-    ]
-    n: Annotated[
-        int,
-        Option("-n N", "Sampling", "How many pictures.", least=1),
-    ] = 64
-    labels: Annotated[
-        tuple[str, ...],
-        Option(
-            "--label NAME|N|all|any",
-            "Sampling",
-            "A class, by name or number; several, each with its own --label, or all share the "
-            "pictures evenly; any leaves it to the model.  [default: all]",
-            suggested=("all", "any"),
-        ),
-    ] = ()
-    overwrite: OverwriteFile = False
-    quiet: Quiet = False
+    command = "diffusion sample"
 
     examples: ClassVar[tuple[str, ...]] = (
         "unsup-fast diffusion sample run -n 100 -o grid.png",
         "unsup-fast diffusion sample run -n 1000 --label 3 --guidance 2 -o threes.npz",
     )
-
-    def check(self) -> None:
-        """Refuse a folder that holds no run of `diffusion train`."""
-        from unsup_fast.cli.kinds import check_run
-
-        super().check()
-        check_run(self.run_path, "diffusion sample")
 
 
 FEATURES = options(FeatureSettings)
@@ -226,6 +195,7 @@ class EvalSettings(PictureSettings, SamplingSettings, JsonSettings):
     """Print the bits per dimension of DATA by the model of a RUN, and with --features the FID."""
 
     runner = "unsup_fast.cli.diffusion.evaluate:run"
+    command = "diffusion eval"
 
     n: Annotated[
         int | None,
@@ -269,10 +239,7 @@ class EvalSettings(PictureSettings, SamplingSettings, JsonSettings):
 
     def check(self) -> None:
         """Refuse weights of a network that is not used."""
-        from unsup_fast.cli.kinds import check_run
-
         super().check()
-        check_run(self.run_path, "diffusion eval")
         if self.weights is None or self.features == INCEPTION:
             return
         if self.features is None:

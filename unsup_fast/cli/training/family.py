@@ -75,9 +75,7 @@ class Family(Protocol):
     def samples(self, model: Any, seed: int) -> tuple[Any, int]:
         """Return pictures [N, C, H, W] for a grid, and the number of its columns."""
 
-    def write_report(
-        self, run: Path, model: Any, summary: Mapping[str, Any], title: str | None
-    ) -> None:
+    def write_report(self, job: "Job", model: Any, summary: Mapping[str, Any]) -> None:
         """Write `report.html`."""
 
     def sampling_command(self, settings: LoopSettings) -> tuple[str, ...]:

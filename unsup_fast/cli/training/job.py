@@ -66,7 +66,7 @@ def _check_memory(job: Job) -> None:
     UserError
         With what it needs.
     """
-    from unsup_fast.models.diffusion._memory import free
+    from unsup_fast.models.training.memory import free
 
     batch_size, shape = job.settings.batch_size, job.data.shape
     available = free(job.device)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.options import THREADS, Resume, RunSettings, Seed
+from unsup_fast.cli.options import THREADS, OverwriteFile, Quiet, Resume, RunSettings, Seed
 from unsup_fast.cli.settings import CommandSettings, Option, options
 from unsup_fast.cli.values import parse_device, parse_sides
 
@@ -60,6 +60,47 @@ class RunArgument(CommandSettings):
         Path,
         Option("RUN", "Data", "The directory of a training run."),
     ]
+
+    command: ClassVar[str]
+    """As in "diffusion sample"."""
+
+    def check(self) -> None:
+        """Refuse a folder that holds no run of the command's family."""
+        from unsup_fast.cli.kinds import check_run
+
+        super().check()
+        check_run(self.run_path, self.command)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplesSettings(RunArgument):
+    """The options of a command that writes new pictures by a trained model."""
+
+    out: Annotated[
+        Path,
+        Option(
+            "-o --out FILE",
+            "Output",
+            "A .png of all pictures, or an .npz with samples [N, H, W, C] and labels.",
+            role="course",
+        ),
+    ]
+    n: Annotated[
+        int,
+        Option("-n N", "Sampling", "How many pictures.", least=1),
+    ] = 64
+    labels: Annotated[
+        tuple[str, ...],
+        Option(
+            "--label NAME|N|all|any",
+            "Sampling",
+            "A class, by name or number; several, each with its own --label, or all share the "
+            "pictures evenly; any leaves it to the model.  [default: all]",
+            suggested=("all", "any"),
+        ),
+    ] = ()
+    overwrite: OverwriteFile = False
+    quiet: Quiet = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -251,7 +251,7 @@ def _finish(
                 progress.begin("Drawing the report")
                 if not folder.grid_path(out, trained.step).exists():
                     draw(job.family, out, trained.model, trained.step, settings.seed)
-                job.family.write_report(out, trained.model, summary, settings.title)
+                job.family.write_report(job, trained.model, summary)
     except KeyboardInterrupt:
         complete = False
         (out / files.REPORT).unlink(missing_ok=True)  # of a shorter training

@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +13,28 @@ from unsup_fast._types import Array
 from unsup_fast.cli import files
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.torch_ import free_memory
-from unsup_fast.cli.training.classes import columns
+from unsup_fast.cli.training.classes import columns, spread
 from unsup_fast.report.numbers import size
 
 SUFFIXES = (".png", ".npz")
+GRID, ROW = 64, 8
+MOST_ROWS = 10
 PIXEL_BYTES = 9  # of a pixel of all pictures at once: two floats and a byte
+
+
+def grid(model: Any, seed: int, **options: Any) -> tuple[Any, int]:
+    """Return samples, those of a class in a row, and the columns of their grid.
+
+    Parameters
+    ----------
+    model : GenerativeModel
+        With a method `sample`, which takes the options.
+    seed : int
+    **options
+    """
+    rows = min(len(model.config.classes), MOST_ROWS)
+    n = ROW * rows or GRID
+    return model.sample(n, label=spread(range(rows), n), seed=seed, **options), ROW
 
 
 def check_memory(n: int, shape: Sequence[int], option: str) -> None:
