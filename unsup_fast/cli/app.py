@@ -13,7 +13,9 @@ from unsup_fast.cli.kmeans.settings import KMeansSettings
 from unsup_fast.cli.pca.settings import PcaSettings
 from unsup_fast.cli.predict.settings import PredictSettings
 from unsup_fast.cli.scores.settings import COMMANDS as SCORES
+from unsup_fast.cli.settings import CommandSettings
 from unsup_fast.cli.transform.settings import TransformSettings
+from unsup_fast.cli.vae.settings import COMMANDS as VAE
 
 app = typer.Typer(
     name="unsup-fast",
@@ -50,23 +52,39 @@ add(app, "gmm", GmmSettings)
 add(app, "predict", PredictSettings)
 add(app, "transform", TransformSettings)
 add(app, "dedup", DedupSettings)
-diffusion = typer.Typer(
-    help="Train diffusion models of pictures, sample from them, and judge them.",
-    add_completion=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+GROUPS = {
+    "diffusion": (
+        "Train diffusion models of pictures, sample from them, and judge them.",
+        DIFFUSION,
+    ),
+    "vae": (
+        "Train variational autoencoders of pictures, encode, decode, sample, and judge them.",
+        VAE,
+    ),
+}
 
 
-@diffusion.callback(invoke_without_command=True)
-def _diffusion(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        print(context.get_help())
+def _group(about: str, commands: dict[str, type[CommandSettings]]) -> typer.Typer:
+    """Return a group of commands, which without one of them shows its help."""
+    group = typer.Typer(
+        help=about,
+        add_completion=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @group.callback(invoke_without_command=True)
+    def show_help(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            print(context.get_help())
+
+    for command, settings in commands.items():
+        add(group, command, settings)
+    return group
 
 
-for command, settings in DIFFUSION.items():
-    add(diffusion, command, settings)
-app.add_typer(diffusion, name="diffusion")
+for name, (about, commands) in GROUPS.items():
+    app.add_typer(_group(about, commands), name=name)
 for score in SCORES:
     add(app, score.command, score)
 add(app, "demo", DemoSettings)

@@ -160,18 +160,20 @@ def scale_of(window: Window) -> str:
     return f"Both axes have one scale; the picture is {real(width)} wide and {real(height)} high."
 
 
-def scatter(points: Array) -> tuple[str, str]:
+def scatter(points: Array, labels: Array | None = None) -> tuple[str, str]:
     """Return the picture of rows along two axes [S, 2], and a sentence about its scale.
 
-    Few rows far outside are drawn at its edge.
+    Few rows far outside are drawn at its edge. Labels [S] choose one of the ten colours.
     """
     window = around(points)
+    chosen = np.zeros(len(points), np.int64) if labels is None else labels % N_COLOURS
 
     def paint(axes: Any) -> None:
         _whole(axes)
-        dots(axes, window.positions(points), np.zeros(len(points), dtype=np.int64))
+        dots(axes, window.positions(points), chosen)
 
-    name = f"{count(len(points))} rows along the first two axes"
+    coloured = "" if labels is None else ", coloured by class"
+    name = f"{count(len(points))} rows along the first two axes{coloured}"
     size, margins = (WIDTH, window.height), (PAD, PAD, PAD, PAD)
     return figure.svg(name, size, margins, paint, "plane"), scale_of(window)
 

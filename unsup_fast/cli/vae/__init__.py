@@ -1,0 +1,1 @@
+"""`unsup-fast vae`: variational autoencoders of pictures."""
