@@ -16,7 +16,9 @@ MOST_BARS = 128
 SETTLED = 0.1
 """Share of the training after which its values decide the height of the chart."""
 NETWORKS = {"mlp": "multilayer perceptron", "conv": "convolutional network"}
-PARTS = {"-ELBO": figure.INK, "-E log p(x | z)": figure.CLUSTER[0], "KL": figure.CLUSTER[1]}
+PARTS = {"-ELBO": figure.INK, "-log p(x | z)": figure.CLUSTER[0], "KL": figure.CLUSTER[1]}
+LABELS = {"-ELBO": 8, "-log p(x | z)": -8, "KL": 8}
+"""Distance of a line's name from its end, upward."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,14 @@ def _bound(run: Run) -> str:
                 for s, v in zip(steps[inside], each[inside], strict=True)
             ]
             frame.line(axes, steps[inside], each[inside], notes, colour)
+            axes.annotate(
+                name,
+                (steps[-1], each[-1]),
+                xytext=(0, LABELS[name]),
+                textcoords="offset points",
+                ha="right",
+                va="bottom" if LABELS[name] > 0 else "top",
+            )
         axes.set_xlim(0, max(steps[-1], 1))
         axes.set_ylim(low, top)
         frame.round_ticks(axes.xaxis, 0, steps[-1], integer=True)
@@ -211,7 +221,8 @@ def _kl(latents: Latents) -> str:
 def _aggregate(latents: Latents) -> list[tuple[str, str, str]]:
     """Return means and deviations of the aggregate posterior, for the busiest latents."""
     rows = latents.busiest[:8].tolist()
-    return [(f"latent {j}", f"{latents.mean[j]:.2f}", f"{latents.std[j]:.2f}") for j in rows]
+    means = np.round(latents.mean, 2) + 0.0  # not -0.00
+    return [(f"latent {j}", f"{means[j]:.2f}", f"{latents.std[j]:.2f}") for j in rows]
 
 
 def _traversals(run: Run) -> list[Picture]:
