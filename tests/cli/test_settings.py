@@ -147,6 +147,13 @@ COMMANDS = (
     ["diffusion", "distill"],
     ["diffusion", "sample"],
     ["diffusion", "eval"],
+    ["vae"],
+    ["vae", "train"],
+    ["vae", "sample"],
+    ["vae", "reconstruct"],
+    ["vae", "traverse"],
+    ["vae", "encode"],
+    ["vae", "eval"],
 )
 
 

@@ -42,6 +42,12 @@ BASES = {
     "diffusion distill": ["none", "-o", "out"],
     "diffusion sample": ["none", "-o", "out.png"],
     "diffusion eval": ["none", "none.npz"],
+    "vae train": ["none.npz", "-o", "out"],
+    "vae sample": ["none", "-o", "out.png"],
+    "vae reconstruct": ["none", "none.npz", "-o", "out.png"],
+    "vae traverse": ["none", "-o", "out.png"],
+    "vae encode": ["none", "none.npz", "-o", "out.npz"],
+    "vae eval": ["none", "none.npz"],
 }
 NUMBERS = ("nan", "inf", "-1", "0", "1e308", "99999999999", "9" * 5000, "1:999999999")
 TEXTS = ("", "999999999x999999999", "[/x]\x1b[31m\x9b", "caf\udce9", "9" * 5000)
