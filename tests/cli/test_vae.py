@@ -114,7 +114,7 @@ def test_report(trained):
         "vae.load(&#x27;",
     ):
         assert words in page, words
-    strips = 2 + 6 + 2  # pairs, traversals of all six latents, a way in each class
+    strips = 2 + 6 + 2  # pairs, traversals of all six latents, a path in each class
     assert page.count('src="data:image/png') == 2 + strips
     assert page.count("<svg") == 4
     assert "http" not in page.replace("http://www.w3.org", "")
@@ -147,7 +147,7 @@ def test_resume_gives_the_same_bits(cli, folder):
     assert "was trained with --beta = 1.0, not 2.0" in ran.err
 
 
-def test_options_reach_the_training(cli, folder, monkeypatch):
+def test_options_are_those_of_the_training(cli, folder, monkeypatch):
     taken = {}
 
     def train(data, out, **options):

@@ -119,7 +119,7 @@ def vae(run: Run) -> str:
         traversed=f"One picture whose latents, one at a time, go from {run.values[0]:g} to "
         f"{run.values[-1]:g}: the {counted(len(run.traversals), 'latent')} of largest KL.",
         traversals=_traversals(run),
-        ways="From the latents of one picture to those of another, on a great circle"
+        paths="From the latents of one picture to those of another, on a great circle"
         f"{'; both of one class' if classes else ''}.",
         interpolations=_interpolations(run),
         plane=drawing,
@@ -238,7 +238,7 @@ def _traversals(run: Run) -> list[Picture]:
 
 def _interpolations(run: Run) -> list[Picture]:
     return [
-        runs.strip(images, f"way {number}", f"{len(images)} pictures from one to another")
+        runs.strip(images, f"path {number}", f"{len(images)} pictures from one to another")
         for number, images in enumerate(run.interpolations, 1)
     ]
 

@@ -38,7 +38,7 @@ def read(settings: DistillSettings, config: "Config", progress: Silent) -> Data:
         missing; or if they do not fit the teacher.
     """
     dataset = trained_on.read(settings, settings.teacher, config.shape, progress)
-    pictures = dataset.found
+    pictures = dataset.content
     if dataset.shape != config.shape:
         raise UserError(
             f"{pictures.name}: holds pictures of shape {dataset.shape}, and the model of "

@@ -76,7 +76,7 @@ def labels_for(dataset: Data, classes: tuple[str, ...]) -> Array | None:
 
     None if the pictures have no classes or some are unknown to the model.
     """
-    pictures = dataset.found  # where one class is a class too
+    pictures = dataset.content  # where one class is a class too
     names = [valid(name) for name in pictures.classes]
     if pictures.labels is None or not set(names) <= set(classes):
         return None

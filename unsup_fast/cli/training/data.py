@@ -27,24 +27,24 @@ Array = npt.NDArray[Any]
 class Data:
     """Pictures, and the classes that a model can be conditioned on."""
 
-    found: Pictures
+    content: Pictures
 
     @property
     def pixels(self) -> Array:
         """Bytes, [N, C, H, W]."""
-        pixels: Array = self.found.pixels
+        pixels: Array = self.content.pixels
         return pixels
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, as text that is UTF-8; none if all pictures are of one."""
-        names = tuple(map(valid, self.found.classes))
+        names = tuple(map(valid, self.content.classes))
         return names if len(names) > 1 else ()
 
     @property
     def labels(self) -> Array | None:
         """Class of each picture, [N]; None without classes."""
-        return self.found.labels if self.classes else None
+        return self.content.labels if self.classes else None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -63,10 +63,10 @@ class Data:
     def about(self) -> dict[str, Any]:
         """Return what `summary.json` says of them."""
         return {
-            "file": self.found.name,
+            "file": self.content.name,
             "shape": list(self.pixels.shape),
             "classes": list(self.classes),
-            "skipped": list(self.found.skipped),
+            "skipped": list(self.content.skipped),
             "sha256": self.digest,
         }
 
@@ -150,7 +150,7 @@ def read_for(settings: PictureSettings, progress: Silent, shape: Sequence[int]) 
         )
     if dataset.shape != tuple(shape):
         raise UserError(
-            f"{dataset.found.name}: holds pictures of shape {dataset.shape}, "
+            f"{dataset.content.name}: holds pictures of shape {dataset.shape}, "
             f"the model makes {tuple(shape)}"
         )
     return dataset

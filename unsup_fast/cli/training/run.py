@@ -305,7 +305,7 @@ def _tell(job: Job, trained: Trained, result: dict[str, Any], console: Console) 
 
 def _opening(job: Job, group: processes.Group) -> list[str | Text]:
     settings = job.settings
-    name = Path(job.data.found.name).name
+    name = Path(job.data.content.name).name
     together = "" if group.size == 1 else f", {group.size} processes"
     lines: list[str | Text] = [
         terminal.bold(name, f"  {job.data.told()}"),

@@ -48,7 +48,7 @@ def run(settings: EncodeSettings) -> int:
             with interrupts.shield():
                 _write(settings, latents, _class_names(dataset))
         except KeyboardInterrupt:
-            console.print("[bold]Interrupted[/]: nothing is kept.")
+            console.print("[bold]Interrupted[/]: nothing is written.")
             return interrupts.status
     n, n_latents = latents.shape
     what = "a draw of each" if settings.sample else "means"
@@ -63,7 +63,7 @@ def run(settings: EncodeSettings) -> int:
 
 def _class_names(dataset: Data) -> Array | None:
     """Return the name of each picture's class, [N]; None without classes."""
-    labels, names = dataset.found.labels, [valid(name) for name in dataset.found.classes]
+    labels, names = dataset.content.labels, [valid(name) for name in dataset.content.classes]
     return None if labels is None else np.array(names)[labels]
 
 

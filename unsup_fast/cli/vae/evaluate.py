@@ -48,7 +48,7 @@ def run(settings: EvalSettings) -> int:
         try:
             summary = _evaluated(settings, console)
         except KeyboardInterrupt:
-            console.print("[bold]Interrupted[/]: nothing is kept.")
+            console.print("[bold]Interrupted[/]: nothing is written.")
             return interrupts.status
     text = results.as_json(summary)
     if settings.out is not None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from unsup_fast.models.vae import VAE
 
 PICTURES = 2000  # whose latents are shown
-PAIRS, WAYS, STEPS = 12, 4, 10
+PAIRS, PATHS, STEPS = 12, 4, 10
 LATENTS, VALUES, SPAN = 8, 9, 3.0
 SEED = 1  # another one than that of the grids
 
@@ -29,7 +29,7 @@ SEED = 1  # another one than that of the grids
 def write_report(job: Job, model: "VAE", summary: Mapping[str, Any]) -> None:
     """Write `report.html`."""
     run, data = job.settings.out, job.data
-    name = Path(data.found.name).name
+    name = Path(data.content.name).name
     rows = models.some(len(data.pixels), PICTURES, SEED)
     x, label = data.pixels[rows], models.at(data.labels, rows)
     latents, plane = _latents(model, x, label)
@@ -88,7 +88,7 @@ def _traversals(model: "VAE", x: Array, label: Array | None, latents: Array) -> 
 
 
 def _interpolations(model: "VAE", x: Array, label: Array | None) -> list[Array]:
-    """Return ways between pictures, of one class in each if there are classes: [S, H, W, C]."""
+    """Return paths between pictures, of one class in each if there are classes: [S, H, W, C]."""
     strips = []
     for start, end in _ends(len(x), label):
         between = model.interpolate(
@@ -101,13 +101,13 @@ def _interpolations(model: "VAE", x: Array, label: Array | None) -> list[Array]:
 def _ends(n: int, label: Array | None) -> list[tuple[int, int]]:
     """Return pairs of pictures, each of one class if there are classes."""
     if label is None:
-        return [(k, k + 1) for k in range(0, min(2 * WAYS, n) - 1, 2)]
+        return [(k, k + 1) for k in range(0, min(2 * PATHS, n) - 1, 2)]
     pairs = []
     for number in np.unique(label):
         members = np.flatnonzero(label == number)
         if len(members) > 1:
             pairs.append((int(members[0]), int(members[1])))
-    return pairs[:WAYS]
+    return pairs[:PATHS]
 
 
 def _bytes(images: "Tensor") -> Array:

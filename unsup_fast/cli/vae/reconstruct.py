@@ -51,7 +51,7 @@ def run(settings: ReconstructSettings) -> int:
             with interrupts.shield():
                 _write(settings, originals, reconstructions)
         except KeyboardInterrupt:
-            console.print("[bold]Interrupted[/]: nothing is kept.")
+            console.print("[bold]Interrupted[/]: nothing is written.")
             return interrupts.status
     console.print(
         terminal.plain(

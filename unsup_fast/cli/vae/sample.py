@@ -51,7 +51,7 @@ def run(settings: SampleSettings) -> int:
             with interrupts.shield():
                 write(settings.out, samples, labels, model.config.classes, len(chosen))
         except KeyboardInterrupt:
-            console.print("[bold]Interrupted[/]: nothing is kept.")
+            console.print("[bold]Interrupted[/]: nothing is written.")
             return interrupts.status
     console.print(
         terminal.plain(

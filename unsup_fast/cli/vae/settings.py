@@ -230,7 +230,7 @@ class TraverseSettings(ModelOnPictures):
     ] = None
     span: Annotated[
         float,
-        Option("--span X", "Sampling", "Values reach from -X to X.", above=0),
+        Option("--span X", "Sampling", "Values go from -X to X.", above=0),
     ] = 3.0
     columns: Annotated[int, Option("--columns N", "Sampling", "Number of values.", least=2)] = 9
     overwrite: OverwriteFile = False

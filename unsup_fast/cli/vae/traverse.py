@@ -81,7 +81,7 @@ def run(settings: TraverseSettings) -> int:
                     arrays = {"pictures": shown, "latents": np.array(latents), "values": values}
                     write_arrays(settings.out, arrays)
         except KeyboardInterrupt:
-            console.print("[bold]Interrupted[/]: nothing is kept.")
+            console.print("[bold]Interrupted[/]: nothing is written.")
             return interrupts.status
     console.print(
         terminal.plain(
