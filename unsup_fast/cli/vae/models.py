@@ -61,9 +61,9 @@ def classes_of(dataset: Data, model: "VAE") -> Array | None:
     known = labels_for(dataset, names)
     if known is None:
         raise UserError(
-            f"{dataset.content.name}: its pictures have no classes, or others than the model, which "
-            f"is conditional on {', '.join(names)}; pass pictures of these classes (--labels names "
-            "their array)"
+            f"{dataset.content.name}: its pictures have no classes, or others than the model, "
+            f"which is conditional on {', '.join(names)}; pass pictures of these classes (--labels "
+            "names their array)"
         )
     return known
 
