@@ -11,7 +11,8 @@ torch = pytest.importorskip("torch")
 
 from unsup_fast.metrics import Inception, _weights  # noqa: E402
 from unsup_fast.metrics._network import LEAST_SIDE, N_CLASSES, N_FEATURES, Network  # noqa: E402
-from unsup_fast.metrics.inception import load, values  # noqa: E402
+from unsup_fast.metrics._pictures import values  # noqa: E402
+from unsup_fast.metrics.inception import load  # noqa: E402
 
 # The graph of 2015-12-05: what is not listed has stride 1 and padding "SAME".
 STEM = ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "halve", "Conv2d_3b_1x1")

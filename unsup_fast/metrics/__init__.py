@@ -4,6 +4,7 @@ Scores that scikit-learn has are not here: `adjusted_rand_score`, `normalized_mu
 `silhouette_score` and others of `sklearn.metrics` take the labels of all models as they are.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from unsup_fast.metrics._features import Estimate, FewSamplesWarning
@@ -30,6 +31,8 @@ from unsup_fast.pictures import Images, images
 
 if TYPE_CHECKING:
     from unsup_fast.metrics.inception import Inception
+    from unsup_fast.metrics.lite0 import Lite0
+    from unsup_fast.metrics.perceptual import PerceptualDistance
 
 __all__ = [
     "PRDC",
@@ -41,7 +44,9 @@ __all__ = [
     "InceptionScore",
     "Judge",
     "KernelInceptionDistance",
+    "Lite0",
     "PRDCScores",
+    "PerceptualDistance",
     "Statistics",
     "contingency_matrix",
     "feature_frechet_distance",
@@ -57,13 +62,20 @@ __all__ = [
 ]
 
 
+NETWORKS = {  # module and, for errors, name of what needs torch
+    "Inception": ("inception", "the Inception network"),
+    "Lite0": ("lite0", "the EfficientNet-lite0 network"),
+    "PerceptualDistance": ("perceptual", "the perceptual distance"),
+}
+
+
 def __getattr__(name: str) -> Any:
-    if name != "Inception":
+    if name not in NETWORKS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, purpose = NETWORKS[name]
     from unsup_fast import _extras
 
-    _extras.require("torch", "torch", "the Inception network")
-    from unsup_fast.metrics.inception import Inception
-
-    globals()[name] = Inception
-    return Inception
+    _extras.require("torch", "torch", purpose)
+    value = getattr(import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unsup_fast.metrics._conv_bn import ConvBN
+
 Size: TypeAlias = int | tuple[int, int]
 Shape: TypeAlias = dict[str, Any]
 
@@ -22,17 +24,15 @@ SIDE = 299  # of the pictures that it was trained on
 LEAST_SIDE = 75  # below, nothing is left of a picture
 
 
-class Unit(nn.Module):
-    """Convolution, batch normalisation and ReLU; `fold` merges the first two for inference."""
+class Unit(ConvBN):
+    """Convolution, batch normalisation and ReLU."""
 
     def __init__(self, inside: int, outside: int, kernel: Size, stride: int = 1, padding: Size = 0):
-        super().__init__()
-        self.conv = nn.Conv2d(inside, outside, kernel, stride, padding, bias=False)
-        self.bn: nn.Module = nn.BatchNorm2d(outside, eps=0.001)
+        super().__init__(nn.Conv2d(inside, outside, kernel, stride, padding, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the unit's output for x [N, inside, H, W]."""
-        return F.relu_(self.bn(self.conv(x)))
+        return F.relu_(super().forward(x))
 
 
 class BlockA(nn.Module):
@@ -212,23 +212,3 @@ def max_pool(x: Tensor) -> Tensor:
 def halved(x: Tensor) -> Tensor:
     """Return the largest of 3 x 3 pixels, at every second one."""
     return F.max_pool2d(x, 3, stride=2)
-
-
-def fold(network: Network) -> Network:
-    """Multiply the normalisations into the convolutions, in float64, and return the network.
-
-    For inference: y = g (w * x - m) / sqrt(v + eps) + b is one convolution with a bias.
-    """
-    for unit in [module for module in network.modules() if isinstance(module, Unit)]:
-        bn, conv = unit.bn, unit.conv
-        assert isinstance(bn, nn.BatchNorm2d)
-        assert bn.running_mean is not None
-        assert bn.running_var is not None
-        scale = bn.weight.double() / (bn.running_var.double() + bn.eps).sqrt()  # [outside]
-        bias = bn.bias.double() - bn.running_mean.double() * scale
-        dtype = conv.weight.dtype
-        with torch.no_grad():
-            conv.weight.copy_(conv.weight.double() * scale[:, None, None, None])
-        conv.bias = nn.Parameter(bias.detach().to(dtype))
-        unit.bn = nn.Identity()
-    return network

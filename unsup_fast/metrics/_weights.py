@@ -5,10 +5,11 @@ import io
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 from urllib.request import urlopen
 
 import torch
+from torch import Tensor
 
 from unsup_fast._paths import check_not_special
 from unsup_fast.storage import atomic
@@ -19,6 +20,24 @@ URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{F
 VARIABLE = "UNSUP_FAST_INCEPTION"
 NAMES = (FILE, "weights-inception-2015-12-05-6726825d.pth")  # the same bytes by torch-fidelity
 STEP = 1 << 20  # bytes that are received at once
+
+
+class Source(NamedTuple):
+    """What a file of weights must be."""
+
+    file: str
+    """Name of the file"""
+    sha256: str | None
+    """How its hash begins; None takes any file"""
+    remedy: str
+    """What to do about another file"""
+
+
+INCEPTION = Source(
+    file=FILE,
+    sha256=SHA256,
+    remedy=f"get {FILE} anew, or pass sha256=None (--features FILE.pth) for weights of your own",
+)
 
 Progress = Callable[[int, int | None], None]
 
@@ -94,15 +113,15 @@ def fetch(url: str, path: Path, sha256: str | None, progress: Progress | None = 
                 if progress is not None:
                     progress(done, int(total) if total else None)
             file.flush()
-            check(Path(file.name).read_bytes(), url, sha256)
+            check(Path(file.name).read_bytes(), url, INCEPTION._replace(sha256=sha256))
     except OSError as error:
         raise OSError(f"{url}: could not be fetched ({error}); {advice()}") from error
     return path
 
 
 def read(
-    path: Path, shapes: dict[str, tuple[int, ...]], sha256: str | None = SHA256
-) -> tuple[dict[str, Any], str]:
+    path: Path, shapes: dict[str, tuple[int, ...]], source: Source
+) -> tuple[dict[str, Tensor], str]:
     """Return the tensors of a file by their names, and its hash; only tensors are unpickled.
 
     Parameters
@@ -110,8 +129,8 @@ def read(
     path : Path
     shapes : dict
         Shapes of the tensors that are needed, by name.
-    sha256 : str or None
-        How the file's hash must begin; None takes any file.
+    source : Source
+        What the file must be.
 
     Raises
     ------
@@ -119,7 +138,7 @@ def read(
         If it is another file, not a file of tensors, or if names or shapes differ.
     """
     content = path.read_bytes()  # what is hashed is what is read
-    digest = check(content, str(path), sha256)
+    digest = check(content, str(path), source)
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         actual = {name: tuple(value.shape) for name, value in state.items()}
@@ -131,7 +150,7 @@ def read(
         if shapes.get(name) != actual.get(name):
             raise ValueError(
                 f"{path}: tensor {name} has shape {actual.get(name)}, the network needs "
-                f"{shapes.get(name)}; pass weights of the network of {FILE}"
+                f"{shapes.get(name)}; pass weights of the network of {source.file}"
             )
     return {name: state[name] for name in shapes}, digest
 
@@ -141,12 +160,12 @@ def counts_batches(name: str) -> bool:
     return name.endswith("num_batches_tracked")
 
 
-def check(content: bytes, name: str, sha256: str | None) -> str:
-    """Return the hash of a file's content, or raise if it does not begin with `sha256`."""
+def check(content: bytes, name: str, source: Source) -> str:
+    """Return the hash of a file's content, or raise if it does not begin as it must."""
     digest = hashlib.sha256(content).hexdigest()
-    if sha256 is not None and not digest.startswith(sha256):
+    if source.sha256 is not None and not digest.startswith(source.sha256):
         raise ValueError(
-            f"{name}: has SHA-256 {digest}, not {sha256}...; it is damaged or another file: get "
-            f"{FILE} anew, or pass sha256=None (--features FILE.pth) for weights of your own"
+            f"{name}: has SHA-256 {digest}, not {source.sha256}...; it is damaged or another "
+            f"file: {source.remedy}"
         )
     return digest

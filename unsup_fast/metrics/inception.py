@@ -4,24 +4,16 @@ The metrics take any function of pictures as an extractor; published scores use 
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from unsup_fast._types import Array
-from unsup_fast.metrics import _resizing, _weights
-from unsup_fast.metrics._network import N_CLASSES, N_FEATURES, SIDE, Network, fold
-
-Pictures: TypeAlias = Array | Tensor | Sequence[Array] | Sequence[Tensor]
+from unsup_fast.metrics import _conv_bn, _resizing, _weights
+from unsup_fast.metrics._network import N_CLASSES, N_FEATURES, SIDE, Network
+from unsup_fast.metrics._pictures import BATCH, Pictures, batches, check_batch_size, exact
 
 OUTPUTS = ("features", "logits", "logits_unbiased", "probabilities")
-BATCH = 32  # pictures that go through the network together
-BEYOND = 1e-3  # how far floats may be outside [0, 1]
 
 
 class Inception:
@@ -88,9 +80,8 @@ class Inception:
         if resize not in _resizing.RESIZERS:
             known = ", ".join(_resizing.RESIZERS)
             raise ValueError(f"resize={resize!r} is unknown; pass one of {known}")
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size={batch_size!r} is no number of pictures; pass 1 or more")
-        self.output, self.resize, self.batch_size = output, resize, batch_size
+        self.output, self.resize = output, resize
+        self.batch_size = check_batch_size(batch_size)
         self.device, self.dtype = torch.device(device), dtype
         self.path = _weights.obtain(weights, download=download, sha256=sha256)
         self.network, self.sha256 = load(self.path, sha256)
@@ -116,21 +107,16 @@ class Inception:
             If they are not pictures, or floats beyond [0, 1].
         """
         with exact():
-            outputs = [self._output(part) for part in self._parts(images)]
+            outputs = [
+                self._output(part)
+                for part in batches(images, self.batch_size, self._resized, self.device, self.dtype)
+            ]
         if not outputs:
             return torch.empty(0, N_FEATURES if self.output == "features" else N_CLASSES)
         return torch.cat(outputs)
 
-    def _parts(self, images: Pictures) -> Iterator[Tensor]:
-        """Yield batches [n, 3, 299, 299] as the network takes them."""
-        resize = _resizing.RESIZERS[self.resize]
-        for start in range(0, len(images), self.batch_size):
-            ready = [
-                resize(values(part).to(self.device), SIDE)
-                for part in _alike(images[start : start + self.batch_size])
-            ]
-            part = torch.cat(ready).to(self.dtype).expand(-1, 3, -1, -1)
-            yield part.contiguous(memory_format=torch.channels_last)
+    def _resized(self, x: Tensor) -> Tensor:
+        return _resizing.RESIZERS[self.resize](x, SIDE)
 
     def _output(self, x: Tensor) -> Tensor:
         x = self.network(x)  # [n, 2048]
@@ -143,84 +129,4 @@ class Inception:
 
 def load(path: Path, sha256: str | None = _weights.SHA256) -> tuple[Network, str]:
     """Return the network with the weights of a file, folded, for inference; and the file's hash."""
-    with torch.device("meta"):
-        network = Network()
-    expected = network.state_dict()
-    shapes = {n: tuple(v.shape) for n, v in expected.items() if not _weights.counts_batches(n)}
-    state, digest = _weights.read(path, shapes, sha256)
-    network.load_state_dict(
-        {name: state.get(name, torch.tensor(0)).float() for name in expected}, assign=True
-    )
-    network = fold(network.eval()).requires_grad_(False)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # in torch's docs
-    return network, digest
-
-
-def values(images: Tensor) -> Tensor:
-    """Return pictures as [N, 1, H, W] or [N, 3, H, W], float32 of 0 to 255.
-
-    Raises
-    ------
-    ValueError
-        If they are not of shape [N, H, W], [N, H, W, C] or [N, C, H, W] with C of 1 or 3, neither
-        bytes nor floats, or floats beyond [0, 1].
-    """
-    shape = tuple(images.shape)
-    if images.ndim == 3:
-        images = images[:, None]  # [N, 1, H, W]
-    elif images.ndim == 4 and shape[3] in (1, 3) and not _channels_first(images):
-        images = images.permute(0, 3, 1, 2)  # [N, C, H, W]
-    if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
-        raise ValueError(
-            f"images have shape {shape}; pass [N, H, W, 3], [N, 3, H, W] or [N, H, W], without "
-            "transparency"
-        )
-    if images.dtype == torch.uint8:
-        return images.float()
-    if not images.is_floating_point():
-        raise ValueError(f"images are of type {images.dtype}; pass bytes or floats in [0, 1]")
-    low, high = (float(bound) for bound in images.detach().aminmax())
-    if not (low >= -BEYOND and high <= 1 + BEYOND):  # NaN too
-        raise ValueError(
-            f"images have values from {low:g} to {high:g}; pass bytes, or floats in [0, 1] as "
-            "(X + 1) / 2 is for X in [-1, 1]"
-        )
-    return images.float() * 255
-
-
-def _channels_first(images: Tensor) -> bool:
-    """Return whether an ambiguous shape is [N, C, H, W]: it is for floats, not for bytes."""
-    return bool(images.shape[1] in (1, 3) and images.is_floating_point())
-
-
-def _alike(images: Pictures) -> list[Tensor]:
-    """Return some images as tensors of images of one size each."""
-    if not isinstance(images, list | tuple):
-        return [_tensor(images)]
-    if len({tuple(image.shape) for image in images}) > 1:
-        return [_tensor(image)[None] for image in images]
-    return [torch.stack([_tensor(image) for image in images])]
-
-
-def _tensor(images: Pictures) -> Tensor:
-    if isinstance(images, torch.Tensor):
-        return images
-    array = np.asarray(images)
-    if array.dtype == object or array.dtype.kind not in "uif":
-        raise ValueError(f"images are of type {array.dtype}; pass bytes or floats in [0, 1]")
-    return torch.from_numpy(np.array(array, order="C"))  # a copy: the memory may be a map's
-
-
-@contextmanager
-def exact() -> Iterator[None]:
-    """Compute products of float32 in float32, whatever the rest of the program has set."""
-    conv: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # a property of the module
-    products = torch.get_float32_matmul_precision()
-    before = conv.fp32_precision
-    torch.set_float32_matmul_precision("highest")
-    conv.fp32_precision = "ieee"
-    try:
-        yield
-    finally:
-        conv.fp32_precision = before
-        torch.set_float32_matmul_precision(products)
+    return _conv_bn.load(Network, path, _weights.INCEPTION._replace(sha256=sha256))

