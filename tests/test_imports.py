@@ -58,6 +58,12 @@ def test_new_modules_are_checked(tmp_path):
     assert ran.returncode == 1
 
 
+def test_metrics_load_no_torch():
+    code = "import sys, unsup_fast.metrics; print('torch' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"
+
+
 def test_light_rooms_load_nothing_heavy():
     rooms = ("_types", "blocks", "information", "pictures", "storage.tensors")
     code = "import sys\n" + "".join(f"import unsup_fast.{room}\n" for room in rooms)

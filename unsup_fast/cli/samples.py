@@ -17,8 +17,9 @@ from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.features import FeatureSettings
 from unsup_fast.cli.progress import Silent
 from unsup_fast.cli.torch_ import device_of
-from unsup_fast.cli.values import INCEPTION, NONE
+from unsup_fast.cli.values import INCEPTION, LITE0, NONE
 from unsup_fast.metrics import Images
+from unsup_fast.metrics.statistics import statistics_features
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +42,8 @@ class Samples:
     n: int | None
     """Number of samples; None for statistics."""
     skipped: list[str] = field(default_factory=list)
+    features: str | None = None
+    """What statistics are of, if their file says so."""
 
     def about(self) -> dict[str, Any]:
         """Return what the results say of it."""
@@ -61,7 +64,9 @@ def open_samples(path: Path, key: str | None, size: tuple[int, int] | None) -> S
     if path.suffix.lower() in (".npy", ".npz") and path.is_file():
         if path.suffix.lower() == ".npz" and key is None and {"mu", "sigma"} <= _names(path):
             with named(path):
-                return Samples(path, "statistics", metrics.load_statistics(path), None)
+                statistics = metrics.load_statistics(path)
+                name = statistics_features(path)
+                return Samples(path, "statistics", statistics, None, features=name)
         array = load(path) if path.suffix.lower() == ".npy" else archive_array(path, key)
         if array.ndim == 2:
             return Samples(path, "features", array, len(array))
@@ -87,6 +92,8 @@ def extractor(options: FeatureSettings, output: str) -> tuple[FeatureFunction, d
     """
     if options.features == NONE:
         return pixels, {"name": NONE}
+    if options.features == LITE0:
+        return _lite0(options)
     _extras.check("torch", "torch", "the Inception network")
     import torch
 
@@ -112,6 +119,56 @@ def extractor(options: FeatureSettings, output: str) -> tuple[FeatureFunction, d
         "precision": options.precision,
         "device": str(device),
     }
+
+
+def _lite0(options: FeatureSettings) -> tuple[FeatureFunction, dict[str, Any]]:
+    """Return what `extractor` does for EfficientNet-lite0."""
+    _extras.check("torch", "torch", "the EfficientNet-lite0 network")
+    import torch
+
+    with named():
+        device = device_of(options.device)
+        network = metrics.Lite0(
+            device=device,
+            dtype=getattr(torch, options.precision),
+            batch_size=options.batch_size,
+            **({} if options.side is None else {"side": options.side}),
+        )
+    return network, {
+        "name": LITE0,
+        "output": network.output,
+        "sha256": network.sha256,
+        "side": network.side,
+        "precision": options.precision,
+        "device": str(device),
+    }
+
+
+def features_name(about: dict[str, Any] | None) -> str | None:
+    """Return the name of features as `extractor` describes them, for files of statistics."""
+    if about is None:
+        return None
+    words = [about["name"]]
+    words += [f"{key} {about[key]}" for key in ("resize", "side") if key in about]
+    if "sha256" in about:
+        words.append(about["sha256"][:8])
+    return ", ".join(words)
+
+
+def check_statistics(sides: tuple[Samples, ...], about: dict[str, Any] | None) -> None:
+    """Raise UserError if statistics are known to be of other features than the other side."""
+    names = {
+        side.path: side.features if side.kind == "statistics" else features_name(about)
+        for side in sides
+        if side.kind != "features"
+    }
+    known = {path: name for path, name in names.items() if name is not None}
+    if len(set(known.values())) > 1:
+        listed = " and ".join(f"{path} ({name})" for path, name in known.items())
+        raise UserError(
+            f"{listed}: have different features; pass --features, --resize and --side as for the "
+            "statistics, or compute them anew"
+        )
 
 
 def pixels(batch: Batch) -> Array:

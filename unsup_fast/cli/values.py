@@ -14,7 +14,7 @@ MOST_PIXELS = 8192
 # A whole number above 0 in the text of an option; longer ones are no number of anything.
 WHOLE = r"[1-9][0-9]{0,17}"
 
-INCEPTION, NONE = "inception", "none"
+INCEPTION, LITE0, NONE = "inception", "lite0", "none"
 
 
 def parse_data(option: str, text: str) -> File:
@@ -70,10 +70,12 @@ def parse_device(option: str, text: str) -> str:
 
 
 def parse_features(option: str, text: str) -> str:
-    """Return "inception", "none", or the file of a network's weights."""
-    if text not in (INCEPTION, NONE):
+    """Return "inception", "lite0", "none", or the file of a network's weights."""
+    if text not in (INCEPTION, LITE0, NONE):
         if Path(text).suffix not in (".pth", ".pt"):
-            raise UserError(f"{option} {shown(text)}: is not {INCEPTION}, {NONE} or a .pth file")
+            raise UserError(
+                f"{option} {shown(text)}: is not {INCEPTION}, {NONE}, {LITE0} or a .pth file"
+            )
         parse_weights_file(option, text)
     return text
 

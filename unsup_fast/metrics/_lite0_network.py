@@ -49,8 +49,7 @@ STAGES = (
     Stage(n_blocks=4, kernel=5, stride=2, expansion=6, channels=192),
     Stage(n_blocks=1, kernel=3, stride=1, expansion=6, channels=320),
 )
-STRIDES = (4, 8, 16, 32)
-SCALES = (2, 4, 10, 15)  # the last block of each of these strides
+SCALES = (2, 4, 10, 15)  # the last blocks at strides 4, 8, 16 and 32
 
 
 class Unit(ConvBN):

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from unsup_fast._types import Array, ArrayLike, on_host
-from unsup_fast.blocks.npy import archive_array
+from unsup_fast.blocks.npy import archive_array, archive_headers
 from unsup_fast.storage import atomic
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+FEATURES = "features"  # the array with the name of the features
 
 
 class Statistics(NamedTuple):
@@ -27,7 +29,13 @@ class Statistics(NamedTuple):
         return f"<Statistics of {len(self.mu):,} columns>"
 
 
-def save_statistics(path: str | os.PathLike[str], mu: ArrayLike, sigma: ArrayLike) -> None:
+def save_statistics(
+    path: str | os.PathLike[str],
+    mu: ArrayLike,
+    sigma: ArrayLike,
+    *,
+    features: str | None = None,
+) -> None:
     """Write statistics as pytorch-fid does: a ``.npz`` file with the arrays `mu` and `sigma`.
 
     The file is written atomically and replaces one of that name.
@@ -37,6 +45,9 @@ def save_statistics(path: str | os.PathLike[str], mu: ArrayLike, sigma: ArrayLik
     path : path-like
         Ending in ``.npz``.
     mu, sigma : array-like or tensor of shape (D,) and (D, D)
+    features : str, optional
+        Name of the features, a third array of the file, which other tools ignore. The command line
+        writes it and compares no statistics of features whose names differ.
 
     Raises
     ------
@@ -50,7 +61,8 @@ def save_statistics(path: str | os.PathLike[str], mu: ArrayLike, sigma: ArrayLik
         raise ValueError(f"path='{path}' must end in .npz, by which others know such a file")
     statistics = checked(mu, sigma)
     content = io.BytesIO()
-    np.savez_compressed(content, mu=statistics.mu, sigma=statistics.sigma)
+    names = {} if features is None else {FEATURES: np.array(features)}
+    np.savez_compressed(content, mu=statistics.mu, sigma=statistics.sigma, **names)
     atomic.write_bytes(path, content.getvalue(), "the statistics")
 
 
@@ -71,6 +83,21 @@ def load_statistics(path: str | os.PathLike[str]) -> Statistics:
     except (ValueError, TypeError) as error:
         reason = str(error).removeprefix(f"{name}: ")
         raise ValueError(f"cannot read statistics from '{name}': {reason}") from None
+
+
+def statistics_features(path: str | os.PathLike[str]) -> str | None:
+    """Return the name of the features that a file of `save_statistics` is of, if it has one.
+
+    Raises
+    ------
+    DataError
+        If it is no ``.npz`` file.
+    FileNotFoundError
+        If there is no such file.
+    """
+    if FEATURES not in archive_headers(Path(path)):
+        return None
+    return str(archive_array(Path(path), FEATURES))
 
 
 def checked(

@@ -19,7 +19,9 @@ from unsup_fast.cli.samples import (
     FeatureFunction,
     Features,
     Samples,
+    check_statistics,
     extractor,
+    features_name,
     named,
     open_samples,
     rows,
@@ -32,7 +34,7 @@ from unsup_fast.cli.scores.settings import (
     ScoreSettings,
 )
 from unsup_fast.cli.torch_ import torch_threads
-from unsup_fast.cli.values import NONE
+from unsup_fast.cli.values import LITE0, NONE
 from unsup_fast.report.numbers import count, counted, real, seconds
 
 Scores = dict[str, Any]
@@ -52,6 +54,8 @@ class ScoreJob:
     settings: ScoreSettings
     sides: tuple[Samples, ...]
     function: FeatureFunction
+    features: str | None
+    """Name of what pictures become; None without pictures."""
     progress: Silent
 
     def rows(self, side: Samples) -> Iterator[Features]:
@@ -81,7 +85,9 @@ def fid(settings: FidSettings) -> int:
         job.progress.begin("Computing the distance")
         value = distance.compute()
         if save is not None:
-            metrics.save_statistics(save, *distance.statistics(real=True))
+            side = job.sides[0]
+            name = job.features if side.kind == "images" else side.features
+            metrics.save_statistics(save, *distance.statistics(real=True), features=name)
         return {"fid": value}
 
     if save is not None:
@@ -104,6 +110,8 @@ def inception_score(settings: InceptionScoreSettings) -> int:
 
     if settings.features == NONE:
         raise UserError("--features none: the Inception Score needs a classifier of pictures")
+    if settings.features == LITE0:
+        raise UserError(f"--features {LITE0}: the Inception Score is that of --features inception")
     return _run(settings, (settings.fake,), compute, ("images", "features"))
 
 
@@ -180,6 +188,7 @@ def _run(
                         "features"
                     )
             function, about = _function(settings, sides)
+            check_statistics(sides, about)
             silent = settings.quiet or (settings.json and not console.is_terminal)
             with (
                 terminal.showing_warnings() as messages,
@@ -187,7 +196,13 @@ def _run(
                 showing(console, silent) as progress,
                 named(),
             ):
-                job = ScoreJob(settings=settings, sides=sides, function=function, progress=progress)
+                job = ScoreJob(
+                    settings=settings,
+                    sides=sides,
+                    function=function,
+                    features=features_name(about),
+                    progress=progress,
+                )
                 scores = compute(job)
             summary = {
                 "command": settings.command,
