@@ -126,13 +126,15 @@ def _lite0(options: FeatureSettings) -> tuple[FeatureFunction, dict[str, Any]]:
     _extras.check("torch", "torch", "the EfficientNet-lite0 network")
     import torch
 
+    from unsup_fast.metrics.lite0 import SIDE
+
     with named():
         device = device_of(options.device)
         network = metrics.Lite0(
+            side=SIDE if options.side is None else options.side,
             device=device,
             dtype=getattr(torch, options.precision),
             batch_size=options.batch_size,
-            **({} if options.side is None else {"side": options.side}),
         )
     return network, {
         "name": LITE0,

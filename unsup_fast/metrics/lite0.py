@@ -1,7 +1,7 @@
 """Features of pictures from EfficientNet-lite0, whose weights a package brings.
 
-They serve where the Inception network of the published scores is not at hand, and are about ten
-times as fast. Scores of both networks are not comparable.
+They serve where the weights of the Inception network of the published scores are missing, and for
+small pictures they are more than ten times as fast. Scores by the two networks are not comparable.
 """
 
 import torch

@@ -61,8 +61,11 @@ def save_statistics(
         raise ValueError(f"path='{path}' must end in .npz, by which others know such a file")
     statistics = checked(mu, sigma)
     content = io.BytesIO()
-    names = {} if features is None else {FEATURES: np.array(features)}
-    np.savez_compressed(content, mu=statistics.mu, sigma=statistics.sigma, **names)
+    mu, sigma = statistics
+    if features is None:
+        np.savez_compressed(content, mu=mu, sigma=sigma)
+    else:
+        np.savez_compressed(content, mu=mu, sigma=sigma, features=np.array(features))
     atomic.write_bytes(path, content.getvalue(), "the statistics")
 
 
