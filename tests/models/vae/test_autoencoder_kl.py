@@ -184,9 +184,9 @@ def test_exported_folder_is_read_by_diffusers(tmp_path):
     assert theirs.config.latents_std == list(ours.config.latents_std)
     assert theirs.config.sample_size == [16, 24]
     floats = x[:2] / 127.5 - 1
-    assert relative(ours.encode(floats).latent_dist.mean, theirs.encode(floats).latent_dist.mean) < (
-        1e-5
-    )
+    assert relative(
+        ours.encode(floats).latent_dist.mean, theirs.encode(floats).latent_dist.mean
+    ) < (1e-5)
     again = vae.AutoencoderKL.from_pretrained(tmp_path)
     assert again.config == ours.config
     assert torch.equal(again.reconstruct(x), ours.reconstruct(x))
@@ -222,7 +222,9 @@ def test_factor_and_shift_of_a_file_scale():
     assert torch.allclose(model.unscale(model.scale(z)), z, atol=1e-6)
 
 
-@pytest.mark.parametrize(("length", "tile", "overlap"), [(5, 8, 2), (8, 8, 2), (9, 8, 2), (40, 8, 5)])
+@pytest.mark.parametrize(
+    ("length", "tile", "overlap"), [(5, 8, 2), (8, 8, 2), (9, 8, 2), (40, 8, 5)]
+)
 def test_weights_of_tiles_add_up_to_one(length, tile, overlap):
     total, covered = np.zeros(length), 0
     for window in kl_tiles.windows(length, tile, overlap):

@@ -62,9 +62,7 @@ class AutoencoderKL(GenerativeModel[KLConfig]):
             " x ".join(map(str, sides)) for sides in (self.config.shape, self.config.latent_shape)
         )
         parameters = sum(each.numel() for each in self.network.parameters())
-        return (
-            f"<AutoencoderKL: {shape} to {latents}, {parameters:,} parameters on {self.device}>"
-        )
+        return f"<AutoencoderKL: {shape} to {latents}, {parameters:,} parameters on {self.device}>"
 
     @staticmethod
     def network_of(config: KLConfig, seed: int) -> AutoencoderKLNetwork:
@@ -222,9 +220,7 @@ class AutoencoderKL(GenerativeModel[KLConfig]):
             raise ValueError("x has no pictures; pass at least one")
         return torch.cat(parts)
 
-    def pictures(
-        self, latents: Tensor, *, batch_size: int = 32, tile: int | None = None
-    ) -> Tensor:
+    def pictures(self, latents: Tensor, *, batch_size: int = 32, tile: int | None = None) -> Tensor:
         """Return the pictures of scaled latents, the inverse of `latents`.
 
         Parameters

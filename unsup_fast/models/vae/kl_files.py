@@ -95,9 +95,7 @@ def load_weights(
     network.load_state_dict({name: value.float() for name, value in weights.items()})
 
 
-def write(
-    folder: str | os.PathLike[str], config: KLConfig, weights: Mapping[str, Tensor]
-) -> None:
+def write(folder: str | os.PathLike[str], config: KLConfig, weights: Mapping[str, Tensor]) -> None:
     """Write a folder that `read` and diffusers read.
 
     Raises
@@ -151,7 +149,9 @@ def _config(settings: Mapping[str, Any], path: Path) -> KLConfig:
             "differ, which is not supported",
         )
     sides = values.pop("sample_size")
-    height, width = _sides("sample_size", sides if isinstance(sides, list) else [sides, sides], path)
+    height, width = _sides(
+        "sample_size", sides if isinstance(sides, list) else [sides, sides], path
+    )
     for name in IGNORED:
         values.pop(name, None)
     unknown = sorted(values.keys() - set(SAME))
