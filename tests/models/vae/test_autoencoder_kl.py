@@ -146,7 +146,7 @@ def test_files_with_old_names_and_half_precision(tmp_path):
         ({"latents_mean": [0.0], "latents_std": [1.0]}, "5 latent channels"),
         ({"layers_per_block": "two"}, "layers_per_block"),
         ({"block_out_channels": 8}, "not a list"),
-        ({"sample_size": [1, 2, 3]}, "sample_size"),
+        ({"sample_size": [8, 8, 8]}, "shape="),
         ({"scaling_factor": 0.0}, "scaling_factor"),
         ({"layers_per_block": 1}, "no tensor of what"),
         ({"layers_per_block": 3}, "is missing"),

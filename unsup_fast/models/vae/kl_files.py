@@ -148,17 +148,15 @@ def _config(settings: Mapping[str, Any], path: Path) -> KLConfig:
             f"in_channels={records.shown(channels)} and out_channels={records.shown(outputs)} "
             "differ, which is not supported",
         )
-    sides = values.pop("sample_size")
-    height, width = _sides(
-        "sample_size", sides if isinstance(sides, list) else [sides, sides], path
-    )
+    side = values.pop("sample_size")
+    sides = tuple(side) if isinstance(side, list) else (side, side)
     for name in IGNORED:
         values.pop(name, None)
     unknown = sorted(values.keys() - set(SAME))
     if unknown:
         raise DamagedError(path, f"setting {records.shown(unknown[0])} is not supported")
     try:
-        return KLConfig(shape=(channels, height, width), **values)
+        return KLConfig(shape=(channels, *sides), **values)
     except (TypeError, ValueError) as error:
         raise DamagedError(path, str(error)) from None
 
