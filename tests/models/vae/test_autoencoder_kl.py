@@ -13,6 +13,7 @@ pytest.importorskip("accelerate")
 import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 
+import unsup_fast  # noqa: E402
 from unsup_fast.models import vae  # noqa: E402
 from unsup_fast.models.training import TrainConfig  # noqa: E402
 from unsup_fast.models.vae import kl_files, kl_tiles, kl_training, kl_transforms  # noqa: E402
@@ -196,7 +197,8 @@ def test_saved_model_is_loaded(tmp_path):
     model = vae.AutoencoderKL.build(CONFIG, seed=2)
     model.measure_scale(pixels())
     model.save(tmp_path)
-    again = vae.AutoencoderKL.load(tmp_path)
+    again = unsup_fast.load(tmp_path)
+    assert isinstance(again, vae.AutoencoderKL)
     assert again.config == model.config
     assert torch.equal(again.latents(pixels()), model.latents(pixels()))
     assert "3 x 16 x 16 to 4 x 8 x 8" in repr(again)

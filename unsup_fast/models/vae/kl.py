@@ -5,13 +5,13 @@ Models", with the layers, names of tensors and files of diffusers' class of the 
 """
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.utils import gen_batches
 from torch import Tensor
 
 from unsup_fast.models.base import GenerativeModel
@@ -213,7 +213,7 @@ class AutoencoderKL(GenerativeModel[KLConfig]):
         seeds = None if seed is None else spread_seed(seed, len(x))
         parts = []
         with torch.no_grad():
-            for rows in _batches(len(x), batch_size):
+            for rows in gen_batches(len(x), batch_size):
                 q = self.encode(x[rows], tile=tile).latent_dist
                 parts.append(self.scale(q.mode() if seeds is None else q.sample(seeds[rows])))
         if not parts:
@@ -239,7 +239,7 @@ class AutoencoderKL(GenerativeModel[KLConfig]):
         with torch.no_grad():
             parts = [
                 self.decode(self.unscale(latents[rows].to(self.device)), tile=tile).clamp(-1, 1)
-                for rows in _batches(len(latents), batch_size)
+                for rows in gen_batches(len(latents), batch_size)
             ]
         if not parts:
             raise ValueError("latents has no pictures; pass at least one")
@@ -275,7 +275,7 @@ class AutoencoderKL(GenerativeModel[KLConfig]):
         n = 0
         sums = torch.zeros(2, self.config.latent_channels, dtype=torch.float64)  # [2, Z]
         with torch.no_grad():
-            for rows in _batches(len(x), batch_size):
+            for rows in gen_batches(len(x), batch_size):
                 q = self.encode(x[rows]).latent_dist
                 mean, variance = q.mean.double(), q.variance.double()
                 axes = (0, 2, 3)
@@ -319,9 +319,3 @@ class AutoencoderKL(GenerativeModel[KLConfig]):
                 f"tile={tile} must be a multiple of {multiple} of at least {4 * multiple} pixels"
             )
         return tile // multiple
-
-
-def _batches(n: int, size: int) -> Iterator[slice]:
-    if size < 1:
-        raise ValueError(f"batch_size={size} must be at least 1")
-    yield from (slice(start, start + size) for start in range(0, n, size))
