@@ -16,8 +16,12 @@ PACKAGES = {
     "IncrementalPCA": "decomposition",
     "GaussianMixture": "mixture",
 }
-# The families of generative models, by the kind of their files.
-FAMILIES = {tensors.DIFFUSION: "diffusion", tensors.VAE: "vae"}
+# Family and class of generative models, by the kind of their files.
+FAMILIES = {
+    tensors.DIFFUSION: ("diffusion", "Diffusion"),
+    tensors.VAE: ("vae", "VAE"),
+    tensors.AUTOENCODER: ("vae", "AutoencoderKL"),
+}
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -31,7 +35,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    KMeans, MiniBatchKMeans, PCA, IncrementalPCA, GaussianMixture, Diffusion or VAE
+    KMeans, MiniBatchKMeans, PCA, IncrementalPCA, GaussianMixture, Diffusion, VAE or AutoencoderKL
 
     Raises
     ------
@@ -44,7 +48,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     file = path / tensors.MODEL if path.is_dir() else path
     family = _family_of(file)
     if family is not None:
-        return import_module(f"unsup_fast.models.{family}").load(file.parent)
+        package, name = family
+        return getattr(import_module(f"unsup_fast.models.{package}"), name).load(file.parent)
     return class_of(file).load(file)
 
 
@@ -64,8 +69,8 @@ def class_of(file: Path) -> Any:
     return getattr(import_module(f"unsup_fast.{PACKAGES[name]}"), name)
 
 
-def _family_of(file: Path) -> str | None:
-    """Return the family of the generative model in a file; None if it holds something else."""
+def _family_of(file: Path) -> tuple[str, str] | None:
+    """Return family and class of the generative model in a file; None if it holds something else."""
     for kind, family in FAMILIES.items():
         try:
             tensors.read_note(file, kind=kind)

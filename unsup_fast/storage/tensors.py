@@ -10,7 +10,7 @@ may read, and does not report a full disk as an OSError.
 import hashlib
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -42,6 +42,7 @@ SIZES = {
 # The file of a model in its folder, and the kinds of models that it may hold.
 MODEL = "model.safetensors"
 ESTIMATOR, DIFFUSION, VAE = "estimator", "diffusion model", "variational autoencoder"
+AUTOENCODER, DIFFUSERS = "KL autoencoder", "weights for diffusers"
 CHUNK = 1 << 24  # bytes that are written and hashed at a time
 MOST_DIMENSIONS = 32
 _START = b'{"__metadata__": {"sha256": "'
@@ -139,25 +140,37 @@ def read(
     check_not_special(path)
     with open(path, "rb") as file:
         header, note = _header(path, file, kind)
-        layout = _layout(path, header, os.fstat(file.fileno()).st_size - file.tell())
         data = hashlib.sha256()
-        tensors: dict[str, Any] = {}
-        for name, (dtype, shape, size) in layout.items():
-            content = np.empty(size, np.uint8)
-            view = content.data
-            for start in range(0, size, CHUNK):
-                part = view[start : start + CHUNK]
-                if file.readinto(part) != len(part):
-                    raise DamagedError(path, "it ended while it was read")
-                data.update(part)
-            tensors[name] = (content, dtype, shape)
+        tensors = _data(path, header, file, data.update)
     if data.hexdigest() != header["__metadata__"]["data_sha256"]:
         raise DamagedError(path, "its checksum does not match its content; it is damaged")
-    view_of = _tensor if torch else _array
-    try:
-        return {name: view_of(*parts) for name, parts in tensors.items()}, note
-    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
-        raise DamagedError(path, f"a tensor in it cannot be read ({error})") from None
+    return _views(path, tensors, torch), note
+
+
+def read_foreign(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the torch tensors, on the host, in a safetensors file of any writer.
+
+    Nothing is executed, and no more memory is taken than the file is long. The format has no
+    checksum: damage in the numbers is not noticed.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    DamagedError
+        If it is no complete file of this format.
+    """
+    check_not_special(path)
+    with open(path, "rb") as file:
+        try:
+            header = records.loads(_text(path, file)[1])
+            if not isinstance(header, dict):
+                raise ValueError("it is no JSON object")
+        except ValueError as error:
+            if isinstance(error, DamagedError):
+                raise
+            raise DamagedError(path, f"its header is not valid ({error})") from None
+        return _views(path, _data(path, header, file, lambda _: None), torch=True)
 
 
 def read_note(path: str | os.PathLike[str], *, kind: str) -> dict[str, Any]:
@@ -173,12 +186,7 @@ def _header(
     path: str | os.PathLike[str], file: BinaryIO, kind: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the header and the note, verified; the file is then at the data."""
-    length = file.read(8)
-    size = int.from_bytes(length, "little")
-    whole = os.fstat(file.fileno()).st_size
-    if len(length) < 8 or not 2 <= size <= min(records.LARGEST, whole - 8):
-        raise DamagedError(path, "it is no complete .safetensors file")
-    text = bytearray(file.read(size))
+    length, text = _text(path, file)
     if not text.startswith(_START) or text[_HEADER_DIGEST + 64 : _DATA_DIGEST] != _MIDDLE:
         why = "it is a .safetensors file, but not one that unsup_fast saved, or it is damaged"
         raise DamagedError(path, why if text[:1] == b"{" else "it is no complete .safetensors file")
@@ -192,6 +200,50 @@ def _header(
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedError(path, f"its header is not valid ({error})") from None
     return header, records.unstamped(path, kind, record)
+
+
+def _text(path: str | os.PathLike[str], file: BinaryIO) -> tuple[bytes, bytearray]:
+    """Return the length and the text of the header; the file is then at the data."""
+    length = file.read(8)
+    size = int.from_bytes(length, "little")
+    whole = os.fstat(file.fileno()).st_size
+    if len(length) < 8 or not 2 <= size <= min(records.LARGEST, whole - 8):
+        raise DamagedError(path, "it is no complete .safetensors file")
+    return length, bytearray(file.read(size))
+
+
+def _data(
+    path: str | os.PathLike[str],
+    header: dict[str, Any],
+    file: BinaryIO,
+    update: Callable[[memoryview], object],
+) -> dict[str, tuple[Array, str, tuple[int, ...]]]:
+    """Return bytes, type and shape of each tensor; `update` takes all bytes in their order."""
+    layout = _layout(path, header, os.fstat(file.fileno()).st_size - file.tell())
+    tensors: dict[str, tuple[Array, str, tuple[int, ...]]] = {}
+    for name, (dtype, shape, size) in layout.items():
+        content = np.empty(size, np.uint8)
+        view = content.data
+        for start in range(0, size, CHUNK):
+            part = view[start : start + CHUNK]
+            if file.readinto(part) != len(part):
+                raise DamagedError(path, "it ended while it was read")
+            update(part)
+        tensors[name] = (content, dtype, shape)
+    return tensors
+
+
+def _views(
+    path: str | os.PathLike[str],
+    tensors: dict[str, tuple[Array, str, tuple[int, ...]]],
+    torch: bool,
+) -> dict[str, Any]:
+    """Return arrays or tensors of the bytes of `_data`."""
+    view_of = _tensor if torch else _array
+    try:
+        return {name: view_of(*parts) for name, parts in tensors.items()}
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+        raise DamagedError(path, f"a tensor in it cannot be read ({error})") from None
 
 
 def _layout(

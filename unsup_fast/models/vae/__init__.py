@@ -4,10 +4,17 @@ config = vae.Config(shape=(1, 28, 28), likelihood="bernoulli")
 model = vae.train(pictures, "run", config=config, options=TrainConfig(steps=5000))
 latents = model.encode(pictures).mean
 nats = model.nll(pictures[:100], n_samples=500)
+
+autoencoder = vae.train_autoencoder(pictures, "run2", config=vae.KLConfig(shape=(3, 64, 64)),
+                                    options=TrainConfig(steps=5000, batch_size=16))
+latents = autoencoder.latents(pictures)  # what a diffusion model can learn
 """
 
 from unsup_fast.models.vae.config import Config
 from unsup_fast.models.vae.elbo import Bound, importance_weighted_bound, negative_elbo
+from unsup_fast.models.vae.kl import AutoencoderKL
+from unsup_fast.models.vae.kl_config import KLConfig
+from unsup_fast.models.vae.kl_training import train_autoencoder
 from unsup_fast.models.vae.latents import slerp
 from unsup_fast.models.vae.likelihood import LIKELIHOODS, Likelihood
 from unsup_fast.models.vae.model import VAE, load
@@ -19,10 +26,12 @@ from unsup_fast.models.vae.training import train
 __all__ = [
     "LIKELIHOODS",
     "VAE",
+    "AutoencoderKL",
     "BitsPerDim",
     "Bound",
     "Config",
     "DiagonalGaussian",
+    "KLConfig",
     "LatentStatistics",
     "Likelihood",
     "importance_weighted_bound",
@@ -31,4 +40,5 @@ __all__ = [
     "negative_elbo",
     "slerp",
     "train",
+    "train_autoencoder",
 ]

@@ -161,7 +161,7 @@ def train(
     def step(batch: Batch, context: StepContext) -> dict[str, Tensor]:
         size, seed = options.batch_size, options.seed
         seeds = context.shard(spread_seed(fold_in("latents", seed, context.index), size))  # [B]
-        x, label = _mirrored(batch[0], context) if flip else batch[0], batch[1]
+        x, label = mirrored(batch[0], context) if flip else batch[0], batch[1]
         weight = objective.beta_at(context.index)
         bounds: list[Bound] = []
 
@@ -221,7 +221,7 @@ def _loss(
     return loss, Bound(reconstruction=reconstruction, kl=batch.posterior.kl().detach())
 
 
-def _mirrored(x: Tensor, context: StepContext) -> Tensor:
+def mirrored(x: Tensor, context: StepContext) -> Tensor:
     """Return pictures x [B, C, H, W], half of them mirrored left to right."""
     seed = fold_in("flip", context.config.seed, context.index)
     draws = torch.rand(context.config.batch_size, generator=torch.Generator().manual_seed(seed))
