@@ -12,6 +12,9 @@
 #include <cstdint>
 #include <cstring>
 #include <utility>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "bernoulli/bernoulli.hpp"
 #include "parallel/parallel.hpp"
@@ -45,19 +48,35 @@ UNSUP_INLINE void word_block(Draws& draws, uint64_t group, uint32_t* words) {
     });
 }
 
-// OUT bits [count] of the words drawn for them.
-UNSUP_INLINE void compare(const uint32_t* __restrict words, const uint8_t* __restrict p,
-                          int64_t count, float* __restrict out) {
-    for (int64_t i = 0; i < count; ++i) {
-        const uint32_t intensity = p[i];
-        const bool one = words[i] < intensity * 0x01010101u;
-        out[i] = float(uint32_t(one) | uint32_t(intensity == 255u));
-    }
+UNSUP_INLINE Words32 bytes_to_words(const uint8_t* p) {
+#if defined(__x86_64__) && UNSUP_VECTOR_BYTES == 64
+    return (Words32)_mm512_maskz_cvtepu8_epi32(0xffff, _mm_loadu_si128((const __m128i*)p));
+#elif defined(__x86_64__) && UNSUP_VECTOR_BYTES == 32
+    return (Words32)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p));
+#else
+    return __builtin_convertvector(load<uint8_t, lanes<float>>(p), Words32);
+#endif
 }
-UNSUP_INLINE void compare(const uint32_t* __restrict words, const float* __restrict p,
-                          int64_t count, float* __restrict out) {
-    for (int64_t i = 0; i < count; ++i)
-        out[i] = float(int32_t(words[i] >> 8)) < p[i] * 0x1p24f ? 1.0f : 0.0f;
+
+// All bits set where a one is drawn.
+UNSUP_INLINE Words32 ones(Words32 words, const uint8_t* p) {
+    const Words32 intensity = bytes_to_words(p);
+    return Words32(words < intensity * 0x01010101u) | Words32(intensity == 255u);
+}
+UNSUP_INLINE Words32 ones(Words32 words, const float* p) {
+    constexpr int W = lanes<float>;
+    const Vec<float> uniform = __builtin_convertvector((Index<float>)(words >> 8), Vec<float>);
+    return Words32(uniform < load<float, W>(p) * 0x1p24f);
+}
+
+// OUT [kBernoulliBlock]: bits of the words drawn for them.
+template <class P>
+UNSUP_INLINE void compare(const uint32_t* words, const P* p, float* out) {
+    constexpr int W = lanes<float>;
+    const Words32 one = (Words32)(Vec<float>{} + 1.0f);
+#pragma GCC unroll 8
+    for (int i = 0; i < kBernoulliBlock; i += W)
+        store<float, W>(out + i, (Vec<float>)(ones(load<uint32_t, W>(words + i), p + i) & one));
 }
 
 // OUT [count]: bits `first` ... `first` + count - 1 of what one seed draws.
@@ -70,10 +89,15 @@ void draw_bits(const Philox& philox, uint64_t first, int64_t count, const P* p, 
         const uint64_t index = first + uint64_t(done), lead = index % B;
         word_block(draws, index / B * (B / 4), words);
         const int64_t n = std::min<int64_t>(count - done, int64_t(B - lead));
-        if (n == int64_t(B))
-            compare(words, p + done, B, out + done);
-        else
-            compare(words + lead, p + done, n, out + done);
+        if (n == int64_t(B)) {
+            compare(words, p + done, out + done);
+        } else {
+            P part[B] = {};
+            float room[B];
+            std::copy(p + done, p + done + n, part + lead);
+            compare(words, part, room);
+            std::copy(room + lead, room + lead + n, out + done);
+        }
         done += n;
     }
 }
@@ -143,7 +167,7 @@ template <class T>
 double log_prob_row(const T* logits, const Compute<T>* x, int64_t size) {
     using C = Compute<T>;
     constexpr int W = lanes<C>, K = 4;  // vectors computed together: each waits long
-    double total = 0;
+    vec<double, W> total{};
     int64_t i = 0;
     while (i + K * W <= size) {
         const int64_t last = std::min(size, i + K * W * kTerms);
@@ -152,14 +176,16 @@ double log_prob_row(const T* logits, const Compute<T>* x, int64_t size) {
 #pragma GCC unroll 4
             for (int k = 0; k < K; ++k)
                 sum[k] += term<C>(load_as(logits + i + k * W), load_as(x + i + k * W));
-        for (int k = 0; k < K; ++k) total += unsup::UNSUP_ISA::sum<W>(to_double<C, W>(sum[k]));
+        total += to_double<C, W>((sum[0] + sum[1]) + (sum[2] + sum[3]));
     }
-    for (; i < size; i += W) {
-        const int64_t count = std::min<int64_t>(W, size - i);
-        const Vec<C> terms = term<C>(part_of(logits + i, count), part_of(x + i, count));
-        for (int64_t l = 0; l < count; ++l) total += double(terms[l]);
+    for (; i + W <= size; i += W)
+        total += to_double<C, W>(term<C>(load_as(logits + i), load_as(x + i)));
+    double row = sum<W>(total);
+    if (i < size) {
+        const Vec<C> terms = term<C>(part_of(logits + i, size - i), part_of(x + i, size - i));
+        for (int64_t l = 0; l < size - i; ++l) row += double(terms[l]);
     }
-    return total;
+    return row;
 }
 
 template <class T>
@@ -177,8 +203,8 @@ void gradient_row(const T* logits, const Compute<T>* x, Compute<T> of_log_prob, 
     for (; i < size; i += W) {
         const int64_t count = std::min<int64_t>(W, size - i);
         T part[W];
-        store_as(part,
-                 residual<C>(part_of(logits + i, count), part_of(x + i, count)) * of_log_prob);
+        const Vec<C> of = residual<C>(part_of(logits + i, count), part_of(x + i, count));
+        store_as(part, of * of_log_prob);
         std::memcpy(of_logits + i, part, size_t(count) * sizeof(T));
     }
 }

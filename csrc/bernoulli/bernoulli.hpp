@@ -13,7 +13,8 @@
 // rounded once. A term is (x - [l > 0]) l - log1p(exp(-|l|)), whose first factor is exact for bits,
 // so that no large logit costs accuracy: a term's error is at most 6 u (|term| + |x l|) (without
 // the second part for bits), u the unit roundoff. Sums run in that type over at most kTerms terms
-// of a lane, in float64 beyond: of a row at most (kTerms + 8) u sum |term|. An infinite logit that
+// of a lane and its three neighbours, in float64 beyond: of a row they err by at most
+// (kTerms + 8) u sum |term|. An infinite logit that
 // x agrees with costs nothing, another one makes minus infinity; a NaN makes NaN. Threads change
 // no bit.
 //
