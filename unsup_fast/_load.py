@@ -16,7 +16,7 @@ PACKAGES = {
     "IncrementalPCA": "decomposition",
     "GaussianMixture": "mixture",
 }
-# Family and class of generative models, by the kind of their files.
+# The package and the class of generative models, by the kind of their files.
 FAMILIES = {
     tensors.DIFFUSION: ("diffusion", "Diffusion"),
     tensors.VAE: ("vae", "VAE"),
@@ -35,7 +35,8 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    KMeans, MiniBatchKMeans, PCA, IncrementalPCA, GaussianMixture, Diffusion, VAE or AutoencoderKL
+    KMeans, MiniBatchKMeans, PCA, IncrementalPCA, GaussianMixture, Diffusion, VAE or
+    AutoencoderKL
 
     Raises
     ------
@@ -70,7 +71,7 @@ def class_of(file: Path) -> Any:
 
 
 def _family_of(file: Path) -> tuple[str, str] | None:
-    """Return family and class of the generative model in a file; None if it holds something else."""
+    """Return package and class of the generative model in a file; None for something else."""
     for kind, family in FAMILIES.items():
         try:
             tensors.read_note(file, kind=kind)

@@ -8,6 +8,8 @@ from unsup_fast.cli.errors import UserError
 from unsup_fast.storage import tensors
 from unsup_fast.storage.records import DamagedError
 
+AUTOENCODER = "AutoencoderKL"
+
 
 @dataclass(frozen=True)
 class Family:
@@ -40,6 +42,12 @@ FAMILIES = {
         file_kind=tensors.VAE,
         noun="a variational autoencoder",
         uses="vae encode, vae sample or vae eval",
+    ),
+    AUTOENCODER: Family(
+        group="vae",
+        file_kind=tensors.AUTOENCODER,
+        noun="a KL autoencoder",
+        uses="vae encode or vae reconstruct",
     ),
 }
 

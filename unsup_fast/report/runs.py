@@ -60,6 +60,9 @@ def course(run: TrainingRun) -> dict[str, Any]:
 def described(run: TrainingRun) -> str:
     """Return the name of the data, how many pictures there are, and of which size."""
     n, channels, height, width = run.summary["data"]["shape"]
+    if run.summary["data"].get("latents"):
+        n_samples = counted(n, "sample")
+        return f"{run.data_name}: {n_samples} of latents, {channels} x {height} x {width}"
     colour = "grey" if channels == 1 else "colour"
     return f"{run.data_name}: {counted(n, 'picture')} of {height} x {width} pixels, {colour}"
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from unsup_fast._cached import cached_property
 from unsup_fast.cli import files
-from unsup_fast.cli.diffusion import distill_data, distill_pages, models
+from unsup_fast.cli.diffusion import distill_data, distill_pages, latents, models
 from unsup_fast.cli.diffusion.distill_settings import TEACHER_STEPS, DistillSettings
 from unsup_fast.cli.diffusion.family import DiffusionRun
 from unsup_fast.cli.errors import UserError
@@ -52,6 +52,7 @@ class DistillFamily(DiffusionRun):
     def read(self, settings: DistillSettings, progress: Silent) -> Data:
         """Return the pictures, their classes numbered as the teacher's."""
         progress.begin("Loading the teacher")
+        latents.refuse(settings.teacher, self.teacher.config, "diffusion distill")
         dataset = distill_data.read(settings, self.teacher.config, progress)
         if settings.samples and len(dataset.pixels) < LEAST_PICTURES:
             raise UserError(

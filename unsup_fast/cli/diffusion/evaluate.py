@@ -12,7 +12,7 @@ from rich.console import Console
 
 from unsup_fast import metrics
 from unsup_fast.cli import files, results, terminal
-from unsup_fast.cli.diffusion import models
+from unsup_fast.cli.diffusion import latents, models
 from unsup_fast.cli.diffusion.sample import check, draw
 from unsup_fast.cli.diffusion.settings import EvalSettings
 from unsup_fast.cli.errors import UserError
@@ -76,6 +76,7 @@ def _evaluated(settings: EvalSettings, console: Console) -> dict[str, Any]:
     begun = perf_counter()
     device = device_of(settings.device)
     model = models.load(settings.run_path, device, settings.steps)
+    latents.refuse(settings.run_path, model.config, "diffusion eval")
     levels = model.config.n_timesteps
     if settings.timesteps > levels:
         raise UserError(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unsup_fast.cli.diffusion import models, pages
+from unsup_fast.cli.diffusion import latents, models, pages
 from unsup_fast.cli.diffusion.settings import TrainSettings
 from unsup_fast.cli.progress import Silent
 from unsup_fast.cli.training import data
@@ -50,6 +50,7 @@ class DiffusionFamily(DiffusionRun):
             key=settings.key,
             labels=settings.labels,
             no_labels=settings.no_labels,
+            latents=True,
         )
 
     def plan(self, settings: TrainSettings, data: Data) -> Plan:
@@ -67,6 +68,7 @@ class DiffusionFamily(DiffusionRun):
             dropout=settings.dropout,
             objective=settings.objective,
             schedule=settings.schedule,
+            clip=None if data.are_latents else 1.0,
         )
         with torch.device("meta"):
             network = diffusion.Diffusion.build(config).network
@@ -113,7 +115,8 @@ class DiffusionFamily(DiffusionRun):
     def samples(self, model: Any, seed: int) -> tuple[Any, int]:
         """Return pictures, those of a class in a row, and the columns of their grid."""
         steps = min(pages.STEPS, model.config.n_timesteps)
-        return grid(model, seed, sampler=pages.SAMPLER, steps=steps, progress=False)
+        images, columns = grid(model, seed, sampler=pages.SAMPLER, steps=steps, progress=False)
+        return latents.shown(model.config, images), columns
 
     def write_report(self, job: Job, model: Any, summary: Mapping[str, Any]) -> None:
         """Write `report.html`."""

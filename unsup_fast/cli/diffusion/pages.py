@@ -8,6 +8,7 @@ import numpy as np
 
 from unsup_fast import pictures
 from unsup_fast.cli import files, results
+from unsup_fast.cli.diffusion import latents
 from unsup_fast.cli.training import folder
 from unsup_fast.report.diffusion import Run, Unfolding, diffusion
 
@@ -46,7 +47,9 @@ def unfolding(model: Any) -> Unfolding:
         seed=SEED,
         batch_size=n,
         progress=False,
-        callback=lambda _, x: seen.append(np.asarray(pictures.to_bytes(x))),
+        callback=lambda _, x: seen.append(
+            np.asarray(pictures.to_bytes(latents.shown(model.config, x)))
+        ),
     )
     chosen = np.unique(np.linspace(0, len(seen) - 1, PHASES).astype(int))
     phases = np.stack([seen[row] for row in chosen], axis=1)  # [n, P, C, H, W]

@@ -1,7 +1,7 @@
 """`unsup-fast diffusion sample`: new pictures by a trained model."""
 
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,7 @@ import numpy.typing as npt
 from unsup_fast import pictures
 from unsup_fast.cli import files, terminal
 from unsup_fast.cli.diffusion import models
+from unsup_fast.cli.diffusion.latents import are_latents
 from unsup_fast.cli.diffusion.settings import SampleSettings, SamplingSettings
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
@@ -18,7 +19,11 @@ from unsup_fast.cli.samples import named
 from unsup_fast.cli.torch_ import device_of
 from unsup_fast.cli.training import classes
 from unsup_fast.cli.training.samples import SUFFIXES, check_memory, write
+from unsup_fast.cli.vae import models as vae_models
 from unsup_fast.report.numbers import count, counted, seconds, short
+
+if TYPE_CHECKING:
+    from unsup_fast.models.vae import AutoencoderKL
 
 Array = npt.NDArray[Any]
 
@@ -46,10 +51,11 @@ def run(settings: SampleSettings) -> int:
             sampler = settings.sampler or model.config.sampler
             steps = settings.steps or model.config.steps
             check(model, steps, settings.n, "-n")
+            decoder = _decoder(settings, model)
             labels = classes.spread(chosen, settings.n)
             begun = perf_counter()
             with showing(console, settings.quiet) as progress:
-                samples = draw(model, settings, settings.n, labels, progress)
+                samples = draw(model, settings, settings.n, labels, progress, decoder)
             took = perf_counter() - begun
             with interrupts.shield():
                 write(settings.out, samples, labels, model.config.classes, len(chosen))
@@ -80,9 +86,17 @@ def check(model: Any, steps: int, n: int, option: str) -> None:
 
 
 def draw(
-    model: Any, settings: SamplingSettings, n: int, labels: list[int] | None, progress: Silent
+    model: Any,
+    settings: SamplingSettings,
+    n: int,
+    labels: list[int] | None,
+    progress: Silent,
+    decoder: "AutoencoderKL | None" = None,
 ) -> Array:
-    """Return n pictures by what settings say of the sampler, bytes [n, C, H, W]."""
+    """Return n pictures by what settings say of the sampler, bytes [n, C, H, W].
+
+    Of a model of latents, these are decoded, or without a decoder floats as they are.
+    """
     progress.begin("Sampling")
 
     def show(done: int, rows: int, left: float) -> None:
@@ -107,4 +121,38 @@ def draw(
         raise UserError(
             f"{cause}the pictures are not finite; pass a smaller weight or more --steps"
         )
+    if are_latents(model.config):
+        if decoder is None:
+            return np.asarray(images.cpu())
+        progress.begin("Decoding")
+        images = decoder.pictures(images)
     return np.asarray(pictures.to_bytes(images))
+
+
+def _decoder(settings: SampleSettings, model: Any) -> "AutoencoderKL | None":
+    """Return the decoder of latents, if there is one.
+
+    Raises
+    ------
+    UserError
+        If it does not fit the model, or a picture of latents is asked for without one.
+    """
+    if not are_latents(model.config):
+        if settings.decoder is not None:
+            raise UserError(f"--decoder {settings.decoder}: the model makes pictures; leave it out")
+        return None
+    if settings.decoder is None:
+        if settings.out.suffix == ".png":
+            raise UserError(
+                f"-o {settings.out}: the model makes latents; pass --decoder with the run of the "
+                "autoencoder, or name an .npz file"
+            )
+        return None
+    decoder = vae_models.load_autoencoder(settings.decoder, model.device)
+    channels = decoder.config.latent_channels
+    if channels != model.config.shape[0]:
+        raise UserError(
+            f"--decoder {settings.decoder}: decodes latents of {counted(channels, 'channel')}, the "
+            f"model makes {model.config.shape[0]}; name the run whose latents it was trained on"
+        )
+    return decoder

@@ -181,10 +181,27 @@ class SampleSettings(SamplesSettings, SamplingSettings):
     runner = "unsup_fast.cli.diffusion.sample:run"
     command = "diffusion sample"
 
+    decoder: Annotated[
+        Path | None,
+        Option(
+            "--decoder RUN",
+            "Sampling",
+            "For a model of latents: the run of the autoencoder that decodes them.",
+        ),
+    ] = None
+
     examples: ClassVar[tuple[str, ...]] = (
         "unsup-fast diffusion sample run -n 100 -o grid.png",
         "unsup-fast diffusion sample run -n 1000 --label 3 --guidance 2 -o threes.npz",
     )
+
+    def check(self) -> None:
+        """Refuse a decoder that is no run of an autoencoder."""
+        from unsup_fast.cli.kinds import check_run
+
+        super().check()
+        if self.decoder is not None:
+            check_run(self.decoder, "vae --decoder")
 
 
 FEATURES = options(FeatureSettings)

@@ -17,7 +17,7 @@ from unsup_fast.cli import terminal
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.progress import Silent
 from unsup_fast.cli.training.options import PictureSettings
-from unsup_fast.pictures import Pictures
+from unsup_fast.pictures import Latents, Pictures
 from unsup_fast.report.numbers import counted
 
 Array = npt.NDArray[Any]
@@ -25,15 +25,21 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Data:
-    """Pictures, and the classes that a model can be conditioned on."""
+    """Pictures or latents, and the classes that a model can be conditioned on."""
 
-    content: Pictures
+    content: Pictures | Latents
 
     @property
     def pixels(self) -> Array:
-        """Bytes, [N, C, H, W]."""
-        pixels: Array = self.content.pixels
+        """Bytes of pictures, or floats of latents, [N, C, H, W]."""
+        content = self.content
+        pixels: Array = content.values if isinstance(content, Latents) else content.pixels
         return pixels
+
+    @property
+    def are_latents(self) -> bool:
+        """Whether these are latents of pictures."""
+        return isinstance(self.content, Latents)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -66,8 +72,9 @@ class Data:
             "file": self.content.name,
             "shape": list(self.pixels.shape),
             "classes": list(self.classes),
-            "skipped": list(self.content.skipped),
+            "skipped": [] if isinstance(self.content, Latents) else list(self.content.skipped),
             "sha256": self.digest,
+            **({"latents": True} if self.are_latents else {}),
         }
 
     def told(self) -> str:
@@ -76,6 +83,9 @@ class Data:
         colour = {1: "grey", 3: "colour"}.get(channels, counted(channels, "channel"))
         classes = f", {counted(len(self.classes), 'class')}" if self.classes else ", no classes"
         classes = classes.replace("classs", "classes")
+        if self.are_latents:
+            n = counted(len(self.pixels), "sample")
+            return f"{n} of latents, {channels} x {height} x {width}{classes}"
         return f"{counted(len(self.pixels), 'picture')} of {height} x {width}, {colour}{classes}"
 
 
@@ -88,6 +98,7 @@ def read(
     key: str | None = None,
     labels: str | None = None,
     no_labels: bool = False,
+    latents: bool = False,
 ) -> Data:
     """Read all pictures; what is left out is printed on stderr.
 
@@ -95,6 +106,8 @@ def read(
     ----------
     source : Path or str
         A path, or the name of pictures that are built in.
+    latents : bool
+        Whether to read latents where an `.npz` holds such.
 
     Raises
     ------
@@ -109,6 +122,13 @@ def read(
             raise UserError(f"--data {source}: takes no --size, --channels, --key or --labels")
         digits = pictures.digits()
         return Data(replace(digits, labels=None, classes=()) if no_labels else digits)
+    if latents and key in (None, "latents") and pictures.holds_latents(source):
+        if (size, channels) != (None, None):
+            raise UserError(f"{source}: holds latents, which keep their shape; leave out --size")
+        maps = pictures.load_latents(source, label_key=labels, labels=not no_labels)
+        for note in maps.notes:
+            terminal.note(note)
+        return Data(maps)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         loaded = pictures.load(

@@ -56,11 +56,15 @@ def check_memory(n: int, shape: Sequence[int], option: str) -> None:
 def write(
     path: Path, samples: Array, labels: list[int] | None, classes: tuple[str, ...], n_labels: int
 ) -> None:
-    """Write pictures [n, C, H, W] as one PNG, or as an .npz of samples [n, H, W, C]."""
+    """Write pictures [n, C, H, W] as one PNG, or as an .npz of samples [n, H, W, C].
+
+    Floats are latents, which an .npz holds as `vae encode` writes them.
+    """
     if path.suffix == ".png":
         pictures.save_grid(path, samples, columns=columns(n_labels, len(samples)))
         return
-    arrays = {"samples": np.moveaxis(samples, 1, -1)}
+    is_pictures = samples.dtype == np.uint8
+    arrays = {"samples": np.moveaxis(samples, 1, -1)} if is_pictures else {"latents": samples}
     if labels is not None:
         arrays |= {"labels": np.array(labels), "classes": np.array(classes)}
     write_arrays(path, arrays)

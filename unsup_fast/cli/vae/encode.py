@@ -1,11 +1,14 @@
 """`unsup-fast vae encode`: the latents of pictures, for other commands to read."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from unsup_fast import _extras
 from unsup_fast._text import valid
 from unsup_fast._types import Array
 from unsup_fast.cli import files, matrices, terminal
+from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import showing
 from unsup_fast.cli.samples import named
@@ -16,6 +19,9 @@ from unsup_fast.cli.training.samples import write_arrays
 from unsup_fast.cli.vae import models
 from unsup_fast.cli.vae.settings import EncodeSettings
 from unsup_fast.report.numbers import count, counted
+
+if TYPE_CHECKING:
+    from unsup_fast.models.vae import VAE, AutoencoderKL
 
 SUFFIXES = (".npz", *matrices.SUFFIXES)
 
@@ -37,28 +43,44 @@ def run(settings: EncodeSettings) -> int:
         _extras.require("pyarrow", "data", "writing CSV and Parquet files")
     with Interrupts() as interrupts:
         try:
-            model = models.load(settings.run_path, device_of(settings.device))
+            model = models.load_any(settings.run_path, device_of(settings.device))
             with showing(console, settings.quiet) as progress, named():
                 dataset = data.read_for(settings, progress, model.config.shape)
                 known = models.classes_of(dataset, model)
                 progress.begin("Encoding")
-                posterior = model.encode(dataset.pixels, known, seed=settings.seed)
-                drawn = posterior.sample(settings.seed) if settings.sample else posterior.mean
-                latents = drawn.cpu().numpy()  # [N, Z]
+                latents = _latents(settings, model, dataset.pixels, known)
             with interrupts.shield():
                 _write(settings, latents, _class_names(dataset))
         except KeyboardInterrupt:
             console.print("[bold]Interrupted[/]: nothing is written.")
             return interrupts.status
-    n, n_latents = latents.shape
+    shape = " x ".join(map(count, latents.shape[1:]))
     what = "a draw of each" if settings.sample else "means"
     console.print(
         terminal.plain(
-            f"{count(n_latents)} latents of {counted(n, 'picture')} written to {settings.out}, "
+            f"{shape} latents of {counted(len(latents), 'picture')} written to {settings.out}, "
             f"{what}"
         )
     )
     return 0
+
+
+def _latents(
+    settings: EncodeSettings, model: "VAE | AutoencoderKL", x: Array, label: Array | None
+) -> Array:
+    """Return means or draws of the latents of pictures x: [N, Z], or scaled maps [N, Z, h, w]."""
+    from unsup_fast.models import vae
+
+    if isinstance(model, vae.AutoencoderKL):
+        if settings.out.suffix not in SUFFIXES[:2]:
+            raise UserError(
+                f"-o {settings.out}: the latents of a KL autoencoder are maps, which tables do not "
+                f"hold; name a {' or '.join(SUFFIXES[:2])} file"
+            )
+        return model.latents(x, seed=settings.seed if settings.sample else None).cpu().numpy()
+    posterior = model.encode(x, label, seed=settings.seed)
+    drawn = posterior.sample(settings.seed) if settings.sample else posterior.mean
+    return drawn.cpu().numpy()
 
 
 def _class_names(dataset: Data) -> Array | None:
@@ -68,7 +90,7 @@ def _class_names(dataset: Data) -> Array | None:
 
 
 def _write(settings: EncodeSettings, latents: Array, labels: Array | None) -> None:
-    """Write latents [N, Z], and labels [N] where the file has room for them."""
+    """Write latents [N, ...], and labels [N] where the file has room for them."""
     out = settings.out
     if out.suffix == ".npz":
         write_arrays(out, {"latents": latents, **({} if labels is None else {"labels": labels})})

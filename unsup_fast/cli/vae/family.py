@@ -12,7 +12,6 @@ from unsup_fast.cli.training import data
 from unsup_fast.cli.training.data import Data
 from unsup_fast.cli.training.family import Job, Plan
 from unsup_fast.cli.training.options import LoopSettings
-from unsup_fast.cli.training.run import run
 from unsup_fast.cli.training.samples import grid
 from unsup_fast.cli.vae import models, pages
 from unsup_fast.cli.vae.settings import TrainSettings
@@ -164,8 +163,3 @@ def _start(run: Path, config: "vae.Config", device: "torch.device") -> "vae.VAE"
             "pass the options and pictures that it was trained with"
         )
     return model
-
-
-def train(settings: TrainSettings) -> int:
-    """Run `unsup-fast vae train` and return its exit status."""
-    return run(VAEFamily(), settings)

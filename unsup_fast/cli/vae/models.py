@@ -9,7 +9,9 @@ from unsup_fast import _extras
 from unsup_fast._types import Array
 from unsup_fast.cli import files
 from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.kinds import AUTOENCODER, FAMILIES, class_of
 from unsup_fast.cli.run_folder import RunFolder
+from unsup_fast.cli.samples import named
 from unsup_fast.cli.training.classes import labels_for
 from unsup_fast.cli.training.data import Data
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from unsup_fast.cli.vae.settings import ModelOnPictures
-    from unsup_fast.models.vae import VAE
+    from unsup_fast.models.vae import VAE, AutoencoderKL
 
 
 def check_torch() -> None:
@@ -26,20 +28,39 @@ def check_torch() -> None:
 
 
 def load(run: Path, device: "torch.device") -> "VAE":
-    """Return the model of a run.
+    """Return the model of a run, with a prior and a likelihood.
 
     Raises
     ------
     UserError
         If there is none, or its file is damaged or of another kind of model.
     """
+    if class_of(run) == AUTOENCODER:
+        raise UserError(
+            f"{run}: holds a KL autoencoder, which has neither prior nor likelihood; use "
+            f"unsup-fast {FAMILIES[AUTOENCODER].uses} with it, or a run of --network mlp or conv"
+        )
     from unsup_fast.models import vae
 
     RunFolder(run).check_trained()
-    try:
+    with named():
         return vae.load(run, device=device)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+
+
+def load_autoencoder(run: Path, device: "torch.device") -> "AutoencoderKL":
+    """Return the KL autoencoder of a run; errors as of `load`."""
+    from unsup_fast.models import vae
+
+    RunFolder(run).check_trained()
+    with named():
+        return vae.AutoencoderKL.load(run, device=device)
+
+
+def load_any(run: Path, device: "torch.device") -> "VAE | AutoencoderKL":
+    """Return the model of a run of either kind; errors as of `load`."""
+    if class_of(run) == AUTOENCODER:
+        return load_autoencoder(run, device)
+    return load(run, device)
 
 
 def inputs(settings: "ModelOnPictures") -> list[files.Input]:
@@ -47,7 +68,7 @@ def inputs(settings: "ModelOnPictures") -> list[files.Input]:
     return files.inputs_of(DATA=settings.data) + RunFolder(settings.run_path).inputs()
 
 
-def classes_of(dataset: Data, model: "VAE") -> Array | None:
+def classes_of(dataset: Data, model: "VAE | AutoencoderKL") -> Array | None:
     """Return the classes that a model is conditioned on, [N]; None for a model without classes.
 
     Raises

@@ -1,13 +1,13 @@
 """The options of the commands of variational autoencoders."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.options import JsonSettings, OverwriteFile, Quiet, Seed
-from unsup_fast.cli.settings import CommandSettings, Option, shown
+from unsup_fast.cli.settings import CommandSettings, Option, options, shown
 from unsup_fast.cli.training.options import (
     Device,
     PictureSettings,
@@ -17,6 +17,11 @@ from unsup_fast.cli.training.options import (
 )
 
 SIZES = {"mlp": ("tiny", "small", "base", "large"), "conv": ("tiny", "small", "base")}
+KL = "kl"
+"""The network of a KL autoencoder."""
+# The options of the one and of the other kind of network, by the names of the fields.
+OF_VAE = ("latent", "likelihood", "beta", "beta_warmup", "free_bits", "importance_samples")
+OF_KL = ("latent_channels", "kl_weight", "perceptual_weight", "equivariance")
 MOST_LATENTS = 1 << 20
 
 
@@ -35,12 +40,15 @@ class TrainSettings(TrainingSettings):
     Ctrl-C saves, and prints the command to resume; so does --minutes.
     """
 
-    runner = "unsup_fast.cli.vae.family:train"
+    runner = "unsup_fast.cli.vae.train:run"
 
     network: Annotated[
         str,
         Option(
-            "--network", "Network", "Matrices or strided convolutions.", choices=("mlp", "conv")
+            "--network",
+            "Network",
+            "Matrices, strided convolutions, or the KL autoencoder of latent diffusion.",
+            choices=("mlp", "conv", KL),
         ),
     ] = "mlp"
     model_size: Annotated[
@@ -89,6 +97,39 @@ class TrainSettings(TrainingSettings):
             least=1,
         ),
     ] = 1
+    latent_channels: Annotated[
+        int,
+        Option(
+            "--latent-channels N",
+            "Model",
+            "Channels of the latents of --network kl, which are maps.",
+            least=1,
+            most=1024,
+        ),
+    ] = 4
+    kl_weight: Annotated[
+        float,
+        Option("--kl-weight X", "Training", "Weight of the KL of --network kl.", least=0),
+    ] = 1e-6
+    perceptual_weight: Annotated[
+        float,
+        Option(
+            "--perceptual-weight X",
+            "Training",
+            "Weight of the perceptual distance of --network kl; 0 leaves it out.",
+            least=0,
+        ),
+    ] = 0.5
+    equivariance: Annotated[
+        float,
+        Option(
+            "--equivariance X",
+            "Training",
+            "Share of the steps of --network kl that decode turned or shrunk latents.",
+            least=0,
+            most=1,
+        ),
+    ] = 0.5
     start: Annotated[
         Path | None,
         Option(
@@ -103,12 +144,20 @@ class TrainSettings(TrainingSettings):
         "unsup-fast vae train --data digits -o run --latent 8 --steps 2000",
         "unsup-fast vae train digits.npz -o run --no-labels --beta-warmup 2000 --minutes 30",
         "unsup-fast vae train digits.npz -o fine --no-labels --start run --importance-samples 5",
+        "unsup-fast vae train photos/ --size 64 -o run --network kl --minutes 60",
     )
 
     def check(self) -> None:
         """Refuse a size that the network does not have, and objectives that exclude each other."""
         super().check()
-        if self.model_size not in SIZES[self.network]:
+        others = OF_VAE if self.network == KL else OF_KL
+        defaults = {field.name: field.default for field in fields(self)}
+        for name in others:
+            if getattr(self, name) != defaults[name]:
+                option = options(type(self))[name].name
+                wanted = "mlp or conv" if self.network == KL else KL
+                raise UserError(f"{option}: is for --network {wanted}; leave it out")
+        if self.model_size not in SIZES.get(self.network, SIZES["mlp"]):
             raise UserError(
                 f"--model-size {self.model_size}: --network {self.network} has the sizes "
                 f"{', '.join(SIZES[self.network])}; pass one of them"
