@@ -1,0 +1,162 @@
+"""`unsup-fast vae train --network kl`, and diffusion models of its latents."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("accelerate")
+pytest.importorskip("matplotlib")
+Image = pytest.importorskip("PIL.Image")
+
+import unsup_fast  # noqa: E402
+from unsup_fast import pictures  # noqa: E402
+from unsup_fast.cli import run as command_line  # noqa: E402
+from unsup_fast.cli.diffusion import pages  # noqa: E402
+from unsup_fast.cli.training import samples  # noqa: E402
+from unsup_fast.cli.vae import autoencoder  # noqa: E402
+from unsup_fast.models import diffusion, vae  # noqa: E402
+from unsup_fast.models.networks import unet  # noqa: E402
+
+FEW = ("--batch-size", 8, "--warmup", 2, "--save-every", 2, "--sample-every", 4)
+KL = ("--network", "kl", "--model-size", "tiny", "--perceptual-weight", 0, *FEW)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small():
+    """Make networks so small, and samples so few, that a step takes no time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(autoencoder.CHANNELS, "tiny", (8, 8, 8))
+        patch.setitem(unet.SIZES, "tiny", unet.Size(8, (1, 2), 1, ()))
+        patch.setattr(samples, "ROW", 2)
+        patch.setattr(pages, "STEPS", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, small, save_shapes):
+    """Return a folder with pictures, an autoencoder of them, and their latents."""
+    path = tmp_path_factory.mktemp("trained")
+    save_shapes(path / "shapes.npz")
+    words = ["vae", "train", path / "shapes.npz", *KL, "--steps", 4, "-o", path / "run", "-q"]
+    assert command_line([*map(str, words)]) == 0
+    words = ["vae", "encode", path / "run", path / "shapes.npz", "-o", path / "z.npz", "-q"]
+    assert command_line([*map(str, words)]) == 0
+    return path
+
+
+@pytest.fixture
+def folder(trained, tmp_path):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def test_train(trained):
+    summary = json.loads((trained / "run/summary.json").read_text())
+    assert summary["command"] == "vae train"
+    assert summary["result"]["steps"] == 4
+    model = unsup_fast.load(trained / "run")
+    assert isinstance(model, vae.AutoencoderKL)
+    assert model.config.latent_shape == (4, 2, 2)
+    with Image.open(trained / "run/samples/000004.png") as picture:
+        assert picture.size == (8 * 10 - 2, 8 * 10 - 2)  # 32 pictures, each above its own
+    page = (trained / "run/report.html").read_text()
+    for words in ("A tiny KL autoencoder with latents 4 x 2 x 2", "channel 3", "PSNR", "decoded"):
+        assert words in page
+    assert page.count('src="data:image/png') == 1 + 2 + 4
+
+
+def test_encode_and_reconstruct(cli, folder):
+    model, x = unsup_fast.load(folder / "run"), np.load(folder / "shapes.npz")["x"][:, None]
+    saved = np.load(folder / "z.npz")
+    np.testing.assert_allclose(saved["latents"], model.latents(x), rtol=1e-4, atol=1e-5)
+    assert saved["labels"].tolist() == np.load(folder / "shapes.npz")["y"].tolist()
+    words = ["vae", "encode", "run", "shapes.npz"]
+    assert cli(*words, "--sample", "--seed", 3, "-o", "z.npy").status == 0
+    expected = model.latents(x, seed=3)
+    np.testing.assert_allclose(np.load(folder / "z.npy"), expected, rtol=1e-4, atol=1e-5)
+    ran = cli(*words, "-o", "z.csv")
+    assert ran.status == 2
+    assert "-o z.csv: the latents of a KL autoencoder are maps" in ran.err
+    ran = cli("vae", "reconstruct", "run", "shapes.npz", "-n", 0, "-o", "p.npz")
+    assert ran.status == 0, ran.err
+    expected = np.moveaxis(pictures.to_bytes(model.reconstruct(x)), 1, -1)
+    rebuilt = np.load(folder / "p.npz")["reconstructions"]
+    np.testing.assert_allclose(rebuilt.astype(int), expected.astype(int), atol=1)
+
+
+def test_resume_and_start(cli, folder):
+    words = ["vae", "train", "shapes.npz", *KL, "--no-report"]
+    ran = cli(*words, "--steps", 6, "-o", "run", "--resume")
+    assert ran.status == 0, ran.err
+    assert "Going on after 4 steps" in ran.out
+    ran = cli(*words, "--steps", 1, "--start", "run", "-o", "more")
+    assert ran.status == 0, ran.err
+    ran = cli(*words, "--steps", 1, "--start", "run", "--latent-channels", 2, "-o", "other")
+    assert ran.status == 2
+    assert "--start run: its model has other layers (4 latent channels" in ran.err
+
+
+def test_diffusion_of_latents(cli, folder):
+    words = ["diffusion", "train", "z.npz", "--model-size", "tiny", "--patch", 1, *FEW]
+    ran = cli(*words, "--steps", 2, "-o", "model")
+    assert ran.status == 0, ran.err
+    assert "40 samples of latents, 4 x 2 x 2, 2 classes" in ran.out
+    model = diffusion.load(folder / "model")
+    assert model.config.clip is None
+    assert model.config.classes == ("square", "stripe")
+    assert "40 samples of latents, 4 x 2 x 2" in (folder / "model/report.html").read_text()
+    words = ["diffusion", "sample", "model", "-n", 4, "--steps", 2]
+    assert cli(*words, "-o", "s.npz").status == 0
+    latents = np.load(folder / "s.npz")["latents"]
+    assert latents.shape == (4, 4, 2, 2)
+    ran = cli(*words, "--decoder", "run", "-o", "d.npz")
+    assert ran.status == 0, ran.err
+    expected = unsup_fast.load(folder / "run").pictures(torch.from_numpy(latents))
+    expected = np.moveaxis(pictures.to_bytes(expected), 1, -1)
+    decoded = np.load(folder / "d.npz")["samples"]
+    np.testing.assert_allclose(decoded.astype(int), expected.astype(int), atol=1)
+    for more, said in (
+        ((*words, "-o", "s.png"), "-o s.png: the model makes latents; pass --decoder"),
+        (("diffusion", "eval", "model", "shapes.npz"), "model: its model makes latents, and diff"),
+        (
+            ("diffusion", "distill", "model", "-o", "fast"),
+            "model: its model makes latents, and diffusion distill needs one that makes pictures",
+        ),
+        (
+            ("diffusion", "train", "z.npz", "--size", 8, "-o", "o"),
+            "z.npz: holds latents, which keep their shape; leave out --size",
+        ),
+    ):
+        ran = cli(*more)
+        assert ran.status == 2
+        assert said in ran.err
+
+
+BAD = {
+    "sides": (["train", "odd.npy", *KL, "-o", "out"], "--network kl: halves the sides twice, and"),
+    "of vae": (
+        ["train", "shapes.npz", *KL, "--beta", 2, "-o", "out"],
+        "--beta: is for --network mlp or conv; leave it out",
+    ),
+    "of kl": (
+        ["train", "shapes.npz", "--kl-weight", 2, "-o", "out"],
+        "--kl-weight: is for --network kl; leave it out",
+    ),
+    "sample": (["sample", "run", "-o", "g.png"], "run: holds a KL autoencoder, which has neither"),
+    "traverse": (["traverse", "run", "shapes.npz", "-o", "g.png"], "run: holds a KL autoencoder"),
+    "eval": (["eval", "run", "shapes.npz"], "use unsup-fast vae encode or vae reconstruct with it"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input(cli, folder, name):
+    np.save(folder / "odd.npy", np.zeros((4, 9, 9), np.uint8))
+    words, said = BAD[name]
+    ran = cli("vae", *words)
+    assert ran.status == 2
+    assert said in ran.err
+    assert ran.err.count("\n") == 1
+    assert not (folder / "out").exists()
