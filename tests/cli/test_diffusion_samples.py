@@ -186,6 +186,10 @@ BAD = {
         ["eval", "run", "shapes.npz", "--features", "x"],
         "--features x: is not inception",
     ),
+    "resize": (
+        ["eval", "run", "shapes.npz", "--features", "lite0", "--resize", "clean"],
+        "--resize is for --features inception",
+    ),
     "eval sampler": ([*EVAL, "--sampler", "rk"], "--sampler rk: is not one of"),
     "eval steps": ([*EVAL, "--steps", 0], "steps"),
     "eval many steps": ([*EVAL, "--steps", 1001], "--steps 1001: the model has 1,000 levels"),

@@ -107,7 +107,12 @@ class FeatureSettings(CommandSettings):
         """Refuse the published weights for features that are not Inception's."""
         if self.features != INCEPTION and (self.weights or self.download):
             raise UserError(f"--weights and --download are for --features {INCEPTION}; pass one")
-        if self.features == LITE0 and self.resize != RESIZE:
-            raise UserError(f"--resize is for --features {INCEPTION}; pass one of them")
+        check_resize(self.features, self.resize)
         if self.features != LITE0 and self.side is not None:
             raise UserError(f"--side is for --features {LITE0}; pass both")
+
+
+def check_resize(features: str | None, resize: str) -> None:
+    """Refuse options of the Inception network's resizing for features of EfficientNet-lite0."""
+    if features == LITE0 and resize != RESIZE:
+        raise UserError(f"--resize is for --features {INCEPTION}; pass one of them")

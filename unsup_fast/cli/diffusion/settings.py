@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from unsup_fast.cli.diffusion.distill_settings import DistillSettings
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.features import FeatureSettings
+from unsup_fast.cli.features import FeatureSettings, check_resize
 from unsup_fast.cli.options import JsonSettings, Seed
 from unsup_fast.cli.settings import CommandSettings, Option, options, shown
 from unsup_fast.cli.training.options import (
@@ -234,7 +234,8 @@ class EvalSettings(PictureSettings, SamplingSettings, JsonSettings):
         replace(
             FEATURES["features"],
             help="Compute the FID too, on features of the Inception network of the published "
-            "scores, of the same network with weights of your own, or on pixels.",
+            "scores, of EfficientNet-lite0 (not comparable with published figures), of the "
+            "Inception network with weights of your own, or on pixels.",
         ),
     ] = None
     weights: Annotated[Path | None, FEATURES["weights"]] = None
@@ -255,8 +256,9 @@ class EvalSettings(PictureSettings, SamplingSettings, JsonSettings):
     )
 
     def check(self) -> None:
-        """Refuse weights of a network that is not used."""
+        """Refuse weights and resizing of a network that is not used."""
         super().check()
+        check_resize(self.features, self.resize)
         if self.weights is None or self.features == INCEPTION:
             return
         if self.features is None:
