@@ -138,7 +138,7 @@ def test_files_with_old_names_and_half_precision(tmp_path):
     [
         ({"_class_name": "AutoencoderTiny"}, "AutoencoderTiny"),
         ({"down_block_types": ["AttnDownEncoderBlock2D"] * 3}, "down_block_types"),
-        ({"up_block_types": ["UpDecoderBlock2D"]}, "different lengths"),
+        ({"up_block_types": ["UpDecoderBlock2D"]}, "up_block_types"),
         ({"act_fn": "relu"}, "act_fn='relu'"),
         ({"out_channels": 4}, "differ"),
         ({"norm_type": "spatial"}, "'norm_type'"),
