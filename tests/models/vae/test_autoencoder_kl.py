@@ -138,7 +138,7 @@ def test_files_with_old_names_and_half_precision(tmp_path):
     [
         ({"_class_name": "AutoencoderTiny"}, "AutoencoderTiny"),
         ({"down_block_types": ["AttnDownEncoderBlock2D"] * 3}, "down_block_types"),
-        ({"up_block_types": ["UpDecoderBlock2D"]}, "different lengths"),
+        ({"up_block_types": ["UpDecoderBlock2D"]}, "up_block_types"),
         ({"act_fn": "relu"}, "act_fn='relu'"),
         ({"out_channels": 4}, "differ"),
         ({"norm_type": "spatial"}, "'norm_type'"),
@@ -208,9 +208,9 @@ def test_scale_is_that_of_draws():
     model = vae.AutoencoderKL.build(CONFIG, seed=3)
     x = pixels(8)
     model.measure_scale(x, batch_size=3)
-    draws = torch.cat([model.latents(x, seed=seed) for seed in range(200)])  # [1600, 4, 8, 8]
-    assert torch.allclose(draws.std((0, 2, 3)), torch.ones(4), atol=0.01)
-    assert torch.allclose(draws.mean((0, 2, 3)), torch.zeros(4), atol=0.01)
+    draws = torch.cat([model.latents(x, seed=seed) for seed in range(50)])  # [400, 4, 8, 8]
+    assert torch.allclose(draws.std((0, 2, 3)), torch.ones(4), atol=0.02)
+    assert torch.allclose(draws.mean((0, 2, 3)), torch.zeros(4), atol=0.02)
     means = model.encode(x).latent_dist.mode()
     assert torch.allclose(model.unscale(model.latents(x)), means, atol=1e-5)
     assert not model.latents(x).requires_grad
@@ -293,8 +293,8 @@ def test_wrong_pictures_are_an_error():
         {"latent_channels": 0},
         {"use_quant_conv": 1},
         {"scaling_factor": math.inf},
-        {"latents_mean": (0.0,) * 4, "latents_std": (1.0, 1.0, 1.0, 0.0)},
-        {"latents_mean": (0.0,) * 4, "latents_std": (1.0,) * 4, "shift_factor": 1.0},
+        {"latents_std": (1.0, 1.0, 1.0, 0.0), "latents_mean": (0.0,) * 4},
+        {"shift_factor": 1.0, "latents_mean": (0.0,) * 4, "latents_std": (1.0,) * 4},
     ],
 )
 def test_wrong_configurations_are_an_error(change):
@@ -399,7 +399,7 @@ def test_accumulated_and_sharded_steps_agree(tmp_path):
 def test_training_learns_latents_of_unit_scale(tmp_path):
     data = pixels(32)
     options = TrainConfig(
-        steps=60, batch_size=8, learning_rate=3e-3, warmup=5, ema=0.9, save_every=60
+        steps=40, batch_size=8, learning_rate=3e-3, warmup=5, ema=0.9, save_every=40
     )
     model = train(tmp_path, options, data=data)
     x = torch.from_numpy(data) / 127.5 - 1
@@ -435,7 +435,8 @@ def test_wrong_settings_of_training_are_an_error(tmp_path):
 def test_bfloat16_is_close():
     model = vae.AutoencoderKL.build(CONFIG, seed=1)
     x = noise(2, 3, 16, 16).clamp(-1, 1)
-    exact = F.normalize(model.network.encode(x).flatten(1))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough = F.normalize(model.network.encode(x).float().flatten(1))
+    with torch.no_grad():
+        exact = F.normalize(model.network.encode(x).flatten(1))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rough = F.normalize(model.network.encode(x).float().flatten(1))
     assert float((exact * rough).sum(1).min()) > 0.999

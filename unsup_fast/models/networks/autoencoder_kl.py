@@ -15,6 +15,8 @@ from unsup_fast.models.networks.layers import attention, norm_scale_shift_silu
 __all__ = ["AutoencoderKLNetwork"]
 
 EPS = 1e-6  # of group norms
+# With variances of 1, as biases of zero would give, the decoder of a new network sees noise alone.
+INITIAL_LOG_VARIANCE = -6.0
 
 
 class ResnetBlock(nn.Module):
@@ -238,6 +240,9 @@ class AutoencoderKLNetwork(nn.Module):
         self.post_quant_conv = (
             nn.Conv2d(latent_channels, latent_channels, 1) if use_post_quant_conv else None
         )
+        last = self.encoder.conv_out if self.quant_conv is None else self.quant_conv
+        assert last.bias is not None
+        nn.init.constant_(last.bias[latent_channels:], INITIAL_LOG_VARIANCE)
 
     def encode(self, x: Tensor) -> Tensor:
         """Return mean and log variance of the latents of pictures.

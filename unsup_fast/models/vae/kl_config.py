@@ -131,9 +131,8 @@ class KLConfig:
             )
         if self.shape[1] % self.multiple or self.shape[2] % self.multiple:
             raise ValueError(
-                f"pictures of {self.shape[1]} x {self.shape[2]} pixels do not fit "
-                f"{len(self.block_out_channels)} levels; pass sides that are multiples of "
-                f"{self.multiple}, or fewer block_out_channels"
+                f"shape={self.shape} does not fit {len(self.block_out_channels)} levels; pass "
+                f"sides that are multiples of {self.multiple}, or fewer block_out_channels"
             )
 
     def _check_statistics(self) -> None:

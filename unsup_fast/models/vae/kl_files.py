@@ -128,17 +128,17 @@ def _config(settings: Mapping[str, Any], path: Path) -> KLConfig:
     if class_name != CLASS:
         raise DamagedError(path, f"it describes a {records.shown(class_name)}, not an {CLASS}")
     values = {**DEFAULTS, **{key: settings[key] for key in settings if not key.startswith("_")}}
-    for name, supported in (
-        ("down_block_types", DOWN),
-        ("up_block_types", UP),
-    ):
+    widths = values["block_out_channels"]
+    if not isinstance(widths, list):
+        raise DamagedError(path, f"block_out_channels={records.shown(widths)} is not a list")
+    for name, supported in (("down_block_types", DOWN), ("up_block_types", UP)):
         kinds = values.pop(name, [supported])
-        if not isinstance(kinds, list) or any(kind != supported for kind in kinds):
+        if kinds != [supported] * len(widths):
             raise DamagedError(
-                path, f"{name}={records.shown(kinds)} is not supported; only {supported!r} is"
+                path,
+                f"{name}={records.shown(kinds)} is not supported; only {supported!r} for each of "
+                f"{len(widths)} block_out_channels is",
             )
-        if len(kinds) != len(_sides("block_out_channels", values["block_out_channels"], path)):
-            raise DamagedError(path, f"{name} and block_out_channels have different lengths")
     if values.pop("act_fn", "silu") not in ("silu", "swish"):
         raise DamagedError(path, f"act_fn={records.shown(settings['act_fn'])} is not supported")
     channels, outputs = values.pop("in_channels"), values.pop("out_channels")
@@ -159,12 +159,6 @@ def _config(settings: Mapping[str, Any], path: Path) -> KLConfig:
         return KLConfig(shape=(channels, *sides), **values)
     except (TypeError, ValueError) as error:
         raise DamagedError(path, str(error)) from None
-
-
-def _sides(name: str, value: Any, path: Path) -> list[Any]:
-    if not isinstance(value, list):
-        raise DamagedError(path, f"{name}={records.shown(value)} is not a list")
-    return value
 
 
 def _present(name: str) -> str:
