@@ -69,6 +69,7 @@ class Plain(nn.Module):
         self.decoder = nn.Sequential(layers[3], relu, layers[4], relu, layers[5])
 
     def forward(self, x):
+        """Return the loss of black and white x [B, 784]."""
         mean, log_variance = self.encoder(x).chunk(2, 1)
         z = mean + torch.exp(log_variance / 2) * torch.randn_like(mean)
         logits = self.decoder(z)
@@ -179,7 +180,7 @@ def test_train(benchmark, request, case, library):
 
 @pytest.fixture(scope="module")
 def model(request, tmp_path_factory):
-    """A network after a few hundred steps."""
+    """Return a network after a few hundred steps."""
     options = TrainConfig(steps=300, batch_size=BATCH, learning_rate=1e-3, warmup=1, clip=np.inf)
     folder, data = tmp_path_factory.mktemp("vae"), pictures(_mnist(request))
     return vae.train(

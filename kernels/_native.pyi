@@ -49,7 +49,6 @@ def assign_csr(
     labels_current: bool,
     n_threads: int,
 ) -> tuple[float, int]: ...
-
 def bernoulli(
     *,
     shape: tuple[int, int],

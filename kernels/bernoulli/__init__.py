@@ -65,7 +65,10 @@ def bernoulli(
     dtype = torch.uint8 if p.dtype == torch.uint8 else torch.float32
     rows = p.detach().to(dtype).contiguous().view(len(p), math.prod(p.shape[1:]))
     stream = _seeds.stream(stream)
-    out: Tensor = torch_.bernoulli(rows, number, numbers, stream, n_threads, backend)
+    direct = _tracing.direct((rows,))
+    run = torch_.implementation(torch_.DRAWS, rows, backend) if direct else torch_.bernoulli
+    options = (n_threads,) if direct else (n_threads, backend)
+    out: Tensor = run(rows, number, numbers, stream, *options)
     return out.view(p.shape)
 
 
@@ -124,5 +127,11 @@ def bernoulli_log_prob(
         return torch_.formulas(each, rows).view(shape)
     if each.numel() == 0:
         return each.sum(-1, dtype=dtype).view(shape)
-    out: Tensor = torch_.bernoulli_log_prob(each, rows, n_threads, backend)
+    # torch.library's own way to a gradient costs four times as much as the function's
+    run = (
+        torch_.LogProb.apply
+        if _tracing.direct((each.detach(), rows))
+        else torch_.bernoulli_log_prob
+    )
+    out: Tensor = run(each, rows, n_threads, backend)
     return out.view(shape)

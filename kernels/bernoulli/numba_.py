@@ -40,10 +40,10 @@ def bernoulli(
 
 def bernoulli_log_prob(logits: Tensor, x: Tensor, n_threads: int | None) -> Tensor:
     """Return log-likelihoods [K, B] in the type of x."""
-    l = logits.to(x.dtype)
-    factor = torch.where(l > 0, x - 1, x)
-    product = torch.where((factor == 0) & (l == l), 0.0, factor * l)
-    terms = product - l.abs().neg_().exp_().log1p_()
+    logits = logits.to(x.dtype)
+    factor = torch.where(logits > 0, x - 1, x)
+    product = torch.where((factor == 0) & (logits == logits), 0.0, factor * logits)
+    terms = product - logits.abs().neg_().exp_().log1p_()
     return terms.sum(-1, dtype=torch.float64).to(x.dtype)
 
 

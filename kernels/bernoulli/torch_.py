@@ -78,7 +78,31 @@ def _backward(ctx: Any, of_log_prob: Tensor) -> tuple[Any, ...]:
 bernoulli_log_prob.register_autograd(_backward, setup_context=_setup)
 
 
-def implementation(known: tuple[dict[str, Any], dict[str, Any]], x: Tensor, backend: str | None) -> Any:
+class LogProb(torch.autograd.Function):
+    """The same for tensors that nothing traces, with less to do around it."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, x: Tensor, n_threads: int | None, backend: str | None
+    ) -> Tensor:
+        """Return log-likelihoods [K, B] in the type of x, of logits [K, B, D] and x [B, D]."""
+        _setup(ctx, (logits, x, n_threads, backend), None)
+        out: Tensor = implementation(FORWARD, logits, backend)(logits, x, n_threads)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, of_log_prob: Tensor) -> tuple[Any, ...]:
+        """Return the gradient with respect to the logits."""
+        if torch.is_grad_enabled():
+            return _backward(ctx, of_log_prob)
+        (logits, x), (n_threads, backend) = ctx.saved_tensors, ctx.rest
+        run = implementation(BACKWARD, logits, backend)
+        return run(of_log_prob.contiguous(), logits, x, n_threads), None, None, None
+
+
+def implementation(
+    known: tuple[dict[str, Any], dict[str, Any]], x: Tensor, backend: str | None
+) -> Any:
     """Return what runs for a tensor of this device."""
     host, device = known
     if x.device.type == "cpu":
@@ -105,9 +129,7 @@ def _ref(logits: Tensor, x: Tensor, n_threads: int | None) -> Tensor:
     return formulas(logits, x)
 
 
-def _ref_gradient(
-    of_log_prob: Tensor, logits: Tensor, x: Tensor, n_threads: int | None
-) -> Tensor:
+def _ref_gradient(of_log_prob: Tensor, logits: Tensor, x: Tensor, n_threads: int | None) -> Tensor:
     return ref.gradient(of_log_prob, logits, x).to(logits.dtype)
 
 

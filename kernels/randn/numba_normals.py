@@ -44,7 +44,7 @@ def words(
 
 @jit()
 def fill_words(seed: np.uint64, stream: np.uint64, first: int, out: Array) -> None:
-    """Fill uint32 out [count]: words `first` ... `first` + count - 1, four of each group in order."""
+    """Fill uint32 out [count] with words from `first` on, four of each group in order."""
     even, odd = np.empty((2, BLOCK), np.uint32), np.empty((2, BLOCK), np.uint32)
     room = np.empty(4 * BLOCK, np.uint32)
     done = 0

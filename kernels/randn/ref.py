@@ -33,7 +33,7 @@ def box_muller(a: Array, b: Array, bits: int) -> Array:
 
 
 def words(seed: int, stream: int, group: int, groups: int) -> Array:
-    """Return the words of groups `group` ... `group` + groups - 1 of a stream, uint64 [4, groups]."""
+    """Return the words of a stream from a group on, uint64 [4, groups]."""
     number = np.arange(groups, dtype=np.uint64) + np.uint64(group)
     counter = np.stack([number & LOWER, number >> np.uint64(32), *np.zeros((2, groups), "u8")])
     counter[2:] = [[stream % 2**32], [stream >> 32]]

@@ -43,9 +43,7 @@ def poisoned(monkeypatch):
 
         monkeypatch.setattr(native.torch, name, filled)
     real = torch.Tensor.new_empty
-    monkeypatch.setattr(
-        torch.Tensor, "new_empty", lambda *a, **b: real(*a, **b).fill_(torch.nan)
-    )
+    monkeypatch.setattr(torch.Tensor, "new_empty", lambda *a, **b: real(*a, **b).fill_(torch.nan))
 
 
 # Bits.
@@ -110,10 +108,10 @@ def exact(logits, x):
     mpmath = pytest.importorskip("mpmath")
     with mpmath.workdps(60):
         terms = [
-            mpmath.mpf(b) * mpmath.mpf(l) - mpmath.log1p(mpmath.exp(l))
-            if l < 100
-            else (mpmath.mpf(b) - 1) * mpmath.mpf(l) - mpmath.log1p(mpmath.exp(-mpmath.mpf(l)))
-            for l, b in zip(logits.tolist(), x.tolist(), strict=True)
+            mpmath.mpf(b) * mpmath.mpf(a) - mpmath.log1p(mpmath.exp(a))
+            if a < 100
+            else (mpmath.mpf(b) - 1) * mpmath.mpf(a) - mpmath.log1p(mpmath.exp(-mpmath.mpf(a)))
+            for a, b in zip(logits.tolist(), x.tolist(), strict=True)
         ]
         return float(sum(terms)), float(sum(map(abs, terms)))
 
@@ -135,7 +133,10 @@ def test_against_many_digits(dtype, size):
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_against_the_reference(dtype, shape):
-    logits, wide = tensor(shape, 1, dtype), torch.float64 if dtype == torch.float64 else torch.float32
+    logits, wide = (
+        tensor(shape, 1, dtype),
+        torch.float64 if dtype == torch.float64 else torch.float32,
+    )
     for x in (bits(shape[1:], 2, wide), tensor(shape[1:], 3, wide).sigmoid()):
         truth = bernoulli_log_prob(logits.double(), x.double(), backend="ref")
         sizes = F.softplus(logits.double().abs()).sum(-1)
@@ -149,7 +150,10 @@ def test_against_the_reference(dtype, shape):
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_gradients_against_the_reference(dtype, shape):
-    logits, wide = tensor(shape, 1, dtype), torch.float64 if dtype == torch.float64 else torch.float32
+    logits, wide = (
+        tensor(shape, 1, dtype),
+        torch.float64 if dtype == torch.float64 else torch.float32,
+    )
     x, of_out = bits(shape[1:], 2, wide), tensor(shape[:2], 4, wide)
     actual = gradient(logits, x, of_out)
     truth = gradient(logits.double(), x.double(), of_out.double(), backend="ref")
@@ -220,7 +224,9 @@ def test_samples_of_one_x_and_any_shape():
     assert torch.equal(bernoulli_log_prob(logits, turned.double()), truth.view(4, 2, 3))
     assert bernoulli_log_prob(logits[:, :, :0], x[:0]).shape == (4, 2, 0)
     assert torch.equal(bernoulli_log_prob(torch.zeros(3, 0), torch.zeros(3, 0)), torch.zeros(3))
-    assert float(bernoulli_log_prob(torch.zeros(1), torch.ones(1))[0]) == pytest.approx(-math.log(2))
+    assert float(bernoulli_log_prob(torch.zeros(1), torch.ones(1))[0]) == pytest.approx(
+        -math.log(2)
+    )
 
 
 @pytest.mark.any_level
@@ -231,7 +237,9 @@ def test_is_an_operation_of_torch():
     torch.library.opcheck(torch_.gradient.overload, (of_out, logits.detach(), x, None, None))
     p = intensities((3, 5), 4)
     torch.library.opcheck(torch_.bernoulli.overload, (p, 3, None, 0, None, None))
-    each = torch.func.vmap(torch.func.grad(lambda l, x: bernoulli_log_prob(l[None], x[None])[0]))
+    each = torch.func.vmap(
+        torch.func.grad(lambda row, x: bernoulli_log_prob(row[None], x[None])[0])
+    )
     torch.testing.assert_close(each(logits[0].detach(), x), x - logits[0].detach().sigmoid())
 
 
@@ -278,5 +286,12 @@ def test_the_backend_is_checked():
 def test_the_compiled_module_checks_its_arguments():
     with pytest.raises(ValueError, match="shape"):
         _native.bernoulli_log_prob(
-            element=0, shape=(3, 2, 4), logits=1, x=1, out=1, of_log_prob=0, of_logits=0, n_threads=1
+            element=0,
+            shape=(3, 2, 4),
+            logits=1,
+            x=1,
+            out=1,
+            of_log_prob=0,
+            of_logits=0,
+            n_threads=1,
         )

@@ -169,7 +169,7 @@ def train(
             while state.step < config.steps:
                 context.begin(state.step)
                 seed = fold_in("step", config.seed, state.step)
-                torch.manual_seed(parallel.process_seed(seed, accelerator))
+                _seed_generators(parallel.process_seed(seed, accelerator), accelerator)
                 indices = batch_indices(n, config, state.step, batches).chunk(batches)
                 losses.add(step(batch(torch.cat([*map(context.shard, indices)])), context))
                 if fixed is not None and state.step == first:
@@ -213,6 +213,14 @@ def train(
                     break
                 _wake(state, pace)
     return state
+
+
+def _seed_generators(seed: int, accelerator: Accelerator) -> None:
+    """Seed the generators of the devices that a step uses."""
+    if accelerator.device.type == "cpu":  # torch.manual_seed also formats a stack trace for CUDA
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
 
 
 def _wake(state: State, pace: metrics_log.Throughput) -> None:
