@@ -224,6 +224,12 @@ def is_many(value: Any) -> bool:
     return several or (isinstance(value, Sequence) and not isinstance(value, str))
 
 
+def batches(n: int, size: int) -> Iterator[slice]:
+    """Yield slices of at most `size` of n samples."""
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
+
+
 def whole(name: str, value: Any) -> int:
     """Return a setting as a whole number; a ValueError names it if it is not."""
     number = _whole(value)

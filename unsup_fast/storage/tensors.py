@@ -11,6 +11,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Mapping
+from io import BufferedReader
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -163,7 +164,7 @@ def read_foreign(path: str | os.PathLike[str]) -> dict[str, Any]:
     check_not_special(path)
     with open(path, "rb") as file:
         try:
-            header = records.loads(_text(path, file)[1])
+            header = records.loads(bytes(_text(path, file)[1]))
             if not isinstance(header, dict):
                 raise ValueError("it is no JSON object")
         except ValueError as error:
@@ -215,7 +216,7 @@ def _text(path: str | os.PathLike[str], file: BinaryIO) -> tuple[bytes, bytearra
 def _data(
     path: str | os.PathLike[str],
     header: dict[str, Any],
-    file: BinaryIO,
+    file: BufferedReader,
     update: Callable[[memoryview], object],
 ) -> dict[str, tuple[Array, str, tuple[int, ...]]]:
     """Return bytes, type and shape of each tensor; `update` takes all bytes in their order."""

@@ -73,6 +73,6 @@ def write(
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     """Write arrays as a compressed .npz, whole or not at all."""
     content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
+    np.savez_compressed(content, **dict(arrays))  # type: ignore[arg-type]
     with files.replacing(path) as file:
         file.write(content.getvalue())

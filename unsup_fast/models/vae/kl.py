@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.utils import gen_batches
 from torch import Tensor
 
-from unsup_fast.models.base import GenerativeModel
+from unsup_fast.models.base import GenerativeModel, batches
 from unsup_fast.models.networks.autoencoder_kl import AutoencoderKLNetwork
 from unsup_fast.models.training.data import to_float
 from unsup_fast.models.training.draws import Seed, spread_seed
@@ -70,7 +69,7 @@ class AutoencoderKL(GenerativeModel[KLConfig]):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = config.build()
-        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod
     def from_pretrained(
@@ -213,7 +212,7 @@ class AutoencoderKL(GenerativeModel[KLConfig]):
         seeds = None if seed is None else spread_seed(seed, len(x))
         parts = []
         with torch.no_grad():
-            for rows in gen_batches(len(x), batch_size):
+            for rows in batches(len(x), batch_size):
                 q = self.encode(x[rows], tile=tile).latent_dist
                 parts.append(self.scale(q.mode() if seeds is None else q.sample(seeds[rows])))
         if not parts:
@@ -239,7 +238,7 @@ class AutoencoderKL(GenerativeModel[KLConfig]):
         with torch.no_grad():
             parts = [
                 self.decode(self.unscale(latents[rows].to(self.device)), tile=tile).clamp(-1, 1)
-                for rows in gen_batches(len(latents), batch_size)
+                for rows in batches(len(latents), batch_size)
             ]
         if not parts:
             raise ValueError("latents has no pictures; pass at least one")
@@ -275,7 +274,7 @@ class AutoencoderKL(GenerativeModel[KLConfig]):
         n = 0
         sums = torch.zeros(2, self.config.latent_channels, dtype=torch.float64)  # [2, Z]
         with torch.no_grad():
-            for rows in gen_batches(len(x), batch_size):
+            for rows in batches(len(x), batch_size):
                 q = self.encode(x[rows]).latent_dist
                 mean, variance = q.mean.double(), q.variance.double()
                 axes = (0, 2, 3)

@@ -13,7 +13,7 @@ from torch.nn import Module
 
 from unsup_fast.kernels.precision import full_precision
 from unsup_fast.kernels.randn import randn
-from unsup_fast.models.base import CUSTOM, GenerativeModel, evaluating, is_many
+from unsup_fast.models.base import CUSTOM, GenerativeModel, batches, evaluating, is_many
 from unsup_fast.models.training.data import as_samples
 from unsup_fast.models.training.draws import Seed, spread_seed
 from unsup_fast.models.training.progress import Report
@@ -121,7 +121,7 @@ class VAE(GenerativeModel[Config]):
                     self.likelihood.mean(
                         self.network.decode(z[rows], None if labels is None else labels[rows])
                     )
-                    for rows in _batches(len(z))
+                    for rows in batches(len(z), BATCH)
                 ]
             )
 
@@ -266,8 +266,8 @@ class VAE(GenerativeModel[Config]):
             raise ValueError(f"latents={latents} must be from 0 to {self.config.latent - 1}")
         levels = torch.linspace(-3, 3, 7) if values is None else torch.as_tensor(values)
         z = traversals(posterior.mean[0], which, levels.float().to(self.device))  # [L, V, Z]
-        labels = None if label is None else self._labels(label, 1).repeat(len(z.flatten(0, 1)))
-        return self.decode(z.flatten(0, 1), labels).unflatten(0, z.shape[:2])
+        decoded = self.decode(z.flatten(0, 1), self._repeated(label, z.shape[0] * z.shape[1]))
+        return decoded.unflatten(0, z.shape[:2])
 
     def interpolate(self, a: Data, b: Data, steps: int = 8, *, label: Any = None) -> Tensor:
         """Return decoded latents between those of a and those of b: (steps, ...).
@@ -279,8 +279,8 @@ class VAE(GenerativeModel[Config]):
         """
         ends = [self.encode(x, label).mean[0] for x in (a, b)]
         fractions = torch.linspace(0, 1, steps, device=self.device)
-        labels = None if label is None else self._labels(label, 1).repeat(steps)
-        return self.decode(slerp(ends[0], ends[1], fractions), labels)
+        z = slerp(ends[0], ends[1], fractions)  # [steps, Z]
+        return self.decode(z, self._repeated(label, steps))
 
     def count(self, n: int | None, label: Any, seed: Seed) -> int:
         """Return the number of samples: n, or one for each label or seed, or one."""
@@ -301,12 +301,17 @@ class VAE(GenerativeModel[Config]):
         classes = self.labels(label, n)
         return None if classes is None else classes.to(self.device)
 
+    def _repeated(self, label: Any, n: int) -> Tensor | None:
+        """Return the class of one sample n times."""
+        labels = self._labels(label, 1)
+        return None if labels is None else labels.repeat(n)
+
     def _encoded(self, x: Data, label: Any, seed: Seed) -> Iterator[inference.Encoded]:
         """Yield batches of samples with their posteriors."""
         samples = as_samples(x, self.config.shape)
         labels = self._labels(label, len(samples))
         seeds = spread_seed(seed, len(samples))
-        for rows in _batches(len(samples)):
+        for rows in batches(len(samples), BATCH):
             yield inference.encode(
                 self.network,
                 self.likelihood,
@@ -331,8 +336,3 @@ def load(
 ) -> VAE:
     """Read a model that `VAE.save` wrote; parameters and errors as in `VAE.load`."""
     return VAE.load(folder, device=device, network=network)
-
-
-def _batches(n: int) -> Iterator[slice]:
-    for start in range(0, n, BATCH):
-        yield slice(start, start + BATCH)
