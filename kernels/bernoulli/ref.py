@@ -15,8 +15,10 @@ def bernoulli(p: Array, seeds: Array, stream: int) -> Array:
     drawn = [words(int(seed), stream, 0, -(-each // 4)).T.ravel()[:each] for seed in seeds]
     w = np.stack(drawn).reshape(p.shape)  # [B, D]
     if p.dtype == np.uint8:
-        return ((w < p.astype(np.uint64) * 0x01010101) | (p == 255)).astype(np.float32)
-    return ((w >> np.uint64(8)) < p.astype(np.float64) * 2**24).astype(np.float32)
+        ones: Array = (w < p.astype(np.uint64) * 0x01010101) | (p == 255)
+    else:
+        ones = (w >> np.uint64(8)) < p.astype(np.float64) * 2**24
+    return ones.astype(np.float32)
 
 
 def bernoulli_log_prob(logits: Tensor, x: Tensor) -> Tensor:
