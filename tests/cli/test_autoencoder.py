@@ -137,6 +137,10 @@ def test_diffusion_of_latents(cli, folder):
 
 BAD = {
     "sides": (["train", "odd.npy", *KL, "-o", "out"], "--network kl: halves the sides twice, and"),
+    "huge batch": (
+        ["train", "shapes.npz", *KL, "--batch-size", 2**31 - 1, "-o", "out"],
+        "--batch-size 2147483647: a step with so many pictures of 8x8 needs",
+    ),
     "of vae": (
         ["train", "shapes.npz", *KL, "--beta", 2, "-o", "out"],
         "--beta: is for --network mlp or conv; leave it out",

@@ -311,6 +311,10 @@ BAD = {
         ["train", "shapes.npz", "--importance-samples", 5, "--beta", 2, "-o", "out"],
         "--beta 2: --importance-samples 5 trains a bound without a separate divergence; leave",
     ),
+    "huge batch": (
+        ["train", "shapes.npz", "--batch-size", 2**31 - 1, "-o", "out"],
+        "--batch-size 2147483647: a step with so many pictures of 8x8 needs",
+    ),
     "start": (["train", "shapes.npz", "--start", "no", "-o", "out"], "no: no such directory; name"),
     "no run": (["sample", "no", "-o", "g.png"], "no: no such directory; name the directory of a r"),
     "no model": (["sample", ".", "-o", "g.png"], "holds no model.safetensors; train one"),
