@@ -87,7 +87,7 @@ class Examples:
 
     def fetch(self, indices: Tensor, device: torch.device) -> Batch:
         """Return the examples of these indices."""
-        images = to_float(self.samples[indices]).to(device)
+        images = to_float(self.samples.index_select(0, indices)).to(device)
         return images, None if self.classes is None else self.classes[indices]
 
     def draw(

@@ -196,7 +196,7 @@ def train_autoencoder(
     train_loop(
         state,
         step,
-        lambda indices: to_float(samples[indices]).to(accelerator.device),
+        lambda indices: to_float(samples.index_select(0, indices)).to(accelerator.device),
         len(samples),
         options,
         Path(folder),

@@ -156,7 +156,7 @@ def train(
 
     def fetch(indices: Tensor) -> Batch:
         label = None if classes is None else classes[indices].to(accelerator.device)
-        return samples[indices].to(accelerator.device), label
+        return samples.index_select(0, indices).to(accelerator.device), label
 
     def step(batch: Batch, context: StepContext) -> dict[str, Tensor]:
         size, seed = options.batch_size, options.seed
