@@ -69,5 +69,7 @@ def load_latents(path: Path, *, label_key: str | None = None, labels: bool = Tru
     """
     values, numbers, classes, notes = of_npz(path, KEY, label_key, labels)
     if not len(values) or not np.isfinite(values).all():
-        raise DataError(f"{path}: holds no latents, or some that are NaN or infinite; encode the pictures again")
+        raise DataError(
+            f"{path}: holds no latents, or some that are NaN or infinite; encode the pictures again"
+        )
     return Latents(values.astype(np.float32, copy=False), numbers, classes, str(path), notes)
