@@ -399,7 +399,7 @@ def test_accumulated_and_sharded_steps_agree(tmp_path):
 def test_training_learns_latents_of_unit_scale(tmp_path):
     data = pixels(32)
     options = TrainConfig(
-        steps=40, batch_size=8, learning_rate=3e-3, warmup=5, ema=0.9, save_every=40
+        steps=60, batch_size=8, learning_rate=3e-3, warmup=5, ema=0.9, save_every=60
     )
     model = train(tmp_path, options, data=data)
     x = torch.from_numpy(data) / 127.5 - 1
