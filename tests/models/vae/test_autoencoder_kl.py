@@ -407,7 +407,9 @@ def test_training_learns_latents_of_unit_scale(tmp_path):
     assert error < 0.3 * (x - x.mean()).square().mean()
     latents = model.latents(data, seed=1)
     assert torch.allclose(latents.std((0, 2, 3)), torch.ones(4), atol=0.1)
-    start = train(tmp_path / "more", replace(options, steps=1, warmup=0), data=data, start=model)
+    start = train(
+        tmp_path / "more", replace(options, steps=1, learning_rate=1e-6), data=data, start=model
+    )
     moved = (start.reconstruct(data) - x).square().mean()
     assert moved < 2 * error
     with pytest.raises(ValueError, match="start has the configuration"):
