@@ -35,7 +35,8 @@ def bernoulli(
     Parameters
     ----------
     p : tensor of shape (B, ...), uint8 or floats
-        Intensities, whose probability is p / 255, or probabilities, computed in float32.
+        Intensities, whose probability is p / 255, or probabilities, computed in float32; NaN and
+        numbers below 0 draw zeros, numbers above 1 ones.
     seed : int, or one int a sample
         One integer draws for all samples in turn, seeds draw for each from its first element on.
     stream : int

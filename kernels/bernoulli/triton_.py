@@ -23,13 +23,15 @@ def bernoulli(
     rows = 1 if seeds is None else len(seeds)
     size = p.numel() // rows  # that one seed draws
     with _on(p):
-        draw[(rows, triton.cdiv(size, 4 * GROUPS))](
+        blocks = triton.cdiv(size, 4 * GROUPS)
+        draw[(rows * blocks,)](
             p_ptr=p,
             out_ptr=out,
             seeds_ptr=seeds,
             seed=0 if seed is None else seed,
             stream=stream,
             size=size,
+            blocks=blocks,
             BYTES=p.dtype == torch.uint8,
             GROUPS=GROUPS,
         )
@@ -55,14 +57,18 @@ def bernoulli_log_prob(logits: Tensor, x: Tensor, n_threads: int | None) -> Tens
 def gradient(of_log_prob: Tensor, logits: Tensor, x: Tensor, n_threads: int | None) -> Tensor:
     """Return the gradient with respect to the logits [K, B, D], in their type."""
     of_logits = torch.empty_like(logits)
+    if of_logits.numel() == 0:
+        return of_logits
     with _on(x):
-        residuals[(of_log_prob.numel(), triton.cdiv(x.shape[1], BLOCK))](
+        blocks = triton.cdiv(x.shape[1], BLOCK)
+        residuals[(of_log_prob.numel() * blocks,)](
             logits_ptr=logits,
             x_ptr=x,
             of_log_prob_ptr=of_log_prob,
             of_logits_ptr=of_logits,
             x_rows=len(x),
             size=x.shape[1],
+            blocks=blocks,
             WIDE=x.dtype == torch.float64,
             BLOCK=BLOCK,
         )
@@ -73,7 +79,7 @@ def _on(x: Tensor) -> AbstractContextManager[object]:
     return torch.cuda.device(x.device) if x.device.type == "cuda" else nullcontext()
 
 
-@triton.jit(do_not_specialize=["seed", "stream", "size"])
+@triton.jit(do_not_specialize=["seed", "stream", "size", "blocks"])
 def draw(
     p_ptr,  # IN [rows, size] uint8 if BYTES, else float32
     out_ptr,  # OUT [rows, size]
@@ -81,12 +87,13 @@ def draw(
     seed: tl.int64,
     stream: tl.int64,
     size: tl.int64,
+    blocks: tl.int64,  # programs of a row
     BYTES: tl.constexpr,
     GROUPS: tl.constexpr,
 ):
     """Draw the bits of GROUPS groups of a seed."""
-    row = tl.program_id(0).to(tl.int64)
-    begin = tl.program_id(1).to(tl.int64) * GROUPS
+    program = tl.program_id(0).to(tl.int64)
+    row, begin = program // blocks, program % blocks * GROUPS
     key = seed + row * 0
     if seeds_ptr is not None:
         key = tl.load(seeds_ptr + row)
@@ -141,7 +148,7 @@ def add_terms(
     tl.store(out_ptr + row, tl.sum(total.to(tl.float64)).to(kind))
 
 
-@triton.jit(do_not_specialize=["x_rows", "size"])
+@triton.jit(do_not_specialize=["x_rows", "size", "blocks"])
 def residuals(
     logits_ptr,  # IN [rows, size]
     x_ptr,  # IN [x_rows, size]
@@ -149,13 +156,14 @@ def residuals(
     of_logits_ptr,  # OUT [rows, size]
     x_rows: tl.int64,
     size: tl.int64,
+    blocks: tl.int64,  # programs of a row
     WIDE: tl.constexpr,  # float64
     BLOCK: tl.constexpr,
 ):
     """Fill a block of a row with of_log_prob (x - sigmoid(l))."""
     kind: tl.constexpr = tl.float64 if WIDE else tl.float32
-    row = tl.program_id(0).to(tl.int64)
-    at = tl.program_id(1).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    program = tl.program_id(0).to(tl.int64)
+    row, at = program // blocks, program % blocks * BLOCK + tl.arange(0, BLOCK)
     live = at < size
     logit = tl.load(logits_ptr + row * size + at, mask=live, other=0.0).to(kind)
     x = tl.load(x_ptr + row % x_rows * size + at, mask=live, other=0.0)

@@ -1,6 +1,7 @@
 """EfficientNet-lite0 against a second one, in NumPy and float64; its features of pictures."""
 
 import sys
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -120,8 +121,8 @@ def test_blocks_are_those_of_a_second_network(state, network, size):
 def test_gradients_are_those_of_a_second_network(state, network):
     random = np.random.default_rng(1)
     x, along = random.normal(size=(2, 1, 3, 33, 40))
-    images = torch.from_numpy(x).float().requires_grad_()
-    network(images).sum().backward()
+    images = torch.from_numpy(x).requires_grad_()  # float32 would turn some ReLUs on or off
+    deepcopy(network).double()(images).sum().backward()
     eps = 1e-7
     up, down = (in_numpy(state, x + s * eps * along)[1].sum() for s in (1, -1))
     expected = (up - down) / (2 * eps)

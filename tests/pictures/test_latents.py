@@ -24,13 +24,19 @@ def test_values_and_labels(tmp_path):
 
 
 def test_other_files_hold_none(tmp_path):
-    np.savez(tmp_path / "flat.npz", latents=VALUES[:, :, 0, 0])
+    np.savez(tmp_path / "flat.npz", latents=VALUES[:, :, 0, 0], x=VALUES)
     np.savez(tmp_path / "bytes.npz", latents=np.zeros((5, 3, 2, 2), np.uint8))
     np.savez(tmp_path / "pictures.npz", x=VALUES)
     np.save(tmp_path / "z.npy", VALUES)
     for name in ("flat.npz", "bytes.npz", "pictures.npz", "z.npy", "missing.npz"):
         assert not pictures.holds_latents(tmp_path / name)
     assert not pictures.holds_latents(tmp_path)
+
+
+def test_vectors_are_named(tmp_path):
+    np.savez(tmp_path / "flat.npz", latents=VALUES[:, :, 0, 0])
+    with pytest.raises(DataError, match="--network kl"):
+        pictures.holds_latents(tmp_path / "flat.npz")
 
 
 @pytest.mark.parametrize("values", [np.full_like(VALUES, np.nan), VALUES[:0]])

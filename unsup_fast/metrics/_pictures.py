@@ -37,9 +37,10 @@ def batches(
     """
     for start in range(0, len(images), batch_size):
         ready = [
-            resize(values(part).to(device)) for part in _alike(images[start : start + batch_size])
+            resize(values(part).to(device)).expand(-1, 3, -1, -1)
+            for part in _alike(images[start : start + batch_size])
         ]
-        part = torch.cat(ready).to(dtype).expand(-1, 3, -1, -1)  # [n, 3, side, side]
+        part = torch.cat(ready).to(dtype)  # [n, 3, side, side]
         yield part.contiguous(memory_format=torch.channels_last)
 
 

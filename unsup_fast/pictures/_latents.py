@@ -44,11 +44,17 @@ def holds_latents(path: Path) -> bool:
     Raises
     ------
     DataError
-        If it is a damaged `.npz`.
+        If it is a damaged `.npz`, or its latents are vectors.
     """
     if path.suffix.lower() != ".npz" or not path.is_file():
         return False
-    shape, dtype = archive_headers(path).get(KEY, ((), np.dtype(bool)))
+    arrays = archive_headers(path)
+    shape, dtype = arrays.get(KEY, ((), np.dtype(bool)))
+    if len(shape) == 2 and dtype.kind == "f" and arrays.keys() <= {KEY, "labels", "classes"}:
+        raise DataError(
+            f"{path}: holds latents that are vectors of {shape[1]} numbers, for kmeans and gmm; a "
+            "diffusion model learns maps, as `vae train --network kl` and `vae encode` make them"
+        )
     return len(shape) == 4 and dtype.kind == "f"
 
 

@@ -273,7 +273,7 @@ def test_wrong_pictures_are_an_error():
     with pytest.raises(ValueError, match="multiples of 2"):
         model.encode(noise(1, 3, 15, 16))
     with pytest.raises(ValueError, match=r"takes \(B, 3, H, W\)"):
-        model.latents(noise(1, 1, 16, 16))
+        model.latents(torch.zeros(1, 1, 16, 16))
     with pytest.raises(ValueError, match=r"takes \(B, 4, H, W\)"):
         model.decode(noise(1, 3, 8, 8))
     with pytest.raises(TypeError, match="int64"):
@@ -356,7 +356,8 @@ def test_terms_of_the_loss():
 def train(folder, options=OPTIONS, data=None, **arguments):
     settings = {"device": "cpu", "progress": False, "perceptual_weight": 0.0, **arguments}
     data = pixels() if data is None else data
-    return vae.train_autoencoder(data, folder, config=CONFIG, options=options, **settings)
+    settings.setdefault("config", CONFIG)
+    return vae.train_autoencoder(data, folder, options=options, **settings)
 
 
 def same(a, b):
@@ -427,7 +428,7 @@ def test_wrong_settings_of_training_are_an_error(tmp_path):
         train(tmp_path, equivariance=1.5)
     with pytest.raises(ValueError, match="kl_weight=-1"):
         train(tmp_path, kl_weight=-1)
-    with pytest.raises(ValueError, match="data reaches 2"):
+    with pytest.raises(ValueError, match="floats reach 2"):
         train(tmp_path, data=np.full((4, 3, 16, 16), 2.0, np.float32))
     with pytest.raises(ValueError, match="data has shape"):
         train(tmp_path, data=pixels(shape=(3, 8, 8)))
@@ -442,3 +443,23 @@ def test_bfloat16_is_close():
         with torch.autocast("cpu", dtype=torch.bfloat16):
             rough = F.normalize(model.network.encode(x).float().flatten(1))
     assert float((exact * rough).sum(1).min()) > 0.999
+
+
+def test_pictures_that_do_not_fit_are_refused_with_tiles_too():
+    model = vae.AutoencoderKL.build(CONFIG)
+    side = 16 * CONFIG.multiple
+    odd = torch.zeros(1, CONFIG.shape[0], side + 1, side + 2)
+    for tile in (None, 8 * CONFIG.multiple):
+        with pytest.raises(ValueError, match="do not fit"):
+            model.encode(odd, tile=tile)
+    with pytest.raises(ValueError, match="floats reach 255"):
+        model.latents(torch.full((1, *CONFIG.shape), 255.0))
+
+
+def test_the_scale_of_another_training_is_measured_again(tmp_path):
+    config = replace(CONFIG, latents_mean=(0.0,) * 4, latents_std=(9.0,) * 4)
+    options = TrainConfig(steps=2, batch_size=4)
+    for _ in range(2):  # the second finds a finished run
+        model = train(tmp_path, options, config=config)
+        assert model.config == vae.AutoencoderKL.load(tmp_path).config
+        assert max(model.config.latents_std) != 9

@@ -240,6 +240,13 @@ def test_bits_of_bytes_of_a_known_entropy(tmp_path):
     assert bits.bits_per_dim == pytest.approx(bits.per_sample.mean())
 
 
+def test_lists_are_judged_as_arrays(data, models):
+    model, _ = models["gaussian"]
+    x = data[0][:3]
+    bits = model.nll_bits_per_dim(torch.from_numpy(x), n_samples=5)
+    assert bits.per_sample.tolist() == model.nll_bits_per_dim(x, n_samples=5).per_sample.tolist()
+
+
 def test_bits_of_bytes_under_one_logistic_distribution():
     """A decoder that says the same of all: bits follow from the distribution function."""
 
@@ -264,6 +271,8 @@ def test_bits_of_bytes_under_one_logistic_distribution():
         ({"importance_samples": 5, "beta": 2.0}, "leave out beta"),
         ({"importance_samples": 0}, "must be at least 1"),
         ({"network": Linear(63, 5)}, 'config.network="custom"'),
+        ({"free_bits": 0.1, "options": replace(OPTIONS, accumulation=2)}, "in 2 parts"),
+        ({"free_bits": 0.1, "options": replace(OPTIONS, shards=4)}, "in 4 parts"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(data, tmp_path, arguments, message):
@@ -291,7 +300,15 @@ def test_data_that_do_not_fit_are_refused(data, models, tmp_path):
     model, _ = models["mlp"]
     with pytest.raises(ValueError, match=r"config\.shape"):
         model.encode(data[0][:, :, 1:])
-    with pytest.raises(ValueError, match="data reaches 3"):
+    with pytest.raises(ValueError, match="floats reach 200"):
+        model.encode(np.full((2, 1, 9, 7), 200.0))
+    with pytest.raises(ValueError, match="must be a whole number"):
+        model.traverse(data[0][:1], latents=[0.7])
+    with pytest.raises(ValueError, match="pass one each"):
+        model.interpolate(data[0][:2], data[0][:1])
+    with pytest.raises(ValueError, match="steps=0"):
+        model.interpolate(data[0][:1], data[0][:1], 0)
+    with pytest.raises(ValueError, match="floats reach 3"):
         vae.train(np.full((4, 1, 9, 7), 3.0), tmp_path, config=CONFIGS["mlp"], options=OPTIONS)
     with pytest.raises(ValueError, match="the model decodes"):
         model.decode(np.zeros((2, 4)))

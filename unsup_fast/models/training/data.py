@@ -9,6 +9,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+ROUNDED = 1e-3  # beyond the range of pictures
+
 
 def to_float(samples: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return uint8 pictures as x / 127.5 - 1, in [-1, 1], and floats unchanged, in `dtype`.
@@ -41,6 +43,18 @@ def as_samples(data: "Tensor | npt.NDArray[Any]", shape: tuple[int, ...]) -> Ten
     if not bool(samples.isfinite().all()):
         raise ValueError("data holds NaN or infinite numbers; remove these samples")
     return samples
+
+
+def check_pictures(samples: Tensor, hint: str = "") -> None:
+    """Raise a ValueError if floats are no pictures in [-1, 1], up to rounding."""
+    if samples.dtype == torch.uint8 or not samples.numel():
+        return
+    most = float(samples.abs().max())
+    if not most <= 1 + ROUNDED:
+        raise ValueError(
+            f"floats reach {most:g}; pass uint8 pictures, or floats in [-1, 1] as x / 127.5 - 1"
+            f"{hint}"
+        )
 
 
 def check_labels(labels: "Tensor | npt.ArrayLike", n: int, n_classes: int) -> Tensor:

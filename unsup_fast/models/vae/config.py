@@ -1,7 +1,9 @@
 """`Config`: the configuration of a variational autoencoder, and its network."""
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,7 @@ from unsup_fast.models.base import CUSTOM, check_classes, check_one_of, check_sh
 from unsup_fast.models.networks import conv, mlp
 from unsup_fast.models.networks.conv import Conv
 from unsup_fast.models.networks.mlp import MLP
+from unsup_fast.models.training.data import as_samples, check_pictures
 from unsup_fast.models.vae.likelihood import LIKELIHOODS
 
 NETWORKS: dict[str, type[MLP] | type[Conv]] = {"mlp": MLP, "conv": Conv}
@@ -88,6 +91,20 @@ class Network(nn.Module):
     def decode(self, z: Tensor, label: Tensor | None) -> Tensor:
         """Return the output [B, outputs C, ...] for latents z [B, Z]."""
         return self.body.decode(z, label)  # type: ignore[operator]
+
+
+def checked_samples(x: Tensor | npt.NDArray[Any], config: Config) -> Tensor:
+    """Return samples of a model's shape as a tensor on the host, uint8 or float32.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are of another shape, not finite, or for the likelihood no pictures in [-1, 1].
+    """
+    samples = as_samples(x, config.shape)
+    if config.likelihood != "gaussian":
+        check_pictures(samples, ', or take likelihood="gaussian"')
+    return samples
 
 
 def network_of(config: Config, seed: int) -> Network:

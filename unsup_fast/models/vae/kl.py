@@ -15,7 +15,8 @@ from torch import Tensor
 
 from unsup_fast.models.base import GenerativeModel, batches
 from unsup_fast.models.networks.autoencoder_kl import AutoencoderKLNetwork
-from unsup_fast.models.training.data import to_float
+from unsup_fast.models.networks.embeddings import check_images
+from unsup_fast.models.training.data import check_pictures, to_float
 from unsup_fast.models.training.draws import Seed, spread_seed
 from unsup_fast.models.vae import kl_files
 from unsup_fast.models.vae.kl_config import KLConfig
@@ -133,6 +134,7 @@ class AutoencoderKL(GenerativeModel[KLConfig]):
             If the shape does not fit the network.
         """
         pictures = self._floats(x)
+        check_images(pictures, self.config.shape[0], self.config.multiple)
         if tile is None:
             moments = self.network.encode(pictures)
         else:
@@ -213,7 +215,9 @@ class AutoencoderKL(GenerativeModel[KLConfig]):
         parts = []
         with torch.no_grad():
             for rows in batches(len(x), batch_size):
-                q = self.encode(x[rows], tile=tile).latent_dist
+                part = self._floats(x[rows])
+                check_pictures(part)
+                q = self.encode(part, tile=tile).latent_dist
                 parts.append(self.scale(q.mode() if seeds is None else q.sample(seeds[rows])))
         if not parts:
             raise ValueError("x has no pictures; pass at least one")

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from unsup_fast.models.training import StepContext, TrainConfig, fold_in, init_s
 from unsup_fast.models.training import precision as precisions
 from unsup_fast.models.training import train as train_loop
 from unsup_fast.models.training.accelerator import Accelerator, accelerator_for
-from unsup_fast.models.training.data import as_samples, to_float
+from unsup_fast.models.training.data import as_samples, check_pictures, to_float
 from unsup_fast.models.training.draws import spread_seed
 from unsup_fast.models.training.progress import Follow
 from unsup_fast.models.vae import kl_transforms
@@ -142,10 +142,10 @@ def train_autoencoder(
     objective = Objective(perceptual_weight, kl_weight, equivariance)
     _check(objective)
     samples = as_samples(data, config.shape)
-    if samples.dtype != torch.uint8 and float(samples.abs().max()) > 1:
-        raise ValueError(
-            f"data reaches {float(samples.abs().max()):g}; pass uint8 pictures or floats in [-1, 1]"
-        )
+    check_pictures(samples)
+    config = replace(  # the scale of another training, if it has one, is not of these latents
+        config, scaling_factor=1.0, shift_factor=None, latents_mean=None, latents_std=None
+    )
     network = AutoencoderKL.network_of(config, fold_in("weights", options.seed, 0))
     if start is not None:
         if _layers(start.config) != _layers(config):
@@ -212,7 +212,7 @@ def train_autoencoder(
         on_checkpoint=save,
         progress=progress,
     )
-    if averaged.config.latents_std is None:  # this process wrote no checkpoint
+    if averaged.config.latents_std is None:  # this process has written no checkpoint
         averaged.measure_scale(samples[chosen])
     return averaged
 
@@ -234,7 +234,9 @@ def _terms(
     if distance is None:
         return Terms(l1=(y - x).abs().mean(), perceptual=kl.new_zeros(()), kl=kl)
     if y.shape[2:].numel() < sides.numel():  # features are of pictures of one size
-        seen, target = (F.interpolate(each, size=sides, mode="bilinear") for each in (y, x))
+        turned = (y.shape[2] > y.shape[3]) != (sides[0] > sides[1])
+        size = sides[::-1] if turned else sides  # of squares the two are one
+        seen, target = (F.interpolate(each, size=size, mode="bilinear") for each in (y, x))
     else:
         seen, target = y, x
     return Terms(l1=(y - x).abs().mean(), perceptual=distance(seen, target).mean(), kl=kl)

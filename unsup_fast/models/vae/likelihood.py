@@ -23,7 +23,7 @@ from unsup_fast.kernels.randn import randn
 from unsup_fast.models.training.data import to_float
 
 BIN = 2 / 255  # of 8-bit values in [-1, 1]
-LEAST_LOG_SCALE = -7.0  # of a logistic distribution: a quarter of a bin
+LOG_SCALES = (-7.0, 20.0)  # of a logistic distribution: an eighth of a bin, and far beyond all
 STREAM = 1 << 32  # of the draws for data, whose seeds are those of the latents
 
 
@@ -106,7 +106,7 @@ def logistic_log_prob(output: Tensor, targets: Tensor, log_std: Tensor | None = 
     (1 - exp(b - a)), which cancels nowhere.
     """
     mean, log_scale = output.float().chunk(2, dim=1 - targets.ndim)  # [..., B, C, ...] each
-    inverse = (-log_scale.clamp(min=LEAST_LOG_SCALE)).exp()
+    inverse = (-log_scale.clamp(*LOG_SCALES)).exp()
     residual = targets - mean
     high = F.logsigmoid(inverse * (residual + BIN / 2))
     low = F.logsigmoid(-inverse * (residual - BIN / 2))

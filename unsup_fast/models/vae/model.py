@@ -13,12 +13,11 @@ from torch.nn import Module
 
 from unsup_fast.kernels.precision import full_precision
 from unsup_fast.kernels.randn import randn
-from unsup_fast.models.base import CUSTOM, GenerativeModel, batches, evaluating, is_many
-from unsup_fast.models.training.data import as_samples
+from unsup_fast.models.base import CUSTOM, GenerativeModel, batches, evaluating, is_many, whole
 from unsup_fast.models.training.draws import Seed, spread_seed
 from unsup_fast.models.training.progress import Report
 from unsup_fast.models.vae import inference
-from unsup_fast.models.vae.config import Config, Network, network_of
+from unsup_fast.models.vae.config import Config, Network, checked_samples, network_of
 from unsup_fast.models.vae.elbo import Bound
 from unsup_fast.models.vae.latents import slerp, traversals
 from unsup_fast.models.vae.likelihood import LIKELIHOODS, Likelihood
@@ -106,7 +105,7 @@ class VAE(GenerativeModel[Config]):
     def decode(self, z: Data, label: Any = None) -> Tensor:
         """Return the means of p(x | z) for latents (N, Z): float32 (N, ...).
 
-        Pictures lie in [-1, 1].
+        Pictures lie in [-1, 1], but with the likelihood "gaussian", whose means have no bounds.
         """
         z = torch.as_tensor(z, dtype=torch.float32, device=self.device)
         if z.ndim != 2 or z.shape[1] != self.config.latent or not len(z):
@@ -227,9 +226,9 @@ class VAE(GenerativeModel[Config]):
         likelihood "gaussian" by the density times the width of a bin. Floats with that likelihood
         give bits of a density, which may be negative; "bernoulli" bits of black and white pixels.
         """
-        nats = self.nll(x, label, **options)
-        eight_bit = str(x.dtype).endswith("uint8")
-        width = self.likelihood.bin_width if eight_bit else 1.0
+        samples = checked_samples(x, self.config)
+        width = self.likelihood.bin_width if samples.dtype == torch.uint8 else 1.0
+        nats = self.nll(samples, label, **options)
         return bits_per_dim(nats, math.prod(self.config.shape), width)
 
     def traverse(
@@ -261,7 +260,7 @@ class VAE(GenerativeModel[Config]):
             raise ValueError(f"x holds {len(posterior.mean)} samples; pass one, as x[:1]")
         if latents is None:
             latents = posterior.kl()[0].argsort(descending=True, stable=True)[:8]
-        which = torch.as_tensor(latents, device=self.device).long()
+        which = torch.tensor([whole("latents", j) for j in latents], device=self.device)
         if not bool(((which >= 0) & (which < self.config.latent)).all()):
             raise ValueError(f"latents={latents} must be from 0 to {self.config.latent - 1}")
         levels = torch.linspace(-3, 3, 7) if values is None else torch.as_tensor(values)
@@ -269,15 +268,32 @@ class VAE(GenerativeModel[Config]):
         decoded = self.decode(z.flatten(0, 1), self._repeated(label, z.shape[0] * z.shape[1]))
         return decoded.unflatten(0, z.shape[:2])
 
-    def interpolate(self, a: Data, b: Data, steps: int = 8, *, label: Any = None) -> Tensor:
+    def interpolate(
+        self, a: Data, b: Data, steps: int = 8, *, label: Any = None, seed: int = 0
+    ) -> Tensor:
         """Return decoded latents between those of a and those of b: (steps, ...).
 
         Parameters
         ----------
         a, b : arrays or tensors of shape (1, ...)
             As for `encode`. Latents are interpolated on a great circle (`vae.slerp`).
+        steps : int
+            Number of samples, a and b among them.
+        label : int or str, optional
+            The class of all of them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If arguments do not fit the model, or there is not one a and one b.
         """
-        ends = [self.encode(x, label).mean[0] for x in (a, b)]
+        if steps < 2:
+            raise ValueError(f"steps={steps} must be at least 2, a and b")
+        means = [self.encode(x, label, seed=seed).mean for x in (a, b)]
+        if any(len(mean) != 1 for mean in means):
+            given = [len(mean) for mean in means]
+            raise ValueError(f"a and b hold {given} samples; pass one each, as x[:1]")
+        ends = [mean[0] for mean in means]
         fractions = torch.linspace(0, 1, steps, device=self.device)
         z = slerp(ends[0], ends[1], fractions)  # [steps, Z]
         return self.decode(z, self._repeated(label, steps))
@@ -308,7 +324,7 @@ class VAE(GenerativeModel[Config]):
 
     def _encoded(self, x: Data, label: Any, seed: Seed) -> Iterator[inference.Encoded]:
         """Yield batches of samples with their posteriors."""
-        samples = as_samples(x, self.config.shape)
+        samples = checked_samples(x, self.config)
         labels = self._labels(label, len(samples))
         seeds = spread_seed(seed, len(samples))
         for rows in batches(len(samples), BATCH):

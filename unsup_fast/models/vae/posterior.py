@@ -69,7 +69,7 @@ class DiagonalGaussian:
         """Return KL(q(z | x) || N(0, 1)) of each latent in nats, like `mean`.
 
         It is (sigma^2 + mu^2 - 1 - log sigma^2) / 2. With u = log sigma^2 the part without mu is
-        computed as expm1(u) - u, so that it does not cancel near the prior.
+        computed as expm1(u) - u, which cancels less near the prior: its error is about u 2^-24.
         """
         u = self.log_variance
         return (torch.expm1(u) - u + self.mean.square()) / 2

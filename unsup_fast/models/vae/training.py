@@ -16,11 +16,11 @@ from unsup_fast.models.training import StepContext, TrainConfig, fold_in, init_s
 from unsup_fast.models.training import precision as precisions
 from unsup_fast.models.training import train as train_loop
 from unsup_fast.models.training.accelerator import Accelerator, accelerator_for
-from unsup_fast.models.training.data import as_samples, check_labels
+from unsup_fast.models.training.data import check_labels
 from unsup_fast.models.training.draws import spread_seed
 from unsup_fast.models.training.progress import Follow
 from unsup_fast.models.vae import inference
-from unsup_fast.models.vae.config import Config, network_of
+from unsup_fast.models.vae.config import Config, checked_samples, network_of
 from unsup_fast.models.vae.elbo import Bound, importance_weighted_bound, negative_elbo
 from unsup_fast.models.vae.model import VAE
 
@@ -101,7 +101,8 @@ def train(
     beta_warmup : int
         Steps in which it rises linearly from 0 to `beta`.
     free_bits : float
-        Nats of each latent, averaged over the batch, that cost nothing.
+        Nats of each latent, averaged over the batch, that cost nothing. For batches that one
+        process computes in one part.
     importance_samples : int
         K of the importance-weighted bound L_K (Burda et al. 2016); 1 is the evidence lower bound.
     flip : bool
@@ -134,20 +135,19 @@ def train(
     """
     objective = Objective(beta, beta_warmup, free_bits, importance_samples)
     _check(objective, config, flip)
-    samples = as_samples(data, config.shape)
-    if samples.dtype != torch.uint8 and config.likelihood != "gaussian":
-        most = float(samples.abs().max())
-        if most > 1:
-            raise ValueError(
-                f"data reaches {most:g}; likelihood={config.likelihood!r} takes uint8 pictures or "
-                'floats in [-1, 1]; scale them, or pass Config(likelihood="gaussian")'
-            )
+    samples = checked_samples(data, config)
     if (labels is None) != (not config.classes):
         raise ValueError("labels and config.classes go together; pass both or neither")
     n_classes = len(config.classes)
     classes = None if labels is None else check_labels(labels, len(samples), n_classes)
     model = _model(config, network, start, options.seed)
     accelerator, dtype = accelerator_for(accelerator, precision, device)
+    n_parts = max(options.accumulation, options.shards, accelerator.num_processes)
+    if free_bits and n_parts > 1:
+        raise ValueError(
+            f"free_bits={free_bits} are of the mean over a whole batch, and this one is computed "
+            f"in {n_parts} parts; pass free_bits=0, or accumulation=1 and shards=0 on one process"
+        )
     model.network.to(accelerator.device).train()
     optimizer = torch.optim.AdamW(
         model.network.parameters(), options.learning_rate, weight_decay=0.0, fused=True
