@@ -173,7 +173,7 @@ def fit_superkmeans(X, centers, iterations):
 
 def split_unsup_fast(X, n_clusters, above):
     model = KMeans(
-        n_clusters, levels=[above], init="random", max_iter=4, tol=0, random_state=0, n_init=1
+        n_clusters, levels=[above], init="random", max_iter=3, tol=0, random_state=0, n_init=1
     )
     return model.fit(X).cluster_centers_
 
