@@ -224,6 +224,15 @@ def is_many(value: Any) -> bool:
     return several or (isinstance(value, Sequence) and not isinstance(value, str))
 
 
+def sample_count(n: int | None, label: Any, seed: Any) -> int:
+    """Return the number of samples to draw: n, or one for each label or seed, or one."""
+    if n is None:
+        n = next((len(many) for many in (label, seed) if is_many(many)), 1)
+    if n < 1:
+        raise ValueError(f"n={n} must be at least 1")
+    return n
+
+
 def batches(n: int, size: int) -> Iterator[slice]:
     """Yield slices of at most `size` of n samples."""
     for start in range(0, n, size):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from unsup_fast.models.base import CUSTOM, WEIGHTS, GenerativeModel, evaluating, is_many
+from unsup_fast.models.base import CUSTOM, WEIGHTS, GenerativeModel, evaluating, sample_count
 from unsup_fast.models.diffusion._memory import largest_batch
 from unsup_fast.models.diffusion.config import Config, network_of
 from unsup_fast.models.diffusion.objective import TrainingObjective
@@ -129,7 +129,7 @@ class Diffusion(GenerativeModel[Config]):
         TypeError, ValueError
             If arguments do not fit the model or each other.
         """
-        n = _count(n, label, seed)
+        n = sample_count(n, label, seed)
         labels = self.labels(label, n)  # [n]
         weight = self._guidance_input(guidance)
         if weight is not None:
@@ -314,12 +314,3 @@ def student_steps(folder: Path) -> list[int]:
     """Return the numbers of steps that have a student of their own in a folder."""
     names = [path.parent.name for path in (folder / STUDENTS).glob(f"*/{WEIGHTS}")]
     return sorted(int(name) for name in names if name.isdecimal())
-
-
-def _count(n: int | None, label: Any, seed: Seed) -> int:
-    if n is None:
-        each: tuple[Any, Any] = (label, seed)
-        n = next((len(many) for many in each if is_many(many)), 1)
-    if n < 1:
-        raise ValueError(f"n={n} must be at least 1")
-    return n

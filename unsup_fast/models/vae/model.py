@@ -13,7 +13,7 @@ from torch.nn import Module
 
 from unsup_fast.kernels.precision import full_precision
 from unsup_fast.kernels.randn import randn
-from unsup_fast.models.base import CUSTOM, GenerativeModel, batches, evaluating, is_many, whole
+from unsup_fast.models.base import CUSTOM, GenerativeModel, batches, evaluating, sample_count, whole
 from unsup_fast.models.training.draws import Seed, spread_seed
 from unsup_fast.models.training.progress import Report
 from unsup_fast.models.vae import inference
@@ -154,7 +154,7 @@ class VAE(GenerativeModel[Config]):
         TypeError, ValueError
             If arguments do not fit the model.
         """
-        n = self.count(n, label, seed)
+        n = sample_count(n, label, seed)
         if not 0 <= temperature < math.inf:
             raise ValueError(f"temperature={temperature} must be at least 0 and finite")
         seeds = spread_seed(seed, n)
@@ -297,15 +297,6 @@ class VAE(GenerativeModel[Config]):
         fractions = torch.linspace(0, 1, steps, device=self.device)
         z = slerp(ends[0], ends[1], fractions)  # [steps, Z]
         return self.decode(z, self._repeated(label, steps))
-
-    def count(self, n: int | None, label: Any, seed: Seed) -> int:
-        """Return the number of samples: n, or one for each label or seed, or one."""
-        if n is None:
-            each: tuple[Any, Any] = (label, seed)
-            n = next((len(many) for many in each if is_many(many)), 1)
-        if n < 1:
-            raise ValueError(f"n={n} must be at least 1")
-        return n
 
     def _labels(self, label: Any, n: int) -> Tensor | None:
         """Return classes [n] on the device, or None for a model without classes."""
