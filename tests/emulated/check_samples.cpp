@@ -6,6 +6,7 @@
 #include "denoise/denoise.hpp"
 #include "group_norm/group_norm.hpp"
 #include "noise/noise.hpp"
+#include "philox.hpp"
 #include "randn/randn.hpp"
 #include "samples/mix.hpp"
 #include "tensor.hpp"
@@ -22,19 +23,8 @@ constexpr double kBounds[] = {1e-5, 1e-13, 1.0 / 128, 1.0 / 1024};  // of the te
 
 // Number i of a stream, by Philox 4x32-10 and Box-Muller in long double (randn.hpp).
 long double normal(uint64_t seed, uint64_t stream, uint64_t i, bool wide) {
-    const uint64_t group = i / (wide ? 2 : 4);
-    uint32_t w[4] = {uint32_t(group), uint32_t(group >> 32), uint32_t(stream),
-                     uint32_t(stream >> 32)};
-    uint32_t key[2] = {uint32_t(seed), uint32_t(seed >> 32)};
-    for (int round = 0; round < 10; ++round) {
-        const uint64_t even = uint64_t(0xD2511F53) * w[0], odd = uint64_t(0xCD9E8D57) * w[2];
-        const uint32_t next[] = {uint32_t(odd >> 32) ^ w[1] ^ key[0], uint32_t(odd),
-                                 uint32_t(even >> 32) ^ w[3] ^ key[1], uint32_t(even)};
-        std::memcpy(w, next, sizeof w);
-        key[0] += 0x9E3779B9;
-        key[1] += 0xBB67AE85;
-    }
-    const int first = wide ? 0 : int(i % 4 / 2 * 2);
+    const auto w = philox(seed, stream, i / (wide ? 2 : 4));
+    const size_t first = wide ? 0 : i % 4 / 2 * 2;
     const uint64_t a = wide ? uint64_t(w[1]) << 32 | w[0] : w[first],
                    b = wide ? uint64_t(w[3]) << 32 | w[2] : w[first + 1];
     const long double unit = std::ldexp(1.0L, wide ? -64 : -32);

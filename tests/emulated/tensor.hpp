@@ -16,7 +16,7 @@ inline int64_t size_of(Element element) {
     return sizes[int(element)];
 }
 
-// Elements of any type, read as float64.
+// Elements of any type, read and written as float64.
 struct Tensor {
     Element element;
     std::vector<uint64_t> words;  // all bits set, NaN in every type, until something is written
@@ -36,10 +36,28 @@ struct Tensor {
             return double(value);
         }
         const int exponent = int(bits >> 10 & 31), fraction = int(bits & 1023);
-        if (exponent == 31) return NAN;
-        const double size =
+        double size =
             exponent > 0 ? std::ldexp(1024 + fraction, exponent - 25) : std::ldexp(fraction, -24);
+        if (exponent == 31) size = fraction == 0 ? INFINITY : NAN;
         return bits >> 15 ? -size : size;
+    }
+    // Half types are rounded towards zero.
+    void set(int64_t i, double value) {
+        if (element == Element::float64) return write(i, value);
+        const float single = float(value);
+        if (element == Element::float32) return write(i, single);
+        uint32_t bits;
+        std::memcpy(&bits, &single, sizeof bits);
+        if (element == Element::bfloat16) return write(i, uint16_t(bits >> 16));
+        const double size = std::abs(value);  // less than 2^16, or infinite
+        int half = std::isnan(value) ? 0x7e00 : 0x7c00;
+        if (std::isfinite(value)) {
+            int exponent;
+            std::frexp(size, &exponent);
+            exponent = std::max(exponent, -13);  // of the least normal number
+            half = (exponent + 13) * 1024 + int(std::ldexp(size, 11 - exponent));
+        }
+        write(i, uint16_t(half | (std::signbit(value) ? 0x8000 : 0)));
     }
     template <class T>
     T read(int64_t i) {
@@ -47,31 +65,18 @@ struct Tensor {
         std::memcpy(&value, at(i), sizeof value);
         return value;
     }
+    template <class T>
+    void write(int64_t i, T value) {
+        std::memcpy(at(i), &value, sizeof value);
+    }
 };
 
-// Normals, or in half types numbers of about that size, repeated after kPeriod of them.
+// Normals, repeated after kPeriod of them.
 constexpr int64_t kPeriod = 16381;
 inline Tensor drawn(Element element, int64_t n) {
     Tensor tensor(element, n);
     const auto values = normals<double>(std::min(n, kPeriod));
-    for (int64_t i = 0; i < n; ++i) {
-        if (i >= kPeriod) {
-            std::memcpy(tensor.at(i), tensor.at(i - kPeriod), size_t(size_of(element)));
-            continue;
-        }
-        const float single = float(values[size_t(i)]);
-        // Half types: signs and fractions at random, sizes between 1/8 and 4.
-        const bool brain = element == Element::bfloat16;
-        const uint16_t half =
-            uint16_t(below(2) << 15 | (brain ? 124 + below(5) : 12 + below(5)) << (brain ? 7 : 10) |
-                     below(brain ? 128 : 1024));
-        if (element == Element::float64)
-            std::memcpy(tensor.at(i), &values[size_t(i)], 8);
-        else if (element == Element::float32)
-            std::memcpy(tensor.at(i), &single, 4);
-        else
-            std::memcpy(tensor.at(i), &half, 2);
-    }
+    for (int64_t i = 0; i < n; ++i) tensor.set(i, values[size_t(i % kPeriod)]);
     return tensor;
 }
 

@@ -25,16 +25,25 @@ def first_of(programs):
     return path
 
 
+def check(program, names, products, folder):
+    """Build a program with the files of csrc that it needs for Armv8, and run it."""
+    compiler, emulator = first_of(COMPILERS), first_of(EMULATORS)
+    files = [HERE / f"{program}.cpp", HERE / "base_level.cpp", *(CSRC / name for name in names)]
+    built = folder / program
+    subprocess.run([compiler, *FLAGS.split(), f"-I{CSRC}", *files, "-o", built], check=True)
+    for count in products:
+        environment = {**os.environ, "BYTE_PRODUCTS": count}
+        ran = subprocess.run([emulator, built], env=environment, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stdout
+        assert re.fullmatch(rf"base, {count} products: 0 of \d+ wrong\n", ran.stdout), ran.stdout
+
+
 @pytest.mark.timeout(600)
 def test_bytes_of_armv8_prune_as_the_dense_pass_labels(tmp_path):
-    compiler, emulator = first_of(COMPILERS), first_of(EMULATORS)
     names = ("prune/prune.cpp", "assign/assign.cpp", "parallel/pool.cpp", "memory/mapped.cpp")
-    files = [HERE / "check_prune.cpp", HERE / "prune_level.cpp", *(CSRC / name for name in names)]
-    program = tmp_path / "check_prune"
-    subprocess.run([compiler, *FLAGS.split(), f"-I{CSRC}", *files, "-o", program], check=True)
-    for products in ("1", "4"):
-        environment = {**os.environ, "BYTE_PRODUCTS": products}
-        command = [emulator, program]
-        ran = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert ran.returncode == 0, ran.stdout
-        assert re.fullmatch(rf"base, {products} products: 0 of \d+ wrong\n", ran.stdout), ran.stdout
+    check("check_prune", names, ("1", "4"), tmp_path)
+
+
+@pytest.mark.timeout(600)
+def test_bits_and_their_likelihood_on_armv8(tmp_path):
+    check("check_bernoulli", ("bernoulli/bernoulli.cpp", "parallel/pool.cpp"), ("1",), tmp_path)

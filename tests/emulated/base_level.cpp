@@ -1,5 +1,5 @@
-// The lowest level with what check_prune asks of it, and products of bytes from the environment,
-// where a build of all operations for an emulated processor would take too long.
+// The lowest level with those operations that are linked, and products of bytes from the
+// environment, where a build of all operations for an emulated processor would take too long.
 #include <cstdlib>
 
 #include "dispatch/level.hpp"
@@ -8,16 +8,17 @@
 namespace unsup {
 
 namespace base {
-void add_assign(Level& level);
-void add_prune(Level& level);
+[[gnu::weak]] void add_assign(Level& level);
+[[gnu::weak]] void add_bernoulli(Level& level);
+[[gnu::weak]] void add_prune(Level& level);
 }  // namespace base
 
 const Level& level() {
     static const Level only = [] {
         Level filled{};
         filled.name = "base";
-        base::add_assign(filled);
-        base::add_prune(filled);
+        for (const auto add : {base::add_assign, base::add_bernoulli, base::add_prune})
+            if (add != nullptr) add(filled);
         return filled;
     }();
     return only;
