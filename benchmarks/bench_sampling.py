@@ -40,6 +40,7 @@ from unsup_fast.models import diffusion, training  # noqa: E402
 from unsup_fast.models.diffusion.objective import loss, sample_levels  # noqa: E402
 from unsup_fast.models.diffusion.sampling import initial_noise  # noqa: E402
 from unsup_fast.models.networks import unet  # noqa: E402
+from unsup_fast.models.training import precision  # noqa: E402
 from unsup_fast.models.training.draws import spread_seed  # noqa: E402
 
 CONFIG = diffusion.Config((1, 28, 28), classes=tuple("0123456789"), patch=2)
@@ -64,11 +65,11 @@ def torchs(norm, x, scale=None, shift=None):
 
 @contextmanager
 def norms_by_torch():
-    ours, unet.modulated = unet.modulated, torchs
+    ours, unet.norm_scale_shift_silu = unet.norm_scale_shift_silu, torchs
     try:
         yield
     finally:
-        unet.modulated = ours
+        unet.norm_scale_shift_silu = ours
 
 
 def autocast(library, device):
@@ -226,8 +227,9 @@ def graphed(network, precision, device):
 
 @functools.cache
 def matmul_rate(device):
-    """Return the operations a second of a bfloat16 product."""
-    one, two = (torch.randn(4096, 4096, device=device).bfloat16() for _ in range(2))
+    """Return the operations a second of a product in the precision that networks compute in."""
+    dtype = precision.chosen("auto", device)  # bfloat16 in software takes minutes
+    one, two = (torch.randn(4096, 4096, device=device, dtype=dtype) for _ in range(2))
     seconds = []
     for _ in range(5):
         finish(device)
