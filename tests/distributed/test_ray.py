@@ -22,7 +22,15 @@ pytestmark = [
 
 @pytest.fixture(scope="module", autouse=True)
 def started():
-    """Start Ray on this machine."""
+    """Start Ray on this machine, with workers that other tests do not starve."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("RAY_worker_niceness", "0")
+        start()
+    yield
+    ray.shutdown()
+
+
+def start():
     ray.init(
         num_cpus=2,
         include_dashboard=False,
@@ -31,8 +39,6 @@ def started():
         log_to_driver=False,
         _node_ip_address="127.0.0.1",
     )
-    yield
-    ray.shutdown()
 
 
 @pytest.fixture(scope="module")
