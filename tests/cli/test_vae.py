@@ -311,6 +311,10 @@ BAD = {
         ["train", "shapes.npz", "--importance-samples", 5, "--beta", 2, "-o", "out"],
         "--beta 2: --importance-samples 5 trains a bound without a separate divergence; leave",
     ),
+    "free bits in parts": (
+        ["train", "shapes.npz", "--free-bits", 0.1, "--shards", 8, "-o", "out"],
+        "--free-bits 0.1: are of the mean over a whole batch, which --shards 8 computes in parts;",
+    ),
     "huge batch": (
         ["train", "shapes.npz", "--batch-size", 2**31 - 1, "-o", "out"],
         "--batch-size 2147483647: a step with so many pictures of 8x8 needs",

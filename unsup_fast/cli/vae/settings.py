@@ -173,6 +173,11 @@ class TrainSettings(TrainingSettings):
                         f"{name} {value:g}: --importance-samples {self.importance_samples} trains "
                         f"a bound without a separate divergence; leave one of them out"
                     )
+        if self.free_bits and self.shards is not None and self.shards > 1:
+            raise UserError(
+                f"--free-bits {self.free_bits:g}: are of the mean over a whole batch, which "
+                f"--shards {self.shards} computes in parts; leave one of them out"
+            )
         if self.start is not None:
             from unsup_fast.cli.kinds import check_run
 
