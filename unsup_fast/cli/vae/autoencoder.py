@@ -1,6 +1,5 @@
 """KL autoencoders, as the shared commands of training ask for them."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,8 +79,7 @@ class AutoencoderFamily(VAEFamily):
         sources = {}
         if settings.start is not None:
             _start(settings.start, config, torch.device("cpu"))
-            content = (settings.start / files.MODEL).read_bytes()
-            sources["start"] = hashlib.sha256(content).hexdigest()
+            sources = models.start_source(settings.start)
         latents = " x ".join(map(str, config.latent_shape))
         about = f"KL autoencoder {settings.model_size}, latents {latents}"
         return Plan(config=config, network=network, about=about, sources=sources)

@@ -1,11 +1,9 @@
 """Variational autoencoders, as the shared commands of training ask for them."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unsup_fast.cli import files
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.progress import Silent
 from unsup_fast.cli.training import data
@@ -60,8 +58,7 @@ class VAEFamily:
         sources = {}
         if settings.start is not None:
             _start(settings.start, config, torch.device("cpu"))
-            content = (settings.start / files.MODEL).read_bytes()
-            sources["start"] = hashlib.sha256(content).hexdigest()
+            sources = models.start_source(settings.start)
         about = (
             f"{settings.network} {settings.model_size}, {counted(settings.latent, 'latent')}, "
             f"{settings.likelihood}"

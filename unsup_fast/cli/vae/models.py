@@ -1,5 +1,6 @@
 """Trained models, read from the directories of their runs, and pictures for them."""
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,11 @@ def load_autoencoder(run: Path, device: "torch.device") -> "AutoencoderKL":
     RunFolder(run).check_trained()
     with named():
         return vae.AutoencoderKL.load(run, device=device)
+
+
+def start_source(run: Path) -> dict[str, str]:
+    """Return the hash of the weights that training begins with, for `Plan.sources`."""
+    return {"start": hashlib.sha256((run / files.MODEL).read_bytes()).hexdigest()}
 
 
 def load_any(run: Path, device: "torch.device") -> "VAE | AutoencoderKL":

@@ -291,8 +291,8 @@ class VAE(GenerativeModel[Config]):
             raise ValueError(f"steps={steps} must be at least 2, a and b")
         means = [self.encode(x, label, seed=seed).mean for x in (a, b)]
         if any(len(mean) != 1 for mean in means):
-            given = [len(mean) for mean in means]
-            raise ValueError(f"a and b hold {given} samples; pass one each, as x[:1]")
+            sizes = [len(mean) for mean in means]
+            raise ValueError(f"a and b hold {sizes} samples; pass one each, as x[:1]")
         ends = [mean[0] for mean in means]
         fractions = torch.linspace(0, 1, steps, device=self.device)
         z = slerp(ends[0], ends[1], fractions)  # [steps, Z]
