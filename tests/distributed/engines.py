@@ -7,7 +7,7 @@ import cloudpickle
 
 from unsup_fast.distributed import HolderLost
 
-# Workers take seconds to start: tests of Dask and Ray kill them in some phases, with this in all.
+# Processes take seconds to start: tests kill them in some phases, with this in all.
 ALL_PHASES = "UNSUP_FAST_TEST_ALL_PHASES" in os.environ
 
 

@@ -27,6 +27,8 @@ class Process:
     connection: Connection
     sent: int = 0
     """Number of the last call."""
+    made: int = 0
+    """Number of the call that makes its holder."""
     answered: int = 0
     """Number of the last reply."""
 
@@ -61,9 +63,13 @@ class LocalEngine:
         self.close()
 
     def make(self, index: int, create: Callable[[], Any]) -> Process:
-        """Make holder `index` in an idle process, or start one."""
+        """Make holder `index` in an idle process, or start one.
+
+        The holders of a fleet start side by side: what goes wrong in one is raised by the first
+        call's `get`.
+        """
         handle = self.idle.pop() if self.idle else self._started()
-        self.get(self.send(handle, "", (create,)))
+        handle.made = self.send(handle, "", (create,)).number
         return handle
 
     def send(self, handle: Process, verb: str, arguments: tuple[Any, ...]) -> Call:
@@ -87,9 +93,9 @@ class LocalEngine:
                 raise HolderLost("its process ended") from error
             holder.answered = int.from_bytes(message[:NUMBER], "big")
             failed, reply = cloudpickle.loads(message[NUMBER:])
+            if failed and holder.answered in (pending.number, holder.made):
+                raise reply
             if holder.answered == pending.number:
-                if failed:
-                    raise reply
                 return reply
 
     def release(self, handle: Process) -> None:
