@@ -23,6 +23,7 @@ from .cases import CHUNK, D, N, model, rows, same, source
 from .engines import ALL_PHASES, losses
 
 cluster_of = pytest.importorskip("distributed")
+get_mp_context = pytest.importorskip("distributed.utils").get_mp_context
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 pytestmark = [
@@ -40,14 +41,16 @@ def one():
 @pytest.fixture(scope="module")
 def cluster():
     """Return a cluster of processes, of one worker at first."""
-    patience = {"distributed.deploy.lost-worker-timeout": "5 minutes"}
-    with (
-        dask.config.set(patience),  # with a nanny that starts a worker on a busy machine
-        cluster_of.LocalCluster(
+    settings = {
+        "distributed.deploy.lost-worker-timeout": "5 minutes",  # for a busy machine
+        "distributed.worker.multiprocessing-method": "forkserver",
+    }
+    with dask.config.set(settings):
+        get_mp_context().set_forkserver_preload(["distributed", KMeansHolder.__module__])
+        with cluster_of.LocalCluster(
             n_workers=1, threads_per_worker=1, dashboard_address=None, memory_limit=0
-        ) as cluster,
-    ):
-        yield cluster
+        ) as cluster:
+            yield cluster
 
 
 @pytest.fixture(scope="module")
