@@ -71,6 +71,19 @@ def bernoulli_log_prob(
     of_logits: int,
     n_threads: int,
 ) -> None: ...
+def bias_act(
+    *,
+    element: int,
+    shape: tuple[int, int],
+    slope: float,
+    gain: float,
+    x: int,
+    bias: int,
+    sign: int,
+    out: int,
+    sums: int,
+    n_threads: int,
+) -> None: ...
 
 class Totals:
     def __init__(self, *, quanta: _Doubles, sums: _Whole, counts: _Whole) -> None: ...

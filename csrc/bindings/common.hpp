@@ -74,6 +74,7 @@ inline void require_labels(const In<int32_t>& labels, int64_t k) {
 void bind_affine(py::module_& m);
 void bind_assign(py::module_& m);
 void bind_bernoulli(py::module_& m);
+void bind_bias_act(py::module_& m);
 void bind_covariance(py::module_& m);
 void bind_denoise(py::module_& m);
 void bind_em(py::module_& m);

@@ -11,6 +11,7 @@ PYBIND11_MODULE(_native, m) {
     bind_affine(m);
     bind_assign(m);
     bind_bernoulli(m);
+    bind_bias_act(m);
     bind_covariance(m);
     bind_denoise(m);
     bind_em(m);

@@ -24,6 +24,7 @@ namespace UNSUP_ISA {
 void add_affine(Level& level);
 void add_assign(Level& level);
 void add_bernoulli(Level& level);
+void add_bias_act(Level& level);
 void add_covariance(Level& level);
 void add_denoise(Level& level);
 void add_em(Level& level);
@@ -43,6 +44,7 @@ static Level all_operations(const char* name) {
     add_affine(level);
     add_assign(level);
     add_bernoulli(level);
+    add_bias_act(level);
     add_covariance(level);
     add_denoise(level);
     add_em(level);

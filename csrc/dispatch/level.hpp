@@ -42,6 +42,7 @@ template <class T>
 struct Project;
 struct Bernoulli;
 struct BernoulliLogProb;
+struct BiasAct;
 struct Denoise;
 struct GroupNorm;
 struct HalfToFloat;
@@ -79,6 +80,7 @@ struct Level {
     void (*group_norm)(const GroupNorm&, const Run&);
     void (*bernoulli)(const Bernoulli&, const Run&);
     void (*bernoulli_log_prob)(const BernoulliLogProb&, const Run&);
+    void (*bias_act)(const BiasAct&, const Run&);
 };
 
 // Names of the levels this machine has, lowest first.

@@ -1,6 +1,7 @@
 // The module and the bindings of all other operations as one translation unit, like centroids.cpp.
 #include "bindings/affine.cpp"
 #include "bindings/bernoulli.cpp"
+#include "bindings/bias_act.cpp"
 #include "bindings/covariance.cpp"
 #include "bindings/denoise.cpp"
 #include "bindings/em.cpp"
