@@ -90,11 +90,7 @@ class Chunks {
 
     template <bool Signed, bool Summed>
     void run(int64_t begin, int64_t end) {
-        stream_ ? run<Signed, Summed, true>(begin, end) : run<Signed, Summed, false>(begin, end);
-    }
-
-    template <bool Signed, bool Summed, bool Stream>
-    void run(int64_t begin, int64_t end) {
+        const bool stream = stream_;
         int64_t added = 0;
         for (int64_t at = begin; at < end; at += periods_.size) {
             const int64_t past = std::min(end - at, periods_.size);
@@ -105,7 +101,7 @@ class Chunks {
                 T* out = (T*)a_.out + at + i;
 #pragma GCC unroll 8
                 for (int k = 0; k < K; ++k)
-                    Stream ? stream_as(out + k * W, v[k]) : store_as(out + k * W, v[k]);
+                    stream ? stream_as(out + k * W, v[k]) : store_as(out + k * W, v[k]);
                 if constexpr (Summed) add(i, v);
             }
             if (i < past) rest<Signed, Summed>(at + i, past - i, i);

@@ -1,14 +1,13 @@
 """`bias_act`: a bias, leaky ReLU and a gain in one pass, what follows each convolution of a GAN.
 
-y = gain v where v = x + bias is positive, gain slope v elsewhere (Karras et al. 2019 fuse the same
-three for StyleGAN). Gradients need the sign of y alone, so that y is all that is stored for them,
-and they are closed under differentiation: the gradient is a linear map of the same form, which is
-its own adjoint. R1 and gradient penalties, of any order, run on the same kernel as the forward pass.
+y = gain v where v = x + bias is positive, gain slope v elsewhere. Gradients need the sign of y
+alone, so that y is all that is stored for them, and they are closed under differentiation: the
+gradient is a linear map of the same form, which is its own adjoint. So R1 and gradient penalties,
+which differentiate twice, run on the kernel of the forward pass.
 """
 
 import math
 
-import torch
 from torch import Tensor
 
 from unsup_fast.kernels import _batch, _tracing
@@ -37,7 +36,7 @@ def bias_act(
     x : tensor of shape (B, C, H, W) or (B, C), float32, float64, bfloat16 or float16
         What is not channels-last is copied to it first.
     bias : tensor of shape (C,), optional
-        Of any of these types.
+        Of any of these types, rounded to that of the arithmetic.
     slope : float
         Of negative numbers, at least 0.
     gain : float

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from unsup_fast.kernels import _batch
+from unsup_fast.kernels import _batch, _memory
 from unsup_fast.kernels._dispatch import compiled
 from unsup_fast.kernels.bias_act.layout import arithmetic, last, new_like
 
@@ -12,7 +12,7 @@ def bias_act(
     x: Tensor, bias: Tensor | None, slope: float, gain: float, n_threads: int | None
 ) -> Tensor:
     """Return [B, C, ...] of the type of x, channels-last."""
-    out = new_like(x)
+    out = _new(x)
     _call(x, bias, None, out, None, slope, gain, n_threads)
     return out
 
@@ -27,10 +27,16 @@ def gradient(
     n_threads: int | None,
 ) -> tuple[Tensor, Tensor]:
     """Return of_x [B, C, ...] of the type of out, and its sums [C], or [0] unless summed."""
-    of_x = new_like(out)
+    of_x = _new(out)
     sums = torch.zeros(out.shape[1] if summed else 0, dtype=arithmetic(out))
     _call(of_out.to(out.dtype), shift, out, of_x, sums, slope, gain, n_threads)
     return of_x, sums
+
+
+def _new(x: Tensor) -> Tensor:
+    out = new_like(x)
+    _memory.use_huge_pages(out)
+    return out
 
 
 def _call(

@@ -1,4 +1,4 @@
-"""The portable `bias_act`, and its gradient: chunks of rows by Numba, half types through float32."""
+"""The portable `bias_act`, and its gradient: chunks of rows by Numba."""
 
 import numpy as np
 import torch

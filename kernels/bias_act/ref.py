@@ -13,9 +13,9 @@ def bias_act(x: Tensor, bias: Tensor | None, slope: float, gain: float) -> Tenso
 def gradient(
     of_out: Tensor, shift: Tensor | None, out: Tensor, slope: float, gain: float
 ) -> tuple[Tensor, Tensor]:
-    """Return of_x = gain (1 or slope, by the sign of out) (of_out + shift), and its sum, float64 [C].
+    """Return of_x = gain (1 or slope, by the sign of out) (of_out + shift), and its sums.
 
-    of_x has the type and shape of out.
+    of_x has the type and shape of out; the sums over all but the channels are float64 [C].
     """
     v = shifted(of_out, shift)
     of_x = gain * torch.where(out > 0, v, slope * v)

@@ -6,7 +6,6 @@ so that its gradient is `gradient` again, to any order; its derivative with resp
 whose sign chooses between 1 and the slope, is zero.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch

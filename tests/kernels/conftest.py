@@ -16,6 +16,7 @@ PORTABLE = (
     "affine",
     "assign",
     "bernoulli",
+    "bias_act",
     "covariance",
     "denoise",
     "eigh",
