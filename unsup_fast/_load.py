@@ -20,6 +20,7 @@ PACKAGES = {
 FAMILIES = {
     tensors.DIFFUSION: ("diffusion", "Diffusion"),
     tensors.VAE: ("vae", "VAE"),
+    tensors.GAN: ("gan", "GAN"),
     tensors.AUTOENCODER: ("vae", "AutoencoderKL"),
 }
 
@@ -35,7 +36,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    KMeans, MiniBatchKMeans, PCA, IncrementalPCA, GaussianMixture, Diffusion, VAE or
+    KMeans, MiniBatchKMeans, PCA, IncrementalPCA, GaussianMixture, Diffusion, VAE, GAN or
     AutoencoderKL
 
     Raises

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from unsup_fast.kernels.precision import full_precision
 from unsup_fast.storage import records, tensors
 from unsup_fast.storage.records import DamagedError
 
@@ -216,6 +217,15 @@ def evaluating(network: Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+@contextmanager
+def inference_mode(network: Module) -> Iterator[None]:
+    """Compute with a network in evaluation mode, in float32 and without gradients."""
+    device = next(network.parameters()).device.type
+    float32 = torch.autocast(device, enabled=False)
+    with torch.no_grad(), evaluating(network), full_precision(), float32:
+        yield
 
 
 def is_many(value: Any) -> bool:

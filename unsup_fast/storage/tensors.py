@@ -43,6 +43,7 @@ SIZES = {
 # The file of a model in its folder, and the kinds of models that it may hold.
 MODEL = "model.safetensors"
 ESTIMATOR, DIFFUSION, VAE = "estimator", "diffusion model", "variational autoencoder"
+GAN = "generative adversarial network"
 AUTOENCODER, DIFFUSERS = "KL autoencoder", "weights for diffusers"
 CHUNK = 1 << 24  # bytes that are written and hashed at a time
 MOST_DIMENSIONS = 32

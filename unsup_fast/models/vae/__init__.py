@@ -10,12 +10,12 @@ autoencoder = vae.train_autoencoder(pictures, "run2", config=vae.KLConfig(shape=
 latents = autoencoder.latents(pictures)  # what a diffusion model can learn
 """
 
+from unsup_fast.models.networks.latents import slerp
 from unsup_fast.models.vae.config import Config
 from unsup_fast.models.vae.elbo import Bound, importance_weighted_bound, negative_elbo
 from unsup_fast.models.vae.kl import AutoencoderKL
 from unsup_fast.models.vae.kl_config import KLConfig
 from unsup_fast.models.vae.kl_training import train_autoencoder
-from unsup_fast.models.vae.latents import slerp
 from unsup_fast.models.vae.likelihood import LIKELIHOODS, Likelihood
 from unsup_fast.models.vae.model import VAE, load
 from unsup_fast.models.vae.nll import BitsPerDim

@@ -19,13 +19,13 @@ from unsup_fast.models.training import train as train_loop
 from unsup_fast.models.training.accelerator import Accelerator, accelerator_for
 from unsup_fast.models.training.data import as_samples, check_pictures, to_float
 from unsup_fast.models.training.draws import spread_seed
+from unsup_fast.models.training.flips import mirrored
 from unsup_fast.models.training.progress import Follow
 from unsup_fast.models.vae import kl_transforms
 from unsup_fast.models.vae.kl import AutoencoderKL
 from unsup_fast.models.vae.kl_config import KLConfig
 from unsup_fast.models.vae.kl_transforms import Transform
 from unsup_fast.models.vae.posterior import DiagonalGaussian
-from unsup_fast.models.vae.training import mirrored
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 """Called as distance(x, target) with pictures [B, C, H, W] in [-1, 1]; returns [B]."""

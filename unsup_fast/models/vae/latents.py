@@ -1,25 +1,6 @@
-"""Paths between latents, and along one of them."""
+"""Paths along latents, one at a time."""
 
-import torch
 from torch import Tensor
-
-
-def slerp(a: Tensor, b: Tensor, fractions: Tensor) -> Tensor:
-    """Return latents on the great circle from a [Z] to b [Z], lengths linear in between: [S, Z].
-
-    In many dimensions nearly all latents of the prior have one length, which latents on a straight
-    line would fall below (White 2016). Between opposite latents, or from zero, the line is taken.
-    """
-    lengths = torch.stack([a.norm(), b.norm()])
-    fractions = fractions[:, None]  # [S, 1]
-    straight = torch.lerp(a, b, fractions)  # [S, Z]
-    cosine = (a @ b / lengths.prod()).clamp(-1, 1)
-    angle = torch.arccos(cosine)
-    if not bool(lengths.all()) or not 1e-4 < float(angle) < torch.pi - 1e-4:
-        return straight
-    one = torch.sin((1 - fractions) * angle) / torch.sin(angle) * (a / lengths[0])
-    other = torch.sin(fractions * angle) / torch.sin(angle) * (b / lengths[1])
-    return (one + other) * torch.lerp(lengths[0], lengths[1], fractions)
 
 
 def traversals(z: Tensor, which: Tensor, values: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy.typing as npt
@@ -11,15 +10,22 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from unsup_fast.kernels.precision import full_precision
 from unsup_fast.kernels.randn import randn
-from unsup_fast.models.base import CUSTOM, GenerativeModel, batches, evaluating, sample_count, whole
+from unsup_fast.models.base import (
+    CUSTOM,
+    GenerativeModel,
+    batches,
+    inference_mode,
+    sample_count,
+    whole,
+)
+from unsup_fast.models.networks.latents import draw_labels, slerp
 from unsup_fast.models.training.draws import Seed, spread_seed
 from unsup_fast.models.training.progress import Report
 from unsup_fast.models.vae import inference
 from unsup_fast.models.vae.config import Config, Network, checked_samples, network_of
 from unsup_fast.models.vae.elbo import Bound
-from unsup_fast.models.vae.latents import slerp, traversals
+from unsup_fast.models.vae.latents import traversals
 from unsup_fast.models.vae.likelihood import LIKELIHOODS, Likelihood
 from unsup_fast.models.vae.nll import BitsPerDim, bits_per_dim, by_importance_sampling
 from unsup_fast.models.vae.posterior import DiagonalGaussian
@@ -95,7 +101,7 @@ class VAE(GenerativeModel[Config]):
         TypeError, ValueError
             If arguments do not fit the model.
         """
-        with self._evaluation():
+        with inference_mode(self.network):
             parts = [part.posterior for part in self._encoded(x, label, seed)]
         return DiagonalGaussian(
             mean=torch.cat([part.mean for part in parts]),
@@ -114,7 +120,7 @@ class VAE(GenerativeModel[Config]):
                 "latents, N at least 1"
             )
         labels = self._labels(label, len(z))
-        with self._evaluation():
+        with inference_mode(self.network):
             return torch.cat(
                 [
                     self.likelihood.mean(
@@ -161,9 +167,7 @@ class VAE(GenerativeModel[Config]):
         if len(seeds) != n:
             raise ValueError(f"{len(seeds)} seeds do not fit {n} samples; pass one for each")
         if label is None and self.config.classes:
-            draws = randn((n, 1), seed=seeds, stream=1, dtype=torch.float64)[:, 0]  # [n]
-            n_classes = len(self.config.classes)
-            label = (torch.special.ndtr(draws) * n_classes).long().clamp(max=n_classes - 1)
+            label = draw_labels(seeds, len(self.config.classes))
         z = randn((n, self.config.latent), seed=seeds, device=self.device)  # [n, Z]
         return self.decode(z.mul_(temperature), label)
 
@@ -173,7 +177,7 @@ class VAE(GenerativeModel[Config]):
         Parameters are those of `encode`. 8-bit values with the likelihood "gaussian" give
         densities of values in [-1, 1]; see `nll_bits_per_dim`.
         """
-        with self._evaluation():
+        with inference_mode(self.network):
             parts = [
                 inference.bound(self.network, self.likelihood, batch)
                 for batch in self._encoded(x, label, seed)
@@ -208,7 +212,7 @@ class VAE(GenerativeModel[Config]):
         progress : bool or callable (done, total, seconds left), optional
             Whether to show a bar; by default on a terminal and in notebooks.
         """
-        with self._evaluation():
+        with inference_mode(self.network):
             return by_importance_sampling(
                 self.network,
                 self.likelihood,
@@ -326,13 +330,6 @@ class VAE(GenerativeModel[Config]):
                 None if labels is None else labels[rows],
                 seeds[rows],
             )
-
-    @contextmanager
-    def _evaluation(self) -> Iterator[None]:
-        """Compute without gradients, in evaluation mode and in float32."""
-        float32 = torch.autocast(self.device.type, enabled=False)
-        with torch.no_grad(), evaluating(self.network), full_precision(), float32:
-            yield
 
 
 def load(

@@ -18,6 +18,7 @@ from unsup_fast.models.training import train as train_loop
 from unsup_fast.models.training.accelerator import Accelerator, accelerator_for
 from unsup_fast.models.training.data import check_labels
 from unsup_fast.models.training.draws import spread_seed
+from unsup_fast.models.training.flips import mirrored
 from unsup_fast.models.training.progress import Follow
 from unsup_fast.models.vae import inference
 from unsup_fast.models.vae.config import Config, checked_samples, network_of
@@ -219,14 +220,6 @@ def _loss(
     loss = -importance_weighted_bound(draws.log_weights).mean()
     reconstruction = draws.log_likelihood.detach().mean(0)  # [B]
     return loss, Bound(reconstruction=reconstruction, kl=batch.posterior.kl().detach())
-
-
-def mirrored(x: Tensor, context: StepContext) -> Tensor:
-    """Return pictures x [B, C, H, W], half of them mirrored left to right."""
-    seed = fold_in("flip", context.config.seed, context.index)
-    draws = torch.rand(context.config.batch_size, generator=torch.Generator().manual_seed(seed))
-    chosen = context.shard(draws < 0.5).to(x.device)  # [B]
-    return torch.where(chosen[:, None, None, None], x.flip(-1), x)
 
 
 def _model(config: Config, network: Module | None, start: VAE | None, seed: int) -> VAE:

@@ -1,0 +1,28 @@
+"""Generative adversarial networks: the game, its dynamics, training that says when it fails.
+
+config = gan.Config(shape=(1, 28, 28), classes=tuple("0123456789"))
+model = gan.train(pictures, "run", labels=labels, config=config,
+                  options=gan.train_config("r3gan", steps=10_000))
+samples = model.sample(64)
+"""
+
+from unsup_fast.models.gan.alarm import Alarm, Signal
+from unsup_fast.models.gan.config import Config
+from unsup_fast.models.gan.losses import LOSSES, Loss
+from unsup_fast.models.gan.model import GAN, load
+from unsup_fast.models.gan.recipes import FAMILIES, Recipe, train_config
+from unsup_fast.models.gan.training import train
+
+__all__ = [
+    "FAMILIES",
+    "GAN",
+    "LOSSES",
+    "Alarm",
+    "Config",
+    "Loss",
+    "Recipe",
+    "Signal",
+    "load",
+    "train",
+    "train_config",
+]

@@ -1,0 +1,126 @@
+"""`Alarm`: says that a training of a GAN has failed, from numbers that each step reports.
+
+The same checks run during training, on means of a few steps, and in the report, on the rows of
+`metrics.csv`.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+BEGIN = 300
+"""Step before which no number is alarming: networks begin alike."""
+PATIENCE = 200
+"""Steps for which a number has to be alarming."""
+LEAST_SPREAD, MOST_SIGN, LEAST_GRADIENT = 0.25, 0.98, 1e-6
+
+
+class Check(NamedTuple):
+    """What is alarming, why, and what to do.
+
+    Attributes
+    ----------
+    name : str
+    metric : str
+        Column of `metrics.csv`.
+    alarming : callable (value) -> bool
+    message : str
+        With {value} for the latest one.
+    """
+
+    name: str
+    metric: str
+    alarming: Callable[[float], bool]
+    message: str
+
+
+CHECKS = (
+    Check(
+        "collapse",
+        "spread",
+        lambda value: value < LEAST_SPREAD,
+        "the generator has collapsed: its samples vary {value:.2f} times as much as the data. "
+        "Train again with a lower learning_rate, a larger r1 or a larger batch_size",
+    ),
+    Check(
+        "discriminator won",
+        "sign",
+        lambda value: value > MOST_SIGN,
+        "the discriminator has won or memorised the data: it ranks nearly all real samples above "
+        "generated ones (mean sign {value:.3f}). Train again with a larger r1, more data, or a "
+        "smaller discriminator",
+    ),
+    Check(
+        "discriminator lost",
+        "sign",
+        lambda value: value < -MOST_SIGN,
+        "the discriminator ranks nearly all generated samples above real ones (mean sign "
+        "{value:.3f}): it does not learn. Train again with more updates of it (n_critic), a higher "
+        "learning_rate, or a smaller r1",
+    ),
+    Check(
+        "dead gradient",
+        "generator_norm",
+        lambda value: value < LEAST_GRADIENT,
+        "the generator's gradient is dead (norm {value:.1e}), so it no longer learns. Train again "
+        'with another loss, such as "non-saturating", or a larger r1',
+    ),
+)
+
+
+class Signal(NamedTuple):
+    """An alarm.
+
+    Attributes
+    ----------
+    name : str
+    step : int
+        At which it was raised.
+    message : str
+        What is wrong and what to do.
+    """
+
+    name: str
+    step: int
+    message: str
+
+
+class Alarm:
+    """Raises each alarm at most once, when its number has been alarming for `PATIENCE` steps.
+
+    Parameters
+    ----------
+    patience, begin : int
+        In steps.
+    """
+
+    def __init__(self, *, patience: int = PATIENCE, begin: int = BEGIN) -> None:
+        self._patience, self._begin = patience, begin
+        self._since: dict[str, int] = {}
+        self._raised: set[str] = set()
+
+    def add(self, step: int, values: Mapping[str, float]) -> list[Signal]:
+        """Return the alarms that the means of the steps before `step` raise.
+
+        Parameters
+        ----------
+        step : int
+        values : mapping of str to float
+            By metric; those that are missing or NaN are skipped.
+        """
+        signals: list[Signal] = []
+        if step < self._begin:
+            return signals
+        for check in CHECKS:
+            value = values.get(check.metric, math.nan)
+            if math.isnan(value) or check.name in self._raised:
+                continue
+            if not check.alarming(value):
+                self._since.pop(check.name, None)
+                continue
+            since = self._since.setdefault(check.name, step)
+            if step - since >= self._patience:
+                self._raised.add(check.name)
+                message = f"step {step}: {check.message.format(value=value)}"
+                signals.append(Signal(check.name, step, message))
+        return signals

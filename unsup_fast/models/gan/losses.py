@@ -1,0 +1,97 @@
+"""Losses of the game, of scores of real and of generated samples.
+
+With a = D(x) for data x and b = D(G(z)), in scores before any sigmoid:
+
+- "minimax": the discriminator minimises -log s(a) - log(1 - s(b)), s the sigmoid, and the generator
+  log(1 - s(b)) (Goodfellow et al. 2014, the notes' 4.2).
+- "non-saturating": the same discriminator; the generator minimises -log s(b).
+- "least-squares": ((a - 1)^2 + b^2) / 2 and (b - 1)^2 / 2 (Mao et al. 2017, the notes' 4.4.3).
+- "wasserstein": b - a and -b (Arjovsky et al. 2017, the notes' 4.4.2); the discriminator has to be
+  Lipschitz, by clipped weights or a penalty.
+- "hinge": max(0, 1 - a) + max(0, 1 + b) and -b (Lim & Ye 2017).
+- "relativistic": -log s(a - b) and -log s(b - a), in pairs (Jolicoeur-Martineau 2019; with R1 and
+  R2, Huang et al. 2024).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Loss(NamedTuple):
+    """The two players' losses, each the mean over a batch.
+
+    Attributes
+    ----------
+    discriminator : callable (real [B], fake [B]) -> tensor of shape ()
+    generator : callable (fake [B], real [B]) -> tensor of shape ()
+    paired : bool
+        Whether the generator's loss depends on the scores of real samples.
+    """
+
+    discriminator: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor, Tensor], Tensor]
+    paired: bool = False
+
+
+def cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
+    """Return the discriminator's cross entropy, log 4 where it only guesses."""
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def saturating(fake: Tensor, real: Tensor) -> Tensor:
+    """Return E log(1 - s(D(G(z)))), whose gradient vanishes where the discriminator is right."""
+    return -F.softplus(fake).mean()
+
+
+def non_saturating(fake: Tensor, real: Tensor) -> Tensor:
+    """Return -E log s(D(G(z)))."""
+    return F.softplus(-fake).mean()
+
+
+def least_squares(real: Tensor, fake: Tensor) -> Tensor:
+    """Return the discriminator's squared error, with labels 1 and 0."""
+    return ((real - 1).square().mean() + fake.square().mean()) / 2
+
+
+def least_squares_generator(fake: Tensor, real: Tensor) -> Tensor:
+    """Return the squared distance of scores to the label of real samples."""
+    return (fake - 1).square().mean() / 2
+
+
+def wasserstein(real: Tensor, fake: Tensor) -> Tensor:
+    """Return minus the critic's difference."""
+    return fake.mean() - real.mean()
+
+
+def minus_score(fake: Tensor, real: Tensor) -> Tensor:
+    """Return -E D(G(z))."""
+    return -fake.mean()
+
+
+def hinge(real: Tensor, fake: Tensor) -> Tensor:
+    """Return the discriminator's hinge loss, 2 where it only guesses."""
+    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+
+def relativistic(real: Tensor, fake: Tensor) -> Tensor:
+    """Return E log(1 + exp(-(D(x) - D(G(z))))) over pairs, log 2 where it only guesses."""
+    return F.softplus(fake - real).mean()
+
+
+def relativistic_generator(fake: Tensor, real: Tensor) -> Tensor:
+    """Return the relativistic loss with the two kinds of samples exchanged."""
+    return F.softplus(real - fake).mean()
+
+
+LOSSES = {
+    "minimax": Loss(cross_entropy, saturating),
+    "non-saturating": Loss(cross_entropy, non_saturating),
+    "least-squares": Loss(least_squares, least_squares_generator),
+    "wasserstein": Loss(wasserstein, minus_score),
+    "hinge": Loss(hinge, minus_score),
+    "relativistic": Loss(relativistic, relativistic_generator, paired=True),
+}
+"""By name; see the module."""

@@ -1,0 +1,194 @@
+"""`GAN`: a generator with its configuration, to sample from, save and load."""
+
+import math
+import os
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from unsup_fast.kernels.randn import randn
+from unsup_fast.models.base import (
+    CUSTOM,
+    GenerativeModel,
+    batches,
+    inference_mode,
+    sample_count,
+)
+from unsup_fast.models.gan.config import Config, bounded, generator_of
+from unsup_fast.models.networks.latents import draw_labels, slerp, truncated
+from unsup_fast.models.training.draws import Seed, spread_seed
+from unsup_fast.storage import tensors
+
+BATCH = 256  # samples in a call of the network
+
+
+class GAN(GenerativeModel[Config]):
+    """The generator of a GAN (Goodfellow et al. 2014), and what it was trained for.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        The generator: (z [B, latent], label [B] or None) -> [B, *shape].
+    config : Config
+
+    Attributes
+    ----------
+    network, config
+        The arguments.
+    """
+
+    kind = tensors.GAN
+    config_type = Config
+
+    def __repr__(self) -> str:
+        config = self.config
+        parameters = sum(each.numel() for each in self.network.parameters())
+        size = "" if config.network == CUSTOM else f" {config.size}"
+        shape = " x ".join(map(str, config.shape))
+        classes = f", {len(config.classes)} classes" if config.classes else ""
+        return (
+            f"<GAN: {shape}, {config.network}{size}, {config.latent} latents{classes}, "
+            f"{parameters:,} parameters on {self.device}>"
+        )
+
+    @staticmethod
+    def network_of(config: Config, seed: int) -> Module:
+        """Return a new generator with weights drawn from a seed; see `GenerativeModel`."""
+        return generator_of(config, seed)
+
+    def latents(
+        self, n: int | None = None, *, seed: Seed = 0, truncation: float | None = None
+    ) -> Tensor:
+        """Return latents of the prior: float32 (n, Z), on the network's device.
+
+        Parameters
+        ----------
+        n : int, optional
+            Number of latents; by default one for each seed.
+        seed : int, or one int a sample
+            Latent i of a seed is the same whatever n.
+        truncation : float, optional
+            Largest absolute value of a latent, as if larger ones were drawn again: samples are
+            more typical and more alike the smaller it is (Brock et al. 2019).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If arguments do not fit each other.
+        """
+        n = sample_count(n, None, seed)
+        if truncation is not None and not 0 < truncation < math.inf:
+            raise ValueError(f"truncation={truncation} must be above 0 and finite")
+        seeds = spread_seed(seed, n)
+        if len(seeds) != n:
+            raise ValueError(f"{len(seeds)} seeds do not fit {n} samples; pass one for each")
+        z = randn((n, self.config.latent), seed=seeds, device=self.device)  # [n, Z]
+        return z if truncation is None else truncated(z, truncation)
+
+    def generate(self, z: Tensor | npt.NDArray[Any], label: Any = None) -> Tensor:
+        """Return the samples of latents: float32 (n, ...), pictures in [-1, 1].
+
+        Parameters
+        ----------
+        z : array or tensor of shape (n, Z)
+        label : int, str, or one for each sample, optional
+            Classes, which a model with classes needs.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If arguments do not fit the model.
+        """
+        z = torch.as_tensor(z, dtype=torch.float32, device=self.device)
+        if z.ndim != 2 or z.shape[1] != self.config.latent or not len(z):
+            raise ValueError(
+                f"z has shape {tuple(z.shape)}; the model takes (n, {self.config.latent}) "
+                "latents, n at least 1"
+            )
+        if label is None and self.config.classes:
+            raise ValueError(
+                f"this model is conditional on {len(self.config.classes)} classes; pass label, "
+                "one for each sample"
+            )
+        classes = self.labels(label, len(z))
+        classes = None if classes is None else classes.to(self.device)
+        with inference_mode(self.network):
+            parts = [
+                self.network(z[rows], None if classes is None else classes[rows]).float()
+                for rows in batches(len(z), BATCH)
+            ]
+        return bounded(torch.cat(parts), self.config)
+
+    def sample(
+        self,
+        n: int | None = None,
+        *,
+        label: Any = None,
+        seed: Seed = 0,
+        truncation: float | None = None,
+    ) -> Tensor:
+        """Return samples: float32 (n, ...), pictures in [-1, 1].
+
+        Parameters
+        ----------
+        n : int, optional
+            Number of samples; by default one for each label or seed, or one.
+        label : int, str, or one for each sample, optional
+            Classes; by default a model with classes draws one for each sample, all as likely.
+        seed : int, or one int a sample
+            Sample i of a seed is the same, up to rounding, whatever n.
+        truncation : float, optional
+            As for `latents`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If arguments do not fit the model.
+        """
+        n = sample_count(n, label, seed)
+        z = self.latents(n, seed=seed, truncation=truncation)
+        if label is None and self.config.classes:
+            label = draw_labels(spread_seed(seed, n), len(self.config.classes))
+        return self.generate(z, label)
+
+    def interpolate(self, a: Tensor, b: Tensor, steps: int = 8, *, label: Any = None) -> Tensor:
+        """Return samples of latents between two: float32 (steps, ...).
+
+        Parameters
+        ----------
+        a, b : tensors of shape (Z,)
+            As of `latents`. The path is on a great circle.
+        steps : int
+            Number of samples, those of a and b among them.
+        label : int or str, or one for each step, optional
+            Classes, which a model with classes needs.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If arguments do not fit the model.
+        """
+        if steps < 2:
+            raise ValueError(f"steps={steps} must be at least 2, a and b")
+        ends = [torch.as_tensor(end, dtype=torch.float32, device=self.device) for end in (a, b)]
+        for end in ends:
+            if end.shape != (self.config.latent,):
+                raise ValueError(
+                    f"a and b have shapes {tuple(ends[0].shape)} and {tuple(ends[1].shape)}; pass "
+                    f"latents of shape ({self.config.latent},), as model.latents(1)[0]"
+                )
+        fractions = torch.linspace(0, 1, steps, device=self.device)
+        return self.generate(slerp(ends[0], ends[1], fractions), label)
+
+
+def load(
+    folder: str | os.PathLike[str],
+    *,
+    device: torch.device | str | None = None,
+    network: Module | None = None,
+) -> GAN:
+    """Read a model that `GAN.save` wrote; parameters and errors as in `GAN.load`."""
+    return GAN.load(folder, device=device, network=network)

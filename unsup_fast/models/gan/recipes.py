@@ -1,0 +1,154 @@
+"""`Recipe`: how a GAN is trained, and the recipe of each family."""
+
+from dataclasses import dataclass, fields
+
+from unsup_fast.models.base import check_one_of
+from unsup_fast.models.gan.losses import LOSSES
+from unsup_fast.models.networks.dcgan import NORMS
+from unsup_fast.models.training import TrainConfig
+
+OPTIMIZERS = ("adam", "rmsprop")
+HALF_LIFE = 100_000  # examples in which the averaged generator forgets half, late in training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How the two players are trained.
+
+    Attributes
+    ----------
+    loss : str
+        One of `LOSSES`.
+    r1, r2 : float
+        Weights gamma of gamma / 2 E|grad D|^2, on real and on generated samples.
+    r_final : float
+        Factor of both at the end of training, which they approach geometrically.
+    gradient_penalty : float
+        Weight lambda of E(|grad D| - 1)^2 between real and generated samples.
+    penalty_every : int
+        Steps between penalties, whose weights are multiplied by it (lazy regularisation, Karras et
+        al. 2020).
+    weight_clip : float
+        The discriminator's weights are cut off at this; 0 for no limit.
+    spectral_norm : bool
+        Whether layers of the discriminator have the spectral norm 1.
+    norm : {"batch", "layer", "none"}
+        Norm in the discriminator of the network "dcgan".
+    n_critic : int
+        Batches, and updates of the discriminator, for each update of the generator.
+    optimizer : {"adam", "rmsprop"}
+    betas : (float, float)
+        Of Adam; the second is the smoothing constant of RMSprop.
+    learning_rate : float
+        That of `train_config`.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
+    """
+
+    loss: str = "relativistic"
+    r1: float = 0.0
+    r2: float = 0.0
+    r_final: float = 1.0
+    gradient_penalty: float = 0.0
+    penalty_every: int = 1
+    weight_clip: float = 0.0
+    spectral_norm: bool = False
+    norm: str = "none"
+    n_critic: int = 1
+    optimizer: str = "adam"
+    betas: tuple[float, float] = (0.0, 0.99)
+    learning_rate: float = 2e-4
+
+    def __post_init__(self) -> None:
+        check_one_of("loss", self.loss, tuple(LOSSES))
+        check_one_of("norm", self.norm, NORMS)
+        check_one_of("optimizer", self.optimizer, OPTIMIZERS)
+        object.__setattr__(self, "betas", tuple(self.betas))
+        for name in ("r1", "r2", "gradient_penalty", "weight_clip"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and finite")
+        for name in ("penalty_every", "n_critic"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        if not 0 < self.r_final <= 1:
+            raise ValueError(f"r_final={self.r_final} must be above 0 and at most 1")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas={self.betas} must be two numbers from 0 to below 1")
+        if self.norm == "batch" and (self.r1 or self.r2 or self.gradient_penalty):
+            raise ValueError(
+                'norm="batch" mixes samples, so a penalty on the gradient of each has no meaning; '
+                'pass norm="layer" or "none", or leave out r1, r2 and gradient_penalty'
+            )
+
+    @property
+    def penalizes(self) -> bool:
+        """Return whether the discriminator's gradient is penalised."""
+        return self.r1 > 0 or self.r2 > 0 or self.gradient_penalty > 0
+
+
+FAMILIES = {
+    "r3gan": Recipe(r1=1.0, r2=1.0, r_final=0.1),
+    "dcgan": Recipe(loss="non-saturating", norm="batch", betas=(0.5, 0.999)),
+    "lsgan": Recipe(loss="least-squares", norm="batch", betas=(0.5, 0.999)),
+    "wgan": Recipe(
+        loss="wasserstein",
+        norm="batch",
+        weight_clip=0.01,
+        n_critic=5,
+        optimizer="rmsprop",
+        betas=(0.0, 0.99),
+        learning_rate=5e-5,
+    ),
+    "wgan-gp": Recipe(
+        loss="wasserstein",
+        norm="layer",
+        gradient_penalty=10.0,
+        n_critic=5,
+        betas=(0.0, 0.9),
+        learning_rate=1e-4,
+    ),
+}
+"""By name: Huang et al. 2024, Radford et al. 2016, Mao et al. 2017, Arjovsky et al. 2017, Gulrajani
+et al. 2017."""
+
+
+def train_config(family: str = "r3gan", *, steps: int, **settings: float) -> TrainConfig:
+    """Return options of training that fit a family.
+
+    They differ from those of other models: no gradient is shortened, since penalties make them
+    large by design, the batch size is 64, and the generator's weights are averaged over 100,000
+    examples, or a twentieth of a short training.
+
+    Parameters
+    ----------
+    family : str
+        One of `FAMILIES`.
+    steps : int
+        Updates of the generator.
+    **settings
+        Other options of `TrainConfig`, which take precedence.
+
+    Raises
+    ------
+    ValueError
+        If the family or an option is unknown or out of range.
+    """
+    check_one_of("family", family, tuple(FAMILIES))
+    known = {field.name for field in fields(TrainConfig)}
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise ValueError(f"{unknown} are no options of training; pass some of {sorted(known)}")
+    batch_size = settings.get("batch_size", 64)
+    half_life = min(HALF_LIFE, max(batch_size, steps * batch_size / 20))
+    options = {
+        "batch_size": batch_size,
+        "learning_rate": FAMILIES[family].learning_rate,
+        "clip": float("inf"),
+        "decay": steps // 2,
+        "ema": 0.5 ** (batch_size / half_life),
+        **settings,
+    }
+    return TrainConfig(steps=steps, **options)  # type: ignore[arg-type]

@@ -1,0 +1,227 @@
+"""One step of the game: updates of the discriminator, then one of the generator."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+from torch.optim import Optimizer
+
+from unsup_fast.kernels.randn import randn
+from unsup_fast.models.gan.losses import LOSSES
+from unsup_fast.models.gan.penalties import (
+    clip_weights,
+    gradient_penalty,
+    squared_gradient_norm,
+)
+from unsup_fast.models.gan.recipes import Recipe
+from unsup_fast.models.training import StepContext, fold_in
+from unsup_fast.models.training import precision as precisions
+from unsup_fast.models.training.draws import spread_seed
+
+Batch = tuple[Tensor, Tensor | None]
+"""Samples [B, ...] and their classes [B], on the device."""
+
+
+class Norm:
+    """The norm of the gradient of an optimizer's last update."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.value = torch.zeros(())
+        optimizer.register_step_pre_hook(self._measure)
+
+    def _measure(self, optimizer: Optimizer, *_: Any) -> None:
+        gradients = [
+            weight.grad
+            for group in optimizer.param_groups
+            for weight in group["params"]
+            if weight.grad is not None
+        ]
+        self.value = torch.nn.utils.get_total_norm(gradients)
+
+
+class Penalties(NamedTuple):
+    """What is added to the discriminator's loss, and what is reported of it.
+
+    Attributes
+    ----------
+    loss : tensor of shape ()
+    parts : dict of str to tensor of shape ()
+        Mean squared gradient norms "r1" and "r2", and the mean "gradient_penalty", without a graph.
+    """
+
+    loss: Tensor
+    parts: dict[str, Tensor]
+
+
+class Updates:
+    """The updates of a step, and the draws that they need.
+
+    Parameters
+    ----------
+    generator, discriminator : torch.nn.Module
+    optimizers : mapping with "generator" and "discriminator"
+    recipe : Recipe
+    latent : int
+        Number of latents.
+    dtype : torch.dtype
+        Type that networks compute in. Penalties are computed in float32.
+    """
+
+    def __init__(
+        self,
+        generator: Module,
+        discriminator: Module,
+        optimizers: Mapping[str, Optimizer],
+        recipe: Recipe,
+        latent: int,
+        dtype: torch.dtype,
+    ) -> None:
+        self._generator, self._discriminator = generator, discriminator
+        self._optimizers, self._recipe, self._latent = optimizers, recipe, latent
+        self._dtype, self._loss = dtype, LOSSES[recipe.loss]
+        self._norms = {name: Norm(optimizer) for name, optimizer in optimizers.items()}
+        self._weights = list(discriminator.parameters())
+
+    def __call__(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
+        """Update both players by `n_critic` batches; return means of what they did.
+
+        Of the discriminator's updates the last one is reported, and `spread`, the standard
+        deviation of generated samples over that of the batch's real ones, each the mean over the
+        values of a sample.
+        """
+        n = self._recipe.n_critic
+        reals = batch[0].chunk(n)
+        labels = (None,) * n if batch[1] is None else batch[1].chunk(n)
+        reported: dict[str, Tensor] = {}
+        for i, (real, label) in enumerate(zip(reals, labels, strict=True)):
+            reported = self._update_discriminator(real, label, i, context)
+        reported |= self._update_generator(reals[-1], labels[-1], context)
+        for name, norm in self._norms.items():
+            reported[f"{name}_norm"] = norm.value
+        return reported
+
+    def _update_discriminator(
+        self, real: Tensor, label: Tensor | None, number: int, context: StepContext
+    ) -> dict[str, Tensor]:
+        z = self._latents(number, context)
+        due = self._recipe.penalizes and context.index % self._recipe.penalty_every == 0
+        seen: list[dict[str, Tensor]] = []
+
+        def losses() -> Iterator[Tensor]:
+            for rows in context.parts(len(real)):
+                x, y = real[rows], None if label is None else label[rows]
+                with torch.no_grad(), self._autocast(context):
+                    fake = self._generator(z[rows], y)
+                fake = fake.float()
+                if due and self._dtype == torch.float32:  # one graph serves scores and penalties
+                    x, fake = x.detach().requires_grad_(), fake.requires_grad_()
+                with self._autocast(context):
+                    a = self._discriminator(x, y).float()  # [B]
+                    b = self._discriminator(fake, y).float()
+                loss = self._loss.discriminator(a, b)
+                numbers = {
+                    "d_loss": loss.detach(),
+                    "real": a.detach().mean(),
+                    "fake": b.detach().mean(),
+                    "sign": (a - b).detach().sign().mean(),
+                    "spread": _spread(fake.detach(), x.detach()),
+                }
+                if due:
+                    penalties = self._penalties(x, fake, y, a, b, number, rows, context)
+                    loss = loss + penalties.loss
+                    numbers |= penalties.parts
+                seen.append(numbers)
+                yield loss
+
+        context.optimizer_step(losses(), self._optimizers["discriminator"])
+        if self._recipe.weight_clip:
+            clip_weights(self._weights, self._recipe.weight_clip)
+        return _means(seen, context)
+
+    def _update_generator(
+        self, real: Tensor, label: Tensor | None, context: StepContext
+    ) -> dict[str, Tensor]:
+        z = self._latents(self._recipe.n_critic, context)
+        seen: list[dict[str, Tensor]] = []
+
+        def losses() -> Iterator[Tensor]:
+            for rows in context.parts(len(real)):
+                y = None if label is None else label[rows]
+                with self._autocast(context):
+                    b = self._discriminator(self._generator(z[rows], y), y).float()  # [B]
+                a = b.detach()
+                if self._loss.paired:
+                    with torch.no_grad(), self._autocast(context):
+                        a = self._discriminator(real[rows], y).float()
+                loss = self._loss.generator(b, a)
+                seen.append({"g_loss": loss.detach()})
+                yield loss
+
+        context.optimizer_step(losses(), self._optimizers["generator"])
+        return _means(seen, context)
+
+    def _penalties(
+        self,
+        real: Tensor,
+        fake: Tensor,
+        label: Tensor | None,
+        a: Tensor,
+        b: Tensor,
+        number: int,
+        rows: slice,
+        context: StepContext,
+    ) -> Penalties:
+        """Return the penalties of samples and their scores a, b [B], whose graphs have them."""
+        recipe, total = self._recipe, real.new_zeros(())
+        parts: dict[str, Tensor] = {}
+        progress = min(1.0, context.index / context.config.steps)
+        factor = recipe.penalty_every * recipe.r_final**progress
+        for name, weight, x, scores in (
+            ("r1", recipe.r1, real, a),
+            ("r2", recipe.r2, fake, b),
+        ):
+            if not weight:
+                continue
+            if self._dtype != torch.float32:
+                x = x.detach().requires_grad_()
+                scores = self._discriminator(x, label)
+            norms = squared_gradient_norm(scores, x)
+            total = total + factor * weight / 2 * norms.mean()
+            parts[name] = norms.detach().mean()
+        if recipe.gradient_penalty:
+            seed = fold_in("mix", context.config.seed, self._index(number, context))
+            random = torch.Generator().manual_seed(seed)
+            mix = torch.rand(context.config.batch_size, generator=random)
+            mix = context.shard(mix)[rows].to(real.device)  # [B]
+            values = gradient_penalty(lambda x: self._discriminator(x, label), real, fake, mix)
+            total = total + recipe.penalty_every * recipe.gradient_penalty * values.mean()
+            parts["gradient_penalty"] = values.detach().mean()
+        return Penalties(loss=total, parts=parts)
+
+    def _latents(self, number: int, context: StepContext) -> Tensor:
+        """Return this process's latents [B, Z] of an update of a step."""
+        seed = fold_in("latents", context.config.seed, self._index(number, context))
+        seeds = context.shard(spread_seed(seed, context.config.batch_size))  # [B]
+        device = context.accelerator.device
+        return randn((len(seeds), self._latent), seed=seeds, device=device)
+
+    def _index(self, number: int, context: StepContext) -> int:
+        """Return the index of an update among all updates of a training."""
+        return context.index * (self._recipe.n_critic + 1) + number
+
+    def _autocast(self, context: StepContext) -> Any:
+        return precisions.autocast(self._dtype, context.accelerator.device)
+
+
+def _spread(fake: Tensor, real: Tensor) -> Tensor:
+    """Return the standard deviation of samples over that of others, means over their values."""
+    if len(real) < 2:
+        return real.new_ones(())
+    return fake.std(0).mean() / real.std(0).mean().clamp_min(1e-12)
+
+
+def _means(seen: list[dict[str, Tensor]], context: StepContext) -> dict[str, Tensor]:
+    """Return the means of numbers over the parts of a batch."""
+    return {name: context.mean(part[name] for part in seen) for name in seen[0]}
