@@ -49,6 +49,16 @@ class Exact:
             return float(p * (p / q).ln() + (1 - p) * ((1 - p) / (1 - q)).ln())
 
     @classmethod
+    def js(cls, p, q, log=False):
+        """Return the Jensen-Shannon divergence as half the sum of two KL divergences."""
+        with localcontext(prec=120):
+            p, q = cls.decimals(p), cls.decimals(q)
+            if log:
+                p, q = ([x.exp() for x in each] for each in (p, q))
+            pairs = [(a, (a + b) / 2) for a, b in zip([*p, *q], [*q, *p], strict=True)]
+            return float(sum(a * (a / m).ln() if a else 0 for a, m in pairs) / 2)
+
+    @classmethod
     def log_kl(cls, log_p, log_q):
         """Return sum p log(p/q) - p + q of logarithms."""
         with localcontext(prec=120):

@@ -8,8 +8,10 @@ import pytest
 
 from unsup_fast.information import (
     binary_cross_entropy,
+    bretagnolle_huber_bound,
     cross_entropy,
     entropy,
+    js_divergence,
     kl_bernoulli,
     kl_divergence,
     kl_gaussian,
@@ -19,7 +21,7 @@ from unsup_fast.information import (
     total_variation,
 )
 
-TWO = [cross_entropy, kl_divergence, total_variation]
+TWO = [cross_entropy, kl_divergence, js_divergence, total_variation]
 HALF = [0.5, 0.5]
 
 
@@ -117,6 +119,8 @@ def test_divergence():
         pinsker_bound([0, -0.1])
     with pytest.raises(ValueError, match="divergence is nan"):
         pinsker_bound(np.nan)
+    with pytest.raises(ValueError, match=r"divergence is -1\.0; a divergence is >= 0"):
+        bretagnolle_huber_bound(-1)
 
 
 @pytest.mark.parametrize("measure", [binary_cross_entropy, kl_bernoulli])

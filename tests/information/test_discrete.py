@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from unsup_fast.information import (
+    bretagnolle_huber_bound,
     cross_entropy,
     entropy,
+    js_divergence,
     kl_divergence,
     mutual_information,
     pinsker_bound,
@@ -19,6 +21,7 @@ from unsup_fast.information import (
 TWO = {
     "cross_entropy": cross_entropy,
     "kl_divergence": kl_divergence,
+    "js_divergence": js_divergence,
     "total_variation": total_variation,
 }
 weights = st.one_of(st.just(0.0), st.floats(1e-300, 1e-12), st.floats(1e-6, 1.0))
@@ -62,6 +65,10 @@ def test_known_values():
     assert mutual_information(np.eye(4) / 4, base=2) == 2
     assert pinsker_bound(0.5) == 0.5
     assert pinsker_bound(1, base=2) == pytest.approx(np.sqrt(np.log(2) / 2))
+    assert bretagnolle_huber_bound(np.log(4)) == pytest.approx(np.sqrt(0.75), rel=1e-15)
+    assert bretagnolle_huber_bound(2, base=2) == pytest.approx(np.sqrt(0.75), rel=1e-15)
+    assert js_divergence([1, 0], [0, 1], base=2) == 1
+    assert js_divergence([0.75, 0.25], [0.25, 0.75]) == pytest.approx(np.log(2 * 3**0.75 / 4))
 
 
 def test_total_variation_is_the_most_different_event(draw):
@@ -76,7 +83,9 @@ def test_zeros():
     np.testing.assert_array_equal(cross_entropy(p, q, base=2), [1, np.inf])
     np.testing.assert_array_equal(total_variation(p, q), [0, 1])
     np.testing.assert_array_equal(entropy(p, base=2), [1, 0])
+    np.testing.assert_array_equal(js_divergence(p, q), [0, np.log(2)])
     np.testing.assert_array_equal(pinsker_bound([0, np.inf]), [0, np.inf])
+    np.testing.assert_array_equal(bretagnolle_huber_bound([0, np.inf]), [0, 1])
     assert kl_divergence([0, 1], [0.5, 0.5]) == np.log(2)
     actual = mutual_information([[0.5, 0, 0], [0, 0, 0], [0, 0, 0.5]], base=2)
     assert actual == pytest.approx(1, rel=1e-15)
@@ -96,6 +105,20 @@ def test_nothing_cancels(rng, draw, exact, noise, dtype):
         assert abs(actual - true) <= 16 * np.finfo(dtype).eps * true
         # The sums of p and q miss 1 by rounding; the divergence feels that only squared.
         assert abs(actual - normal) <= lack**2 + 1e-6 * true
+
+
+@pytest.mark.parametrize("noise", [1e-15, 1e-9, 1e-5, 0.1, 0.9, 1.1, 30])
+def test_nothing_cancels_in_the_jensen_shannon_divergence(rng, draw, exact, noise, dtype):
+    p = draw(20, zeros=0.2).astype(dtype)
+    q = (p * np.exp(noise * rng.uniform(-1, 1, 20))).astype(dtype)
+    tolerance = 16 * np.finfo(dtype).eps
+    true = exact.js(p, q)
+    assert abs(js_divergence(p, q, validate=False) - true) <= tolerance * true
+    with np.errstate(divide="ignore"):
+        log_p = np.log(p)
+        log_q = log_p + (noise * rng.uniform(-1, 1, 20)).astype(dtype)
+    true = exact.js(log_p, log_q, log=True)
+    assert abs(js_divergence(log_p, log_q, log=True, validate=False) - true) <= tolerance * true
 
 
 @pytest.mark.parametrize("noise", [1e-15, 1e-9, 1e-5, 0.1, 0.3, 30])
@@ -137,6 +160,8 @@ def test_tiny_probabilities():
     assert cross_entropy([-900, 0], [-np.inf, 0], log=True) == np.inf
     assert kl_divergence([-np.inf, 0], [-np.inf, 0], log=True) == 0
     assert total_variation([-np.inf, 0], [-np.inf, 0], log=True) == 0
+    assert js_divergence([tiny, 1], [0, 1]) == 0  # it is below the least number
+    assert js_divergence([-900, 0], [0, -900], log=True) == pytest.approx(np.log(2), rel=1e-15)
 
 
 def test_long_axes_are_summed_in_float64(rng):
@@ -212,6 +237,12 @@ def test_inequalities(p, q, share):
     assert 0 <= total_variation(p, q) <= 1 + slack
     assert total_variation(p, q) == total_variation(q, p)
     assert total_variation(p, q) <= pinsker_bound(kl_divergence(p, q)) + slack
+    assert total_variation(p, q) <= bretagnolle_huber_bound(kl_divergence(p, q)) + slack
+    assert js_divergence(p, q) == pytest.approx(js_divergence(q, p), rel=1e-14)
+    assert total_variation(p, q) ** 2 / 2 - slack <= js_divergence(p, q)
+    assert js_divergence(p, q) <= np.log(2) * total_variation(p, q) + slack
+    joint = np.stack([p, q]) / 2
+    assert js_divergence(p, q) == pytest.approx(mutual_information(joint), rel=1e-9, abs=1e-15)
     # Jensen: the logarithm, and with it the entropy, is concave; the divergence is convex.
     values = np.arange(1, len(p) + 1) ** 3.0
     assert np.log(p @ values) >= p @ np.log(values) - slack

@@ -10,8 +10,10 @@ import pytest
 from unsup_fast import information
 from unsup_fast.information import (
     binary_cross_entropy,
+    bretagnolle_huber_bound,
     cross_entropy,
     entropy,
+    js_divergence,
     kl_bernoulli,
     kl_divergence,
     kl_gaussian,
@@ -24,7 +26,7 @@ from unsup_fast.information import (
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # torch's own
 
-TWO = [cross_entropy, kl_divergence, total_variation]
+TWO = [cross_entropy, kl_divergence, js_divergence, total_variation]
 COINS = [binary_cross_entropy, kl_bernoulli]
 
 
@@ -58,6 +60,7 @@ def arguments(rng, draw):
         (mutual_information, (draw(12, zeros=0.3).reshape(3, 4),)),
         *((measure, (p, q)) for measure in [*TWO, *COINS]),
         (pinsker_bound, (np.array([0, 0.3, np.inf]),)),
+        (bretagnolle_huber_bound, (np.array([0, 0.3, np.inf]),)),
         (partial(entropy, log=True), (log_p,)),
         *((partial(measure, log=True), (log_p, log_q)) for measure in TWO),
         (kl_gaussian, (mean[0], cov[0], mean[1], cov[1])),
@@ -78,7 +81,7 @@ def test_agrees_with_numpy(arguments, dtype):
 
 def test_bits(arguments):
     for measure, inputs in arguments:
-        if "variation" in str(measure):
+        if "variation" in str(measure) or measure is bretagnolle_huber_bound:
             continue
         inputs = [torch.from_numpy(x) for x in inputs]
         ratio = np.log(2) if measure is not pinsker_bound else np.log(2) ** -0.5
@@ -151,6 +154,7 @@ def test_gradcheck(rng, draw):
     check(kl_gaussian_diag, (mean, var, other, var[0].detach().clone().requires_grad_()))
     check(partial(kl_gaussian_diag, log=True), (mean, root[:, 0].detach().requires_grad_()))
     check(pinsker_bound, (var,))
+    check(bretagnolle_huber_bound, (var,))
 
 
 def test_gradient_through_softmax_is_that_of_the_definition(draw):

@@ -20,8 +20,10 @@ and `torch.func.vmap` can trace the code.
 
 from unsup_fast.information.bernoulli import binary_cross_entropy, kl_bernoulli
 from unsup_fast.information.discrete import (
+    bretagnolle_huber_bound,
     cross_entropy,
     entropy,
+    js_divergence,
     kl_divergence,
     mutual_information,
     pinsker_bound,
@@ -31,8 +33,10 @@ from unsup_fast.information.gaussian import kl_gaussian, kl_gaussian_diag
 
 __all__ = [
     "binary_cross_entropy",
+    "bretagnolle_huber_bound",
     "cross_entropy",
     "entropy",
+    "js_divergence",
     "kl_bernoulli",
     "kl_divergence",
     "kl_gaussian",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from unsup_fast._types import ArrayLike
+from unsup_fast._types import ArrayLike, Numbers
 from unsup_fast.information._checks import distributions
 from unsup_fast.information._kl import kl_terms
 from unsup_fast.information._kl_math import INFINITY
@@ -123,6 +123,53 @@ def kl_divergence(
     return result(total(kl_terms(a, b, log=log), -1), base, a.dtype)
 
 
+def js_divergence(
+    p: ArrayLike,
+    q: ArrayLike,
+    *,
+    base: float | None = None,
+    log: bool = False,
+    validate: bool = True,
+) -> Any:
+    """Return the Jensen-Shannon divergence JS(p, q) = (KL(p || m) + KL(q || m)) / 2.
+
+    There m = (p + q) / 2. It is the mutual information of an outcome and the distribution it is
+    from, p or q with equal odds (Lin 1991).
+
+    Parameters
+    ----------
+    p, q : array-like or tensor of shape (..., K)
+        Distributions along the last axis; the axes before it broadcast.
+    base, log, validate
+        As in `entropy`; `log` holds for both.
+
+    Returns
+    -------
+    float, ndarray or tensor of shape (...)
+        Between 0 and log 2, its value where no outcome is possible under both.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is no distribution, or the shapes do not fit; see `unsup_fast.information`.
+    """
+    a, b = distributions(log, validate, p=p, q=q)
+    xp = library(a)
+    if log:
+        seen = (a > -INFINITY) & (b > -INFINITY)
+        rise = xp.where(seen, b, 0.0) - xp.where(seen, a, 0.0)
+        near = seen & (xp.abs(rise) < 1)
+        relative = xp.expm1(xp.where(near, rise, 0.0))
+        a, b = xp.exp(a), xp.exp(b)
+        difference = xp.where(near, a * relative, b - a)  # [..., K]
+    else:
+        difference = b - a  # [..., K]
+    twice = a + b  # 2 m, which does not vanish where m would
+    terms = kl_terms(2 * a, twice, difference=difference)
+    terms = terms + kl_terms(2 * b, twice, difference=-difference)
+    return result(total(terms, -1) / 4, base, a.dtype)
+
+
 def total_variation(p: ArrayLike, q: ArrayLike, *, log: bool = False, validate: bool = True) -> Any:
     """Return the total variation distance, the largest difference in an event's probability.
 
@@ -177,17 +224,35 @@ def pinsker_bound(divergence: ArrayLike, *, base: float | None = None) -> Any:
     TypeError, ValueError
         If `divergence` is negative or NaN.
     """
-    (divergences,) = numbers(divergence=divergence)
-    wrong = ~(divergences >= 0)
-    if wrong.any():
-        index = first(wrong)
-        raise ValueError(
-            f"{at('divergence', index)} is {float(divergences[index])}; a divergence is >= 0"
-        )
+    divergences = _divergences(divergence)
+    return result(_root(divergences * (unit(base) / 2)), None, divergences.dtype)
+
+
+def bretagnolle_huber_bound(divergence: ArrayLike, *, base: float | None = None) -> Any:
+    """Return the bound sqrt(1 - exp(-KL)) of the total variation distance.
+
+    It is below 1 for every finite divergence, and below Pinsker's from about 1.59 nats on
+    (Bretagnolle & Huber 1979).
+
+    Parameters
+    ----------
+    divergence, base
+        As in `pinsker_bound`.
+
+    Returns
+    -------
+    float, ndarray or tensor of the same shape
+        At least the distance of p and q.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `divergence` is negative or NaN.
+    """
+    divergences = _divergences(divergence)
     xp = library(divergences)
-    half = divergences * (unit(base) / 2)
-    root = xp.where(half > 0, xp.sqrt(xp.where(half > 0, half, 1.0)), 0.0)
-    return result(root, None, divergences.dtype)
+    share = -xp.expm1(-divergences * unit(base))
+    return result(_root(share), None, divergences.dtype)
 
 
 def mutual_information(
@@ -222,3 +287,22 @@ def mutual_information(
     p_y = total(p, -2, keepdims=True)  # [..., 1, L]
     conditional = p / xp.where(p_x > 0, p_x, 1.0)  # [..., K, L]
     return result(total(p_x * kl_terms(conditional, p_y), (-2, -1)), base, dtype)
+
+
+def _divergences(divergence: ArrayLike) -> Any:
+    """Return what a user passes as divergences, checked."""
+    (divergences,) = numbers(divergence=divergence)
+    wrong = ~(divergences >= 0)
+    if wrong.any():
+        index = first(wrong)
+        raise ValueError(
+            f"{at('divergence', index)} is {float(divergences[index])}; a divergence is >= 0"
+        )
+    return divergences
+
+
+def _root(x: Numbers) -> Numbers:
+    """Return square roots whose gradient at 0 is 0."""
+    xp = library(x)
+    root: Numbers = xp.where(x > 0, xp.sqrt(xp.where(x > 0, x, 1.0)), 0.0)
+    return root
