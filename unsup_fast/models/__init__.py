@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unsup_fast.models import diffusion, vae
+    from unsup_fast.models import diffusion, gan, vae
 
-__all__ = ["diffusion", "vae"]
+__all__ = ["diffusion", "gan", "vae"]
 
 
 def __getattr__(name: str) -> Any:
