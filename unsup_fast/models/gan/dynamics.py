@@ -238,6 +238,8 @@ def dirac_gan(gamma: float = 0.0) -> Value:
 
         V = log sigmoid(0) + log sigmoid(-theta phi) - gamma / 2 phi^2
 
+    Vectors theta and phi of one length are a game in as many dimensions.
+
     Parameters
     ----------
     gamma : float
@@ -245,8 +247,8 @@ def dirac_gan(gamma: float = 0.0) -> Value:
     """
 
     def value(theta: Tensor, phi: Tensor) -> Tensor:
-        fooled = torch.nn.functional.logsigmoid(-theta * phi)
-        return fooled - math.log(2) - gamma / 2 * phi.square()
+        fake = torch.nn.functional.logsigmoid(-(theta * phi).sum())
+        return fake - math.log(2) - gamma / 2 * phi.square().sum()
 
     return value
 
