@@ -85,6 +85,17 @@ def test_diffusion_of_digits(tmp_path):
         assert picture.size == (10 * 8 + 9 * 2, 10 * 8 + 9 * 2)
 
 
+def test_spirals(tmp_path):
+    pytest.importorskip("torch")
+    pytest.importorskip("matplotlib")
+    printed = run("gan_spirals", "--steps", "20", cwd=tmp_path)
+    for rule in ("simultaneous", "extragradient"):
+        pair = re.search(rf"{rule}: ([\d.]+) a step, exactly ([\d.]+)", printed)
+        assert pair[1] == pair[2]
+    drawing = (tmp_path / "spirals.svg").read_text(encoding="utf-8")
+    assert drawing.count('role="img"') == 7  # six panels and the whole
+
+
 def test_frechet_distance_over_processes(tmp_path, monkeypatch, capsys):
     """Two processes print the bits of one, and these are those of all samples at once."""
     torch = pytest.importorskip("torch")
