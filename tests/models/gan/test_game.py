@@ -18,10 +18,10 @@ from unsup_fast.information import (
 
 torch = pytest.importorskip("torch")
 
-from unsup_fast.models.gan import game  # noqa: E402
+from unsup_fast.models.gan import LOSSES, game  # noqa: E402
 
 SIDE = 1.0  # half the distance of the means of two normal distributions
-LOSSES = ["minimax", "least_squares", "hinge", "relativistic"]
+NAMES = ["minimax", "least-squares", "hinge", "relativistic"]
 sizes = st.shared(st.integers(1, 8), key="outcomes")
 vectors = sizes.flatmap(
     lambda n: arrays(np.float64, n, elements=st.one_of(st.just(0.0), st.floats(1e-3, 1)))
@@ -49,11 +49,11 @@ def integral(function):
 
 
 def discriminator_loss(p, q, d, loss):
-    """Return the loss of outputs `d`, term by term as it is defined."""
+    """Return the loss of outputs `d`, as the sum over outcomes."""
     if loss == "minimax":
         return p @ np.log1p(np.exp(-d)) + q @ np.log1p(np.exp(d))
-    if loss == "least_squares":
-        return p @ (d - 1) ** 2 + q @ d**2
+    if loss == "least-squares":
+        return (p @ (d - 1) ** 2 + q @ d**2) / 2
     if loss == "hinge":
         return p @ np.maximum(0, 1 - d) + q @ np.maximum(0, 1 + d)
     return p @ np.log1p(np.exp(d[None] - d[:, None])) @ q
@@ -92,7 +92,7 @@ def test_no_policy_errs_less_often(p, q, d):
     assert best <= game.best_error(*merged) + 1e-15  # no function of a point says more than it
 
 
-@given(distributions, distributions, outputs, st.sampled_from(LOSSES))
+@given(distributions, distributions, outputs, st.sampled_from(NAMES))
 def test_no_output_has_a_lower_loss(p, q, d, loss):
     least = game.optimal_loss(p, q, loss)
     assert least <= discriminator_loss(p, q, d, loss) + 1e-12
@@ -102,23 +102,34 @@ def test_no_output_has_a_lower_loss(p, q, d, loss):
     assert discriminator_loss(p, q, best, loss) == pytest.approx(least, abs=1e-12)
 
 
+@pytest.mark.parametrize("loss", NAMES)
+def test_losses_are_those_of_training(rng, loss):
+    """The mean over samples of two distributions is the sum over outcomes."""
+    p, q, d = np.array([3, 0, 2, 1]), np.array([1, 1, 1, 3]), rng.normal(size=4) * 2
+    real, fake = (torch.from_numpy(np.repeat(d, counts)) for counts in (p, q))  # [6]
+    if loss == "relativistic":  # all pairs
+        real, fake = real.repeat(6), fake.repeat_interleave(6)
+    actual = LOSSES[loss].discriminator(real, fake).item()
+    assert actual == pytest.approx(discriminator_loss(p / 6, q / 6, d, loss), rel=1e-12)
+
+
 def test_outputs_of_known_densities():
     log_p, log_q = np.array([0.0, -np.inf, -np.inf, -800]), np.array([0, 0.0, -np.inf, -801])
     shares = [0.5, 0, 0.5, 1 / (1 + np.exp(-1))]
     np.testing.assert_allclose(game.optimal_discriminator(log_p, log_q), shares, rtol=1e-15)
     for loss, expected in {
         "minimax": [0, -np.inf, 0, 1],
-        "non_saturating": [0, -np.inf, 0, 1],
+        "non-saturating": [0, -np.inf, 0, 1],
         "relativistic": [0, -np.inf, 0, 1],
         "hinge": [0, -1, 0, 1],
-        "least_squares": shares,
+        "least-squares": shares,
     }.items():
         np.testing.assert_allclose(game.optimal_output(log_p, log_q, loss), expected, rtol=1e-15)
     tiny = game.optimal_discriminator(-700.0, 0.0)
     assert tiny == pytest.approx(np.exp(-700), rel=1e-12)
     with pytest.raises(ValueError, match="loss='wasserstein' has no closed form here; pass one of"):
         game.optimal_output(log_p, log_q, "wasserstein")
-    with pytest.raises(ValueError, match="pass one of minimax, non_saturating, least_squares, h"):
+    with pytest.raises(ValueError, match="pass one of minimax, non-saturating, least-squares, h"):
         game.generator_divergence([1.0], [1.0], "relativistic")
 
 
@@ -137,10 +148,10 @@ def test_two_normal_distributions():
             return f(x) * np.logaddexp(0, -2 * m * x) + g(x) * np.logaddexp(0, 2 * m * x)
 
         minimax = integral(cross_entropy)
-        squares = integral(lambda x, f=f, g=g: f(x) * g(x) / (f(x) + g(x)))
+        squares = integral(lambda x, f=f, g=g: f(x) * g(x) / (f(x) + g(x))) / 2
         assert game.optimal_loss(p, q, "minimax") == pytest.approx(minimax, abs=1e-11)
-        assert game.optimal_loss(p, q, "non_saturating") == game.optimal_loss(p, q, "minimax")
-        assert game.optimal_loss(p, q, "least_squares") == pytest.approx(squares, abs=1e-11)
+        assert game.optimal_loss(p, q, "non-saturating") == game.optimal_loss(p, q, "minimax")
+        assert game.optimal_loss(p, q, "least-squares") == pytest.approx(squares, abs=1e-11)
     few = slice(
         None, None, 12
     )  # the relativistic loss is over pairs, of which the difference counts
@@ -157,7 +168,7 @@ def test_values_of_the_normal_pair():
     assert js_divergence(p, q) == pytest.approx(0.33683, abs=5e-6)
     assert total_variation(p, q) == pytest.approx(0.68269, abs=5e-6)
     assert game.optimal_loss(p, q, "minimax") == pytest.approx(0.71263, abs=5e-6)
-    assert game.optimal_loss(p, q, "least_squares") == pytest.approx(0.22480, abs=5e-6)
+    assert 2 * game.optimal_loss(p, q, "least-squares") == pytest.approx(0.22480, abs=5e-6)
     assert game.optimal_loss(p, q, "hinge") == pytest.approx(0.63462, abs=1e-5)
     # In the plane, where the second coordinate tells nothing.
     grid = np.stack(np.meshgrid(x[::24], x[::24], indexing="ij"), -1).reshape(-1, 2)
@@ -185,7 +196,7 @@ def test_logistic_regression_finds_the_slope(rng):
     assert errors[0] < 0.02
 
 
-@pytest.mark.parametrize("loss", ["minimax", "non_saturating", "least_squares", "hinge"])
+@pytest.mark.parametrize("loss", ["minimax", "non-saturating", "least-squares", "hinge"])
 def test_generators_follow_the_gradient_of_their_divergence(loss):
     """By central differences: the discriminator held fixed on one side, its best on the other."""
     x, step = np.linspace(-14, 14, 28_001, retstep=True)
@@ -196,12 +207,8 @@ def test_generators_follow_the_gradient_of_their_divergence(loss):
 
     for mean in (-2.0007, -0.4003, 0.0, 0.3003, 1.1001):  # where densities cross is no point
         d = game.optimal_output(log_normal(0)(x), log_normal(mean)(x), loss)
-        costs = {
-            "minimax": -np.logaddexp(0, d),
-            "non_saturating": np.logaddexp(0, -d),
-            "least_squares": (d - 1) ** 2,
-            "hinge": -d,
-        }[loss]
+        alone = torch.from_numpy(d)[:, None]  # the generator's loss of each point
+        costs = torch.func.vmap(LOSSES[loss].generator)(alone, alone).numpy()
         own = (q(mean + h) - q(mean - h)) @ costs / (2 * h)
         up, down = (game.generator_divergence(p, q(mean + s * h), loss) for s in (1, -1))
         assert (up - down) / (2 * h) == pytest.approx(own, abs=1e-6)
@@ -215,10 +222,10 @@ def test_saturation():
     q = [game.on_grid(log_normal(6 + s), x, step) for s in (0, 1e-3)]
     falls = {
         loss: (game.generator_divergence(p, q[1], loss) - game.generator_divergence(p, q[0], loss))
-        for loss in ("minimax", "non_saturating")
+        for loss in ("minimax", "non-saturating")
     }
     assert 0 <= falls["minimax"] < 1e-9
-    assert falls["non_saturating"] > 5e-3
+    assert falls["non-saturating"] > 5e-3
 
 
 @given(distributions, distributions)
@@ -228,15 +235,15 @@ def test_divergences_of_generators(p, q):
     assert game.generator_divergence(p, q, "minimax") == pytest.approx(2 * js)
     assert game.generator_divergence(p, q, "hinge") == pytest.approx(2 * tv)
     expected = kl_divergence(q, p) - 2 * js
-    divergence = game.generator_divergence(p, q, "non_saturating")
+    divergence = game.generator_divergence(p, q, "non-saturating")
     assert divergence == pytest.approx(expected, rel=1e-9, abs=1e-12)
     both = p + q > 0
     triangle = ((p - q)[both] ** 2 / (p + q)[both]).sum()
-    assert game.optimal_loss(p, q, "least_squares") == pytest.approx(0.5 - triangle / 4)
-    divergence = game.generator_divergence(p, q, "least_squares")
-    assert divergence == pytest.approx(2 * kl_divergence(p, m) - triangle / 4, abs=1e-12)
+    assert game.optimal_loss(p, q, "least-squares") == pytest.approx(0.25 - triangle / 8)
+    divergence = game.generator_divergence(p, q, "least-squares")
+    assert divergence == pytest.approx(kl_divergence(p, m) - triangle / 8, abs=1e-12)
     assert divergence >= -1e-12
-    for loss in ("minimax", "non_saturating", "least_squares", "hinge"):
+    for loss in ("minimax", "non-saturating", "least-squares", "hinge"):
         assert game.generator_divergence(p, p, loss) == pytest.approx(0, abs=1e-15)
 
 
@@ -253,7 +260,7 @@ def test_bounds_hold_on_random_pairs(rng):
 
 def test_batches_tensors_and_gradients(rng):
     p, q = draw(rng, 3, 1, 6), draw(rng, 4, 6)
-    for loss in LOSSES:
+    for loss in NAMES:
         actual = game.optimal_loss(p, q, loss)
         assert actual.shape == (3, 4)
         assert actual[2, 1] == pytest.approx(game.optimal_loss(p[2, 0], q[1], loss), rel=1e-14)

@@ -56,7 +56,7 @@ def tv_from_logits(real: ArrayLike, fake: ArrayLike, threshold: float = 0.0) -> 
     real, fake
         As in `js_from_logits`.
     threshold : float, default=0
-        0 for logits and for `hinge`, 1/2 for the outputs of `least_squares`.
+        0 for logits and for `hinge`, 1/2 for the outputs of `least-squares`.
 
     Raises
     ------

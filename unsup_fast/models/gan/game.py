@@ -8,14 +8,8 @@ discriminator has a best answer whose value is a divergence of P and Q. Three ki
 - densities: `on_grid` turns each into probabilities of the points of a quadrature rule;
 - samples: `unsup_fast.models.gan.estimates` takes the outputs of a discriminator for them.
 
-Losses are sums of a mean over reals and a mean over fakes, of a discriminator's output D:
-
-    minimax, non_saturating   -log sigmoid(D(x)) - log sigmoid(-D(y))
-    least_squares             (D(x) - 1)^2 + D(y)^2
-    hinge                     max(0, 1 - D(x)) + max(0, 1 + D(y))
-    relativistic              -log sigmoid(D(x) - D(y)), over pairs of x from P and y from Q
-
-The value V(G, D) of Goodfellow et al. (2014) is minus the first of them.
+Losses are those of `unsup_fast.models.gan.LOSSES`, by the same names. The value V(G, D) of the game
+(Goodfellow et al. 2014) is minus the discriminator's loss "minimax".
 """
 
 import math
@@ -37,7 +31,7 @@ from unsup_fast.information._checks import distributions
 from unsup_fast.information._numbers import library, numbers, result, total
 
 Float64 = npt.NDArray[np.float64]
-Loss = Literal["minimax", "non_saturating", "least_squares", "hinge", "relativistic"]
+LossName = Literal["minimax", "non-saturating", "least-squares", "hinge", "relativistic"]
 SLACK = 1e-5  # by which the mass of a density on a grid may miss 1
 
 
@@ -163,11 +157,11 @@ def optimal_discriminator(log_p: ArrayLike, log_q: ArrayLike) -> Any:
     return _sigmoid(_log_ratio(log_p, log_q))[()]
 
 
-def optimal_output(log_p: ArrayLike, log_q: ArrayLike, loss: Loss) -> Any:
+def optimal_output(log_p: ArrayLike, log_q: ArrayLike, loss: LossName) -> Any:
     """Return what the best discriminator of a loss outputs at points of known densities.
 
-    That is log P/Q for `minimax`, `non_saturating` and `relativistic` (there plus any constant),
-    P / (P + Q) for `least_squares`, and for `hinge` the sign of P - Q. The Wasserstein loss has no
+    That is log P/Q for `minimax`, `non-saturating` and `relativistic` (there plus any constant),
+    P / (P + Q) for `least-squares`, and for `hinge` the sign of P - Q. The Wasserstein loss has no
     best output without a bound of slopes; see `unsup_fast.models.gan.wasserstein`.
 
     Parameters
@@ -179,7 +173,7 @@ def optimal_output(log_p: ArrayLike, log_q: ArrayLike, loss: Loss) -> Any:
     Returns
     -------
     float, ndarray or tensor of the shape that both broadcast to
-        Infinite logits where one density is zero; 0 where both are, or 1/2 for `least_squares`.
+        Infinite logits where one density is zero; 0 where both are, or 1/2 for `least-squares`.
 
     Raises
     ------
@@ -188,20 +182,20 @@ def optimal_output(log_p: ArrayLike, log_q: ArrayLike, loss: Loss) -> Any:
     ValueError
         If there is no such loss.
     """
-    _check(loss, get_args(Loss))
+    _check(loss, get_args(LossName))
     logits = _log_ratio(log_p, log_q)
     if loss == "hinge":
         return library(logits).sign(logits)[()]
-    return (_sigmoid(logits) if loss == "least_squares" else logits)[()]
+    return (_sigmoid(logits) if loss == "least-squares" else logits)[()]
 
 
-def optimal_loss(p: ArrayLike, q: ArrayLike, loss: Loss) -> Any:
+def optimal_loss(p: ArrayLike, q: ArrayLike, loss: LossName) -> Any:
     """Return the least value of a discriminator's loss, which a divergence of p and q determines.
 
     | loss | least value |
     |---|---|
-    | `minimax`, `non_saturating` | log 4 - 2 JS(p, q) |
-    | `least_squares` | sum_k p_k q_k / (p_k + q_k) |
+    | `minimax`, `non-saturating` | log 4 - 2 JS(p, q) |
+    | `least-squares` | sum_k p_k q_k / (p_k + q_k) / 2 |
     | `hinge` | 2 - 2 TV(p, q) |
     | `relativistic` | log 2 - JS(p x q, q x p), of pairs: K^2 terms |
 
@@ -220,20 +214,20 @@ def optimal_loss(p: ArrayLike, q: ArrayLike, loss: Loss) -> Any:
     TypeError, ValueError
         If one is no distribution, the shapes do not fit, or there is no such loss.
     """
-    _check(loss, get_args(Loss))
+    _check(loss, get_args(LossName))
     if loss == "hinge":
         return 4 * best_error(p, q)
-    if loss in ("minimax", "non_saturating"):
+    if loss in ("minimax", "non-saturating"):
         return math.log(4) - 2 * js_divergence(p, q)
     a, b = distributions(False, True, p=p, q=q)
-    if loss == "least_squares":
-        return result(total(a * b / _sum(a, b), -1), None, a.dtype)
+    if loss == "least-squares":
+        return result(total(a * b / _sum(a, b), -1) / 2, None, a.dtype)
     first, second = a[..., :, None] * b[..., None, :], b[..., :, None] * a[..., None, :]
     first, second = (x.reshape(*x.shape[:-2], -1) for x in (first, second))  # [..., K K]
     return math.log(2) - js_divergence(first, second, validate=False)
 
 
-def generator_divergence(p: ArrayLike, q: ArrayLike, loss: Loss) -> Any:
+def generator_divergence(p: ArrayLike, q: ArrayLike, loss: LossName) -> Any:
     """Return the divergence that a generator of q reduces against the best discriminator.
 
     Its gradient by q is that of the generator's loss with the discriminator's best answer held
@@ -242,11 +236,11 @@ def generator_divergence(p: ArrayLike, q: ArrayLike, loss: Loss) -> Any:
     | loss | of the generator | divergence |
     |---|---|---|
     | `minimax` | log(1 - sigmoid(D(y))) | 2 JS(p, q) |
-    | `non_saturating` | -log sigmoid(D(y)) | KL(q ‖ p) - 2 JS(p, q) = 2 KL(m ‖ p) |
-    | `least_squares` | (D(y) - 1)^2 | 2 KL(p ‖ m) - sum_k (p_k - q_k)^2 / (p_k + q_k) / 4 |
+    | `non-saturating` | -log sigmoid(D(y)) | KL(q ‖ p) - 2 JS(p, q) = 2 KL(m ‖ p) |
+    | `least-squares` | (D(y) - 1)^2 / 2 | KL(p ‖ m) - sum_k (p_k - q_k)^2 / (p_k + q_k) / 8 |
     | `hinge` | -D(y) | 2 TV(p, q) |
 
-    All are zero at q = p only. `non_saturating` is infinite if q has outcomes that p rules out.
+    All are zero at q = p only. `non-saturating` is infinite if q has outcomes that p rules out.
 
     Parameters
     ----------
@@ -263,17 +257,17 @@ def generator_divergence(p: ArrayLike, q: ArrayLike, loss: Loss) -> Any:
     TypeError, ValueError
         If one is no distribution, the shapes do not fit, or there is no such loss.
     """
-    _check(loss, ("minimax", "non_saturating", "least_squares", "hinge"))
+    _check(loss, ("minimax", "non-saturating", "least-squares", "hinge"))
     if loss == "minimax":
         return 2 * js_divergence(p, q)
     if loss == "hinge":
         return 2 * total_variation(p, q)
     a, b = distributions(False, True, p=p, q=q)
     middle = (a + b) / 2  # [..., K]
-    if loss == "non_saturating":
+    if loss == "non-saturating":
         return 2 * kl_divergence(middle, a, validate=False)
     triangle = result(total((a - b) ** 2 / _sum(a, b), -1), None, a.dtype)
-    return 2 * kl_divergence(a, middle, validate=False) - triangle / 4
+    return kl_divergence(a, middle, validate=False) - triangle / 8
 
 
 def on_grid(
@@ -307,7 +301,7 @@ def on_grid(
     if not abs(whole - 1) <= SLACK:
         raise ValueError(
             f"the grid holds a mass of {whole:.9g} of the density, not 1 within {SLACK:.0e}; pass "
-            "points that reach its tails and are closer together, the weights of their rule, and "
+            "points that cover its tails and are closer together, the weights of their rule, and "
             "a normalized density"
         )
     return masses
