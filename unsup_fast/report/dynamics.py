@@ -121,7 +121,7 @@ def _panel(title: str, points: Array, distances: Array, limit: float) -> str:
         Half the side of the picture.
     """
     with np.errstate(invalid="ignore"):
-        seen = (np.abs(points) <= limit).all(axis=1)
+        seen: Array = np.abs(points).max(axis=1) <= limit  # [T]
     shown = np.where(seen[:, None], points, np.nan)
     steps = count(len(points) - 1)
     if distances[0] > 0 and np.isfinite(distances[-1]):

@@ -7,7 +7,7 @@ import scipy.stats
 torch = pytest.importorskip("torch")
 
 from unsup_fast.models.gan import LOSSES, estimates, game, wasserstein  # noqa: E402
-from unsup_fast.models.gan.penalties import gradient_penalty, squared_gradient_norm  # noqa: E402
+from unsup_fast.models.gan.penalties import clip_weights, gradient_penalty, squared_gradient_norm  # noqa: E402
 
 SIDE = 1.0  # half the distance of the means of two normal distributions
 JS, TV, LEAST_SQUARES = 0.33683, 0.68269, 0.22480 / 2  # by quadrature, see test_game.py
@@ -178,3 +178,38 @@ def test_a_gradient_penalty_overestimates_the_distance_by_a_known_factor():
     assert mean == pytest.approx(slope, rel=0.03)
     normalized = estimates.wasserstein_from_critic(*outputs, slope=mean)
     assert normalized.value == pytest.approx(distance, rel=0.03)
+
+
+def test_a_gradient_penalty_between_distributions_of_unlike_widths():
+    """The slope is not the same everywhere, so its mean corrects less well."""
+    critic, (real, fake, mix) = critic_of(lambda *a: two(*a, distance=0.0, std=2.0), 10.0, 400)
+    with torch.no_grad():
+        outputs = critic(real), critic(fake)
+    mean = float(slopes(critic, real, fake, mix).mean())
+    actual = estimates.wasserstein_from_critic(*outputs, slope=mean)
+    true = wasserstein.wasserstein_gaussian(np.zeros(2), 2, np.zeros(2), 1)
+    assert actual.value == pytest.approx(true, rel=0.07)
+
+
+def test_clipped_weights_measure_a_multiple_of_the_distance():
+    """By the largest slope it is a lower bound, by whose share the distance is not known."""
+    of_outputs, limit, shares, means = LOSSES["wasserstein"].discriminator, 0.05, [], []
+    for distance in (0.5, 1.0, 2.0, 4.0):
+
+        def loss(critic, real, fake):
+            clip_weights(critic.parameters(), limit)
+            return of_outputs(critic(real), critic(fake))
+
+        critic = trained(loss, 150, lambda *a, d=distance: two(*a, d), batch=256, betas=(0.5, 0.9))
+        clip_weights(critic.parameters(), limit)
+        generator = torch.Generator().manual_seed(2)
+        real, fake = two(20_000, generator, distance)
+        norms = slopes(critic, real, fake, torch.rand(20_000, generator=generator))
+        with torch.no_grad():
+            outputs = critic(real), critic(fake)
+        for ratios, slope in ((shares, norms.max()), (means, norms.mean())):
+            measured = estimates.wasserstein_from_critic(*outputs, slope=float(slope))
+            ratios.append(measured.value / distance)
+    assert max(shares) < 1
+    assert shares == pytest.approx([np.mean(shares)] * 4, rel=0.1)
+    assert means == pytest.approx([np.mean(means)] * 4, rel=0.05)
