@@ -77,7 +77,10 @@ def bias_act(
         raise ValueError(f"gain={gain} must be finite and greater than 0")
     if _tracing.transformed((x, bias)):
         return ref.bias_act(x, bias, slope, gain)
-    direct = _tracing.direct([None if one is None else one.detach() for one in (x, bias)])
-    run = torch_.BiasAct.apply if direct else torch_.bias_act
-    out: Tensor = run(x, bias, slope, gain, n_threads, backend)
+    out: Tensor
+    if _tracing.direct((x, bias)):
+        out = torch_.implementation(torch_.FORWARD, x, backend)(x, bias, slope, gain, n_threads)
+    else:
+        run = torch_.BiasAct.apply if torch_.recorded((x, bias)) else torch_.bias_act
+        out = run(x, bias, slope, gain, n_threads, backend)
     return out

@@ -6,6 +6,7 @@ so that its gradient is `gradient` again, to any order; its derivative with resp
 whose sign chooses between 1 and the slope, is zero.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -155,10 +156,18 @@ def derivative(
     if _tracing.transformed(tensors):
         of_x, sums = ref.gradient(of_out, shift, out, slope, gain)
         return of_x, sums.to(arithmetic(out))
-    direct = _tracing.direct([None if one is None else one.detach() for one in tensors])
-    run = Gradient.apply if direct else gradient
-    of_x, sums = run(of_out, shift, out, summed, slope, gain, n_threads, backend)
+    if _tracing.direct(tensors):
+        run = implementation(BACKWARD, out, backend)
+        of_x, sums = run(of_out, shift, out, summed, slope, gain, n_threads)
+    else:
+        run = Gradient.apply if recorded(tensors) else gradient
+        of_x, sums = run(of_out, shift, out, summed, slope, gain, n_threads, backend)
     return of_x, sums
+
+
+def recorded(tensors: Sequence[Tensor | None]) -> bool:
+    """Return whether autograd alone, and nothing that traces, looks at tensors."""
+    return _tracing.direct([None if one is None else one.detach() for one in tensors])
 
 
 def implementation(

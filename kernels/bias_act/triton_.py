@@ -64,10 +64,12 @@ def _launch(
             positive=gain,
             negative=gain * slope,
             rows=rows,
-            channels=channels,
+            width=channels,
             WIDE=wide,
             HEIGHT=height,
             COLUMNS=columns,
+            num_warps=4,
+            enable_fp_fusion=True,
         )
     if sums is None:
         return out, x.new_empty(0, dtype=kind)
@@ -80,15 +82,15 @@ def _on(x: Tensor) -> AbstractContextManager[object]:
 
 @triton.jit(do_not_specialize=["positive", "negative", "rows"])
 def activate(
-    x_ptr,  # IN [rows, channels]
-    bias_ptr,  # IN [channels] or None, in the type of the arithmetic
-    sign_ptr,  # IN [rows, channels], or None: the sign of x + bias
-    out_ptr,  # OUT [rows, channels]
-    sums_ptr,  # OUT [blocks of rows, channels] or None, in the type of the arithmetic
+    x_ptr,  # IN [rows, width]
+    bias_ptr,  # IN [width] or None, in the type of the arithmetic
+    sign_ptr,  # IN [rows, width], or None: the sign of x + bias
+    out_ptr,  # OUT [rows, width]
+    sums_ptr,  # OUT [blocks of rows, width] or None, in the type of the arithmetic
     positive: tl.float64,  # what positive numbers are multiplied by
     negative: tl.float64,  # and the others
     rows: tl.int64,
-    channels,
+    width,  # channels
     WIDE: tl.constexpr,  # float64
     HEIGHT: tl.constexpr,
     COLUMNS: tl.constexpr,
@@ -97,8 +99,8 @@ def activate(
     kind: tl.constexpr = tl.float64 if WIDE else tl.float32
     row = tl.program_id(0).to(tl.int64) * HEIGHT + tl.arange(0, HEIGHT)
     channel = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    exists = channel < channels
-    at = row[:, None] * channels + channel[None, :]
+    exists = channel < width
+    at = row[:, None] * width + channel[None, :]
     live = (row < rows)[:, None] & exists[None, :]
     v = tl.load(x_ptr + at, mask=live, other=0.0).to(kind)
     if bias_ptr is not None:
@@ -111,4 +113,4 @@ def activate(
     tl.store(out_ptr + at, v.to(out_ptr.dtype.element_ty), mask=live)
     if sums_ptr is not None:
         sums = tl.sum(tl.where(live, v, 0.0), 0)
-        tl.store(sums_ptr + tl.program_id(0).to(tl.int64) * channels + channel, sums, mask=exists)
+        tl.store(sums_ptr + tl.program_id(0).to(tl.int64) * width + channel, sums, mask=exists)

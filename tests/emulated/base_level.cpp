@@ -10,6 +10,7 @@ namespace unsup {
 namespace base {
 [[gnu::weak]] void add_assign(Level& level);
 [[gnu::weak]] void add_bernoulli(Level& level);
+[[gnu::weak]] void add_bias_act(Level& level);
 [[gnu::weak]] void add_prune(Level& level);
 }  // namespace base
 
@@ -17,7 +18,8 @@ const Level& level() {
     static const Level only = [] {
         Level filled{};
         filled.name = "base";
-        for (const auto add : {base::add_assign, base::add_bernoulli, base::add_prune})
+        for (const auto add :
+             {base::add_assign, base::add_bernoulli, base::add_bias_act, base::add_prune})
             if (add != nullptr) add(filled);
         return filled;
     }();

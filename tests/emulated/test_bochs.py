@@ -24,7 +24,14 @@ HERE = Path(__file__).resolve().parent
 CSRC = HERE.parents[1] / "csrc"
 # Those of setup.py, and no shared libraries.
 FLAGS = "-std=c++17 -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast -pthread -static"
-PROGRAMS = ("check_bernoulli", "check_models", "check_prune", "check_rows", "check_samples")
+PROGRAMS = (
+    "check_bernoulli",
+    "check_bias_act",
+    "check_models",
+    "check_prune",
+    "check_rows",
+    "check_samples",
+)
 SYSLINUX = (
     Path("/usr/lib/ISOLINUX/isolinux.bin"),
     Path("/usr/lib/syslinux/modules/bios/ldlinux.c32"),

@@ -47,3 +47,8 @@ def test_bytes_of_armv8_prune_as_the_dense_pass_labels(tmp_path):
 @pytest.mark.timeout(600)
 def test_bits_and_their_likelihood_on_armv8(tmp_path):
     check("check_bernoulli", ("bernoulli/bernoulli.cpp", "parallel/pool.cpp"), ("1",), tmp_path)
+
+
+@pytest.mark.timeout(600)
+def test_bias_and_activation_on_armv8(tmp_path):
+    check("check_bias_act", ("bias_act/bias_act.cpp", "parallel/pool.cpp"), ("1",), tmp_path)
