@@ -32,6 +32,7 @@ annotated types and as dataclasses to derive from.
 
 import math
 import operator
+import re
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, fields
 from importlib import import_module
@@ -209,6 +210,14 @@ def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise UserError(f"{option} {shown(value)}: is not one of {', '.join(allowed)}")
     return value
+
+
+def in_options(text: str, settings: type[CommandSettings]) -> str:
+    """Return a message of the library with arguments, such as batch_size, called as options."""
+    for field, option in options(settings).items():
+        if not field.isalpha():  # other names may be plain words
+            text = re.sub(rf"(?<![\w/.-]){field}(?![\w/-])", option.name, text)
+    return text
 
 
 def shown(text: str) -> str:

@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -68,6 +68,23 @@ def showing_warnings() -> Iterator[list[str]]:
     for warning in caught:
         lines.append(" ".join(str(warning.message).split()))
         warn(lines[-1])
+
+
+@contextmanager
+def warning_at_once(spoken: Callable[[str], str]) -> Iterator[None]:
+    """Print what the block warns of as soon as it does, as `spoken` puts it, each text once."""
+    printed: set[str] = set()
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        text = spoken(str(message))
+        if text not in printed:
+            printed.add(text)
+            warn(text)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = show
+        yield
 
 
 def shell(words: Sequence[str]) -> str:

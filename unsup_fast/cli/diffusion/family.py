@@ -6,11 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from unsup_fast.cli.diffusion import latents, models, pages
 from unsup_fast.cli.diffusion.settings import TrainSettings
-from unsup_fast.cli.progress import Silent
-from unsup_fast.cli.training import data
 from unsup_fast.cli.training.data import Data
-from unsup_fast.cli.training.family import Job, Plan
-from unsup_fast.cli.training.options import LoopSettings
+from unsup_fast.cli.training.family import Family, Job, Plan
 from unsup_fast.cli.training.run import run
 from unsup_fast.cli.training.samples import grid
 
@@ -18,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class DiffusionRun:
+class DiffusionRun(Family):
     """What families of diffusion models share."""
 
     def step_bytes(self, plan: Plan, shape: tuple[int, int, int]) -> int:
@@ -39,19 +36,7 @@ class DiffusionFamily(DiffusionRun):
 
     command = "diffusion train"
     noun = "a diffusion model"
-
-    def read(self, settings: TrainSettings, progress: Silent) -> Data:
-        """Return the pictures."""
-        return data.read(
-            settings.source,
-            progress,
-            size=settings.size,
-            channels=settings.channels,
-            key=settings.key,
-            labels=settings.labels,
-            no_labels=settings.no_labels,
-            latents=True,
-        )
+    reads_latents = True
 
     def plan(self, settings: TrainSettings, data: Data) -> Plan:
         """Return the configuration and the network, without weights."""
@@ -101,17 +86,6 @@ class DiffusionFamily(DiffusionRun):
             on_sample=on_sample,
         )
 
-    def stage(self, job: Job, step: int) -> str:
-        """Return nothing: all steps are alike."""
-        return ""
-
-    def lacks(self, job: Job) -> str:
-        """Return nothing: the model is the result."""
-        return ""
-
-    def complete(self, job: Job, progress: Silent) -> None:
-        """Write nothing."""
-
     def samples(self, model: Any, seed: int) -> tuple[Any, int]:
         """Return pictures, those of a class in a row, and the columns of their grid."""
         steps = min(pages.STEPS, model.config.n_timesteps)
@@ -121,10 +95,6 @@ class DiffusionFamily(DiffusionRun):
     def write_report(self, job: Job, model: Any, summary: Mapping[str, Any]) -> None:
         """Write `report.html`."""
         pages.write_report(job.settings.out, model, summary, job.settings.title)
-
-    def sampling_command(self, settings: LoopSettings) -> tuple[str, ...]:
-        """Return the command line that samples from the model of the run."""
-        return "unsup-fast", "diffusion", "sample", str(settings.out), "-n", "64", "-o", "grid.png"
 
 
 FAMILY = DiffusionFamily()

@@ -11,6 +11,7 @@ from unsup_fast.cli.features import FeatureSettings, check_resize
 from unsup_fast.cli.options import JsonSettings, Seed
 from unsup_fast.cli.settings import CommandSettings, Option, options, shown
 from unsup_fast.cli.training.options import (
+    MODEL_SIZE,
     Device,
     LabelDropout,
     PictureSettings,
@@ -65,15 +66,7 @@ class TrainSettings(TrainingSettings):
         str,
         Option("--network", "Network", "U-Net or diffusion transformer.", choices=("unet", "dit")),
     ] = "unet"
-    model_size: Annotated[
-        str,
-        Option(
-            "--model-size",
-            "Network",
-            "Size of the network.",
-            choices=("tiny", "small", "base", "large"),
-        ),
-    ] = "small"
+    model_size: Annotated[str, MODEL_SIZE] = "small"
     patch: Annotated[
         int,
         Option("--patch N", "Network", "Side of a patch, in pixels.", least=1),

@@ -1,6 +1,7 @@
 """The job of a training: its options, checked, with the pictures and the plan of the model."""
 
 import math
+from importlib import import_module
 
 from rich.console import Console
 
@@ -35,22 +36,11 @@ def prepare(family: Family, settings: LoopSettings, console: Console) -> Job:
     with showing(console, settings.quiet) as progress:
         dataset = family.read(settings, progress)
         progress.begin("Loading torch")
-        from unsup_fast.models import training
+        import_module("unsup_fast.models.training")
 
     with named():
         plan = family.plan(settings, dataset)
-        config = training.TrainConfig(
-            steps=settings.n_steps,
-            batch_size=settings.batch_size,
-            shards=settings.shards or 0,
-            learning_rate=settings.learning_rate,
-            warmup=settings.warmup,
-            decay=settings.decay,
-            ema=settings.ema,
-            seed=settings.seed,
-            save_every=settings.save_every,
-            sample_every=settings.sample_every,
-        )
+        config = family.train_config(settings)
     job = Job(
         family=family, settings=settings, data=dataset, plan=plan, config=config, device=device
     )

@@ -11,6 +11,24 @@ from unsup_fast.cli.settings import CommandSettings, Option, options
 from unsup_fast.cli.values import parse_device, parse_sides
 
 BUILT_IN = ("digits",)
+LOOP_OPTIONS = (
+    "batch_size",
+    "shards",
+    "learning_rate",
+    "warmup",
+    "decay",
+    "ema",
+    "seed",
+    "save_every",
+    "sample_every",
+)
+"""Fields of settings that are also options of the training loop."""
+MODEL_SIZE = Option(
+    "--model-size",
+    "Network",
+    "Size of the network.",
+    choices=("tiny", "small", "base", "large"),
+)
 
 Device = Annotated[
     str | None,
@@ -199,7 +217,7 @@ class LoopSettings(PictureSettings, RunSettings):
         ),
     ] = None
     learning_rate: Annotated[
-        float,
+        float | None,
         Option("--learning-rate X", "Training", "Peak learning rate.", above=0),
     ] = 1e-3
     warmup: Annotated[
@@ -207,11 +225,11 @@ class LoopSettings(PictureSettings, RunSettings):
         Option("--warmup N", "Training", "Linear warm-up, in steps.", least=0),
     ] = 200
     decay: Annotated[
-        int,
+        int | None,
         Option("--decay N", "Training", "Linear decay at the end, in steps.", least=0),
     ] = 0
     ema: Annotated[
-        float,
+        float | None,
         Option(
             "--ema X",
             "Training",
@@ -253,6 +271,11 @@ class LoopSettings(PictureSettings, RunSettings):
         """Whether a run may be resumed with more optimizer steps."""
         return self.steps_option not in self.course()
 
+    def loop_options(self) -> dict[str, Any]:
+        """Return arguments of `TrainConfig` besides the steps, without those that are unset."""
+        named = {name: getattr(self, name) for name in LOOP_OPTIONS}
+        return {name: value for name, value in named.items() if value is not None}
+
     def check(self) -> None:
         """Refuse a decay longer than the training, and shards that do not divide a batch."""
         super().check()
@@ -263,7 +286,7 @@ class LoopSettings(PictureSettings, RunSettings):
                 f"--shards {self.shards}: must divide --batch-size {self.batch_size}; pass a "
                 f"multiple of {self.shards} as --batch-size"
             )
-        if self.decay > self.n_steps:
+        if self.decay is not None and self.decay > self.n_steps:
             raise UserError(
                 f"--decay {self.decay}: exceeds {self.steps_option} {self.n_steps}; pass --decay "
                 f"{self.n_steps} or less"

@@ -29,11 +29,13 @@ class TrainingProgress:
         """Show how far it is; return whether its time is over."""
         steps = self._job.config.steps
         share = state.step / steps
-        left = (steps - state.step) * self._job.config.batch_size / max(rate, 1e-9)
+        examples = self._job.plan.batches * self._job.config.batch_size
+        left = (steps - state.step) * examples / max(rate, 1e-9)
         if self._limit is not None:
             share = max(share, min(1.0, state.seconds / self._limit))
             left = min(left, max(0.0, self._limit - state.seconds))
-        figures = ", ".join(f"{name} {real(value)}" for name, value in losses.items())
+        shown = self._job.family.figures or tuple(losses)
+        figures = ", ".join(f"{name} {real(losses[name])}" for name in shown if name in losses)
         stage = self._job.family.stage(self._job, state.step)
         self._display.moved(
             f"step {count(state.step)} of {count(steps)}",

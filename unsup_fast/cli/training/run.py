@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from unsup_fast.cli.interrupts import Interrupts
 from unsup_fast.cli.progress import showing
 from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cli.samples import named
+from unsup_fast.cli.settings import in_options
 from unsup_fast.cli.torch_ import torch_threads
 from unsup_fast.cli.training import folder, processes
 from unsup_fast.cli.training.family import Family, Job
@@ -83,6 +85,7 @@ def _lead(family: Family, settings: LoopSettings, group: processes.Group) -> int
                 )
                 resumed = settings.resume
                 before = folder.read_summary(settings.out, family.command) if resumed else None
+                settings = family.resolved(settings, before)
                 job = prepare(family, settings, console)
                 trained = None if before is None else _check_before(job, before)
                 for line in _opening(job, group):
@@ -109,6 +112,9 @@ def _assist(family: Family, settings: LoopSettings, group: processes.Group) -> i
     with Interrupts() as interrupts:
         try:
             with group.agreeing(), redirect_stderr(io.StringIO()):
+                resumed = settings.resume
+                before = folder.read_summary(settings.out, family.command) if resumed else None
+                quiet = family.resolved(quiet, before)
                 job = prepare(family, quiet, terminal.console(quiet=True))
             if group.from_main(True):
                 with torch_threads(settings.threads), warnings.catch_warnings():
@@ -194,27 +200,24 @@ def _train(job: Job, console: Console, interrupts: Interrupts) -> Trained:
     """
     settings, out = job.settings, job.settings.out
     reason, interrupted = _reached(settings), False
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        with showing(console, settings.quiet) as progress, named():
-            progress.begin("Going on" if settings.resume else "Beginning to train")
-            follow = TrainingProgress(job, progress)
-            try:
-                model = job.family.train(job, progress=follow.step, on_sample=follow.sample)
-            except FloatingPointError as error:
-                raise UserError(f"{out}: {error}") from error
-            except KeyboardInterrupt as signalled:
-                interrupts.number = next(iter(signalled.args), interrupts.number)
-                if not all((out / name).exists() for name in (files.CHECKPOINT, files.MODEL)):
-                    raise
-                model = job.family.load(out, job.device)
-                if folder.position(out)[0] < settings.n_steps:  # else it came in the last moment
-                    interrupted, reason = True, "interrupted"
-            else:
-                if folder.position(out)[0] < settings.n_steps:
-                    reason = f"reached --minutes {settings.minutes}"
-    for text in dict.fromkeys(str(warning.message) for warning in caught):
-        terminal.warn(text)
+    spoken = partial(in_options, settings=type(settings))
+    with showing(console, settings.quiet) as progress, named(), terminal.warning_at_once(spoken):
+        progress.begin("Going on" if settings.resume else "Beginning to train")
+        follow = TrainingProgress(job, progress)
+        try:
+            model = job.family.train(job, progress=follow.step, on_sample=follow.sample)
+        except FloatingPointError as error:
+            raise UserError(f"{out}: {error}") from error
+        except KeyboardInterrupt as signalled:
+            interrupts.number = next(iter(signalled.args), interrupts.number)
+            if not all((out / name).exists() for name in (files.CHECKPOINT, files.MODEL)):
+                raise
+            model = job.family.load(out, job.device)
+            if folder.position(out)[0] < settings.n_steps:  # else it came in the last moment
+                interrupted, reason = True, "interrupted"
+        else:
+            if folder.position(out)[0] < settings.n_steps:
+                reason = f"reached --minutes {settings.minutes}"
     return Trained(model, *folder.position(out), reason, interrupted)
 
 
@@ -292,7 +295,7 @@ def _tell(job: Job, trained: Trained, result: dict[str, Any], console: Console) 
     if result["loss"] is not None:
         console.print(f"loss {real(result['loss'])} (mean of the last tenth)")
     shared = (files.MODEL, files.CONFIG, files.CHECKPOINT, files.METRICS, files.SUMMARY)
-    names = (*shared, files.COMPARISON, files.REPORT)
+    names = (*shared, files.SCORES, files.BEST, files.COMPARISON, files.REPORT)
     written = [name for name in names if (out / name).exists()]
     if folder.grids(out):
         written.append(f"{folder.SAMPLES}/")

@@ -5,11 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.progress import Silent
-from unsup_fast.cli.training import data
 from unsup_fast.cli.training.data import Data
-from unsup_fast.cli.training.family import Job, Plan
-from unsup_fast.cli.training.options import LoopSettings
+from unsup_fast.cli.training.family import Family, Job, Plan
 from unsup_fast.cli.training.samples import grid
 from unsup_fast.cli.vae import models, pages
 from unsup_fast.cli.vae.settings import TrainSettings
@@ -21,23 +18,11 @@ if TYPE_CHECKING:
     from unsup_fast.models import vae
 
 
-class VAEFamily:
+class VAEFamily(Family):
     """See `unsup_fast.cli.training.family.Family`."""
 
     command = "vae train"
     noun = "a variational autoencoder"
-
-    def read(self, settings: TrainSettings, progress: Silent) -> Data:
-        """Return the pictures."""
-        return data.read(
-            settings.source,
-            progress,
-            size=settings.size,
-            channels=settings.channels,
-            key=settings.key,
-            labels=settings.labels,
-            no_labels=settings.no_labels,
-        )
 
     def plan(self, settings: TrainSettings, data: Data) -> Plan:
         """Return the configuration and the network, without weights."""
@@ -114,17 +99,6 @@ class VAEFamily:
             on_sample=on_sample,
         )
 
-    def stage(self, job: Job, step: int) -> str:
-        """Return nothing: all steps are alike."""
-        return ""
-
-    def lacks(self, job: Job) -> str:
-        """Return nothing: the model is the result."""
-        return ""
-
-    def complete(self, job: Job, progress: Silent) -> None:
-        """Write nothing."""
-
     def load(self, run: Path, device: "torch.device") -> Any:
         """Return the model of a run."""
         return models.load(run, device)
@@ -136,10 +110,6 @@ class VAEFamily:
     def write_report(self, job: Job, model: Any, summary: Mapping[str, Any]) -> None:
         """Write `report.html`."""
         pages.write_report(job, model, summary)
-
-    def sampling_command(self, settings: LoopSettings) -> tuple[str, ...]:
-        """Return the command line that samples from the model of the run."""
-        return "unsup-fast", "vae", "sample", str(settings.out), "-n", "64", "-o", "grid.png"
 
 
 def _start(run: Path, config: "vae.Config", device: "torch.device") -> "vae.VAE":

@@ -1,7 +1,7 @@
 """The options of the commands of variational autoencoders."""
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -9,6 +9,7 @@ from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.options import JsonSettings, OverwriteFile, Quiet, Seed
 from unsup_fast.cli.settings import CommandSettings, Option, options, shown
 from unsup_fast.cli.training.options import (
+    MODEL_SIZE,
     Device,
     PictureSettings,
     RunArgument,
@@ -52,13 +53,7 @@ class TrainSettings(TrainingSettings):
         ),
     ] = "mlp"
     model_size: Annotated[
-        str,
-        Option(
-            "--model-size",
-            "Network",
-            "Size of the network; conv has no large.",
-            choices=("tiny", "small", "base", "large"),
-        ),
+        str, replace(MODEL_SIZE, help="Size of the network; conv has no large.")
     ] = "small"
     latent: Annotated[
         int,
