@@ -1,12 +1,12 @@
 """The options that say what pictures are compared by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.settings import CommandSettings, Option
+from unsup_fast.cli.settings import CommandSettings, Option, options
 from unsup_fast.cli.values import (
     INCEPTION,
     LITE0,
@@ -116,3 +116,41 @@ def check_resize(features: str | None, resize: str) -> None:
     """Refuse options of the Inception network's resizing for features of EfficientNet-lite0."""
     if features == LITE0 and resize != RESIZE:
         raise UserError(f"--resize is for --features {INCEPTION}; pass one of them")
+
+
+FEATURES = options(FeatureSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonSettings(CommandSettings):
+    """The options of a command that may compare samples of a model with pictures."""
+
+    features: Annotated[
+        str | None,
+        replace(
+            FEATURES["features"],
+            help="Compute the FID too, on features of the Inception network of the published "
+            "scores, of EfficientNet-lite0 (not comparable with published figures), of the "
+            "Inception network with weights of your own, or on pixels.",
+        ),
+    ] = None
+    weights: Annotated[Path | None, FEATURES["weights"]] = None
+    resize: Annotated[str, FEATURES["resize"]] = RESIZE
+
+    def check(self) -> None:
+        """Refuse weights and resizing of a network that is not used."""
+        super().check()
+        check_resize(self.features, self.resize)
+        if self.weights is None or self.features == INCEPTION:
+            return
+        if self.features is None:
+            raise UserError(f"--weights: is for --features {INCEPTION}; pass both")
+        raise UserError(f"--weights is for --features {INCEPTION}; pass one of them")
+
+    def on(self, device: str) -> FeatureSettings | None:
+        """Return what pictures are compared by, on a device; None if they are not."""
+        if self.features is None:
+            return None
+        return FeatureSettings(
+            features=self.features, weights=self.weights, resize=self.resize, device=device
+        )

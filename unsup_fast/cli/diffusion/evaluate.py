@@ -1,38 +1,33 @@
 """`unsup-fast diffusion eval`: how well a trained model knows pictures."""
 
-import sys
-import warnings
-from collections.abc import Callable
-from time import perf_counter
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
 from unsup_fast import metrics
-from unsup_fast.cli import files, results, terminal
+from unsup_fast.cli import files
 from unsup_fast.cli.diffusion import latents, models
 from unsup_fast.cli.diffusion.sample import check, draw
 from unsup_fast.cli.diffusion.settings import EvalSettings
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.features import FeatureSettings
-from unsup_fast.cli.info import version
-from unsup_fast.cli.interrupts import Interrupts
-from unsup_fast.cli.progress import Silent, showing
+from unsup_fast.cli.progress import Silent
 from unsup_fast.cli.run_folder import RunFolder
-from unsup_fast.cli.samples import extractor, named
-from unsup_fast.cli.torch_ import device_of
-from unsup_fast.cli.training import data
+from unsup_fast.cli.samples import FeatureFunction, extractor
+from unsup_fast.cli.training import comparison, data, evaluation
 from unsup_fast.cli.training.classes import labels_for
 from unsup_fast.cli.training.data import Data
-from unsup_fast.report.numbers import counted, real, seconds
+from unsup_fast.report.numbers import counted, real
+
+if TYPE_CHECKING:
+    import torch
 
 Array = npt.NDArray[Any]
-Extractor = tuple[Callable[[Any], Any], dict[str, Any]]
+Extractor = tuple[FeatureFunction, dict[str, Any]]
 
-PICTURES, SAMPLES = 1000, 2000  # by default
-BATCH = 64
+PICTURES = 1000  # by default
 
 
 def run(settings: EvalSettings) -> int:
@@ -45,36 +40,14 @@ def run(settings: EvalSettings) -> int:
     ImportError
         If torch is missing.
     """
-    console = terminal.console(quiet=settings.quiet, stderr=settings.json)
     models.check_torch()
-    if settings.out is not None:
-        read = files.inputs_of(
-            DATA=settings.data,
-            features=settings.features,
-            weights=settings.weights,
-        )
-        read += RunFolder(settings.run_path).inputs()
-        files.check_file(settings.out, "-o", (".json",), settings.overwrite, read)
-    with Interrupts() as interrupts:
-        try:
-            summary = _evaluated(settings, console)
-        except KeyboardInterrupt:
-            console.print("[bold]Interrupted[/]: nothing is kept.")
-            return interrupts.status
-    text = results.as_json(summary)
-    if settings.out is not None:
-        results.write_text(settings.out, text)
-    if settings.json:
-        sys.stdout.write(text)
-        return 0
-    _tell(summary, console)
-    return 0
+    read = files.inputs_of(DATA=settings.data, features=settings.features, weights=settings.weights)
+    read += RunFolder(settings.run_path).inputs()
+    return evaluation.run(settings, read, partial(_evaluated, settings), _tell)
 
 
-def _evaluated(settings: EvalSettings, console: Console) -> dict[str, Any]:
-    """Return the scores and everything that they depend on."""
-    begun = perf_counter()
-    device = device_of(settings.device)
+def _evaluated(settings: EvalSettings, device: "torch.device", progress: Silent) -> dict[str, Any]:
+    """Return the scores and what they depend on."""
     model = models.load(settings.run_path, device, settings.steps)
     latents.refuse(settings.run_path, model.config, "diffusion eval")
     levels = model.config.n_timesteps
@@ -83,33 +56,20 @@ def _evaluated(settings: EvalSettings, console: Console) -> dict[str, Any]:
             f"--timesteps {settings.timesteps}: the model has {levels} levels; pass {levels} or "
             "less, or 0 for all"
         )
-    silent = settings.quiet or (settings.json and not console.is_terminal)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        with showing(console, silent) as progress, named():
-            dataset = data.read_for(settings, progress, model.config.shape)
-            known = labels_for(dataset, model.config.classes)
-            features = _features(settings, model, dataset, known)
-            bits = _bits(settings, model, dataset, known, progress)
-            fid = {}
-            if features is not None:
-                fid = _fid(settings, model, dataset, known, features, progress)
-    messages = [" ".join(str(warning.message).split()) for warning in caught]
-    for line in dict.fromkeys(messages):
-        terminal.warn(line)
-    machine = results.machine(None) | {"device": str(device)}
+    dataset = data.read_for(settings, progress, model.config.shape)
+    known = labels_for(dataset, model.config.classes)
+    features = _features(settings, model, dataset, known)
+    bits = _bits(settings, model, dataset, known, progress)
+    fid = {}
+    if features is not None:
+        fid = _fid(settings, model, dataset, known, features, progress)
     return {
-        "command": "diffusion eval",
         **bits,
         **fid,
         "run": str(settings.run_path),
         "data": dataset.about(),
         "conditional": known is not None,
         "parameters": _recorded(settings, model),
-        "warnings": messages,
-        "seconds": round(perf_counter() - begun, 4),
-        "machine": machine,
-        "versions": results.versions() | {"torch": version("torch")},
     }
 
 
@@ -131,25 +91,18 @@ def _features(
     settings: EvalSettings, model: Any, dataset: Data, known: Array | None
 ) -> Extractor | None:
     """Return what the FID is computed by, if it is asked for; all that it needs is there then."""
-    if settings.features is None:
+    chosen = settings.on(str(model.device))
+    if chosen is None:
         return None
     steps = settings.steps or model.config.steps
     check(model, steps, _n_samples(settings, dataset), "--samples")
     if settings.guidance is not None and known is None:
         raise UserError("--guidance: needs pictures whose classes the model knows; leave it out")
-    return extractor(
-        FeatureSettings(
-            features=settings.features,
-            weights=settings.weights,
-            resize=settings.resize,
-            device=str(model.device),
-        ),
-        "features",
-    )
+    return extractor(chosen, "features")
 
 
 def _n_samples(settings: EvalSettings, dataset: Data) -> int:
-    return settings.samples or min(SAMPLES, len(dataset.pixels))
+    return settings.samples or min(comparison.SAMPLES, len(dataset.pixels))
 
 
 def _bits(
@@ -167,7 +120,7 @@ def _bits(
         labels=None if known is None else known[chosen],
         n_timesteps=settings.timesteps or None,
         seed=settings.seed,
-        batch_size=settings.batch_size or BATCH,
+        batch_size=settings.batch_size or comparison.BATCH,
         progress=lambda done, total: progress.part(done, total, "seen"),
     )
     return {
@@ -192,18 +145,11 @@ def _fid(
     """Return the distance between generated pictures and all of the data."""
     function, about = features
     n = _n_samples(settings, dataset)
-    labels = None
-    if known is not None:  # as frequent as among the pictures
-        labels = np.random.default_rng(settings.seed).choice(known, n).tolist()
+    labels = comparison.frequent(known, n, settings.seed)
     generated = draw(model, settings, n, labels, progress)
     distance = metrics.FrechetDistance()
-    for pixels, is_real, what in ((dataset.pixels, True, "data"), (generated, False, "samples")):
-        progress.begin(f"Features of the {what}")
-        for start in range(0, len(pixels), BATCH):
-            some = pixels[start : start + BATCH]  # [b, C, H, W]
-            some = some[:, 0] if some.shape[1] == 1 else np.moveaxis(some, 1, -1)
-            distance.update(function(some), real=is_real)
-            progress.part(start + len(some), len(pixels), "seen")
+    for pixels, is_real in ((dataset.pixels, True), (generated, False)):
+        comparison.add([distance], function, pixels, real=is_real, progress=progress)
     progress.begin("Computing the distance")
     return {"fid": float(distance.compute()), "samples": n, "features": about}
 
@@ -222,7 +168,6 @@ def _tell(summary: dict[str, Any], console: Console) -> None:
             f"[bold]fid {real(summary['fid'])}[/]  ({counted(summary['samples'], 'sample')} and "
             f"{counted(n, 'picture')})"
         )
-    console.print(seconds(summary["seconds"]), style="dim")
 
 
 def _finite(value: float) -> float | None:

@@ -1,15 +1,15 @@
 """The options of the commands of diffusion models."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from unsup_fast.cli.diffusion.distill_settings import DistillSettings
 from unsup_fast.cli.errors import UserError
-from unsup_fast.cli.features import FeatureSettings, check_resize
+from unsup_fast.cli.features import ComparisonSettings
 from unsup_fast.cli.options import JsonSettings, Seed
-from unsup_fast.cli.settings import CommandSettings, Option, options, shown
+from unsup_fast.cli.settings import CommandSettings, Option, shown
 from unsup_fast.cli.training.options import (
     MODEL_SIZE,
     Device,
@@ -20,7 +20,6 @@ from unsup_fast.cli.training.options import (
     SamplesSettings,
     TrainingSettings,
 )
-from unsup_fast.cli.values import INCEPTION
 
 SAMPLERS = (
     "ddpm",
@@ -197,11 +196,8 @@ class SampleSettings(SamplesSettings, SamplingSettings):
             check_run(self.decoder, "vae --decoder")
 
 
-FEATURES = options(FeatureSettings)
-
-
 @dataclass(frozen=True, kw_only=True)
-class EvalSettings(PictureSettings, SamplingSettings, JsonSettings):
+class EvalSettings(PictureSettings, SamplingSettings, ComparisonSettings, JsonSettings):
     """Print the bits per dimension of DATA by the model of a RUN, and with --features the FID."""
 
     runner = "unsup_fast.cli.diffusion.evaluate:run"
@@ -222,17 +218,6 @@ class EvalSettings(PictureSettings, SamplingSettings, JsonSettings):
             least=0,
         ),
     ] = 20
-    features: Annotated[
-        str | None,
-        replace(
-            FEATURES["features"],
-            help="Compute the FID too, on features of the Inception network of the published "
-            "scores, of EfficientNet-lite0 (not comparable with published figures), of the "
-            "Inception network with weights of your own, or on pixels.",
-        ),
-    ] = None
-    weights: Annotated[Path | None, FEATURES["weights"]] = None
-    resize: Annotated[str, FEATURES["resize"]] = "tensorflow"
     samples: Annotated[
         int | None,
         Option(
@@ -247,16 +232,6 @@ class EvalSettings(PictureSettings, SamplingSettings, JsonSettings):
         "unsup-fast diffusion eval run pictures/",
         "unsup-fast diffusion eval run pictures/ --features inception --samples 10000",
     )
-
-    def check(self) -> None:
-        """Refuse weights and resizing of a network that is not used."""
-        super().check()
-        check_resize(self.features, self.resize)
-        if self.weights is None or self.features == INCEPTION:
-            return
-        if self.features is None:
-            raise UserError(f"--weights: is for --features {INCEPTION}; pass both")
-        raise UserError(f"--weights is for --features {INCEPTION}; pass one of them")
 
 
 COMMANDS: dict[str, type[CommandSettings]] = {

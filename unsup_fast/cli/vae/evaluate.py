@@ -1,9 +1,7 @@
 """`unsup-fast vae eval`: the likelihood of pictures by a trained model, and its bounds."""
 
 import math
-import sys
-import warnings
-from time import perf_counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,18 +9,15 @@ from rich.console import Console
 from rich.table import Table
 
 from unsup_fast._types import Array
-from unsup_fast.cli import files, results, terminal
-from unsup_fast.cli.info import version
-from unsup_fast.cli.interrupts import Interrupts
-from unsup_fast.cli.progress import Silent, showing
-from unsup_fast.cli.samples import named
-from unsup_fast.cli.torch_ import device_of
-from unsup_fast.cli.training import data
+from unsup_fast.cli.progress import Silent
+from unsup_fast.cli.training import data, evaluation
 from unsup_fast.cli.vae import models
 from unsup_fast.cli.vae.settings import EvalSettings
-from unsup_fast.report.numbers import count, counted, real, seconds
+from unsup_fast.report.numbers import count, counted, real
 
 if TYPE_CHECKING:
+    import torch
+
     from unsup_fast.models.vae import VAE
 
 PICTURES = 1000  # by default
@@ -39,57 +34,25 @@ def run(settings: EvalSettings) -> int:
     ImportError
         If torch is missing.
     """
-    console = terminal.console(quiet=settings.quiet, stderr=settings.json)
     models.check_torch()
-    if settings.out is not None:
-        inputs = models.inputs(settings)
-        files.check_file(settings.out, "-o", (".json",), settings.overwrite, inputs)
-    with Interrupts() as interrupts:
-        try:
-            summary = _evaluated(settings, console)
-        except KeyboardInterrupt:
-            console.print("[bold]Interrupted[/]: nothing is written.")
-            return interrupts.status
-    text = results.as_json(summary)
-    if settings.out is not None:
-        results.write_text(settings.out, text)
-    if settings.json:
-        sys.stdout.write(text)
-        return 0
-    _print(summary, console)
-    return 0
+    score = partial(_evaluated, settings)
+    return evaluation.run(settings, models.inputs(settings), score, _print)
 
 
-def _evaluated(settings: EvalSettings, console: Console) -> dict[str, Any]:
-    """Return the scores and everything that they depend on."""
-    begun = perf_counter()
-    device = device_of(settings.device)
+def _evaluated(settings: EvalSettings, device: "torch.device", progress: Silent) -> dict[str, Any]:
+    """Return the scores and what they depend on."""
     model = models.load(settings.run_path, device)
-    silent = settings.quiet or (settings.json and not console.is_terminal)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        with showing(console, silent) as progress, named():
-            dataset = data.read_for(settings, progress, model.config.shape)
-            known = models.classes_of(dataset, model)
-            rows = models.some(len(dataset.pixels), settings.n or PICTURES, settings.seed)
-            scores = _scores(
-                settings, model, dataset.pixels[rows], models.at(known, rows), progress
-            )
-    messages = [" ".join(str(warning.message).split()) for warning in caught]
-    for line in dict.fromkeys(messages):
-        terminal.warn(line)
+    dataset = data.read_for(settings, progress, model.config.shape)
+    known = models.classes_of(dataset, model)
+    rows = models.some(len(dataset.pixels), settings.n or PICTURES, settings.seed)
+    scores = _scores(settings, model, dataset.pixels[rows], models.at(known, rows), progress)
     return {
-        "command": "vae eval",
         **scores,
         "run": str(settings.run_path),
         "data": dataset.about(),
         "conditional": known is not None,
         "likelihood": model.config.likelihood,
         "parameters": {"samples": settings.samples, "seed": settings.seed},
-        "warnings": messages,
-        "seconds": round(perf_counter() - begun, 4),
-        "machine": results.machine(None) | {"device": str(device)},
-        "versions": results.versions() | {"torch": version("torch")},
     }
 
 
@@ -163,4 +126,3 @@ def _print(summary: dict[str, Any], console: Console) -> None:
         f"{summary['active_latents']} of {counted(summary['latents'], 'latent')} active; "
         f"{counted(summary['pictures'], 'picture')}{conditional}"
     )
-    console.print(seconds(summary["seconds"]), style="dim")

@@ -1,20 +1,16 @@
 """`unsup-fast vae sample`: new pictures by a trained model."""
 
-from time import perf_counter
+from functools import partial
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from unsup_fast import pictures
-from unsup_fast.cli import files, terminal
-from unsup_fast.cli.interrupts import Interrupts
-from unsup_fast.cli.run_folder import RunFolder
-from unsup_fast.cli.samples import named
-from unsup_fast.cli.torch_ import device_of
-from unsup_fast.cli.training import classes
-from unsup_fast.cli.training.samples import SUFFIXES, check_memory, write
+from unsup_fast.cli.training import sampling
 from unsup_fast.cli.vae import models
 from unsup_fast.cli.vae.settings import SampleSettings
-from unsup_fast.report.numbers import counted, seconds, short
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unsup_fast.models.vae import VAE
 
 
 def run(settings: SampleSettings) -> int:
@@ -27,36 +23,11 @@ def run(settings: SampleSettings) -> int:
     ImportError
         If torch is missing.
     """
-    console = terminal.console(quiet=settings.quiet)
     models.check_torch()
-    inputs = RunFolder(settings.run_path).inputs()
-    files.check_file(settings.out, "-o", SUFFIXES, settings.overwrite, inputs)
-    with Interrupts() as interrupts:
-        try:
-            model = models.load(settings.run_path, device_of(settings.device))
-            chosen = classes.labels_of(settings.labels, model.config.classes)
-            classes.check_enough(settings.n, settings.labels, chosen)
-            check_memory(settings.n, model.config.shape, "-n")
-            labels = classes.spread(chosen, settings.n)
-            begun = perf_counter()
-            with named():
-                images = model.sample(
-                    settings.n,
-                    label=labels,
-                    seed=settings.seed,
-                    temperature=settings.temperature,
-                )
-                samples = np.asarray(pictures.to_bytes(images))  # [n, C, H, W]
-            took = perf_counter() - begun
-            with interrupts.shield():
-                write(settings.out, samples, labels, model.config.classes, len(chosen))
-        except KeyboardInterrupt:
-            console.print("[bold]Interrupted[/]: nothing is written.")
-            return interrupts.status
-    console.print(
-        terminal.plain(
-            f"{counted(settings.n, 'picture')} written to {settings.out}, {seconds(took)} "
-            f"({short(settings.n / took)}/s)"
+
+    def draw(model: "VAE", labels: list[int] | None) -> "Tensor":
+        return model.sample(
+            settings.n, label=labels, seed=settings.seed, temperature=settings.temperature
         )
-    )
-    return 0
+
+    return sampling.run(settings, settings.device, partial(models.load, settings.run_path), draw)
