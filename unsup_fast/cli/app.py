@@ -8,6 +8,7 @@ from unsup_fast.cli.commands import CommandGroup, add
 from unsup_fast.cli.dedup.settings import DedupSettings
 from unsup_fast.cli.demo.settings import DemoSettings
 from unsup_fast.cli.diffusion.settings import COMMANDS as DIFFUSION
+from unsup_fast.cli.gan.settings import COMMANDS as GAN
 from unsup_fast.cli.gmm.settings import GmmSettings
 from unsup_fast.cli.kmeans.settings import KMeansSettings
 from unsup_fast.cli.pca.settings import PcaSettings
@@ -60,6 +61,10 @@ GROUPS = {
     "vae": (
         "Train variational autoencoders of pictures, encode, decode, sample, and judge them.",
         VAE,
+    ),
+    "gan": (
+        "Train generative adversarial networks of pictures, sample, interpolate, and judge them.",
+        GAN,
     ),
 }
 

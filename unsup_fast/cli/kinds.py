@@ -43,6 +43,12 @@ FAMILIES = {
         noun="a variational autoencoder",
         uses="vae encode, vae sample or vae eval",
     ),
+    "GAN": Family(
+        group="gan",
+        file_kind=tensors.GAN,
+        noun="a GAN",
+        uses="gan sample, gan interpolate or gan eval",
+    ),
     AUTOENCODER: Family(
         group="vae",
         file_kind=tensors.AUTOENCODER,

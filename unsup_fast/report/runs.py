@@ -80,17 +80,20 @@ def notes(run: TrainingRun) -> list[str]:
     return sentences
 
 
-def tiles(run: TrainingRun, about: str) -> list[tuple[str, str, str]]:
-    """Return the tiles of a training; `about` says more of the weights."""
+def tiles(run: TrainingRun, about: str, batches: int = 1) -> list[tuple[str, str, str]]:
+    """Return the tiles of a training; `about` says more of the weights.
+
+    A training whose metrics have no column `loss` has no tile of it. `batches` are those of a step.
+    """
     result, parameters = run.summary["result"], run.summary["parameters"]
-    seen = result["steps"] * parameters["batch_size"]
+    seen = result["steps"] * parameters["batch_size"] * batches
     epochs = seen / run.summary["data"]["shape"][0]
     machine = run.summary["machine"]
     loss = result["loss"]
     return [
         ("Steps", count(result["steps"]), page.capital(result["stopped"])),
         ("Pictures seen", short(seen), f"{short(epochs)} epochs"),
-        ("Loss", "none" if loss is None else real(loss), "mean of the last tenth"),
+        *([] if loss is None else [("Loss", real(loss), "mean of the last tenth")]),
         ("Weights", short(result["weights"]), about),
         (
             "Time",

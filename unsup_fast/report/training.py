@@ -1,6 +1,8 @@
 """The charts of any training: losses and pace, from a file of metrics."""
 
 import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +31,65 @@ def read(path: Path) -> dict[str, Array]:
     return dict(zip(names, table.T, strict=True))
 
 
+@dataclass(frozen=True)
+class Level:
+    """A line across a chart.
+
+    Attributes
+    ----------
+    value : float
+    name : str
+    """
+
+    value: float
+    name: str
+
+
 def losses(metrics: dict[str, Array]) -> str:
     """Return the losses by step, on a logarithmic axis where all are above zero."""
     named = {name: each for name, each in metrics.items() if name not in (STEP, TIME, RATE)}
-    steps, means = averaged(metrics[STEP]), {name: averaged(each) for name, each in named.items()}
+    caption = " and ".join(named).capitalize()
+    return curves(metrics[STEP], named, caption, alt="Loss")
+
+
+def curves(
+    steps: Array,
+    values: Mapping[str, Array],
+    caption: str,
+    *,
+    alt: str,
+    limits: tuple[float, float] | None = None,
+    levels: Sequence[Level] = (),
+) -> str:
+    """Return values by step as lines, each with its name if there are several.
+
+    Parameters
+    ----------
+    steps : ndarray of shape (R,)
+    values : mapping of str to ndarray of shape (R,)
+        At least one; NaN where a value is not known.
+    caption : str
+    alt : str
+        What the first of them is, for those who do not see the chart.
+    limits : (float, float), optional
+        Least and greatest value of a linear axis; by default it fits the values, and is
+        logarithmic where all are above zero.
+    levels : sequence of Level
+        Lines across the chart.
+    """
+    steps, means = averaged(steps), {name: averaged(each) for name, each in values.items()}
     low = min(float(np.nanmin(each)) for each in means.values())
     high = max(float(np.nanmax(each)) for each in means.values())
-    log = low > 0
+    log = low > 0 and limits is None
     room = 1.15 if log else 0.05 * (high - low) or 1.0
-    bottom, top = (low / room, high * room) if log else (low - room, high + room)
+    bottom, top = (low / room, high * room) if log else limits or (low - room, high + room)
 
     def paint(axes: Any) -> None:
         if log:
             axes.set_yscale("log")
+        for level in levels:
+            axes.axhline(level.value, color=figure.CLUSTER[3], linestyle="--", linewidth=1)
+            axes.annotate(level.name, (0, level.value), xytext=(2, 4), textcoords="offset points")
         for (name, each), colour in zip(means.items(), colours(len(means)), strict=True):
             there = np.isfinite(each)  # a loss that some steps report has gaps
             points = list(zip(steps[there], each[there], strict=True))
@@ -63,9 +111,9 @@ def losses(metrics: dict[str, Array]) -> str:
 
     first = next(iter(means.values()))
     first = first[np.isfinite(first)]
-    name = f"Loss over {count(steps[-1])} steps, from {real(first[0])} to {real(first[-1])}"
+    name = f"{alt} over {count(steps[-1])} steps, from {real(first[0])} to {real(first[-1])}"
     scale = " (logarithmic)" if log else ""
-    return frame.chart(f"{' and '.join(means).capitalize()}{scale}", name, "step", paint)
+    return frame.chart(f"{caption}{scale}", name, "step", paint)
 
 
 def pace(metrics: dict[str, Array]) -> str:

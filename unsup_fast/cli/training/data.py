@@ -174,3 +174,8 @@ def read_for(settings: PictureSettings, progress: Silent, shape: Sequence[int]) 
             f"the model makes {tuple(shape)}"
         )
     return dataset
+
+
+def some(n: int, most: int, seed: int) -> Array:
+    """Return `most` of n numbers drawn at random, in order, or all of them if they are fewer."""
+    return np.sort(np.random.default_rng(seed).permutation(n)[:most])

@@ -12,6 +12,7 @@ from unsup_fast.cli import files, results
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cli.settings import CommandSettings, options
+from unsup_fast.report.numbers import counted, real
 from unsup_fast.storage import atomic, records
 from unsup_fast.storage.records import DamagedError
 
@@ -154,6 +155,20 @@ def last_loss(run: Path) -> float | None:
         return None
     last = losses[-max(1, len(losses) // 10) :]
     return sum(last) / len(last) if last else None
+
+
+def best(run: Path) -> str | None:
+    """Return a line on the scores of the best weights; None if there are none."""
+    from unsup_fast.models.training import scores
+    from unsup_fast.storage import tensors
+
+    try:
+        note = tensors.read_note(run / files.BEST, kind=scores.KIND)
+        named = [f"{name} {real(value)}" for name, value in note["scores"].items()]
+        step = counted(note["step"], "step")
+    except (OSError, DamagedError, KeyError, TypeError):
+        return None
+    return f"best {', '.join(named)}, after {step}"
 
 
 def _shown(value: Any) -> str:

@@ -294,6 +294,9 @@ def _tell(job: Job, trained: Trained, result: dict[str, Any], console: Console) 
     )
     if result["loss"] is not None:
         console.print(f"loss {real(result['loss'])} (mean of the last tenth)")
+    best = folder.best(out)
+    if best is not None:
+        console.print(terminal.plain(best))
     shared = (files.MODEL, files.CONFIG, files.CHECKPOINT, files.METRICS, files.SUMMARY)
     names = (*shared, files.SCORES, files.BEST, files.COMPARISON, files.REPORT)
     written = [name for name in names if (out / name).exists()]

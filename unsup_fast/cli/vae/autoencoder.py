@@ -12,7 +12,7 @@ from unsup_fast.cli import files, results
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.progress import Silent
 from unsup_fast.cli.training import folder
-from unsup_fast.cli.training.data import Data
+from unsup_fast.cli.training.data import Data, some
 from unsup_fast.cli.training.family import Job, Plan
 from unsup_fast.cli.training.options import LoopSettings
 from unsup_fast.cli.vae import models
@@ -49,7 +49,7 @@ class AutoencoderFamily(VAEFamily):
     def read(self, settings: TrainSettings, progress: Silent) -> Data:
         """Return the pictures; some of them are for the grids."""
         dataset = super().read(settings, progress)
-        rows = models.some(len(dataset.pixels), PAIRS, settings.seed)
+        rows = some(len(dataset.pixels), PAIRS, settings.seed)
         self._shown = dataset.pixels[rows]  # [P, C, H, W]
         return dataset
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from unsup_fast._types import Array
 from unsup_fast.cli.progress import Silent
 from unsup_fast.cli.training import data, evaluation
+from unsup_fast.cli.training.data import some
 from unsup_fast.cli.vae import models
 from unsup_fast.cli.vae.settings import EvalSettings
 from unsup_fast.report.numbers import count, counted, real
@@ -44,7 +45,7 @@ def _evaluated(settings: EvalSettings, device: "torch.device", progress: Silent)
     model = models.load(settings.run_path, device)
     dataset = data.read_for(settings, progress, model.config.shape)
     known = models.classes_of(dataset, model)
-    rows = models.some(len(dataset.pixels), settings.n or PICTURES, settings.seed)
+    rows = some(len(dataset.pixels), settings.n or PICTURES, settings.seed)
     scores = _scores(settings, model, dataset.pixels[rows], models.at(known, rows), progress)
     return {
         **scores,

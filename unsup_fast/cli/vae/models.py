@@ -4,8 +4,6 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from unsup_fast import _extras
 from unsup_fast._types import Array
 from unsup_fast.cli import files
@@ -93,11 +91,6 @@ def classes_of(dataset: Data, model: "VAE | AutoencoderKL") -> Array | None:
             "names their array)"
         )
     return known
-
-
-def some(n: int, most: int, seed: int) -> Array:
-    """Return `most` of n numbers drawn at random, in order, or all of them if they are fewer."""
-    return np.sort(np.random.default_rng(seed).permutation(n)[:most])
 
 
 def at(labels: Array | None, rows: Array | list[int]) -> Array | None:

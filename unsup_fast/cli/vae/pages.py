@@ -10,6 +10,7 @@ from unsup_fast import pictures
 from unsup_fast._types import Array
 from unsup_fast.cli import files, results
 from unsup_fast.cli.training import folder
+from unsup_fast.cli.training.data import some
 from unsup_fast.cli.training.family import Job
 from unsup_fast.cli.vae import models
 from unsup_fast.decomposition import PCA
@@ -30,10 +31,10 @@ def write_report(job: Job, model: "VAE", summary: Mapping[str, Any]) -> None:
     """Write `report.html`."""
     run, data = job.settings.out, job.data
     name = Path(data.content.name).name
-    rows = models.some(len(data.pixels), PICTURES, SEED)
+    rows = some(len(data.pixels), PICTURES, SEED)
     x, label = data.pixels[rows], models.at(data.labels, rows)
     latents, plane = _latents(model, x, label)
-    shown = models.some(len(x), PAIRS, SEED)
+    shown = some(len(x), PAIRS, SEED)
     rebuilt = model.reconstruct(x[shown], models.at(label, shown), seed=SEED)
     page = vae(
         Run(

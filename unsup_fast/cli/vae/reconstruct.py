@@ -10,6 +10,7 @@ from unsup_fast.cli.progress import showing
 from unsup_fast.cli.samples import named
 from unsup_fast.cli.torch_ import device_of
 from unsup_fast.cli.training import data
+from unsup_fast.cli.training.data import some
 from unsup_fast.cli.training.samples import SUFFIXES, check_memory, write_arrays
 from unsup_fast.cli.vae import models
 from unsup_fast.cli.vae.pairs import in_pairs, psnr
@@ -42,7 +43,7 @@ def run(settings: ReconstructSettings) -> int:
                 dataset = data.read_for(settings, progress, model.config.shape)
                 known = models.classes_of(dataset, model)
                 n = len(dataset.pixels)
-                rows = models.some(n, settings.n or n, settings.seed)
+                rows = some(n, settings.n or n, settings.seed)
                 check_memory(len(rows), model.config.shape, "-n")
                 progress.begin("Reconstructing")
                 originals = dataset.pixels[rows]  # [n, C, H, W]

@@ -11,6 +11,7 @@ from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cli.samples import named
 from unsup_fast.cli.torch_ import device_of
 from unsup_fast.cli.training import trained_on
+from unsup_fast.cli.training.data import some
 from unsup_fast.cli.training.samples import SUFFIXES, write_arrays
 from unsup_fast.cli.vae import models
 from unsup_fast.cli.vae.settings import TraverseSettings
@@ -59,7 +60,7 @@ def run(settings: TraverseSettings) -> int:
                 if latents is None:
                     from unsup_fast.models import vae
 
-                    rows = models.some(n, PICTURES, settings.seed)
+                    rows = some(n, PICTURES, settings.seed)
                     statistics = vae.latent_statistics(
                         model, dataset.pixels[rows], models.at(known, rows), seed=settings.seed
                     )

@@ -1,0 +1,1 @@
+"""`unsup-fast gan`: generative adversarial networks of pictures."""

@@ -1,0 +1,127 @@
+"""The report of a training: samples are drawn, and their neighbours searched, here."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unsup_fast import pictures
+from unsup_fast._types import Array
+from unsup_fast.cli import files, results
+from unsup_fast.cli.settings import in_options
+from unsup_fast.cli.training import folder
+from unsup_fast.cli.training.data import Data, some
+from unsup_fast.cli.training.family import Job
+from unsup_fast.report import training
+from unsup_fast.report.gan import Limits, Neighbours, Run, gan
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unsup_fast.models.gan import GAN
+
+SHOWN, COMPARED = 12, 48  # samples
+PATHS, STEPS = 6, 10
+BLOCK = 1 << 24  # values of pictures that are compared at once
+SEED = 1  # another one than that of the grids
+
+
+def write_report(job: Job, model: "GAN", summary: Mapping[str, Any]) -> None:
+    """Write `report.html`."""
+    from unsup_fast.models.gan.alarm import LEAST_SPREAD, MOST_SIGN
+
+    run, name = job.settings.out, Path(job.data.content.name).name
+    interpolations, paths = _interpolations(model)
+    page = gan(
+        Run(
+            title=job.settings.title or f"A GAN of {name}",
+            data_name=name,
+            folder=str(run),
+            summary=summary,
+            metrics=run / files.METRICS,
+            grids=folder.grids(run),
+            alarms=[in_options(text, type(job.settings)) for text in alarms(run / files.METRICS)],
+            limits=Limits(spread=LEAST_SPREAD, sign=MOST_SIGN),
+            scores=run / files.SCORES,
+            neighbours=_neighbours(model, job.data),
+            interpolations=interpolations,
+            paths=paths,
+            n_generator=sum(weights.numel() for weights in model.network.parameters()),
+        )
+    )
+    results.write_text(run / files.REPORT, page)
+
+
+def alarms(metrics: Path) -> list[str]:
+    """Return what the alarms say that the rows of a file of metrics raise."""
+    from unsup_fast.models.gan import Alarm
+
+    if not metrics.exists():
+        return []
+    columns, alarm = training.read(metrics), Alarm()
+    signals = [
+        signal
+        for row in zip(*columns.values(), strict=True)
+        for values in [dict(zip(columns, map(float, row), strict=True))]
+        for signal in alarm.add(int(values[training.STEP]), values)
+    ]
+    return [signal.message for signal in signals]
+
+
+def _neighbours(model: "GAN", dataset: Data) -> Neighbours:
+    """Return samples and the pictures nearest to them, and how far such neighbours are."""
+    samples = _bytes(model.sample(COMPARED, seed=SEED))  # [n, H, W, C]
+    pixels = np.moveaxis(dataset.pixels, 1, -1)  # [N, H, W, C]
+    rows = some(len(pixels), COMPARED, SEED)
+    nearest, of_samples = _nearest(samples, pixels)
+    _, of_pictures = _nearest(pixels[rows], pixels, rows)
+    return Neighbours(
+        samples=samples[:SHOWN],
+        nearest=pixels[nearest[:SHOWN]],
+        of_samples=float(np.median(of_samples)),
+        of_pictures=float(np.median(of_pictures)),
+    )
+
+
+def _nearest(samples: Array, pixels: Array, themselves: Array | None = None) -> tuple[Array, Array]:
+    """Return the row of the nearest of pictures [N, ...] to each sample, and its distance.
+
+    Parameters
+    ----------
+    samples : uint8 ndarray of shape (n, ...)
+    pixels : uint8 ndarray of shape (N, ...)
+    themselves : ndarray of shape (n,), optional
+        Rows of the samples among the pictures, which are left out.
+    """
+    x = samples.reshape(len(samples), -1) / np.float32(255)  # [n, D]
+    size = max(1, BLOCK // x.shape[1])
+    least, rows = np.full(len(x), np.inf), np.zeros(len(x), np.int64)
+    for start in range(0, len(pixels), size):
+        y = pixels[start : start + size]
+        y = y.reshape(len(y), -1) / np.float32(255)  # [b, D]
+        squares = (x**2).sum(1)[:, None] - 2 * x @ y.T + (y**2).sum(1)  # [n, b]
+        if themselves is not None:
+            inside = (themselves >= start) & (themselves < start + len(y))
+            squares[np.flatnonzero(inside), themselves[inside] - start] = np.inf
+        nearest = squares.argmin(1)
+        values = squares[np.arange(len(x)), nearest]
+        nearer = values < least
+        least[nearer], rows[nearer] = values[nearer], start + nearest[nearer]
+    return rows, np.sqrt(np.maximum(least, 0) / x.shape[1])
+
+
+def _interpolations(model: "GAN") -> tuple[list[Array], list[str]]:
+    """Return paths between latents, of one class in each if there are classes, and their names."""
+    names = model.config.classes[:PATHS]
+    z = model.latents(seed=range(SEED, SEED + 2 * PATHS))  # [2 P, Z]
+    strips = [
+        _bytes(model.interpolate(z[2 * row], z[2 * row + 1], STEPS, label=row if names else None))
+        for row in range(len(names) or PATHS)
+    ]
+    return strips, list(names) or [f"path {row + 1}" for row in range(PATHS)]
+
+
+def _bytes(images: "Tensor") -> Array:
+    """Return pictures [n, C, H, W] in [-1, 1] as bytes [n, H, W, C]."""
+    return np.moveaxis(np.asarray(pictures.to_bytes(images)), 1, -1)
