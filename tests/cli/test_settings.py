@@ -154,6 +154,11 @@ COMMANDS = (
     ["vae", "traverse"],
     ["vae", "encode"],
     ["vae", "eval"],
+    ["gan"],
+    ["gan", "train"],
+    ["gan", "sample"],
+    ["gan", "interpolate"],
+    ["gan", "eval"],
 )
 
 

@@ -48,6 +48,10 @@ BASES = {
     "vae traverse": ["none", "-o", "out.png"],
     "vae encode": ["none", "none.npz", "-o", "out.npz"],
     "vae eval": ["none", "none.npz"],
+    "gan train": ["none.npz", "-o", "out"],
+    "gan sample": ["none", "-o", "out.png"],
+    "gan interpolate": ["none", "-o", "out.png"],
+    "gan eval": ["none", "none.npz"],
 }
 NUMBERS = ("nan", "inf", "-1", "0", "1e308", "99999999999", "9" * 5000, "1:999999999")
 TEXTS = ("", "999999999x999999999", "[/x]\x1b[31m\x9b", "caf\udce9", "9" * 5000)

@@ -90,6 +90,7 @@ def curves(
         for level in levels:
             axes.axhline(level.value, color=figure.CLUSTER[3], linestyle="--", linewidth=1)
             axes.annotate(level.name, (0, level.value), xytext=(2, 4), textcoords="offset points")
+        below = _lower(means) if len(means) == 2 else None  # whose name stands below its end
         for (name, each), colour in zip(means.items(), colours(len(means)), strict=True):
             there = np.isfinite(each)  # a loss that some steps report has gaps
             points = list(zip(steps[there], each[there], strict=True))
@@ -99,8 +100,9 @@ def curves(
                 axes.annotate(
                     name,
                     points[-1],
-                    xytext=(0, 8),
+                    xytext=(0, -8 if name == below else 8),
                     ha="right",
+                    va="top" if name == below else "bottom",
                     textcoords="offset points",
                 )
         axes.set_xlim(0, max(steps[-1], 1))
@@ -114,6 +116,11 @@ def curves(
     name = f"{alt} over {count(steps[-1])} steps, from {real(first[0])} to {real(first[-1])}"
     scale = " (logarithmic)" if log else ""
     return frame.chart(f"{caption}{scale}", name, "step", paint)
+
+
+def _lower(means: Mapping[str, Array]) -> str:
+    """Return the name of the line that ends lowest."""
+    return min(reversed(means), key=lambda name: float(means[name][np.isfinite(means[name])][-1]))
 
 
 def pace(metrics: dict[str, Array]) -> str:

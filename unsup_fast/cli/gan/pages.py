@@ -13,6 +13,7 @@ from unsup_fast.cli.settings import in_options
 from unsup_fast.cli.training import folder
 from unsup_fast.cli.training.data import Data, some
 from unsup_fast.cli.training.family import Job
+from unsup_fast.kernels.nearest import nearest
 from unsup_fast.report import training
 from unsup_fast.report.gan import Limits, Neighbours, Run, gan
 
@@ -74,11 +75,11 @@ def _neighbours(model: "GAN", dataset: Data) -> Neighbours:
     samples = _bytes(model.sample(COMPARED, seed=SEED))  # [n, H, W, C]
     pixels = np.moveaxis(dataset.pixels, 1, -1)  # [N, H, W, C]
     rows = some(len(pixels), COMPARED, SEED)
-    nearest, of_samples = _nearest(samples, pixels)
+    closest, of_samples = _nearest(samples, pixels)
     _, of_pictures = _nearest(pixels[rows], pixels, rows)
     return Neighbours(
         samples=samples[:SHOWN],
-        nearest=pixels[nearest[:SHOWN]],
+        nearest=pixels[closest[:SHOWN]],
         of_samples=float(np.median(of_samples)),
         of_pictures=float(np.median(of_pictures)),
     )
@@ -94,21 +95,25 @@ def _nearest(samples: Array, pixels: Array, themselves: Array | None = None) -> 
     themselves : ndarray of shape (n,), optional
         Rows of the samples among the pictures, which are left out.
     """
-    x = samples.reshape(len(samples), -1) / np.float32(255)  # [n, D]
-    size = max(1, BLOCK // x.shape[1])
+    x = _rows(samples)  # [n, D]
+    size = max(2, BLOCK // x.shape[1])
     least, rows = np.full(len(x), np.inf), np.zeros(len(x), np.int64)
     for start in range(0, len(pixels), size):
-        y = pixels[start : start + size]
-        y = y.reshape(len(y), -1) / np.float32(255)  # [b, D]
-        squares = (x**2).sum(1)[:, None] - 2 * x @ y.T + (y**2).sum(1)  # [n, b]
+        y = _rows(pixels[start : start + size])  # [b, D]
+        labels, squares = nearest(x, y, min(2, len(y)))  # [n, 2]
+        assert squares is not None
+        numbers = labels + start
         if themselves is not None:
-            inside = (themselves >= start) & (themselves < start + len(y))
-            squares[np.flatnonzero(inside), themselves[inside] - start] = np.inf
-        nearest = squares.argmin(1)
-        values = squares[np.arange(len(x)), nearest]
-        nearer = values < least
-        least[nearer], rows[nearer] = values[nearer], start + nearest[nearer]
-    return rows, np.sqrt(np.maximum(least, 0) / x.shape[1])
+            squares[numbers == themselves[:, None]] = np.inf
+        first = np.arange(len(x)), squares.argmin(1)
+        nearer = squares[first] < least
+        least[nearer], rows[nearer] = squares[first][nearer], numbers[first][nearer]
+    return rows, np.sqrt(least / x.shape[1])
+
+
+def _rows(images: Array) -> Array:
+    """Return pictures [n, ...] of bytes as rows of numbers in [0, 1], [n, D]."""
+    return images.reshape(len(images), -1) / np.float32(255)
 
 
 def _interpolations(model: "GAN") -> tuple[list[Array], list[str]]:
