@@ -47,7 +47,7 @@ def conv2d(
 ) -> Tensor:
     """Return x [B, C, H, W] convolved with weight [D, C / groups, k, k]: [B, D, H', W']."""
     device = x.device.type
-    if torch.is_autocast_enabled(device):
+    if device != "meta" and torch.is_autocast_enabled(device):  # "meta": without memory
         dtype = torch.get_autocast_dtype(device)
         x, weight = x.to(dtype), weight.to(dtype)
     return cast(Tensor, _Convolution.apply(x, weight, _Settings(stride, padding, groups)))
