@@ -67,19 +67,20 @@ def test_commands_run(tmp_path, monkeypatch):
 
     (block,) = examples("sh")
     commands = [shlex.split(line, comments=True) for line in block.splitlines()]
-    assert [words[:1] for words in commands] == [["unsup-fast"]] * 6
+    assert [words[:1] for words in commands] == [["unsup-fast"]] * 7
     short = {
         "kmeans": [],
         "gmm": [],
         "diffusion train": ["--steps", "2", "--batch-size", "4", "--model-size", "tiny"],
         "diffusion distill": ["--train-steps", "10", "--batch-size", "4", "--samples", "0"],
         "vae train": ["--steps", "2", "--batch-size", "4", "--model-size", "tiny"],
+        "gan train": ["--steps", "2", "--batch-size", "4", "--model-size", "tiny"],
         "fid": ["--features", "none"],
     }
     for _, command, *words in commands:
         if command == "fid":
             words = words[: words.index("--weights")]  # a file of 90 MB that users download
-        name = f"{command} {words[0]}" if command in ("diffusion", "vae") else command
+        name = f"{command} {words[0]}" if command in ("diffusion", "vae", "gan") else command
         assert run([command, *words, *short[name]]) == 0
     assert parquet.read_table("out/labels.parquet").num_rows == 150
 

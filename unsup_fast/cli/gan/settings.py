@@ -53,8 +53,8 @@ class TrainSettings(TrainingSettings, ComparisonSettings):
     """Train a GAN of the pictures in DATA; model, samples and a report go into RUN.
 
     A family is a preset: the options of losses, penalties and training override its parts.
-    Pictures with classes make a model that is conditional on them. A warning says what has gone
-    wrong if training fails. Ctrl-C saves, and prints the command to resume; so does --minutes.
+    Pictures with classes make a model that is conditional on them. If training fails, a warning
+    says how. Ctrl-C saves, and prints the command to resume; so does --minutes.
     """
 
     runner = "unsup_fast.cli.gan.family:train"
