@@ -386,6 +386,10 @@ BAD = {
         ["train", "shapes.npz", "--family", "wgan-gp", "--shards", 8, "-o", "out"],
         "--shards 8: --family wgan-gp has batch norms, whose statistics depend on the shards;",
     ),
+    "odd sides": (
+        ["train", "shapes.npz", "--size", "9x8", "-o", "out"],
+        "shapes.npz: its pictures are 9 x 8, and the networks halve the sides; pass --size with ev",
+    ),
     "decay": (
         ["train", "shapes.npz", "--decay", 9, "--steps", 4, "-o", "out"],
         "--decay 9: exceeds --steps 4; pass --decay 4 or less",

@@ -5,6 +5,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.gan import models, pages
 from unsup_fast.cli.gan.judge import SCORE, distance_judge
 from unsup_fast.cli.gan.settings import TrainSettings
@@ -60,7 +61,14 @@ class GANFamily(Family):
 
         from unsup_fast.models import gan
         from unsup_fast.models.gan.config import discriminator_of, generator_of
+        from unsup_fast.models.networks.r3gan import LARGEST_START
 
+        height, width = data.shape[1:]
+        if height % 2 or width % 2 or max(height, width) <= LARGEST_START:
+            raise UserError(
+                f"{data.content.name}: its pictures are {height} x {width}, and the networks halve "
+                f"the sides; pass --size with even sides above {LARGEST_START}"
+            )
         config = gan.Config(
             data.shape,
             classes=data.classes,
