@@ -5,14 +5,17 @@ The same checks run during training, on means of a few steps, and in the report,
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 BEGIN = 300
 """Step before which no number is alarming: networks begin alike."""
 PATIENCE = 200
-"""Steps for which a number has to be alarming."""
-LEAST_SPREAD, MOST_SIGN, LEAST_GRADIENT = 0.25, 0.98, 1e-6
+"""Steps over which a number is watched."""
+SHARE = 0.6
+"""Share of its readings there that have to be alarming: a collapse often comes and goes."""
+LEAST_SPREAD, MOST_SPREAD, MOST_SIGN, LEAST_GRADIENT = 0.25, 4.0, 0.98, 1e-6
 
 
 class Check(NamedTuple):
@@ -41,6 +44,13 @@ CHECKS = (
         lambda value: value < LEAST_SPREAD,
         "the generator has collapsed: its samples vary {value:.2f} times as much as the data. "
         "Train again with a lower learning_rate, a larger r1 or a larger batch_size",
+    ),
+    Check(
+        "divergence",
+        "spread",
+        lambda value: value > MOST_SPREAD,
+        "the generator diverges: its samples vary {value:.1f} times as much as the data. Train "
+        "again with a lower learning_rate or a larger r1",
     ),
     Check(
         "discriminator won",
@@ -86,17 +96,10 @@ class Signal(NamedTuple):
 
 
 class Alarm:
-    """Raises each alarm at most once, when its number has been alarming for `PATIENCE` steps.
+    """Raises each alarm at most once, when a number was alarming for most of `PATIENCE` steps."""
 
-    Parameters
-    ----------
-    patience, begin : int
-        In steps.
-    """
-
-    def __init__(self, *, patience: int = PATIENCE, begin: int = BEGIN) -> None:
-        self._patience, self._begin = patience, begin
-        self._since: dict[str, int] = {}
+    def __init__(self) -> None:
+        self._readings: dict[str, deque[tuple[int, bool]]] = {}
         self._raised: set[str] = set()
 
     def add(self, step: int, values: Mapping[str, float]) -> list[Signal]:
@@ -109,18 +112,19 @@ class Alarm:
             By metric; those that are missing or NaN are skipped.
         """
         signals: list[Signal] = []
-        if step < self._begin:
-            return signals
         for check in CHECKS:
             value = values.get(check.metric, math.nan)
-            if math.isnan(value) or check.name in self._raised:
+            if math.isnan(value) or step < BEGIN or check.name in self._raised:
                 continue
-            if not check.alarming(value):
-                self._since.pop(check.name, None)
+            readings = self._readings.setdefault(check.name, deque())
+            readings.append((step, check.alarming(value)))
+            if step - readings[0][0] < PATIENCE:
                 continue
-            since = self._since.setdefault(check.name, step)
-            if step - since >= self._patience:
+            alarming = [each for _, each in readings]
+            if alarming[-1] and sum(alarming) >= SHARE * len(alarming):
                 self._raised.add(check.name)
                 message = f"step {step}: {check.message.format(value=value)}"
                 signals.append(Signal(check.name, step, message))
+            while step - readings[0][0] >= PATIENCE:
+                readings.popleft()
         return signals
