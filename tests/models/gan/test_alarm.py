@@ -12,7 +12,7 @@ pytest.importorskip("accelerate")
 from torch import nn  # noqa: E402
 
 from unsup_fast.models import gan  # noqa: E402
-from unsup_fast.models.gan.alarm import BEGIN, PATIENCE  # noqa: E402
+from unsup_fast.models.gan.alarm import BEGIN, CHECKS, PATIENCE  # noqa: E402
 
 HEALTHY = {"spread": 0.9, "sign": 0.5, "generator_norm": 0.1}
 
@@ -33,10 +33,12 @@ def signals(values, steps):
     ],
 )
 def test_each_is_raised_once_when_it_has_lasted(values, name):
-    raised = signals(values, range(10, 2000, 10))
-    assert [(signal.name, signal.step) for signal in raised] == [(name, BEGIN + PATIENCE)]
+    raised = signals(values, range(10, 5000, 10))
+    check = next(check for check in CHECKS if check.name == name)
+    step = check.begin + check.patience
+    assert [(signal.name, signal.step) for signal in raised] == [(name, step)]
     assert "Train again with" in raised[0].message
-    assert not signals(values, range(10, BEGIN + PATIENCE, 10))
+    assert not signals(values, range(10, step, 10))
 
 
 def test_healthy_and_missing_numbers_raise_none():

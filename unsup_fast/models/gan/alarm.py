@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-BEGIN = 300
-"""Step before which no number is alarming: networks begin alike."""
-PATIENCE = 200
-"""Steps over which a number is watched."""
+BEGIN, PATIENCE = 300, 200
+"""Step before which a number is not alarming, and steps over which it is watched from there on."""
+WON_BEGIN, WON_PATIENCE = 2000, 1000
+"""The same for a discriminator that wins, as it does in the first 700 steps of DCGAN on MNIST."""
 SHARE = 0.6
 """Share of its readings there that have to be alarming: a collapse often comes and goes."""
 LEAST_SPREAD, MOST_SPREAD, MOST_SIGN, LEAST_GRADIENT = 0.25, 4.0, 0.98, 1e-6
@@ -29,12 +29,16 @@ class Check(NamedTuple):
     alarming : callable (value) -> bool
     message : str
         With {value} for the latest one.
+    begin, patience : int
+        Steps before which it is not alarming, and over which it is watched.
     """
 
     name: str
     metric: str
     alarming: Callable[[float], bool]
     message: str
+    begin: int = BEGIN
+    patience: int = PATIENCE
 
 
 CHECKS = (
@@ -59,6 +63,8 @@ CHECKS = (
         "the discriminator has won or memorised the data: it ranks nearly all real samples above "
         "generated ones (mean sign {value:.3f}). Train again with a larger r1, more data, or a "
         "smaller discriminator",
+        begin=WON_BEGIN,
+        patience=WON_PATIENCE,
     ),
     Check(
         "discriminator lost",
@@ -96,7 +102,7 @@ class Signal(NamedTuple):
 
 
 class Alarm:
-    """Raises each alarm at most once, when a number was alarming for most of `PATIENCE` steps."""
+    """Raises each alarm at most once, when a number was alarming for most of some steps."""
 
     def __init__(self) -> None:
         self._readings: dict[str, deque[tuple[int, bool]]] = {}
@@ -114,17 +120,17 @@ class Alarm:
         signals: list[Signal] = []
         for check in CHECKS:
             value = values.get(check.metric, math.nan)
-            if math.isnan(value) or step < BEGIN or check.name in self._raised:
+            if math.isnan(value) or step < check.begin or check.name in self._raised:
                 continue
             readings = self._readings.setdefault(check.name, deque())
             readings.append((step, check.alarming(value)))
-            if step - readings[0][0] < PATIENCE:
+            if step - readings[0][0] < check.patience:
                 continue
             alarming = [each for _, each in readings]
             if alarming[-1] and sum(alarming) >= SHARE * len(alarming):
                 self._raised.add(check.name)
                 message = f"step {step}: {check.message.format(value=value)}"
                 signals.append(Signal(check.name, step, message))
-            while step - readings[0][0] >= PATIENCE:
+            while step - readings[0][0] >= check.patience:
                 readings.popleft()
         return signals
