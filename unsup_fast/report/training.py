@@ -120,7 +120,7 @@ def curves(
 
 def _lower(means: Mapping[str, Array]) -> str:
     """Return the name of the line that ends lowest."""
-    return min(reversed(means), key=lambda name: float(means[name][np.isfinite(means[name])][-1]))
+    return min(list(means)[::-1], key=lambda name: float(means[name][np.isfinite(means[name])][-1]))
 
 
 def pace(metrics: dict[str, Array]) -> str:

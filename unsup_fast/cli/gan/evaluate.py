@@ -61,12 +61,12 @@ def _scores(settings: EvalSettings, device: "torch.device", progress: Silent) ->
     distance, shares = metrics.FrechetDistance(), metrics.PRDC(k=K)
     order = np.random.default_rng(settings.seed).permutation(n_data)
     # The distance is to all of the data, neighbours are searched among as many as the samples.
-    for pixels, is_real, scores in (
-        (np.asarray(pictures.to_bytes(images)), False, [distance, shares]),
-        (dataset.pixels[order[:n]], True, [distance, shares]),
-        (dataset.pixels[order[n:]], True, [distance]),
-    ):
-        comparison.add(scores, function, pixels, real=is_real, progress=progress)
+    both: list[comparison.Accumulator] = [distance, shares]
+    generated = np.asarray(pictures.to_bytes(images))
+    add = partial(comparison.add, function=function, progress=progress)
+    add(both, pixels=generated, real=False)
+    add(both, pixels=dataset.pixels[order[:n]], real=True)
+    add([distance], pixels=dataset.pixels[order[n:]], real=True)
     progress.begin("Computing the scores")
     neighbours = shares.compute()._asdict() if min(n, n_data) > K else {}
     return {

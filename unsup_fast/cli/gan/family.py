@@ -45,7 +45,9 @@ class GANFamily(Family):
         defaults = recipe | {name: getattr(config, name) for name in OF_LOOP}
         past = {} if before is None else before["parameters"]
         names = [field.name for field in fields(settings) if getattr(settings, field.name) is None]
-        unset = {name: past.get(name, defaults.get(name)) for name in names if name in defaults}
+        unset: dict[str, Any] = {
+            name: past.get(name, defaults[name]) for name in names if name in defaults
+        }
         return replace(settings, **unset)
 
     def train_config(self, settings: TrainSettings) -> "training.TrainConfig":
