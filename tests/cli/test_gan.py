@@ -242,13 +242,13 @@ def test_resume_gives_the_same_bits(cli, folder):
         assert one.keys() == other.keys()
         for key, value in one.items():
             np.testing.assert_array_equal(value, other[key], err_msg=key)
-    ran = cli(*words, "--steps", 7, "--resume")  # whose own decay and average would be others
+    ran = cli(*words, "--steps", 8, "--resume")  # whose own decay would be another
     assert ran.status == 0, ran.err
     before, after = (
         json.loads((folder / run / "summary.json").read_text())["parameters"]
         for run in ("run", "again")
     )
-    assert after["steps"] == 7
+    assert after["steps"] == 8
     assert {**after, "steps": 6} == before
     for option, value, said in (
         ("--r1", 2, "was trained with --r1 = 1.0, not 2.0"),
