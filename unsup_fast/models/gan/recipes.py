@@ -151,4 +151,4 @@ def train_config(family: str = "r3gan", *, steps: int, **settings: float) -> Tra
         "ema": 0.5 ** (batch_size / half_life),
         **settings,
     }
-    return TrainConfig(steps=steps, **options)  # type: ignore[arg-type]
+    return TrainConfig(steps=steps, **options)

@@ -138,7 +138,7 @@ def train(
     state = init_state(networks, optimizers, ema=("generator",))
     updates = Updates(
         **networks, optimizers=optimizers, recipe=recipe, latent=config.latent, dtype=dtype
-    )  # type: ignore[arg-type]
+    )
     averaged, watch = GAN(state.ema["generator"], config), _Watch()
 
     def fetch(indices: Tensor) -> Batch:

@@ -9,7 +9,7 @@ y = x * w, dx = g (*)^T w and dw = x (*) g,
     dw: linear in x and g;  its gradients are dx(g, h) and y(x, h)
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
@@ -50,7 +50,7 @@ def conv2d(
     if device != "meta" and torch.is_autocast_enabled(device):  # "meta": without memory
         dtype = torch.get_autocast_dtype(device)
         x, weight = x.to(dtype), weight.to(dtype)
-    return cast(Tensor, _Convolution.apply(x, weight, _Settings(stride, padding, groups)))
+    return _convolution(x, weight, _Settings(stride, padding, groups))
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -94,12 +94,12 @@ class _Convolution(Function):
         return F.conv2d(x, weight, stride=stride, padding=padding, groups=groups)
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         of_x, of_weight, _ = ctx.needs_input_grad
         return (
-            _Input.apply(g, weight, x, ctx.settings) if of_x else None,
-            _Weight.apply(x, g, weight, ctx.settings) if of_weight and not _only_inputs else None,
+            _input(g, weight, x, ctx.settings) if of_x else None,
+            _weight(x, g, weight, ctx.settings) if of_weight and not _only_inputs else None,
             None,
         )
 
@@ -113,12 +113,12 @@ class _Input(Function):
         return _backward(g, x, weight, settings, of_input=True)
 
     @staticmethod
-    def backward(ctx: Any, h: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, h: Tensor) -> tuple[Tensor | None, ...]:
         g, weight = ctx.saved_tensors
         of_g, of_weight, _, _ = ctx.needs_input_grad
         return (
-            _Convolution.apply(h, weight, ctx.settings) if of_g else None,
-            _Weight.apply(h, g, weight, ctx.settings) if of_weight and not _only_inputs else None,
+            _convolution(h, weight, ctx.settings) if of_g else None,
+            _weight(h, g, weight, ctx.settings) if of_weight and not _only_inputs else None,
             None,
             None,
         )
@@ -133,12 +133,17 @@ class _Weight(Function):
         return _backward(g, x, weight, settings, of_input=False)
 
     @staticmethod
-    def backward(ctx: Any, h: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, h: Tensor) -> tuple[Tensor | None, ...]:
         x, g = ctx.saved_tensors
         of_x, of_g, _, _ = ctx.needs_input_grad
         return (
-            _Input.apply(g, h, x, ctx.settings) if of_x else None,
-            _Convolution.apply(x, h, ctx.settings) if of_g else None,
+            _input(g, h, x, ctx.settings) if of_x else None,
+            _convolution(x, h, ctx.settings) if of_g else None,
             None,
             None,
         )
+
+
+_convolution: Callable[..., Tensor] = _Convolution.apply
+_input: Callable[..., Tensor] = _Input.apply
+_weight: Callable[..., Tensor] = _Weight.apply

@@ -5,6 +5,8 @@ norms "batch" is the paper's and "layer" that of WGAN-GP, whose penalty needs sa
 depend on each other (Gulrajani et al. 2017).
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -98,7 +100,7 @@ class DCGANDiscriminator(nn.Module):
             for a, b in zip((shape[0], *channels[:-1]), channels, strict=True)
         )
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(width)) for width in channels)
-        kinds = {
+        kinds: dict[str, Callable[[int], nn.Module]] = {
             "batch": nn.BatchNorm2d,
             "layer": lambda width: nn.GroupNorm(1, width),
             "none": nn.Identity,

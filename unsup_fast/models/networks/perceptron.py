@@ -36,7 +36,8 @@ class Perceptron(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs [B, *shape], or features [B, widths[-1]]."""
         h = x.flatten(1)
-        for layer in self.hidden:
+        for module in self.hidden:
+            layer = cast(nn.Linear, module)
             h = bias_act(h @ layer.weight.T, layer.bias, gain=1.0)
         if self.out is None or self.shape is None:
             return h
