@@ -27,7 +27,7 @@ class Process:
     connection: Connection
     sent: int = 0
     """Number of the last call."""
-    made: int = 0
+    creation: int = 0
     """Number of the call that makes its holder."""
     answered: int = 0
     """Number of the last reply."""
@@ -69,7 +69,7 @@ class LocalEngine:
         call's `get`.
         """
         handle = self.idle.pop() if self.idle else self._started()
-        handle.made = self.send(handle, "", (create,)).number
+        handle.creation = self.send(handle, "", (create,)).number
         return handle
 
     def send(self, handle: Process, verb: str, arguments: tuple[Any, ...]) -> Call:
@@ -93,7 +93,7 @@ class LocalEngine:
                 raise HolderLost("its process ended") from error
             holder.answered = int.from_bytes(message[:NUMBER], "big")
             failed, reply = cloudpickle.loads(message[NUMBER:])
-            if failed and holder.answered in (pending.number, holder.made):
+            if failed and holder.answered in (pending.number, holder.creation):
                 raise reply
             if holder.answered == pending.number:
                 return reply
