@@ -135,9 +135,10 @@ def test_a_discriminator_that_does_not_learn(tmp_path):
 @pytest.mark.parametrize("recipe", [R3GAN, PLAIN])
 def test_a_learning_rate_that_is_far_too_high(recipe, tmp_path):
     """Of 1: fifty times the usual one does no harm to networks as small as these."""
-    assert alarms(tmp_path, recipe, rate=1000, steps=700)
+    messages = alarms(tmp_path, recipe, rate=1000, steps=700)
+    assert any("collapsed" in each or "diverges" in each for each in messages)
 
 
 @pytest.mark.parametrize("recipe", [R3GAN, replace(R3GAN, loss="hinge", r2=0.0)])
 def test_a_healthy_run_raises_none(recipe, tmp_path):
-    assert alarms(tmp_path, recipe, seed=1) == []
+    assert alarms(tmp_path, recipe, seed=1, steps=800) == []

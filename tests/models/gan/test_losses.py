@@ -123,15 +123,3 @@ def test_clipped_weights():
     penalties.clip_weights(network.parameters(), 0.01)
     assert torch.equal(network.weight, torch.full((2, 3), 0.01))
     assert torch.equal(network.bias, torch.full((2,), -0.01))
-
-
-def test_spectral_norms_are_one():
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(2, 5, 3), nn.Flatten(), nn.Linear(20, 3))
-    penalties.spectrally_normalize(network)
-    network.train()
-    for _ in range(30):
-        network(torch.randn(2, 2, 4, 4))
-    for layer in (network[0], network[2]):
-        largest = torch.linalg.matrix_norm(layer.weight.detach().flatten(1), ord=2)
-        assert float(largest) == pytest.approx(1, abs=0.05)

@@ -241,6 +241,11 @@ class TrainSettings(TrainingSettings, ComparisonSettings):
                 "depend on the shards; leave --shards out, or pass --family r3gan"
             )
         default = "batch" if self.family in BATCH_NORMED else "none"
+        if self.family == "wgan-gp" and self.norm == "batch" and self.gradient_penalty is None:
+            raise UserError(
+                "--norm batch: --family wgan-gp penalises the gradient of each picture, and batch "
+                "norms mix pictures; pass --norm layer or none, or --gradient-penalty 0"
+            )
         for name in ("r1", "r2", "gradient_penalty"):
             if getattr(self, name) and (self.norm or default) == "batch":
                 raise UserError(

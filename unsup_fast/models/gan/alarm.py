@@ -47,22 +47,23 @@ CHECKS = (
         "spread",
         lambda value: value < LEAST_SPREAD,
         "the generator has collapsed: its samples vary {value:.2f} times as much as the data. "
-        "Train again with a lower learning_rate, a larger r1 or a larger batch_size",
+        "Train again with a lower learning_rate, a larger r1 (without batch norms) or a larger "
+        "batch_size",
     ),
     Check(
         "divergence",
         "spread",
         lambda value: value > MOST_SPREAD,
         "the generator diverges: its samples vary {value:.1f} times as much as the data. Train "
-        "again with a lower learning_rate or a larger r1",
+        "again with a lower learning_rate or a larger r1 (without batch norms)",
     ),
     Check(
         "discriminator won",
         "sign",
         lambda value: value > MOST_SIGN,
         "the discriminator has won or memorised the data: it ranks nearly all real samples above "
-        "generated ones (mean sign {value:.3f}). Train again with a larger r1, more data, or a "
-        "smaller discriminator",
+        "generated ones (mean sign {value:.3f}). Train again with a larger r1 (without batch "
+        "norms), more data, or a smaller discriminator",
         begin=WON_BEGIN,
         patience=WON_PATIENCE,
     ),
@@ -79,7 +80,7 @@ CHECKS = (
         "generator_norm",
         lambda value: value < LEAST_GRADIENT,
         "the generator's gradient is dead (norm {value:.1e}), so it no longer learns. Train again "
-        'with another loss, such as "non-saturating", or a larger r1',
+        "with another loss, or a larger r1 (without batch norms)",
     ),
 )
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from unsup_fast.models.networks.conv2d import gradients_of_inputs_only
+from unsup_fast.models.networks.conv2d import Conv2d, gradients_of_inputs_only
 
 Critic = Callable[[Tensor], Tensor]
 """Scores [B] of samples [B, ...]."""
@@ -58,8 +58,11 @@ def clip_weights(weights: Iterable[Tensor], limit: float) -> None:
 def spectrally_normalize(network: nn.Module) -> None:
     """Divide each layer's weights by their largest singular value, from now on.
 
-    By one step of the power method in each forward pass of training (Miyato et al. 2018).
+    By one step of the power method in each forward pass of training (Miyato et al. 2018). For the
+    layers of our networks: `Conv2d`, matrices and embeddings.
     """
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.Embedding):
+        if isinstance(module, Conv2d | nn.Linear | nn.Embedding):
+            if not bool(module.weight.any()):  # zero has no direction to normalise
+                nn.init.orthogonal_(module.weight)
             parametrizations.spectral_norm(module)

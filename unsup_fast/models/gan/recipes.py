@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from unsup_fast.models.base import check_one_of
+from unsup_fast.models.base import check_one_of, whole
 from unsup_fast.models.gan.losses import LOSSES
 from unsup_fast.models.networks.dcgan import NORMS
 from unsup_fast.models.training import TrainConfig
@@ -22,7 +22,8 @@ class Recipe:
     r1, r2 : float
         Weights gamma of gamma / 2 E|grad D|^2, on real and on generated samples.
     r_final : float
-        Factor of both at the end of training, which they approach geometrically.
+        Factor of both at the end of training, which they approach geometrically. A run that is
+        extended goes on at the factor that the larger number of steps gives.
     gradient_penalty : float
         Weight lambda of E(|grad D| - 1)^2 between real and generated samples.
     penalty_every : int
@@ -71,6 +72,7 @@ class Recipe:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and finite")
         for name in ("penalty_every", "n_critic"):
+            object.__setattr__(self, name, whole(name, getattr(self, name)))
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
         if not 0 < self.r_final <= 1:

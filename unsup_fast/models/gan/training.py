@@ -123,6 +123,7 @@ def train(
     n_classes = len(config.classes)
     classes = None if labels is None else check_labels(labels, len(samples), n_classes)
     networks = _networks(config, recipe, generator, discriminator, options.seed)
+    _check_recipe(recipe, config, networks["discriminator"])
     if options.shards and any(map(has_batch_norms, networks.values())):
         raise ValueError(
             f"shards={options.shards} needs networks without batch norms, whose statistics depend "
@@ -222,6 +223,25 @@ def _networks(
         "generator": generator_of(config, fold_in("weights", seed, 0)),
         "discriminator": discriminator_of(config, recipe, fold_in("weights", seed, 1)),
     }
+
+
+def _check_recipe(recipe: Recipe, config: Config, discriminator: Module) -> None:
+    """Raise a ValueError for a setting that the networks do not have."""
+    if recipe.norm != "none" and config.network != "dcgan":
+        raise ValueError(
+            f'norm="{recipe.norm}" is of the network "dcgan", and config.network is '
+            f'"{config.network}"; pass dataclasses.replace(recipe, norm="none")'
+        )
+    if recipe.spectral_norm and config.network == CUSTOM:
+        raise ValueError(
+            "spectral_norm=True is for networks of the library; in your own, use "
+            "torch.nn.utils.parametrizations.spectral_norm"
+        )
+    if recipe.penalizes and has_batch_norms(discriminator):
+        raise ValueError(
+            "the discriminator has batch norms, which mix samples, so a penalty on the gradient of "
+            "each has no meaning; use other norms, or a recipe without r1, r2 and gradient_penalty"
+        )
 
 
 def _optimizer(network: Module, recipe: Recipe, learning_rate: float) -> Optimizer:

@@ -89,7 +89,7 @@ class Updates:
 
         Of the discriminator's updates the last one is reported, and `spread`, the standard
         deviation of generated samples over that of the batch's real ones, each the mean over the
-        values of a sample.
+        values of a sample; 1 where it is not known, of one sample or equal ones.
         """
         n = self._recipe.n_critic
         reals = batch[0].chunk(n)
@@ -108,6 +108,7 @@ class Updates:
         z = self._latents(number, context)
         due = self._recipe.penalizes and context.index % self._recipe.penalty_every == 0
         seen: list[dict[str, Tensor]] = []
+        samples: list[Tensor] = []
 
         def losses() -> Iterator[Tensor]:
             for rows in context.parts(len(real)):
@@ -126,8 +127,8 @@ class Updates:
                     "real": a.detach().mean(),
                     "fake": b.detach().mean(),
                     "sign": (a - b).detach().sign().mean(),
-                    "spread": _spread(fake.detach(), x.detach()),
                 }
+                samples.append(fake.detach())
                 if due:
                     penalties = self._penalties(x, fake, y, a, b, number, rows, context)
                     loss = loss + penalties.loss
@@ -136,9 +137,10 @@ class Updates:
                 yield loss
 
         context.optimizer_step(losses(), self._optimizers["discriminator"])
+        spread = _spread(torch.cat(samples), real)
         if self._recipe.weight_clip:
             clip_weights(self._weights, self._recipe.weight_clip)
-        return _means(seen, context)
+        return {**_means(seen, context), "spread": spread}
 
     def _update_generator(
         self, real: Tensor, label: Tensor | None, context: StepContext
@@ -159,7 +161,14 @@ class Updates:
                 seen.append({"g_loss": loss.detach()})
                 yield loss
 
-        context.optimizer_step(losses(), self._optimizers["generator"])
+        learning = [weight for weight in self._weights if weight.requires_grad]
+        for weight in learning:
+            weight.requires_grad_(False)  # their gradients would be computed, and thrown away
+        try:
+            context.optimizer_step(losses(), self._optimizers["generator"])
+        finally:
+            for weight in learning:
+                weight.requires_grad_(True)
         return _means(seen, context)
 
     def _penalties(
@@ -219,7 +228,8 @@ def _spread(fake: Tensor, real: Tensor) -> Tensor:
     """Return the standard deviation of samples over that of others, means over their values."""
     if len(real) < 2:
         return real.new_ones(())
-    return fake.std(0).mean() / real.std(0).mean().clamp_min(1e-12)
+    own, others = fake.std(0).mean(), real.std(0).mean()
+    return torch.where(others > 0, own / others.clamp_min(1e-30), 1.0)
 
 
 def _means(seen: list[dict[str, Tensor]], context: StepContext) -> dict[str, Tensor]:

@@ -9,13 +9,14 @@ y = x * w, dx = g (*)^T w and dw = x (*) g,
     dw: linear in x and g;  its gradients are dx(g, h) and y(x, h)
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import Function
 
 
@@ -25,21 +26,25 @@ class _Settings(NamedTuple):
     groups: int
 
 
-_only_inputs = False
+class _Asked(threading.local):
+    only_inputs = False
+
+
+_asked = _Asked()
 
 
 @contextmanager
 def gradients_of_inputs_only() -> Iterator[None]:
     """Compute no gradients of weights of `conv2d`, as where only samples are differentiated.
 
-    torch does not tell a Python function which of its gradients are asked for.
+    torch does not tell a Python function which of its gradients are asked for. Gradients on a GPU
+    are computed in a thread of their own, which does not see this: there it saves nothing.
     """
-    global _only_inputs  # the threads of devices, in which gradients are computed, see it as well
-    before, _only_inputs = _only_inputs, True
+    before, _asked.only_inputs = _asked.only_inputs, True
     try:
         yield
     finally:
-        _only_inputs = before
+        _asked.only_inputs = before
 
 
 def conv2d(
@@ -51,6 +56,37 @@ def conv2d(
         dtype = torch.get_autocast_dtype(device)
         x, weight = x.to(dtype), weight.to(dtype)
     return _convolution(x, weight, _Settings(stride, padding, groups))
+
+
+class Conv2d(nn.Module):
+    """A layer of `conv2d` without bias, whose weights are drawn from N(0, std^2).
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Channels.
+    kernel : int
+    std : float
+    stride, padding : int
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        std: float,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(std * torch.randn(outputs, inputs, kernel, kernel))
+        self.stride, self.padding = stride, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [B, outputs, H', W'] for x [B, inputs, H, W]."""
+        return conv2d(x, self.weight, stride=self.stride, padding=self.padding)
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -99,7 +135,7 @@ class _Convolution(Function):
         of_x, of_weight, _ = ctx.needs_input_grad
         return (
             _input(g, weight, x, ctx.settings) if of_x else None,
-            _weight(x, g, weight, ctx.settings) if of_weight and not _only_inputs else None,
+            _weight(x, g, weight, ctx.settings) if of_weight and not _asked.only_inputs else None,
             None,
         )
 
@@ -118,7 +154,7 @@ class _Input(Function):
         of_g, of_weight, _, _ = ctx.needs_input_grad
         return (
             _convolution(h, weight, ctx.settings) if of_g else None,
-            _weight(h, g, weight, ctx.settings) if of_weight and not _only_inputs else None,
+            _weight(h, g, weight, ctx.settings) if of_weight and not _asked.only_inputs else None,
             None,
             None,
         )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unsup_fast.kernels.bias_act import bias_act
-from unsup_fast.models.networks.conv2d import conv2d
+from unsup_fast.models.networks.conv2d import Conv2d
 from unsup_fast.models.networks.sides import halved
 
 LARGEST_START = 7  # sides that are not halved
@@ -95,11 +95,14 @@ class DCGANDiscriminator(nn.Module):
     def __init__(self, shape: tuple[int, ...], size: str, norm: str) -> None:
         super().__init__()
         sides, channels = halved(shape[1:], LARGEST_START), widths(shape, size)
-        self.down = nn.ParameterList(
-            nn.Parameter(STD * torch.randn(b, a, 4, 4))
+        self.down = nn.ModuleList(
+            Conv2d(a, b, 4, STD, stride=2, padding=1)
             for a, b in zip((shape[0], *channels[:-1]), channels, strict=True)
         )
-        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(width)) for width in channels)
+        n_biases = len(channels) if norm == "none" else 1  # norms have their own
+        self.biases = nn.ParameterList(
+            nn.Parameter(torch.zeros(width)) for width in channels[:n_biases]
+        )
         kinds: dict[str, Callable[[int], nn.Module]] = {
             "batch": nn.BatchNorm2d,
             "layer": lambda width: nn.GroupNorm(1, width),
@@ -113,7 +116,7 @@ class DCGANDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features [B, n_features]."""
-        for weight, norm, bias in zip(self.down, self.norms, self.biases, strict=True):
-            h = conv2d(x, weight, stride=2, padding=1)
-            x = bias_act(norm(h), bias, gain=1.0)
+        for level, (layer, norm) in enumerate(zip(self.down, self.norms, strict=True)):
+            bias = self.biases[level] if level < len(self.biases) else None
+            x = bias_act(norm(layer(x)), bias, gain=1.0)
         return x.flatten(1)

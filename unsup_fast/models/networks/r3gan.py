@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from unsup_fast.kernels.bias_act import bias_act
-from unsup_fast.models.networks.conv2d import conv2d
+from unsup_fast.models.networks.conv2d import Conv2d
 from unsup_fast.models.networks.resample import double, halve
 from unsup_fast.models.networks.sides import halved
 
@@ -49,17 +49,9 @@ def stages(shape: tuple[int, ...], size: str) -> tuple[list[tuple[int, int]], li
     return sides, channels
 
 
-class Conv(nn.Module):
-    """A convolution without bias whose weights have the variance gain^2 / fan in."""
-
-    def __init__(self, a: int, b: int, kernel: int = 1, gain: float = 1.0) -> None:
-        super().__init__()
-        weight = torch.randn(b, a, kernel, kernel) * (gain / math.sqrt(a * kernel**2))
-        self.weight = nn.Parameter(weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return [B, b, H, W] for x [B, a, H, W]."""
-        return conv2d(x, self.weight, padding=self.weight.shape[2] // 2)
+def _conv(a: int, b: int, kernel: int = 1, gain: float = 1.0) -> Conv2d:
+    """Return a convolution whose weights have the variance gain^2 / fan in."""
+    return Conv2d(a, b, kernel, gain / math.sqrt(a * kernel**2), padding=kernel // 2)
 
 
 class Block(nn.Module):
@@ -68,9 +60,9 @@ class Block(nn.Module):
     def __init__(self, channels: int, n_blocks: int) -> None:
         super().__init__()
         gain = math.sqrt(2 / (1 + SLOPE**2)) * n_blocks**-0.25  # Fixup with three layers
-        self.reduce = Conv(channels, channels, 1, gain)
-        self.mix = Conv(channels, channels, 3, gain)
-        self.expand = Conv(channels, channels, 1, 0.0)
+        self.reduce = _conv(channels, channels, 1, gain)
+        self.mix = _conv(channels, channels, 3, gain)
+        self.expand = _conv(channels, channels, 1, 0.0)
         self.bias1 = nn.Parameter(torch.zeros(channels))
         self.bias2 = nn.Parameter(torch.zeros(channels))
 
@@ -105,8 +97,8 @@ class R3GANGenerator(nn.Module):
             nn.Sequential(*(Block(width, n_blocks) for _ in range(SIZES[size].blocks)))
             for width in channels
         )
-        self.change = nn.ModuleList(Conv(a, b) for a, b in pairwise(channels))
-        self.out = Conv(channels[-1], shape[0])
+        self.change = nn.ModuleList(_conv(a, b) for a, b in pairwise(channels))
+        self.out = _conv(channels[-1], shape[0])
 
     def forward(self, z: Tensor) -> Tensor:
         """Return pictures [B, C, H, W]."""
@@ -137,12 +129,12 @@ class R3GANDiscriminator(nn.Module):
         super().__init__()
         sides, channels = stages(shape, size)
         n_blocks = SIZES[size].blocks * len(channels)
-        self.enter = Conv(shape[0], channels[0])
+        self.enter = _conv(shape[0], channels[0])
         self.blocks = nn.ModuleList(
             nn.Sequential(*(Block(width, n_blocks) for _ in range(SIZES[size].blocks)))
             for width in channels
         )
-        self.change = nn.ModuleList(Conv(a, b) for a, b in pairwise(channels))
+        self.change = nn.ModuleList(_conv(a, b) for a, b in pairwise(channels))
         height, width = sides[-1]
         self.basis = nn.Parameter(torch.randn(channels[-1], height, width))
         self.basis.data /= math.sqrt(height * width)
