@@ -166,7 +166,7 @@ def test_alarms_of_the_report_are_those_of_the_rows(tmp_path):
         lines.append(f"{step},1,0.1,{0.9 if step < 600 else 0.1},1,{'' if step % 100 else 2},9")
     path.write_text("\n".join(lines) + "\n")
     (alarm,) = pages.alarms(path)
-    assert alarm.startswith("step 800: the generator has collapsed: its samples vary 0.10 times")
+    assert alarm.startswith("step 700: the generator has collapsed: its samples vary 0.10 times")
     assert pages.alarms(tmp_path / "none.csv") == []
 
 

@@ -63,6 +63,7 @@ def spectrally_normalize(network: nn.Module) -> None:
     """
     for module in network.modules():
         if isinstance(module, Conv2d | nn.Linear | nn.Embedding):
-            if not bool(module.weight.any()):  # zero has no direction to normalise
-                nn.init.orthogonal_(module.weight)
+            weight = module.weight
+            if not weight.is_meta and not bool(weight.any()):  # zero has no direction to normalise
+                nn.init.orthogonal_(weight)
             parametrizations.spectral_norm(module)
