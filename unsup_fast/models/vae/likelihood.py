@@ -142,3 +142,4 @@ LIKELIHOODS = {
         bin_width=1.0,
     ),
 }
+"""The likelihoods of `Config.likelihood`, by name."""
