@@ -174,6 +174,22 @@ def test_a_busy_worker_is_not_a_lost_one(client):
     assert no_actors(client)
 
 
+def test_a_reply_that_comes_as_a_wait_ends_is_no_loss(client):
+    class Late:
+        waits = 0
+
+        def result(self, timeout):
+            self.waits += 1
+            if self.waits == 1:
+                raise cluster_of.TimeoutError
+            return "reply"
+
+        def done(self):
+            return True
+
+    assert distributed.dask()._polled(None, Late()) == "reply"
+
+
 def test_ctrl_c_frees_the_holders(client):
     def interrupt(iteration):
         raise KeyboardInterrupt

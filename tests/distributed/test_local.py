@@ -64,10 +64,9 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def three():
-    """Return an engine of three processes."""
-    with distributed.local(3, n_parts=12, n_threads=2) as engine:
-        yield engine
+def three(engine):
+    """Return an engine of three processes: the two of `engine`, and one with two threads."""
+    return replace(engine, n_holders=3, n_parts=12, n_threads=2)
 
 
 FITS = {

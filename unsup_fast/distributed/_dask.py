@@ -138,14 +138,15 @@ class DaskEngine:
 
     def _polled(self, actor: Actor, future: Any) -> Any:
         """Return the result of a future, or raise HolderLost as soon as its worker is lost."""
-        distributed = _distributed()
+        distributed, done = _distributed(), False
         while True:
             try:
                 return future.result(timeout=self.workers.interval)
             except distributed.TimeoutError as error:  # an OSError, too
-                if future.done():
+                if done:  # before it was asked for its result
                     raise self._lost(actor, str(error)) from error
-                if not self.workers.is_living(actor.worker):
+                done = future.done()  # its reply may have come just now
+                if not done and not self.workers.is_living(actor.worker):
                     raise self._lost(actor, "its worker is gone") from error
             except (OSError, distributed.CancelledError, distributed.KilledWorker) as error:
                 raise self._lost(actor, str(error)) from error
