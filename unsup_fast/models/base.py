@@ -128,6 +128,22 @@ class GenerativeModel(ABC, Generic[ConfigT]):
             numbers.append(number)
         return torch.tensor(numbers)
 
+    def required_labels(self, label: Any, n: int) -> Tensor | None:
+        """Return `labels` on the device, for a model that always needs the class of a sample.
+
+        Raises
+        ------
+        ValueError
+            If a model with classes is called without them, or as for `labels`.
+        """
+        if label is None and self.config.classes:
+            raise ValueError(
+                f"this model is conditional on {len(self.config.classes)} classes; pass label, "
+                "one for each sample"
+            )
+        classes = self.labels(label, n)
+        return None if classes is None else classes.to(self.device)
+
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write `model.safetensors`, and `model.json` for other readers, into a folder.
 

@@ -108,13 +108,7 @@ class GAN(GenerativeModel[Config]):
                 f"z has shape {tuple(z.shape)}; the model takes (n, {self.config.latent}) "
                 "latents, n at least 1"
             )
-        if label is None and self.config.classes:
-            raise ValueError(
-                f"this model is conditional on {len(self.config.classes)} classes; pass label, "
-                "one for each sample"
-            )
-        classes = self.labels(label, len(z))
-        classes = None if classes is None else classes.to(self.device)
+        classes = self.required_labels(label, len(z))
         with inference_mode(self.network):
             parts = [
                 self.network(z[rows], None if classes is None else classes[rows]).float()

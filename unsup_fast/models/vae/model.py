@@ -119,7 +119,7 @@ class VAE(GenerativeModel[Config]):
                 f"z has shape {tuple(z.shape)}; the model decodes (N, {self.config.latent}) "
                 "latents, N at least 1"
             )
-        labels = self._labels(label, len(z))
+        labels = self.required_labels(label, len(z))
         with inference_mode(self.network):
             return torch.cat(
                 [
@@ -302,25 +302,15 @@ class VAE(GenerativeModel[Config]):
         z = slerp(ends[0], ends[1], fractions)  # [steps, Z]
         return self.decode(z, self._repeated(label, steps))
 
-    def _labels(self, label: Any, n: int) -> Tensor | None:
-        """Return classes [n] on the device, or None for a model without classes."""
-        if label is None and self.config.classes:
-            raise ValueError(
-                f"this model is conditional on {len(self.config.classes)} classes; pass label, "
-                "one for each sample"
-            )
-        classes = self.labels(label, n)
-        return None if classes is None else classes.to(self.device)
-
     def _repeated(self, label: Any, n: int) -> Tensor | None:
         """Return the class of one sample n times."""
-        labels = self._labels(label, 1)
+        labels = self.required_labels(label, 1)
         return None if labels is None else labels.repeat(n)
 
     def _encoded(self, x: Data, label: Any, seed: Seed) -> Iterator[inference.Encoded]:
         """Yield batches of samples with their posteriors."""
         samples = checked_samples(x, self.config)
-        labels = self._labels(label, len(samples))
+        labels = self.required_labels(label, len(samples))
         seeds = spread_seed(seed, len(samples))
         for rows in batches(len(samples), BATCH):
             yield inference.encode(
