@@ -409,9 +409,11 @@ import numpy as np
 from unsup_fast.kernels.em import em
 X = np.random.default_rng(0).random((40000, 200), dtype=np.float32)
 K = 400
+means, factors = X[:K].astype(float), np.tile(np.eye(200), (K, 1, 1))
+em(X[:9], np.zeros(3), means[:3], factors[:3], moments=False)  # compiles, where it must
 try:
     print("ready", flush=True)
-    em(X, np.zeros(K), X[:K].astype(float), np.tile(np.eye(200), (K, 1, 1)), moments=False)
+    em(X, np.zeros(K), means, factors, moments=False)
     print("finished")
 except KeyboardInterrupt:
     print("interrupted")

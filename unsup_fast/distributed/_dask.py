@@ -140,10 +140,10 @@ class DaskEngine:
         """Return the result of a future, or raise HolderLost as soon as its worker is lost."""
         distributed, done = _distributed(), False
         while True:
-            try:
-                return future.result(timeout=self.workers.interval)
+            try:  # that of a call that is done is only fetched, which a busy worker can delay
+                return future.result(timeout=self.timeout if done else self.workers.interval)
             except distributed.TimeoutError as error:  # an OSError, too
-                if done:  # before it was asked for its result
+                if done:
                     raise self._lost(actor, str(error)) from error
                 done = future.done()  # its reply may have come just now
                 if not done and not self.workers.is_living(actor.worker):
