@@ -24,7 +24,7 @@ import torch.nn.functional as F  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from unsup_fast.models import gan  # noqa: E402
-from unsup_fast.models.gan.config import discriminator_of, generator_of  # noqa: E402
+from unsup_fast.models.gan.players import discriminator_of, generator_of  # noqa: E402
 from unsup_fast.models.gan.updates import Updates  # noqa: E402
 from unsup_fast.models.networks.conv2d import channels_last  # noqa: E402
 from unsup_fast.models.training import StepContext, init_state  # noqa: E402

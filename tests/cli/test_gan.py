@@ -22,7 +22,7 @@ from unsup_fast.cli import run as command_line  # noqa: E402
 from unsup_fast.cli.gan import pages, settings  # noqa: E402
 from unsup_fast.cli.training import samples  # noqa: E402
 from unsup_fast.models import gan  # noqa: E402
-from unsup_fast.models.gan import config, recipes  # noqa: E402
+from unsup_fast.models.gan import config, players, recipes  # noqa: E402
 from unsup_fast.models.networks import adversaries, dcgan, r3gan  # noqa: E402
 from unsup_fast.models.training import metrics_log, scores  # noqa: E402
 
@@ -106,7 +106,7 @@ def test_train(trained):
     assert model.config == gan.Config(
         (1, 8, 8), classes=("square", "stripe"), size="tiny", latent=6
     )
-    discriminator = config.discriminator_of(model.config, recipe, 0)
+    discriminator = players.discriminator_of(model.config, recipe, 0)
     networks = (model.network, discriminator)
     n_weights = sum(each.numel() for network in networks for each in network.parameters())
     assert summary["result"]["weights"] == n_weights

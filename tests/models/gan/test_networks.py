@@ -7,8 +7,8 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402
 
 from unsup_fast.models import gan  # noqa: E402
-from unsup_fast.models.gan.config import discriminator_of, generator_of  # noqa: E402
 from unsup_fast.models.gan.penalties import squared_gradient_norm  # noqa: E402
+from unsup_fast.models.gan.players import discriminator_of, generator_of  # noqa: E402
 from unsup_fast.models.networks import r3gan  # noqa: E402
 from unsup_fast.models.networks.conv2d import (  # noqa: E402
     channels_last,

@@ -389,9 +389,9 @@ def test_training_resumes_to_the_bit(tmp_path):
 
 
 def test_accumulated_and_sharded_steps_agree(tmp_path):
-    whole = train(tmp_path / "a")
-    parts = train(tmp_path / "b", replace(OPTIONS, accumulation=2))
-    shards = train(tmp_path / "c", replace(OPTIONS, shards=2))
+    whole = train(tmp_path / "a", precision="float32")
+    parts = train(tmp_path / "b", replace(OPTIONS, accumulation=2), precision="float32")
+    shards = train(tmp_path / "c", replace(OPTIONS, shards=2), precision="float32")
     for other in (parts, shards):
         for name, value in whole.network.state_dict().items():
             assert torch.allclose(other.network.state_dict()[name], value, atol=2e-4), name

@@ -62,7 +62,7 @@ class GANFamily(Family):
         import torch
 
         from unsup_fast.models import gan
-        from unsup_fast.models.gan.config import discriminator_of, generator_of
+        from unsup_fast.models.gan.players import discriminator_of, generator_of
         from unsup_fast.models.networks.r3gan import LARGEST_START
 
         height, width = data.shape[1:]

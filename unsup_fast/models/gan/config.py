@@ -1,24 +1,20 @@
-"""`Config`: the configuration of a GAN, and its two networks."""
+"""`Config`: the configuration of a GAN."""
 
 from dataclasses import dataclass
-from typing import TypeVar
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unsup_fast.models.base import CUSTOM, check_classes, check_one_of, check_shape, whole
-from unsup_fast.models.gan.penalties import spectrally_normalize
-from unsup_fast.models.gan.recipes import Recipe
 from unsup_fast.models.networks import dcgan, perceptron, r3gan
-from unsup_fast.models.networks.adversaries import CONDITIONINGS, Discriminator, Generator
+from unsup_fast.models.networks.adversaries import CONDITIONINGS
 
 SIZES = {
     "r3gan": tuple(r3gan.SIZES),
     "dcgan": tuple(dcgan.WIDTHS),
     "mlp": tuple(perceptron.WIDTHS),
 }
+OF_ROWS = "mlp"
 MOST_LATENTS = 1 << 16
-NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ class Config:
         check_one_of("network", self.network, (*SIZES, CUSTOM))
         check_one_of("size", self.size, SIZES.get(self.network, SIZES["r3gan"]))
         check_one_of("conditioning", self.conditioning, CONDITIONINGS)
-        if self.network in ("r3gan", "dcgan") and len(self.shape) != 3:
+        if self.network not in (OF_ROWS, CUSTOM) and len(self.shape) != 3:
             raise ValueError(
                 f'shape={self.shape} must be (C, H, W) for network="{self.network}"; pass '
                 'network="mlp" for rows'
@@ -75,66 +71,6 @@ class Config:
     def pictures(self) -> bool:
         """Return whether samples are pictures."""
         return len(self.shape) == 3
-
-
-def generator_of(config: Config, seed: int) -> Generator:
-    """Return a new generator with weights drawn from a seed, channels-last for speed.
-
-    Raises
-    ------
-    ValueError
-        If the network is "custom", or does not fit the sides of pictures.
-    """
-    _check_own(config)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        n_inputs = Generator.inputs(config.latent, len(config.classes))
-        body: nn.Module
-        if config.network == "r3gan":
-            body = r3gan.R3GANGenerator(config.shape, n_inputs, config.size)
-        elif config.network == "dcgan":
-            body = dcgan.DCGANGenerator(config.shape, n_inputs, config.size)
-        else:
-            body = perceptron.Perceptron(n_inputs, config.size, config.shape)
-        generator = Generator(body, config.latent, len(config.classes))
-    return _channels_last(generator)
-
-
-def discriminator_of(config: Config, recipe: Recipe, seed: int) -> Discriminator:
-    """Return a new discriminator with weights drawn from a seed; see `generator_of`."""
-    _check_own(config)
-    n_classes = len(config.classes)
-    shape = Discriminator.inputs(config.shape, n_classes, config.conditioning)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        body: nn.Module
-        if config.network == "r3gan":
-            body = r3gan.R3GANDiscriminator(shape, config.size)
-            n_features = body.n_features
-        elif config.network == "dcgan":
-            body = dcgan.DCGANDiscriminator(shape, config.size, recipe.norm)
-            n_features = body.n_features
-        else:
-            body = perceptron.Perceptron(torch.Size(shape).numel(), config.size)
-            n_features = perceptron.WIDTHS[config.size][-1]
-        discriminator = Discriminator(
-            body, n_features, config.shape, n_classes, config.conditioning
-        )
-        if recipe.spectral_norm:
-            spectrally_normalize(discriminator)
-    return _channels_last(discriminator)
-
-
-def _check_own(config: Config) -> None:
-    if config.network == CUSTOM:
-        raise ValueError(
-            'network="custom" is a pair of your own; pass generator and discriminator themselves'
-        )
-
-
-def _channels_last(network: NetworkT) -> NetworkT:
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
 
 
 def bounded(x: Tensor, config: Config) -> Tensor:

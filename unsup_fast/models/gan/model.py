@@ -17,7 +17,8 @@ from unsup_fast.models.base import (
     inference_mode,
     sample_count,
 )
-from unsup_fast.models.gan.config import Config, bounded, generator_of
+from unsup_fast.models.gan.config import Config, bounded
+from unsup_fast.models.gan.players import generator_of
 from unsup_fast.models.networks.latents import draw_labels, slerp, truncated
 from unsup_fast.models.training.draws import Seed, spread_seed
 from unsup_fast.storage import tensors

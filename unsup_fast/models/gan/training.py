@@ -15,8 +15,9 @@ from torch.optim import Optimizer
 
 from unsup_fast.models.base import CUSTOM
 from unsup_fast.models.gan.alarm import Alarm
-from unsup_fast.models.gan.config import Config, discriminator_of, generator_of
+from unsup_fast.models.gan.config import Config
 from unsup_fast.models.gan.model import GAN
+from unsup_fast.models.gan.players import discriminator_of, generator_of
 from unsup_fast.models.gan.recipes import FAMILIES, Recipe
 from unsup_fast.models.gan.standing import has_batch_norms, measure_batch_norms
 from unsup_fast.models.gan.updates import Batch, Updates

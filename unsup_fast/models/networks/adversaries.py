@@ -50,8 +50,8 @@ class Discriminator(nn.Module):
     Parameters
     ----------
     body : torch.nn.Module
-        Returns features [B, n_features] of samples of `inputs(shape, n_classes, conditioning)`.
-    n_features : int
+        Returns features [B, body.n_features] of samples of `inputs(shape, n_classes,
+        conditioning)`.
     shape : tuple of int
         Shape of a sample.
     n_classes : int
@@ -62,13 +62,13 @@ class Discriminator(nn.Module):
     def __init__(
         self,
         body: nn.Module,
-        n_features: int,
         shape: tuple[int, ...],
         n_classes: int,
         conditioning: str,
     ) -> None:
         super().__init__()
         self.body = body
+        n_features = cast(int, body.n_features)
         self.score = nn.Linear(n_features, 1)
         self.plane = (1, *shape[1:])
         projects = conditioning == "projection"

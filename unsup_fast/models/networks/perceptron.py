@@ -21,7 +21,12 @@ class Perceptron(nn.Module):
     size : str
         One of `WIDTHS`.
     shape : tuple of int, optional
-        Shape of an output; by default the last hidden layer [B, widths[-1]] is returned.
+        Shape of an output; by default the last hidden layer [B, n_features] is returned.
+
+    Attributes
+    ----------
+    n_features : int
+        Width of the last hidden layer.
     """
 
     def __init__(self, n_inputs: int, size: str, shape: tuple[int, ...] | None = None) -> None:
@@ -31,10 +36,10 @@ class Perceptron(nn.Module):
             nn.Linear(a, b) for a, b in zip((n_inputs, *widths[:-1]), widths, strict=True)
         )
         self.out = None if shape is None else nn.Linear(widths[-1], math.prod(shape))
-        self.shape = shape
+        self.shape, self.n_features = shape, widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return outputs [B, *shape], or features [B, widths[-1]]."""
+        """Return outputs [B, *shape], or features [B, n_features]."""
         h = x.flatten(1)
         for module in self.hidden:
             layer = cast(nn.Linear, module)

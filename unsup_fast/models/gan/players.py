@@ -1,0 +1,94 @@
+"""The two players: a new generator and a new discriminator of a configuration."""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import nn
+
+from unsup_fast.models.base import CUSTOM
+from unsup_fast.models.gan.config import Config
+from unsup_fast.models.gan.penalties import spectrally_normalize
+from unsup_fast.models.gan.recipes import Recipe
+from unsup_fast.models.networks import dcgan, perceptron, r3gan
+from unsup_fast.models.networks.adversaries import Discriminator, Generator
+
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
+
+
+class Kind(NamedTuple):
+    """The bodies of a network; see `networks.adversaries`.
+
+    Attributes
+    ----------
+    generator : callable (config, n_inputs) -> Module
+    discriminator : callable (config, recipe, shape) -> Module
+        Shape is that of the body's input. The module has an attribute `n_features`.
+    """
+
+    generator: Callable[[Config, int], nn.Module]
+    discriminator: Callable[[Config, Recipe, tuple[int, ...]], nn.Module]
+
+
+KINDS = {
+    "r3gan": Kind(
+        generator=lambda config, n: r3gan.R3GANGenerator(config.shape, n, config.size),
+        discriminator=lambda config, _, shape: r3gan.R3GANDiscriminator(shape, config.size),
+    ),
+    "dcgan": Kind(
+        generator=lambda config, n: dcgan.DCGANGenerator(config.shape, n, config.size),
+        discriminator=lambda config, recipe, shape: dcgan.DCGANDiscriminator(
+            shape, config.size, recipe.norm
+        ),
+    ),
+    "mlp": Kind(
+        generator=lambda config, n: perceptron.Perceptron(n, config.size, config.shape),
+        discriminator=lambda config, _, shape: perceptron.Perceptron(
+            torch.Size(shape).numel(), config.size
+        ),
+    ),
+}
+"""By `Config.network`."""
+
+
+def generator_of(config: Config, seed: int) -> Generator:
+    """Return a new generator with weights drawn from a seed, channels-last for speed.
+
+    Raises
+    ------
+    ValueError
+        If the network is "custom", or does not fit the sides of pictures.
+    """
+    _check_own(config)
+    n_classes = len(config.classes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        body = KINDS[config.network].generator(config, Generator.inputs(config.latent, n_classes))
+        generator = Generator(body, config.latent, n_classes)
+    return _channels_last(generator)
+
+
+def discriminator_of(config: Config, recipe: Recipe, seed: int) -> Discriminator:
+    """Return a new discriminator with weights drawn from a seed; see `generator_of`."""
+    _check_own(config)
+    n_classes = len(config.classes)
+    shape = Discriminator.inputs(config.shape, n_classes, config.conditioning)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        body = KINDS[config.network].discriminator(config, recipe, shape)
+        discriminator = Discriminator(body, config.shape, n_classes, config.conditioning)
+        if recipe.spectral_norm:
+            spectrally_normalize(discriminator)
+    return _channels_last(discriminator)
+
+
+def _check_own(config: Config) -> None:
+    if config.network == CUSTOM:
+        raise ValueError(
+            'network="custom" is a pair of your own; pass generator and discriminator themselves'
+        )
+
+
+def _channels_last(network: NetworkT) -> NetworkT:
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
