@@ -1,4 +1,4 @@
-"""`unsup-fast diffusion train` in two processes, which a launcher starts."""
+"""`unsup-fast diffusion train` and `gan train` in two processes, which a launcher starts."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from safetensors.torch import load_file  # noqa: E402
 from unsup_fast import pictures  # noqa: E402
 from unsup_fast.cli.diffusion.settings import TrainSettings  # noqa: E402
 from unsup_fast.cli.training import folder, processes  # noqa: E402
-from unsup_fast.models import diffusion, training  # noqa: E402
+from unsup_fast.models import diffusion, gan, training  # noqa: E402
 
 ONE_CORE = {
     "OMP_NUM_THREADS": "1",
@@ -129,6 +129,15 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+def check_same(run, python):
+    """Compare the tensors of two runs, bit for bit."""
+    for name in ("model.safetensors", "checkpoint.safetensors"):
+        ours, expected = load_file(run / name), load_file(python / name)
+        assert ours.keys() == expected.keys()
+        for key, value in expected.items():
+            torch.testing.assert_close(ours[key], value, rtol=0, atol=0, msg=key)
+
+
 def test_two_processes_train_what_python_trains(shapes, tmp_path, one_thread):
     words = ("diffusion", "train", shapes, *COURSE, "--shards", 2, "--steps", 3, "--warmup", 2)
     ran = launched(tmp_path, *words, "-o", "run", "--no-report", "--threads", 1)
@@ -150,8 +159,24 @@ def test_two_processes_train_what_python_trains(shapes, tmp_path, one_thread):
         device="cpu",
         progress=False,
     )
-    for name in ("model.safetensors", "checkpoint.safetensors"):
-        ours, expected = load_file(run / name), load_file(tmp_path / "python" / name)
-        assert ours.keys() == expected.keys()
-        for key, value in expected.items():
-            torch.testing.assert_close(ours[key], value, rtol=0, atol=0, msg=key)
+    check_same(run, tmp_path / "python")
+
+
+def test_two_processes_train_a_gan(shapes, tmp_path, one_thread):
+    words = ("gan", "train", shapes, "--model-size", "tiny", "--batch-size", 8, "--latent", 4)
+    words += ("--shards", 2, "--steps", 3, "--warmup", 2, "--r1", 0.5, "--flip")
+    ran = launched(tmp_path, *words, "-o", "run", "--no-report", "--threads", 1)
+    assert ran.returncode == 0, ran.stderr
+    data = pictures.load(shapes)
+    gan.train(
+        data.pixels,
+        tmp_path / "python",
+        labels=data.labels,
+        config=gan.Config(data.pixels.shape[1:], classes=data.classes, size="tiny", latent=4),
+        options=gan.train_config("r3gan", steps=3, batch_size=8, warmup=2, shards=2),
+        recipe=replace(gan.FAMILIES["r3gan"], r1=0.5),
+        flip=True,
+        device="cpu",
+        progress=False,
+    )
+    check_same(tmp_path / "run", tmp_path / "python")
