@@ -16,7 +16,7 @@ from torch import nn  # noqa: E402
 import unsup_fast  # noqa: E402
 from unsup_fast.models import gan  # noqa: E402
 from unsup_fast.models.gan.players import discriminator_of  # noqa: E402
-from unsup_fast.models.gan.updates import Updates  # noqa: E402
+from unsup_fast.models.gan.updates import Updates, spread  # noqa: E402
 from unsup_fast.models.training import StepContext  # noqa: E402
 from unsup_fast.models.training.accelerator import accelerator_for  # noqa: E402
 from unsup_fast.models.training.scores import load_best  # noqa: E402
@@ -257,6 +257,25 @@ def test_spectral_norms_are_of_all_layers(network):
     }
     assert len(layers) >= 3
     assert layers == pytest.approx(dict.fromkeys(layers, 1.0), abs=0.1)
+
+
+def test_the_spread_is_within_classes():
+    """Against loops: of samples that are one a class it is zero, though classes differ."""
+    torch.manual_seed(0)
+    label = torch.tensor([2, 0, 2, 1, 0, 2, 3])
+    real, fake = torch.randn(7, 1, 3, 2), torch.randn(4, 1, 3, 2)[label]
+
+    def deviation(x):
+        residuals = [x[label == c] - x[label == c].mean(0) for c in range(4)]
+        return (torch.cat(residuals).square().sum(0) / (7 - 4)).sqrt().mean()
+
+    noisy = fake + 0.1 * torch.randn_like(fake)
+    assert float(spread(fake, real, label)) == pytest.approx(0, abs=1e-6)
+    expected = float(deviation(noisy) / deviation(real))
+    assert float(spread(noisy, real, label)) == pytest.approx(expected, rel=1e-5)
+    expected = float(noisy.std(0).mean() / real.std(0).mean())
+    assert float(spread(noisy, real, None)) == pytest.approx(expected, rel=1e-5)
+    assert float(spread(noisy, real, torch.arange(7))) == 1
 
 
 def test_the_spread_of_constant_data_is_not_known(tmp_path):

@@ -57,9 +57,9 @@ def train(
     A step takes `recipe.n_critic` batches: one for each update of the discriminator, then one
     update of the generator. Reported are `d_loss` and `g_loss`, the mean scores `real` and `fake`,
     `sign` (the mean sign of D(x) - D(G(z)) over pairs; 1 if the discriminator is always right),
-    `spread` (standard deviation of generated samples over that of real ones), the penalties, and
-    the norms of both gradients. If they show that training has failed, a RuntimeWarning says so
-    once, with the remedy; see `gan.Alarm`.
+    `spread` (standard deviation of generated samples over that of real ones, both within classes),
+    the penalties, and the norms of both gradients. If they show that training has failed, a
+    RuntimeWarning says so once, with the remedy; see `gan.Alarm`.
 
     Parameters
     ----------

@@ -88,8 +88,9 @@ class Updates:
         """Update both players by `n_critic` batches; return means of what they did.
 
         Of the discriminator's updates the last one is reported, and `spread`, the standard
-        deviation of generated samples over that of the batch's real ones, each the mean over the
-        values of a sample; 1 where it is not known, of one sample or equal ones.
+        deviation of generated samples over that of the batch's real ones, each within classes and
+        the mean over the values of a sample; 1 where it is not known, as where all of the batch are
+        of different classes, or equal.
         """
         n = self._recipe.n_critic
         reals = batch[0].chunk(n)
@@ -137,10 +138,10 @@ class Updates:
                 yield loss
 
         context.optimizer_step(losses(), self._optimizers["discriminator"])
-        spread = _spread(torch.cat(samples), real)
+        varies = spread(torch.cat(samples), real, label)
         if self._recipe.weight_clip:
             clip_weights(self._weights, self._recipe.weight_clip)
-        return {**_means(seen, context), "spread": spread}
+        return {**_means(seen, context), "spread": varies}
 
     def _update_generator(
         self, real: Tensor, label: Tensor | None, context: StepContext
@@ -224,12 +225,24 @@ class Updates:
         return precisions.autocast(self._dtype, context.accelerator.device)
 
 
-def _spread(fake: Tensor, real: Tensor) -> Tensor:
-    """Return the standard deviation of samples over that of others, means over their values."""
-    if len(real) < 2:
-        return real.new_ones(())
-    own, others = fake.std(0).mean(), real.std(0).mean()
+def spread(fake: Tensor, real: Tensor, label: Tensor | None) -> Tensor:
+    """Return the deviation within classes of samples over that of others, means over values.
+
+    A generator that makes one sample of each class varies as much as the data do between classes.
+    """
+    if label is None:
+        label = torch.zeros(len(real), dtype=torch.long, device=real.device)
+    own, others = (_deviation(x.flatten(1), label) for x in (fake, real))
     return torch.where(others > 0, own / others.clamp_min(1e-30), 1.0)
+
+
+def _deviation(x: Tensor, label: Tensor) -> Tensor:
+    """Return the mean over columns of the standard deviation of x [B, D] within classes."""
+    same = (label[:, None] == label).to(x.dtype)  # [B, B]
+    counts = same.sum(1, keepdim=True)  # [B, 1]
+    residual = x - same @ x / counts  # [B, D]
+    freedom = len(x) - (1 / counts).sum()  # less the number of classes
+    return (residual.square().sum(0) / freedom.clamp_min(1)).sqrt().mean()
 
 
 def _means(seen: list[dict[str, Tensor]], context: StepContext) -> dict[str, Tensor]:
