@@ -16,6 +16,7 @@ from torch import nn  # noqa: E402
 import unsup_fast  # noqa: E402
 from unsup_fast.models import gan  # noqa: E402
 from unsup_fast.models.gan.players import discriminator_of  # noqa: E402
+from unsup_fast.models.gan.training import device_and_type  # noqa: E402
 from unsup_fast.models.gan.updates import Updates, spread  # noqa: E402
 from unsup_fast.models.training import StepContext  # noqa: E402
 from unsup_fast.models.training.accelerator import accelerator_for  # noqa: E402
@@ -215,6 +216,21 @@ def test_bfloat16_is_near_float32(family, data, tmp_path):
         one, other = (float(row[name]) for row in rows.values())
         assert other == pytest.approx(one, rel=0.05, abs=0.02), name
     assert rows["float32"] != rows["bfloat16"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "precision", "dtype"),
+    [
+        ({}, "auto", torch.float32),
+        ({"penalty_every": 4}, "auto", torch.bfloat16),
+        ({"r1": 0.0, "r2": 0.0}, "auto", torch.bfloat16),
+        ({}, "bfloat16", torch.bfloat16),
+    ],
+)
+def test_steps_with_penalties_are_faster_in_float32(monkeypatch, settings, precision, dtype):
+    monkeypatch.setattr("unsup_fast.models.training.precision._has_bfloat16", lambda device: True)
+    recipe = replace(gan.FAMILIES["r3gan"], **settings)
+    assert device_and_type(None, precision, "cpu", recipe)[1] == dtype
 
 
 def test_the_generator_leaves_the_discriminator_without_gradients(data, tmp_path):
