@@ -21,6 +21,9 @@ def test_outputs_have_the_variance_of_inputs():
         assert float(y.mean().detach()) == pytest.approx(3.0, abs=0.02)
         assert float(y.std().detach()) == pytest.approx(2.0, rel=0.02)
         assert float(layer.weight.std().detach()) == pytest.approx(1 / multiplier, rel=0.02)
+    plain = EqualizedLinear(300, 200, bias=None)
+    assert [name for name, _ in plain.named_parameters()] == ["weight"]
+    torch.testing.assert_close(plain(x), x @ plain.weight.T / 300**0.5)
     y = EqualizedConv2d(40, 30, 3)(torch.randn(4, 40, 20, 22))
     assert y.shape == (4, 30, 20, 22)
     assert float(y[:, :, 1:-1, 1:-1].std().detach()) == pytest.approx(1.0, rel=0.05)

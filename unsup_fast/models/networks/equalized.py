@@ -24,8 +24,8 @@ class EqualizedLinear(nn.Module):
         sqrt(2) before a rectifier.
     multiplier : float
         Relative learning rate of the layer, such as 0.01 in StyleGAN's mapping network.
-    bias : float
-        Value of all biases at first.
+    bias : float, optional
+        Value of all biases at first; None for no biases.
     """
 
     def __init__(
@@ -35,16 +35,19 @@ class EqualizedLinear(nn.Module):
         *,
         gain: float = 1.0,
         multiplier: float = 1.0,
-        bias: float = 0.0,
+        bias: float | None = 0.0,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs) / multiplier)
-        self.bias = nn.Parameter(torch.full((outputs,), bias / multiplier))
+        self.bias = (
+            None if bias is None else nn.Parameter(torch.full((outputs,), bias / multiplier))
+        )
         self.scale, self.multiplier = gain * multiplier / math.sqrt(inputs), multiplier
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [B, outputs] for x [B, inputs]."""
-        return x @ (self.weight * self.scale).T + self.bias * self.multiplier
+        y = x @ (self.weight * self.scale).T
+        return y if self.bias is None else y + self.bias * self.multiplier
 
 
 class EqualizedConv2d(nn.Module):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from unsup_fast.kernels.bias_act import bias_act
 from unsup_fast.models.networks.conv2d import Conv2d
+from unsup_fast.models.networks.equalized import EqualizedLinear
 from unsup_fast.models.networks.resample import double, halve
 from unsup_fast.models.networks.sides import halved
 
@@ -91,8 +92,9 @@ class R3GANGenerator(nn.Module):
         sides, channels = sides[::-1], channels[::-1]  # from the smallest sides up
         n_blocks = SIZES[size].blocks * len(channels)
         self.basis = nn.Parameter(torch.randn(channels[0], *sides[0]))
-        self.scale = nn.Linear(n_inputs, channels[0], bias=False)
-        nn.init.normal_(self.scale.weight, std=n_inputs**-0.5)
+        # Of an equalised learning rate: numbers as small as n_inputs**-0.5 Adam brings to zero in
+        # some hundred steps, and the generator no longer sees its latents.
+        self.scale = EqualizedLinear(n_inputs, channels[0], bias=None)
         self.blocks = nn.ModuleList(
             nn.Sequential(*(Block(width, n_blocks) for _ in range(SIZES[size].blocks)))
             for width in channels
