@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from unsup_fast.models.base import CUSTOM, check_classes, check_one_of, check_shape, whole
-from unsup_fast.models.networks import dcgan, perceptron, r3gan
+from unsup_fast.models.networks import dcgan, perceptron, progressive, r3gan
 from unsup_fast.models.networks.adversaries import CONDITIONINGS
 
 SIZES = {
     "r3gan": tuple(r3gan.SIZES),
     "dcgan": tuple(dcgan.WIDTHS),
     "mlp": tuple(perceptron.WIDTHS),
+    "progressive": tuple(progressive.SIZES),
 }
 OF_ROWS = "mlp"
+GROWING = "progressive"
 MOST_LATENTS = 1 << 16
 
 
@@ -27,7 +29,7 @@ class Config:
         Shape of a sample: (C, H, W) for pictures, whose values lie in [-1, 1], (D,) for rows.
     classes : tuple of str
         Names of the classes to condition on; none by default.
-    network : {"r3gan", "dcgan", "mlp", "custom"}
+    network : {"r3gan", "dcgan", "mlp", "progressive", "custom"}
         "custom" is your own pair of modules, a generator (z [B, latent], label [B] or None) ->
         [B, *shape] and a discriminator (x [B, *shape], label) -> [B].
     size : {"tiny", "small", "base", "large"}

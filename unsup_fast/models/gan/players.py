@@ -10,8 +10,9 @@ from unsup_fast.models.base import CUSTOM
 from unsup_fast.models.gan.config import Config
 from unsup_fast.models.gan.penalties import spectrally_normalize
 from unsup_fast.models.gan.recipes import Recipe
-from unsup_fast.models.networks import dcgan, perceptron, r3gan
+from unsup_fast.models.networks import dcgan, perceptron, progressive, r3gan
 from unsup_fast.models.networks.adversaries import Discriminator, Generator
+from unsup_fast.models.networks.equalized import EqualizedLinear
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
@@ -24,10 +25,13 @@ class Kind(NamedTuple):
     generator : callable (config, n_inputs) -> Module
     discriminator : callable (config, recipe, shape) -> Module
         Shape is that of the body's input. The module has an attribute `n_features`.
+    linear : callable (inputs, outputs) -> Module
+        The layer from features to the score.
     """
 
     generator: Callable[[Config, int], nn.Module]
     discriminator: Callable[[Config, Recipe, tuple[int, ...]], nn.Module]
+    linear: Callable[[int, int], nn.Module] = nn.Linear
 
 
 KINDS = {
@@ -46,6 +50,13 @@ KINDS = {
         discriminator=lambda config, _, shape: perceptron.Perceptron(
             torch.Size(shape).numel(), config.size
         ),
+    ),
+    "progressive": Kind(
+        generator=lambda config, n: progressive.ProgressiveGenerator(config.shape, n, config.size),
+        discriminator=lambda config, _, shape: progressive.ProgressiveDiscriminator(
+            shape, config.size
+        ),
+        linear=EqualizedLinear,
     ),
 }
 """By `Config.network`."""
@@ -75,8 +86,11 @@ def discriminator_of(config: Config, recipe: Recipe, seed: int) -> Discriminator
     shape = Discriminator.inputs(config.shape, n_classes, config.conditioning)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        body = KINDS[config.network].discriminator(config, recipe, shape)
-        discriminator = Discriminator(body, config.shape, n_classes, config.conditioning)
+        kind = KINDS[config.network]
+        body = kind.discriminator(config, recipe, shape)
+        discriminator = Discriminator(
+            body, config.shape, n_classes, config.conditioning, linear=kind.linear
+        )
         if recipe.spectral_norm:
             spectrally_normalize(discriminator)
     return _channels_last(discriminator)

@@ -3,14 +3,18 @@
 A generator's body takes latents, with an embedding of the class appended to them. A discriminator's
 body returns features; with the conditioning "projection" the score of features h is w h + b plus
 the inner product of h and an embedding of the class (Miyato & Koyama 2018), with "concat" the
-embedding is one more channel of the input (Mirza & Osindero 2014).
+embedding is one more channel of the input (Mirza & Osindero 2014), shrunk to the sides of pictures
+that are smaller than `shape`, as those of a network that grows.
 """
 
 import math
+from collections.abc import Callable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+
+from unsup_fast.models.networks.pooling import shrink
 
 CONDITIONINGS = ("projection", "concat")
 
@@ -57,6 +61,8 @@ class Discriminator(nn.Module):
     n_classes : int
         0 for none.
     conditioning : {"projection", "concat"}
+    linear : callable (inputs, outputs) -> Module
+        The layer from features to the score.
     """
 
     def __init__(
@@ -65,11 +71,13 @@ class Discriminator(nn.Module):
         shape: tuple[int, ...],
         n_classes: int,
         conditioning: str,
+        *,
+        linear: Callable[[int, int], nn.Module] = nn.Linear,
     ) -> None:
         super().__init__()
         self.body = body
         n_features = cast(int, body.n_features)
-        self.score = nn.Linear(n_features, 1)
+        self.score = linear(n_features, 1)
         self.plane = (1, *shape[1:])
         projects = conditioning == "projection"
         self.project = nn.Embedding(n_classes, n_features) if n_classes and projects else None
@@ -88,6 +96,8 @@ class Discriminator(nn.Module):
         """Return scores [B]."""
         if self.append is not None:
             plane = self.append(label).view(len(x), *self.plane)  # [B, 1, ...]
+            if x.shape[2:] != plane.shape[2:]:
+                plane = shrink(plane, x.shape[2:])  # [B, 1, H, W]
             x = torch.cat([x, plane.to(x.dtype)], 1)
         h: Tensor = self.body(x)  # [B, n_features]
         score = self.score(h)[:, 0]  # [B]
