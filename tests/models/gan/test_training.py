@@ -30,6 +30,7 @@ NETWORKS = {
     "lsgan": "dcgan",
     "wgan": "dcgan",
     "wgan-gp": "dcgan",
+    "progressive": "progressive",
 }
 
 

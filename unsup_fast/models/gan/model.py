@@ -17,9 +17,10 @@ from unsup_fast.models.base import (
     inference_mode,
     sample_count,
 )
-from unsup_fast.models.gan.config import Config, bounded
+from unsup_fast.models.gan.config import GROWING, Config, bounded
 from unsup_fast.models.gan.players import generator_of
 from unsup_fast.models.networks.latents import draw_labels, slerp, truncated
+from unsup_fast.models.networks.pooling import enlarge
 from unsup_fast.models.training.draws import Seed, spread_seed
 from unsup_fast.storage import tensors
 
@@ -92,6 +93,8 @@ class GAN(GenerativeModel[Config]):
     def generate(self, z: Tensor | npt.NDArray[Any], label: Any = None) -> Tensor:
         """Return the samples of latents: float32 (n, ...), pictures in [-1, 1].
 
+        Those of a network that still grows are enlarged by nearest neighbours.
+
         Parameters
         ----------
         z : array or tensor of shape (n, Z)
@@ -115,7 +118,10 @@ class GAN(GenerativeModel[Config]):
                 self.network(z[rows], None if classes is None else classes[rows]).float()
                 for rows in batches(len(z), BATCH)
             ]
-        return bounded(torch.cat(parts), self.config)
+        x = torch.cat(parts)  # [n, ...]
+        if self.config.network == GROWING:
+            x = enlarge(x, self.config.shape[1:])
+        return bounded(x, self.config)
 
     def sample(
         self,

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from unsup_fast.models.networks.conv2d import Conv2d, gradients_of_inputs_only
+from unsup_fast.models.networks.equalized import EqualizedConv2d, EqualizedLinear
 
 Critic = Callable[[Tensor], Tensor]
 """Scores [B] of samples [B, ...]."""
@@ -48,6 +49,15 @@ def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, mix: Tensor) ->
     return (norm - 1).square()
 
 
+def drift(scores: Tensor) -> Tensor:
+    """Return E[D(x)^2] of real samples: [] (Karras et al. 2018, appendix A.1).
+
+    A critic's loss does not change if all scores move by one number; times a small weight, this
+    keeps them near zero.
+    """
+    return scores.square().mean()
+
+
 @torch.no_grad()
 def clip_weights(weights: Iterable[Tensor], limit: float) -> None:
     """Cut weights off at +-limit, in place (Arjovsky et al. 2017)."""
@@ -60,7 +70,17 @@ def spectrally_normalize(network: nn.Module) -> None:
 
     By one step of the power method in each forward pass of training (Miyato et al. 2018). For the
     layers of our networks: `Conv2d`, matrices and embeddings.
+
+    Raises
+    ------
+    ValueError
+        If the network has equalised layers, which scale their weights themselves.
     """
+    if any(isinstance(module, EqualizedConv2d | EqualizedLinear) for module in network.modules()):
+        raise ValueError(
+            "spectral_norm=True is for networks without equalised layers, whose weights have a "
+            'scale of their own; pass spectral_norm=False, or another network such as "r3gan"'
+        )
     for module in network.modules():
         if isinstance(module, Conv2d | nn.Linear | nn.Embedding):
             weight = module.weight

@@ -26,6 +26,8 @@ class Recipe:
         extended goes on at the factor that the larger number of steps gives.
     gradient_penalty : float
         Weight lambda of E(|grad D| - 1)^2 between real and generated samples.
+    drift : float
+        Weight of E[D(x)^2] of real samples, which keeps a critic's scores near zero.
     penalty_every : int
         Steps between penalties, whose weights are multiplied by it (lazy regularisation, Karras et
         al. 2020).
@@ -42,6 +44,9 @@ class Recipe:
         Of Adam; the second is the smoothing constant of RMSprop.
     learning_rate : float
         That of `train_config`.
+    growth : float
+        Share of the training's steps in which a network "progressive" grows to its last
+        resolution; 0 trains the whole network from the start. See `gan.growing`.
 
     Raises
     ------
@@ -54,6 +59,7 @@ class Recipe:
     r2: float = 0.0
     r_final: float = 1.0
     gradient_penalty: float = 0.0
+    drift: float = 0.0
     penalty_every: int = 1
     weight_clip: float = 0.0
     spectral_norm: bool = False
@@ -62,19 +68,22 @@ class Recipe:
     optimizer: str = "adam"
     betas: tuple[float, float] = (0.0, 0.99)
     learning_rate: float = 2e-4
+    growth: float = 0.0
 
     def __post_init__(self) -> None:
         check_one_of("loss", self.loss, tuple(LOSSES))
         check_one_of("norm", self.norm, NORMS)
         check_one_of("optimizer", self.optimizer, OPTIMIZERS)
         object.__setattr__(self, "betas", tuple(self.betas))
-        for name in ("r1", "r2", "gradient_penalty", "weight_clip"):
+        for name in ("r1", "r2", "gradient_penalty", "drift", "weight_clip"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and finite")
         for name in ("penalty_every", "n_critic"):
             object.__setattr__(self, name, whole(name, getattr(self, name)))
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        if not 0 <= self.growth <= 1:
+            raise ValueError(f"growth={self.growth} must be from 0, which is none, to 1")
         if not 0 < self.r_final <= 1:
             raise ValueError(f"r_final={self.r_final} must be above 0 and at most 1")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
@@ -112,9 +121,12 @@ FAMILIES = {
         betas=(0.0, 0.9),
         learning_rate=1e-4,
     ),
+    "progressive": Recipe(
+        loss="wasserstein", gradient_penalty=10.0, drift=0.001, learning_rate=1e-3, growth=0.5
+    ),
 }
 """By name: Huang et al. 2024, Radford et al. 2016, Mao et al. 2017, Arjovsky et al. 2017, Gulrajani
-et al. 2017."""
+et al. 2017, Karras et al. 2018."""
 
 
 def train_config(family: str = "r3gan", *, steps: int, **settings: float) -> TrainConfig:

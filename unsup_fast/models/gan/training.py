@@ -15,7 +15,8 @@ from torch.optim import Optimizer
 
 from unsup_fast.models.base import CUSTOM
 from unsup_fast.models.gan.alarm import Alarm
-from unsup_fast.models.gan.config import Config
+from unsup_fast.models.gan.config import GROWING, Config
+from unsup_fast.models.gan.growing import Growth
 from unsup_fast.models.gan.model import GAN
 from unsup_fast.models.gan.players import discriminator_of, generator_of
 from unsup_fast.models.gan.recipes import FAMILIES, Recipe
@@ -131,6 +132,11 @@ def train(
             f"shards={options.shards} needs networks without batch norms, whose statistics depend "
             'on the shards; pass shards=0, or a recipe with norm="none" and the network "r3gan"'
         )
+    if options.shards and recipe.growth:
+        raise ValueError(
+            f"shards={options.shards} needs networks whose buffers do not change, and those that "
+            "grow have a level; pass shards=0, or dataclasses.replace(recipe, growth=0.0)"
+        )
     accelerator, dtype = device_and_type(accelerator, precision, device, recipe)
     for network in networks.values():
         network.to(accelerator.device).train()
@@ -142,6 +148,7 @@ def train(
     updates = Updates(
         **networks, optimizers=optimizers, recipe=recipe, latent=config.latent, dtype=dtype
     )
+    growth = Growth(**networks, share=recipe.growth) if recipe.growth else None
     averaged, watch = GAN(state.ema["generator"], config), _Watch()
 
     def fetch(indices: Tensor) -> Batch:
@@ -152,6 +159,8 @@ def train(
 
     def step(batch: Batch, context: StepContext) -> dict[str, Tensor]:
         x, label = batch
+        if growth is not None:
+            x = growth(x, context)
         reported = updates((mirrored(x, context, recipe.n_critic) if flip else x, label), context)
         if context.accelerator.is_main_process:
             watch.add(context.index + 1, reported)
@@ -233,6 +242,11 @@ def _check_recipe(recipe: Recipe, config: Config, discriminator: Module) -> None
         raise ValueError(
             f'norm="{recipe.norm}" is of the network "dcgan", and config.network is '
             f'"{config.network}"; pass dataclasses.replace(recipe, norm="none")'
+        )
+    if recipe.growth and config.network != GROWING:
+        raise ValueError(
+            f'growth={recipe.growth} is for the network "{GROWING}", and config.network is '
+            f'"{config.network}"; pass dataclasses.replace(recipe, growth=0.0)'
         )
     if recipe.spectral_norm and config.network == CUSTOM:
         raise ValueError(

@@ -12,6 +12,7 @@ from unsup_fast.kernels.randn import randn
 from unsup_fast.models.gan.losses import LOSSES
 from unsup_fast.models.gan.penalties import (
     clip_weights,
+    drift,
     gradient_penalty,
     squared_gradient_norm,
 )
@@ -129,6 +130,8 @@ class Updates:
                     "fake": b.detach().mean(),
                     "sign": (a - b).detach().sign().mean(),
                 }
+                if self._recipe.drift:
+                    loss = loss + self._recipe.drift * drift(a)
                 samples.append(fake.detach())
                 if due:
                     penalties = self._penalties(x, fake, y, a, b, number, rows, context)
