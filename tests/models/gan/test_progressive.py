@@ -450,6 +450,16 @@ def test_a_model_that_still_grows_is_saved_and_loaded(data, tmp_path):
     assert torch.equal(repeated(x[:, :, ::4, ::4], 4), x)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_all_levels_train_in_parts_of_a_batch(precision, data, tmp_path):
+    """With a penalty of each second step, for both types that networks compute in."""
+    options = options_of(accumulation=2)
+    recipe = replace(RECIPE, penalty_every=2, n_critic=2)
+    model = train(data, tmp_path, options=options, recipe=recipe, precision=precision)
+    assert float(model.network.body.level) == 2
+    assert float(model.sample(4, seed=0).std(0).mean()) > 0
+
+
 def test_without_growth_the_last_stage_is_trained(data, tmp_path):
     recipe = replace(RECIPE, growth=0.0)
     for settings in ({}, {"shards": 2}):

@@ -158,7 +158,10 @@ class Growing(nn.Module):
         self.level.fill_(level)
 
     def stage(self) -> Stage:
-        """Return the stage of the present level, the last one on torch's device "meta"."""
+        """Return the stage of the present level, the last one on torch's device "meta".
+
+        It waits for a GPU, which has the level.
+        """
         last = self.n_stages - 1
         level = float(last) if self.level.is_meta else float(self.level)
         self._check(level)
