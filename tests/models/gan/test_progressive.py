@@ -218,7 +218,7 @@ def test_second_derivatives_of_a_fading_discriminator():
 
 
 def test_a_new_layer_keeps_the_variance():
-    """Up to 1.04: He's constant is for a rectifier of slope 0, and (1 + 0.2^2) / 2 is kept here."""
+    """But for a factor 1 + 0.2^2: He's constant is that of a rectifier whose slope is 0."""
     torch.manual_seed(0)
     for inputs, kernel in ((3, 1), (32, 3)):
         h = progressive.Layer(inputs, 500, kernel)(torch.randn(4, inputs, 40, 40))
