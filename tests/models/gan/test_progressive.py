@@ -250,7 +250,7 @@ def test_new_networks_keep_the_variance():
             assert 0.3 < mean < 3, name
     assert len([name for name in seen if ".pictures" in name]) == 2  # of the last stage alone
     every = [*generator.parameters(), *discriminator.parameters()]
-    weights = torch.cat([each.flatten() for each in every if each.ndim > 1])
+    weights = torch.cat([each.detach().flatten() for each in every if each.ndim > 1])
     assert float(weights.std()) == pytest.approx(1, rel=0.01)  # all are equalised
 
 
