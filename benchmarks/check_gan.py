@@ -63,7 +63,7 @@ def train(args, images, labels, network, test_features):
     config = gan.Config(
         shape=(1, 28, 28),
         classes=DIGITS if args.classes else (),
-        network="r3gan" if args.family == "r3gan" else "dcgan",
+        network=gan.NETWORKS[args.family],
         size=args.size,
     )
     options = gan.train_config(

@@ -118,7 +118,7 @@ def stacked(args):
             args.run,
             config=gan.Config(
                 shape=(3, 28, 28),
-                network="r3gan" if args.family == "r3gan" else "dcgan",
+                network=gan.NETWORKS[args.family],
                 size=args.size,
                 latent=128,
             ),

@@ -272,7 +272,7 @@ def test_options_are_those_of_the_training(cli, folder, monkeypatch, family):
     words = ["gan", "train", "shapes.npz", *FEW, "--family", family, "-o", "out"]
     assert cli(*words).status == 130
     assert taken["recipe"] == gan.FAMILIES[family]
-    assert taken["config"].network == ("r3gan" if family == "r3gan" else "dcgan")
+    assert taken["config"].network == gan.NETWORKS[family]
     expected = gan.train_config(
         family, steps=6, batch_size=8, warmup=2, save_every=2, sample_every=4, judge_every=2500
     )
@@ -280,8 +280,12 @@ def test_options_are_those_of_the_training(cli, folder, monkeypatch, family):
     assert taken["judge"] is None
     assert taken["best"] is None
     more = ["--loss", "hinge", "--n-critic", 2, "--penalty-every", 4, "--weight-clip", 0.5]
-    more += ["--spectral-norm", "--learning-rate", 0.01, "--conditioning", "concat", "--flip"]
-    if family != "r3gan":
+    more += ["--learning-rate", 0.01, "--conditioning", "concat", "--flip"]
+    if family not in settings.EQUALIZED:
+        more += ["--spectral-norm"]
+    if family == "progressive":
+        more += ["--growth", 0.25]
+    if family in settings.NORMED:
         more += ["--norm", "none"]
     more += ["--r1", 0.5, "--r2", 0.25, "--r-final", 0.5, "--gradient-penalty", 3]
     assert cli(*words, *more).status == 130
@@ -291,8 +295,9 @@ def test_options_are_those_of_the_training(cli, folder, monkeypatch, family):
         n_critic=2,
         penalty_every=4,
         weight_clip=0.5,
-        spectral_norm=True,
+        spectral_norm=family not in settings.EQUALIZED,
         learning_rate=0.01,
+        growth=0.25 if family == "progressive" else 0.0,
         norm="none",
         r1=0.5,
         r2=0.25,
@@ -370,8 +375,8 @@ def test_eval(cli, folder):
 BAD = {
     "no data": (["train", "-o", "out"], "DATA: name a file or folder of pictures, or pass --data"),
     "family": (
-        ["train", "shapes.npz", "--family", "stylegan", "-o", "out"],
-        "--family stylegan: is not one of r3gan, dcgan, lsgan, wgan, wgan-gp",
+        ["train", "shapes.npz", "--family", "other", "-o", "out"],
+        "--family other: is not one of r3gan, dcgan, lsgan, wgan, wgan-gp",
     ),
     "loss": (["train", "shapes.npz", "--loss", "x", "-o", "out"], "--loss x: is not one of mini"),
     "norm": (
@@ -385,6 +390,18 @@ BAD = {
     "shards": (
         ["train", "shapes.npz", "--family", "wgan-gp", "--shards", 8, "-o", "out"],
         "--shards 8: --family wgan-gp has batch norms, whose statistics depend on the shards;",
+    ),
+    "shards of a network that grows": (
+        ["train", "shapes.npz", "--family", "progressive", "--shards", 8, "-o", "out"],
+        "--shards 8: networks of --family progressive change while they grow; leave --shards out",
+    ),
+    "growth": (
+        ["train", "shapes.npz", "--growth", 0.5, "-o", "out"],
+        "--growth 0.5: is for --family progressive; leave --growth out",
+    ),
+    "spectral norm": (
+        ["train", "shapes.npz", "--family", "progressive", "--spectral-norm", "-o", "out"],
+        "--spectral-norm: weights of --family progressive have an equalised learning rate instead;",
     ),
     "odd sides": (
         ["train", "shapes.npz", "--size", "9x8", "-o", "out"],
@@ -470,7 +487,9 @@ def test_other_commands_refuse_the_run(cli, folder):
 
 
 def test_the_options_know_the_library():
-    assert tuple(gan.FAMILIES) == settings.FAMILIES
+    assert tuple(gan.FAMILIES) == tuple(gan.NETWORKS) == settings.FAMILIES
+    normed = tuple(name for name, network in gan.NETWORKS.items() if network == "dcgan")
+    assert normed == settings.NORMED
     assert (
         tuple(name for name, recipe in gan.FAMILIES.items() if recipe.norm == "batch")
         == settings.BATCH_NORMED

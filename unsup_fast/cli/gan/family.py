@@ -74,7 +74,7 @@ class GANFamily(Family):
         config = gan.Config(
             data.shape,
             classes=data.classes,
-            network="r3gan" if settings.family == "r3gan" else "dcgan",
+            network=gan.NETWORKS[settings.family],
             size=settings.model_size,
             latent=settings.latent,
             conditioning=settings.conditioning,

@@ -18,7 +18,11 @@ from unsup_fast.cli.training.options import (
 )
 from unsup_fast.cli.values import INCEPTION
 
-FAMILIES = ("r3gan", "dcgan", "lsgan", "wgan", "wgan-gp")
+FAMILIES = ("r3gan", "dcgan", "lsgan", "wgan", "wgan-gp", "progressive")
+NORMED = ("dcgan", "lsgan", "wgan", "wgan-gp")
+"""Families whose discriminator may have norms."""
+EQUALIZED = ("progressive",)
+"""Families whose layers have an equalised learning rate."""
 BATCH_NORMED = ("dcgan", "lsgan", "wgan")
 """Families whose discriminator has batch norms, unless --norm says otherwise."""
 LOSSES = ("minimax", "non-saturating", "least-squares", "wasserstein", "hinge", "relativistic")
@@ -65,7 +69,7 @@ class TrainSettings(TrainingSettings, ComparisonSettings):
             "--family NAME",
             "Model",
             "r3gan (residual network, relativistic loss, R1 and R2), dcgan, lsgan, wgan (clipped "
-            "weights) or wgan-gp (gradient penalty).",
+            "weights), wgan-gp (gradient penalty) or progressive (grows from small pictures).",
             choices=FAMILIES,
         ),
     ] = "r3gan"
@@ -97,7 +101,7 @@ class TrainSettings(TrainingSettings, ComparisonSettings):
         Option(
             "--norm",
             "Network",
-            "Norm in the discriminator of all families but r3gan.  [default: the family's]",
+            "Norm in the discriminator of dcgan, lsgan, wgan and wgan-gp.  [default: the family's]",
             choices=NORMS,
         ),
     ] = None
@@ -137,6 +141,17 @@ class TrainSettings(TrainingSettings, ComparisonSettings):
             "Weight of (norm of the gradient - 1)^2 between real and generated pictures.  "
             "[default: the family's]",
             least=0,
+        ),
+    ] = None
+    growth: Annotated[
+        float | None,
+        Option(
+            "--growth X",
+            "Training",
+            "Share of the steps in which progressive grows to full resolution.  [default: the "
+            "family's]",
+            least=0,
+            most=1,
         ),
     ] = None
     penalty_every: Annotated[
@@ -233,9 +248,25 @@ class TrainSettings(TrainingSettings, ComparisonSettings):
     def check(self) -> None:
         """Refuse parts that the family's network does not have, and that exclude each other."""
         super().check()
-        if self.family == "r3gan" and self.norm is not None:
-            raise UserError(f"--norm {self.norm}: --family r3gan has no norms; leave --norm out")
-        if self.family != "r3gan" and self.shards is not None:
+        if self.family not in NORMED and self.norm is not None:
+            raise UserError(
+                f"--norm {self.norm}: --family {self.family} has no norms; leave --norm out"
+            )
+        if self.growth is not None and self.family != "progressive":
+            raise UserError(
+                f"--growth {self.growth:g}: is for --family progressive; leave --growth out"
+            )
+        if self.spectral_norm and self.family in EQUALIZED:
+            raise UserError(
+                f"--spectral-norm: weights of --family {self.family} have an equalised learning "
+                "rate instead; leave --spectral-norm out"
+            )
+        if self.shards is not None and self.family == "progressive":
+            raise UserError(
+                f"--shards {self.shards}: networks of --family progressive change while they grow; "
+                "leave --shards out, or pass --family r3gan"
+            )
+        if self.family in NORMED and self.shards is not None:
             raise UserError(
                 f"--shards {self.shards}: --family {self.family} has batch norms, whose statistics "
                 "depend on the shards; leave --shards out, or pass --family r3gan"

@@ -15,13 +15,14 @@ from unsup_fast.models.gan.alarm import Alarm, Signal
 from unsup_fast.models.gan.config import Config
 from unsup_fast.models.gan.losses import LOSSES, Loss
 from unsup_fast.models.gan.model import GAN, load
-from unsup_fast.models.gan.recipes import FAMILIES, Recipe, train_config
+from unsup_fast.models.gan.recipes import FAMILIES, NETWORKS, Recipe, train_config
 from unsup_fast.models.gan.training import train
 
 __all__ = [
     "FAMILIES",
     "GAN",
     "LOSSES",
+    "NETWORKS",
     "Alarm",
     "Config",
     "Loss",

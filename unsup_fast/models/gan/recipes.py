@@ -128,6 +128,16 @@ FAMILIES = {
 """By name: Huang et al. 2024, Radford et al. 2016, Mao et al. 2017, Arjovsky et al. 2017, Gulrajani
 et al. 2017, Karras et al. 2018."""
 
+NETWORKS = {
+    "r3gan": "r3gan",
+    "dcgan": "dcgan",
+    "lsgan": "dcgan",
+    "wgan": "dcgan",
+    "wgan-gp": "dcgan",
+    "progressive": "progressive",
+}
+"""By family: the `Config.network` that its recipe was made for."""
+
 
 def train_config(family: str = "r3gan", *, steps: int, **settings: float) -> TrainConfig:
     """Return options of training that fit a family.
