@@ -29,6 +29,7 @@ NETWORKS = {
     "lsgan": "dcgan",
     "wgan": "dcgan",
     "wgan-gp": "dcgan",
+    "biggan": "biggan",
 }
 
 
