@@ -5,7 +5,8 @@ buffers, which each forward pass of training moves by one step of the power meth
 evaluation mode. Averages of weights have other vectors than the weights themselves:
 `solve_singular_vectors` sets them exactly.
 
-torch's own spectral norm multiplies in the type of autocast, which fails on a GPU in bfloat16.
+Neither is computed under autocast, where torch's own spectral norm multiplies two types on a GPU,
+which is an error.
 """
 
 from contextlib import nullcontext
