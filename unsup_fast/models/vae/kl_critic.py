@@ -67,7 +67,7 @@ def balance(reconstruction: Tensor, adversarial: Tensor, weight: Tensor) -> Tens
     Parameters
     ----------
     reconstruction, adversarial : tensors of shape ()
-        Losses, whose graphs have the weight and are kept.
+        Losses, whose graphs have the weight; they are not freed.
     weight : tensor
         That of the decoder's last layer.
     """
