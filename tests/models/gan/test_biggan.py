@@ -15,6 +15,7 @@ from torch import nn  # noqa: E402
 from torch.nn.utils import parametrize  # noqa: E402
 
 from unsup_fast.models import gan  # noqa: E402
+from unsup_fast.models.gan import standing  # noqa: E402
 from unsup_fast.models.gan.penalties import (  # noqa: E402
     matrices,
     orthogonal_penalty,
@@ -341,8 +342,10 @@ def test_samples_of_smaller_latents_are_more_alike():
     assert spreads[0] < spreads[1] < spreads[2]
 
 
-@pytest.fixture(scope="module")
-def data():
+@pytest.fixture
+def data(monkeypatch):
+    """Return pictures and classes; statistics of batch norms are measured on few samples."""
+    monkeypatch.setattr(standing, "BATCHES", 1)
     random = np.random.default_rng(0)
     return random.integers(0, 255, size=(24, *SHAPE), dtype=np.uint8), np.arange(24) % 3
 
@@ -377,6 +380,16 @@ def test_layers_of_averaged_weights_have_the_spectral_norm_one(data, tmp_path):
     assert all(torch.equal(value, weights[k]) for k, value in model.network.state_dict().items())
     with pytest.raises(ValueError, match=r"shards=4 needs networks without batch norms"):
         train(data, tmp_path / "shards", options={"shards": 4})
+
+
+def test_the_first_step_in_bfloat16_is_close(data, tmp_path):
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        train(data, tmp_path / precision, steps=1, precision=precision)
+        with (tmp_path / precision / "metrics.csv").open() as file:
+            (row,) = csv.DictReader(file)
+        losses.append([float(row["d_loss"]), float(row["spread"])])
+    assert losses[1] == pytest.approx(losses[0], rel=0.1)
 
 
 def test_the_orthogonal_penalty_is_trained_and_resumes(data, tmp_path):

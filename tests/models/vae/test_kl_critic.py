@@ -182,6 +182,16 @@ def test_the_autoencoder_sees_the_critic_from_its_start(data, tmp_path):
     assert balances[2] > 0
 
 
+def test_a_critic_in_bfloat16_is_close(data, tmp_path):
+    seen = []
+    for precision in ("float32", "bfloat16"):
+        options = replace(OPTIONS, steps=1)
+        train(data, tmp_path / precision, options, critic_weight=1.0, precision=precision)
+        seen.append(rows(tmp_path / precision)[0])
+    assert seen[1]["critic"] == pytest.approx(seen[0]["critic"], rel=0.01)
+    assert seen[1]["balance"] == pytest.approx(seen[0]["balance"], rel=0.2)
+
+
 def test_training_with_a_critic_resumes_bit_for_bit(data, tmp_path):
     settings = {
         "critic_weight": 0.5,
