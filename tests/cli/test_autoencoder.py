@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from unsup_fast.cli.training import samples  # noqa: E402
 from unsup_fast.cli.vae import autoencoder  # noqa: E402
 from unsup_fast.models import diffusion, vae  # noqa: E402
 from unsup_fast.models.networks import unet  # noqa: E402
+from unsup_fast.models.networks.patch import PatchDiscriminator  # noqa: E402
 
 FEW = ("--batch-size", 8, "--warmup", 2, "--save-every", 2, "--sample-every", 4)
 KL = ("--network", "kl", "--model-size", "tiny", "--perceptual-weight", 0, *FEW)
@@ -97,6 +99,31 @@ def test_resume_and_start(cli, folder):
     ran = cli(*words, "--steps", 1, "--start", "run", "--latent-channels", 2, "-o", "other")
     assert ran.status == 2
     assert "--start run: its model has other layers (4 latent channels" in ran.err
+
+
+def test_critic(cli, folder):
+    words = ["vae", "train", "shapes.npz", *KL, "--no-report", "--critic-weight", 0.5]
+    ran = cli(*words, "--critic-start", 1, "--steps", 2, "-o", "sharp")
+    assert ran.status == 0, ran.err
+    header, *lines = (folder / "sharp/metrics.csv").read_text().splitlines()
+    row = dict(zip(header.split(","), map(float, lines[-1].split(",")), strict=True))
+    assert row["balance"] > 0  # the mean since the last line, in which a step may have none
+    ran = cli(*words, "--critic-start", 1, "--steps", 3, "-o", "sharp", "--resume")
+    assert ran.status == 0, ran.err
+    assert "Going on after 2 steps" in ran.out
+    family = autoencoder.AutoencoderFamily()
+    plan = SimpleNamespace(network=unsup_fast.load("sharp").network.to("meta"))
+    alone = family.step_bytes(plan, (1, 8, 8))
+    family._critic = PatchDiscriminator((1, 8, 8)).to("meta")
+    # maps of 16 channels, 4 x 4, and 32, 3 x 3, then the one of scores, of 2 x 2
+    assert family.step_bytes(plan, (1, 8, 8)) == alone + 4 * (16 * 16 + 32 * 9 + 2 * 4)
+    for more, said in (
+        ((*words[:-2], "--critic-start", 3), "--critic-start 3: there is no critic"),
+        (("vae", "train", "shapes.npz", "--critic-weight", 1), "--critic-weight: is for --network"),
+    ):
+        ran = cli(*more, "--steps", 1, "-o", "other")
+        assert ran.status == 2
+        assert said in ran.err
 
 
 def test_diffusion_of_latents(cli, folder):

@@ -285,6 +285,7 @@ def test_options_are_those_of_the_training(cli, folder, monkeypatch, family):
         more += ["--spectral-norm"]
     if family == "progressive":
         more += ["--growth", 0.25]
+    more += ["--drift", 0.125, "--orthogonal", 0.0625]
     if family in settings.NORMED:
         more += ["--norm", "none"]
     more += ["--r1", 0.5, "--r2", 0.25, "--r-final", 0.5, "--gradient-penalty", 3]
@@ -298,6 +299,8 @@ def test_options_are_those_of_the_training(cli, folder, monkeypatch, family):
         spectral_norm=family not in settings.EQUALIZED,
         learning_rate=0.01,
         growth=0.25 if family == "progressive" else 0.0,
+        drift=0.125,
+        orthogonal=0.0625,
         norm="none",
         r1=0.5,
         r2=0.25,

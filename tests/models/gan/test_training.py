@@ -31,6 +31,7 @@ NETWORKS = {
     "wgan": "dcgan",
     "wgan-gp": "dcgan",
     "progressive": "progressive",
+    "biggan": "biggan",
 }
 
 

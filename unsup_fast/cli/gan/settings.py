@@ -18,7 +18,7 @@ from unsup_fast.cli.training.options import (
 )
 from unsup_fast.cli.values import INCEPTION
 
-FAMILIES = ("r3gan", "dcgan", "lsgan", "wgan", "wgan-gp", "progressive")
+FAMILIES = ("r3gan", "dcgan", "lsgan", "wgan", "wgan-gp", "progressive", "biggan")
 NORMED = ("dcgan", "lsgan", "wgan", "wgan-gp")
 """Families whose discriminator may have norms."""
 EQUALIZED = ("progressive",)
@@ -69,7 +69,8 @@ class TrainSettings(TrainingSettings, ComparisonSettings):
             "--family NAME",
             "Model",
             "r3gan (residual network, relativistic loss, R1 and R2), dcgan, lsgan, wgan (clipped "
-            "weights), wgan-gp (gradient penalty) or progressive (grows from small pictures).",
+            "weights), wgan-gp (gradient penalty), progressive (grows from small pictures), biggan "
+            "(self-attention, spectral norms, norms by class).",
             choices=FAMILIES,
         ),
     ] = "r3gan"
@@ -143,6 +144,25 @@ class TrainSettings(TrainingSettings, ComparisonSettings):
             least=0,
         ),
     ] = None
+    drift: Annotated[
+        float | None,
+        Option(
+            "--drift X",
+            "Training",
+            "Weight of the squared scores of real pictures.  [default: the family's]",
+            least=0,
+        ),
+    ] = None
+    orthogonal: Annotated[
+        float | None,
+        Option(
+            "--orthogonal X",
+            "Training",
+            "Weight of the inner products of different filters of the generator.  [default: the "
+            "family's]",
+            least=0,
+        ),
+    ] = None
     growth: Annotated[
         float | None,
         Option(
@@ -173,9 +193,13 @@ class TrainSettings(TrainingSettings, ComparisonSettings):
         ),
     ] = None
     spectral_norm: Annotated[
-        bool,
-        Option("--spectral-norm", "Training", "Give the discriminator's layers spectral norm 1."),
-    ] = False
+        bool | None,
+        Option(
+            "--spectral-norm/--no-spectral-norm",
+            "Training",
+            "Give the discriminator's layers spectral norm 1.  [default: the family's]",
+        ),
+    ] = None
     n_critic: Annotated[
         int | None,
         Option(
@@ -266,7 +290,7 @@ class TrainSettings(TrainingSettings, ComparisonSettings):
                 f"--shards {self.shards}: networks of --family progressive change while they grow; "
                 "leave --shards out, or pass --family r3gan"
             )
-        if self.family in NORMED and self.shards is not None:
+        if self.family in (*NORMED, "biggan") and self.shards is not None:
             raise UserError(
                 f"--shards {self.shards}: --family {self.family} has batch norms, whose statistics "
                 "depend on the shards; leave --shards out, or pass --family r3gan"

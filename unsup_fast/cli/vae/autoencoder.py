@@ -45,6 +45,7 @@ class AutoencoderFamily(VAEFamily):
 
     def __init__(self) -> None:
         self._shown: Array = np.empty(0)
+        self._critic: torch.nn.Module | None = None
 
     def read(self, settings: TrainSettings, progress: Silent) -> Data:
         """Return the pictures; some of them are for the grids."""
@@ -58,6 +59,7 @@ class AutoencoderFamily(VAEFamily):
         import torch
 
         from unsup_fast.models import vae
+        from unsup_fast.models.networks.patch import PatchDiscriminator
 
         _, height, width = data.shape
         if height % MULTIPLE or width % MULTIPLE:
@@ -76,6 +78,7 @@ class AutoencoderFamily(VAEFamily):
         )
         with torch.device("meta"):
             network = vae.AutoencoderKL.build(config).network
+            self._critic = PatchDiscriminator(data.shape) if settings.critic_weight else None
         sources = {}
         if settings.start is not None:
             _start(settings.start, config, torch.device("cpu"))
@@ -91,10 +94,12 @@ class AutoencoderFamily(VAEFamily):
         from unsup_fast.models.training.memory import activation_bytes
 
         network: Any = plan.network
+        critic = self._critic
         x = torch.zeros(1, *shape, device="meta")
-        return activation_bytes(
+        own = activation_bytes(
             network, lambda: network.decode(network.encode(x).chunk(2, dim=1)[0])
         )
+        return own if critic is None else own + activation_bytes(critic, lambda: critic(x))
 
     def train(
         self,
@@ -120,6 +125,8 @@ class AutoencoderFamily(VAEFamily):
             perceptual_weight=settings.perceptual_weight,
             kl_weight=settings.kl_weight,
             equivariance=settings.equivariance,
+            critic_weight=settings.critic_weight,
+            critic_start=settings.critic_start,
             flip=settings.flip,
             precision=settings.precision,
             device=job.device,

@@ -22,7 +22,14 @@ KL = "kl"
 """The network of a KL autoencoder."""
 # The options of the one and of the other kind of network, by the names of the fields.
 OF_VAE = ("latent", "likelihood", "beta", "beta_warmup", "free_bits", "importance_samples")
-OF_KL = ("latent_channels", "kl_weight", "perceptual_weight", "equivariance")
+OF_KL = (
+    "latent_channels",
+    "kl_weight",
+    "perceptual_weight",
+    "equivariance",
+    "critic_weight",
+    "critic_start",
+)
 MOST_LATENTS = 1 << 20
 
 
@@ -125,6 +132,25 @@ class TrainSettings(TrainingSettings):
             most=1,
         ),
     ] = 0.5
+    critic_weight: Annotated[
+        float,
+        Option(
+            "--critic-weight X",
+            "Training",
+            "Weight of a critic of patches that --network kl is trained against, such as 0.5; 0 "
+            "trains none.",
+            least=0,
+        ),
+    ] = 0.0
+    critic_start: Annotated[
+        int,
+        Option(
+            "--critic-start STEP",
+            "Training",
+            "Step from which the autoencoder sees the critic, which learns from the first.",
+            least=0,
+        ),
+    ] = 0
     start: Annotated[
         Path | None,
         Option(
@@ -172,6 +198,10 @@ class TrainSettings(TrainingSettings):
             raise UserError(
                 f"--free-bits {self.free_bits:g}: are of the mean over a whole batch, which "
                 f"--shards {self.shards} computes in parts; leave one of them out"
+            )
+        if self.critic_start and not self.critic_weight:
+            raise UserError(
+                f"--critic-start {self.critic_start}: there is no critic; pass --critic-weight too"
             )
         if self.start is not None:
             from unsup_fast.cli.kinds import check_run

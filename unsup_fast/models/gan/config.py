@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from unsup_fast.models.base import CUSTOM, check_classes, check_one_of, check_shape, whole
-from unsup_fast.models.networks import dcgan, perceptron, progressive, r3gan
+from unsup_fast.models.networks import biggan, dcgan, perceptron, progressive, r3gan
 from unsup_fast.models.networks.adversaries import CONDITIONINGS
 
 SIZES = {
     "r3gan": tuple(r3gan.SIZES),
     "dcgan": tuple(dcgan.WIDTHS),
+    "biggan": tuple(biggan.SIZES),
     "mlp": tuple(perceptron.WIDTHS),
     "progressive": tuple(progressive.SIZES),
 }
@@ -29,13 +30,13 @@ class Config:
         Shape of a sample: (C, H, W) for pictures, whose values lie in [-1, 1], (D,) for rows.
     classes : tuple of str
         Names of the classes to condition on; none by default.
-    network : {"r3gan", "dcgan", "mlp", "progressive", "custom"}
+    network : {"r3gan", "dcgan", "biggan", "mlp", "progressive", "custom"}
         "custom" is your own pair of modules, a generator (z [B, latent], label [B] or None) ->
         [B, *shape] and a discriminator (x [B, *shape], label) -> [B].
     size : {"tiny", "small", "base", "large"}
         Size of both networks.
     latent : int
-        Number of latents, of which samples are drawn.
+        Number of latents, of which samples are drawn. "biggan" needs one for each resolution.
     conditioning : {"projection", "concat"}
         How the discriminator learns of the class; see `networks.adversaries`.
 

@@ -19,6 +19,8 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor
 
+from unsup_fast.models.networks.hinge import hinge, minus_score
+
 
 class Loss(NamedTuple):
     """The two players' losses, each the mean over a batch.
@@ -64,16 +66,6 @@ def least_squares_generator(fake: Tensor, real: Tensor) -> Tensor:
 def wasserstein(real: Tensor, fake: Tensor) -> Tensor:
     """Return minus the critic's difference."""
     return fake.mean() - real.mean()
-
-
-def minus_score(fake: Tensor, real: Tensor) -> Tensor:
-    """Return -E D(G(z))."""
-    return -fake.mean()
-
-
-def hinge(real: Tensor, fake: Tensor) -> Tensor:
-    """Return the discriminator's hinge loss, 2 where it only guesses."""
-    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
 
 def relativistic(real: Tensor, fake: Tensor) -> Tensor:

@@ -1,13 +1,14 @@
-"""What keeps a discriminator smooth: penalties on its gradient, clipped weights, spectral norms."""
+"""Penalties on gradients and weights of the players, and clipped weights.
+
+Spectral norms are in `networks.spectral`.
+"""
 
 from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations
 
-from unsup_fast.models.networks.conv2d import Conv2d, gradients_of_inputs_only
-from unsup_fast.models.networks.equalized import EqualizedConv2d, EqualizedLinear
+from unsup_fast.models.networks.conv2d import gradients_of_inputs_only
 
 Critic = Callable[[Tensor], Tensor]
 """Scores [B] of samples [B, ...]."""
@@ -65,25 +66,34 @@ def clip_weights(weights: Iterable[Tensor], limit: float) -> None:
         weight.clamp_(-limit, limit)
 
 
-def spectrally_normalize(network: nn.Module) -> None:
-    """Divide each layer's weights by their largest singular value, from now on.
+def matrices(network: nn.Module) -> list[Tensor]:
+    """Return the weights of matrices and convolutions of a network, without tables of embeddings.
 
-    By one step of the power method in each forward pass of training (Miyato et al. 2018). For the
-    layers of our networks: `Conv2d`, matrices and embeddings.
-
-    Raises
-    ------
-    ValueError
-        If the network has equalised layers, which scale their weights themselves.
+    Of layers with a spectral norm they are the weights that are divided by it.
     """
-    if any(isinstance(module, EqualizedConv2d | EqualizedLinear) for module in network.modules()):
-        raise ValueError(
-            "spectral_norm=True is for networks without equalised layers, whose weights have a "
-            'scale of their own; pass spectral_norm=False, or another network such as "r3gan"'
-        )
-    for module in network.modules():
-        if isinstance(module, Conv2d | nn.Linear | nn.Embedding):
-            weight = module.weight
-            if not weight.is_meta and not bool(weight.any()):  # zero has no direction to normalise
-                nn.init.orthogonal_(weight)
-            parametrizations.spectral_norm(module)
+    tables = {
+        id(weight)
+        for module in network.modules()
+        if isinstance(module, nn.Embedding)
+        for weight in module.parameters()
+    }
+    weights = [weight for weight in network.parameters() if weight.ndim in (2, 4)]
+    return [weight for weight in weights if id(weight) not in tables]
+
+
+def orthogonal_penalty(weights: Iterable[Tensor]) -> Tensor:
+    """Return the sum of squared inner products of different filters: shape ().
+
+    With the filters of a layer as the rows of W it is the sum over layers of |W W^T o (1 - I)|^2
+    (Brock et al. 2019, eq. 3), which leaves the lengths of filters free.
+
+    Parameters
+    ----------
+    weights : iterable of tensors of shape (outputs, ...)
+        At least one.
+    """
+    parts = []
+    for weight in weights:
+        gram = weight.flatten(1) @ weight.flatten(1).T  # [outputs, outputs]
+        parts.append((gram - gram.diagonal().diag()).square().sum())
+    return torch.stack(parts).sum()

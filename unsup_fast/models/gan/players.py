@@ -8,11 +8,11 @@ from torch import nn
 
 from unsup_fast.models.base import CUSTOM
 from unsup_fast.models.gan.config import Config
-from unsup_fast.models.gan.penalties import spectrally_normalize
 from unsup_fast.models.gan.recipes import Recipe
-from unsup_fast.models.networks import dcgan, perceptron, progressive, r3gan
+from unsup_fast.models.networks import biggan, dcgan, perceptron, progressive, r3gan
 from unsup_fast.models.networks.adversaries import Discriminator, Generator
 from unsup_fast.models.networks.equalized import EqualizedLinear
+from unsup_fast.models.networks.spectral import spectrally_normalize
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
@@ -44,6 +44,12 @@ KINDS = {
         discriminator=lambda config, recipe, shape: dcgan.DCGANDiscriminator(
             shape, config.size, recipe.norm
         ),
+    ),
+    "biggan": Kind(
+        generator=lambda config, n: biggan.BigGANGenerator(
+            config.shape, n, config.size, config.latent
+        ),
+        discriminator=lambda config, _, shape: biggan.BigGANDiscriminator(shape, config.size),
     ),
     "mlp": Kind(
         generator=lambda config, n: perceptron.Perceptron(n, config.size, config.shape),

@@ -35,6 +35,9 @@ class Recipe:
         The discriminator's weights are cut off at this; 0 for no limit.
     spectral_norm : bool
         Whether layers of the discriminator have the spectral norm 1.
+    orthogonal : float
+        Weight of the squared inner products of the generator's filters; see
+        `penalties.orthogonal_penalty`.
     norm : {"batch", "layer", "none"}
         Norm in the discriminator of the network "dcgan".
     n_critic : int
@@ -63,6 +66,7 @@ class Recipe:
     penalty_every: int = 1
     weight_clip: float = 0.0
     spectral_norm: bool = False
+    orthogonal: float = 0.0
     norm: str = "none"
     n_critic: int = 1
     optimizer: str = "adam"
@@ -75,7 +79,7 @@ class Recipe:
         check_one_of("norm", self.norm, NORMS)
         check_one_of("optimizer", self.optimizer, OPTIMIZERS)
         object.__setattr__(self, "betas", tuple(self.betas))
-        for name in ("r1", "r2", "gradient_penalty", "drift", "weight_clip"):
+        for name in ("r1", "r2", "gradient_penalty", "drift", "weight_clip", "orthogonal"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and finite")
         for name in ("penalty_every", "n_critic"):
@@ -124,9 +128,10 @@ FAMILIES = {
     "progressive": Recipe(
         loss="wasserstein", gradient_penalty=10.0, drift=0.001, learning_rate=1e-3, growth=0.5
     ),
+    "biggan": Recipe(loss="hinge", spectral_norm=True, n_critic=2, betas=(0.0, 0.999)),
 }
 """By name: Huang et al. 2024, Radford et al. 2016, Mao et al. 2017, Arjovsky et al. 2017, Gulrajani
-et al. 2017, Karras et al. 2018."""
+et al. 2017, Karras et al. 2018, Brock et al. 2019."""
 
 NETWORKS = {
     "r3gan": "r3gan",
@@ -135,6 +140,7 @@ NETWORKS = {
     "wgan": "dcgan",
     "wgan-gp": "dcgan",
     "progressive": "progressive",
+    "biggan": "biggan",
 }
 """By family: the `Config.network` that its recipe was made for."""
 

@@ -39,7 +39,9 @@ def measure_batch_norms(generator: Module, latent: int, n_classes: int) -> None:
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a cumulative mean
-    generator.train()
+    generator.eval()  # only the norms compute as in training
+    for norm in norms:
+        norm.train()
     device = next(generator.parameters()).device
     z = randn((BATCHES * SIZE, latent), seed=spread_seed(0, BATCHES * SIZE), device=device)
     for i, part in enumerate(z.split(SIZE)):

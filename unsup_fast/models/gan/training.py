@@ -23,6 +23,7 @@ from unsup_fast.models.gan.recipes import FAMILIES, Recipe
 from unsup_fast.models.gan.standing import has_batch_norms, measure_batch_norms
 from unsup_fast.models.gan.updates import Batch, Updates
 from unsup_fast.models.networks.conv2d import channels_last
+from unsup_fast.models.networks.spectral import solve_singular_vectors
 from unsup_fast.models.training import State, StepContext, TrainConfig, fold_in, init_state
 from unsup_fast.models.training import train as train_loop
 from unsup_fast.models.training.accelerator import Accelerator, accelerator_for
@@ -167,6 +168,7 @@ def train(
         return reported
 
     def measured(_: object = None) -> GAN:
+        solve_singular_vectors(averaged.network)
         measure_batch_norms(averaged.network, config.latent, n_classes)
         return averaged
 

@@ -14,6 +14,8 @@ from unsup_fast.models.gan.penalties import (
     clip_weights,
     drift,
     gradient_penalty,
+    matrices,
+    orthogonal_penalty,
     squared_gradient_norm,
 )
 from unsup_fast.models.gan.recipes import Recipe
@@ -84,6 +86,7 @@ class Updates:
         self._dtype, self._loss = dtype, LOSSES[recipe.loss]
         self._norms = {name: Norm(optimizer) for name, optimizer in optimizers.items()}
         self._weights = list(discriminator.parameters())
+        self._matrices = matrices(generator) if recipe.orthogonal else []
 
     def __call__(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
         """Update both players by `n_critic` batches; return means of what they did.
@@ -162,7 +165,12 @@ class Updates:
                     with torch.no_grad(), self._autocast(context):
                         a = self._discriminator(real[rows], y).float()
                 loss = self._loss.generator(b, a)
-                seen.append({"g_loss": loss.detach()})
+                numbers = {"g_loss": loss.detach()}
+                if self._matrices:
+                    penalty = orthogonal_penalty(self._matrices)
+                    loss = loss + self._recipe.orthogonal * penalty
+                    numbers["orthogonal"] = penalty.detach()
+                seen.append(numbers)
                 yield loss
 
         learning = [weight for weight in self._weights if weight.requires_grad]

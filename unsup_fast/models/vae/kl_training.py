@@ -11,6 +11,8 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import Module
+from torch.optim import Optimizer
 
 from unsup_fast.models.networks.autoencoder_kl import AutoencoderKLNetwork
 from unsup_fast.models.training import StepContext, TrainConfig, fold_in, init_state
@@ -21,9 +23,10 @@ from unsup_fast.models.training.data import as_samples, check_pictures, to_float
 from unsup_fast.models.training.draws import spread_seed
 from unsup_fast.models.training.flips import mirrored
 from unsup_fast.models.training.progress import Follow
-from unsup_fast.models.vae import kl_transforms
+from unsup_fast.models.vae import kl_critic, kl_transforms
 from unsup_fast.models.vae.kl import AutoencoderKL
 from unsup_fast.models.vae.kl_config import KLConfig
+from unsup_fast.models.vae.kl_critic import Critic
 from unsup_fast.models.vae.kl_transforms import Transform
 from unsup_fast.models.vae.posterior import DiagonalGaussian
 
@@ -31,6 +34,7 @@ Distance = Callable[[Tensor, Tensor], Tensor]
 """Called as distance(x, target) with pictures [B, C, H, W] in [-1, 1]; returns [B]."""
 
 BETAS = (0.9, 0.99)
+REPORTED = ("l1", "perceptual", "kl")
 MEASURED = 512  # pictures whose latents give the scale
 SCALES = ("scaling_factor", "shift_factor", "latents_mean", "latents_std")
 
@@ -52,11 +56,20 @@ class Objective(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """Parts of a loss, each a tensor of shape ()."""
+    """Parts of a loss, and what the perceptual distance and a critic see.
+
+    Attributes
+    ----------
+    l1, perceptual, kl : tensors of shape ()
+    y, x : tensors of shape (B, C, H, W)
+        Reconstructions and pictures, transformed, of the sides of the data or those turned.
+    """
 
     l1: Tensor
     perceptual: Tensor
     kl: Tensor
+    y: Tensor
+    x: Tensor
 
 
 def train_autoencoder(
@@ -70,6 +83,8 @@ def train_autoencoder(
     perceptual_weight: float = 0.5,
     kl_weight: float = 1e-6,
     equivariance: float = 0.5,
+    critic_weight: float = 0.0,
+    critic_start: int = 0,
     flip: bool = False,
     precision: str = "auto",
     device: torch.device | str | None = None,
@@ -86,6 +101,11 @@ def train_autoencoder(
     with the KL summed over all latents: the balance of Rombach et al. 2022, where each term is
     summed. Before each checkpoint the scale of each latent channel is measured on up to 512
     pictures. `loss`, `l1`, `perceptual` and `kl` (in nats a picture) are reported.
+
+    With a `critic_weight` a patch critic is trained too, and the loss has the term critic_weight
+    balance (-E D(y)) (Esser et al. 2021): see `kl_critic`. Reported then are its hinge loss
+    `critic`, `adversarial` (-E D(y)) and `balance`, which is measured on each part of a batch: it
+    depends on the processes, or the shards, or the accumulation, that cut a batch.
 
     Parameters
     ----------
@@ -109,6 +129,11 @@ def train_autoencoder(
     equivariance : float
         Probability that a step compares decode(tau(z)) with tau(x), where tau turns by quarters and
         shrinks (Kouzelis et al. 2025); 0 leaves it out.
+    critic_weight : float
+        Weight of the balanced adversarial term, such as 0.5; 0 trains no critic.
+    critic_start : int
+        Step from which the loss has that term. The critic learns from the first step, so that its
+        gradient is of use by then.
     flip : bool
         Whether to mirror half of the pictures, left to right.
     precision : {"auto", "float32", "bfloat16"}
@@ -141,6 +166,7 @@ def train_autoencoder(
     """
     objective = Objective(perceptual_weight, kl_weight, equivariance)
     _check(objective)
+    adversarial = kl_critic.checked(critic_weight, critic_start)
     samples = as_samples(data, config.shape)
     check_pictures(samples)
     config = replace(  # the scale of another training, if it has one, is not of these latents
@@ -160,7 +186,16 @@ def train_autoencoder(
     optimizer = torch.optim.AdamW(
         network.parameters(), options.learning_rate, betas=BETAS, weight_decay=0.0, fused=True
     )
-    state = init_state({"network": network}, {"network": optimizer})
+    networks: dict[str, Module] = {"network": network}
+    optimizers: dict[str, Optimizer] = {"network": optimizer}
+    critic: Critic | None = None
+    if critic_weight:
+        patches = kl_critic.critic_of(config.shape, fold_in("weights", options.seed, 1))
+        patches.to(accelerator.device).train()
+        last = network.decoder.conv_out.weight
+        critic = Critic(patches, last, adversarial, options.learning_rate, dtype)
+        networks["critic"], optimizers["critic"] = patches, critic.optimizer
+    state = init_state(networks, optimizers, ema=("network",))
     averaged = AutoencoderKL(state.ema["network"], config)
     chosen = torch.linspace(0, len(samples) - 1, min(MEASURED, len(samples))).long()
 
@@ -171,22 +206,27 @@ def train_autoencoder(
             fold_in("equivariance", seed, index), equivariance, min(config.latent_shape[1:])
         )
         x = mirrored(batch, context) if flip else batch
-        parts: list[Terms] = []
+        parts: list[tuple[Tensor, ...]] = []
+        pairs: list[tuple[Tensor, Tensor]] = []
 
         def losses() -> Iterator[Tensor]:
             for rows in context.parts(len(x)):
                 with precisions.autocast(dtype, accelerator.device):
                     terms = _terms(network, distance, x[rows], seeds[rows], transform)
-                parts.append(Terms(*(term.detach() for term in terms)))
-                yield (
-                    terms.l1
-                    + perceptual_weight * terms.perceptual
-                    + kl_weight / math.prod(config.shape) * terms.kl
-                )
+                parts.append(tuple(getattr(terms, name).detach() for name in REPORTED))
+                reconstruction = terms.l1 + perceptual_weight * terms.perceptual
+                loss = reconstruction + kl_weight / math.prod(config.shape) * terms.kl
+                if critic is not None:
+                    pairs.append((terms.y.detach(), terms.x))
+                    loss = loss + critic.term(reconstruction, terms.y, context)
+                yield loss
 
-        reported = {"loss": context.optimizer_step(losses(), optimizer)}
-        for term in Terms._fields:
-            reported[term] = context.mean(getattr(part, term) for part in parts)
+        with kl_critic.frozen(networks.get("critic")):
+            reported = {"loss": context.optimizer_step(losses(), optimizer)}
+        for name, values in zip(REPORTED, zip(*parts, strict=True), strict=True):
+            reported[name] = context.mean(iter(values))
+        if critic is not None:
+            reported |= critic.update(pairs, context)
         return reported
 
     def save(_: object) -> None:
@@ -205,6 +245,7 @@ def train_autoencoder(
             **{f"config.{key}": value for key, value in _layers(config).items()},
             "config.shape": config.shape,
             **objective._asdict(),
+            **(adversarial._asdict() if critic_weight else {}),
             "perceptual": name,
             "flip": flip,
         },
@@ -231,15 +272,13 @@ def _terms(
         z, x = transform(z), transform(x, network.multiple)
     y = network.decode(z).float()
     kl = q.kl().flatten(1).sum(1).mean()
-    if distance is None:
-        return Terms(l1=(y - x).abs().mean(), perceptual=kl.new_zeros(()), kl=kl)
+    l1 = (y - x).abs().mean()
     if y.shape[2:].numel() < sides.numel():  # features are of pictures of one size
         turned = (y.shape[2] > y.shape[3]) != (sides[0] > sides[1])
         size = sides[::-1] if turned else sides  # of squares the two are one
-        seen, target = (F.interpolate(each, size=size, mode="bilinear") for each in (y, x))
-    else:
-        seen, target = y, x
-    return Terms(l1=(y - x).abs().mean(), perceptual=distance(seen, target).mean(), kl=kl)
+        y, x = (F.interpolate(each, size=size, mode="bilinear") for each in (y, x))
+    perceptual = kl.new_zeros(()) if distance is None else distance(y, x).mean()
+    return Terms(l1=l1, perceptual=perceptual, kl=kl, y=y, x=x)
 
 
 def _distance(
