@@ -21,6 +21,7 @@ from unsup_fast.models.gan.players import discriminator_of, generator_of
 from unsup_fast.models.gan.recipes import FAMILIES, Recipe
 from unsup_fast.models.gan.standing import has_batch_norms, measure_batch_norms
 from unsup_fast.models.gan.updates import Batch, Updates
+from unsup_fast.models.gan.view import check_view
 from unsup_fast.models.networks.conv2d import channels_last
 from unsup_fast.models.training import State, StepContext, TrainConfig, fold_in, init_state
 from unsup_fast.models.training import train as train_loop
@@ -125,6 +126,7 @@ def train(
     classes = None if labels is None else check_labels(labels, len(samples), n_classes)
     networks = _networks(config, recipe, generator, discriminator, options.seed)
     _check_recipe(recipe, config, networks["discriminator"])
+    check_view(recipe, config, options)
     if options.shards and any(map(has_batch_norms, networks.values())):
         raise ValueError(
             f"shards={options.shards} needs networks without batch norms, whose statistics depend "
