@@ -103,6 +103,11 @@ class Recipe:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
         if not 0 < self.r_final <= 1:
             raise ValueError(f"r_final={self.r_final} must be above 0 and at most 1")
+        if self.discriminator == "projected" and self.norm != "none":
+            raise ValueError(
+                f'norm="{self.norm}" is of the network "dcgan", and discriminator="projected" has '
+                'none; pass norm="none"'
+            )
         if not 0 < self.augment_target < 1:
             raise ValueError(f"augment_target={self.augment_target} must be between 0 and 1")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):

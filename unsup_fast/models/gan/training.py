@@ -14,6 +14,7 @@ from torch.nn import Module
 from torch.optim import Optimizer
 
 from unsup_fast.models.base import CUSTOM
+from unsup_fast.models.gan import projected
 from unsup_fast.models.gan.alarm import Alarm
 from unsup_fast.models.gan.config import Config
 from unsup_fast.models.gan.model import GAN
@@ -58,8 +59,9 @@ def train(
     A step takes `recipe.n_critic` batches: one for each update of the discriminator, then one
     update of the generator. Reported are `d_loss` and `g_loss`, the mean scores `real` and `fake`,
     `sign` (the mean sign of D(x) - D(G(z)) over pairs; 1 if the discriminator is always right),
-    `spread` (standard deviation of generated samples over that of real ones), the penalties, and
-    the norms of both gradients. If they show that training has failed, a RuntimeWarning says so
+    `spread` (standard deviation of generated samples over that of real ones), the penalties, the
+    norms of both gradients, and with `recipe.augment="ada"` the probability `augment_p` and `r_t`,
+    which steers it. If they show that training has failed, a RuntimeWarning says so
     once, with the remedy; see `gan.Alarm`.
 
     Parameters
@@ -124,9 +126,9 @@ def train(
         raise ValueError("labels and config.classes go together; pass both or neither")
     n_classes = len(config.classes)
     classes = None if labels is None else check_labels(labels, len(samples), n_classes)
+    check_view(recipe, config, options)
     networks = _networks(config, recipe, generator, discriminator, options.seed)
     _check_recipe(recipe, config, networks["discriminator"])
-    check_view(recipe, config, options)
     if options.shards and any(map(has_batch_norms, networks.values())):
         raise ValueError(
             f"shards={options.shards} needs networks without batch norms, whose statistics depend "
@@ -179,6 +181,7 @@ def train(
             **{f"config.{key}": value for key, value in asdict(config).items()},
             **{f"recipe.{key}": value for key, value in asdict(recipe).items()},
             "flip": flip,
+            **projected.fingerprint(networks["discriminator"]),
         },
         on_sample=None if on_sample is None else show,
         on_checkpoint=lambda _: measured().save(folder),

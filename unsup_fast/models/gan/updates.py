@@ -16,6 +16,7 @@ from unsup_fast.models.gan.penalties import (
     gradient_penalty,
     squared_gradient_norm,
 )
+from unsup_fast.models.gan.projected import head_sizes
 from unsup_fast.models.gan.recipes import Recipe
 from unsup_fast.models.gan.view import View
 from unsup_fast.models.training import StepContext, fold_in
@@ -83,7 +84,7 @@ class Updates:
         self._generator, self._discriminator = generator, discriminator
         self._optimizers, self._recipe, self._latent = optimizers, recipe, latent
         self._dtype, self._loss = dtype, LOSSES[recipe.loss]
-        self._heads: tuple[int, ...] | None = getattr(discriminator, "heads", None)
+        self._heads = head_sizes(discriminator)
         if self._heads is not None:
             self._loss = over_heads(self._loss, self._heads)
         self._view = View(recipe, discriminator)

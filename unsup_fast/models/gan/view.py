@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from unsup_fast.models.base import CUSTOM
 from unsup_fast.models.gan.ada import Ada, signs
 from unsup_fast.models.gan.augment import AUGMENTATIONS, augmented, check_pictures, n_draws
 from unsup_fast.models.gan.config import Config
@@ -85,14 +86,19 @@ class View:
 
 
 def check_view(recipe: Recipe, config: Config, options: TrainConfig) -> None:
-    """Raise a ValueError if pictures cannot be blurred or augmented as a recipe says."""
+    """Raise a ValueError if a discriminator cannot see samples as a recipe says."""
+    if recipe.discriminator != "own" and config.network == CUSTOM:
+        raise ValueError(
+            f'discriminator="{recipe.discriminator}" is for networks of the library, and '
+            'config.network is "custom"; pass dataclasses.replace(recipe, discriminator="own")'
+        )
     names = [f"augment={recipe.augment!r}"] if recipe.augment != "none" else []
     names += [f"blur={recipe.blur}"] if recipe.blur else []
     if names:
         check_pictures(config.shape, " and ".join(names))
     if recipe.augment == "ada" and options.shards:
         raise ValueError(
-            f'augment="ada" moves a probability in each step, and shards={options.shards} allows no '
+            f'augment="ada" moves a probability in steps, and shards={options.shards} allows no '
             'such buffers; pass shards=0, or augment="diffaugment"'
         )
 
