@@ -164,7 +164,7 @@ def test_a_probability_of_zero_is_the_identity_and_of_one_changes_all():
 
 
 def test_the_probability_is_of_each_augmentation_and_picture():
-    """A shift and a brightness leave traces that can be told from each other."""
+    """Of two changes of brightness the sum shows which were applied."""
     kinds = (augment.COLOURS[0], augment.COLOURS[0])
     x = torch.zeros(4000, 1, 3, 3)
     u = torch.rand(4000, n_draws(kinds), generator=torch.Generator().manual_seed(5))
