@@ -22,7 +22,7 @@ from unsup_fast.cli import run as command_line  # noqa: E402
 from unsup_fast.cli.gan import pages, settings  # noqa: E402
 from unsup_fast.cli.training import samples  # noqa: E402
 from unsup_fast.models import gan  # noqa: E402
-from unsup_fast.models.gan import config, players, recipes  # noqa: E402
+from unsup_fast.models.gan import augment, config, players, recipes  # noqa: E402
 from unsup_fast.models.networks import adversaries, dcgan, r3gan  # noqa: E402
 from unsup_fast.models.training import metrics_log, scores  # noqa: E402
 
@@ -285,7 +285,8 @@ def test_options_are_those_of_the_training(cli, folder, monkeypatch, family):
         more += ["--spectral-norm"]
     if family == "progressive":
         more += ["--growth", 0.25]
-    more += ["--drift", 0.125, "--orthogonal", 0.0625]
+    more += ["--drift", 0.125, "--orthogonal", 0.0625, "--augment", "ada", "--blur", 1.5]
+    more += ["--augment-target", 0.5, "--augment-examples", 100, "--discriminator", "own"]
     if family in settings.NORMED:
         more += ["--norm", "none"]
     more += ["--r1", 0.5, "--r2", 0.25, "--r-final", 0.5, "--gradient-penalty", 3]
@@ -301,6 +302,11 @@ def test_options_are_those_of_the_training(cli, folder, monkeypatch, family):
         growth=0.25 if family == "progressive" else 0.0,
         drift=0.125,
         orthogonal=0.0625,
+        augment="ada",
+        augment_target=0.5,
+        augment_examples=100,
+        discriminator="own",
+        blur=1.5,
         norm="none",
         r1=0.5,
         r2=0.25,
@@ -397,6 +403,10 @@ BAD = {
     "shards of a network that grows": (
         ["train", "shapes.npz", "--family", "progressive", "--shards", 8, "-o", "out"],
         "--shards 8: networks of --family progressive change while they grow; leave --shards out",
+    ),
+    "ada": (
+        ["train", "shapes.npz", "--augment", "ada", "--shards", 8, "-o", "out"],
+        "--augment ada: moves a probability in steps, which --shards 8 does not allow; leave",
     ),
     "growth": (
         ["train", "shapes.npz", "--growth", 0.5, "-o", "out"],
@@ -500,6 +510,8 @@ def test_the_options_know_the_library():
     assert tuple(gan.LOSSES) == settings.LOSSES
     assert settings.NORMS == dcgan.NORMS
     assert settings.CONDITIONINGS == adversaries.CONDITIONINGS
+    assert settings.AUGMENTATIONS == tuple(augment.AUGMENTATIONS)
+    assert settings.DISCRIMINATORS == recipes.DISCRIMINATORS
     assert settings.MOST_LATENTS == config.MOST_LATENTS
     assert recipes.FAMILIES["r3gan"].norm == "none"
 

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -50,6 +51,7 @@ STAGES = (
     Stage(n_blocks=1, kernel=3, stride=1, expansion=6, channels=320),
 )
 SCALES = (2, 4, 10, 15)  # the last blocks at strides 4, 8, 16 and 32
+STRIDES, CHANNELS = (4, 8, 16, 32), (24, 40, 112, 320)  # of the maps that `Network.scales` returns
 
 
 class Unit(ConvBN):
@@ -157,6 +159,21 @@ def pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
 def normalized(x: Tensor) -> Tensor:
     """Return pictures of 0 to 255 in the range that the network was trained on."""
     return (x - MEAN) / STD
+
+
+def scales_of(network: Network, x: Tensor, dtype: torch.dtype) -> list[Tensor]:
+    """Return `network.scales` of pictures in [-1, 1], computed in a type.
+
+    Parameters
+    ----------
+    network : Network
+    x : float tensor of shape (N, 3, H, W) or (N, 1, H, W)
+        One channel is repeated as three.
+    dtype : torch.dtype
+        That of the network.
+    """
+    x = normalized((x + 1) * 127.5).to(dtype).expand(-1, 3, -1, -1)
+    return network.scales(x.contiguous(memory_format=torch.channels_last))
 
 
 MODULES = {"stem.conv": "_conv_stem", "stem.bn": "_bn0", "head.conv": "_conv_head"}

@@ -16,6 +16,47 @@ OUTPUTS = ("features", "logits")
 SIDE = 64  # pixels that pictures are resized to
 
 
+class FeatureMaps:
+    """Maps of EfficientNet-lite0 at strides 4, 8, 16 and 32, for networks that look at pictures.
+
+    It is no module: a network that has it as an attribute neither trains its weights nor stores
+    them in a checkpoint.
+
+    Attributes
+    ----------
+    sha256 : str
+        The hash of the weights.
+    network : torch.nn.Module
+        The network, on the CPU at first. No parameter requires a gradient.
+    strides, channels : tuple of int
+        Of each map.
+
+    Raises
+    ------
+    ImportError
+        If the package of the weights is missing; the message says how to install it.
+    ValueError
+        If its file is another.
+    """
+
+    strides, channels = _lite0_network.STRIDES, _lite0_network.CHANNELS
+
+    def __init__(self) -> None:
+        self.network, self.sha256 = _lite0_network.load()
+
+    def __call__(self, x: Tensor) -> list[Tensor]:
+        """Return maps [N, channels[i], ceil(H / strides[i]), ceil(W / strides[i])] of pictures.
+
+        Parameters
+        ----------
+        x : float tensor of shape (N, 3, H, W) or (N, 1, H, W)
+            Pictures in [-1, 1], which may go beyond, of at least 32 x 32 pixels, on the network's
+            device. One channel is repeated as three. Gradients pass through, of any order.
+        """
+        dtype = self.network.fc.weight.dtype
+        return _lite0_network.scales_of(self.network, x.to(dtype), dtype)
+
+
 class Lite0:
     """Extractor of ImageNet features from pictures: 1,280 numbers for each.
 

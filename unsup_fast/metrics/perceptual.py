@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unsup_fast.metrics import _lite0_network
-from unsup_fast.metrics._lite0_network import LEAST_SIDE, normalized
+from unsup_fast.metrics._lite0_network import LEAST_SIDE, scales_of
 
 EPS = 1e-10  # under the root, so that features of zero have a gradient
 
@@ -104,9 +104,8 @@ class PerceptualDistance:
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Return maps [N, C, ceil(H / s), ceil(W / s)] of unit length along C, at each stride s."""
-        x = normalized((x.to(self.device, torch.float32) + 1) * 127.5).to(self.dtype)
-        x = x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
-        return [_directions(part.float()) for part in self.network.scales(x)]
+        x = x.to(self.device, torch.float32)
+        return [_directions(part.float()) for part in scales_of(self.network, x, self.dtype)]
 
 
 def _directions(x: Tensor) -> Tensor:

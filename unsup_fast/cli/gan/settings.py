@@ -18,7 +18,7 @@ from unsup_fast.cli.training.options import (
 )
 from unsup_fast.cli.values import INCEPTION
 
-FAMILIES = ("r3gan", "dcgan", "lsgan", "wgan", "wgan-gp", "progressive", "biggan")
+FAMILIES = ("r3gan", "dcgan", "lsgan", "wgan", "wgan-gp", "progressive", "biggan", "projected")
 NORMED = ("dcgan", "lsgan", "wgan", "wgan-gp")
 """Families whose discriminator may have norms."""
 EQUALIZED = ("progressive",)
@@ -28,6 +28,8 @@ BATCH_NORMED = ("dcgan", "lsgan", "wgan")
 LOSSES = ("minimax", "non-saturating", "least-squares", "wasserstein", "hinge", "relativistic")
 NORMS = ("batch", "layer", "none")
 CONDITIONINGS = ("projection", "concat")
+AUGMENTATIONS = ("none", "diffaugment", "ada")
+DISCRIMINATORS = ("own", "projected")
 MOST_LATENTS = 1 << 16
 MOST_SEEDS = 1000
 COMPARED, LOOP = options(ComparisonSettings), options(TrainingSettings)
@@ -70,7 +72,8 @@ class TrainSettings(TrainingSettings, ComparisonSettings):
             "Model",
             "r3gan (residual network, relativistic loss, R1 and R2), dcgan, lsgan, wgan (clipped "
             "weights), wgan-gp (gradient penalty), progressive (grows from small pictures), biggan "
-            "(self-attention, spectral norms, norms by class).",
+            "(self-attention, spectral norms, norms by class) or projected (the discriminator "
+            "sees features of EfficientNet-lite0).",
             choices=FAMILIES,
         ),
     ] = "r3gan"
@@ -160,6 +163,55 @@ class TrainSettings(TrainingSettings, ComparisonSettings):
             "Training",
             "Weight of the inner products of different filters of the generator.  [default: the "
             "family's]",
+            least=0,
+        ),
+    ] = None
+    augment: Annotated[
+        str | None,
+        Option(
+            "--augment",
+            "Training",
+            "Augment what the discriminator sees, for small data: always (diffaugment), or with a "
+            "probability that its scores steer (ada).  [default: the family's]",
+            choices=AUGMENTATIONS,
+        ),
+    ] = None
+    augment_target: Annotated[
+        float | None,
+        Option(
+            "--augment-target X",
+            "Training",
+            "Mean sign of the scores of real pictures that ada steers to.  [default: 0.6]",
+            above=0,
+            below=1,
+        ),
+    ] = None
+    augment_examples: Annotated[
+        int | None,
+        Option(
+            "--augment-examples N",
+            "Training",
+            "Pictures in which ada can go from never to always; fewer for short trainings.  "
+            "[default: 500,000]",
+            least=1,
+        ),
+    ] = None
+    discriminator: Annotated[
+        str | None,
+        Option(
+            "--discriminator",
+            "Model",
+            "The network's own, or heads on features of EfficientNet-lite0 (projected); then judge "
+            "by other features.  [default: the family's]",
+            choices=DISCRIMINATORS,
+        ),
+    ] = None
+    blur: Annotated[
+        float | None,
+        Option(
+            "--blur X",
+            "Training",
+            "Blur, in pixels, of what the discriminator sees at first.  [default: the family's]",
             least=0,
         ),
     ] = None
@@ -289,6 +341,11 @@ class TrainSettings(TrainingSettings, ComparisonSettings):
             raise UserError(
                 f"--shards {self.shards}: networks of --family progressive change while they grow; "
                 "leave --shards out, or pass --family r3gan"
+            )
+        if self.augment == "ada" and self.shards is not None:
+            raise UserError(
+                f"--augment ada: moves a probability in steps, which --shards {self.shards} does "
+                "not allow; leave --shards out, or pass --augment diffaugment"
             )
         if self.family in (*NORMED, "biggan") and self.shards is not None:
             raise UserError(

@@ -62,8 +62,8 @@ CHECKS = (
         "sign",
         lambda value: value > MOST_SIGN,
         "the discriminator has won or memorised the data: it ranks nearly all real samples above "
-        "generated ones (mean sign {value:.3f}). Train again with a larger r1 (without batch "
-        "norms), more data, or a smaller discriminator",
+        "generated ones (mean sign {value:.3f}). Train again with augmentation, a larger r1 "
+        "(without batch norms), more data, or a smaller discriminator",
         begin=WON_BEGIN,
         patience=WON_PATIENCE,
     ),

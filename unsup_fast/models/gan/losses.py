@@ -13,9 +13,10 @@ With a = D(x) for data x and b = D(G(z)), in scores before any sigmoid:
   R2, Huang et al. 2024).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -76,6 +77,35 @@ def relativistic(real: Tensor, fake: Tensor) -> Tensor:
 def relativistic_generator(fake: Tensor, real: Tensor) -> Tensor:
     """Return the relativistic loss with the two kinds of samples exchanged."""
     return F.softplus(real - fake).mean()
+
+
+def over_heads(loss: Loss, sizes: Sequence[int]) -> Loss:
+    """Return the sum over heads of a loss of scores [B, M], each the mean over a head's columns.
+
+    It is the value V = sum_l V(G, D_l o P_l) of the notes' 4.4.7 (Sauer et al. 2021, equation 1),
+    where head l scores some positions of a projection P_l.
+
+    Parameters
+    ----------
+    loss : Loss
+    sizes : sequence of int
+        Columns of each head, M in all.
+    """
+
+    def summed(one: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+        def value(a: Tensor, b: Tensor) -> Tensor:
+            pairs = zip(a.split(list(sizes), 1), b.split(list(sizes), 1), strict=True)
+            return torch.stack([one(*pair) for pair in pairs]).sum()
+
+        return value
+
+    return Loss(summed(loss.discriminator), summed(loss.generator), paired=loss.paired)
+
+
+def mean_scores(scores: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Return one score [B] of each sample: the mean over heads of the means of their columns."""
+    heads = scores.split(list(sizes), 1)
+    return torch.stack([head.mean(1) for head in heads]).mean(0)
 
 
 LOSSES = {

@@ -8,6 +8,7 @@ from torch import nn
 
 from unsup_fast.models.base import CUSTOM
 from unsup_fast.models.gan.config import Config
+from unsup_fast.models.gan.projected import projected
 from unsup_fast.models.gan.recipes import Recipe
 from unsup_fast.models.networks import biggan, dcgan, perceptron, progressive, r3gan
 from unsup_fast.models.networks.adversaries import Discriminator, Generator
@@ -85,18 +86,22 @@ def generator_of(config: Config, seed: int) -> Generator:
     return _channels_last(generator)
 
 
-def discriminator_of(config: Config, recipe: Recipe, seed: int) -> Discriminator:
+def discriminator_of(config: Config, recipe: Recipe, seed: int) -> nn.Module:
     """Return a new discriminator with weights drawn from a seed; see `generator_of`."""
     _check_own(config)
     n_classes = len(config.classes)
     shape = Discriminator.inputs(config.shape, n_classes, config.conditioning)
+    discriminator: nn.Module
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        kind = KINDS[config.network]
-        body = kind.discriminator(config, recipe, shape)
-        discriminator = Discriminator(
-            body, config.shape, n_classes, config.conditioning, linear=kind.linear
-        )
+        if recipe.discriminator == "projected":
+            discriminator = projected(config.shape, config.size, n_classes, config.conditioning)
+        else:
+            kind = KINDS[config.network]
+            body = kind.discriminator(config, recipe, shape)
+            discriminator = Discriminator(
+                body, config.shape, n_classes, config.conditioning, linear=kind.linear
+            )
         if recipe.spectral_norm:
             spectrally_normalize(discriminator)
     return _channels_last(discriminator)

@@ -3,11 +3,13 @@
 from dataclasses import dataclass, fields
 
 from unsup_fast.models.base import check_one_of, whole
+from unsup_fast.models.gan.augment import AUGMENTATIONS
 from unsup_fast.models.gan.losses import LOSSES
 from unsup_fast.models.networks.dcgan import NORMS
 from unsup_fast.models.training import TrainConfig
 
 OPTIMIZERS = ("adam", "rmsprop")
+DISCRIMINATORS = ("own", "projected")
 HALF_LIFE = 100_000  # examples in which the averaged generator forgets half, late in training
 
 
@@ -50,6 +52,22 @@ class Recipe:
     growth : float
         Share of the training's steps in which a network "progressive" grows to its last
         resolution; 0 trains the whole network from the start. See `gan.growing`.
+    augment : {"none", "diffaugment", "ada"}
+        Augmentation of all pictures that the discriminator sees, for small data: always, or with a
+        probability that follows the discriminator's scores; see `gan.augment` and `gan.ada`.
+    augment_target : float
+        Mean sign of scores of real pictures that "ada" steers to.
+    augment_examples : int
+        Real pictures over which "ada" can move its probability from 0 to 1. Short runs need fewer.
+    discriminator : {"own", "projected"}
+        That of `Config.network`, or heads on features of EfficientNet-lite0; see `gan.projected`.
+        Judge the latter by other features, such as those of the Inception network or pixels: a
+        distance of the features that the generator is trained on falls without better pictures.
+    blur : float
+        Standard deviation, in pixels, of a Gaussian blur of all pictures that the discriminator
+        sees at first; it falls linearly to 0 (Sauer et al. 2022).
+    blur_examples : int
+        Real pictures over which it falls.
 
     Raises
     ------
@@ -73,16 +91,25 @@ class Recipe:
     betas: tuple[float, float] = (0.0, 0.99)
     learning_rate: float = 2e-4
     growth: float = 0.0
+    augment: str = "none"
+    augment_target: float = 0.6
+    augment_examples: int = 500_000
+    discriminator: str = "own"
+    blur: float = 0.0
+    blur_examples: int = 200_000
 
     def __post_init__(self) -> None:
         check_one_of("loss", self.loss, tuple(LOSSES))
         check_one_of("norm", self.norm, NORMS)
         check_one_of("optimizer", self.optimizer, OPTIMIZERS)
+        check_one_of("augment", self.augment, tuple(AUGMENTATIONS))
+        check_one_of("discriminator", self.discriminator, DISCRIMINATORS)
         object.__setattr__(self, "betas", tuple(self.betas))
-        for name in ("r1", "r2", "gradient_penalty", "drift", "weight_clip", "orthogonal"):
+        names = ("r1", "r2", "gradient_penalty", "drift", "weight_clip", "orthogonal", "blur")
+        for name in names:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and finite")
-        for name in ("penalty_every", "n_critic"):
+        for name in ("penalty_every", "n_critic", "augment_examples", "blur_examples"):
             object.__setattr__(self, name, whole(name, getattr(self, name)))
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
@@ -90,6 +117,13 @@ class Recipe:
             raise ValueError(f"growth={self.growth} must be from 0, which is none, to 1")
         if not 0 < self.r_final <= 1:
             raise ValueError(f"r_final={self.r_final} must be above 0 and at most 1")
+        if self.discriminator == "projected" and self.norm != "none":
+            raise ValueError(
+                f'norm="{self.norm}" is of the network "dcgan", and discriminator="projected" has '
+                'none; pass norm="none"'
+            )
+        if not 0 < self.augment_target < 1:
+            raise ValueError(f"augment_target={self.augment_target} must be between 0 and 1")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas={self.betas} must be two numbers from 0 to below 1")
         if self.norm == "batch" and (self.r1 or self.r2 or self.gradient_penalty):
@@ -129,9 +163,16 @@ FAMILIES = {
         loss="wasserstein", gradient_penalty=10.0, drift=0.001, learning_rate=1e-3, growth=0.5
     ),
     "biggan": Recipe(loss="hinge", spectral_norm=True, n_critic=2, betas=(0.0, 0.999)),
+    "projected": Recipe(
+        loss="hinge",
+        spectral_norm=True,
+        augment="diffaugment",
+        discriminator="projected",
+        blur=2.0,
+    ),
 }
 """By name: Huang et al. 2024, Radford et al. 2016, Mao et al. 2017, Arjovsky et al. 2017, Gulrajani
-et al. 2017, Karras et al. 2018, Brock et al. 2019."""
+et al. 2017, Karras et al. 2018, Brock et al. 2019, Sauer et al. 2021 and 2022."""
 
 NETWORKS = {
     "r3gan": "r3gan",
@@ -141,6 +182,7 @@ NETWORKS = {
     "wgan-gp": "dcgan",
     "progressive": "progressive",
     "biggan": "biggan",
+    "projected": "r3gan",
 }
 """By family: the `Config.network` that its recipe was made for."""
 

@@ -14,6 +14,7 @@ from torch.nn import Module
 from torch.optim import Optimizer
 
 from unsup_fast.models.base import CUSTOM
+from unsup_fast.models.gan import projected
 from unsup_fast.models.gan.alarm import Alarm
 from unsup_fast.models.gan.config import GROWING, Config
 from unsup_fast.models.gan.growing import Growth
@@ -22,6 +23,7 @@ from unsup_fast.models.gan.players import discriminator_of, generator_of
 from unsup_fast.models.gan.recipes import FAMILIES, Recipe
 from unsup_fast.models.gan.standing import has_batch_norms, measure_batch_norms
 from unsup_fast.models.gan.updates import Batch, Updates
+from unsup_fast.models.gan.view import check_view
 from unsup_fast.models.networks.conv2d import channels_last
 from unsup_fast.models.networks.spectral import solve_singular_vectors
 from unsup_fast.models.training import State, StepContext, TrainConfig, fold_in, init_state
@@ -60,8 +62,9 @@ def train(
     update of the generator. Reported are `d_loss` and `g_loss`, the mean scores `real` and `fake`,
     `sign` (the mean sign of D(x) - D(G(z)) over pairs; 1 if the discriminator is always right),
     `spread` (standard deviation of generated samples over that of real ones, both within classes),
-    the penalties, and the norms of both gradients. If they show that training has failed, a
-    RuntimeWarning says so once, with the remedy; see `gan.Alarm`.
+    the penalties, the norms of both gradients, and with `recipe.augment="ada"` the probability
+    `augment_p` and `r_t`, which steers it. If they show that training has failed, a RuntimeWarning
+    says so once, with the remedy; see `gan.Alarm`.
 
     Parameters
     ----------
@@ -126,6 +129,7 @@ def train(
         raise ValueError("labels and config.classes go together; pass both or neither")
     n_classes = len(config.classes)
     classes = None if labels is None else check_labels(labels, len(samples), n_classes)
+    check_view(recipe, config, options)
     networks = _networks(config, recipe, generator, discriminator, options.seed)
     _check_recipe(recipe, config, networks["discriminator"])
     if options.shards and any(map(has_batch_norms, networks.values())):
@@ -189,6 +193,7 @@ def train(
             **{f"config.{key}": value for key, value in asdict(config).items()},
             **{f"recipe.{key}": value for key, value in asdict(recipe).items()},
             "flip": flip,
+            **projected.fingerprint(networks["discriminator"]),
         },
         on_sample=None if on_sample is None else show,
         on_checkpoint=lambda _: measured().save(folder),

@@ -1,6 +1,7 @@
 """One step of the game: updates of the discriminator, then one of the generator."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ from torch.nn import Module
 from torch.optim import Optimizer
 
 from unsup_fast.kernels.randn import randn
-from unsup_fast.models.gan.losses import LOSSES
+from unsup_fast.models.gan.losses import LOSSES, mean_scores, over_heads
 from unsup_fast.models.gan.penalties import (
     clip_weights,
     drift,
@@ -18,7 +19,9 @@ from unsup_fast.models.gan.penalties import (
     orthogonal_penalty,
     squared_gradient_norm,
 )
+from unsup_fast.models.gan.projected import head_sizes
 from unsup_fast.models.gan.recipes import Recipe
+from unsup_fast.models.gan.view import View
 from unsup_fast.models.training import StepContext, fold_in
 from unsup_fast.models.training import precision as precisions
 from unsup_fast.models.training.draws import spread_seed
@@ -84,6 +87,10 @@ class Updates:
         self._generator, self._discriminator = generator, discriminator
         self._optimizers, self._recipe, self._latent = optimizers, recipe, latent
         self._dtype, self._loss = dtype, LOSSES[recipe.loss]
+        self._heads = head_sizes(discriminator)
+        if self._heads is not None:
+            self._loss = over_heads(self._loss, self._heads)
+        self._view = View(recipe, discriminator)
         self._norms = {name: Norm(optimizer) for name, optimizer in optimizers.items()}
         self._weights = list(discriminator.parameters())
         self._matrices = matrices(generator) if recipe.orthogonal else []
@@ -112,8 +119,10 @@ class Updates:
     ) -> dict[str, Tensor]:
         z = self._latents(number, context)
         due = self._recipe.penalizes and context.index % self._recipe.penalty_every == 0
+        draws_a, draws_b = self._draws(number, context)
         seen: list[dict[str, Tensor]] = []
         samples: list[Tensor] = []
+        scores: list[tuple[Tensor, Tensor]] = []
 
         def losses() -> Iterator[Tensor]:
             for rows in context.parts(len(real)):
@@ -123,10 +132,11 @@ class Updates:
                 fake = fake.float()
                 if due and self._dtype == torch.float32:  # one graph serves scores and penalties
                     x, fake = x.detach().requires_grad_(), fake.requires_grad_()
-                with self._autocast(context):
-                    a = self._discriminator(x, y).float()  # [B]
-                    b = self._discriminator(fake, y).float()
+                a = self._score(x, y, draws_a[rows], context)
+                b = self._score(fake, y, draws_b[rows], context)
                 loss = self._loss.discriminator(a, b)
+                a, b = self._each(a), self._each(b)
+                scores.append((a.detach(), b.detach()))
                 numbers = {
                     "d_loss": loss.detach(),
                     "real": a.detach().mean(),
@@ -147,23 +157,28 @@ class Updates:
         varies = spread(torch.cat(samples), real, label)
         if self._recipe.weight_clip:
             clip_weights(self._weights, self._recipe.weight_clip)
-        return {**_means(seen, context), "spread": varies}
+        real_scores, fake_scores = map(torch.cat, zip(*scores, strict=True))
+        update = context.index * self._recipe.n_critic + number
+        view = self._view.observe(real_scores, fake_scores, update, context)
+        return {**_means(seen, context), "spread": varies, **view}
 
     def _update_generator(
         self, real: Tensor, label: Tensor | None, context: StepContext
     ) -> dict[str, Tensor]:
         z = self._latents(self._recipe.n_critic, context)
+        draws_a, draws_b = self._draws(self._recipe.n_critic, context)
         seen: list[dict[str, Tensor]] = []
 
         def losses() -> Iterator[Tensor]:
             for rows in context.parts(len(real)):
                 y = None if label is None else label[rows]
                 with self._autocast(context):
-                    b = self._discriminator(self._generator(z[rows], y), y).float()  # [B]
+                    fake = self._generator(z[rows], y)
+                b = self._score(fake, y, draws_b[rows], context)
                 a = b.detach()
                 if self._loss.paired:
-                    with torch.no_grad(), self._autocast(context):
-                        a = self._discriminator(real[rows], y).float()
+                    with torch.no_grad():
+                        a = self._score(real[rows], y, draws_a[rows], context)
                 loss = self._loss.generator(b, a)
                 numbers = {"g_loss": loss.detach()}
                 if self._matrices:
@@ -197,17 +212,18 @@ class Updates:
         """Return the penalties of samples and their scores a, b [B], whose graphs have them."""
         recipe, total = self._recipe, real.new_zeros(())
         parts: dict[str, Tensor] = {}
+        draws = [each[rows] for each in self._draws(number, context)]
         progress = min(1.0, context.index / context.config.steps)
         factor = recipe.penalty_every * recipe.r_final**progress
-        for name, weight, x, scores in (
-            ("r1", recipe.r1, real, a),
-            ("r2", recipe.r2, fake, b),
+        for name, weight, x, scores, drawn in (
+            ("r1", recipe.r1, real, a, draws[0]),
+            ("r2", recipe.r2, fake, b, draws[1]),
         ):
             if not weight:
                 continue
             if self._dtype != torch.float32:
                 x = x.detach().requires_grad_()
-                scores = self._discriminator(x, label)
+                scores = self._each(self._score(x, label, drawn, context, exact=True))
             norms = squared_gradient_norm(scores, x)
             total = total + factor * weight / 2 * norms.mean()
             parts[name] = norms.detach().mean()
@@ -216,10 +232,41 @@ class Updates:
             random = torch.Generator().manual_seed(seed)
             mix = torch.rand(context.config.batch_size, generator=random)
             mix = context.shard(mix)[rows].to(real.device)  # [B]
-            values = gradient_penalty(lambda x: self._discriminator(x, label), real, fake, mix)
+
+            def critic(x: Tensor) -> Tensor:
+                return self._each(self._score(x, label, draws[0], context, exact=True))
+
+            values = gradient_penalty(critic, real, fake, mix)
             total = total + recipe.penalty_every * recipe.gradient_penalty * values.mean()
             parts["gradient_penalty"] = values.detach().mean()
         return Penalties(loss=total, parts=parts)
+
+    def _draws(self, number: int, context: StepContext) -> tuple[Tensor, Tensor]:
+        """Return the numbers [B, n] that augment this process's real and generated samples."""
+        index = self._index(number, context)
+        real, fake = (self._view.draws(kind, index, context) for kind in ("real", "fake"))
+        return real, fake
+
+    def _score(
+        self,
+        x: Tensor,
+        label: Tensor | None,
+        draws: Tensor,
+        context: StepContext,
+        *,
+        exact: bool = False,
+    ) -> Tensor:
+        """Return the scores, [B] or of all heads [B, M], of samples as the discriminator sees them.
+
+        They are computed in float32 if they have to be `exact`.
+        """
+        x = self._view(x, draws, context)
+        with nullcontext() if exact else self._autocast(context):
+            return self._discriminator(x, label).float()
+
+    def _each(self, scores: Tensor) -> Tensor:
+        """Return one score of each sample, [B]."""
+        return scores if self._heads is None else mean_scores(scores, self._heads)
 
     def _latents(self, number: int, context: StepContext) -> Tensor:
         """Return this process's latents [B, Z] of an update of a step."""
