@@ -29,7 +29,11 @@ class Settings(NamedTuple):
 
 
 def output_sides(
-    sides: Sequence[int], taps: Sequence[int], up: Pair, down: Pair, padding: Padding
+    sides: Sequence[int],
+    taps: Sequence[int],
+    up: Sequence[int],
+    down: Sequence[int],
+    padding: Sequence[int],
 ) -> Pair:
     """Return the height and width of the result for pictures of these sides."""
     before, after = padding[2::-2], padding[3::-2]  # of the vertical and the horizontal axis

@@ -1,6 +1,6 @@
 """`upfirdn` as an operation of torch, whose gradient is itself with other settings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -79,14 +79,11 @@ def apply(x: Tensor, taps: Tensor, settings: Settings, backend: str | None) -> T
     """Return what `upfirdn` does, as torch permits it here."""
     if _tracing.transformed((x, taps)):
         return ref.upfirdn(x, taps, *settings)
-    out: Tensor
     if _tracing.direct((x, taps)):
-        out = implementation(x, backend)(x, taps, *settings)
-    elif _tracing.recorded((x, taps)):
-        out = Upfirdn.apply(x, taps, *settings, backend)
-    else:
-        out = upfirdn(x, taps, *settings, backend)
-    return out
+        out: Tensor = implementation(x, backend)(x, taps, *settings)
+        return out
+    run: Callable[..., Tensor] = Upfirdn.apply if _tracing.recorded((x, taps)) else upfirdn
+    return run(x, taps, *settings, backend)
 
 
 def implementation(x: Tensor, backend: str | None) -> Any:

@@ -1,7 +1,7 @@
 """`upfirdn` on a GPU: a program has some channels of some pixels of the result.
 
 Zeros are neither stored nor multiplied: along an axis, output pixel j meets pixel i of x in tap
-i up - (j down - a), where a is the padding in front, so that its taps are up apart.
+i up - (j down - a), where a is the padding in front, so that it meets every up-th tap.
 """
 
 from collections.abc import Sequence

@@ -167,7 +167,7 @@ def test_gradients_run_through_the_same_operation(monkeypatch):
     assert calls == [(4, 4), (8, 8), (4, 4), (8, 8)]  # the gradient of the gradient, and of `out`
 
 
-def test_numbers_that_are_not_finite_reach_no_other_pixel():
+def test_numbers_that_are_not_finite_touch_no_other_pixel():
     x = tensor((1, 2, 5, 5), 1)
     taps, settings = torch.ones(3, 3).double(), {"up": 2, "padding": 2}
     truth = upfirdn(x, taps, **settings)
