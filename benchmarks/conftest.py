@@ -22,7 +22,14 @@ LIBRARIES = {
     ],
     "cuda": ["torch", "triton", "flash-kmeans", "flashlib", "diffusers"],
 }
-ON_BOTH = ("bench_randn", "bench_denoise", "bench_noise", "bench_sampling", "bench_sqrtm")
+ON_BOTH = (
+    "bench_randn",
+    "bench_denoise",
+    "bench_noise",
+    "bench_sampling",
+    "bench_sqrtm",
+    "bench_upfirdn",
+)
 SHARES = {  # column of the chart: what it is a share of
     "of_sgemm": "sgemm's rate",
     "of_gemm": "gemm's rate",

@@ -32,6 +32,11 @@ def direct(tensors: Tensors) -> bool:
     return True
 
 
+def recorded(tensors: Tensors) -> bool:
+    """Return whether autograd alone, and nothing that traces, looks at tensors."""
+    return direct([None if one is None else one.detach() for one in tensors])
+
+
 def _refuse_tangents(tensors: Tensors) -> None:
     if _have_tangents(tensors):
         raise NotImplementedError("noise and denoise have no forward-mode gradient; use backward()")

@@ -81,6 +81,6 @@ def bias_act(
     if _tracing.direct((x, bias)):
         out = torch_.implementation(torch_.FORWARD, x, backend)(x, bias, slope, gain, n_threads)
     else:
-        run = torch_.BiasAct.apply if torch_.recorded((x, bias)) else torch_.bias_act
+        run = torch_.BiasAct.apply if _tracing.recorded((x, bias)) else torch_.bias_act
         out = run(x, bias, slope, gain, n_threads, backend)
     return out

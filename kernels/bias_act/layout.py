@@ -1,4 +1,4 @@
-"""How `bias_act` lays out its tensors, and the type that it computes in."""
+"""How the operations of GANs lay out their tensors, and the type that they compute in."""
 
 import torch
 from torch import Tensor

@@ -6,7 +6,6 @@ so that its gradient is `gradient` again, to any order; its derivative with resp
 whose sign chooses between 1 and the slope, is zero.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -160,14 +159,9 @@ def derivative(
         run = implementation(BACKWARD, out, backend)
         of_x, sums = run(of_out, shift, out, summed, slope, gain, n_threads)
     else:
-        run = Gradient.apply if recorded(tensors) else gradient
+        run = Gradient.apply if _tracing.recorded(tensors) else gradient
         of_x, sums = run(of_out, shift, out, summed, slope, gain, n_threads, backend)
     return of_x, sums
-
-
-def recorded(tensors: Sequence[Tensor | None]) -> bool:
-    """Return whether autograd alone, and nothing that traces, looks at tensors."""
-    return _tracing.direct([None if one is None else one.detach() for one in tensors])
 
 
 def implementation(

@@ -510,7 +510,7 @@ def test_the_options_know_the_library():
     assert tuple(gan.LOSSES) == settings.LOSSES
     assert settings.NORMS == dcgan.NORMS
     assert settings.CONDITIONINGS == adversaries.CONDITIONINGS
-    assert settings.AUGMENTATIONS == tuple(augment.AUGMENTATIONS)
+    assert tuple(augment.AUGMENTATIONS) == settings.AUGMENTATIONS
     assert settings.DISCRIMINATORS == recipes.DISCRIMINATORS
     assert settings.MOST_LATENTS == config.MOST_LATENTS
     assert recipes.FAMILIES["r3gan"].norm == "none"

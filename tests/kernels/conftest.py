@@ -30,6 +30,7 @@ PORTABLE = (
     "randn",
     "randn_torch",
     "sqrtm",
+    "style_act",
     "totals",
 )
 
