@@ -4,7 +4,6 @@ import csv
 import json
 import shutil
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,11 +18,11 @@ from safetensors.numpy import load_file  # noqa: E402
 import unsup_fast  # noqa: E402
 from unsup_fast import metrics  # noqa: E402
 from unsup_fast.cli import run as command_line  # noqa: E402
-from unsup_fast.cli.gan import pages, settings  # noqa: E402
+from unsup_fast.cli.gan import pages  # noqa: E402
 from unsup_fast.cli.training import samples  # noqa: E402
 from unsup_fast.models import gan  # noqa: E402
-from unsup_fast.models.gan import augment, config, players, recipes  # noqa: E402
-from unsup_fast.models.networks import adversaries, dcgan, r3gan  # noqa: E402
+from unsup_fast.models.gan import players  # noqa: E402
+from unsup_fast.models.networks import dcgan, r3gan  # noqa: E402
 from unsup_fast.models.training import metrics_log, scores  # noqa: E402
 
 COURSE = ("--model-size", "tiny", "--latent", 6, "--batch-size", 8, "--warmup", 2)
@@ -260,64 +259,6 @@ def test_resume_gives_the_same_bits(cli, folder):
         assert said in ran.err
 
 
-@pytest.mark.parametrize("family", settings.FAMILIES)
-def test_options_are_those_of_the_training(cli, folder, monkeypatch, family):
-    taken = {}
-
-    def train(data, out, **options):
-        taken.update(options)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(gan, "train", train)
-    words = ["gan", "train", "shapes.npz", *FEW, "--family", family, "-o", "out"]
-    assert cli(*words).status == 130
-    assert taken["recipe"] == gan.FAMILIES[family]
-    assert taken["config"].network == gan.NETWORKS[family]
-    expected = gan.train_config(
-        family, steps=6, batch_size=8, warmup=2, save_every=2, sample_every=4, judge_every=2500
-    )
-    assert taken["options"] == expected
-    assert taken["judge"] is None
-    assert taken["best"] is None
-    more = ["--loss", "hinge", "--n-critic", 2, "--penalty-every", 4, "--weight-clip", 0.5]
-    more += ["--learning-rate", 0.01, "--conditioning", "concat", "--flip"]
-    if family not in settings.EQUALIZED:
-        more += ["--spectral-norm"]
-    if family == "progressive":
-        more += ["--growth", 0.25]
-    more += ["--drift", 0.125, "--orthogonal", 0.0625, "--augment", "ada", "--blur", 1.5]
-    more += ["--augment-target", 0.5, "--augment-examples", 100, "--discriminator", "own"]
-    if family in settings.NORMED:
-        more += ["--norm", "none"]
-    more += ["--r1", 0.5, "--r2", 0.25, "--r-final", 0.5, "--gradient-penalty", 3]
-    assert cli(*words, *more).status == 130
-    assert taken["recipe"] == replace(
-        gan.FAMILIES[family],
-        loss="hinge",
-        n_critic=2,
-        penalty_every=4,
-        weight_clip=0.5,
-        spectral_norm=family not in settings.EQUALIZED,
-        learning_rate=0.01,
-        growth=0.25 if family == "progressive" else 0.0,
-        drift=0.125,
-        orthogonal=0.0625,
-        augment="ada",
-        augment_target=0.5,
-        augment_examples=100,
-        discriminator="own",
-        blur=1.5,
-        norm="none",
-        r1=0.5,
-        r2=0.25,
-        r_final=0.5,
-        gradient_penalty=3.0,
-    )
-    assert taken["options"].learning_rate == 0.01
-    assert taken["config"].conditioning == "concat"
-    assert taken["flip"] is True
-
-
 def test_sample(cli, folder):
     ran = cli("gan", "sample", "run", "-n", 6, "--label", "all", "-o", "g.png")
     assert ran.status == 0, ran.err
@@ -382,57 +323,6 @@ def test_eval(cli, folder):
 
 
 BAD = {
-    "no data": (["train", "-o", "out"], "DATA: name a file or folder of pictures, or pass --data"),
-    "family": (
-        ["train", "shapes.npz", "--family", "other", "-o", "out"],
-        "--family other: is not one of r3gan, dcgan, lsgan, wgan, wgan-gp",
-    ),
-    "loss": (["train", "shapes.npz", "--loss", "x", "-o", "out"], "--loss x: is not one of mini"),
-    "norm": (
-        ["train", "shapes.npz", "--norm", "layer", "-o", "out"],
-        "--norm layer: --family r3gan has no norms; leave --norm out",
-    ),
-    "penalty": (
-        ["train", "shapes.npz", "--family", "dcgan", "--r1", 1, "-o", "out"],
-        "--r1 1: penalises the gradient of each picture, and batch norms mix pictures; pass --norm",
-    ),
-    "shards": (
-        ["train", "shapes.npz", "--family", "wgan-gp", "--shards", 8, "-o", "out"],
-        "--shards 8: --family wgan-gp has batch norms, whose statistics depend on the shards;",
-    ),
-    "shards of a network that grows": (
-        ["train", "shapes.npz", "--family", "progressive", "--shards", 8, "-o", "out"],
-        "--shards 8: networks of --family progressive change while they grow; leave --shards out",
-    ),
-    "ada": (
-        ["train", "shapes.npz", "--augment", "ada", "--shards", 8, "-o", "out"],
-        "--augment ada: moves a probability in steps, which --shards 8 does not allow; leave",
-    ),
-    "growth": (
-        ["train", "shapes.npz", "--growth", 0.5, "-o", "out"],
-        "--growth 0.5: is for --family progressive; leave --growth out",
-    ),
-    "spectral norm": (
-        ["train", "shapes.npz", "--family", "progressive", "--spectral-norm", "-o", "out"],
-        "--spectral-norm: weights of --family progressive have an equalised learning rate instead;",
-    ),
-    "odd sides": (
-        ["train", "shapes.npz", "--size", "9x8", "-o", "out"],
-        "shapes.npz: its pictures are 9 x 8, and the networks halve the sides; pass --size with ev",
-    ),
-    "decay": (
-        ["train", "shapes.npz", "--decay", 9, "--steps", 4, "-o", "out"],
-        "--decay 9: exceeds --steps 4; pass --decay 4 or less",
-    ),
-    "latent": (["train", "shapes.npz", "--latent", 0, "-o", "out"], "--latent 0: write a number"),
-    "judge": (
-        ["train", "shapes.npz", "--features", "none", "--judge-samples", 1, "-o", "out"],
-        "--judge-samples 1: write a number of at least 2",
-    ),
-    "huge batch": (
-        ["train", "shapes.npz", "--batch-size", 2**31 - 1, "-o", "out"],
-        "--batch-size 2147483647: a step with so many pictures of 8x8 needs",
-    ),
     "no run": (["sample", "no", "-o", "g.png"], "no: no such directory; name the directory of a r"),
     "no model": (["sample", ".", "-o", "g.png"], "holds no model.safetensors; train one"),
     "label": (["sample", "run", "--label", "9", "-o", "g.png"], "--label 9: is no class; there ar"),
@@ -497,23 +387,6 @@ def test_other_commands_refuse_the_run(cli, folder):
         ran = cli(*words, "-o", "out.png")
         assert ran.status == 2
         assert said in ran.err
-
-
-def test_the_options_know_the_library():
-    assert tuple(gan.FAMILIES) == tuple(gan.NETWORKS) == settings.FAMILIES
-    normed = tuple(name for name, network in gan.NETWORKS.items() if network == "dcgan")
-    assert normed == settings.NORMED
-    assert (
-        tuple(name for name, recipe in gan.FAMILIES.items() if recipe.norm == "batch")
-        == settings.BATCH_NORMED
-    )
-    assert tuple(gan.LOSSES) == settings.LOSSES
-    assert settings.NORMS == dcgan.NORMS
-    assert settings.CONDITIONINGS == adversaries.CONDITIONINGS
-    assert tuple(augment.AUGMENTATIONS) == settings.AUGMENTATIONS
-    assert settings.DISCRIMINATORS == recipes.DISCRIMINATORS
-    assert settings.MOST_LATENTS == config.MOST_LATENTS
-    assert recipes.FAMILIES["r3gan"].norm == "none"
 
 
 def test_help(cli):

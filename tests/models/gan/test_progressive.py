@@ -16,7 +16,6 @@ from unsup_fast.models.gan.penalties import drift  # noqa: E402
 from unsup_fast.models.gan.players import discriminator_of, generator_of  # noqa: E402
 from unsup_fast.models.networks import progressive  # noqa: E402
 from unsup_fast.models.networks.equalized import EqualizedLinear, pixel_norm  # noqa: E402
-from unsup_fast.models.networks.pooling import enlarge, shrink  # noqa: E402
 
 RECIPE = gan.FAMILIES["progressive"]
 SHAPE = (2, 16, 12)  # 4 x 3, 8 x 6, 16 x 12
@@ -53,31 +52,6 @@ def repeated(x, factor):
     rows = torch.arange(x.shape[2] * factor) // factor
     columns = torch.arange(x.shape[3] * factor) // factor
     return x[:, :, rows][:, :, :, columns]
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_pictures_are_averaged_over_squares_and_repeated(channels):
-    x = torch.randn(2, channels, 12, 20, dtype=torch.float64)
-    torch.testing.assert_close(shrink(x, (3, 5)), averaged(x, 4))
-    torch.testing.assert_close(shrink(shrink(x, (6, 10)), (3, 5)), shrink(x, (3, 5)))
-    assert torch.equal(enlarge(x, (36, 60)), repeated(x, 3))
-    assert shrink(x, (12, 20)) is x
-    assert enlarge(x, (12, 20)) is x
-    small = x[:, :, :4, :2].clone().requires_grad_()
-    assert torch.autograd.gradgradcheck(lambda x: shrink(x, (2, 1)).square(), (small,))
-    assert torch.autograd.gradgradcheck(lambda x: enlarge(x, (8, 4)).square(), (small,))
-
-
-@pytest.mark.parametrize("sides", [(5, 5), (3, 10), (24, 40)])
-def test_pictures_shrink_by_whole_factors_only(sides):
-    with pytest.raises(ValueError, match=f"12 x 20 do not become {sides[0]} x {sides[1]}"):
-        shrink(torch.zeros(1, 1, 12, 20), sides)
-
-
-@pytest.mark.parametrize("sides", [(18, 30), (24, 60), (6, 10)])
-def test_pictures_grow_by_whole_factors_only(sides):
-    with pytest.raises(ValueError, match=f"12 x 20 do not become {sides[0]} x {sides[1]}"):
-        enlarge(torch.zeros(1, 1, 12, 20), sides)
 
 
 @pytest.mark.parametrize(
