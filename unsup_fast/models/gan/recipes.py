@@ -1,6 +1,6 @@
 """`Recipe`: how a GAN is trained, and the recipe of each family."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from unsup_fast.models.base import check_one_of, whole
 from unsup_fast.models.gan.losses import LOSSES
@@ -31,6 +31,12 @@ class Recipe:
     penalty_every : int
         Steps between penalties, whose weights are multiplied by it (lazy regularisation, Karras et
         al. 2020).
+    mixing : float
+        Probability that a sample's styles come from two latents, in a network with styles.
+    path_length : float
+        Weight of the path lengths' penalty of a network with styles; see `gan.path_length`.
+    path_every : int
+        Steps between these penalties, whose weight is multiplied by it.
     weight_clip : float
         The discriminator's weights are cut off at this; 0 for no limit.
     spectral_norm : bool
@@ -64,6 +70,9 @@ class Recipe:
     gradient_penalty: float = 0.0
     drift: float = 0.0
     penalty_every: int = 1
+    mixing: float = 0.0
+    path_length: float = 0.0
+    path_every: int = 8
     weight_clip: float = 0.0
     spectral_norm: bool = False
     orthogonal: float = 0.0
@@ -79,15 +88,25 @@ class Recipe:
         check_one_of("norm", self.norm, NORMS)
         check_one_of("optimizer", self.optimizer, OPTIMIZERS)
         object.__setattr__(self, "betas", tuple(self.betas))
-        for name in ("r1", "r2", "gradient_penalty", "drift", "weight_clip", "orthogonal"):
+        for name in (
+            "r1",
+            "r2",
+            "gradient_penalty",
+            "drift",
+            "weight_clip",
+            "orthogonal",
+            "path_length",
+        ):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and finite")
-        for name in ("penalty_every", "n_critic"):
+        for name in ("penalty_every", "n_critic", "path_every"):
             object.__setattr__(self, name, whole(name, getattr(self, name)))
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
         if not 0 <= self.growth <= 1:
             raise ValueError(f"growth={self.growth} must be from 0, which is none, to 1")
+        if not 0 <= self.mixing <= 1:
+            raise ValueError(f"mixing={self.mixing} must be a probability, from 0 to 1")
         if not 0 < self.r_final <= 1:
             raise ValueError(f"r_final={self.r_final} must be above 0 and at most 1")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
@@ -103,6 +122,18 @@ class Recipe:
         """Return whether the discriminator's gradient is penalised."""
         return self.r1 > 0 or self.r2 > 0 or self.gradient_penalty > 0
 
+
+# Adam keeps its rate and betas: the paper corrects them for penalties with an update of their own
+# (appendix B), and here they are added to the loss of an update that there would be anyway.
+_STYLEGAN2 = Recipe(
+    loss="non-saturating",
+    r1=0.01,
+    penalty_every=16,
+    mixing=0.9,
+    path_length=2.0,
+    betas=(0.0, 0.99),
+    learning_rate=2e-3,
+)
 
 FAMILIES = {
     "r3gan": Recipe(r1=1.0, r2=1.0, r_final=0.1),
@@ -129,9 +160,16 @@ FAMILIES = {
         loss="wasserstein", gradient_penalty=10.0, drift=0.001, learning_rate=1e-3, growth=0.5
     ),
     "biggan": Recipe(loss="hinge", spectral_norm=True, n_critic=2, betas=(0.0, 0.999)),
+    "stylegan2": _STYLEGAN2,
+    "stylegan": replace(_STYLEGAN2, path_length=0.0),
 }
 """By name: Huang et al. 2024, Radford et al. 2016, Mao et al. 2017, Arjovsky et al. 2017, Gulrajani
-et al. 2017, Karras et al. 2018, Brock et al. 2019."""
+et al. 2017, Karras et al. 2018, Brock et al. 2019, Karras et al. 2020 and 2019.
+
+The weight of R1 depends on the data. For StyleGAN it is 0.01, that of Karras et al. 2020b (ADA) for
+64 pictures of CIFAR-10; their rule for others is 0.0002 H W / batch size. Try values up to a
+hundred times as large, above all where `sign` nears 1: the discriminator is then right too often.
+"""
 
 NETWORKS = {
     "r3gan": "r3gan",
@@ -141,6 +179,8 @@ NETWORKS = {
     "wgan-gp": "dcgan",
     "progressive": "progressive",
     "biggan": "biggan",
+    "stylegan2": "stylegan2",
+    "stylegan": "stylegan",
 }
 """By family: the `Config.network` that its recipe was made for."""
 

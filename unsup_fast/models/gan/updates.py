@@ -19,6 +19,7 @@ from unsup_fast.models.gan.penalties import (
     squared_gradient_norm,
 )
 from unsup_fast.models.gan.recipes import Recipe
+from unsup_fast.models.gan.style_updates import StyleUpdates
 from unsup_fast.models.training import StepContext, fold_in
 from unsup_fast.models.training import precision as precisions
 from unsup_fast.models.training.draws import spread_seed
@@ -87,6 +88,7 @@ class Updates:
         self._norms = {name: Norm(optimizer) for name, optimizer in optimizers.items()}
         self._weights = list(discriminator.parameters())
         self._matrices = matrices(generator) if recipe.orthogonal else []
+        self._styles = StyleUpdates(generator, recipe)
 
     def __call__(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
         """Update both players by `n_critic` batches; return means of what they did.
@@ -110,7 +112,8 @@ class Updates:
     def _update_discriminator(
         self, real: Tensor, label: Tensor | None, number: int, context: StepContext
     ) -> dict[str, Tensor]:
-        z = self._latents(number, context)
+        seeds = self._seeds(number, context)
+        z = self._latents(seeds, context)
         due = self._recipe.penalizes and context.index % self._recipe.penalty_every == 0
         seen: list[dict[str, Tensor]] = []
         samples: list[Tensor] = []
@@ -119,7 +122,7 @@ class Updates:
             for rows in context.parts(len(real)):
                 x, y = real[rows], None if label is None else label[rows]
                 with torch.no_grad(), self._autocast(context):
-                    fake = self._generator(z[rows], y)
+                    fake = self._styles.sample(z[rows], y, seeds[rows])
                 fake = fake.float()
                 if due and self._dtype == torch.float32:  # one graph serves scores and penalties
                     x, fake = x.detach().requires_grad_(), fake.requires_grad_()
@@ -152,14 +155,16 @@ class Updates:
     def _update_generator(
         self, real: Tensor, label: Tensor | None, context: StepContext
     ) -> dict[str, Tensor]:
-        z = self._latents(self._recipe.n_critic, context)
+        seeds = self._seeds(self._recipe.n_critic, context)
+        z = self._latents(seeds, context)
         seen: list[dict[str, Tensor]] = []
 
         def losses() -> Iterator[Tensor]:
             for rows in context.parts(len(real)):
                 y = None if label is None else label[rows]
                 with self._autocast(context):
-                    b = self._discriminator(self._generator(z[rows], y), y).float()  # [B]
+                    fake = self._styles.sample(z[rows], y, seeds[rows])
+                    b = self._discriminator(fake, y).float()  # [B]
                 a = b.detach()
                 if self._loss.paired:
                     with torch.no_grad(), self._autocast(context):
@@ -170,6 +175,10 @@ class Updates:
                     penalty = orthogonal_penalty(self._matrices)
                     loss = loss + self._recipe.orthogonal * penalty
                     numbers["orthogonal"] = penalty.detach()
+                path = self._styles.path_penalty(z[rows], y, seeds[rows], context)
+                if path is not None:
+                    loss = loss + path.loss
+                    numbers["path_length"] = path.length
                 seen.append(numbers)
                 yield loss
 
@@ -181,6 +190,7 @@ class Updates:
         finally:
             for weight in learning:
                 weight.requires_grad_(True)
+        self._styles.end(context)
         return _means(seen, context)
 
     def _penalties(
@@ -221,10 +231,13 @@ class Updates:
             parts["gradient_penalty"] = values.detach().mean()
         return Penalties(loss=total, parts=parts)
 
-    def _latents(self, number: int, context: StepContext) -> Tensor:
-        """Return this process's latents [B, Z] of an update of a step."""
+    def _seeds(self, number: int, context: StepContext) -> Tensor:
+        """Return the seeds [B] of this process's samples of an update of a step."""
         seed = fold_in("latents", context.config.seed, self._index(number, context))
-        seeds = context.shard(spread_seed(seed, context.config.batch_size))  # [B]
+        return context.shard(spread_seed(seed, context.config.batch_size))
+
+    def _latents(self, seeds: Tensor, context: StepContext) -> Tensor:
+        """Return the latents [B, Z] of samples."""
         device = context.accelerator.device
         return randn((len(seeds), self._latent), seed=seeds, device=device)
 
