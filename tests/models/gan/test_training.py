@@ -32,6 +32,8 @@ NETWORKS = {
     "wgan-gp": "dcgan",
     "progressive": "progressive",
     "biggan": "biggan",
+    "stylegan2": "stylegan2",
+    "stylegan": "stylegan",
 }
 
 

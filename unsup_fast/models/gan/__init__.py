@@ -4,13 +4,14 @@ config = gan.Config(shape=(1, 28, 28), classes=tuple("0123456789"))
 model = gan.train(pictures, "run", labels=labels, config=config,
                   options=gan.train_config("r3gan", steps=10_000))
 samples = model.sample(64)
+w = gan.styles.styles(model, model.latents(8))  # of a model of the network "stylegan2"
 
 error = gan.game.best_error(p, q)  # half of one minus the total variation distance
 distance = gan.estimates.tv_from_logits(discriminator(real), discriminator(fake))
 path = gan.dynamics.play(value, theta, phi, lr=0.1, rule="alternating", steps=200)
 """
 
-from unsup_fast.models.gan import dynamics, estimates, game, wasserstein
+from unsup_fast.models.gan import dynamics, estimates, game, styles, wasserstein
 from unsup_fast.models.gan.alarm import Alarm, Signal
 from unsup_fast.models.gan.config import Config
 from unsup_fast.models.gan.losses import LOSSES, Loss
@@ -32,6 +33,7 @@ __all__ = [
     "estimates",
     "game",
     "load",
+    "styles",
     "train",
     "train_config",
     "wasserstein",

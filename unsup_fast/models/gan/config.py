@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from unsup_fast.models.base import CUSTOM, check_classes, check_one_of, check_shape, whole
-from unsup_fast.models.networks import biggan, dcgan, perceptron, progressive, r3gan
+from unsup_fast.models.networks import biggan, dcgan, perceptron, progressive, r3gan, stylegan
 from unsup_fast.models.networks.adversaries import CONDITIONINGS
 
 SIZES = {
@@ -14,6 +14,8 @@ SIZES = {
     "biggan": tuple(biggan.SIZES),
     "mlp": tuple(perceptron.WIDTHS),
     "progressive": tuple(progressive.SIZES),
+    "stylegan2": tuple(stylegan.SIZES),
+    "stylegan": tuple(stylegan.SIZES),
 }
 OF_ROWS = "mlp"
 GROWING = "progressive"
@@ -30,7 +32,7 @@ class Config:
         Shape of a sample: (C, H, W) for pictures, whose values lie in [-1, 1], (D,) for rows.
     classes : tuple of str
         Names of the classes to condition on; none by default.
-    network : {"r3gan", "dcgan", "biggan", "mlp", "progressive", "custom"}
+    network : {"r3gan", "dcgan", "biggan", "mlp", "progressive", "stylegan2", "stylegan", "custom"}
         "custom" is your own pair of modules, a generator (z [B, latent], label [B] or None) ->
         [B, *shape] and a discriminator (x [B, *shape], label) -> [B].
     size : {"tiny", "small", "base", "large"}

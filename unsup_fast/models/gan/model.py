@@ -19,6 +19,7 @@ from unsup_fast.models.base import (
 )
 from unsup_fast.models.gan.config import GROWING, Config, bounded
 from unsup_fast.models.gan.players import generator_of
+from unsup_fast.models.gan.styled import body_of, generate
 from unsup_fast.models.networks.latents import draw_labels, slerp, truncated
 from unsup_fast.models.networks.pooling import enlarge
 from unsup_fast.models.training.draws import Seed, spread_seed
@@ -84,13 +85,18 @@ class GAN(GenerativeModel[Config]):
         n = sample_count(n, None, seed)
         if truncation is not None and not 0 < truncation < math.inf:
             raise ValueError(f"truncation={truncation} must be above 0 and finite")
-        seeds = spread_seed(seed, n)
-        if len(seeds) != n:
-            raise ValueError(f"{len(seeds)} seeds do not fit {n} samples; pass one for each")
+        seeds = self.checked_seeds(seed, n)
         z = randn((n, self.config.latent), seed=seeds, device=self.device)  # [n, Z]
         return z if truncation is None else truncated(z, truncation)
 
-    def generate(self, z: Tensor | npt.NDArray[Any], label: Any = None) -> Tensor:
+    def generate(
+        self,
+        z: Tensor | npt.NDArray[Any],
+        label: Any = None,
+        *,
+        seed: Seed | None = None,
+        psi: float | None = None,
+    ) -> Tensor:
         """Return the samples of latents: float32 (n, ...), pictures in [-1, 1].
 
         Those of a network that still grows are enlarged by nearest neighbours.
@@ -100,22 +106,37 @@ class GAN(GenerativeModel[Config]):
         z : array or tensor of shape (n, Z)
         label : int, str, or one for each sample, optional
             Classes, which a model with classes needs.
+        seed : int, or one int a sample, optional
+            Seeds of the noise inputs of a network with styles; by default they get no noise, so
+            that a sample is a function of its latents.
+        psi : float, optional
+            Truncation of the styles of such a network, towards the mean of their class if there
+            are classes; see `gan.styles.truncate`.
 
         Raises
         ------
         TypeError, ValueError
             If arguments do not fit the model.
         """
-        z = torch.as_tensor(z, dtype=torch.float32, device=self.device)
-        if z.ndim != 2 or z.shape[1] != self.config.latent or not len(z):
+        z = self.checked_latents(z)
+        if (seed is not None or psi is not None) and body_of(self.network) is None:
             raise ValueError(
-                f"z has shape {tuple(z.shape)}; the model takes (n, {self.config.latent}) "
-                "latents, n at least 1"
+                f'network="{self.config.network}" has no styles and no noise inputs, which '
+                '"stylegan2" and "stylegan" have; leave out seed and psi'
             )
+        if psi is not None and not math.isfinite(psi):
+            raise ValueError(f"psi={psi} must be finite, such as 0.7")
         classes = self.required_labels(label, len(z))
+        seeds = None if seed is None else self.checked_seeds(seed, len(z))
         with inference_mode(self.network):
             parts = [
-                self.network(z[rows], None if classes is None else classes[rows]).float()
+                generate(
+                    self.network,
+                    z[rows],
+                    None if classes is None else classes[rows],
+                    None if seeds is None else seeds[rows],
+                    psi,
+                ).float()
                 for rows in batches(len(z), BATCH)
             ]
         x = torch.cat(parts)  # [n, ...]
@@ -140,9 +161,10 @@ class GAN(GenerativeModel[Config]):
         label : int, str, or one for each sample, optional
             Classes; by default a model with classes draws one for each sample, all as likely.
         seed : int, or one int a sample
-            Sample i of a seed is the same, up to rounding, whatever n.
+            Sample i of a seed is the same, up to rounding, whatever n, with its noise.
         truncation : float, optional
-            As for `latents`.
+            As for `latents`; for a network with styles psi as for `generate`: 0 gives one picture
+            of each class, up to its noise, and 1 changes nothing.
 
         Raises
         ------
@@ -150,10 +172,43 @@ class GAN(GenerativeModel[Config]):
             If arguments do not fit the model.
         """
         n = sample_count(n, label, seed)
-        z = self.latents(n, seed=seed, truncation=truncation)
+        styled = body_of(self.network) is not None
+        z = self.latents(n, seed=seed, truncation=None if styled else truncation)
         if label is None and self.config.classes:
             label = draw_labels(spread_seed(seed, n), len(self.config.classes))
+        if styled:
+            return self.generate(z, label, seed=seed, psi=truncation)
         return self.generate(z, label)
+
+    def checked_latents(self, z: Tensor | npt.NDArray[Any]) -> Tensor:
+        """Return latents (n, Z) in float32 on the network's device.
+
+        Raises
+        ------
+        ValueError
+            If they have another shape.
+        """
+        z = torch.as_tensor(z, dtype=torch.float32, device=self.device)
+        if z.ndim != 2 or z.shape[1] != self.config.latent or not len(z):
+            raise ValueError(
+                f"z has shape {tuple(z.shape)}; the model takes (n, {self.config.latent}) "
+                "latents, n at least 1"
+            )
+        return z
+
+    @staticmethod
+    def checked_seeds(seed: Seed, n: int) -> Tensor:
+        """Return one seed for each of n samples, int64 (n,) on the host.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there are seeds for another number of samples.
+        """
+        seeds = spread_seed(seed, n)
+        if len(seeds) != n:
+            raise ValueError(f"{len(seeds)} seeds do not fit {n} samples; pass one for each")
+        return seeds
 
     def interpolate(self, a: Tensor, b: Tensor, steps: int = 8, *, label: Any = None) -> Tensor:
         """Return samples of latents between two: float32 (steps, ...).

@@ -10,7 +10,7 @@ from unsup_fast.models.base import CUSTOM
 from unsup_fast.models.gan.config import Config
 from unsup_fast.models.gan.projected import projected
 from unsup_fast.models.gan.recipes import Recipe
-from unsup_fast.models.networks import biggan, dcgan, perceptron, progressive, r3gan
+from unsup_fast.models.networks import biggan, dcgan, perceptron, progressive, r3gan, stylegan
 from unsup_fast.models.networks.adversaries import Discriminator, Generator
 from unsup_fast.models.networks.equalized import EqualizedLinear
 from unsup_fast.models.networks.spectral import spectrally_normalize
@@ -64,6 +64,18 @@ KINDS = {
             shape, config.size
         ),
         linear=EqualizedLinear,
+    ),
+    "stylegan2": Kind(
+        generator=lambda config, n: stylegan.StyleGenerator(
+            config.shape, n, config.latent, config.size
+        ),
+        discriminator=lambda config, _, shape: stylegan.StyleDiscriminator(shape, config.size),
+    ),
+    "stylegan": Kind(
+        generator=lambda config, n: stylegan.StyleGenerator(
+            config.shape, n, config.latent, config.size, adaptive=True
+        ),
+        discriminator=lambda config, _, shape: stylegan.StyleDiscriminator(shape, config.size),
     ),
 }
 """By `Config.network`."""

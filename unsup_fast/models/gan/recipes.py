@@ -1,6 +1,6 @@
 """`Recipe`: how a GAN is trained, and the recipe of each family."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from unsup_fast.models.base import check_one_of, whole
 from unsup_fast.models.gan.augment import AUGMENTATIONS
@@ -33,6 +33,12 @@ class Recipe:
     penalty_every : int
         Steps between penalties, whose weights are multiplied by it (lazy regularisation, Karras et
         al. 2020).
+    mixing : float
+        Probability that a sample's styles come from two latents, in a network with styles.
+    path_length : float
+        Weight of the path lengths' penalty of a network with styles; see `gan.path_length`.
+    path_every : int
+        Steps between these penalties, whose weight is multiplied by it.
     weight_clip : float
         The discriminator's weights are cut off at this; 0 for no limit.
     spectral_norm : bool
@@ -82,6 +88,9 @@ class Recipe:
     gradient_penalty: float = 0.0
     drift: float = 0.0
     penalty_every: int = 1
+    mixing: float = 0.0
+    path_length: float = 0.0
+    path_every: int = 8
     weight_clip: float = 0.0
     spectral_norm: bool = False
     orthogonal: float = 0.0
@@ -105,16 +114,27 @@ class Recipe:
         check_one_of("augment", self.augment, tuple(AUGMENTATIONS))
         check_one_of("discriminator", self.discriminator, DISCRIMINATORS)
         object.__setattr__(self, "betas", tuple(self.betas))
-        names = ("r1", "r2", "gradient_penalty", "drift", "weight_clip", "orthogonal", "blur")
-        for name in names:
+        names = (
+            "r1",
+            "r2",
+            "gradient_penalty",
+            "drift",
+            "weight_clip",
+            "orthogonal",
+            "path_length",
+        )
+        for name in (*names, "blur"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and finite")
-        for name in ("penalty_every", "n_critic", "augment_examples", "blur_examples"):
+        counts = ("penalty_every", "n_critic", "path_every", "augment_examples", "blur_examples")
+        for name in counts:
             object.__setattr__(self, name, whole(name, getattr(self, name)))
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
         if not 0 <= self.growth <= 1:
             raise ValueError(f"growth={self.growth} must be from 0, which is none, to 1")
+        if not 0 <= self.mixing <= 1:
+            raise ValueError(f"mixing={self.mixing} must be a probability, from 0 to 1")
         if not 0 < self.r_final <= 1:
             raise ValueError(f"r_final={self.r_final} must be above 0 and at most 1")
         if self.discriminator == "projected" and self.norm != "none":
@@ -137,6 +157,18 @@ class Recipe:
         """Return whether the discriminator's gradient is penalised."""
         return self.r1 > 0 or self.r2 > 0 or self.gradient_penalty > 0
 
+
+# Adam keeps its rate and betas: the paper corrects them for penalties with an update of their own
+# (appendix B), and here they are added to the loss of an update that there would be anyway.
+_STYLEGAN2 = Recipe(
+    loss="non-saturating",
+    r1=0.01,
+    penalty_every=16,
+    mixing=0.9,
+    path_length=2.0,
+    betas=(0.0, 0.99),
+    learning_rate=2e-3,
+)
 
 FAMILIES = {
     "r3gan": Recipe(r1=1.0, r2=1.0, r_final=0.1),
@@ -163,6 +195,8 @@ FAMILIES = {
         loss="wasserstein", gradient_penalty=10.0, drift=0.001, learning_rate=1e-3, growth=0.5
     ),
     "biggan": Recipe(loss="hinge", spectral_norm=True, n_critic=2, betas=(0.0, 0.999)),
+    "stylegan2": _STYLEGAN2,
+    "stylegan": replace(_STYLEGAN2, path_length=0.0),
     "projected": Recipe(
         loss="hinge",
         spectral_norm=True,
@@ -172,7 +206,13 @@ FAMILIES = {
     ),
 }
 """By name: Huang et al. 2024, Radford et al. 2016, Mao et al. 2017, Arjovsky et al. 2017, Gulrajani
-et al. 2017, Karras et al. 2018, Brock et al. 2019, Sauer et al. 2021 and 2022."""
+et al. 2017, Karras et al. 2018, Brock et al. 2019, Karras et al. 2020 and 2019, Sauer et al. 2021
+and 2022.
+
+The weight of R1 depends on the data. For StyleGAN it is 0.01, that of Karras et al. 2020b (ADA) for
+64 pictures of CIFAR-10; their rule for others is 0.0002 H W / batch size. Try values up to a
+hundred times as large, above all where `sign` nears 1: the discriminator is then right too often.
+"""
 
 NETWORKS = {
     "r3gan": "r3gan",
@@ -182,6 +222,8 @@ NETWORKS = {
     "wgan-gp": "dcgan",
     "progressive": "progressive",
     "biggan": "biggan",
+    "stylegan2": "stylegan2",
+    "stylegan": "stylegan",
     "projected": "r3gan",
 }
 """By family: the `Config.network` that its recipe was made for."""

@@ -22,6 +22,7 @@ from unsup_fast.models.gan.model import GAN
 from unsup_fast.models.gan.players import discriminator_of, generator_of
 from unsup_fast.models.gan.recipes import FAMILIES, Recipe
 from unsup_fast.models.gan.standing import has_batch_norms, measure_batch_norms
+from unsup_fast.models.gan.style_updates import check_styles
 from unsup_fast.models.gan.updates import Batch, Updates
 from unsup_fast.models.gan.view import check_view
 from unsup_fast.models.networks.conv2d import channels_last
@@ -62,9 +63,9 @@ def train(
     update of the generator. Reported are `d_loss` and `g_loss`, the mean scores `real` and `fake`,
     `sign` (the mean sign of D(x) - D(G(z)) over pairs; 1 if the discriminator is always right),
     `spread` (standard deviation of generated samples over that of real ones, both within classes),
-    the penalties, the norms of both gradients, and with `recipe.augment="ada"` the probability
-    `augment_p` and `r_t`, which steers it. If they show that training has failed, a RuntimeWarning
-    says so once, with the remedy; see `gan.Alarm`.
+    the penalties, the mean `path_length`, the norms of both gradients, and with
+    `recipe.augment="ada"` the probability `augment_p` and `r_t`, which steers it. If they show that
+    training has failed, a RuntimeWarning says so once, with the remedy; see `gan.Alarm`.
 
     Parameters
     ----------
@@ -132,6 +133,7 @@ def train(
     check_view(recipe, config, options)
     networks = _networks(config, recipe, generator, discriminator, options.seed)
     _check_recipe(recipe, config, networks["discriminator"])
+    check_styles(networks["generator"], config, recipe, options.shards)
     if options.shards and any(map(has_batch_norms, networks.values())):
         raise ValueError(
             f"shards={options.shards} needs networks without batch norms, whose statistics depend "

@@ -21,6 +21,7 @@ from unsup_fast.models.gan.penalties import (
 )
 from unsup_fast.models.gan.projected import head_sizes
 from unsup_fast.models.gan.recipes import Recipe
+from unsup_fast.models.gan.style_updates import StyleUpdates
 from unsup_fast.models.gan.view import View
 from unsup_fast.models.training import StepContext, fold_in
 from unsup_fast.models.training import precision as precisions
@@ -94,6 +95,7 @@ class Updates:
         self._norms = {name: Norm(optimizer) for name, optimizer in optimizers.items()}
         self._weights = list(discriminator.parameters())
         self._matrices = matrices(generator) if recipe.orthogonal else []
+        self._styles = StyleUpdates(generator, recipe)
 
     def __call__(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
         """Update both players by `n_critic` batches; return means of what they did.
@@ -117,7 +119,8 @@ class Updates:
     def _update_discriminator(
         self, real: Tensor, label: Tensor | None, number: int, context: StepContext
     ) -> dict[str, Tensor]:
-        z = self._latents(number, context)
+        seeds = self._seeds(number, context)
+        z = self._latents(seeds, context)
         due = self._recipe.penalizes and context.index % self._recipe.penalty_every == 0
         draws_a, draws_b = self._draws(number, context)
         seen: list[dict[str, Tensor]] = []
@@ -128,7 +131,7 @@ class Updates:
             for rows in context.parts(len(real)):
                 x, y = real[rows], None if label is None else label[rows]
                 with torch.no_grad(), self._autocast(context):
-                    fake = self._generator(z[rows], y)
+                    fake = self._styles.sample(z[rows], y, seeds[rows])
                 fake = fake.float()
                 if due and self._dtype == torch.float32:  # one graph serves scores and penalties
                     x, fake = x.detach().requires_grad_(), fake.requires_grad_()
@@ -165,7 +168,8 @@ class Updates:
     def _update_generator(
         self, real: Tensor, label: Tensor | None, context: StepContext
     ) -> dict[str, Tensor]:
-        z = self._latents(self._recipe.n_critic, context)
+        seeds = self._seeds(self._recipe.n_critic, context)
+        z = self._latents(seeds, context)
         draws_a, draws_b = self._draws(self._recipe.n_critic, context)
         seen: list[dict[str, Tensor]] = []
 
@@ -173,7 +177,7 @@ class Updates:
             for rows in context.parts(len(real)):
                 y = None if label is None else label[rows]
                 with self._autocast(context):
-                    fake = self._generator(z[rows], y)
+                    fake = self._styles.sample(z[rows], y, seeds[rows])
                 b = self._score(fake, y, draws_b[rows], context)
                 a = b.detach()
                 if self._loss.paired:
@@ -185,6 +189,10 @@ class Updates:
                     penalty = orthogonal_penalty(self._matrices)
                     loss = loss + self._recipe.orthogonal * penalty
                     numbers["orthogonal"] = penalty.detach()
+                path = self._styles.path_penalty(z[rows], y, seeds[rows], context)
+                if path is not None:
+                    loss = loss + path.loss
+                    numbers["path_length"] = path.length
                 seen.append(numbers)
                 yield loss
 
@@ -196,6 +204,7 @@ class Updates:
         finally:
             for weight in learning:
                 weight.requires_grad_(True)
+        self._styles.end(context)
         return _means(seen, context)
 
     def _penalties(
@@ -268,10 +277,13 @@ class Updates:
         """Return one score of each sample, [B]."""
         return scores if self._heads is None else mean_scores(scores, self._heads)
 
-    def _latents(self, number: int, context: StepContext) -> Tensor:
-        """Return this process's latents [B, Z] of an update of a step."""
+    def _seeds(self, number: int, context: StepContext) -> Tensor:
+        """Return the seeds [B] of this process's samples of an update of a step."""
         seed = fold_in("latents", context.config.seed, self._index(number, context))
-        seeds = context.shard(spread_seed(seed, context.config.batch_size))  # [B]
+        return context.shard(spread_seed(seed, context.config.batch_size))
+
+    def _latents(self, seeds: Tensor, context: StepContext) -> Tensor:
+        """Return the latents [B, Z] of samples."""
         device = context.accelerator.device
         return randn((len(seeds), self._latent), seed=seeds, device=device)
 

@@ -43,9 +43,13 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Return samples [B, ...]."""
-        if self.label is not None:
-            z = torch.cat([z, self.label(label)], 1)  # [B, 2 Z]
-        return cast(Tensor, self.body(z))
+        return cast(Tensor, self.body(self.embed(z, label)))
+
+    def embed(self, z: Tensor, label: Tensor | None) -> Tensor:
+        """Return the body's input: latents with the embeddings of classes appended to them."""
+        if self.label is None:
+            return z
+        return torch.cat([z, self.label(label)], 1)  # [B, 2 Z]
 
 
 class Discriminator(nn.Module):
