@@ -136,11 +136,13 @@ def test_report(trained):
         "Rows are the classes",
         "After step 6",
         "Interpolations",
+        "The same seeds with latents within a limit",
         "gan.load(&#x27;",
     ):
         assert words in page, words
     assert "What went wrong" not in page
-    assert page.count('src="data:image/png') == 2 + 2 + 2  # grids, neighbours, a path in each class
+    # grids, neighbours, a path in each class, three limits of latents and none
+    assert page.count('src="data:image/png') == 2 + 2 + 2 + 4
     assert page.count("<svg") == 8
     assert "http" not in page.replace("http://www.w3.org", "")
 
@@ -331,8 +333,8 @@ BAD = {
         "--label 1: the model has no classes; leave --label out",
     ),
     "truncation": (
-        ["sample", "run", "--truncation", 0, "-o", "g.png"],
-        "--truncation 0.0: write a number above 0",
+        ["sample", "run", "--truncation", -1, "-o", "g.png"],
+        "--truncation -1.0: write a number of at least 0",
     ),
     "seeds": (
         ["interpolate", "run", "--seeds", "3", "-o", "g.png"],
@@ -393,5 +395,5 @@ def test_help(cli):
     for words in (["gan"], ["gan", "--help"]):
         ran = cli(*words)
         assert ran.status == 0
-        for command in ("train", "sample", "interpolate", "eval"):
+        for command in ("train", "sample", "interpolate", "mix", "invert", "eval"):
             assert command in ran.out

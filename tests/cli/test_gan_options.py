@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 pytest.importorskip("PIL.Image")
 
-from unsup_fast.cli.gan import settings  # noqa: E402
+from unsup_fast.cli.gan import train_settings as settings  # noqa: E402
 from unsup_fast.models import gan  # noqa: E402
 from unsup_fast.models.gan import augment, config, recipes  # noqa: E402
 from unsup_fast.models.networks import adversaries, dcgan  # noqa: E402
@@ -40,8 +40,11 @@ def test_options_are_those_of_the_training(cli, shapes, monkeypatch, family):
     more += ["--learning-rate", 0.01, "--conditioning", "concat", "--flip"]
     if family not in settings.EQUALIZED:
         more += ["--spectral-norm"]
+    styled = family in settings.STYLED
     if family == "progressive":
         more += ["--growth", 0.25]
+    if styled:
+        more += ["--mixing", 0.25, "--path-length", 3, "--path-every", 5]
     more += ["--drift", 0.125, "--orthogonal", 0.0625, "--augment", "ada", "--blur", 1.5]
     more += ["--augment-target", 0.5, "--augment-examples", 100, "--discriminator", "own"]
     if family in settings.NORMED:
@@ -57,6 +60,9 @@ def test_options_are_those_of_the_training(cli, shapes, monkeypatch, family):
         spectral_norm=family not in settings.EQUALIZED,
         learning_rate=0.01,
         growth=0.25 if family == "progressive" else 0.0,
+        mixing=0.25 if styled else 0.0,
+        path_length=3.0 if styled else 0.0,
+        path_every=5 if styled else gan.FAMILIES[family].path_every,
         drift=0.125,
         orthogonal=0.0625,
         augment="ada",
@@ -96,7 +102,7 @@ BAD = {
     ),
     "shards of a network that grows": (
         ["train", "shapes.npz", "--family", "progressive", "--shards", 8, "-o", "out"],
-        "--shards 8: networks of --family progressive change while they grow; leave --shards out",
+        "--shards 8: networks of --family progressive have numbers that each step changes; leave",
     ),
     "ada": (
         ["train", "shapes.npz", "--augment", "ada", "--shards", 8, "-o", "out"],

@@ -47,6 +47,8 @@ def run(tmp_path):
             ),
             "interpolations": [images, images],
             "paths": ["a", "<b>"],
+            "truncations": {"limit 0.5": images, "none": images},
+            "mixes": {},
             "n_generator": 700,
         }
         return Run(**(parts | changes))
@@ -85,6 +87,26 @@ def test_whole_page(run, parsed):
         assert words in page, words
     assert not re.search(r"\bnan\b", page)
     assert "<dt>Loss</dt>" not in page
+    assert "limit 0.5" in page
+    assert "Mixed styles" not in page
+
+
+def test_page_of_a_network_with_styles_and_ada(run, parsed, tmp_path):
+    images = np.zeros((3, 8, 8, 1), np.uint8)
+    names = "step,seconds,d_loss,g_loss,real,fake,sign,spread,r1,path_length,augment_p,r_t"
+    names += ",generator_norm,discriminator_norm,examples_per_second"
+    rows = [f"{step},1,1,1,1,1,0.5,0.8,,0.5,0.25,0.6,1,1,40" for step in range(1, 4)]
+    (tmp_path / "metrics.csv").write_text("\n".join([names, *rows]) + "\n")
+    content = run(mixes={"fine": images, "coarse 1": images}, truncations={"psi 0": images})
+    page = gan(content)
+    for words in (
+        "Mixed styles",
+        "coarse 1",
+        "The same seeds with styles drawn to their mean",
+        "Augmentation: its probability, and the mean sign that steers it",
+        "path length",
+    ):
+        assert words in page, words
 
 
 def test_page_without_metrics_and_scores(run, parsed, tmp_path):

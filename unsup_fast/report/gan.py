@@ -15,7 +15,18 @@ from unsup_fast.report.training import Level
 LOSSES = {"discriminator": "d_loss", "generator": "g_loss"}
 SCORES = {"data": "real", "samples": "fake"}
 NORMS = {"discriminator": "discriminator_norm", "generator": "generator_norm"}
-PENALTIES = {"R1": "r1", "R2": "r2", "gradient penalty": "gradient_penalty"}
+PENALTIES = {
+    "R1": "r1",
+    "R2": "r2",
+    "gradient penalty": "gradient_penalty",
+    "path length": "path_length",
+    "orthogonal": "orthogonal",
+}
+AUGMENTATION = {"probability": "augment_p", "mean sign on data": "r_t"}
+MIXING = (
+    "The first row lends its fine styles, the sample at the left of each other row its coarse "
+    "ones: form from the left, colours and strokes from above."
+)
 RECENT = 0.1
 """Share of the training, its last part, whose means the tiles show."""
 
@@ -70,6 +81,11 @@ class Run(runs.TrainingRun):
     interpolations : sequence of ndarray of shape (S, H, W, C), uint8
     paths : sequence of str
         What each of them is called.
+    truncations : mapping of str to ndarray of shape (S, H, W, C), uint8
+        Samples of the same seeds by limit.
+    mixes : mapping of str to ndarray of shape (S, H, W, C), uint8
+        Of a network with styles: the samples that lend their fine styles, first, and for each of
+        some others the samples with its coarse styles; else empty.
     n_generator : int
         Number of the generator's weights.
     """
@@ -80,6 +96,8 @@ class Run(runs.TrainingRun):
     neighbours: Neighbours
     interpolations: Sequence[Array]
     paths: Sequence[str]
+    truncations: Mapping[str, Array]
+    mixes: Mapping[str, Array]
     n_generator: int
 
 
@@ -120,6 +138,16 @@ def gan(run: Run) -> str:
         interpolations=[
             runs.strip(images, name, f"{len(images)} pictures from one latent to another")
             for images, name in zip(run.interpolations, run.paths, strict=True)
+        ],
+        truncation=_truncation(run),
+        truncations=[
+            runs.strip(images, name, f"{len(images)} samples with {name}")
+            for name, images in run.truncations.items()
+        ],
+        mixing=MIXING,
+        mixes=[
+            runs.strip(images, name, f"{len(images)} samples, {name}")
+            for name, images in run.mixes.items()
         ],
         code=_code(run),
         usage=f"Or unsup-fast gan sample {run.folder} -n 64 -o grid.png, and unsup-fast gan "
@@ -181,6 +209,13 @@ def _game(run: Run, metrics: Mapping[str, Array]) -> list[str]:
         ),
         _chart(metrics, NORMS, "Norms of the gradients", alt="Norm of the discriminator"),
         _chart(metrics, PENALTIES, "Penalties, before their weights", alt="Penalty"),
+        _chart(
+            metrics,
+            AUGMENTATION,
+            "Augmentation: its probability, and the mean sign that steers it",
+            alt="Probability",
+            limits=(-1.05, 1.05),
+        ),
     ]
     return [chart for chart in charts if chart]
 
@@ -223,6 +258,11 @@ def _nearest(shown: Neighbours) -> str:
         f"of pictures to the nearest other one is {real(shown.of_pictures)}. Samples that are much "
         "nearer than that are copies."
     )
+
+
+def _truncation(run: Run) -> str:
+    what = "styles drawn to their mean" if run.mixes else "latents within a limit"
+    return f"The same seeds with {what}: the further up, the more typical and the more alike."
 
 
 def _code(run: Run) -> str:

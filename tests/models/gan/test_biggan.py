@@ -246,7 +246,7 @@ def test_new_matrices_are_orthogonal():
         torch.testing.assert_close(gram, torch.eye(len(gram)), atol=1e-5, rtol=0)
 
 
-def test_chunks_of_latents_reach_their_block_only():
+def test_chunks_of_latents_go_to_their_block_only():
     """A change of a chunk changes what its block gets, and no block before it."""
     assert biggan.chunk_sizes(8, 3) == [3, 3, 2]
     body = generator_of(CONFIG, 0).eval().body

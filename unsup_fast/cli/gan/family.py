@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.gan import models, pages
 from unsup_fast.cli.gan.judge import SCORE, distance_judge
-from unsup_fast.cli.gan.settings import TrainSettings
+from unsup_fast.cli.gan.train_settings import TrainSettings
 from unsup_fast.cli.samples import extractor
 from unsup_fast.cli.torch_ import device_of
 from unsup_fast.cli.training.data import Data

@@ -8,11 +8,13 @@ from unsup_fast.cli import files
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cli.samples import named
+from unsup_fast.cli.training.classes import labels_of
 
 if TYPE_CHECKING:
     import torch
 
     from unsup_fast.models.gan import GAN
+    from unsup_fast.models.networks.stylegan import StyleGenerator
 
 
 def check_torch() -> None:
@@ -42,3 +44,41 @@ def load(run: Path, device: "torch.device", *, best: bool = False) -> "GAN":
                 )
             load_best(run, {"generator": model.network})
     return model
+
+
+def styled(model: "GAN") -> "StyleGenerator":
+    """Return the part of a generator that has styles.
+
+    Raises
+    ------
+    UserError
+        If it has none.
+    """
+    from unsup_fast.models.gan.styled import body_of
+
+    body = body_of(model.network)
+    if body is None:
+        raise UserError(
+            f"RUN: its generator ({model.config.network}) has no styles; train one with --family "
+            "stylegan2 or stylegan"
+        )
+    return body
+
+
+def label_of(model: "GAN", name: str | None) -> int | None:
+    """Return the number of the class that an option names.
+
+    Raises
+    ------
+    UserError
+        If it names none of the model's, or is missing where the model has classes.
+    """
+    names = model.config.classes
+    if name is None and not names:
+        return None
+    if name is None:
+        raise UserError("--label: the model has classes; name one, by name or number")
+    labels = labels_of((name,), names)
+    if len(labels) != 1:
+        raise UserError(f"--label {name}: a sheet is of one class; name one, by name or number")
+    return labels[0]

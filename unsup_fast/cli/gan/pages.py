@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SHOWN, COMPARED = 12, 48  # samples
 PATHS, STEPS = 6, 10
+LIMITS, PSIS = (0.25, 0.5, 1.0), (0.0, 0.35, 0.7)
+SHEET_ROWS, SHEET_COLUMNS = 5, 8
 BLOCK = 1 << 24  # values of pictures that are compared at once
 SEED = 1  # another one than that of the grids
 
@@ -48,6 +50,8 @@ def write_report(job: Job, model: "GAN", summary: Mapping[str, Any]) -> None:
             neighbours=_neighbours(model, job.data),
             interpolations=interpolations,
             paths=paths,
+            truncations=_truncations(model),
+            mixes=_mixes(model),
             n_generator=sum(weights.numel() for weights in model.network.parameters()),
         )
     )
@@ -125,6 +129,42 @@ def _interpolations(model: "GAN") -> tuple[list[Array], list[str]]:
         for row in range(len(names) or PATHS)
     ]
     return strips, list(names) or [f"path {row + 1}" for row in range(PATHS)]
+
+
+def _truncations(model: "GAN") -> dict[str, Array]:
+    """Return samples of the same seeds, and classes, by how far they are truncated."""
+    from unsup_fast.models.gan.styled import body_of
+
+    name, values = ("psi", PSIS) if body_of(model.network) else ("limit", LIMITS)
+    n_classes = len(model.config.classes)
+    label = [i % n_classes for i in range(SHOWN)] if n_classes else None
+    rows = {
+        f"{name} {value:g}": _bytes(model.sample(SHOWN, label=label, seed=SEED, truncation=value))
+        for value in values
+    }
+    return rows | {"none": _bytes(model.sample(SHOWN, label=label, seed=SEED))}
+
+
+def _mixes(model: "GAN") -> dict[str, Array]:
+    """Return a sheet of mixed styles, of a network that has styles."""
+    from unsup_fast.models.gan import styles
+    from unsup_fast.models.gan.styled import body_of
+
+    body = body_of(model.network)
+    if body is None:
+        return {}
+    label = 0 if model.config.classes else None
+    z = model.latents(SHEET_ROWS + SHEET_COLUMNS, seed=SEED)
+    w = styles.styles(model, z, label)  # [n, W]
+    alone = _bytes(styles.synthesize(model, w))
+    coarse, fine = w[:SHEET_ROWS], w[SHEET_ROWS:]
+    rows = {"fine": np.concatenate([np.full_like(alone[:1], 255), alone[SHEET_ROWS:]])}
+    for i, one in enumerate(coarse):
+        mixed = styles.mix(model, one.expand_as(fine), fine, body.n_styles // 2)
+        rows[f"coarse {i + 1}"] = np.concatenate(
+            [alone[i : i + 1], _bytes(styles.synthesize(model, mixed))]
+        )
+    return rows
 
 
 def _bytes(images: "Tensor") -> Array:

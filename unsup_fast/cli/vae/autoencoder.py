@@ -15,9 +15,9 @@ from unsup_fast.cli.training import folder
 from unsup_fast.cli.training.data import Data, some
 from unsup_fast.cli.training.family import Job, Plan
 from unsup_fast.cli.training.options import LoopSettings
+from unsup_fast.cli.training.pairs import in_pairs, psnr
 from unsup_fast.cli.vae import models
 from unsup_fast.cli.vae.family import VAEFamily
-from unsup_fast.cli.vae.pairs import in_pairs, psnr
 from unsup_fast.cli.vae.settings import TrainSettings
 from unsup_fast.report.autoencoder import Run, autoencoder
 

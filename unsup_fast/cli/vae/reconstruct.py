@@ -11,9 +11,9 @@ from unsup_fast.cli.samples import named
 from unsup_fast.cli.torch_ import device_of
 from unsup_fast.cli.training import data
 from unsup_fast.cli.training.data import some
+from unsup_fast.cli.training.pairs import in_pairs, psnr
 from unsup_fast.cli.training.samples import SUFFIXES, check_memory, write_arrays
 from unsup_fast.cli.vae import models
-from unsup_fast.cli.vae.pairs import in_pairs, psnr
 from unsup_fast.cli.vae.settings import ReconstructSettings
 from unsup_fast.report.numbers import counted
 

@@ -226,7 +226,7 @@ NETWORKS = {
     "stylegan": "stylegan",
     "projected": "r3gan",
 }
-"""By family: the `Config.network` that its recipe was made for."""
+"""By family: the `Config.network` that its recipe is meant for."""
 
 
 def train_config(family: str = "r3gan", *, steps: int, **settings: float) -> TrainConfig:

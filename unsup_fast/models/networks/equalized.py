@@ -58,7 +58,7 @@ class EqualizedConv2d(nn.Module):
     inputs, outputs : int
         Channels.
     kernel : int
-        Odd; sides are kept.
+        Odd; sides stay the same.
     gain : float
         sqrt(2) before a rectifier.
     """
