@@ -102,6 +102,14 @@ def test_invert(cli, folder):
     assert psnr == pytest.approx(expected, abs=0.1)
 
 
+def test_a_path_between_styles_of_psi_zero_is_one_picture(cli, folder):
+    words = ("gan", "interpolate", "plain", "--seeds", "0-1", "-n", 3, "--truncation", 0)
+    assert cli(*words, "-o", "s.npz", "-q").status == 0
+    with np.load(folder / "s.npz") as arrays:
+        samples = arrays["samples"].astype(int)  # [1, 3, 8, 8, 1]
+    assert np.ptp(samples, axis=1).max() <= 1
+
+
 def test_truncation_is_psi(cli, folder):
     words = ("gan", "sample", "plain", "-n", 4, "--truncation", 0, "-o", "s.npz", "-q")
     assert cli(*words).status == 0
@@ -132,7 +140,7 @@ BAD = {
     ),
     "truncation": (
         ["sample", "other", "--truncation", 0, "-o", "s.png"],
-        "--truncation 0.0: must be above 0 and finite",
+        "--truncation 0: is for generators with styles; pass a limit of latents above 0",
     ),
     "mixing": (
         ["train", "shapes.npz", "--mixing", 0.5, "-o", "out"],

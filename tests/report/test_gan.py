@@ -95,7 +95,7 @@ def test_page_of_a_network_with_styles_and_ada(run, parsed, tmp_path):
     images = np.zeros((3, 8, 8, 1), np.uint8)
     names = "step,seconds,d_loss,g_loss,real,fake,sign,spread,r1,path_length,augment_p,r_t"
     names += ",generator_norm,discriminator_norm,examples_per_second"
-    rows = [f"{step},1,1,1,1,1,0.5,0.8,,0.5,0.25,0.6,1,1,40" for step in range(1, 4)]
+    rows = [f"{step},1,1,1,1,1,0.5,0.8,,0.5,0.25,0.6,1,1,40" for step in range(1, 10)]
     (tmp_path / "metrics.csv").write_text("\n".join([names, *rows]) + "\n")
     content = run(mixes={"fine": images, "coarse 1": images}, truncations={"psi 0": images})
     page = gan(content)

@@ -47,7 +47,11 @@ class Level:
 
 def losses(metrics: dict[str, Array]) -> str:
     """Return the losses by step, on a logarithmic axis where all are above zero."""
-    named = {name: each for name, each in metrics.items() if name not in (STEP, TIME, RATE)}
+    named = {
+        name: each
+        for name, each in metrics.items()
+        if name not in (STEP, TIME, RATE) and np.isfinite(each).any()
+    }
     caption = " and ".join(named).capitalize()
     return curves(metrics[STEP], named, caption, alt="Loss")
 

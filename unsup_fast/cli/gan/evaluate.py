@@ -51,6 +51,7 @@ def _scores(settings: EvalSettings, device: "torch.device", progress: Silent) ->
     n_data = len(dataset.pixels)
     n = settings.samples or min(comparison.SAMPLES, n_data)
     check_memory(n, model.config.shape, "--samples")
+    models.truncation_of(model, settings.truncation)  # refuses what the model cannot do
     progress.begin("Sampling")
     images = model.sample(
         n,

@@ -38,16 +38,18 @@ def run(settings: InterpolateSettings) -> int:
             chosen = classes.labels_of(settings.labels, names)
             if names and not chosen:
                 raise UserError("--label any: a path is of one class; name classes, or all")
+            limit, psi = models.truncation_of(model, settings.truncation)
             check_memory(n_paths * steps, model.config.shape, "-n")
             labels = [chosen[row % len(chosen)] for row in range(n_paths)] if names else None
             with named():
-                ends = model.latents(seed=settings.seeds, truncation=settings.truncation)
+                ends = model.latents(seed=settings.seeds, truncation=limit)
                 rows = [
                     model.interpolate(
                         ends[row],
                         ends[row + 1],
                         steps,
                         label=None if labels is None else labels[row],
+                        psi=psi,
                     )
                     for row in range(n_paths)
                 ]  # each [S, C, H, W]

@@ -65,6 +65,25 @@ def styled(model: "GAN") -> "StyleGenerator":
     return body
 
 
+def truncation_of(model: "GAN", value: float | None) -> tuple[float | None, float | None]:
+    """Return the limit of latents, or psi of a generator with styles, that --truncation says.
+
+    Raises
+    ------
+    UserError
+        If it is 0 and the generator has no styles.
+    """
+    from unsup_fast.models.gan.styled import body_of
+
+    if body_of(model.network) is not None:
+        return None, value
+    if value == 0:
+        raise UserError(
+            "--truncation 0: is for generators with styles; pass a limit of latents above 0"
+        )
+    return value, None
+
+
 def label_of(model: "GAN", name: str | None) -> int | None:
     """Return the number of the class that an option names.
 

@@ -27,6 +27,7 @@ def run(settings: SampleSettings) -> int:
     load = partial(models.load, settings.run_path, best=settings.best)
 
     def draw(model: "GAN", labels: list[int] | None) -> "Tensor":
+        models.truncation_of(model, settings.truncation)  # refuses what the model cannot do
         return model.sample(
             settings.n, label=labels, seed=settings.seed, truncation=settings.truncation
         )

@@ -210,7 +210,15 @@ class GAN(GenerativeModel[Config]):
             raise ValueError(f"{len(seeds)} seeds do not fit {n} samples; pass one for each")
         return seeds
 
-    def interpolate(self, a: Tensor, b: Tensor, steps: int = 8, *, label: Any = None) -> Tensor:
+    def interpolate(
+        self,
+        a: Tensor,
+        b: Tensor,
+        steps: int = 8,
+        *,
+        label: Any = None,
+        psi: float | None = None,
+    ) -> Tensor:
         """Return samples of latents between two: float32 (steps, ...).
 
         Parameters
@@ -221,6 +229,8 @@ class GAN(GenerativeModel[Config]):
             Number of samples, those of a and b among them.
         label : int or str, or one for each step, optional
             Classes, which a model with classes needs.
+        psi : float, optional
+            As for `generate`.
 
         Raises
         ------
@@ -237,7 +247,7 @@ class GAN(GenerativeModel[Config]):
                     f"latents of shape ({self.config.latent},), as model.latents(1)[0]"
                 )
         fractions = torch.linspace(0, 1, steps, device=self.device)
-        return self.generate(slerp(ends[0], ends[1], fractions), label)
+        return self.generate(slerp(ends[0], ends[1], fractions), label, psi=psi)
 
 
 def load(
