@@ -125,7 +125,7 @@ def gan(run: Run) -> str:
         lead=_lead(run),
         notes=runs.notes(run),
         tiles=_tiles(run, metrics, scores),
-        **(runs.course(run) | {"losses": losses}),
+        **runs.course(run, losses),
         alarms=run.alarms,
         game=_game(run, metrics),
         distances=_distances(scores),

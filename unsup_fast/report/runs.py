@@ -44,13 +44,20 @@ class TrainingRun:
     grids: Sequence[tuple[int, Path]]
 
 
-def course(run: TrainingRun) -> dict[str, Any]:
-    """Return the charts of a training and its grids, as the templates call them."""
+def course(run: TrainingRun, losses: str | None = None) -> dict[str, Any]:
+    """Return the charts of a training and its grids, as the templates call them.
+
+    Parameters
+    ----------
+    run : TrainingRun
+    losses : str, optional
+        The chart of losses; by default one of all columns of the metrics.
+    """
     metrics = training.read(run.metrics) if run.metrics.exists() else {}
     trained = len(metrics.get(training.STEP, ())) > 0
     grids = _grids(run)
     return {
-        "losses": training.losses(metrics) if trained else "",
+        "losses": losses if losses is not None else training.losses(metrics) if trained else "",
         "pace": training.pace(metrics) if trained else "",
         "last": grids[-1] if grids else None,
         "earlier": grids[:-1],
