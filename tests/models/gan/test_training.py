@@ -279,6 +279,33 @@ def test_spectral_norms_are_of_all_layers(network):
     assert layers == pytest.approx(dict.fromkeys(layers, 1.0), abs=0.1)
 
 
+@pytest.mark.parametrize(
+    ("family", "settings", "shards", "message"),
+    [
+        ("biggan", {"growth": 0.5, "discriminator": "projected"}, 0, "does not grow"),
+        ("r3gan", {"spectral_norm": True}, 2, "moves singular vectors"),
+    ],
+)
+def test_parts_that_exclude_each_other(data, tmp_path, family, settings, shards, message):
+    with pytest.raises(ValueError, match=message):
+        train(
+            data,
+            tmp_path,
+            family,
+            recipe=replace(gan.FAMILIES[family], **settings),
+            options=options_of(family, shards=shards),
+        )
+
+
+def test_tables_of_classes_as_channels_have_no_bound():
+    """As a channel of the input; as an inner product with features they have."""
+    for conditioning, expected in (("concat", False), ("projection", True)):
+        config = config_of("biggan", conditioning=conditioning)
+        names = dict(discriminator_of(config, gan.FAMILIES["biggan"], 0).named_parameters())
+        assert ("append.weight" in names) == (not expected)
+        assert ("project.parametrizations.weight.original" in names) == expected
+
+
 def test_the_spread_is_within_classes():
     """Against loops: of samples that are one a class it is zero, though classes differ."""
     torch.manual_seed(0)

@@ -159,8 +159,14 @@ def _recipe(settings: TrainSettings) -> "gan.Recipe":
 
     names = [field.name for field in fields(gan.Recipe) if hasattr(settings, field.name)]
     parts = {name: getattr(settings, name) for name in names}
-    family = gan.FAMILIES[settings.family]
-    return replace(family, **{name: value for name, value in parts.items() if value is not None})
+    recipe = replace(
+        gan.FAMILIES[settings.family],
+        **{name: value for name, value in parts.items() if value is not None},
+    )
+    if settings.blur_examples is None:  # at the end of a short training pictures are sharp, too
+        examples = settings.n_steps * recipe.n_critic * settings.batch_size
+        recipe = replace(recipe, blur_examples=max(1, min(recipe.blur_examples, examples // 2)))
+    return recipe
 
 
 def train(settings: TrainSettings) -> int:

@@ -229,6 +229,16 @@ class TrainSettings(TrainingSettings, ComparisonSettings):
             least=1,
         ),
     ] = None
+    blur_examples: Annotated[
+        int | None,
+        Option(
+            "--blur-examples N",
+            "Training",
+            "Pictures over which the blur falls to 0.  [default: 200,000, or half of a short "
+            "training]",
+            least=1,
+        ),
+    ] = None
     growth: Annotated[
         float | None,
         Option(
@@ -346,7 +356,23 @@ class TrainSettings(TrainingSettings, ComparisonSettings):
             raise UserError(
                 f"--growth {self.growth:g}: is for --family progressive; leave --growth out"
             )
-        if self.spectral_norm and self.family in EQUALIZED:
+        if self.discriminator == "projected":
+            self._check_projected()
+        heads = self.family == "projected" or self.discriminator == "projected"
+        if self.shards is not None and (
+            self.spectral_norm or (self.spectral_norm is None and self.family == "projected")
+        ):
+            raise UserError(
+                f"--shards {self.shards}: each step of spectral norms changes numbers that shards "
+                "need unchanged; leave --shards out, or pass --no-spectral-norm"
+            )
+        for name in ("augment_target", "augment_examples"):
+            if getattr(self, name) is not None and self.augment != "ada":
+                raise UserError(
+                    f"{options(type(self))[name].name} {getattr(self, name):g}: is for --augment "
+                    "ada; leave it out"
+                )
+        if self.spectral_norm and self.family in EQUALIZED and not heads:
             raise UserError(
                 f"--spectral-norm: weights of --family {self.family} have an equalised learning "
                 "rate instead; leave --spectral-norm out"
@@ -385,3 +411,16 @@ class TrainSettings(TrainingSettings, ComparisonSettings):
                     "gradient of each picture, and batch norms mix pictures; pass --norm layer or "
                     "none too"
                 )
+
+    def _check_projected(self) -> None:
+        """Refuse what a discriminator of heads on features does not have."""
+        if self.family in NORMED and self.norm != "none":
+            raise UserError(
+                f"--discriminator projected: has no norms, and --family {self.family} has; pass "
+                "--norm none too"
+            )
+        if self.family == "progressive" and self.growth != 0:
+            raise UserError(
+                "--discriminator projected: does not grow as --family progressive does; pass "
+                "--growth 0 too"
+            )

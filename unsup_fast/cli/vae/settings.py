@@ -183,6 +183,12 @@ class TrainSettings(TrainingSettings):
                 f"--model-size {self.model_size}: --network {self.network} has the sizes "
                 f"{', '.join(SIZES[self.network])}; pass one of them"
             )
+        if self.critic_weight and self.critic_start >= self.n_steps:
+            raise UserError(
+                f"--critic-start {self.critic_start}: the autoencoder never sees a critic that "
+                f"joins after --steps {self.n_steps}; pass --critic-start {self.n_steps // 2} or "
+                "--critic-weight 0"
+            )
         if self.importance_samples > 1:
             for name, value, default in (
                 ("--beta", self.beta, 1),

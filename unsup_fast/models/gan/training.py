@@ -139,6 +139,12 @@ def train(
             f"shards={options.shards} needs networks without batch norms, whose statistics depend "
             'on the shards; pass shards=0, or a recipe with norm="none" and the network "r3gan"'
         )
+    if options.shards and recipe.spectral_norm:
+        raise ValueError(
+            f"shards={options.shards} needs networks whose buffers do not change, and each step of "
+            "spectral norms moves singular vectors; pass shards=0, or "
+            "dataclasses.replace(recipe, spectral_norm=False)"
+        )
     if options.shards and recipe.growth:
         raise ValueError(
             f"shards={options.shards} needs networks whose buffers do not change, and those that "
@@ -251,6 +257,11 @@ def _check_recipe(recipe: Recipe, config: Config, discriminator: Module) -> None
         raise ValueError(
             f'norm="{recipe.norm}" is of the network "dcgan", and config.network is '
             f'"{config.network}"; pass dataclasses.replace(recipe, norm="none")'
+        )
+    if recipe.growth and recipe.discriminator != "own":
+        raise ValueError(
+            f"growth={recipe.growth} is of both networks, and discriminator="
+            f'"{recipe.discriminator}" does not grow; pass dataclasses.replace(recipe, growth=0.0)'
         )
     if recipe.growth and config.network != GROWING:
         raise ValueError(

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from unsup_fast.kernels.bias_act import bias_act
 from unsup_fast.models.networks.conv2d import conv2d
 from unsup_fast.models.networks.equalized import EPS, EqualizedConv2d, EqualizedLinear
+from unsup_fast.models.networks.full_precision import full_precision
 
 
 class ModulatedConv2d(nn.Module):
@@ -48,7 +49,7 @@ class ModulatedConv2d(nn.Module):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """Return [B, outputs, H, W] for x [B, inputs, H, W] and styles w [B, width]."""
         weight = self.conv.weight * self.conv.scale  # [O, I, k, k]
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             scale = self.scale(w)  # [B, I]
             if self.demodulate:
                 norm = scale.square() @ weight.square().sum((2, 3)).T  # [B, O]
@@ -83,7 +84,7 @@ class AdaptiveConv2d(nn.Module):
 
     def adapt(self, x: Tensor, w: Tensor) -> Tensor:
         """Return x [B, inputs, H, W] with the mean and deviation of channels that w [B, W] sets."""
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             scale, shift = self.scale(w), self.shift(w)  # [B, I]
         return normalized(x) * _planes(scale, x) + _planes(shift, x)
 

@@ -9,8 +9,6 @@ Neither is computed under autocast, where torch's own spectral norm multiplies t
 which is an error.
 """
 
-from contextlib import nullcontext
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,8 +16,10 @@ from torch.nn.utils import parametrize
 
 from unsup_fast.models.networks.conv2d import Conv2d
 from unsup_fast.models.networks.equalized import EqualizedConv2d, EqualizedLinear
+from unsup_fast.models.networks.full_precision import full_precision
 
 EPS = 1e-12
+PLANES = "append"  # the name of a table of classes as channels of pictures
 FIRST_STEPS = 15  # of the power method, for a new layer
 
 
@@ -45,9 +45,7 @@ class SpectralNorm(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the weight divided by its largest singular value."""
-        device = weight.device.type
-        float32 = nullcontext() if device == "meta" else torch.autocast(device, enabled=False)
-        with float32:
+        with full_precision(weight):
             matrix = weight.flatten(1)  # [outputs, inputs]
             if self.training:
                 self._step(matrix)
@@ -79,7 +77,8 @@ class SpectralNorm(nn.Module):
 def spectrally_normalize(network: nn.Module) -> None:
     """Divide each layer's weights by their largest singular value, from now on.
 
-    For the layers of our networks: `Conv2d`, matrices and embeddings.
+    For the layers of our networks: `Conv2d`, matrices and embeddings, but for those of classes that
+    are one more channel of pictures: an input needs no bound, and would hardly be seen with one.
 
     Raises
     ------
@@ -91,7 +90,9 @@ def spectrally_normalize(network: nn.Module) -> None:
             "spectral_norm=True is for networks without equalised layers, whose weights have a "
             'scale of their own; pass spectral_norm=False, or another network such as "dcgan"'
         )
-    for module in list(network.modules()):
+    for name, module in list(network.named_modules()):
+        if name.rpartition(".")[2] == PLANES:
+            continue
         if isinstance(module, Conv2d | nn.Linear | nn.Embedding):
             weight = module.weight
             if not weight.is_meta and not bool(weight.any()):  # zero has no direction to normalise

@@ -26,6 +26,7 @@ from unsup_fast.models.networks.equalized import (
     append_minibatch_std,
     pixel_norm,
 )
+from unsup_fast.models.networks.full_precision import full_precision
 from unsup_fast.models.networks.modulated import (
     AdaptiveConv2d,
     Convolution,
@@ -93,7 +94,7 @@ class Mapping(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return [B, W] for inputs [B, n_inputs]; in float32 also under autocast."""
         parts = inputs.tensor_split((self.latent,), dim=1)
-        with torch.autocast(inputs.device.type, enabled=False):
+        with full_precision(inputs):
             w = torch.cat([pixel_norm(part) if part.shape[1] else part for part in parts], 1)
             for layer in self.layers:
                 w = bias_act(layer(w))
