@@ -46,7 +46,9 @@ def test_options_are_those_of_the_training(cli, shapes, monkeypatch, family):
         more += ["--growth", 0.25]
     if styled:
         more += ["--mixing", 0.25, "--path-length", 3, "--path-every", 5]
-    more += ["--drift", 0.125, "--orthogonal", 0.0625, "--augment", "ada", "--blur", 1.5]
+    more += ["--drift", 0.125, "--orthogonal", 0.0625, "--augment", "ada"]
+    blur = 0.0 if family == "progressive" else 1.5
+    more += ["--blur", blur]
     more += [
         "--augment-target",
         0.5,
@@ -79,7 +81,7 @@ def test_options_are_those_of_the_training(cli, shapes, monkeypatch, family):
         augment_target=0.5,
         augment_examples=100,
         discriminator="own",
-        blur=1.5,
+        blur=blur,
         blur_examples=7,
         norm="none",
         r1=0.5,

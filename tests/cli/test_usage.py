@@ -51,6 +51,8 @@ BASES = {
     "gan train": ["none.npz", "-o", "out"],
     "gan sample": ["none", "-o", "out.png"],
     "gan interpolate": ["none", "-o", "out.png"],
+    "gan mix": ["none", "-o", "out.png"],
+    "gan invert": ["none", "none.npz", "-o", "out.png"],
     "gan eval": ["none", "none.npz"],
 }
 NUMBERS = ("nan", "inf", "-1", "0", "1e308", "99999999999", "9" * 5000, "1:999999999")

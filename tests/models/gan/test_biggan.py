@@ -233,14 +233,14 @@ def test_the_orthogonal_penalty_against_a_loop():
 
 def test_matrices_are_those_of_layers():
     network = nn.Sequential(nn.Linear(2, 3), nn.Embedding(4, 3), EqualizedConv2d(3, 2, 1))
-    assert [tuple(weight.shape) for weight in matrices(network)] == [(3, 2), (2, 3, 1, 1)]
+    assert [tuple(weight.shape) for weight, _ in matrices(network)] == [(3, 2), (2, 3, 1, 1)]
     generator = generator_of(CONFIG, 0)
     assert len(matrices(generator)) == len(normalized(generator))
 
 
 def test_new_matrices_are_orthogonal():
     network = biggan.BigGANDiscriminator(SHAPE, "tiny")
-    for weight in matrices(network):
+    for weight, _ in matrices(network):
         rows = weight.flatten(1)
         gram = rows @ rows.T if len(rows) <= rows.shape[1] else rows.T @ rows
         torch.testing.assert_close(gram, torch.eye(len(gram)), atol=1e-5, rtol=0)

@@ -110,7 +110,9 @@ class GANFamily(Family):
         def call() -> None:
             networks["discriminator"](networks["generator"](z, label), label)
 
-        return activation_bytes(plan.network, call)
+        frozen = getattr(networks["discriminator"], "frozen", None)
+        counted = [plan.network] if frozen is None else [plan.network, frozen]
+        return activation_bytes(torch.nn.ModuleList(counted), call)
 
     def train(
         self,

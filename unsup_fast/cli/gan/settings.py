@@ -17,7 +17,7 @@ MOST_SEEDS = 1000
 COMPARED = options(ComparisonSettings)
 
 
-def parse_seeds(option: str, text: str) -> tuple[int, ...]:
+def parse_seeds(option: str, text: str, least: int = 2) -> tuple[int, ...]:
     """Return the seeds of a list of numbers and ranges, such as 0-7 or 3,1,4."""
     seeds: list[int] = []
     for part in text.split(","):
@@ -29,11 +29,17 @@ def parse_seeds(option: str, text: str) -> tuple[int, ...]:
             break
         seeds += range(first, last + 1)
     else:
-        if 2 <= len(seeds) <= MOST_SEEDS:
+        if least <= len(seeds) <= MOST_SEEDS:
             return tuple(seeds)
     raise UserError(
-        f"{option} {shown(text)}: write 2 to {MOST_SEEDS} seeds below 2^32, as in 0-7 or 3,1,4"
+        f"{option} {shown(text)}: write {least} to {MOST_SEEDS} seeds below 2^32, as in 0-7 or "
+        "3,1,4"
     )
+
+
+def parse_any_seeds(option: str, text: str) -> tuple[int, ...]:
+    """Return the seeds of a list as `parse_seeds` does, also of a single one."""
+    return parse_seeds(option, text, least=1)
 
 
 Best = Annotated[
@@ -190,7 +196,7 @@ class MixSettings(SheetSettings):
             "--coarse A-B|A,B,C",
             "Sampling",
             "Seeds of the rows.  [default: 0-4]",
-            parse=parse_seeds,
+            parse=parse_any_seeds,
         ),
     ] = tuple(range(5))
     fine: Annotated[
@@ -199,7 +205,7 @@ class MixSettings(SheetSettings):
             "--fine A-B|A,B,C",
             "Sampling",
             "Seeds of the columns.  [default: 5-12]",
-            parse=parse_seeds,
+            parse=parse_any_seeds,
         ),
     ] = tuple(range(5, 13))
     label: Annotated[

@@ -372,6 +372,11 @@ class TrainSettings(TrainingSettings, ComparisonSettings):
                     f"{options(type(self))[name].name} {getattr(self, name):g}: is for --augment "
                     "ada; leave it out"
                 )
+        if self.blur and self.family == "progressive" and self.growth != 0:
+            raise UserError(
+                f"--blur {self.blur:g}: would hide the small pictures that --family progressive "
+                "begins with; leave it out"
+            )
         if self.spectral_norm and self.family in EQUALIZED and not heads:
             raise UserError(
                 f"--spectral-norm: weights of --family {self.family} have an equalised learning "

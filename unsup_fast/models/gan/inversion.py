@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unsup_fast.kernels.precision import full_precision
-from unsup_fast.models.base import check_one_of, evaluating
+from unsup_fast.models.base import batches, check_one_of, evaluating
 from unsup_fast.models.gan.config import bounded
 from unsup_fast.models.gan.model import GAN
 from unsup_fast.models.gan.styled import required_body
@@ -22,6 +22,7 @@ from unsup_fast.models.training.data import as_samples, check_pictures, to_float
 from unsup_fast.models.training.process import interruptible
 
 SPACES = ("w", "ws")
+TOGETHER = 64  # pictures whose graphs are in memory at once
 Distance = Callable[[Tensor, Tensor], Tensor]
 """Distances [n] of pictures [n, C, H, W] to others, such as `metrics.PerceptualDistance`."""
 Follow = Callable[[int, int, float], object]
@@ -56,7 +57,7 @@ def invert(
     weight: float = 1.0,
     progress: Follow | None = None,
 ) -> Inversion:
-    """Return styles whose pictures are near to others, all of them at once.
+    """Return styles whose pictures are near to others, 64 of them at once.
 
     Minimises for each picture the mean squared error, plus `weight` times a distance; the best
     styles of all steps are returned. Ctrl-C ends it after a step with the best ones so far.
@@ -78,14 +79,14 @@ def invert(
     weight : float
         Of the distance.
     progress : callable (done, steps, psnr), optional
-        Called after each step.
+        Called after each step; steps are those of all groups of 64 pictures.
 
     Raises
     ------
     TypeError, ValueError
         If the model has no styles, or the arguments do not fit it.
     """
-    body = required_body(model.network)
+    required_body(model.network)
     check_one_of("space", space, SPACES)
     if steps < 1:
         raise ValueError(f"steps={steps} must be at least 1")
@@ -95,47 +96,84 @@ def invert(
         raise ValueError(f"weight={weight} must be at least 0 and finite")
     samples = as_samples(pictures, model.config.shape)
     check_pictures(samples)
-    target = channels_last(to_float(samples).to(model.device))
-
-    w = body.w_avg.clone()
-    w = w.expand(len(target), *([body.n_styles] if space == "ws" else []), body.width).clone()
-    w.requires_grad_()
-    optimizer = torch.optim.Adam([w], lr)
-
-    def errors(w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return pictures [n, C, H, W], and the squared and whole errors [n]."""
-        x = body.synthesize(body.repeated(w))
-        squared = (x - target).square().flatten(1).mean(1)
-        return x, squared, squared if distance is None else squared + weight * distance(x, target)
-
-    best, lowest = w.detach().clone(), target.new_full((len(target),), math.inf)
-
-    def remember(error: Tensor) -> None:
-        better = error.detach() < lowest
-        best.copy_(torch.where(better.view(-1, *[1] * (w.ndim - 1)), w.detach(), best))
-        lowest.copy_(torch.minimum(lowest, error.detach()))
-
+    search = _Search(model, steps, space, lr, distance, weight)
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
     float32 = torch.autocast(model.device.type, enabled=False)
     with evaluating(model.network), full_precision(), float32, interruptible() as stopped:
-        for step in range(steps):
+        groups = list(batches(len(samples), TOGETHER))
+        for i, rows in enumerate(groups):
+
+            def follow(done: int, decibels: float, before: int = i * steps) -> bool:
+                if progress is not None:
+                    progress(before + done, steps * len(groups), decibels)
+                return stopped.is_set()
+
+            target = channels_last(to_float(samples[rows]).to(model.device))
+            w, x = search(target, follow if not stopped.is_set() else None)
+            parts.append((w, x, (x - target).square().flatten(1).mean(1)))
+    w, reconstruction, squared = (torch.cat(each) for each in zip(*parts, strict=True))
+    return Inversion(w=w, reconstruction=reconstruction, psnr=decibels(squared))
+
+
+class _Search:
+    """Searches the styles of some pictures at once; the arguments are those of `invert`."""
+
+    def __init__(
+        self,
+        model: GAN,
+        steps: int,
+        space: str,
+        lr: float,
+        distance: Distance | None,
+        weight: float,
+    ) -> None:
+        self._body, self._config = required_body(model.network), model.config
+        self._steps, self._space, self._lr = steps, space, lr
+        self._distance, self._weight = distance, weight
+
+    def __call__(
+        self, target: Tensor, follow: Callable[[int, float], bool] | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the best styles of pictures [n, C, H, W], and their pictures.
+
+        Parameters
+        ----------
+        target : tensor of shape (n, C, H, W)
+        follow : callable (steps done, mean PSNR) -> bool, optional
+            Returns whether to end. None: the styles are their mean.
+        """
+        body = self._body
+        layers = [body.n_styles] if self._space == "ws" else []
+        w = body.w_avg.clone().expand(len(target), *layers, body.width).clone().requires_grad_()
+        optimizer = torch.optim.Adam([w], self._lr)
+        best, lowest = w.detach().clone(), target.new_full((len(target),), math.inf)
+
+        def remember(error: Tensor) -> None:
+            better = error.detach() < lowest
+            best.copy_(torch.where(better.view(-1, *[1] * (w.ndim - 1)), w.detach(), best))
+            lowest.copy_(torch.minimum(lowest, error.detach()))
+
+        for step in range(self._steps if follow is not None else 0):
             with torch.enable_grad(), gradients_of_inputs_only():
-                _, squared, error = errors(w)
+                squared, error = self._errors(w, target)
                 (w.grad,) = torch.autograd.grad(error.sum(), w)
             remember(error)
-            optimizer.param_groups[0]["lr"] = lr * rate((step + 1) / steps)
+            optimizer.param_groups[0]["lr"] = self._lr * rate((step + 1) / self._steps)
             optimizer.step()
-            if progress is not None:
-                progress(step + 1, steps, float(decibels(squared.detach()).mean()))
-            if stopped.is_set():
+            assert follow is not None
+            if follow(step + 1, float(decibels(squared.detach()).mean())):
                 break
         with torch.no_grad():
-            remember(errors(w)[2])
-            reconstruction = bounded(errors(best)[0].float(), model.config)
-    return Inversion(
-        w=best,
-        reconstruction=reconstruction,
-        psnr=decibels((reconstruction - target).square().flatten(1).mean(1)),
-    )
+            remember(self._errors(w, target)[1])
+            return best, bounded(body.synthesize(body.repeated(best)).float(), self._config)
+
+    def _errors(self, w: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the squared and the whole errors [n] of the pictures of styles."""
+        x = self._body.synthesize(self._body.repeated(w))
+        squared = (x - target).square().flatten(1).mean(1)
+        if self._distance is None:
+            return squared, squared
+        return squared, squared + self._weight * self._distance(x, target)
 
 
 def rate(t: float) -> float:

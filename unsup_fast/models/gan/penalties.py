@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unsup_fast.models.networks.conv2d import gradients_of_inputs_only
+from unsup_fast.models.networks.equalized import EqualizedConv2d, EqualizedLinear
 
 Critic = Callable[[Tensor], Tensor]
 """Scores [B] of samples [B, ...]."""
@@ -66,10 +67,11 @@ def clip_weights(weights: Iterable[Tensor], limit: float) -> None:
         weight.clamp_(-limit, limit)
 
 
-def matrices(network: nn.Module) -> list[Tensor]:
-    """Return the weights of matrices and convolutions of a network, without tables of embeddings.
+def matrices(network: nn.Module) -> list[tuple[Tensor, float]]:
+    """Return the weights of matrices and convolutions of a network, and what each is multiplied by.
 
-    Of layers with a spectral norm they are the weights that are divided by it.
+    That is 1 but for equalised layers. Tables of embeddings are left out. Of layers with a spectral
+    norm they are the weights that are divided by it.
     """
     tables = {
         id(weight)
@@ -77,8 +79,13 @@ def matrices(network: nn.Module) -> list[Tensor]:
         if isinstance(module, nn.Embedding)
         for weight in module.parameters()
     }
+    scales = {
+        id(module.weight): module.scale
+        for module in network.modules()
+        if isinstance(module, EqualizedConv2d | EqualizedLinear)
+    }
     weights = [weight for weight in network.parameters() if weight.ndim in (2, 4)]
-    return [weight for weight in weights if id(weight) not in tables]
+    return [(weight, scales.get(id(weight), 1.0)) for weight in weights if id(weight) not in tables]
 
 
 def orthogonal_penalty(weights: Iterable[Tensor]) -> Tensor:

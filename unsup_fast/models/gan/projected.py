@@ -86,6 +86,11 @@ class ProjectedDiscriminator(nn.Module):
         )
         self.sizes = tuple(cast(Head, head).n_scores for head in self.heads)
 
+    @property
+    def frozen(self) -> nn.Module:
+        """The network of the features, which is no part of this module and never learns."""
+        return self._features.network
+
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """Return scores [B, M]."""
         if x.shape[2:] != self.sides:

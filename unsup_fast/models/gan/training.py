@@ -263,6 +263,11 @@ def _check_recipe(recipe: Recipe, config: Config, discriminator: Module) -> None
             f"growth={recipe.growth} is of both networks, and discriminator="
             f'"{recipe.discriminator}" does not grow; pass dataclasses.replace(recipe, growth=0.0)'
         )
+    if recipe.growth and recipe.blur:
+        raise ValueError(
+            f"growth={recipe.growth} begins with small pictures, which blur={recipe.blur} pixels "
+            "would hide; pass dataclasses.replace(recipe, blur=0.0)"
+        )
     if recipe.growth and config.network != GROWING:
         raise ValueError(
             f'growth={recipe.growth} is for the network "{GROWING}", and config.network is '

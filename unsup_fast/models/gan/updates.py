@@ -186,7 +186,7 @@ class Updates:
                 loss = self._loss.generator(b, a)
                 numbers = {"g_loss": loss.detach()}
                 if self._matrices:
-                    penalty = orthogonal_penalty(self._matrices)
+                    penalty = orthogonal_penalty(w * scale for w, scale in self._matrices)
                     loss = loss + self._recipe.orthogonal * penalty
                     numbers["orthogonal"] = penalty.detach()
                 path = self._styles.path_penalty(z[rows], y, seeds[rows], context)

@@ -89,6 +89,7 @@ def append_minibatch_std(x: Tensor, group: int = 4) -> Tensor:
     group : int
         Samples of a group at most; the largest divisor of B up to it is taken.
     """
+    x = x.to(torch.promote_types(x.dtype, torch.float32))  # differences are small
     batch, _, height, width = x.shape
     size = next(n for n in range(min(group, batch), 0, -1) if batch % n == 0)
     groups = x.unflatten(0, (size, batch // size))  # [size, B / size, C, H, W]

@@ -258,7 +258,6 @@ class StyleDiscriminator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return features [B, n_features]."""
         h = self.blocks(bias_act(self.enter(x), self.enter_bias))
-        wide = h.to(torch.promote_types(h.dtype, torch.float32))
-        h = self.mix(append_minibatch_std(wide, GROUP))
+        h = self.mix(append_minibatch_std(h, GROUP))
         h = bias_act(h, self.mix_bias).flatten(1)
         return bias_act(self.out(h)) * self.n_features**-0.5
