@@ -24,17 +24,7 @@ from unsup_fast.models.training.scores import load_best  # noqa: E402
 
 CLASSES = ("left", "right")
 SHAPE = (1, 14, 10)
-NETWORKS = {
-    "r3gan": "r3gan",
-    "dcgan": "dcgan",
-    "lsgan": "dcgan",
-    "wgan": "dcgan",
-    "wgan-gp": "dcgan",
-    "progressive": "progressive",
-    "biggan": "biggan",
-    "stylegan2": "stylegan2",
-    "stylegan": "stylegan",
-}
+NETWORKS = {name: network for name, network in gan.NETWORKS.items() if name != "projected"}
 
 
 @pytest.fixture(scope="module")
