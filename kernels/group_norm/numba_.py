@@ -30,7 +30,10 @@ def group_norm(
         return torch.empty_like(x, memory_format=LAST)
     values = computed((weight, bias, scale, shift), x)
     v = _normalised(_images(x), groups, values, eps, _batch.threads_for(x, n_threads))[0]
-    return (torch.nn.functional.silu(v, inplace=True) if silu else v).to(x.dtype)
+    if silu:
+        for one in v:  # torch rounds the last values of a call in another way than the others
+            torch.nn.functional.silu(one, inplace=True)
+    return v.to(x.dtype)
 
 
 def gradient(
@@ -55,7 +58,9 @@ def gradient(
         v, mean, spread, gain = _normalised(images, groups, values, eps, workers)
         of_v = of_out.to(v.dtype).contiguous(memory_format=LAST)
         if silu:
-            of_v = torch.ops.aten.silu_backward(of_v, v)
+            of_activation, of_v = of_v, torch.empty_like(v)
+            for of_one, one, out in zip(of_activation, v, of_v, strict=True):
+                torch.ops.aten.silu_backward.grad_input(of_one, one, grad_input=out)
         arrays = [_positions(one) for one in (of_v, images, of_x)]  # [B, P, C]
         arrays += [mean, spread, gain, of_gain.numpy(), of_shift.numpy()]  # [B, C]
 

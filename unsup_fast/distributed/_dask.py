@@ -102,7 +102,7 @@ class DaskEngine:
             proxy = self._polled(actor, future)
             with self.client.as_current():  # the proxy is of whichever client was the default
                 actor.proxy = copy(proxy)
-            # Its end is not waited for, so that all workers import modules at once.
+            # The first call waits for its end, so that all workers import modules at once.
             actor.created = actor.proxy.create(cloudpickle.dumps(create))
         except BaseException:
             self.release(actor)
@@ -110,7 +110,14 @@ class DaskEngine:
         return actor
 
     def send(self, handle: Actor, verb: str, arguments: tuple[Any, ...]) -> Call:
-        """Begin a call; see `Engine.send`."""
+        """Begin a call; see `Engine.send`.
+
+        Calls of an actor travel on connections of their own, so the first one waits until the
+        holder is made: it could overtake, and find none.
+        """
+        if handle.created is not None:
+            value_of(self._polled(handle, handle.created))
+            handle.created = None
         try:
             future = handle.proxy.answer(handle.sent, verb, cloudpickle.dumps(arguments))
         except (OSError, RuntimeError) as error:  # its key is no longer in the cluster
@@ -121,9 +128,6 @@ class DaskEngine:
     def get(self, pending: Call) -> Any:
         """Wait for a reply; see `Engine.get`."""
         actor = pending.actor
-        if actor.created is not None:
-            value_of(self._polled(actor, actor.created))
-            actor.created = None
         reply = self._polled(actor, pending.future)
         if reply is None:
             raise self._lost(actor, "it was started anew, without its state")

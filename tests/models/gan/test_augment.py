@@ -223,7 +223,7 @@ def test_each_update_augments_real_and_generated_pictures_by_draws_of_its_own():
     view, kinds = View(recipe, pair["discriminator"]), AUGMENTATIONS["diffaugment"]
     for number, batch in enumerate((real[:8], real[8:], real[8:])):
         index = 7 * 3 + number
-        z = updates._latents(number, context)
+        z = updates._latents(updates._seeds(number, context), context)
         fake = pair["generator"](z, None)
         a = augmented(batch, view.draws("real", index, context), kinds)
         b = augmented(fake, view.draws("fake", index, context), kinds)
