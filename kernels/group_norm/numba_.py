@@ -31,7 +31,7 @@ def group_norm(
     values = computed((weight, bias, scale, shift), x)
     v = _normalised(_images(x), groups, values, eps, _batch.threads_for(x, n_threads))[0]
     if silu:
-        for one in v:  # torch rounds the last values of a call in another way than the others
+        for one in v:  # torch rounds the last values of a call unlike the others
             torch.nn.functional.silu(one, inplace=True)
     return v.to(x.dtype)
 

@@ -15,6 +15,7 @@ from torch import nn  # noqa: E402
 
 from unsup_fast.models import vae  # noqa: E402
 from unsup_fast.models.networks import patch  # noqa: E402
+from unsup_fast.models.networks.frozen import frozen  # noqa: E402
 from unsup_fast.models.networks.hinge import hinge, minus_score  # noqa: E402
 from unsup_fast.models.training import TrainConfig, batch_indices, fold_in  # noqa: E402
 from unsup_fast.models.training.draws import spread_seed  # noqa: E402
@@ -243,14 +244,14 @@ def test_weights_learn_again_after_they_were_frozen():
     network = patch.PatchDiscriminator((1, 4, 4))
 
     def interrupted():
-        with kl_critic.frozen(network):
+        with frozen(network):
             assert not any(weight.requires_grad for weight in network.parameters())
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert all(weight.requires_grad for weight in network.parameters())
-    with kl_critic.frozen(None):
+    with frozen(None):
         pass
 
 

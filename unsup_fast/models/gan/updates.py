@@ -23,6 +23,7 @@ from unsup_fast.models.gan.projected import head_sizes
 from unsup_fast.models.gan.recipes import Recipe
 from unsup_fast.models.gan.style_updates import StyleUpdates
 from unsup_fast.models.gan.view import View
+from unsup_fast.models.networks.frozen import frozen
 from unsup_fast.models.training import StepContext, fold_in
 from unsup_fast.models.training import precision as precisions
 from unsup_fast.models.training.draws import spread_seed
@@ -196,14 +197,8 @@ class Updates:
                 seen.append(numbers)
                 yield loss
 
-        learning = [weight for weight in self._weights if weight.requires_grad]
-        for weight in learning:
-            weight.requires_grad_(False)  # their gradients would be computed, and thrown away
-        try:
+        with frozen(self._discriminator):
             context.optimizer_step(losses(), self._optimizers["generator"])
-        finally:
-            for weight in learning:
-                weight.requires_grad_(True)
         self._styles.end(context)
         return _means(seen, context)
 

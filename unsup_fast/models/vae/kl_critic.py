@@ -11,11 +11,10 @@ with gradients at the last layer of the decoder (eq. 7 there), so that both are 
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from unsup_fast.models.base import whole
@@ -158,19 +157,6 @@ class Critic:
         with precisions.autocast(self._dtype, context.accelerator.device):
             scores: Tensor = self.network(x)
         return scores.float()
-
-
-@contextmanager
-def frozen(network: nn.Module | None) -> Iterator[None]:
-    """Compute no gradients of a network's weights, only those of what it is applied to."""
-    weights = [] if network is None else list(network.parameters())
-    for weight in weights:
-        weight.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for weight in weights:
-            weight.requires_grad_(True)
 
 
 def critic_of(shape: tuple[int, ...], seed: int) -> PatchDiscriminator:

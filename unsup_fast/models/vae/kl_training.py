@@ -15,6 +15,7 @@ from torch.nn import Module
 from torch.optim import Optimizer
 
 from unsup_fast.models.networks.autoencoder_kl import AutoencoderKLNetwork
+from unsup_fast.models.networks.frozen import frozen
 from unsup_fast.models.training import StepContext, TrainConfig, fold_in, init_state
 from unsup_fast.models.training import precision as precisions
 from unsup_fast.models.training import train as train_loop
@@ -221,7 +222,7 @@ def train_autoencoder(
                     loss = loss + critic.term(reconstruction, terms.y, context)
                 yield loss
 
-        with kl_critic.frozen(networks.get("critic")):
+        with frozen(networks.get("critic")):
             reported = {"loss": context.optimizer_step(losses(), optimizer)}
         for name, values in zip(REPORTED, zip(*parts, strict=True), strict=True):
             reported[name] = context.mean(iter(values))
