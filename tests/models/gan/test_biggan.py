@@ -290,8 +290,8 @@ def test_standing_statistics_are_those_of_the_latents():
     assert not any(module.training for module in generator.modules())
     body = generator.body
     channels, height, width = body.start_shape
-    rows = body.start.weight.detach().view(channels, height * width, -1)  # [C, H W, Z]
-    bias = body.start.bias.detach().view(channels, -1)  # [C, H W]
+    rows = body.scale * body.start.weight.detach().view(channels, height * width, -1)  # [C, H W, Z]
+    bias = body.start_bias.detach().view(channels, -1)  # [C, H W]
     norm = body.blocks[0].norm1.norm
     var = rows.square().sum(2).mean(1) + bias.var(1, correction=0)
     torch.testing.assert_close(norm.running_mean, bias.mean(1), rtol=0, atol=0.05)
@@ -426,3 +426,13 @@ def test_refused_settings():
         replace(CONFIG, size="huge")
     with pytest.raises(ValueError, match=r"orthogonal=-1\.0 must be at least 0"):
         replace(RECIPE, orthogonal=-1.0)
+
+
+def test_the_start_has_variance_one():
+    """Otherwise its biases soon outweigh the latents, and samples of a class become one picture."""
+    body = generator_of(gan.Config((1, 28, 28), network="biggan", size="tiny"), 0).body
+    z = torch.randn(2000, body.chunks[0], generator=torch.Generator().manual_seed(0))
+    h = body.start(z) * body.scale + body.start_bias
+    assert 0.9 < float(h.detach().var()) < 1.1
+    stored = body.start.parametrizations.weight.original
+    assert float(stored.detach().norm(dim=1).square().mean()) == pytest.approx(1.0)

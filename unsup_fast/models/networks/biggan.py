@@ -7,8 +7,12 @@ of chunks, the first chunks have one more. Both networks have self-attention at 
 nearest to 16 (Zhang et al. 2019), and matrices that are orthogonal at first.
 
 All layers of the generator have the spectral norm 1, which is a part of it: saved models have it
-too. The table of class embeddings is no layer and keeps its scale, that of the latents which it is
-appended to. The discriminator's spectral norms are those of its recipe.
+too. Of the first layer it would leave outputs of variance latents / outputs, which biases that are
+learned at the same rate soon outgrow: samples of a class become one picture. These outputs are
+therefore scaled to variance 1, and the weights are stored larger by the same factor, which the norm
+takes out again but which keeps Adam's steps small beside them. The table of class embeddings is no
+layer and keeps its scale, that of the latents which it is appended to. The discriminator's spectral
+norms are those of its recipe.
 """
 
 import math
@@ -167,7 +171,10 @@ class BigGANGenerator(nn.Module):
         self.chunks = chunk_sizes(latent, len(sides))
         self.split = [latent, n_inputs - latent]
         self.start_shape = (channels[0], *sides[0])
-        self.start = nn.Linear(self.chunks[0], math.prod(self.start_shape))
+        n_outputs = math.prod(self.start_shape)
+        self.scale = math.sqrt(n_outputs / self.chunks[0])
+        self.start = nn.Linear(self.chunks[0], n_outputs, bias=False)
+        self.start_bias = nn.Parameter(torch.zeros(n_outputs))
         self.blocks = nn.ModuleList(
             UpBlock(channels[i], channels[i + 1], n_inputs - latent + self.chunks[i + 1])
             for i in range(len(sides) - 1)
@@ -177,13 +184,16 @@ class BigGANGenerator(nn.Module):
         self.out = _conv(channels[-1], shape[0], 3)
         self.bias = nn.Parameter(torch.zeros(shape[0]))
         self.apply(_initialize)
+        with torch.no_grad():
+            self.start.weight.mul_(self.scale)
         spectrally_normalize(self)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return pictures [B, C, H, W] for inputs [B, n_inputs]."""
         z, embedding = inputs.split(self.split, 1)  # [B, latent], [B, E]
         first, *chunks = z.split(self.chunks, 1)
-        h = self.start(first).view(len(z), *self.start_shape)
+        h = self.start(first) * self.scale + self.start_bias
+        h = h.view(len(z), *self.start_shape)
         h = h.contiguous(memory_format=torch.channels_last)
         if self.attends == 0:
             h = self.attention(h)
