@@ -12,11 +12,20 @@ each digit where there are classes),
 - r3gan with classes: 92 % are read with a probability of at least 0.9, 95 % as asked, each digit in
   5 to 16 %, and the Frechet distance to the test images is at most 20; with --avx2 88 %, 93 %, 30,
 - r3gan without: 85 %, each digit in 5 to 16 %, a distance of at most 35,
+- stylegan2 and stylegan: as r3gan, less 5 points and with distances of 25 and 45; and, of styles, a
+  truncation psi of 0 gives one picture, spread rises and the distance falls as psi rises from 0 to
+  1; coarse layers of another sample bring its digit in 80 % and fine ones do not; samples invert at
+  25 dB; path lengths are shorter in w than in z,
+- biggan with classes: 95 % as asked; truncation from 1 to 0.3 raises confidence (within half a
+  point) and lowers the spread within classes; the largest singular value of each layer of both
+  networks is 1 to 5 %,
+- progressive: 75 %, each digit is there; samples change by less than 1e-5 where a stage begins,
 - other families: 75 %, each digit is there,
 - wgan, too: over the run's snapshots the critic's difference follows the Frechet distance, with a
   rank correlation of at least 0.7.
 
-The Frechet distance is that of `check_mnist.py`, not the FID of Inception.
+Pictures are 28 x 28; those of networks that double 4 x 4 are padded to 32 x 32, and cropped to be
+read. The Frechet distance is that of `check_mnist.py`, not the FID of Inception.
 """
 
 import argparse
@@ -25,6 +34,7 @@ import json
 import time
 from pathlib import Path
 
+import gan_marks
 import numpy as np
 import torch
 from check_mnist import CONFIDENT, classifier, confidence, copies, grid, nearest, read
@@ -38,30 +48,76 @@ N = 1000
 DIGITS = tuple("0123456789")
 SHARES = (0.05, 0.16)
 LEAST_CORRELATION = 0.7
+STYLED = ("stylegan2", "stylegan")
+DOUBLED, SIDE = ("progressive", *STYLED), 32
 
 
 def marks(family, conditional, avx2):
     """Return the limits of a family: confident, as asked, shares, Frechet distance."""
-    if family != "r3gan":
+    if family == "biggan":
+        return {"confident": 0.0, "as_asked": 0.95, "shares": (0.001, 1.0), "frechet": np.inf}
+    if family not in ("r3gan", *STYLED):
         return {"confident": 0.75, "as_asked": 0.0, "shares": (0.001, 1.0), "frechet": np.inf}
+    less, more = (0.05, 1.25) if family in STYLED else (0.0, 1.0)
     if not conditional:
-        return {"confident": 0.85, "as_asked": 0.0, "shares": SHARES, "frechet": 35.0}
-    if avx2:
-        return {"confident": 0.88, "as_asked": 0.93, "shares": SHARES, "frechet": 30.0}
-    return {"confident": 0.92, "as_asked": 0.95, "shares": SHARES, "frechet": 20.0}
+        limits = {"confident": 0.85, "as_asked": 0.0, "frechet": 35.0}
+    elif avx2:
+        limits = {"confident": 0.88, "as_asked": 0.93, "frechet": 30.0}
+    else:
+        limits = {"confident": 0.92, "as_asked": 0.95, "frechet": 20.0}
+    return {
+        "confident": limits["confident"] - less,
+        "as_asked": limits["as_asked"] - less,
+        "shares": SHARES,
+        "frechet": limits["frechet"] * more,
+    }
+
+
+def padded(images, family):
+    """Return images [N, 1, S, S] with the sides of a family."""
+    margin = (SIDE - 28) // 2 if family in DOUBLED else 0
+    return np.pad(images, ((0, 0), (margin, margin), (margin, margin)))[:, None]
+
+
+def cropped(samples):
+    """Return bytes [n, 28, 28] of samples [n, 1, S, S]."""
+    margin = (samples.shape[2] - 28) // 2
+    return pictures.to_bytes(samples)[:, 0, margin : margin + 28, margin : margin + 28]
 
 
 def draw(model, n, seed=0):
     """Return n samples as bytes [n, 28, 28], and the digits that were asked for, or None."""
     asked = np.arange(n) * 10 // n if model.config.classes else None
     label = None if asked is None else asked.tolist()
-    return pictures.to_bytes(model.sample(n, label=label, seed=seed))[:, 0], asked
+    return cropped(model.sample(n, label=label, seed=seed)), asked
+
+
+def measured(model, family, run, out, network, asked, test_features):
+    """Return a report of what is asked of one family alone, and what holds."""
+
+    def read_digits(samples):
+        images = cropped(samples)
+        return *confidence(network, images), read(network, images)[1]
+
+    if family == "wgan":
+        value = correlation(run)
+        return {"correlation": value}, {"correlation": value >= LEAST_CORRELATION}
+    if family == "progressive":
+        return gan_marks.stages(model, out)
+    if family in STYLED:
+        return gan_marks.styles(model, read_digits, asked, test_features, out)
+    if family == "biggan":
+        report, held = gan_marks.resampled(model, read_digits, asked, test_features)
+        more, all_one = gan_marks.singular_values(run)
+        return report | more, held | all_one
+    return {}, {}
 
 
 def train(args, images, labels, network, test_features):
     """Train the model in a folder for some minutes more."""
+    data = padded(images, args.family)
     config = gan.Config(
-        shape=(1, 28, 28),
+        shape=data.shape[1:],
         classes=DIGITS if args.classes else (),
         network=gan.NETWORKS[args.family],
         size=args.size,
@@ -89,7 +145,7 @@ def train(args, images, labels, network, test_features):
         return time.monotonic() > end
 
     gan.train(
-        images[:, None],
+        data,
         args.run,
         labels=labels if args.classes else None,
         config=config,
@@ -160,11 +216,11 @@ def main():
         "shares": limits["shares"][0] <= shares.min() <= shares.max() <= limits["shares"][1],
         "frechet": report["frechet"] <= limits["frechet"],
     }
-    if args.family == "wgan":
-        report["correlation"] = correlation(args.run)
-        held["correlation"] = report["correlation"] >= LEAST_CORRELATION
-    report["short"] = [name for name, holds in held.items() if not holds]
     args.out.mkdir(parents=True, exist_ok=True)
+    more, too = measured(model, args.family, args.run, args.out, network, asked, test_features)
+    report |= more
+    held |= too
+    report["short"] = [name for name, holds in held.items() if not holds]
     some = samples[np.arange(100) * N // 100]
     grid(args.out / "samples.png", some, 10)
     pairs = np.stack([some, images[nearest(some, images)[0]]], axis=1)
