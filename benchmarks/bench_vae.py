@@ -5,8 +5,9 @@ setting of papers is ``--vae-images 1000 --vae-samples 500``.
 
 "train" is a number of steps on 28 x 28 pictures, batches of 256, binarised anew each time, of
 784-200-200-50 and back: `vae.train` as it is, with its draws by seeds, averaged weights, checks,
-metrics and checkpoint; and the loop that a user of torch writes, plain and with its step compiled
-(compilation is not timed). All must reach the same loss, within 3 %.
+metrics and checkpoint, in the precision that it chooses and in float32; and the loop that a user of
+torch writes, plain and with its step compiled (compilation is not timed). All must reach the same
+loss, within 3 %.
 
 "nll" is the negative log likelihood of pictures by importance samples, of one trained network:
 `VAE.nll`, and the loop of pythae 0.1.2 (`VAE.get_nll`) in plain torch on the same weights: each
@@ -103,7 +104,7 @@ def plain_trainer(data, steps, compiled):
     return train
 
 
-def our_trainer(data, steps):
+def our_trainer(data, steps, precision):
     options = TrainConfig(
         steps=steps, batch_size=BATCH, learning_rate=1e-3, warmup=1, clip=np.inf, save_every=steps
     )
@@ -121,7 +122,7 @@ def our_trainer(data, steps):
                 config=CONFIG,
                 options=options,
                 device="cpu",
-                precision="float32",
+                precision=precision,
                 progress=follow,
             )
         return losses[-1]
@@ -164,11 +165,11 @@ def record(request, benchmark, case, library, work, rate):
 
 
 @pytest.mark.parametrize("case", ["train"])
-@pytest.mark.parametrize("library", ["unsup_fast", "torch", "torch.compile"])
+@pytest.mark.parametrize("library", ["unsup_fast", "unsup_fast float32", "torch", "torch.compile"])
 def test_train(benchmark, request, case, library):
     steps, data = request.config.getoption("--vae-steps"), pictures(_mnist(request))
-    if library == "unsup_fast":
-        train = our_trainer(data, steps)
+    if library.startswith("unsup_fast"):
+        train = our_trainer(data, steps, "auto" if library == "unsup_fast" else "float32")
     else:
         train = plain_trainer(data, steps, library == "torch.compile")
     loss = train()

@@ -4,8 +4,9 @@
 
 PICTURES is whatever `unsup_fast.pictures.load` reads, RUN a folder of `unsup-fast gan train`. Of
 2,000 samples of each model the Frechet distance of EfficientNet-lite1's features to the data, and
-precision, recall, density and coverage by the same features, are taken. OUT gets `check.json`,
-and for each run a grid of samples and one of samples with their nearest pictures. The exit status is 0 if
+precision, recall, density and coverage by the same features, are taken. OUT gets `check.json`, and
+for each run a grid of samples and one of samples with their nearest pictures. The exit status is 0
+if
 
 - a run with `augment="ada"` has steered the mean sign of D(x) to its target: in the last fifth of
   its steps it is on average within 0.1 of it,
