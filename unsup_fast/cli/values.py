@@ -14,7 +14,9 @@ MOST_PIXELS = 8192
 # A whole number above 0 in the text of an option; longer ones are no number of anything.
 WHOLE = r"[1-9][0-9]{0,17}"
 
-INCEPTION, LITE0, NONE = "inception", "lite0", "none"
+INCEPTION, NONE = "inception", "none"
+# Networks of `metrics.lite.EXTRACTORS`.
+LITES = ("lite0", "lite1")
 
 
 def parse_data(option: str, text: str) -> File:
@@ -70,11 +72,12 @@ def parse_device(option: str, text: str) -> str:
 
 
 def parse_features(option: str, text: str) -> str:
-    """Return "inception", "lite0", "none", or the file of a network's weights."""
-    if text not in (INCEPTION, LITE0, NONE):
+    """Return "inception", "lite0", "lite1", "none", or the file of a network's weights."""
+    if text not in (INCEPTION, *LITES, NONE):
         if Path(text).suffix not in (".pth", ".pt"):
             raise UserError(
-                f"{option} {shown(text)}: is not {INCEPTION}, {NONE}, {LITE0} or a .pth file"
+                f"{option} {shown(text)}: is not {INCEPTION}, {NONE}, {', '.join(LITES)} or a .pth "
+                "file"
             )
         parse_weights_file(option, text)
     return text

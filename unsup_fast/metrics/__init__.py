@@ -31,7 +31,7 @@ from unsup_fast.pictures import Images, images
 
 if TYPE_CHECKING:
     from unsup_fast.metrics.inception import Inception
-    from unsup_fast.metrics.lite0 import Lite0
+    from unsup_fast.metrics.lite import Lite0, Lite1
     from unsup_fast.metrics.perceptual import PerceptualDistance
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "Judge",
     "KernelInceptionDistance",
     "Lite0",
+    "Lite1",
     "PRDCScores",
     "PerceptualDistance",
     "Statistics",
@@ -64,7 +65,8 @@ __all__ = [
 
 NETWORKS = {  # module and, for errors, name of what needs torch
     "Inception": ("inception", "the Inception network"),
-    "Lite0": ("lite0", "the EfficientNet-lite0 network"),
+    "Lite0": ("lite", "the EfficientNet-lite0 network"),
+    "Lite1": ("lite", "the EfficientNet-lite1 network"),
     "PerceptualDistance": ("perceptual", "the perceptual distance"),
 }
 

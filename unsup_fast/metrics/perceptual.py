@@ -8,8 +8,7 @@ weights a package brings.
 import torch
 from torch import Tensor
 
-from unsup_fast.metrics import _lite0_network
-from unsup_fast.metrics._lite0_network import LEAST_SIDE, scales_of
+from unsup_fast.metrics._lite_network import LEAST_SIDE, LITE0, load, scales_of
 
 EPS = 1e-10  # under the root, so that features of zero have a gradient
 
@@ -64,7 +63,7 @@ class PerceptualDistance:
         self, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
     ) -> None:
         self.device, self.dtype = torch.device(device), dtype
-        self.network, self.sha256 = _lite0_network.load()
+        self.network, self.sha256 = load(LITE0)
         self.network = self.network.to(self.device, dtype)
 
     def __call__(self, x: Tensor, target: Tensor) -> Tensor:

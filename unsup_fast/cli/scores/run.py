@@ -34,7 +34,7 @@ from unsup_fast.cli.scores.settings import (
     ScoreSettings,
 )
 from unsup_fast.cli.torch_ import torch_threads
-from unsup_fast.cli.values import LITE0, NONE
+from unsup_fast.cli.values import INCEPTION, LITES, NONE
 from unsup_fast.report.numbers import count, counted, real, seconds
 
 Scores = dict[str, Any]
@@ -110,8 +110,10 @@ def inception_score(settings: InceptionScoreSettings) -> int:
 
     if settings.features == NONE:
         raise UserError("--features none: the Inception Score needs a classifier of pictures")
-    if settings.features == LITE0:
-        raise UserError(f"--features {LITE0}: the Inception Score is that of --features inception")
+    if settings.features in LITES:
+        raise UserError(
+            f"--features {settings.features}: the Inception Score is that of --features {INCEPTION}"
+        )
     return _run(settings, (settings.fake,), compute, ("images", "features"))
 
 

@@ -8,7 +8,7 @@ or that of another loss, where P_l are fixed random projections of the features 
 EfficientNet-lite0 at strides 4, 8, 16 and 32 (`networks.projected`). Only the heads D_l learn.
 
 The generator sees the gradient of these features. So a Frechet distance of the same features falls
-without better pictures (Kynkaanniemi et al. 2023): judge by others.
+without better pictures (Kynkaanniemi et al. 2023): judge by others, such as those of lite1.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from unsup_fast.models.gan.augment import check_pictures
 from unsup_fast.models.networks.projected import Head, Mixing, widths
 
 if TYPE_CHECKING:
-    from unsup_fast.metrics.lite0 import FeatureMaps
+    from unsup_fast.metrics.lite import FeatureMaps
 
 LEAST_SIDE = 64  # pixels that smaller pictures are resized to
 SQUARE = 8  # pixels of the board behind pictures with opacity
@@ -36,7 +36,7 @@ class ProjectedDiscriminator(nn.Module):
 
     Parameters
     ----------
-    features : unsup_fast.metrics.lite0.FeatureMaps
+    features : unsup_fast.metrics.lite.FeatureMaps
     shape : (int, int, int)
         Of a picture: 1 channel is repeated as 3, and 4 are colours and opacity, which are shown on
         a board of black and white squares. Sides below 64 are resized, bilinearly, to 64 for the
@@ -121,7 +121,7 @@ def projected(
     ValueError
         If its file is another, or the shape is not that of pictures of 1, 3 or 4 channels.
     """
-    from unsup_fast.metrics.lite0 import FeatureMaps
+    from unsup_fast.metrics.lite import FeatureMaps
 
     return ProjectedDiscriminator(FeatureMaps(), shape, size, n_classes, conditioning)
 

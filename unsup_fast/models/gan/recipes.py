@@ -67,8 +67,9 @@ class Recipe:
         Real pictures over which "ada" can move its probability from 0 to 1. Short runs need fewer.
     discriminator : {"own", "projected"}
         That of `Config.network`, or heads on features of EfficientNet-lite0; see `gan.projected`.
-        Judge the latter by other features, such as those of the Inception network or pixels: a
-        distance of the features that the generator is trained on falls without better pictures.
+        Judge the latter by other features, such as those of EfficientNet-lite1 or the Inception
+        network: a distance of the features that the generator is trained on falls without better
+        pictures.
     blur : float
         Standard deviation, in pixels, of a Gaussian blur of all pictures that the discriminator
         sees at first; it falls linearly to 0 (Sauer et al. 2022).

