@@ -1,10 +1,14 @@
 """`style_act` and its gradients by `bias_act` and torch: on the CPU, and for second derivatives."""
 
+import torch
 from torch import Tensor
 
 from unsup_fast.kernels.bias_act import bias_act
-from unsup_fast.kernels.bias_act.layout import arithmetic, last
+from unsup_fast.kernels.bias_act.layout import arithmetic, last, new_like
 from unsup_fast.kernels.bias_act.torch_ import derivative
+
+PART = 1 << 18
+"""Elements of pictures whose gradient is computed at a time, so that terms remain in the cache."""
 
 
 def style_act(
@@ -21,11 +25,13 @@ def style_act(
     """Return [B, C, H, W] of the type of x, channels-last."""
     kind = arithmetic(x)
     v = last(x).to(kind)
-    if scale is not None:
-        v = v * scale.to(kind)[:, :, None, None]
+    factors = None if scale is None else scale.to(kind)[:, :, None, None]  # [B, C, 1, 1]
     if noise is not None:
         one = noise.to(kind)[:, None]  # [B, 1, H, W]
-        v = v + (one if strength is None else one * strength.to(kind))
+        one = one if strength is None else one * strength.to(kind)
+        v = one + v if factors is None else torch.addcmul(one, v, factors)
+    elif factors is not None:
+        v = v * factors
     out = bias_act(v, bias, slope=slope, gain=gain, n_threads=n_threads, backend=backend)
     return out.to(x.dtype)
 
@@ -57,4 +63,34 @@ def gradient(
         None if x is None else (h * x.to(kind)).sum((2, 3)),
         h.sum(1) if of_noise else None,
         sums if of_bias else None,
+    )
+
+
+def gradient_by_parts(
+    of_out: Tensor,
+    out: Tensor,
+    x: Tensor | None,
+    scale: Tensor | None,
+    *options: bool | float | int | str | None,
+) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+    """Return what `gradient` does, without a graph, from a few pictures at a time."""
+    size = max(1, PART * len(out) // max(1, out.numel()))  # pictures of a part
+    if len(out) <= size:
+        return gradient(of_out, out, x, scale, *options)
+    of_x = new_like(out)
+    sums: list[tuple[Tensor | None, ...]] = []
+    tensors = (of_out, out, x, scale)
+    for start in range(0, len(out), size):
+        rows = slice(start, start + size)
+        parts = (None if one is None else one[rows] for one in tensors)
+        of_x[rows], *rest = gradient(*parts, *options)
+        sums.append(tuple(rest))
+    of_scale, of_noise, of_bias = zip(*sums, strict=True)
+    return (
+        of_x,
+        None if x is None else torch.cat(of_scale),
+        None if of_noise[0] is None else torch.cat(of_noise),
+        None
+        if of_bias[0] is None
+        else torch.stack(of_bias).sum(0, dtype=torch.float64).to(of_bias[0].dtype),
     )

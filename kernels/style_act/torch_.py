@@ -215,10 +215,10 @@ def _triton(name: str) -> Any:
     return run
 
 
-def _known(name: str, reference: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def _known(name: str, host: str, reference: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     device = {"triton": _triton(name), "ref": reference}
-    return {one: _composed(name, one) for one in ("native", "numba")} | device, device
+    return {one: _composed(host, one) for one in ("native", "numba")} | device, device
 
 
-FORWARD = _known("style_act", _ref)
-BACKWARD = _known("gradient", _ref_gradient)
+FORWARD = _known("style_act", "style_act", _ref)
+BACKWARD = _known("gradient", "gradient_by_parts", _ref_gradient)

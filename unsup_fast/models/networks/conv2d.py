@@ -105,6 +105,10 @@ def _backward(
 ) -> Tensor:
     """Return the gradient of the input or of the weight."""
     stride, padding, groups = settings
+    dtype = g.dtype
+    if of_input and groups > 1 and stride > 1 and dtype == torch.bfloat16 and g.is_cpu:
+        # oneDNN has a reference loop for this, which takes 15 times as long as float32 and back.
+        g, x, weight = g.float(), x.float(), weight.float()
     gradients = torch.ops.aten.convolution_backward(
         g,
         x,
@@ -118,7 +122,7 @@ def _backward(
         groups,
         [of_input, not of_input, False],
     )
-    return cast(Tensor, gradients[0 if of_input else 1])
+    return cast(Tensor, gradients[0 if of_input else 1]).to(dtype)
 
 
 class _Convolution(Function):

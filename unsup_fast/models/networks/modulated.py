@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from unsup_fast.kernels.bias_act import bias_act
+from unsup_fast.kernels.style_act import style_act
 from unsup_fast.models.networks.conv2d import conv2d
 from unsup_fast.models.networks.equalized import EPS, EqualizedConv2d, EqualizedLinear
 from unsup_fast.models.networks.full_precision import full_precision
@@ -48,14 +49,22 @@ class ModulatedConv2d(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """Return [B, outputs, H, W] for x [B, inputs, H, W] and styles w [B, width]."""
+        y, inverse = self.undivided(x, w)
+        return y if inverse is None else y * _planes(inverse, y)
+
+    def undivided(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return [B, outputs, H, W] and its factors [B, outputs], None without demodulation.
+
+        Their product is what `forward` returns. Factors are of float32 at least.
+        """
         weight = self.conv.weight * self.conv.scale  # [O, I, k, k]
+        inverse = None
         with full_precision(x):
             scale = self.scale(w)  # [B, I]
             if self.demodulate:
                 norm = scale.square() @ weight.square().sum((2, 3)).T  # [B, O]
-                inverse = (norm + EPS).rsqrt().to(x.dtype)
-        y = conv2d(x * _planes(scale, x), weight, padding=self.conv.padding)
-        return y * _planes(inverse, y) if self.demodulate else y
+                inverse = (norm + EPS).rsqrt()
+        return conv2d(x * _planes(scale, x), weight, padding=self.conv.padding), inverse
 
 
 class AdaptiveConv2d(nn.Module):
@@ -135,7 +144,12 @@ class StyledLayer(nn.Module):
         w : tensor of shape (B, width)
         noise : tensor of shape (B, 1, H, W) or None
         """
-        y: Tensor = self.conv(x, w)
+        if isinstance(self.conv, ModulatedConv2d):
+            y, inverse = self.conv.undivided(x, w)
+            strength = None if noise is None else self.strength.view(())
+            noise = None if noise is None else noise[:, 0]  # [B, H, W]
+            return style_act(y, inverse, noise, strength, self.bias)
+        y = self.conv(x, w)
         if noise is not None:
             y = torch.addcmul(y, self.strength.to(y.dtype), noise.to(y.dtype))
         return bias_act(y, self.bias)
