@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,10 +16,12 @@ Image = pytest.importorskip("PIL.Image")
 import unsup_fast  # noqa: E402
 from unsup_fast import pictures  # noqa: E402
 from unsup_fast.cli import run as command_line  # noqa: E402
-from unsup_fast.cli.diffusion import pages  # noqa: E402
+from unsup_fast.cli.diffusion import distill_pages, pages  # noqa: E402
 from unsup_fast.cli.training import samples  # noqa: E402
 from unsup_fast.cli.vae import autoencoder  # noqa: E402
 from unsup_fast.models import diffusion, vae  # noqa: E402
+from unsup_fast.models.diffusion.distillation import quality  # noqa: E402
+from unsup_fast.models.diffusion.distillation.run import OPTIONS  # noqa: E402
 from unsup_fast.models.networks import unet  # noqa: E402
 from unsup_fast.models.networks.patch import PatchDiscriminator  # noqa: E402
 
@@ -34,6 +37,8 @@ def small():
         patch.setitem(unet.SIZES, "tiny", unet.Size(8, (1, 2), 1, ()))
         patch.setattr(samples, "ROW", 2)
         patch.setattr(pages, "STEPS", 2)
+        patch.setattr(distill_pages, "TEACHER_STEPS", 2)
+        patch.setattr(quality, "STEPS", (1, 2))
         yield
 
 
@@ -149,8 +154,8 @@ def test_diffusion_of_latents(cli, folder):
         ((*words, "-o", "s.png"), "-o s.png: the model makes latents; pass --decoder"),
         (("diffusion", "eval", "model", "shapes.npz"), "model: its model makes latents, and diff"),
         (
-            ("diffusion", "distill", "model", "-o", "fast"),
-            "model: its model makes latents, and diffusion distill needs one that makes pictures",
+            ("diffusion", "distill", "model", "shapes.npz", "-o", "fast"),
+            "shapes.npz: holds pictures, and the model makes latents; pass an .npz of",
         ),
         (
             ("diffusion", "train", "z.npz", "--size", 8, "-o", "o"),
@@ -160,6 +165,38 @@ def test_diffusion_of_latents(cli, folder):
         ran = cli(*more)
         assert ran.status == 2
         assert said in ran.err
+
+
+def test_distill_on_latents(cli, folder):
+    words = ["diffusion", "train", "z.npz", "--model-size", "tiny", "--patch", 1, *FEW]
+    assert cli(*words, "--steps", 2, "--no-report", "-o", "model").status == 0
+    words = ["diffusion", "distill", "model", "--train-steps", 4, "--teacher-steps", 4]
+    words += ["--steps", "1,2", "--samples", 10, *FEW]
+    ran = cli(*words, "-o", "fast")
+    assert ran.status == 0, ran.err
+    assert "40 samples of latents, 4 x 2 x 2, 2 classes" in ran.out
+    assert "unsup-fast diffusion sample fast --steps 2 -n 64 -o latents.npz" in ran.out
+    named = cli(*words, "z.npz", "--samples", 0, "--no-report", "-o", "named")
+    assert named.status == 0, named.err
+    student, teacher = diffusion.load(folder / "fast", steps=1), diffusion.load(folder / "model")
+    assert student.config.clip is None
+    x = student.sample(4, seed=1)
+    torch.testing.assert_close(diffusion.load(folder / "named", steps=1).sample(4, seed=1), x)
+    options = replace(OPTIONS, steps=4, batch_size=8, warmup=2)
+    data = pictures.load_latents(folder / "z.npz")
+    settings = {"steps": (1, 2), "teacher_steps": 4, "n_samples": 0, "options": options}
+    expected = diffusion.distill(
+        teacher, data.values, folder / "python", labels=data.labels, progress=False, **settings
+    )
+    torch.testing.assert_close(expected.sample(4, seed=1), x)
+    compared = json.loads((folder / "fast/distilled.json").read_text())
+    assert [each["steps"] for each in compared["student"]] == [1, 2]
+    with Image.open(folder / "fast/samples/000004.png") as picture:
+        assert picture.mode == "RGB"  # the first three channels
+    assert (folder / "fast/report.html").exists()
+    words = ["diffusion", "sample", "fast", "-n", 2, "--steps", 1, "--decoder", "run"]
+    ran = cli(*words, "-o", "d.png")
+    assert ran.status == 0, ran.err
 
 
 BAD = {

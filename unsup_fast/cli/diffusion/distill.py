@@ -52,7 +52,6 @@ class DistillFamily(DiffusionRun):
     def read(self, settings: DistillSettings, progress: Silent) -> Data:
         """Return the pictures, their classes numbered as the teacher's."""
         progress.begin("Loading the teacher")
-        latents.refuse(settings.teacher, self.teacher.config, "diffusion distill")
         dataset = distill_data.read(settings, self.teacher.config, progress)
         if settings.samples and len(dataset.pixels) < LEAST_PICTURES:
             raise UserError(
@@ -165,13 +164,15 @@ class DistillFamily(DiffusionRun):
 
     def samples(self, model: Any, seed: int) -> tuple[Any, int]:
         """Return pictures by the student's own sampler, and the columns of their grid."""
-        return grid(model, seed, progress=False)
+        images, columns = grid(model, seed, progress=False)
+        return latents.shown(model.config, images), columns
 
     def sampling_command(self, settings: LoopSettings) -> tuple[str, ...]:
         """Return the command line that samples from the student."""
         command = ("unsup-fast", "diffusion", "sample", str(settings.out))
         steps = str(self._settings.steps[-1])
-        return (*command, "--steps", steps, "-n", "64", "-o", "grid.png")
+        out = "latents.npz" if latents.are_latents(self.teacher.config) else "grid.png"
+        return (*command, "--steps", steps, "-n", "64", "-o", out)
 
     def write_report(self, job: Job, model: Any, summary: Mapping[str, Any]) -> None:
         """Write `report.html`."""

@@ -1,10 +1,11 @@
-"""The pictures that a model is distilled on: by default those that it was trained on."""
+"""The pictures or latents that a model is distilled on: by default those that it was trained on."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from unsup_fast.cli import files
 from unsup_fast.cli.diffusion.distill_settings import DistillSettings
+from unsup_fast.cli.diffusion.latents import are_latents
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.progress import Silent
 from unsup_fast.cli.training import trained_on
@@ -21,7 +22,7 @@ def inputs(settings: DistillSettings) -> list[files.Input]:
 
 
 def read(settings: DistillSettings, config: "Config", progress: Silent) -> Data:
-    """Return pictures that fit the teacher, with its numbers of the classes.
+    """Return pictures or latents that fit the teacher, with its numbers of the classes.
 
     Parameters
     ----------
@@ -37,7 +38,9 @@ def read(settings: DistillSettings, config: "Config", progress: Silent) -> Data:
         If there are none, or they are not those that the teacher was trained on and DATA is
         missing; or if they do not fit the teacher.
     """
-    dataset = trained_on.read(settings, settings.teacher, config.shape, progress)
+    dataset = trained_on.read(
+        settings, settings.teacher, config.shape, progress, latents=are_latents(config)
+    )
     pictures = dataset.content
     if dataset.shape != config.shape:
         raise UserError(

@@ -8,7 +8,7 @@ import numpy as np
 
 from unsup_fast import pictures
 from unsup_fast.cli import files, results
-from unsup_fast.cli.diffusion import models
+from unsup_fast.cli.diffusion import latents, models
 from unsup_fast.cli.training import folder
 from unsup_fast.report.diffusion import network_name
 from unsup_fast.report.distillation import Distillation, Strip, distillation
@@ -89,4 +89,5 @@ def _samples(
         seed=SEED,
         progress=False,
     )
-    return np.moveaxis(np.asarray(pictures.to_bytes(samples)), 1, -1)
+    shown = latents.shown(model.config, samples)
+    return np.moveaxis(np.asarray(pictures.to_bytes(shown)), 1, -1)

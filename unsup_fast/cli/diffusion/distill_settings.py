@@ -43,9 +43,9 @@ def parse_guidance(option: str, text: str) -> tuple[float, ...]:
 class DistillSettings(LoopSettings):
     """Distill the model of a RUN into a student that samples in few steps; it goes into FAST.
 
-    DATA are the pictures that RUN was trained on, by default those that it names. At the end
-    student and teacher are compared at 1 to 50 steps. Ctrl-C saves, and prints the command to
-    resume; so does --minutes.
+    DATA are the pictures or latents that RUN was trained on, by default those that it names. At
+    the end student and teacher are compared at 1 to 50 steps. Ctrl-C saves, and prints the command
+    to resume; so does --minutes.
     """
 
     runner = "unsup_fast.cli.diffusion.distill:run"

@@ -147,8 +147,12 @@ def read(
     return Data(loaded)
 
 
-def read_for(settings: PictureSettings, progress: Silent, shape: Sequence[int]) -> Data:
+def read_for(
+    settings: PictureSettings, progress: Silent, shape: Sequence[int], *, latents: bool = False
+) -> Data:
     """Read the pictures that the options name, brought to the shape (C, H, W) of a model's.
+
+    With `latents` read those of an `.npz` instead, which keep their shape.
 
     Raises
     ------
@@ -162,11 +166,17 @@ def read_for(settings: PictureSettings, progress: Silent, shape: Sequence[int]) 
         dataset = read(
             settings.data,
             progress,
-            size=(height, width),
-            channels=channels,
+            size=None if latents else (height, width),
+            channels=None if latents else channels,
             key=settings.key,
             labels=settings.labels,
             no_labels=settings.no_labels,
+            latents=latents,
+        )
+    if latents and not dataset.are_latents:
+        raise UserError(
+            f"{dataset.content.name}: holds pictures, and the model makes latents; pass an .npz of "
+            "unsup-fast vae encode"
         )
     if dataset.shape != tuple(shape):
         raise UserError(

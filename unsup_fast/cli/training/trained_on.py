@@ -42,7 +42,14 @@ def inputs(settings: PictureSettings, run: Path) -> list[files.Input]:
     return files.inputs_of(DATA=_source(_recorded(run)[0]["file"]))
 
 
-def read(settings: PictureSettings, run: Path, shape: Sequence[int], progress: Silent) -> Data:
+def read(
+    settings: PictureSettings,
+    run: Path,
+    shape: Sequence[int],
+    progress: Silent,
+    *,
+    latents: bool = False,
+) -> Data:
     """Return the pictures that the options name, or those that a run was trained on.
 
     Parameters
@@ -52,6 +59,8 @@ def read(settings: PictureSettings, run: Path, shape: Sequence[int], progress: S
     shape : sequence of int
         (C, H, W) of the model's pictures, to which DATA are brought.
     progress : Silent
+    latents : bool
+        Whether the model makes latents, so that DATA must hold such.
 
     Raises
     ------
@@ -60,7 +69,7 @@ def read(settings: PictureSettings, run: Path, shape: Sequence[int], progress: S
     """
     if settings.data is None and settings.built_in is None:
         return _trained_on(run, progress)
-    return data.read_for(settings, progress, shape)
+    return data.read_for(settings, progress, shape, latents=latents)
 
 
 def _trained_on(run: Path, progress: Silent) -> Data:
@@ -83,7 +92,11 @@ def _trained_on(run: Path, progress: Silent) -> Data:
         options["size"] = None if size is None else parse_sides("size", size, square=False)
     try:
         dataset = data.read(
-            source, progress, **options, no_labels=bool(parameters.get("no_labels"))
+            source,
+            progress,
+            **options,
+            no_labels=bool(parameters.get("no_labels")),
+            latents=bool(about.get("latents")),
         )
     except DataError as error:
         raise UserError(f"{error}; pass the pictures of {run} as DATA") from None
