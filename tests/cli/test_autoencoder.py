@@ -14,7 +14,7 @@ pytest.importorskip("matplotlib")
 Image = pytest.importorskip("PIL.Image")
 
 import unsup_fast  # noqa: E402
-from unsup_fast import pictures  # noqa: E402
+from unsup_fast import metrics, pictures  # noqa: E402
 from unsup_fast.cli import run as command_line  # noqa: E402
 from unsup_fast.cli.diffusion import distill_pages, pages  # noqa: E402
 from unsup_fast.cli.training import samples  # noqa: E402
@@ -152,7 +152,9 @@ def test_diffusion_of_latents(cli, folder):
     np.testing.assert_allclose(decoded.astype(int), expected.astype(int), atol=1)
     for more, said in (
         ((*words, "-o", "s.png"), "-o s.png: the model makes latents; pass --decoder"),
-        (("diffusion", "eval", "model", "shapes.npz"), "model: its model makes latents, and diff"),
+        (("diffusion", "eval", "model", "shapes.npz"), "model: its model makes latents; pass --de"),
+        ((*EVAL, "--decoder", "run"), "--decoder: the model has no bits per dimension of pictures"),
+        ((*EVAL, "--decoder", "run", "--features", "none", "-n", 9), "-n 9: is for bits per dimen"),
         (
             ("diffusion", "distill", "model", "shapes.npz", "-o", "fast"),
             "shapes.npz: holds pictures, and the model makes latents; pass an .npz of",
@@ -165,6 +167,30 @@ def test_diffusion_of_latents(cli, folder):
         ran = cli(*more)
         assert ran.status == 2
         assert said in ran.err
+
+
+EVAL = ("diffusion", "eval", "model", "shapes.npz")
+
+
+def test_eval_of_latents(cli, folder):
+    """The distance is that of decoded samples, which `diffusion sample` draws, and pictures."""
+    words = ["diffusion", "train", "z.npz", "--model-size", "tiny", "--patch", 1, *FEW]
+    words += ["--no-labels", "--no-report"]
+    assert cli(*words, "--steps", 2, "-o", "model").status == 0
+    few = ("--decoder", "run", "--steps", 2, "--seed", 5)
+    ran = cli(*EVAL, *few, "--samples", 20, "--features", "none", "--json")
+    assert ran.status == 0, ran.err
+    scores = json.loads(ran.out)
+    assert "bits_per_dim" not in scores
+    assert scores["parameters"]["decoder"] == "run"
+    assert cli("diffusion", "sample", "model", "-n", 20, *few, "-o", "d.npz").status == 0
+    decoded = np.load("d.npz")["samples"].reshape(20, -1)
+    real = np.load("shapes.npz")["x"].reshape(40, -1)
+    expected = metrics.feature_frechet_distance(decoded / 255, real / 255)
+    assert scores["fid"] == pytest.approx(float(expected), rel=1e-3)
+    ran = cli(*EVAL, *few, "--samples", 20, "--features", "none")
+    assert "fid" in ran.out
+    assert "bits per dimension" not in ran.out
 
 
 def test_distill_on_latents(cli, folder):

@@ -24,6 +24,8 @@ from unsup_fast.report.numbers import counted, real
 if TYPE_CHECKING:
     import torch
 
+    from unsup_fast.models.vae import AutoencoderKL
+
 Array = npt.NDArray[Any]
 Extractor = tuple[FeatureFunction, dict[str, Any]]
 
@@ -43,26 +45,29 @@ def run(settings: EvalSettings) -> int:
     models.check_torch()
     read = files.inputs_of(DATA=settings.data, features=settings.features, weights=settings.weights)
     read += RunFolder(settings.run_path).inputs()
+    if settings.decoder is not None:
+        read += RunFolder(settings.decoder).inputs()
     return evaluation.run(settings, read, partial(_evaluated, settings), _tell)
 
 
 def _evaluated(settings: EvalSettings, device: "torch.device", progress: Silent) -> dict[str, Any]:
     """Return the scores and what they depend on."""
     model = models.load(settings.run_path, device, settings.steps)
-    latents.refuse(settings.run_path, model.config, "diffusion eval")
+    decoder = _decoder(settings, model)
     levels = model.config.n_timesteps
     if settings.timesteps > levels:
         raise UserError(
             f"--timesteps {settings.timesteps}: the model has {levels} levels; pass {levels} or "
             "less, or 0 for all"
         )
-    dataset = data.read_for(settings, progress, model.config.shape)
+    shape = model.config.shape if decoder is None else decoder.config.shape
+    dataset = data.read_for(settings, progress, shape)
     known = labels_for(dataset, model.config.classes)
     features = _features(settings, model, dataset, known)
-    bits = _bits(settings, model, dataset, known, progress)
+    bits = {} if decoder is not None else _bits(settings, model, dataset, known, progress)
     fid = {}
     if features is not None:
-        fid = _fid(settings, model, dataset, known, features, progress)
+        fid = _fid(settings, model, dataset, known, features, progress, decoder)
     return {
         **bits,
         **fid,
@@ -73,9 +78,45 @@ def _evaluated(settings: EvalSettings, device: "torch.device", progress: Silent)
     }
 
 
+def _decoder(settings: EvalSettings, model: Any) -> "AutoencoderKL | None":
+    """Return the decoder of a model of latents.
+
+    Raises
+    ------
+    UserError
+        If there is none for such a model, or it does not fit, or the FID is not asked for.
+    """
+    if settings.decoder is None:
+        if latents.are_latents(model.config):
+            raise UserError(
+                f"{settings.run_path}: its model makes latents; pass --decoder with the run of the "
+                "autoencoder, and --features for the FID"
+            )
+        return None
+    decoder = latents.load_decoder(settings.decoder, model)
+    if decoder.config.latent_shape != model.config.shape:
+        raise UserError(
+            f"--decoder {settings.decoder}: decodes latents of shape {decoder.config.latent_shape},"
+            f" the model makes {model.config.shape}; name the run whose latents it was trained on"
+        )
+    if settings.features is None:
+        raise UserError(
+            "--decoder: the model has no bits per dimension of pictures; pass --features for the "
+            "FID"
+        )
+    if settings.n is not None:
+        raise UserError(
+            f"-n {settings.n}: is for bits per dimension, which a model of latents has "
+            "none of; leave it out"
+        )
+    return decoder
+
+
 def _recorded(settings: EvalSettings, model: Any) -> dict[str, Any]:
     """Return what the result says of the options; the sampler is the model's own by default."""
-    recorded = {"timesteps": settings.timesteps or None, "seed": settings.seed}
+    recorded: dict[str, Any] = {"timesteps": settings.timesteps or None, "seed": settings.seed}
+    if settings.decoder is not None:
+        recorded = {"decoder": str(settings.decoder), "seed": settings.seed}
     if settings.features is None:
         return recorded
     return recorded | {
@@ -141,12 +182,13 @@ def _fid(
     known: Array | None,
     features: Extractor,
     progress: Silent,
+    decoder: "AutoencoderKL | None",
 ) -> dict[str, Any]:
-    """Return the distance between generated pictures and all of the data."""
+    """Return the distance between generated pictures, decoded ones of latents, and the data."""
     function, about = features
     n = _n_samples(settings, dataset)
     labels = comparison.frequent(known, n, settings.seed)
-    generated = draw(model, settings, n, labels, progress)
+    generated = draw(model, settings, n, labels, progress, decoder)
     distance = metrics.FrechetDistance()
     for pixels, is_real in ((dataset.pixels, True), (generated, False)):
         comparison.add([distance], function, pixels, real=is_real, progress=progress)
@@ -155,13 +197,14 @@ def _fid(
 
 
 def _tell(summary: dict[str, Any], console: Console) -> None:
-    error = summary["standard_error"]
-    around = "" if error is None else f" (standard error {real(error)})"
-    labelled = "their classes told" if summary["conditional"] else "no classes told"
-    console.print(
-        f"[bold]{real(summary['bits_per_dim'])} bits per dimension[/]{around}, at most; "
-        f"{counted(summary['pictures'], 'picture')}, {labelled}"
-    )
+    if "bits_per_dim" in summary:
+        error = summary["standard_error"]
+        around = "" if error is None else f" (standard error {real(error)})"
+        labelled = "their classes told" if summary["conditional"] else "no classes told"
+        console.print(
+            f"[bold]{real(summary['bits_per_dim'])} bits per dimension[/]{around}, at most; "
+            f"{counted(summary['pictures'], 'picture')}, {labelled}"
+        )
     if "fid" in summary:
         n = summary["data"]["shape"][0]
         console.print(

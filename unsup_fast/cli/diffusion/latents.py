@@ -3,11 +3,15 @@
 from typing import TYPE_CHECKING, Any
 
 from unsup_fast.cli.errors import UserError
+from unsup_fast.cli.vae import models as vae_models
+from unsup_fast.report.numbers import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
+
+    from unsup_fast.models.vae import AutoencoderKL
 
 RANGE = 3.0
 """Standard deviations at which a latent is drawn black or white."""
@@ -26,10 +30,21 @@ def shown(config: Any, x: "Tensor") -> "Tensor":
     return (x[:, :n_channels] / RANGE).clamp(-1, 1)
 
 
-def refuse(run: "Path", config: Any, command: str) -> None:
-    """Raise UserError for a model of latents, which a command for pictures cannot use."""
-    if are_latents(config):
+def load_decoder(run: "Path", model: Any) -> "AutoencoderKL":
+    """Return the autoencoder of a run, which decodes the latents that a model makes.
+
+    Raises
+    ------
+    UserError
+        If there is none, or the model makes pictures or other latents.
+    """
+    if not are_latents(model.config):
+        raise UserError(f"--decoder {run}: the model makes pictures; leave it out")
+    decoder = vae_models.load_autoencoder(run, model.device)
+    channels = decoder.config.latent_channels
+    if channels != model.config.shape[0]:
         raise UserError(
-            f"{run}: its model makes latents, and {command} needs one that makes pictures; use "
-            "diffusion sample --decoder"
+            f"--decoder {run}: decodes latents of {counted(channels, 'channel')}, the model makes "
+            f"{model.config.shape[0]}; name the run whose latents it was trained on"
         )
+    return decoder

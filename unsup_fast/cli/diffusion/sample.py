@@ -9,7 +9,7 @@ import numpy.typing as npt
 from unsup_fast import pictures
 from unsup_fast.cli import files, terminal
 from unsup_fast.cli.diffusion import models
-from unsup_fast.cli.diffusion.latents import are_latents
+from unsup_fast.cli.diffusion.latents import are_latents, load_decoder
 from unsup_fast.cli.diffusion.settings import SampleSettings, SamplingSettings
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.interrupts import Interrupts
@@ -19,7 +19,6 @@ from unsup_fast.cli.samples import named
 from unsup_fast.cli.torch_ import device_of
 from unsup_fast.cli.training import classes
 from unsup_fast.cli.training.samples import SUFFIXES, check_memory, write
-from unsup_fast.cli.vae import models as vae_models
 from unsup_fast.report.numbers import count, counted, seconds, short
 
 if TYPE_CHECKING:
@@ -137,22 +136,11 @@ def _decoder(settings: SampleSettings, model: Any) -> "AutoencoderKL | None":
     UserError
         If it does not fit the model, or a picture of latents is asked for without one.
     """
-    if not are_latents(model.config):
-        if settings.decoder is not None:
-            raise UserError(f"--decoder {settings.decoder}: the model makes pictures; leave it out")
-        return None
-    if settings.decoder is None:
-        if settings.out.suffix == ".png":
-            raise UserError(
-                f"-o {settings.out}: the model makes latents; pass --decoder with the run of the "
-                "autoencoder, or name an .npz file"
-            )
-        return None
-    decoder = vae_models.load_autoencoder(settings.decoder, model.device)
-    channels = decoder.config.latent_channels
-    if channels != model.config.shape[0]:
+    if settings.decoder is not None:
+        return load_decoder(settings.decoder, model)
+    if are_latents(model.config) and settings.out.suffix == ".png":
         raise UserError(
-            f"--decoder {settings.decoder}: decodes latents of {counted(channels, 'channel')}, the "
-            f"model makes {model.config.shape[0]}; name the run whose latents it was trained on"
+            f"-o {settings.out}: the model makes latents; pass --decoder with the run of the "
+            "autoencoder, or name an .npz file"
         )
-    return decoder
+    return None

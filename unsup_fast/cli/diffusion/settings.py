@@ -158,10 +158,22 @@ class SamplingSettings(RunArgument):
     ] = None
     device: Device = None
     precision: Precision = "auto"
+    decoder: Annotated[
+        Path | None,
+        Option(
+            "--decoder RUN",
+            "Sampling",
+            "For a model of latents: the run of the autoencoder that decodes them.",
+        ),
+    ] = None
 
     def check(self) -> None:
-        """Refuse an interval of guidance without guidance."""
+        """Refuse an interval of guidance without guidance, and a decoder that is none."""
+        from unsup_fast.cli.kinds import check_run
+
         super().check()
+        if self.decoder is not None:
+            check_run(self.decoder, "vae --decoder")
         if self.guidance is None and self.guidance_interval is not None:
             raise UserError("--guidance-interval: limits --guidance; pass both")
 
@@ -173,32 +185,18 @@ class SampleSettings(SamplesSettings, SamplingSettings):
     runner = "unsup_fast.cli.diffusion.sample:run"
     command = "diffusion sample"
 
-    decoder: Annotated[
-        Path | None,
-        Option(
-            "--decoder RUN",
-            "Sampling",
-            "For a model of latents: the run of the autoencoder that decodes them.",
-        ),
-    ] = None
-
     examples: ClassVar[tuple[str, ...]] = (
         "unsup-fast diffusion sample run -n 100 -o grid.png",
         "unsup-fast diffusion sample run -n 1000 --label 3 --guidance 2 -o threes.npz",
     )
 
-    def check(self) -> None:
-        """Refuse a decoder that is no run of an autoencoder."""
-        from unsup_fast.cli.kinds import check_run
-
-        super().check()
-        if self.decoder is not None:
-            check_run(self.decoder, "vae --decoder")
-
 
 @dataclass(frozen=True, kw_only=True)
 class EvalSettings(PictureSettings, SamplingSettings, ComparisonSettings, JsonSettings):
-    """Print the bits per dimension of DATA by the model of a RUN, and with --features the FID."""
+    """Print the bits per dimension of DATA by the model of a RUN, and with --features the FID.
+
+    A model of latents has no bits of pictures: it takes --features and --decoder, for the FID.
+    """
 
     runner = "unsup_fast.cli.diffusion.evaluate:run"
     command = "diffusion eval"
