@@ -50,6 +50,7 @@ def run(tmp_path):
             "truncations": {"limit 0.5": images, "none": images},
             "mixes": {},
             "n_generator": 700,
+            "grown": "",
         }
         return Run(**(parts | changes))
 
@@ -107,6 +108,12 @@ def test_page_of_a_network_with_styles_and_ada(run, parsed, tmp_path):
         "path length",
     ):
         assert words in page, words
+
+
+def test_page_of_a_generator_that_still_grows(run, parsed):
+    page = gan(run(grown="grown to 4 x 4 of 8 x 8"))
+    assert "Samples are grown to 4 x 4 of 8 x 8, and enlarged." in page
+    assert "enlarged" not in gan(run())
 
 
 def test_page_without_metrics_and_scores(run, parsed, tmp_path):

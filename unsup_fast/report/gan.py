@@ -88,6 +88,8 @@ class Run(runs.TrainingRun):
         some others the samples with its coarse styles; else empty.
     n_generator : int
         Number of the generator's weights.
+    grown : str
+        How far the generator has grown, as "grown to 8 x 8 of 32 x 32"; empty if to the end.
     """
 
     alarms: Sequence[str]
@@ -99,6 +101,7 @@ class Run(runs.TrainingRun):
     truncations: Mapping[str, Array]
     mixes: Mapping[str, Array]
     n_generator: int
+    grown: str
 
 
 def gan(run: Run) -> str:
@@ -123,7 +126,7 @@ def gan(run: Run) -> str:
         "gan.html",
         title=run.title,
         lead=_lead(run),
-        notes=runs.notes(run),
+        notes=_notes(run),
         tiles=_tiles(run, metrics, scores),
         **runs.course(run, losses),
         alarms=run.alarms,
@@ -164,6 +167,13 @@ def _lead(run: Run) -> str:
         f"{counted(parameters['latent'], 'latent')} and the {parameters['loss']} loss, trained on "
         f"{runs.described(run)}."
     )
+
+
+def _notes(run: Run) -> list[str]:
+    notes = runs.notes(run)
+    if run.grown:
+        notes.append(f"Samples are {run.grown}, and enlarged.")
+    return notes
 
 
 def _tiles(

@@ -330,6 +330,7 @@ def stopping(step):
     return lambda state, losses, rate: state.step >= step - 1
 
 
+@pytest.mark.filterwarnings("ignore:samples are grown")
 @pytest.mark.parametrize("conditioning", ["projection", "concat"])
 def test_a_run_that_stops_while_a_stage_fades_in_resumes_to_the_same_bits(
     conditioning, data, tmp_path
@@ -350,6 +351,7 @@ def test_a_run_that_stops_while_a_stage_fades_in_resumes_to_the_same_bits(
     assert float(states[0]["ema.generator.body.level"]) == 2
 
 
+@pytest.mark.filterwarnings("ignore:samples are grown")
 def test_stages_that_are_not_in_use_do_not_change(data, tmp_path):
     new = new_weights()
     train(data, tmp_path / "run", options=options_of(steps=40), progress=stopping(4))
@@ -398,6 +400,7 @@ def test_levels_of_a_run_and_of_its_averaged_generator(data, tmp_path):
     assert not torch.equal(repeated(x[:, :, ::2, ::2], 2), x)
 
 
+@pytest.mark.filterwarnings("ignore:samples are grown")
 def test_an_extended_run_does_not_fall_back(data, tmp_path):
     train(data, tmp_path, progress=stopping(8))
     before = checkpoint(tmp_path)
@@ -414,6 +417,7 @@ def test_an_extended_run_does_not_fall_back(data, tmp_path):
     assert int(checkpoint(tmp_path)["network.discriminator.body.growing_steps"]) == 8
 
 
+@pytest.mark.filterwarnings("ignore:samples are grown")
 def test_a_model_that_still_grows_is_saved_and_loaded(data, tmp_path):
     model = train(data, tmp_path, progress=stopping(2))
     loaded = gan.load(tmp_path)

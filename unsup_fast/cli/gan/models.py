@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unsup_fast import _extras
-from unsup_fast.cli import files
+from unsup_fast.cli import files, terminal
 from unsup_fast.cli.errors import UserError
 from unsup_fast.cli.run_folder import RunFolder
 from unsup_fast.cli.samples import named
@@ -25,6 +25,8 @@ def check_torch() -> None:
 def load(run: Path, device: "torch.device", *, best: bool = False) -> "GAN":
     """Return the model of a run, with the last weights or the best ones.
 
+    A note tells of a generator that has not grown to the end.
+
     Raises
     ------
     UserError
@@ -43,6 +45,8 @@ def load(run: Path, device: "torch.device", *, best: bool = False) -> "GAN":
                     "leave --best out"
                 )
             load_best(run, {"generator": model.network})
+    if model.grown:
+        terminal.note(f"{run}: samples are {model.grown}, and enlarged")
     return model
 
 

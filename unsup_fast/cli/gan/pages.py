@@ -53,6 +53,7 @@ def write_report(job: Job, model: "GAN", summary: Mapping[str, Any]) -> None:
             truncations=_truncations(model),
             mixes=_mixes(model),
             n_generator=sum(weights.numel() for weights in model.network.parameters()),
+            grown=model.grown,
         )
     )
     results.write_text(run / files.REPORT, page)

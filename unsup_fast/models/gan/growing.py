@@ -10,8 +10,10 @@ and the last stage has the steps after T. The level of a step is a function of t
 alone. T follows from the number of steps that a training begins with and is saved in its
 checkpoint: a run that is extended by other `steps` goes on with the T that it has, never falls back
 to a smaller resolution, and trains the last stage for longer. One that is cut short before T ends
-with smaller pictures, which `GAN.generate` enlarges.
+with smaller pictures, which `GAN.generate` enlarges; `grown` says so.
 """
+
+import warnings
 
 import torch
 from torch import Tensor
@@ -64,6 +66,24 @@ def pictures_at(x: Tensor, network: Growing) -> Tensor:
     return torch.lerp(enlarge(shrink(x, network.sides[top - 1]), network.sides[top]), x, alpha)
 
 
+def grown(network: Module) -> str:
+    """Return how far a generator has grown, as "grown to 8 x 8 of 32 x 32"; empty if to the end.
+
+    Also empty for a generator that does not grow.
+    """
+    body = getattr(network, "body", None)
+    if not isinstance(body, ProgressiveGenerator):
+        return ""
+    top, alpha = body.stage()
+    last = body.n_stages - 1
+    if top == last and alpha == 1:
+        return ""
+    names = [" x ".join(map(str, sides)) for sides in body.sides]
+    if alpha == 1:
+        return f"grown to {names[top]} of {names[last]}"
+    return f"grown to {names[top - 1]} of {names[last]} ({names[top]} is {alpha:.0%} faded in)"
+
+
 class Growth:
     """Sets the level of both networks in each step of a training.
 
@@ -99,3 +119,21 @@ class Growth:
         for network in (self._generator, body):
             network.set_level(level)
         return pictures_at(x, body)
+
+    def warn(self, network: Module, step: int) -> None:
+        """Warn once a training has ended of an averaged generator that has not grown to the end.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+        step : int
+            Number of steps that are done.
+        """
+        reached = grown(network)
+        if reached:
+            warnings.warn(
+                f"samples are {reached}, and enlarged: training ended after step {step}, and the "
+                f"networks grow until step {int(self._discriminator.growing_steps)}; resume it",
+                RuntimeWarning,
+                stacklevel=3,
+            )

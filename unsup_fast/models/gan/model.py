@@ -18,6 +18,7 @@ from unsup_fast.models.base import (
     sample_count,
 )
 from unsup_fast.models.gan.config import GROWING, Config, bounded
+from unsup_fast.models.gan.growing import grown
 from unsup_fast.models.gan.players import generator_of
 from unsup_fast.models.gan.styled import body_of, generate
 from unsup_fast.models.networks.latents import draw_labels, slerp, truncated
@@ -52,10 +53,16 @@ class GAN(GenerativeModel[Config]):
         size = "" if config.network == CUSTOM else f" {config.size}"
         shape = " x ".join(map(str, config.shape))
         classes = f", {len(config.classes)} classes" if config.classes else ""
+        reached = f", {self.grown}" if self.grown else ""
         return (
-            f"<GAN: {shape}, {config.network}{size}, {config.latent} latents{classes}, "
+            f"<GAN: {shape}, {config.network}{size}, {config.latent} latents{classes}{reached}, "
             f"{parameters:,} parameters on {self.device}>"
         )
+
+    @property
+    def grown(self) -> str:
+        """Return how far the generator has grown, empty if to the end; see `gan.growing.grown`."""
+        return grown(self.network)
 
     @staticmethod
     def network_of(config: Config, seed: int) -> Module:

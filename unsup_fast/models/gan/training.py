@@ -65,7 +65,8 @@ def train(
     `spread` (standard deviation of generated samples over that of real ones, both within classes),
     the penalties, the mean `path_length`, the norms of both gradients, and with
     `recipe.augment="ada"` the probability `augment_p` and `r_t`, which steers it. If they show that
-    training has failed, a RuntimeWarning says so once, with the remedy; see `gan.Alarm`.
+    training has failed, a RuntimeWarning says so once, with the remedy; see `gan.Alarm`. Another
+    says at the end how far networks have grown that are not done with it.
 
     Parameters
     ----------
@@ -209,6 +210,8 @@ def train(
         best=best,
         progress=progress,
     )
+    if growth is not None and accelerator.is_main_process:
+        growth.warn(averaged.network, state.step)
     return measured()
 
 
