@@ -84,6 +84,21 @@ def measured(model, args, reader, limits):
     return {}, {}
 
 
+def stop_after(minutes):
+    """Return a function for `gan.train` that shows how it goes, and ends it after some minutes."""
+    end, shown = time.monotonic() + 60 * minutes, time.monotonic()
+
+    def follow(state, losses, rate):
+        nonlocal shown
+        if time.monotonic() - shown > 30:
+            shown = time.monotonic()
+            values = ", ".join(f"{name} {value:.3g}" for name, value in losses.items())
+            print(f"step {state.step}: {values}; {rate:.1f} pictures/s", flush=True)
+        return time.monotonic() > end
+
+    return follow
+
+
 def train(args, images, labels, reader):
     """Train the model in a folder for some minutes more."""
     data = padded(images, args.side)
@@ -101,18 +116,9 @@ def train(args, images, labels, reader):
         sample_every=10**9,
         **({} if args.lr is None else {"learning_rate": args.lr}),
     )
-    end, shown = time.monotonic() + 60 * args.minutes, time.monotonic()
 
     def judge(model):
         return {"frechet": reader.compare(draw(model, N)[0])["frechet"]}
-
-    def follow(state, losses, rate):
-        nonlocal shown
-        if time.monotonic() - shown > 30:
-            shown = time.monotonic()
-            values = ", ".join(f"{name} {value:.3g}" for name, value in losses.items())
-            print(f"step {state.step}: {values}; {rate:.1f} pictures/s", flush=True)
-        return time.monotonic() > end
 
     gan.train(
         data,
@@ -123,7 +129,7 @@ def train(args, images, labels, reader):
         recipe=gan.FAMILIES[args.family],
         judge=judge,
         best=("frechet", "min"),
-        progress=follow,
+        progress=stop_after(args.minutes),
     )
 
 

@@ -83,7 +83,8 @@ def cropped(samples):
 def deviation(images, labels):
     """Return the mean standard deviation of pixels [n, ...], within classes if there are some."""
     labels = np.zeros(len(images), int) if labels is None else labels
-    return float(np.mean([images[labels == c].std(0).mean() for c in np.unique(labels)]))
+    groups = (images[labels == c].std(0, dtype=np.float64) for c in np.unique(labels))
+    return float(np.mean([group.mean() for group in groups]))
 
 
 class Reader:
@@ -225,7 +226,7 @@ def styles(model, reader, limits, out):
     both = tools.synthesize(model, tools.mix(model, w[shown], w[other][shown], COARSE_LAYERS))
     pictures.save_grid(out / "mixed.png", torch.cat([targets, others, both]), 8)
     report = {
-        "psi_0": float(max(group.std(0).max() for group in groups)),
+        "psi_0": float(max(group.std(0, dtype=np.float64).max() for group in groups)),
         "psi": truncation(model, reader, PSIS),
         "kept_by_first_layer": keeps,  # of fine styles
         "taken_by_first_layer": takes,
