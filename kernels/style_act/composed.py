@@ -1,5 +1,7 @@
 """`style_act` and its gradients by `bias_act` and torch: on the CPU, and for second derivatives."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -67,30 +69,31 @@ def gradient(
 
 
 def gradient_by_parts(
-    of_out: Tensor,
-    out: Tensor,
-    x: Tensor | None,
-    scale: Tensor | None,
-    *options: bool | float | int | str | None,
+    of_out: Tensor, out: Tensor, x: Tensor | None, scale: Tensor | None, *options: Any
 ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
     """Return what `gradient` does, without a graph, from a few pictures at a time."""
     size = max(1, PART * len(out) // max(1, out.numel()))  # pictures of a part
     if len(out) <= size:
         return gradient(of_out, out, x, scale, *options)
     of_x = new_like(out)
-    sums: list[tuple[Tensor | None, ...]] = []
-    tensors = (of_out, out, x, scale)
+    of_scale, of_noise, of_bias = list[Tensor](), list[Tensor](), list[Tensor]()
     for start in range(0, len(out), size):
         rows = slice(start, start + size)
-        parts = (None if one is None else one[rows] for one in tensors)
-        of_x[rows], *rest = gradient(*parts, *options)
-        sums.append(tuple(rest))
-    of_scale, of_noise, of_bias = zip(*sums, strict=True)
+        part = gradient(
+            of_out[rows],
+            out[rows],
+            None if x is None else x[rows],
+            None if scale is None else scale[rows],
+            *options,
+        )
+        of_x[rows] = part[0]
+        for parts, one in zip((of_scale, of_noise, of_bias), part[1:], strict=True):
+            if one is not None:
+                parts.append(one)
+    kind = arithmetic(out)
     return (
         of_x,
-        None if x is None else torch.cat(of_scale),
-        None if of_noise[0] is None else torch.cat(of_noise),
-        None
-        if of_bias[0] is None
-        else torch.stack(of_bias).sum(0, dtype=torch.float64).to(of_bias[0].dtype),
+        torch.cat(of_scale) if of_scale else None,  # [B, C]
+        torch.cat(of_noise) if of_noise else None,  # [B, H, W]
+        torch.stack(of_bias).sum(0, dtype=torch.float64).to(kind) if of_bias else None,  # [C]
     )
