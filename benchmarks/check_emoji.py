@@ -43,8 +43,8 @@ WINDOW, SATURATED = 100, 0.9
 def recipe_of(args):
     """Return the recipe of a family with the augmentation and the penalty that were asked for."""
     names = {"augment": args.augment, "augment_examples": args.augment_examples, "r1": args.r1}
-    given = {name: value for name, value in names.items() if value is not None}
-    return replace(gan.FAMILIES[args.family], **given)
+    settings = {name: value for name, value in names.items() if value is not None}
+    return replace(gan.FAMILIES[args.family], **settings)
 
 
 def train(args, data, features, of_data):
@@ -54,7 +54,7 @@ def train(args, data, features, of_data):
         samples = features(pictures.to_bytes(model.sample(N_JUDGED, seed=0)))
         return {"frechet_lite1": float(feature_frechet_distance(samples, of_data))}
 
-    given = {"learning_rate": args.lr, "batch_size": args.batch}
+    settings = {"learning_rate": args.lr, "batch_size": args.batch}
     gan.train(
         data,
         args.run,
@@ -65,7 +65,7 @@ def train(args, data, features, of_data):
             save_every=250,
             judge_every=args.judge_every,
             sample_every=10**9,
-            **{name: value for name, value in given.items() if value is not None},
+            **{name: value for name, value in settings.items() if value is not None},
         ),
         recipe=recipe_of(args),
         judge=judge,
