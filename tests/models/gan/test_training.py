@@ -67,6 +67,7 @@ def same(one, other):
     return all(torch.equal(value, weights[key]) for key, value in one.network.state_dict().items())
 
 
+@pytest.mark.filterwarnings("ignore:samples are grown to")  # it is stopped early
 @pytest.mark.parametrize("family", NETWORKS)
 def test_a_stopped_run_resumes_to_the_same_bits(family, data, tmp_path):
     arguments = {"flip": True}
