@@ -202,3 +202,23 @@ def test_the_options_know_the_library():
     assert settings.DISCRIMINATORS == recipes.DISCRIMINATORS
     assert settings.MOST_LATENTS == config.MOST_LATENTS
     assert recipes.FAMILIES["r3gan"].norm == "none"
+
+
+def test_graphs_are_for_a_gpu_and_one_process(cli, shapes, monkeypatch):
+    taken = {}
+
+    def train(data, out, **options):
+        taken.update(options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gan, "train", train)
+    words = ["gan", "train", "shapes.npz", *FEW, "-o", "out"]
+    assert cli(*words, "--device", "cpu").status == 130
+    assert taken["graphs"] is False
+    done = cli(*words, "--graphs", "--device", "cpu")
+    assert done.status == 2
+    expected = "--graphs: does not go with the device 'cpu', only with CUDA; leave --graphs out"
+    assert expected in done.err
+    monkeypatch.setattr("unsup_fast.models.gan.graphs.refusal", lambda *_: None)
+    assert cli(*words, "--graphs", "--device", "cpu").status == 130
+    assert taken["graphs"] is True

@@ -223,7 +223,8 @@ def test_each_update_augments_real_and_generated_pictures_by_draws_of_its_own():
     view, kinds = View(recipe, pair["discriminator"]), AUGMENTATIONS["diffaugment"]
     for number, batch in enumerate((real[:8], real[8:], real[8:])):
         index = 7 * 3 + number
-        z = updates._latents(updates._seeds(number, context), context)
+        inputs = updates._inputs(batch, None, number, context, penalized=False)
+        z = updates._latents(inputs.seeds, context)
         fake = pair["generator"](z, None)
         a = augmented(batch, view.draws("real", index, context), kinds)
         b = augmented(fake, view.draws("fake", index, context), kinds)
@@ -253,9 +254,10 @@ def test_penalties_are_of_the_gradient_through_augmentations(dtype):
     context = context_of()
     real, fake = torch.randn(2, 8, 1, 9, 7)
     real = real.requires_grad_()
-    draws = updates._draws(0, context)
+    inputs = updates._inputs(real, None, 0, context, penalized=True)
+    draws = inputs.real_draws, inputs.fake_draws
     scores = [updates._score(x, None, u, context) for x, u in zip((real, fake), draws, strict=True)]
-    penalties = updates._penalties(real, fake, None, *scores, 0, slice(0, 8), context)
+    penalties = updates._penalties(real, fake, *scores, inputs, context)
     squares = []
     for i in range(8):
         x = real[i : i + 1].detach().requires_grad_()

@@ -353,7 +353,8 @@ def test_penalties_work_through_the_features(installed, tmp_path):
     options = gan.train_config("projected", steps=3, batch_size=2)
     context = StepContext(accelerator_for(None, "float32", "cpu")[0], options)
     real, fake = torch.randn(2, 2, 3, 16, 16)
-    penalties = updates._penalties(real, fake, None, real, fake, 0, slice(0, 2), context)
+    inputs = updates._inputs(real, None, 0, context, penalized=True)
+    penalties = updates._penalties(real, fake, real, fake, inputs, context)
     expected = []
     for i in range(2):
         x = real[i : i + 1].clone().requires_grad_()

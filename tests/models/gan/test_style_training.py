@@ -123,7 +123,8 @@ def test_running_means_remember():
     z, seeds = torch.randn(4, 5), torch.arange(4)
     generator.body.w_avg.fill_(3.0)
     updates.sample(z, None, seeds)
-    updates.end(context)
+    updates.end([updates.take()], context)
+    assert not updates.take()
     mean = generator.body.map(z).mean(0)
     expected = (0.998 * 3 + 0.002 * mean).detach()
     torch.testing.assert_close(generator.body.w_avg, expected)
@@ -207,20 +208,20 @@ def test_path_lengths_are_of_every_second_sample_at_some_steps():
     updates = StyleUpdates(generator, recipe)
     seeds = spread_seed(1, 8)
     z, label = randn((8, 5), seed=seeds, device="cpu"), torch.arange(8) % 2
-    assert updates.path_penalty(z, label, seeds, context_of(3)) is None
-    whole = updates.path_penalty(z, label, seeds, context_of(8))
+    assert [updates.due(context_of(step)) for step in (0, 3, 4, 8)] == [True, False, True, True]
+    whole = updates.path_penalty(z, label, seeds)
     ws = mixed_styles(generator, z, label, seeds, recipe.mixing)
     lengths = path_lengths(generator.body, ws, seeds)[::2].detach()
     expected = 3 * 4 * (lengths - 0.5).square().mean()
     torch.testing.assert_close(whole.loss.detach(), expected)
     torch.testing.assert_close(whole.length, lengths.mean())
     parts = [
-        updates.path_penalty(z[rows], label[rows], seeds[rows], context_of(8)).loss.detach()
+        updates.path_penalty(z[rows], label[rows], seeds[rows]).loss.detach()
         for rows in (slice(0, 4), slice(4, 8))
     ]
     torch.testing.assert_close(torch.stack(parts).mean(), expected)
     without = StyleUpdates(generator, replace(recipe, path_length=0.0))
-    assert without.path_penalty(z, label, seeds, context_of(8)) is None
+    assert not without.due(context_of(8))
 
 
 def test_path_lengths_are_computed_in_float32(data, tmp_path):

@@ -189,7 +189,8 @@ def test_the_weights_of_penalties(index, dtype):
     real, fake = torch.randn(2, 6, 3)
     real, fake = real.requires_grad_(), fake.requires_grad_()
     scores = [pair["discriminator"](x, None) for x in (real, fake)]
-    penalties = updates._penalties(real, fake, None, *scores, 0, slice(0, 6), context)
+    inputs = updates._inputs(real, None, 0, context, penalized=True)
+    penalties = updates._penalties(real, fake, *scores, inputs, context)
     factor = 4 * 0.25 ** (index / 8)
     assert float(penalties.loss.detach()) == pytest.approx(
         factor * (1 + 2) * 9 + 4 * 5 * 4, rel=1e-5

@@ -11,6 +11,7 @@ from unsup_fast.cli.gan.judge import SCORE, distance_judge
 from unsup_fast.cli.gan.train_settings import TrainSettings
 from unsup_fast.cli.samples import extractor
 from unsup_fast.cli.torch_ import device_of
+from unsup_fast.cli.training import processes
 from unsup_fast.cli.training.data import Data
 from unsup_fast.cli.training.family import Family, Job, Plan
 from unsup_fast.cli.training.run import run
@@ -62,6 +63,7 @@ class GANFamily(Family):
         import torch
 
         from unsup_fast.models import gan
+        from unsup_fast.models.gan.graphs import refusal
         from unsup_fast.models.gan.players import discriminator_of, generator_of
         from unsup_fast.models.networks.r3gan import LARGEST_START
 
@@ -80,6 +82,11 @@ class GANFamily(Family):
             conditioning=settings.conditioning,
         )
         recipe = _recipe(settings)
+        if settings.graphs:
+            device, shards = device_of(settings.device), settings.shards or 0
+            reason = refusal(config, recipe, shards, device, processes.launched())
+            if reason is not None:
+                raise UserError(f"--graphs: does not go with {reason}; leave --graphs out")
         with torch.device("meta"):
             networks = {
                 "generator": generator_of(config, 0),
@@ -136,6 +143,7 @@ class GANFamily(Family):
             flip=settings.flip,
             precision=settings.precision,
             device=job.device,
+            graphs=settings.graphs,
             progress=progress,
             on_sample=on_sample,
             judge=self._judge,

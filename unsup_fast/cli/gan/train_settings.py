@@ -309,6 +309,16 @@ class TrainSettings(TrainingSettings, ComparisonSettings):
             "half is forgotten in 100,000 pictures, or a twentieth of a short training]",
         ),
     ] = None
+    graphs: Annotated[
+        bool,
+        Option(
+            "--graphs",
+            "Training",
+            "Run each update as a CUDA graph, which saves the time to launch its kernels; on one "
+            "GPU.",
+            role="course",
+        ),
+    ] = False
     features: Annotated[
         str | None,
         replace(

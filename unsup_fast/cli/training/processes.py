@@ -81,10 +81,15 @@ class Group:
         return [*failures, True].index(True)
 
 
+def launched() -> int:
+    """Return how many processes a launcher started, or 1."""
+    return max(int(os.environ.get(name, 1)) for name in SIZES)
+
+
 @contextmanager
 def joined(device: str | None) -> Iterator[Group]:
     """Join the processes that a launcher started, if it did."""
-    if not any(int(os.environ.get(name, 1)) > 1 for name in SIZES):
+    if launched() == 1:
         yield Group()
         return
     import accelerate

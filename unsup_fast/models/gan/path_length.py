@@ -31,7 +31,7 @@ def path_lengths(body: StyleGenerator, ws: Tensor, seeds: Tensor) -> Tensor:
     ws : tensor of shape (B, L, W)
         Styles, which require a gradient.
     seeds : int64 tensor of shape (B,)
-        Of the samples' noise and directions y, on the host.
+        Of the samples' noise and directions y.
     """
     pictures = body.synthesize(ws, seeds)  # [B, C, H, W]
     y = randn(tuple(pictures.shape), seed=seeds, stream=DIRECTION, device=ws.device)

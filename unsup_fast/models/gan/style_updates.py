@@ -1,5 +1,6 @@
 """What updates of a generator with styles have in addition: mixed styles, path lengths, means."""
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from unsup_fast.models.gan.recipes import Recipe
 from unsup_fast.models.gan.styled import body_of, mixed_styles
 from unsup_fast.models.training import StepContext
 
+MEANS = ("styles", "path_lengths")
 MEMORY = 0.998  # of the running mean of styles (Karras et al. 2019, appendix B)
 
 
@@ -60,7 +62,7 @@ class StyleUpdates:
     def __init__(self, generator: Module, recipe: Recipe) -> None:
         self._generator, self._recipe = generator, recipe
         self._body = body_of(generator)
-        self._means: list[Tensor] = []  # of the styles of this step's samples
+        self._means: list[Tensor] = []  # of the styles of this update's samples
         self._lengths: list[Tensor] = []
 
     def sample(self, z: Tensor, label: Tensor | None, seeds: Tensor) -> Tensor:
@@ -72,17 +74,14 @@ class StyleUpdates:
         self._means.append(ws.detach().mean((0, 1)))
         return self._body.synthesize(ws, seeds)
 
-    def path_penalty(
-        self, z: Tensor, label: Tensor | None, seeds: Tensor, context: StepContext
-    ) -> PathPenalty | None:
-        """Return the penalty of path lengths at a step that has one, of every second sample.
+    def path_penalty(self, z: Tensor, label: Tensor | None, seeds: Tensor) -> PathPenalty:
+        """Return the penalty of path lengths, of every second sample.
 
         It is multiplied by the steps between penalties. Call it outside of autocast: it is a
         gradient of a gradient.
         """
+        assert self._body is not None
         recipe = self._recipe
-        if self._body is None or not recipe.path_length or context.index % recipe.path_every:
-            return None
         z, label = z[::2], None if label is None else label[::2]
         ws = mixed_styles(self._generator, z, label, seeds[::2], recipe.mixing)
         lengths = path_lengths(self._body, ws, seeds[::2])  # [B / 2]
@@ -92,19 +91,42 @@ class StyleUpdates:
             loss=weight * path_penalty(lengths, self._body.path_mean), length=self._lengths[-1]
         )
 
+    def due(self, context: StepContext) -> bool:
+        """Return whether the generator's update of a step has a penalty of path lengths."""
+        has, every = self._body is not None and self._recipe.path_length, self._recipe.path_every
+        return bool(has) and context.index % every == 0
+
+    def take(self) -> dict[str, Tensor]:
+        """Return an update's means, of P parts: "styles" [P, W] and "path_lengths" [P], if any."""
+        lists = zip(MEANS, (self._means, self._lengths), strict=True)
+        taken = {name: torch.stack(means) for name, means in lists if means}
+        self._means.clear()
+        self._lengths.clear()
+        return taken
+
     @torch.no_grad()
-    def end(self, context: StepContext) -> None:
-        """Move the running means by what this step, on all processes, has computed.
+    def end(self, taken: Sequence[Mapping[str, Tensor]], context: StepContext) -> None:
+        """Move the running means by what the updates of a step, on all processes, have computed.
 
         The mean of styles remembers less early on, as averaged weights do.
+
+        Parameters
+        ----------
+        taken : sequence of mappings
+            What `take` has returned in each update.
+        context : StepContext
         """
         if self._body is None:
             return
         reduce = context.accelerator.reduce
-        mean = reduce(torch.stack(self._means).mean(0), "mean")  # [W]
+        mean = reduce(torch.cat([each["styles"] for each in taken]).mean(0), "mean")  # [W]
         memory = min(MEMORY, (context.index + 1) / (context.index + 10))
         self._body.w_avg.lerp_(mean, 1 - memory)
-        if self._lengths:
-            update_path_mean(self._body, reduce(torch.stack(self._lengths).mean(), "mean"))
-        self._means.clear()
-        self._lengths.clear()
+        lengths = [each["path_lengths"] for each in taken if "path_lengths" in each]
+        if lengths:
+            update_path_mean(self._body, reduce(torch.cat(lengths).mean(), "mean"))
+
+
+def split(outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Remove what `StyleUpdates.take` has returned from an update's outputs, and return it."""
+    return {name: outputs.pop(name) for name in MEANS if name in outputs}

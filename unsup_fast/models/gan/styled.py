@@ -131,7 +131,7 @@ def mixed_styles(
     z : tensor of shape (B, Z)
     label : tensor of shape (B,), optional
     seeds : int64 tensor of shape (B,)
-        Of the samples, on the host; second latents and the layer follow from them.
+        Of the samples; second latents and the layer follow from them.
     probability : float
     """
     body = required_body(network)
@@ -147,7 +147,8 @@ def mixed_styles(
 
 def first_mixed_layers(seeds: Tensor, n_styles: int, probability: float) -> Tensor:
     """Return the first layer of the second styles for each seed [B]; n_styles for none."""
-    normal = randn((len(seeds), 2), seed=seeds, stream=MIXING, dtype=torch.float64)
+    size, device = (len(seeds), 2), seeds.device
+    normal = randn(size, seed=seeds, stream=MIXING, dtype=torch.float64, device=device)
     chance, position = torch.special.ndtr(normal).unbind(1)  # [B], from 0 to 1
     first = 1 + (position * (n_styles - 1)).long().clamp(max=n_styles - 2)
     return torch.where(chance < probability, first, n_styles)

@@ -1,7 +1,8 @@
 """One step of the game: updates of the discriminator, then one of the generator."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +11,8 @@ from torch.nn import Module
 from torch.optim import Optimizer
 
 from unsup_fast.kernels.randn import randn
+from unsup_fast.models.gan.graphs import Graphs, Outputs
+from unsup_fast.models.gan.inputs import Inputs, draw
 from unsup_fast.models.gan.losses import LOSSES, mean_scores, over_heads
 from unsup_fast.models.gan.penalties import (
     clip_weights,
@@ -21,12 +24,11 @@ from unsup_fast.models.gan.penalties import (
 )
 from unsup_fast.models.gan.projected import head_sizes
 from unsup_fast.models.gan.recipes import Recipe
-from unsup_fast.models.gan.style_updates import StyleUpdates
+from unsup_fast.models.gan.style_updates import StyleUpdates, split
 from unsup_fast.models.gan.view import View
 from unsup_fast.models.networks.frozen import frozen
-from unsup_fast.models.training import StepContext, fold_in
+from unsup_fast.models.training import StepContext
 from unsup_fast.models.training import precision as precisions
-from unsup_fast.models.training.draws import spread_seed
 
 Batch = tuple[Tensor, Tensor | None]
 """Samples [B, ...] and their classes [B], on the device."""
@@ -75,6 +77,8 @@ class Updates:
         Number of latents.
     dtype : torch.dtype
         Type that networks compute in. Penalties are computed in float32.
+    graphs : Graphs, optional
+        Runs updates as CUDA graphs.
     """
 
     def __init__(
@@ -85,7 +89,9 @@ class Updates:
         recipe: Recipe,
         latent: int,
         dtype: torch.dtype,
+        graphs: Graphs | None = None,
     ) -> None:
+        self._graphs = graphs
         self._generator, self._discriminator = generator, discriminator
         self._optimizers, self._recipe, self._latent = optimizers, recipe, latent
         self._dtype, self._loss = dtype, LOSSES[recipe.loss]
@@ -106,38 +112,75 @@ class Updates:
         the mean over the values of a sample; 1 where it is not known, as where all of the batch are
         of different classes, or equal.
         """
-        n = self._recipe.n_critic
+        recipe, n = self._recipe, self._recipe.n_critic
         reals = batch[0].chunk(n)
         labels = (None,) * n if batch[1] is None else batch[1].chunk(n)
+        due = recipe.penalizes and context.index % recipe.penalty_every == 0
+        path_due = self._styles.due(context)
         reported: dict[str, Tensor] = {}
+        styles: list[Outputs] = []
         for i, (real, label) in enumerate(zip(reals, labels, strict=True)):
-            reported = self._update_discriminator(real, label, i, context)
-        reported |= self._update_generator(reals[-1], labels[-1], context)
-        for name, norm in self._norms.items():
-            reported[f"{name}_norm"] = norm.value
-        return reported
+            inputs = self._inputs(real, label, i, context, penalized=due)
+            update = partial(self._update_discriminator, penalized=due, context=context)
+            out = self._run("discriminator", due, update, inputs, context)
+            scores = out.pop("real_scores"), out.pop("fake_scores")
+            styles.append(split(out))
+            view = self._view.observe(*scores, context.index * n + i, context)
+            reported = {**out, **view}
+        inputs = self._inputs(reals[-1], labels[-1], n, context, penalized=False)
+        update = partial(self._update_generator, penalized=path_due, context=context)
+        out = self._run("generator", path_due, update, inputs, context)
+        styles.append(split(out))
+        self._styles.end(styles, context)
+        reported |= out
+        return reported | {key: reported.pop(key) for key in (f"{n}_norm" for n in self._norms)}
+
+    def _inputs(
+        self,
+        real: Tensor,
+        label: Tensor | None,
+        number: int,
+        context: StepContext,
+        *,
+        penalized: bool,
+    ) -> Inputs:
+        """Return all that an update reads besides weights and buffers."""
+        recipe, view = self._recipe, self._view
+        return draw(real, label, number, context, recipe, view, penalized=penalized)
+
+    def _run(
+        self,
+        name: str,
+        penalized: bool,
+        update: Callable[[Inputs], Outputs],
+        inputs: Inputs,
+        context: StepContext,
+    ) -> Outputs:
+        """Return what an update of a player returns; it is a CUDA graph if there are any."""
+        if self._graphs is None:
+            return update(inputs)
+        return self._graphs.run(name, penalized, update, inputs, context)
 
     def _update_discriminator(
-        self, real: Tensor, label: Tensor | None, number: int, context: StepContext
-    ) -> dict[str, Tensor]:
-        seeds = self._seeds(number, context)
-        z = self._latents(seeds, context)
-        due = self._recipe.penalizes and context.index % self._recipe.penalty_every == 0
-        draws_a, draws_b = self._draws(number, context)
+        self, inputs: Inputs, *, penalized: bool, context: StepContext
+    ) -> Outputs:
+        """Update the discriminator; nothing here may depend on the step or on a value."""
+        z = self._latents(inputs.seeds, context)
         seen: list[dict[str, Tensor]] = []
         samples: list[Tensor] = []
         scores: list[tuple[Tensor, Tensor]] = []
 
         def losses() -> Iterator[Tensor]:
-            for rows in context.parts(len(real)):
-                x, y = real[rows], None if label is None else label[rows]
+            for rows in context.parts(len(inputs.real)):
+                part = inputs.part(rows)
+                x, y = part.real, part.label
                 with torch.no_grad(), self._autocast(context):
-                    fake = self._styles.sample(z[rows], y, seeds[rows])
+                    fake = self._styles.sample(z[rows], y, part.seeds)
                 fake = fake.float()
-                if due and self._dtype == torch.float32:  # one graph serves scores and penalties
+                if penalized and self._dtype == torch.float32:  # one graph serves scores and them
                     x, fake = x.detach().requires_grad_(), fake.requires_grad_()
-                a = self._score(x, y, draws_a[rows], context)
-                b = self._score(fake, y, draws_b[rows], context)
+                a = self._score(x, y, part.real_draws, context)
+                b = self._score(fake, y, part.fake_draws, context)
                 loss = self._loss.discriminator(a, b)
                 a, b = self._each(a), self._each(b)
                 scores.append((a.detach(), b.detach()))
@@ -150,48 +193,53 @@ class Updates:
                 if self._recipe.drift:
                     loss = loss + self._recipe.drift * drift(a)
                 samples.append(fake.detach())
-                if due:
-                    penalties = self._penalties(x, fake, y, a, b, number, rows, context)
+                if penalized:
+                    penalties = self._penalties(x, fake, a, b, part, context)
                     loss = loss + penalties.loss
                     numbers |= penalties.parts
                 seen.append(numbers)
                 yield loss
 
         context.optimizer_step(losses(), self._optimizers["discriminator"])
-        varies = spread(torch.cat(samples), real, label)
+        varies = spread(torch.cat(samples), inputs.real, inputs.label)
         if self._recipe.weight_clip:
             clip_weights(self._weights, self._recipe.weight_clip)
         real_scores, fake_scores = map(torch.cat, zip(*scores, strict=True))
-        update = context.index * self._recipe.n_critic + number
-        view = self._view.observe(real_scores, fake_scores, update, context)
-        return {**_means(seen, context), "spread": varies, **view}
+        return {
+            **_means(seen, context),
+            "spread": varies,
+            "discriminator_norm": self._norms["discriminator"].value,
+            "real_scores": real_scores,
+            "fake_scores": fake_scores,
+            **self._styles.take(),
+        }
 
     def _update_generator(
-        self, real: Tensor, label: Tensor | None, context: StepContext
-    ) -> dict[str, Tensor]:
-        seeds = self._seeds(self._recipe.n_critic, context)
-        z = self._latents(seeds, context)
-        draws_a, draws_b = self._draws(self._recipe.n_critic, context)
+        self, inputs: Inputs, *, penalized: bool, context: StepContext
+    ) -> Outputs:
+        """Update the generator; nothing here may depend on the step or on a value."""
+        z = self._latents(inputs.seeds, context)
         seen: list[dict[str, Tensor]] = []
 
         def losses() -> Iterator[Tensor]:
-            for rows in context.parts(len(real)):
-                y = None if label is None else label[rows]
+            for rows in context.parts(len(inputs.real)):
+                part = inputs.part(rows)
+                y = part.label
                 with self._autocast(context):
-                    fake = self._styles.sample(z[rows], y, seeds[rows])
-                b = self._score(fake, y, draws_b[rows], context)
+                    fake = self._styles.sample(z[rows], y, part.seeds)
+                b = self._score(fake, y, part.fake_draws, context)
                 a = b.detach()
                 if self._loss.paired:
                     with torch.no_grad():
-                        a = self._score(real[rows], y, draws_a[rows], context)
+                        a = self._score(part.real, y, part.real_draws, context)
                 loss = self._loss.generator(b, a)
                 numbers = {"g_loss": loss.detach()}
                 if self._matrices:
                     penalty = orthogonal_penalty(w * scale for w, scale in self._matrices)
                     loss = loss + self._recipe.orthogonal * penalty
                     numbers["orthogonal"] = penalty.detach()
-                path = self._styles.path_penalty(z[rows], y, seeds[rows], context)
-                if path is not None:
+                if penalized:
+                    path = self._styles.path_penalty(z[rows], y, part.seeds)
                     loss = loss + path.loss
                     numbers["path_length"] = path.length
                 seen.append(numbers)
@@ -199,57 +247,47 @@ class Updates:
 
         with frozen(self._discriminator):
             context.optimizer_step(losses(), self._optimizers["generator"])
-        self._styles.end(context)
-        return _means(seen, context)
+        norm = {"generator_norm": self._norms["generator"].value}
+        return {**_means(seen, context), **norm, **self._styles.take()}
 
     def _penalties(
         self,
         real: Tensor,
         fake: Tensor,
-        label: Tensor | None,
         a: Tensor,
         b: Tensor,
-        number: int,
-        rows: slice,
+        inputs: Inputs,
         context: StepContext,
     ) -> Penalties:
         """Return the penalties of samples and their scores a, b [B], whose graphs have them."""
         recipe, total = self._recipe, real.new_zeros(())
         parts: dict[str, Tensor] = {}
-        draws = [each[rows] for each in self._draws(number, context)]
-        progress = min(1.0, context.index / context.config.steps)
-        factor = recipe.penalty_every * recipe.r_final**progress
-        for name, weight, x, scores, drawn in (
-            ("r1", recipe.r1, real, a, draws[0]),
-            ("r2", recipe.r2, fake, b, draws[1]),
+        for i, (name, weight, x, scores, drawn) in enumerate(
+            (
+                ("r1", recipe.r1, real, a, inputs.real_draws),
+                ("r2", recipe.r2, fake, b, inputs.fake_draws),
+            )
         ):
             if not weight:
                 continue
+            assert inputs.weights is not None
             if self._dtype != torch.float32:
                 x = x.detach().requires_grad_()
-                scores = self._each(self._score(x, label, drawn, context, exact=True))
+                scores = self._each(self._score(x, inputs.label, drawn, context, exact=True))
             norms = squared_gradient_norm(scores, x)
-            total = total + factor * weight / 2 * norms.mean()
+            total = total + inputs.weights[i] * norms.mean()
             parts[name] = norms.detach().mean()
         if recipe.gradient_penalty:
-            seed = fold_in("mix", context.config.seed, self._index(number, context))
-            random = torch.Generator().manual_seed(seed)
-            mix = torch.rand(context.config.batch_size, generator=random)
-            mix = context.shard(mix)[rows].to(real.device)  # [B]
+            assert inputs.mix is not None
 
             def critic(x: Tensor) -> Tensor:
-                return self._each(self._score(x, label, draws[0], context, exact=True))
+                draws = inputs.real_draws
+                return self._each(self._score(x, inputs.label, draws, context, exact=True))
 
-            values = gradient_penalty(critic, real, fake, mix)
+            values = gradient_penalty(critic, real, fake, inputs.mix)
             total = total + recipe.penalty_every * recipe.gradient_penalty * values.mean()
             parts["gradient_penalty"] = values.detach().mean()
         return Penalties(loss=total, parts=parts)
-
-    def _draws(self, number: int, context: StepContext) -> tuple[Tensor, Tensor]:
-        """Return the numbers [B, n] that augment this process's real and generated samples."""
-        index = self._index(number, context)
-        real, fake = (self._view.draws(kind, index, context) for kind in ("real", "fake"))
-        return real, fake
 
     def _score(
         self,
@@ -272,19 +310,10 @@ class Updates:
         """Return one score of each sample, [B]."""
         return scores if self._heads is None else mean_scores(scores, self._heads)
 
-    def _seeds(self, number: int, context: StepContext) -> Tensor:
-        """Return the seeds [B] of this process's samples of an update of a step."""
-        seed = fold_in("latents", context.config.seed, self._index(number, context))
-        return context.shard(spread_seed(seed, context.config.batch_size))
-
     def _latents(self, seeds: Tensor, context: StepContext) -> Tensor:
         """Return the latents [B, Z] of samples."""
         device = context.accelerator.device
         return randn((len(seeds), self._latent), seed=seeds, device=device)
-
-    def _index(self, number: int, context: StepContext) -> int:
-        """Return the index of an update among all updates of a training."""
-        return context.index * (self._recipe.n_critic + 1) + number
 
     def _autocast(self, context: StepContext) -> Any:
         return precisions.autocast(self._dtype, context.accelerator.device)

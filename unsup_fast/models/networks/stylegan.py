@@ -181,8 +181,8 @@ class StyleGenerator(nn.Module):
         ws : tensor of shape (B, L, W)
             Styles.
         seeds : int64 tensor of shape (B,), optional
-            Seeds of the samples' noise, on the host. The noise of a layer follows from the seed and
-            the layer's number alone. By default there is no noise.
+            Seeds of the samples' noise. The noise of a layer follows from the seed and the layer's
+            number alone. By default there is no noise.
         """
         styles = ws.unbind(1)  # L of [B, W]
         h = self.start.expand(len(ws), -1, -1, -1).contiguous(memory_format=torch.channels_last)

@@ -1,7 +1,8 @@
 """The step that a model computes: its part of a batch, and the update of its weights."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -73,10 +74,16 @@ class StepContext:
         vectors = (value.detach().reshape(1).clone() for value in self._seeded(values))
         return shards.mean(vectors, self.config.shards, self.accelerator)[0]
 
+    def learning_rate(self, group: Mapping[str, Any]) -> float:
+        """Return the rate of this step for a group of an optimizer's parameters."""
+        rate: float = group["initial_lr"] * self.config.rate(self.index)
+        return rate
+
     def optimizer_step(self, loss: Tensor | Iterable[Tensor], optimizer: Optimizer) -> Tensor:
         """Update an optimizer's weights by the clipped gradient of a loss, at the step's rate.
 
-        The gradient is the mean over the processes. Weights of other optimizers get no gradient.
+        The gradient is the mean over the processes. Weights of other optimizers get no gradient. A
+        rate that is a tensor is left to who has set it.
 
         Parameters
         ----------
@@ -105,7 +112,8 @@ class StepContext:
         if self.config.clip < math.inf:
             torch.nn.utils.clip_grad_norm_(weights, self.config.clip)
         for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * self.config.rate(self.index)
+            if not isinstance(group["lr"], Tensor):
+                group["lr"] = self.learning_rate(group)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         return value
