@@ -15,11 +15,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unsup_fast.models.gan.augment import check_pictures
 from unsup_fast.models.networks.projected import Head, Mixing, widths
+from unsup_fast.models.networks.resize import resize
 
 if TYPE_CHECKING:
     from unsup_fast.metrics.lite import FeatureMaps
@@ -94,7 +94,7 @@ class ProjectedDiscriminator(nn.Module):
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """Return scores [B, M]."""
         if x.shape[2:] != self.sides:
-            x = F.interpolate(x, self.sides, mode="bilinear", align_corners=False)
+            x = resize(x, self.sides)
         maps = self.mixing(self._features(_colours(x)))
         return torch.cat(
             [head(each, label) for head, each in zip(self.heads, maps, strict=True)], 1

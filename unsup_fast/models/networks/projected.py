@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from unsup_fast.kernels.bias_act import bias_act
 from unsup_fast.models.networks.conv2d import Conv2d, conv2d
+from unsup_fast.models.networks.resize import resize
 
 LARGEST_SCORES = 4  # sides that are not halved
 SLOPE = 0.2
@@ -54,7 +55,7 @@ class Mixing(nn.Module):
         for i in reversed(range(self.n_scales - 1)):
             deep = conv2d(mixed[i + 1], self.get_buffer(f"scales{i}"), padding=1)
             sides = mixed[i].shape[2:]
-            mixed[i] = mixed[i] + F.interpolate(deep, sides, mode="bilinear", align_corners=False)
+            mixed[i] = mixed[i] + _resized(deep, sides)
         return mixed
 
 
@@ -118,6 +119,13 @@ class Head(nn.Module):
         if self.project is not None:
             scores = scores + (h * self.project(label)[:, None]).sum(2)
         return scores
+
+
+def _resized(x: Tensor, sides: tuple[int, ...]) -> Tensor:
+    """Return maps of other sides: with gradients of the same bits each time, and fast."""
+    if x.device.type == "cuda":
+        return resize(x, sides)
+    return F.interpolate(x, sides, mode="bilinear", align_corners=False)
 
 
 def _kaiming(outputs: int, inputs: int, kernel: int) -> Tensor:
