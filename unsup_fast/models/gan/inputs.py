@@ -55,7 +55,7 @@ class Inputs(NamedTuple):
 
     def clone(self) -> "Inputs":
         """Return the inputs in memory of their own."""
-        return self._make(None if value is None else value.clone() for value in self)
+        return Inputs._make(None if value is None else value.clone() for value in self)
 
     def copy_(self, other: "Inputs") -> None:
         """Copy other inputs of the same shapes into these."""

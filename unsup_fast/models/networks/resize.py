@@ -3,8 +3,8 @@
     y[b, c] = R x[b, c] C^T,    R [H', H], C [W', W]
 
 Each row of R holds the weights of the one or two rows of pixels that a new row is between. The
-gradient is the product with the transposed matrices, of any order, and the same bits in each run: on
-a GPU the gradient of torch's interpolation is added up in an order that changes from run to run.
+gradient is the product with the transposed matrices, of any order, and the same bits in each run:
+on a GPU the gradient of torch's interpolation is added up in an order that changes from run to run.
 Pictures of few channels are resized faster than by it on the CPU, too.
 """
 
