@@ -32,7 +32,7 @@ def test_captions_are_varied_sentences():
     [
         (
             "A large orange  ring at the top left on GREY.",
-            {"kind": 0, "n_objects": 1, "background": 1, "place": [0, -1, -1, -1], "size": [1]},
+            {"kind": 0, "n_objects": 1, "background": 1, "position": [0, -1, -1, -1], "size": [1]},
         ),
         (
             "a small red cross below a large blue square on black",
@@ -68,7 +68,7 @@ def test_sentences(caption, columns):
     [
         ("a tiny red circle in the middle on black", "'tiny' is none of its words"),
         ("a red circle in the middle on black", "with a size of every shape"),
-        ("a small red seven in the middle on black", "and of no digit"),
+        ("a small red seven in the middle on black", "without a size of digits"),
         ("a small red circle and a red seven on black", "is none of a scene"),
         ("a small red circle", "is none of a scene: write sentences such as"),
         ("five small red circles on black", "'five' is none|is none of a scene"),

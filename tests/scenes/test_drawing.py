@@ -110,7 +110,7 @@ def test_kinds_and_attributes_are_as_frequent_as_documented():
         (specs.noun[:, 0], 6),
         (specs.colour[:, 0], 8),
         (specs.size[:, 0], 2),
-        (specs.place[specs.kind == 0, 0], 5),
+        (specs.position[specs.kind == 0, 0], 5),
         (specs.relation[specs.kind == 1], 2),
         (specs.n_objects[specs.kind == 2] - 2, 3),
     ):

@@ -12,7 +12,7 @@ from unsup_fast.scenes._vocabulary import (
     INVERSE,
     KINDS,
     NOUNS,
-    PLACES,
+    POSITIONS,
     RELATIONS,
     SHAPES,
     SIZES,
@@ -20,7 +20,7 @@ from unsup_fast.scenes._vocabulary import (
 )
 
 ONE, RELATION, SEVERAL, TWO = range(len(KINDS))
-MIDDLE = PLACES.index("middle")
+MIDDLE = POSITIONS.index("middle")
 PLURALS = tuple(plural(noun) for noun in NOUNS)
 FORMS = (
     "'a small red circle at the top left on black', 'a large blue ring left of a small cyan cross "
@@ -40,7 +40,7 @@ def captions_of(specs: Specifications) -> list[str]:
         specs.noun,
         specs.colour,
         specs.size,
-        specs.place[:, 0],
+        specs.position[:, 0],
     )
     return [_caption(*row) for row in zip(*(each.tolist() for each in columns), strict=True)]
 
@@ -54,7 +54,7 @@ def _caption(
     noun: list[int],
     colour: list[int],
     size: list[int],
-    place: int,
+    position: int,
 ) -> str:
     def said(k: int) -> str:
         return (f"{SIZES[size[k]]} " if size[k] >= 0 else "") + f"{COLOURS[colour[k]]}"
@@ -64,8 +64,8 @@ def _caption(
         return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
     if kind == ONE:
-        preposition = "in" if wording or place == MIDDLE else "at"
-        text = f"{one(0)} {preposition} the {PLACES[place]}"
+        preposition = "in" if wording or position == MIDDLE else "at"
+        text = f"{one(0)} {preposition} the {POSITIONS[position]}"
     elif kind == RELATION:
         if wording:
             text = f"{one(1)} {INVERSE[relation]} {one(0)}"
@@ -85,7 +85,7 @@ def _any_of(words: Sequence[str]) -> str:
 _OBJECT = rf"an? (?:{_any_of(SIZES)} )?{_any_of(COLOURS)} {_any_of(NOUNS)}"
 _END = rf" on {_any_of(BACKGROUNDS)}"
 _PATTERNS = (
-    re.compile(rf"{_OBJECT} (in|at) the {_any_of(PLACES)}{_END}"),
+    re.compile(rf"{_OBJECT} (in|at) the {_any_of(POSITIONS)}{_END}"),
     re.compile(rf"{_OBJECT} {_any_of(RELATIONS + INVERSE)} {_OBJECT}{_END}"),
     re.compile(
         rf"{_any_of(COUNTS)} (?:{_any_of(SIZES)} )?{_any_of(COLOURS)} {_any_of(PLURALS)}{_END}"
@@ -94,7 +94,7 @@ _PATTERNS = (
 )
 _VOCABULARY = (
     *("a", "an", "in", "at", "the", "on", "and"),
-    *(*COUNTS, *SIZES, *COLOURS, *NOUNS, *PLURALS, *PLACES, *RELATIONS, *INVERSE, *BACKGROUNDS),
+    *(*COUNTS, *SIZES, *COLOURS, *NOUNS, *PLURALS, *POSITIONS, *RELATIONS, *INVERSE, *BACKGROUNDS),
 )
 _WORDS = frozenset(word for words in _VOCABULARY for word in words.split())
 
@@ -139,7 +139,7 @@ def _parse(specs: Specifications, i: int, caption: str) -> None:
     specs.n_objects[i] = 1 if kind == ONE else 2
     if kind == ONE:
         objects = [groups[:3]]
-        specs.place[i, 0] = PLACES.index(groups[4])
+        specs.position[i, 0] = POSITIONS.index(groups[4])
         specs.wording[i] = groups[3] == "in"
     elif kind == SEVERAL:
         specs.n_objects[i] = n = COUNTS.index(groups[0]) + 2
@@ -167,5 +167,5 @@ def _refuse(i: int, caption: str, text: str) -> NoReturn:
     reason = f"{unknown[0]!r} is none of its words; " if unknown and len(unknown[0]) < SHOWN else ""
     raise ValueError(
         f"caption {i}, {shown!r}, is none of a scene: {reason}write sentences such as {FORMS}, "
-        "with a size of every shape, and of no digit"
+        "with a size of every shape, and without a size of digits"
     )

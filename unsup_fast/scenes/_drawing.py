@@ -96,7 +96,7 @@ def _render(specs: Specifications, side: int, glyphs: Glyphs | None, out: Array)
     out[:] = GROUNDS[specs.background][:, :, None, None]
     flat = out.reshape(-1)
     width = patch_side(side)
-    for noun in range(len(SHAPES) + 1):  # the last stands for all digits
+    for noun in range(len(SHAPES) + 1):  # the last is all digits
         is_drawn = specs.noun == noun if noun < len(SHAPES) else specs.noun >= noun
         scene, slot = np.nonzero(is_drawn)
         if not len(scene):

@@ -1,4 +1,4 @@
-"""Pictures of digits: their choice, and their drawing at any place and scale."""
+"""Pictures of digits: their choice, and their drawing at any position and scale."""
 
 from typing import NamedTuple
 

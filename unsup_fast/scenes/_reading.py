@@ -32,7 +32,7 @@ Classify = Callable[[Array], ArrayLike]
 
 FOREGROUND = 55  # distance from the background, of 255 for each channel
 LEAST_AREA = 8 / 32**2  # of an object, as a share of the picture
-LEAST_OUTSIDE = 0.2  # share outside of objects; with less, noise is that of the whole picture
+LEAST_OUTSIDE = 0.05  # share outside of objects; with less, noise is that of the whole picture
 CROP, CROP_INK = 28, 20  # sides of a cropped digit and of its ink, as in MNIST
 CHUNK = 2**18  # pixels of pictures that are read at a time
 IN_PLANE = np.zeros((3, 3, 3), bool)
@@ -134,8 +134,8 @@ def _read(images: Array, first: int, classify: Classify | None) -> Readings:
     mask = squared > FOREGROUND**2
     labels, objects = _components(mask, side, is_digit=classify is not None)
 
-    plane = ndimage.binary_dilation(labels, IN_PLANE)
-    outside = ~plane
+    covered = ndimage.binary_dilation(labels, IN_PLANE)
+    outside = ~covered
     outside |= outside.mean(axis=(1, 2), keepdims=True) < LEAST_OUTSIDE
     noise = np.sqrt((squared * outside).sum(axis=(1, 2)) / (3 * outside.sum(axis=(1, 2))))
 
@@ -225,7 +225,7 @@ class _Cropped(NamedTuple):
     inside : ndarray of shape (M, P, P), bool
         The pixels of the object.
     around : ndarray of shape (M, P, P), bool
-        These and their neighbours that are of no other object.
+        These and their neighbours outside of other objects.
     """
 
     patch: Patches

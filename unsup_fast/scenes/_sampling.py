@@ -19,10 +19,12 @@ from unsup_fast.scenes._vocabulary import (
 
 SHARES = (0.35, 0.35, 0.2, 0.1)  # of the kinds
 LIMITS = (np.cumsum(SHARES)[:3] * 2**32).astype(np.uint64)
-ROWS_AND_COLUMNS = np.array([(0, 1), (2, 3), (0, 2), (1, 3)])  # places of left of twice, and above
+ROWS_AND_COLUMNS = np.array(
+    [(0, 1), (2, 3), (0, 2), (1, 3)]
+)  # positions of left of twice, and above
 PERMUTATIONS = np.array(list(permutations(range(4))))
 # Positions of the random words of a sample; four each from JITTERS and GLYPHS on.
-KIND, BACKGROUND, COMBINATION, SIZE, SIZE_2, PLACE, COUNT, WORDING = range(8)
+KIND, BACKGROUND, COMBINATION, SIZE, SIZE_2, POSITION, COUNT, WORDING = range(8)
 JITTERS_X, JITTERS_Y, GLYPHS, N_WORDS = 8, 12, 16, 20
 
 
@@ -40,12 +42,12 @@ def sample(
     specs.n_objects[:] = np.where(one, 1, np.where(several, 2 + below(3, random[:, COUNT]), 2))
     present = np.arange(MOST_OBJECTS) < specs.n_objects[:, None]  # [N, 4]
 
-    rows = below(4, random[:, PLACE])
+    rows = below(4, random[:, POSITION])
     specs.relation[relation] = (rows // 2)[relation]
-    places = PERMUTATIONS[below(len(PERMUTATIONS), random[:, PLACE])]  # [N, 4]
-    places[one, 0] = below(5, random[:, PLACE])[one]
-    places[relation, :2] = ROWS_AND_COLUMNS[rows[relation]]
-    specs.place[present] = places[present]
+    positions = PERMUTATIONS[below(len(PERMUTATIONS), random[:, POSITION])]  # [N, 4]
+    positions[one, 0] = below(5, random[:, POSITION])[one]
+    positions[relation, :2] = ROWS_AND_COLUMNS[rows[relation]]
+    specs.position[present] = positions[present]
 
     nouns = range(len(SHAPES)) if glyphs is None else range(len(SHAPES), len(SHAPES + DIGITS))
     noun, colour = _combinations(nouns, split, relation | two, random[:, COMBINATION])  # [N, 2]
@@ -60,7 +62,7 @@ def sample(
             specs.noun[present] - len(SHAPES), random[:, GLYPHS : GLYPHS + MOST_OBJECTS][present]
         )
 
-    centres = vocabulary.CENTRES[specs.place]  # [N, 4, 2]
+    centres = vocabulary.CENTRES[specs.position]  # [N, 4, 2]
     for axis, (out, first) in enumerate(((specs.x, JITTERS_X), (specs.y, JITTERS_Y))):
         uniform = random[:, first : first + MOST_OBJECTS] / 2**31 - 1  # [N, 4], in [-1, 1)
         out[present] = (centres[..., axis] + JITTER * uniform)[present]

@@ -23,7 +23,7 @@ from unsup_fast.scenes._vocabulary import (
 LEAST_OVERLAP = 0.75
 MOST_COLOUR_ERROR = 60
 MOST_BACKGROUND_ERROR, MOST_BACKGROUND_NOISE = 40, 18
-NEAR, FAR = 1 / 8, 1 / 4  # of the side: of a place, and between objects of a relation
+NEAR, FAR = 1 / 8, 1 / 4  # of the side: of a position, and between objects of a relation
 NO_OBJECT, NO_MATCH = -1, 10_000
 
 
@@ -41,10 +41,10 @@ class Scores:
         What objects have, whichever object has it.
     binding : ndarray
         The objects, each with its own colour, shape and size.
-    place : ndarray
-        The place of a single object, or the relation of two; true where the caption says neither.
+    position : ndarray
+        The position of one object, or the relation of two; true where the caption says neither.
     all : ndarray
-        Background, count, binding and place.
+        Background, count, binding and position.
     """
 
     background: Array
@@ -53,7 +53,7 @@ class Scores:
     shape: Array
     size: Array
     binding: Array
-    place: Array
+    position: Array
     all: Array
 
     def means(self) -> dict[str, float]:
@@ -155,9 +155,9 @@ def _compare(readings: Readings, specs: Specifications) -> Array:
         & (readings.background_noise <= MOST_BACKGROUND_NOISE)
     )
     x, y = table(readings.x, np.nan), table(readings.y, np.nan)
-    place = _placed(specs, count, table(objects), wanted, x, y)
-    right = background & count & binding & place
-    return np.stack([background, count, colour, shape, size, binding, place, right])
+    position = _placed(specs, count, table(objects), wanted, x, y)
+    right = background & count & binding & position
+    return np.stack([background, count, colour, shape, size, binding, position, right])
 
 
 def _coded(noun: Array, colour: Array, size: Array) -> Array:
@@ -169,10 +169,10 @@ def _coded(noun: Array, colour: Array, size: Array) -> Array:
 def _placed(
     specs: Specifications, count: Array, objects: Array, wanted: Array, x: Array, y: Array
 ) -> Array:
-    """Return whether places and relations are right, [N]; true where there are none."""
+    """Return whether positions and relations are right, [N]; true where there are none."""
     placed = np.ones(len(specs), bool)
     one = specs.kind == KINDS.index("one")
-    centre = CENTRES[specs.place[:, 0]]  # [N, 2]
+    centre = CENTRES[specs.position[:, 0]]  # [N, 2]
     away = np.maximum(np.abs(x[:, 0] - centre[:, 0]), np.abs(y[:, 0] - centre[:, 1]))
     placed[one] = (count & (away < NEAR))[one]
 

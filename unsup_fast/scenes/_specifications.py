@@ -32,8 +32,8 @@ class Specifications:
         Index into `SHAPES + DIGITS` of each object.
     colour, size : ndarray of shape (N, 4), int8
         Indices into `COLOURS` and `SIZES`.
-    place : ndarray of shape (N, 4), int8
-        Index into `PLACES`.
+    position : ndarray of shape (N, 4), int8
+        Index into `POSITIONS`.
     x, y : ndarray of shape (N, 4), float32
         Centres as shares of the side, from the top left corner.
     glyph : ndarray of shape (N, 4), int32
@@ -48,7 +48,7 @@ class Specifications:
     noun: Array
     colour: Array
     size: Array
-    place: Array
+    position: Array
     x: Array
     y: Array
     glyph: Array
@@ -86,10 +86,10 @@ class Specifications:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def stated(self) -> "Specifications":
-        """Return what the captions say: no coordinates, and places of single objects alone."""
+        """Return what the captions say: no coordinates, and positions of single objects alone."""
         arrays = self.arrays() | {name: np.full_like(self.x, np.nan) for name in ("x", "y")}
         one = (self.kind == KINDS.index("one"))[:, None]
-        arrays["place"] = np.where(one, self.place, -1).astype(np.int8)
+        arrays["position"] = np.where(one, self.position, -1).astype(np.int8)
         arrays["glyph"] = np.full_like(self.glyph, -1)
         return Specifications(**arrays)
 

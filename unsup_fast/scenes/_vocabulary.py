@@ -16,12 +16,12 @@ SIZES = ("small", "large")
 """Sizes of shapes; digits have one size, of which captions do not speak."""
 BACKGROUNDS = ("black", "grey")
 """Colours of the background."""
-PLACES = ("top left", "top right", "bottom left", "bottom right", "middle")
+POSITIONS = ("top left", "top right", "bottom left", "bottom right", "middle")
 """Places of a single object: the centres of four quadrants, and of the picture."""
 RELATIONS = ("left of", "above")
 """Relations of the first object to the second."""
 KINDS = ("one", "relation", "several", "two")
-"""Kinds of scenes: one object at a place, two in a relation, 2 to 4 equal ones, any two."""
+"""Kinds of scenes: one object at a position, two in a relation, 2 to 4 equal ones, any two."""
 SPLITS = ("train", "held", "any")
 """Splits: without held-out combinations, with at least one in each scene, and both."""
 
@@ -48,7 +48,7 @@ GROUNDS: Array = np.array([(12, 12, 12), (110, 110, 110)], np.float32)
 # As shares of the side of the picture. Two large objects leave two pixels between them at 24.
 RADII: Array = np.array([3.2, 5.0], np.float32) / 32
 JITTER = 0.5 / 32
-CENTRES: Array = np.array([(1, 1), (3, 1), (1, 3), (3, 3), (2, 2)]) / 4  # (x, y) of each place
+CENTRES: Array = np.array([(1, 1), (3, 1), (1, 3), (3, 3), (2, 2)]) / 4  # (x, y) of each position
 LEAST_SIDE, MOST_SIDE = 16, 1024
 
 

@@ -42,7 +42,7 @@ def run(settings: CheckSettings) -> int:
             with showing(console, silent) as progress:
                 scores = _scores(images, specs, progress)
         except KeyboardInterrupt:
-            console.print("[bold]Interrupted[/]: nothing is kept.")
+            console.print("[bold]Interrupted[/]: nothing is printed.")
             return interrupts.status
     by_kind = {ALL_KINDS: {"n": len(scores), **scores.means()}}
     for k, kind in enumerate(scenes.KINDS):
