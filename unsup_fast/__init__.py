@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         mixture,
         models,
         pictures,
+        scenes,
         schedulers,
     )
     from unsup_fast._load import load
@@ -41,6 +42,7 @@ __all__ = [
     "mixture",
     "models",
     "pictures",
+    "scenes",
     "schedulers",
 ]
 

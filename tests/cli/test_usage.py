@@ -54,6 +54,8 @@ BASES = {
     "gan mix": ["none", "-o", "out.png"],
     "gan invert": ["none", "none.npz", "-o", "out.png"],
     "gan eval": ["none", "none.npz"],
+    "scenes draw": ["-n", "2", "-o", "scenes.npz", "--overwrite", "--quiet"],
+    "scenes check": ["none.npz"],
 }
 NUMBERS = ("nan", "inf", "-1", "0", "1e308", "99999999999", "9" * 5000, "1:999999999")
 TEXTS = ("", "999999999x999999999", "[/x]\x1b[31m\x9b", "caf\udce9", "9" * 5000)

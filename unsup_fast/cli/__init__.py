@@ -14,7 +14,8 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status.
 
-    0 is success, 2 bad input (one line on stderr says what and where), 130 Ctrl-C, 143 SIGTERM.
+    0 is success, 1 a check that failed, 2 bad input (one line on stderr says what and where), 130
+    Ctrl-C, 143 SIGTERM.
     """
     from unsup_fast.cli.errors import forgiving
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from unsup_fast.cli.commands import CommandGroup, add
+from unsup_fast.cli.commands import CommandGroup, DefaultGroup, add
 from unsup_fast.cli.dedup.settings import DedupSettings
 from unsup_fast.cli.demo.settings import DemoSettings
 from unsup_fast.cli.diffusion.settings import COMMANDS as DIFFUSION
@@ -13,6 +13,7 @@ from unsup_fast.cli.gmm.settings import GmmSettings
 from unsup_fast.cli.kmeans.settings import KMeansSettings
 from unsup_fast.cli.pca.settings import PcaSettings
 from unsup_fast.cli.predict.settings import PredictSettings
+from unsup_fast.cli.scenes.settings import COMMANDS as SCENES
 from unsup_fast.cli.scores.settings import COMMANDS as SCORES
 from unsup_fast.cli.settings import CommandSettings
 from unsup_fast.cli.transform.settings import TransformSettings
@@ -66,6 +67,11 @@ GROUPS = {
         "Train generative adversarial networks of pictures, sample, interpolate, and judge them.",
         GAN,
     ),
+    "scenes": (
+        "Draw captioned pictures of simple scenes, and check any pictures against such captions. "
+        "Options without the name of a command are those of draw.",
+        SCENES,
+    ),
 }
 
 
@@ -73,6 +79,7 @@ def _group(about: str, commands: dict[str, type[CommandSettings]]) -> typer.Type
     """Return a group of commands, which without one of them shows its help."""
     group = typer.Typer(
         help=about,
+        cls=DefaultGroup if "draw" in commands else None,
         add_completion=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},

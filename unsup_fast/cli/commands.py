@@ -113,3 +113,13 @@ class CommandGroup(TyperGroup):
             if parameter.default is None and getattr(parameter, "is_flag", False):
                 parameter.default = False
         return parameters
+
+
+class DefaultGroup(TyperGroup):
+    """A group whose command `draw` runs if options come first."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Return the arguments that are left, after those of the group itself."""
+        if args and args[0].startswith("-") and args[0] not in ctx.help_option_names:
+            args = ["draw", *args]
+        return super().parse_args(ctx, args)
