@@ -51,19 +51,19 @@ def on_tape(monkeypatch):
     for network in (r3gan, stylegan):
         monkeypatch.setattr(network, "double", resample.filtered_double)
         monkeypatch.setattr(network, "halve", resample.filtered_halve)
-    made, run = [], graphs.Graphs.run
+    recorded, run = [], graphs.Graphs.run
 
     def poisoned(self, name, penalized, update, inputs, context):
         out = run(self, name, penalized, update, inputs, context)
         for value in self._captured[name, penalized].inputs:
             if value is not None:
                 tape.poison(value)
-        if self not in made:
-            made.append(self)
+        if self not in recorded:
+            recorded.append(self)
         return out
 
     monkeypatch.setattr(graphs.Graphs, "run", poisoned)
-    return made
+    return recorded
 
 
 def train(data, folder, family, steps=6, **arguments):
@@ -100,11 +100,11 @@ def test_graphs_train_to_the_same_bits(family, data, tmp_path, on_tape):
     assert not on_tape
     train(data, tmp_path / "graphs", family, graphs=True, **more)
     assert not differences(tmp_path / "plain", tmp_path / "graphs")
-    (made,) = on_tape
-    replays = {key: each.graph.replays for key, each in made._captured.items()}
+    (recorded,) = on_tape
+    replays = {key: each.graph.replays for key, each in recorded._captured.items()}
     assert len(replays) == N_GRAPHS[family]
     assert sum(replays.values()) == 6 * (1 + RECIPES[family].n_critic)
-    for optimizer in made._optimizers.values():
+    for optimizer in recorded._optimizers.values():
         (group,) = optimizer.param_groups
         assert group["lr"] == 2**-9
         assert not group["capturable"]
@@ -154,10 +154,10 @@ def test_a_warm_up_changes_nothing(data, tmp_path, on_tape, monkeypatch):
     train(data, tmp_path / "graphs", "r3gan", steps=1, graphs=True)
     train(data, tmp_path / "plain", "r3gan", steps=1)
     assert not differences(tmp_path / "plain", tmp_path / "graphs")
-    (made,) = on_tape
+    (recorded,) = on_tape
     steps = {
         float(entries["step"])
-        for optimizer in made._optimizers.values()
+        for optimizer in recorded._optimizers.values()
         for entries in optimizer.state.values()
     }
     assert steps == {1.0}
@@ -172,12 +172,12 @@ def test_what_cannot_be_captured_is_an_error(of_the_host, on_tape):
     optimizers = {
         name: torch.optim.Adam(each.parameters(), fused=True) for name, each in networks.items()
     }
-    made = graphs.Graphs(networks, optimizers)
+    recorded = graphs.Graphs(networks, optimizers)
     x = torch.ones(3, 2)
     inputs = graphs.Inputs(x, None, torch.arange(3), x, x)
     message = r"generator's update cannot be captured in a CUDA graph \(.*\); pass graphs=False"
     with pytest.raises(RuntimeError, match=message):
-        made.run("generator", False, lambda own: {"out": of_the_host(own.real)}, inputs, None)
+        recorded.run("generator", False, lambda own: {"out": of_the_host(own.real)}, inputs, None)
     (group,) = optimizers["generator"].param_groups
     assert group["lr"] == 1e-3
 

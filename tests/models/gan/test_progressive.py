@@ -49,8 +49,7 @@ def averaged(x, factor):
 
 def repeated(x, factor):
     """Return pixels repeated in squares, by indices."""
-    rows = torch.arange(x.shape[2] * factor) // factor
-    columns = torch.arange(x.shape[3] * factor) // factor
+    rows, columns = (torch.arange(side * factor) // factor for side in x.shape[2:])
     return x[:, :, rows][:, :, :, columns]
 
 
@@ -498,5 +497,4 @@ def test_copies_have_the_level():
     z = torch.randn(2, 6)
     assert torch.equal(other(z), generator(z))
     with torch.device("meta"):
-        empty = generator_of(config_of(), 0)
-        assert empty(torch.zeros(1, 6)).shape == (1, *SHAPE)
+        assert generator_of(config_of(), 0)(torch.zeros(1, 6)).shape == (1, *SHAPE)

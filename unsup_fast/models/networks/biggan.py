@@ -10,9 +10,9 @@ All layers of the generator have the spectral norm 1, which is a part of it: sav
 too. Of the first layer it would leave outputs of variance latents / outputs, which biases that are
 learned at the same rate soon outgrow: samples of a class become one picture. These outputs are
 therefore scaled to variance 1, and the weights are stored larger by the same factor, which the norm
-takes out again but which keeps Adam's steps small beside them. The table of class embeddings is no
-layer and keeps its scale, that of the latents which it is appended to. The discriminator's spectral
-norms are those of its recipe.
+takes out again but which keeps Adam's steps small in proportion. The table of class embeddings is
+no layer and keeps its scale, that of the latents which it is appended to. The discriminator's
+spectral norms are those of its recipe.
 """
 
 import math

@@ -45,7 +45,7 @@ def filtered_halve(x: Tensor) -> Tensor:
 
 
 def _taps(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return [1, 3, 3, 1] / 8, made on the device: a copy from the host would wait for it."""
+    """Return [1, 3, 3, 1] / 8, created on the device: a copy from the host would wait for it."""
     taps = torch.full((4,), 0.125, dtype=dtype, device=x.device)
     taps[1:3].fill_(0.375)
     return taps
