@@ -6,7 +6,7 @@ setting of papers is ``--vae-images 1000 --vae-samples 500``.
 "train" is a number of steps on 28 x 28 pictures, batches of 256, binarised anew each time, of
 784-200-200-50 and back: `vae.train` as it is, with its draws by seeds, averaged weights, checks,
 metrics and checkpoint, in the precision that it chooses and in float32; and the loop that a user of
-torch writes, plain and with its step compiled (compilation is not timed). All must reach the same
+torch writes, plain and with its step compiled (compilation is not timed). All must end at the same
 loss, within 3 %.
 
 "nll" is the negative log likelihood of pictures by importance samples, of one trained network:

@@ -168,9 +168,9 @@ def truncation(model, reader, values):
     report = defaultdict(list, truncation=list(values))
     for value in values:
         samples = model.sample(N, label=reader.label, seed=0, truncation=value)
-        found = reader.compare(cropped(samples))
+        shares = reader.compare(cropped(samples))
         for name in ("confident", "spread", "frechet"):
-            report[name].append(found[name])
+            report[name].append(shares[name])
     return dict(report)
 
 

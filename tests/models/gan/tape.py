@@ -87,7 +87,7 @@ class Tape(TorchDispatchMode):
 
 
 class Graph:
-    """In place of torch.cuda.CUDAGraph."""
+    """Stands in for torch.cuda.CUDAGraph."""
 
     def __init__(self):
         self.tape, self.replays = Tape(), 0
@@ -98,7 +98,7 @@ class Graph:
 
 
 class Stream:
-    """In place of torch.cuda.Stream."""
+    """Stands in for torch.cuda.Stream."""
 
     def wait_stream(self, other):
         assert isinstance(other, Stream)

@@ -129,11 +129,11 @@ class Growth:
         step : int
             Number of steps that are done.
         """
-        reached = grown(network)
-        if reached:
+        reached, last = grown(network), int(self._discriminator.growing_steps)
+        if reached and step < last:
             warnings.warn(
                 f"samples are {reached}, and enlarged: training ended after step {step}, and the "
-                f"networks grow until step {int(self._discriminator.growing_steps)}; resume it",
+                f"networks grow until step {last}; resume it",
                 RuntimeWarning,
                 stacklevel=3,
             )
