@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from check_gan import stop_after
 from check_mnist import classifier, confidence
 from matplotlib.figure import Figure
 
@@ -103,16 +104,6 @@ def stacked(args):
     random = np.random.default_rng(0)
     if args.minutes > 0:
         triples = random.integers(len(images), size=(args.n_train, 3))
-        end, shown = time.monotonic() + 60 * args.minutes, time.monotonic()
-
-        def follow(state, losses, rate):
-            nonlocal shown
-            if time.monotonic() - shown > 30:
-                shown = time.monotonic()
-                values = ", ".join(f"{name} {value:.3g}" for name, value in losses.items())
-                print(f"step {state.step}: {values}; {rate:.1f} pictures/s", flush=True)
-            return time.monotonic() > end
-
         gan.train(
             images[triples],  # [N, 3, 28, 28]
             args.run,
@@ -126,7 +117,7 @@ def stacked(args):
                 args.family, steps=args.steps, save_every=500, sample_every=10**9
             ),
             recipe=gan.FAMILIES[args.family],
-            progress=follow,
+            progress=stop_after(args.minutes),
         )
     model = gan.load(args.run)
     counts = np.zeros(1000, np.int64)
