@@ -23,11 +23,11 @@ each picture, averaged, is reported too.
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from check_gan import stop_after
 
 from unsup_fast import pictures
 from unsup_fast.decomposition import PCA
@@ -58,17 +58,6 @@ def train(data, args):
         save_every=500,
         sample_every=NEVER,
     )
-    end = time.monotonic() + 60 * args.minutes
-    shown = time.monotonic()
-
-    def follow(state, losses, rate):
-        nonlocal shown
-        if time.monotonic() - shown > 30:
-            shown = time.monotonic()
-            values = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
-            print(f"step {state.step}: {values}; {rate:.1f} pictures/s", flush=True)
-        return time.monotonic() > end
-
     vae.train_autoencoder(
         data,
         args.run,
@@ -76,7 +65,7 @@ def train(data, args):
         options=options,
         perceptual_weight=args.perceptual_weight,
         equivariance=args.equivariance,
-        progress=follow,
+        progress=stop_after(args.minutes),
     )
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from check_mnist import nearest
 
 from unsup_fast import pictures
 from unsup_fast.metrics import Lite1, feature_frechet_distance, prdc
@@ -42,15 +43,6 @@ def curves(run):
     }
 
 
-def nearest(samples, data):
-    """Return the index of the nearest of the pictures to each of the samples, by pixels."""
-    distances = torch.cdist(
-        torch.from_numpy(samples.reshape(len(samples), -1)).float(),
-        torch.from_numpy(data.reshape(len(data), -1)).float(),
-    )
-    return distances.argmin(1).numpy()
-
-
 def examined(run, data, features, of_data, out):
     """Return the report of a run, and what holds."""
     model = gan.load(run)
@@ -63,7 +55,7 @@ def examined(run, data, features, of_data, out):
     }
     some = samples[:SHOWN]
     pictures.save_grid(out / f"{run.name}.png", model.sample(SHOWN, seed=0), 10)
-    pairs = np.stack([some, data[nearest(some, data)]], axis=1).reshape(-1, *data.shape[1:])
+    pairs = np.stack([some, data[nearest(some, data)[0]]], axis=1).reshape(-1, *data.shape[1:])
     pairs = torch.from_numpy(pairs).float() / 127.5 - 1
     pictures.save_grid(out / f"{run.name}_neighbours.png", pairs, 20)
     steps = curves(run)

@@ -228,8 +228,8 @@ def styles(model, reader, limits, out):
     report = {
         "psi_0": float(max(group.std(0, dtype=np.float64).max() for group in groups)),
         "psi": truncation(model, reader, PSIS),
-        "kept_by_first_layer": keeps,  # of fine styles
-        "taken_by_first_layer": takes,
+        "coarse_digit_by_first_layer": keeps,  # of fine styles
+        "fine_digit_by_first_layer": takes,
         "psnr_inverted": inversion.psnr.tolist(),
         "path_length": {
             space: tools.perceptual_path_length(model, 500, space=space) for space in ("z", "w")
