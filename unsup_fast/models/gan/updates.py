@@ -133,7 +133,8 @@ class Updates:
         styles.append(split(out))
         self._styles.end(styles, context)
         reported |= out
-        return reported | {key: reported.pop(key) for key in (f"{n}_norm" for n in self._norms)}
+        norms = {f"{name}_norm": reported.pop(f"{name}_norm") for name in self._norms}
+        return reported | norms
 
     def _inputs(
         self,
